@@ -1,0 +1,40 @@
+//! The store's clock: the machine's, which never goes backwards while the process lives.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use forebay_shared::time::TimeMs;
+
+/// The machine's clock, made monotone.
+#[derive(Debug, Default)]
+pub(super) struct Clock {
+    latest_ms: AtomicU64,
+}
+
+impl Clock {
+    /// Now, or the latest moment told so far if the machine's clock was set back.
+    pub(super) fn now(&self) -> TimeMs {
+        let machine_ms = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| {
+                u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+            });
+        let before_ms = self.latest_ms.fetch_max(machine_ms, Ordering::Relaxed);
+        TimeMs(before_ms.max(machine_ms))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_was_set_back_stands_still() {
+        let clock = Clock::default();
+        let ahead = clock.now().plus_ms(3_600_000);
+        clock.latest_ms.store(ahead.0, Ordering::Relaxed);
+        assert_eq!(clock.now(), ahead);
+    }
+}

@@ -1,0 +1,104 @@
+//! How the domain's words stand in columns: ids and states as their text, times as milliseconds.
+
+use forebay_shared::{class::Class, ids::LaneKey, job::Status, store::Token, time::TimeMs};
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+
+/// A number as SQLite holds it. What does not fit is beyond any time or size of ours.
+pub(super) fn int(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A size as SQLite holds it.
+pub(super) fn size(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A number from a column that never goes below zero.
+pub(super) fn natural(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+/// A moment in a column.
+pub(super) struct At(pub(super) TimeMs);
+
+impl ToSql for At {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(int(self.0.0).into())
+    }
+}
+
+impl FromSql for At {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        value.as_i64().map(|ms| Self(TimeMs(natural(ms))))
+    }
+}
+
+/// A name in a column, checked as it is read.
+pub(super) struct Name<T>(pub(super) T);
+
+impl<T> FromSql for Name<T>
+where
+    T: TryFrom<String>,
+    T::Error: std::error::Error + Send + Sync + 'static,
+{
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let text = value.as_str()?.to_owned();
+        T::try_from(text).map(Self).map_err(FromSqlError::other)
+    }
+}
+
+/// A lane's key in a column.
+pub(super) struct Key(pub(super) LaneKey);
+
+impl FromSql for Key {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        LaneKey::parse(value.as_str()?)
+            .map(Self)
+            .map_err(FromSqlError::other)
+    }
+}
+
+/// A lane's token in a column.
+pub(super) struct Version(pub(super) Token);
+
+impl ToSql for Version {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.0.as_bytes().as_slice().into())
+    }
+}
+
+impl FromSql for Version {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        Token::from_slice(value.as_blob()?)
+            .map(Self)
+            .map_err(FromSqlError::other)
+    }
+}
+
+/// A job's class in a column.
+pub(super) struct InClass(pub(super) Class);
+
+impl FromSql for InClass {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let text = value.as_str()?;
+        let class = Class::ALL.into_iter().find(|class| class.as_str() == text);
+        class.map(Self).ok_or(FromSqlError::InvalidType)
+    }
+}
+
+/// A terminal state in a column.
+pub(super) struct Ended(pub(super) Status);
+
+impl FromSql for Ended {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        const TERMINAL: [Status; 4] = [
+            Status::Completed,
+            Status::Failed,
+            Status::Cancelled,
+            Status::Expired,
+        ];
+        let text = value.as_str()?;
+        let status = TERMINAL.into_iter().find(|status| status.as_str() == text);
+        status.map(Self).ok_or(FromSqlError::InvalidType)
+    }
+}

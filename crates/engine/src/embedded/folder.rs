@@ -1,0 +1,136 @@
+//! The data folder: made for its owner alone, and held by one process at a time.
+
+use std::{
+    fs::{DirBuilder, File, OpenOptions, TryLockError},
+    io::{self, Read as _, Seek as _, Write as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use super::OpenError;
+
+const DATABASE: &str = "forebay.db";
+const LOCK: &str = "lock";
+/// A process id and a line end; what is longer was not written by us.
+const HOLDER_BYTES_MAX: u64 = 32;
+
+/// The data folder, locked for as long as this lives.
+#[derive(Debug)]
+pub(super) struct Folder {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Folder {
+    /// Makes the folder if there is none, takes its lock, and makes an empty database file that only
+    /// its owner may read (SQLite gives its other files the same permissions).
+    pub(super) fn hold(path: &Path) -> Result<Self, OpenError> {
+        let unusable = |source| OpenError::Folder {
+            path: path.to_owned(),
+            source,
+        };
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(unusable)?;
+        let mut lock = open_private(&path.join(LOCK)).map_err(unusable)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(OpenError::Held {
+                    holder_pid: holder(&mut lock),
+                    path: path.to_owned(),
+                });
+            }
+            Err(TryLockError::Error(source)) => return Err(unusable(source)),
+        }
+        name_holder(&mut lock).map_err(unusable)?;
+        open_private(&path.join(DATABASE)).map_err(unusable)?;
+        Ok(Self {
+            path: path.to_owned(),
+            _lock: lock,
+        })
+    }
+
+    /// The folder.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file of the database.
+    pub(super) fn database(&self) -> PathBuf {
+        self.path.join(DATABASE)
+    }
+}
+
+fn open_private(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+}
+
+fn name_holder(lock: &mut File) -> io::Result<()> {
+    lock.set_len(0)?;
+    lock.rewind()?;
+    writeln!(lock, "{}", std::process::id())
+}
+
+/// Who holds the lock; `None` if it has not got round to saying so.
+fn holder(lock: &mut File) -> Option<u32> {
+    let mut text = String::new();
+    lock.take(HOLDER_BYTES_MAX).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_second_holder_is_told_who_the_first_is_and_what_to_change() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("data");
+        let first = Folder::hold(&path).unwrap();
+        let refused = Folder::hold(&path).unwrap_err();
+        let OpenError::Held { holder_pid, .. } = &refused else {
+            panic!("{refused:?}");
+        };
+        assert_eq!(*holder_pid, Some(std::process::id()));
+        let message = refused.to_string();
+        for part in [
+            std::process::id().to_string().as_str(),
+            path.to_str().unwrap(),
+            "FOREBAY_DATA_DIR",
+        ] {
+            assert!(message.contains(part), "{message}");
+        }
+        drop(first);
+        Folder::hold(&path).unwrap();
+    }
+
+    #[test]
+    fn folder_and_files_are_their_owners_alone() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("a/b");
+        let folder = Folder::hold(&path).unwrap();
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&path), 0o700);
+        assert_eq!(mode(&folder.database()), 0o600);
+        assert_eq!(mode(&path.join(LOCK)), 0o600);
+    }
+
+    #[test]
+    fn a_path_that_cannot_be_a_folder_is_named() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let refused = Folder::hold(&file.path().join("data")).unwrap_err();
+        assert!(matches!(refused, OpenError::Folder { .. }), "{refused:?}");
+        assert!(refused.to_string().contains("FOREBAY_DATA_DIR"));
+    }
+}

@@ -1,0 +1,41 @@
+//! Idempotency keys.
+
+use forebay_shared::time::TimeMs;
+use rusqlite::{Connection, OptionalExtension as _};
+
+use super::columns::{At, size};
+
+/// Sets a key if it is not set; otherwise brings what it was set to, as JSON.
+pub(super) fn claim(
+    db: &Connection,
+    tenant: &str,
+    key: &str,
+    entry: &str,
+    now: TimeMs,
+    ttl_ms: u64,
+) -> rusqlite::Result<Option<String>> {
+    let found = db
+        .prepare_cached(
+            "SELECT entry FROM keys WHERE tenant = ?1 AND key = ?2 AND expires_at > ?3",
+        )?
+        .query_row((tenant, key, At(now)), |row| row.get(0))
+        .optional()?;
+    if found.is_none() {
+        db.prepare_cached(
+            "INSERT OR REPLACE INTO keys (tenant, key, expires_at, entry) VALUES (?1, ?2, ?3, ?4)",
+        )?
+        .execute((tenant, key, At(now.plus_ms(ttl_ms)), entry))?;
+    }
+    Ok(found)
+}
+
+/// Forgets keys whose time is over.
+pub(super) fn prune(db: &Connection, limit: usize, now: TimeMs) -> rusqlite::Result<u64> {
+    let gone = db
+        .prepare_cached(
+            "DELETE FROM keys WHERE (tenant, key) IN
+                 (SELECT tenant, key FROM keys WHERE expires_at <= ?1 LIMIT ?2)",
+        )?
+        .execute((At(now), size(limit)))?;
+    Ok(u64::try_from(gone).unwrap_or(u64::MAX))
+}

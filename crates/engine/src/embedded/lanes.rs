@@ -1,0 +1,224 @@
+//! Lanes as they are read: the document, what records say, and what a worker needs.
+
+use forebay_shared::{
+    ids::JobId,
+    lane::Mark,
+    session::{Conversation, TokenMeasure},
+    store::{Head, HeadFilter, Loaded, StoreError, Token, Work},
+    time::TimeMs,
+};
+use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
+
+use super::{
+    columns::{At, Ended, Key, Name, Version, natural, size},
+    failure::unreadable,
+};
+
+/// A lane as it was read, its documents not yet parsed: that is left to whoever asked, so that it
+/// does not hold up the engine's threads.
+#[derive(Debug, Default)]
+pub(super) struct RawLane {
+    doc: Option<(Token, String)>,
+    marks: Vec<(JobId, Mark)>,
+    work: Option<RawWork>,
+}
+
+#[derive(Debug)]
+struct RawWork {
+    job: JobId,
+    meta: String,
+    request: String,
+    turns: Vec<String>,
+    measure: Option<TokenMeasure>,
+}
+
+/// Which lane is read, and what with it.
+#[derive(Clone, Debug)]
+pub(super) struct LaneQuery {
+    /// The lane's key.
+    pub(super) lane: String,
+    /// Its session, as tenant and name.
+    pub(super) session: Option<(String, String)>,
+    /// Jobs whose records say whether they have ended.
+    pub(super) about: Vec<JobId>,
+    /// The job whose work is wanted.
+    pub(super) work: Option<JobId>,
+}
+
+/// The token of a lane, if it has a document.
+pub(super) fn token(db: &Connection, lane: &str) -> rusqlite::Result<Option<Token>> {
+    db.prepare_cached("SELECT token FROM lanes WHERE key = ?1")?
+        .query_row([lane], |row| row.get(0).map(|Version(token)| token))
+        .optional()
+}
+
+/// Reads a lane; records and sessions whose time is over at `now` are not seen.
+pub(super) fn read(db: &Connection, query: &LaneQuery, now: TimeMs) -> rusqlite::Result<RawLane> {
+    let doc = db
+        .prepare_cached("SELECT token, doc FROM lanes WHERE key = ?1")?
+        .query_row([&query.lane], |row| {
+            let Version(token) = row.get(0)?;
+            Ok((token, row.get(1)?))
+        })
+        .optional()?;
+    let mut marks = Vec::with_capacity(query.about.len());
+    for job in &query.about {
+        if let Some(mark) = mark(db, *job, now)? {
+            marks.push((*job, mark));
+        }
+    }
+    let work = match query.work {
+        Some(job) => work(db, query, job, now)?,
+        None => None,
+    };
+    Ok(RawLane { doc, marks, work })
+}
+
+fn mark(db: &Connection, job: JobId, now: TimeMs) -> rusqlite::Result<Option<Mark>> {
+    db.prepare_cached(
+        "SELECT status, fence, settled FROM outcomes JOIN jobs USING (n)
+         WHERE jobs.id = ?1 AND forget_at > ?2",
+    )?
+    .query_row((job.to_string(), At(now)), |row| {
+        let Ended(status) = row.get(0)?;
+        Ok(Mark {
+            status,
+            fence: natural(row.get(1)?),
+            settled: natural(row.get(2)?),
+        })
+    })
+    .optional()
+}
+
+fn work(
+    db: &Connection,
+    query: &LaneQuery,
+    job: JobId,
+    now: TimeMs,
+) -> rusqlite::Result<Option<RawWork>> {
+    // A job with a timer in this lane is live, and no other has one.
+    let found = db
+        .prepare_cached(
+            "SELECT meta, request FROM jobs JOIN timers ON timers.job = jobs.id
+             WHERE jobs.id = ?1 AND timers.lane = ?2",
+        )?
+        .query_row((job.to_string(), &query.lane), |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .optional()?;
+    let Some((meta, request)) = found else {
+        return Ok(None);
+    };
+    let mut turns = Vec::new();
+    let mut measure = None;
+    if let Some((tenant, session)) = &query.session {
+        let found = db
+            .prepare_cached(
+                "SELECT n, sent_bytes, input_tokens FROM sessions
+                 WHERE tenant = ?1 AND session = ?2
+                   AND (expires_at IS NULL OR expires_at > ?3)",
+            )?
+            .query_row((tenant, session, At(now)), |row| {
+                Ok((row.get::<_, i64>(0)?, measured(row)?))
+            })
+            .optional()?;
+        if let Some((n, newest)) = found {
+            turns = super::sessions::turns(db, n)?;
+            measure = newest;
+        }
+    }
+    Ok(Some(RawWork {
+        job,
+        meta,
+        request,
+        turns,
+        measure,
+    }))
+}
+
+fn measured(row: &Row<'_>) -> rusqlite::Result<Option<TokenMeasure>> {
+    let sent: Option<i64> = row.get("sent_bytes")?;
+    let tokens: Option<i64> = row.get("input_tokens")?;
+    Ok(sent.zip(tokens).map(|(sent, tokens)| TokenMeasure {
+        sent_bytes: natural(sent),
+        input_tokens: natural(tokens),
+    }))
+}
+
+impl RawLane {
+    /// The answer of the port.
+    pub(super) fn parse(self) -> Result<Loaded, StoreError> {
+        let token = self.doc.as_ref().map(|(token, _)| *token);
+        let lane = match &self.doc {
+            Some((_, doc)) => serde_json::from_str(doc).map_err(unreadable)?,
+            None => forebay_shared::lane::Lane::default(),
+        };
+        let work = match self.work {
+            Some(raw) if lane.find(raw.job).is_some() => Some(raw.parse()?),
+            _ => None,
+        };
+        Ok(Loaded {
+            lane,
+            token,
+            marks: self.marks,
+            work,
+        })
+    }
+}
+
+impl RawWork {
+    fn parse(self) -> Result<Work, StoreError> {
+        Ok(Work {
+            meta: serde_json::from_str(&self.meta).map_err(unreadable)?,
+            request: serde_json::from_str(&self.request).map_err(unreadable)?,
+            conversation: Conversation {
+                turns: super::sessions::parse_turns(&self.turns)?,
+                measure: self.measure,
+            },
+        })
+    }
+}
+
+/// Lanes by what their head does, in the order of their keys' text.
+pub(super) fn heads(
+    db: &Connection,
+    filter: &HeadFilter,
+    after: &str,
+    limit: usize,
+) -> rusqlite::Result<Vec<Head>> {
+    let head = |row: &Row<'_>| {
+        let Key(lane) = row.get("key")?;
+        let Name(job) = row.get("head")?;
+        let At(timer) = row.get("at")?;
+        let worker: Option<Name<_>> = row.get("worker")?;
+        Ok(Head {
+            lane,
+            job,
+            timer,
+            worker: worker.map(|Name(worker)| worker),
+        })
+    };
+    // A condition for each that names its index's own, so that each walks that index.
+    match filter {
+        HeadFilter::Running => db
+            .prepare_cached(
+                "SELECT key, head, worker, at FROM lanes JOIN timers ON timers.job = lanes.head
+                 WHERE head_state = 'running' AND key > :after ORDER BY key LIMIT :limit",
+            )?
+            .query_map(named_params! {":after": after, ":limit": size(limit)}, head)?
+            .collect(),
+        HeadFilter::Ready(class) => db
+            .prepare_cached(
+                "SELECT key, head, worker, at FROM lanes JOIN timers ON timers.job = lanes.head
+                 WHERE head_state = 'ready' AND lanes.class = :class AND key > :after
+                 ORDER BY key LIMIT :limit",
+            )?
+            .query_map(
+                named_params! {
+                    ":class": class.as_str(), ":after": after, ":limit": size(limit),
+                },
+                head,
+            )?
+            .collect(),
+    }
+}

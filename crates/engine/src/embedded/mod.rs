@@ -1,0 +1,134 @@
+//! The embedded engine: a SQLite file in the data folder, and wakes in memory.
+//!
+//! One process works on the folder at a time, and its lock says which. All writes go through one
+//! thread ([`writer`]) that groups what waits into one transaction and answers once that is on disk;
+//! reads go to a few threads of their own ([`readers`]). A file for each table says how it is read
+//! and written. Presence, the election and the queue are in memory and die with the process.
+//!
+//! What it leaves to others: every rule about jobs. A commit says what the lane is afterwards.
+
+mod change;
+mod clock;
+mod columns;
+mod counts;
+mod failure;
+mod fleet;
+mod folder;
+mod intake;
+mod jobs;
+mod keys;
+mod lanes;
+mod open_error;
+mod queue;
+mod readers;
+mod schema;
+mod sessions;
+mod store;
+mod timers;
+mod watchers;
+mod writer;
+
+use std::{
+    path::Path,
+    sync::Arc,
+    thread::{self, JoinHandle},
+};
+
+use forebay_shared::{queue::Queue, store::Store};
+
+pub use open_error::OpenError;
+pub use queue::QUEUE_CAPACITY;
+
+/// Threads that read. Two, so that one long read does not hold up all others.
+const READERS: usize = 2;
+
+/// The embedded engine, open on its data folder.
+///
+/// When this and all that [`store`](Self::store) and [`queue`](Self::queue) gave are dropped, the
+/// engine ends by itself; [`close`](Self::close) ends it at once and waits until the folder is free.
+pub struct Embedded {
+    store: Arc<store::SqliteStore>,
+    queue: Arc<queue::Wakes>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Embedded {
+    /// Opens the data folder, which is made if there is none, and brings its tables up to date.
+    ///
+    /// # Errors
+    /// [`OpenError`], which says what to change; above all [`OpenError::Held`] when another process
+    /// works on the folder.
+    pub fn open(data_dir: &Path) -> Result<Self, OpenError> {
+        // Held by every thread, so that the folder is free only when the last one has let go.
+        let folder = Arc::new(folder::Folder::hold(data_dir)?);
+        let database = folder.database();
+        let (writer, run_writer) = writer::Writer::new(schema::open_writer(&database)?);
+        let connections = (0..READERS)
+            .map(|_| schema::open_reader(&database))
+            .collect::<Result<_, _>>()?;
+        let (readers, run_readers) = readers::Readers::new(connections);
+
+        let start = |name: &str, run: Box<dyn FnOnce() + Send>| {
+            let held = Arc::clone(&folder);
+            let body = move || {
+                run();
+                drop(held);
+            };
+            let thread = thread::Builder::new().name(name.to_owned()).spawn(body);
+            thread.map_err(|source| OpenError::Thread { source })
+        };
+        let mut threads = vec![start("forebay-write", Box::new(move || run_writer.run()))?];
+        for run in run_readers {
+            threads.push(start("forebay-read", Box::new(move || run.run()))?);
+        }
+        tracing::debug!(data_dir = %folder.path().display(), "data folder opened");
+        Ok(Self {
+            store: Arc::new(store::SqliteStore {
+                writer,
+                readers,
+                clock: clock::Clock::default(),
+                fleet: fleet::Fleet::default(),
+                watchers: Arc::default(),
+            }),
+            queue: Arc::default(),
+            threads,
+        })
+    }
+
+    /// The store.
+    #[must_use]
+    pub fn store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.store) as Arc<dyn Store>
+    }
+
+    /// The queue.
+    #[must_use]
+    pub fn queue(&self) -> Arc<dyn Queue> {
+        Arc::clone(&self.queue) as Arc<dyn Queue>
+    }
+
+    /// How many transactions were written since the folder was opened: fewer than commits, when
+    /// commits came in bursts.
+    #[must_use]
+    pub fn transactions(&self) -> u64 {
+        self.store.writer.transactions()
+    }
+
+    /// Ends the engine: what waits is still written, later calls find it unavailable, and the folder
+    /// is free when this returns.
+    pub async fn close(self) {
+        self.queue.stop();
+        self.store.stop();
+        let threads = self.threads;
+        let ended = tokio::task::spawn_blocking(move || {
+            threads
+                .into_iter()
+                .map(JoinHandle::join)
+                .filter(Result::is_err)
+                .count()
+        });
+        if !matches!(ended.await, Ok(0)) {
+            tracing::error!("a thread of the database did not end well");
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Connections to the database, and the version of its tables.
+
+use std::{path::Path, time::Duration};
+
+use rusqlite::{Connection, ErrorCode};
+
+use super::OpenError;
+
+/// What each version of the schema adds to the one before; `PRAGMA user_version` is how many of
+/// these a file has. Only ever append.
+const MIGRATIONS: [&str; 1] = [include_str!("schema/1.sql")];
+/// "FBAY": says that a SQLite file is ours.
+const APPLICATION_ID: i64 = 0x4642_4159;
+/// Nobody else should be on the file; this is for a backup that is being read out of it.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// More than there are different statements, so that each is compiled once.
+const STATEMENTS_MAX: usize = 128;
+
+/// The connection that writes, with the tables brought up to date.
+pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
+    let failed = |source| failed(path, source);
+    let mut db = connect(path)?;
+    let mode: String = db
+        .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
+        .map_err(failed)?;
+    if mode != "wal" {
+        return Err(OpenError::NoWal {
+            path: path.to_owned(),
+        });
+    }
+    // FULL: a commit is on the disk before its answer. The caches are in KiB when negative.
+    db.execute_batch(
+        "PRAGMA synchronous = FULL;
+         PRAGMA cache_size = -32768;
+         PRAGMA journal_size_limit = 67108864;",
+    )
+    .map_err(failed)?;
+    migrate(&mut db, path)?;
+    Ok(db)
+}
+
+/// A connection that only reads.
+pub(super) fn open_reader(path: &Path) -> Result<Connection, OpenError> {
+    let db = connect(path)?;
+    db.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -8192;")
+        .map_err(|source| failed(path, source))?;
+    Ok(db)
+}
+
+fn connect(path: &Path) -> Result<Connection, OpenError> {
+    let failed = |source| failed(path, source);
+    let db = Connection::open(path).map_err(failed)?;
+    db.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
+    db.execute_batch("PRAGMA temp_store = MEMORY;")
+        .map_err(failed)?;
+    db.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    Ok(db)
+}
+
+fn migrate(db: &mut Connection, path: &Path) -> Result<(), OpenError> {
+    let failed = |source| failed(path, source);
+    let pragma = |db: &Connection, name: &str| -> Result<i64, OpenError> {
+        db.pragma_query_value(None, name, |row| row.get(0))
+            .map_err(failed)
+    };
+    let found = pragma(db, "user_version")?;
+    let ours = pragma(db, "application_id")? == APPLICATION_ID;
+    // A file that was just made has neither; any other without our mark is somebody else's.
+    if !ours && (found != 0 || pragma(db, "schema_version")? != 0) {
+        return Err(OpenError::Foreign {
+            path: path.to_owned(),
+        });
+    }
+    let newer = || OpenError::Newer {
+        path: path.to_owned(),
+        found,
+        known: super::columns::size(MIGRATIONS.len()),
+    };
+    let applied = usize::try_from(found).map_err(|_| newer())?;
+    let missing = MIGRATIONS.get(applied..).ok_or_else(newer)?;
+    for (version, migration) in (found + 1..).zip(missing) {
+        let transaction = db.transaction().map_err(failed)?;
+        transaction.execute_batch(migration).map_err(failed)?;
+        transaction
+            .pragma_update(None, "application_id", APPLICATION_ID)
+            .map_err(failed)?;
+        transaction
+            .pragma_update(None, "user_version", version)
+            .map_err(failed)?;
+        transaction.commit().map_err(failed)?;
+        tracing::info!(
+            schema_version = version,
+            "database tables brought up to date"
+        );
+    }
+    Ok(())
+}
+
+fn failed(path: &Path, source: rusqlite::Error) -> OpenError {
+    let path = path.to_owned();
+    match source.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => OpenError::Foreign { path },
+        _ => OpenError::Database { path, source },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_of_a_newer_release_is_refused_and_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("forebay.db");
+        let db = open_writer(&path).unwrap();
+        db.pragma_update(None, "user_version", 99).unwrap();
+        drop(db);
+        let refused = open_writer(&path).unwrap_err();
+        let OpenError::Newer { found, known, .. } = refused else {
+            panic!("{refused:?}");
+        };
+        assert_eq!((found, known), (99, 1));
+    }
+
+    #[test]
+    fn tables_are_made_once_and_writes_reach_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("forebay.db");
+        for _ in 0..2 {
+            let db = open_writer(&path).unwrap();
+            let full: i64 = db
+                .pragma_query_value(None, "synchronous", |row| row.get(0))
+                .unwrap();
+            assert_eq!(full, 2);
+            let version: i64 = db
+                .pragma_query_value(None, "user_version", |row| row.get(0))
+                .unwrap();
+            assert_eq!(version, 1);
+        }
+    }
+
+    #[test]
+    fn files_of_others_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = folder.path().join("text");
+        std::fs::write(&text, "no database at all, whatever its name ".repeat(100)).unwrap();
+        let refused = open_writer(&text).unwrap_err();
+        assert!(matches!(refused, OpenError::Foreign { .. }), "{refused:?}");
+
+        let other = folder.path().join("other.db");
+        let db = Connection::open(&other).unwrap();
+        db.execute_batch("CREATE TABLE theirs (x)").unwrap();
+        drop(db);
+        let refused = open_writer(&other).unwrap_err();
+        assert!(matches!(refused, OpenError::Foreign { .. }), "{refused:?}");
+    }
+
+    #[test]
+    fn a_reader_cannot_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("forebay.db");
+        let _writer = open_writer(&path).unwrap();
+        let reader = open_reader(&path).unwrap();
+        assert!(reader.execute("DELETE FROM jobs", []).is_err());
+    }
+}

@@ -1,0 +1,114 @@
+//! How sessions go: when asked, as the least used of too many, and when their time is over.
+
+use forebay_shared::{
+    ids::{LaneKey, SessionId, TenantId},
+    store::Removed,
+    time::TimeMs,
+};
+use rusqlite::{Connection, OptionalExtension as _};
+
+use crate::embedded::columns::{At, Name, int, natural, size};
+
+/// Forgets a session, unless it has live jobs.
+pub(in crate::embedded) fn remove(
+    db: &Connection,
+    tenant: &TenantId,
+    session: &SessionId,
+    now: TimeMs,
+) -> rusqlite::Result<Removed> {
+    let found = db
+        .prepare_cached("SELECT n, expires_at FROM sessions WHERE tenant = ?1 AND session = ?2")?
+        .query_row((tenant.as_str(), session.as_str()), |row| {
+            let expires_at: Option<At> = row.get(1)?;
+            Ok((row.get::<_, i64>(0)?, expires_at))
+        })
+        .optional()?;
+    let Some((n, expires_at)) = found else {
+        return Ok(Removed::Absent);
+    };
+    let Some(At(expires_at)) = expires_at else {
+        return Ok(Removed::Busy);
+    };
+    forget(db, n, tenant.clone(), session.clone())?;
+    Ok(if expires_at > now {
+        Removed::Yes
+    } else {
+        Removed::Absent
+    })
+}
+
+/// How many sessions there are.
+pub(in crate::embedded) fn count(db: &Connection, now: TimeMs) -> rusqlite::Result<u64> {
+    // All but those whose time is over, which are few as they are pruned; there is no index that
+    // would count the others faster.
+    db.prepare_cached(
+        "SELECT (SELECT count(*) FROM sessions)
+              - (SELECT count(*) FROM sessions WHERE expires_at <= ?1)",
+    )?
+    .query_row([At(now)], |row| row.get(0).map(natural))
+}
+
+/// Forgets the least recently used sessions without live jobs, until at most `sessions_max` are left
+/// or `limit` have gone.
+pub(in crate::embedded) fn evict(
+    db: &Connection,
+    sessions_max: u64,
+    limit: usize,
+    now: TimeMs,
+) -> rusqlite::Result<u64> {
+    let excess = count(db, now)?.saturating_sub(sessions_max);
+    let least_used = db
+        .prepare_cached(
+            "SELECT n, tenant, session FROM sessions
+             WHERE expires_at IS NOT NULL AND expires_at > ?1 ORDER BY used_at, n LIMIT ?2",
+        )?
+        .query_map((At(now), int(excess).min(size(limit))), named)?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    forget_all(db, least_used)
+}
+
+/// Forgets sessions whose time is over.
+pub(in crate::embedded) fn prune(
+    db: &Connection,
+    limit: usize,
+    now: TimeMs,
+) -> rusqlite::Result<u64> {
+    let over = db
+        .prepare_cached("SELECT n, tenant, session FROM sessions WHERE expires_at <= ?1 LIMIT ?2")?
+        .query_map((At(now), size(limit)), named)?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    forget_all(db, over)
+}
+
+type Named = (i64, Name<TenantId>, Name<SessionId>);
+
+fn named(row: &rusqlite::Row<'_>) -> rusqlite::Result<Named> {
+    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+}
+
+fn forget_all(db: &Connection, sessions: Vec<Named>) -> rusqlite::Result<u64> {
+    let mut gone = 0;
+    for (n, Name(tenant), Name(session)) in sessions {
+        forget(db, n, tenant, session)?;
+        gone += 1;
+    }
+    Ok(gone)
+}
+
+/// Deletes an idle session, and the hold that may be left on its lane.
+fn forget(db: &Connection, n: i64, tenant: TenantId, session: SessionId) -> rusqlite::Result<()> {
+    delete_rows(db, n)?;
+    let lane = LaneKey::Session { tenant, session }.to_string();
+    db.prepare_cached("DELETE FROM lanes WHERE key = ?1 AND entries = 0")?
+        .execute([lane])
+        .map(drop)
+}
+
+/// Deletes a session and its turns, and leaves its lane alone.
+pub(super) fn delete_rows(db: &Connection, n: i64) -> rusqlite::Result<()> {
+    db.prepare_cached("DELETE FROM turns WHERE session = ?1")?
+        .execute([n])?;
+    db.prepare_cached("DELETE FROM sessions WHERE n = ?1")?
+        .execute([n])
+        .map(drop)
+}

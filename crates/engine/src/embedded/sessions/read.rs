@@ -1,0 +1,108 @@
+//! Sessions as they are read, which is a use of them.
+
+use forebay_shared::{session::Session, store::StoreError, time::TimeMs, turn::Turn};
+use rusqlite::{Connection, OptionalExtension as _, named_params};
+
+use crate::embedded::{
+    columns::{At, natural},
+    failure::unreadable,
+};
+
+/// Notes that a session is used: its time to live, if that runs, begins anew. Whether there is one.
+pub(in crate::embedded) fn touch(
+    db: &Connection,
+    tenant: &str,
+    session: &str,
+    now: TimeMs,
+    ttl_ms: u64,
+) -> rusqlite::Result<bool> {
+    let touched = db
+        .prepare_cached(
+            "UPDATE sessions SET used_at = max(used_at, :now),
+                 expires_at = CASE WHEN expires_at IS NULL THEN NULL ELSE :until END
+             WHERE tenant = :tenant AND session = :session
+               AND (expires_at IS NULL OR expires_at > :now)",
+        )?
+        .execute(named_params! {
+            ":now": At(now), ":until": At(now.plus_ms(ttl_ms)),
+            ":tenant": tenant, ":session": session,
+        })?;
+    Ok(touched > 0)
+}
+
+/// A session as it was read, its turns not yet parsed.
+#[derive(Debug)]
+pub(in crate::embedded) struct RawSession {
+    turns: Vec<String>,
+    created_at: TimeMs,
+    updated_at: TimeMs,
+    expires_at: Option<TimeMs>,
+    live_jobs: u64,
+}
+
+/// Reads a session with all its turns.
+pub(in crate::embedded) fn read(
+    db: &Connection,
+    lane: &str,
+    tenant: &str,
+    session: &str,
+    now: TimeMs,
+) -> rusqlite::Result<Option<RawSession>> {
+    let found = db
+        .prepare_cached(
+            "SELECT n, created_at, updated_at, expires_at,
+                 coalesce((SELECT entries FROM lanes WHERE key = :lane), 0)
+             FROM sessions WHERE tenant = :tenant AND session = :session
+               AND (expires_at IS NULL OR expires_at > :now)",
+        )?
+        .query_row(
+            named_params! {
+                ":lane": lane, ":tenant": tenant, ":session": session, ":now": At(now),
+            },
+            |row| {
+                let (At(created_at), At(updated_at)) = (row.get(1)?, row.get(2)?);
+                let expires_at: Option<At> = row.get(3)?;
+                let raw = RawSession {
+                    turns: Vec::new(),
+                    created_at,
+                    updated_at,
+                    expires_at: expires_at.map(|At(at)| at),
+                    live_jobs: natural(row.get(4)?),
+                };
+                Ok((row.get::<_, i64>(0)?, raw))
+            },
+        )
+        .optional()?;
+    let Some((n, mut raw)) = found else {
+        return Ok(None);
+    };
+    raw.turns = turns(db, n)?;
+    Ok(Some(raw))
+}
+
+impl RawSession {
+    /// The answer of the port.
+    pub(in crate::embedded) fn parse(self) -> Result<Session, StoreError> {
+        Ok(Session {
+            turns: parse_turns(&self.turns)?,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+            expires_at: self.expires_at,
+            live_jobs: usize::try_from(self.live_jobs).unwrap_or(usize::MAX),
+        })
+    }
+}
+
+/// The turns of a session as JSON, oldest first.
+pub(in crate::embedded) fn turns(db: &Connection, n: i64) -> rusqlite::Result<Vec<String>> {
+    db.prepare_cached("SELECT doc FROM turns WHERE session = ?1 ORDER BY seq")?
+        .query_map([n], |row| row.get(0))?
+        .collect()
+}
+
+/// Turns from their JSON.
+pub(in crate::embedded) fn parse_turns(docs: &[String]) -> Result<Vec<Turn>, StoreError> {
+    docs.iter()
+        .map(|doc| serde_json::from_str(doc).map_err(unreadable))
+        .collect()
+}

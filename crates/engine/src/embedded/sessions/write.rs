@@ -1,0 +1,133 @@
+//! What a commit does to a session.
+
+use forebay_shared::{
+    session::{SessionBounds, TokenMeasure},
+    time::TimeMs,
+};
+use rusqlite::{Connection, OptionalExtension as _, named_params};
+
+use super::forget;
+use crate::embedded::columns::{At, int, size};
+
+/// What a commit does to a session, ready for its columns.
+#[derive(Debug)]
+pub(in crate::embedded) struct SessionChange {
+    pub(in crate::embedded) tenant: String,
+    pub(in crate::embedded) session: String,
+    /// Turns to append, as JSON.
+    pub(in crate::embedded) append: Vec<String>,
+    pub(in crate::embedded) measure: Option<TokenMeasure>,
+    pub(in crate::embedded) bounds: SessionBounds,
+    pub(in crate::embedded) at: TimeMs,
+    /// Whether it has live jobs afterwards.
+    pub(in crate::embedded) live: bool,
+}
+
+/// The row of a session, as far as a change needs it.
+#[derive(Clone, Copy)]
+struct Stored {
+    n: i64,
+    turns: i64,
+    bytes: i64,
+    next_seq: i64,
+}
+
+/// Applies the change; makes the session if there is none, anew if its time was over.
+pub(in crate::embedded) fn write(db: &Connection, change: &SessionChange) -> rusqlite::Result<()> {
+    let mut row = match find_or_drop(db, change)? {
+        Some(row) => row,
+        None => insert(db, change)?,
+    };
+    for doc in &change.append {
+        db.prepare_cached("INSERT INTO turns (session, seq, bytes, doc) VALUES (?1, ?2, ?3, ?4)")?
+            .execute((row.n, row.next_seq, size(doc.len()), doc))?;
+        row.next_seq += 1;
+        row.turns += 1;
+        row.bytes += size(doc.len());
+    }
+    trim(db, &mut row, &change.bounds)?;
+    db.prepare_cached(
+        "UPDATE sessions SET
+             updated_at = max(updated_at, :at), used_at = max(used_at, :at),
+             expires_at = :expires_at, turns = :turns, turns_bytes = :bytes, next_seq = :next_seq,
+             sent_bytes = coalesce(:sent_bytes, sent_bytes),
+             input_tokens = coalesce(:input_tokens, input_tokens)
+         WHERE n = :n",
+    )?
+    .execute(named_params! {
+        ":at": At(change.at),
+        ":expires_at": (!change.live).then(|| At(change.at.plus_ms(change.bounds.ttl_ms))),
+        ":turns": row.turns,
+        ":bytes": row.bytes,
+        ":next_seq": row.next_seq,
+        ":sent_bytes": change.measure.map(|measure| int(measure.sent_bytes)),
+        ":input_tokens": change.measure.map(|measure| int(measure.input_tokens)),
+        ":n": row.n,
+    })?;
+    Ok(())
+}
+
+fn find_or_drop(db: &Connection, change: &SessionChange) -> rusqlite::Result<Option<Stored>> {
+    let found = db
+        .prepare_cached(
+            "SELECT n, turns, turns_bytes, next_seq, expires_at FROM sessions
+             WHERE tenant = ?1 AND session = ?2",
+        )?
+        .query_row((&change.tenant, &change.session), |row| {
+            let stored = Stored {
+                n: row.get(0)?,
+                turns: row.get(1)?,
+                bytes: row.get(2)?,
+                next_seq: row.get(3)?,
+            };
+            let expires_at: Option<At> = row.get(4)?;
+            Ok((stored, expires_at))
+        })
+        .optional()?;
+    let Some((row, expires_at)) = found else {
+        return Ok(None);
+    };
+    if expires_at.is_some_and(|At(expires_at)| expires_at <= change.at) {
+        // Its lane is the commit's own business.
+        forget::delete_rows(db, row.n)?;
+        return Ok(None);
+    }
+    Ok(Some(row))
+}
+
+fn insert(db: &Connection, change: &SessionChange) -> rusqlite::Result<Stored> {
+    db.prepare_cached(
+        "INSERT INTO sessions
+             (tenant, session, created_at, updated_at, used_at, turns, turns_bytes, next_seq)
+         VALUES (?1, ?2, ?3, ?3, ?3, 0, 0, 0)",
+    )?
+    .execute((&change.tenant, &change.session, At(change.at)))?;
+    Ok(Stored {
+        n: db.last_insert_rowid(),
+        turns: 0,
+        bytes: 0,
+        next_seq: 0,
+    })
+}
+
+/// Drops the oldest turns until the bounds hold; the newest turn stays whatever its size.
+fn trim(db: &Connection, row: &mut Stored, bounds: &SessionBounds) -> rusqlite::Result<()> {
+    let (turns_max, bytes_max) = (size(bounds.turns_max), size(bounds.turns_bytes_max));
+    let mut dropped = None;
+    {
+        let mut oldest =
+            db.prepare_cached("SELECT seq, bytes FROM turns WHERE session = ?1 ORDER BY seq")?;
+        let mut oldest = oldest.query([row.n])?;
+        while row.turns > 1 && (row.turns > turns_max || row.bytes > bytes_max) {
+            let Some(turn) = oldest.next()? else { break };
+            dropped = Some(turn.get::<_, i64>(0)?);
+            row.bytes -= turn.get::<_, i64>(1)?;
+            row.turns -= 1;
+        }
+    }
+    if let Some(seq) = dropped {
+        db.prepare_cached("DELETE FROM turns WHERE session = ?1 AND seq <= ?2")?
+            .execute((row.n, seq))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,66 @@
+//! Timers: one for each live job.
+
+use forebay_shared::{
+    store::{Timer, TimerMove},
+    time::TimeMs,
+};
+use rusqlite::{Connection, named_params};
+
+use super::columns::{At, Key, Name, size};
+
+/// A timer to set, ready for its columns.
+#[derive(Debug)]
+pub(super) struct TimerRow {
+    pub(super) job: String,
+    pub(super) at: TimeMs,
+    pub(super) class: &'static str,
+    /// Whether no worker runs the job.
+    pub(super) waiting: bool,
+    pub(super) admitted_at: TimeMs,
+}
+
+/// Sets a timer, of a job that has one or not.
+pub(super) fn set(
+    db: &Connection,
+    lane: &str,
+    tenant: &str,
+    timer: &TimerRow,
+) -> rusqlite::Result<()> {
+    db.prepare_cached(
+        "INSERT INTO timers (job, at, lane, tenant, class, waiting, admitted_at)
+         VALUES (:job, :at, :lane, :tenant, :class, :waiting, :admitted_at)
+         ON CONFLICT (job) DO UPDATE SET at = excluded.at, waiting = excluded.waiting,
+             admitted_at = excluded.admitted_at",
+    )?
+    .execute(named_params! {
+        ":job": timer.job, ":at": At(timer.at), ":lane": lane, ":tenant": tenant,
+        ":class": timer.class, ":waiting": timer.waiting, ":admitted_at": At(timer.admitted_at),
+    })
+    .map(drop)
+}
+
+/// Takes a job's timer away.
+pub(super) fn clear(db: &Connection, job: &str) -> rusqlite::Result<()> {
+    db.prepare_cached("DELETE FROM timers WHERE job = ?1")?
+        .execute([job])
+        .map(drop)
+}
+
+/// Those that are due, the earliest first.
+pub(super) fn due(db: &Connection, now: TimeMs, limit: usize) -> rusqlite::Result<Vec<Timer>> {
+    db.prepare_cached("SELECT job, lane, at FROM timers WHERE at <= ?1 ORDER BY at LIMIT ?2")?
+        .query_map((At(now), size(limit)), |row| {
+            let (Name(job), Key(lane), At(at)) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            Ok(Timer { job, lane, at })
+        })?
+        .collect()
+}
+
+/// Moves each that is still where it was read.
+pub(super) fn shift(db: &Connection, moves: &[TimerMove]) -> rusqlite::Result<Vec<bool>> {
+    let mut update = db.prepare_cached("UPDATE timers SET at = ?1 WHERE job = ?2 AND at = ?3")?;
+    moves
+        .iter()
+        .map(|m| Ok(update.execute((At(m.to), m.job.to_string(), At(m.from)))? > 0))
+        .collect()
+}

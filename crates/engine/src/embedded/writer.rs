@@ -1,0 +1,302 @@
+//! The one thread that writes. It groups all writes that wait into one transaction, so that a burst
+//! of commits pays for one sync of the disk, and answers each only when that transaction is on disk.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{failure::Failure, intake::Intake};
+
+/// Writes that wait for the thread at most; whoever comes then waits for room.
+const WAITING_MAX: usize = 1_024;
+/// Writes in one transaction at most, so that the first of them is not kept waiting for ever.
+const GROUP_MAX: usize = 512;
+
+/// A write on its way.
+trait Write: Send {
+    /// Does it, within the group's transaction.
+    fn run(&mut self, db: &Connection) -> rusqlite::Result<()>;
+    /// Answers it, once its fate is known.
+    fn settle(self: Box<Self>, fate: Result<(), Failure>);
+}
+
+/// A handle to the writing thread.
+pub(super) struct Writer {
+    intake: Intake<Box<dyn Write>>,
+    transactions: Arc<AtomicU64>,
+}
+
+/// What the thread runs.
+pub(super) struct WriterLoop {
+    db: Connection,
+    waiting: mpsc::Receiver<Box<dyn Write>>,
+    transactions: Arc<AtomicU64>,
+}
+
+impl Writer {
+    /// A handle, and the loop to run on a thread of its own.
+    pub(super) fn new(db: Connection) -> (Self, WriterLoop) {
+        let (intake, waiting) = Intake::new(WAITING_MAX);
+        let transactions = Arc::<AtomicU64>::default();
+        let writer = Self {
+            intake,
+            transactions: Arc::clone(&transactions),
+        };
+        let run = WriterLoop {
+            db,
+            waiting,
+            transactions,
+        };
+        (writer, run)
+    }
+
+    /// Runs `work` in a transaction; all it wrote is on disk when this answers, or nothing of it.
+    /// `then` runs as soon as it is on disk, even if nobody waits for the answer any more.
+    pub(super) async fn run<T, W, A>(&self, work: W, then: A) -> Result<T, Failure>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        A: FnOnce(&T) + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let write = Pending {
+            work: Some(work),
+            then,
+            done: None,
+            reply,
+        };
+        self.intake.put(Box::new(write)).await?;
+        answer.await.unwrap_or(Err(Failure::Stopped))
+    }
+
+    /// Takes no more writes. The thread ends when those that wait are done.
+    pub(super) fn stop(&self) {
+        self.intake.shut();
+    }
+
+    /// How many transactions the thread has begun.
+    pub(super) fn transactions(&self) -> u64 {
+        self.transactions.load(Ordering::Relaxed)
+    }
+}
+
+impl WriterLoop {
+    /// Writes until no handle is left, then tidies the file.
+    pub(super) fn run(mut self) {
+        let mut group = Vec::with_capacity(GROUP_MAX);
+        while let Some(first) = self.waiting.blocking_recv() {
+            group.push(first);
+            while group.len() < GROUP_MAX
+                && let Ok(next) = self.waiting.try_recv()
+            {
+                group.push(next);
+            }
+            self.write(&mut group);
+        }
+        if let Err(error) = self.db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE);") {
+            tracing::warn!(%error, "the write-ahead log stays beside the database");
+        }
+    }
+
+    fn write(&mut self, group: &mut Vec<Box<dyn Write>>) {
+        self.transactions.fetch_add(1, Ordering::Relaxed);
+        if let Err(error) = self.execute("BEGIN IMMEDIATE") {
+            let failure = Failure::from(error);
+            for write in group.drain(..) {
+                write.settle(Err(failure.clone()));
+            }
+            return;
+        }
+        let mut written = Vec::with_capacity(group.len());
+        let mut lost: Option<Failure> = None;
+        for mut write in group.drain(..) {
+            if let Some(failure) = &lost {
+                write.settle(Err(failure.clone()));
+                continue;
+            }
+            match self.isolated(write.as_mut()) {
+                Ok(()) => written.push(write),
+                Err(error) => {
+                    let failure = Failure::from(error);
+                    // A full disk, for one, takes the whole transaction with it.
+                    if self.db.is_autocommit() {
+                        lost = Some(failure.clone());
+                    }
+                    write.settle(Err(failure));
+                }
+            }
+        }
+        let fate = match lost {
+            Some(failure) => Err(failure),
+            None => self.execute("COMMIT").map_err(Failure::from),
+        };
+        if fate.is_err()
+            && !self.db.is_autocommit()
+            && let Err(error) = self.execute("ROLLBACK")
+        {
+            tracing::error!(%error, "a failed transaction could not be rolled back");
+        }
+        for write in written {
+            write.settle(fate.clone());
+        }
+    }
+
+    /// One write of the group; if it fails, the others do not see anything of it.
+    fn isolated(&self, write: &mut dyn Write) -> rusqlite::Result<()> {
+        self.execute("SAVEPOINT one")?;
+        let result = write.run(&self.db);
+        if result.is_err() && !self.db.is_autocommit() {
+            self.execute("ROLLBACK TO one")?;
+        }
+        if !self.db.is_autocommit() {
+            self.execute("RELEASE one")?;
+        }
+        result
+    }
+
+    fn execute(&self, sql: &str) -> rusqlite::Result<()> {
+        self.db.prepare_cached(sql)?.execute([]).map(drop)
+    }
+}
+
+/// A write with its answer.
+struct Pending<T, W, A> {
+    work: Option<W>,
+    then: A,
+    done: Option<T>,
+    reply: oneshot::Sender<Result<T, Failure>>,
+}
+
+impl<T, W, A> Write for Pending<T, W, A>
+where
+    T: Send,
+    W: FnOnce(&Connection) -> rusqlite::Result<T> + Send,
+    A: FnOnce(&T) + Send,
+{
+    fn run(&mut self, db: &Connection) -> rusqlite::Result<()> {
+        if let Some(work) = self.work.take() {
+            self.done = Some(work(db)?);
+        }
+        Ok(())
+    }
+
+    fn settle(self: Box<Self>, fate: Result<(), Failure>) {
+        let answer = match (fate, self.done) {
+            (Ok(()), Some(done)) => {
+                (self.then)(&done);
+                Ok(done)
+            }
+            (Ok(()), None) => Err(Failure::Stopped),
+            (Err(failure), _) => Err(failure),
+        };
+        // Whoever asked may have gone; what was written stays.
+        let _gone = self.reply.send(answer);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn start() -> (Arc<Writer>, WriterLoop) {
+        let db = Connection::open_in_memory().unwrap();
+        db.execute_batch("CREATE TABLE t (x INTEGER PRIMARY KEY)")
+            .unwrap();
+        let (writer, run) = Writer::new(db);
+        (Arc::new(writer), run)
+    }
+
+    async fn insert(writer: Arc<Writer>, x: i64) -> Result<(), Failure> {
+        let work = move |db: &Connection| {
+            // Two steps, so that a failure of the second shows whether the first is undone.
+            db.execute("INSERT INTO t VALUES (?1)", [x + 1_000])?;
+            db.execute("INSERT INTO t VALUES (?1)", [x]).map(drop)
+        };
+        writer.run(work, |()| {}).await
+    }
+
+    #[tokio::test]
+    async fn writes_that_wait_share_a_transaction() {
+        let (writer, run) = start();
+        let mut writes = tokio::task::JoinSet::new();
+        for x in 0..64 {
+            writes.spawn(insert(writer.clone(), x));
+        }
+        // All 64 are on their way before the thread begins.
+        writer.intake.holds(64).await;
+        std::thread::spawn(move || run.run());
+        for written in writes.join_all().await {
+            written.unwrap();
+        }
+        assert_eq!(writer.transactions(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_write_that_fails_takes_nothing_with_it_and_leaves_nothing() {
+        let (writer, run) = start();
+        let mut writes = tokio::task::JoinSet::new();
+        for x in [1, 2, 2, 3] {
+            writes.spawn(insert(writer.clone(), x));
+        }
+        // This one's second step fails on what its first step must not leave behind.
+        writes.spawn(insert(writer.clone(), 1_001));
+        writer.intake.holds(5).await;
+        std::thread::spawn(move || run.run());
+        let refused = writes
+            .join_all()
+            .await
+            .iter()
+            .filter(|w| w.is_err())
+            .count();
+        assert_eq!(refused, 2);
+        let count = |db: &Connection| {
+            db.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0))
+        };
+        assert_eq!(writer.run(count, |_| {}).await.unwrap(), 6);
+        assert_eq!(writer.transactions(), 2);
+    }
+
+    #[tokio::test]
+    async fn when_the_disk_is_full_no_answer_lies() {
+        let (writer, run) = start();
+        run.db
+            .execute_batch("CREATE TABLE blobs (x BLOB); PRAGMA max_page_count = 64;")
+            .unwrap();
+        let mut writes = tokio::task::JoinSet::new();
+        for bytes in [10, 1_000_000, 10] {
+            let work = move |db: &Connection| {
+                db.execute("INSERT INTO blobs VALUES (zeroblob(?1))", [bytes])
+                    .map(drop)
+            };
+            let writer = writer.clone();
+            writes.spawn(async move { writer.run(work, |()| {}).await });
+        }
+        writer.intake.holds(3).await;
+        std::thread::spawn(move || run.run());
+        let answers = writes.join_all().await;
+        let written = answers.iter().filter(|answer| answer.is_ok()).count();
+        assert!(written < 3);
+        let count = |db: &Connection| {
+            db.query_row("SELECT count(*) FROM blobs", [], |row| row.get::<_, i64>(0))
+        };
+        let found = writer.run(count, |_| {}).await.unwrap();
+        assert_eq!(usize::try_from(found).unwrap(), written);
+    }
+
+    #[tokio::test]
+    async fn a_stopped_writer_finishes_what_waits_and_takes_no_more() {
+        let (writer, run) = start();
+        let waits = tokio::spawn(insert(writer.clone(), 1));
+        writer.intake.holds(1).await;
+        writer.stop();
+        let thread = std::thread::spawn(move || run.run());
+        waits.await.unwrap().unwrap();
+        let late = insert(writer, 2).await;
+        assert!(matches!(late, Err(Failure::Stopped)), "{late:?}");
+        thread.join().unwrap();
+    }
+}

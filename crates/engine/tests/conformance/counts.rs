@@ -1,0 +1,196 @@
+//! The counts, and all that is derived from lanes, after a random life of many lanes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use forebay_shared::{
+    class::Class,
+    ids::{JobId, LaneKey, TenantId},
+    job::JobError,
+    lane::{ClassCounts, Event, HeadState, IfBusy, Lane, LaneCounts, State},
+    store::{HeadFilter, Store, TenantClass},
+};
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+
+use crate::{
+    drive::{Driver, LONG_MS, worker},
+    harness::Harness,
+};
+
+const STEPS: usize = 400;
+
+pub(crate) async fn equal_the_sum_over_all_lanes(engine: impl Harness) {
+    let seed: u64 = rand::random();
+    println!("seed {seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    let store = engine.store();
+    let tenants = ["default", "other"].map(|tenant| TenantId::parse(tenant).unwrap());
+    let mut lanes = Vec::new();
+    for tenant in &tenants {
+        for name in ["a", "b", "c"] {
+            lanes.push(Driver::of(&store, tenant.clone(), Some(name)));
+        }
+        lanes.push(Driver::of(&store, tenant.clone(), None));
+    }
+    let mut ended: BTreeMap<(TenantId, Class), u64> = BTreeMap::new();
+    let mut taken = 0;
+    for step in 0..STEPS {
+        let place = random.random_range(0..lanes.len());
+        let lane = &mut lanes[place];
+        lane.class = Class::ALL[random.random_range(0..2)];
+        let loaded = lane.load(&[]).await.lane;
+        let event = random_event(&mut random, lane, &loaded);
+        if let Ok(effects) = lane.try_step(&event, Vec::new()).await {
+            taken += 1;
+            for ending in effects.ended {
+                let row = (lane.tenant.clone(), ending.entry.class);
+                *ended.entry(row).or_default() += 1;
+            }
+        }
+        if step % 50 == 0 || step + 1 == STEPS {
+            check(store.as_ref(), &lanes, &ended).await;
+        }
+    }
+    assert!(taken > STEPS / 4, "only {taken} steps had an effect");
+}
+
+fn random_event(random: &mut StdRng, lane: &Driver, loaded: &Lane) -> Event {
+    let now = lane.store.now();
+    let by = worker(["worker-1", "worker-2"][random.random_range(0..2)]);
+    let count = loaded.entries.len();
+    if count == 0 || random.random_ratio(3, 10) {
+        let mut admission = lane.admission(lane.job());
+        // Some are over before they begin, for tick to find.
+        if random.random_ratio(1, 8) {
+            admission.deadline = now;
+        }
+        admission.tool_results = random.random_ratio(1, 6);
+        admission.if_busy = match random.random_range(0..12) {
+            0 => IfBusy::Rollback,
+            1 => IfBusy::Interrupt,
+            2 => IfBusy::Reject,
+            _ => IfBusy::Enqueue,
+        };
+        return Event::Admit(admission);
+    }
+    let head = &loaded.entries[0];
+    let (job, fence) = (head.job, head.fence);
+    let any = loaded.entries[random.random_range(0..count)].job;
+    let error = JobError::new("overloaded", "try again");
+    let running = matches!(head.state, State::Running { .. });
+    match random.random_range(0..10) {
+        0 => Event::Cancel { job: any },
+        1 => Event::Tick {
+            job: any,
+            presence: None,
+        },
+        2 | 3 if running => Event::Retry {
+            job,
+            fence,
+            not_before: now.plus_ms([0, LONG_MS][random.random_range(0..2)]),
+            tries_max: 3,
+            error,
+        },
+        4 if running => Event::Release { job, fence },
+        5..=9 if running => Event::Finish {
+            job,
+            fence,
+            error: random.random_ratio(1, 3).then_some(error),
+            hold_ms: random.random_ratio(1, 3).then_some(LONG_MS),
+        },
+        _ => Event::Claim {
+            job,
+            worker: by,
+            asked: None,
+            limit_ms: LONG_MS,
+        },
+    }
+}
+
+async fn check(store: &dyn Store, lanes: &[Driver], ended: &BTreeMap<(TenantId, Class), u64>) {
+    let mut live: BTreeMap<(TenantId, Class), ClassCounts> = BTreeMap::new();
+    let mut jobs = BTreeSet::new();
+    let mut oldest = BTreeMap::new();
+    let mut heads: BTreeMap<&str, BTreeSet<(LaneKey, JobId)>> = BTreeMap::new();
+    for driver in lanes {
+        let lane = driver.load(&[]).await.lane;
+        for class in Class::ALL {
+            let row = (driver.tenant.clone(), class);
+            let sum = live.entry(row).or_default();
+            // There is a difference of counts but no sum.
+            *sum = *sum - (ClassCounts::default() - LaneCounts::of(&lane)[class]);
+        }
+        for entry in &lane.entries {
+            jobs.insert((driver.key(), entry.job));
+            if !matches!(entry.state, State::Running { .. }) {
+                let row = (driver.tenant.clone(), entry.class);
+                let first = oldest.entry(row).or_insert(entry.admitted_at);
+                *first = entry.admitted_at.min(*first);
+            }
+        }
+        let kind = match lane.head_state() {
+            Some(HeadState::Running(_)) => "running",
+            Some(HeadState::Ready(class)) => class.as_str(),
+            Some(HeadState::Waiting) | None => continue,
+        };
+        let head = (driver.key(), lane.entries[0].job);
+        heads.entry(kind).or_default().insert(head);
+    }
+
+    let counts = store.counts().await.unwrap();
+    for ((tenant, class), sum) in &live {
+        let is_this = |row: &&TenantClass| row.tenant == *tenant && row.class == *class;
+        let row = counts.rows.iter().find(is_this);
+        let row_of = (tenant.clone(), *class);
+        let found = row.map(|row| row.live).unwrap_or_default();
+        assert_eq!(found, *sum, "{tenant} {class}");
+        let has_ended = row.map_or(0, |row| row.ended);
+        assert_eq!(has_ended, ended.get(&row_of).copied().unwrap_or(0));
+        let waits_since = row.and_then(|row| row.oldest_waiting);
+        assert_eq!(waits_since, oldest.get(&row_of).copied());
+    }
+
+    let far = store.now().plus_ms(9 * LONG_MS);
+    let timers = store.due(far, 1_000).await.unwrap();
+    assert_eq!(timers.len(), jobs.len(), "one timer for each live job");
+    let timed: BTreeSet<_> = timers
+        .into_iter()
+        .map(|timer| (timer.lane, timer.job))
+        .collect();
+    assert_eq!(timed, jobs);
+
+    let filters = [
+        (HeadFilter::Running, "running"),
+        (HeadFilter::Ready(Class::Interactive), "interactive"),
+        (HeadFilter::Ready(Class::Batch), "batch"),
+    ];
+    for (filter, kind) in filters {
+        let found = store.heads(filter, None, 1_000).await.unwrap();
+        let found: BTreeSet<_> = found
+            .into_iter()
+            .map(|head| (head.lane, head.job))
+            .collect();
+        assert_eq!(found, heads.remove(kind).unwrap_or_default(), "{kind}");
+    }
+}
+
+pub(crate) async fn tell_the_oldest_that_waits(engine: impl Harness) {
+    let store = engine.store();
+    let (first, second) = (Driver::session(&store, "a"), Driver::session(&store, "b"));
+    let (older, newer) = (first.admit().await, second.admit().await);
+    let admitted = |lane: Lane| lane.entries[0].admitted_at;
+    let older_at = admitted(first.load(&[]).await.lane);
+    let newer_at = admitted(second.load(&[]).await.lane);
+    let oldest = || async {
+        let counts = store.counts().await.unwrap();
+        counts.class(Class::Interactive).oldest_waiting
+    };
+    assert_eq!(oldest().await, Some(older_at.min(newer_at)));
+    let fence = first.claim(older, "worker-1").await;
+    assert_eq!(oldest().await, Some(newer_at));
+    // What a worker gives back waits again, from when it was accepted.
+    first.step(&Event::Release { job: older, fence }).await;
+    assert_eq!(oldest().await, Some(older_at.min(newer_at)));
+    first.step(&Event::Cancel { job: older }).await;
+    second.claim(newer, "worker-1").await;
+    assert_eq!(oldest().await, None);
+}

@@ -1,0 +1,271 @@
+//! Commits as the services make them: a lane is loaded, an event applied, the outcome committed.
+
+use std::sync::Arc;
+
+use forebay_shared::{
+    class::Class,
+    ids::{JobId, LaneKey, ProcessId, SessionId, TenantId},
+    job::{FinishReason, JobMeta, Reply, Request},
+    lane::{self, Admit, Claim, Effects, Event, IfBusy, LaneCounts, Refused},
+    session::{Session, SessionBounds, TokenMeasure},
+    store::{Commit, Committed, Ended, Loaded, NewJob, SessionWrite, Store, Token},
+    time::TimeMs,
+    turn::{Content, Role, Turn},
+};
+
+/// Longer than any test.
+pub(crate) const LONG_MS: u64 = 3_600_000;
+
+/// A lane of a store, and what the commits to it carry besides.
+#[derive(Clone)]
+pub(crate) struct Driver {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) tenant: TenantId,
+    pub(crate) session: Option<SessionId>,
+    /// The job whose lane it is, for a lane without a session.
+    solo: JobId,
+    pub(crate) class: Class,
+    pub(crate) bounds: SessionBounds,
+    pub(crate) keep_ms: u64,
+    pub(crate) keep_until: Option<TimeMs>,
+    pub(crate) measure: Option<TokenMeasure>,
+}
+
+/// Turns of plain text, of the user.
+pub(crate) fn turns(texts: &[&str]) -> Vec<Turn> {
+    let turn = |text: &&str| Turn::text(Role::User, *text);
+    texts.iter().map(turn).collect()
+}
+
+/// What turns say.
+pub(crate) fn texts(turns: &[Turn]) -> Vec<String> {
+    let text = |turn: &Turn| turn.content.as_ref().map(Content::to_text);
+    turns.iter().filter_map(text).collect()
+}
+
+/// A process that works.
+pub(crate) fn worker(name: &str) -> ProcessId {
+    ProcessId::parse(name).unwrap()
+}
+
+/// The request of a job, told apart by its job.
+pub(crate) fn request(job: JobId) -> Request {
+    Request {
+        input: turns(&[&format!("input of {job}")]),
+        tool_wait_s: 60,
+        ..Request::default()
+    }
+}
+
+impl Driver {
+    /// The lane of a session of the default tenant.
+    pub(crate) fn session(store: &Arc<dyn Store>, session: &str) -> Self {
+        Self::of(store, TenantId::default(), Some(session))
+    }
+
+    /// The lane of a job without a session.
+    pub(crate) fn solo(store: &Arc<dyn Store>) -> Self {
+        Self::of(store, TenantId::default(), None)
+    }
+
+    /// A lane of a tenant.
+    pub(crate) fn of(store: &Arc<dyn Store>, tenant: TenantId, session: Option<&str>) -> Self {
+        let session = session.map(|session| SessionId::parse(session).unwrap());
+        let solo = JobId::fresh(&tenant, session.as_ref());
+        Self {
+            store: Arc::clone(store),
+            tenant,
+            session,
+            solo,
+            class: Class::Interactive,
+            bounds: SessionBounds {
+                ttl_ms: LONG_MS,
+                turns_max: 200,
+                turns_bytes_max: 1_000_000,
+            },
+            keep_ms: LONG_MS,
+            keep_until: None,
+            measure: None,
+        }
+    }
+
+    /// The lane's key.
+    pub(crate) fn key(&self) -> LaneKey {
+        LaneKey::of(&self.tenant, self.session.as_ref(), self.solo)
+    }
+
+    /// A new job's id: for a lane without a session, always the one job it is for.
+    pub(crate) fn job(&self) -> JobId {
+        match &self.session {
+            Some(session) => JobId::fresh(&self.tenant, Some(session)),
+            None => self.solo,
+        }
+    }
+
+    /// The event by which a job enters the lane.
+    pub(crate) fn admission(&self, job: JobId) -> Admit {
+        Admit {
+            job,
+            class: self.class,
+            deadline: self.store.now().plus_ms(LONG_MS),
+            tool_results: false,
+            if_busy: IfBusy::Enqueue,
+            repair: false,
+        }
+    }
+
+    /// The lane as it is, with the mark of a job.
+    pub(crate) async fn load(&self, jobs: &[JobId]) -> Loaded {
+        self.store.load(&self.key(), jobs, None).await.unwrap()
+    }
+
+    /// The session as a reader sees it.
+    pub(crate) async fn read(&self, ttl_ms: u64) -> Option<Session> {
+        let session = self.session.as_ref().expect("a lane of a session");
+        let read = self.store.session(&self.tenant, session, ttl_ms).await;
+        read.unwrap()
+    }
+
+    /// The commit that an event makes of a lane.
+    pub(crate) fn commit(
+        &self,
+        loaded: &Loaded,
+        event: &Event,
+        append: Vec<Turn>,
+    ) -> Result<(Commit, Effects), Refused> {
+        let at = self.store.now();
+        let job = event.job();
+        let (next, effects) = lane::apply(&loaded.lane, loaded.mark(job), event, at)?;
+        let mut timers: Vec<(JobId, Option<TimeMs>)> = Vec::new();
+        for (job, timer) in &effects.timers {
+            timers.retain(|(earlier, _)| earlier != job);
+            timers.push((*job, *timer));
+        }
+        let admitted = effects.admitted.then(|| self.record(event, at));
+        let ended = effects.ended.iter().cloned().map(|ending| Ended {
+            job: ending.entry.job,
+            class: ending.entry.class,
+            keep_ms: self.keep_ms,
+            outcome: ending.into_outcome(effects.keep_turns.then(reply), None),
+        });
+        let commit = Commit {
+            lane: self.key(),
+            expect: loaded.token,
+            token: Token::new_v4(),
+            timers,
+            admitted: admitted.into_iter().collect(),
+            reopened: effects.reopened.into_iter().collect(),
+            ended: ended.collect(),
+            session: self.session.is_some().then_some(SessionWrite {
+                append,
+                measure: self.measure,
+                bounds: self.bounds,
+            }),
+            counts: LaneCounts::of(&next) - LaneCounts::of(&loaded.lane),
+            dropped_calls: effects.dropped_calls.clone(),
+            about: vec![job],
+            work: None,
+            at,
+            next,
+        };
+        Ok((commit, effects))
+    }
+
+    fn record(&self, event: &Event, at: TimeMs) -> NewJob {
+        let Event::Admit(admit) = event else {
+            panic!("only an admission makes a record");
+        };
+        NewJob {
+            meta: JobMeta {
+                id: admit.job,
+                tenant: self.tenant.clone(),
+                session: self.session.clone(),
+                model: String::from("simulated"),
+                class: admit.class,
+                created_at: at,
+                expires_at: admit.deadline,
+                metadata: serde_json::Map::new(),
+                keep_until: self.keep_until,
+                traceparent: None,
+            },
+            request: Arc::new(request(admit.job)),
+        }
+    }
+
+    /// Loads the lane, applies an event and commits, again after each conflict.
+    pub(crate) async fn try_step(
+        &self,
+        event: &Event,
+        append: Vec<Turn>,
+    ) -> Result<Effects, Refused> {
+        let mut loaded = self.load(&[event.job()]).await;
+        loop {
+            let (commit, effects) = self.commit(&loaded, event, append.clone())?;
+            match self.store.commit(&commit).await.unwrap() {
+                Committed::Done => return Ok(effects),
+                Committed::Conflict(newer) => loaded = *newer,
+            }
+        }
+    }
+
+    /// A step that is not refused.
+    pub(crate) async fn step(&self, event: &Event) -> Effects {
+        self.try_step(event, Vec::new()).await.unwrap()
+    }
+
+    /// Admits a new job.
+    pub(crate) async fn admit(&self) -> JobId {
+        let job = self.job();
+        self.step(&Event::Admit(self.admission(job))).await;
+        job
+    }
+
+    /// Claims a job; its fence.
+    pub(crate) async fn claim(&self, job: JobId, by: &str) -> u64 {
+        let event = Event::Claim {
+            job,
+            worker: worker(by),
+            asked: None,
+            limit_ms: LONG_MS,
+        };
+        match self.step(&event).await.claim {
+            Some(Claim::Granted { fence }) => fence,
+            other => panic!("not granted: {other:?}"),
+        }
+    }
+
+    /// The event that ends an attempt with a reply.
+    pub(crate) fn finishing(job: JobId, fence: u64, hold_ms: Option<u64>) -> Event {
+        Event::Finish {
+            job,
+            fence,
+            error: None,
+            hold_ms,
+        }
+    }
+
+    /// Ends an attempt with a reply, and these turns for the session.
+    pub(crate) async fn finish(&self, job: JobId, fence: u64, append: &[&str]) {
+        let event = Self::finishing(job, fence, None);
+        self.try_step(&event, turns(append)).await.unwrap();
+    }
+
+    /// Admits, claims and finishes a job that leaves these turns in the session.
+    pub(crate) async fn complete(&self, append: &[&str]) -> JobId {
+        let job = self.admit().await;
+        let fence = self.claim(job, "worker-1").await;
+        self.finish(job, fence, append).await;
+        job
+    }
+}
+
+fn reply() -> Reply {
+    Reply {
+        text: Some(String::from("a reply")),
+        tool_calls: Vec::new(),
+        finish_reason: FinishReason::Stop,
+        usage: None,
+        turns_sent: 1,
+        turns_dropped: 0,
+    }
+}

@@ -1,0 +1,101 @@
+//! Lanes by what their head does.
+
+use std::collections::BTreeSet;
+
+use forebay_shared::{
+    class::Class,
+    ids::LaneKey,
+    job::JobError,
+    lane::Event,
+    store::{HeadFilter, Store},
+};
+
+use crate::{
+    drive::{Driver, LONG_MS, worker},
+    harness::Harness,
+};
+
+pub(crate) async fn are_found_by_what_they_do(engine: impl Harness) {
+    let store = engine.store();
+    let ready = Driver::session(&store, "ready");
+    let mut batch = Driver::session(&store, "batch");
+    batch.class = Class::Batch;
+    let (running, waiting) = (
+        Driver::session(&store, "running"),
+        Driver::session(&store, "waiting"),
+    );
+    let head_of_ready = ready.admit().await;
+    ready.admit().await;
+    let head_of_batch = batch.admit().await;
+    let runs = running.admit().await;
+    running.claim(runs, "worker-7").await;
+    let waits = waiting.admit().await;
+    let retry = Event::Retry {
+        job: waits,
+        fence: waiting.claim(waits, "worker-7").await,
+        not_before: store.now().plus_ms(LONG_MS),
+        tries_max: 5,
+        error: JobError::new("overloaded", "try again"),
+    };
+    waiting.step(&retry).await;
+    // A lane that has no head.
+    Driver::session(&store, "idle").complete(&[]).await;
+
+    let timers = store.due(store.now().plus_ms(9 * LONG_MS), 100).await;
+    let timers = timers.unwrap();
+    let expected = [
+        (
+            HeadFilter::Ready(Class::Interactive),
+            &ready,
+            head_of_ready,
+            None,
+        ),
+        (HeadFilter::Ready(Class::Batch), &batch, head_of_batch, None),
+        (
+            HeadFilter::Running,
+            &running,
+            runs,
+            Some(worker("worker-7")),
+        ),
+    ];
+    for (filter, lane, job, by) in expected {
+        let found = store.heads(filter.clone(), None, 100).await.unwrap();
+        assert_eq!(found.len(), 1, "{filter:?}");
+        let timer = timers.iter().find(|timer| timer.job == job).unwrap();
+        assert_eq!(found[0].lane, lane.key());
+        assert_eq!((found[0].job, found[0].timer), (job, timer.at));
+        assert_eq!(found[0].worker, by);
+    }
+}
+
+pub(crate) async fn are_paged_without_gap_or_repeat(engine: impl Harness) {
+    let store = engine.store();
+    let mut expected = BTreeSet::new();
+    for n in 0..12 {
+        let session = format!("session-{n}");
+        let lanes = [Driver::session(&store, &session), Driver::solo(&store)];
+        for lane in lanes {
+            lane.admit().await;
+            expected.insert(lane.key());
+        }
+    }
+    for limit in [1, 5, 24, 100] {
+        let pages = page_through(store.as_ref(), limit).await;
+        assert_eq!(pages.len(), expected.len(), "limit {limit}");
+        assert_eq!(pages.into_iter().collect::<BTreeSet<_>>(), expected);
+    }
+}
+
+async fn page_through(store: &dyn Store, limit: usize) -> Vec<LaneKey> {
+    let filter = HeadFilter::Ready(Class::Interactive);
+    let mut seen: Vec<LaneKey> = Vec::new();
+    loop {
+        let page = store.heads(filter.clone(), seen.last(), limit).await;
+        let page = page.unwrap();
+        assert!(page.len() <= limit);
+        if page.is_empty() {
+            return seen;
+        }
+        seen.extend(page.into_iter().map(|head| head.lane));
+    }
+}

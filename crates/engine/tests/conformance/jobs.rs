@@ -1,0 +1,123 @@
+//! Records of jobs, from admission until they are forgotten.
+
+use forebay_shared::{
+    ids::{JobId, TenantId},
+    job::Status,
+    lane::{Event, State},
+    store::{JobRecord, JobState},
+};
+
+use crate::{
+    drive::{Driver, LONG_MS, request, worker},
+    harness::{Harness, passed},
+};
+
+async fn record(lane: &Driver, job: JobId) -> Option<JobRecord> {
+    lane.store.job(&lane.tenant, job).await.unwrap()
+}
+
+pub(crate) async fn a_record_follows_its_job(engine: impl Harness) {
+    let lane = Driver::session(&engine.store(), "s");
+    let (first, second) = (lane.admit().await, lane.admit().await);
+
+    let found = record(&lane, second).await.unwrap();
+    assert_eq!(found.meta.id, second);
+    assert_eq!(found.meta.session, lane.session);
+    let JobState::Live(entry) = found.state else {
+        panic!("{found:?}");
+    };
+    assert_eq!(entry.job, second);
+    assert_eq!(entry.state, State::Queued { not_before: None });
+    assert_eq!(
+        lane.store.request(second).await.unwrap(),
+        Some(request(second))
+    );
+
+    let fence = lane.claim(first, "worker-1").await;
+    let JobState::Live(entry) = record(&lane, first).await.unwrap().state else {
+        panic!("it runs");
+    };
+    let State::Running { worker: by, .. } = entry.state else {
+        panic!("{entry:?}");
+    };
+    assert_eq!(by, worker("worker-1"));
+
+    lane.finish(first, fence, &[]).await;
+    let JobState::Ended(outcome) = record(&lane, first).await.unwrap().state else {
+        panic!("it ended");
+    };
+    assert_eq!(outcome.status, Status::Completed);
+    assert_eq!((outcome.fence, outcome.settled), (fence, fence));
+    assert_eq!(outcome.attempts.len(), 1);
+    assert!(outcome.reply.is_some());
+    assert_eq!(
+        lane.store.request(first).await.unwrap(),
+        Some(request(first))
+    );
+}
+
+pub(crate) async fn a_record_is_its_tenants_alone(engine: impl Harness) {
+    let lane = Driver::session(&engine.store(), "s");
+    let job = lane.admit().await;
+    let other = TenantId::parse("other").unwrap();
+    assert!(lane.store.job(&other, job).await.unwrap().is_none());
+    assert!(record(&lane, lane.job()).await.is_none());
+    assert!(lane.store.request(lane.job()).await.unwrap().is_none());
+    assert!(record(&lane, job).await.is_some());
+}
+
+pub(crate) async fn a_record_goes_after_its_time(engine: impl Harness) {
+    let store = engine.store();
+    let mut lane = Driver::solo(&store);
+    lane.keep_ms = 50;
+    let job = lane.complete(&[]).await;
+    passed(store.as_ref(), store.now().plus_ms(lane.keep_ms)).await;
+    assert!(record(&lane, job).await.is_none());
+    assert!(store.request(job).await.unwrap().is_none());
+    assert_eq!(lane.load(&[job]).await.mark(job), None);
+    while store.prune(100).await.unwrap() > 0 {}
+    assert!(record(&lane, job).await.is_none());
+    // Forgotten in full: it may be admitted like one that never was.
+    lane.keep_ms = LONG_MS;
+    assert_eq!(lane.complete(&[]).await, job);
+    assert!(record(&lane, job).await.is_some());
+}
+
+pub(crate) async fn a_record_stays_while_a_key_leads_to_it(engine: impl Harness) {
+    let store = engine.store();
+    let mut lane = Driver::solo(&store);
+    lane.keep_ms = 10;
+    lane.keep_until = Some(store.now().plus_ms(LONG_MS));
+    let job = lane.complete(&[]).await;
+    passed(store.as_ref(), store.now().plus_ms(lane.keep_ms)).await;
+    store.prune(100).await.unwrap();
+    assert!(record(&lane, job).await.is_some());
+}
+
+pub(crate) async fn a_reopened_job_is_live_again(engine: impl Harness) {
+    let lane = Driver::session(&engine.store(), "s");
+    let job = lane.complete(&[]).await;
+    let mut again = lane.admission(job);
+    again.repair = true;
+    lane.step(&Event::Admit(again)).await;
+    let JobState::Live(entry) = record(&lane, job).await.unwrap().state else {
+        panic!("it is live");
+    };
+    assert!(entry.fence > entry.settled);
+    assert_eq!(lane.load(&[job]).await.mark(job), None);
+    let fence = lane.claim(job, "worker-2").await;
+    lane.finish(job, fence, &[]).await;
+    let mark = lane.load(&[job]).await.mark(job).unwrap();
+    assert_eq!((mark.fence, mark.settled), (fence, fence));
+}
+
+pub(crate) async fn marks_tell_of_ended_jobs_only(engine: impl Harness) {
+    let lane = Driver::session(&engine.store(), "s");
+    let (cancelled, live, unknown) = (lane.admit().await, lane.admit().await, lane.job());
+    lane.step(&Event::Cancel { job: cancelled }).await;
+    let loaded = lane.load(&[cancelled, live, unknown]).await;
+    assert_eq!(loaded.marks.len(), 1);
+    let mark = loaded.mark(cancelled).unwrap();
+    assert_eq!(mark.status, Status::Cancelled);
+    assert_eq!(mark.settled, 0);
+}

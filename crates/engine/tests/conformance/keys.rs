@@ -1,0 +1,73 @@
+//! Idempotency keys.
+
+use forebay_shared::{
+    ids::TenantId,
+    store::{KeyEntry, KeyOutcome, Store},
+};
+
+use crate::{
+    drive::{Driver, LONG_MS},
+    harness::{Harness, passed},
+};
+
+fn entry(lane: &Driver) -> KeyEntry {
+    KeyEntry {
+        job: Driver::solo(&lane.store).job(),
+        body_sha256: "0f".repeat(32),
+        created_at: lane.store.now(),
+    }
+}
+
+pub(crate) async fn are_set_once(engine: impl Harness) {
+    let lane = Driver::solo(&engine.store());
+    let store = &lane.store;
+    let tenant = TenantId::default();
+    let (first, second) = (entry(&lane), entry(&lane));
+    let set = store.claim_key(&tenant, "k", &first, LONG_MS).await;
+    assert_eq!(set.unwrap(), KeyOutcome::Set);
+    let found = store.claim_key(&tenant, "k", &second, LONG_MS).await;
+    assert_eq!(found.unwrap(), KeyOutcome::Found(first));
+    // Keys are their tenants' own, whatever characters they have.
+    for (tenant, key) in [
+        ("other", "k"),
+        ("default", "a key, with 'marks' and \u{1f511}"),
+    ] {
+        let tenant = TenantId::parse(tenant).unwrap();
+        let set = store.claim_key(&tenant, key, &second, LONG_MS).await;
+        assert_eq!(set.unwrap(), KeyOutcome::Set);
+    }
+}
+
+pub(crate) async fn are_set_once_by_many_at_a_time(engine: impl Harness) {
+    let lane = Driver::solo(&engine.store());
+    let mut claims = tokio::task::JoinSet::new();
+    for _ in 0..16 {
+        let (entry, store) = (entry(&lane), lane.store.clone());
+        claims.spawn(async move {
+            let tenant = TenantId::default();
+            let claimed = store.claim_key(&tenant, "k", &entry, LONG_MS).await;
+            match claimed.unwrap() {
+                KeyOutcome::Set => (true, entry),
+                KeyOutcome::Found(entry) => (false, entry),
+            }
+        });
+    }
+    let claims = claims.join_all().await;
+    assert_eq!(claims.iter().filter(|(set, _)| *set).count(), 1);
+    let (_, first) = &claims[0];
+    assert!(claims.iter().all(|(_, entry)| entry == first));
+}
+
+pub(crate) async fn can_be_set_again_after_their_time(engine: impl Harness) {
+    let lane = Driver::solo(&engine.store());
+    let store: &dyn Store = lane.store.as_ref();
+    let tenant = TenantId::default();
+    for round in 0..2 {
+        let set = store.claim_key(&tenant, "k", &entry(&lane), 40).await;
+        assert_eq!(set.unwrap(), KeyOutcome::Set, "round {round}");
+        passed(store, store.now().plus_ms(40)).await;
+    }
+    while store.prune(100).await.unwrap() > 0 {}
+    let set = store.claim_key(&tenant, "k", &entry(&lane), LONG_MS).await;
+    assert_eq!(set.unwrap(), KeyOutcome::Set);
+}

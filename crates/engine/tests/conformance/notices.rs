@@ -1,0 +1,74 @@
+//! Notices: they come after what they speak of, and only then.
+
+use forebay_shared::{
+    ids::JobId,
+    lane::Event,
+    store::{Committed, JobState, Notices, Topic},
+};
+use tokio::time::timeout;
+
+use crate::{
+    drive::{Driver, worker},
+    harness::{Harness, PATIENCE},
+};
+
+async fn next(notices: &mut Notices) -> Option<JobId> {
+    let next = timeout(PATIENCE, notices.next()).await;
+    next.expect("a notice should have come")
+}
+
+pub(crate) async fn tell_that_a_job_ended(engine: impl Harness) {
+    let store = engine.store();
+    let lane = Driver::session(&store, "s");
+    let (first, second) = (lane.admit().await, lane.admit().await);
+    let mut watchers = [
+        store.watch(Topic::Job(first)).await.unwrap(),
+        store.watch(Topic::Job(first)).await.unwrap(),
+    ];
+    let mut of_second = store.watch(Topic::Job(second)).await.unwrap();
+    let fence = lane.claim(first, "worker-1").await;
+    lane.finish(first, fence, &[]).await;
+    for watcher in &mut watchers {
+        assert_eq!(next(watcher).await, Some(first));
+    }
+    let record = store.job(&lane.tenant, first).await.unwrap().unwrap();
+    assert!(matches!(record.state, JobState::Ended(_)));
+    drop(watchers);
+    lane.step(&Event::Cancel { job: second }).await;
+    assert_eq!(next(&mut of_second).await, Some(second));
+}
+
+pub(crate) async fn tell_a_worker_of_dropped_calls(engine: impl Harness) {
+    let store = engine.store();
+    let (lane, other) = (Driver::session(&store, "s"), Driver::session(&store, "t"));
+    let mut calls = store.watch(Topic::Calls(worker("worker-1"))).await.unwrap();
+    for (lane, by) in [(&other, "worker-2"), (&lane, "worker-1")] {
+        let job = lane.admit().await;
+        lane.claim(job, by).await;
+        lane.step(&Event::Cancel { job }).await;
+        if by == "worker-1" {
+            // The first to come, so the other's was not among them.
+            assert_eq!(next(&mut calls).await, Some(job));
+        }
+    }
+}
+
+pub(crate) async fn are_not_sent_for_a_refused_commit(engine: impl Harness) {
+    let store = engine.store();
+    let lane = Driver::session(&store, "s");
+    let job = lane.admit().await;
+    let stale = lane.load(&[]).await;
+    let second = lane.admit().await;
+    let mut notices = store.watch(Topic::Job(job)).await.unwrap();
+    let mut of_second = store.watch(Topic::Job(second)).await.unwrap();
+    let (commit, _) = lane.commit(&stale, &Event::Cancel { job }, vec![]).unwrap();
+    let refused = store.commit(&commit).await.unwrap();
+    assert!(matches!(refused, Committed::Conflict(_)));
+    lane.step(&Event::Cancel { job: second }).await;
+    assert_eq!(next(&mut of_second).await, Some(second));
+    lane.step(&Event::Cancel { job }).await;
+    assert_eq!(next(&mut notices).await, Some(job));
+    // One end, one notice: what was refused sent none before it.
+    let more = timeout(std::time::Duration::from_millis(20), notices.next()).await;
+    assert!(!matches!(more, Ok(Some(_))), "{more:?}");
+}

@@ -1,0 +1,68 @@
+//! Who is there, and who sweeps.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    drive::{LONG_MS, worker},
+    harness::{Harness, passed},
+};
+
+pub(crate) async fn lapses_without_renewal(engine: impl Harness) {
+    let store = engine.store();
+    let (a, b) = (worker("a"), worker("b"));
+    let before = store.now();
+    let renewal = store.announce(&a, LONG_MS).await.unwrap();
+    assert!(renewal.now >= before);
+    assert_eq!(renewal.alive, BTreeSet::from([a.clone()]));
+    let renewal = store.announce(&b, LONG_MS).await.unwrap();
+    assert_eq!(renewal.alive, BTreeSet::from([a.clone(), b.clone()]));
+
+    passed(store.as_ref(), store.now().plus_ms(50)).await;
+    let renewal = store.announce(&b, 50).await.unwrap();
+    assert_eq!(renewal.alive, BTreeSet::from([b.clone()]));
+    // Whoever comes back is there again.
+    let renewal = store.announce(&a, LONG_MS).await.unwrap();
+    assert_eq!(renewal.alive, BTreeSet::from([a, b]));
+}
+
+pub(crate) async fn ends_with_a_resignation(engine: impl Harness) {
+    let store = engine.store();
+    let (a, b) = (worker("a"), worker("b"));
+    store.announce(&a, LONG_MS).await.unwrap();
+    store.announce(&b, LONG_MS).await.unwrap();
+    store.resign(&a).await.unwrap();
+    store.resign(&worker("never-there")).await.unwrap();
+    let renewal = store.announce(&b, LONG_MS).await.unwrap();
+    assert_eq!(renewal.alive, BTreeSet::from([b]));
+}
+
+pub(crate) async fn elects_one(engine: impl Harness) {
+    let store = engine.store();
+    let (a, b) = (worker("a"), worker("b"));
+    assert!(store.elect(&a, LONG_MS).await.unwrap());
+    assert!(!store.elect(&b, LONG_MS).await.unwrap());
+    assert!(store.elect(&a, LONG_MS).await.unwrap(), "it renews");
+    store.abdicate(&b).await.unwrap();
+    assert!(!store.elect(&b, LONG_MS).await.unwrap());
+    store.abdicate(&a).await.unwrap();
+    assert!(store.elect(&b, LONG_MS).await.unwrap());
+    assert!(!store.elect(&a, LONG_MS).await.unwrap());
+
+    let mut candidates = tokio::task::JoinSet::new();
+    store.abdicate(&b).await.unwrap();
+    for n in 0..8 {
+        let store = store.clone();
+        let me = worker(&format!("candidate-{n}"));
+        candidates.spawn(async move { store.elect(&me, LONG_MS).await.unwrap() });
+    }
+    let elected = candidates.join_all().await;
+    assert_eq!(elected.into_iter().filter(|elected| *elected).count(), 1);
+}
+
+pub(crate) async fn elections_expire(engine: impl Harness) {
+    let store = engine.store();
+    assert!(store.elect(&worker("a"), 40).await.unwrap());
+    passed(store.as_ref(), store.now().plus_ms(40)).await;
+    assert!(store.elect(&worker("b"), LONG_MS).await.unwrap());
+    assert!(!store.elect(&worker("a"), LONG_MS).await.unwrap());
+}

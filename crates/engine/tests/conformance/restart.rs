@@ -1,0 +1,64 @@
+//! What is committed is there after a restart.
+
+use forebay_shared::{
+    class::Class,
+    ids::TenantId,
+    store::{JobState, KeyEntry, KeyOutcome},
+};
+
+use crate::{
+    drive::{Driver, LONG_MS, request, texts},
+    harness::Harness,
+    queue::{depth_becomes, wake},
+};
+
+pub(crate) async fn keeps_all_that_was_committed(mut engine: impl Harness) {
+    let store = engine.store();
+    let mut lane = Driver::session(&store, "s");
+    let ended = lane.complete(&["kept"]).await;
+    let (running, queued) = (lane.admit().await, lane.admit().await);
+    lane.claim(running, "worker-1").await;
+    let key = KeyEntry {
+        job: ended,
+        body_sha256: "ab".repeat(32),
+        created_at: store.now(),
+    };
+    let tenant = TenantId::default();
+    store.claim_key(&tenant, "k", &key, LONG_MS).await.unwrap();
+    let loaded = lane.load(&[ended]).await;
+    let counts = store.counts().await.unwrap();
+    let far = store.now().plus_ms(9 * LONG_MS);
+    let timers = store.due(far, 100).await.unwrap();
+    drop(store);
+
+    engine.restart().await;
+    let store = engine.store();
+    lane.store = store.clone();
+    let found = lane.load(&[ended]).await;
+    assert_eq!(
+        (found.lane, found.token, found.marks),
+        (loaded.lane, loaded.token, loaded.marks)
+    );
+    assert_eq!(store.counts().await.unwrap(), counts);
+    assert_eq!(store.due(far, 100).await.unwrap(), timers);
+    assert_eq!(texts(&lane.read(LONG_MS).await.unwrap().turns), ["kept"]);
+    assert_eq!(store.request(queued).await.unwrap(), Some(request(queued)));
+    let record = store.job(&tenant, ended).await.unwrap().unwrap();
+    assert!(matches!(record.state, JobState::Ended(_)));
+    let claimed = store.claim_key(&tenant, "k", &key, LONG_MS).await.unwrap();
+    assert_eq!(claimed, KeyOutcome::Found(key));
+    // And it goes on where it was.
+    lane.finish(running, 1, &["after"]).await;
+    lane.claim(queued, "worker-2").await;
+}
+
+pub(crate) async fn keeps_wakes_if_it_says_so(mut engine: impl Harness) {
+    let queue = engine.queue();
+    queue.publish(&wake(Class::Batch)).await.unwrap();
+    depth_becomes(queue.as_ref(), Class::Batch, 1).await;
+    drop(queue);
+    engine.restart().await;
+    let queue = engine.queue();
+    let kept = u64::from(queue.survives_restart());
+    depth_becomes(queue.as_ref(), Class::Batch, kept).await;
+}

@@ -1,0 +1,214 @@
+//! Sessions: their turns, their bounds, their time to live.
+
+use forebay_shared::{
+    lane::{Event, IfBusy},
+    store::{Removed, Store},
+};
+
+use crate::{
+    drive::{Driver, LONG_MS, texts, turns},
+    harness::{Harness, passed},
+};
+
+async fn said(lane: &Driver) -> Vec<String> {
+    texts(&lane.read(LONG_MS).await.unwrap().turns)
+}
+
+async fn wait_ms(store: &dyn Store, ms: u64) {
+    passed(store, store.now().plus_ms(ms)).await;
+}
+
+pub(crate) async fn keep_their_turns_in_order(engine: impl Harness) {
+    let lane = Driver::session(&engine.store(), "s");
+    assert_eq!(lane.read(LONG_MS).await, None);
+    let before = lane.store.now();
+    let job = lane.admit().await;
+    let made = lane.read(LONG_MS).await.unwrap();
+    assert!(made.turns.is_empty());
+    assert!(made.created_at >= before);
+    assert_eq!((made.live_jobs, made.expires_at), (1, None));
+
+    wait_ms(lane.store.as_ref(), 1).await;
+    let fence = lane.claim(job, "worker-1").await;
+    lane.finish(job, fence, &["a", "b"]).await;
+    lane.complete(&["c"]).await;
+    let read = lane.read(LONG_MS).await.unwrap();
+    assert_eq!(texts(&read.turns), ["a", "b", "c"]);
+    assert_eq!(read.live_jobs, 0);
+    assert_eq!(read.created_at, made.created_at);
+    assert!(read.updated_at > made.created_at);
+    assert!(read.expires_at.unwrap() >= before.plus_ms(LONG_MS));
+}
+
+pub(crate) async fn are_trimmed_to_the_number_of_turns(engine: impl Harness) {
+    let mut lane = Driver::session(&engine.store(), "s");
+    lane.bounds.turns_max = 3;
+    lane.complete(&["a", "b"]).await;
+    lane.complete(&["c", "d"]).await;
+    assert_eq!(said(&lane).await, ["b", "c", "d"]);
+    lane.complete(&["e", "f", "g", "h"]).await;
+    assert_eq!(said(&lane).await, ["f", "g", "h"]);
+    lane.bounds.turns_max = 2;
+    lane.complete(&[]).await;
+    assert_eq!(said(&lane).await, ["g", "h"]);
+}
+
+pub(crate) async fn are_trimmed_to_the_bytes_of_turns(engine: impl Harness) {
+    let mut lane = Driver::session(&engine.store(), "s");
+    let one = serde_json::to_string(&turns(&["0"])[0]).unwrap().len();
+    lane.bounds.turns_bytes_max = 3 * one;
+    lane.complete(&["1", "2", "3"]).await;
+    assert_eq!(said(&lane).await, ["1", "2", "3"]);
+    lane.complete(&["4"]).await;
+    assert_eq!(said(&lane).await, ["2", "3", "4"]);
+    let long = "x".repeat(4 * one);
+    lane.complete(&[&long]).await;
+    assert_eq!(said(&lane).await, [long], "one turn always stays");
+    lane.complete(&["5"]).await;
+    assert_eq!(said(&lane).await, ["5"]);
+}
+
+pub(crate) async fn go_after_their_time(engine: impl Harness) {
+    let store = engine.store();
+    let mut lane = Driver::session(&store, "s");
+    lane.bounds.ttl_ms = 60;
+    let job = lane.admit().await;
+    assert_eq!(store.counts().await.unwrap().sessions, 1);
+    let fence = lane.claim(job, "worker-1").await;
+    lane.finish(job, fence, &["a"]).await;
+    wait_ms(store.as_ref(), lane.bounds.ttl_ms).await;
+    assert_eq!(lane.read(LONG_MS).await, None);
+    assert_eq!(store.counts().await.unwrap().sessions, 0);
+    let session = lane.session.clone().unwrap();
+    let removed = store.remove_session(&lane.tenant, &session).await;
+    assert_eq!(removed.unwrap(), Removed::Absent);
+    while store.prune(100).await.unwrap() > 0 {}
+    assert_eq!(lane.read(LONG_MS).await, None);
+}
+
+pub(crate) async fn begin_anew_after_their_time(engine: impl Harness) {
+    let store = engine.store();
+    let mut lane = Driver::session(&store, "s");
+    lane.bounds.ttl_ms = 60;
+    lane.complete(&["old"]).await;
+    wait_ms(store.as_ref(), lane.bounds.ttl_ms).await;
+    let gone_at = store.now();
+    let job = lane.admit().await;
+    let work = store.load(&lane.key(), &[], Some(job)).await.unwrap().work;
+    assert!(work.unwrap().conversation.turns.is_empty());
+    let fence = lane.claim(job, "worker-1").await;
+    lane.bounds.ttl_ms = LONG_MS;
+    lane.finish(job, fence, &["new"]).await;
+    let read = lane.read(LONG_MS).await.unwrap();
+    assert_eq!(texts(&read.turns), ["new"]);
+    assert!(read.created_at >= gone_at);
+}
+
+pub(crate) async fn live_on_when_they_are_read(engine: impl Harness) {
+    let store = engine.store();
+    let mut lane = Driver::session(&store, "s");
+    lane.bounds.ttl_ms = LONG_MS;
+    lane.complete(&["a"]).await;
+    let first = lane.read(LONG_MS).await.unwrap().expires_at.unwrap();
+    wait_ms(store.as_ref(), 1).await;
+    let later = lane.read(LONG_MS).await.unwrap().expires_at.unwrap();
+    assert!(later > first);
+    // The time to live is the reader's, and begins at the reading.
+    let short = lane.read(60).await.unwrap().expires_at.unwrap();
+    assert!(short <= store.now().plus_ms(60));
+    passed(store.as_ref(), short).await;
+    assert_eq!(lane.read(LONG_MS).await, None);
+}
+
+pub(crate) async fn with_live_jobs_never_expire(engine: impl Harness) {
+    let store = engine.store();
+    let mut lane = Driver::session(&store, "s");
+    lane.bounds.ttl_ms = 30;
+    let job = lane.admit().await;
+    wait_ms(store.as_ref(), 2 * lane.bounds.ttl_ms).await;
+    store.prune(100).await.unwrap();
+    let read = lane.read(30).await.unwrap();
+    assert_eq!((read.live_jobs, read.expires_at), (1, None));
+
+    lane.bounds.ttl_ms = LONG_MS;
+    let fence = lane.claim(job, "worker-1").await;
+    let ended_after = store.now();
+    lane.finish(job, fence, &["kept"]).await;
+    assert_eq!(said(&lane).await, ["kept"]);
+    let expires_at = lane.read(LONG_MS).await.unwrap().expires_at.unwrap();
+    assert!(expires_at >= ended_after.plus_ms(LONG_MS));
+}
+
+pub(crate) async fn are_evicted_by_last_use(engine: impl Harness) {
+    let store = engine.store();
+    let names = ["a", "b", "c", "d", "live"];
+    let lanes = names.map(|name| Driver::session(&store, name));
+    let [a, b, c, d, live] = &lanes;
+    live.admit().await;
+    for lane in [a, b, c, d] {
+        wait_ms(store.as_ref(), 1).await;
+        lane.complete(&["x"]).await;
+    }
+    assert_eq!(store.evict_sessions(5, 100).await.unwrap(), 0);
+    // Reading is a use too, so now `b` is the one used least recently.
+    wait_ms(store.as_ref(), 1).await;
+    a.read(LONG_MS).await.unwrap();
+    assert_eq!(store.evict_sessions(4, 100).await.unwrap(), 1);
+    assert_eq!(store.counts().await.unwrap().sessions, 4);
+    assert_eq!(b.read(LONG_MS).await, None);
+
+    // No more than the limit at a time.
+    assert_eq!(store.evict_sessions(2, 1).await.unwrap(), 1);
+    assert_eq!(c.read(LONG_MS).await, None);
+    // The one with a live job stays, although it was used before all others and one is too many.
+    assert_eq!(store.evict_sessions(0, 100).await.unwrap(), 2);
+    assert_eq!(a.read(LONG_MS).await, None);
+    assert_eq!(d.read(LONG_MS).await, None);
+    assert!(live.read(LONG_MS).await.is_some());
+}
+
+pub(crate) async fn are_removed_when_idle(engine: impl Harness) {
+    let store = engine.store();
+    let lane = Driver::session(&store, "s");
+    let session = lane.session.clone().unwrap();
+    let remove = || store.remove_session(&lane.tenant, &session);
+    assert_eq!(remove().await.unwrap(), Removed::Absent);
+    let job = lane.admit().await;
+    assert_eq!(remove().await.unwrap(), Removed::Busy);
+    let fence = lane.claim(job, "worker-1").await;
+    assert_eq!(remove().await.unwrap(), Removed::Busy);
+    lane.finish(job, fence, &["a"]).await;
+    assert_eq!(remove().await.unwrap(), Removed::Yes);
+    assert_eq!(lane.read(LONG_MS).await, None);
+    assert_eq!(remove().await.unwrap(), Removed::Absent);
+    // Its jobs have records of their own.
+    assert!(store.job(&lane.tenant, job).await.unwrap().is_some());
+    lane.complete(&["b"]).await;
+    assert_eq!(said(&lane).await, ["b"]);
+}
+
+pub(crate) async fn take_the_hold_on_their_lane_with_them(engine: impl Harness) {
+    let store = engine.store();
+    let lane = Driver::session(&store, "s");
+    let session = lane.session.clone().unwrap();
+    let job = lane.admit().await;
+    let fence = lane.claim(job, "worker-1").await;
+    lane.step(&Driver::finishing(job, fence, Some(LONG_MS)))
+        .await;
+    let held = lane.load(&[]).await;
+    assert!(held.lane.hold_until.is_some());
+    assert!(held.token.is_some(), "a lane with a hold has a document");
+
+    // A lane that only holds is not a busy one.
+    let read = lane.read(LONG_MS).await.unwrap();
+    assert_eq!(read.live_jobs, 0);
+    assert!(read.expires_at.is_some());
+    let removed = store.remove_session(&lane.tenant, &session).await;
+    assert_eq!(removed.unwrap(), Removed::Yes);
+    let free = lane.load(&[]).await;
+    assert!(free.lane.is_empty());
+    assert_eq!(free.token, None);
+    let mut admission = lane.admission(lane.job());
+    admission.if_busy = IfBusy::Reject;
+    lane.step(&Event::Admit(admission)).await;
+}

@@ -1,0 +1,113 @@
+//! Timers: exactly one for each live job, moved only by those who know where it was.
+
+use forebay_shared::{
+    job::JobError,
+    lane::Event,
+    store::{Store, Timer, TimerMove},
+    time::TimeMs,
+};
+
+use crate::{
+    drive::{Driver, LONG_MS},
+    harness::Harness,
+};
+
+async fn all(store: &dyn Store) -> Vec<Timer> {
+    let end = store.now().plus_ms(10 * LONG_MS);
+    store.due(end, 1_000).await.unwrap()
+}
+
+pub(crate) async fn every_live_job_has_one(engine: impl Harness) {
+    let store = engine.store();
+    let lane = Driver::session(&store, "s");
+    let (first, second) = (lane.admit().await, lane.admit().await);
+    let timers = all(store.as_ref()).await;
+    // The head's is short, the other's its deadline.
+    assert_eq!(
+        timers.iter().map(|timer| timer.job).collect::<Vec<_>>(),
+        [first, second]
+    );
+    assert!(timers.iter().all(|timer| timer.lane == lane.key()));
+
+    let fence = lane.claim(first, "worker-1").await;
+    assert_eq!(all(store.as_ref()).await.len(), 2);
+    let not_before = store.now().plus_ms(1_234_567);
+    let retry = Event::Retry {
+        job: first,
+        fence,
+        not_before,
+        tries_max: 5,
+        error: JobError::new("overloaded", "try again"),
+    };
+    lane.step(&retry).await;
+    let timers = all(store.as_ref()).await;
+    let of_first = timers.iter().find(|timer| timer.job == first).unwrap();
+    assert_eq!((of_first.at, timers.len()), (not_before, 2));
+
+    lane.step(&Event::Cancel { job: first }).await;
+    let timers = all(store.as_ref()).await;
+    assert_eq!((timers[0].job, timers.len()), (second, 1));
+    lane.step(&Event::Cancel { job: second }).await;
+    assert_eq!(all(store.as_ref()).await, []);
+}
+
+pub(crate) async fn come_due_in_order_and_within_the_limit(engine: impl Harness) {
+    let store = engine.store();
+    let start = store.now().plus_ms(LONG_MS);
+    // In an order that is neither that of the lanes nor that of the jobs.
+    for offset in [300, 100, 500, 200, 400] {
+        let lane = Driver::solo(&store);
+        let job = lane.admit().await;
+        let found = all(store.as_ref()).await;
+        let now_at = found.iter().find(|timer| timer.job == job).unwrap().at;
+        let to = start.plus_ms(offset);
+        let from = now_at;
+        let moved = store.move_timers(&[TimerMove { job, from, to }]).await;
+        assert_eq!(moved.unwrap(), [true]);
+    }
+    let due = |at: u64, limit: usize| {
+        let store = store.clone();
+        async move {
+            let due = store.due(start.plus_ms(at), limit).await.unwrap();
+            let offset = |timer: &Timer| timer.at.since_ms(start);
+            due.iter().map(offset).collect::<Vec<_>>()
+        }
+    };
+    assert_eq!(due(99, 10).await, [0; 0]);
+    assert_eq!(due(100, 10).await, [100]);
+    assert_eq!(due(450, 10).await, [100, 200, 300, 400]);
+    assert_eq!(due(450, 2).await, [100, 200]);
+}
+
+pub(crate) async fn move_only_from_where_they_were_read(engine: impl Harness) {
+    let store = engine.store();
+    let lane = Driver::solo(&store);
+    let job = lane.admit().await;
+    let read = all(store.as_ref()).await[0].clone();
+    let (from, to) = (read.at, read.at.plus_ms(777));
+    let unknown = Driver::solo(&store).job();
+    let moves = [
+        TimerMove {
+            job,
+            from: from.plus_ms(1),
+            to: TimeMs(1),
+        },
+        TimerMove { job, from, to },
+        // By now it is elsewhere.
+        TimerMove {
+            job,
+            from,
+            to: TimeMs(1),
+        },
+        TimerMove {
+            job: unknown,
+            from,
+            to,
+        },
+    ];
+    let moved = store.move_timers(&moves).await.unwrap();
+    assert_eq!(moved, [false, true, false, false]);
+    let timers = all(store.as_ref()).await;
+    assert_eq!(timers, [Timer { at: to, ..read }]);
+    assert_eq!(store.move_timers(&[]).await.unwrap(), [false; 0]);
+}

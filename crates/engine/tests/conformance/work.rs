@@ -1,0 +1,82 @@
+//! What a worker gets with a claim.
+
+use forebay_shared::{
+    ids::JobId,
+    lane::Event,
+    session::TokenMeasure,
+    store::{Committed, Work},
+};
+
+use crate::{
+    drive::{Driver, LONG_MS, request, texts, worker},
+    harness::Harness,
+};
+
+async fn work(lane: &Driver, job: JobId) -> Option<Work> {
+    let loaded = lane.store.load(&lane.key(), &[], Some(job)).await;
+    loaded.unwrap().work
+}
+
+pub(crate) async fn comes_with_request_and_turns(engine: impl Harness) {
+    let mut lane = Driver::session(&engine.store(), "s");
+    let measure = TokenMeasure {
+        sent_bytes: 1_200,
+        input_tokens: 300,
+    };
+    lane.measure = Some(measure);
+    lane.complete(&["one", "two"]).await;
+    // A commit without a newer measure leaves the one there is.
+    lane.measure = None;
+    lane.complete(&["three"]).await;
+    let (first, second) = (lane.admit().await, lane.admit().await);
+    for job in [first, second] {
+        let work = work(&lane, job).await.unwrap();
+        assert_eq!(work.meta.id, job);
+        assert_eq!(work.request, request(job));
+        assert_eq!(texts(&work.conversation.turns), ["one", "two", "three"]);
+        assert_eq!(work.conversation.measure, Some(measure));
+    }
+}
+
+pub(crate) async fn is_there_for_live_jobs_only(engine: impl Harness) {
+    let lane = Driver::session(&engine.store(), "s");
+    let ended = lane.complete(&[]).await;
+    assert!(work(&lane, ended).await.is_none());
+    assert!(work(&lane, lane.job()).await.is_none());
+    let live = lane.admit().await;
+    assert!(work(&lane, live).await.is_some());
+    assert!(work(&lane, ended).await.is_none());
+}
+
+pub(crate) async fn comes_with_a_conflict(engine: impl Harness) {
+    let lane = Driver::session(&engine.store(), "s");
+    lane.complete(&["before"]).await;
+    let job = lane.admit().await;
+    let stale = lane.load(&[]).await;
+    lane.admit().await;
+
+    let claim = Event::Claim {
+        job,
+        worker: worker("worker-1"),
+        asked: None,
+        limit_ms: LONG_MS,
+    };
+    let (mut commit, _) = lane.commit(&stale, &claim, vec![]).unwrap();
+    commit.work = Some(job);
+    let Committed::Conflict(newer) = lane.store.commit(&commit).await.unwrap() else {
+        panic!("the lane had changed");
+    };
+    assert_eq!(newer.lane.entries.len(), 2);
+    let work = newer.work.unwrap();
+    assert_eq!(work.request, request(job));
+    assert_eq!(texts(&work.conversation.turns), ["before"]);
+}
+
+pub(crate) async fn without_a_session_has_no_turns(engine: impl Harness) {
+    let lane = Driver::solo(&engine.store());
+    let job = lane.admit().await;
+    let work = work(&lane, job).await.unwrap();
+    assert_eq!(work.meta.session, None);
+    assert!(work.conversation.turns.is_empty());
+    assert_eq!(work.conversation.measure, None);
+}

@@ -1,0 +1,7 @@
+//! `gateway`: the same as `forebay gateway`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    forebay::main(Some(forebay::Role::Gateway))
+}

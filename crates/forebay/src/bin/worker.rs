@@ -1,0 +1,7 @@
+//! `worker`: the same as `forebay worker`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    forebay::main(Some(forebay::Role::Worker))
+}

@@ -1,0 +1,152 @@
+//! Turns settings into a plan: everything that can be checked before anything is opened, checked.
+
+use std::{fs::File, io::Read, path::Path, time::Duration};
+
+use anyhow::Context;
+use forebay_gateway::GatewaySettings;
+use forebay_shared::{lanes::LaneSettings, member::MemberSettings, session::SessionBounds};
+use forebay_worker::{
+    WorkerSettings,
+    provider::{
+        ProviderSettings, Registry, Secret,
+        file::ProvidersFile,
+        http::{HttpLimits, HttpSettings},
+    },
+};
+
+use crate::{
+    engine,
+    log::LogSettings,
+    settings::{Role, Settings},
+};
+
+/// The most bytes of turns kept of one session, as JSON.
+const SESSION_TURNS_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// The most bytes of all request bodies that are in memory at a time, unless one may be larger.
+const BODIES_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// The longest pause between two tries that doubling leads to.
+const BACKOFF_MS_MAX: u64 = 60_000;
+/// The model of jobs that name none, where nothing is configured at all.
+const SIMULATED: &str = "simulated";
+
+/// What a process will do.
+pub(crate) struct Plan {
+    pub(crate) log: LogSettings,
+    pub(crate) engine: engine::Choice,
+    pub(crate) member: MemberSettings,
+    /// The HTTP API.
+    pub(crate) gateway: Option<GatewaySettings>,
+    /// The worker and its providers.
+    pub(crate) worker: Option<(WorkerSettings, Registry)>,
+    /// The name of the role, for lists and logs.
+    pub(crate) role: &'static str,
+    /// Whether jobs without a model get made-up replies, which is said at the start.
+    pub(crate) simulates: bool,
+    pub(crate) drain: Duration,
+}
+
+/// The plan for these settings.
+///
+/// # Errors
+/// What is wrong, with the name of the variable.
+pub(crate) fn plan(role: Option<Role>, settings: Settings) -> anyhow::Result<Plan> {
+    let engine = engine::Choice::of(role, &settings)?;
+    let key = |key: &Option<Secret>| key.clone().filter(|key| !key.is_empty());
+    let (openai_api_key, gemini_api_key) =
+        (key(&settings.openai_api_key), key(&settings.gemini_api_key));
+    let simulates = engine.is_embedded()
+        && settings.model.is_none()
+        && openai_api_key.is_none()
+        && gemini_api_key.is_none();
+    let default_model = settings
+        .model
+        .clone()
+        .or_else(|| simulates.then(|| String::from(SIMULATED)));
+
+    let file = providers_file(settings.providers_file.as_deref())?;
+    let registry = Registry::new(ProviderSettings {
+        openai_api_key,
+        openai_base_url: settings.openai_base_url.clone(),
+        gemini_api_key,
+        gemini_base_url: settings.gemini_base_url.clone(),
+        simulated_latency: settings.simulated_latency_ms,
+        http: HttpSettings {
+            limits: HttpLimits {
+                connect_ms: settings.connect_timeout_ms,
+                first_byte_ms: settings.first_byte_timeout_ms,
+                response_bytes_max: to_usize(settings.response_bytes_max),
+            },
+            http2_prior_knowledge: settings.http2_prior_knowledge,
+        },
+        file,
+    })
+    .context("the providers cannot be set up")?;
+    let worker = WorkerSettings {
+        concurrency: to_usize(settings.concurrency),
+        tries_max: u32::try_from(settings.tries_max).unwrap_or(u32::MAX),
+        call_timeout_ms: settings.call_timeout_s * 1_000,
+        drain_ms: settings.drain_s * 1_000,
+        backoff_base_ms: settings.backoff_ms,
+        backoff_max_ms: BACKOFF_MS_MAX,
+    };
+    let body_bytes_max = to_usize(settings.body_bytes_max);
+    let gateway = GatewaySettings {
+        listen: settings.listen,
+        body_bytes_max,
+        bodies_bytes_max: BODIES_BYTES_MAX.max(body_bytes_max),
+        backlog_max: settings.backlog_max,
+        default_model,
+        session_ttl_ms: settings.session_ttl_s * 1_000,
+        ..GatewaySettings::default()
+    };
+    let member = MemberSettings {
+        presence_ms: settings.presence_ms,
+        sessions_max: settings.sessions_max,
+        lanes: LaneSettings {
+            session: SessionBounds {
+                ttl_ms: settings.session_ttl_s * 1_000,
+                turns_max: to_usize(settings.session_turns_max),
+                turns_bytes_max: SESSION_TURNS_BYTES_MAX,
+            },
+            result_ttl_ms: settings.result_ttl_s * 1_000,
+        },
+    };
+    Ok(Plan {
+        log: LogSettings {
+            filter: settings.log,
+            format: settings.log_format,
+        },
+        engine,
+        member,
+        gateway: (role != Some(Role::Worker)).then_some(gateway),
+        worker: (role != Some(Role::Gateway)).then_some((worker, registry)),
+        role: match role {
+            None => "forebay",
+            Some(Role::Gateway) => "gateway",
+            Some(Role::Worker) => "worker",
+        },
+        simulates,
+        drain: Duration::from_secs(settings.drain_s),
+    })
+}
+
+/// The most bytes of the file that names more providers.
+const PROVIDERS_FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+fn providers_file(path: Option<&Path>) -> anyhow::Result<ProvidersFile> {
+    let Some(path) = path else {
+        return Ok(ProvidersFile::default());
+    };
+    let name = || format!("FOREBAY_PROVIDERS_FILE {}", path.display());
+    let mut text = String::new();
+    let file = File::open(path).with_context(name)?;
+    file.take(PROVIDERS_FILE_BYTES_MAX)
+        .read_to_string(&mut text)
+        .with_context(name)?;
+    ProvidersFile::parse(&text, &|variable| std::env::var(variable).ok()).with_context(name)
+}
+
+/// Every setting that becomes a size is bounded far below this, on any machine.
+fn to_usize(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}

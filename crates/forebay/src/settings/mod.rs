@@ -1,0 +1,190 @@
+//! Flags and environment variables: one definition, one default and one explanation for each.
+//!
+//! A wrong value ends the start before anything is opened, with a message that names the variable.
+
+mod parse;
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+use forebay_worker::provider::{Secret, simulated::Latency};
+
+use parse::{within, word};
+
+/// A durable queue between an application and the LLM APIs it calls.
+///
+/// Without a command, gateway and worker run together in this one process; without `AMQP_URL` and
+/// `REDIS_URL`, over an embedded database that needs no other server.
+#[derive(Debug, Parser)]
+#[command(name = "forebay", version, max_term_width = 100)]
+pub struct Cli {
+    /// What to run; without it, everything in one process.
+    #[command(subcommand)]
+    pub role: Option<Role>,
+    /// The settings.
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+/// What one process of a fleet does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub enum Role {
+    /// Serve the HTTP API only. Needs AMQP_URL and REDIS_URL.
+    Gateway,
+    /// Run jobs only. Needs AMQP_URL and REDIS_URL.
+    Worker,
+}
+
+/// All settings, each a flag and an environment variable.
+#[derive(Clone, Debug, Args)]
+pub struct Settings {
+    /// Where the HTTP API listens, address and port; port 0 takes a free one.
+    #[arg(long, env = "FOREBAY_LISTEN", global = true, default_value = "127.0.0.1:8080", value_parser = parse::listen)]
+    pub listen: SocketAddr,
+
+    /// The folder of the embedded database; made if it does not exist. One process at a time.
+    #[arg(
+        long,
+        env = "FOREBAY_DATA_DIR",
+        global = true,
+        default_value = "forebay-data"
+    )]
+    pub data_dir: PathBuf,
+
+    /// The model of jobs that name none.
+    #[arg(long, env = "FOREBAY_MODEL", global = true, value_parser = word("FOREBAY_MODEL"))]
+    pub model: Option<String>,
+
+    /// Calls in flight in one worker, 1 to 100000.
+    #[arg(long, env = "FOREBAY_CONCURRENCY", global = true, default_value = "256", value_parser = within("FOREBAY_CONCURRENCY", 1..=100_000))]
+    pub concurrency: u64,
+
+    /// How long the built-in provider `simulated` takes: milliseconds, or a range such as 2000-5000.
+    #[arg(long, env = "FOREBAY_SIMULATED_LATENCY_MS", global = true, default_value = "250", value_parser = parse::latency)]
+    pub simulated_latency_ms: Latency,
+
+    /// How long a session without live jobs is kept after its last use, in seconds, 1 to 31536000.
+    #[arg(long, env = "FOREBAY_SESSION_TTL_S", global = true, default_value = "86400", value_parser = within("FOREBAY_SESSION_TTL_S", 1..=31_536_000))]
+    pub session_ttl_s: u64,
+
+    /// The most sessions kept, 1 or more; the least recently used go first, those with live jobs
+    /// never. No cap by default.
+    #[arg(long, env = "FOREBAY_SESSIONS_MAX", global = true, value_parser = within("FOREBAY_SESSIONS_MAX", 1..=1_000_000_000))]
+    pub sessions_max: Option<u64>,
+
+    /// The most messages kept of one session, 2 to 10000; the oldest go first.
+    #[arg(long, env = "FOREBAY_SESSION_TURNS_MAX", global = true, default_value = "200", value_parser = within("FOREBAY_SESSION_TURNS_MAX", 2..=10_000))]
+    pub session_turns_max: u64,
+
+    /// How long a job that has ended can be read, in seconds, 1 to 31536000. One with an idempotency
+    /// key at least as long as the key, 24 h from the submit.
+    #[arg(long, env = "FOREBAY_RESULT_TTL_S", global = true, default_value = "86400", value_parser = within("FOREBAY_RESULT_TTL_S", 1..=31_536_000))]
+    pub result_ttl_s: u64,
+
+    /// The most live jobs, 1 to 100000000. Past that submits get 503 with Retry-After.
+    #[arg(long, env = "FOREBAY_BACKLOG_MAX", global = true, default_value = "100000", value_parser = within("FOREBAY_BACKLOG_MAX", 1..=100_000_000))]
+    pub backlog_max: u64,
+
+    /// The most tries at a job whose provider fails, 1 to 100.
+    #[arg(long, env = "FOREBAY_TRIES_MAX", global = true, default_value = "5", value_parser = within("FOREBAY_TRIES_MAX", 1..=100))]
+    pub tries_max: u64,
+
+    /// The longest one call may take, in seconds, 1 to 1500.
+    #[arg(long, env = "FOREBAY_CALL_TIMEOUT_S", global = true, default_value = "600", value_parser = within("FOREBAY_CALL_TIMEOUT_S", 1..=1_500))]
+    pub call_timeout_s: u64,
+
+    /// The longest a connection to a provider may take, in milliseconds, 1 to 60000.
+    #[arg(long, env = "FOREBAY_CONNECT_TIMEOUT_MS", global = true, default_value = "10000", value_parser = within("FOREBAY_CONNECT_TIMEOUT_MS", 1..=60_000))]
+    pub connect_timeout_ms: u64,
+
+    /// The longest a provider may be silent before its answer begins, in milliseconds, 1 to 1500000.
+    /// Providers that do not stream are silent until the whole reply is there.
+    #[arg(long, env = "FOREBAY_FIRST_BYTE_TIMEOUT_MS", global = true, default_value = "600000", value_parser = within("FOREBAY_FIRST_BYTE_TIMEOUT_MS", 1..=1_500_000))]
+    pub first_byte_timeout_ms: u64,
+
+    /// The most bytes that are read of a provider's answer, 1024 to 1073741824.
+    #[arg(long, env = "FOREBAY_RESPONSE_BYTES_MAX", global = true, default_value = "16777216", value_parser = within("FOREBAY_RESPONSE_BYTES_MAX", 1_024..=1_073_741_824))]
+    pub response_bytes_max: u64,
+
+    /// The pause before the second try, in milliseconds, 1 to 60000; doubles with each further one,
+    /// up to a minute, and is jittered. A provider's Retry-After is obeyed where it is longer.
+    #[arg(long, env = "FOREBAY_BACKOFF_MS", global = true, default_value = "1000", value_parser = within("FOREBAY_BACKOFF_MS", 1..=60_000))]
+    pub backoff_ms: u64,
+
+    /// How long a worker that was told to stop lets its calls finish, in seconds, 0 to 1500.
+    #[arg(long, env = "FOREBAY_DRAIN_S", global = true, default_value = "25", value_parser = within("FOREBAY_DRAIN_S", 0..=1_500))]
+    pub drain_s: u64,
+
+    /// After how long without a sign a process counts as gone, in milliseconds, 300 to 60000.
+    #[arg(long, env = "FOREBAY_PRESENCE_MS", global = true, default_value = "3000", value_parser = within("FOREBAY_PRESENCE_MS", 300..=60_000))]
+    pub presence_ms: u64,
+
+    /// The most bytes of a request body, 1024 to 104857600. Over that: 413.
+    #[arg(long, env = "FOREBAY_BODY_BYTES_MAX", global = true, default_value = "10485760", value_parser = within("FOREBAY_BODY_BYTES_MAX", 1_024..=104_857_600))]
+    pub body_bytes_max: u64,
+
+    /// RabbitMQ, as an amqp: or amqps: URL. Together with REDIS_URL.
+    #[arg(long, env = "AMQP_URL", global = true, hide_env_values = true, value_parser = parse::secret)]
+    pub amqp_url: Option<Secret>,
+
+    /// Redis, as a redis: or rediss: URL. Together with AMQP_URL.
+    #[arg(long, env = "REDIS_URL", global = true, hide_env_values = true, value_parser = parse::secret)]
+    pub redis_url: Option<Secret>,
+
+    /// The key of the OpenAI-compatible API. Without it, jobs that need it fail.
+    #[arg(long, env = "OPENAI_API_KEY", global = true, hide_env_values = true, value_parser = parse::secret)]
+    pub openai_api_key: Option<Secret>,
+
+    /// The OpenAI-compatible API.
+    #[arg(
+        long,
+        env = "OPENAI_BASE_URL",
+        global = true,
+        default_value = "https://api.openai.com/v1"
+    )]
+    pub openai_base_url: String,
+
+    /// The key of the Gemini API. Without it, jobs that need it fail.
+    #[arg(long, env = "GEMINI_API_KEY", global = true, hide_env_values = true, value_parser = parse::secret)]
+    pub gemini_api_key: Option<Secret>,
+
+    /// The Gemini API.
+    #[arg(
+        long,
+        env = "GEMINI_BASE_URL",
+        global = true,
+        default_value = "https://generativelanguage.googleapis.com/v1beta"
+    )]
+    pub gemini_base_url: String,
+
+    /// A TOML file that names more providers.
+    #[arg(long, env = "FOREBAY_PROVIDERS_FILE", global = true)]
+    pub providers_file: Option<PathBuf>,
+
+    /// Speak HTTP/2 to providers with an http: URL at once, without asking first. Providers with an
+    /// https: URL are asked in the TLS handshake either way.
+    #[arg(long, env = "FOREBAY_HTTP2_PRIOR_KNOWLEDGE", global = true, num_args = 0..=1, default_value = "false", default_missing_value = "true")]
+    pub http2_prior_knowledge: bool,
+
+    /// What is logged, as a filter of tracing: `info`, `debug`, `warn,forebay_worker=debug`.
+    #[arg(long, env = "FOREBAY_LOG", global = true, default_value = "info", value_parser = parse::log_filter)]
+    pub log: String,
+
+    /// How it is logged, on standard error.
+    #[arg(
+        long,
+        env = "FOREBAY_LOG_FORMAT",
+        global = true,
+        default_value = "text"
+    )]
+    pub log_format: LogFormat,
+}
+
+/// The form of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object for each line.
+    Json,
+}

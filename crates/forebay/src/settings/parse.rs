@@ -1,0 +1,63 @@
+//! Reads values, with errors that name the environment variable and what is allowed.
+
+use std::{net::SocketAddr, ops::RangeInclusive};
+
+use forebay_worker::provider::{Secret, simulated::Latency};
+
+/// A whole number within a range.
+pub(super) fn within(
+    variable: &'static str,
+    range: RangeInclusive<u64>,
+) -> impl Fn(&str) -> Result<u64, String> + Clone + Send + Sync + 'static {
+    move |text| {
+        text.parse()
+            .ok()
+            .filter(|number| range.contains(number))
+            .ok_or_else(|| {
+                format!(
+                    "{variable} must be a whole number from {} to {}",
+                    range.start(),
+                    range.end()
+                )
+            })
+    }
+}
+
+/// A text that is not empty.
+pub(super) fn word(
+    variable: &'static str,
+) -> impl Fn(&str) -> Result<String, String> + Clone + Send + Sync + 'static {
+    move |text| {
+        let is_fine = (1..=200).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+        if is_fine {
+            Ok(text.to_owned())
+        } else {
+            Err(format!(
+                "{variable} must be 1 to 200 printable characters without spaces"
+            ))
+        }
+    }
+}
+
+pub(super) fn listen(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        String::from("FOREBAY_LISTEN must be an IP address and a port, such as 127.0.0.1:8080")
+    })
+}
+
+pub(super) fn latency(text: &str) -> Result<Latency, String> {
+    text.parse::<Latency>()
+        .map_err(|error| format!("FOREBAY_SIMULATED_LATENCY_MS: {error}"))
+}
+
+pub(super) fn log_filter(text: &str) -> Result<String, String> {
+    tracing_subscriber::EnvFilter::try_new(text)
+        .map(|_| text.to_owned())
+        .map_err(|error| format!("FOREBAY_LOG is not a filter of tracing: {error}"))
+}
+
+/// Anything; what is empty counts as not given.
+#[expect(clippy::unnecessary_wraps, reason = "the form that clap asks for")]
+pub(super) fn secret(text: &str) -> Result<Secret, String> {
+    Ok(Secret::new(text))
+}

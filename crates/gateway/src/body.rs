@@ -1,0 +1,143 @@
+//! Reads a request's body within its bounds: bytes of one body, bytes of all bodies together, time.
+//!
+//! axum's own limit binds its extractors only, so no handler uses those for bodies.
+
+use std::time::Duration;
+
+use axum::{
+    body::Body,
+    extract::Request,
+    http::{
+        HeaderMap,
+        header::{CONTENT_LENGTH, EXPECT},
+    },
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::{Instant, timeout, timeout_at},
+};
+
+use crate::{
+    problem::{Code, Problem},
+    settings::GatewaySettings,
+};
+
+/// One permit of [`BodyRoom`] in bytes.
+const PERMIT_BYTES: usize = 1_024;
+/// How much of a body that is too large is read and thrown away, and for how long. A client that is cut
+/// off while it still sends often sees a broken connection in place of the answer.
+const DISCARD_BYTES_MAX: usize = 32 * 1024 * 1024;
+const DISCARD_TIME: Duration = Duration::from_secs(3);
+
+/// Room for bodies in memory.
+pub(crate) struct BodyRoom {
+    permits: Semaphore,
+    body_bytes_max: usize,
+    read_time: Duration,
+}
+
+/// A body, and the room that it takes for as long as this lives.
+pub(crate) struct HeldBody<'a> {
+    pub(crate) bytes: Bytes,
+    _room: SemaphorePermit<'a>,
+}
+
+impl BodyRoom {
+    pub(crate) fn new(settings: &GatewaySettings) -> Self {
+        let bytes_max = settings.bodies_bytes_max.max(settings.body_bytes_max);
+        Self {
+            permits: Semaphore::new(permits(bytes_max) as usize),
+            body_bytes_max: settings.body_bytes_max,
+            read_time: Duration::from_millis(settings.body_read_ms),
+        }
+    }
+
+    /// Reads a body. All its room is taken before the first byte, so that bodies never wait for each
+    /// other half read.
+    pub(crate) async fn read(
+        &self,
+        headers: &HeaderMap,
+        mut body: Body,
+    ) -> Result<HeldBody<'_>, Problem> {
+        let until = Instant::now() + self.read_time;
+        let expected = announced(headers).unwrap_or(self.body_bytes_max);
+        let room = self
+            .permits
+            .acquire_many(permits(expected.min(self.body_bytes_max)));
+        let Ok(Ok(room)) = timeout_at(until, room).await else {
+            let detail = "too many bodies are being read";
+            return Err(Problem::new(Code::Overloaded, detail)
+                .retry_after(1)
+                .closing());
+        };
+        let limited = Limited::new(&mut body, self.body_bytes_max).collect();
+        match timeout_at(until, limited).await {
+            Ok(Ok(collected)) => Ok(HeldBody {
+                bytes: collected.to_bytes(),
+                _room: room,
+            }),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => {
+                drop(room);
+                discard(body).await;
+                Err(too_large(self.body_bytes_max))
+            }
+            Ok(Err(_)) => {
+                let detail = "the body ended before it was whole";
+                Err(Problem::new(Code::InvalidJson, detail).closing())
+            }
+            Err(_) => {
+                let detail = format!("it must be here within {} s", self.read_time.as_secs());
+                Err(Problem::new(Code::BodyTimeout, detail).closing())
+            }
+        }
+    }
+}
+
+/// Refuses a body that announces itself as too large, on any route and before a byte of it is read.
+pub(crate) async fn refuse_announced(bytes_max: usize, request: Request, next: Next) -> Response {
+    if announced(request.headers()).is_none_or(|bytes| bytes <= bytes_max) {
+        return next.run(request).await;
+    }
+    // A client that asks first sends nothing, so there is nothing to throw away.
+    if !request.headers().contains_key(EXPECT) {
+        discard(request.into_body()).await;
+    }
+    too_large(bytes_max).into_response()
+}
+
+/// The length that the client announced.
+fn announced(headers: &HeaderMap) -> Option<usize> {
+    let text = headers.get(CONTENT_LENGTH)?.to_str().ok()?;
+    // A length beyond all numbers is a length beyond the bound.
+    Some(text.parse().unwrap_or(usize::MAX))
+}
+
+fn permits(bytes: usize) -> u32 {
+    let permits = bytes
+        .div_ceil(PERMIT_BYTES)
+        .clamp(1, Semaphore::MAX_PERMITS);
+    u32::try_from(permits).unwrap_or(u32::MAX)
+}
+
+fn too_large(bytes_max: usize) -> Problem {
+    let detail = format!("a body may have at most {bytes_max} bytes");
+    Problem::new(Code::BodyTooLarge, detail).closing()
+}
+
+async fn discard(mut body: Body) {
+    let drained = async {
+        let mut bytes = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            bytes += frame.data_ref().map_or(0, Bytes::len);
+            if bytes > DISCARD_BYTES_MAX {
+                break;
+            }
+        }
+    };
+    // Whether it ended or not, the answer is the same.
+    let _ = timeout(DISCARD_TIME, drained).await;
+}

@@ -1,0 +1,8 @@
+//! Jobs: submit, look, wait, cancel.
+
+pub(crate) mod cancel;
+pub(crate) mod get;
+pub(crate) mod submit;
+mod traceparent;
+mod view;
+mod wait;

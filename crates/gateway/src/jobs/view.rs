@@ -1,0 +1,252 @@
+//! A job as the API shows it. All fields are always there; absent values are null.
+
+use axum::{
+    http::{HeaderValue, StatusCode, header::CONTENT_TYPE},
+    response::{IntoResponse, Response},
+};
+use forebay_shared::{
+    class::Class,
+    ids::{JobId, ProcessId, SessionId},
+    job::{Attempt, FinishReason, JobError, JobMeta, Outcome, Reply, Status, Usage},
+    lane::{Entry, State},
+    store::{JobRecord, JobState},
+    time::TimeMs,
+    turn::ToolCall,
+};
+use serde::Serialize;
+
+use crate::problem::{Code, Problem};
+
+#[derive(Serialize)]
+struct JobView<'a> {
+    id: JobId,
+    object: &'static str,
+    status: Status,
+    session_id: Option<&'a SessionId>,
+    model: &'a str,
+    priority: Class,
+    created_at: String,
+    started_at: Option<String>,
+    ended_at: Option<String>,
+    expires_at: String,
+    output: Option<OutputView<'a>>,
+    finish_reason: Option<FinishReason>,
+    usage: Option<Usage>,
+    provider: Option<&'a str>,
+    error: Option<&'a JobError>,
+    attempts: Vec<AttemptView<'a>>,
+    turns_sent: Option<u32>,
+    turns_dropped: Option<u32>,
+    metadata: &'a serde_json::Map<String, serde_json::Value>,
+}
+
+#[derive(Serialize)]
+struct OutputView<'a> {
+    text: Option<&'a str>,
+    tool_calls: &'a [ToolCall],
+}
+
+#[derive(Serialize)]
+struct AttemptView<'a> {
+    n: u32,
+    worker: &'a ProcessId,
+    started_at: String,
+    ended_at: Option<String>,
+    error: Option<&'a JobError>,
+}
+
+impl<'a> From<&'a Attempt> for AttemptView<'a> {
+    fn from(attempt: &'a Attempt) -> Self {
+        Self {
+            n: attempt.n,
+            worker: &attempt.worker,
+            started_at: attempt.started_at.rfc3339(),
+            ended_at: attempt.ended_at.map(TimeMs::rfc3339),
+            error: attempt.error.as_ref(),
+        }
+    }
+}
+
+impl<'a> JobView<'a> {
+    /// A job that waits and of which nothing else is known.
+    fn queued(meta: &'a JobMeta) -> Self {
+        Self {
+            id: meta.id,
+            object: "job",
+            status: Status::Queued,
+            session_id: meta.session.as_ref(),
+            model: &meta.model,
+            priority: meta.class,
+            created_at: meta.created_at.rfc3339(),
+            started_at: None,
+            ended_at: None,
+            expires_at: meta.expires_at.rfc3339(),
+            output: None,
+            finish_reason: None,
+            usage: None,
+            provider: None,
+            error: None,
+            attempts: Vec::new(),
+            turns_sent: None,
+            turns_dropped: None,
+            metadata: &meta.metadata,
+        }
+    }
+
+    fn live(meta: &'a JobMeta, entry: &'a Entry) -> Self {
+        Self {
+            status: match entry.state {
+                State::Queued { .. } => Status::Queued,
+                State::Running { .. } => Status::InProgress,
+            },
+            started_at: entry.started_at.map(TimeMs::rfc3339),
+            attempts: entry.attempts.iter().map(Into::into).collect(),
+            ..Self::queued(meta)
+        }
+    }
+
+    fn ended(meta: &'a JobMeta, outcome: &'a Outcome) -> Self {
+        let reply = outcome.reply.as_ref();
+        Self {
+            status: outcome.status,
+            started_at: outcome.started_at.map(TimeMs::rfc3339),
+            ended_at: Some(outcome.ended_at.rfc3339()),
+            output: reply.map(|reply: &Reply| OutputView {
+                text: reply.text.as_deref(),
+                tool_calls: &reply.tool_calls,
+            }),
+            finish_reason: reply.map(|reply| reply.finish_reason),
+            usage: reply.and_then(|reply| reply.usage),
+            provider: outcome.provider.as_deref(),
+            error: outcome.error.as_ref(),
+            attempts: outcome.attempts.iter().map(Into::into).collect(),
+            turns_sent: reply.map(|reply| reply.turns_sent),
+            turns_dropped: reply.map(|reply| reply.turns_dropped),
+            ..Self::queued(meta)
+        }
+    }
+}
+
+/// The JSON of a job that was just accepted.
+pub(super) fn accepted(meta: &JobMeta) -> Result<Vec<u8>, Problem> {
+    json(&JobView::queued(meta))
+}
+
+/// The JSON of a job as the store knows it.
+pub(super) fn stored(record: &JobRecord) -> Result<Vec<u8>, Problem> {
+    json(&match &record.state {
+        JobState::Live(entry) => JobView::live(&record.meta, entry),
+        JobState::Ended(outcome) => JobView::ended(&record.meta, outcome),
+    })
+}
+
+/// A job's JSON as an answer.
+pub(super) fn respond(status: StatusCode, json: Vec<u8>) -> Response {
+    let mut response = (status, json).into_response();
+    let kind = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
+}
+
+fn json(view: &JobView<'_>) -> Result<Vec<u8>, Problem> {
+    serde_json::to_vec(view).map_err(|error| {
+        tracing::error!(job_id = %view.id, %error, "a job cannot be shown");
+        Problem::new(Code::Internal, "the job cannot be shown")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use forebay_shared::{
+        class::Class,
+        ids::{JobId, ProcessId, TenantId},
+        job::{Attempt, FinishReason, JobMeta, Outcome, Reply, Status, Usage},
+        store::{JobRecord, JobState},
+        time::TimeMs,
+    };
+    use serde_json::{Value, json};
+
+    use super::{accepted, stored};
+
+    fn meta() -> JobMeta {
+        let tenant = TenantId::default();
+        JobMeta {
+            id: JobId::fresh(&tenant, None),
+            tenant,
+            session: None,
+            model: String::from("simulated"),
+            class: Class::Batch,
+            created_at: TimeMs(0),
+            expires_at: TimeMs(60_000),
+            metadata: serde_json::Map::new(),
+            keep_until: None,
+            traceparent: None,
+        }
+    }
+
+    #[test]
+    fn an_accepted_job_has_every_field_and_null_for_what_is_absent() {
+        let meta = meta();
+        let shown: Value = serde_json::from_slice(&accepted(&meta).unwrap()).unwrap();
+        let expected = json!({
+            "id": meta.id, "object": "job", "status": "queued", "session_id": null,
+            "model": "simulated", "priority": "batch", "created_at": "1970-01-01T00:00:00.000Z",
+            "started_at": null, "ended_at": null, "expires_at": "1970-01-01T00:01:00.000Z",
+            "output": null, "finish_reason": null, "usage": null, "provider": null, "error": null,
+            "attempts": [], "turns_sent": null, "turns_dropped": null, "metadata": {},
+        });
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn a_completed_job_shows_its_reply_and_its_attempts() {
+        let worker = ProcessId::fresh("worker");
+        let outcome = Outcome {
+            status: Status::Completed,
+            started_at: Some(TimeMs(1)),
+            ended_at: TimeMs(2),
+            fence: 1,
+            settled: 1,
+            attempts: vec![Attempt {
+                n: 1,
+                worker: worker.clone(),
+                started_at: TimeMs(1),
+                ended_at: Some(TimeMs(2)),
+                error: None,
+            }],
+            reply: Some(Reply {
+                text: Some(String::from("Hi.")),
+                tool_calls: Vec::new(),
+                finish_reason: FinishReason::Stop,
+                usage: Some(Usage {
+                    input_tokens: 3,
+                    output_tokens: 1,
+                    total_tokens: 4,
+                }),
+                turns_sent: 1,
+                turns_dropped: 0,
+            }),
+            error: None,
+            provider: Some(String::from("simulated")),
+        };
+        let record = JobRecord {
+            meta: meta(),
+            state: JobState::Ended(outcome),
+        };
+        let shown: Value = serde_json::from_slice(&stored(&record).unwrap()).unwrap();
+        assert_eq!(shown["output"], json!({"text": "Hi.", "tool_calls": []}));
+        assert_eq!(shown["finish_reason"], "stop");
+        assert_eq!(shown["usage"]["total_tokens"], 4);
+        assert_eq!(
+            (&shown["turns_sent"], &shown["turns_dropped"]),
+            (&json!(1), &json!(0))
+        );
+        assert_eq!(
+            shown["attempts"],
+            json!([{
+                "n": 1, "worker": worker, "started_at": "1970-01-01T00:00:00.001Z",
+                "ended_at": "1970-01-01T00:00:00.002Z", "error": null,
+            }])
+        );
+    }
+}

@@ -1,0 +1,109 @@
+//! `GET /v1/queues`: how much waits and how fast it goes, for each class.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{Json, extract::State};
+use forebay_shared::{class::Class, store::Counts, time::TimeMs};
+use serde::Serialize;
+
+use crate::{api::Api, patience, problem::Problem};
+
+/// Counts that are older than this are read anew: the loop that reads them cannot reach the store.
+const SAMPLE_AGE_MAX: Duration = Duration::from_secs(3);
+
+#[derive(Serialize)]
+pub(crate) struct Queues {
+    classes: Classes,
+}
+
+#[derive(Serialize)]
+struct Classes {
+    interactive: ClassView,
+    batch: ClassView,
+}
+
+#[derive(Debug, PartialEq, Serialize)]
+struct ClassView {
+    ready: i64,
+    in_flight: i64,
+    behind_session: i64,
+    retry_wait: i64,
+    live: i64,
+    oldest_wait_s: Option<f64>,
+    drained_per_s: f64,
+}
+
+/// Answers with the counts of all tenants.
+pub(crate) async fn get(State(api): State<Arc<Api>>) -> Result<Json<Queues>, Problem> {
+    let gauge = &api.member.gauge;
+    let counts = match gauge.counts() {
+        Some((counts, age)) if age < SAMPLE_AGE_MAX => counts,
+        _ => Arc::new(patience::within(api.member.store.counts()).await?),
+    };
+    let now = api.member.store.now();
+    let of = |class| view(&counts, class, gauge.drained_per_s(class), now);
+    Ok(Json(Queues {
+        classes: Classes {
+            interactive: of(Class::Interactive),
+            batch: of(Class::Batch),
+        },
+    }))
+}
+
+fn view(counts: &Counts, class: Class, drained_per_s: f64, now: TimeMs) -> ClassView {
+    let totals = counts.class(class);
+    let wait_s = |since: TimeMs| Duration::from_millis(now.since_ms(since)).as_secs_f64();
+    ClassView {
+        ready: totals.live.ready,
+        in_flight: totals.live.in_flight,
+        behind_session: totals.live.behind_session,
+        retry_wait: totals.live.retry_wait,
+        live: totals.live.live(),
+        oldest_wait_s: totals.oldest_waiting.map(wait_s),
+        drained_per_s: (drained_per_s * 10.0).round() / 10.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use forebay_shared::{
+        class::Class,
+        ids::TenantId,
+        lane::ClassCounts,
+        store::{Counts, TenantClass},
+        time::TimeMs,
+    };
+
+    use super::{ClassView, view};
+
+    #[test]
+    fn a_class_is_summed_and_its_times_are_in_seconds() {
+        let counts = Counts {
+            rows: vec![TenantClass {
+                tenant: TenantId::default(),
+                class: Class::Batch,
+                live: ClassCounts {
+                    ready: 1,
+                    in_flight: 2,
+                    behind_session: 3,
+                    retry_wait: 4,
+                },
+                ended: 9,
+                oldest_waiting: Some(TimeMs(1_000)),
+            }],
+            sessions: 0,
+        };
+        let expected = ClassView {
+            ready: 1,
+            in_flight: 2,
+            behind_session: 3,
+            retry_wait: 4,
+            live: 10,
+            oldest_wait_s: Some(1.5),
+            drained_per_s: 3.3,
+        };
+        assert_eq!(view(&counts, Class::Batch, 3.333, TimeMs(2_500)), expected);
+        let empty = view(&counts, Class::Interactive, 0.0, TimeMs(2_500));
+        assert_eq!((empty.live, empty.oldest_wait_s), (0, None));
+    }
+}

@@ -1,0 +1,121 @@
+//! Examples: what goes in whole, what the defaults are, how faults are told. What is refused, field by
+//! field, is a table in `tests/api/bad_input.rs`, over HTTP.
+
+use forebay_shared::{class::Class, lane::IfBusy, turn::Content};
+use serde_json::{Value, json};
+
+use super::{Submission, submission};
+use crate::problem::Problem;
+
+fn read(body: &Value) -> Result<Submission, Problem> {
+    submission(body.to_string().as_bytes(), Some("simulated"))
+}
+
+#[test]
+fn a_text_is_enough() {
+    let submission = read(&json!({"input": "Hi."})).unwrap();
+    let request = serde_json::to_value(&submission.request).unwrap();
+    let expected = json!({"input": [{"role": "user", "content": "Hi."}], "tool_wait_s": 60});
+    assert_eq!(request, expected);
+    assert_eq!(submission.model, "simulated");
+    assert_eq!(submission.class, Class::Interactive);
+    assert_eq!(submission.if_busy, IfBusy::Enqueue);
+    assert_eq!(submission.expires_in_ms, 86_400_000);
+    assert!(!submission.tool_results && submission.session.is_none());
+}
+
+#[test]
+fn every_field_goes_in_as_it_came() {
+    let asked = json!({
+        "input": [
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "name": "ann", "content": [
+                {"type": "text", "text": "What is this?", "extra_content": {"a": 1}},
+                {"type": "image_url", "image_url": {"url": "https://x.example/a.png", "detail": "low"}},
+            ]},
+            {"role": "assistant", "tool_calls": [{
+                "id": "call_1", "type": "function", "extra_content": {"google": {"s": "x"}},
+                "function": {"name": "look", "arguments": "{}"},
+            }]},
+            {"role": "tool", "tool_call_id": "call_1", "content": ""},
+        ],
+        "instructions": "In French.",
+        "tools": [{"type": "function", "function": {
+            "name": "look", "description": "Looks.", "parameters": {"type": "object"}, "strict": true,
+        }}],
+        "tool_choice": {"type": "function", "function": {"name": "look"}},
+        "response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {}}},
+        "reasoning_effort": "low", "temperature": 0.5, "top_p": 1.0, "stop": ["a", "b"],
+        "max_output_tokens": 7, "context": {"max_turns": 3, "max_input_tokens": 9},
+        "tool_wait_s": 0, "extra_body": {"seed": 1},
+    });
+    let mut body = asked.clone();
+    body["session_id"] = json!("chat-1");
+    body["model"] = json!("gemini-x");
+    body["priority"] = json!("batch");
+    body["if_busy"] = json!("interrupt");
+    body["expires_in_s"] = json!(5);
+    body["metadata"] = json!({"k": "v"});
+    let submission = read(&body).unwrap();
+    assert_eq!(serde_json::to_value(&submission.request).unwrap(), asked);
+    assert_eq!(submission.session.unwrap().as_str(), "chat-1");
+    assert_eq!(
+        (submission.model.as_str(), submission.class),
+        ("gemini-x", Class::Batch)
+    );
+    assert_eq!(
+        (submission.if_busy, submission.expires_in_ms),
+        (IfBusy::Interrupt, 5_000)
+    );
+    assert_eq!(submission.metadata["k"], "v");
+    assert!(!submission.tool_results, "it does not begin with a result");
+}
+
+#[test]
+fn null_is_the_same_as_absent() {
+    let body = json!({"input": "Hi.", "session_id": null, "model": null, "temperature": null,
+        "tools": null, "context": null, "metadata": null, "if_busy": null});
+    assert_eq!(
+        read(&body).unwrap().request,
+        read(&json!({"input": "Hi."})).unwrap().request
+    );
+}
+
+#[test]
+fn the_empty_text_beside_tool_calls_is_no_content() {
+    let call = json!({"id": "1", "function": {"name": "f", "arguments": ""}});
+    let body = json!({"input": [{"role": "assistant", "content": "", "tool_calls": [call]}]});
+    assert_eq!(read(&body).unwrap().request.input[0].content, None);
+}
+
+#[test]
+fn results_alone_are_tool_results() {
+    let result = json!({"role": "tool", "tool_call_id": "1", "content": "42"});
+    let body = json!({"session_id": "s", "input": [result]});
+    let submission = read(&body).unwrap();
+    assert!(submission.tool_results);
+    assert_eq!(
+        submission.request.input[0].content,
+        Some(Content::Text(String::from("42")))
+    );
+}
+
+#[test]
+fn the_depth_of_what_is_not_looked_into_is_bounded() {
+    let nested = |levels: usize| {
+        let mut value = json!(1);
+        for _ in 0..levels {
+            value = json!([value]);
+        }
+        read(&json!({"input": "Hi.", "extra_body": {"x": value}}))
+    };
+    assert!(nested(63).is_ok());
+    assert!(nested(64).is_err());
+}
+
+#[test]
+fn at_most_sixteen_faults_are_told() {
+    let body: Value = (0..100).map(|n| (format!("x{n}"), json!(n))).collect();
+    let problem = format!("{:?}", read(&body).unwrap_err());
+    assert_eq!(problem.matches("FieldError").count(), 16);
+}

@@ -1,0 +1,383 @@
+//! What a submit may not contain: status, code, the field named, and nothing stored.
+
+use reqwest::Method;
+use serde_json::{Map, Value, json};
+
+use crate::fixture::Fixture;
+
+/// A submit with these fields, each wrong in one way, and the field that the answer must name.
+fn table() -> Vec<(Value, &'static str)> {
+    let with = |name: &str, value: Value| {
+        let mut body = Map::from_iter([
+            (String::from("input"), json!("Hi.")),
+            (String::from("session_id"), json!("s")),
+        ]);
+        body.insert(name.to_owned(), value);
+        Value::Object(body)
+    };
+    let input = |value: Value| with("input", value);
+    let message = |value: Value| with("input", json!([{"role": "user", "content": "Hi."}, value]));
+    let part = |value: Value| message(json!({"role": "user", "content": [value]}));
+    let call = |value: Value| message(json!({"role": "assistant", "tool_calls": [value]}));
+    let tool = |value: Value| with("tools", json!([{"type": "function", "function": value}]));
+    let many = |n: usize, value: Value| Value::Array(vec![value; n]);
+    let notes = |n: usize| Value::Object((0..n).map(|n| (format!("k{n}"), json!("v"))).collect());
+    let long = |chars: usize| json!("é".repeat(chars));
+    let deep = (0..70).fold(json!({}), |value, _| json!({"x": value}));
+    let image = |url: &str| part(json!({"type": "image_url", "image_url": {"url": url}}));
+
+    vec![
+        (json!([]), "body"),
+        (json!("Hi."), "body"),
+        (json!(null), "body"),
+        (json!({}), "input"),
+        (with("unknown", json!(1)), "unknown"),
+        (with("stream", json!(null)), "stream"),
+        // input
+        (input(json!(null)), "input"),
+        (input(json!("")), "input"),
+        (input(json!(1)), "input"),
+        (input(json!([])), "input"),
+        (
+            input(many(201, json!({"role": "user", "content": "x"}))),
+            "input",
+        ),
+        (message(json!("x")), "input[1]"),
+        (message(json!({"content": "x"})), "input[1].role"),
+        (
+            message(json!({"role": "robot", "content": "x"})),
+            "input[1].role",
+        ),
+        (message(json!({"role": "user"})), "input[1].content"),
+        (
+            message(json!({"role": "user", "content": ""})),
+            "input[1].content",
+        ),
+        (
+            message(json!({"role": "user", "content": 1})),
+            "input[1].content",
+        ),
+        (
+            message(json!({"role": "user", "content": []})),
+            "input[1].content",
+        ),
+        (
+            message(json!({"role": "user", "content": "x", "y": 1})),
+            "input[1].y",
+        ),
+        (
+            message(json!({"role": "user", "content": "x", "name": ""})),
+            "input[1].name",
+        ),
+        (
+            message(json!({"role": "user", "content": "x", "tool_call_id": "1"})),
+            "input[1].tool_call_id",
+        ),
+        (
+            message(json!({"role": "user", "content": "x", "tool_calls": []})),
+            "input[1].tool_calls",
+        ),
+        (
+            message(json!({"role": "user", "content": "x", "extra_content": deep})),
+            "input[1].extra_content",
+        ),
+        (
+            message(json!({"role": "tool", "content": "x"})),
+            "input[1].tool_call_id",
+        ),
+        (
+            message(json!({"role": "tool", "tool_call_id": "1"})),
+            "input[1].content",
+        ),
+        (message(json!({"role": "assistant"})), "input[1].content"),
+        (
+            message(json!({"role": "assistant", "content": ""})),
+            "input[1].content",
+        ),
+        (
+            message(json!({"role": "assistant", "tool_calls": []})),
+            "input[1].tool_calls",
+        ),
+        (part(json!("x")), "input[1].content[0]"),
+        (part(json!({"text": "x"})), "input[1].content[0].type"),
+        (part(json!({"type": "audio"})), "input[1].content[0].type"),
+        (
+            part(json!({"type": "text", "text": ""})),
+            "input[1].content[0].text",
+        ),
+        (
+            part(json!({"type": "text", "text": "x", "url": "y"})),
+            "input[1].content[0].url",
+        ),
+        (
+            part(json!({"type": "image_url"})),
+            "input[1].content[0].image_url",
+        ),
+        (
+            part(json!({"type": "image_url", "image_url": {}})),
+            "input[1].content[0].image_url.url",
+        ),
+        (
+            image("http://example.com/a.png"),
+            "input[1].content[0].image_url.url",
+        ),
+        (
+            image("file:///etc/passwd"),
+            "input[1].content[0].image_url.url",
+        ),
+        (
+            image("data:text/html;base64,AAAA"),
+            "input[1].content[0].image_url.url",
+        ),
+        (
+            part(
+                json!({"type": "image_url", "image_url": {"url": "https://x.example", "detail": "x"}}),
+            ),
+            "input[1].content[0].image_url.detail",
+        ),
+        (
+            call(json!({"function": {"name": "f", "arguments": ""}})),
+            "input[1].tool_calls[0].id",
+        ),
+        (call(json!({"id": "1"})), "input[1].tool_calls[0].function"),
+        (
+            call(json!({"id": "1", "type": "x", "function": {"name": "f", "arguments": ""}})),
+            "input[1].tool_calls[0].type",
+        ),
+        (
+            call(json!({"id": "1", "function": {"name": "f", "arguments": {}}})),
+            "input[1].tool_calls[0].function.arguments",
+        ),
+        (
+            input(
+                json!([{"role": "tool", "tool_call_id": "1", "content": "x"}, {"role": "user", "content": "x"}]),
+            ),
+            "input[1].role",
+        ),
+        (
+            json!({"input": [{"role": "tool", "tool_call_id": "1", "content": "x"}]}),
+            "session_id",
+        ),
+        // whose and how
+        (with("session_id", json!("")), "session_id"),
+        (with("session_id", json!(7)), "session_id"),
+        (with("session_id", json!("a b")), "session_id"),
+        (with("session_id", json!("a/b")), "session_id"),
+        (with("session_id", json!("a\u{0}b")), "session_id"),
+        (with("session_id", json!("x".repeat(129))), "session_id"),
+        (with("model", json!("")), "model"),
+        (with("model", json!(7)), "model"),
+        (with("model", json!("a\nb")), "model"),
+        (with("model", json!("x".repeat(201))), "model"),
+        (with("instructions", json!("")), "instructions"),
+        (with("instructions", json!(["x"])), "instructions"),
+        (with("priority", json!("urgent")), "priority"),
+        (with("if_busy", json!("wait")), "if_busy"),
+        (json!({"input": "Hi.", "if_busy": "reject"}), "if_busy"),
+        // numbers
+        (with("temperature", json!(-0.1)), "temperature"),
+        (with("temperature", json!(2.1)), "temperature"),
+        (with("temperature", json!("1")), "temperature"),
+        (with("top_p", json!(0)), "top_p"),
+        (with("top_p", json!(1.01)), "top_p"),
+        (with("max_output_tokens", json!(0)), "max_output_tokens"),
+        (
+            with("max_output_tokens", json!(1_000_001)),
+            "max_output_tokens",
+        ),
+        (with("max_output_tokens", json!(1.5)), "max_output_tokens"),
+        (
+            with("max_output_tokens", json!(u64::MAX)),
+            "max_output_tokens",
+        ),
+        (with("tool_wait_s", json!(-1)), "tool_wait_s"),
+        (with("tool_wait_s", json!(3_601)), "tool_wait_s"),
+        (with("expires_in_s", json!(0)), "expires_in_s"),
+        (with("expires_in_s", json!(604_801)), "expires_in_s"),
+        (with("context", json!(3)), "context"),
+        (
+            with("context", json!({"max_turns": 0})),
+            "context.max_turns",
+        ),
+        (
+            with("context", json!({"max_input_tokens": 0})),
+            "context.max_input_tokens",
+        ),
+        (with("context", json!({"turns": 1})), "context.turns"),
+        // lists and forms
+        (with("stop", json!("")), "stop"),
+        (with("stop", json!([])), "stop"),
+        (with("stop", json!(["a", ""])), "stop[1]"),
+        (with("stop", many(5, json!("x"))), "stop"),
+        (with("reasoning_effort", json!("huge")), "reasoning_effort"),
+        (with("response_format", json!("text")), "response_format"),
+        (
+            with("response_format", json!({"type": "xml"})),
+            "response_format.type",
+        ),
+        (
+            with("response_format", json!({"type": "text", "x": 1})),
+            "response_format.x",
+        ),
+        (
+            with("response_format", json!({"type": "json_schema"})),
+            "response_format.json_schema",
+        ),
+        (
+            with(
+                "response_format",
+                json!({"type": "json_schema", "json_schema": {"name": "x"}}),
+            ),
+            "response_format.json_schema.schema",
+        ),
+        (
+            with(
+                "response_format",
+                json!({"type": "json_schema", "json_schema": {"name": "a b", "schema": {}}}),
+            ),
+            "response_format.json_schema.name",
+        ),
+        (with("tools", json!({})), "tools"),
+        (with("tools", many(129, json!({}))), "tools"),
+        (with("tools", json!([{"type": "web"}])), "tools[0].type"),
+        (tool(json!({})), "tools[0].function.name"),
+        (tool(json!({"name": "a b"})), "tools[0].function.name"),
+        (
+            tool(json!({"name": "f", "parameters": []})),
+            "tools[0].function.parameters",
+        ),
+        (
+            tool(json!({"name": "f", "parameters": deep})),
+            "tools[0].function.parameters",
+        ),
+        (
+            tool(json!({"name": "f", "strict": 1})),
+            "tools[0].function.strict",
+        ),
+        (with("tool_choice", json!("always")), "tool_choice"),
+        (with("tool_choice", json!("required")), "tool_choice"),
+        (
+            with(
+                "tool_choice",
+                json!({"type": "function", "function": {"name": "f"}}),
+            ),
+            "tool_choice.function.name",
+        ),
+        (with("metadata", json!([])), "metadata"),
+        (with("metadata", notes(17)), "metadata"),
+        (with("metadata", json!({"k": 1})), "metadata.k"),
+        (with("metadata", json!({"k": long(513)})), "metadata.k"),
+        (with("metadata", json!({"": "v"})), "metadata."),
+        (with("extra_body", json!([])), "extra_body"),
+        (with("extra_body", deep.clone()), "extra_body"),
+    ]
+}
+
+#[tokio::test]
+async fn every_wrong_field_is_named_and_nothing_is_stored() {
+    let gateway = Fixture::start().await;
+    for (body, field) in table() {
+        let shown: String = body.to_string().chars().take(200).collect();
+        let problem = gateway.submit(&body).await.problem(422, "invalid_request");
+        let errors = problem["errors"].as_array().expect("errors");
+        let fields: Vec<&str> = errors.iter().filter_map(|e| e["field"].as_str()).collect();
+        assert!(
+            fields.contains(&field),
+            "{shown}\nnames {fields:?}, not {field}"
+        );
+        assert!(
+            errors
+                .iter()
+                .all(|e| e["message"].as_str().is_some_and(|m| m.len() > 10))
+        );
+        assert!(problem["detail"].as_str().unwrap().contains(fields[0]));
+    }
+    assert_eq!(gateway.live().await, 0);
+    gateway
+        .get("/v1/sessions/s")
+        .await
+        .problem(404, "session_not_found");
+}
+
+#[tokio::test]
+async fn what_is_allowed_up_to_the_bound_is_accepted() {
+    let gateway = Fixture::start().await;
+    for body in [
+        json!({"input": "Hi.", "metadata": {"k": "é".repeat(512)}}),
+        json!({"input": vec![json!({"role": "user", "content": "x"}); 200]}),
+        json!({"input": "Hi.", "temperature": 2, "top_p": 1, "stop": ["a", "b", "c", "d"]}),
+        json!({"input": "Hi.", "expires_in_s": 604_800, "tool_wait_s": 3_600}),
+        json!({"input": "Hi.", "if_busy": "enqueue", "max_output_tokens": 1_000_000}),
+        json!({"input": "\u{0}\u{1f980}", "session_id": "A.b_c:d@e-1"}),
+    ] {
+        gateway.submit(&body).await.expect(202);
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_no_json_is_refused_as_such() {
+    let gateway = Fixture::start().await;
+    let deep = format!("{}{}", r#"{"input":"Hi.","extra_body":"#, "[".repeat(200));
+    let closed = format!("{deep}{}}}", "]".repeat(200));
+    let bodies: [&[u8]; 9] = [
+        b"",
+        b"Hi.",
+        b"{\"input\": \"Hi.\"",
+        b"{\"input\": \"Hi.\"} x",
+        b"{'input': 'Hi.'}",
+        b"{\"input\": \"\xff\xfe\"}",
+        b"{\"input\": \"\\ud800\"}",
+        b"{\"input\": \"Hi.\", \"temperature\": 1e999}",
+        closed.as_bytes(),
+    ];
+    for body in bodies {
+        let request = gateway
+            .request(Method::POST, "/v1/jobs")
+            .body(body.to_vec());
+        gateway.send(request).await.problem(400, "invalid_json");
+    }
+    let request = gateway.request(Method::POST, "/v1/jobs").body(closed);
+    let problem = gateway.send(request).await.problem(400, "invalid_json");
+    assert!(
+        problem["detail"]
+            .as_str()
+            .unwrap()
+            .contains("nested too deeply")
+    );
+    assert_eq!(gateway.live().await, 0);
+}
+
+#[tokio::test]
+async fn another_content_type_is_refused() {
+    let gateway = Fixture::start().await;
+    let with = |kind: &'static str| {
+        let request = gateway
+            .request(Method::POST, "/v1/jobs")
+            .body(r#"{"input":"Hi."}"#);
+        gateway.send(request.header("content-type", kind))
+    };
+    with("text/plain")
+        .await
+        .problem(415, "unsupported_media_type");
+    with("application/json; charset=utf-8").await.expect(202);
+}
+
+#[tokio::test]
+async fn without_a_default_a_model_must_be_named() {
+    let gateway = Fixture::with(|settings| settings.default_model = None).await;
+    let problem = gateway
+        .submit(&json!({"input": "Hi."}))
+        .await
+        .problem(422, "invalid_request");
+    assert_eq!(problem["errors"][0]["field"], "model");
+    assert!(
+        problem["detail"]
+            .as_str()
+            .unwrap()
+            .contains("FOREBAY_MODEL")
+    );
+    gateway
+        .submit(&json!({"input": "Hi.", "model": "simulated"}))
+        .await
+        .expect(202);
+}

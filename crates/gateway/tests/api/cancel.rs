@@ -1,0 +1,44 @@
+//! `POST /v1/jobs/{id}/cancel`.
+
+use forebay_shared::store::Topic;
+use serde_json::json;
+
+use crate::fixture::{Fixture, lane_of, solo, turn};
+
+#[tokio::test]
+async fn a_job_that_waits_is_cancelled_once() {
+    let gateway = Fixture::start().await;
+    let id = gateway.accepted(&turn("s")).await;
+    let path = format!("/v1/jobs/{id}/cancel");
+    let job = gateway.post(&path).await.expect(200);
+    assert_eq!(job["status"], "cancelled");
+    assert_eq!(job["error"]["code"], "cancelled");
+    assert!(job["ended_at"].is_string());
+    gateway.post(&path).await.problem(409, "job_finished");
+    assert_eq!(gateway.live().await, 0);
+}
+
+#[tokio::test]
+async fn a_running_call_is_told() {
+    let gateway = Fixture::start().await;
+    let id = gateway.accepted(&json!({"input": "Hi."})).await;
+    gateway.claim(&solo(id), id).await;
+    let topic = Topic::Calls(gateway.member.me.clone());
+    let mut calls = gateway.member.store.watch(topic).await.unwrap();
+    let job = gateway
+        .post(&format!("/v1/jobs/{id}/cancel"))
+        .await
+        .expect(200);
+    assert_eq!(job["status"], "cancelled");
+    assert_eq!(calls.next().await, Some(id));
+}
+
+#[tokio::test]
+async fn a_completed_job_cannot_be_cancelled() {
+    let gateway = Fixture::start().await;
+    let id = gateway.accepted(&turn("s")).await;
+    gateway.complete(&lane_of("s"), id, "Hello.").await;
+    let problem = gateway.post(&format!("/v1/jobs/{id}/cancel")).await;
+    let problem = problem.problem(409, "job_finished");
+    assert!(problem["detail"].as_str().unwrap().contains("completed"));
+}

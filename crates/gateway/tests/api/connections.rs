@@ -1,0 +1,119 @@
+//! Clients that are slow, many, or gone: over plain sockets.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+use crate::fixture::Fixture;
+
+const SOON: Duration = Duration::from_secs(10);
+
+/// Everything that comes until the connection ends, which must be soon.
+async fn read_to_end(stream: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    let read = stream.read_to_end(&mut bytes);
+    // Whether the end is in order or a reset does not matter here.
+    let _ = timeout(SOON, read).await.expect("the connection is ended");
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[tokio::test]
+async fn slow_headers_end_the_connection() {
+    let gateway = Fixture::with(|settings| settings.header_read_ms = 200).await;
+    let mut stream = TcpStream::connect(gateway.address).await.unwrap();
+    stream
+        .write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+        .await
+        .unwrap();
+    let answer = read_to_end(&mut stream).await;
+    assert!(!answer.starts_with("HTTP/1.1 200"), "{answer}");
+
+    let mut idle = TcpStream::connect(gateway.address).await.unwrap();
+    read_to_end(&mut idle).await;
+    gateway.get("/healthz").await.expect(200);
+}
+
+#[tokio::test]
+async fn a_slow_body_is_a_timeout() {
+    let gateway = Fixture::with(|settings| settings.body_read_ms = 200).await;
+    let mut stream = TcpStream::connect(gateway.address).await.unwrap();
+    let head = b"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{\"input\":";
+    stream.write_all(head).await.unwrap();
+    let answer = read_to_end(&mut stream).await;
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+    assert!(answer.contains("\"body_timeout\""), "{answer}");
+    assert_eq!(gateway.live().await, 0);
+}
+
+#[tokio::test]
+async fn a_body_cut_off_stores_nothing() {
+    let gateway = Fixture::start().await;
+    let mut stream = TcpStream::connect(gateway.address).await.unwrap();
+    let head =
+        b"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{\"input\": \"Hi.\"}";
+    stream.write_all(head).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let answer = read_to_end(&mut stream).await;
+    assert!(!answer.starts_with("HTTP/1.1 2"), "{answer}");
+    assert_eq!(gateway.live().await, 0);
+}
+
+#[tokio::test]
+async fn a_large_body_that_is_announced_first_is_not_asked_for() {
+    let gateway = Fixture::start().await;
+    let mut stream = TcpStream::connect(gateway.address).await.unwrap();
+    let head = b"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\nExpect: 100-continue\r\n\r\n";
+    stream.write_all(head).await.unwrap();
+    let answer = read_to_end(&mut stream).await;
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+}
+
+#[tokio::test]
+async fn connections_above_the_bound_wait_their_turn() {
+    let gateway = Fixture::with(|settings| settings.connections_max = 1).await;
+    let request = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+    let mut first = TcpStream::connect(gateway.address).await.unwrap();
+    first.write_all(request).await.unwrap();
+    let mut answer = [0; 12];
+    timeout(SOON, first.read_exact(&mut answer))
+        .await
+        .expect("an answer")
+        .unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+
+    let mut second = TcpStream::connect(gateway.address).await.unwrap();
+    second.write_all(request).await.unwrap();
+    let early = timeout(Duration::from_millis(300), second.read_exact(&mut answer)).await;
+    assert!(early.is_err(), "answered above the bound");
+    drop(first);
+    timeout(SOON, second.read_exact(&mut answer))
+        .await
+        .expect("an answer")
+        .unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+}
+
+#[tokio::test]
+async fn a_client_that_holds_on_does_not_hold_up_the_end() {
+    let mut gateway = Fixture::with(|settings| settings.drain_ms = 300).await;
+    let mut idle = TcpStream::connect(gateway.address).await.unwrap();
+    idle.write_all(b"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
+        .await
+        .unwrap();
+    gateway.accepted(&json!({"input": "Hi."})).await;
+    gateway.stop.cancel();
+    timeout(SOON, &mut gateway.server)
+        .await
+        .expect("an end")
+        .expect("an orderly end");
+    read_to_end(&mut idle).await;
+    assert!(
+        TcpStream::connect(gateway.address).await.is_err(),
+        "still listening"
+    );
+}

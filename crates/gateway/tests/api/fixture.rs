@@ -1,0 +1,249 @@
+//! A gateway in this process, a client for it, and a hand that does a worker's part.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use forebay_engine::embedded::Embedded;
+use forebay_gateway::GatewaySettings;
+use forebay_shared::{
+    ids::{JobId, LaneKey, ProcessId, SessionId, TenantId},
+    job::{FinishReason, Reply},
+    lanes::{Applied, Change, FinishContent, LaneSettings},
+    member::{Member, MemberSettings},
+    session::SessionBounds,
+    turn::{Role, Turn},
+};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use crate::switch_store::SwitchStore;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A gateway and what stands behind it.
+pub(crate) struct Fixture {
+    pub(crate) member: Arc<Member>,
+    /// Makes the store fail.
+    pub(crate) store: Arc<SwitchStore>,
+    pub(crate) address: SocketAddr,
+    pub(crate) stop: CancellationToken,
+    pub(crate) server: JoinHandle<()>,
+    http: reqwest::Client,
+    _folder: TempDir,
+}
+
+/// An answer, read to its end.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: reqwest::header::HeaderMap,
+    pub(crate) body: Value,
+}
+
+impl Answer {
+    pub(crate) async fn of(response: Response) -> Self {
+        let (status, headers) = (response.status(), response.headers().clone());
+        let bytes = response.bytes().await.expect("a whole body");
+        let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+        Self {
+            status,
+            headers,
+            body,
+        }
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .get(name)
+            .map(|value| value.to_str().expect("text"))
+    }
+
+    /// Asserts that this is this problem, and gives its body.
+    #[track_caller]
+    pub(crate) fn problem(self, status: u16, code: &str) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{}", self.body);
+        assert_eq!(
+            self.header("content-type"),
+            Some("application/problem+json")
+        );
+        assert_eq!(self.body["code"], code, "{}", self.body);
+        assert_eq!(self.body["type"], format!("urn:forebay:problem:{code}"));
+        assert_eq!(self.body["status"], status);
+        assert!(self.body["title"].is_string() && self.body["detail"].is_string());
+        if status == 503 {
+            let seconds: u64 = self
+                .header("retry-after")
+                .expect("Retry-After")
+                .parse()
+                .unwrap();
+            assert!((1..=300).contains(&seconds));
+        }
+        self.body
+    }
+
+    /// Asserts the status, and gives the body.
+    #[track_caller]
+    pub(crate) fn expect(self, status: u16) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{}", self.body);
+        self.body
+    }
+}
+
+impl Fixture {
+    /// A gateway with short times and a default model.
+    pub(crate) async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    pub(crate) async fn with(change: impl FnOnce(&mut GatewaySettings)) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let engine = Embedded::open(folder.path()).expect("an engine");
+        let store = Arc::new(SwitchStore::new(engine.store()));
+        let lanes = LaneSettings {
+            session: SessionBounds {
+                ttl_ms: 60_000,
+                turns_max: 200,
+                turns_bytes_max: 1 << 20,
+            },
+            result_ttl_ms: 60_000,
+        };
+        let settings = MemberSettings {
+            presence_ms: 3_000,
+            sessions_max: None,
+            lanes,
+        };
+        let me = ProcessId::fresh("test");
+        let member = Member::join(me, Arc::clone(&store) as _, engine.queue(), &settings);
+        let member = Arc::new(member);
+        let mut settings = GatewaySettings {
+            default_model: Some(String::from("simulated")),
+            ..GatewaySettings::default()
+        };
+        change(&mut settings);
+
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let stop = CancellationToken::new();
+        let serving = forebay_gateway::serve(listener, Arc::clone(&member), settings, stop.clone());
+        Self {
+            member,
+            store,
+            address,
+            stop,
+            server: tokio::spawn(serving),
+            http: reqwest::Client::builder()
+                .no_proxy()
+                .build()
+                .expect("a client"),
+            _folder: folder,
+        }
+    }
+
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let url = format!("http://{}{path}", self.address);
+        self.http.request(method, url)
+    }
+
+    pub(crate) async fn send(&self, request: RequestBuilder) -> Answer {
+        Answer::of(request.send().await.expect("an answer")).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send(self.request(Method::GET, path)).await
+    }
+
+    pub(crate) async fn post(&self, path: &str) -> Answer {
+        self.send(self.request(Method::POST, path)).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        self.send(self.request(Method::DELETE, path)).await
+    }
+
+    pub(crate) async fn submit(&self, job: &Value) -> Answer {
+        self.send(self.request(Method::POST, "/v1/jobs").json(job))
+            .await
+    }
+
+    pub(crate) async fn submit_with_key(&self, job: &Value, key: &str) -> Answer {
+        let request = self.request(Method::POST, "/v1/jobs").json(job);
+        self.send(request.header("idempotency-key", key)).await
+    }
+
+    /// Submits a job that must be accepted; its id.
+    pub(crate) async fn accepted(&self, job: &Value) -> JobId {
+        id_of(&self.submit(job).await.expect(202))
+    }
+
+    /// Live jobs, by the store's own count of this moment.
+    pub(crate) async fn live(&self) -> u64 {
+        self.member.store.counts().await.expect("counts").live()
+    }
+
+    /// Does a worker's part: claims the job.
+    pub(crate) async fn claim(&self, lane: &LaneKey, job: JobId) -> u64 {
+        let change = Change::claim(lane.clone(), job, self.member.me.clone(), 60_000);
+        match self
+            .member
+            .lanes
+            .apply(change, PATIENCE)
+            .await
+            .expect("a claim")
+        {
+            Applied::Claimed { fence, .. } => fence,
+            other => panic!("the claim was not granted: {other:?}"),
+        }
+    }
+
+    /// Does a worker's part: claims the job and completes it with this text.
+    pub(crate) async fn complete(&self, lane: &LaneKey, job: JobId, text: &str) {
+        let fence = self.claim(lane, job).await;
+        let content = FinishContent {
+            reply: Some(Reply {
+                text: Some(text.to_owned()),
+                tool_calls: Vec::new(),
+                finish_reason: FinishReason::Stop,
+                usage: None,
+                turns_sent: 1,
+                turns_dropped: 0,
+            }),
+            provider: Some(String::from("by hand")),
+            turns: vec![
+                Turn::text(Role::User, "asked"),
+                Turn::text(Role::Assistant, text),
+            ],
+            measure: None,
+        };
+        let change = Change::finish(lane.clone(), job, fence, None, None, content);
+        self.member
+            .lanes
+            .apply(change, PATIENCE)
+            .await
+            .expect("a finish");
+    }
+}
+
+/// The id of a job in an answer.
+#[track_caller]
+pub(crate) fn id_of(job: &Value) -> JobId {
+    JobId::parse(job["id"].as_str().expect("an id")).expect("a job's id")
+}
+
+/// The lane of a job without a session.
+pub(crate) fn solo(job: JobId) -> LaneKey {
+    LaneKey::of(&TenantId::default(), None, job)
+}
+
+/// The lane of a session.
+pub(crate) fn lane_of(session: &str) -> LaneKey {
+    LaneKey::Session {
+        tenant: TenantId::default(),
+        session: SessionId::parse(session).expect("a session's id"),
+    }
+}
+
+/// A submit for a session.
+pub(crate) fn turn(session: &str) -> Value {
+    json!({"input": "Hi.", "session_id": session})
+}

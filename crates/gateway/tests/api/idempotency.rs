@@ -1,0 +1,146 @@
+//! `Idempotency-Key`: one job for one key, whatever happens between the steps.
+
+use std::collections::BTreeSet;
+
+use forebay_shared::{
+    ids::{JobId, TenantId},
+    store::{KeyEntry, KeyOutcome},
+};
+use reqwest::Method;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use crate::{
+    fixture::{Fixture, id_of, lane_of, turn},
+    switch_store::Mode,
+};
+
+#[tokio::test]
+async fn a_repeat_gets_the_same_job_as_it_stands_by_then() {
+    let gateway = Fixture::start().await;
+    let first = gateway.submit_with_key(&turn("s"), "k").await;
+    assert_eq!(first.header("idempotency-replayed"), None);
+    let id = id_of(&first.expect(202));
+    let record = gateway
+        .member
+        .store
+        .job(&TenantId::default(), id)
+        .await
+        .unwrap()
+        .unwrap();
+    let kept_ms = record
+        .meta
+        .keep_until
+        .unwrap()
+        .since_ms(record.meta.created_at);
+    assert!(kept_ms > 24 * 3_600_000, "longer than the key");
+
+    gateway.complete(&lane_of("s"), id, "Hello.").await;
+    let again = gateway.submit_with_key(&turn("s"), "\"k\"").await;
+    assert_eq!(again.header("idempotency-replayed"), Some("true"));
+    assert_eq!(
+        again.header("location"),
+        Some(format!("/v1/jobs/{id}").as_str())
+    );
+    let again = again.expect(202);
+    assert_eq!((id_of(&again), &again["status"]), (id, &json!("completed")));
+    assert_eq!(gateway.live().await, 0);
+
+    let other = gateway.submit_with_key(&turn("s"), "k2").await.expect(202);
+    assert_ne!(id_of(&other), id);
+}
+
+#[tokio::test]
+async fn another_body_is_refused() {
+    let gateway = Fixture::start().await;
+    gateway.submit_with_key(&turn("s"), "k").await.expect(202);
+    let other = gateway.submit_with_key(&turn("other"), "k").await;
+    other.problem(422, "idempotency_key_reused");
+    assert_eq!(gateway.live().await, 1);
+}
+
+#[tokio::test]
+async fn a_key_that_is_none_is_refused() {
+    let gateway = Fixture::start().await;
+    for key in ["", "\"open", &"x".repeat(256)] {
+        let problem = gateway.submit_with_key(&turn("s"), key).await;
+        let problem = problem.problem(422, "invalid_request");
+        assert_eq!(problem["errors"][0]["field"], "Idempotency-Key");
+    }
+    assert_eq!(gateway.live().await, 0);
+}
+
+#[tokio::test]
+async fn twenty_at_once_make_one_job() {
+    let gateway = Fixture::start().await;
+    let body = turn("s");
+    let mut answers = Vec::new();
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let request = gateway.request(Method::POST, "/v1/jobs").json(&body);
+        let request = request.header("idempotency-key", "k");
+        tasks.spawn(async move { crate::fixture::Answer::of(request.send().await.unwrap()).await });
+    }
+    while let Some(answer) = tasks.join_next().await {
+        answers.push(answer.unwrap());
+    }
+    let made = answers
+        .iter()
+        .filter(|a| a.header("idempotency-replayed").is_none());
+    assert_eq!(made.count(), 1);
+    let ids: BTreeSet<JobId> = answers.into_iter().map(|a| id_of(&a.expect(202))).collect();
+    assert_eq!(ids.len(), 1);
+    assert_eq!(gateway.live().await, 1);
+}
+
+#[tokio::test]
+async fn a_key_whose_job_was_never_admitted_gets_that_very_job() {
+    let gateway = Fixture::start().await;
+    let body = turn("s").to_string();
+    // A gateway that died between the two steps.
+    let session = forebay_shared::ids::SessionId::parse("s").unwrap();
+    let job = JobId::fresh(&TenantId::default(), Some(&session));
+    let digest = Sha256::digest(body.as_bytes());
+    let entry = KeyEntry {
+        job,
+        body_sha256: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+        created_at: gateway.member.store.now(),
+    };
+    let set = gateway
+        .member
+        .store
+        .claim_key(&TenantId::default(), "k", &entry, 60_000)
+        .await;
+    assert_eq!(set.unwrap(), KeyOutcome::Set);
+
+    let request = gateway.request(Method::POST, "/v1/jobs").body(body);
+    let answer = gateway.send(request.header("idempotency-key", "k")).await;
+    assert_eq!(answer.header("idempotency-replayed"), Some("true"));
+    assert_eq!(id_of(&answer.expect(202)), job);
+    assert_eq!(gateway.live().await, 1);
+}
+
+#[tokio::test]
+async fn a_refused_submit_can_be_repeated_with_its_key() {
+    let gateway = Fixture::start().await;
+    gateway.store.set(Mode::Full);
+    gateway
+        .submit_with_key(&turn("s"), "k")
+        .await
+        .problem(503, "store_full");
+    gateway.store.set(Mode::Fine);
+    gateway.submit_with_key(&turn("s"), "k").await.expect(202);
+    assert_eq!(gateway.live().await, 1);
+}
+
+#[tokio::test]
+async fn a_repeat_is_answered_past_the_backlog_bound() {
+    let gateway = Fixture::with(|settings| settings.backlog_max = 1).await;
+    let id = id_of(&gateway.submit_with_key(&turn("s"), "k").await.expect(202));
+    gateway
+        .submit_with_key(&turn("s"), "k2")
+        .await
+        .problem(503, "backlog_full");
+    let again = gateway.submit_with_key(&turn("s"), "k").await.expect(202);
+    assert_eq!(id_of(&again), id);
+}

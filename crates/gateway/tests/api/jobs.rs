@@ -1,0 +1,234 @@
+//! Submit, look, the queues, the session's rules, unknown routes.
+
+use forebay_shared::{ids::JobId, store::JobState};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::fixture::{Fixture, id_of, lane_of, solo, turn};
+
+#[tokio::test]
+async fn a_submit_is_stored_and_answered_with_the_job() {
+    let gateway = Fixture::start().await;
+    let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let body =
+        json!({"input": "Hi.", "priority": "batch", "expires_in_s": 60, "metadata": {"a": "b"}});
+    let request = gateway.request(Method::POST, "/v1/jobs").json(&body);
+    let answer = gateway.send(request.header("traceparent", trace)).await;
+
+    let location = answer.header("location").expect("Location").to_owned();
+    let pause: u64 = answer
+        .header("retry-after")
+        .expect("Retry-After")
+        .parse()
+        .unwrap();
+    assert!(pause >= 1);
+    assert_eq!(answer.header("idempotency-replayed"), None);
+    let job = answer.expect(202);
+    let id = id_of(&job);
+    assert_eq!(location, format!("/v1/jobs/{id}"));
+    let mut names: Vec<&str> = job
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
+    names.sort_unstable();
+    let expected = "attempts created_at ended_at error expires_at finish_reason id metadata model \
+        object output priority provider session_id started_at status turns_dropped turns_sent usage";
+    assert_eq!(names.join(" "), expected);
+    assert_eq!(
+        (&job["object"], &job["status"]),
+        (&json!("job"), &json!("queued"))
+    );
+    assert_eq!(
+        (&job["model"], &job["priority"]),
+        (&json!("simulated"), &json!("batch"))
+    );
+    assert_eq!(job["metadata"], json!({"a": "b"}));
+    for absent in [
+        "session_id",
+        "started_at",
+        "ended_at",
+        "output",
+        "error",
+        "usage",
+        "turns_sent",
+    ] {
+        assert_eq!(job[absent], Value::Null, "{absent}");
+    }
+
+    let record = gateway
+        .member
+        .store
+        .job(&Default::default(), id)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(record.meta.traceparent.as_deref(), Some(trace));
+    assert_eq!(
+        record.meta.expires_at.since_ms(record.meta.created_at),
+        60_000
+    );
+    assert_eq!(record.meta.keep_until, None);
+    let request = gateway.member.store.request(id).await.unwrap().unwrap();
+    assert_eq!(request.input[0].content.as_ref().unwrap().to_text(), "Hi.");
+}
+
+#[tokio::test]
+async fn a_job_is_shown_through_its_life() {
+    let gateway = Fixture::start().await;
+    let id = gateway.accepted(&json!({"input": "Hi."})).await;
+    let path = format!("/v1/jobs/{id}");
+    let queued = gateway.get(&path).await;
+    assert!(queued.header("retry-after").is_some());
+    assert_eq!(queued.expect(200)["status"], "queued");
+
+    gateway.claim(&solo(id), id).await;
+    let running = gateway.get(&path).await.expect(200);
+    assert_eq!(running["status"], "in_progress");
+    assert!(running["started_at"].is_string());
+    assert_eq!(running["attempts"][0]["n"], 1);
+    assert_eq!(running["attempts"][0]["ended_at"], Value::Null);
+
+    let id = gateway.accepted(&json!({"input": "Hi."})).await;
+    gateway.complete(&solo(id), id, "Hello.").await;
+    let ended = gateway.get(&format!("/v1/jobs/{id}")).await;
+    assert_eq!(ended.header("retry-after"), None);
+    let ended = ended.expect(200);
+    assert_eq!(ended["status"], "completed");
+    assert_eq!(ended["output"], json!({"text": "Hello.", "tool_calls": []}));
+    assert_eq!(
+        (&ended["finish_reason"], &ended["provider"]),
+        (&json!("stop"), &json!("by hand"))
+    );
+    assert!(ended["ended_at"].is_string());
+}
+
+#[tokio::test]
+async fn strange_ids_are_the_ids_of_nothing() {
+    let gateway = Fixture::start().await;
+    let unknown = JobId::fresh(&Default::default(), None).to_string();
+    let long = "x".repeat(4_000);
+    for id in [
+        &unknown,
+        "job_",
+        "x",
+        "%00",
+        "%ff%fe",
+        "%2e%2e%2fetc",
+        "a%20b",
+        "%F0%9F%A6%80",
+        "'--",
+        &long,
+    ] {
+        let path = format!("/v1/jobs/{id}");
+        gateway.get(&path).await.problem(404, "job_not_found");
+        gateway
+            .post(&format!("{path}/cancel"))
+            .await
+            .problem(404, "job_not_found");
+        let path = format!("/v1/sessions/{id}");
+        gateway.get(&path).await.problem(404, "session_not_found");
+        gateway
+            .delete(&path)
+            .await
+            .problem(404, "session_not_found");
+    }
+}
+
+#[tokio::test]
+async fn unknown_routes_and_methods_are_problems_too() {
+    let gateway = Fixture::start().await;
+    gateway.get("/").await.problem(404, "not_found");
+    gateway.get("/v1/nothing").await.problem(404, "not_found");
+    for (method, path, allowed) in [
+        (Method::GET, "/v1/jobs", "POST"),
+        (Method::DELETE, "/v1/jobs/x", "GET,HEAD"),
+        (Method::POST, "/v1/sessions/x", "GET,HEAD,DELETE"),
+        (Method::PUT, "/healthz", "GET,HEAD"),
+    ] {
+        let answer = gateway.send(gateway.request(method, path)).await;
+        assert_eq!(answer.header("allow"), Some(allowed), "{path}");
+        answer.problem(405, "method_not_allowed");
+    }
+}
+
+#[tokio::test]
+async fn the_queues_count_what_waits() {
+    let gateway = Fixture::start().await;
+    for _ in 0..3 {
+        gateway.accepted(&turn("s")).await;
+    }
+    gateway
+        .accepted(&json!({"input": "Hi.", "priority": "batch"}))
+        .await;
+    // The counts are read once a second.
+    let queues = loop {
+        let queues = gateway.get("/v1/queues").await.expect(200);
+        if queues["classes"]["batch"]["live"] == 1 {
+            break queues;
+        }
+        tokio::task::yield_now().await;
+    };
+    let interactive = &queues["classes"]["interactive"];
+    assert_eq!(
+        (&interactive["ready"], &interactive["behind_session"]),
+        (&json!(1), &json!(2))
+    );
+    assert_eq!(
+        (&interactive["in_flight"], &interactive["retry_wait"]),
+        (&json!(0), &json!(0))
+    );
+    assert_eq!(interactive["live"], 3);
+    assert!(interactive["oldest_wait_s"].is_f64() && interactive["drained_per_s"].is_f64());
+    assert_eq!(queues["classes"].as_object().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_session_takes_no_more_than_its_lane_holds() {
+    let gateway = Fixture::start().await;
+    for _ in 0..200 {
+        gateway.accepted(&turn("s")).await;
+    }
+    let refused = gateway.submit(&turn("s")).await;
+    assert!(refused.header("retry-after").is_some());
+    refused.problem(429, "session_full");
+    gateway.accepted(&turn("another")).await;
+    assert_eq!(gateway.live().await, 201);
+}
+
+#[tokio::test]
+async fn if_busy_is_handed_to_the_lane() {
+    let gateway = Fixture::start().await;
+    let with = |how: &str| json!({"input": "Hi.", "session_id": "s", "if_busy": how});
+    let first = gateway.accepted(&with("reject")).await;
+    gateway
+        .submit(&with("reject"))
+        .await
+        .problem(409, "session_busy");
+    let second = gateway.accepted(&with("rollback")).await;
+    let cancelled = gateway.get(&format!("/v1/jobs/{first}")).await.expect(200);
+    assert_eq!(cancelled["status"], "cancelled");
+    gateway.accepted(&with("enqueue")).await;
+    assert_eq!(gateway.live().await, 2);
+    gateway.complete(&lane_of("s"), second, "Hello.").await;
+}
+
+#[tokio::test]
+async fn results_of_tools_pass_what_waits() {
+    let gateway = Fixture::start().await;
+    let first = gateway.accepted(&turn("s")).await;
+    let results = json!({"session_id": "s", "input": [
+        {"role": "tool", "tool_call_id": "call_1", "content": "42"},
+    ]});
+    let results = gateway.accepted(&results).await;
+    gateway.claim(&lane_of("s"), results).await;
+    let waiting = gateway
+        .member
+        .store
+        .job(&Default::default(), first)
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(matches!(waiting.state, JobState::Live(entry) if !entry.claimed));
+}

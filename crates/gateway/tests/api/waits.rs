@@ -1,0 +1,107 @@
+//! `wait_s` and `Prefer: wait=`.
+
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use serde_json::json;
+use tokio::time::timeout;
+
+use crate::fixture::{Fixture, solo};
+
+const SOON: Duration = Duration::from_secs(10);
+
+#[tokio::test]
+async fn a_wait_ends_with_the_job() {
+    let gateway = Fixture::start().await;
+    let id = gateway.accepted(&json!({"input": "Hi."})).await;
+    let path = format!("/v1/jobs/{id}?wait_s=60&unknown=1");
+    let waiting = gateway.get(&path);
+    let finishing = async {
+        // Wherever the request stands by then, it must see the end.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        gateway.complete(&solo(id), id, "Hello.").await;
+    };
+    let both = async { tokio::join!(waiting, finishing) };
+    let (answer, ()) = timeout(SOON, both)
+        .await
+        .expect("an answer long before 60 s");
+    assert_eq!(answer.header("preference-applied"), None);
+    assert_eq!(answer.expect(200)["status"], "completed");
+
+    let again = timeout(SOON, gateway.get(&path))
+        .await
+        .expect("an answer at once");
+    assert_eq!(again.expect(200)["status"], "completed");
+}
+
+#[tokio::test]
+async fn a_wait_that_is_over_answers_with_what_is() {
+    let gateway = Fixture::start().await;
+    let id = gateway.accepted(&json!({"input": "Hi."})).await;
+    let begun = Instant::now();
+    let answer = gateway.get(&format!("/v1/jobs/{id}?wait_s=1")).await;
+    assert!(begun.elapsed() >= Duration::from_secs(1));
+    assert!(answer.header("retry-after").is_some());
+    assert_eq!(answer.expect(200)["status"], "queued");
+}
+
+#[tokio::test]
+async fn a_preference_is_told_that_it_was_heard() {
+    let gateway = Fixture::start().await;
+    let id = gateway.accepted(&json!({"input": "Hi."})).await;
+    let prefer = |what: &str| {
+        let request = gateway.request(Method::GET, &format!("/v1/jobs/{id}"));
+        gateway.send(request.header("prefer", what))
+    };
+    let answer = prefer("wait=1").await;
+    assert_eq!(answer.header("preference-applied"), Some("wait=1"));
+    assert_eq!(answer.expect(200)["status"], "queued");
+
+    gateway.complete(&solo(id), id, "Hello.").await;
+    let answer = timeout(SOON, prefer("wait=900"))
+        .await
+        .expect("an answer at once");
+    assert_eq!(answer.header("preference-applied"), Some("wait=60"));
+    assert_eq!(prefer("wait=long").await.header("preference-applied"), None);
+}
+
+#[tokio::test]
+async fn a_wait_out_of_range_is_refused() {
+    let gateway = Fixture::start().await;
+    let id = gateway.accepted(&json!({"input": "Hi."})).await;
+    for wait in ["61", "-1", "x", ""] {
+        let answer = gateway.get(&format!("/v1/jobs/{id}?wait_s={wait}")).await;
+        let problem = answer.problem(422, "invalid_request");
+        assert_eq!(problem["errors"][0]["field"], "wait_s");
+    }
+}
+
+#[tokio::test]
+async fn whoever_finds_no_room_to_wait_is_answered_at_once() {
+    let gateway = Fixture::with(|settings| settings.waits_max = 0).await;
+    let id = gateway.accepted(&json!({"input": "Hi."})).await;
+    let path = format!("/v1/jobs/{id}?wait_s=60");
+    let answer = timeout(SOON, gateway.get(&path))
+        .await
+        .expect("an answer at once");
+    assert_eq!(answer.expect(200)["status"], "queued");
+}
+
+#[tokio::test]
+async fn a_gateway_that_stops_answers_those_who_wait() {
+    let mut gateway = Fixture::start().await;
+    let id = gateway.accepted(&json!({"input": "Hi."})).await;
+    let path = format!("/v1/jobs/{id}?wait_s=60");
+    let stopping = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        gateway.stop.cancel();
+    };
+    let (answer, ()) = timeout(SOON, async { tokio::join!(gateway.get(&path), stopping) })
+        .await
+        .expect("an answer long before 60 s");
+    assert_eq!(answer.expect(200)["status"], "queued");
+    timeout(SOON, &mut gateway.server)
+        .await
+        .expect("an end")
+        .expect("an orderly end");
+}

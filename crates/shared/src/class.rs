@@ -1,0 +1,38 @@
+//! The two classes of work.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// How urgent a job is.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Class {
+    /// Somebody waits for it; goes first.
+    #[default]
+    Interactive,
+    /// Gets what is left, and never less than a tenth of a worker's slots while it has work.
+    Batch,
+}
+
+impl Class {
+    /// Both classes, the more urgent first.
+    pub const ALL: [Self; 2] = [Self::Interactive, Self::Batch];
+
+    /// The name in the API, in queue names and in metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Interactive => "interactive",
+            Self::Batch => "batch",
+        }
+    }
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

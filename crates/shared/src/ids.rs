@@ -1,0 +1,328 @@
+//! Names: of jobs, tenants, sessions and processes.
+//!
+//! Each is checked when it is made, so that code that holds one need not ask again whether it may go
+//! into a key, a log line or a header.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A name that does not have the form its kind demands.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{kind} must be {allowed}")]
+pub struct InvalidId {
+    /// What was to be named.
+    pub kind: &'static str,
+    /// The form that is allowed.
+    pub allowed: &'static str,
+}
+
+const NAME_ALLOWED: &str = "1 to 128 characters from A-Z a-z 0-9 . _ : @ -";
+
+fn is_name(text: &str) -> bool {
+    (1..=128).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"._:@-".contains(&b))
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $type:ident, $kind:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $type(Box<str>);
+
+        impl $type {
+            /// Checks the form: 1 to 128 characters from `A-Z a-z 0-9 . _ : @ -`.
+            ///
+            /// # Errors
+            /// [`InvalidId`] for any other text.
+            pub fn parse(text: &str) -> Result<Self, InvalidId> {
+                if is_name(text) {
+                    Ok(Self(text.into()))
+                } else {
+                    Err(InvalidId { kind: $kind, allowed: NAME_ALLOWED })
+                }
+            }
+
+            /// The name as text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl TryFrom<String> for $type {
+            type Error = InvalidId;
+            fn try_from(text: String) -> Result<Self, InvalidId> {
+                Self::parse(&text)
+            }
+        }
+
+        impl From<$type> for String {
+            fn from(name: $type) -> Self {
+                name.0.into()
+            }
+        }
+    };
+}
+
+name! {
+    /// Who a job and a session belong to. `default` until tenants have keys.
+    TenantId, "tenant"
+}
+name! {
+    /// A conversation, named by the client within its tenant.
+    SessionId, "session_id"
+}
+name! {
+    /// One process for as long as it lives: a gateway, a worker, or both in one.
+    ProcessId, "process id"
+}
+
+impl Default for TenantId {
+    fn default() -> Self {
+        Self("default".into())
+    }
+}
+
+impl ProcessId {
+    /// A new identity, `role` first so that it tells in lists and logs which kind of process it is.
+    ///
+    /// # Panics
+    /// When `role` has characters that a name may not have, or more than 80 of them.
+    #[must_use]
+    pub fn fresh(role: &str) -> Self {
+        let id = format!("{role}-{}", uuid::Uuid::new_v4().simple());
+        Self::parse(&id).expect("the role of a process is a valid name")
+    }
+}
+
+/// A job's id: `job_`, two hex digits of its lane's partition, and a UUIDv7 (RFC 9562) in 32 hex
+/// digits, so that ids sort by time within a partition and lead to their keys without a look-up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct JobId {
+    partition: u8,
+    uuid: uuid::Uuid,
+}
+
+impl JobId {
+    /// A new id for a job of the session, or for one without a session.
+    #[must_use]
+    pub fn fresh(tenant: &TenantId, session: Option<&SessionId>) -> Self {
+        Self::from_uuid(uuid::Uuid::now_v7(), tenant, session)
+    }
+
+    /// The id that belongs to this UUID in the lane of this session (or in a lane of its own).
+    #[must_use]
+    pub fn from_uuid(uuid: uuid::Uuid, tenant: &TenantId, session: Option<&SessionId>) -> Self {
+        let partition = match session {
+            Some(session) => partition(format!("{tenant}/{session}").as_bytes()),
+            None => partition(uuid.as_bytes()),
+        };
+        Self { partition, uuid }
+    }
+
+    /// Reads an id back from its text.
+    ///
+    /// # Errors
+    /// [`InvalidId`] for any text that [`fmt::Display`] does not print.
+    pub fn parse(text: &str) -> Result<Self, InvalidId> {
+        let invalid = || InvalidId {
+            kind: "job id",
+            allowed: "job_ and 34 lower-case hex digits",
+        };
+        let hex = text.strip_prefix("job_").ok_or_else(invalid)?;
+        let is_lower_hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+        if hex.len() != 34 || !hex.bytes().all(is_lower_hex) {
+            return Err(invalid());
+        }
+        let partition = u8::from_str_radix(&hex[..2], 16).map_err(|_| invalid())?;
+        let uuid = uuid::Uuid::try_parse(&hex[2..]).map_err(|_| invalid())?;
+        Ok(Self { partition, uuid })
+    }
+
+    /// The partition of the job's lane, which every key of the lane carries.
+    #[must_use]
+    pub const fn partition(&self) -> u8 {
+        self.partition
+    }
+}
+
+/// One of 256 partitions, by CRC-32 (IEEE 802.3): the same in every process and every release.
+fn partition(bytes: &[u8]) -> u8 {
+    let [low, ..] = crc32fast::hash(bytes).to_le_bytes();
+    low
+}
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "job_{:02x}{}", self.partition, self.uuid.simple())
+    }
+}
+
+impl TryFrom<String> for JobId {
+    type Error = InvalidId;
+    fn try_from(text: String) -> Result<Self, InvalidId> {
+        Self::parse(&text)
+    }
+}
+
+impl From<JobId> for String {
+    fn from(id: JobId) -> Self {
+        id.to_string()
+    }
+}
+
+/// Where a job waits its turn: the lane of its session, or one of its own.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LaneKey {
+    /// The jobs of one session, one at a time.
+    Session {
+        /// Whose session it is.
+        tenant: TenantId,
+        /// The session.
+        session: SessionId,
+    },
+    /// One job that belongs to no session.
+    Solo {
+        /// Whose job it is.
+        tenant: TenantId,
+        /// The job.
+        job: JobId,
+    },
+}
+
+impl LaneKey {
+    /// The lane of a job, given the session it belongs to.
+    #[must_use]
+    pub fn of(tenant: &TenantId, session: Option<&SessionId>, job: JobId) -> Self {
+        let tenant = tenant.clone();
+        match session {
+            Some(session) => Self::Session {
+                tenant,
+                session: session.clone(),
+            },
+            None => Self::Solo { tenant, job },
+        }
+    }
+
+    /// Who the lane belongs to.
+    #[must_use]
+    pub const fn tenant(&self) -> &TenantId {
+        match self {
+            Self::Session { tenant, .. } | Self::Solo { tenant, .. } => tenant,
+        }
+    }
+
+    /// The session whose lane this is, if it is one's.
+    #[must_use]
+    pub const fn session(&self) -> Option<&SessionId> {
+        match self {
+            Self::Session { session, .. } => Some(session),
+            Self::Solo { .. } => None,
+        }
+    }
+
+    /// The partition, the hash tag of every key of the lane.
+    #[must_use]
+    pub fn partition(&self) -> u8 {
+        match self {
+            Self::Session { tenant, session } => {
+                partition(format!("{tenant}/{session}").as_bytes())
+            }
+            Self::Solo { job, .. } => job.partition(),
+        }
+    }
+
+    /// Reads a lane's key back from its text.
+    ///
+    /// # Errors
+    /// [`InvalidId`] for any text that [`fmt::Display`] does not print.
+    pub fn parse(text: &str) -> Result<Self, InvalidId> {
+        let invalid = || InvalidId {
+            kind: "lane",
+            allowed: "s/TENANT/SESSION or j/TENANT/JOB",
+        };
+        let mut parts = text.splitn(3, '/');
+        let (kind, tenant, name) = (parts.next(), parts.next(), parts.next());
+        let (Some(kind), Some(tenant), Some(name)) = (kind, tenant, name) else {
+            return Err(invalid());
+        };
+        let tenant = TenantId::parse(tenant)?;
+        match kind {
+            "s" => Ok(Self::Session {
+                tenant,
+                session: SessionId::parse(name)?,
+            }),
+            "j" => Ok(Self::Solo {
+                tenant,
+                job: JobId::parse(name)?,
+            }),
+            _ => Err(invalid()),
+        }
+    }
+}
+
+impl fmt::Display for LaneKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Session { tenant, session } => write!(f, "s/{tenant}/{session}"),
+            Self::Solo { tenant, job } => write!(f, "j/{tenant}/{job}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{JobId, LaneKey, SessionId, TenantId};
+
+    #[test]
+    fn a_job_id_survives_its_text_and_carries_the_partition_of_its_lane() {
+        let tenant = TenantId::default();
+        let session = SessionId::parse("chat-42").unwrap();
+        for session in [Some(&session), None] {
+            let id = JobId::fresh(&tenant, session);
+            assert_eq!(JobId::parse(&id.to_string()), Ok(id));
+            let lane = LaneKey::of(&tenant, session, id);
+            assert_eq!(lane.partition(), id.partition());
+            assert_eq!(LaneKey::parse(&lane.to_string()), Ok(lane));
+        }
+    }
+
+    #[test]
+    fn the_partition_of_a_session_never_changes_between_releases() {
+        let session = SessionId::parse("chat-42").unwrap();
+        let lane = LaneKey::Session {
+            tenant: TenantId::default(),
+            session,
+        };
+        assert_eq!(lane.partition(), 22);
+    }
+
+    #[test]
+    fn strange_names_are_refused() {
+        for text in ["", "a b", "a/b", "a\0b", "é", "a\nb", &"x".repeat(129)] {
+            assert!(SessionId::parse(text).is_err(), "{text:?}");
+        }
+        for text in [
+            "job_",
+            "job_00",
+            "JOB_00",
+            "job_zz0123456789abcdef0123456789abcdef",
+        ] {
+            assert!(JobId::parse(text).is_err(), "{text:?}");
+        }
+        let id = JobId::fresh(&TenantId::default(), None).to_string();
+        assert!(JobId::parse(&id.to_uppercase()).is_err());
+    }
+}

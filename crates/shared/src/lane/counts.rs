@@ -1,0 +1,97 @@
+//! What a lane adds to the counts that bounds, metrics and autoscaling read.
+//!
+//! The counts of a store are the sum of these over all lanes. A commit adds the difference of two of
+//! them, so they cannot drift.
+
+use std::ops::{Index, Sub};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Lane, State};
+use crate::class::Class;
+
+/// Live jobs of one class, by what they wait for. Signed, since a difference of two is one too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClassCounts {
+    /// Heads that could run this moment.
+    pub ready: i64,
+    /// Jobs that a worker runs.
+    pub in_flight: i64,
+    /// Jobs that wait behind another of their session, or for its tool results.
+    pub behind_session: i64,
+    /// Heads that wait for their next try.
+    pub retry_wait: i64,
+}
+
+impl ClassCounts {
+    /// All of them.
+    #[must_use]
+    pub const fn live(&self) -> i64 {
+        self.ready + self.in_flight + self.behind_session + self.retry_wait
+    }
+}
+
+/// The counts of both classes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaneCounts {
+    /// Of interactive jobs.
+    pub interactive: ClassCounts,
+    /// Of batch jobs.
+    pub batch: ClassCounts,
+}
+
+impl LaneCounts {
+    /// What this lane adds.
+    #[must_use]
+    pub fn of(lane: &Lane) -> Self {
+        let mut counts = Self::default();
+        for (place, entry) in lane.entries.iter().enumerate() {
+            let class = match entry.class {
+                Class::Interactive => &mut counts.interactive,
+                Class::Batch => &mut counts.batch,
+            };
+            let count = match (place, &entry.state) {
+                (0, State::Running { .. }) => &mut class.in_flight,
+                (0, State::Queued { not_before: None }) => &mut class.ready,
+                (0, State::Queued { not_before }) if *not_before != lane.hold_until => {
+                    &mut class.retry_wait
+                }
+                _ => &mut class.behind_session,
+            };
+            *count += 1;
+        }
+        counts
+    }
+}
+
+impl Index<Class> for LaneCounts {
+    type Output = ClassCounts;
+    fn index(&self, class: Class) -> &ClassCounts {
+        match class {
+            Class::Interactive => &self.interactive,
+            Class::Batch => &self.batch,
+        }
+    }
+}
+
+impl Sub for ClassCounts {
+    type Output = Self;
+    fn sub(self, other: Self) -> Self {
+        Self {
+            ready: self.ready - other.ready,
+            in_flight: self.in_flight - other.in_flight,
+            behind_session: self.behind_session - other.behind_session,
+            retry_wait: self.retry_wait - other.retry_wait,
+        }
+    }
+}
+
+impl Sub for LaneCounts {
+    type Output = Self;
+    fn sub(self, other: Self) -> Self {
+        Self {
+            interactive: self.interactive - other.interactive,
+            batch: self.batch - other.batch,
+        }
+    }
+}

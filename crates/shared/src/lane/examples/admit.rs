@@ -1,0 +1,120 @@
+//! admit: a gateway accepts a job.
+
+use super::scene::{DEADLINE_MS, DUE, LIMIT_MS, Scene, error, job, message, results};
+use crate::lane::{Claim, GRACE_MS, LANE_MAX, Refused};
+
+#[test]
+fn the_first_job_is_woken_and_its_timer_allows_a_grace() {
+    let mut scene = Scene::new();
+    let effects = scene.admit(message(1)).unwrap();
+    assert!(effects.admitted);
+    assert_eq!(effects.wake, Some(job(1)));
+    assert_eq!(scene.state(1), &DUE);
+    assert_eq!(scene.timer_in_ms(1), GRACE_MS);
+}
+
+#[test]
+fn a_deadline_within_the_grace_is_the_timer() {
+    let mut scene = Scene::new();
+    let deadline = scene.now.plus_ms(1_000);
+    let hasty = crate::lane::Admit {
+        deadline,
+        ..message(1)
+    };
+    scene.admit(hasty).unwrap();
+    assert_eq!(scene.timer_in_ms(1), 1_000);
+}
+
+#[test]
+fn a_later_job_waits_with_its_deadline_as_its_timer_and_no_wake() {
+    let mut scene = Scene::with_messages(1);
+    let effects = scene.admit(message(2)).unwrap();
+    assert_eq!(effects.wake, None);
+    assert_eq!(scene.order(), [1, 2]);
+    assert_eq!(scene.timer_in_ms(2), DEADLINE_MS);
+}
+
+#[test]
+fn a_job_is_admitted_once() {
+    let mut scene = Scene::running(1);
+    assert_eq!(scene.admit(message(1)), Err(Refused::Exists), "it runs");
+    scene.finish(1, 1).unwrap();
+    assert_eq!(
+        scene.admit(message(1)),
+        Err(Refused::Exists),
+        "it has ended"
+    );
+}
+
+#[test]
+fn a_full_lane_takes_no_more() {
+    let mut scene = Scene::with_messages(LANE_MAX as u128);
+    let one_more = LANE_MAX as u128 + 1;
+    assert_eq!(scene.admit(message(one_more)), Err(Refused::Full));
+    assert_eq!(scene.admit(results(one_more)), Err(Refused::Full));
+    scene.cancel(7).unwrap();
+    assert!(scene.admit(message(one_more)).is_ok());
+}
+
+#[test]
+fn a_repair_puts_an_ended_job_last_with_a_fence_above_every_older_one() {
+    let mut scene = Scene::running(2);
+    scene
+        .finish_as(1, 1, Some(error("bad_request")), None)
+        .unwrap();
+    let effects = scene.admit(repair(1)).unwrap();
+    assert_eq!(effects.reopened, Some(job(1)));
+    assert!(!effects.admitted, "its record is there already");
+    assert_eq!(scene.order(), [2, 1]);
+    assert_eq!(scene.timer_in_ms(1), DEADLINE_MS);
+    assert_eq!(scene.lane.entries[1].fence, 2);
+    assert_eq!(scene.lane.entries[1].tries, 0);
+}
+
+#[test]
+fn an_attempt_from_before_a_repair_has_no_say() {
+    let mut scene = Scene::running(1);
+    scene.cancel(1).unwrap();
+    scene.admit(repair(1)).unwrap();
+    assert_eq!(scene.finish(1, 1), Err(Refused::Fenced));
+    assert_eq!(scene.finish(1, 2), Err(Refused::NotHead), "nobody has it");
+    assert_eq!(scene.claim(1, "b"), Ok(Claim::Granted { fence: 3 }));
+    assert_eq!(scene.finish(1, 1), Err(Refused::Fenced));
+    scene.finish(1, 3).unwrap();
+}
+
+#[test]
+fn a_repeat_of_the_call_that_failed_a_job_is_recognised_after_its_repair() {
+    let mut scene = Scene::running(1);
+    let failed = Some(error("bad_request"));
+    scene.finish_as(1, 1, failed.clone(), None).unwrap();
+    scene.admit(repair(1)).unwrap();
+    let before = scene.lane.clone();
+    let effects = scene.finish_as(1, 1, failed, None).unwrap();
+    assert_eq!(effects, crate::lane::Effects::default());
+    assert_eq!(scene.lane, before);
+}
+
+#[test]
+fn only_what_has_ended_can_be_repaired() {
+    let mut scene = Scene::with_messages(1);
+    assert_eq!(scene.admit(repair(1)), Err(Refused::Exists), "it is live");
+    assert_eq!(scene.admit(repair(2)), Err(Refused::Exists), "it never was");
+}
+
+#[test]
+fn a_running_head_is_left_alone_by_what_comes_after_it() {
+    let mut scene = Scene::running(1);
+    scene.pass_ms(LIMIT_MS / 2);
+    let before = scene.lane.entries[0].clone();
+    scene.admit(message(2)).unwrap();
+    scene.admit(results(3)).unwrap();
+    assert_eq!(scene.lane.entries[0], before);
+}
+
+fn repair(n: u128) -> crate::lane::Admit {
+    crate::lane::Admit {
+        repair: true,
+        ..message(n)
+    }
+}

@@ -1,0 +1,127 @@
+//! claim: a worker takes the head.
+
+use super::scene::{LIMIT_MS, Scene, job, message, process};
+use crate::lane::{Admit, Claim, Event, REVISIT_MS, Refused, State};
+
+#[test]
+fn the_head_is_granted_with_a_fence_one_higher() {
+    let mut scene = Scene::with_messages(2);
+    assert_eq!(scene.claim(1, "a"), Ok(Claim::Granted { fence: 1 }));
+    let until = scene.now.plus_ms(LIMIT_MS);
+    let worker = process("a");
+    assert_eq!(scene.state(1), &State::Running { worker, until });
+    let head = &scene.lane.entries[0];
+    assert!(head.claimed);
+    assert_eq!(head.started_at, Some(scene.now));
+    assert_eq!(head.attempts.len(), 1);
+    assert_eq!(head.attempts[0].n, 1);
+    assert_eq!(head.attempts[0].ended_at, None);
+}
+
+#[test]
+fn a_running_job_is_looked_at_again_within_a_minute() {
+    let scene = Scene::running(1);
+    assert_eq!(scene.timer_in_ms(1), REVISIT_MS);
+}
+
+#[test]
+fn a_limit_or_a_deadline_within_that_minute_comes_first() {
+    let mut scene = Scene::with_messages(1);
+    let claim = Event::Claim {
+        job: job(1),
+        worker: process("a"),
+        asked: None,
+        limit_ms: 20_000,
+    };
+    scene.apply(&claim).unwrap();
+    assert_eq!(scene.timer_in_ms(1), 20_000);
+
+    let mut scene = Scene::new();
+    let deadline = scene.now.plus_ms(10_000);
+    let hasty = Admit {
+        deadline,
+        ..message(1)
+    };
+    scene.admit(hasty).unwrap();
+    scene.apply(&claim).unwrap();
+    assert_eq!(scene.timer_in_ms(1), 10_000);
+}
+
+#[test]
+fn the_repeat_of_a_claim_whose_answer_was_lost_is_a_success() {
+    let mut scene = Scene::running(1);
+    let before = scene.lane.clone();
+    let again = scene.claim_again(1, "a", Some(1));
+    assert_eq!(again, Ok(Claim::Granted { fence: 1 }));
+    assert_eq!(scene.lane, before);
+}
+
+#[test]
+fn what_somebody_runs_is_refused() {
+    let mut scene = Scene::running(1);
+    assert_eq!(scene.claim(1, "b"), Err(Refused::Running));
+    assert_eq!(scene.claim(1, "a"), Err(Refused::Running), "it did not ask");
+    let another = scene.claim_again(1, "b", Some(1));
+    assert_eq!(another, Err(Refused::Running), "it is not b's");
+    let older = scene.claim_again(1, "a", Some(0));
+    assert_eq!(older, Err(Refused::Running), "it asked for another fence");
+}
+
+#[test]
+fn a_repeated_claim_after_a_takeover_is_a_new_attempt() {
+    let mut scene = Scene::running(1);
+    scene.take_over(1).unwrap();
+    let again = scene.claim_again(1, "a", Some(1));
+    assert_eq!(again, Ok(Claim::Granted { fence: 2 }));
+}
+
+#[test]
+fn only_the_head_can_be_claimed() {
+    let mut scene = Scene::with_messages(2);
+    assert_eq!(scene.claim(2, "a"), Err(Refused::NotHead));
+}
+
+#[test]
+fn what_has_ended_or_never_was_is_gone() {
+    let mut scene = Scene::with_messages(1);
+    scene.cancel(1).unwrap();
+    assert_eq!(scene.claim(1, "a"), Err(Refused::Gone));
+    assert_eq!(scene.claim(9, "a"), Err(Refused::Gone));
+}
+
+#[test]
+fn a_claim_too_early_puts_the_timer_back_to_when_the_job_falls_due() {
+    let mut scene = Scene::running(1);
+    scene.retry(1, 1, 5_000).unwrap();
+    let not_before = scene.now.plus_ms(5_000);
+    // Somebody confirmed an old wake and parked the timer.
+    scene.timers.insert(job(1), scene.now.plus_ms(60_000));
+    let before = scene.lane.clone();
+    assert_eq!(scene.claim(1, "b"), Ok(Claim::NotDue { not_before }));
+    assert_eq!(scene.timer_in_ms(1), 5_000);
+    assert_eq!(scene.lane, before);
+
+    scene.pass_ms(5_000);
+    assert_eq!(scene.claim(1, "b"), Ok(Claim::Granted { fence: 2 }));
+}
+
+#[test]
+fn past_its_deadline_a_job_is_left_to_the_sweeper() {
+    let mut scene = Scene::with_messages(1);
+    scene.now = scene.lane.entries[0].deadline;
+    assert_eq!(scene.claim(1, "a"), Err(Refused::Gone));
+    assert!(scene.timers[&job(1)] <= scene.now, "who is due to end it");
+}
+
+#[test]
+fn the_newest_attempts_are_kept_and_counted_on() {
+    let mut scene = Scene::with_messages(1);
+    for fence in 1..=25 {
+        assert_eq!(scene.claim(1, "a"), Ok(Claim::Granted { fence }));
+        scene.release(1, fence).unwrap();
+    }
+    let attempts = &scene.lane.entries[0].attempts;
+    assert_eq!(attempts.len(), crate::lane::ATTEMPTS_MAX);
+    let numbers: Vec<u32> = attempts.iter().map(|attempt| attempt.n).collect();
+    assert_eq!(numbers, (6..=25).collect::<Vec<u32>>());
+}

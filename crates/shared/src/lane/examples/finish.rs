@@ -1,0 +1,98 @@
+//! finish: the attempt with the newest fence ends its job.
+
+use super::scene::{DUE, Scene, error, job};
+use crate::{
+    job::Status,
+    lane::{Effects, GRACE_MS, Refused},
+};
+
+#[test]
+fn a_completed_job_leaves_and_the_next_is_woken() {
+    let mut scene = Scene::running(2);
+    let effects = scene.finish(1, 1).unwrap();
+    assert!(effects.keep_turns);
+    assert_eq!(effects.ended.len(), 1);
+    assert_eq!(effects.ended[0].status, Status::Completed);
+    assert_eq!(effects.ended[0].settled, 1);
+    assert_eq!(effects.ended[0].entry.attempts[0].ended_at, Some(scene.now));
+    assert!(effects.dropped_calls.is_empty());
+    assert_eq!(effects.wake, Some(job(2)));
+    assert_eq!(scene.order(), [2]);
+    assert_eq!(scene.state(2), &DUE);
+    assert_eq!(scene.timer_in_ms(2), GRACE_MS);
+    assert!(!scene.timers.contains_key(&job(1)));
+}
+
+#[test]
+fn the_last_one_leaves_nothing_to_keep() {
+    let mut scene = Scene::running(1);
+    let effects = scene.finish(1, 1).unwrap();
+    assert_eq!(effects.wake, None);
+    assert!(scene.lane.is_empty());
+    assert!(scene.timers.is_empty());
+}
+
+#[test]
+fn a_failed_job_leaves_no_turns_and_the_next_runs() {
+    let mut scene = Scene::running(2);
+    let effects = scene
+        .finish_as(1, 1, Some(error("bad_request")), None)
+        .unwrap();
+    assert!(!effects.keep_turns);
+    assert_eq!(effects.ended[0].status, Status::Failed);
+    assert_eq!(effects.ended[0].error, Some(error("bad_request")));
+    assert_eq!(effects.wake, Some(job(2)));
+}
+
+#[test]
+fn a_repeat_is_a_success_without_effects() {
+    let mut scene = Scene::running(2);
+    scene.finish(1, 1).unwrap();
+    let before = scene.lane.clone();
+    assert_eq!(scene.finish(1, 1), Ok(Effects::default()));
+    assert_eq!(scene.lane, before);
+    assert_eq!(scene.release(1, 1), Ok(Effects::default()));
+}
+
+#[test]
+fn an_older_attempt_has_no_say() {
+    let mut scene = Scene::running(1);
+    scene.take_over(1).unwrap();
+    scene.claim(1, "b").unwrap();
+    assert_eq!(scene.finish(1, 1), Err(Refused::Fenced));
+    scene.finish(1, 2).unwrap();
+    assert_eq!(scene.finish(1, 1), Err(Refused::Gone));
+}
+
+#[test]
+fn a_reply_that_comes_after_its_worker_was_taken_for_dead_still_counts() {
+    let mut scene = Scene::running(2);
+    scene.take_over(1).unwrap();
+    assert_eq!(scene.state(1), &DUE);
+    let effects = scene.finish(1, 1).unwrap();
+    assert_eq!(effects.ended[0].status, Status::Completed);
+    assert_eq!(effects.wake, Some(job(2)));
+}
+
+#[test]
+fn an_attempt_that_gave_its_job_back_cannot_end_it() {
+    let mut scene = Scene::running(1);
+    scene.release(1, 1).unwrap();
+    assert_eq!(scene.finish(1, 1), Ok(Effects::default()), "settled before");
+    assert_eq!(scene.order(), [1], "it is live all the same");
+}
+
+#[test]
+fn nobody_finishes_what_nobody_took() {
+    let mut scene = Scene::with_messages(2);
+    assert_eq!(scene.finish(1, 1), Err(Refused::Fenced));
+    assert_eq!(scene.finish(2, 1), Err(Refused::Fenced));
+    assert_eq!(scene.finish(3, 1), Err(Refused::Gone));
+}
+
+#[test]
+fn a_cancelled_job_cannot_be_finished() {
+    let mut scene = Scene::running(1);
+    scene.cancel(1).unwrap();
+    assert_eq!(scene.finish(1, 1), Err(Refused::Gone));
+}

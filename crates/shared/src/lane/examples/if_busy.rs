@@ -1,0 +1,102 @@
+//! admit with `if_busy`: what a message does to the live jobs of its session.
+
+use super::scene::{DUE, Scene, job, message, process};
+use crate::{
+    job::Status,
+    lane::{Admit, Claim, GRACE_MS, IfBusy, LANE_MAX, Refused},
+};
+
+fn busy(n: u128, if_busy: IfBusy) -> Admit {
+    Admit {
+        if_busy,
+        ..message(n)
+    }
+}
+
+#[test]
+fn each_of_them_is_admitted_to_an_idle_session() {
+    for how in [
+        IfBusy::Enqueue,
+        IfBusy::Reject,
+        IfBusy::Rollback,
+        IfBusy::Interrupt,
+    ] {
+        let mut scene = Scene::new();
+        let effects = scene.admit(busy(1, how)).unwrap();
+        assert_eq!(effects.wake, Some(job(1)), "{how:?}");
+        assert_eq!(scene.timer_in_ms(1), GRACE_MS);
+    }
+}
+
+#[test]
+fn enqueue_waits_behind() {
+    let mut scene = Scene::running(1);
+    scene.admit(busy(2, IfBusy::Enqueue)).unwrap();
+    assert_eq!(scene.order(), [1, 2]);
+}
+
+#[test]
+fn reject_refuses_while_a_job_lives() {
+    let mut scene = Scene::running(1);
+    assert_eq!(scene.admit(busy(2, IfBusy::Reject)), Err(Refused::Busy));
+    scene.finish(1, 1).unwrap();
+    assert!(scene.admit(busy(2, IfBusy::Reject)).is_ok());
+}
+
+#[test]
+fn rollback_cancels_all_that_lives_and_begins_at_once() {
+    let mut scene = Scene::running(2);
+    let effects = scene.admit(busy(3, IfBusy::Rollback)).unwrap();
+    let ended: Vec<_> = effects.ended.iter().map(|end| end.entry.job).collect();
+    assert_eq!(ended, [job(1), job(2)], "in the order of the lane");
+    assert_eq!(effects.dropped_calls, [(process("a"), job(1))]);
+    assert!(effects.keep_inputs.is_empty());
+    assert_eq!(effects.wake, Some(job(3)));
+    assert_eq!(scene.order(), [3]);
+    assert_eq!(scene.ended_as(1), Some(Status::Cancelled));
+    assert_eq!(scene.ended_as(2), Some(Status::Cancelled));
+    assert_eq!(scene.timers.len(), 1);
+    assert_eq!(scene.finish(1, 1), Err(Refused::Gone));
+}
+
+#[test]
+fn interrupt_does_so_too_but_keeps_their_inputs_in_order() {
+    let mut scene = Scene::running(2);
+    let effects = scene.admit(busy(3, IfBusy::Interrupt)).unwrap();
+    assert_eq!(effects.keep_inputs, [job(1), job(2)]);
+    assert_eq!(effects.ended.len(), 2);
+    assert_eq!(scene.order(), [3]);
+}
+
+#[test]
+fn both_end_a_hold_whether_or_not_somebody_waits_under_it() {
+    for how in [IfBusy::Rollback, IfBusy::Interrupt] {
+        for waiting in 1..=2 {
+            let mut scene = Scene::running(waiting);
+            scene.finish_as(1, 1, None, Some(60_000)).unwrap();
+            let effects = scene.admit(busy(3, how)).unwrap();
+            assert_eq!(effects.wake, Some(job(3)));
+            assert_eq!(scene.state(3), &DUE);
+            assert_eq!(scene.lane.hold_until, None);
+            assert_eq!(scene.claim(3, "a"), Ok(Claim::Granted { fence: 1 }));
+        }
+    }
+}
+
+#[test]
+fn a_full_lane_is_no_hindrance_to_what_clears_it() {
+    let mut scene = Scene::with_messages(LANE_MAX as u128);
+    let next = LANE_MAX as u128 + 1;
+    scene.admit(busy(next, IfBusy::Rollback)).unwrap();
+    assert_eq!(scene.order(), [next]);
+}
+
+#[test]
+fn a_repeated_submit_does_not_clear_the_lane_again() {
+    let mut scene = Scene::running(1);
+    scene.admit(busy(2, IfBusy::Rollback)).unwrap();
+    scene.admit(message(3)).unwrap();
+    let again = scene.admit(busy(2, IfBusy::Rollback));
+    assert_eq!(again, Err(Refused::Exists));
+    assert_eq!(scene.order(), [2, 3]);
+}

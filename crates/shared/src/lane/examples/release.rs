@@ -1,0 +1,51 @@
+//! release: a worker that shuts down gives its job back.
+
+use super::scene::{DUE, Scene, job};
+use crate::lane::{Claim, Effects, GRACE_MS, Refused};
+
+#[test]
+fn the_job_is_ready_again_at_once_and_no_try_is_spent() {
+    let mut scene = Scene::running(2);
+    let effects = scene.release(1, 1).unwrap();
+    assert_eq!(effects.wake, Some(job(1)));
+    assert_eq!(scene.state(1), &DUE);
+    assert_eq!(scene.timer_in_ms(1), GRACE_MS);
+    let head = &scene.lane.entries[0];
+    assert_eq!((head.tries, head.takeovers), (0, 0));
+    assert!(head.attempts[0].ended_at.is_some());
+}
+
+#[test]
+fn the_fence_stays_and_the_next_claim_raises_it() {
+    let mut scene = Scene::running(1);
+    scene.release(1, 1).unwrap();
+    assert_eq!(scene.lane.entries[0].fence, 1);
+    assert_eq!(scene.claim(1, "b"), Ok(Claim::Granted { fence: 2 }));
+}
+
+#[test]
+fn a_repeat_is_a_success_without_effects() {
+    let mut scene = Scene::running(1);
+    scene.release(1, 1).unwrap();
+    assert_eq!(scene.release(1, 1), Ok(Effects::default()));
+    scene.claim(1, "b").unwrap();
+    let before = scene.lane.clone();
+    assert_eq!(scene.release(1, 1), Ok(Effects::default()));
+    assert_eq!(scene.lane, before);
+}
+
+#[test]
+fn after_tick_put_it_back_it_is_released_all_the_same() {
+    let mut scene = Scene::running(1);
+    scene.take_over(1).unwrap();
+    let effects = scene.release(1, 1).unwrap();
+    assert_eq!(effects.wake, Some(job(1)));
+}
+
+#[test]
+fn an_older_attempt_has_no_say() {
+    let mut scene = Scene::running(1);
+    scene.take_over(1).unwrap();
+    scene.claim(1, "b").unwrap();
+    assert_eq!(scene.release(1, 1), Err(Refused::Fenced));
+}

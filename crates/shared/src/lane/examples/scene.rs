@@ -1,0 +1,268 @@
+//! A lane with the timers and records that a store would keep beside it, and short names for what
+//! happens to it.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::{
+    class::Class,
+    ids::{JobId, ProcessId, TenantId},
+    job::{JobError, Status},
+    lane::{
+        Admit, Claim, Effects, Event, IfBusy, Lane, LaneCounts, Mark, Presence, Refused, State,
+        apply,
+    },
+    time::TimeMs,
+};
+
+/// When a scene begins.
+pub(in crate::lane) const START: TimeMs = TimeMs(1_000_000);
+/// How long after its admission a job's deadline is, unless a test says otherwise.
+pub(in crate::lane) const DEADLINE_MS: u64 = 3_600_000;
+/// How long a call may take, unless a test says otherwise.
+pub(in crate::lane) const LIMIT_MS: u64 = 600_000;
+/// How often a job may fail, unless a test says otherwise.
+pub(in crate::lane) const TRIES_MAX: u32 = 5;
+
+/// The `n`-th job of the scene.
+pub(in crate::lane) fn job(n: u128) -> JobId {
+    JobId::from_uuid(uuid::Uuid::from_u128(n), &TenantId::default(), None)
+}
+
+/// A process of that name.
+pub(in crate::lane) fn process(name: &str) -> ProcessId {
+    ProcessId::parse(name).unwrap()
+}
+
+/// Some error.
+pub(in crate::lane) fn error(code: &str) -> JobError {
+    JobError::new(code, "as the test says")
+}
+
+/// A job that just waits its turn.
+pub(in crate::lane) fn message(n: u128) -> Admit {
+    Admit {
+        job: job(n),
+        class: Class::Interactive,
+        deadline: START.plus_ms(DEADLINE_MS),
+        tool_results: false,
+        if_busy: IfBusy::Enqueue,
+        repair: false,
+    }
+}
+
+/// The results of tools.
+pub(in crate::lane) fn results(n: u128) -> Admit {
+    Admit {
+        tool_results: true,
+        ..message(n)
+    }
+}
+
+/// A lane and what is kept beside it.
+#[derive(Clone, Debug)]
+pub(in crate::lane) struct Scene {
+    pub(in crate::lane) lane: Lane,
+    /// The timers that stand.
+    pub(in crate::lane) timers: BTreeMap<JobId, TimeMs>,
+    /// The records of the jobs that have ended.
+    pub(in crate::lane) records: BTreeMap<JobId, Mark>,
+    pub(in crate::lane) now: TimeMs,
+}
+
+impl Scene {
+    pub(in crate::lane) fn new() -> Self {
+        Self {
+            lane: Lane::default(),
+            timers: BTreeMap::new(),
+            records: BTreeMap::new(),
+            now: START,
+        }
+    }
+
+    /// A scene in which these messages were admitted, in this order.
+    pub(in crate::lane) fn with_messages(count: u128) -> Self {
+        let mut scene = Self::new();
+        for n in 1..=count {
+            scene.admit(message(n)).unwrap();
+        }
+        scene
+    }
+
+    /// So too, and worker `a` has claimed the first.
+    pub(in crate::lane) fn running(count: u128) -> Self {
+        let mut scene = Self::with_messages(count);
+        assert_eq!(scene.claim(1, "a"), Ok(Claim::Granted { fence: 1 }));
+        scene
+    }
+
+    /// Applies an event and keeps what it says, as a store would.
+    pub(in crate::lane) fn apply(&mut self, event: &Event) -> Result<Effects, Refused> {
+        let record = self.records.get(&event.job()).copied();
+        let (lane, effects) = apply(&self.lane, record, event, self.now)?;
+        self.lane = lane;
+        for (job, timer) in &effects.timers {
+            match timer {
+                Some(timer) => self.timers.insert(*job, *timer),
+                None => self.timers.remove(job),
+            };
+        }
+        for ending in &effects.ended {
+            let mark = Mark {
+                status: ending.status,
+                fence: ending.entry.fence,
+                settled: ending.settled,
+            };
+            self.records.insert(ending.entry.job, mark);
+        }
+        if let Some(job) = effects.reopened {
+            self.records.remove(&job);
+        }
+        Ok(effects)
+    }
+
+    pub(in crate::lane) fn admit(&mut self, admit: Admit) -> Result<Effects, Refused> {
+        self.apply(&Event::Admit(admit))
+    }
+
+    pub(in crate::lane) fn claim(&mut self, n: u128, worker: &str) -> Result<Claim, Refused> {
+        self.claim_again(n, worker, None)
+    }
+
+    /// A claim whose earlier try asked for the fence `asked`.
+    pub(in crate::lane) fn claim_again(
+        &mut self,
+        n: u128,
+        worker: &str,
+        asked: Option<u64>,
+    ) -> Result<Claim, Refused> {
+        let event = Event::Claim {
+            job: job(n),
+            worker: process(worker),
+            asked,
+            limit_ms: LIMIT_MS,
+        };
+        let effects = self.apply(&event)?;
+        Ok(effects.claim.expect("a claim is answered"))
+    }
+
+    pub(in crate::lane) fn finish(&mut self, n: u128, fence: u64) -> Result<Effects, Refused> {
+        self.finish_as(n, fence, None, None)
+    }
+
+    pub(in crate::lane) fn finish_as(
+        &mut self,
+        n: u128,
+        fence: u64,
+        error: Option<JobError>,
+        hold_ms: Option<u64>,
+    ) -> Result<Effects, Refused> {
+        self.apply(&Event::Finish {
+            job: job(n),
+            fence,
+            error,
+            hold_ms,
+        })
+    }
+
+    /// A retry `pause_ms` from now.
+    pub(in crate::lane) fn retry(
+        &mut self,
+        n: u128,
+        fence: u64,
+        pause_ms: u64,
+    ) -> Result<Effects, Refused> {
+        self.apply(&Event::Retry {
+            job: job(n),
+            fence,
+            not_before: self.now.plus_ms(pause_ms),
+            tries_max: TRIES_MAX,
+            error: error("rate_limited"),
+        })
+    }
+
+    pub(in crate::lane) fn release(&mut self, n: u128, fence: u64) -> Result<Effects, Refused> {
+        self.apply(&Event::Release { job: job(n), fence })
+    }
+
+    pub(in crate::lane) fn cancel(&mut self, n: u128) -> Result<Effects, Refused> {
+        self.apply(&Event::Cancel { job: job(n) })
+    }
+
+    /// A tick by a sweeper that may judge nobody gone.
+    pub(in crate::lane) fn tick(&mut self, n: u128) -> Result<Effects, Refused> {
+        self.apply(&Event::Tick {
+            job: job(n),
+            presence: None,
+        })
+    }
+
+    /// A tick by a sweeper that has just seen these alive.
+    pub(in crate::lane) fn tick_seeing(
+        &mut self,
+        n: u128,
+        alive: &[&str],
+    ) -> Result<Effects, Refused> {
+        self.tick_seen(n, alive, self.now)
+    }
+
+    /// A tick by a sweeper that saw these alive at the moment `at`.
+    pub(in crate::lane) fn tick_seen(
+        &mut self,
+        n: u128,
+        alive: &[&str],
+        at: TimeMs,
+    ) -> Result<Effects, Refused> {
+        let alive = Arc::new(alive.iter().map(|name| process(name)).collect());
+        self.apply(&Event::Tick {
+            job: job(n),
+            presence: Some(Presence { at, alive }),
+        })
+    }
+
+    /// A tick, a moment later, by a sweeper that sees nobody alive.
+    pub(in crate::lane) fn take_over(&mut self, n: u128) -> Result<Effects, Refused> {
+        self.pass_ms(1);
+        self.tick_seeing(n, &[])
+    }
+
+    pub(in crate::lane) fn pass_ms(&mut self, ms: u64) {
+        self.now = self.now.plus_ms(ms);
+    }
+
+    /// The jobs of the lane by their numbers, the head first.
+    pub(in crate::lane) fn order(&self) -> Vec<u128> {
+        let number = |id: JobId| {
+            (1..=300)
+                .find(|n| job(*n) == id)
+                .expect("a job of the scene")
+        };
+        self.lane
+            .entries
+            .iter()
+            .map(|entry| number(entry.job))
+            .collect()
+    }
+
+    pub(in crate::lane) fn state(&self, n: u128) -> &State {
+        &self.lane.find(job(n)).expect("a live job").1.state
+    }
+
+    /// How long from now a job's timer stands.
+    pub(in crate::lane) fn timer_in_ms(&self, n: u128) -> u64 {
+        let timer = self.timers[&job(n)];
+        assert!(timer >= self.now, "the timer is due already");
+        timer.since_ms(self.now)
+    }
+
+    /// How a job ended.
+    pub(in crate::lane) fn ended_as(&self, n: u128) -> Option<Status> {
+        self.records.get(&job(n)).map(|mark| mark.status)
+    }
+
+    pub(in crate::lane) fn counts(&self) -> LaneCounts {
+        LaneCounts::of(&self.lane)
+    }
+}
+
+/// A job that may run as soon as it is the head.
+pub(in crate::lane) const DUE: State = State::Queued { not_before: None };

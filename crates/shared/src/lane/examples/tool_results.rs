@@ -1,0 +1,157 @@
+//! Tool results pass the messages that wait, and the hold that makes these wait for them.
+
+use super::scene::{DEADLINE_MS, DUE, Scene, error, job, message, results};
+use crate::{
+    job::Status,
+    lane::{Claim, GRACE_MS, Refused, State},
+};
+
+const HOLD_MS: u64 = 60_000;
+
+/// Job 1 has completed with tool calls; messages 2 to `count` wait.
+fn held(count: u128) -> Scene {
+    let mut scene = Scene::running(count);
+    scene.finish_as(1, 1, None, Some(HOLD_MS)).unwrap();
+    scene
+}
+
+#[test]
+fn a_message_that_waited_is_held_and_not_woken() {
+    let mut scene = Scene::running(2);
+    let effects = scene.finish_as(1, 1, None, Some(HOLD_MS)).unwrap();
+    assert_eq!(effects.wake, None);
+    let not_before = Some(scene.now.plus_ms(HOLD_MS));
+    assert_eq!(scene.state(2), &State::Queued { not_before });
+    assert_eq!(scene.timer_in_ms(2), HOLD_MS);
+    let answer = scene.claim(2, "a").unwrap();
+    assert!(matches!(answer, Claim::NotDue { .. }));
+}
+
+#[test]
+fn a_message_that_comes_meanwhile_is_held_too() {
+    let mut scene = held(1);
+    scene.pass_ms(20_000);
+    let effects = scene.admit(message(2)).unwrap();
+    assert_eq!(effects.wake, None);
+    assert_eq!(scene.timer_in_ms(2), 40_000);
+}
+
+#[test]
+fn the_results_pass_what_waits_and_end_the_hold() {
+    let mut scene = held(2);
+    let effects = scene.admit(results(3)).unwrap();
+    assert_eq!(scene.order(), [3, 2]);
+    assert_eq!(effects.wake, Some(job(3)));
+    assert_eq!(scene.timer_in_ms(3), GRACE_MS);
+    assert_eq!(scene.timer_in_ms(2), DEADLINE_MS);
+    assert_eq!(scene.state(2), &DUE);
+    assert_eq!(scene.lane.hold_until, None);
+    assert!(scene.claim(3, "a").is_ok());
+}
+
+#[test]
+fn the_results_of_a_reply_without_waiting_messages_just_run() {
+    let mut scene = held(1);
+    let effects = scene.admit(results(2)).unwrap();
+    assert_eq!(effects.wake, Some(job(2)));
+    assert_eq!(scene.lane.hold_until, None);
+    scene.admit(message(3)).unwrap();
+    assert_eq!(scene.order(), [2, 3]);
+}
+
+#[test]
+fn results_that_came_before_the_reply_was_committed_are_not_held() {
+    let mut scene = Scene::running(2);
+    scene.admit(results(3)).unwrap();
+    assert_eq!(
+        scene.order(),
+        [1, 3, 2],
+        "behind what runs, before the rest"
+    );
+    let effects = scene.finish_as(1, 1, None, Some(HOLD_MS)).unwrap();
+    assert_eq!(effects.wake, Some(job(3)));
+    assert_eq!(scene.state(3), &DUE);
+    assert_eq!(scene.lane.hold_until, None);
+}
+
+#[test]
+fn results_keep_the_order_in_which_they_came() {
+    let mut scene = held(2);
+    scene.admit(results(3)).unwrap();
+    scene.admit(results(4)).unwrap();
+    assert_eq!(scene.order(), [3, 4, 2]);
+}
+
+#[test]
+fn results_never_displace_a_head_that_an_attempt_may_still_finish() {
+    let mut scene = Scene::running(2);
+    scene.retry(1, 1, 5_000).unwrap();
+    scene.admit(results(3)).unwrap();
+    assert_eq!(scene.order(), [1, 3, 2], "it waits for its next try");
+
+    let mut scene = Scene::running(2);
+    scene.take_over(1).unwrap();
+    scene.admit(results(3)).unwrap();
+    assert_eq!(scene.order(), [1, 3, 2], "its worker was taken for dead");
+    scene.finish(1, 1).unwrap();
+}
+
+#[test]
+fn when_nothing_comes_the_message_goes_on_at_the_end_of_the_hold() {
+    let mut scene = held(2);
+    scene.pass_ms(HOLD_MS);
+    let effects = scene.tick(2).unwrap();
+    assert_eq!(effects.wake, Some(job(2)));
+    assert_eq!(scene.state(2), &DUE);
+    assert_eq!(scene.lane.hold_until, None);
+    assert_eq!(scene.claim(2, "a"), Ok(Claim::Granted { fence: 1 }));
+}
+
+#[test]
+fn a_hold_that_is_over_holds_nothing() {
+    let mut scene = held(1);
+    scene.pass_ms(HOLD_MS);
+    let effects = scene.admit(message(2)).unwrap();
+    assert_eq!(effects.wake, Some(job(2)));
+    assert_eq!(scene.lane.hold_until, None);
+}
+
+#[test]
+fn a_hold_may_be_ended_by_the_claim_that_finds_it_over() {
+    let mut scene = held(2);
+    scene.pass_ms(HOLD_MS);
+    assert!(scene.claim(2, "a").is_ok());
+    assert_eq!(scene.lane.hold_until, None);
+}
+
+#[test]
+fn a_reply_that_failed_holds_nothing() {
+    let mut scene = Scene::running(2);
+    let effects = scene
+        .finish_as(1, 1, Some(error("server_error")), Some(HOLD_MS))
+        .unwrap();
+    assert_eq!(effects.wake, Some(job(2)));
+    assert_eq!(scene.lane.hold_until, None);
+}
+
+#[test]
+fn the_hold_outlives_the_end_of_a_message_that_waited_under_it() {
+    let mut scene = held(3);
+    let not_before = scene.now.plus_ms(HOLD_MS);
+    scene.lane.entries[0].deadline = scene.now.plus_ms(1_000);
+    scene.pass_ms(1_000);
+    let effects = scene.tick(2).unwrap();
+    assert_eq!(scene.ended_as(2), Some(Status::Expired));
+    assert_eq!(effects.wake, None);
+    let not_before = Some(not_before);
+    assert_eq!(scene.state(3), &State::Queued { not_before });
+    assert_eq!(scene.timer_in_ms(3), HOLD_MS - 1_000);
+}
+
+#[test]
+fn an_empty_lane_under_a_hold_is_still_to_be_kept() {
+    let scene = held(1);
+    assert!(scene.lane.entries.is_empty());
+    assert!(!scene.lane.is_empty());
+    assert_eq!(Scene::new().claim(1, "a"), Err(Refused::Gone));
+}

@@ -1,0 +1,228 @@
+//! What must hold of a lane, of a step, of a repeat and of a refusal.
+
+use std::collections::BTreeSet;
+
+use super::steps::newest_fence;
+use crate::{
+    class::Class,
+    ids::JobId,
+    job::Status,
+    lane::{
+        Claim, Effects, Event, GRACE_MS, IfBusy, LANE_MAX, Lane, LaneCounts, Refused, State, apply,
+        examples::scene::Scene,
+    },
+};
+
+/// What must hold of any lane and what is kept beside it.
+pub(super) fn check_state(scene: &Scene) {
+    let live: BTreeSet<JobId> = scene.lane.entries.iter().map(|entry| entry.job).collect();
+    assert_eq!(live.len(), scene.lane.entries.len(), "a job stands twice");
+    let timed: BTreeSet<JobId> = scene.timers.keys().copied().collect();
+    assert_eq!(timed, live, "each live job has one timer, no other has one");
+    for (place, entry) in scene.lane.entries.iter().enumerate() {
+        let timer = scene.timers[&entry.job];
+        assert!(timer <= entry.deadline, "it would not expire in time");
+        assert!(entry.settled <= entry.fence);
+        assert!(!scene.records.contains_key(&entry.job), "live and ended");
+        match &entry.state {
+            State::Running { until, .. } => {
+                assert_eq!(place, 0, "only the head runs");
+                assert!(timer <= *until, "its limit would pass unseen");
+                assert!(scene.lane.hold_until.is_none(), "it runs under a hold");
+                assert!(entry.claimed && entry.fence > entry.settled);
+                assert!(entry.attempts.last().unwrap().ended_at.is_none());
+            }
+            State::Queued { not_before } => {
+                assert!(place == 0 || not_before.is_none(), "only a head pauses");
+                if place == 0
+                    && let Some(not_before) = not_before
+                {
+                    assert_eq!(timer, (*not_before).min(entry.deadline));
+                }
+                let open = entry
+                    .attempts
+                    .iter()
+                    .any(|attempt| attempt.ended_at.is_none());
+                assert!(!open, "nobody runs it");
+            }
+        }
+        assert!(place == 0 || !entry.claimed, "something was put before it");
+    }
+    if let (Some(hold), Some(head)) = (scene.lane.hold_until, scene.lane.head()) {
+        let not_before = Some(hold);
+        assert_eq!(head.state, State::Queued { not_before });
+        assert!(!head.tool_results, "results wait for themselves");
+    }
+    let counts = LaneCounts::of(&scene.lane);
+    for class in Class::ALL {
+        let entries = scene
+            .lane
+            .entries
+            .iter()
+            .filter(|entry| entry.class == class);
+        assert_eq!(counts[class].live(), entries.count() as i64);
+        let all = counts[class];
+        let each = [all.ready, all.in_flight, all.behind_session, all.retry_wait];
+        assert!(each.iter().all(|count| *count >= 0));
+        assert!(all.ready + all.in_flight + all.retry_wait <= 1);
+    }
+    assert!(scene.lane.entries.len() <= LANE_MAX);
+    let text = serde_json::to_string(&scene.lane).unwrap();
+    let read: Lane = serde_json::from_str(&text).unwrap();
+    assert_eq!(read, scene.lane, "it does not survive its JSON");
+}
+
+/// What must hold of a step from one state to the next.
+pub(super) fn check_step(before: &Scene, event: &Event, after: &Scene, effects: &Effects) {
+    for entry in &after.lane.entries {
+        if before.lane.find(entry.job).is_none() {
+            assert!(matches!(event, Event::Admit(admit) if admit.job == entry.job));
+        }
+        let older = newest_fence(before, entry.job);
+        match event {
+            Event::Claim { job, .. } if *job == entry.job => assert!(entry.fence >= older),
+            Event::Admit(admit) if admit.job == entry.job && admit.repair => {
+                assert_eq!(entry.fence, older + 1, "a repair raises it");
+            }
+            _ => assert_eq!(entry.fence, older, "it moves by claims only"),
+        }
+    }
+    for ending in &effects.ended {
+        let job = ending.entry.job;
+        assert!(before.lane.find(job).is_some(), "it was not live");
+        assert!(after.lane.find(job).is_none(), "it is live still");
+        assert!(ending.status.is_terminal());
+        assert_eq!(ending.error.is_none(), ending.status == Status::Completed);
+        if ending.status == Status::Completed {
+            assert_eq!(before.lane.entries[0].job, job, "out of order");
+            assert!(effects.keep_turns);
+        }
+        let running = matches!(ending.entry.state, State::Running { .. });
+        let told = effects
+            .dropped_calls
+            .iter()
+            .any(|(_, dropped)| *dropped == job);
+        let by_attempt = matches!(event, Event::Finish { .. } | Event::Retry { .. });
+        assert_eq!(
+            told,
+            running && !by_attempt,
+            "a call that is dropped is told"
+        );
+    }
+    assert_eq!(
+        effects.keep_turns,
+        effects
+            .ended
+            .iter()
+            .any(|end| end.status == Status::Completed)
+    );
+    let left = before.lane.entries.len() + usize::from(matches!(event, Event::Admit(_)));
+    assert_eq!(after.lane.entries.len() + effects.ended.len(), left);
+    // Those that stay keep their order.
+    let stays = |lane: &Lane| -> Vec<JobId> {
+        let both =
+            |job: &JobId| before.lane.find(*job).is_some() && after.lane.find(*job).is_some();
+        lane.entries
+            .iter()
+            .map(|entry| entry.job)
+            .filter(both)
+            .collect()
+    };
+    assert_eq!(stays(&before.lane), stays(&after.lane));
+    check_head(before, event, after, effects);
+    if *effects == Effects::default() {
+        assert_eq!(before.lane, after.lane, "a change without a trace");
+    }
+}
+
+/// A new head is woken, or waits under a hold; a wake is only ever of a head that is due.
+pub(super) fn check_head(before: &Scene, event: &Event, after: &Scene, effects: &Effects) {
+    if let Some(job) = effects.wake {
+        let head = after.lane.head().expect("a wake is of a head");
+        assert_eq!(head.job, job);
+        assert_eq!(head.state, State::Queued { not_before: None });
+        assert!(after.timers[&job] <= after.now.plus_ms(GRACE_MS));
+    }
+    let old = before.lane.head().map(|head| head.job);
+    if let Some(head) = after.lane.head()
+        && Some(head.job) != old
+    {
+        assert_ne!(effects.wake.is_some(), after.lane.hold_until.is_some());
+        assert!(old.is_none_or(|old| {
+            let entry = &before.lane.entries[0];
+            after.lane.find(old).is_none() || (!entry.claimed && head.tool_results)
+        }));
+    }
+    match (before.lane.hold_until, after.lane.hold_until) {
+        (None, Some(_)) => assert!(matches!(event, Event::Finish { error: None, .. })),
+        (Some(was), Some(is)) => assert_eq!(was, is, "a hold is not moved"),
+        (Some(hold), None) => assert!(
+            hold <= after.now
+                || matches!(event, Event::Cancel { .. })
+                || matches!(event, Event::Admit(admit) if admit.tool_results
+                    || matches!(admit.if_busy, IfBusy::Rollback | IfBusy::Interrupt)),
+            "only its end, results or somebody who gives up end a hold"
+        ),
+        (None, None) => {}
+    }
+}
+
+/// A settled call is settled: its repeat changes nothing and succeeds.
+pub(super) fn check_repeat(scene: &Scene, event: &Event) {
+    if matches!(
+        event,
+        Event::Finish { .. } | Event::Retry { .. } | Event::Release { .. }
+    ) {
+        let mut again = scene.clone();
+        assert_eq!(again.apply(event), Ok(Effects::default()));
+        assert_eq!(again.lane, scene.lane);
+    }
+}
+
+/// A claim's own repeat finds the same fence.
+pub(super) fn check_claim(scene: &Scene, event: &Event, effects: &Effects) {
+    let (
+        Event::Claim {
+            job,
+            worker,
+            limit_ms,
+            ..
+        },
+        Some(Claim::Granted { fence }),
+    ) = (event, effects.claim)
+    else {
+        return;
+    };
+    let repeat = Event::Claim {
+        job: *job,
+        worker: worker.clone(),
+        asked: Some(fence),
+        limit_ms: *limit_ms,
+    };
+    let mut again = scene.clone();
+    let effects = again.apply(&repeat).unwrap();
+    assert_eq!(effects.claim, Some(Claim::Granted { fence }));
+    assert_eq!(again.lane, scene.lane);
+}
+
+pub(super) fn check_refusal(before: &Scene, event: &Event, refused: Refused) {
+    let again = apply(
+        &before.lane,
+        before.records.get(&event.job()).copied(),
+        event,
+        before.now,
+    );
+    assert_eq!(again, Err(refused), "the same question has the same answer");
+    let live = before.lane.find(event.job());
+    match refused {
+        Refused::Gone => {
+            let late = live.is_some_and(|(_, entry)| entry.deadline <= before.now);
+            assert!(live.is_none() || (late && matches!(event, Event::Claim { .. })));
+        }
+        Refused::NotHead => assert!(live.is_some()),
+        Refused::Running => assert!(matches!(live, Some((0, _)))),
+        Refused::Fenced => assert!(live.is_some()),
+        Refused::Exists => assert!(matches!(event, Event::Admit(_))),
+        Refused::Busy | Refused::Full => assert!(!before.lane.entries.is_empty()),
+    }
+}

@@ -1,0 +1,102 @@
+//! What holds after any sequence of events: several jobs, several workers, clocks that move.
+//!
+//! Each sequence is played on a [`Scene`], which keeps timers and records as a store would; after each
+//! event the whole of it is checked. A failing sequence is shrunk and printed with its seed.
+
+mod checks;
+mod steps;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use proptest::{collection::vec, prelude::*};
+
+use self::{
+    checks::{check_claim, check_refusal, check_repeat, check_state, check_step},
+    steps::{Step, event, step},
+};
+use super::{
+    Claim, Event, Presence, Refused,
+    examples::scene::{Scene, process},
+};
+use crate::ids::JobId;
+
+fn config() -> ProptestConfig {
+    ProptestConfig {
+        cases: 1_500,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn any_sequence_of_events_keeps_the_lane_whole(steps in vec(step(), 1..60)) {
+        let mut scene = Scene::new();
+        // How often each job was completed: a repair runs it anew, but never a completed one here.
+        let mut admitted: BTreeMap<JobId, u32> = BTreeMap::new();
+        let mut ended: BTreeMap<JobId, u32> = BTreeMap::new();
+        for step in steps {
+            if let Step::Pass { ms } = step {
+                scene.pass_ms(ms);
+                continue;
+            }
+            let event = event(&scene, step).expect("all but the passing of time are events");
+            let before = scene.clone();
+            match scene.apply(&event) {
+                Ok(effects) => {
+                    if matches!(event, Event::Admit(_)) {
+                        *admitted.entry(event.job()).or_default() += 1;
+                    }
+                    for ending in &effects.ended {
+                        *ended.entry(ending.entry.job).or_default() += 1;
+                    }
+                    check_step(&before, &event, &scene, &effects);
+                    check_repeat(&scene, &event);
+                    check_claim(&scene, &event, &effects);
+                }
+                Err(refused) => check_refusal(&before, &event, refused),
+            }
+            check_state(&scene);
+            for (job, times) in &admitted {
+                let live = u32::from(scene.lane.find(*job).is_some());
+                let ends = ended.get(job).copied().unwrap_or(0);
+                prop_assert_eq!(*times, ends + live, "it ends once for each admission");
+            }
+        }
+    }
+
+    #[test]
+    fn from_any_lane_the_sweeper_and_one_worker_end_every_job(steps in vec(step(), 1..40)) {
+        let mut scene = Scene::new();
+        for step in steps {
+            match event(&scene, step.clone()) {
+                Some(event) => drop(scene.apply(&event)),
+                None => if let Step::Pass { ms } = step { scene.pass_ms(ms) },
+            }
+        }
+        // Nothing but the timers drives what follows: no message of before has survived.
+        for _ in 0..200 {
+            let Some((due, at)) = scene.timers.iter().min_by_key(|(_, at)| **at) else { break };
+            let due = *due;
+            scene.now = scene.now.max(*at).plus_ms(1);
+            let presence = Presence { at: scene.now, alive: Arc::default() };
+            let effects = scene.apply(&Event::Tick { job: due, presence: Some(presence) }).unwrap();
+            if let Some(head) = effects.wake {
+                let claim = Event::Claim { job: head, worker: process("d"), asked: None, limit_ms: 1_000 };
+let claimed = match scene.apply(&claim) {
+                    // Past its deadline, where its timer stands too.
+                    Err(Refused::Gone) => continue,
+                    claimed => claimed.unwrap(),
+                };
+                let Some(Claim::Granted { fence }) = claimed.claim else {
+                    panic!("a head that was just woken is not due");
+                };
+                let finish = Event::Finish { job: head, fence, error: None, hold_ms: None };
+                scene.apply(&finish).unwrap();
+            }
+        }
+        prop_assert!(scene.lane.entries.is_empty(), "stuck: {:?}", scene.lane);
+    }
+}

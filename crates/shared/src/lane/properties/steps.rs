@@ -1,0 +1,170 @@
+//! Random sequences of events, as likely as makes them reach deep.
+
+use std::sync::Arc;
+
+use proptest::{collection::vec, prelude::*};
+
+use crate::{
+    class::Class,
+    ids::JobId,
+    lane::{
+        Admit, Event, IfBusy, Presence,
+        examples::scene::{START, Scene, error, job, message, process},
+    },
+};
+
+const JOBS: u128 = 6;
+const WORKERS: [&str; 3] = ["a", "b", "c"];
+
+/// One step of a sequence. A fence is given as how far it lies behind the job's newest.
+#[derive(Clone, Debug)]
+pub(super) enum Step {
+    Pass {
+        ms: u64,
+    },
+    Admit(Admit),
+    Claim {
+        job: JobId,
+        worker: usize,
+        asked: Option<u64>,
+    },
+    Finish {
+        job: JobId,
+        behind: u64,
+        fails: bool,
+        hold_ms: Option<u64>,
+    },
+    Retry {
+        job: JobId,
+        behind: u64,
+        pause_ms: u64,
+        tries_max: u32,
+    },
+    Release {
+        job: JobId,
+        behind: u64,
+    },
+    Cancel {
+        job: JobId,
+    },
+    Tick {
+        job: JobId,
+        alive: Option<Vec<usize>>,
+    },
+}
+
+fn any_job() -> impl Strategy<Value = JobId> {
+    (1..=JOBS).prop_map(job)
+}
+
+fn admit() -> impl Strategy<Value = Admit> {
+    let if_busy = prop_oneof![
+        8 => Just(IfBusy::Enqueue),
+        1 => Just(IfBusy::Reject),
+        1 => Just(IfBusy::Rollback),
+        1 => Just(IfBusy::Interrupt),
+    ];
+    let class = prop_oneof![Just(Class::Interactive), Just(Class::Batch)];
+    let deadline_ms = prop_oneof![9 => 500_000..900_000u64, 1 => 0..20_000u64];
+    (
+        1..=JOBS,
+        class,
+        deadline_ms,
+        any::<bool>(),
+        if_busy,
+        prop::bool::weighted(0.2),
+    )
+        .prop_map(
+            |(n, class, deadline_ms, tool_results, if_busy, repair)| Admit {
+                class,
+                deadline: START.plus_ms(deadline_ms),
+                tool_results,
+                if_busy,
+                repair,
+                ..message(n)
+            },
+        )
+}
+
+pub(super) fn step() -> impl Strategy<Value = Step> {
+    let behind = || prop_oneof![6 => Just(0u64), 1 => 1..3u64];
+    let worker = 0..WORKERS.len();
+    let hold_ms = prop::option::weighted(0.3, 1..60_000u64);
+    let alive = prop::option::of(vec(worker.clone(), 0..3));
+    prop_oneof![
+        2 => (0..40_000u64).prop_map(|ms| Step::Pass { ms }),
+        6 => admit().prop_map(Step::Admit),
+        8 => (any_job(), worker, prop::option::weighted(0.3, 0..5u64))
+            .prop_map(|(job, worker, asked)| Step::Claim { job, worker, asked }),
+        5 => (any_job(), behind(), any::<bool>(), hold_ms)
+            .prop_map(|(job, behind, fails, hold_ms)| Step::Finish { job, behind, fails, hold_ms }),
+        3 => (any_job(), behind(), 0..20_000u64, 1..4u32).prop_map(
+            |(job, behind, pause_ms, tries_max)| Step::Retry { job, behind, pause_ms, tries_max }
+        ),
+        2 => (any_job(), behind()).prop_map(|(job, behind)| Step::Release { job, behind }),
+        1 => any_job().prop_map(|job| Step::Cancel { job }),
+        4 => (any_job(), alive).prop_map(|(job, alive)| Step::Tick { job, alive }),
+    ]
+}
+
+/// The newest fence that a job has had so far; 0 for none.
+pub(super) fn newest_fence(scene: &Scene, job: JobId) -> u64 {
+    let live = scene.lane.find(job).map(|(_, entry)| entry.fence);
+    let ended = scene.records.get(&job).map(|mark| mark.fence);
+    live.or(ended).unwrap_or(0)
+}
+
+pub(super) fn event(scene: &Scene, step: Step) -> Option<Event> {
+    // Fences begin at 1: nobody holds a 0.
+    let fence = |job, behind| newest_fence(scene, job).saturating_sub(behind).max(1);
+    Some(match step {
+        Step::Pass { .. } => return None,
+        Step::Admit(admit) => Event::Admit(admit),
+        Step::Claim { job, worker, asked } => Event::Claim {
+            job,
+            worker: process(WORKERS[worker]),
+            asked,
+            limit_ms: 100_000,
+        },
+        Step::Finish {
+            job,
+            behind,
+            fails,
+            hold_ms,
+        } => Event::Finish {
+            job,
+            fence: fence(job, behind),
+            error: fails.then(|| error("bad_request")),
+            hold_ms,
+        },
+        Step::Retry {
+            job,
+            behind,
+            pause_ms,
+            tries_max,
+        } => Event::Retry {
+            job,
+            fence: fence(job, behind),
+            not_before: scene.now.plus_ms(pause_ms),
+            tries_max,
+            error: error("rate_limited"),
+        },
+        Step::Release { job, behind } => Event::Release {
+            job,
+            fence: fence(job, behind),
+        },
+        Step::Cancel { job } => Event::Cancel { job },
+        Step::Tick { job, alive } => Event::Tick {
+            job,
+            presence: alive.map(|alive| Presence {
+                at: scene.now,
+                alive: Arc::new(
+                    alive
+                        .into_iter()
+                        .map(|worker| process(WORKERS[worker]))
+                        .collect(),
+                ),
+            }),
+        },
+    })
+}

@@ -1,0 +1,311 @@
+//! One round over a lane: fold the events that wait into one commit, and make it, however often the
+//! lane has changed meanwhile or the answer was lost.
+
+use std::time::Duration;
+
+use tokio::{sync::oneshot, time::Instant};
+
+use super::{Applied, Bring, Change, Inner, LaneError, draft::Draft};
+use crate::{
+    ids::{JobId, LaneKey},
+    lane::{Claim, Event, Lane, Refused, State, apply},
+    store::{Commit, Committed, Loaded, StoreError, Work},
+    time::TimeMs,
+    wake::Wake,
+};
+
+/// After so many conflicts in a row the lane is called crowded.
+const CONFLICTS_MAX: u32 = 100;
+/// The pause after the first failure of the store; doubles up to the longest.
+const PAUSE_MS: u64 = 50;
+const PAUSE_MS_MAX: u64 = 1_000;
+
+/// A change that waits, and who waits for it.
+pub(super) struct Pending {
+    change: Change,
+    until: Instant,
+    answer: oneshot::Sender<Result<Applied, LaneError>>,
+}
+
+impl Pending {
+    pub(super) fn new(
+        change: Change,
+        until: Instant,
+        answer: oneshot::Sender<Result<Applied, LaneError>>,
+    ) -> Self {
+        Self {
+            change,
+            until,
+            answer,
+        }
+    }
+
+    pub(super) fn is_claim(&self) -> bool {
+        matches!(self.change.event, Event::Claim { .. })
+    }
+}
+
+/// What the rules said to one event.
+type Verdict = Result<Option<Claim>, Refused>;
+
+/// Makes the changes of one round and answers everybody who waits for them.
+pub(super) async fn run(inner: &Inner, key: &LaneKey, mut pending: Vec<Pending>) {
+    let until = pending
+        .iter()
+        .map(|p| p.until)
+        .max()
+        .unwrap_or_else(Instant::now);
+    let result = settle(inner, key, &mut pending, until).await;
+    match result {
+        Ok(mut round) => {
+            for (pending, verdict) in pending.into_iter().zip(round.verdicts) {
+                let result = match verdict {
+                    Err(refused) => Err(LaneError::Refused(refused)),
+                    Ok(claim) => {
+                        let job = pending.change.event.job();
+                        Ok(applied(claim, &round.lane, job, &mut round.work))
+                    }
+                };
+                // Who has gone does not care.
+                let _ = pending.answer.send(result);
+            }
+        }
+        Err(error) => {
+            let mut error = Some(error);
+            for pending in pending {
+                let error = error
+                    .take()
+                    .unwrap_or(LaneError::Store(StoreError::Unavailable(None)));
+                let _ = pending.answer.send(Err(error));
+            }
+        }
+    }
+}
+
+fn applied(claim: Option<Claim>, lane: &Lane, job: JobId, work: &mut Option<Work>) -> Applied {
+    match claim {
+        None => Applied::Done,
+        Some(Claim::NotDue { .. }) => Applied::NotDue,
+        Some(Claim::Granted { fence }) => {
+            // The job may have ended within this very round: then there is nothing to run.
+            let entry = lane.find(job).map(|(_, entry)| entry);
+            let (Some(entry), Some(work)) = (entry, work.take()) else {
+                return Applied::NotDue;
+            };
+            Applied::Claimed {
+                fence,
+                until: match &entry.state {
+                    State::Running { until, .. } => *until,
+                    State::Queued { .. } => TimeMs(u64::MAX),
+                },
+                attempt: entry.attempts.last().map_or(1, |attempt| attempt.n),
+                tries: entry.tries,
+                work: Box::new(work),
+            }
+        }
+    }
+}
+
+/// What a round came to.
+struct Round {
+    verdicts: Vec<Verdict>,
+    lane: Lane,
+    work: Option<Work>,
+}
+
+async fn settle(
+    inner: &Inner,
+    key: &LaneKey,
+    pending: &mut [Pending],
+    until: Instant,
+) -> Result<Round, LaneError> {
+    let jobs: Vec<JobId> = pending.iter().map(|p| p.change.event.job()).collect();
+    let work = pending
+        .iter()
+        .find(|p| p.is_claim())
+        .map(|p| p.change.event.job());
+    let mut seen = first_look(inner, key, pending, &jobs, work, until).await?;
+    for _ in 0..CONFLICTS_MAX {
+        let now = inner.store.now();
+        let mut draft = Draft::new(&seen);
+        let mut verdicts = Vec::with_capacity(pending.len());
+        for Pending { change, .. } in pending.iter() {
+            let job = change.event.job();
+            verdicts.push(apply(&draft.lane, seen.mark(job), &change.event, now).map(
+                |(next, effects)| {
+                    let claim = effects.claim;
+                    draft.absorb(job, next, effects, &change.bring);
+                    claim
+                },
+            ));
+        }
+        let (lane, wake, moves) = (
+            draft.lane.clone(),
+            draft.wake,
+            std::mem::take(&mut draft.moves),
+        );
+        if draft.is_changed() {
+            let build = draft.commit(key, &inner.settings, &*inner.store, jobs.clone(), work, now);
+            let commit = build.await.map_err(LaneError::Store)?;
+            if let Some(newer) = commit_surely(inner, &commit, pending, &verdicts, until).await? {
+                seen = newer;
+                continue;
+            }
+            send_wake(inner, key, &commit, wake, pending);
+        }
+        if !moves.is_empty() {
+            let ticks: Vec<_> = moves.iter().map(|(tick, _)| *tick).collect();
+            let moved = inner
+                .store
+                .move_timers(&ticks)
+                .await
+                .map_err(LaneError::Store)?;
+            for ((tick, wakes), moved) in moves.into_iter().zip(moved) {
+                if wakes && moved {
+                    inner.publish(key, &lane, tick.job, tick.to, None);
+                }
+            }
+        }
+        return Ok(Round {
+            verdicts,
+            lane,
+            work: seen.work,
+        });
+    }
+    Err(LaneError::Crowded)
+}
+
+/// The lane as it stands; for admissions alone, a guess that there is none, which the commit checks.
+/// So the common submit is one round trip.
+async fn first_look(
+    inner: &Inner,
+    key: &LaneKey,
+    pending: &[Pending],
+    jobs: &[JobId],
+    work: Option<JobId>,
+    until: Instant,
+) -> Result<Loaded, LaneError> {
+    let is_new = |p: &Pending| matches!(&p.change.event, Event::Admit(admit) if !admit.repair);
+    if pending.iter().all(is_new) {
+        return Ok(Loaded::default());
+    }
+    let mut pause = Pause::until(until);
+    loop {
+        match inner.store.load(key, jobs, work).await {
+            Ok(loaded) => return Ok(loaded),
+            Err(error) => pause.after(error).await?,
+        }
+    }
+}
+
+/// Makes a commit, and goes on until it is known to be made or not. `Some`: the lane had changed.
+async fn commit_surely(
+    inner: &Inner,
+    commit: &Commit,
+    pending: &mut [Pending],
+    verdicts: &[Verdict],
+    until: Instant,
+) -> Result<Option<Loaded>, LaneError> {
+    let mut pause = Pause::until(until);
+    loop {
+        match inner.store.commit(commit).await {
+            Ok(Committed::Done) => return Ok(None),
+            // My own token: an earlier try, whose answer was lost, had succeeded.
+            Ok(Committed::Conflict(loaded)) if loaded.token == Some(commit.token) => {
+                return Ok(None);
+            }
+            Ok(Committed::Conflict(loaded)) => return Ok(Some(*loaded)),
+            Err(error) => {
+                remember_claim(pending, verdicts);
+                pause.after(error).await?;
+            }
+        }
+    }
+}
+
+/// The answer to a claim may have been lost: should the lane turn out to run for this worker with
+/// the fence that it asked for, the claim had succeeded.
+fn remember_claim(pending: &mut [Pending], verdicts: &[Verdict]) {
+    for (pending, verdict) in pending.iter_mut().zip(verdicts) {
+        if let (Event::Claim { asked, .. }, Ok(Some(Claim::Granted { fence }))) =
+            (&mut pending.change.event, verdict)
+        {
+            *asked = Some(*fence);
+        }
+    }
+}
+
+/// Wakes the head that the commit made ready, if it did.
+fn send_wake(
+    inner: &Inner,
+    key: &LaneKey,
+    commit: &Commit,
+    wake: Option<JobId>,
+    pending: &[Pending],
+) {
+    let Some(job) = wake.filter(|job| commit.next.head().is_some_and(|head| head.job == *job))
+    else {
+        return;
+    };
+    let timer = commit.timers.iter().find(|(other, _)| *other == job);
+    if let Some((_, Some(timer))) = timer {
+        let admitted = pending.iter().find_map(|p| match &p.change.bring {
+            Bring::Job(new) if new.meta.id == job => Some(&new.meta),
+            _ => None,
+        });
+        inner.publish(key, &commit.next, job, *timer, admitted);
+    }
+}
+
+impl Inner {
+    /// Asks for a wake of the head `job`, whose timer is `timer`.
+    pub(super) fn publish(
+        &self,
+        key: &LaneKey,
+        lane: &Lane,
+        job: JobId,
+        timer: TimeMs,
+        meta: Option<&crate::job::JobMeta>,
+    ) {
+        let Some((0, head)) = lane.find(job) else {
+            return;
+        };
+        let wake = Wake {
+            v: Wake::VERSION,
+            job,
+            tenant: key.tenant().clone(),
+            session: key.session().cloned(),
+            class: head.class,
+            model: meta.map(|meta| meta.model.clone()),
+            admitted_at: head.admitted_at,
+            sent_at: self.store.now(),
+            traceparent: meta.and_then(|meta| meta.traceparent.clone()),
+        };
+        self.wakes.send(wake, timer, head.deadline);
+    }
+}
+
+/// The pauses between tries while the store does not answer, until the time is up.
+struct Pause {
+    until: Instant,
+    ms: u64,
+}
+
+impl Pause {
+    const fn until(until: Instant) -> Self {
+        Self {
+            until,
+            ms: PAUSE_MS,
+        }
+    }
+
+    async fn after(&mut self, error: StoreError) -> Result<(), LaneError> {
+        let pause = Duration::from_millis(rand::random_range(self.ms / 2..=self.ms));
+        if !error.is_transient() || Instant::now() + pause >= self.until {
+            return Err(LaneError::Store(error));
+        }
+        tokio::time::sleep(pause).await;
+        self.ms = (self.ms * 2).min(PAUSE_MS_MAX);
+        Ok(())
+    }
+}

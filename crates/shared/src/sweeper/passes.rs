@@ -1,0 +1,136 @@
+//! The passes of a sweep: over due timers, over running jobs, over ready heads, over what is over.
+
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+
+use super::{ELECTION_TTL_MS, Sweeper};
+use crate::{
+    class::Class,
+    lane::{Presence, REVISIT_MS, Refused},
+    lanes::Change,
+    store::{HeadFilter, StoreError, Timer, TimerMove},
+};
+
+/// How many timers or heads are read at a time.
+const PAGE: usize = 500;
+/// The most pages of due timers in one sweep, so that the election is renewed in between.
+const PAGES_MAX: usize = 10;
+/// How many lanes are worked on at a time.
+const AT_ONCE: usize = 32;
+/// How long one tick may wait for the store.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// The pause between two pages of heads that are woken, so that a flood does not push others out.
+const PACE: Duration = Duration::from_millis(50);
+
+impl Sweeper {
+    /// Acts on every timer that is due.
+    pub(super) async fn tick_due(&self) -> Result<(), StoreError> {
+        for _ in 0..PAGES_MAX {
+            let due = self.store.due(self.store.now(), PAGE).await?;
+            let full = due.len() == PAGE;
+            let presence = self.presence.verdict();
+            self.tick_all(due, presence.as_ref()).await;
+            if !full || !self.store.elect(&self.me, ELECTION_TTL_MS).await? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at every running job of a worker that is gone.
+    pub(super) async fn pass_over_running(&self, verdict: &Presence) -> Result<(), StoreError> {
+        let mut after = None;
+        loop {
+            let heads = self
+                .store
+                .heads(HeadFilter::Running, after.as_ref(), PAGE)
+                .await?;
+            let Some(last) = heads.last() else {
+                return Ok(());
+            };
+            after = Some(last.lane.clone());
+            let orphans = heads
+                .into_iter()
+                .filter(|head| {
+                    head.worker
+                        .as_ref()
+                        .is_some_and(|w| !verdict.alive.contains(w))
+                })
+                .map(|head| Timer {
+                    job: head.job,
+                    lane: head.lane,
+                    at: head.timer,
+                })
+                .collect();
+            self.tick_all(orphans, Some(verdict)).await;
+            self.store.elect(&self.me, ELECTION_TTL_MS).await?;
+        }
+    }
+
+    /// Wakes every head of a class that could run, page by page.
+    pub(super) async fn wake_ready(&self, class: Class) -> Result<(), StoreError> {
+        let mut after = None;
+        loop {
+            let heads = self
+                .store
+                .heads(HeadFilter::Ready(class), after.as_ref(), PAGE)
+                .await?;
+            let Some(last) = heads.last() else {
+                return Ok(());
+            };
+            after = Some(last.lane.clone());
+            let timers = heads
+                .into_iter()
+                .map(|head| Timer {
+                    job: head.job,
+                    lane: head.lane,
+                    at: head.timer,
+                })
+                .collect();
+            self.tick_all(timers, None).await;
+            self.store.elect(&self.me, ELECTION_TTL_MS).await?;
+            tokio::time::sleep(PACE).await;
+        }
+    }
+
+    async fn tick_all(&self, timers: Vec<Timer>, presence: Option<&Presence>) {
+        stream::iter(timers)
+            .for_each_concurrent(AT_ONCE, |timer| self.tick(timer, presence.cloned()))
+            .await;
+    }
+
+    async fn tick(&self, timer: Timer, presence: Option<Presence>) {
+        let (job, at) = (timer.job, timer.at);
+        let Err(error) = self
+            .lanes
+            .apply(Change::tick(timer, presence), PATIENCE)
+            .await
+        else {
+            return;
+        };
+        if error.refused() == Some(Refused::Gone) {
+            // The job ended meanwhile and took its timer along. Should a timer without a job ever
+            // stand, it must not keep the others from being seen.
+            let to = self.store.now().plus_ms(REVISIT_MS);
+            if let Err(error) = self
+                .store
+                .move_timers(&[TimerMove { job, from: at, to }])
+                .await
+            {
+                tracing::debug!(%error, job_id = %job, "a timer was not put off");
+            }
+        } else {
+            tracing::debug!(%error, job_id = %job, "a timer was not acted on");
+        }
+    }
+
+    /// Forgets what is over, and the sessions that are too many.
+    pub(super) async fn forget(&self) -> Result<(), StoreError> {
+        self.store.prune(PAGE).await?;
+        if let Some(sessions_max) = self.settings.sessions_max {
+            self.store.evict_sessions(sessions_max, PAGE).await?;
+        }
+        Ok(())
+    }
+}

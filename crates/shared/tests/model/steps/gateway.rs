@@ -1,0 +1,86 @@
+//! Gateways: submits, cancels, repairs.
+
+use crate::{
+    protocol::{Clock, Happening},
+    state::{Life, State},
+};
+
+use super::World;
+
+impl World {
+    pub(super) fn gateway_steps(&mut self, state: &State) {
+        self.submit(state);
+        self.submit_again(state);
+        if !state.operator.is_idle() {
+            return;
+        }
+        for job in 0..state.submitted {
+            if state.left.cancels > 0 && state.job(job).life == Life::Live {
+                self.cancel(state, job);
+            }
+            if state.left.repairs > 0 && self.configuration.may_repair(state.job(job).life) {
+                self.repair(state, job);
+            }
+        }
+    }
+
+    fn submit(&mut self, state: &State) {
+        let job = state.submitted;
+        if job >= self.configuration.jobs {
+            return;
+        }
+        for kind in 0..self.configuration.kinds[usize::from(job)].len() as u8 {
+            let mut next = *state;
+            next.submitted += 1;
+            let answer = self.ask(state, job, Happening::Submit { kind }, Clock::True);
+            if let Ok(change) = answer {
+                next.job_mut(job).life = Life::Live;
+                next.gateways[usize::from(job)] = self.commit(&mut next, &change);
+            }
+            self.add(next, false, "submit", job);
+        }
+    }
+
+    /// A submit that was not answered is repeated: it finds its job, live or ended.
+    fn submit_again(&mut self, state: &State) {
+        for job in 0..state.submitted {
+            let again = Happening::Submit { kind: 0 };
+            if state.job(job).life != Life::Absent
+                && self.ask(state, job, again, Clock::True).is_ok()
+            {
+                self.violate(format!("job {job} is admitted twice"));
+            }
+        }
+    }
+
+    fn cancel(&mut self, state: &State, job: u8) {
+        let mut next = *state;
+        next.left.cancels -= 1;
+        match self.ask(state, job, Happening::Cancel, Clock::True) {
+            Ok(change) => {
+                next.operator = self.commit(&mut next, &change);
+                self.add(next, false, "cancel", job);
+            }
+            Err(_) => self.violate(format!("the live job {job} cannot be cancelled")),
+        }
+    }
+
+    fn repair(&mut self, state: &State, job: u8) {
+        let mut next = *state;
+        next.left.repairs -= 1;
+        match self.ask(state, job, Happening::Repair, Clock::True) {
+            Ok(change) => {
+                next.job_mut(job).life = Life::Live;
+                (next.job_mut(job).fence, next.job_mut(job).settled) = (0, 0);
+                for slot in &mut next.slots {
+                    if slot.job == job {
+                        slot.newest = false;
+                    }
+                }
+                next.operator = self.commit(&mut next, &change);
+                self.add(next, false, "repair", job);
+            }
+            Err(_) => self.violate(format!("the ended job {job} cannot be repaired")),
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! One attempt at a job, from its wake to its ack: claim, call, commit, ack.
+//!
+//! The next head's wake is published in the background by the commit. Whatever a crash cuts off on this
+//! way, a timer finishes.
+
+mod call;
+mod claim;
+mod lost;
+mod settle;
+
+use std::sync::Arc;
+
+use forebay_shared::{
+    ids::{JobId, LaneKey},
+    member::Member,
+    queue::Delivery,
+    store::Work,
+    time::TimeMs,
+};
+use tokio::time::Instant;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    intake::Slot, providers::Providers, settings::WorkerSettings, table::Note, table::Table,
+};
+
+/// What all attempts of a worker share.
+pub(crate) struct Desk {
+    pub(crate) member: Arc<Member>,
+    pub(crate) providers: Arc<dyn Providers>,
+    pub(crate) settings: WorkerSettings,
+    pub(crate) table: Arc<Table>,
+    pub(crate) attempts: TaskTracker,
+    /// Nothing more is claimed.
+    pub(crate) stop: CancellationToken,
+    /// Calls that still run are given up and their jobs released.
+    pub(crate) give_up: CancellationToken,
+    /// Everything ends where it stands.
+    pub(crate) kill: CancellationToken,
+}
+
+/// A job that was claimed.
+struct Attempt {
+    lane: LaneKey,
+    job: JobId,
+    fence: u64,
+    /// When it must have settled.
+    until: TimeMs,
+    /// Counts from 1.
+    n: u32,
+    /// Failures of the provider before it.
+    tries: u32,
+    work: Box<Work>,
+    began: Instant,
+}
+
+/// Makes an attempt at the job of a wake.
+pub(crate) async fn run(desk: Arc<Desk>, delivery: Delivery, note: Note, slot: Slot) {
+    let _alarm = Alarm(delivery.wake.job);
+    let mut delivery = Some(delivery);
+    if let Some(attempt) = claim::claim(&desk, &mut delivery).await {
+        let called = call::call(&desk, &attempt, &note).await;
+        settle::settle(&desk, &attempt, called).await;
+    }
+    if let Some(delivery) = delivery {
+        delivery.ack();
+    }
+    // In this order: whoever has the slot next finds the table in order.
+    drop(note);
+    drop(slot);
+}
+
+/// Says that an attempt panicked. Its slot and its note are free, its message goes back, and its job's
+/// timer has it done again.
+struct Alarm(JobId);
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!(job_id = %self.0, "an attempt panicked");
+        }
+    }
+}

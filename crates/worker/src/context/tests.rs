@@ -1,0 +1,307 @@
+//! The rules of the context by example and by property.
+
+use forebay_shared::{
+    job::ContextBounds,
+    session::TokenMeasure,
+    turn::{FunctionCall, FunctionKind, Role, ToolCall, Turn},
+};
+use proptest::prelude::*;
+
+use super::{select, sent_bytes};
+
+fn turn(word: &str) -> Turn {
+    let (kind, rest) = word.split_at(1);
+    match kind {
+        "s" => Turn::text(Role::System, rest),
+        "u" => Turn::text(Role::User, rest),
+        "a" => Turn::text(Role::Assistant, rest),
+        "c" => calls(&rest.chars().map(String::from).collect::<Vec<_>>()),
+        "r" => result(rest, "done"),
+        "n" => result(rest, "no result"),
+        _ => panic!("no such turn: {word}"),
+    }
+}
+
+/// A conversation in words: `u1` a user's turn, `a1` a reply, `cxy` a reply that calls x and y, `rx` the
+/// result of x, `nx` a "no result" for it, `s1` the operator's.
+fn turns(words: &str) -> Vec<Turn> {
+    words.split_whitespace().map(turn).collect()
+}
+
+fn calls(ids: &[String]) -> Turn {
+    Turn {
+        content: None,
+        tool_calls: ids
+            .iter()
+            .map(|id| ToolCall {
+                id: id.clone(),
+                kind: FunctionKind::Function,
+                function: FunctionCall {
+                    name: String::from("f"),
+                    arguments: String::from("{}"),
+                },
+                extra_content: None,
+            })
+            .collect(),
+        ..Turn::text(Role::Assistant, "")
+    }
+}
+
+fn result(id: &str, text: &str) -> Turn {
+    Turn {
+        tool_call_id: Some(id.to_owned()),
+        ..Turn::text(Role::Tool, text)
+    }
+}
+
+fn bounds(max_turns: Option<u32>, max_input_tokens: Option<u32>) -> ContextBounds {
+    ContextBounds {
+        max_turns,
+        max_input_tokens,
+    }
+}
+
+#[test]
+fn what_is_sent_by_example() {
+    for (session, input, max_turns, sent, dropped, unanswered) in [
+        // Without a bound everything goes.
+        ("", "u1", None, "u1", 0, ""),
+        ("u1 a1 u2 a2", "u3", None, "u1 a1 u2 a2 u3", 0, ""),
+        // It begins with the user, and with the rules before that turn.
+        ("a0 u1 a1", "u2", None, "u1 a1 u2", 1, ""),
+        ("s1 u1 a1", "u2", None, "s1 u1 a1 u2", 0, ""),
+        ("a0 s1 u1 a1", "u2", None, "s1 u1 a1 u2", 1, ""),
+        ("a0", "s1 u1", None, "s1 u1", 1, ""),
+        // Cuts lie before turns of the user, and the input counts.
+        ("u1 a1 u2 a2", "u3", Some(5), "u1 a1 u2 a2 u3", 0, ""),
+        ("u1 a1 u2 a2", "u3", Some(4), "u2 a2 u3", 2, ""),
+        ("u1 a1 u2 a2", "u3", Some(3), "u2 a2 u3", 2, ""),
+        ("u1 a1 u2 a2", "u3", Some(2), "u3", 4, ""),
+        ("u1 a1 u2 a2", "u3", Some(1), "u3", 4, ""),
+        // The input is never cut.
+        ("u1 a1", "u2 u3 u4", Some(1), "u2 u3 u4", 2, ""),
+        // Never between a call and its result.
+        ("u1 cx rx a1", "u2", Some(4), "u2", 4, ""),
+        ("u1 a1 u2 cx", "rx", Some(1), "u2 cx rx", 2, ""),
+        ("u1 a1 u2 cx rx cy", "ry", Some(2), "u2 cx rx cy ry", 2, ""),
+        ("a1 cx", "rx", None, "cx rx", 1, ""),
+        // What nobody answered.
+        ("u1 cxy", "rx", None, "u1 cxy rx ny", 0, "ny"),
+        ("u1 cxy", "u2", None, "u1 cxy nx ny u2", 0, "nx ny"),
+        ("u1 cxy", "u2", Some(1), "u2", 2, "nx ny"),
+        ("u1 cxy rx", "u2", None, "u1 cxy rx ny u2", 0, "ny"),
+        ("u1 cxy", "ry rx u2", None, "u1 cxy rx ry u2", 0, ""),
+        // What an interrupted message left in between.
+        ("u1 cx u2", "u3", None, "u1 cx nx u2 u3", 0, ""),
+        ("u1 cx u2", "rx", None, "u1 cx rx u2", 0, ""),
+        // Results of calls that are gone.
+        ("rx u1 a1", "u2", None, "u1 a1 u2", 1, ""),
+        ("u1 a1", "rz", None, "u1 a1 rz", 0, ""),
+        // An id that comes again.
+        (
+            "u1 cx rx cx rx a1",
+            "u2",
+            None,
+            "u1 cx rx cx rx a1 u2",
+            0,
+            "",
+        ),
+        ("u1 cx cx rx a1", "u2", None, "u1 cx nx cx rx a1 u2", 0, ""),
+    ] {
+        let selected = select(
+            &turns(session),
+            &turns(input),
+            bounds(max_turns, None),
+            None,
+        );
+        let what = format!("{session} | {input} within {max_turns:?}");
+        assert_eq!(selected.turns, turns(sent), "{what}");
+        assert_eq!(selected.dropped, dropped, "{what}");
+        assert_eq!(selected.unanswered, turns(unanswered), "{what}");
+        assert_eq!(selected.sent as usize, selected.turns.len(), "{what}");
+        assert_eq!(selected.sent_bytes, sent_bytes(&selected.turns), "{what}");
+    }
+}
+
+#[test]
+fn tokens_are_bounded_by_the_estimate() {
+    let session = turns("u1 a1 u2 a2");
+    let input = turns("u3");
+    let all = sent_bytes(&session) + sent_bytes(&input);
+    let last = sent_bytes(&session[2..]) + sent_bytes(&input);
+    let sent = |max: u64, measure| {
+        let max = u32::try_from(max).expect("a small number");
+        select(&session, &input, bounds(None, Some(max)), measure).sent
+    };
+    assert_eq!(sent(all.div_ceil(4), None), 5);
+    assert_eq!(sent(all.div_ceil(4) - 1, None), 3);
+    assert_eq!(sent(1, None), 1);
+    // Ten tokens for each byte.
+    let measure = Some(TokenMeasure {
+        sent_bytes: 10,
+        input_tokens: 100,
+    });
+    assert_eq!(sent(all * 10, measure), 5);
+    assert_eq!(sent(last * 10, measure), 3);
+    assert_eq!(sent(last * 10 - 1, measure), 1);
+}
+
+#[test]
+fn half_goes_when_the_provider_says_it_is_too_much() {
+    let selected = select(
+        &turns("u1 a1 u2 a2 u3 a3"),
+        &turns("u4"),
+        bounds(None, None),
+        None,
+    );
+    let half = selected.halve().expect("something to leave out");
+    assert_eq!(
+        (half.turns.clone(), half.sent, half.dropped),
+        (turns("u3 a3 u4"), 3, 4)
+    );
+    let quarter = half.halve().expect("something to leave out");
+    assert_eq!((quarter.turns.clone(), quarter.dropped), (turns("u4"), 6));
+    assert_eq!(quarter.halve(), None);
+
+    // A long turn in the past goes first, and what cannot be halved is cut as far as it can be.
+    let long = Turn::text(Role::User, "x".repeat(1_000));
+    let session = [vec![long], turns("a1 u2 a2")].concat();
+    let selected = select(&session, &turns("u3"), bounds(None, None), None);
+    assert_eq!(selected.halve().expect("a cut").turns, turns("u2 a2 u3"));
+    let long_input = [Turn::text(Role::User, "x".repeat(1_000))];
+    let selected = select(&turns("u1 a1 u2 a2"), &long_input, bounds(None, None), None);
+    assert_eq!(selected.halve().expect("a cut").turns, long_input);
+}
+
+/// What may follow what in a session and an input, orderly or not.
+fn any_turns(max: usize) -> impl Strategy<Value = Vec<Turn>> {
+    let id = prop::sample::select(vec!["w", "x", "y", "z"]);
+    let one = prop_oneof![
+        4 => "[a-z]{0,30}".prop_map(|text| Turn::text(Role::User, text)),
+        3 => "[a-z]{0,30}".prop_map(|text| Turn::text(Role::Assistant, text)),
+        1 => Just(Turn::text(Role::System, "rule")),
+        2 => prop::sample::subsequence(vec!["w", "x", "y", "z"], 1..=3)
+            .prop_map(|ids| calls(&ids.into_iter().map(String::from).collect::<Vec<_>>())),
+        4 => id.prop_map(|id| result(id, "done")),
+    ];
+    prop::collection::vec(one, 0..max)
+}
+
+fn any_bounds() -> impl Strategy<Value = ContextBounds> {
+    (prop::option::of(1_u32..20), prop::option::of(1_u32..400))
+        .prop_map(|(max_turns, max_input_tokens)| bounds(max_turns, max_input_tokens))
+}
+
+fn is_rule(turn: &Turn) -> bool {
+    matches!(turn.role, Role::System | Role::Developer)
+}
+
+/// Whether every call's results stand right behind it, each once, and no result of the session stands
+/// anywhere else. `foreign` results, those of an input that answer nothing, may stand anywhere.
+fn check_order(sent: &[Turn], foreign: &[Turn]) -> Result<(), TestCaseError> {
+    let mut at = 0;
+    while at < sent.len() {
+        let turn = &sent[at];
+        at += 1;
+        prop_assert!(
+            turn.role != Role::Tool || foreign.contains(turn),
+            "a result without a call"
+        );
+        for call in &turn.tool_calls {
+            let found = sent.get(at).and_then(|turn| turn.tool_call_id.as_deref());
+            prop_assert_eq!(found, Some(call.id.as_str()));
+            at += 1;
+        }
+    }
+    Ok(())
+}
+
+/// Without the results that stand behind no call of theirs.
+fn without_foreign(sent: &[Turn]) -> Vec<Turn> {
+    let mut kept: Vec<Turn> = Vec::new();
+    let mut expected: usize = 0;
+    for turn in sent {
+        if turn.role != Role::Tool {
+            expected = turn.tool_calls.len();
+        } else if expected == 0 {
+            continue;
+        } else {
+            expected -= 1;
+        }
+        kept.push(turn.clone());
+    }
+    kept
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        cases: 1_000,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn whatever_is_sent_obeys_the_rules(
+        session in any_turns(25),
+        input in any_turns(5),
+        bounds in any_bounds(),
+    ) {
+        prop_assume!(!input.is_empty());
+        let foreign: Vec<Turn> =
+            input.iter().filter(|turn| turn.role == Role::Tool).cloned().collect();
+        let mut selected = Some(select(&session, &input, bounds, None));
+        let mut longer: Option<super::Selected> = None;
+        while let Some(now) = selected {
+            check_order(&now.turns, &foreign)?;
+            prop_assert_eq!(now.sent as usize, now.turns.len());
+            prop_assert_eq!(now.sent_bytes, sent_bytes(&now.turns));
+            prop_assert!(now.dropped as usize <= session.len());
+
+            // Nothing of the input is missing.
+            for turn in &input {
+                let count = |turns: &[Turn]| turns.iter().filter(|other| *other == turn).count();
+                prop_assert!(count(&now.turns) >= count(&input));
+            }
+
+            // It begins with the user wherever that can be had.
+            let begins_well = now.turns.iter().find(|turn| !is_rule(turn))
+                .is_some_and(|turn| turn.role == Role::User);
+            prop_assert!(begins_well || now.cuts.is_empty());
+
+            // What is shorter is the end of what is longer.
+            if let Some(longer) = &longer {
+                prop_assert!(longer.turns.ends_with(&now.turns));
+                prop_assert!(now.turns.len() < longer.turns.len());
+                prop_assert_eq!(now.dropped - longer.dropped,
+                    u32::try_from(longer.stored.iter().filter(|stored| **stored).count()
+                        - now.stored.iter().filter(|stored| **stored).count()).expect("small"));
+            } else if !now.cuts.is_empty() {
+                // More could have been cut, so the bounds must hold.
+                prop_assert!(bounds.max_turns.is_none_or(|max| now.sent <= max));
+                prop_assert!(bounds.max_input_tokens
+                    .is_none_or(|max| now.sent_bytes.div_ceil(4) <= u64::from(max)));
+            }
+            selected = now.halve();
+            longer = Some(now);
+        }
+    }
+
+    #[test]
+    fn what_is_stored_afterwards_needs_no_further_repair(
+        session in any_turns(25),
+        input in any_turns(5),
+    ) {
+        prop_assume!(!input.is_empty());
+        let first = select(&session, &input, bounds(None, None), None);
+        let stored = [session, first.unanswered, input, turns("a9")].concat();
+        let next = select(&stored, &turns("u9"), bounds(None, None), None);
+        prop_assert_eq!(next.unanswered, vec![]);
+        // The same turns again, in the same order, so that what a provider keeps of them stays good.
+        let begins_well = first.turns.iter().find(|turn| !is_rule(turn))
+            .is_some_and(|turn| turn.role == Role::User);
+        if begins_well {
+            let expected = [without_foreign(&first.turns), turns("a9 u9")].concat();
+            prop_assert_eq!(next.turns, expected);
+        }
+    }
+}

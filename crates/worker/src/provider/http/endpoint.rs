@@ -1,0 +1,144 @@
+//! The base URL of a provider, checked before any port is opened.
+
+use std::net::IpAddr;
+
+use url::{Host, Url};
+
+/// A base URL that requests can be sent to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint(Url);
+
+/// Why a text is no base URL. Says what is allowed; who asked adds the setting's name. The text itself is
+/// not repeated, as it may hold a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EndpointError {
+    /// It cannot be read at all.
+    #[error("must be a URL such as https://api.openai.com/v1 ({0})")]
+    Unreadable(url::ParseError),
+    /// It is of another scheme.
+    #[error("must begin with https:// or http://")]
+    Scheme,
+    /// It carries a user name or a password.
+    #[error("must not hold a user name or a password: keys have settings of their own")]
+    UserInfo,
+    /// It has a part that is never sent.
+    #[error("must not have a fragment (#…)")]
+    Fragment,
+}
+
+impl Endpoint {
+    /// Reads a base URL. A query in it, as some services have for their version, goes with every request.
+    ///
+    /// # Errors
+    /// [`EndpointError`], which says what is allowed.
+    pub fn parse(text: &str) -> Result<Self, EndpointError> {
+        let url = Url::parse(text.trim()).map_err(EndpointError::Unreadable)?;
+        if !matches!(url.scheme(), "https" | "http") || url.host().is_none() {
+            return Err(EndpointError::Scheme);
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(EndpointError::UserInfo);
+        }
+        if url.fragment().is_some() {
+            return Err(EndpointError::Fragment);
+        }
+        Ok(Self(url))
+    }
+
+    /// The URL with path segments added. Each is encoded, so that a name with `/`, `?` or `#` in it stays
+    /// one segment.
+    #[must_use]
+    pub fn with_segments(&self, segments: &[&str]) -> Url {
+        let mut url = self.0.clone();
+        // Never fails: `parse` lets only http and https in, whose URLs all have a path.
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(segments);
+        }
+        url
+    }
+
+    /// Whether its host has this name.
+    #[must_use]
+    pub fn is_host(&self, name: &str) -> bool {
+        self.0.host_str() == Some(name)
+    }
+
+    /// Whether it is this very machine.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        match self.0.host() {
+            Some(Host::Ipv4(ip)) => IpAddr::V4(ip).is_loopback(),
+            Some(Host::Ipv6(ip)) => IpAddr::V6(ip).is_loopback(),
+            Some(Host::Domain(name)) => name == "localhost",
+            None => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Endpoint, EndpointError};
+
+    #[test]
+    fn adds_segments_with_and_without_a_slash_at_the_end() {
+        for base in ["https://api.example.com/v1", "https://api.example.com/v1/"] {
+            let endpoint = Endpoint::parse(base).expect("a URL");
+            assert_eq!(
+                endpoint.with_segments(&["chat", "completions"]).as_str(),
+                "https://api.example.com/v1/chat/completions"
+            );
+        }
+    }
+
+    #[test]
+    fn keeps_a_query() {
+        let endpoint = Endpoint::parse("https://x.example/d/m?api-version=3").expect("a URL");
+        assert_eq!(
+            endpoint.with_segments(&["chat"]).as_str(),
+            "https://x.example/d/m/chat?api-version=3"
+        );
+    }
+
+    #[test]
+    fn a_model_cannot_leave_its_segment() {
+        let endpoint = Endpoint::parse("https://x.example/v1beta").expect("a URL");
+        assert_eq!(
+            endpoint
+                .with_segments(&["models", "../../evil?key=1#x:generateContent"])
+                .as_str(),
+            "https://x.example/v1beta/models/..%2F..%2Fevil%3Fkey=1%23x:generateContent"
+        );
+    }
+
+    #[test]
+    fn refuses_what_cannot_be_called() {
+        for (text, error) in [
+            ("ftp://x.example", EndpointError::Scheme),
+            ("file:///etc", EndpointError::Scheme),
+            ("https://me:secret@x.example", EndpointError::UserInfo),
+            ("https://x.example/#a", EndpointError::Fragment),
+        ] {
+            assert_eq!(Endpoint::parse(text), Err(error), "{text}");
+        }
+        assert!(matches!(
+            Endpoint::parse("api.openai.com/v1"),
+            Err(EndpointError::Unreadable(_))
+        ));
+    }
+
+    #[test]
+    fn knows_this_machine() {
+        for (text, loopback) in [
+            ("http://127.0.0.1:1/v1", true),
+            ("http://[::1]:1/v1", true),
+            ("http://localhost:11434/v1", true),
+            ("https://api.openai.com/v1", false),
+        ] {
+            assert_eq!(
+                Endpoint::parse(text).expect("a URL").is_loopback(),
+                loopback,
+                "{text}"
+            );
+        }
+    }
+}

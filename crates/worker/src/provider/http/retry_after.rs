@@ -1,0 +1,90 @@
+//! `Retry-After`, as RFC 9110 section 10.2.3 has it: seconds, or a date.
+
+use std::time::SystemTime;
+
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+
+/// The longest pause that a provider can ask for, in milliseconds. Beyond it nobody waits any more, and
+/// a typo must not park a job for days.
+pub(in crate::provider) const PAUSE_MS_MAX: u64 = 60 * 60 * 1_000;
+
+/// The pause asked for, in milliseconds, at most [`PAUSE_MS_MAX`]; `None` when there is none or it
+/// cannot be read. `retry-after-ms`, which OpenAI sends besides, is more exact and goes first.
+pub(super) fn read(headers: &HeaderMap, now: SystemTime) -> Option<u64> {
+    let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
+    if let Some(ms) = text("retry-after-ms").and_then(|value| value.parse::<u64>().ok()) {
+        return Some(ms.min(PAUSE_MS_MAX));
+    }
+    let value = text(RETRY_AFTER.as_str())?;
+    let ms = if value.bytes().all(|byte| byte.is_ascii_digit()) && !value.is_empty() {
+        // More digits than fit mean a very long time, not none.
+        value
+            .parse::<u64>()
+            .unwrap_or(u64::MAX)
+            .saturating_mul(1_000)
+    } else {
+        let until = httpdate::parse_http_date(value).ok()?;
+        let pause = until.duration_since(now).unwrap_or_default();
+        u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)
+    };
+    Some(ms.min(PAUSE_MS_MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+
+    use super::{PAUSE_MS_MAX, read};
+
+    fn at(pairs: &[(&'static str, &'static str)]) -> Option<u64> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.insert(
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            );
+        }
+        // Sun, 06 Nov 1994 08:49:37 GMT
+        read(
+            &headers,
+            SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777),
+        )
+    }
+
+    #[test]
+    fn reads_seconds_and_dates() {
+        for (value, expected) in [
+            ("0", Some(0)),
+            ("13", Some(13_000)),
+            (" 7 ", Some(7_000)),
+            ("3601", Some(PAUSE_MS_MAX)),
+            ("99999999999999999999999", Some(PAUSE_MS_MAX)),
+            ("Sun, 06 Nov 1994 08:50:07 GMT", Some(30_000)),
+            ("Sunday, 06-Nov-94 08:50:07 GMT", Some(30_000)),
+            ("Sun Nov  6 08:50:07 1994", Some(30_000)),
+            ("Sun, 06 Nov 1994 08:00:00 GMT", Some(0)),
+            ("Sat, 06 Nov 2094 08:00:00 GMT", Some(PAUSE_MS_MAX)),
+            ("-1", None),
+            ("1.5", None),
+            ("soon", None),
+            ("", None),
+        ] {
+            assert_eq!(at(&[("retry-after", value)]), expected, "{value:?}");
+        }
+        assert_eq!(at(&[]), None);
+    }
+
+    #[test]
+    fn milliseconds_go_first() {
+        assert_eq!(
+            at(&[("retry-after", "2"), ("retry-after-ms", "1500")]),
+            Some(1_500)
+        );
+        assert_eq!(
+            at(&[("retry-after", "2"), ("retry-after-ms", "x")]),
+            Some(2_000)
+        );
+    }
+}

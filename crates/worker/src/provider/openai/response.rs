@@ -1,0 +1,330 @@
+//! A reply in OpenAI's form, read leniently: its imitators leave fields out or write them another way.
+
+use forebay_shared::{
+    job::{FinishReason, Usage},
+    turn::{Content, FunctionCall, FunctionKind, Role, ToolCall, Turn},
+};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::fault;
+use crate::provider::{Answer, Failure, Retry, tool_call_id};
+
+#[derive(Deserialize)]
+struct Body {
+    id: Option<Value>,
+    error: Option<Value>,
+    choices: Option<Vec<Choice>>,
+    usage: Option<WireUsage>,
+}
+
+#[derive(Deserialize)]
+struct Choice {
+    message: Option<Message>,
+    finish_reason: Option<String>,
+    error: Option<Value>,
+}
+
+#[derive(Default, Deserialize)]
+struct Message {
+    content: Option<Value>,
+    refusal: Option<String>,
+    tool_calls: Option<Vec<WireToolCall>>,
+    function_call: Option<WireFunction>,
+    extra_content: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct WireToolCall {
+    id: Option<String>,
+    function: WireFunction,
+    extra_content: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct WireFunction {
+    name: String,
+    arguments: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct WireUsage {
+    prompt_tokens: Option<u64>,
+    completion_tokens: Option<u64>,
+    total_tokens: Option<u64>,
+}
+
+/// Reads the body of a success. `turns` are those sent, from which missing ids of tool calls are made.
+pub(super) fn read(body: &[u8], turns: &[Turn]) -> Result<Answer, Failure> {
+    let body: Body = serde_json::from_slice(body).map_err(|error| unreadable(&error))?;
+    if let Some(error) = body.error.filter(|error| !error.is_null()) {
+        return Err(fault::classify_within_success(&error));
+    }
+    let Some(choices) = body.choices else {
+        return Err(Failure::new(
+            "invalid_response",
+            "the provider's answer has no choices",
+            Retry::Backoff,
+        ));
+    };
+    let Some(choice) = choices.into_iter().next() else {
+        return Err(empty("the provider's answer has an empty list of choices"));
+    };
+    if let Some(error) = choice.error.filter(|error| !error.is_null()) {
+        return Err(fault::classify_within_success(&error));
+    }
+    let message = choice.message.unwrap_or_default();
+    let response_id = body.id.as_ref().and_then(Value::as_str);
+    let tool_calls = tool_calls(message.tool_calls, message.function_call, |index| {
+        tool_call_id::made(turns, response_id, index)
+    });
+    let refusal = message.refusal.filter(|text| !text.is_empty());
+    let finish_reason = if refusal.is_some() {
+        // The model says itself what it keeps back.
+        FinishReason::ContentFilter
+    } else {
+        finish_reason(choice.finish_reason.as_deref(), !tool_calls.is_empty())
+    };
+    let text = message
+        .content
+        .and_then(text_of)
+        .or(refusal)
+        .filter(|text| !text.is_empty());
+    if text.is_none() && tool_calls.is_empty() && finish_reason == FinishReason::Stop {
+        return Err(empty(
+            "the provider's answer has neither text nor tool calls",
+        ));
+    }
+    Ok(Answer {
+        turn: Turn {
+            role: Role::Assistant,
+            content: text.map(Content::Text),
+            name: None,
+            tool_calls,
+            tool_call_id: None,
+            extra_content: message.extra_content,
+        },
+        finish_reason,
+        usage: body.usage.as_ref().map(usage),
+    })
+}
+
+fn tool_calls(
+    calls: Option<Vec<WireToolCall>>,
+    legacy: Option<WireFunction>,
+    made_id: impl Fn(usize) -> String,
+) -> Vec<ToolCall> {
+    let legacy = legacy.map(|function| WireToolCall {
+        id: None,
+        function,
+        extra_content: None,
+    });
+    let calls = calls.filter(|calls| !calls.is_empty());
+    let calls = calls.unwrap_or_else(|| legacy.into_iter().collect());
+    let calls = calls.into_iter().enumerate();
+    calls
+        .map(|(index, call)| ToolCall {
+            id: call
+                .id
+                .filter(|id| !id.is_empty())
+                .unwrap_or_else(|| made_id(index)),
+            kind: FunctionKind::Function,
+            function: FunctionCall {
+                name: call.function.name,
+                arguments: match call.function.arguments {
+                    Some(Value::String(text)) => text,
+                    // Some write the arguments as JSON instead of as a text that holds JSON.
+                    Some(Value::Null) | None => String::from("{}"),
+                    Some(value) => value.to_string(),
+                },
+            },
+            extra_content: call.extra_content,
+        })
+        .collect()
+}
+
+/// The text of a content: a string, or parts of which those without text are left out (such as a model's
+/// thoughts).
+fn text_of(content: Value) -> Option<String> {
+    match content {
+        Value::String(text) => Some(text),
+        Value::Array(parts) => Some(
+            parts
+                .iter()
+                .filter(|part| part.get("type").is_none_or(|kind| kind == "text"))
+                .filter_map(|part| part.get("text").and_then(Value::as_str))
+                .collect(),
+        ),
+        _ => None,
+    }
+}
+
+fn finish_reason(said: Option<&str>, calls_tools: bool) -> FinishReason {
+    match said {
+        Some("length" | "max_tokens") => FinishReason::Length,
+        Some("content_filter") => FinishReason::ContentFilter,
+        // Some say `stop` all the same when they call tools.
+        _ if calls_tools => FinishReason::ToolCalls,
+        _ => FinishReason::Stop,
+    }
+}
+
+fn usage(said: &WireUsage) -> Usage {
+    let input_tokens = said.prompt_tokens.unwrap_or(0);
+    let output_tokens = said.completion_tokens.unwrap_or(0);
+    Usage {
+        input_tokens,
+        output_tokens,
+        total_tokens: said
+            .total_tokens
+            .unwrap_or_else(|| input_tokens.saturating_add(output_tokens)),
+    }
+}
+
+fn empty(message: &str) -> Failure {
+    Failure::new("empty_response", message, Retry::Backoff)
+}
+
+fn unreadable(error: &serde_json::Error) -> Failure {
+    // The error's own text can repeat a piece of the reply, so only its kind and place are told.
+    let what = match error.classify() {
+        serde_json::error::Category::Data => "has another shape than a chat completion",
+        serde_json::error::Category::Eof => "ends in the middle of its JSON",
+        _ => "is not JSON",
+    };
+    Failure::new(
+        "invalid_response",
+        format!(
+            "the provider's answer {what} (line {}, column {})",
+            error.line(),
+            error.column()
+        ),
+        Retry::Backoff,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use forebay_shared::{job::FinishReason, turn::Turn};
+    use serde_json::{Value, json};
+
+    use super::read;
+    use crate::provider::{Answer, Failure, Retry};
+
+    fn answer(body: &Value) -> Result<Answer, Failure> {
+        read(body.to_string().as_bytes(), &[])
+    }
+
+    fn choice(message: &Value, finish_reason: &str) -> Value {
+        json!({"choices": [{"message": message, "finish_reason": finish_reason}]})
+    }
+
+    #[test]
+    fn a_text() {
+        let mut body = choice(
+            &json!({"role": "assistant", "content": "hi", "refusal": null}),
+            "stop",
+        );
+        body["usage"] = json!({"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5});
+        body["error"] = Value::Null;
+        let answer = answer(&body).expect("an answer");
+        assert_eq!(answer.text().as_deref(), Some("hi"));
+        assert_eq!(answer.finish_reason, FinishReason::Stop);
+        let usage = answer.usage.expect("usage");
+        assert_eq!(
+            (usage.input_tokens, usage.output_tokens, usage.total_tokens),
+            (3, 2, 5)
+        );
+    }
+
+    #[test]
+    fn tool_calls_with_what_must_go_back() {
+        let sent = json!({"role": "assistant", "extra_content": {"google": {"thought_signature": "A"}}, "tool_calls": [
+            {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{\"a\":1}"},
+             "extra_content": {"google": {"thought_signature": "B"}}},
+            {"id": "c2", "type": "function", "function": {"name": "g", "arguments": "not json"}}
+        ]});
+        let answer = answer(&choice(&sent, "tool_calls")).expect("an answer");
+        assert_eq!(answer.finish_reason, FinishReason::ToolCalls);
+        assert_eq!(serde_json::to_value(&answer.turn).expect("JSON"), sent);
+        assert_eq!(answer.text(), None);
+    }
+
+    #[test]
+    fn tool_calls_of_careless_servers() {
+        let body = choice(
+            &json!({"content": "", "tool_calls": [
+                {"function": {"name": "f", "arguments": {"a": 1}}},
+                {"id": "", "function": {"name": "g"}}
+            ]}),
+            "stop",
+        );
+        let answer = answer(&body).expect("an answer");
+        assert_eq!(answer.finish_reason, FinishReason::ToolCalls);
+        let calls = &answer.turn.tool_calls;
+        assert_eq!(calls[0].function.arguments, "{\"a\":1}");
+        assert_eq!(calls[1].function.arguments, "{}");
+        assert!(!calls[0].id.is_empty() && calls[0].id != calls[1].id);
+        assert_eq!(answer.turn.content, None);
+    }
+
+    #[test]
+    fn stops_that_are_replies_with_and_without_text() {
+        for (said, expected) in [
+            ("length", FinishReason::Length),
+            ("content_filter", FinishReason::ContentFilter),
+        ] {
+            for content in [json!("part"), json!(null), json!("")] {
+                let answer =
+                    answer(&choice(&json!({"content": content}), said)).expect("an answer");
+                assert_eq!(answer.finish_reason, expected);
+                assert_eq!(answer.text().is_some(), content == "part");
+            }
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_shown() {
+        let answer = answer(&choice(
+            &json!({"content": null, "refusal": "I won't"}),
+            "stop",
+        ))
+        .expect("an answer");
+        assert_eq!(answer.text().as_deref(), Some("I won't"));
+        assert_eq!(answer.finish_reason, FinishReason::ContentFilter);
+    }
+
+    #[test]
+    fn parts_are_joined() {
+        let content = json!([{"type": "thinking", "text": "hm"}, {"type": "text", "text": "a"}, {"type": "text", "text": "b"}]);
+        let answer = answer(&choice(&json!({"content": content}), "stop")).expect("an answer");
+        assert_eq!(answer.text().as_deref(), Some("ab"));
+    }
+
+    #[test]
+    fn what_is_no_reply() {
+        for (body, code) in [
+            (json!({"choices": []}), "empty_response"),
+            (json!({"choices": [{}]}), "empty_response"),
+            (choice(&json!({"content": ""}), "stop"), "empty_response"),
+            (choice(&json!({"content": null}), "stop"), "empty_response"),
+            (json!({}), "invalid_response"),
+            (json!({"choices": "x"}), "invalid_response"),
+            (json!([1, 2]), "invalid_response"),
+            (json!({"error": {"message": "no"}}), "provider_error"),
+            (
+                json!({"choices": [{"error": {"code": 502, "message": "no"}}]}),
+                "provider_error",
+            ),
+        ] {
+            let failure = answer(&body).expect_err("must be refused");
+            assert_eq!(failure.error.code, code, "{body}");
+            assert_eq!(failure.retry, Retry::Backoff, "{body}");
+        }
+        for body in ["", "{\"choices\": [", "not json", &"[".repeat(100_000)] {
+            let failure = read(body.as_bytes(), &[] as &[Turn]).expect_err("must be refused");
+            assert_eq!(failure.error.code, "invalid_response");
+            assert_eq!(failure.retry, Retry::Backoff);
+        }
+    }
+}

@@ -1,0 +1,340 @@
+//! Which provider answers for a model.
+//!
+//! `NAME/model` asks the provider of that name; otherwise an entry of the providers' file that lists the
+//! model; otherwise `simulated` and `gemini-…` have theirs and everything else goes to the
+//! OpenAI-compatible one. A provider without its key stands in the registry too, so that a job for it
+//! fails by a name instead of going elsewhere.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use forebay_shared::job::JobError;
+
+use super::{
+    Provider, Secret,
+    file::ProvidersFile,
+    gemini::{Gemini, GeminiSettings},
+    http::{Endpoint, EndpointError, HttpSettings},
+    not_configured,
+    openai::{OpenAi, OpenAiSettings},
+    simulated::{self, Latency, Simulated},
+};
+
+/// OpenAI's own base URL.
+pub const OPENAI_BASE_URL: &str = "https://api.openai.com/v1";
+
+/// Gemini's own base URL.
+pub const GEMINI_BASE_URL: &str = "https://generativelanguage.googleapis.com/v1beta";
+
+/// The names that are always there, which no entry of a file can take.
+pub(super) const BUILT_IN: [&str; 3] = ["openai", "gemini", simulated::NAME];
+
+/// What the providers need to know.
+#[derive(Clone, Debug)]
+pub struct ProviderSettings {
+    /// `OPENAI_API_KEY`.
+    pub openai_api_key: Option<Secret>,
+    /// `OPENAI_BASE_URL`.
+    pub openai_base_url: String,
+    /// `GEMINI_API_KEY`.
+    pub gemini_api_key: Option<Secret>,
+    /// `GEMINI_BASE_URL`.
+    pub gemini_base_url: String,
+    /// `FOREBAY_SIMULATED_LATENCY_MS`.
+    pub simulated_latency: Latency,
+    /// Bounds and protocol of every provider over the network.
+    pub http: HttpSettings,
+    /// Further providers, from a file.
+    pub file: ProvidersFile,
+}
+
+impl Default for ProviderSettings {
+    fn default() -> Self {
+        Self {
+            openai_api_key: None,
+            openai_base_url: OPENAI_BASE_URL.to_owned(),
+            gemini_api_key: None,
+            gemini_base_url: GEMINI_BASE_URL.to_owned(),
+            simulated_latency: Latency::default(),
+            http: HttpSettings::default(),
+            file: ProvidersFile::default(),
+        }
+    }
+}
+
+/// A setting of the providers that cannot be used. The process ends with it before it opens a port.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// A base URL is none.
+    #[error("{setting} {error}")]
+    BaseUrl {
+        /// The variable or the entry of the file.
+        setting: String,
+        /// What is allowed.
+        error: EndpointError,
+    },
+    /// A key or a header has characters that no HTTP header can carry.
+    #[error(
+        "the {what} of the provider {provider} holds characters that cannot be sent in an HTTP header"
+    )]
+    Unsendable {
+        /// The provider.
+        provider: String,
+        /// `key`, or the header's name.
+        what: String,
+    },
+    /// TLS cannot be set up.
+    #[error("the connections to the provider {0} cannot be set up")]
+    Client(String, #[source] reqwest::Error),
+}
+
+/// The providers by name, and the rules that find one for a model.
+pub struct Registry {
+    providers: BTreeMap<String, Entry>,
+    /// Models and the provider that an entry of the file says they belong to.
+    routes: Vec<Route>,
+}
+
+enum Entry {
+    Ready(Arc<dyn Provider>),
+    /// Has no key; the variable that would hold it.
+    WithoutKey(String),
+}
+
+struct Route {
+    pattern: String,
+    is_prefix: bool,
+    provider: String,
+}
+
+impl Registry {
+    /// Builds all providers, each with a pool of connections of its own.
+    ///
+    /// # Errors
+    /// [`SettingsError`], naming the setting.
+    pub fn new(settings: ProviderSettings) -> Result<Self, SettingsError> {
+        let http = settings.http;
+        let openai_url = base_url("OPENAI_BASE_URL", &settings.openai_base_url)?;
+        let gemini_url = base_url("GEMINI_BASE_URL", &settings.gemini_base_url)?;
+        let simulated = Simulated::new(settings.simulated_latency);
+        let mut registry = Self {
+            providers: BTreeMap::new(),
+            routes: Vec::new(),
+        };
+        registry.add(simulated::NAME, Entry::Ready(Arc::new(simulated)));
+        registry.add(
+            "openai",
+            match usable(settings.openai_api_key) {
+                None => Entry::WithoutKey(String::from("OPENAI_API_KEY")),
+                key => Entry::Ready(Arc::new(OpenAi::new(OpenAiSettings {
+                    name: String::from("openai"),
+                    base_url: openai_url,
+                    key,
+                    max_tokens_field: None,
+                    headers: Vec::new(),
+                    http,
+                })?)),
+            },
+        );
+        registry.add(
+            "gemini",
+            match usable(settings.gemini_api_key) {
+                None => Entry::WithoutKey(String::from("GEMINI_API_KEY")),
+                key => Entry::Ready(Arc::new(Gemini::new(GeminiSettings {
+                    name: String::from("gemini"),
+                    base_url: gemini_url,
+                    key,
+                    headers: Vec::new(),
+                    http,
+                })?)),
+            },
+        );
+        for (name, entry) in settings.file.entries {
+            for model in &entry.models {
+                let prefix = model.strip_suffix('*');
+                registry.routes.push(Route {
+                    pattern: prefix.unwrap_or(model).to_owned(),
+                    is_prefix: prefix.is_some(),
+                    provider: name.clone(),
+                });
+            }
+            let built = match entry.missing_key() {
+                Some(variable) => Entry::WithoutKey(variable.to_owned()),
+                None => Entry::Ready(entry.build(&name, http)?),
+            };
+            registry.add(&name, built);
+        }
+        // An exact name goes before a prefix, and a longer prefix before a shorter one.
+        registry
+            .routes
+            .sort_by_key(|route| (route.is_prefix, std::cmp::Reverse(route.pattern.len())));
+        Ok(registry)
+    }
+
+    fn add(&mut self, name: &str, entry: Entry) {
+        self.providers.insert(name.to_owned(), entry);
+    }
+
+    /// The provider for a model and the model's name there, without the prefix that names the provider.
+    ///
+    /// # Errors
+    /// `provider_not_configured` when the provider has no key, `invalid_request` when no model is named.
+    /// Neither changes by trying again.
+    pub fn resolve(&self, model: &str) -> Result<(Arc<dyn Provider>, String), JobError> {
+        let named = model
+            .split_once('/')
+            .filter(|(name, _)| self.providers.contains_key(*name));
+        let (name, model) = named.unwrap_or_else(|| (self.route(model), model));
+        if model.is_empty() {
+            return Err(JobError::new("invalid_request", "the job names no model"));
+        }
+        match self.providers.get(name) {
+            Some(Entry::Ready(provider)) => Ok((Arc::clone(provider), model.to_owned())),
+            Some(Entry::WithoutKey(variable)) => Err(not_configured(name, variable)),
+            None => Err(JobError::new(
+                "provider_not_configured",
+                format!("there is no provider {name}"),
+            )),
+        }
+    }
+
+    /// Whether a provider can be asked, as far as its settings tell.
+    #[must_use]
+    pub fn is_configured(&self, name: &str) -> bool {
+        matches!(self.providers.get(name), Some(Entry::Ready(_)))
+    }
+
+    fn route(&self, model: &str) -> &str {
+        let listed = self.routes.iter().find(|route| {
+            if route.is_prefix {
+                model.starts_with(&route.pattern)
+            } else {
+                model == route.pattern
+            }
+        });
+        match listed {
+            Some(route) => &route.provider,
+            None if model == simulated::NAME => simulated::NAME,
+            None if model.starts_with("gemini-") => "gemini",
+            None => "openai",
+        }
+    }
+}
+
+/// A base URL, or an error that names its setting.
+pub(super) fn base_url(setting: &str, text: &str) -> Result<Endpoint, SettingsError> {
+    Endpoint::parse(text).map_err(|error| SettingsError::BaseUrl {
+        setting: setting.to_owned(),
+        error,
+    })
+}
+
+/// A variable that is set to nothing is not set.
+fn usable(key: Option<Secret>) -> Option<Secret> {
+    key.filter(|key| !key.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ProviderSettings, Registry};
+    use crate::provider::{Secret, file::ProvidersFile};
+
+    const FILE: &str = r#"
+        [providers.local]
+        base_url = "http://127.0.0.1:11434/v1"
+        models = ["llama-*", "gemini-imitation", "llama-3-vision"]
+
+        [providers.big]
+        base_url = "https://big.example/v1"
+        key_env = "BIG_KEY"
+        models = ["llama-3-*"]
+    "#;
+
+    fn settings(keys: bool) -> ProviderSettings {
+        let key = keys.then(|| Secret::new("sk-for-tests"));
+        ProviderSettings {
+            openai_api_key: key.clone(),
+            gemini_api_key: key,
+            file: ProvidersFile::parse(FILE, &|_| keys.then(|| String::from("sk-big")))
+                .expect("a file"),
+            ..ProviderSettings::default()
+        }
+    }
+
+    #[test]
+    fn models_find_their_providers() {
+        let registry = Registry::new(settings(true)).expect("a registry");
+        for (model, provider, sent) in [
+            ("gpt-5", "openai", "gpt-5"),
+            ("simulated", "simulated", "simulated"),
+            ("simulated/fast", "simulated", "fast"),
+            ("gemini-2.5-flash", "gemini", "gemini-2.5-flash"),
+            ("gemini/tuned", "gemini", "tuned"),
+            ("openai/gemini-2.5-flash", "openai", "gemini-2.5-flash"),
+            ("meta/llama", "openai", "meta/llama"),
+            ("openai/meta/llama", "openai", "meta/llama"),
+            ("local/anything", "local", "anything"),
+            ("llama-2", "local", "llama-2"),
+            ("llama-3-8b", "big", "llama-3-8b"),
+            ("llama-3-vision", "local", "llama-3-vision"),
+            ("gemini-imitation", "local", "gemini-imitation"),
+        ] {
+            let (found, name) = registry.resolve(model).expect("a provider");
+            assert_eq!((found.name(), name.as_str()), (provider, sent), "{model}");
+        }
+        let error = registry.resolve("openai/").err().expect("no model");
+        assert_eq!(error.code, "invalid_request");
+    }
+
+    #[test]
+    fn a_provider_without_a_key_is_named_and_not_replaced() {
+        let mut settings = settings(false);
+        settings.openai_api_key = Some(Secret::new("  "));
+        let registry = Registry::new(settings).expect("a registry");
+        for (model, variable) in [
+            ("gpt-5", "OPENAI_API_KEY"),
+            ("gemini-2.5-flash", "GEMINI_API_KEY"),
+            ("big/x", "BIG_KEY"),
+        ] {
+            let error = registry.resolve(model).err().expect("no key");
+            assert_eq!(error.code, "provider_not_configured");
+            assert!(error.message.contains(variable), "{}", error.message);
+        }
+        assert!(registry.resolve("simulated").is_ok());
+        assert!(registry.resolve("local/x").is_ok());
+        assert!(registry.is_configured("local") && !registry.is_configured("big"));
+    }
+
+    #[test]
+    fn a_wrong_base_url_is_named_even_without_a_key() {
+        for (field, variable) in [(0, "OPENAI_BASE_URL"), (1, "GEMINI_BASE_URL")] {
+            let mut settings = ProviderSettings::default();
+            let url = if field == 0 {
+                &mut settings.openai_base_url
+            } else {
+                &mut settings.gemini_base_url
+            };
+            *url = String::from("api.example.com");
+            let error = Registry::new(settings)
+                .err()
+                .expect("must be refused")
+                .to_string();
+            assert!(error.starts_with(variable), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_cannot_be_sent_is_refused_without_showing_it() {
+        let settings = ProviderSettings {
+            openai_api_key: Some(Secret::new("sk\nbroken")),
+            ..ProviderSettings::default()
+        };
+        let error = Registry::new(settings)
+            .err()
+            .expect("must be refused")
+            .to_string();
+        assert!(
+            error.contains("openai") && !error.contains("broken"),
+            "{error}"
+        );
+    }
+}

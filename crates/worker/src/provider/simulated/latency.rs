@@ -1,0 +1,106 @@
+//! How long the simulated provider takes: `250`, or a range such as `2000-5000`, in milliseconds.
+
+use std::{fmt, str::FromStr};
+
+/// A time, or a range from which each call draws one evenly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Latency {
+    min_ms: u64,
+    max_ms: u64,
+}
+
+/// A text that is no latency.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "must be milliseconds such as 250, or a range such as 2000-5000, of at most {max} and with the \
+     smaller one first",
+    max = Latency::MS_MAX
+)]
+pub struct LatencyError;
+
+impl Latency {
+    /// The longest latency, in milliseconds.
+    pub const MS_MAX: u64 = 600_000;
+
+    /// The same for every call; cut to [`MS_MAX`](Self::MS_MAX).
+    #[must_use]
+    pub const fn fixed_ms(ms: u64) -> Self {
+        let ms = if ms > Self::MS_MAX { Self::MS_MAX } else { ms };
+        Self {
+            min_ms: ms,
+            max_ms: ms,
+        }
+    }
+
+    /// The time of one call, in milliseconds.
+    #[must_use]
+    pub fn draw_ms(self) -> u64 {
+        rand::random_range(self.min_ms..=self.max_ms)
+    }
+}
+
+impl Default for Latency {
+    fn default() -> Self {
+        Self::fixed_ms(250)
+    }
+}
+
+impl FromStr for Latency {
+    type Err = LatencyError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let ms = |text: &str| text.trim().parse::<u64>().map_err(|_| LatencyError);
+        let (min, max) = text.split_once('-').unwrap_or((text, text));
+        let (min_ms, max_ms) = (ms(min)?, ms(max)?);
+        if min_ms > max_ms || max_ms > Self::MS_MAX {
+            return Err(LatencyError);
+        }
+        Ok(Self { min_ms, max_ms })
+    }
+}
+
+impl fmt::Display for Latency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.min_ms == self.max_ms {
+            write!(f, "{}", self.min_ms)
+        } else {
+            write!(f, "{}-{}", self.min_ms, self.max_ms)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Latency, LatencyError};
+
+    #[test]
+    fn reads_times_and_ranges() {
+        for (text, printed) in [
+            ("250", "250"),
+            ("0", "0"),
+            (" 1 - 2 ", "1-2"),
+            ("2000-5000", "2000-5000"),
+            ("7-7", "7"),
+            ("600000", "600000"),
+        ] {
+            assert_eq!(
+                text.parse::<Latency>().map(|l| l.to_string()),
+                Ok(printed.to_owned())
+            );
+        }
+        for text in [
+            "", "x", "-1", "5-2", "600001", "1-600001", "1-2-3", "1.5", "250ms",
+        ] {
+            assert_eq!(text.parse::<Latency>(), Err(LatencyError), "{text}");
+        }
+    }
+
+    #[test]
+    fn draws_within_the_range() {
+        let range: Latency = "3-5".parse().expect("a range");
+        for _ in 0..200 {
+            assert!((3..=5).contains(&range.draw_ms()));
+        }
+        assert_eq!(Latency::fixed_ms(9).draw_ms(), 9);
+    }
+}

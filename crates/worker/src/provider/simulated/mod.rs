@@ -1,0 +1,252 @@
+//! A provider without a model: it answers at once or after a set time, always the same to the same turns.
+//!
+//! For trying things out, for the README and for measuring everything but a model. Its reply tells how
+//! many turns of the user it was sent and repeats the last two, so that one sees whether a session's
+//! context was there.
+
+mod latency;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use forebay_shared::{
+    job::{FinishReason, ResponseFormat, ToolChoice, ToolChoiceMode, Usage},
+    turn::{Content, Role, Turn},
+};
+
+pub use latency::{Latency, LatencyError};
+
+use super::{Answer, Call, Failure, Provider, Retry};
+use crate::context;
+
+/// The name under which it is asked for and shown.
+pub const NAME: &str = "simulated";
+
+/// The most characters that are repeated of a turn.
+const QUOTED_CHARS_MAX: usize = 60;
+
+/// The provider without a model.
+#[derive(Clone, Copy, Debug)]
+pub struct Simulated {
+    latency: Latency,
+}
+
+impl Simulated {
+    /// A provider that takes this long for each reply.
+    #[must_use]
+    pub const fn new(latency: Latency) -> Self {
+        Self { latency }
+    }
+}
+
+#[async_trait]
+impl Provider for Simulated {
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    async fn call(&self, call: &Call<'_>) -> Result<Answer, Failure> {
+        let answer = answer(call)?;
+        let latency = Duration::from_millis(self.latency.draw_ms());
+        if latency > call.timeout {
+            tokio::time::sleep(call.timeout).await;
+            return Err(Failure::new(
+                "provider_timeout",
+                format!(
+                    "the call was not done within {} ms",
+                    call.timeout.as_millis()
+                ),
+                Retry::Backoff,
+            ));
+        }
+        tokio::time::sleep(latency).await;
+        Ok(answer)
+    }
+}
+
+/// The reply, from the turns alone.
+fn answer(call: &Call<'_>) -> Result<Answer, Failure> {
+    let asked = call.request;
+    let must_call = matches!(
+        asked.tool_choice,
+        Some(ToolChoice::Mode(ToolChoiceMode::Required) | ToolChoice::Function { .. })
+    );
+    if must_call {
+        return Err(unsupported("call tools"));
+    }
+    let text = match asked.response_format {
+        Some(ResponseFormat::JsonSchema { .. }) => return Err(unsupported("follow a JSON schema")),
+        Some(ResponseFormat::JsonObject) => {
+            serde_json::json!({"reply": text(call.turns)}).to_string()
+        }
+        Some(ResponseFormat::Text) | None => text(call.turns),
+    };
+    let input_tokens = context::sent_bytes(call.turns).div_ceil(4);
+    let output_tokens = (text.len() as u64).div_ceil(4);
+    Ok(Answer {
+        turn: Turn::text(Role::Assistant, text),
+        finish_reason: FinishReason::Stop,
+        usage: Some(Usage {
+            input_tokens,
+            output_tokens,
+            total_tokens: input_tokens + output_tokens,
+        }),
+    })
+}
+
+/// `Simulated reply 2: you said "And then?", and before that "Hello".`
+fn text(turns: &[Turn]) -> String {
+    let mut said = turns
+        .iter()
+        .filter(|turn| turn.role == Role::User)
+        .rev()
+        .map(quoted);
+    let (last, before) = (said.next(), said.next());
+    let count = turns.iter().filter(|turn| turn.role == Role::User).count();
+    let results = turns
+        .iter()
+        .rev()
+        .take_while(|turn| turn.role == Role::Tool)
+        .count();
+    let mut text = format!("Simulated reply {count}: you ");
+    match (results, last) {
+        (0, None) => text.push_str("said nothing"),
+        (0, Some(last)) => text.push_str(&format!("said {last}")),
+        (1, _) => text.push_str("sent a tool's result"),
+        (results, _) => text.push_str(&format!("sent {results} results of tools")),
+    }
+    if let Some(before) = before {
+        text.push_str(&format!(", and before that {before}"));
+    }
+    text.push('.');
+    text
+}
+
+fn quoted(turn: &Turn) -> String {
+    let said = turn
+        .content
+        .as_ref()
+        .map_or_else(String::new, Content::to_text);
+    let mut short: String = said.chars().take(QUOTED_CHARS_MAX).collect();
+    if short.len() < said.len() {
+        short.push('…');
+    }
+    format!("\"{short}\"")
+}
+
+fn unsupported(what: &str) -> Failure {
+    Failure::new(
+        "unsupported_parameter",
+        format!("the simulated provider cannot {what}"),
+        Retry::Never,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use forebay_shared::{
+        job::{Request, ResponseFormat, ToolChoice, ToolChoiceMode},
+        turn::{Role, Turn},
+    };
+
+    use super::{Latency, Simulated, text};
+    use crate::provider::{Call, Provider, Retry};
+
+    #[test]
+    fn the_reply_shows_what_was_in_the_context() {
+        let user = |text: &str| Turn::text(Role::User, text);
+        let model = Turn::text(Role::Assistant, "x");
+        let tool = Turn::text(Role::Tool, "1");
+        let long = "é".repeat(100);
+        for (turns, expected) in [
+            (
+                vec![user("Hello")],
+                "Simulated reply 1: you said \"Hello\".".to_owned(),
+            ),
+            (
+                vec![user("Hello"), model.clone(), user("And then?")],
+                "Simulated reply 2: you said \"And then?\", and before that \"Hello\".".to_owned(),
+            ),
+            (
+                vec![user("a"), model, tool],
+                "Simulated reply 1: you sent a tool's result.".to_owned(),
+            ),
+            (
+                vec![user(&long)],
+                format!("Simulated reply 1: you said \"{}…\".", "é".repeat(60)),
+            ),
+        ] {
+            assert_eq!(text(&turns), expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn is_deterministic_and_counts_tokens() {
+        let request = Request::default();
+        let turns = [Turn::text(Role::User, "Hello")];
+        let call = Call {
+            model: "simulated",
+            request: &request,
+            turns: &turns,
+            timeout: Duration::from_secs(1),
+        };
+        let provider = Simulated::new(Latency::fixed_ms(0));
+        let one = provider.call(&call).await.expect("an answer");
+        let two = provider.call(&call).await.expect("an answer");
+        assert_eq!(one, two);
+        let usage = one.usage.expect("usage");
+        assert!(usage.input_tokens > 0 && usage.output_tokens > 0);
+        assert_eq!(usage.total_tokens, usage.input_tokens + usage.output_tokens);
+    }
+
+    #[tokio::test]
+    async fn keeps_to_the_bound_on_the_call() {
+        let request = Request::default();
+        let call = Call {
+            model: "simulated",
+            request: &request,
+            turns: &[],
+            timeout: Duration::from_millis(10),
+        };
+        let failure = Simulated::new(Latency::fixed_ms(600_000))
+            .call(&call)
+            .await
+            .expect_err("too slow");
+        assert_eq!(failure.error.code, "provider_timeout");
+        assert_eq!(failure.retry, Retry::Backoff);
+    }
+
+    #[tokio::test]
+    async fn says_what_it_cannot_do() {
+        let provider = Simulated::new(Latency::fixed_ms(0));
+        let asks = [
+            Request {
+                tool_choice: Some(ToolChoice::Mode(ToolChoiceMode::Required)),
+                ..Request::default()
+            },
+            Request {
+                response_format: serde_json::from_value(serde_json::json!(
+                    {"type": "json_schema", "json_schema": {"name": "s", "schema": {}}}
+                ))
+                .ok(),
+                ..Request::default()
+            },
+        ];
+        for request in &asks {
+            let call = Call {
+                model: "simulated",
+                request,
+                turns: &[],
+                timeout: Duration::from_secs(1),
+            };
+            let failure = provider.call(&call).await.expect_err("must be refused");
+            assert_eq!(failure.error.code, "unsupported_parameter");
+        }
+        assert!(!matches!(
+            asks[1].response_format,
+            None | Some(ResponseFormat::Text)
+        ));
+    }
+}

@@ -1,0 +1,279 @@
+//! The Gemini provider over real HTTP: what the service can do wrong, and what follows.
+
+mod provider_server;
+
+use forebay_shared::{
+    job::{FinishReason, Request},
+    turn::{Role, Turn},
+};
+use forebay_worker::provider::{
+    Retry, Secret,
+    gemini::{Gemini, GeminiSettings},
+    http::Endpoint,
+};
+use provider_server::{Row, Seen, Server, Then, answer, ask, ask_with, short, transport_faults};
+use serde_json::{Value, json};
+
+const KEY: &str = "never-shown-1234";
+
+fn provider(base_url: &str) -> Gemini {
+    Gemini::new(GeminiSettings {
+        name: String::from("gemini"),
+        base_url: Endpoint::parse(base_url).expect("a URL"),
+        key: Some(Secret::new(KEY)),
+        headers: Vec::new(),
+        http: short(),
+    })
+    .expect("a provider")
+}
+
+fn reply(parts: &Value, finish_reason: &str) -> String {
+    let content = json!({"role": "model", "parts": parts});
+    let candidate = json!({"content": content, "finishReason": finish_reason});
+    answer(200, "", &json!({"candidates": [candidate]}).to_string())
+}
+
+fn error(status: u16, headers: &str, name: &str, message: &str, details: &Value) -> String {
+    let error =
+        json!({"error": {"code": status, "message": message, "status": name, "details": details}});
+    answer(status, headers, &error.to_string())
+}
+
+fn faults() -> Vec<Row> {
+    let row = |name, bytes: String, code, retry| Row {
+        name,
+        bytes,
+        then: Then::Close,
+        code,
+        retry,
+    };
+    let plain = |status, name| error(status, "", name, "no", &json!([]));
+    let mut rows = transport_faults();
+    rows.extend([
+        row(
+            "400",
+            plain(400, "INVALID_ARGUMENT"),
+            "invalid_request",
+            Retry::Never,
+        ),
+        row(
+            "400, the key",
+            error(
+                400,
+                "",
+                "INVALID_ARGUMENT",
+                "no",
+                &json!([{"reason": "API_KEY_INVALID"}]),
+            ),
+            "authentication_failed",
+            Retry::Never,
+        ),
+        row(
+            "400, too long",
+            error(
+                400,
+                "",
+                "INVALID_ARGUMENT",
+                "The input token count (9) exceeds the maximum number of tokens allowed (8).",
+                &json!([]),
+            ),
+            "context_length_exceeded",
+            Retry::LessContext,
+        ),
+        row(
+            "401",
+            plain(401, "UNAUTHENTICATED"),
+            "authentication_failed",
+            Retry::Never,
+        ),
+        row(
+            "403",
+            plain(403, "PERMISSION_DENIED"),
+            "authentication_failed",
+            Retry::Never,
+        ),
+        row(
+            "404",
+            plain(404, "NOT_FOUND"),
+            "model_not_found",
+            Retry::Never,
+        ),
+        row(
+            "429",
+            plain(429, "RESOURCE_EXHAUSTED"),
+            "rate_limited",
+            Retry::Backoff,
+        ),
+        row(
+            "429 with Retry-After",
+            error(
+                429,
+                "retry-after: 7\r\n",
+                "RESOURCE_EXHAUSTED",
+                "no",
+                &json!([]),
+            ),
+            "rate_limited",
+            Retry::AfterMs(7_000),
+        ),
+        row(
+            "429 with RetryInfo",
+            error(
+                429,
+                "",
+                "RESOURCE_EXHAUSTED",
+                "no",
+                &json!([{"retryDelay": "13s"}]),
+            ),
+            "rate_limited",
+            Retry::AfterMs(13_000),
+        ),
+        row(
+            "500",
+            plain(500, "INTERNAL"),
+            "provider_error",
+            Retry::Backoff,
+        ),
+        row(
+            "503",
+            plain(503, "UNAVAILABLE"),
+            "provider_error",
+            Retry::Backoff,
+        ),
+        row(
+            "a blocked prompt",
+            answer(
+                200,
+                "",
+                &json!({"promptFeedback": {"blockReason": "SAFETY"}}).to_string(),
+            ),
+            "content_blocked",
+            Retry::Never,
+        ),
+        row(
+            "no candidates",
+            answer(200, "", "{}"),
+            "empty_response",
+            Retry::Backoff,
+        ),
+        row(
+            "an empty candidate",
+            reply(&json!([]), "STOP"),
+            "empty_response",
+            Retry::Backoff,
+        ),
+        row(
+            "a malformed call",
+            reply(&json!([]), "MALFORMED_FUNCTION_CALL"),
+            "invalid_response",
+            Retry::Backoff,
+        ),
+        row(
+            "200 with an error",
+            answer(
+                200,
+                "",
+                &json!({"error": {"code": 429, "status": "RESOURCE_EXHAUSTED"}}).to_string(),
+            ),
+            "rate_limited",
+            Retry::Backoff,
+        ),
+        row(
+            "another shape",
+            answer(200, "", "{\"candidates\": 1}"),
+            "invalid_response",
+            Retry::Backoff,
+        ),
+    ]);
+    rows
+}
+
+#[tokio::test]
+async fn each_fault_has_its_code_and_its_retry() {
+    for row in faults() {
+        let mut server = Server::start(row.bytes, row.then).await;
+        let failure = ask(&provider(&server.base_url), 400)
+            .await
+            .expect_err(row.name);
+        assert_eq!(
+            (failure.error.code.as_str(), failure.retry),
+            (row.code, row.retry),
+            "{}: {failure}",
+            row.name
+        );
+        assert!(!failure.error.message.contains("hello"), "{failure}");
+        assert!(matches!(server.seen().await, Seen::Request(_)));
+    }
+}
+
+#[tokio::test]
+async fn the_key_goes_in_a_header_and_never_in_the_url_or_an_error() {
+    let said = format!("no such key: {KEY}");
+    let bytes = error(403, "", "PERMISSION_DENIED", &said, &json!([]));
+    let mut server = Server::start(bytes, Then::Close).await;
+    let failure = ask(&provider(&server.base_url), 5_000)
+        .await
+        .expect_err("refused");
+    assert!(!failure.error.message.contains(KEY), "{failure}");
+    let sent = server.request().await;
+    let line = sent.head.lines().next().expect("a line");
+    assert_eq!(
+        line,
+        "post /v1/models/gemini-2.5-flash:generatecontent http/1.1"
+    );
+    assert!(sent.head.contains(&format!("x-goog-api-key: {KEY}")));
+}
+
+#[tokio::test]
+async fn stops_that_are_replies() {
+    for (said, expected) in [
+        ("MAX_TOKENS", FinishReason::Length),
+        ("SAFETY", FinishReason::ContentFilter),
+    ] {
+        for parts in [json!([{"text": "part"}]), json!([])] {
+            let server = Server::start(reply(&parts, said), Then::Close).await;
+            let answer = ask(&provider(&server.base_url), 5_000)
+                .await
+                .expect("an answer");
+            assert_eq!(answer.finish_reason, expected);
+            assert_eq!(answer.text().as_deref(), parts[0]["text"].as_str());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_tool_loop_carries_its_signature_back() {
+    let parts = json!([
+        {"functionCall": {"name": "f", "args": {"n": 1}}, "thoughtSignature": "S"},
+        {"functionCall": {"name": "f", "args": {"n": 2}}}
+    ]);
+    let mut server = Server::start(reply(&parts, "STOP"), Then::Close).await;
+    let provider = provider(&server.base_url);
+    let user = Turn::text(Role::User, "go");
+    let request = Request::default();
+    let first = ask_with(&provider, &request, std::slice::from_ref(&user), 5_000)
+        .await
+        .expect("an answer");
+    assert_eq!(first.finish_reason, FinishReason::ToolCalls);
+    let result = |index: usize, text: &str| Turn {
+        tool_call_id: Some(first.turn.tool_calls[index].id.clone()),
+        ..Turn::text(Role::Tool, text)
+    };
+    let turns = [user, first.turn.clone(), result(1, "two"), result(0, "one")];
+    ask_with(&provider, &request, &turns, 5_000)
+        .await
+        .expect("an answer");
+    server.request().await;
+    let sent = server.request().await;
+    assert_eq!(
+        sent.body["contents"][1],
+        json!({"role": "model", "parts": parts})
+    );
+    assert_eq!(
+        sent.body["contents"][2],
+        json!({"role": "user", "parts": [
+            {"functionResponse": {"name": "f", "response": {"output": "one"}}},
+            {"functionResponse": {"name": "f", "response": {"output": "two"}}}
+        ]})
+    );
+}

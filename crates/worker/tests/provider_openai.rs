@@ -1,0 +1,332 @@
+//! The OpenAI-compatible provider over real HTTP: what a server can do wrong, and what follows.
+
+mod provider_server;
+
+use std::time::Duration;
+
+use forebay_shared::{
+    job::{FinishReason, Request},
+    turn::{Role, Turn},
+};
+use forebay_worker::provider::{
+    Retry, Secret,
+    http::{Endpoint, HttpSettings},
+    openai::{OpenAi, OpenAiSettings},
+};
+use provider_server::{Row, Seen, Server, Then, answer, ask, ask_with, short, transport_faults};
+use serde_json::{Value, json};
+
+const KEY: &str = "sk-never-shown-1234";
+
+fn provider(base_url: &str, http: HttpSettings) -> OpenAi {
+    OpenAi::new(OpenAiSettings {
+        name: String::from("openai"),
+        base_url: Endpoint::parse(base_url).expect("a URL"),
+        key: Some(Secret::new(KEY)),
+        max_tokens_field: None,
+        headers: vec![(
+            http::HeaderName::from_static("x-team"),
+            Secret::new("search-team"),
+        )],
+        http,
+    })
+    .expect("a provider")
+}
+
+fn reply(message: &Value, finish_reason: &str) -> String {
+    let choice = json!({"index": 0, "message": message, "finish_reason": finish_reason});
+    answer(
+        200,
+        "",
+        &json!({"id": "r", "choices": [choice]}).to_string(),
+    )
+}
+
+fn error(status: u16, headers: &str, code: &str, message: &str) -> String {
+    let error = json!({"error": {"message": message, "type": "x", "code": code}});
+    answer(status, headers, &error.to_string())
+}
+
+fn faults() -> Vec<Row> {
+    let row = |name, bytes: String, code, retry| Row {
+        name,
+        bytes,
+        then: Then::Close,
+        code,
+        retry,
+    };
+    let mut rows = transport_faults();
+    rows.extend([
+        row(
+            "400",
+            error(400, "", "bad", "no"),
+            "invalid_request",
+            Retry::Never,
+        ),
+        row(
+            "400, too long",
+            error(400, "", "context_length_exceeded", "no"),
+            "context_length_exceeded",
+            Retry::LessContext,
+        ),
+        row(
+            "401",
+            error(401, "", "invalid_api_key", "no"),
+            "authentication_failed",
+            Retry::Never,
+        ),
+        row(
+            "403",
+            error(403, "", "x", "no"),
+            "authentication_failed",
+            Retry::Never,
+        ),
+        row(
+            "404",
+            error(404, "", "model_not_found", "no"),
+            "model_not_found",
+            Retry::Never,
+        ),
+        row(
+            "413",
+            error(413, "", "x", "no"),
+            "invalid_request",
+            Retry::Never,
+        ),
+        row(
+            "422",
+            error(422, "", "x", "no"),
+            "invalid_request",
+            Retry::Never,
+        ),
+        row(
+            "429",
+            error(429, "", "x", "no"),
+            "rate_limited",
+            Retry::Backoff,
+        ),
+        row(
+            "429 with Retry-After",
+            error(429, "retry-after: 7\r\n", "rate_limit_exceeded", "no"),
+            "rate_limited",
+            Retry::AfterMs(7_000),
+        ),
+        row(
+            "429 insufficient_quota",
+            error(429, "retry-after: 7\r\n", "insufficient_quota", "no"),
+            "insufficient_quota",
+            Retry::Never,
+        ),
+        row(
+            "500",
+            error(500, "", "x", "no"),
+            "provider_error",
+            Retry::Backoff,
+        ),
+        row(
+            "503 with Retry-After",
+            error(503, "retry-after: 2\r\n", "x", "no"),
+            "provider_error",
+            Retry::AfterMs(2_000),
+        ),
+        row(
+            "200 with an error",
+            answer(
+                200,
+                "",
+                &json!({"error": {"code": 429, "message": "no"}}).to_string(),
+            ),
+            "rate_limited",
+            Retry::Backoff,
+        ),
+        row(
+            "no choice",
+            answer(200, "", "{\"choices\": []}"),
+            "empty_response",
+            Retry::Backoff,
+        ),
+        row(
+            "an empty choice",
+            reply(&json!({"content": ""}), "stop"),
+            "empty_response",
+            Retry::Backoff,
+        ),
+        row(
+            "another shape",
+            answer(200, "", "[1]"),
+            "invalid_response",
+            Retry::Backoff,
+        ),
+    ]);
+    rows
+}
+
+#[tokio::test]
+async fn each_fault_has_its_code_and_its_retry() {
+    for row in faults() {
+        let server = Server::start(row.bytes, row.then).await;
+        let provider = provider(&server.base_url, short());
+        let failure = ask(&provider, 400).await.expect_err(row.name);
+        assert_eq!(
+            (failure.error.code.as_str(), failure.retry),
+            (row.code, row.retry),
+            "{}: {failure}",
+            row.name
+        );
+        assert!(!failure.error.message.contains("hello"), "{failure}");
+    }
+}
+
+#[tokio::test]
+async fn a_port_where_nobody_listens() {
+    let server = Server::start("", Then::Close).await;
+    let base_url = server.base_url.clone();
+    drop(server);
+    let failure = ask(&provider(&base_url, short()), 5_000)
+        .await
+        .expect_err("nobody");
+    assert_eq!(failure.error.code, "connection_failed");
+    assert_eq!(failure.retry, Retry::Backoff);
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_take_the_connection() {
+    let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+    socket
+        .bind("127.0.0.1:0".parse().expect("an address"))
+        .expect("a port");
+    let listener = socket.listen(1).expect("a listener");
+    let address = listener.local_addr().expect("an address");
+    // The queue of connections that nobody accepts is filled until it takes no more.
+    let mut waiting = Vec::new();
+    while let Ok(stream) = tokio::time::timeout(
+        Duration::from_millis(100),
+        tokio::net::TcpStream::connect(address),
+    )
+    .await
+    {
+        waiting.push(stream.expect("a connection"));
+        assert!(waiting.len() < 1_000, "the queue never fills");
+    }
+    let mut http = short();
+    http.limits.first_byte_ms = 5_000;
+    let provider = provider(&format!("http://{address}/v1"), http);
+    let failure = ask(&provider, 10_000).await.expect_err("no connection");
+    assert_eq!(failure.error.code, "provider_timeout");
+    assert!(failure.error.message.contains("no connection"), "{failure}");
+}
+
+#[tokio::test]
+async fn a_reply_and_what_was_sent_for_it() {
+    let mut server = Server::start(reply(&json!({"content": "hi"}), "stop"), Then::Close).await;
+    let provider = provider(&server.base_url, short());
+    let request = Request {
+        max_output_tokens: Some(9),
+        ..Request::default()
+    };
+    let turns = [Turn::text(Role::User, "hello")];
+    let answer = ask_with(&provider, &request, &turns, 5_000)
+        .await
+        .expect("an answer");
+    assert_eq!(answer.text().as_deref(), Some("hi"));
+    let sent = server.request().await;
+    assert!(
+        sent.head.starts_with("post /v1/chat/completions http/1.1"),
+        "{}",
+        sent.head
+    );
+    assert!(sent.head.contains(&format!("authorization: bearer {KEY}")));
+    assert!(sent.head.contains("x-team: search-team"));
+    assert_eq!(
+        sent.body,
+        json!({
+            "model": "gemini-2.5-flash",
+            "messages": [{"role": "user", "content": "hello"}],
+            "max_tokens": 9
+        })
+    );
+}
+
+#[tokio::test]
+async fn stops_that_are_replies() {
+    for (said, expected) in [
+        ("length", FinishReason::Length),
+        ("content_filter", FinishReason::ContentFilter),
+    ] {
+        for content in [json!("part"), Value::Null] {
+            let bytes = reply(&json!({"content": content}), said);
+            let server = Server::start(bytes, Then::Close).await;
+            let answer = ask(&provider(&server.base_url, short()), 5_000)
+                .await
+                .expect("an answer");
+            assert_eq!(answer.finish_reason, expected);
+            assert_eq!(answer.text().as_deref(), content.as_str());
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_error_never_shows_the_key() {
+    let said = format!("no such key: {KEY}, team search-team");
+    let server = Server::start(error(401, "", "invalid_api_key", &said), Then::Close).await;
+    let failure = ask(&provider(&server.base_url, short()), 5_000)
+        .await
+        .expect_err("refused");
+    assert_eq!(
+        failure.error.message,
+        "the provider answered 401: no such key: [redacted], team [redacted]"
+    );
+}
+
+#[tokio::test]
+async fn an_endless_error_is_read_in_part() {
+    let bytes = "HTTP/1.1 500 x\r\ntransfer-encoding: chunked\r\n\r\n";
+    let mut server = Server::start(bytes, Then::Endless).await;
+    let failure = ask(&provider(&server.base_url, short()), 60_000)
+        .await
+        .expect_err("an error");
+    assert_eq!(failure.error.code, "provider_error");
+    assert!(matches!(server.seen().await, Seen::Request(_)));
+    assert!(matches!(server.seen().await, Seen::Closed));
+}
+
+#[tokio::test]
+async fn a_call_that_is_given_up_closes_its_connection() {
+    let mut http = short();
+    http.limits.first_byte_ms = 60_000;
+    let mut server = Server::start("", Then::Hold).await;
+    let provider = provider(&server.base_url, http);
+    let call = tokio::spawn(async move { ask(&provider, 60_000).await });
+    assert!(matches!(server.seen().await, Seen::Request(_)));
+    call.abort();
+    assert!(matches!(server.seen().await, Seen::Closed));
+}
+
+#[tokio::test]
+async fn http2_without_tls_begins_with_its_preface() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
+    let base_url = format!("http://{}/v1", listener.local_addr().expect("an address"));
+    let preface = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.expect("a connection");
+        let mut first = [0; 24];
+        tokio::io::AsyncReadExt::read_exact(&mut stream, &mut first)
+            .await
+            .expect("24 bytes");
+        first
+    });
+    let http = HttpSettings {
+        http2_prior_knowledge: true,
+        ..short()
+    };
+    let failure = ask(&provider(&base_url, http), 5_000)
+        .await
+        .expect_err("closed");
+    assert_eq!(failure.error.code, "connection_failed");
+    // RFC 9113, section 3.4.
+    assert_eq!(
+        &preface.await.expect("the server"),
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+    );
+}

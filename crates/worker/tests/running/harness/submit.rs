@@ -1,0 +1,47 @@
+//! What a test submits.
+
+use forebay_shared::{
+    class::Class,
+    ids::SessionId,
+    job::Request,
+    turn::{Role, Turn},
+};
+
+/// What a test submits.
+pub(crate) struct Submit {
+    pub(crate) session: Option<SessionId>,
+    pub(crate) class: Class,
+    pub(crate) model: String,
+    pub(crate) request: Request,
+    pub(crate) expires_in_ms: u64,
+}
+
+impl Submit {
+    pub(crate) fn text(text: &str) -> Self {
+        Self::turns(vec![Turn::text(Role::User, text)])
+    }
+
+    pub(crate) fn turns(input: Vec<Turn>) -> Self {
+        Self {
+            session: None,
+            class: Class::Interactive,
+            model: "m".to_owned(),
+            request: Request {
+                input,
+                tool_wait_s: 60,
+                ..Request::default()
+            },
+            expires_in_ms: 3_600_000,
+        }
+    }
+
+    pub(crate) fn session(mut self, name: &str) -> Self {
+        self.session = Some(SessionId::parse(name).expect("a session id"));
+        self
+    }
+
+    pub(crate) fn batch(mut self) -> Self {
+        self.class = Class::Batch;
+        self
+    }
+}

@@ -1,0 +1,125 @@
+//! What a patient client does: submits until it is accepted, waits until a job has ended, across
+//! refusals, restarts and killed processes.
+//!
+//! The pauses here are a client's own between two tries at a server that may be away; nothing could be
+//! awaited instead.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::{Answer, Client, id_of, is_terminal};
+
+/// The pause between two tries at a server that does not answer.
+const PAUSE: Duration = Duration::from_millis(20);
+/// The longest pause that an answer's `Retry-After` is obeyed for.
+const PAUSE_MAX: Duration = Duration::from_millis(250);
+/// The longest `wait_s` asked for.
+const WAIT_S_MAX: u64 = 30;
+
+impl Client {
+    /// Waits until the job has ended, over `?wait_s=`, across restarts; returns it.
+    ///
+    /// # Panics
+    /// After `limit`, with what was answered last; and at once when the answer is an error that will
+    /// not pass, such as 404.
+    pub async fn wait(&self, id: &str, limit: Duration) -> Value {
+        let deadline = Instant::now() + limit;
+        let mut last = String::from("nothing");
+        while let Some(left) = left_until(deadline) {
+            let wait_s = left.as_secs().clamp(1, WAIT_S_MAX);
+            let path = format!("/v1/jobs/{id}?wait_s={wait_s}");
+            match tokio::time::timeout(left + PAUSE_MAX, self.try_get(&path)).await {
+                Ok(Ok(answer)) if answer.status == 200 => {
+                    if is_terminal(&answer.body) {
+                        return answer.body;
+                    }
+                    last = answer.body.to_string();
+                }
+                Ok(Ok(answer)) if passes(&answer) => last = pause_after(&answer).await,
+                Ok(Ok(answer)) => panic!("job {id}: {}: {}", answer.status, answer.body),
+                Ok(Err(error)) => {
+                    last = format!("{error:?}");
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Err(_) => last = String::from("no answer in time"),
+            }
+        }
+        panic!("job {id} had not ended after {limit:?}; the last answer: {last}");
+    }
+
+    /// Submits under this idempotency key until it is accepted, across restarts; returns the job.
+    ///
+    /// # Panics
+    /// After `limit`, with what was answered last; and at once when the answer is a refusal that will
+    /// not pass.
+    pub async fn submit_until_accepted(&self, job: &Value, key: &str, limit: Duration) -> Value {
+        let deadline = Instant::now() + limit;
+        let mut last = String::from("nothing");
+        while let Some(left) = left_until(deadline) {
+            match tokio::time::timeout(left, self.try_submit(job, Some(key))).await {
+                Ok(Ok(answer)) if answer.status.is_success() => return answer.body,
+                Ok(Ok(answer)) if passes(&answer) => last = pause_after(&answer).await,
+                Ok(Ok(answer)) => panic!("submit {key}: {}: {}", answer.status, answer.body),
+                Ok(Err(error)) => {
+                    last = format!("{error:?}");
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Err(_) => last = String::from("no answer in time"),
+            }
+        }
+        panic!("submit {key} was not accepted after {limit:?}; the last answer: {last}");
+    }
+
+    /// Submits a session's turns 0 to `turns` - 1 (`turn=<n>`), each as soon as the one before is
+    /// accepted, each under a key of its own; returns the jobs' ids in that order. `extra` is put into
+    /// each submit.
+    ///
+    /// # Panics
+    /// When one is not accepted within `limit`.
+    pub async fn submit_turns(
+        &self,
+        session: &str,
+        turns: u64,
+        extra: &Value,
+        limit: Duration,
+    ) -> Vec<String> {
+        let mut ids = Vec::new();
+        for n in 0..turns {
+            let mut job = json!({ "session_id": session, "input": turn_text(session, n) });
+            for (name, value) in extra.as_object().into_iter().flatten() {
+                job[name] = value.clone();
+            }
+            let key = Uuid::new_v4().to_string();
+            let accepted = self.submit_until_accepted(&job, &key, limit).await;
+            ids.push(id_of(&accepted).to_owned());
+        }
+        ids
+    }
+}
+
+/// The text of a session's turn `n`, as [`crate::order`] reads it back.
+#[must_use]
+pub fn turn_text(session: &str, n: u64) -> String {
+    format!("session={session} turn={n}")
+}
+
+fn left_until(deadline: Instant) -> Option<Duration> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    (!left.is_zero()).then_some(left)
+}
+
+/// Whether the same request may be answered otherwise later.
+fn passes(answer: &Answer) -> bool {
+    [429, 502, 503, 504].contains(&answer.status.as_u16())
+}
+
+/// Pauses as the answer says, within bounds; returns it for people.
+async fn pause_after(answer: &Answer) -> String {
+    let asked = answer.header("retry-after").and_then(|s| s.parse().ok());
+    let pause = asked.map_or(PAUSE, Duration::from_secs);
+    tokio::time::sleep(pause.clamp(PAUSE, PAUSE_MAX)).await;
+    format!("{}: {}", answer.status, answer.body)
+}

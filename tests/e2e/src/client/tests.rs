@@ -1,0 +1,132 @@
+//! The client's patience, tried on a stub that answers as it is told.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use axum::{
+    Json, Router,
+    extract::Request,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde_json::{Value, json};
+
+use super::Client;
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// A server that gives these answers one after the other, and notes what it was asked.
+#[derive(Clone)]
+struct Stub {
+    answers: Arc<Mutex<VecDeque<(u16, Value)>>>,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Stub {
+    fn new(answers: impl IntoIterator<Item = (u16, Value)>) -> Self {
+        Self {
+            answers: Arc::new(Mutex::new(answers.into_iter().collect())),
+            asked: Arc::default(),
+        }
+    }
+
+    /// Serves; returns its URL.
+    async fn serve(&self) -> String {
+        let stub = self.clone();
+        let router = Router::new().fallback(move |request| async move { stub.answer(&request) });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+        let listener = listener.expect("a free port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        tokio::spawn(axum::serve(listener, router).into_future());
+        url
+    }
+
+    fn answer(&self, request: &Request) -> Response {
+        let key = request.headers().get("idempotency-key");
+        let key = key.and_then(|key| key.to_str().ok()).unwrap_or("-");
+        let asked = format!("{} {} {key}", request.method(), request.uri());
+        self.asked.lock().expect("asked").push(asked);
+        let next = self.answers.lock().expect("answers").pop_front();
+        let (status, body) = next.unwrap_or((500, json!("no more answers")));
+        let status = StatusCode::from_u16(status).expect("a status");
+        (status, [("retry-after", "0")], Json(body)).into_response()
+    }
+
+    fn asked(&self) -> Vec<String> {
+        self.asked.lock().expect("asked").clone()
+    }
+}
+
+#[tokio::test]
+async fn it_submits_under_the_same_key_until_accepted() {
+    let stub = Stub::new([
+        (503, json!({})),
+        (429, json!({})),
+        (202, json!({ "id": "j" })),
+    ]);
+    let client = Client::new(&stub.serve().await);
+    let job = client.submit_until_accepted(&json!({}), "k1", LIMIT).await;
+    assert_eq!(job["id"], "j");
+    assert_eq!(stub.asked(), ["POST /v1/jobs k1"; 3]);
+}
+
+#[tokio::test]
+#[should_panic(expected = "submit k1: 422 Unprocessable Entity")]
+async fn a_refusal_that_will_not_pass_is_not_retried() {
+    let stub = Stub::new([(422, json!({})), (202, json!({ "id": "j" }))]);
+    let client = Client::new(&stub.serve().await);
+    client.submit_until_accepted(&json!({}), "k1", LIMIT).await;
+}
+
+#[tokio::test]
+#[should_panic(expected = "was not accepted after 150ms; the last answer: 503")]
+async fn it_gives_up_at_the_limit_and_says_what_came_last() {
+    let stub = Stub::new(vec![(503, json!({})); 1_000]);
+    let client = Client::new(&stub.serve().await);
+    let limit = Duration::from_millis(150);
+    client.submit_until_accepted(&json!({}), "k1", limit).await;
+}
+
+#[tokio::test]
+async fn it_waits_for_the_end_through_a_dead_address_and_an_outage() {
+    let running = json!({ "id": "j", "status": "in_progress" });
+    let done = json!({ "id": "j", "status": "completed" });
+    let stub = Stub::new([(503, json!({})), (200, running), (200, done)]);
+    let dead = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+    let dead = dead.expect("a free port").local_addr().expect("an address");
+    let client = Client::new(&format!("http://{dead}"));
+    client.try_get("/").await.expect_err("nobody listens");
+    let waiting = tokio::spawn({
+        let client = client.clone();
+        async move { client.wait("j", LIMIT).await }
+    });
+    tokio::task::yield_now().await;
+    client.set_url(&stub.serve().await);
+    assert_eq!(waiting.await.expect("a job")["status"], "completed");
+    assert!(stub.asked()[0].starts_with("GET /v1/jobs/j?wait_s="));
+    assert_eq!(stub.asked().len(), 3);
+}
+
+#[tokio::test]
+#[should_panic(expected = "job j: 404 Not Found")]
+async fn a_job_that_is_not_there_is_not_waited_for() {
+    let stub = Stub::new([(404, json!({}))]);
+    Client::new(&stub.serve().await).wait("j", LIMIT).await;
+}
+
+#[tokio::test]
+async fn turns_are_submitted_in_order_each_under_a_key_of_its_own() {
+    let accepted = |id: &str| (202, json!({ "id": id }));
+    let stub = Stub::new([accepted("a"), (503, json!({})), accepted("b")]);
+    let client = Client::new(&stub.serve().await);
+    let ids = client
+        .submit_turns("s", 2, &json!({ "model": "m" }), LIMIT)
+        .await;
+    assert_eq!(ids, ["a", "b"]);
+    let asked = stub.asked();
+    assert_ne!(asked[0], asked[1]);
+    assert_eq!(asked[1], asked[2]);
+}

@@ -1,0 +1,101 @@
+//! Where the `forebay` binary is. Cargo is asked once for each test process, so that tests never run
+//! against an old build.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::OnceLock,
+};
+
+use anyhow::{Context, anyhow, bail};
+
+static BINARY: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+
+/// The path of the binary, built in the profile and target folder of the running test.
+///
+/// # Errors
+/// What cargo said when it could not build it.
+pub(super) async fn path() -> anyhow::Result<PathBuf> {
+    let built = tokio::task::spawn_blocking(|| {
+        BINARY.get_or_init(|| build().map_err(|error| format!("{error:#}")))
+    });
+    built.await?.clone().map_err(|message| anyhow!(message))
+}
+
+fn build() -> anyhow::Result<PathBuf> {
+    let test = std::env::current_exe().context("the path of this test")?;
+    let (target_dir, profile) = target_and_profile(&test)
+        .with_context(|| format!("{} is in no target folder", test.display()))?;
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo
+        .args(["build", "--package", "forebay", "--bin", "forebay"])
+        .args(["--profile", profile, "--target-dir"])
+        .arg(target_dir)
+        .arg("--message-format=json-render-diagnostics")
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped());
+    // Cargo's own variables about the test's package are none of the build's business.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            cargo.env_remove(&name);
+        }
+    }
+    let output = cargo.output().context("running cargo")?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("cargo could not build forebay:\n{said}");
+    }
+    let messages = String::from_utf8_lossy(&output.stdout);
+    messages
+        .lines()
+        .find_map(executable)
+        .context("cargo named no executable")
+}
+
+/// `target/debug/deps/test-123` is of the folder `target` and the profile `dev`.
+fn target_and_profile(test: &Path) -> Option<(&Path, &str)> {
+    let mut folder = test.parent()?;
+    if ["deps", "examples"].contains(&folder.file_name()?.to_str()?) {
+        folder = folder.parent()?;
+    }
+    let profile = match folder.file_name()?.to_str()? {
+        "debug" => "dev",
+        profile => profile,
+    };
+    Some((folder.parent()?, profile))
+}
+
+/// The executable that this line of cargo's messages names, if it is about the binary `forebay`.
+fn executable(line: &str) -> Option<PathBuf> {
+    let message: serde_json::Value = serde_json::from_str(line).ok()?;
+    if message["target"]["name"] != "forebay" {
+        return None;
+    }
+    message["executable"].as_str().map(PathBuf::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_profile_is_read_off_the_path() {
+        let of = |path| target_and_profile(Path::new(path));
+        let target = Path::new("/x/target");
+        assert_eq!(of("/x/target/debug/deps/e2e-1"), Some((target, "dev")));
+        assert_eq!(of("/x/target/release/bench"), Some((target, "release")));
+        assert_eq!(of("/x/target/ci/deps/e2e-1"), Some((target, "ci")));
+    }
+
+    #[test]
+    fn only_the_binary_is_taken_from_cargos_messages() {
+        let line = r#"{"target":{"name":"forebay"},"executable":"/x/forebay"}"#;
+        assert_eq!(executable(line), Some(PathBuf::from("/x/forebay")));
+        assert_eq!(executable(r#"{"target":{"name":"forebay"}}"#), None);
+        let other = r#"{"target":{"name":"other"},"executable":"/x/other"}"#;
+        assert_eq!(executable(other), None);
+        assert_eq!(executable("no json"), None);
+    }
+}

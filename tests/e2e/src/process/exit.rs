@@ -1,0 +1,87 @@
+//! A process that is meant to end by itself, such as a start with a wrong setting.
+
+use std::time::Duration;
+
+use tokio::{io::AsyncReadExt, process::Child};
+
+use super::start::Builder;
+
+/// The most bytes read of each stream.
+const OUTPUT_BYTES_MAX: u64 = 1_024 * 1_024;
+
+/// How a process ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exited {
+    /// Its exit code; `None` if a signal ended it.
+    pub code: Option<i32>,
+    /// What it wrote to stdout.
+    pub stdout: String,
+    /// What it wrote to stderr.
+    pub stderr: String,
+}
+
+/// Runs `forebay` with these arguments and variables until it ends.
+///
+/// # Panics
+/// When it cannot be started, or still runs after `limit`.
+pub async fn run_to_exit(args: &[&str], env: &[(&str, &str)], limit: Duration) -> Exited {
+    let mut builder = Builder::new();
+    for arg in args {
+        builder = builder.arg(*arg);
+    }
+    for (name, value) in env {
+        builder = builder.env(name, *value);
+    }
+    builder.run_to_exit(limit).await
+}
+
+impl Builder {
+    /// Runs it until it ends by itself.
+    ///
+    /// # Panics
+    /// When it cannot be started, or still runs after `limit`.
+    pub async fn run_to_exit(&self, limit: Duration) -> Exited {
+        let (mut child, _own_dir) = match self.spawn().await {
+            Ok(spawned) => spawned,
+            Err(error) => panic!("{error:#}"),
+        };
+        let mut stdout = Vec::new();
+        let mut stderr = Vec::new();
+        let ended = tokio::time::timeout(limit, read(&mut child, &mut stdout, &mut stderr)).await;
+        let stdout = String::from_utf8_lossy(&stdout).into_owned();
+        let stderr = String::from_utf8_lossy(&stderr).into_owned();
+        match ended {
+            Ok(code) => Exited {
+                code: code.expect("the end of a child of ours"),
+                stdout,
+                stderr,
+            },
+            // Dropping the child kills it.
+            Err(_) => panic!("it still ran after {limit:?}; stdout:\n{stdout}\nstderr:\n{stderr}"),
+        }
+    }
+}
+
+/// What a panic shows is read into the caller's buffers, so that it is there even at the limit.
+async fn read(
+    child: &mut Child,
+    stdout: &mut Vec<u8>,
+    stderr: &mut Vec<u8>,
+) -> std::io::Result<Option<i32>> {
+    let out = child.stdout.take().map(|s| s.take(OUTPUT_BYTES_MAX));
+    let err = child.stderr.take().map(|s| s.take(OUTPUT_BYTES_MAX));
+    let out = async {
+        match out {
+            Some(mut stream) => stream.read_to_end(stdout).await,
+            None => Ok(0),
+        }
+    };
+    let err = async {
+        match err {
+            Some(mut stream) => stream.read_to_end(stderr).await,
+            None => Ok(0),
+        }
+    };
+    let (_, _, status) = tokio::try_join!(out, err, child.wait())?;
+    Ok(status.code())
+}

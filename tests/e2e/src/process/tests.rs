@@ -1,0 +1,156 @@
+//! The child process machinery, tried on a shell that plays `forebay`, and on the binary itself.
+
+use std::time::Duration;
+
+use super::{Builder, Forebay, run_to_exit};
+
+const LIMIT: Duration = Duration::from_secs(20);
+const READY: &str = "echo 'INFO listening on http://127.0.0.1:4711' >&2;";
+
+fn shell(script: &str) -> Builder {
+    Forebay::builder()
+        .program("/bin/sh")
+        .arg("-c")
+        .arg(format!("{READY} {script}"))
+}
+
+#[tokio::test]
+async fn it_is_ready_by_its_line_and_gone_after_kill9() {
+    let mut forebay = shell("exec sleep 600").start().await;
+    assert_eq!(forebay.url(), "http://127.0.0.1:4711");
+    assert!(forebay.is_running());
+    forebay.kill9().await;
+    assert!(!forebay.is_running());
+    forebay.kill9().await;
+}
+
+#[tokio::test]
+async fn the_childs_environment_is_ours() {
+    let mut forebay = shell("env").env("FOREBAY_MODEL", "m").start().await;
+    assert!(forebay.wait_exit(LIMIT).await.success());
+    let log = forebay.logs();
+    assert!(log.contains("\nFOREBAY_LISTEN=127.0.0.1:0\n"), "{log}");
+    assert!(log.contains("\nFOREBAY_MODEL=m\n"), "{log}");
+    let folder = log
+        .lines()
+        .find_map(|l| l.strip_prefix("FOREBAY_DATA_DIR="));
+    let folder = std::path::PathBuf::from(folder.expect("a data folder"));
+    assert!(folder.is_dir());
+    drop(forebay);
+    assert!(!folder.exists(), "the folder goes with the process");
+}
+
+#[tokio::test]
+async fn a_given_data_folder_outlives_the_process() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let builder = shell("echo kept > $FOREBAY_DATA_DIR/file").data_dir(folder.path());
+    let mut forebay = builder.start().await;
+    forebay.wait_exit(LIMIT).await;
+    drop(forebay);
+    assert!(folder.path().join("file").exists());
+}
+
+#[tokio::test]
+async fn sigterm_ends_it_as_it_likes() {
+    let script = "trap 'echo draining; exit 7' TERM; echo trapped; while :; do sleep 0.01; done";
+    let mut forebay = shell(script).start().await;
+    forebay.wait_for_log("trapped", LIMIT).await;
+    forebay.sigterm();
+    assert_eq!(forebay.wait_exit(LIMIT).await.code(), Some(7));
+    assert!(
+        forebay.logs().contains("draining"),
+        "the last words are read"
+    );
+}
+
+#[tokio::test]
+async fn sigstop_stops_and_sigcont_goes_on() {
+    let mut forebay = shell("exec sleep 600").start().await;
+    forebay.sigstop();
+    until_state(forebay.pid(), |state| state == 'T').await;
+    forebay.sigcont();
+    until_state(forebay.pid(), |state| state != 'T').await;
+    forebay.kill9().await;
+}
+
+/// Asks the kernel again and again, which tells no one of such a change but a tracer.
+async fn until_state(pid: u32, wanted: fn(char) -> bool) {
+    let seen = async {
+        loop {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("its state");
+            let state = stat
+                .rsplit(") ")
+                .next()
+                .and_then(|rest| rest.chars().next());
+            if state.is_some_and(wanted) {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(LIMIT, seen).await.expect("the state");
+}
+
+#[tokio::test]
+async fn dropping_it_kills_it() {
+    let forebay = shell("exec sleep 600").start().await;
+    let pid = forebay.pid();
+    drop(forebay);
+    let gone = async {
+        // Killed, it stays a zombie until the runtime reaps it.
+        while std::fs::read_to_string(format!("/proc/{pid}/stat"))
+            .is_ok_and(|stat| !stat.contains(") Z "))
+        {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(LIMIT, gone).await.expect("gone");
+}
+
+#[tokio::test]
+async fn a_start_that_fails_says_why_with_the_log() {
+    let builder = Forebay::builder().program("/bin/sh").arg("-c");
+    let failed = builder
+        .arg("echo FOREBAY_X is wrong >&2; exit 2")
+        .try_start()
+        .await;
+    let error = failed.err().expect("a failure").to_string();
+    assert!(error.contains("exit status: 2"), "{error}");
+    assert!(error.contains("FOREBAY_X is wrong"), "{error}");
+}
+
+#[tokio::test]
+async fn a_process_that_does_not_listen_is_ready_when_it_says_so() {
+    let builder = Forebay::builder().program("/bin/sh").arg("-c");
+    let builder = builder.arg("echo worker is up; exec sleep 600");
+    let forebay = builder.ready_when_it_says("worker is up").start().await;
+    assert!(forebay.logs().contains("worker is up"));
+}
+
+#[tokio::test]
+async fn run_to_exit_tells_code_and_streams_apart() {
+    let builder = Forebay::builder().program("/bin/sh").arg("-c");
+    let exited = builder
+        .arg("echo out; echo err >&2; exit 2")
+        .run_to_exit(LIMIT)
+        .await;
+    assert_eq!(exited.code, Some(2));
+    assert_eq!(
+        (exited.stdout.as_str(), exited.stderr.as_str()),
+        ("out\n", "err\n")
+    );
+}
+
+#[tokio::test]
+#[should_panic(expected = "it still ran after")]
+async fn run_to_exit_has_a_limit() {
+    let builder = Forebay::builder().program("/bin/sh").arg("-c");
+    let limit = Duration::from_millis(50);
+    builder.arg("exec sleep 600").run_to_exit(limit).await;
+}
+
+#[tokio::test]
+async fn the_binary_is_built_and_runs() {
+    let exited = run_to_exit(&["--help"], &[], LIMIT).await;
+    assert_eq!(exited.code, Some(0), "{exited:?}");
+}

@@ -1,0 +1,66 @@
+//! What tests have told the server to answer: queues by a marker, then rules, then the default.
+
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use super::{gate::Bar, reply::Reply, request::ChatRequest};
+
+type Rule = dyn FnMut(&ChatRequest) -> Option<Reply> + Send;
+
+/// The script of one server.
+#[derive(Default)]
+pub(super) struct Script {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    queues: Vec<(String, VecDeque<Reply>)>,
+    rules: Vec<Box<Rule>>,
+    bars: Vec<Bar>,
+}
+
+impl Script {
+    pub(super) fn add_rule(
+        &self,
+        rule: impl FnMut(&ChatRequest) -> Option<Reply> + Send + 'static,
+    ) {
+        self.lock().rules.push(Box::new(rule));
+    }
+
+    pub(super) fn add_queue(&self, marker: &str, replies: impl IntoIterator<Item = Reply>) {
+        let replies = replies.into_iter().collect();
+        self.lock().queues.push((marker.to_owned(), replies));
+    }
+
+    pub(super) fn add_bar(&self, bar: Bar) {
+        self.lock().bars.push(bar);
+    }
+
+    /// The reply to this request. The oldest queue that still has one wins, then the oldest rule.
+    pub(super) fn reply_to(&self, request: &ChatRequest) -> Reply {
+        let text = request.last_user_text();
+        let mut inner = self.lock();
+        let queued = inner
+            .queues
+            .iter_mut()
+            .filter(|(marker, _)| text.contains(marker))
+            .find_map(|(_, replies)| replies.pop_front());
+        queued
+            .or_else(|| inner.rules.iter_mut().find_map(|rule| rule(request)))
+            .unwrap_or(Reply::Seen)
+    }
+
+    /// The gates at which this request has to wait, oldest first.
+    pub(super) fn bars_for(&self, request: &ChatRequest) -> Vec<Bar> {
+        let inner = self.lock();
+        let bars = inner.bars.iter().filter(|bar| bar.concerns(request));
+        bars.cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

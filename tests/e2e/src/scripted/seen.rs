@@ -1,0 +1,60 @@
+//! The trace that an order checker reads: `turn=<n>` in what was sent, `seen:0,1,2` in what came back.
+//!
+//! Pure text. What the trace should be is [`crate::order`]'s business.
+
+/// The number of every `turn=<n>` in these texts, in order, repeats kept.
+#[must_use]
+pub fn turn_numbers<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<u64> {
+    let mut numbers = Vec::new();
+    for text in texts {
+        for after in text.split("turn=").skip(1) {
+            let digits = after
+                .find(|c: char| !c.is_ascii_digit())
+                .map_or(after, |end| &after[..end]);
+            numbers.extend(digits.parse::<u64>());
+        }
+    }
+    numbers
+}
+
+/// The reply that says which turns were in the context.
+#[must_use]
+pub fn reply(numbers: &[u64]) -> String {
+    let list: Vec<String> = numbers.iter().map(u64::to_string).collect();
+    format!("seen:{}", list.join(","))
+}
+
+/// The numbers in a reply made by [`reply`]; `None` for any other text.
+#[must_use]
+pub fn parse_reply(text: &str) -> Option<Vec<u64>> {
+    let list = text.strip_prefix("seen:")?;
+    if list.is_empty() {
+        return Some(Vec::new());
+    }
+    list.split(',').map(|n| n.parse().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_come_in_order_with_repeats_and_without_what_is_no_number() {
+        let texts = ["turn=0 and turn=12x", "no turn", "turn= turn=3 turn=3"];
+        assert_eq!(turn_numbers(texts), [0, 12, 3, 3]);
+    }
+
+    #[test]
+    fn a_reply_reads_back() {
+        for numbers in [vec![], vec![0], vec![0, 1, 20]] {
+            assert_eq!(parse_reply(&reply(&numbers)), Some(numbers));
+        }
+        assert_eq!(parse_reply("seen:0,x"), None);
+        assert_eq!(parse_reply("hello"), None);
+    }
+
+    #[test]
+    fn a_reply_leaves_no_trace_of_its_own() {
+        assert!(turn_numbers([reply(&[0, 1]).as_str()]).is_empty());
+    }
+}
