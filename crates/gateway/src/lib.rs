@@ -12,8 +12,10 @@
 //! - `jobs`, `sessions`, `queues`, `health`: the routes' handlers, one file each.
 //! - `validation`: what a submit may contain. `admission`: whether one is accepted now.
 //!   `idempotency`: which job one is about.
-//! - `body`, `patience`, `api`: how a body is read, how long the store may take, what handlers share.
+//! - `body`, `patience`, `api`, `access_log`: how a body is read, how long the store may take, what
+//!   handlers share, one line for each request.
 
+mod access_log;
 mod admission;
 mod api;
 mod body;

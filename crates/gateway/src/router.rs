@@ -12,6 +12,7 @@ use axum::{
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
+    access_log,
     api::Api,
     body, health, jobs,
     problem::{Code, Problem},
@@ -39,6 +40,7 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
             body::refuse_announced(body_bytes_max, request, next)
         }))
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn(access_log::note))
 }
 
 async fn no_route(uri: Uri) -> Problem {

@@ -26,6 +26,8 @@ pub struct GatewaySettings {
     pub header_read_ms: u64,
     /// How long a client may take for a request's body, in milliseconds.
     pub body_read_ms: u64,
+    /// How long a client may read nothing of an answer, in milliseconds.
+    pub write_stall_ms: u64,
     /// How long requests under way may take to end when the gateway stops, in milliseconds.
     pub drain_ms: u64,
 }
@@ -43,6 +45,7 @@ impl Default for GatewaySettings {
             waits_max: 10_000,
             header_read_ms: 10_000,
             body_read_ms: 30_000,
+            write_stall_ms: 30_000,
             drain_ms: 5_000,
         }
     }

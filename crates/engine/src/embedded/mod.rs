@@ -1,8 +1,8 @@
 //! The embedded engine: a SQLite file in the data folder, and wakes in memory.
 //!
 //! One process works on the folder at a time, and its lock says which. All writes go through one
-//! thread ([`writer`]) that groups what waits into one transaction and answers once that is on disk;
-//! reads go to a few threads of their own ([`readers`]). A file for each table says how it is read
+//! thread (`writer`) that groups what waits into one transaction and answers once that is on disk;
+//! reads go to a few threads of their own (`readers`). A file for each table says how it is read
 //! and written. Presence, the election and the queue are in memory and die with the process.
 //!
 //! What it leaves to others: every rule about jobs. A commit says what the lane is afterwards.
@@ -53,7 +53,8 @@ pub struct Embedded {
 }
 
 impl Embedded {
-    /// Opens the data folder, which is made if there is none, and brings its tables up to date.
+    /// Opens the data folder, which is made if there is none, and brings its tables up to date. Blocks
+    /// for as long as that takes.
     ///
     /// # Errors
     /// [`OpenError`], which says what to change; above all [`OpenError::Held`] when another process
@@ -130,5 +131,87 @@ impl Embedded {
         if !matches!(ended.await, Ok(0)) {
             tracing::error!("a thread of the database did not end well");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt as _};
+
+    use forebay_shared::{
+        class::Class,
+        ids::{JobId, TenantId},
+        queue::QueueError,
+        store::{KeyEntry, KeyOutcome, StoreError},
+        time::TimeMs,
+    };
+
+    use super::*;
+
+    async fn claim(store: &dyn Store, key: &str) -> Result<KeyOutcome, StoreError> {
+        let tenant = TenantId::default();
+        let entry = KeyEntry {
+            job: JobId::fresh(&tenant, None),
+            body_sha256: "00".repeat(32),
+            created_at: TimeMs(1),
+        };
+        store.claim_key(&tenant, key, &entry, 3_600_000).await
+    }
+
+    #[tokio::test]
+    async fn a_folder_is_held_until_its_engine_is_closed() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = Embedded::open(folder.path()).unwrap();
+        let (store, queue) = (engine.store(), engine.queue());
+        let mut consumer = queue.consume(Class::Batch, 1).await.unwrap();
+        let waits = tokio::spawn(async move { consumer.next().await.is_none() });
+        tokio::task::yield_now().await;
+        let second = Embedded::open(folder.path());
+        assert!(matches!(second, Err(OpenError::Held { .. })));
+
+        engine.close().await;
+        assert!(waits.await.unwrap(), "a closed queue ends its consumers");
+        assert!(claim(store.as_ref(), "k").await.unwrap_err().is_transient());
+        assert!(store.counts().await.unwrap_err().is_transient());
+        let closed = queue.consume(Class::Batch, 1).await;
+        assert!(matches!(closed, Err(QueueError::Closed)));
+        Embedded::open(folder.path()).unwrap().close().await;
+    }
+
+    #[tokio::test]
+    async fn writes_at_one_time_share_transactions() {
+        const WRITES: usize = 64;
+        let folder = tempfile::tempdir().unwrap();
+        let engine = Embedded::open(folder.path()).unwrap();
+        let mut writes = tokio::task::JoinSet::new();
+        for n in 0..WRITES {
+            let store = engine.store();
+            writes.spawn(async move { claim(store.as_ref(), &n.to_string()).await });
+        }
+        for written in writes.join_all().await {
+            assert_eq!(written.unwrap(), KeyOutcome::Set);
+        }
+        assert!(engine.transactions() < WRITES as u64 / 2);
+        engine.close().await;
+    }
+
+    /// What a process that is killed leaves behind is what its files hold at that moment.
+    #[tokio::test]
+    async fn what_was_answered_is_in_the_files_already() {
+        let (folder, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let engine = Embedded::open(folder.path()).unwrap();
+        let set = claim(engine.store().as_ref(), "k").await;
+        assert_eq!(set.unwrap(), KeyOutcome::Set);
+        for file in fs::read_dir(folder.path()).unwrap() {
+            let file = file.unwrap();
+            let mode = file.metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{:?}", file.path());
+            fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
+        }
+        let after = Embedded::open(copy.path()).unwrap();
+        let found = claim(after.store().as_ref(), "k").await;
+        assert!(matches!(found, Ok(KeyOutcome::Found(_))), "{found:?}");
+        after.close().await;
+        engine.close().await;
     }
 }

@@ -155,3 +155,44 @@ impl Consumer for LineConsumer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use forebay_shared::{
+        ids::{JobId, TenantId},
+        time::TimeMs,
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_given_back_goes_first() {
+        let queue = Wakes::default();
+        let tenant = TenantId::default();
+        let mut jobs = Vec::new();
+        for _ in 0..3 {
+            let wake = Wake {
+                v: Wake::VERSION,
+                job: JobId::fresh(&tenant, None),
+                tenant: tenant.clone(),
+                session: None,
+                class: Class::Interactive,
+                model: None,
+                admitted_at: TimeMs(1),
+                sent_at: TimeMs(1),
+                traceparent: None,
+            };
+            queue.publish(&wake).await.unwrap();
+            jobs.push(wake.job);
+        }
+        let mut consumer = queue.consume(Class::Interactive, 8).await.unwrap();
+        let first = consumer.next().await.unwrap();
+        assert_eq!(first.wake.job, jobs[0]);
+        first.give_back();
+        for job in jobs {
+            let next = consumer.next().await.unwrap();
+            assert_eq!(next.wake.job, job);
+            next.ack();
+        }
+    }
+}

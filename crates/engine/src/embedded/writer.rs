@@ -149,13 +149,20 @@ impl WriterLoop {
     fn isolated(&self, write: &mut dyn Write) -> rusqlite::Result<()> {
         self.execute("SAVEPOINT one")?;
         let result = write.run(&self.db);
-        if result.is_err() && !self.db.is_autocommit() {
-            self.execute("ROLLBACK TO one")?;
+        if self.db.is_autocommit() {
+            return result;
         }
-        if !self.db.is_autocommit() {
-            self.execute("RELEASE one")?;
+        let closed = match &result {
+            Ok(()) => self.execute("RELEASE one"),
+            Err(_) => self
+                .execute("ROLLBACK TO one")
+                .and_then(|()| self.execute("RELEASE one")),
+        };
+        if closed.is_err() && !self.db.is_autocommit() {
+            // What cannot be told apart from the others' writes must not be committed with them.
+            self.execute("ROLLBACK")?;
         }
-        result
+        result.and(closed)
     }
 
     fn execute(&self, sql: &str) -> rusqlite::Result<()> {

@@ -38,9 +38,10 @@ pub(crate) async fn post(
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
+    // Before all else: a client that is refused while it still sends may not see why.
+    let body = api.bodies.read(&parts.headers, body).await?;
     check_content_type(&parts.headers)?;
     let key = idempotency::key(&parts.headers)?;
-    let body = api.bodies.read(&parts.headers, body).await?;
     let submission = validation::submission(&body.bytes, api.settings.default_model.as_deref())?;
     let traceparent = traceparent::of(&parts.headers);
 
@@ -88,7 +89,7 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
         return Ok(());
     }
     let detail = "the Content-Type must be application/json";
-    Err(Problem::new(Code::UnsupportedMediaType, detail).closing())
+    Err(Problem::new(Code::UnsupportedMediaType, detail))
 }
 
 /// The job's documents, and what the lane is to know of it.

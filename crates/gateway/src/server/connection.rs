@@ -12,13 +12,25 @@ use hyper_util::{
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
+use super::stall::StallLimited;
+
 /// The most bytes of a request's head, and of a body that are buffered before the handler takes them.
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
+
+/// What a client may take its time for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// A request's head, and the pause before it.
+    pub(super) header_read_time: Duration,
+    /// Reading nothing of an answer.
+    pub(super) write_stall_max: Duration,
+}
 
 /// What all connections share.
 pub(super) struct Connections {
     builder: http1::Builder,
     router: Router,
+    limits: Limits,
     stop: CancellationToken,
     cut: CancellationToken,
 }
@@ -26,18 +38,19 @@ pub(super) struct Connections {
 impl Connections {
     pub(super) fn new(
         router: Router,
-        header_read_time: Duration,
+        limits: Limits,
         stop: CancellationToken,
         cut: CancellationToken,
     ) -> Self {
         let mut builder = http1::Builder::new();
         builder
             .timer(TokioTimer::new())
-            .header_read_timeout(header_read_time)
+            .header_read_timeout(limits.header_read_time)
             .max_buf_size(BUFFER_BYTES_MAX);
         Self {
             builder,
             router,
+            limits,
             stop,
             cut,
         }
@@ -50,7 +63,10 @@ impl Connections {
             tracing::debug!(%error, "a connection waits to fill its packets");
         }
         let service = TowerToHyperService::new(self.router.clone());
-        let serving = self.builder.serve_connection(TokioIo::new(stream), service);
+        let serving = self.builder.serve_connection(
+            TokioIo::new(StallLimited::new(stream, self.limits.write_stall_max)),
+            service,
+        );
         let (stop, cut) = (self.stop.clone(), self.cut.clone());
         async move {
             let whole = async {

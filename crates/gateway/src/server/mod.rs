@@ -5,6 +5,7 @@
 //! connections for ever: hence a loop of our own.
 
 mod connection;
+mod stall;
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -13,7 +14,7 @@ use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{api::Api, router::router, settings::GatewaySettings};
-use connection::Connections;
+use connection::{Connections, Limits};
 
 /// The pause after an accept that failed for want of file descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -30,13 +31,16 @@ pub async fn serve(
     let free = Arc::new(Semaphore::new(
         settings.connections_max.clamp(1, Semaphore::MAX_PERMITS),
     ));
-    let header_read_time = Duration::from_millis(settings.header_read_ms);
+    let limits = Limits {
+        header_read_time: Duration::from_millis(settings.header_read_ms),
+        write_stall_max: Duration::from_millis(settings.write_stall_ms),
+    };
     let api = Arc::new(Api::new(member, settings, stop.clone()));
     // Cancelled when the drain's time is up, or when this future is dropped.
     let cut = CancellationToken::new();
     let _cut_at_the_end = cut.clone().drop_guard();
     let tasks = TaskTracker::new();
-    let connections = Connections::new(router(api), header_read_time, stop.clone(), cut.clone());
+    let connections = Connections::new(router(api), limits, stop.clone(), cut.clone());
 
     let accepting = accept(&listener, &free, &tasks, &connections);
     stop.run_until_cancelled(accepting).await;

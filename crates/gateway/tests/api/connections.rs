@@ -9,7 +9,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::fixture::Fixture;
+use crate::fixture::{Fixture, lane_of, turn};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -96,6 +96,42 @@ async fn connections_above_the_bound_wait_their_turn() {
         .expect("an answer")
         .unwrap();
     assert_eq!(&answer, b"HTTP/1.1 200");
+}
+
+#[tokio::test]
+async fn a_client_that_reads_nothing_is_cut_off() {
+    let gateway = Fixture::with(|settings| {
+        settings.connections_max = 2;
+        settings.write_stall_ms = 200;
+    })
+    .await;
+    let id = gateway.accepted(&turn("s")).await;
+    gateway
+        .complete(&lane_of("s"), id, &"x".repeat(8 << 20))
+        .await;
+    // More answers than the buffers between two processes hold.
+    let mut deaf = TcpStream::connect(gateway.address).await.unwrap();
+    let request = "GET /v1/sessions/s HTTP/1.1\r\nHost: x\r\n\r\n".repeat(8);
+    deaf.write_all(request.as_bytes()).await.unwrap();
+
+    // It and the client that submitted are as many as there may be, so these need its place.
+    let mut others = Vec::new();
+    for _ in 0..2 {
+        let mut other = TcpStream::connect(gateway.address).await.unwrap();
+        other
+            .write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            .await
+            .unwrap();
+        others.push(other);
+    }
+    let mut answer = [0; 12];
+    timeout(SOON, others[0].read_exact(&mut answer))
+        .await
+        .expect("an answer")
+        .unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    let got = read_to_end(&mut deaf).await;
+    assert!(got.len() < 64 << 20, "all of it was sent");
 }
 
 #[tokio::test]

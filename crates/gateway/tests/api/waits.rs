@@ -46,6 +46,14 @@ async fn a_wait_that_is_over_answers_with_what_is() {
 }
 
 #[tokio::test]
+async fn the_limit_on_headers_does_not_cut_a_wait_short() {
+    let gateway = Fixture::with(|settings| settings.header_read_ms = 200).await;
+    let id = gateway.accepted(&json!({"input": "Hi."})).await;
+    let answer = gateway.get(&format!("/v1/jobs/{id}?wait_s=1")).await;
+    assert_eq!(answer.expect(200)["status"], "queued");
+}
+
+#[tokio::test]
 async fn a_preference_is_told_that_it_was_heard() {
     let gateway = Fixture::start().await;
     let id = gateway.accepted(&json!({"input": "Hi."})).await;

@@ -279,7 +279,6 @@ fn without_losses_no_job_waits_for_a_parked_timer() {
 #[test]
 fn what_is_merged_hides_nothing() {
     let world = Configuration {
-        retries: 1,
         left: Left {
             answers: 1,
             absences: 1,
@@ -287,12 +286,12 @@ fn what_is_merged_hides_nothing() {
         },
         ..CALM
     };
-    holds("merged", world, 12_000);
+    holds("merged", world, 2_500);
     let apart = Configuration {
         merges: false,
         ..world
     };
-    holds("apart", apart, 100_000);
+    holds("apart", apart, 390_000);
 }
 
 /// Everything that goes wrong with messages, workers and sweepers at once.

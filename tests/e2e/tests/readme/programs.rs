@@ -1,0 +1,142 @@
+//! The two Python programs of the README, run as they stand there.
+
+use std::{fs, path::PathBuf, process::Stdio, time::Duration};
+
+use e2e::process::Forebay;
+use serde_json::Value;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+    time::timeout,
+};
+
+use crate::text;
+
+/// How long a program may take to start.
+const START: Duration = Duration::from_secs(30);
+
+/// The Python that has what the programs need; `tests/run` sees to it.
+fn python() -> PathBuf {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let python = root.join("target/test-python/bin/python");
+    assert!(
+        python.exists(),
+        "{} is missing: run tests/run once",
+        python.display()
+    );
+    python
+}
+
+/// A program of the README under a real server, until it is dropped.
+struct Served {
+    _server: Child,
+    _folder: tempfile::TempDir,
+    url: String,
+}
+
+/// Serves the block `name` of the README with so many processes.
+async fn serve(name: &str, processes: usize, forebay_url: &str) -> Served {
+    let folder = tempfile::tempdir().expect("a folder");
+    let program = text::block(&text::read(), name);
+    fs::write(folder.path().join("app.py"), program).expect("the program is written");
+    // The README leaves open which LLM `call_llm` calls: here, one that repeats what it was told.
+    let llm = "async def call_llm(turns):\n    return ' | '.join(t['content'] for t in turns)\n";
+    fs::write(folder.path().join("llm.py"), llm).expect("the module is written");
+    let mut server = Command::new(python())
+        .args([
+            "-m",
+            "uvicorn",
+            "app:app",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            "0",
+        ])
+        .args(["--workers", &processes.to_string()])
+        .current_dir(folder.path())
+        .env("FOREBAY_URL", forebay_url)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("python runs");
+    let mut lines = BufReader::new(server.stderr.take().expect("its errors")).lines();
+    let url = timeout(START, async {
+        let mut url = None;
+        let mut ready = 0;
+        while ready < processes || url.is_none() {
+            let line = lines
+                .next_line()
+                .await
+                .expect("text")
+                .expect("the server ended early");
+            if let Some((_, rest)) = line.split_once("running on ") {
+                url = rest.split_whitespace().next().map(str::to_owned);
+            }
+            ready += usize::from(line.contains("Application startup complete"));
+        }
+        url.expect("an address")
+    })
+    .await
+    .expect("the server starts in time");
+    // Whatever else it prints must not fill the pipe.
+    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+    Served {
+        _server: server,
+        _folder: folder,
+        url,
+    }
+}
+
+/// Says something in a session, on a connection of its own, so that any of the processes may answer.
+async fn say(url: &str, session: &str, message: &str) -> String {
+    let client = reqwest::Client::new();
+    let url = format!("{url}/chat/{session}");
+    let response = client
+        .post(url)
+        .query(&[("message", message)])
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(response.status(), 200);
+    let body: Value = response.json().await.expect("JSON");
+    body["reply"].as_str().expect("a reply").to_owned()
+}
+
+#[tokio::test]
+async fn before_keeps_the_session_in_its_process() {
+    let served = serve("before", 1, "").await;
+    assert_eq!(say(&served.url, "ada", "one").await, "one");
+    assert_eq!(say(&served.url, "ada", "two").await, "one | one | two");
+}
+
+#[tokio::test]
+async fn after_keeps_the_session_in_forebay_however_many_processes_serve_it() {
+    let program = text::block(&text::read(), "after");
+    let lines = program
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .count();
+    assert!(
+        lines <= 20,
+        "the README promises 20 lines, these are {lines}"
+    );
+
+    let forebay = Forebay::builder()
+        .env("FOREBAY_SIMULATED_LATENCY_MS", "1")
+        .start()
+        .await;
+    let served = serve("after", 2, &forebay.url()).await;
+    say(&served.url, "ada", "message 0").await;
+    for n in 1..8 {
+        // The simulated provider counts the user's turns that it was sent and repeats the last two.
+        let reply = say(&served.url, "ada", &format!("message {n}")).await;
+        let expected = format!(
+            "Simulated reply {}: you said \"message {n}\", and before that \"message {}\".",
+            n + 1,
+            n - 1
+        );
+        assert_eq!(reply, expected);
+    }
+}

@@ -1,0 +1,32 @@
+//! Finds things in the README.
+
+use std::{fs, path::PathBuf};
+
+/// Where the README is.
+pub(crate) fn path() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../README.md")
+}
+
+/// The README.
+pub(crate) fn read() -> String {
+    fs::read_to_string(path()).expect("the README can be read")
+}
+
+/// The fenced block that follows the comment `<!-- name -->`, without its fences.
+pub(crate) fn block(readme: &str, name: &str) -> String {
+    let marker = format!("<!-- {name} -->\n```");
+    let (_, rest) = readme
+        .split_once(&marker)
+        .unwrap_or_else(|| panic!("no block {name}"));
+    let (_, rest) = rest.split_once('\n').expect("a fence ends its line");
+    let (block, _) = rest.split_once("\n```").expect("a fence is closed");
+    block.to_owned()
+}
+
+/// The part from the comment `<!-- name -->` to the next heading.
+pub(crate) fn part<'a>(readme: &'a str, name: &str) -> &'a str {
+    let (_, rest) = readme
+        .split_once(&format!("<!-- {name} -->\n"))
+        .unwrap_or_else(|| panic!("no {name}"));
+    rest.split_once("\n## ").map_or(rest, |(part, _)| part)
+}

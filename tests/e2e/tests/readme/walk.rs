@@ -1,0 +1,125 @@
+//! The walk: every command of it, in one shell, against a process that was just started.
+
+use std::{env, fs, io::Write as _, process::Stdio};
+
+use e2e::process::Forebay;
+use regex::Regex;
+
+use crate::text;
+
+/// What stands for the address in the README.
+const ADDRESS: &str = "localhost:8080";
+
+/// A command and what it printed.
+struct Step {
+    command: String,
+    printed: String,
+}
+
+/// The steps of a part of the README: a line that begins with `$ ` is a command, what follows it within
+/// its block is what it prints.
+fn steps(part: &str) -> Vec<Step> {
+    let mut steps: Vec<Step> = Vec::new();
+    for block in part.split("```console\n").skip(1) {
+        let (block, _) = block.split_once("```").expect("a fence is closed");
+        for line in block.lines() {
+            if let Some(command) = line.strip_prefix("$ ") {
+                steps.push(Step {
+                    command: command.to_owned(),
+                    printed: String::new(),
+                });
+            } else {
+                let step = steps.last_mut().expect("a block begins with a command");
+                step.printed.push_str(line);
+                step.printed.push('\n');
+            }
+        }
+    }
+    steps
+}
+
+/// Runs the commands one after the other in one shell, and returns what each printed.
+async fn run(steps: &[Step], address: &str) -> Vec<String> {
+    const END: &str = "@@ end of step";
+    let mut script = tempfile::NamedTempFile::new().expect("a script");
+    for step in steps {
+        let command = step.command.replace(ADDRESS, address);
+        writeln!(script, "{command}\nprintf '\\n%s\\n' '{END}'").expect("the script is written");
+    }
+    let output = tokio::process::Command::new("bash")
+        .arg(script.path())
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .expect("bash runs");
+    let printed = String::from_utf8(output.stdout)
+        .expect("text")
+        .replace('\r', "");
+    let mut parts: Vec<String> = printed
+        .split(&format!("\n{END}\n"))
+        .map(|part| part.trim_end().to_owned())
+        .collect();
+    assert_eq!(parts.pop().as_deref(), Some(""), "the shell ended early");
+    parts
+        .into_iter()
+        .map(|part| if part.is_empty() { part } else { part + "\n" })
+        .collect()
+}
+
+/// The same text with everything that differs from run to run replaced.
+fn plain(text: &str) -> String {
+    let rules = [
+        (r"job_[0-9a-f]{34}", "JOB"),
+        (r"forebay-[0-9a-f]{32}", "WORKER"),
+        (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", "TIME"),
+        (r"(?m)^date: .*$", "date: TIME"),
+        (r"drained_per_s.:\d+\.\d+", "drained_per_s"),
+        // A session's job may still run when the queues are looked at.
+        (r#""interactive":\{[^}]*\}"#, "INTERACTIVE"),
+    ];
+    let mut text = text.to_owned();
+    for (pattern, with) in rules {
+        text = Regex::new(pattern)
+            .expect("a pattern")
+            .replace_all(&text, with)
+            .into_owned();
+    }
+    text
+}
+
+#[tokio::test]
+async fn works_as_printed() {
+    let readme = text::read();
+    let steps = steps(text::part(&readme, "walk"));
+    assert!(steps.len() >= 8, "only {} commands were found", steps.len());
+    let forebay = Forebay::builder().start().await;
+    let address = forebay.url().trim_start_matches("http://").to_owned();
+    let printed = run(&steps, &address).await;
+    assert_eq!(printed.len(), steps.len());
+    if env::var_os("FOREBAY_BLESS").is_some() {
+        bless(&readme, &steps, &printed);
+        return;
+    }
+    for (step, printed) in steps.iter().zip(printed) {
+        assert_eq!(
+            plain(&printed),
+            plain(&step.printed),
+            "\n$ {}\nprinted:\n{printed}\nand the README says:\n{}",
+            step.command,
+            step.printed,
+        );
+    }
+}
+
+/// Writes what was printed into the README.
+fn bless(readme: &str, steps: &[Step], printed: &[String]) {
+    let mut blessed = readme.to_owned();
+    for (step, printed) in steps.iter().zip(printed) {
+        let old = format!("$ {}\n{}", step.command, step.printed);
+        assert_eq!(blessed.matches(&old).count(), 1, "not found once: {old}");
+        blessed = blessed.replace(&old, &format!("$ {}\n{printed}", step.command));
+    }
+    fs::write(text::path(), blessed).expect("the README is written");
+}
