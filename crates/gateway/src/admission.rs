@@ -87,7 +87,8 @@ impl Admission {
     }
 
     /// Takes a place for one job, or says why there is none. A place that comes to nothing is given
-    /// back by the next sample, which is no more than a second away.
+    /// back by the next sample, which is no more than a second away; in turn, jobs that are admitted
+    /// while a sample is on its way, or by other gateways since, are not counted until the next.
     ///
     /// Whether the store answers and has room is not asked: the submit itself finds out, and is how it
     /// is learnt that there is room again.

@@ -47,7 +47,7 @@ impl Slots {
             Waiting {
                 interactive: true,
                 batch: true,
-            } if false => Some(Class::Batch),
+            } if self.is_turn_of_batch() => Some(Class::Batch),
             Waiting {
                 interactive: true, ..
             } => Some(Class::Interactive),

@@ -70,24 +70,33 @@ pub(crate) async fn are_found_by_what_they_do(engine: impl Harness) {
 
 pub(crate) async fn are_paged_without_gap_or_repeat(engine: impl Harness) {
     let store = engine.store();
-    let mut expected = BTreeSet::new();
-    for n in 0..12 {
+    let (mut ready, mut running) = (BTreeSet::new(), BTreeSet::new());
+    for n in 0..24 {
         let session = format!("session-{n}");
-        let lanes = [Driver::session(&store, &session), Driver::solo(&store)];
-        for lane in lanes {
-            lane.admit().await;
-            expected.insert(lane.key());
+        for lane in [Driver::session(&store, &session), Driver::solo(&store)] {
+            let job = lane.admit().await;
+            if n % 2 == 0 {
+                ready.insert(lane.key());
+            } else {
+                lane.claim(job, "worker-1").await;
+                running.insert(lane.key());
+            }
         }
     }
-    for limit in [1, 5, 24, 100] {
-        let pages = page_through(store.as_ref(), limit).await;
-        assert_eq!(pages.len(), expected.len(), "limit {limit}");
-        assert_eq!(pages.into_iter().collect::<BTreeSet<_>>(), expected);
+    let filters = [
+        (HeadFilter::Ready(Class::Interactive), ready),
+        (HeadFilter::Running, running),
+    ];
+    for (filter, expected) in filters {
+        for limit in [1, 5, 24, 100] {
+            let pages = page_through(store.as_ref(), &filter, limit).await;
+            assert_eq!(pages.len(), expected.len(), "{filter:?}, limit {limit}");
+            assert_eq!(pages.into_iter().collect::<BTreeSet<_>>(), expected);
+        }
     }
 }
 
-async fn page_through(store: &dyn Store, limit: usize) -> Vec<LaneKey> {
-    let filter = HeadFilter::Ready(Class::Interactive);
+async fn page_through(store: &dyn Store, filter: &HeadFilter, limit: usize) -> Vec<LaneKey> {
     let mut seen: Vec<LaneKey> = Vec::new();
     loop {
         let page = store.heads(filter.clone(), seen.last(), limit).await;
@@ -97,5 +106,6 @@ async fn page_through(store: &dyn Store, limit: usize) -> Vec<LaneKey> {
             return seen;
         }
         seen.extend(page.into_iter().map(|head| head.lane));
+        assert!(seen.len() <= 100, "the pages do not end");
     }
 }

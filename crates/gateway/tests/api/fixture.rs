@@ -1,6 +1,6 @@
 //! A gateway in this process, a client for it, and a hand that does a worker's part.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use forebay_engine::embedded::Embedded;
 use forebay_gateway::GatewaySettings;
@@ -176,6 +176,39 @@ impl Fixture {
         id_of(&self.submit(job).await.expect(202))
     }
 
+    /// Submits until the backlog bound refuses. The bound is held to within what is admitted while
+    /// a sample of the counts is on its way, so a few more than it says may go through.
+    pub(crate) async fn fill(&self, backlog_max: usize) {
+        for accepted in 0..backlog_max + 10 {
+            let answer = self.submit(&turn("filler")).await;
+            if answer.status == 503 {
+                assert!(accepted > 0, "refused before the bound");
+                answer.problem(503, "backlog_full");
+                return;
+            }
+            answer.expect(202);
+        }
+        panic!("the bound of {backlog_max} was not held to");
+    }
+
+    /// Completes every job of a session, one after the other.
+    pub(crate) async fn empty(&self, session: &str) {
+        let lane = lane_of(session);
+        while let Some(head) = self.head(&lane).await {
+            self.complete(&lane, head, "Done.").await;
+        }
+    }
+
+    async fn head(&self, lane: &LaneKey) -> Option<JobId> {
+        let loaded = self
+            .member
+            .store
+            .load(lane, &[], None)
+            .await
+            .expect("a lane");
+        loaded.lane.head().map(|head| head.job)
+    }
+
     /// Live jobs, by the store's own count of this moment.
     pub(crate) async fn live(&self) -> u64 {
         self.member.store.counts().await.expect("counts").live()
@@ -222,6 +255,25 @@ impl Fixture {
             .await
             .expect("a finish");
     }
+}
+
+/// Asks again until the answer is as it should be; not for long.
+pub(crate) async fn until<F: Future<Output = Answer>>(
+    ask: impl Fn() -> F,
+    is_so: impl Fn(&Answer) -> bool,
+) -> Answer {
+    let asking = async {
+        loop {
+            let answer = ask().await;
+            if is_so(&answer) {
+                return answer;
+            }
+            // What is asked for is in the next sample of the counts, or is a time that runs out.
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let asked = tokio::time::timeout(PATIENCE, asking).await;
+    asked.expect("the answer becomes what it should be")
 }
 
 /// The id of a job in an answer.

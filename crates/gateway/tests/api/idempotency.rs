@@ -135,12 +135,11 @@ async fn a_refused_submit_can_be_repeated_with_its_key() {
 
 #[tokio::test]
 async fn a_repeat_is_answered_past_the_backlog_bound() {
-    let gateway = Fixture::with(|settings| settings.backlog_max = 1).await;
+    let gateway = Fixture::with(|settings| settings.backlog_max = 2).await;
     let id = id_of(&gateway.submit_with_key(&turn("s"), "k").await.expect(202));
-    gateway
-        .submit_with_key(&turn("s"), "k2")
-        .await
-        .problem(503, "backlog_full");
+    gateway.fill(2).await;
+    let new = gateway.submit_with_key(&turn("s"), "k2").await;
+    new.problem(503, "backlog_full");
     let again = gateway.submit_with_key(&turn("s"), "k").await.expect(202);
     assert_eq!(id_of(&again), id);
 }

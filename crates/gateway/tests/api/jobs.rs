@@ -4,7 +4,7 @@ use forebay_shared::{ids::JobId, store::JobState};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::fixture::{Fixture, id_of, lane_of, solo, turn};
+use crate::fixture::{Fixture, id_of, lane_of, solo, turn, until};
 
 #[tokio::test]
 async fn a_submit_is_stored_and_answered_with_the_job() {
@@ -163,13 +163,11 @@ async fn the_queues_count_what_waits() {
         .accepted(&json!({"input": "Hi.", "priority": "batch"}))
         .await;
     // The counts are read once a second.
-    let queues = loop {
-        let queues = gateway.get("/v1/queues").await.expect(200);
-        if queues["classes"]["batch"]["live"] == 1 {
-            break queues;
-        }
-        tokio::task::yield_now().await;
-    };
+    let queues = until(
+        || gateway.get("/v1/queues"),
+        |answer| answer.body["classes"]["batch"]["live"] == 1,
+    );
+    let queues = queues.await.expect(200);
     let interactive = &queues["classes"]["interactive"];
     assert_eq!(
         (&interactive["ready"], &interactive["behind_session"]),

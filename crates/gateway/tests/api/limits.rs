@@ -1,13 +1,13 @@
 //! Limits: the backlog, the store away or full, the size of bodies; health.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use reqwest::{Body, Method};
 use serde_json::json;
 use tokio::time::timeout;
 
 use crate::{
-    fixture::{Fixture, turn},
+    fixture::{Fixture, turn, until},
     switch_store::Mode,
 };
 
@@ -15,26 +15,24 @@ const MIB: usize = 1024 * 1024;
 
 #[tokio::test]
 async fn past_the_backlog_bound_submits_are_refused_and_the_gateway_is_not_ready() {
-    let gateway = Fixture::with(|settings| settings.backlog_max = 2).await;
+    let gateway = Fixture::with(|settings| settings.backlog_max = 3).await;
     gateway.member.presence.clone().announced().await;
     gateway.get("/readyz").await.expect(200);
     let first = gateway.accepted(&turn("s")).await;
-    gateway.accepted(&turn("s")).await;
+    gateway.fill(3).await;
+    let ready = || gateway.get("/readyz");
+    let refused = until(ready, |answer| answer.status == 503).await;
+    refused.problem(503, "backlog_full");
+    gateway.get("/healthz").await.expect(200);
     gateway
         .submit(&turn("s"))
         .await
         .problem(503, "backlog_full");
-    gateway.get("/readyz").await.problem(503, "backlog_full");
-    gateway.get("/healthz").await.expect(200);
 
-    gateway
-        .post(&format!("/v1/jobs/{first}/cancel"))
-        .await
-        .expect(200);
-    // The next sample shows that there is room.
-    while gateway.get("/readyz").await.status != 200 {
-        tokio::task::yield_now().await;
-    }
+    gateway.empty("filler").await;
+    let cancel = format!("/v1/jobs/{first}/cancel");
+    gateway.post(&cancel).await.expect(200);
+    until(ready, |answer| answer.status == 200).await;
     gateway.accepted(&turn("s")).await;
 }
 
@@ -67,12 +65,8 @@ async fn while_the_store_is_away_every_route_says_so() {
         gateway.get("/healthz").await.expect(200);
         // These two live on what was known a moment ago, for a moment.
         for path in ["/v1/queues", "/readyz"] {
-            let begun = Instant::now();
-            while gateway.get(path).await.status == 200 {
-                assert!(begun.elapsed() < Duration::from_secs(10), "{path}");
-                tokio::task::yield_now().await;
-            }
-            gateway.get(path).await.problem(503, "store_unavailable");
+            let away = until(|| gateway.get(path), |answer| answer.status != 200).await;
+            away.problem(503, "store_unavailable");
         }
     }
     gateway.store.set(Mode::Fine);

@@ -71,15 +71,28 @@ pub(super) async fn run(inner: &Inner, key: &LaneKey, mut pending: Vec<Pending>)
             }
         }
         Err(error) => {
-            let mut error = Some(error);
             for pending in pending {
-                let error = error
-                    .take()
-                    .unwrap_or(LaneError::Store(StoreError::Unavailable(None)));
-                let _ = pending.answer.send(Err(error));
+                let _ = pending.answer.send(Err(likeness(&error)));
             }
         }
     }
+}
+
+/// The same error for one more of those who wait. Sources cannot be copied; they are in the log.
+fn likeness(error: &LaneError) -> LaneError {
+    LaneError::Store(match error {
+        LaneError::Refused(refused) => return LaneError::Refused(*refused),
+        LaneError::Crowded => return LaneError::Crowded,
+        LaneError::Store(StoreError::Full) => StoreError::Full,
+        LaneError::Store(StoreError::Unavailable(source)) => {
+            tracing::debug!(?source, "the store did not take a change");
+            StoreError::Unavailable(None)
+        }
+        LaneError::Store(StoreError::Broken(source)) => {
+            tracing::error!(?source, "the store failed");
+            StoreError::Broken("the reason is in this process's log".into())
+        }
+    })
 }
 
 fn applied(claim: Option<Claim>, lane: &Lane, job: JobId, work: &mut Option<Work>) -> Applied {

@@ -146,7 +146,7 @@ fn at_a_repair_the_fence_or_the_claim_suffices() {
                 mutations,
                 ..REPAIR
             },
-            1,
+            80_000,
         );
     }
 }
@@ -211,7 +211,7 @@ fn until_or_recognition_suffices() {
                 mutations,
                 ..ASKS_AGAIN
             },
-            1,
+            9_000,
         );
     }
 }
@@ -249,7 +249,7 @@ fn woken_without_its_condition_costs_a_minute_and_no_more() {
         mutations: MUTATIONS,
         ..PROMPT
     };
-    holds("woken without its condition, given time", patient, 1);
+    holds("woken without its condition, given time", patient, 73_000);
 }
 
 /// The design's table lets tick leave the pause of a head that is due; then a claim by a slower clock is
@@ -269,7 +269,7 @@ fn a_claim_refused_as_too_early_puts_its_timer_back_or_tick_has_ended_the_pause(
     holds(
         "a refused claim that leaves its timer, given time",
         patient,
-        1,
+        23_000,
     );
     for mutations in [&BOTH[..1], &BOTH[1..]] {
         holds(
@@ -278,7 +278,7 @@ fn a_claim_refused_as_too_early_puts_its_timer_back_or_tick_has_ended_the_pause(
                 mutations,
                 ..PROMPT
             },
-            1,
+            20_000,
         );
     }
 }

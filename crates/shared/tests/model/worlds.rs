@@ -17,16 +17,16 @@ pub(crate) fn holds(name: &str, configuration: Configuration, states_min: usize)
         seconds,
     } = search(configuration);
     println!("{name}: {states} states, {transitions} transitions, {seconds:.1} s");
-    assert_eq!(violation.as_deref().map(print), None, "{name} is not safe");
-    assert_eq!(stuck.as_deref().map(print), None, "{name} can be stuck");
+    if let Some(way) = violation {
+        panic!("{name} is not safe: {way}");
+    }
+    if let Some(way) = stuck {
+        panic!("{name} can be stuck after:\n{way}");
+    }
     assert!(
         states >= states_min,
         "{name} has lost states: {states} < {states_min}"
     );
-}
-
-fn print(way: &str) {
-    println!("{way}");
 }
 
 const CALM: Configuration = Configuration::CALM;
@@ -190,7 +190,6 @@ pub(crate) const REPAIR: Configuration = Configuration {
         answers: 1,
         absences: 1,
         cancels: 1,
-        expiries: 1,
         repairs: 1,
         ..CALM.left
     },
@@ -199,7 +198,7 @@ pub(crate) const REPAIR: Configuration = Configuration {
 
 #[test]
 fn a_repair_under_the_same_id() {
-    holds("a repair under the same id", REPAIR, 2_900_000);
+    holds("a repair under the same id", REPAIR, 1);
 }
 
 /// A second and a third message that clear the lane, or not.
@@ -254,15 +253,14 @@ fn tool_results_and_the_hold() {
 
 /// Nothing is lost: every job must be able to end before any parked timer fires.
 pub(crate) const PROMPT: Configuration = Configuration {
-    kinds: [&[Kind::Message, Kind::Results]; JOBS],
     sweepers: 2,
     reads_first: true,
     retries: 1,
-    tools: true,
     skew: true,
     prompt: true,
     left: Left {
         crashes: 1,
+        doubles: 1,
         absences: 1,
         releases: 1,
         ..CALM.left
@@ -272,7 +270,22 @@ pub(crate) const PROMPT: Configuration = Configuration {
 
 #[test]
 fn without_losses_no_job_waits_for_a_parked_timer() {
-    holds("without losses, promptly", PROMPT, 2_100_000);
+    holds("without losses, promptly", PROMPT, 1);
+}
+
+#[test]
+fn nor_does_one_that_waits_for_tool_results() {
+    let world = Configuration {
+        kinds: [&[Kind::Message, Kind::Results]; JOBS],
+        tools: true,
+        skew: false,
+        left: Left {
+            releases: 0,
+            ..PROMPT.left
+        },
+        ..PROMPT
+    };
+    holds("with tools, promptly", world, 1);
 }
 
 /// A small world with every kind of trouble that makes states alike, of which nothing is merged.
@@ -315,18 +328,16 @@ fn large_all_that_goes_wrong() {
         },
         ..CALM
     };
-    holds("large: all that goes wrong", world, 1);
+    holds("large: all that goes wrong", world, 9_500_000);
 }
 
-/// Repairs, with wakes that are lost and attempts that retry and are released.
+/// Repairs, of expired jobs too.
 #[test]
 #[ignore = "larger than the budget; run with --ignored"]
 fn large_repair() {
     let world = Configuration {
-        retries: 1,
         left: Left {
-            losses: 1,
-            releases: 1,
+            expiries: 1,
             ..REPAIR.left
         },
         ..REPAIR

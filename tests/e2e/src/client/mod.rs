@@ -7,7 +7,7 @@ mod retry;
 #[cfg(test)]
 mod tests;
 
-pub use retry::turn_text;
+pub use retry::{turn_key, turn_text};
 
 use std::{
     sync::{Arc, PoisonError, RwLock},
@@ -50,7 +50,6 @@ impl Answer {
     ///
     /// # Panics
     /// When the status is another.
-    #[must_use]
     pub fn expect(self, status: u16) -> Value {
         assert_eq!(self.status.as_u16(), status, "the answer was {}", self.body);
         self.body

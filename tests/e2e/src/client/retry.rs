@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::time::Instant;
-use uuid::Uuid;
 
 use super::{Answer, Client, id_of, is_terminal};
 
@@ -74,8 +73,8 @@ impl Client {
     }
 
     /// Submits a session's turns 0 to `turns` - 1 (`turn=<n>`), each as soon as the one before is
-    /// accepted, each under a key of its own; returns the jobs' ids in that order. `extra` is put into
-    /// each submit.
+    /// accepted, each under its own key ([`turn_key`]); returns the jobs' ids in that order. `extra` is
+    /// put into each submit.
     ///
     /// # Panics
     /// When one is not accepted within `limit`.
@@ -92,7 +91,7 @@ impl Client {
             for (name, value) in extra.as_object().into_iter().flatten() {
                 job[name] = value.clone();
             }
-            let key = Uuid::new_v4().to_string();
+            let key = turn_key(session, n);
             let accepted = self.submit_until_accepted(&job, &key, limit).await;
             ids.push(id_of(&accepted).to_owned());
         }
@@ -104,6 +103,12 @@ impl Client {
 #[must_use]
 pub fn turn_text(session: &str, n: u64) -> String {
     format!("session={session} turn={n}")
+}
+
+/// The idempotency key of a session's turn `n`.
+#[must_use]
+pub fn turn_key(session: &str, n: u64) -> String {
+    format!("{session}:{n}")
 }
 
 fn left_until(deadline: Instant) -> Option<Duration> {

@@ -135,6 +135,27 @@ pub(super) fn check_step(before: &Scene, event: &Event, after: &Scene, effects: 
     }
 }
 
+/// Only the newest attempt at the head has a say, and only the one who asked is told of its claim.
+pub(super) fn check_say(before: &Scene, event: &Event, effects: &Effects) {
+    let live = before.lane.find(event.job());
+    match event {
+        Event::Finish { fence, .. } | Event::Retry { fence, .. } | Event::Release { fence, .. }
+            if *effects != Effects::default() =>
+        {
+            let (place, entry) = live.expect("what takes effect is about a live job");
+            assert_eq!((place, entry.fence), (0, *fence), "an older attempt's");
+            assert!(entry.claimed && entry.settled < *fence);
+        }
+        Event::Claim { worker, asked, .. } => {
+            let (_, entry) = live.expect("a claim is answered for a live job");
+            if let State::Running { worker: owner, .. } = &entry.state {
+                assert_eq!((owner, Some(entry.fence)), (worker, *asked));
+            }
+        }
+        _ => {}
+    }
+}
+
 /// A new head is woken, or waits under a hold; a wake is only ever of a head that is due.
 pub(super) fn check_head(before: &Scene, event: &Event, after: &Scene, effects: &Effects) {
     if let Some(job) = effects.wake {
@@ -221,7 +242,16 @@ pub(super) fn check_refusal(before: &Scene, event: &Event, refused: Refused) {
         }
         Refused::NotHead => assert!(live.is_some()),
         Refused::Running => assert!(matches!(live, Some((0, _)))),
-        Refused::Fenced => assert!(live.is_some()),
+        Refused::Fenced => {
+            let (_, entry) = live.expect("a later attempt is about a live job");
+            let (Event::Finish { fence, .. }
+            | Event::Retry { fence, .. }
+            | Event::Release { fence, .. }) = event
+            else {
+                panic!("only who settles has a fence");
+            };
+            assert!(entry.fence != *fence && entry.settled != *fence);
+        }
         Refused::Exists => assert!(matches!(event, Event::Admit(_))),
         Refused::Busy | Refused::Full => assert!(!before.lane.entries.is_empty()),
     }

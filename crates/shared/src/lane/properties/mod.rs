@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use proptest::{collection::vec, prelude::*};
 
 use self::{
-    checks::{check_claim, check_refusal, check_repeat, check_state, check_step},
+    checks::{check_claim, check_refusal, check_repeat, check_say, check_state, check_step},
     steps::{Step, event, step},
 };
 use super::{
@@ -34,7 +34,7 @@ proptest! {
     #[test]
     fn any_sequence_of_events_keeps_the_lane_whole(steps in vec(step(), 1..60)) {
         let mut scene = Scene::new();
-        // How often each job was completed: a repair runs it anew, but never a completed one here.
+        // A repair admits a job that has ended once more.
         let mut admitted: BTreeMap<JobId, u32> = BTreeMap::new();
         let mut ended: BTreeMap<JobId, u32> = BTreeMap::new();
         for step in steps {
@@ -53,6 +53,7 @@ proptest! {
                         *ended.entry(ending.entry.job).or_default() += 1;
                     }
                     check_step(&before, &event, &scene, &effects);
+                    check_say(&before, &event, &effects);
                     check_repeat(&scene, &event);
                     check_claim(&scene, &event, &effects);
                 }

@@ -10,7 +10,7 @@ use crate::{
     configuration::Configuration,
     mutation::Mutation,
     protocol::{Change, Clock, Happening, Protocol},
-    state::{Doing, Life, Phase, Sender, Sending, State, Timer},
+    state::{Doing, Life, Phase, Sender, State, Timer},
 };
 use forebay_shared::lane::Refused;
 

@@ -4,6 +4,7 @@
 //! `status` as the part that all of them share.
 
 mod endpoint;
+mod pools;
 mod retry_after;
 pub(super) mod status;
 mod transport;
@@ -17,6 +18,7 @@ use url::Url;
 pub use endpoint::{Endpoint, EndpointError};
 
 use super::Failure;
+use pools::Pools;
 
 /// How long, in milliseconds, the body of an error is waited for once its status is known. What has
 /// come by then is enough to say what went wrong.
@@ -61,9 +63,9 @@ pub struct HttpSettings {
     pub http2_prior_knowledge: bool,
 }
 
-/// A pool of connections to one provider, built once.
+/// The connections to one provider.
 pub(super) struct JsonClient {
-    client: reqwest::Client,
+    pools: Pools,
     limits: HttpLimits,
 }
 
@@ -86,7 +88,7 @@ impl Received {
 }
 
 impl JsonClient {
-    /// Builds the pool. `headers` go with every request.
+    /// Builds the first pool. `headers` go with every request.
     ///
     /// # Errors
     /// When the TLS library finds no usable certificates.
@@ -96,24 +98,28 @@ impl JsonClient {
         headers: HeaderMap,
     ) -> Result<Self, reqwest::Error> {
         let limits = settings.limits;
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("forebay/", env!("CARGO_PKG_VERSION")))
-            .default_headers(headers)
-            .connect_timeout(Duration::from_millis(limits.connect_ms))
-            // A redirect would carry the key and the prompt to a place nobody named.
-            .redirect(reqwest::redirect::Policy::none())
-            // Many calls share one HTTP/2 connection: one that died silently must not hold them all.
-            .http2_keep_alive_interval(Duration::from_secs(30))
-            .http2_keep_alive_timeout(Duration::from_secs(15));
-        if settings.http2_prior_knowledge {
-            builder = builder.http2_prior_knowledge();
-        }
-        if endpoint.is_loopback() {
-            // The proxy named in the environment is for the world outside: it cannot reach this machine.
-            builder = builder.no_proxy();
-        }
+        let is_loopback = endpoint.is_loopback();
+        let build = move || {
+            let mut builder = reqwest::Client::builder()
+                .user_agent(concat!("forebay/", env!("CARGO_PKG_VERSION")))
+                .default_headers(headers.clone())
+                .connect_timeout(Duration::from_millis(limits.connect_ms))
+                // A redirect would carry the key and the prompt to a place nobody named.
+                .redirect(reqwest::redirect::Policy::none())
+                // Many calls share an HTTP/2 connection: one that died silently must not hold them all.
+                .http2_keep_alive_interval(Duration::from_secs(30))
+                .http2_keep_alive_timeout(Duration::from_secs(15));
+            if settings.http2_prior_knowledge {
+                builder = builder.http2_prior_knowledge();
+            }
+            if is_loopback {
+                // The proxy of the environment is for the world outside: it cannot reach this machine.
+                builder = builder.no_proxy();
+            }
+            builder.build()
+        };
         Ok(Self {
-            client: builder.build()?,
+            pools: Pools::new(build)?,
             limits,
         })
     }
@@ -132,7 +138,8 @@ impl JsonClient {
         let started = Instant::now();
         let deadline = started + timeout;
         let head = started + Duration::from_millis(self.limits.first_byte_ms);
-        let sending = self
+        let leased = self.pools.lease();
+        let sending = leased
             .client
             .post(url)
             .header(reqwest::header::CONTENT_TYPE, "application/json")

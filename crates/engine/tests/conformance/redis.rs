@@ -1,0 +1,136 @@
+//! The store in Redis: on a server of the test's own, and on a cluster that the tests share.
+//!
+//! Beside it stands the embedded engine's queue, which knows nothing of the store.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use forebay_engine::{
+    distributed::store::{RedisSettings, RedisStore},
+    embedded::{Embedded, QUEUE_CAPACITY},
+};
+use forebay_shared::{queue::Queue, store::Store};
+use servers::redis::{Cluster, Redis, RedisOptions};
+use tokio::sync::{OnceCell, RwLock, RwLockReadGuard};
+
+use crate::harness::Harness;
+
+/// A store on one server.
+pub(crate) struct RedisHarness {
+    server: Redis,
+    store: Arc<RedisStore>,
+    queue: InProcessQueue,
+}
+
+impl Harness for RedisHarness {
+    const QUEUE_CAPACITY: Option<usize> = Some(QUEUE_CAPACITY);
+
+    async fn start() -> Self {
+        let server = Redis::start(RedisOptions::default()).await.unwrap();
+        let store = connect(&RedisSettings::new(server.url())).await;
+        let queue = InProcessQueue::new();
+        Self {
+            server,
+            store,
+            queue,
+        }
+    }
+
+    fn store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.store) as Arc<dyn Store>
+    }
+
+    fn queue(&self) -> Arc<dyn Queue> {
+        self.queue.engine.queue()
+    }
+
+    async fn restart(&mut self) {
+        // Not asked to stop: what was acknowledged is on disk by then.
+        self.server.kill9().await.unwrap();
+        self.server.restart().await.unwrap();
+        self.store = connect(&RedisSettings::new(self.server.url())).await;
+        self.queue = InProcessQueue::new();
+    }
+}
+
+/// A store on a cluster of three, with a prefix of its own.
+pub(crate) struct ClusterHarness {
+    settings: RedisSettings,
+    store: Arc<RedisStore>,
+    queue: InProcessQueue,
+    /// Nobody restarts the cluster meanwhile; whoever does waits until nobody else uses it.
+    cluster: Option<RwLockReadGuard<'static, Cluster>>,
+}
+
+/// Locked for writing while it is restarted.
+static CLUSTER: OnceCell<RwLock<Cluster>> = OnceCell::const_new();
+static PREFIXES: AtomicU64 = AtomicU64::new(0);
+
+async fn cluster() -> &'static RwLock<Cluster> {
+    CLUSTER
+        .get_or_init(|| async { RwLock::new(Cluster::start().await.unwrap()) })
+        .await
+}
+
+impl Harness for ClusterHarness {
+    const QUEUE_CAPACITY: Option<usize> = Some(QUEUE_CAPACITY);
+
+    async fn start() -> Self {
+        let cluster = cluster().await.read().await;
+        let mut settings = RedisSettings::new(cluster.urls().join(","));
+        settings.prefix = format!("t{}", PREFIXES.fetch_add(1, Ordering::Relaxed));
+        let store = connect(&settings).await;
+        Self {
+            settings,
+            store,
+            queue: InProcessQueue::new(),
+            cluster: Some(cluster),
+        }
+    }
+
+    fn store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.store) as Arc<dyn Store>
+    }
+
+    fn queue(&self) -> Arc<dyn Queue> {
+        self.queue.engine.queue()
+    }
+
+    async fn restart(&mut self) {
+        self.cluster = None;
+        {
+            let cluster = cluster().await.write().await;
+            for node in cluster.nodes() {
+                node.kill9().await.unwrap();
+                node.restart().await.unwrap();
+            }
+            cluster.until_agreed().await.unwrap();
+        }
+        self.cluster = Some(cluster().await.read().await);
+        self.store = connect(&self.settings).await;
+        self.queue = InProcessQueue::new();
+    }
+}
+
+async fn connect(settings: &RedisSettings) -> Arc<RedisStore> {
+    Arc::new(RedisStore::connect(settings).await.unwrap())
+}
+
+/// A queue in memory.
+struct InProcessQueue {
+    engine: Embedded,
+    _folder: tempfile::TempDir,
+}
+
+impl InProcessQueue {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = Embedded::open(folder.path()).unwrap();
+        Self {
+            engine,
+            _folder: folder,
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Publishing and consuming while nothing goes wrong.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use forebay_shared::{class::Class, queue::Queue};
+use servers::{
+    rabbit::{Rabbit, RabbitOptions, shared},
+    tls::Certificates,
+};
+
+use crate::scene::{
+    INTERACTIVE, UNREADABLE, connected, consume, counts_become, next, publish, until, vhost, wake,
+};
+use forebay_engine::distributed::queue::{QueueSettings, RabbitQueue};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_are_carried_at_a_time_and_none_twice() {
+    const TASKS: usize = 16;
+    const EACH: usize = 125;
+    let vhost = vhost().await;
+    let queue = connected(vhost.url(), "gateway-1").await;
+    let mut consumer = consume(&queue, 64).await;
+    let mut publishing = tokio::task::JoinSet::new();
+    for _ in 0..TASKS {
+        let queue = Arc::clone(&queue);
+        publishing.spawn(async move {
+            let mut jobs = Vec::new();
+            for _ in 0..EACH {
+                jobs.push(publish(&queue, Class::Interactive).await);
+            }
+            jobs
+        });
+    }
+    // Held for a while, so that acks come in all orders and in runs.
+    let mut held = Vec::new();
+    let mut got = BTreeSet::new();
+    for n in 0..TASKS * EACH {
+        let delivery = next(&mut consumer).await;
+        assert!(got.insert(delivery.wake.job), "delivered twice");
+        if n % 3 == 0 {
+            held.push(delivery);
+        } else {
+            delivery.ack();
+        }
+        if held.len() > 20 {
+            held.drain(..).rev().for_each(|delivery| delivery.ack());
+        }
+    }
+    held.drain(..).for_each(|delivery| delivery.ack());
+    let sent = publishing.join_all().await;
+    assert_eq!(got, sent.into_iter().flatten().collect());
+    counts_become(&vhost, 0, 0).await;
+}
+
+#[tokio::test]
+async fn the_management_ui_tells_who_is_who() {
+    let vhost = vhost().await;
+    let queue = connected(vhost.url(), "worker-7").await;
+    let management = shared().await.unwrap().management().unwrap();
+    let names = async || -> BTreeSet<String> {
+        let connections = shared().await.unwrap().connections().await.unwrap();
+        let ours = connections.iter().filter(|c| c["vhost"] == vhost.name());
+        ours.map(|c| String::from(c["user_provided_name"].as_str().unwrap_or_default()))
+            .collect()
+    };
+    // A process that only publishes has one connection.
+    let one = BTreeSet::from([String::from("worker-7 publish")]);
+    until("the connection's name", async || names().await == one).await;
+
+    let _interactive = consume(&queue, 3).await;
+    let _batch = queue.consume(Class::Batch, 2).await.unwrap();
+    let two = BTreeSet::from(["worker-7 consume", "worker-7 publish"].map(String::from));
+    until("both names", async || names().await == two).await;
+    let path = format!("/api/consumers/{}", vhost.name());
+    let expected = BTreeSet::from([
+        (String::from("worker-7 interactive"), Some(3)),
+        (String::from("worker-7 batch"), Some(2)),
+    ]);
+    until("the consumers' tags", async || {
+        let consumers = management.get(&path).await.unwrap();
+        let consumers = consumers.as_array().unwrap();
+        let tag = |c: &serde_json::Value| String::from(c["consumer_tag"].as_str().unwrap());
+        let seen = consumers
+            .iter()
+            .map(|c| (tag(c), c["prefetch_count"].as_u64()));
+        seen.collect::<BTreeSet<_>>() == expected
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_queues_are_replicated_and_never_drop_a_message_for_its_deliveries() {
+    let vhost = vhost().await;
+    let _queue = connected(vhost.url(), "gateway-1").await;
+    let management = shared().await.unwrap().management().unwrap();
+    for name in [INTERACTIVE, "forebay.jobs.batch", UNREADABLE] {
+        let path = format!("/api/queues/{}/{name}", vhost.name());
+        let queue = management.get(&path).await.unwrap();
+        assert_eq!(queue["arguments"]["x-queue-type"], "quorum", "{name}");
+        assert_eq!(queue["arguments"]["x-delivery-limit"], 1_000_000, "{name}");
+        assert_eq!(queue["durable"], true, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn over_tls_with_an_authority_of_ones_own() {
+    let certificates = Arc::new(Certificates::new().unwrap());
+    let rabbit = Rabbit::start(RabbitOptions {
+        management: false,
+        tls: Some(Arc::clone(&certificates)),
+    });
+    let rabbit = rabbit.await.unwrap();
+    let mut settings = QueueSettings::named("worker-1");
+    settings.ca_file = Some(certificates.ca_file());
+    let queue = RabbitQueue::new(&rabbit.url(), &settings).unwrap();
+    crate::scene::until_connected(&queue).await;
+    let mut consumer = consume(&queue, 1).await;
+    let sent = wake(Class::Interactive);
+    queue.publish(&sent).await.unwrap();
+    let delivery = next(&mut consumer).await;
+    assert_eq!(delivery.wake, sent);
+    delivery.ack();
+
+    // Without that authority the server is not believed.
+    let stranger = connected_in_vain(&rabbit.url()).await;
+    assert!(stranger.contains("no connection"), "{stranger}");
+}
+
+async fn connected_in_vain(url: &str) -> String {
+    let queue = crate::scene::process(url, "worker-2");
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    crate::scene::unpublished(&queue).await
+}

@@ -1,0 +1,88 @@
+//! A cancel reaches a running call and closes it; the session goes on with its next job.
+
+use std::time::Duration;
+
+use e2e::scripted::Recorded;
+use serde_json::{Value, json};
+
+use crate::pair::Pair;
+
+/// How soon the provider must see that the call was given up.
+const PROMPTLY: Duration = Duration::from_secs(3);
+
+#[tokio::test]
+async fn a_running_call_is_closed_and_the_next_job_runs() {
+    let pair = Pair::start().await;
+    let gate = pair.llm.hold();
+    let first = pair.say("s", "turn=0").await;
+    pair.running("turn=0").await;
+    let second = pair.say("s", "turn=1").await;
+
+    let cancelled = pair.client.cancel(&first).await.expect(200);
+    assert_eq!(cancelled["status"], "cancelled", "{cancelled}");
+    assert_eq!(cancelled["error"]["code"], "cancelled", "{cancelled}");
+    assert_eq!(cancelled["output"], Value::Null);
+    assert_eq!(cancelled["attempts"].as_array().map(Vec::len), Some(1));
+    assert!(
+        cancelled["attempts"][0]["ended_at"].is_string(),
+        "{cancelled}"
+    );
+    let hung_up = |records: &[Recorded]| records[0].hung_up();
+    pair.llm
+        .wait_for_within(PROMPTLY, "the end of the call", hung_up)
+        .await;
+
+    pair.running("turn=1").await;
+    gate.open();
+    assert_eq!(pair.text(&second).await, "seen:1");
+    assert_eq!(pair.held("s").await, ["user: turn=1", "assistant: seen:1"]);
+    assert_eq!(pair.wait(&first).await, cancelled, "it has changed since");
+    assert_eq!(pair.llm.stats().requests, 2);
+}
+
+#[tokio::test]
+async fn a_waiting_job_is_cancelled_unseen() {
+    let pair = Pair::start().await;
+    let gate = pair.llm.hold();
+    let first = pair.say("s", "turn=0").await;
+    pair.running("turn=0").await;
+    let second = pair.say("s", "turn=1").await;
+    let third = pair.say("s", "turn=2").await;
+    let cancelled = pair.client.cancel(&second).await.expect(200);
+    assert_eq!(cancelled["status"], "cancelled", "{cancelled}");
+    assert_eq!(cancelled["attempts"], json!([]), "{cancelled}");
+    assert_eq!(cancelled["started_at"], Value::Null);
+    gate.open();
+    assert_eq!(pair.text(&first).await, "seen:0");
+    assert_eq!(pair.text(&third).await, "seen:0,2");
+    assert_eq!(pair.llm.stats().requests, 2);
+}
+
+#[tokio::test]
+async fn a_job_that_waits_for_its_next_try_is_cancelled() {
+    let pair = Pair::with(&[("FOREBAY_BACKOFF_MS", "60000")]).await;
+    let error = e2e::scripted::ProviderError::server_error();
+    pair.llm.on("turn=0", [error.into()]);
+    let first = pair.say("s", "turn=0").await;
+    let second = pair.say("s", "turn=1").await;
+    pair.llm.wait_for_requests(1).await;
+    // The provider has answered; whether that is committed already or not, the cancel holds.
+    let cancelled = pair.client.cancel(&first).await.expect(200);
+    assert_eq!(cancelled["status"], "cancelled", "{cancelled}");
+    assert_eq!(pair.text(&second).await, "seen:1");
+}
+
+#[tokio::test]
+async fn a_job_without_a_session_is_cancelled_too() {
+    let pair = Pair::start().await;
+    let _gate = pair.llm.hold();
+    let id = pair.submit(&json!({ "input": "alone" })).await;
+    pair.running("alone").await;
+    let cancelled = pair.client.cancel(&id).await.expect(200);
+    assert_eq!(cancelled["status"], "cancelled", "{cancelled}");
+    let hung_up = |records: &[Recorded]| records[0].hung_up();
+    pair.llm
+        .wait_for_within(PROMPTLY, "the end of the call", hung_up)
+        .await;
+    pair.live_jobs_become(0).await;
+}

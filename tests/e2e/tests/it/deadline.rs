@@ -1,0 +1,92 @@
+//! `expires_in_s`: a job that is not done by then ends as `expired`, whether it waits or runs.
+
+use std::time::Duration;
+
+use e2e::scripted::{ProviderError, Recorded};
+use serde_json::{Value, json};
+
+use crate::pair::Pair;
+
+/// Seconds; the shortest there is.
+const EXPIRES_IN_S: u64 = 1;
+/// How soon after the deadline a call must be given up.
+const PROMPTLY: Duration = Duration::from_secs(5);
+
+fn short(session: &str, text: &str) -> Value {
+    json!({ "session_id": session, "input": text, "expires_in_s": EXPIRES_IN_S })
+}
+
+fn is_expired(job: &Value) {
+    assert_eq!(job["status"], "expired", "{job}");
+    assert_eq!(job["error"]["code"], "expired", "{job}");
+    assert_eq!(job["output"], Value::Null, "{job}");
+    // Both in the same form, so that they compare as texts.
+    assert!(
+        job["ended_at"].as_str() >= job["expires_at"].as_str(),
+        "{job}"
+    );
+}
+
+#[tokio::test]
+async fn a_running_job_expires_its_call_is_closed_and_the_next_runs() {
+    let pair = Pair::start().await;
+    let gate = pair.llm.hold();
+    let first = pair.submit(&short("s", "turn=0")).await;
+    let second = pair.say("s", "turn=1").await;
+    let job = pair.wait(&first).await;
+    is_expired(&job);
+    assert_eq!(job["attempts"].as_array().map(Vec::len), Some(1), "{job}");
+    let hung_up = |records: &[Recorded]| records[0].hung_up();
+    pair.llm
+        .wait_for_within(PROMPTLY, "the end of the call", hung_up)
+        .await;
+    gate.open();
+    assert_eq!(pair.text(&second).await, "seen:1");
+    assert_eq!(pair.held("s").await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_job_that_waits_behind_another_expires_unseen() {
+    let pair = Pair::start().await;
+    let gate = pair.llm.hold();
+    let first = pair.say("s", "turn=0").await;
+    pair.running("turn=0").await;
+    let second = pair.submit(&short("s", "turn=1")).await;
+    let third = pair.say("s", "turn=2").await;
+    let job = pair.wait(&second).await;
+    is_expired(&job);
+    assert_eq!(job["attempts"], json!([]), "{job}");
+    gate.open();
+    assert_eq!(pair.text(&first).await, "seen:0");
+    assert_eq!(pair.text(&third).await, "seen:0,2");
+    assert_eq!(pair.llm.stats().requests, 2);
+}
+
+#[tokio::test]
+async fn a_job_that_waits_for_its_next_try_expires() {
+    let pair = Pair::with(&[("FOREBAY_BACKOFF_MS", "60000")]).await;
+    pair.llm
+        .on("turn=0", [ProviderError::server_error().into()]);
+    let first = pair.submit(&short("s", "turn=0")).await;
+    let job = pair.wait(&first).await;
+    is_expired(&job);
+    assert_eq!(
+        job["attempts"][0]["error"]["code"], "provider_error",
+        "{job}"
+    );
+    assert_eq!(pair.llm.stats().requests, 1);
+}
+
+#[tokio::test]
+async fn a_job_that_expires_while_nothing_runs_is_found_expired_after_the_start() {
+    let mut pair = Pair::start().await;
+    let _gate = pair.llm.hold();
+    let id = pair.submit(&short("s", "turn=0")).await;
+    pair.running("turn=0").await;
+    pair.forebay.kill9().await;
+    // The deadline passes while there is no process.
+    tokio::time::sleep(Duration::from_secs(EXPIRES_IN_S)).await;
+    pair.start_again().await;
+    is_expired(&pair.wait(&id).await);
+    assert_eq!(pair.llm.stats().requests, 1);
+}

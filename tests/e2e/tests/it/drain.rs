@@ -1,0 +1,97 @@
+//! SIGTERM: calls that end within the drain complete; the others are released without spending a try,
+//! and complete after the next start.
+
+use std::time::Duration;
+
+use e2e::scripted::{ChatRequest, Recorded};
+use serde_json::{Value, json};
+
+use crate::pair::{LIMIT, Pair};
+
+/// One try, so that a release that spent one would fail its job.
+const ONE_TRY: (&str, &str) = ("FOREBAY_TRIES_MAX", "1");
+
+fn requests_for(pair: &Pair, text: &str) -> usize {
+    pair.llm.recorded_with(text).len()
+}
+
+#[tokio::test]
+async fn calls_that_end_in_time_complete_and_others_are_released_with_their_try() {
+    let mut pair = Pair::with(&[("FOREBAY_DRAIN_S", "2"), ONE_TRY]).await;
+    let quick = pair
+        .llm
+        .hold_those(|request: &ChatRequest| request.last_user_text().contains("quick"));
+    let slow = pair
+        .llm
+        .hold_those(|request: &ChatRequest| request.last_user_text().contains("slow"));
+    let mut ids = Vec::new();
+    for text in ["quick 1", "quick 2", "slow 1", "slow 2", "slow 3"] {
+        ids.push((text, pair.say(&text.replace(' ', "-"), text).await));
+        pair.running(text).await;
+    }
+    // Behind a call that will end: it may not be taken any more.
+    let behind = pair.say("quick-1", "behind").await;
+
+    pair.forebay.sigterm();
+    pair.forebay.wait_for_log("drains", LIMIT).await;
+    // Clients can fetch what still ends.
+    let first = ids[0].1.clone();
+    let client = pair.client.clone();
+    let wait = tokio::spawn(async move { client.wait(&first, LIMIT).await });
+    quick.open();
+    let job = wait.await.expect("an answer while it drains");
+    assert_eq!(job["status"], "completed", "{job}");
+    let status = pair.forebay.wait_exit(LIMIT).await;
+    assert_eq!(status.code(), Some(0), "{status}");
+    let hung_up = |records: &[Recorded]| records.iter().filter(|r| r.hung_up()).count() == 3;
+    pair.llm.wait_for("the end of three calls", hung_up).await;
+    assert_eq!(requests_for(&pair, "behind"), 0);
+
+    pair.start_again().await;
+    let completed = |id: &str, attempts: usize, job: &Value| {
+        assert_eq!(job["status"], "completed", "{id}: {job}");
+        let made = job["attempts"].as_array().map(Vec::len);
+        assert_eq!(made, Some(attempts), "{id}: {job}");
+    };
+    slow.open();
+    for (text, id) in &ids {
+        let job = pair.wait(id).await;
+        if text.starts_with("quick") {
+            completed(id, 1, &job);
+            assert_eq!(requests_for(&pair, text), 1);
+        } else {
+            completed(id, 2, &job);
+            assert_eq!(job["attempts"][0]["error"]["code"], "released", "{job}");
+            assert_eq!(requests_for(&pair, text), 2);
+        }
+    }
+    completed(&behind, 1, &pair.wait(&behind).await);
+}
+
+#[tokio::test]
+async fn a_drain_of_nothing_ends_at_once() {
+    let mut pair = Pair::start().await;
+    let id = pair.say("s", "turn=0").await;
+    pair.text(&id).await;
+    pair.forebay.sigterm();
+    // Far less than the drain of 25 s that is the default.
+    let status = pair.forebay.wait_exit(Duration::from_secs(10)).await;
+    assert_eq!(status.code(), Some(0), "{status}");
+}
+
+#[tokio::test]
+async fn released_calls_are_taken_up_without_waiting_for_anybody_to_be_gone() {
+    // A presence of a minute: were the jobs left to their worker's death, this would take as long.
+    let presence = ("FOREBAY_PRESENCE_MS", "60000");
+    let mut pair = Pair::with(&[("FOREBAY_DRAIN_S", "0"), ONE_TRY, presence]).await;
+    let gate = pair.llm.hold();
+    let id = pair
+        .submit(&json!({ "session_id": "s", "input": "turn=0" }))
+        .await;
+    pair.running("turn=0").await;
+    pair.forebay.sigterm();
+    assert_eq!(pair.forebay.wait_exit(LIMIT).await.code(), Some(0));
+    pair.start_again().await;
+    gate.open();
+    assert_eq!(pair.text(&id).await, "seen:0");
+}

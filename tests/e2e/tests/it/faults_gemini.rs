@@ -1,0 +1,135 @@
+//! Everything that goes wrong with Gemini, over real HTTP.
+//!
+//! | what Gemini does | final status | code | attempts | pause before the next |
+//! | --- | --- | --- | --- | --- |
+//! | 200 | completed | | 1 | |
+//! | `MAX_TOKENS`, with text or none | completed (`length`) | | 1 | |
+//! | `SAFETY`, with text or none | completed (`content_filter`) | | 1 | |
+//! | `promptFeedback` with a `blockReason` | failed | `content_blocked` | 1 | |
+//! | 400 | failed | `invalid_request` | 1 | |
+//! | 400 `API_KEY_INVALID`, 401, 403 | failed | `authentication_failed` | 1 | |
+//! | 404 | failed | `model_not_found` | 1 | |
+//! | 429 | failed | `rate_limited` | all tries | grows |
+//! | 429 with `Retry-After: 1`, or `RetryInfo` of 1 s | failed | `rate_limited` | all tries | at least 1 s |
+//! | 500 | failed | `provider_error` | all tries | grows |
+//! | 503 with `Retry-After: 1` | failed | `provider_error` | all tries | at least 1 s |
+//! | a reset connection, a body cut off | failed | `connection_failed` | all tries | grows |
+//! | a stall, before the answer or within | failed | `provider_timeout` | all tries | grows |
+//! | a body that never ends, fast | failed | `response_too_large` | 1 | |
+//! | a body that never ends, slowly | failed | `provider_timeout` | all tries | grows |
+//! | invalid JSON | failed | `invalid_response` | all tries | grows |
+//! | `MALFORMED_FUNCTION_CALL` | failed | `invalid_response` | all tries | grows |
+//! | an empty candidate, no candidates | failed | `empty_response` | all tries | grows |
+//! | 200 with an error in the body | as that error | | | |
+//! | 400 that counts too many tokens | half the context, once; then failed | `context_length_exceeded` | 1 | |
+//!
+//! "All tries" is `FOREBAY_TRIES_MAX`; a pause that grows begins with half to all of `FOREBAY_BACKOFF_MS`.
+
+use std::time::Duration;
+
+use e2e::scripted::{ProviderError, Reply};
+use serde_json::{Value, json};
+
+use crate::{
+    faults::{BYTES, CALL, FIRST_BYTE, fault_table},
+    pair::{GEMINI, Pair},
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fault_table! { GEMINI;
+    a_good_answer: Reply::text("hello"), [] => Completed("stop", Some("hello"));
+    max_tokens: Reply::finish("MAX_TOKENS", Some("half a")), [] => Completed("length", Some("half a"));
+    max_tokens_without_text: Reply::finish("MAX_TOKENS", None), [] => Completed("length", None);
+    safety: Reply::finish("SAFETY", None), [] => Completed("content_filter", None);
+    safety_with_text: Reply::finish("SAFETY", Some("I")), [] => Completed("content_filter", Some("I"));
+    prompt_feedback: Reply::gemini_blocked("PROHIBITED_CONTENT"), [] => Failed("content_blocked");
+    status_400: ProviderError::new(400, "no"), [] => Failed("invalid_request");
+    status_400_for_the_key: invalid_key(), [] => Failed("authentication_failed");
+    status_401: ProviderError::new(401, "no"), [] => Failed("authentication_failed");
+    status_403: ProviderError::new(403, "no"), [] => Failed("authentication_failed");
+    status_404: ProviderError::new(404, "no such model"), [] => Failed("model_not_found");
+    status_429: ProviderError::new(429, "slow down"), [] => Retried("rate_limited");
+    status_429_with_retry_after: ProviderError::rate_limited(1), [] => RetriedAfter("rate_limited", SECOND);
+    status_429_with_retry_info: retry_info("1s"), [] => RetriedAfter("rate_limited", SECOND);
+    status_500: ProviderError::server_error(), [] => Retried("provider_error");
+    status_503_with_retry_after:
+        ProviderError::new(503, "overloaded").with_retry_after_s(1), [] => RetriedAfter("provider_error", SECOND);
+    a_reset_connection: Reply::Reset, [] => Retried("connection_failed");
+    a_body_cut_off: Reply::CutOff, [] => Retried("connection_failed");
+    a_stall: Reply::Stall, [FIRST_BYTE] => Retried("provider_timeout");
+    a_stall_within_the_body: Reply::StallInBody, [CALL] => Retried("provider_timeout");
+    a_body_that_never_ends: endless(16 * 1_024), [BYTES] => Failed("response_too_large");
+    a_body_that_never_ends_slowly: endless(1), [BYTES, CALL] => Retried("provider_timeout");
+    invalid_json: Reply::InvalidJson, [] => Retried("invalid_response");
+    malformed_function_call:
+        Reply::finish("MALFORMED_FUNCTION_CALL", None), [] => Retried("invalid_response");
+    an_empty_candidate: Reply::EmptyChoice, [] => Retried("empty_response");
+    no_candidates: Reply::NoChoices, [] => Retried("empty_response");
+    an_error_within_200: within_200(503, "UNAVAILABLE"), [] => Retried("provider_error");
+    a_rate_limit_within_200: within_200(429, "RESOURCE_EXHAUSTED"), [] => Retried("rate_limited");
+    a_final_error_within_200: within_200(403, "PERMISSION_DENIED"), [] => Failed("authentication_failed");
+}
+
+fn endless(chunk_bytes: usize) -> Reply {
+    Reply::Endless {
+        chunk_bytes,
+        pause: Duration::from_millis(5),
+    }
+}
+
+fn error(code: u16, status: &str, message: &str, details: &Value) -> Value {
+    let error = json!({ "code": code, "message": message, "status": status, "details": details });
+    json!({ "error": error })
+}
+
+fn within_200(code: u16, status: &str) -> Reply {
+    Reply::json(200, error(code, status, "no", &json!([])))
+}
+
+fn invalid_key() -> Reply {
+    let details = json!([{
+        "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+        "reason": "API_KEY_INVALID",
+    }]);
+    let message = "API key not valid: test-key-gemini";
+    Reply::json(400, error(400, "INVALID_ARGUMENT", message, &details))
+}
+
+fn retry_info(delay: &str) -> Reply {
+    let details = json!([{
+        "@type": "type.googleapis.com/google.rpc.RetryInfo",
+        "retryDelay": delay,
+    }]);
+    Reply::json(429, error(429, "RESOURCE_EXHAUSTED", "slow down", &details))
+}
+
+#[tokio::test]
+async fn a_context_that_is_too_long_is_cut_to_half_and_tried_once_more() {
+    let pair = Pair::with(&[("FOREBAY_MODEL", GEMINI)]).await;
+    for n in 0..3 {
+        let id = pair.say("s", &format!("turn={n}")).await;
+        pair.text(&id).await;
+    }
+    let message = "The input token count (9) exceeds the maximum number of tokens allowed (8).";
+    let too_long = || Reply::from(ProviderError::new(400, message));
+    pair.llm.on("turn=3", [too_long(), too_long(), too_long()]);
+    let failed = pair.say("s", "turn=3").await;
+    let cut = pair.say("s", "turn=3 again").await;
+    let (failed, cut) = (pair.wait(&failed).await, pair.wait(&cut).await);
+    assert_eq!(
+        failed["error"]["code"], "context_length_exceeded",
+        "{failed}"
+    );
+    assert_eq!(
+        failed["attempts"].as_array().map(Vec::len),
+        Some(1),
+        "{failed}"
+    );
+    assert_eq!(cut["output"]["text"], "seen:2,3", "{cut}");
+    assert_eq!(cut["attempts"].as_array().map(Vec::len), Some(1), "{cut}");
+    let records = pair.llm.recorded_with("turn=3");
+    let sent: Vec<usize> = records.iter().map(|r| r.request.messages().len()).collect();
+    assert_eq!(sent, [7, 3, 7, 3]);
+    pair.assert_no_refusals();
+}

@@ -1,0 +1,186 @@
+//! Everything that goes wrong with an OpenAI-compatible provider, over real HTTP.
+//!
+//! | what the provider does | final status | code | attempts | pause before the next |
+//! | --- | --- | --- | --- | --- |
+//! | 200 | completed | | 1 | |
+//! | 200, stopped for `length` | completed (`length`) | | 1 | |
+//! | 200, stopped for `content_filter`, with text or none | completed (`content_filter`) | | 1 | |
+//! | 400, 422 | failed | `invalid_request` | 1 | |
+//! | 401, 403 | failed | `authentication_failed` | 1 | |
+//! | 404 | failed | `model_not_found` | 1 | |
+//! | 429 | failed | `rate_limited` | all tries | grows |
+//! | 429 with `Retry-After: 1` | failed | `rate_limited` | all tries | at least 1 s |
+//! | 429 `insufficient_quota` | failed | `insufficient_quota` | 1 | |
+//! | 500 | failed | `provider_error` | all tries | grows |
+//! | 503 with `Retry-After: 1` | failed | `provider_error` | all tries | at least 1 s |
+//! | a reset connection, a body cut off | failed | `connection_failed` | all tries | grows |
+//! | a stall, before the answer or within | failed | `provider_timeout` | all tries | grows |
+//! | a body that never ends, fast | failed | `response_too_large` | 1 | |
+//! | a body that never ends, slowly | failed | `provider_timeout` | all tries | grows |
+//! | invalid JSON, JSON of another shape | failed | `invalid_response` | all tries | grows |
+//! | an empty choice, no choice | failed | `empty_response` | all tries | grows |
+//! | 200 with an `error` in the body | as that error | | | |
+//! | 307 | failed | `provider_error` | 1 | |
+//! | `context_length_exceeded` | half the context, once; then failed | `context_length_exceeded` | 1 | |
+//!
+//! "All tries" is `FOREBAY_TRIES_MAX`; a pause that grows begins with half to all of `FOREBAY_BACKOFF_MS`.
+
+use std::time::Duration;
+
+use e2e::scripted::{ProviderError, Reply};
+use serde_json::{Value, json};
+
+use crate::{
+    faults::{BYTES, CALL, FIRST_BYTE, fault_table},
+    pair::{GPT, Pair},
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fault_table! { GPT;
+    a_good_answer: Reply::text("hello"), [] => Completed("stop", Some("hello"));
+    length: Reply::finish("length", Some("half a")), [] => Completed("length", Some("half a"));
+    length_without_text: Reply::finish("length", None), [] => Completed("length", None);
+    content_filter: Reply::finish("content_filter", Some("I")), [] => Completed("content_filter", Some("I"));
+    content_filter_without_text: Reply::finish("content_filter", None), [] => Completed("content_filter", None);
+    status_400: ProviderError::new(400, "no"), [] => Failed("invalid_request");
+    status_401: ProviderError::unauthorized(), [] => Failed("authentication_failed");
+    status_403: ProviderError::new(403, "no"), [] => Failed("authentication_failed");
+    status_404: ProviderError::new(404, "no such model"), [] => Failed("model_not_found");
+    status_422: ProviderError::new(422, "no"), [] => Failed("invalid_request");
+    status_429: ProviderError::new(429, "slow down"), [] => Retried("rate_limited");
+    status_429_with_retry_after: ProviderError::rate_limited(1), [] => RetriedAfter("rate_limited", SECOND);
+    status_429_insufficient_quota: ProviderError::insufficient_quota(), [] => Failed("insufficient_quota");
+    status_429_insufficient_quota_with_retry_after:
+        ProviderError::insufficient_quota().with_retry_after_s(1), [] => Failed("insufficient_quota");
+    status_500: ProviderError::server_error(), [] => Retried("provider_error");
+    status_500_with_a_page: status(500, "<html>oops</html>"), [] => Retried("provider_error");
+    status_503_with_retry_after:
+        ProviderError::new(503, "busy").with_retry_after_s(1), [] => RetriedAfter("provider_error", SECOND);
+    a_reset_connection: Reply::Reset, [] => Retried("connection_failed");
+    a_body_cut_off: Reply::CutOff, [] => Retried("connection_failed");
+    a_stall: Reply::Stall, [FIRST_BYTE] => Retried("provider_timeout");
+    a_stall_without_a_limit_on_the_first_byte: Reply::Stall, [CALL] => Retried("provider_timeout");
+    a_stall_within_the_body: Reply::StallInBody, [CALL] => Retried("provider_timeout");
+    a_body_that_never_ends: endless(16 * 1_024), [BYTES] => Failed("response_too_large");
+    a_body_that_never_ends_slowly: endless(1), [BYTES, CALL] => Retried("provider_timeout");
+    invalid_json: Reply::InvalidJson, [] => Retried("invalid_response");
+    json_of_another_shape: Reply::json(200, json!({ "choices": 7 })), [] => Retried("invalid_response");
+    an_empty_body: status(200, ""), [] => Retried("invalid_response");
+    an_empty_choice: Reply::EmptyChoice, [] => Retried("empty_response");
+    no_choices: Reply::NoChoices, [] => Retried("empty_response");
+    an_error_within_200: within_200("rate_limit_exceeded"), [] => Retried("rate_limited");
+    a_final_error_within_200: within_200("invalid_api_key"), [] => Failed("authentication_failed");
+    a_redirect: Reply::Status {
+        code: 307,
+        headers: vec![(String::from("location"), String::from("http://127.0.0.1:9/v1"))],
+        body: String::new(),
+    }, [] => Failed("provider_error");
+}
+
+fn status(code: u16, body: &str) -> Reply {
+    Reply::Status {
+        code,
+        headers: Vec::new(),
+        body: body.to_owned(),
+    }
+}
+
+fn endless(chunk_bytes: usize) -> Reply {
+    Reply::Endless {
+        chunk_bytes,
+        pause: Duration::from_millis(5),
+    }
+}
+
+fn within_200(code: &str) -> Reply {
+    Reply::json(200, json!({ "error": { "message": "no", "code": code } }))
+}
+
+/// How many messages each request of the last turn had.
+fn messages_sent(pair: &Pair, text: &str) -> Vec<usize> {
+    let records = pair.llm.recorded_with(text);
+    let counts = records.iter().map(|r| r.request.messages().len());
+    counts.collect()
+}
+
+/// A pair with a session of three turns, and the job of a fourth.
+async fn fourth_turn(refusals: usize) -> (Pair, Value) {
+    let pair = Pair::start().await;
+    for n in 0..3 {
+        let id = pair.say("s", &format!("turn={n}")).await;
+        pair.text(&id).await;
+    }
+    let too_long = || Reply::from(ProviderError::context_length_exceeded());
+    pair.llm.on("turn=3", (0..refusals).map(|_| too_long()));
+    let id = pair.say("s", "turn=3").await;
+    let job = pair.wait(&id).await;
+    (pair, job)
+}
+
+#[tokio::test]
+async fn a_context_that_is_too_long_is_cut_to_half_and_tried_once_more() {
+    let (pair, job) = fourth_turn(1).await;
+    assert_eq!(job["status"], "completed", "{job}");
+    assert_eq!(job["attempts"].as_array().map(Vec::len), Some(1), "{job}");
+    assert_eq!(messages_sent(&pair, "turn=3"), [7, 3]);
+    assert_eq!(job["output"]["text"], "seen:2,3");
+    assert_eq!(
+        (&job["turns_sent"], &job["turns_dropped"]),
+        (&json!(3), &json!(4))
+    );
+    // What was not sent is still there.
+    assert_eq!(pair.held("s").await.len(), 8);
+}
+
+#[tokio::test]
+async fn a_context_that_is_too_long_even_halved_fails() {
+    let (pair, job) = fourth_turn(2).await;
+    assert_eq!(job["status"], "failed", "{job}");
+    assert_eq!(job["error"]["code"], "context_length_exceeded", "{job}");
+    assert_eq!(job["attempts"].as_array().map(Vec::len), Some(1), "{job}");
+    assert_eq!(messages_sent(&pair, "turn=3"), [7, 3]);
+    assert_eq!(pair.held("s").await.len(), 6);
+}
+
+#[tokio::test]
+async fn a_first_message_that_is_too_long_cannot_be_cut() {
+    let pair = Pair::start().await;
+    let too_long = || Reply::from(ProviderError::context_length_exceeded());
+    pair.llm.on("turn=0", [too_long(), too_long()]);
+    let id = pair.say("s", "turn=0").await;
+    let job = pair.wait(&id).await;
+    assert_eq!(job["error"]["code"], "context_length_exceeded", "{job}");
+    assert_eq!(messages_sent(&pair, "turn=0"), [1]);
+}
+
+#[tokio::test]
+async fn a_provider_that_is_not_there_is_a_failed_connection() {
+    let pair = Pair::with(&[
+        // The discard port of this machine, where nothing listens.
+        ("OPENAI_BASE_URL", "http://127.0.0.1:9/v1"),
+        ("FOREBAY_TRIES_MAX", "2"),
+        ("FOREBAY_BACKOFF_MS", "50"),
+    ])
+    .await;
+    let id = pair.say("s", "hi").await;
+    let job = pair.wait(&id).await;
+    assert_eq!(job["status"], "failed", "{job}");
+    assert_eq!(job["error"]["code"], "connection_failed", "{job}");
+    assert_eq!(job["attempts"].as_array().map(Vec::len), Some(2), "{job}");
+}
+
+#[tokio::test]
+async fn a_provider_without_a_key_fails_at_once_and_answers_nothing_of_its_own() {
+    let pair = Pair::with(&[("OPENAI_API_KEY", ""), ("GEMINI_API_KEY", "")]).await;
+    for model in ["gpt-test", "gemini-test", "openai/x", "gemini/x"] {
+        let job = json!({ "input": "hi", "model": model });
+        let id = pair.submit(&job).await;
+        let job = pair.wait(&id).await;
+        assert_eq!(job["status"], "failed", "{job}");
+        assert_eq!(job["error"]["code"], "provider_not_configured", "{job}");
+        assert_eq!(job["attempts"].as_array().map(Vec::len), Some(1), "{job}");
+        assert_eq!(job["output"], Value::Null, "{job}");
+    }
+    assert_eq!(pair.llm.stats().requests, 0);
+}

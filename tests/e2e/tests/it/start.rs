@@ -1,0 +1,217 @@
+//! Starts that must not happen: each ends with exit code 2 and a message that names what is wrong,
+//! before a port or a database is opened.
+
+use std::{net::TcpListener, time::Duration};
+
+use e2e::process::{Exited, Forebay, run_to_exit};
+
+/// How long such a start may take. Generous: it only passes when a test fails.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// The variables that scripts rely on.
+const VARIABLES: [&str; 22] = [
+    "FOREBAY_LISTEN",
+    "FOREBAY_DATA_DIR",
+    "FOREBAY_MODEL",
+    "FOREBAY_CONCURRENCY",
+    "FOREBAY_SIMULATED_LATENCY_MS",
+    "FOREBAY_SESSION_TTL_S",
+    "FOREBAY_SESSIONS_MAX",
+    "FOREBAY_SESSION_TURNS_MAX",
+    "FOREBAY_RESULT_TTL_S",
+    "FOREBAY_BACKLOG_MAX",
+    "FOREBAY_TRIES_MAX",
+    "FOREBAY_CALL_TIMEOUT_S",
+    "FOREBAY_DRAIN_S",
+    "FOREBAY_PRESENCE_MS",
+    "FOREBAY_BODY_BYTES_MAX",
+    "AMQP_URL",
+    "REDIS_URL",
+    "OPENAI_API_KEY",
+    "OPENAI_BASE_URL",
+    "GEMINI_API_KEY",
+    "GEMINI_BASE_URL",
+    "FOREBAY_PROVIDERS_FILE",
+];
+
+/// Values that are wrong, by variable.
+const WRONG: [(&str, &[&str]); 24] = [
+    (
+        "FOREBAY_LISTEN",
+        &["", "8080", "localhost:8080", "127.0.0.1:65536", "127.0.0.1"],
+    ),
+    ("FOREBAY_MODEL", &["", "two words", "é"]),
+    (
+        "FOREBAY_CONCURRENCY",
+        &["", "0", "-1", "many", "100001", "1.5"],
+    ),
+    (
+        "FOREBAY_SIMULATED_LATENCY_MS",
+        &["", "x", "-5", "5000-2000", "1-2-3", "1.5"],
+    ),
+    ("FOREBAY_SESSION_TTL_S", &["0", "x", "31536001"]),
+    ("FOREBAY_SESSIONS_MAX", &["0", "x", "-1"]),
+    ("FOREBAY_SESSION_TURNS_MAX", &["1", "x", "10001"]),
+    ("FOREBAY_RESULT_TTL_S", &["0", "x", "31536001"]),
+    ("FOREBAY_BACKLOG_MAX", &["0", "x", "100000001"]),
+    ("FOREBAY_TRIES_MAX", &["0", "x", "101"]),
+    ("FOREBAY_CALL_TIMEOUT_S", &["0", "x", "1501"]),
+    ("FOREBAY_CONNECT_TIMEOUT_MS", &["0", "x"]),
+    ("FOREBAY_FIRST_BYTE_TIMEOUT_MS", &["0", "x"]),
+    ("FOREBAY_RESPONSE_BYTES_MAX", &["0", "x"]),
+    ("FOREBAY_BACKOFF_MS", &["0", "x"]),
+    ("FOREBAY_DRAIN_S", &["-1", "x", "1501"]),
+    ("FOREBAY_PRESENCE_MS", &["299", "x", "60001"]),
+    (
+        "FOREBAY_BODY_BYTES_MAX",
+        &["1023", "x", "99999999999999999999"],
+    ),
+    ("FOREBAY_PROVIDERS_FILE", &["/nowhere/providers.toml"]),
+    ("FOREBAY_LOG", &["=,=,="]),
+    (
+        "OPENAI_BASE_URL",
+        &["", "x", "ftp://example.com", "http://"],
+    ),
+    (
+        "GEMINI_BASE_URL",
+        &["", "x", "ftp://example.com", "http://"],
+    ),
+    ("OPENAI_API_KEY", &["line\nbreak"]),
+    ("GEMINI_API_KEY", &["line\nbreak"]),
+];
+
+fn is_refused(exited: &Exited, name: &str) {
+    assert_eq!(exited.code, Some(2), "{name}: {exited:?}");
+    assert!(
+        exited.stderr.contains(name),
+        "{name} is not named: {exited:?}"
+    );
+    assert_eq!(exited.stdout, "", "{name}");
+    let listens = exited.stderr.contains("listening on");
+    assert!(!listens, "{name}: {exited:?}");
+}
+
+#[tokio::test]
+async fn a_wrong_setting_is_named_before_anything_is_opened() {
+    // A port that is taken, and a folder that is not there: whoever opened either would say so.
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("its address").to_string();
+    let parent = tempfile::tempdir().expect("a folder");
+    let folder = parent.path().join("data");
+    for (name, values) in WRONG {
+        for value in values {
+            let builder = Forebay::builder()
+                .env("FOREBAY_LISTEN", address.as_str())
+                .data_dir(&folder)
+                .env(name, *value);
+            let exited = builder.run_to_exit(LIMIT).await;
+            is_refused(&exited, name);
+            assert!(
+                !exited.stderr.contains("cannot listen"),
+                "{name}: {exited:?}"
+            );
+            assert!(!folder.exists(), "{name}: {exited:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_flag_is_named() {
+    for flags in [
+        &["--concurrency", "0"][..],
+        &["--no-such-flag"],
+        &["no-such-command"],
+        &["worker", "--tries-max", "x"],
+    ] {
+        let exited = run_to_exit(flags, &[], LIMIT).await;
+        let wrong = flags.iter().rev().find(|flag| flag.len() > 1);
+        is_refused(&exited, wrong.expect("a flag"));
+    }
+}
+
+#[tokio::test]
+async fn a_role_of_a_fleet_needs_both_urls() {
+    const AMQP: (&str, &str) = ("AMQP_URL", "amqp://127.0.0.1:9");
+    const REDIS: (&str, &str) = ("REDIS_URL", "redis://127.0.0.1:9");
+    for (args, env, missing) in [
+        (&["worker"][..], &[AMQP][..], &["REDIS_URL"][..]),
+        (&["worker"], &[REDIS], &["AMQP_URL"]),
+        (&["worker"], &[], &["AMQP_URL", "REDIS_URL"]),
+        (&["gateway"], &[AMQP], &["REDIS_URL"]),
+        (&["gateway"], &[REDIS], &["AMQP_URL"]),
+        (&["gateway"], &[], &["AMQP_URL", "REDIS_URL"]),
+        (&[], &[AMQP], &["REDIS_URL"]),
+        (&[], &[REDIS], &["AMQP_URL"]),
+    ] {
+        let exited = run_to_exit(args, env, LIMIT).await;
+        for name in missing {
+            is_refused(&exited, name);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_second_process_on_one_data_folder_is_told_who_holds_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let builder = Forebay::builder().data_dir(folder.path());
+    let mut first = builder.start().await;
+    let exited = builder.run_to_exit(LIMIT).await;
+    is_refused(&exited, &first.pid().to_string());
+    is_refused(&exited, "FOREBAY_DATA_DIR");
+    assert!(first.is_running(), "the first goes on");
+    // A crash leaves nothing behind that would keep the next one out.
+    first.kill9().await;
+    builder.start().await;
+}
+
+#[tokio::test]
+async fn a_data_folder_that_cannot_be_one_is_named() {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let builder = Forebay::builder().data_dir(file.path());
+    is_refused(&builder.run_to_exit(LIMIT).await, "FOREBAY_DATA_DIR");
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("its address").to_string();
+    let builder = Forebay::builder().env("FOREBAY_LISTEN", address.as_str());
+    let exited = builder.run_to_exit(LIMIT).await;
+    is_refused(&exited, "FOREBAY_LISTEN");
+    assert!(exited.stderr.contains(&address), "{exited:?}");
+}
+
+#[tokio::test]
+async fn help_names_every_variable_and_no_secret() {
+    for args in [
+        &["--help"][..],
+        &["worker", "--help"],
+        &["gateway", "--help"],
+    ] {
+        let secret = ("OPENAI_API_KEY", "do-not-show-me");
+        let exited = run_to_exit(args, &[secret], LIMIT).await;
+        assert_eq!(exited.code, Some(0), "{exited:?}");
+        for variable in VARIABLES {
+            let named = exited.stdout.contains(variable);
+            assert!(
+                named,
+                "{args:?} does not name {variable}:\n{}",
+                exited.stdout
+            );
+        }
+        assert!(!exited.stdout.contains(secret.1), "{}", exited.stdout);
+    }
+}
+
+#[tokio::test]
+async fn without_a_key_or_a_model_it_says_that_it_simulates() {
+    let forebay = Forebay::builder().start().await;
+    assert!(forebay.logs().contains("simulated"), "{}", forebay.logs());
+    let client = e2e::client::Client::new(forebay.url());
+    let job = client
+        .submit_ok(&serde_json::json!({ "input": "hi" }))
+        .await;
+    let job = client.wait(e2e::client::id_of(&job), LIMIT).await;
+    assert_eq!(job["status"], "completed", "{job}");
+    assert_eq!(job["provider"], "simulated", "{job}");
+}

@@ -1,0 +1,307 @@
+//! What agents send, over both providers: tool loops while messages wait, results that never come,
+//! images, replies by a schema, and long sessions within a bound. The scripted providers refuse what
+//! the real ones refuse, and no test here may meet a refusal.
+
+use e2e::scripted::{ChatRequest, Dialect, Reply, ScriptedCall};
+use serde_json::{Value, json};
+
+use crate::pair::Pair;
+
+over_both_providers!(
+    messages_wait_for_two_rounds_of_tools,
+    a_message_goes_on_when_the_results_never_come,
+    a_call_that_is_never_answered_gets_no_result_put_in,
+    an_image_is_passed_on,
+    a_reply_follows_a_schema,
+    sixty_turns_within_a_bound_of_ten,
+    tools_and_how_to_choose_them_are_passed_on,
+);
+
+async fn pair(model: &str) -> Pair {
+    Pair::with(&[("FOREBAY_MODEL", model)]).await
+}
+
+fn tools(names: &[&str]) -> Value {
+    let tool = |name: &&str| {
+        let parameters = json!({ "type": "object", "properties": { "x": { "type": "integer" } } });
+        let function = json!({ "name": name, "description": "looks", "parameters": parameters });
+        json!({ "type": "function", "function": function })
+    };
+    names.iter().map(tool).collect()
+}
+
+/// A submit in session `s`.
+fn job(input: Value) -> Value {
+    json!({ "session_id": "s", "input": input, "tools": tools(&["f", "g"]) })
+}
+
+/// Waits for a reply that calls tools; returns the calls' ids.
+async fn calls_of(pair: &Pair, id: &str) -> Vec<String> {
+    let job = pair.wait(id).await;
+    assert_eq!(job["status"], "completed", "{job}");
+    assert_eq!(job["finish_reason"], "tool_calls", "{job}");
+    let calls = job["output"]["tool_calls"].as_array().expect("calls");
+    assert!(!calls.is_empty(), "{job}");
+    let id = |call: &Value| call["id"].as_str().expect("an id").to_owned();
+    calls.iter().map(id).collect()
+}
+
+fn result(id: &str, content: &str) -> Value {
+    json!({ "role": "tool", "tool_call_id": id, "content": content })
+}
+
+/// What each request showed the model of users' messages, in the order of arrival.
+fn seen(pair: &Pair) -> Vec<Vec<u64>> {
+    let records = pair.llm.recorded();
+    records.iter().map(|r| r.request.seen()).collect()
+}
+
+async fn messages_wait_for_two_rounds_of_tools(model: &str) {
+    let pair = pair(model).await;
+    let two = vec![
+        ScriptedCall::new("f", json!({ "x": 1 })),
+        ScriptedCall::new("g", json!({ "x": 2 })),
+    ];
+    pair.llm.on(
+        "turn=0",
+        [
+            Reply::ToolCalls(two),
+            Reply::tool_call("f", json!({ "x": 3 })),
+        ],
+    );
+    let gate = pair.llm.hold();
+    let first = pair.submit(&job(json!("turn=0"))).await;
+    pair.running("turn=0").await;
+    // One waits already when the tools are called, one comes while they run.
+    let before = pair.submit(&job(json!("turn=1"))).await;
+    gate.open();
+    let calls = calls_of(&pair, &first).await;
+    assert_eq!(calls.len(), 2);
+    let meanwhile = pair.submit(&job(json!("turn=2"))).await;
+
+    // In another order than the calls.
+    let results = json!([result(&calls[1], "{\"y\": 2}"), result(&calls[0], "one")]);
+    let second = pair.submit(&job(results)).await;
+    let calls = calls_of(&pair, &second).await;
+    let third = pair.submit(&job(json!([result(&calls[0], "three")]))).await;
+    assert_eq!(pair.text(&third).await, "seen:0");
+    assert_eq!(pair.text(&before).await, "seen:0,1");
+    assert_eq!(pair.text(&meanwhile).await, "seen:0,1,2");
+
+    let expected: [&[u64]; 5] = [&[0], &[0], &[0], &[0, 1], &[0, 1, 2]];
+    assert_eq!(seen(&pair), expected, "{}", pair.llm.listing());
+    let held = pair.held("s").await;
+    let expected = [
+        "user: turn=0",
+        "assistant calls f, g",
+        "tool: {\"y\": 2}",
+        "tool: one",
+        "assistant calls f",
+        "tool: three",
+        "assistant: seen:0",
+        "user: turn=1",
+        "assistant: seen:0,1",
+        "user: turn=2",
+        "assistant: seen:0,1,2",
+    ];
+    assert_eq!(held, expected);
+    pair.assert_no_refusals();
+}
+
+async fn a_message_goes_on_when_the_results_never_come(model: &str) {
+    let pair = pair(model).await;
+    pair.llm
+        .on("turn=0", [Reply::tool_call("f", json!({ "x": 1 }))]);
+    let mut first = job(json!("turn=0"));
+    first["tool_wait_s"] = json!(1);
+    let first = pair.submit(&first).await;
+    calls_of(&pair, &first).await;
+    let next = pair.submit(&job(json!("turn=1"))).await;
+    assert_eq!(pair.text(&next).await, "seen:0,1");
+
+    let records = pair.llm.recorded();
+    let replied_at = records[0].ended.as_ref().expect("a reply").1;
+    let waited = records[1].request.arrived_at - replied_at;
+    assert!(waited.as_millis() >= 1_000, "it waited only {waited:?}");
+    assert!(records[1].request.body.to_string().contains("no result"));
+    let held = pair.held("s").await;
+    assert_eq!(
+        held[1..4],
+        ["assistant calls f", "tool: no result", "user: turn=1"]
+    );
+    let last = pair.submit(&job(json!("turn=2"))).await;
+    assert_eq!(pair.text(&last).await, "seen:0,1,2");
+    pair.assert_no_refusals();
+}
+
+async fn a_call_that_is_never_answered_gets_no_result_put_in(model: &str) {
+    let pair = pair(model).await;
+    let two = vec![
+        ScriptedCall::new("f", json!({ "x": 1 })),
+        ScriptedCall::new("g", json!({ "x": 2 })),
+    ];
+    pair.llm.on("turn=0", [Reply::ToolCalls(two)]);
+    let first = pair.submit(&job(json!("turn=0"))).await;
+    let calls = calls_of(&pair, &first).await;
+    let only = json!([result(&calls[1], "the answer of g")]);
+    let second = pair.submit(&job(only)).await;
+    assert_eq!(pair.text(&second).await, "seen:0");
+    let body = pair.llm.recorded()[1].request.body.to_string();
+    assert!(body.contains("no result") && body.contains("the answer of g"));
+    // The session that is left behind can be gone on with.
+    let third = pair.submit(&job(json!("turn=1"))).await;
+    assert_eq!(pair.text(&third).await, "seen:0,1");
+    pair.assert_no_refusals();
+}
+
+async fn an_image_is_passed_on(model: &str) {
+    let pair = pair(model).await;
+    let image = |url: &str| json!({ "type": "image_url", "image_url": { "url": url } });
+    let content = json!([
+        { "type": "text", "text": "turn=0 what is this?" },
+        image("data:image/png;base64,iVBORw0KGgo="),
+        image("https://images.example/a.jpg"),
+    ]);
+    let message = json!([{ "role": "user", "content": content }]);
+    let id = pair.submit(&job(message)).await;
+    assert_eq!(pair.text(&id).await, "seen:0");
+    let next = pair.submit(&job(json!("turn=1"))).await;
+    assert_eq!(pair.text(&next).await, "seen:0,1");
+    // In the context of the next turn too.
+    for record in pair.llm.recorded() {
+        let sent = match record.request.dialect {
+            Dialect::OpenAi => record.request.body["messages"][0]["content"].clone(),
+            Dialect::Gemini => record.request.body["contents"][0]["parts"].clone(),
+        };
+        let expected = match record.request.dialect {
+            Dialect::OpenAi => content.clone(),
+            Dialect::Gemini => json!([
+                { "text": "turn=0 what is this?" },
+                { "inlineData": { "mimeType": "image/png", "data": "iVBORw0KGgo=" } },
+                { "fileData": { "mimeType": "image/jpeg", "fileUri": "https://images.example/a.jpg" } },
+            ]),
+        };
+        assert_eq!(sent, expected);
+    }
+    pair.assert_no_refusals();
+}
+
+async fn a_reply_follows_a_schema(model: &str) {
+    let pair = pair(model).await;
+    let reply = json!({ "answer": 42 }).to_string();
+    pair.llm.on("turn=0", [Reply::text(reply.clone())]);
+    let schema = json!({
+        "type": "object",
+        "properties": { "answer": { "type": "integer" } },
+        "required": ["answer"],
+    });
+    let format = json!({
+        "type": "json_schema",
+        "json_schema": { "name": "answer", "schema": schema, "strict": true },
+    });
+    let mut asked = job(json!("turn=0"));
+    asked["response_format"] = format.clone();
+    let id = pair.submit(&asked).await;
+    assert_eq!(pair.text(&id).await, reply);
+    let request = pair.llm.recorded()[0].request.clone();
+    match request.dialect {
+        Dialect::OpenAi => assert_eq!(request.body["response_format"], format),
+        Dialect::Gemini => {
+            let config = &request.body["generationConfig"];
+            assert_eq!(config["responseMimeType"], "application/json");
+            assert_eq!(config["responseJsonSchema"], schema);
+        }
+    }
+    pair.assert_no_refusals();
+}
+
+async fn tools_and_how_to_choose_them_are_passed_on(model: &str) {
+    let pair = pair(model).await;
+    pair.llm
+        .on("turn=0", [Reply::tool_call("g", json!({ "x": 7 }))]);
+    let mut asked = job(json!("turn=0"));
+    asked["tool_choice"] = json!({ "type": "function", "function": { "name": "g" } });
+    asked["instructions"] = json!("be brief");
+    asked["max_output_tokens"] = json!(77);
+    asked["stop"] = json!(["END"]);
+    asked["top_p"] = json!(0.5);
+    let id = pair.submit(&asked).await;
+    let done = pair.wait(&id).await;
+    let call = &done["output"]["tool_calls"][0]["function"];
+    assert_eq!(call["name"], "g", "{done}");
+    let arguments = call["arguments"].as_str().unwrap_or_default();
+    let arguments: Value = serde_json::from_str(arguments).expect("JSON");
+    assert_eq!(arguments, json!({ "x": 7 }));
+
+    let request = pair.llm.recorded()[0].request.clone();
+    let body = &request.body;
+    match request.dialect {
+        Dialect::OpenAi => {
+            assert_eq!(body["tools"], asked["tools"]);
+            assert_eq!(body["tool_choice"], asked["tool_choice"]);
+            assert_eq!(body["max_tokens"], 77);
+            assert_eq!(body["stop"], json!(["END"]));
+            assert_eq!(body["top_p"], 0.5);
+            assert_eq!(body["messages"][0]["content"], "be brief");
+        }
+        Dialect::Gemini => {
+            let declared = &body["tools"][0]["functionDeclarations"];
+            assert_eq!(declared[1]["name"], "g", "{body}");
+            let config = &body["toolConfig"]["functionCallingConfig"];
+            assert_eq!(config["mode"], "ANY", "{body}");
+            assert_eq!(config["allowedFunctionNames"], json!(["g"]));
+            let generation = &body["generationConfig"];
+            assert_eq!(generation["maxOutputTokens"], 77, "{body}");
+            assert_eq!(generation["stopSequences"], json!(["END"]));
+            assert_eq!(generation["topP"], 0.5);
+            assert_eq!(body["systemInstruction"]["parts"][0]["text"], "be brief");
+        }
+    }
+    // The rules were this job's alone.
+    assert_eq!(pair.held("s").await[0], "user: turn=0");
+    pair.assert_no_refusals();
+}
+
+async fn sixty_turns_within_a_bound_of_ten(model: &str) {
+    const BOUND: usize = 10;
+    let pair = pair(model).await;
+    // Every third turn calls tools: one, then two at once, and so on.
+    pair.llm.script(|request: &ChatRequest| {
+        let last = request.last_user_text();
+        let number: u64 = last.strip_prefix("turn=")?.parse().ok()?;
+        let newest = request.messages().last().cloned()?;
+        let answers = newest.role == "user" && newest.text == last;
+        let call = |i: u64| ScriptedCall::new("f", json!({ "x": number, "i": i }));
+        let calls = (0..=number % 2).map(call).collect();
+        (answers && number % 3 == 2).then_some(Reply::ToolCalls(calls))
+    });
+    let bounded = |input: Value| {
+        let mut job = job(input);
+        job["context"] = json!({ "max_turns": BOUND });
+        job
+    };
+    let mut dropped = 0;
+    for n in 0..60 {
+        let mut id = pair.submit(&bounded(json!(format!("turn={n}")))).await;
+        if n % 3 == 2 {
+            let calls = calls_of(&pair, &id).await;
+            let results = calls.iter().map(|call| result(call, "done")).collect();
+            id = pair.submit(&bounded(results)).await;
+        }
+        let job = pair.wait(&id).await;
+        assert_eq!(job["status"], "completed", "turn {n}: {job}");
+        let sent = job["turns_sent"].as_u64().expect("a number");
+        assert!(sent as usize <= BOUND, "turn {n}: {job}");
+        dropped = job["turns_dropped"].as_u64().expect("a number");
+    }
+    pair.assert_no_refusals();
+    assert!(dropped > 100, "only {dropped} turns were left out at last");
+    for record in pair.llm.recorded() {
+        let count = record.request.messages().len();
+        assert!(
+            count <= BOUND,
+            "{count} messages in {}",
+            record.request.body
+        );
+    }
+}

@@ -1,0 +1,110 @@
+//! `?wait_s=` and `Prefer: wait=`: the answer comes as soon as the job ends, or as it stands.
+
+use std::time::{Duration, Instant};
+
+use e2e::client::{Answer, is_terminal};
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use crate::pair::Pair;
+
+/// Far less than the waits asked for, and than the time after which a lost notice is made up for.
+const SOON: Duration = Duration::from_secs(8);
+
+#[tokio::test]
+async fn all_who_wait_are_answered_as_soon_as_the_job_ends() {
+    let pair = Pair::start().await;
+    let gate = pair.llm.hold();
+    let id = pair.say("s", "turn=0").await;
+    pair.running("turn=0").await;
+    let mut waits = JoinSet::new();
+    for _ in 0..20 {
+        let (client, path) = (pair.client.clone(), format!("/v1/jobs/{id}?wait_s=60"));
+        waits.spawn(async move { client.get(&path).await });
+    }
+    // Nobody is answered while the job runs.
+    let early = tokio::time::timeout(Duration::from_millis(500), waits.join_next()).await;
+    assert!(early.is_err(), "answered before the end: {early:?}");
+
+    let began = Instant::now();
+    gate.open();
+    for answer in waits.join_all().await {
+        let job = answer.expect(200);
+        assert_eq!(job["status"], "completed", "{job}");
+    }
+    assert!(began.elapsed() < SOON, "after {:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_failed_and_a_cancelled_job_end_a_wait_as_well() {
+    let pair = Pair::start().await;
+    let gate = pair.llm.hold();
+    pair.llm.on(
+        "fails",
+        [e2e::scripted::ProviderError::unauthorized().into()],
+    );
+    let began = Instant::now();
+    for (text, status) in [("is cancelled", "cancelled"), ("fails", "failed")] {
+        let id = pair.say("s", text).await;
+        pair.running(text).await;
+        let (client, path) = (pair.client.clone(), format!("/v1/jobs/{id}?wait_s=60"));
+        let wait = tokio::spawn(async move { client.get(&path).await });
+        if status == "cancelled" {
+            pair.client.cancel(&id).await.expect(200);
+        } else {
+            gate.open();
+        }
+        let job = wait.await.expect("an answer").expect(200);
+        assert_eq!(job["status"], status, "{job}");
+    }
+    assert!(began.elapsed() < SOON, "after {:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_wait_that_is_over_shows_the_job_as_it_stands() {
+    let pair = Pair::start().await;
+    let _gate = pair.llm.hold();
+    let id = pair.say("s", "turn=0").await;
+    pair.running("turn=0").await;
+    let began = Instant::now();
+    let answer = pair.client.get(&format!("/v1/jobs/{id}?wait_s=1")).await;
+    assert!(began.elapsed() >= Duration::from_secs(1));
+    assert!(answer.header("retry-after").is_some());
+    let job = answer.expect(200);
+    assert_eq!(job["status"], "in_progress", "{job}");
+    let at_once = pair.client.job(&id).await.expect(200);
+    assert!(!is_terminal(&at_once), "{at_once}");
+}
+
+#[tokio::test]
+async fn a_preference_is_heard_and_said_to_be() {
+    let pair = Pair::start().await;
+    let gate = pair.llm.hold();
+    let id = pair.say("s", "turn=0").await;
+    pair.running("turn=0").await;
+    let request = pair
+        .client
+        .http()
+        .get(pair.client.at(&format!("/v1/jobs/{id}")));
+    let wait = tokio::spawn(request.header("prefer", "wait=30").send());
+    gate.open();
+    let response = wait.await.expect("an answer").expect("an answer");
+    let applied = response.headers().get("preference-applied").cloned();
+    assert_eq!(applied.expect("the header"), "wait=30");
+    let job: serde_json::Value = response.json().await.expect("JSON");
+    assert_eq!(job["status"], "completed", "{job}");
+}
+
+#[tokio::test]
+async fn a_wait_out_of_range_is_named() {
+    let pair = Pair::start().await;
+    let id = pair.say("s", "turn=0").await;
+    for wait_s in ["61", "-1", "x", ""] {
+        let answer: Answer = pair
+            .client
+            .get(&format!("/v1/jobs/{id}?wait_s={wait_s}"))
+            .await;
+        let problem = answer.expect(422);
+        assert_eq!(problem["errors"][0]["field"], json!("wait_s"), "{problem}");
+    }
+}
