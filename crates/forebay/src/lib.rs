@@ -2,6 +2,7 @@
 //! engine, starts what the role needs, waits for a signal, and stops it again under a time limit.
 
 mod compose;
+mod descriptors;
 mod engine;
 mod log;
 mod run;
@@ -30,6 +31,7 @@ pub fn main(role: Option<Role>) -> ExitCode {
         }
     };
     log::init(&plan.log);
+    descriptors::raise_limit();
     match run::run(plan) {
         Ok(()) => ExitCode::SUCCESS,
         Err(run::Failure::Start(error)) => {
