@@ -1,0 +1,89 @@
+//! Where the servers' binaries are: named by an environment variable, or installed on this machine.
+//! Installing them is `tests/run`'s work.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+
+/// The binary that the environment variable names, else the first of `candidates` that exists: a path
+/// as it stands, a bare name in `PATH`.
+///
+/// # Errors
+/// When there is none, or the variable names a file that does not exist.
+pub(crate) fn find(variable: &str, candidates: &[&str]) -> anyhow::Result<PathBuf> {
+    let named = std::env::var_os(variable).map(PathBuf::from);
+    let folders: Vec<PathBuf> = std::env::var_os("PATH")
+        .map_or_else(Vec::new, |path| std::env::split_paths(&path).collect());
+    choose(variable, named.as_deref(), candidates, &folders)
+}
+
+fn choose(
+    variable: &str,
+    named: Option<&Path>,
+    candidates: &[&str],
+    folders: &[PathBuf],
+) -> anyhow::Result<PathBuf> {
+    if let Some(path) = named {
+        if path.is_file() {
+            return Ok(path.to_owned());
+        }
+        bail!("{variable} names {}, which is no file", path.display());
+    }
+    let found = candidates.iter().find_map(|candidate| {
+        if candidate.contains('/') {
+            return Some(PathBuf::from(candidate)).filter(|path| path.is_file());
+        }
+        folders
+            .iter()
+            .map(|folder| folder.join(candidate))
+            .find(|path| path.is_file())
+    });
+    if let Some(path) = found {
+        return Ok(path);
+    }
+    bail!(
+        "this test starts a server of its own and found none of {}: run the tests with `tests/run`, which \
+         installs what is missing, or name the binary in {variable}",
+        candidates.join(", ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_binary_names_the_command_that_installs_it() {
+        let error = choose(
+            "FOREBAY_TEST_X",
+            None,
+            &["no-such-server"],
+            &["/bin".into()],
+        );
+        let message = error.expect_err("there is no such server").to_string();
+        for part in ["no-such-server", "tests/run", "FOREBAY_TEST_X"] {
+            assert!(message.contains(part), "{message}");
+        }
+    }
+
+    #[test]
+    fn the_variable_wins_and_must_name_a_file() {
+        let shell = Path::new("/bin/sh");
+        let found = choose("V", Some(shell), &["ls"], &["/bin".into()]);
+        assert_eq!(found.expect("a shell is there"), shell);
+        let missing = choose(
+            "V",
+            Some(Path::new("/no/server")),
+            &["sh"],
+            &["/bin".into()],
+        );
+        assert!(missing.is_err());
+    }
+
+    #[test]
+    fn names_are_looked_up_in_the_path_and_paths_are_not() {
+        let folders = ["/no-folder".into(), "/bin".into()];
+        let found = choose("V", None, &["/no/sh", "sh"], &folders);
+        assert_eq!(found.expect("a shell is there"), Path::new("/bin/sh"));
+    }
+}

@@ -1,0 +1,234 @@
+//! One server process: its own process group, its log, its signals, and its end. It is ended as a group,
+//! because RabbitMQ's start script and the Erlang machine beneath it are two processes. Only groups
+//! started here are ever signalled.
+
+use std::{
+    fs::File,
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process_group};
+
+use crate::{guardian::Guardian, patience};
+
+/// How long a killed group may take to be gone.
+const KILL_LIMIT: Duration = Duration::from_secs(10);
+const LOG_LINES: usize = 30;
+
+/// A server that can be started again and again by the same command.
+pub(crate) struct ServerProcess {
+    name: &'static str,
+    folder: PathBuf,
+    log: PathBuf,
+    command: Box<dyn Fn() -> Command + Send + Sync>,
+    running: Arc<Mutex<Option<Running>>>,
+}
+
+impl ServerProcess {
+    /// A server that has not started yet. Its output is appended to `<folder>/<name>.log`.
+    pub(crate) fn new(
+        name: &'static str,
+        folder: &Path,
+        command: impl Fn() -> Command + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            name,
+            folder: folder.to_owned(),
+            log: folder.join(format!("{name}.log")),
+            command: Box::new(command),
+            running: Arc::default(),
+        }
+    }
+
+    /// Starts it; does not wait until it serves.
+    ///
+    /// # Errors
+    /// When it runs already, or could not be started.
+    pub(crate) fn spawn(&self) -> anyhow::Result<()> {
+        let mut running = lock(&self.running);
+        if running.is_some() {
+            bail!("{} runs already", self.name);
+        }
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(&self.log)
+            .context("its log")?;
+        let mut command = (self.command)();
+        command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().context("its log")?)
+            .stderr(log)
+            .process_group(0);
+        let leader = command
+            .spawn()
+            .with_context(|| format!("starting {command:?}"))?;
+        *running = Some(Running::watched(leader, &self.folder)?);
+        Ok(())
+    }
+
+    /// How it ended, if it ended by itself since it was started.
+    pub(crate) fn exited(&self) -> Option<ExitStatus> {
+        let mut running = lock(&self.running);
+        let status = running.as_mut()?.leader.try_wait().ok().flatten()?;
+        // What is left of its group must not live on.
+        if let Some(mut rest) = running.take() {
+            rest.kill();
+        }
+        Some(status)
+    }
+
+    /// Ends it with SIGKILL, and waits until its whole group is gone. Nothing if it does not run.
+    ///
+    /// # Errors
+    /// When it is still there after ten seconds.
+    pub(crate) async fn kill9(&self) -> anyhow::Result<()> {
+        let Some(mut running) = lock(&self.running).take() else {
+            return Ok(());
+        };
+        if tokio::task::spawn_blocking(move || running.kill()).await? {
+            return Ok(());
+        }
+        bail!("{} is still there {KILL_LIMIT:?} after SIGKILL", self.name)
+    }
+
+    /// Asks it to end with SIGTERM, waits for that, and ends what is left of its group. Nothing if it does
+    /// not run.
+    ///
+    /// # Errors
+    /// When it still ran after `limit`; it has been killed then.
+    pub(crate) async fn stop(&self, limit: Duration) -> anyhow::Result<()> {
+        self.signal(Signal::CONT)?;
+        self.signal_leader(Signal::TERM)?;
+        let ended = patience::until(limit, || async {
+            lock(&self.running).as_mut().is_none_or(Running::has_ended)
+        });
+        let ended = ended.await;
+        let log = self.log_tail();
+        self.kill9().await?;
+        if ended {
+            return Ok(());
+        }
+        bail!(
+            "{} still ran {limit:?} after SIGTERM; its log ends:\n{log}",
+            self.name
+        )
+    }
+
+    /// Sends a signal to its whole group. Nothing if it does not run.
+    pub(crate) fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        match lock(&self.running).as_ref() {
+            Some(running) => kill_process_group(running.group, signal)
+                .with_context(|| format!("sending {signal:?} to {}", self.name)),
+            None => Ok(()),
+        }
+    }
+
+    fn signal_leader(&self, signal: Signal) -> anyhow::Result<()> {
+        match lock(&self.running).as_ref() {
+            Some(running) => kill_process(running.group, signal)
+                .with_context(|| format!("sending {signal:?} to {}", self.name)),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until the server answers.
+    ///
+    /// # Errors
+    /// When it ended, or did not answer within `limit`; with the last lines of its log.
+    pub(crate) async fn until_ready<A: Future<Output = bool>>(
+        &self,
+        limit: Duration,
+        ready: impl Fn() -> A,
+    ) -> anyhow::Result<()> {
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.exited() {
+                let log = self.log_tail();
+                bail!(
+                    "{} ended at its start ({status}); its log ends:\n{log}",
+                    self.name
+                );
+            }
+            if ready().await {
+                return Ok(());
+            }
+            if started.elapsed() >= limit {
+                let log = self.log_tail();
+                bail!(
+                    "{} did not answer within {limit:?}; its log ends:\n{log}",
+                    self.name
+                );
+            }
+            tokio::time::sleep(patience::BETWEEN_TRIES).await;
+        }
+    }
+
+    /// The last lines of its output.
+    pub(crate) fn log_tail(&self) -> String {
+        let text = std::fs::read(&self.log).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
+    }
+}
+
+impl Drop for ServerProcess {
+    fn drop(&mut self) {
+        if let Some(mut running) = lock(&self.running).take() {
+            running.kill();
+        }
+    }
+}
+
+/// A group that runs, and who ends it should this process die first.
+struct Running {
+    leader: Child,
+    group: Pid,
+    guardian: Option<Guardian>,
+}
+
+impl Running {
+    fn watched(leader: Child, folder: &Path) -> anyhow::Result<Self> {
+        let group = i32::try_from(leader.id()).ok().and_then(Pid::from_raw);
+        let group = group.context("a process number out of range")?;
+        let mut running = Self {
+            leader,
+            group,
+            guardian: None,
+        };
+        match Guardian::watch(group, folder) {
+            Ok(guardian) => {
+                running.guardian = Some(guardian);
+                Ok(running)
+            }
+            Err(error) => {
+                running.kill();
+                Err(error).context("starting its guardian")
+            }
+        }
+    }
+
+    fn has_ended(&mut self) -> bool {
+        !matches!(self.leader.try_wait(), Ok(None))
+    }
+
+    /// Kills the group and says whether it is gone.
+    fn kill(&mut self) -> bool {
+        let _ = kill_process_group(self.group, Signal::KILL);
+        // Before the leader is reaped: until then nobody else can get its number.
+        self.guardian = None;
+        patience::until_blocking(KILL_LIMIT, || {
+            self.has_ended() && test_kill_process_group(self.group).is_err()
+        })
+    }
+}
+
+fn lock(running: &Mutex<Option<Running>>) -> MutexGuard<'_, Option<Running>> {
+    running.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,188 @@
+//! A virtual host: the queues of one test, apart from those of the others on the same node.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, bail};
+use serde_json::{Value, json};
+
+use super::management::{Management, segment};
+
+/// One virtual host of a node.
+#[derive(Clone, Debug)]
+pub struct Vhost {
+    pub(super) name: String,
+    pub(super) url: String,
+    pub(super) management: Option<Management>,
+}
+
+/// How many messages a queue has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueCounts {
+    /// Waiting for a consumer.
+    pub ready: u64,
+    /// Delivered and not acknowledged yet.
+    pub unacked: u64,
+}
+
+impl Vhost {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The address for a client, with user and password.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Declares a durable classic queue, or does nothing if it is there with these arguments.
+    ///
+    /// # Errors
+    /// When the node refuses, such as for a queue with other arguments. This and what follows need a node
+    /// with `management`.
+    pub async fn declare(&self, queue: &str) -> anyhow::Result<()> {
+        let body = json!({"durable": true, "auto_delete": false, "arguments": {}});
+        self.management()?.put(&self.queue_path(queue), &body).await
+    }
+
+    /// Drops the queue's ready messages.
+    ///
+    /// # Errors
+    /// When the node refuses, such as for want of that queue.
+    pub async fn purge(&self, queue: &str) -> anyhow::Result<()> {
+        self.management()?
+            .delete(&format!("{}/contents", self.queue_path(queue)))
+            .await
+    }
+
+    /// Publishes any bytes to a queue, persistently, as if by a client that knows no schema.
+    ///
+    /// # Errors
+    /// When the node refuses, or there is no such queue.
+    pub async fn publish_raw(&self, queue: &str, bytes: &[u8]) -> anyhow::Result<()> {
+        let path = format!("/api/exchanges/{}/amq.default/publish", segment(&self.name));
+        let body = json!({
+            "properties": {"delivery_mode": 2},
+            "routing_key": queue,
+            "payload": base64(bytes),
+            "payload_encoding": "base64",
+        });
+        let answer = self.management()?.post(&path, &body).await?;
+        if answer["routed"] != true {
+            bail!("no queue {queue} in the virtual host {}", self.name);
+        }
+        Ok(())
+    }
+
+    /// Up to `most` messages from the front of a queue, taken out if `remove`, else put back (and marked as
+    /// redelivered). Each as the management API shows it: `payload` (`payload_encoding` says `string` or
+    /// `base64`), `properties`, `redelivered` and more.
+    ///
+    /// # Errors
+    /// When the node refuses, such as for want of that queue.
+    pub async fn get_messages(
+        &self,
+        queue: &str,
+        most: u32,
+        remove: bool,
+    ) -> anyhow::Result<Vec<Value>> {
+        let mode = if remove {
+            "ack_requeue_false"
+        } else {
+            "ack_requeue_true"
+        };
+        let body = json!({"count": most, "ackmode": mode, "encoding": "auto"});
+        let path = format!("{}/get", self.queue_path(queue));
+        match self.management()?.post(&path, &body).await? {
+            Value::Array(messages) => Ok(messages),
+            other => bail!("no list of messages: {other}"),
+        }
+    }
+
+    /// What the queue has now (not by the management API's statistics, which come late).
+    ///
+    /// # Errors
+    /// When there is no such queue, or the node cannot be asked.
+    pub async fn queue_counts(&self, queue: &str) -> anyhow::Result<QueueCounts> {
+        let queues = self.all_queue_counts().await?;
+        let counts = queues.get(queue).copied();
+        counts.with_context(|| format!("no queue {queue} among {:?}", queues.keys()))
+    }
+
+    /// What each queue has now.
+    ///
+    /// # Errors
+    /// When the node cannot be asked.
+    pub async fn all_queue_counts(&self) -> anyhow::Result<BTreeMap<String, QueueCounts>> {
+        let path = format!(
+            "/api/queues/{}?disable_stats=true&enable_queue_totals=true",
+            segment(&self.name)
+        );
+        let queues = self.management()?.get(&path).await?;
+        let queues = queues.as_array().context("no list of queues")?;
+        queues.iter().map(counts).collect()
+    }
+
+    fn queue_path(&self, queue: &str) -> String {
+        format!("/api/queues/{}/{}", segment(&self.name), segment(queue))
+    }
+
+    fn management(&self) -> anyhow::Result<&Management> {
+        self.management
+            .as_ref()
+            .context("this needs a node with `management: true`")
+    }
+}
+
+fn counts(queue: &Value) -> anyhow::Result<(String, QueueCounts)> {
+    let name = queue["name"].as_str().context("a queue without a name")?;
+    let number = |field: &str| {
+        queue[field]
+            .as_u64()
+            .with_context(|| format!("the queue {name} has no {field}: {queue}"))
+    };
+    let counts = QueueCounts {
+        ready: number("messages_ready")?,
+        unacked: number("messages_unacknowledged")?,
+    };
+    Ok((name.to_owned(), counts))
+}
+
+/// Base64 with padding (RFC 4648, section 4).
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for group in bytes.chunks(3) {
+        let bits = (0..3).fold(0, |bits, at| {
+            bits << 8 | u32::from(*group.get(at).unwrap_or(&0))
+        });
+        for digit in 0..4 {
+            let value = bits >> (18 - 6 * digit) & 63;
+            text.push(if digit <= group.len() {
+                char::from(DIGITS[value as usize])
+            } else {
+                '='
+            });
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::base64;
+
+    #[test]
+    fn base64_is_that_of_the_standard() {
+        for (plain, coded) in [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foobar", "Zm9vYmFy"),
+        ] {
+            assert_eq!(base64(plain.as_bytes()), coded);
+        }
+        assert_eq!(base64(&[0xff, 0xfe]), "//4=");
+    }
+}

@@ -1,0 +1,157 @@
+//! A Redis Cluster of three masters, without replicas: enough to show that every command keeps to one
+//! slot and follows redirections.
+
+use std::time::Duration;
+
+use anyhow::bail;
+
+use super::{options::RedisOptions, server::Redis};
+use crate::patience;
+
+const MASTERS: u16 = 3;
+const SLOTS: u16 = 16_384;
+const JOIN_LIMIT: Duration = Duration::from_secs(30);
+
+/// Three masters on loopback that share all slots. Gone when dropped.
+pub struct Cluster {
+    nodes: Vec<Redis>,
+}
+
+impl Cluster {
+    /// Starts a cluster with default options and waits until every master knows that all slots are served.
+    ///
+    /// # Errors
+    /// As of [`Redis::start`], and when the masters do not agree within thirty seconds.
+    pub async fn start() -> anyhow::Result<Self> {
+        Self::start_with(&RedisOptions::default()).await
+    }
+
+    /// Starts a cluster of servers with these options.
+    ///
+    /// # Errors
+    /// As of [`start`](Self::start).
+    pub async fn start_with(options: &RedisOptions) -> anyhow::Result<Self> {
+        let mut nodes = Vec::new();
+        for _ in 0..MASTERS {
+            nodes.push(Redis::start_as(options.clone(), true).await?);
+        }
+        let cluster = Self { nodes };
+        cluster.assign_slots().await?;
+        cluster.introduce().await?;
+        cluster.until_agreed().await?;
+        Ok(cluster)
+    }
+
+    async fn assign_slots(&self) -> anyhow::Result<()> {
+        for (index, node) in (0..MASTERS).zip(&self.nodes) {
+            let (first, last) = slots_of(index);
+            node.cli(&[
+                "CLUSTER",
+                "ADDSLOTSRANGE",
+                &first.to_string(),
+                &last.to_string(),
+            ])
+            .await?;
+            // Without numbers of their own, the masters would first have to settle who was there before.
+            node.cli(&["CLUSTER", "SET-CONFIG-EPOCH", &(index + 1).to_string()])
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn introduce(&self) -> anyhow::Result<()> {
+        let Some((first, others)) = self.nodes.split_first() else {
+            bail!("a cluster without masters");
+        };
+        for other in others {
+            let (port, bus) = (
+                other.plain_port().to_string(),
+                other.bus_port()?.to_string(),
+            );
+            first
+                .cli(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus])
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until every master knows the others and all slots, such as after a restart.
+    ///
+    /// # Errors
+    /// When they do not within thirty seconds; with what they say.
+    pub async fn until_agreed(&self) -> anyhow::Result<()> {
+        let agreed = patience::until(JOIN_LIMIT, || async {
+            for node in &self.nodes {
+                match node.cli(&["CLUSTER", "INFO"]).await {
+                    Ok(info) if agrees(&info) => {}
+                    _ => return false,
+                }
+            }
+            true
+        });
+        if agreed.await {
+            return Ok(());
+        }
+        let mut said = Vec::new();
+        for node in &self.nodes {
+            said.push(format!(
+                "{:?}\n{}",
+                node.cli(&["CLUSTER", "NODES"]).await,
+                node.log_tail()
+            ));
+        }
+        bail!(
+            "the cluster did not agree within {JOIN_LIMIT:?}:\n{}",
+            said.join("\n")
+        )
+    }
+
+    /// The masters, to kill, pause and ask.
+    pub fn nodes(&self) -> &[Redis] {
+        &self.nodes
+    }
+
+    /// The addresses of all masters.
+    pub fn urls(&self) -> Vec<String> {
+        self.nodes.iter().map(Redis::url).collect()
+    }
+}
+
+/// The first and the last slot of a master.
+fn slots_of(index: u16) -> (u16, u16) {
+    let share = SLOTS / MASTERS;
+    let last = if index + 1 == MASTERS {
+        SLOTS - 1
+    } else {
+        (index + 1) * share - 1
+    };
+    (index * share, last)
+}
+
+fn agrees(info: &str) -> bool {
+    let wanted = [
+        "cluster_state:ok".to_owned(),
+        format!("cluster_known_nodes:{MASTERS}"),
+        format!("cluster_size:{MASTERS}"),
+        format!("cluster_slots_ok:{SLOTS}"),
+    ];
+    wanted
+        .iter()
+        .all(|wanted| info.lines().any(|line| line.trim_end() == wanted))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_masters_share_all_slots() {
+        let mut next = 0;
+        for index in 0..MASTERS {
+            let (first, last) = slots_of(index);
+            assert_eq!(first, next);
+            next = last + 1;
+        }
+        assert_eq!(next, SLOTS);
+    }
+}

@@ -1,0 +1,87 @@
+//! How a Redis server is started.
+
+use std::{path::Path, process::Command, sync::Arc};
+
+use crate::tls::Certificates;
+
+/// What a test may choose about its Redis server. The default is what Forebay asks for: an append-only
+/// file that is synced at every write.
+#[derive(Clone, Debug)]
+pub struct RedisOptions {
+    /// `appendfsync`: `always`, `everysec` or `no`.
+    pub appendfsync: &'static str,
+    /// `maxmemory` in bytes; unbounded without.
+    pub maxmemory_bytes: Option<u64>,
+    /// Further arguments, such as `--maxmemory-policy`, `volatile-lru`. They win over the others.
+    pub args: Vec<String>,
+    /// Serves TLS with these at the address of [`url`](super::Redis::url), and asks clients for none.
+    pub tls: Option<Arc<Certificates>>,
+}
+
+impl Default for RedisOptions {
+    fn default() -> Self {
+        Self {
+            appendfsync: "always",
+            maxmemory_bytes: None,
+            args: Vec::new(),
+            tls: None,
+        }
+    }
+}
+
+/// The ports of one server.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ports {
+    /// Without TLS, for the fixture itself, and for the tests unless they asked for TLS.
+    pub(super) plain: u16,
+    pub(super) tls: Option<u16>,
+    /// Between the servers of a cluster; makes this one a part of it.
+    pub(super) bus: Option<u16>,
+}
+
+impl RedisOptions {
+    /// The command that starts a server in `folder`.
+    pub(super) fn command(&self, binary: &Path, folder: &Path, ports: Ports) -> Command {
+        let mut command = Command::new(binary);
+        command.arg("--port").arg(ports.plain.to_string());
+        command.args([
+            "--bind",
+            "127.0.0.1",
+            "--daemonize",
+            "no",
+            "--save",
+            "",
+            "--appendonly",
+            "yes",
+        ]);
+        command
+            .args(["--appendfsync", self.appendfsync])
+            .arg("--dir")
+            .arg(folder);
+        command.current_dir(folder);
+        if let Some(bytes) = self.maxmemory_bytes {
+            command.arg("--maxmemory").arg(bytes.to_string());
+        }
+        if let (Some(tls), Some(port)) = (&self.tls, ports.tls) {
+            command.arg("--tls-port").arg(port.to_string());
+            command.arg("--tls-cert-file").arg(tls.certificate_file());
+            command.arg("--tls-key-file").arg(tls.key_file());
+            command.arg("--tls-ca-cert-file").arg(tls.ca_file());
+            command.args(["--tls-auth-clients", "no"]);
+        }
+        if let Some(port) = ports.bus {
+            command.args([
+                "--cluster-enabled",
+                "yes",
+                "--cluster-announce-ip",
+                "127.0.0.1",
+            ]);
+            command
+                .args(["--cluster-node-timeout", "5000"])
+                .arg("--cluster-port")
+                .arg(port.to_string());
+        }
+        command.args(&self.args);
+        command
+    }
+}

@@ -1,0 +1,130 @@
+//! What Redis answers: RESP, version 2.
+
+use std::fmt;
+
+use anyhow::{Context, bail};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt};
+
+/// The most bytes of one string in an answer.
+const STRING_BYTES_MAX: usize = 64 * 1_024 * 1_024;
+/// The most items of one array in an answer.
+const ITEMS_MAX: usize = 1_000_000;
+
+/// One answer. Shown, it is what `redis-cli --raw` prints: strings as they stand, an array's items in lines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// There is no such value.
+    Nil,
+    /// A number.
+    Integer(i64),
+    /// A string, or a status such as `OK`.
+    Text(Vec<u8>),
+    /// Several answers in one.
+    Array(Vec<Reply>),
+    /// A refusal, inside an array. A whole answer that is one is an error of the call.
+    Error(String),
+}
+
+impl Reply {
+    /// Reads one answer.
+    pub(super) async fn read(
+        from: &mut (impl AsyncBufRead + Unpin + Send),
+    ) -> anyhow::Result<Self> {
+        let mut line = Vec::new();
+        from.read_until(b'\n', &mut line).await?;
+        let line = line.strip_suffix(b"\r\n").context("the connection ended")?;
+        let (kind, rest) = line.split_first().context("an empty answer")?;
+        let rest = std::str::from_utf8(rest).context("an answer that is no text")?;
+        Ok(match kind {
+            b'+' => Self::Text(rest.into()),
+            b'-' => Self::Error(rest.to_owned()),
+            b':' => Self::Integer(rest.parse()?),
+            b'$' => match length(rest, STRING_BYTES_MAX)? {
+                None => Self::Nil,
+                Some(bytes) => {
+                    let mut text = vec![0; bytes + 2];
+                    from.read_exact(&mut text).await?;
+                    text.truncate(bytes);
+                    Self::Text(text)
+                }
+            },
+            b'*' => match length(rest, ITEMS_MAX)? {
+                None => Self::Nil,
+                Some(count) => {
+                    let mut items = Vec::new();
+                    for _ in 0..count {
+                        items.push(Box::pin(Self::read(from)).await?);
+                    }
+                    Self::Array(items)
+                }
+            },
+            other => bail!("an answer of the unknown kind {:?}", char::from(*other)),
+        })
+    }
+}
+
+/// A length of RESP, where -1 stands for no value.
+fn length(text: &str, most: usize) -> anyhow::Result<Option<usize>> {
+    if text == "-1" {
+        return Ok(None);
+    }
+    let length: usize = text.parse()?;
+    if length > most {
+        bail!("an answer of length {length}");
+    }
+    Ok(Some(length))
+}
+
+impl fmt::Display for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nil => Ok(()),
+            Self::Integer(number) => write!(f, "{number}"),
+            Self::Text(text) => f.write_str(&String::from_utf8_lossy(text)),
+            Self::Error(message) => f.write_str(message),
+            Self::Array(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    if index > 0 {
+                        f.write_str("\n")?;
+                    }
+                    item.fmt(f)?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn read(mut bytes: &[u8]) -> anyhow::Result<Reply> {
+        Reply::read(&mut bytes).await
+    }
+
+    #[tokio::test]
+    async fn every_kind_is_read_and_shown() -> anyhow::Result<()> {
+        let reply = read(b"*5\r\n+OK\r\n:-7\r\n$4\r\na\r\nb\r\n$-1\r\n-ERR no\r\n").await?;
+        let Reply::Array(items) = &reply else {
+            panic!("{reply:?}")
+        };
+        assert_eq!(items[2], Reply::Text(b"a\r\nb".to_vec()));
+        assert_eq!(items[3], Reply::Nil);
+        assert_eq!(reply.to_string(), "OK\n-7\na\r\nb\n\nERR no");
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_cut_or_absurd_answer_is_an_error() {
+        for bytes in [
+            &b""[..],
+            b"+OK",
+            b"$10\r\nabc",
+            b"$99999999999\r\n",
+            b"?\r\n",
+        ] {
+            assert!(read(bytes).await.is_err(), "{bytes:?}");
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! One Redis server of a test's own.
+
+use std::{collections::BTreeMap, path::Path, time::Duration};
+
+use anyhow::{Context, bail};
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use super::{
+    connection::Connection,
+    options::{Ports, RedisOptions},
+    reply::Reply,
+};
+use crate::{binary, patience, port, process::ServerProcess};
+
+const BINARY_VARIABLE: &str = "FOREBAY_TEST_REDIS_SERVER";
+const BINARIES: [&str; 2] = ["redis-server", "valkey-server"];
+const START_LIMIT: Duration = Duration::from_secs(20);
+const STOP_LIMIT: Duration = Duration::from_secs(20);
+const STARTS_MAX: u32 = 5;
+
+/// A Redis server on loopback, with its data in a temporary folder. Gone when dropped.
+pub struct Redis {
+    // Dropped first, before its folder.
+    process: ServerProcess,
+    folder: TempDir,
+    ports: Ports,
+}
+
+impl Redis {
+    /// Starts a server and waits until it answers.
+    ///
+    /// # Errors
+    /// When there is no binary (`FOREBAY_TEST_REDIS_SERVER`, else `redis-server` or `valkey-server` in
+    /// `PATH`), or it does not answer; with the end of its log.
+    pub async fn start(options: RedisOptions) -> anyhow::Result<Self> {
+        Self::start_as(options, false).await
+    }
+
+    pub(super) async fn start_as(options: RedisOptions, in_cluster: bool) -> anyhow::Result<Self> {
+        let binary = binary::find(BINARY_VARIABLE, &BINARIES)?;
+        let mut tries = 1;
+        loop {
+            let redis = Self::prepared(&binary, options.clone(), in_cluster)?;
+            match redis.launch().await {
+                Ok(()) => return Ok(redis),
+                // Somebody took one of its ports first.
+                Err(_) if tries < STARTS_MAX && redis.ports_were_taken() => tries += 1,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn prepared(binary: &Path, options: RedisOptions, in_cluster: bool) -> anyhow::Result<Self> {
+        let folder = tempfile::Builder::new()
+            .prefix("forebay-redis-")
+            .tempdir()?;
+        let ports = Ports {
+            plain: port::free()?,
+            tls: options.tls.is_some().then(port::free).transpose()?,
+            bus: in_cluster.then(port::free).transpose()?,
+        };
+        let (binary, path) = (binary.to_owned(), folder.path().to_owned());
+        let command = move || options.command(&binary, &path, ports);
+        let process = ServerProcess::new("redis", folder.path(), command);
+        Ok(Self {
+            process,
+            folder,
+            ports,
+        })
+    }
+
+    async fn launch(&self) -> anyhow::Result<()> {
+        self.process.spawn()?;
+        self.process
+            .until_ready(START_LIMIT, || self.answers())
+            .await
+    }
+
+    /// Whether this very server answers, and not another one at its port.
+    async fn answers(&self) -> bool {
+        let folder = self.folder.path().canonicalize().unwrap_or_default();
+        let Ok(reply) = self.command(&["CONFIG", "GET", "dir"]).await else {
+            return false;
+        };
+        let Reply::Array(parts) = reply else {
+            return false;
+        };
+        // While it still loads its file, it takes settings but no reads.
+        parts
+            .last()
+            .is_some_and(|dir| dir.to_string() == folder.to_string_lossy())
+            && self.command(&["PING"]).await.is_ok()
+    }
+
+    fn ports_were_taken(&self) -> bool {
+        self.process.log_tail().contains("Address already in use")
+    }
+
+    /// The address for a client: `redis://127.0.0.1:<port>`, with TLS `rediss://localhost:<port>`.
+    pub fn url(&self) -> String {
+        match self.ports.tls {
+            Some(port) => format!("rediss://localhost:{port}"),
+            None => format!("redis://127.0.0.1:{}", self.ports.plain),
+        }
+    }
+
+    /// The port of [`url`](Self::url).
+    pub fn port(&self) -> u16 {
+        self.ports.tls.unwrap_or(self.ports.plain)
+    }
+
+    /// Ends it with SIGKILL. Its data and ports stay its own, for [`restart`](Self::restart).
+    ///
+    /// # Errors
+    /// When it is still there after ten seconds.
+    pub async fn kill9(&self) -> anyhow::Result<()> {
+        self.process.kill9().await
+    }
+
+    /// Ends it with SIGTERM, as a system does that shuts down.
+    ///
+    /// # Errors
+    /// When it needed more than twenty seconds; it has been killed then.
+    pub async fn stop(&self) -> anyhow::Result<()> {
+        self.process.stop(STOP_LIMIT).await
+    }
+
+    /// Starts it again at the same ports with the same data, stopping it before if it runs.
+    ///
+    /// # Errors
+    /// As of [`start`](Self::start) and [`stop`](Self::stop).
+    pub async fn restart(&self) -> anyhow::Result<()> {
+        self.stop().await?;
+        let ports = [Some(self.ports.plain), self.ports.tls, self.ports.bus];
+        let free = || async { ports.iter().flatten().all(|port| port::is_free(*port)) };
+        if !patience::until(START_LIMIT, free).await {
+            bail!("a port of the stopped Redis has been taken by another process");
+        }
+        self.launch().await
+    }
+
+    /// Stops its processes where they are (SIGSTOP): connections stay open, and nothing is answered.
+    ///
+    /// # Errors
+    /// When the signal could not be sent.
+    pub fn pause(&self) -> anyhow::Result<()> {
+        self.process.signal(Signal::STOP)
+    }
+
+    /// Lets it go on after [`pause`](Self::pause) (SIGCONT).
+    ///
+    /// # Errors
+    /// When the signal could not be sent.
+    pub fn resume(&self) -> anyhow::Result<()> {
+        self.process.signal(Signal::CONT)
+    }
+
+    /// Runs one command, such as `["CONFIG", "SET", "maxmemory", "1mb"]`, and returns its answer as text, an
+    /// array's items in lines.
+    ///
+    /// # Errors
+    /// When the server cannot be reached, refuses, or does not answer within ten seconds.
+    pub async fn cli(&self, command: &[&str]) -> anyhow::Result<String> {
+        Ok(self.command(command).await?.to_string())
+    }
+
+    /// Runs one command and returns its answer.
+    ///
+    /// # Errors
+    /// As of [`cli`](Self::cli).
+    pub async fn command(&self, command: &[&str]) -> anyhow::Result<Reply> {
+        Connection::open(self.ports.plain)
+            .await?
+            .call(command)
+            .await
+    }
+
+    /// The connections that the server has, without the fixture's own.
+    ///
+    /// # Errors
+    /// As of [`cli`](Self::cli).
+    pub async fn clients(&self) -> anyhow::Result<Vec<Client>> {
+        let mut connection = Connection::open(self.ports.plain).await?;
+        let own = connection.call(&["CLIENT", "ID"]).await?.to_string();
+        let list = connection.call(&["CLIENT", "LIST"]).await?.to_string();
+        Ok(list
+            .lines()
+            .map(Client::parse)
+            .filter(|client| client.field("id") != own)
+            .collect())
+    }
+
+    /// The last lines of its log.
+    pub fn log_tail(&self) -> String {
+        self.process.log_tail()
+    }
+
+    pub(super) fn plain_port(&self) -> u16 {
+        self.ports.plain
+    }
+
+    pub(super) fn bus_port(&self) -> anyhow::Result<u16> {
+        self.ports.bus.context("this Redis is in no cluster")
+    }
+}
+
+/// One connection in the server's list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Client(BTreeMap<String, String>);
+
+impl Client {
+    fn parse(line: &str) -> Self {
+        let fields = line
+            .split_whitespace()
+            .filter_map(|field| field.split_once('='));
+        Self(
+            fields
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
+        )
+    }
+
+    /// A field of `CLIENT LIST`, such as `addr`, `cmd` or `name`; empty if the server names none.
+    pub fn field(&self, name: &str) -> &str {
+        self.0.get(name).map_or("", String::as_str)
+    }
+}

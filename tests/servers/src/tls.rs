@@ -1,0 +1,71 @@
+//! Certificates of a test's own: an authority, and a certificate by it for a server on loopback.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
+};
+use tempfile::TempDir;
+
+/// The files of one authority and of one server's certificate by it, for `localhost` and `127.0.0.1`.
+/// Gone when dropped, so the servers that use them hold them too.
+#[derive(Debug)]
+pub struct Certificates {
+    folder: TempDir,
+}
+
+impl Certificates {
+    /// Makes a new authority and a new certificate.
+    ///
+    /// # Errors
+    /// When a key could not be made or a file not be written.
+    pub fn new() -> anyhow::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("forebay-tls-").tempdir()?;
+        let made = Self { folder };
+
+        let authority_key = KeyPair::generate()?;
+        let mut authority = CertificateParams::default();
+        authority
+            .distinguished_name
+            .push(DnType::CommonName, "an authority of Forebay's tests");
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        fs::write(made.ca_file(), authority.self_signed(&authority_key)?.pem())?;
+
+        let key = KeyPair::generate()?;
+        let mut server = CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()])?;
+        server
+            .distinguished_name
+            .push(DnType::CommonName, "localhost");
+        server.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        server.use_authority_key_identifier_extension = true;
+        let certificate = server.signed_by(&key, &Issuer::new(authority, authority_key))?;
+        fs::write(made.certificate_file(), certificate.pem())?;
+        fs::write(made.key_file(), key.serialize_pem())?;
+        Ok(made)
+    }
+
+    /// The authority's certificate (PEM), for clients to trust.
+    pub fn ca_file(&self) -> PathBuf {
+        self.file("ca.pem")
+    }
+
+    /// The server's certificate (PEM).
+    pub fn certificate_file(&self) -> PathBuf {
+        self.file("certificate.pem")
+    }
+
+    /// The server's private key (PEM, PKCS #8).
+    pub fn key_file(&self) -> PathBuf {
+        self.file("key.pem")
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        Path::join(self.folder.path(), name)
+    }
+}

@@ -1,0 +1,135 @@
+//! The proxy: passing, delaying, stalling, cutting.
+
+use std::time::{Duration, Instant};
+
+use servers::proxy::Proxy;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    time::timeout,
+};
+
+const SHORT: Duration = Duration::from_millis(200);
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// A server that sends back what it gets.
+async fn echo() -> anyhow::Result<u16> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+    let port = listener.local_addr()?.port();
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let (mut from, mut to) = client.into_split();
+                tokio::io::copy(&mut from, &mut to).await
+            });
+        }
+    });
+    Ok(port)
+}
+
+async fn ask(stream: &mut TcpStream, text: &[u8]) -> std::io::Result<Vec<u8>> {
+    stream.write_all(text).await?;
+    let mut answer = vec![0; text.len()];
+    stream.read_exact(&mut answer).await?;
+    Ok(answer)
+}
+
+#[tokio::test]
+async fn bytes_and_the_end_of_a_stream_pass() -> anyhow::Result<()> {
+    let proxy = Proxy::start(echo().await?).await?;
+    let stream = TcpStream::connect(("127.0.0.1", proxy.port())).await?;
+    let (mut from, mut to) = stream.into_split();
+    let sent = vec![7; 1_000_000];
+    let expected = sent.clone();
+    let sending = tokio::spawn(async move {
+        to.write_all(&sent).await?;
+        to.shutdown().await
+    });
+    let mut got = Vec::new();
+    timeout(LIMIT, from.read_to_end(&mut got)).await??;
+    sending.await??;
+    assert!(got == expected);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_cut_ends_and_refuses_until_it_heals() -> anyhow::Result<()> {
+    let mut proxy = Proxy::start(echo().await?).await?;
+    let address = ("127.0.0.1", proxy.port());
+    let mut stream = TcpStream::connect(address).await?;
+    assert_eq!(ask(&mut stream, b"a").await?, b"a");
+    proxy.cut().await;
+    assert!(
+        timeout(LIMIT, ask(&mut stream, b"b")).await?.is_err(),
+        "the connection lives"
+    );
+    assert!(
+        TcpStream::connect(address).await.is_err(),
+        "the port is open"
+    );
+    proxy.heal().await?;
+    let mut stream = TcpStream::connect(address).await?;
+    assert_eq!(ask(&mut stream, b"c").await?, b"c");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_stall_holds_everything_back_and_loses_nothing() -> anyhow::Result<()> {
+    let mut proxy = Proxy::start(echo().await?).await?;
+    let address = ("127.0.0.1", proxy.port());
+    let mut old = TcpStream::connect(address).await?;
+    assert_eq!(ask(&mut old, b"a").await?, b"a");
+    proxy.stall().await?;
+    let mut new = TcpStream::connect(address).await?;
+    for stream in [&mut old, &mut new] {
+        stream.write_all(b"b").await?;
+        assert!(
+            timeout(SHORT, stream.read_u8()).await.is_err(),
+            "something passed"
+        );
+    }
+    proxy.heal().await?;
+    for stream in [&mut old, &mut new] {
+        assert_eq!(timeout(LIMIT, stream.read_u8()).await??, b'b');
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_delay_counts_in_each_direction() -> anyhow::Result<()> {
+    let proxy = Proxy::start(echo().await?).await?;
+    let mut stream = TcpStream::connect(("127.0.0.1", proxy.port())).await?;
+    proxy.delay(SHORT);
+    let started = Instant::now();
+    ask(&mut stream, b"a").await?;
+    assert!(started.elapsed() >= 2 * SHORT, "{:?}", started.elapsed());
+    Ok(())
+}
+
+#[tokio::test]
+async fn addresses_lead_through_the_proxy() -> anyhow::Result<()> {
+    let proxy = Proxy::start(1).await?;
+    let port = proxy.port();
+    for (url, via) in [
+        (
+            "redis://127.0.0.1:7000",
+            format!("redis://127.0.0.1:{port}"),
+        ),
+        (
+            "rediss://localhost:7000/0",
+            format!("rediss://localhost:{port}/0"),
+        ),
+        (
+            "amqp://guest:guest@127.0.0.1:7001/%2F",
+            format!("amqp://guest:guest@127.0.0.1:{port}/%2F"),
+        ),
+        (
+            "amqps://u:p@localhost:7001/test-1?heartbeat=10",
+            format!("amqps://u:p@localhost:{port}/test-1?heartbeat=10"),
+        ),
+    ] {
+        assert_eq!(proxy.url_via(url)?, via);
+    }
+    assert!(proxy.url_via("no address").is_err());
+    Ok(())
+}

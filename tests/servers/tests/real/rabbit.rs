@@ -1,0 +1,90 @@
+//! RabbitMQ: what a test of its own node and what tests that share one can do.
+
+use std::time::Duration;
+
+use servers::rabbit::{QueueCounts, Rabbit, RabbitOptions, shared};
+
+#[tokio::test]
+async fn messages_outlive_a_kill_at_the_same_port() -> anyhow::Result<()> {
+    let rabbit = Rabbit::start(RabbitOptions::default()).await?;
+    let (url, vhost) = (rabbit.url(), rabbit.vhost().await?);
+    vhost.declare("q").await?;
+    for message in ["one", "two"] {
+        vhost.publish_raw("q", message.as_bytes()).await?;
+    }
+    rabbit.kill9().await?;
+    assert!(rabbit.connections().await.is_err(), "a killed node answers");
+    rabbit.restart().await?;
+    assert_eq!(
+        vhost.queue_counts("q").await?,
+        QueueCounts {
+            ready: 2,
+            unacked: 0
+        }
+    );
+
+    // And a stop in good order.
+    rabbit.restart().await?;
+    let messages = vhost.get_messages("q", 10, true).await?;
+    let payloads: Vec<_> = messages.iter().map(|message| &message["payload"]).collect();
+    assert_eq!(payloads, ["one", "two"]);
+    assert_eq!(rabbit.url(), url);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_memory_alarm_is_raised_and_ended_and_a_pause_holds() -> anyhow::Result<()> {
+    let rabbit = Rabbit::start(RabbitOptions::default()).await?;
+    assert!(!rabbit.alarmed().await?);
+    rabbit.raise_memory_alarm().await?;
+    assert!(rabbit.alarmed().await?);
+    rabbit.clear_memory_alarm().await?;
+    assert!(!rabbit.alarmed().await?);
+
+    rabbit.pause()?;
+    let mut asked = Box::pin(rabbit.alarmed());
+    let early = tokio::time::timeout(Duration::from_millis(300), &mut asked).await;
+    assert!(early.is_err(), "a paused node answered");
+    rabbit.resume()?;
+    assert!(!asked.await?);
+    Ok(())
+}
+
+#[tokio::test]
+async fn tests_share_a_node_in_virtual_hosts_of_their_own() -> anyhow::Result<()> {
+    let rabbit = shared().await?;
+    let (one, other) = (rabbit.vhost().await?, rabbit.vhost().await?);
+    assert_ne!(one.url(), other.url());
+    one.declare("q").await?;
+    other.declare("q").await?;
+    one.publish_raw("q", &[0xff, 0x00]).await?;
+    assert_eq!(one.queue_counts("q").await?.ready, 1);
+    assert_eq!(other.queue_counts("q").await?.ready, 0);
+
+    let peeked = one.get_messages("q", 1, false).await?;
+    assert_eq!(peeked[0]["payload"], "/wA=");
+    assert_eq!(one.queue_counts("q").await?.ready, 1, "a peek put it back");
+    one.purge("q").await?;
+    assert_eq!(one.queue_counts("q").await?.ready, 0);
+    assert!(one.publish_raw("no-such-queue", b"x").await.is_err());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_node_can_do_without_management() -> anyhow::Result<()> {
+    let options = RabbitOptions {
+        management: false,
+        ..RabbitOptions::default()
+    };
+    let rabbit = Rabbit::start(options).await?;
+    let vhost = rabbit.vhost().await?;
+    let hosts = rabbit.ctl(&["list_vhosts", "--no-table-headers"]).await?;
+    assert!(hosts.lines().any(|host| host == vhost.name()), "{hosts}");
+    let error = rabbit
+        .connections()
+        .await
+        .expect_err("there is no management API");
+    assert!(error.to_string().contains("management"), "{error:#}");
+    assert!(rabbit.ctl(&["no_such_command"]).await.is_err());
+    Ok(())
+}
