@@ -6,10 +6,12 @@
 //! holds every engine to it, with the same cases for all.
 //!
 //! - [`embedded`]: one process, one SQLite file, wakes in memory. Needs nothing else on the machine.
+//! - [`distributed`]: a fleet of gateways and workers; the store in Redis, the wakes in RabbitMQ.
 //!
 //! Nothing outside this crate names a database or a broker, and only the binaries name an engine.
 //!
 //! [`Store`]: forebay_shared::store::Store
 //! [`Queue`]: forebay_shared::queue::Queue
 
+pub mod distributed;
 pub mod embedded;

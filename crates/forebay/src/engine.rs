@@ -1,18 +1,39 @@
 //! Picks the engine: the only place that names a concrete one.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
-use forebay_engine::embedded::Embedded;
-use forebay_shared::{queue::Queue, store::Store};
+use forebay_engine::{
+    distributed::{
+        queue::{QueueSettings, RabbitQueue},
+        store::{RedisSettings, RedisStore},
+    },
+    embedded::Embedded,
+};
+use forebay_shared::{ids::ProcessId, queue::Queue, store::Store};
+use forebay_worker::provider::Secret;
 
 use crate::settings::{Role, Settings};
+
+/// How long the queue may take to hand over what is on its way when the process stops.
+const QUEUE_CLOSE: Duration = Duration::from_secs(3);
 
 /// Which engine a process runs on.
 #[derive(Clone, Debug)]
 pub(crate) enum Choice {
     /// SQLite in this folder.
     Embedded(PathBuf),
+    /// RabbitMQ and Redis.
+    Distributed(Servers),
+}
+
+/// Where the servers are.
+#[derive(Clone, Debug)]
+pub(crate) struct Servers {
+    amqp_url: Secret,
+    amqp_ca_file: Option<PathBuf>,
+    redis_url: Secret,
+    redis_ca_file: Option<PathBuf>,
 }
 
 impl Choice {
@@ -35,9 +56,12 @@ impl Choice {
                 )
             }
             (None, None, None) => Ok(Self::Embedded(settings.data_dir.clone())),
-            (Some(_), Some(_), _) => {
-                bail!("AMQP_URL and REDIS_URL are set, but this release has no engine for them yet")
-            }
+            (Some(amqp), Some(redis), _) => Ok(Self::Distributed(Servers {
+                amqp_url: amqp.clone(),
+                amqp_ca_file: settings.amqp_ca_file.clone(),
+                redis_url: redis.clone(),
+                redis_ca_file: settings.redis_ca_file.clone(),
+            })),
         }
     }
 
@@ -46,18 +70,43 @@ impl Choice {
         matches!(self, Self::Embedded(_))
     }
 
-    /// Opens it.
-    pub(crate) fn open(&self) -> anyhow::Result<Engine> {
+    /// Opens it for the process `me`. Servers that are away now are waited for in the background.
+    pub(crate) async fn open(&self, me: &ProcessId) -> anyhow::Result<Engine> {
         match self {
             Self::Embedded(folder) => {
                 let engine = Embedded::open(folder).context("the embedded engine did not open")?;
+                let (store, queue) = (engine.store(), engine.queue());
                 Ok(Engine {
-                    store: engine.store(),
-                    queue: engine.queue(),
-                    open: engine,
+                    store,
+                    queue,
+                    open: Open::Embedded(engine),
                 })
             }
+            Self::Distributed(servers) => servers.open(me).await,
         }
+    }
+}
+
+impl Servers {
+    async fn open(&self, me: &ProcessId) -> anyhow::Result<Engine> {
+        let queue = QueueSettings {
+            ca_file: self.amqp_ca_file.clone(),
+            ..QueueSettings::named(me.as_str())
+        };
+        let queue = Arc::new(RabbitQueue::new(self.amqp_url.expose(), &queue)?);
+        let store = RedisSettings {
+            ca_file: self.redis_ca_file.clone(),
+            client_name: me.to_string(),
+            ..RedisSettings::new(self.redis_url.expose())
+        };
+        let store = RedisStore::connect(&store)
+            .await
+            .context("REDIS_URL cannot be used")?;
+        Ok(Engine {
+            store: Arc::new(store),
+            queue: Arc::clone(&queue) as Arc<dyn Queue>,
+            open: Open::Distributed(queue),
+        })
     }
 }
 
@@ -65,12 +114,20 @@ impl Choice {
 pub(crate) struct Engine {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) queue: Arc<dyn Queue>,
-    open: Embedded,
+    open: Open,
+}
+
+enum Open {
+    Embedded(Embedded),
+    Distributed(Arc<RabbitQueue>),
 }
 
 impl Engine {
     /// Closes it; everything that was answered for is on disk before and after.
     pub(crate) async fn close(self) {
-        self.open.close().await;
+        match self.open {
+            Open::Embedded(engine) => engine.close().await,
+            Open::Distributed(queue) => queue.close(QUEUE_CLOSE).await,
+        }
     }
 }

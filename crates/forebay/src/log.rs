@@ -12,10 +12,13 @@ pub(crate) struct LogSettings {
     pub(crate) format: LogFormat,
 }
 
+/// lapin logs whole returned messages, and errors that the engine handles and logs itself.
+const QUIET: &str = "lapin=off";
+
 /// Starts logging. Must be called once.
 pub(crate) fn init(settings: &LogSettings) {
     let lines = fmt()
-        .with_env_filter(EnvFilter::new(&settings.filter))
+        .with_env_filter(EnvFilter::new(format!("{QUIET},{}", settings.filter)))
         .with_writer(std::io::stderr);
     match settings.format {
         LogFormat::Text => lines

@@ -29,9 +29,10 @@ pub(crate) fn run(plan: Plan) -> Result<(), Failure> {
     let runtime = tokio::runtime::Runtime::new()
         .context("the runtime did not start")
         .map_err(Failure::Start)?;
-    let engine = plan.engine.open().map_err(Failure::Start)?;
     let result = runtime.block_on(async {
-        let result = serve(plan, &engine).await;
+        let me = ProcessId::fresh(plan.role);
+        let engine = plan.engine.open(&me).await.map_err(Failure::Start)?;
+        let result = serve(plan, &me, &engine).await;
         engine.close().await;
         result
     });
@@ -68,7 +69,7 @@ async fn join(part: &mut Option<JoinHandle<()>>) -> Result<(), JoinError> {
     }
 }
 
-async fn serve(plan: Plan, engine: &Engine) -> Result<(), Failure> {
+async fn serve(plan: Plan, me: &ProcessId, engine: &Engine) -> Result<(), Failure> {
     let mut signals = Signals::listen()
         .context("signals cannot be received")
         .map_err(Failure::Start)?;
@@ -80,7 +81,6 @@ async fn serve(plan: Plan, engine: &Engine) -> Result<(), Failure> {
         .as_ref()
         .and_then(|listener| listener.local_addr().ok());
 
-    let me = ProcessId::fresh(plan.role);
     let (store, queue) = (Arc::clone(&engine.store), Arc::clone(&engine.queue));
     let member = Arc::new(Member::join(me.clone(), store, queue, &plan.member));
     let (stop_gateway, stop_worker) = (CancellationToken::new(), CancellationToken::new());

@@ -96,7 +96,7 @@ impl Subject {
         command
             .env("FOREBAY_LISTEN", "127.0.0.1:0")
             .env("FOREBAY_DATA_DIR", data_dir)
-            .env("FOREBAY_LOG", "forebay=info,warn")
+            .env("FOREBAY_LOG", "warn,forebay::run=info")
             .envs(variables.iter().map(|(name, value)| (name, value)))
             .stderr(Stdio::piped());
         let mut child = spawn(&mut command)?;

@@ -9,6 +9,8 @@
 mod drive;
 mod embedded;
 mod harness;
+mod rabbitmq;
+mod redis;
 #[macro_use]
 mod suite;
 
@@ -26,3 +28,6 @@ mod timers;
 mod work;
 
 conformance!(on_embedded, crate::embedded::EmbeddedHarness);
+conformance!(on_redis, crate::redis::RedisHarness);
+conformance!(on_redis_cluster, crate::redis::ClusterHarness);
+conformance!(on_rabbitmq, crate::rabbitmq::RabbitHarness);

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use forebay_shared::{class::Class, queue::Queue};
+use forebay_shared::{
+    class::Class,
+    queue::{Delivery, Queue},
+};
 use servers::{
     rabbit::{Rabbit, RabbitOptions, shared},
     tls::Certificates,
@@ -43,10 +46,10 @@ async fn many_are_carried_at_a_time_and_none_twice() {
             delivery.ack();
         }
         if held.len() > 20 {
-            held.drain(..).rev().for_each(|delivery| delivery.ack());
+            held.drain(..).rev().for_each(Delivery::ack);
         }
     }
-    held.drain(..).for_each(|delivery| delivery.ack());
+    held.drain(..).for_each(Delivery::ack);
     let sent = publishing.join_all().await;
     assert_eq!(got, sent.into_iter().flatten().collect());
     counts_become(&vhost, 0, 0).await;

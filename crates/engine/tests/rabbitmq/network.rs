@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use forebay_shared::{class::Class, queue::Queue};
+use forebay_shared::{
+    class::Class,
+    queue::{Delivery, Queue},
+};
 use servers::{proxy::Proxy, rabbit::shared};
 use tokio::{io::AsyncReadExt as _, net::TcpListener, time::Instant, time::timeout};
 
@@ -70,6 +73,37 @@ async fn a_silence_is_noticed_and_outlived() {
         if found {
             break;
         }
+    }
+    counts_become(&vhost, 0, 0).await;
+}
+
+/// What a process still works on takes its room: prefetched beside that, messages would wait for it while
+/// other workers are idle.
+#[tokio::test]
+async fn after_a_reconnect_only_what_there_is_room_for_is_prefetched() {
+    let vhost = vhost().await;
+    let port = shared().await.unwrap().port();
+    let mut proxy = Proxy::start(port).await.unwrap();
+    let url = proxy.url_via(vhost.url()).unwrap();
+    let queue = connected(&url, "worker-1").await;
+    let mut consumer = consume(&queue, 4).await;
+    for _ in 0..4 {
+        publish(&queue, Class::Interactive).await;
+    }
+    let mut held = Vec::new();
+    for _ in 0..4 {
+        held.push(next(&mut consumer).await);
+    }
+    proxy.cut().await;
+    proxy.heal().await.unwrap();
+    counts_become(&vhost, 3, 1).await;
+    // Acks of a generation that has ended, so they change nothing but the room.
+    held.drain(..2).for_each(Delivery::ack);
+    counts_become(&vhost, 2, 2).await;
+    held.drain(..).for_each(Delivery::ack);
+    counts_become(&vhost, 0, 4).await;
+    for _ in 0..4 {
+        next(&mut consumer).await.ack();
     }
     counts_become(&vhost, 0, 0).await;
 }

@@ -20,6 +20,7 @@ async fn what_was_confirmed_and_not_acked_comes_again() {
     let queue = connected(&rabbit.url(), "worker-1").await;
     let mut consumer = consume(&queue, HELD).await;
     // Publishes without a pause until the broker is gone.
+    let (count, mut counted) = tokio::sync::watch::channel(0);
     let publishing = tokio::spawn({
         let queue = queue.clone();
         async move {
@@ -30,6 +31,7 @@ async fn what_was_confirmed_and_not_acked_comes_again() {
                     Ok(()) => confirmed.insert(wake.job),
                     Err(_) => return confirmed,
                 };
+                count.send_replace(confirmed.len());
             }
         }
     });
@@ -37,9 +39,10 @@ async fn what_was_confirmed_and_not_acked_comes_again() {
     for _ in 0..HELD {
         held.push(next(&mut consumer).await);
     }
+    let published = counted.wait_for(|count| *count >= 3 * HELD);
+    assert!(published.await.is_ok(), "publishing ended before the kill");
     rabbit.kill9().await.unwrap();
     let mut confirmed = publishing.await.unwrap();
-    assert!(confirmed.len() >= HELD, "the kill struck while publishing");
 
     // Without a broker a publish fails at once.
     let begun = Instant::now();

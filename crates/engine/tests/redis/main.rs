@@ -5,12 +5,12 @@
 #[expect(dead_code, reason = "the conformance suite uses all of it")]
 mod drive;
 
-mod cost;
 mod full;
 mod notices;
 mod outages;
 mod scripts;
 mod setup;
+mod timers;
 
 use std::sync::Arc;
 

@@ -127,9 +127,18 @@ pub struct Settings {
     #[arg(long, env = "AMQP_URL", global = true, hide_env_values = true, value_parser = parse::secret)]
     pub amqp_url: Option<Secret>,
 
-    /// Redis, as a redis: or rediss: URL. Together with AMQP_URL.
+    /// A PEM file with certificates to trust for an amqps: URL, beside the system's.
+    #[arg(long, env = "AMQP_CA_FILE", global = true)]
+    pub amqp_ca_file: Option<PathBuf>,
+
+    /// Redis, as a redis: or rediss: URL; several with commas for a Redis Cluster. Together with
+    /// AMQP_URL.
     #[arg(long, env = "REDIS_URL", global = true, hide_env_values = true, value_parser = parse::secret)]
     pub redis_url: Option<Secret>,
+
+    /// A PEM file with certificates to trust for a rediss: URL, instead of the system's.
+    #[arg(long, env = "REDIS_CA_FILE", global = true)]
+    pub redis_ca_file: Option<PathBuf>,
 
     /// The key of the OpenAI-compatible API. Without it, jobs that need it fail.
     #[arg(long, env = "OPENAI_API_KEY", global = true, hide_env_values = true, value_parser = parse::secret)]

@@ -5,7 +5,7 @@
 //! clock, no randomness: jitter, `not_before` and who is gone arrive in the event. Engines commit what
 //! it says with a compare-and-set and hold no rule of their own.
 //!
-//! In reading order: this file (the document), [`event`], [`effects`], [`apply`], then one file for
+//! In reading order: this file (the document), `event.rs`, `effects.rs`, `apply.rs`, then one file for
 //! each event.
 
 mod admit;

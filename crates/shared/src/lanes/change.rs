@@ -27,7 +27,7 @@ pub enum Bring {
     /// Nothing.
     Nothing,
     /// The record of an admitted job.
-    Job(NewJob),
+    Job(Box<NewJob>),
     /// What an attempt came to.
     Attempt(Box<FinishContent>),
     /// The timer that made the sweeper look; the tick moves it only if it is still this one.
@@ -77,7 +77,7 @@ impl Change {
         Self {
             lane: job.meta.lane(),
             event: Event::Admit(admit),
-            bring: Bring::Job(job),
+            bring: Bring::Job(Box::new(job)),
         }
     }
 

@@ -80,7 +80,7 @@ impl<'a> Draft<'a> {
         if effects.admitted
             && let Bring::Job(new) = bring
         {
-            self.admitted.push(new.clone());
+            self.admitted.push(NewJob::clone(new));
         }
         self.reopened.extend(effects.reopened);
         self.append

@@ -198,7 +198,7 @@ pub(crate) const REPAIR: Configuration = Configuration {
 
 #[test]
 fn a_repair_under_the_same_id() {
-    holds("a repair under the same id", REPAIR, 1);
+    holds("a repair under the same id", REPAIR, 890_000);
 }
 
 /// A second and a third message that clear the lane, or not.
@@ -270,7 +270,7 @@ pub(crate) const PROMPT: Configuration = Configuration {
 
 #[test]
 fn without_losses_no_job_waits_for_a_parked_timer() {
-    holds("without losses, promptly", PROMPT, 1);
+    holds("without losses, promptly", PROMPT, 545_000);
 }
 
 #[test]
@@ -285,7 +285,7 @@ fn nor_does_one_that_waits_for_tool_results() {
         },
         ..PROMPT
     };
-    holds("with tools, promptly", world, 1);
+    holds("with tools, promptly", world, 775_000);
 }
 
 /// A small world with every kind of trouble that makes states alike, of which nothing is merged.
@@ -342,7 +342,7 @@ fn large_repair() {
         },
         ..REPAIR
     };
-    holds("large: repair", world, 1);
+    holds("large: repair", world, 2_900_000);
 }
 
 /// Every way of submitting three jobs, and everything that becomes of tool calls.
@@ -370,5 +370,5 @@ fn large_three_jobs() {
         },
         ..CALM
     };
-    holds("large: three jobs", world, 1);
+    holds("large: three jobs", world, 8_500_000);
 }

@@ -87,6 +87,19 @@ pub enum SettingsError {
     Client(String, #[source] reqwest::Error),
 }
 
+impl SettingsError {
+    /// Names the variable of a key that cannot be sent.
+    fn of_key_in(self, variable: &str) -> Self {
+        match self {
+            Self::Unsendable { provider, what } if what == "key" => Self::Unsendable {
+                provider,
+                what: format!("key {variable}"),
+            },
+            other => other,
+        }
+    }
+}
+
 /// The providers by name, and the rules that find one for a model.
 pub struct Registry {
     providers: BTreeMap<String, Entry>,
@@ -125,27 +138,33 @@ impl Registry {
             "openai",
             match usable(settings.openai_api_key) {
                 None => Entry::WithoutKey(String::from("OPENAI_API_KEY")),
-                key => Entry::Ready(Arc::new(OpenAi::new(OpenAiSettings {
-                    name: String::from("openai"),
-                    base_url: openai_url,
-                    key,
-                    max_tokens_field: None,
-                    headers: Vec::new(),
-                    http,
-                })?)),
+                key => Entry::Ready(Arc::new(
+                    OpenAi::new(OpenAiSettings {
+                        name: String::from("openai"),
+                        base_url: openai_url,
+                        key,
+                        max_tokens_field: None,
+                        headers: Vec::new(),
+                        http,
+                    })
+                    .map_err(|error| error.of_key_in("OPENAI_API_KEY"))?,
+                )),
             },
         );
         registry.add(
             "gemini",
             match usable(settings.gemini_api_key) {
                 None => Entry::WithoutKey(String::from("GEMINI_API_KEY")),
-                key => Entry::Ready(Arc::new(Gemini::new(GeminiSettings {
-                    name: String::from("gemini"),
-                    base_url: gemini_url,
-                    key,
-                    headers: Vec::new(),
-                    http,
-                })?)),
+                key => Entry::Ready(Arc::new(
+                    Gemini::new(GeminiSettings {
+                        name: String::from("gemini"),
+                        base_url: gemini_url,
+                        key,
+                        headers: Vec::new(),
+                        http,
+                    })
+                    .map_err(|error| error.of_key_in("GEMINI_API_KEY"))?,
+                )),
             },
         );
         for (name, entry) in settings.file.entries {

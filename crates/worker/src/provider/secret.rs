@@ -1,7 +1,7 @@
 //! A key, in a type that does not print.
 //!
-//! The value leaves it in two places only: a header marked as sensitive, and the removal of the value
-//! from a text that a provider sent.
+//! The value leaves it in few places only: a header marked as sensitive, the removal of the value from a
+//! text that a provider sent, and the opening of a connection whose URL it is.
 
 use std::fmt;
 
@@ -26,7 +26,8 @@ impl Secret {
     }
 
     /// The value itself, for the request that needs it.
-    pub(crate) fn expose(&self) -> &str {
+    #[must_use]
+    pub fn expose(&self) -> &str {
         &self.0
     }
 

@@ -18,9 +18,9 @@ use crate::{
 };
 
 const KILLS: usize = 5;
-/// The most replies between a start and the kill that follows. All kills together leave more than half
-/// of the jobs, so that each strikes while jobs are unfinished.
-const REPLIES_MAX: usize = 180;
+/// The most replies between a start and the kill that follows. After all kills a quarter of the jobs is
+/// left at least, so that each strikes while jobs are unfinished.
+const REPLIES_MAX: usize = 300;
 /// The most jobs started again may run for each kill: what was in flight.
 const IN_FLIGHT_MAX: usize = SESSIONS;
 

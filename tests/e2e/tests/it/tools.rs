@@ -31,7 +31,7 @@ fn tools(names: &[&str]) -> Value {
 }
 
 /// A submit in session `s`.
-fn job(input: Value) -> Value {
+fn job(input: &Value) -> Value {
     json!({ "session_id": "s", "input": input, "tools": tools(&["f", "g"]) })
 }
 
@@ -70,20 +70,22 @@ async fn messages_wait_for_two_rounds_of_tools(model: &str) {
         ],
     );
     let gate = pair.llm.hold();
-    let first = pair.submit(&job(json!("turn=0"))).await;
+    let first = pair.submit(&job(&json!("turn=0"))).await;
     pair.running("turn=0").await;
     // One waits already when the tools are called, one comes while they run.
-    let before = pair.submit(&job(json!("turn=1"))).await;
+    let before = pair.submit(&job(&json!("turn=1"))).await;
     gate.open();
     let calls = calls_of(&pair, &first).await;
     assert_eq!(calls.len(), 2);
-    let meanwhile = pair.submit(&job(json!("turn=2"))).await;
+    let meanwhile = pair.submit(&job(&json!("turn=2"))).await;
 
     // In another order than the calls.
     let results = json!([result(&calls[1], "{\"y\": 2}"), result(&calls[0], "one")]);
-    let second = pair.submit(&job(results)).await;
+    let second = pair.submit(&job(&results)).await;
     let calls = calls_of(&pair, &second).await;
-    let third = pair.submit(&job(json!([result(&calls[0], "three")]))).await;
+    let third = pair
+        .submit(&job(&json!([result(&calls[0], "three")])))
+        .await;
     assert_eq!(pair.text(&third).await, "seen:0");
     assert_eq!(pair.text(&before).await, "seen:0,1");
     assert_eq!(pair.text(&meanwhile).await, "seen:0,1,2");
@@ -112,11 +114,11 @@ async fn a_message_goes_on_when_the_results_never_come(model: &str) {
     let pair = pair(model).await;
     pair.llm
         .on("turn=0", [Reply::tool_call("f", json!({ "x": 1 }))]);
-    let mut first = job(json!("turn=0"));
+    let mut first = job(&json!("turn=0"));
     first["tool_wait_s"] = json!(1);
     let first = pair.submit(&first).await;
     calls_of(&pair, &first).await;
-    let next = pair.submit(&job(json!("turn=1"))).await;
+    let next = pair.submit(&job(&json!("turn=1"))).await;
     assert_eq!(pair.text(&next).await, "seen:0,1");
 
     let records = pair.llm.recorded();
@@ -129,7 +131,7 @@ async fn a_message_goes_on_when_the_results_never_come(model: &str) {
         held[1..4],
         ["assistant calls f", "tool: no result", "user: turn=1"]
     );
-    let last = pair.submit(&job(json!("turn=2"))).await;
+    let last = pair.submit(&job(&json!("turn=2"))).await;
     assert_eq!(pair.text(&last).await, "seen:0,1,2");
     pair.assert_no_refusals();
 }
@@ -141,15 +143,15 @@ async fn a_call_that_is_never_answered_gets_no_result_put_in(model: &str) {
         ScriptedCall::new("g", json!({ "x": 2 })),
     ];
     pair.llm.on("turn=0", [Reply::ToolCalls(two)]);
-    let first = pair.submit(&job(json!("turn=0"))).await;
+    let first = pair.submit(&job(&json!("turn=0"))).await;
     let calls = calls_of(&pair, &first).await;
     let only = json!([result(&calls[1], "the answer of g")]);
-    let second = pair.submit(&job(only)).await;
+    let second = pair.submit(&job(&only)).await;
     assert_eq!(pair.text(&second).await, "seen:0");
     let body = pair.llm.recorded()[1].request.body.to_string();
     assert!(body.contains("no result") && body.contains("the answer of g"));
     // The session that is left behind can be gone on with.
-    let third = pair.submit(&job(json!("turn=1"))).await;
+    let third = pair.submit(&job(&json!("turn=1"))).await;
     assert_eq!(pair.text(&third).await, "seen:0,1");
     pair.assert_no_refusals();
 }
@@ -163,9 +165,9 @@ async fn an_image_is_passed_on(model: &str) {
         image("https://images.example/a.jpg"),
     ]);
     let message = json!([{ "role": "user", "content": content }]);
-    let id = pair.submit(&job(message)).await;
+    let id = pair.submit(&job(&message)).await;
     assert_eq!(pair.text(&id).await, "seen:0");
-    let next = pair.submit(&job(json!("turn=1"))).await;
+    let next = pair.submit(&job(&json!("turn=1"))).await;
     assert_eq!(pair.text(&next).await, "seen:0,1");
     // In the context of the next turn too.
     for record in pair.llm.recorded() {
@@ -199,7 +201,7 @@ async fn a_reply_follows_a_schema(model: &str) {
         "type": "json_schema",
         "json_schema": { "name": "answer", "schema": schema, "strict": true },
     });
-    let mut asked = job(json!("turn=0"));
+    let mut asked = job(&json!("turn=0"));
     asked["response_format"] = format.clone();
     let id = pair.submit(&asked).await;
     assert_eq!(pair.text(&id).await, reply);
@@ -219,7 +221,7 @@ async fn tools_and_how_to_choose_them_are_passed_on(model: &str) {
     let pair = pair(model).await;
     pair.llm
         .on("turn=0", [Reply::tool_call("g", json!({ "x": 7 }))]);
-    let mut asked = job(json!("turn=0"));
+    let mut asked = job(&json!("turn=0"));
     asked["tool_choice"] = json!({ "type": "function", "function": { "name": "g" } });
     asked["instructions"] = json!("be brief");
     asked["max_output_tokens"] = json!(77);
@@ -275,18 +277,18 @@ async fn sixty_turns_within_a_bound_of_ten(model: &str) {
         let calls = (0..=number % 2).map(call).collect();
         (answers && number % 3 == 2).then_some(Reply::ToolCalls(calls))
     });
-    let bounded = |input: Value| {
+    let bounded = |input: &Value| {
         let mut job = job(input);
         job["context"] = json!({ "max_turns": BOUND });
         job
     };
     let mut dropped = 0;
     for n in 0..60 {
-        let mut id = pair.submit(&bounded(json!(format!("turn={n}")))).await;
+        let mut id = pair.submit(&bounded(&json!(format!("turn={n}")))).await;
         if n % 3 == 2 {
             let calls = calls_of(&pair, &id).await;
-            let results = calls.iter().map(|call| result(call, "done")).collect();
-            id = pair.submit(&bounded(results)).await;
+            let results: Value = calls.iter().map(|call| result(call, "done")).collect();
+            id = pair.submit(&bounded(&results)).await;
         }
         let job = pair.wait(&id).await;
         assert_eq!(job["status"], "completed", "turn {n}: {job}");

@@ -127,7 +127,7 @@ async fn after_keeps_the_session_in_forebay_however_many_processes_serve_it() {
         .env("FOREBAY_SIMULATED_LATENCY_MS", "1")
         .start()
         .await;
-    let served = serve("after", 2, &forebay.url()).await;
+    let served = serve("after", 2, forebay.url()).await;
     say(&served.url, "ada", "message 0").await;
     for n in 1..8 {
         // The simulated provider counts the user's turns that it was sent and repeats the last two.

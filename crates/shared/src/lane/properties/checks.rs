@@ -47,6 +47,7 @@ pub(super) fn check_state(scene: &Scene) {
             }
         }
         assert!(place == 0 || !entry.claimed, "something was put before it");
+        assert!(place == 0 || timer == entry.deadline, "it only waits");
     }
     if let (Some(hold), Some(head)) = (scene.lane.hold_until, scene.lane.head()) {
         let not_before = Some(hold);
@@ -174,14 +175,19 @@ pub(super) fn check_head(before: &Scene, event: &Event, after: &Scene, effects: 
             after.lane.find(old).is_none() || (!entry.claimed && head.tool_results)
         }));
     }
+    let gives_up = match event {
+        Event::Cancel { .. } => true,
+        Event::Admit(admit) => {
+            admit.tool_results || matches!(admit.if_busy, IfBusy::Rollback | IfBusy::Interrupt)
+        }
+        _ => false,
+    };
+    assert!(!gives_up || after.lane.hold_until.is_none());
     match (before.lane.hold_until, after.lane.hold_until) {
         (None, Some(_)) => assert!(matches!(event, Event::Finish { error: None, .. })),
         (Some(was), Some(is)) => assert_eq!(was, is, "a hold is not moved"),
         (Some(hold), None) => assert!(
-            hold <= after.now
-                || matches!(event, Event::Cancel { .. })
-                || matches!(event, Event::Admit(admit) if admit.tool_results
-                    || matches!(admit.if_busy, IfBusy::Rollback | IfBusy::Interrupt)),
+            hold <= after.now || gives_up,
             "only its end, results or somebody who gives up end a hold"
         ),
         (None, None) => {}

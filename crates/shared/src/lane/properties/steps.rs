@@ -89,7 +89,7 @@ fn admit() -> impl Strategy<Value = Admit> {
 pub(super) fn step() -> impl Strategy<Value = Step> {
     let behind = || prop_oneof![6 => Just(0u64), 1 => 1..3u64];
     let worker = 0..WORKERS.len();
-    let hold_ms = prop::option::weighted(0.3, 1..60_000u64);
+    let hold_ms = prop::option::weighted(0.4, prop_oneof![1..1_000u64, 1..60_000u64]);
     let alive = prop::option::of(vec(worker.clone(), 0..3));
     prop_oneof![
         2 => (0..40_000u64).prop_map(|ms| Step::Pass { ms }),

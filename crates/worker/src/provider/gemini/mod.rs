@@ -76,7 +76,12 @@ impl Gemini {
         let mut secrets = Vec::new();
         let key = settings.key.map(|key| (KEY_HEADER, key));
         for (name, value) in key.into_iter().chain(settings.headers) {
-            let sent = header_value(&settings.name, name.as_str(), &value)?;
+            let what = if name == KEY_HEADER {
+                "key"
+            } else {
+                name.as_str()
+            };
+            let sent = header_value(&settings.name, what, &value)?;
             headers.insert(name, sent);
             secrets.push(value);
         }

@@ -1,0 +1,187 @@
+//! Looks at how a server is set up, before anything is trusted to it.
+
+use std::collections::HashMap;
+
+use redis::{RedisError, Value, aio::ConnectionLike, cmd};
+
+use super::settings::Unfit;
+
+/// The oldest release with flags of scripts and `SET … NX GET`.
+const MAJOR_MIN: u32 = 7;
+
+/// How a server is set up, as far as it tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct ServerSetup {
+    version: String,
+    pub(super) clustered: bool,
+    appendonly: Option<bool>,
+    appendfsync: Option<String>,
+    policy: Option<String>,
+}
+
+/// Asks a server. Where CONFIG is denied, as on managed servers, what INFO says is all there is.
+pub(super) async fn ask(
+    connection: &mut (impl ConnectionLike + Send),
+) -> Result<ServerSetup, RedisError> {
+    let info: String = cmd("INFO").query_async(connection).await?;
+    let mut setup = ServerSetup::of_info(&info);
+    let mut config = cmd("CONFIG");
+    config
+        .arg("GET")
+        .arg(&["appendonly", "appendfsync", "maxmemory-policy"]);
+    match config
+        .query_async::<HashMap<String, Value>>(connection)
+        .await
+    {
+        Ok(config) => setup.add_config(&config),
+        Err(error) if error.is_io_error() => return Err(error),
+        Err(_) => tracing::debug!("CONFIG is denied; what INFO says of Redis is what is known"),
+    }
+    Ok(setup)
+}
+
+impl ServerSetup {
+    fn of_info(info: &str) -> Self {
+        let field = |name: &str| {
+            let line = info.lines().find_map(|line| line.strip_prefix(name));
+            line.and_then(|rest| rest.strip_prefix(':')).map(str::trim)
+        };
+        Self {
+            version: field("redis_version").unwrap_or_default().to_owned(),
+            clustered: field("cluster_enabled") == Some("1"),
+            appendonly: field("aof_enabled").map(|on| on == "1"),
+            appendfsync: None,
+            policy: field("maxmemory_policy").map(str::to_owned),
+        }
+    }
+
+    fn add_config(&mut self, config: &HashMap<String, Value>) {
+        let value = |name: &str| match config.get(name) {
+            Some(Value::BulkString(bytes)) => String::from_utf8(bytes.clone()).ok(),
+            Some(Value::SimpleString(text)) => Some(text.clone()),
+            _ => None,
+        };
+        self.appendonly = value("appendonly")
+            .map(|on| on == "yes")
+            .or(self.appendonly);
+        self.appendfsync = value("appendfsync");
+        self.policy = value("maxmemory-policy").or_else(|| self.policy.take());
+    }
+
+    /// Why the server must not be used, if that is so.
+    pub(super) fn verdict(&self) -> Result<(), Unfit> {
+        let major = self.version.split('.').next();
+        if major
+            .and_then(|major| major.parse::<u32>().ok())
+            .unwrap_or(0)
+            < MAJOR_MIN
+        {
+            return Err(Unfit::TooOld {
+                version: self.version.clone(),
+            });
+        }
+        match &self.policy {
+            Some(policy) if policy.starts_with("allkeys") => Err(Unfit::Evicts {
+                policy: policy.clone(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// What can be lost with a server that is set up like this, for the operator to read.
+    pub(super) fn warnings(&self) -> Vec<&'static str> {
+        let mut warnings = Vec::new();
+        match (self.appendonly, self.appendfsync.as_deref()) {
+            (Some(false), _) => warnings.push(
+                "appendonly is off: a restart of Redis loses accepted jobs, whatever came after its \
+                 last snapshot; set appendonly yes and appendfsync always",
+            ),
+            (_, Some("everysec")) => warnings.push(
+                "appendfsync is everysec: up to two seconds of accepted jobs are lost when Redis is \
+                 killed; set appendfsync always",
+            ),
+            (_, Some("no")) => warnings.push(
+                "appendfsync is no: what the system had not yet written is lost when Redis is killed \
+                 or the machine fails; set appendfsync always",
+            ),
+            (_, None) => warnings.push(
+                "Redis does not tell its appendfsync: unless it is always, a failure may lose \
+                 accepted jobs",
+            ),
+            _ => {}
+        }
+        if self
+            .policy
+            .as_deref()
+            .is_some_and(|policy| policy.starts_with("volatile"))
+        {
+            // Live jobs have no expiry, so they cannot be dropped under this policy.
+            warnings.push(
+                "maxmemory-policy is volatile: with its memory used up, Redis drops finished jobs, \
+                 idle sessions and idempotency keys before their time; set it to noeviction",
+            );
+        }
+        warnings
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn setup(info: &str, config: &[(&str, &str)]) -> ServerSetup {
+        let mut setup = ServerSetup::of_info(info);
+        let config: HashMap<_, _> = config
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), Value::BulkString((*value).into())))
+            .collect();
+        setup.add_config(&config);
+        setup
+    }
+
+    const INFO: &str = "# Server\r\nredis_version:7.0.15\r\n# Persistence\r\naof_enabled:0\r\n\
+        # Memory\r\nmaxmemory_policy:noeviction\r\n# Cluster\r\ncluster_enabled:0\r\n";
+
+    #[test]
+    fn a_server_set_up_as_it_should_be_passes_without_a_word() {
+        let config = [
+            ("appendonly", "yes"),
+            ("appendfsync", "always"),
+            ("maxmemory-policy", "noeviction"),
+        ];
+        let setup = setup(INFO, &config);
+        assert_eq!(setup.verdict(), Ok(()));
+        assert_eq!(setup.warnings(), Vec::<&str>::new());
+        assert!(!setup.clustered);
+    }
+
+    #[test]
+    fn without_config_info_is_believed() {
+        let setup = setup(&INFO.replace("noeviction", "allkeys-lru"), &[]);
+        let refused = setup.verdict().unwrap_err();
+        assert!(refused.to_string().contains("noeviction"), "{refused}");
+        assert!(setup.warnings()[0].starts_with("appendonly is off"));
+    }
+
+    #[test]
+    fn what_can_be_lost_is_named() {
+        let config = [
+            ("appendonly", "yes"),
+            ("appendfsync", "everysec"),
+            ("maxmemory-policy", "volatile-lru"),
+        ];
+        let setup = setup(INFO, &config);
+        assert_eq!(setup.verdict(), Ok(()));
+        let warnings = setup.warnings();
+        assert!(warnings[0].contains("two seconds"));
+        assert!(warnings[1].contains("volatile"));
+    }
+
+    #[test]
+    fn an_old_server_is_refused() {
+        let old = setup(&INFO.replace("7.0.15", "6.2.14"), &[]);
+        assert!(matches!(old.verdict(), Err(Unfit::TooOld { .. })));
+        let valkey = INFO.replace("7.0.15", "7.2.4\r\nvalkey_version:8.1.0");
+        assert_eq!(setup(&valkey, &[]).verdict(), Ok(()));
+    }
+}

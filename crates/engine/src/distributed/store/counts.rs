@@ -1,0 +1,150 @@
+//! The counts, summed over all partitions. Each commit keeps those of its own.
+
+use std::collections::BTreeMap;
+
+use forebay_shared::{
+    class::Class,
+    ids::TenantId,
+    store::{Counts, StoreError, TenantClass},
+    time::TimeMs,
+};
+
+use super::{
+    RedisStore,
+    arguments::Arguments,
+    failure::{Unexpected, unreadable},
+    keys::{class_mark, partitions},
+    reply::Reply,
+};
+
+/// The field for the sessions with live jobs.
+const LIVE_SESSIONS: &str = "#";
+
+/// What has been summed up so far; classes by their letter.
+#[derive(Default)]
+struct Sum {
+    rows: BTreeMap<(TenantId, Class), TenantClass>,
+    sessions: u64,
+}
+
+impl RedisStore {
+    /// Reads and sums them, in one trip.
+    pub(super) async fn sum_counts(&self) -> Result<Counts, StoreError> {
+        let now = super::arguments::ms(self.clock.now());
+        let calls: Vec<_> = partitions()
+            .map(|partition| {
+                let partition = self.keys.partition(partition);
+                let mut args = Arguments::default();
+                args.push(partition.as_str()).push(now.as_str());
+                (format!("{partition}c"), args)
+            })
+            .collect();
+        let mut sum = Sum::default();
+        for reply in self.link.eval_each(&self.scripts.counts, &calls).await? {
+            if let Some(partition) = reply.some() {
+                sum.add(partition)?;
+            }
+        }
+        Ok(Counts {
+            rows: sum.rows.into_values().collect(),
+            sessions: sum.sessions,
+        })
+    }
+}
+
+impl Sum {
+    fn add(&mut self, partition: Reply) -> Result<(), StoreError> {
+        let [idle, fields, oldest] = partition.parts()?;
+        self.sessions += idle.natural()?;
+        let mut fields = fields.list()?;
+        while let (Some(field), Some(number)) = (fields.next(), fields.next()) {
+            self.add_field(&field.text()?, number.int()?)?;
+        }
+        let mut oldest = oldest.list()?;
+        while let (Some(kind), Some(since)) = (oldest.next(), oldest.next()) {
+            let since = TimeMs(since.natural()?);
+            let row = self.row(&kind.text()?)?;
+            row.oldest_waiting = Some(row.oldest_waiting.map_or(since, |other| other.min(since)));
+        }
+        Ok(())
+    }
+
+    fn add_field(&mut self, field: &str, number: i64) -> Result<(), StoreError> {
+        if field == LIVE_SESSIONS {
+            self.sessions += u64::try_from(number).unwrap_or(0);
+            return Ok(());
+        }
+        let (kind, what) = field.rsplit_once('|').ok_or_else(unexpected)?;
+        let row = self.row(kind)?;
+        match what {
+            "r" => row.live.ready += number,
+            "f" => row.live.in_flight += number,
+            "b" => row.live.behind_session += number,
+            "w" => row.live.retry_wait += number,
+            "e" => row.ended += u64::try_from(number).unwrap_or(0),
+            _ => return Err(unexpected()),
+        }
+        Ok(())
+    }
+
+    fn row(&mut self, kind: &str) -> Result<&mut TenantClass, StoreError> {
+        let (tenant, mark) = kind.rsplit_once('|').ok_or_else(unexpected)?;
+        let class = Class::ALL.into_iter().find(|class| {
+            let mut own = [0; 4];
+            mark == class_mark(*class).encode_utf8(&mut own)
+        });
+        let class = class.ok_or_else(unexpected)?;
+        let tenant = TenantId::parse(tenant).map_err(unreadable)?;
+        let row = self.rows.entry((tenant.clone(), class));
+        Ok(row.or_insert_with(|| TenantClass {
+            tenant,
+            class,
+            live: forebay_shared::lane::ClassCounts::default(),
+            ended: 0,
+            oldest_waiting: None,
+        }))
+    }
+}
+
+fn unexpected() -> StoreError {
+    unreadable(Unexpected("counts"))
+}
+
+#[cfg(test)]
+mod tests {
+    use redis::Value;
+
+    use super::*;
+
+    fn list(texts: &[&str]) -> Value {
+        let texts = texts.iter().map(|text| Value::BulkString((*text).into()));
+        Value::Array(texts.collect())
+    }
+
+    #[test]
+    fn partitions_are_summed_and_the_oldest_of_them_all_is_kept() {
+        let mut sum = Sum::default();
+        for (ready, since) in [("2", "700"), ("3", "500")] {
+            let partition = Value::Array(vec![
+                Value::Int(4),
+                list(&["default|b|r", ready, "#", "1", "default|b|e", "10"]),
+                list(&["default|b", since]),
+            ]);
+            sum.add(Reply::new("counts", partition)).unwrap();
+        }
+        assert_eq!(sum.sessions, 10);
+        let row = sum.rows.into_values().next().unwrap();
+        assert_eq!(
+            (row.class, row.live.ready, row.ended),
+            (Class::Batch, 5, 20)
+        );
+        assert_eq!(row.oldest_waiting, Some(TimeMs(500)));
+    }
+
+    #[test]
+    fn a_foreign_field_is_broken() {
+        for field in ["x", "default|b|z", "default|q|r", "a b|i|r"] {
+            assert!(Sum::default().add_field(field, 1).is_err(), "{field}");
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Lanes by what their head does, in the order of partition and key.
+
+use forebay_shared::{
+    ids::LaneKey,
+    store::{Head, HeadFilter, StoreError},
+    time::TimeMs,
+};
+use redis::cmd;
+
+use super::{
+    RedisStore,
+    arguments::Arguments,
+    document,
+    failure::unreadable,
+    keys::{class_mark, partitions},
+    reply::Reply,
+};
+
+/// Where a page of heads goes on in the index of a partition, and where that ends.
+struct Range {
+    partition: u8,
+    from: String,
+    to: String,
+}
+
+impl RedisStore {
+    /// At most `limit` heads after a lane. Two trips: how many each partition has, then those of as many
+    /// partitions as are needed.
+    pub(super) async fn find_heads(
+        &self,
+        filter: &HeadFilter,
+        after: Option<&LaneKey>,
+        limit: usize,
+    ) -> Result<Vec<Head>, StoreError> {
+        let ranges = ranges(filter, after);
+        let counts = ranges.iter().map(|range| {
+            let mut count = cmd("ZLEXCOUNT");
+            count
+                .arg(format!("{}h", self.keys.partition(range.partition)))
+                .arg(&range.from)
+                .arg(&range.to);
+            count
+        });
+        let counts = self.link.run_each("heads", counts.collect()).await?;
+        let mut calls = Vec::new();
+        let mut wanted = limit;
+        for (range, count) in ranges.iter().zip(counts) {
+            let count = usize::try_from(count.natural()?).unwrap_or(usize::MAX);
+            if count == 0 || wanted == 0 {
+                continue;
+            }
+            let partition = self.keys.partition(range.partition);
+            let mut args = Arguments::default();
+            args.push(partition.as_str())
+                .push(range.from.as_str())
+                .push(range.to.as_str())
+                .size(wanted);
+            calls.push((format!("{partition}h"), args));
+            wanted -= count.min(wanted);
+        }
+        let mut heads = Vec::new();
+        if !calls.is_empty() {
+            for reply in self.link.eval_each(&self.scripts.heads, &calls).await? {
+                for head in reply.list()? {
+                    heads.extend(read(head)?);
+                }
+            }
+        }
+        // Some may have come between the two trips.
+        heads.truncate(limit);
+        Ok(heads)
+    }
+}
+
+/// The ranges of all partitions that are not behind `after`, in order.
+fn ranges(filter: &HeadFilter, after: Option<&LaneKey>) -> Vec<Range> {
+    let mark = match filter {
+        HeadFilter::Running => 'r',
+        HeadFilter::Ready(class) => class_mark(*class),
+    };
+    let first = after.map_or(0, LaneKey::partition);
+    partitions()
+        .filter(|partition| *partition >= first)
+        .map(|partition| Range {
+            partition,
+            from: match after {
+                Some(lane) if partition == first => format!("({mark}{lane}"),
+                _ => format!("[{mark}"),
+            },
+            // No lane has a byte that comes after the tilde.
+            to: format!("({mark}~"),
+        })
+        .collect()
+}
+
+fn read(reply: Reply) -> Result<Option<Head>, StoreError> {
+    let [lane, line, timer] = reply.parts()?;
+    let Some(timer) = timer.some() else {
+        return Ok(None);
+    };
+    let (job, worker) = document::head(&line.bytes()?)?;
+    Ok(Some(Head {
+        lane: LaneKey::parse(&lane.text()?).map_err(unreadable)?,
+        job,
+        timer: TimeMs(timer.natural()?),
+        worker,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use forebay_shared::class::Class;
+
+    use super::*;
+
+    #[test]
+    fn a_page_goes_on_where_the_last_one_ended() {
+        let lane = LaneKey::parse("s/default/chat-42").unwrap();
+        let ranges = ranges(&HeadFilter::Ready(Class::Batch), Some(&lane));
+        assert_eq!(ranges[0].partition, 22);
+        assert_eq!(ranges[0].from, "(bs/default/chat-42");
+        assert_eq!(
+            (ranges[1].from.as_str(), ranges[1].to.as_str()),
+            ("[b", "(b~")
+        );
+        assert_eq!(ranges.len(), 256 - 22);
+    }
+}

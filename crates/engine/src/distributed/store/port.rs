@@ -1,0 +1,174 @@
+//! The port, call by call.
+
+use async_trait::async_trait;
+use forebay_shared::{
+    ids::{JobId, LaneKey, ProcessId, SessionId, TenantId},
+    job::Request,
+    session::Session,
+    store::{
+        Commit, Committed, Counts, Head, HeadFilter, JobRecord, KeyEntry, KeyOutcome, Loaded,
+        Notices, Removed, Renewal, Store, StoreError, Timer, TimerMove, Topic,
+    },
+    time::TimeMs,
+};
+use redis::cmd;
+
+use super::{
+    RedisStore,
+    arguments::Arguments,
+    change,
+    failure::{Accepts, unreadable},
+    loaded,
+    reply::Reply,
+};
+
+#[async_trait]
+impl Store for RedisStore {
+    fn now(&self) -> TimeMs {
+        self.clock.now()
+    }
+
+    async fn load(
+        &self,
+        lane: &LaneKey,
+        jobs: &[JobId],
+        work: Option<JobId>,
+    ) -> Result<Loaded, StoreError> {
+        let mut args = Arguments::default();
+        args.push(self.keys.partition(lane.partition()));
+        loaded::push_look(&mut args, lane, jobs, work);
+        let key = self.keys.lane(lane);
+        let reply = self.link.eval(&self.scripts.load, &key, &args, Accepts::No);
+        loaded::read(reply.await?, jobs, work)
+    }
+
+    async fn commit(&self, commit: &Commit) -> Result<Committed, StoreError> {
+        let accepts = change::accepts(commit);
+        if accepts == Accepts::Yes && self.memory.is_full() {
+            return Err(StoreError::Full);
+        }
+        let script = match accepts {
+            Accepts::Yes => &self.scripts.admit,
+            Accepts::No => &self.scripts.settle,
+        };
+        let args = change::arguments(&self.keys, commit)?;
+        let key = self.keys.lane(&commit.lane);
+        let reply = self.link.eval(script, &key, &args, accepts).await?;
+        if reply.is_done() {
+            return Ok(Committed::Done);
+        }
+        let newer = loaded::read(reply, &commit.about, commit.work)?;
+        Ok(Committed::Conflict(Box::new(newer)))
+    }
+
+    async fn heads(
+        &self,
+        filter: HeadFilter,
+        after: Option<&LaneKey>,
+        limit: usize,
+    ) -> Result<Vec<Head>, StoreError> {
+        self.find_heads(&filter, after, limit).await
+    }
+
+    async fn due(&self, now: TimeMs, limit: usize) -> Result<Vec<Timer>, StoreError> {
+        self.due_timers(now, limit).await
+    }
+
+    async fn move_timers(&self, moves: &[TimerMove]) -> Result<Vec<bool>, StoreError> {
+        if moves.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.shift_timers(moves).await
+    }
+
+    async fn job(&self, tenant: &TenantId, job: JobId) -> Result<Option<JobRecord>, StoreError> {
+        let mut args = Arguments::default();
+        args.push(self.keys.partition(job.partition()));
+        let key = self.keys.job(job);
+        let reply = self.link.eval(&self.scripts.job, &key, &args, Accepts::No);
+        let Some(reply) = reply.await?.some() else {
+            return Ok(None);
+        };
+        let record = loaded::read_job(reply)?;
+        Ok((record.meta.tenant == *tenant).then_some(record))
+    }
+
+    async fn request(&self, job: JobId) -> Result<Option<Request>, StoreError> {
+        let mut get = cmd("HGET");
+        get.arg(self.keys.job(job)).arg("request");
+        let value = self.link.run(&get, Accepts::No).await?;
+        Reply::new("request", value)
+            .some()
+            .map(Reply::json)
+            .transpose()
+    }
+
+    async fn claim_key(
+        &self,
+        tenant: &TenantId,
+        key: &str,
+        entry: &KeyEntry,
+        ttl_ms: u64,
+    ) -> Result<KeyOutcome, StoreError> {
+        let document = serde_json::to_string(entry).map_err(unreadable)?;
+        let mut set = cmd("SET");
+        set.arg(self.keys.idempotency(tenant, key))
+            .arg(document)
+            .arg(&["NX", "GET", "PX"])
+            .arg(ttl_ms.max(1));
+        let value = self.link.run(&set, Accepts::Yes).await?;
+        match Reply::new("claim of a key", value).some() {
+            None => Ok(KeyOutcome::Set),
+            Some(found) => Ok(KeyOutcome::Found(found.json()?)),
+        }
+    }
+
+    async fn session(
+        &self,
+        tenant: &TenantId,
+        session: &SessionId,
+        ttl_ms: u64,
+    ) -> Result<Option<Session>, StoreError> {
+        self.read_session(tenant, session, ttl_ms).await
+    }
+
+    async fn remove_session(
+        &self,
+        tenant: &TenantId,
+        session: &SessionId,
+    ) -> Result<Removed, StoreError> {
+        self.forget_session(tenant, session).await
+    }
+
+    async fn evict_sessions(&self, sessions_max: u64, limit: usize) -> Result<u64, StoreError> {
+        self.evict_least_used(sessions_max, limit).await
+    }
+
+    async fn prune(&self, limit: usize) -> Result<u64, StoreError> {
+        self.prune_sessions(limit).await
+    }
+
+    async fn announce(&self, me: &ProcessId, presence_ms: u64) -> Result<Renewal, StoreError> {
+        self.renew_presence(me, presence_ms).await
+    }
+
+    async fn resign(&self, me: &ProcessId) -> Result<(), StoreError> {
+        self.end_presence(me).await
+    }
+
+    async fn elect(&self, me: &ProcessId, ttl_ms: u64) -> Result<bool, StoreError> {
+        self.elect_sweeper(me, ttl_ms).await
+    }
+
+    async fn abdicate(&self, me: &ProcessId) -> Result<(), StoreError> {
+        self.end_election(me).await
+    }
+
+    async fn counts(&self) -> Result<Counts, StoreError> {
+        self.sum_counts().await
+    }
+
+    async fn watch(&self, topic: Topic) -> Result<Notices, StoreError> {
+        self.subscriber.watch(topic).await
+    }
+}

@@ -1,0 +1,123 @@
+-- Writes a change of a lane, all of it or nothing. KEYS: the lane.
+-- ARGV: prefix, token expected or '', document or '', head's mark, moment, session or '', then what
+-- `load` takes (number of jobs asked about, those, job whose work is wanted), then the lists of
+-- `change.rs`, each after its length.
+--
+-- An error does not undo what a script wrote before it, so everything that can stand against the
+-- commit is looked at before the first write, and no write below depends on what a caller may get wrong.
+local p, expect, document, mark, at, session = unpack(ARGV, 1, 6)
+local about = tonumber(ARGV[7])
+local old = redis.call('GET', KEYS[1])
+local i = 9 + about
+local function take()
+  i = i + 1
+  return ARGV[i - 1]
+end
+
+local admitted = tonumber(take())
+local conflict = (old and string.sub(old, 1, 32) or '') ~= expect
+for n = 0, admitted - 1 do
+  conflict = conflict or redis.call('EXISTS', p .. 'j:' .. ARGV[i + 4 * n]) == 1
+end
+if conflict then
+  return look(p, old, session, 8, about, ARGV[8 + about])
+end
+
+-- The lane, and the index of heads.
+local lane = string.sub(KEYS[1], #p + 3)
+if document == '' then
+  redis.call('DEL', KEYS[1])
+else
+  redis.call('SET', KEYS[1], document)
+end
+local old_mark = old and string.sub(old, 34, 34) or '-'
+if old_mark ~= mark then
+  if old_mark ~= '-' then redis.call('ZREM', p .. 'h', old_mark .. lane) end
+  if mark ~= '-' then redis.call('ZADD', p .. 'h', 0, mark .. lane) end
+end
+
+-- Records.
+for _ = 1, admitted do
+  local key = p .. 'j:' .. take()
+  redis.call('HSET', key, 'meta', take(), 'request', take(), 'keep_until', take(), 'lane', lane)
+end
+for _ = 1, tonumber(take()) do
+  local key = p .. 'j:' .. take()
+  redis.call('HDEL', key, 'mark', 'outcome')
+  redis.call('PERSIST', key)
+end
+for _ = 1, tonumber(take()) do
+  local key, said, outcome, forget_at = p .. 'j:' .. take(), take(), take(), take()
+  local keep_until = redis.call('HGET', key, 'keep_until')
+  if keep_until then
+    redis.call('HSET', key, 'mark', said, 'outcome', outcome)
+    if tonumber(keep_until) > tonumber(forget_at) then forget_at = keep_until end
+    redis.call('PEXPIREAT', key, forget_at)
+  end
+end
+
+-- Timers, and who waits since when.
+for _ = 1, tonumber(take()) do
+  local job, timer, waiting, since = take(), take(), p .. 'w:' .. take(), take()
+  if timer == '' then
+    redis.call('ZREM', p .. 't', job)
+  else
+    redis.call('ZADD', p .. 't', timer, job)
+  end
+  if since == '' then
+    redis.call('ZREM', waiting, job)
+  else
+    redis.call('ZADD', waiting, since, job)
+  end
+end
+for _ = 1, tonumber(take()) do
+  redis.call('HINCRBY', p .. 'c', take(), take())
+end
+
+-- The session. It expires only while it has no live jobs.
+if session ~= '' then
+  local s, u = p .. 's:' .. session, p .. 'u:' .. session
+  local live, expires_at = take() == '1', take()
+  local turns_max, bytes_max = tonumber(take()), tonumber(take())
+  local sent_bytes, input_tokens = take(), take()
+  local row = redis.call('HMGET', s, 'updated_at', 'bytes')
+  local bytes = tonumber(row[2] or 0)
+  local turns = redis.call('LLEN', u)
+  for _ = 1, tonumber(take()) do
+    local turn = take()
+    turns = redis.call('RPUSH', u, turn)
+    bytes = bytes + #turn
+  end
+  -- The newest turn stays whatever its size.
+  while turns > 1 and (turns > turns_max or bytes > bytes_max) do
+    bytes = bytes - #redis.call('LPOP', u)
+    turns = turns - 1
+  end
+  local updated_at = row[1]
+  if not updated_at then redis.call('HSET', s, 'created_at', at) end
+  if not updated_at or tonumber(updated_at) < tonumber(at) then updated_at = at end
+  redis.call('HSET', s, 'updated_at', updated_at, 'bytes', bytes)
+  if sent_bytes ~= '' then
+    redis.call('HSET', s, 'sent_bytes', sent_bytes, 'input_tokens', input_tokens)
+  end
+  local was_live = entries(old) > 0
+  if live ~= was_live then redis.call('HINCRBY', p .. 'c', '#', live and 1 or -1) end
+  if not live then
+    redis.call('ZADD', p .. 'su', updated_at, session)
+    redis.call('ZADD', p .. 'sx', expires_at, session)
+    redis.call('PEXPIREAT', u, expires_at)
+    redis.call('PEXPIREAT', s, expires_at)
+    -- A hold outlives its session no longer than a session without one.
+    if document ~= '' then redis.call('PEXPIREAT', KEYS[1], expires_at) end
+  elseif not was_live then
+    redis.call('ZREM', p .. 'su', session)
+    redis.call('ZREM', p .. 'sx', session)
+    redis.call('PERSIST', u)
+    redis.call('PERSIST', s)
+  end
+end
+
+for _ = 1, tonumber(take()) do
+  redis.call('PUBLISH', take(), take())
+end
+return 1

@@ -1,0 +1,16 @@
+-- Forgets sessions without live jobs, and the holds on their lanes. KEYS: any of the partition.
+-- ARGV: prefix, names. For each: 0 there was none, 1 it is gone, 2 it has live jobs.
+local p, answers = ARGV[1], {}
+for n = 2, #ARGV do
+  local session = ARGV[n]
+  local hold = p .. 'l:s/' .. session
+  if entries(redis.call('GET', hold)) > 0 then
+    answers[n - 1] = 2
+  else
+    redis.call('DEL', hold, p .. 'u:' .. session)
+    redis.call('ZREM', p .. 'su', session)
+    redis.call('ZREM', p .. 'sx', session)
+    answers[n - 1] = redis.call('DEL', p .. 's:' .. session)
+  end
+end
+return answers

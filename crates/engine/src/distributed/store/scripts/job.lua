@@ -1,0 +1,6 @@
+-- A job's record, and the document of its lane while it is live. KEYS: the record. ARGV: prefix.
+local record = redis.call('HMGET', KEYS[1], 'meta', 'outcome', 'lane')
+if not record[1] then return false end
+local document = false
+if not record[2] then document = redis.call('GET', ARGV[1] .. 'l:' .. record[3]) end
+return {record[1], record[2], document}

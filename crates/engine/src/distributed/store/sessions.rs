@@ -1,0 +1,199 @@
+//! Sessions: read, forgotten, evicted.
+
+use std::collections::BTreeMap;
+
+use forebay_shared::{
+    ids::{SessionId, TenantId},
+    session::Session,
+    store::{Removed, StoreError},
+    time::TimeMs,
+};
+use redis::cmd;
+
+use super::{
+    RedisStore,
+    arguments::{Arguments, ms},
+    failure::{Accepts, Unexpected, unreadable},
+    keys::{self, partitions},
+    loaded::read_turns,
+    reply::Reply,
+};
+
+/// Sessions whose time is over that are taken out of the indexes at most before others are evicted.
+const OVER_MAX: usize = 10_000;
+
+impl RedisStore {
+    /// Reads a session, which counts as a use.
+    pub(super) async fn read_session(
+        &self,
+        tenant: &TenantId,
+        session: &SessionId,
+        ttl_ms: u64,
+    ) -> Result<Option<Session>, StoreError> {
+        let partition = self.keys.partition(partition_of(tenant, session));
+        let name = keys::session(tenant, session);
+        let now = self.clock.now();
+        let expires_at = now.plus_ms(ttl_ms);
+        let key = format!("{partition}s:{name}");
+        let mut args = Arguments::default();
+        args.push(partition).push(name).at(now).at(expires_at);
+        let script = &self.scripts.session;
+        let reply = self.link.eval(script, &key, &args, Accepts::No).await?;
+        let Some(reply) = reply.some() else {
+            return Ok(None);
+        };
+        let [created_at, updated_at, live_jobs, turns] = reply.parts()?;
+        let live_jobs = usize::try_from(live_jobs.natural()?).unwrap_or(usize::MAX);
+        Ok(Some(Session {
+            turns: read_turns(turns)?,
+            created_at: TimeMs(created_at.natural()?),
+            updated_at: TimeMs(updated_at.natural()?),
+            expires_at: (live_jobs == 0).then_some(expires_at),
+            live_jobs,
+        }))
+    }
+
+    /// Forgets a session without live jobs.
+    pub(super) async fn forget_session(
+        &self,
+        tenant: &TenantId,
+        session: &SessionId,
+    ) -> Result<Removed, StoreError> {
+        let partition = self.keys.partition(partition_of(tenant, session));
+        let key = format!("{partition}su");
+        let mut args = Arguments::default();
+        args.push(partition).push(keys::session(tenant, session));
+        let script = &self.scripts.forget;
+        let reply = self.link.eval(script, &key, &args, Accepts::No).await?;
+        let [said] = reply.parts()?;
+        match said.int()? {
+            0 => Ok(Removed::Absent),
+            1 => Ok(Removed::Yes),
+            2 => Ok(Removed::Busy),
+            _ => Err(unreadable(Unexpected("forget"))),
+        }
+    }
+
+    /// Takes sessions whose time is over out of the indexes. Records and keys expire by themselves.
+    pub(super) async fn prune_sessions(&self, limit: usize) -> Result<u64, StoreError> {
+        let now = ms(self.clock.now());
+        let counts = self.count_each("sx", "-inf", &now).await?;
+        let mut calls = Vec::new();
+        let mut wanted = u64::try_from(limit).unwrap_or(u64::MAX);
+        for (partition, count) in counts {
+            let take = count.min(wanted);
+            if take == 0 {
+                continue;
+            }
+            wanted -= take;
+            let partition = self.keys.partition(partition);
+            let mut args = Arguments::default();
+            args.push(partition.as_str()).push(now.as_str()).int(take);
+            calls.push((format!("{partition}sx"), args));
+        }
+        if calls.is_empty() {
+            return Ok(0);
+        }
+        let replies = self.link.eval_each(&self.scripts.prune, &calls).await?;
+        replies.into_iter().map(Reply::natural).sum()
+    }
+
+    /// Forgets the least recently used sessions without live jobs, as many as are too many.
+    pub(super) async fn evict_least_used(
+        &self,
+        sessions_max: u64,
+        limit: usize,
+    ) -> Result<u64, StoreError> {
+        let excess = self
+            .sum_counts()
+            .await?
+            .sessions
+            .saturating_sub(sessions_max);
+        let excess = usize::try_from(excess).unwrap_or(usize::MAX).min(limit);
+        if excess == 0 {
+            return Ok(0);
+        }
+        // What is over is not counted above, and must not be taken for a session below.
+        self.prune_sessions(OVER_MAX).await?;
+        let mut least_used = self.least_used(excess).await?;
+        least_used.sort_unstable();
+        let mut by_partition: BTreeMap<u8, Vec<String>> = BTreeMap::new();
+        for (_, partition, name) in least_used.into_iter().take(excess) {
+            by_partition.entry(partition).or_default().push(name);
+        }
+        let calls: Vec<_> = by_partition
+            .into_iter()
+            .map(|(partition, names)| {
+                let partition = self.keys.partition(partition);
+                let mut args = Arguments::default();
+                args.push(partition.as_str());
+                for name in names {
+                    args.push(name);
+                }
+                (format!("{partition}su"), args)
+            })
+            .collect();
+        let mut gone = 0;
+        for reply in self.link.eval_each(&self.scripts.forget, &calls).await? {
+            for said in reply.list()? {
+                gone += u64::from(said.int()? == 1);
+            }
+        }
+        Ok(gone)
+    }
+
+    /// When each was used, its partition and its name: the `limit` least used of each partition, which
+    /// are at least those of all together.
+    async fn least_used(&self, limit: usize) -> Result<Vec<(u64, u8, String)>, StoreError> {
+        let reads = partitions().map(|partition| {
+            let mut read = cmd("ZRANGE");
+            read.arg(format!("{}su", self.keys.partition(partition)))
+                .arg(0)
+                .arg(limit - 1)
+                .arg("WITHSCORES");
+            read
+        });
+        let replies = self
+            .link
+            .run_each("sessions by use", reads.collect())
+            .await?;
+        let mut found = Vec::new();
+        for (partition, reply) in partitions().zip(replies) {
+            let mut parts = reply.list()?;
+            while let (Some(name), Some(used_at)) = (parts.next(), parts.next()) {
+                found.push((used_at.natural()?, partition, name.text()?));
+            }
+        }
+        Ok(found)
+    }
+
+    /// How many members of an index have a score in a range, for each partition.
+    async fn count_each(
+        &self,
+        index: &str,
+        from: &str,
+        to: &str,
+    ) -> Result<Vec<(u8, u64)>, StoreError> {
+        let counts = partitions().map(|partition| {
+            let mut count = cmd("ZCOUNT");
+            count
+                .arg(format!("{}{index}", self.keys.partition(partition)))
+                .arg(from)
+                .arg(to);
+            count
+        });
+        let replies = self.link.run_each("sessions", counts.collect()).await?;
+        let counts = partitions().zip(replies);
+        counts
+            .map(|(partition, count)| Ok((partition, count.natural()?)))
+            .collect()
+    }
+}
+
+fn partition_of(tenant: &TenantId, session: &SessionId) -> u8 {
+    let lane = forebay_shared::ids::LaneKey::Session {
+        tenant: tenant.clone(),
+        session: session.clone(),
+    };
+    lane.partition()
+}

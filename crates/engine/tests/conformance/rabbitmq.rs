@@ -1,0 +1,89 @@
+//! The queue in RabbitMQ, on a node that the tests share, each in a virtual host of its own.
+//!
+//! Beside it stands the embedded engine's store, which knows nothing of the queue.
+
+use std::{sync::Arc, time::Duration};
+
+use forebay_engine::{
+    distributed::queue::{QueueSettings, RabbitQueue},
+    embedded::Embedded,
+};
+use forebay_shared::{class::Class, queue::Queue, store::Store};
+use servers::rabbit::{Rabbit, RabbitOptions, Vhost};
+use tokio::sync::{OnceCell, RwLock, RwLockReadGuard};
+
+use crate::harness::{Harness, PATIENCE};
+
+/// A queue on RabbitMQ.
+pub(crate) struct RabbitHarness {
+    queue: Arc<RabbitQueue>,
+    vhost: Vhost,
+    engine: Option<Embedded>,
+    folder: tempfile::TempDir,
+    /// Nobody restarts the node meanwhile; whoever does waits until nobody else uses it.
+    node: Option<RwLockReadGuard<'static, Rabbit>>,
+}
+
+/// Locked for writing while it is restarted.
+static NODE: OnceCell<RwLock<Rabbit>> = OnceCell::const_new();
+
+async fn node() -> &'static RwLock<Rabbit> {
+    let start = async || RwLock::new(Rabbit::start(RabbitOptions::default()).await.unwrap());
+    NODE.get_or_init(start).await
+}
+
+impl Harness for RabbitHarness {
+    const QUEUE_CAPACITY: Option<usize> = None;
+
+    async fn start() -> Self {
+        let node = node().await.read().await;
+        let vhost = node.vhost().await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        Self {
+            queue: connect(&vhost).await,
+            vhost,
+            engine: Some(Embedded::open(folder.path()).unwrap()),
+            folder,
+            node: Some(node),
+        }
+    }
+
+    fn store(&self) -> Arc<dyn Store> {
+        self.engine
+            .as_ref()
+            .expect("only a restart takes it")
+            .store()
+    }
+
+    fn queue(&self) -> Arc<dyn Queue> {
+        Arc::clone(&self.queue) as Arc<dyn Queue>
+    }
+
+    async fn restart(&mut self) {
+        if let Some(engine) = self.engine.take() {
+            engine.close().await;
+        }
+        self.engine = Some(Embedded::open(self.folder.path()).unwrap());
+        self.node = None;
+        {
+            // Not asked to stop: what was confirmed is on disk by then.
+            let node = node().await.write().await;
+            node.kill9().await.unwrap();
+            node.restart().await.unwrap();
+        }
+        self.node = Some(node().await.read().await);
+        self.queue = connect(&self.vhost).await;
+    }
+}
+
+async fn connect(vhost: &Vhost) -> Arc<RabbitQueue> {
+    let queue = RabbitQueue::new(vhost.url(), &QueueSettings::named("conformance")).unwrap();
+    let connected = async {
+        while queue.depth(Class::Interactive).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let connected = tokio::time::timeout(PATIENCE, connected).await;
+    connected.expect("a connection to the node");
+    Arc::new(queue)
+}

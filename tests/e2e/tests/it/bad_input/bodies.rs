@@ -1,0 +1,116 @@
+//! Bodies that are no JSON, too large, or of another kind, and what is not even HTTP.
+
+use std::time::Duration;
+
+use reqwest::Body;
+use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use super::{NEVER, nothing_is_left, post, problem};
+use crate::pair::Pair;
+
+const MIB: usize = 1024 * 1024;
+
+#[tokio::test]
+async fn what_is_not_json_is_400() {
+    let pair = Pair::start().await;
+    let deep = |open: &str, close: &str| {
+        let (open, close) = (open.repeat(200), close.repeat(200));
+        format!(r#"{{"session_id": "never", "input": {open}1{close}}}"#)
+    };
+    for body in [
+        String::new(),
+        String::from("hi"),
+        String::from("{"),
+        String::from(r#"{"session_id": "never", "input": "hi""#),
+        String::from(r#"{"session_id": "never", "input": "hi"} x"#),
+        String::from(r#"{'session_id': 'never', 'input': 'hi'}"#),
+        String::from("{\"session_id\": \"never\", \"input\": \"a\nb\"}"),
+        deep("[", "]"),
+        deep(r#"{"x":"#, "}"),
+        "[".repeat(100_000),
+    ] {
+        let what: String = body.chars().take(60).collect();
+        problem(&what, post(&pair.client, body).await, 400, "invalid_json");
+    }
+    let not_utf8 = b"{\"session_id\": \"never\", \"input\": \"\xff\xfe\"}".to_vec();
+    problem(
+        "not UTF-8",
+        post(&pair.client, not_utf8).await,
+        400,
+        "invalid_json",
+    );
+    nothing_is_left(&pair).await;
+}
+
+#[tokio::test]
+async fn another_media_type_is_415() {
+    let pair = Pair::start().await;
+    let request = pair.client.http().post(pair.client.at("/v1/jobs"));
+    let body = json!({ "session_id": NEVER, "input": "hi" }).to_string();
+    let response = request.header("content-type", "text/plain").body(body);
+    let response = response.send().await.expect("an answer");
+    assert_eq!(response.status(), 415);
+    nothing_is_left(&pair).await;
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_is_413_announced_or_not() {
+    let pair = Pair::start().await;
+    let job = json!({ "session_id": NEVER, "input": "x".repeat(11 * MIB) }).to_string();
+    let answer = post(&pair.client, job.clone()).await;
+    problem("content-length", answer, 413, "body_too_large");
+    // Without a length it is sent in chunks.
+    let bytes = job.into_bytes();
+    let chunks = bytes.chunks(64 * 1024).map(<[u8]>::to_vec);
+    let chunks = chunks.map(Ok::<_, std::io::Error>).collect::<Vec<_>>();
+    let body = Body::wrap_stream(futures_util::stream::iter(chunks));
+    let answer = post(&pair.client, body).await;
+    problem("chunked", answer, 413, "body_too_large");
+    // A length of which nothing ever comes.
+    for length in ["11534336", "9999999999999999999"] {
+        let head = format!(
+            "POST /v1/jobs HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\nexpect: 100-continue\r\n\r\n"
+        );
+        let answer = raw(&pair, head.as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 413 "), "{length}: {answer}");
+    }
+    nothing_is_left(&pair).await;
+    // Just within the bound it is taken, as far as its size goes.
+    let fits = json!({ "session_id": "large", "input": "x".repeat(9 * MIB) });
+    let id = pair.submit(&fits).await;
+    pair.text(&id).await;
+}
+
+#[tokio::test]
+async fn what_is_not_http_is_4xx_and_the_server_goes_on() {
+    let pair = Pair::start().await;
+    for bytes in [
+        &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..],
+        b"GET /v1/jobs/a\x00b HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"GET /v1/jobs/a b HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"POST /v1/jobs HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n",
+        b"POST /v1/jobs HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+    ] {
+        let answer = raw(&pair, bytes).await;
+        let is_refused = answer.is_empty() || answer.starts_with("HTTP/1.1 4");
+        assert!(is_refused, "{bytes:?}: {answer}");
+    }
+    nothing_is_left(&pair).await;
+}
+
+/// Sends these bytes as they are; returns what comes back until the server closes.
+async fn raw(pair: &Pair, bytes: &[u8]) -> String {
+    let address = pair.client.at("").replace("http://", "");
+    let mut stream = TcpStream::connect(address).await.expect("a connection");
+    stream.write_all(bytes).await.expect("sent");
+    let mut answer = Vec::new();
+    let read = stream.read_to_end(&mut answer);
+    let read = tokio::time::timeout(Duration::from_secs(20), read).await;
+    // A reset after the answer is an end as well.
+    let _ = read.expect("the server neither answered nor closed");
+    String::from_utf8_lossy(&answer).into_owned()
+}

@@ -1,0 +1,152 @@
+//! Jobs and sessions that are not there, or not in a state for what is asked of them.
+
+use reqwest::Method;
+use serde_json::json;
+
+use super::{nothing_is_left, problem, send};
+use crate::pair::Pair;
+
+#[tokio::test]
+async fn unknown_and_strange_ids_are_404() {
+    let pair = Pair::start().await;
+    let long = "x".repeat(5_000);
+    let ids = [
+        "job_00018bcfe5680070008000000000000000",
+        "JOB_00018bcfe5680070008000000000000000",
+        "job_",
+        "x",
+        "%00",
+        "a%00b",
+        "a%2Fb",
+        "..%2F..%2Fetc%2Fpasswd",
+        "%2e%2e",
+        "%ff%fe",
+        "%C3%BC",
+        "%F0%9F%A6%80",
+        "%25",
+        "a%20b",
+        "'%20OR%201=1--",
+        "%0d%0aset-cookie:x",
+        long.as_str(),
+    ];
+    for id in ids {
+        for (method, path, code) in [
+            (Method::GET, format!("/v1/jobs/{id}"), "job_not_found"),
+            (
+                Method::GET,
+                format!("/v1/jobs/{id}?wait_s=5"),
+                "job_not_found",
+            ),
+            (
+                Method::POST,
+                format!("/v1/jobs/{id}/cancel"),
+                "job_not_found",
+            ),
+            (
+                Method::GET,
+                format!("/v1/sessions/{id}"),
+                "session_not_found",
+            ),
+            (
+                Method::DELETE,
+                format!("/v1/sessions/{id}"),
+                "session_not_found",
+            ),
+        ] {
+            // What a client folds away before it is sent never comes here.
+            if id == "%2e%2e" {
+                continue;
+            }
+            let answer = send(&pair.client, method, &path, "").await;
+            problem(&path, answer, 404, code);
+        }
+    }
+    for path in [
+        "/",
+        "/v1",
+        "/v1/jobs/",
+        "/v1/jobs/a/b",
+        "/v2/jobs",
+        "/v1/sessions/",
+    ] {
+        let answer = send(&pair.client, Method::GET, path, "").await;
+        assert_eq!(answer.status, 404, "{path}");
+    }
+    for (method, path) in [
+        (Method::GET, "/v1/jobs"),
+        (Method::DELETE, "/v1/jobs/x"),
+        (Method::PUT, "/v1/sessions/x"),
+        (Method::POST, "/v1/queues"),
+    ] {
+        let answer = send(&pair.client, method, path, "").await;
+        problem(path, answer, 405, "method_not_allowed");
+    }
+    nothing_is_left(&pair).await;
+}
+
+#[tokio::test]
+async fn a_finished_job_cannot_be_cancelled() {
+    let pair = Pair::start().await;
+    pair.llm.on(
+        "fails",
+        [e2e::scripted::ProviderError::unauthorized().into()],
+    );
+    for text in ["completes", "fails"] {
+        let id = pair.say("s", text).await;
+        let before = pair.wait(&id).await;
+        let answer = pair.client.cancel(&id).await;
+        problem(text, answer, 409, "job_finished");
+        assert_eq!(pair.client.job(&id).await.expect(200), before);
+    }
+    let gate = pair.llm.hold();
+    let id = pair.say("s", "is cancelled").await;
+    pair.client.cancel(&id).await.expect(200);
+    let answer = pair.client.cancel(&id).await;
+    problem("cancelled", answer, 409, "job_finished");
+    gate.open();
+}
+
+#[tokio::test]
+async fn a_session_with_live_jobs_cannot_be_deleted() {
+    let pair = Pair::start().await;
+    let gate = pair.llm.hold();
+    let id = pair.say("s", "turn=0").await;
+    let answer = pair.client.delete_session("s").await;
+    problem("busy", answer, 409, "session_busy");
+    gate.open();
+    pair.text(&id).await;
+    pair.client.delete_session("s").await.expect(204);
+    let answer = pair.client.session("s").await;
+    problem("deleted", answer, 404, "session_not_found");
+}
+
+#[tokio::test]
+async fn a_full_session_is_429_and_takes_more_once_it_is_not() {
+    const LANE_MAX: usize = 200;
+    let pair = Pair::start().await;
+    let gate = pair.llm.hold();
+    let mut ids = Vec::new();
+    for n in 0..LANE_MAX {
+        ids.push(pair.say("s", &format!("turn={n}")).await);
+    }
+    let one_more = json!({ "session_id": "s", "input": "one more" });
+    let answer = pair.client.submit_with_key(&one_more, "more").await;
+    let wait_s = answer.header("retry-after").map(str::to_owned);
+    let wait_s = wait_s.and_then(|text| text.parse::<u64>().ok());
+    assert!(wait_s.is_some_and(|seconds| seconds > 0), "{answer:?}");
+    problem("full", answer, 429, "session_full");
+    let session = pair.client.session("s").await.expect(200);
+    assert_eq!(session["live_jobs"], LANE_MAX, "{session}");
+    // Other sessions have room.
+    let other = pair.say("other", "turn=0").await;
+    pair.client.cancel(&ids[LANE_MAX - 1]).await.expect(200);
+    // The key of the refused submit leads to the job that is made now.
+    let taken = pair
+        .client
+        .submit_with_key(&one_more, "more")
+        .await
+        .expect(202);
+    gate.open();
+    assert_eq!(pair.text(&other).await, "seen:0");
+    pair.text(taken["id"].as_str().expect("an id")).await;
+}
