@@ -1,7 +1,7 @@
 //! Takes wakes from the queue as slots fall free.
 //!
-//! Of each class at most one wake is in hand, so that it is known whether the class has work
-//! ([`Slots`] decides which is next). While this process is out of touch with the store it takes none
+//! Of each class one wake is in hand whenever there is one, so that it is known whether the class has
+//! work ([`Slots`] decides which is next); a few of interactive are ready behind it. While this process is out of touch with the store it takes none
 //! and gives back what it holds. What becomes of a wake is the attempt's business.
 
 use std::{sync::Arc, time::Duration};
@@ -25,6 +25,9 @@ use crate::{
 const CHECK: Duration = Duration::from_millis(250);
 /// A wake that waits for a slot for so long is given back: another worker may have one.
 const IN_HAND_MAX: Duration = Duration::from_secs(1);
+/// Interactive wakes that are ready behind the one in hand: when several slots fall free at once and
+/// none were, batch would get the rest of them.
+const AHEAD: usize = 32;
 /// The pause before a consumer that could not begin is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -85,6 +88,7 @@ impl Intake {
     /// Starts what fits.
     fn start(&mut self) {
         for hand in [&mut self.interactive, &mut self.batch] {
+            hand.refill();
             hand.drop_repeat(&self.desk);
         }
         while let Some(class) = self.slots.next(self.waiting()) {
@@ -92,9 +96,11 @@ impl Intake {
                 self.pause();
                 return;
             }
-            let Some(delivery) = self.hand(class).held.take() else {
+            let hand = self.hand(class);
+            let Some(delivery) = hand.held.take() else {
                 return;
             };
+            hand.refill();
             let Some(note) = self.desk.table.note(delivery.wake.job) else {
                 delivery.ack();
                 continue;
@@ -104,7 +110,8 @@ impl Intake {
                 class,
                 free: self.free.clone(),
             };
-            let attempt = attempt::run(Arc::clone(&self.desk), delivery, note, slot);
+            // Boxed, since each of the wrappers below would hold it twice.
+            let attempt = Box::pin(attempt::run(Arc::clone(&self.desk), delivery, note, slot));
             self.desk
                 .attempts
                 .spawn(self.desk.kill.clone().run_until_cancelled_owned(attempt));
@@ -173,10 +180,25 @@ impl Hand {
         }
     }
 
+    /// Takes the next wake in hand, if one is ready.
+    fn refill(&mut self) {
+        if self.held.is_none()
+            && let Some(feed) = &mut self.feed
+            && let Ok(next) = feed.wakes.try_recv()
+        {
+            self.held = Some(next);
+            self.since = Instant::now();
+        }
+    }
+
     /// Begins to consume, unless it does.
     fn begin(&mut self, queue: Arc<dyn Queue>, unacked_max: usize) {
         if self.feed.is_none() {
-            let (sender, wakes) = mpsc::channel(1);
+            let ahead = match self.class {
+                Class::Interactive => AHEAD,
+                Class::Batch => 1,
+            };
+            let (sender, wakes) = mpsc::channel(ahead);
             let task = tokio::spawn(feed(queue, self.class, unacked_max, sender));
             self.feed = Some(Feed {
                 wakes,
@@ -213,6 +235,9 @@ impl Hand {
             && let Some(delivery) = self.held.take()
         {
             delivery.give_back();
+            while let Some(Ok(behind)) = self.feed.as_mut().map(|feed| feed.wakes.try_recv()) {
+                behind.give_back();
+            }
         }
     }
 
@@ -224,7 +249,7 @@ impl Hand {
     }
 }
 
-/// Consumes, one wake ahead of who takes them. In a task of its own, because a consumer must not be
+/// Consumes, a few wakes ahead of who takes them. In a task of its own, because a consumer must not be
 /// dropped while it begins.
 async fn feed(
     queue: Arc<dyn Queue>,

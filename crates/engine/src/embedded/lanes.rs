@@ -2,6 +2,7 @@
 
 use forebay_shared::{
     ids::JobId,
+    job::Request,
     lane::Mark,
     session::{Conversation, TokenMeasure},
     store::{Head, HeadFilter, Loaded, StoreError, Token, Work},
@@ -168,9 +169,12 @@ impl RawLane {
 
 impl RawWork {
     fn parse(self) -> Result<Work, StoreError> {
+        let mut request: Request = serde_json::from_str(&self.request).map_err(unreadable)?;
+        // It stays for as long as the call runs.
+        request.input.shrink_to_fit();
         Ok(Work {
             meta: serde_json::from_str(&self.meta).map_err(unreadable)?,
-            request: serde_json::from_str(&self.request).map_err(unreadable)?,
+            request,
             conversation: Conversation {
                 turns: super::sessions::parse_turns(&self.turns)?,
                 measure: self.measure,

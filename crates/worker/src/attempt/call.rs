@@ -44,7 +44,17 @@ pub(super) struct Answered {
 }
 
 /// Makes the call of an attempt. To stop it is to drop its future, which closes its connection.
-pub(super) async fn call(desk: &Desk, attempt: &Attempt, note: &Note) -> Called {
+pub(super) async fn call(desk: &Desk, attempt: &mut Attempt, note: &Note) -> Called {
+    // What is sent is chosen from it, and only that is kept while the call runs.
+    let conversation = std::mem::take(&mut attempt.work.conversation);
+    let attempt = &*attempt;
+    let selected = context::select(
+        &conversation.turns,
+        &attempt.work.request.input,
+        attempt.work.request.context,
+        conversation.measure,
+    );
+    drop(conversation);
     let meta = &attempt.work.meta;
     let (provider, model) = match desk.providers.resolve(&meta.model) {
         Ok(found) => found,
@@ -70,7 +80,7 @@ pub(super) async fn call(desk: &Desk, attempt: &Attempt, note: &Note) -> Called 
     let name = provider.name().to_owned();
     tokio::select! {
         biased;
-        called = ask(attempt, provider, &model, limit) => called,
+        called = ask(attempt, selected, provider, &model, limit) => called,
         () = desk.give_up.cancelled() => Called::GivenUp,
         () = lost(desk, attempt, note) => Called::Dropped("the job has ended or gone elsewhere"),
         // The sweeper ends the job, as its timer is due.
@@ -85,18 +95,13 @@ pub(super) async fn call(desk: &Desk, attempt: &Attempt, note: &Note) -> Called 
 /// Asks the provider; once more with half the context if it says that this is too long.
 async fn ask(
     attempt: &Attempt,
+    mut selected: Selected,
     provider: Arc<dyn Provider>,
     model: &str,
     limit: Instant,
 ) -> Called {
     let work = &attempt.work;
     let name = provider.name().to_owned();
-    let mut selected = context::select(
-        &work.conversation.turns,
-        &work.request.input,
-        work.request.context,
-        work.conversation.measure,
-    );
     let mut is_halved = false;
     loop {
         let call = Call {

@@ -58,9 +58,10 @@ struct Attempt {
 pub(crate) async fn run(desk: Arc<Desk>, delivery: Delivery, note: Note, slot: Slot) {
     let _alarm = Alarm(delivery.wake.job);
     let mut delivery = Some(delivery);
-    if let Some(attempt) = claim::claim(&desk, &mut delivery).await {
-        let called = call::call(&desk, &attempt, &note).await;
-        settle::settle(&desk, &attempt, called).await;
+    // Boxed, so that an attempt holds no room for these while its call runs, which is nearly always.
+    if let Some(mut attempt) = Box::pin(claim::claim(&desk, &mut delivery)).await {
+        let called = call::call(&desk, &mut attempt, &note).await;
+        Box::pin(settle::settle(&desk, &attempt, called)).await;
     }
     if let Some(delivery) = delivery {
         delivery.ack();

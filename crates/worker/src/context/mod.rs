@@ -81,9 +81,11 @@ pub fn select(
         .filter(|placed| placed.is_stored)
         .count();
     let kept = placed.into_iter().skip(cut);
-    let (turns, stored): (Vec<Turn>, Vec<bool>) = kept
+    let (mut turns, stored): (Vec<Turn>, Vec<bool>) = kept
         .map(|placed| (placed.turn.into_owned(), placed.is_stored))
         .unzip();
+    // They stay for as long as the call runs.
+    turns.shrink_to_fit();
     Selected {
         sent: count(turns.len()),
         dropped: count(orphans + left_out),

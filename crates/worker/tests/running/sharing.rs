@@ -101,3 +101,22 @@ async fn one_class_alone_may_use_all_slots() {
         fleet.asked().await;
     }
 }
+
+#[tokio::test]
+async fn slots_that_fall_free_at_once_go_to_interactive_first_too() {
+    let fleet = saturated(10, 80).await;
+    let mut running = Vec::new();
+    for _ in 0..10 {
+        running.push(fleet.asked().await);
+    }
+    for round in 0..4 {
+        for asked in running.drain(..) {
+            asked.say("done");
+        }
+        for _ in 0..10 {
+            running.push(fleet.asked().await);
+        }
+        let batch = count(&running, BATCH);
+        assert!(batch <= 2, "batch got {batch} of 10 slots in round {round}");
+    }
+}

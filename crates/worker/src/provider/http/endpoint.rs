@@ -73,6 +73,12 @@ impl Endpoint {
             None => false,
         }
     }
+
+    /// Whether it is reached without TLS.
+    #[must_use]
+    pub fn is_cleartext(&self) -> bool {
+        self.0.scheme() == "http"
+    }
 }
 
 #[cfg(test)]

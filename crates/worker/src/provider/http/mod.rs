@@ -98,7 +98,7 @@ impl JsonClient {
         headers: HeaderMap,
     ) -> Result<Self, reqwest::Error> {
         let limits = settings.limits;
-        let is_loopback = endpoint.is_loopback();
+        let (is_loopback, is_cleartext) = (endpoint.is_loopback(), endpoint.is_cleartext());
         let build = move || {
             let mut builder = reqwest::Client::builder()
                 .user_agent(concat!("forebay/", env!("CARGO_PKG_VERSION")))
@@ -111,6 +111,10 @@ impl JsonClient {
                 .http2_keep_alive_timeout(Duration::from_secs(15));
             if settings.http2_prior_knowledge {
                 builder = builder.http2_prior_knowledge();
+            }
+            if is_cleartext {
+                // No certificate is ever looked at; each client would keep a copy of all roots.
+                builder = builder.tls_certs_only([]);
             }
             if is_loopback {
                 // The proxy of the environment is for the world outside: it cannot reach this machine.
