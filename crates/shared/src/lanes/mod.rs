@@ -7,6 +7,7 @@
 
 mod change;
 mod draft;
+mod recent;
 mod round;
 
 use std::{
@@ -78,6 +79,7 @@ struct Inner {
     store: Arc<dyn Store>,
     wakes: Wakes,
     settings: LaneSettings,
+    recent: recent::Recent,
     /// The lanes that a task is at work on, with the events that wait for it.
     waiting: Mutex<HashMap<LaneKey, VecDeque<Pending>>>,
 }
@@ -91,6 +93,7 @@ impl Lanes {
                 store,
                 wakes,
                 settings,
+                recent: recent::Recent::default(),
                 waiting: Mutex::default(),
             }),
         }

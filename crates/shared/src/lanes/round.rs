@@ -137,7 +137,12 @@ async fn settle(
         .iter()
         .find(|p| p.is_claim())
         .map(|p| p.change.event.job());
-    let mut seen = first_look(inner, key, pending, &jobs, work, until).await?;
+    let remembered = inner.recent.take(key);
+    let is_ours = remembered.is_some() || work.is_some();
+    let (mut seen, mut is_guess) = match guess(remembered, pending) {
+        Some(guess) => (guess, true),
+        None => (load(inner, key, &jobs, work, until).await?, false),
+    };
     for _ in 0..CONFLICTS_MAX {
         let now = inner.store.now();
         let mut draft = Draft::new(&seen);
@@ -152,6 +157,12 @@ async fn settle(
                 },
             ));
         }
+        if is_guess && (verdicts.iter().any(Result::is_err) || !draft.is_changed()) {
+            // No commit would check it, so it must be looked at.
+            seen = load(inner, key, &jobs, work, until).await?;
+            is_guess = false;
+            continue;
+        }
         let (lane, wake, moves) = (
             draft.lane.clone(),
             draft.wake,
@@ -162,7 +173,11 @@ async fn settle(
             let commit = build.await.map_err(LaneError::Store)?;
             if let Some(newer) = commit_surely(inner, &commit, pending, &verdicts, until).await? {
                 seen = newer;
+                is_guess = false;
                 continue;
+            }
+            if is_ours {
+                inner.recent.keep(key, &commit.next, commit.token);
             }
             send_wake(inner, key, &commit, wake, pending);
         }
@@ -188,20 +203,25 @@ async fn settle(
     Err(LaneError::Crowded)
 }
 
-/// The lane as it stands; for admissions alone, a guess that there is none, which the commit checks.
-/// So the common submit is one round trip.
-async fn first_look(
+/// A guess at the lane that spares a look at it, since the commit checks it: as this process left it, or,
+/// for admissions alone, that there is none. So the common submit is one round trip, and the common end
+/// of an attempt too. A claim needs more than the lane, so it has no guess.
+fn guess(remembered: Option<Loaded>, pending: &[Pending]) -> Option<Loaded> {
+    if pending.iter().any(Pending::is_claim) {
+        return None;
+    }
+    let is_new = |p: &Pending| matches!(&p.change.event, Event::Admit(admit) if !admit.repair);
+    remembered.or_else(|| pending.iter().all(is_new).then(Loaded::default))
+}
+
+/// The lane as it stands.
+async fn load(
     inner: &Inner,
     key: &LaneKey,
-    pending: &[Pending],
     jobs: &[JobId],
     work: Option<JobId>,
     until: Instant,
 ) -> Result<Loaded, LaneError> {
-    let is_new = |p: &Pending| matches!(&p.change.event, Event::Admit(admit) if !admit.repair);
-    if pending.iter().all(is_new) {
-        return Ok(Loaded::default());
-    }
     let mut pause = Pause::until(until);
     loop {
         match inner.store.load(key, jobs, work).await {
