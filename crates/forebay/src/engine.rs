@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use forebay_engine::{
     distributed::{
         queue::{QueueSettings, RabbitQueue},
-        store::{RedisSettings, RedisStore},
+        store::{ConnectError, RedisSettings, RedisStore},
     },
     embedded::Embedded,
 };
@@ -99,9 +99,18 @@ impl Servers {
             client_name: me.to_string(),
             ..RedisSettings::new(self.redis_url.expose())
         };
-        let store = RedisStore::connect(&store)
-            .await
-            .context("REDIS_URL cannot be used")?;
+        let store = match RedisStore::connect(&store).await {
+            Ok(store) => store,
+            Err(error) => {
+                // It has begun to connect; lapin's thread panics if it finds the runtime gone.
+                queue.close(QUEUE_CLOSE).await;
+                let variable = match &error {
+                    ConnectError::CaFile { .. } => "REDIS_CA_FILE",
+                    _ => "REDIS_URL",
+                };
+                return Err(error).context(format!("{variable} cannot be used"));
+            }
+        };
         Ok(Engine {
             store: Arc::new(store),
             queue: Arc::clone(&queue) as Arc<dyn Queue>,

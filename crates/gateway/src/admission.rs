@@ -5,7 +5,7 @@
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use forebay_shared::{member::Member, store::Counts};
@@ -14,6 +14,8 @@ use crate::problem::{Code, Problem};
 
 /// How long wakes may go unconfirmed before submits are refused.
 const UNCONFIRMED_MAX: Duration = Duration::from_secs(30);
+/// For how long a store that said it is full is taken to be; then only a submit can tell.
+const FULL_TIME: Duration = Duration::from_secs(10);
 /// The longest pause that is advised, in seconds.
 const RETRY_AFTER_S_MAX: u64 = 300;
 
@@ -25,7 +27,7 @@ struct Readings {
     backlog_max: u64,
     /// For how long no wake has been confirmed although some were tried.
     unconfirmed_for: Duration,
-    /// Whether the store said that it is full, and nothing was admitted since.
+    /// Whether the store said lately that it is full, and has taken no job since.
     store_full: bool,
     /// Whether the store has answered within the presence time.
     store_answers: bool,
@@ -75,7 +77,8 @@ struct Window {
     live: u64,
     /// Jobs admitted, or being admitted, by this process since.
     admitted: u64,
-    store_full: bool,
+    /// When the store said that it is full, unless it has taken a job since.
+    full_at: Option<Instant>,
 }
 
 impl Admission {
@@ -115,7 +118,7 @@ impl Admission {
 
     /// What the store said to an admission: that it is full, or not.
     pub(crate) fn note_store(&self, full: bool) {
-        self.lock().store_full = full;
+        self.lock().full_at = full.then(Instant::now);
     }
 
     fn read(&self, member: &Member) -> Readings {
@@ -135,7 +138,7 @@ impl Admission {
             live: window.live.saturating_add(window.admitted),
             backlog_max: self.backlog_max,
             unconfirmed_for: member.wakes.unconfirmed_for(),
-            store_full: window.store_full,
+            store_full: window.full_at.is_some_and(|at| at.elapsed() < FULL_TIME),
             store_answers: member.presence.in_touch(),
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! axum's own limit binds its extractors only, so no handler uses those for bodies.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     body::Body,
@@ -14,10 +14,10 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
 use tokio::{
-    sync::{Semaphore, SemaphorePermit},
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, timeout, timeout_at},
 };
 
@@ -28,6 +28,9 @@ use crate::{
 
 /// One permit of [`BodyRoom`] in bytes.
 const PERMIT_BYTES: usize = 1_024;
+/// The room that a body takes before its first byte, and each time that it has outgrown what it has. So
+/// clients that send slowly, or nothing, take little.
+const STEP_BYTES: usize = 64 * 1_024;
 /// How much of a body that is too large is read and thrown away, and for how long. A client that is cut
 /// off while it still sends often sees a broken connection in place of the answer.
 const DISCARD_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -35,66 +38,96 @@ const DISCARD_TIME: Duration = Duration::from_secs(3);
 
 /// Room for bodies in memory.
 pub(crate) struct BodyRoom {
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
     body_bytes_max: usize,
     read_time: Duration,
 }
 
-/// A body, and the room that it takes for as long as this lives.
-pub(crate) struct HeldBody<'a> {
+/// A body, and the room that it takes for as long as that lives.
+pub(crate) struct HeldBody {
     pub(crate) bytes: Bytes,
-    _room: SemaphorePermit<'a>,
+    pub(crate) room: OwnedSemaphorePermit,
 }
 
 impl BodyRoom {
     pub(crate) fn new(settings: &GatewaySettings) -> Self {
         let bytes_max = settings.bodies_bytes_max.max(settings.body_bytes_max);
         Self {
-            permits: Semaphore::new(permits(bytes_max) as usize),
+            permits: Arc::new(Semaphore::new(permits(bytes_max) as usize)),
             body_bytes_max: settings.body_bytes_max,
             read_time: Duration::from_millis(settings.body_read_ms),
         }
     }
 
-    /// Reads a body. All its room is taken before the first byte, so that bodies never wait for each
-    /// other half read.
+    /// Reads a body. Its room grows with it; a body never waits for more room half read, since others
+    /// could wait for it in turn, but is refused.
     pub(crate) async fn read(
         &self,
         headers: &HeaderMap,
         mut body: Body,
-    ) -> Result<HeldBody<'_>, Problem> {
+    ) -> Result<HeldBody, Problem> {
         let until = Instant::now() + self.read_time;
-        let expected = announced(headers).unwrap_or(self.body_bytes_max);
-        let room = self
-            .permits
-            .acquire_many(permits(expected.min(self.body_bytes_max)));
-        let Ok(Ok(room)) = timeout_at(until, room).await else {
-            let detail = "too many bodies are being read";
-            return Err(Problem::new(Code::Overloaded, detail)
-                .retry_after(1)
-                .closing());
+        let first = announced(headers).unwrap_or(STEP_BYTES).min(STEP_BYTES);
+        let room = Arc::clone(&self.permits).acquire_many_owned(permits(first));
+        let Ok(Ok(mut room)) = timeout_at(until, room).await else {
+            return Err(crowded());
         };
-        let limited = Limited::new(&mut body, self.body_bytes_max).collect();
-        match timeout_at(until, limited).await {
-            Ok(Ok(collected)) => Ok(HeldBody {
-                bytes: collected.to_bytes(),
-                _room: room,
-            }),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => {
-                drop(room);
+        let mut read = BytesMut::with_capacity(first);
+        loop {
+            let frame = match timeout_at(until, body.frame()).await {
+                Ok(None) => break,
+                Ok(Some(Ok(frame))) => frame,
+                Ok(Some(Err(_))) => {
+                    let detail = "the body ended before it was whole";
+                    return Err(Problem::new(Code::InvalidJson, detail).closing());
+                }
+                Err(_) => {
+                    let detail = format!("it must be here within {} s", self.read_time.as_secs());
+                    return Err(Problem::new(Code::BodyTimeout, detail).closing());
+                }
+            };
+            // Trailers are nothing to us.
+            let Ok(data) = frame.into_data() else {
+                continue;
+            };
+            if read.len() + data.len() > self.body_bytes_max {
+                drop((room, read));
                 discard(body).await;
-                Err(too_large(self.body_bytes_max))
+                return Err(too_large(self.body_bytes_max));
             }
-            Ok(Err(_)) => {
-                let detail = "the body ended before it was whole";
-                Err(Problem::new(Code::InvalidJson, detail).closing())
-            }
-            Err(_) => {
-                let detail = format!("it must be here within {} s", self.read_time.as_secs());
-                Err(Problem::new(Code::BodyTimeout, detail).closing())
-            }
+            self.grow(&mut room, read.len() + data.len())?;
+            read.extend_from_slice(&data);
         }
+        Ok(HeldBody {
+            bytes: read.freeze(),
+            room,
+        })
     }
+
+    /// Makes room for a body of so many bytes.
+    fn grow(&self, room: &mut OwnedSemaphorePermit, bytes: usize) -> Result<(), Problem> {
+        let missing = permits(bytes) as usize;
+        let Some(missing) = missing
+            .checked_sub(room.num_permits())
+            .filter(|more| *more > 0)
+        else {
+            return Ok(());
+        };
+        let step = u32::try_from(missing)
+            .unwrap_or(u32::MAX)
+            .max(permits(STEP_BYTES));
+        let more = Arc::clone(&self.permits)
+            .try_acquire_many_owned(step)
+            .map_err(|_| crowded())?;
+        room.merge(more);
+        Ok(())
+    }
+}
+
+fn crowded() -> Problem {
+    Problem::new(Code::Overloaded, "too many bodies are being read")
+        .retry_after(1)
+        .closing()
 }
 
 /// Refuses a body that announces itself as too large, on any route and before a byte of it is read.

@@ -1,7 +1,7 @@
 //! A process of the fleet: its identity, the two ports, and the handles of the loops that gateways and
 //! workers alike run.
 
-use std::sync::Arc;
+use std::{pin::Pin, sync::Arc};
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -45,6 +45,18 @@ pub struct Member {
     pub presence: Presence,
     tasks: TaskTracker,
     stop: CancellationToken,
+    failed: CancellationToken,
+}
+
+/// Says that a loop panicked.
+struct Alarm(CancellationToken);
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.cancel();
+        }
+    }
 }
 
 impl Member {
@@ -76,14 +88,19 @@ impl Member {
             },
         };
 
-        tasks.spawn(stop.clone().run_until_cancelled_owned(wakes_loop.run()));
-        tasks.spawn(stop.clone().run_until_cancelled_owned(presence_loop.run()));
-        tasks.spawn(stop.clone().run_until_cancelled_owned(sweeper.run()));
+        let failed = CancellationToken::new();
+        let spawn = |run: Pin<Box<dyn Future<Output = ()> + Send>>| {
+            let (alarm, stop) = (Alarm(failed.clone()), stop.clone());
+            tasks.spawn(async move {
+                let _alarm = alarm;
+                stop.run_until_cancelled(run).await;
+            });
+        };
+        spawn(Box::pin(wakes_loop.run()));
+        spawn(Box::pin(presence_loop.run()));
+        spawn(Box::pin(sweeper.run()));
         let (sampled, sampled_store) = (Arc::clone(&gauge), Arc::clone(&store));
-        tasks.spawn(
-            stop.clone()
-                .run_until_cancelled_owned(async move { sampled.run(&*sampled_store).await }),
-        );
+        spawn(Box::pin(async move { sampled.run(&*sampled_store).await }));
         tasks.close();
         Self {
             me,
@@ -95,7 +112,14 @@ impl Member {
             presence,
             tasks,
             stop,
+            failed,
         }
+    }
+
+    /// Waits until one of the loops has panicked, which none should. Without its loops a process would
+    /// look well and let its jobs lie.
+    pub async fn failed(&self) {
+        self.failed.cancelled().await;
     }
 
     /// Leaves the fleet: ends the loops and takes the announcement back, so that others need not find

@@ -7,7 +7,10 @@ use crate::{class::Class, wake::Wake};
 /// A queue could not do what it was asked; the timers make up for it.
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
-    /// It is full, away or blocked. Another try, later, can help.
+    /// It has no room for more. Those who take from it make some.
+    #[error("the queue is full")]
+    Full,
+    /// It is away or blocked. Another try, later, can help.
     #[error("the queue does not take or give messages now")]
     Unavailable(#[source] Option<Box<dyn std::error::Error + Send + Sync>>),
     /// It closed, for this process will end.

@@ -17,7 +17,7 @@ use tokio::{
 use crate::{
     gauge::Gauge,
     lane::REVISIT_MS,
-    queue::Queue,
+    queue::{Queue, QueueError},
     store::{Store, TimerMove},
     time::TimeMs,
     wake::Wake,
@@ -29,6 +29,10 @@ const WAITING_MAX: usize = 65_536;
 const BATCH_MAX: usize = 512;
 /// A publish that is not confirmed within this time counts as lost.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(5);
+/// While nothing is confirmed, a wake that was not is tried again this often. Otherwise a process that
+/// refuses submits for want of confirms, or whose submits are no heads, would publish nothing any more,
+/// and never learn that the queue is back. One wake too many does no harm.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 struct Asked {
     wake: Wake,
@@ -43,22 +47,44 @@ pub struct Wakes {
     health: Arc<Health>,
 }
 
-/// Since when publishes have failed without one that succeeded.
+/// A failure so long ago says nothing of now: this process may have had nothing to publish since, and
+/// cannot learn that the queue is well but by trying.
+const STALE_AFTER: Duration = Duration::from_secs(10);
+
+/// Whether publishes have failed without one that succeeded.
 #[derive(Default)]
 struct Health {
-    failing_since: Mutex<Option<Instant>>,
+    failing: Mutex<Option<Failing>>,
+}
+
+/// A row of failures.
+#[derive(Clone, Copy)]
+struct Failing {
+    since: Instant,
+    last: Instant,
 }
 
 impl Health {
     fn note(&self, confirmed: bool) {
-        let mut since = self
-            .failing_since
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if confirmed {
-            *since = None;
-        } else if since.is_none() {
-            *since = Some(Instant::now());
+        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        *failing = match *failing {
+            _ if confirmed => None,
+            Some(row) if now.duration_since(row.last) < STALE_AFTER => {
+                Some(Failing { last: now, ..row })
+            }
+            _ => Some(Failing {
+                since: now,
+                last: now,
+            }),
+        };
+    }
+
+    fn failing_for(&self) -> Duration {
+        let failing = *self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        match failing {
+            Some(row) if row.last.elapsed() < STALE_AFTER => row.since.elapsed(),
+            _ => Duration::ZERO,
         }
     }
 }
@@ -99,15 +125,11 @@ impl Wakes {
         }
     }
 
-    /// For how long no publish has been confirmed although some were tried; zero while all is well.
+    /// For how long no publish has been confirmed although some were tried, the last of them lately;
+    /// zero while all is well.
     #[must_use]
     pub fn unconfirmed_for(&self) -> Duration {
-        let since = self
-            .health
-            .failing_since
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        since.map_or(Duration::ZERO, |since| since.elapsed())
+        self.health.failing_for()
     }
 }
 
@@ -126,13 +148,17 @@ impl WakesLoop {
         // Parking lags behind by at most one batch, so that the next publishes do not wait for it.
         let mut parking: Option<tokio::task::JoinHandle<()>> = None;
         let mut batch = Vec::with_capacity(BATCH_MAX);
-        while self.receiver.recv_many(&mut batch, BATCH_MAX).await > 0 {
+        let mut unconfirmed = None;
+        while self.fill(&mut batch, &mut unconfirmed).await {
             let confirmed = self.publish(&batch).await;
-            let parks: Vec<TimerMove> = batch
-                .drain(..)
-                .zip(confirmed)
-                .filter_map(|(asked, confirmed)| confirmed.then(|| self.park(&asked)))
-                .collect();
+            let mut parks = Vec::new();
+            for (asked, confirmed) in batch.drain(..).zip(confirmed) {
+                if confirmed {
+                    parks.push(self.park(&asked));
+                } else {
+                    unconfirmed = Some(asked);
+                }
+            }
             if let Some(parking) = parking.take() {
                 let _ = parking.await;
             }
@@ -151,11 +177,30 @@ impl WakesLoop {
         }
     }
 
+    /// Waits for what is asked for; if nothing is for a while, takes what was not confirmed last. `false`
+    /// when every handle is gone.
+    async fn fill(&mut self, batch: &mut Vec<Asked>, unconfirmed: &mut Option<Asked>) -> bool {
+        let receive = self.receiver.recv_many(batch, BATCH_MAX);
+        let received = match unconfirmed {
+            None => receive.await,
+            Some(_) => timeout(TRY_AGAIN, receive).await.unwrap_or_else(|_quiet| {
+                batch.extend(unconfirmed.take());
+                batch.len()
+            }),
+        };
+        // What is tried now tells as much.
+        *unconfirmed = None;
+        received > 0
+    }
+
     async fn publish(&self, batch: &[Asked]) -> Vec<bool> {
         join_all(batch.iter().map(|asked| async {
             let result = timeout(CONFIRM_TIMEOUT, self.queue.publish(&asked.wake)).await;
             let confirmed = matches!(result, Ok(Ok(())));
-            self.health.note(confirmed);
+            // A queue that is full of work is well; the timers see to what it has no room for.
+            if !matches!(result, Ok(Err(QueueError::Full))) {
+                self.health.note(confirmed);
+            }
             if !confirmed {
                 tracing::debug!(job_id = %asked.wake.job, "a wake was not confirmed");
             }

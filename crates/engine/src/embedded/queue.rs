@@ -78,7 +78,7 @@ impl Queue for Wakes {
                 return Err(QueueError::Closed);
             }
             if state.waiting.len() >= QUEUE_CAPACITY {
-                return Err(QueueError::Unavailable(None));
+                return Err(QueueError::Full);
             }
             state.waiting.push_back(wake.clone());
         }

@@ -239,6 +239,8 @@ impl Store for SqliteStore {
     }
 
     async fn announce(&self, me: &ProcessId, presence_ms: u64) -> Result<Renewal, StoreError> {
+        // Presence itself is in memory; but who cannot write must not be taken for present.
+        self.write(Accepts::No, |_| Ok(())).await?;
         let now = self.now();
         let alive = self.fleet.announce(me, presence_ms, now);
         Ok(Renewal { now, alive })

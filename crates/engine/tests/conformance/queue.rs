@@ -177,7 +177,7 @@ pub(crate) async fn refuses_what_does_not_fit(engine: impl Harness) {
         queue.publish(&wake).await.unwrap();
     }
     let refused = queue.publish(&wake).await;
-    assert!(matches!(refused, Err(QueueError::Unavailable(_))));
+    assert!(matches!(refused, Err(QueueError::Full)));
     // The other class has room of its own, and room comes back.
     publish(queue.as_ref(), Class::Interactive, 1).await;
     let mut consumer = queue.consume(Class::Batch, 1).await.unwrap();

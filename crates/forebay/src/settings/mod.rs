@@ -128,7 +128,7 @@ pub struct Settings {
     pub amqp_url: Option<Secret>,
 
     /// A PEM file with certificates to trust for an amqps: URL, beside the system's.
-    #[arg(long, env = "AMQP_CA_FILE", global = true)]
+    #[arg(long, env = "AMQP_CA_FILE", global = true, value_parser = parse::file("AMQP_CA_FILE"))]
     pub amqp_ca_file: Option<PathBuf>,
 
     /// Redis, as a redis: or rediss: URL; several with commas for a Redis Cluster. Together with
@@ -137,7 +137,7 @@ pub struct Settings {
     pub redis_url: Option<Secret>,
 
     /// A PEM file with certificates to trust for a rediss: URL, instead of the system's.
-    #[arg(long, env = "REDIS_CA_FILE", global = true)]
+    #[arg(long, env = "REDIS_CA_FILE", global = true, value_parser = parse::file("REDIS_CA_FILE"))]
     pub redis_ca_file: Option<PathBuf>,
 
     /// The key of the OpenAI-compatible API. Without it, jobs that need it fail.
@@ -167,30 +167,25 @@ pub struct Settings {
     pub gemini_base_url: String,
 
     /// A TOML file that names more providers.
-    #[arg(long, env = "FOREBAY_PROVIDERS_FILE", global = true)]
+    #[arg(long, env = "FOREBAY_PROVIDERS_FILE", global = true, value_parser = parse::file("FOREBAY_PROVIDERS_FILE"))]
     pub providers_file: Option<PathBuf>,
 
     /// Speak HTTP/2 to providers with an http: URL at once, without asking first. Providers with an
     /// https: URL are asked in the TLS handshake either way.
-    #[arg(long, env = "FOREBAY_HTTP2_PRIOR_KNOWLEDGE", global = true, num_args = 0..=1, default_value = "false", default_missing_value = "true")]
+    #[arg(long, env = "FOREBAY_HTTP2_PRIOR_KNOWLEDGE", global = true, num_args = 0..=1, default_value = "false", default_missing_value = "true", value_parser = parse::switch("FOREBAY_HTTP2_PRIOR_KNOWLEDGE"))]
     pub http2_prior_knowledge: bool,
 
     /// What is logged, as a filter of tracing: `info`, `debug`, `warn,forebay_worker=debug`.
     #[arg(long, env = "FOREBAY_LOG", global = true, default_value = "info", value_parser = parse::log_filter)]
     pub log: String,
 
-    /// How it is logged, on standard error.
-    #[arg(
-        long,
-        env = "FOREBAY_LOG_FORMAT",
-        global = true,
-        default_value = "text"
-    )]
+    /// How it is logged, on standard error: text or json.
+    #[arg(long, env = "FOREBAY_LOG_FORMAT", global = true, default_value = "text", value_parser = parse::log_format)]
     pub log_format: LogFormat,
 }
 
 /// The form of log lines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
     /// For people.
     Text,

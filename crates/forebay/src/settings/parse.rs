@@ -1,8 +1,10 @@
 //! Reads values, with errors that name the environment variable and what is allowed.
 
-use std::{net::SocketAddr, ops::RangeInclusive};
+use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf};
 
 use forebay_worker::provider::{Secret, simulated::Latency};
+
+use super::LogFormat;
 
 /// A whole number within a range.
 pub(super) fn within(
@@ -60,4 +62,37 @@ pub(super) fn log_filter(text: &str) -> Result<String, String> {
 #[expect(clippy::unnecessary_wraps, reason = "the form that clap asks for")]
 pub(super) fn secret(text: &str) -> Result<Secret, String> {
     Ok(Secret::new(text))
+}
+
+/// Yes or no.
+pub(super) fn switch(
+    variable: &'static str,
+) -> impl Fn(&str) -> Result<bool, String> + Clone + Send + Sync + 'static {
+    move |text| match text {
+        "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err(format!("{variable} must be true or false")),
+    }
+}
+
+/// The path of a file.
+pub(super) fn file(
+    variable: &'static str,
+) -> impl Fn(&str) -> Result<PathBuf, String> + Clone + Send + Sync + 'static {
+    move |text| {
+        if text.is_empty() {
+            return Err(format!(
+                "{variable} must be the path of a file; leave it out for none"
+            ));
+        }
+        Ok(PathBuf::from(text))
+    }
+}
+
+pub(super) fn log_format(text: &str) -> Result<LogFormat, String> {
+    match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err(String::from("FOREBAY_LOG_FORMAT must be text or json")),
+    }
 }

@@ -23,6 +23,8 @@ use forebay_shared::{
     time::TimeMs,
 };
 
+use tokio::sync::OwnedSemaphorePermit;
+
 use super::{traceparent, view};
 use crate::{
     api::{Api, set_retry_after},
@@ -50,7 +52,7 @@ pub(crate) async fn post(
     let Some(key) = key else {
         api.admission.take_place(&api.member)?;
         let (job, admission) = prepare(&api, fresh, submission, traceparent, now, None);
-        return admit(&api, job, admission).await;
+        return admit(&api, job, admission, body.room).await;
     };
     // The key comes before the limits, for a repeat is told of its job even where new ones are refused.
     // A key that is set and then refused leads to a job that is not there yet: whoever repeats the
@@ -69,7 +71,7 @@ pub(crate) async fn post(
     api.admission.take_place(&api.member)?;
     let keep_until = now.plus_ms(idempotency::KEY_TTL_MS + idempotency::RECORD_MARGIN_MS);
     let (job, admission) = prepare(&api, id, submission, traceparent, now, Some(keep_until));
-    let response = admit(&api, job, admission).await?;
+    let response = admit(&api, job, admission, body.room).await?;
     Ok(match whose {
         Whose::New => response,
         Whose::Earlier(_) => replayed(response),
@@ -125,14 +127,20 @@ fn prepare(
     (NewJob { meta, request }, admit)
 }
 
-async fn admit(api: &Api, job: NewJob, admit: Admit) -> Result<Response, Problem> {
+async fn admit(
+    api: &Api,
+    job: NewJob,
+    admit: Admit,
+    room: OwnedSemaphorePermit,
+) -> Result<Response, Problem> {
     // Written before the job is given away, so that nothing of it is copied or read again.
     let json = view::accepted(&job.meta)?;
     let (id, class) = (admit.job, admit.class);
     match api
         .member
         .lanes
-        .apply(Change::admit(job, admit), PATIENCE)
+        // The commit may outlast the patience, and with it the documents, so the room stays taken.
+        .apply(Change::admit(job, admit).holding(room), PATIENCE)
         .await
     {
         Ok(_) => {

@@ -1,5 +1,7 @@
 //! A change that somebody wants made to a lane, and what comes of it.
 
+use std::{any::Any, fmt};
+
 use crate::{
     ids::{JobId, LaneKey, ProcessId},
     job::{JobError, Reply},
@@ -19,6 +21,17 @@ pub struct Change {
     pub event: Event,
     /// What is written along with it.
     pub bring: Bring,
+    /// Kept until the change has been made or given up: the room that its documents take in memory.
+    pub room: Option<Room>,
+}
+
+/// Something whose drop gives room in memory back.
+pub struct Room(#[expect(dead_code, reason = "held, not read")] Box<dyn Any + Send>);
+
+impl fmt::Debug for Room {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Room")
+    }
 }
 
 /// What is written along with a change.
@@ -78,7 +91,15 @@ impl Change {
             lane: job.meta.lane(),
             event: Event::Admit(admit),
             bring: Bring::Job(Box::new(job)),
+            room: None,
         }
+    }
+
+    /// The same, and `room` is kept until it has been made or given up.
+    #[must_use]
+    pub fn holding(mut self, room: impl Any + Send) -> Self {
+        self.room = Some(Room(Box::new(room)));
+        self
     }
 
     /// A worker takes the head of a lane, for `limit_ms` at most.
@@ -94,6 +115,7 @@ impl Change {
             lane,
             event,
             bring: Bring::Nothing,
+            room: None,
         }
     }
 
@@ -120,6 +142,7 @@ impl Change {
             lane,
             event,
             bring: Bring::Attempt(Box::new(content)),
+            room: None,
         }
     }
 
@@ -145,6 +168,7 @@ impl Change {
             lane,
             event,
             bring: Bring::Attempt(Box::new(content)),
+            room: None,
         }
     }
 
@@ -155,6 +179,7 @@ impl Change {
             lane,
             event: Event::Release { job, fence },
             bring: Bring::Nothing,
+            room: None,
         }
     }
 
@@ -165,6 +190,7 @@ impl Change {
             lane,
             event: Event::Cancel { job },
             bring: Bring::Nothing,
+            room: None,
         }
     }
 
@@ -179,6 +205,7 @@ impl Change {
             lane: timer.lane,
             event,
             bring: Bring::Timer(timer.at),
+            room: None,
         }
     }
 }

@@ -102,8 +102,8 @@ impl Lanes {
     /// Makes a change; returns once it is on disk, or after `patience`, whatever is first.
     ///
     /// # Errors
-    /// [`LaneError`]. After `Store` the change may have been made, or may still be made within the
-    /// same patience; to repeat it is safe.
+    /// [`LaneError`]. After `Store` the change may have been made, or may still be made by a commit that
+    /// is under way; to repeat it is safe.
     pub async fn apply(&self, change: Change, patience: Duration) -> Result<Applied, LaneError> {
         let until = Instant::now() + patience;
         let (answer, receiver) = oneshot::channel();
@@ -167,19 +167,18 @@ impl Drop for Free<'_> {
 }
 
 impl Inner {
-    /// The changes for the next round: all that wait, but at most one claim, since a load brings the
-    /// work of one job. `None`, and the lane is free, when nothing waits.
+    /// The changes for the next round: all that wait, up to a claim, which begins a round of its own. A
+    /// load brings the work of one job only, and its turns must be those that the changes before it
+    /// left. What nobody waits for any more is dropped. `None`, and the lane is free, when nothing waits.
     fn take(&self, lane: &LaneKey) -> Option<Vec<Pending>> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let queue = waiting.get_mut(lane)?;
         let mut taken: Vec<Pending> = Vec::with_capacity(queue.len());
-        let mut claims = 0;
         while let Some(next) = queue.front() {
-            claims += usize::from(next.is_claim());
-            if claims > 1 {
+            if next.is_claim() && !taken.is_empty() {
                 break;
             }
-            taken.extend(queue.pop_front());
+            taken.extend(queue.pop_front().filter(Pending::is_awaited));
         }
         if taken.is_empty() {
             waiting.remove(lane);

@@ -40,6 +40,11 @@ impl Pending {
         }
     }
 
+    /// Whether somebody still waits for it; a change that was given up must not be made much later.
+    pub(super) fn is_awaited(&self) -> bool {
+        !self.answer.is_closed() && Instant::now() < self.until
+    }
+
     pub(super) fn is_claim(&self) -> bool {
         matches!(self.change.event, Event::Claim { .. })
     }

@@ -38,16 +38,17 @@ impl Sweeper {
         Ok(())
     }
 
-    /// Looks at every running job of a worker that is gone.
-    pub(super) async fn pass_over_running(&self, verdict: &Presence) -> Result<(), StoreError> {
+    /// Looks at every running job of a worker that is gone; whether each was acted on.
+    pub(super) async fn pass_over_running(&self, verdict: &Presence) -> Result<bool, StoreError> {
         let mut after = None;
+        let mut all = true;
         loop {
             let heads = self
                 .store
                 .heads(HeadFilter::Running, after.as_ref(), PAGE)
                 .await?;
             let Some(last) = heads.last() else {
-                return Ok(());
+                return Ok(all);
             };
             after = Some(last.lane.clone());
             let orphans = heads
@@ -63,8 +64,10 @@ impl Sweeper {
                     at: head.timer,
                 })
                 .collect();
-            self.tick_all(orphans, Some(verdict)).await;
-            self.store.elect(&self.me, ELECTION_TTL_MS).await?;
+            all &= self.tick_all(orphans, Some(verdict)).await;
+            if !self.store.elect(&self.me, ELECTION_TTL_MS).await? {
+                return Ok(false);
+            }
         }
     }
 
@@ -89,25 +92,30 @@ impl Sweeper {
                 })
                 .collect();
             self.tick_all(timers, None).await;
-            self.store.elect(&self.me, ELECTION_TTL_MS).await?;
+            if !self.store.elect(&self.me, ELECTION_TTL_MS).await? {
+                return Ok(());
+            }
             tokio::time::sleep(PACE).await;
         }
     }
 
-    async fn tick_all(&self, timers: Vec<Timer>, presence: Option<&Presence>) {
+    /// Ticks, many lanes at a time; whether each was acted on.
+    async fn tick_all(&self, timers: Vec<Timer>, presence: Option<&Presence>) -> bool {
         stream::iter(timers)
-            .for_each_concurrent(AT_ONCE, |timer| self.tick(timer, presence.cloned()))
-            .await;
+            .map(|timer| self.tick(timer, presence.cloned()))
+            .buffer_unordered(AT_ONCE)
+            .fold(true, |all, done| std::future::ready(all && done))
+            .await
     }
 
-    async fn tick(&self, timer: Timer, presence: Option<Presence>) {
+    async fn tick(&self, timer: Timer, presence: Option<Presence>) -> bool {
         let (job, at) = (timer.job, timer.at);
         let Err(error) = self
             .lanes
             .apply(Change::tick(timer, presence), PATIENCE)
             .await
         else {
-            return;
+            return true;
         };
         if error.refused() == Some(Refused::Gone) {
             // The job ended meanwhile and took its timer along. Should a timer without a job ever
@@ -120,16 +128,24 @@ impl Sweeper {
             {
                 tracing::debug!(%error, job_id = %job, "a timer was not put off");
             }
+            true
         } else {
             tracing::debug!(%error, job_id = %job, "a timer was not acted on");
+            false
         }
     }
 
     /// Forgets what is over, and the sessions that are too many.
     pub(super) async fn forget(&self) -> Result<(), StoreError> {
-        self.store.prune(PAGE).await?;
-        if let Some(sessions_max) = self.settings.sessions_max {
-            self.store.evict_sessions(sessions_max, PAGE).await?;
+        for _ in 0..PAGES_MAX {
+            let mut gone = self.store.prune(PAGE).await?;
+            if let Some(sessions_max) = self.settings.sessions_max {
+                gone = gone.max(self.store.evict_sessions(sessions_max, PAGE).await?);
+            }
+            // Less than a page of each: nothing is left.
+            if gone < PAGE as u64 || !self.store.elect(&self.me, ELECTION_TTL_MS).await? {
+                break;
+            }
         }
         Ok(())
     }

@@ -75,10 +75,10 @@ impl Reign {
             return Ok(());
         };
         let unchanged = |passed: &Arc<BTreeSet<ProcessId>>| passed.is_subset(&verdict.alive);
-        if !self.passed_for.as_ref().is_some_and(unchanged) {
-            sweeper.pass_over_running(&verdict).await?;
-        }
-        self.passed_for = Some(verdict.alive);
+        let passed = self.passed_for.as_ref().is_some_and(unchanged)
+            || sweeper.pass_over_running(&verdict).await?;
+        // What could not be acted on is passed over again.
+        self.passed_for = passed.then_some(verdict.alive);
         Ok(())
     }
 

@@ -15,17 +15,22 @@ use std::{
 };
 
 use http::{HeaderMap, StatusCode};
+use rand::seq::IndexedRandom;
 use reqwest::RequestBuilder;
 use serde_json::Value;
 
 /// How long one HTTP request may take: longer than the longest `wait_s`.
 const REQUEST_LIMIT: Duration = Duration::from_secs(70);
 
-/// A client of one Forebay.
+/// How long a connection is kept that nothing is asked on: less than the gateway keeps one, which would
+/// otherwise close it under a request now and then.
+const IDLE_MAX: Duration = Duration::from_secs(4);
+
+/// A client of one Forebay, or of several gateways to the same one ([`Client::any_of`]).
 #[derive(Clone, Debug)]
 pub struct Client {
     http: reqwest::Client,
-    url: Arc<RwLock<String>>,
+    urls: Arc<RwLock<Vec<String>>>,
 }
 
 /// An answer of the API.
@@ -63,26 +68,45 @@ impl Client {
     /// When no HTTP client can be made.
     #[must_use]
     pub fn new(url: &str) -> Self {
+        Self::any_of(vec![url.to_owned()])
+    }
+
+    /// A client that asks one of these at random, at each request anew.
+    ///
+    /// # Panics
+    /// When no HTTP client can be made.
+    #[must_use]
+    pub fn any_of(urls: Vec<String>) -> Self {
         let http = reqwest::Client::builder()
             .timeout(REQUEST_LIMIT)
+            .pool_idle_timeout(IDLE_MAX)
             .no_proxy()
             .build()
             .expect("an HTTP client");
         Self {
             http,
-            url: Arc::new(RwLock::new(url.to_owned())),
+            urls: Arc::new(RwLock::new(urls)),
         }
     }
 
     /// Points this client and its clones at another address.
     pub fn set_url(&self, url: &str) {
-        url.clone_into(&mut self.url.write().unwrap_or_else(PoisonError::into_inner));
+        self.set_urls(vec![url.to_owned()]);
+    }
+
+    /// Points this client and its clones at other addresses, of which each request takes any.
+    pub fn set_urls(&self, urls: Vec<String>) {
+        *self.urls.write().unwrap_or_else(PoisonError::into_inner) = urls;
     }
 
     /// The address of a path, such as `/v1/queues`.
+    ///
+    /// # Panics
+    /// When there is no address to choose from.
     #[must_use]
     pub fn at(&self, path: &str) -> String {
-        let url = self.url.read().unwrap_or_else(PoisonError::into_inner);
+        let urls = self.urls.read().unwrap_or_else(PoisonError::into_inner);
+        let url = urls.choose(&mut rand::rng()).expect("an address");
         format!("{url}{path}")
     }
 

@@ -35,7 +35,7 @@ const VARIABLES: [&str; 22] = [
 ];
 
 /// Values that are wrong, by variable.
-const WRONG: [(&str, &[&str]); 24] = [
+const WRONG: [(&str, &[&str]); 26] = [
     (
         "FOREBAY_LISTEN",
         &["", "8080", "localhost:8080", "127.0.0.1:65536", "127.0.0.1"],
@@ -66,7 +66,9 @@ const WRONG: [(&str, &[&str]); 24] = [
         "FOREBAY_BODY_BYTES_MAX",
         &["1023", "x", "99999999999999999999"],
     ),
-    ("FOREBAY_PROVIDERS_FILE", &["/nowhere/providers.toml"]),
+    ("FOREBAY_PROVIDERS_FILE", &["", "/nowhere/providers.toml"]),
+    ("FOREBAY_LOG_FORMAT", &["", "xml"]),
+    ("FOREBAY_HTTP2_PRIOR_KNOWLEDGE", &["", "maybe"]),
     ("FOREBAY_LOG", &["=,=,="]),
     (
         "OPENAI_BASE_URL",
@@ -146,6 +148,53 @@ async fn a_role_of_a_fleet_needs_both_urls() {
         let exited = run_to_exit(args, env, LIMIT).await;
         for name in missing {
             is_refused(&exited, name);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_address_of_a_server_is_named_and_its_password_is_not() {
+    // Nobody listens there, and nobody is asked.
+    const RIGHT: [(&str, &str); 2] = [
+        ("AMQP_URL", "amqps://127.0.0.1:9"),
+        ("REDIS_URL", "rediss://127.0.0.1:9"),
+    ];
+    const WRONG: [(&str, &[&str]); 4] = [
+        (
+            "AMQP_URL",
+            &[
+                "x",
+                "127.0.0.1:5672",
+                "amqp://",
+                "http://user:do-not-show-me@127.0.0.1",
+                "amqp://user:do-not-show-me@127.0.0.1:x",
+            ],
+        ),
+        (
+            "REDIS_URL",
+            &[
+                "x",
+                "127.0.0.1:6379",
+                "redis://",
+                "http://user:do-not-show-me@127.0.0.1",
+                "redis://user:do-not-show-me@127.0.0.1:x",
+            ],
+        ),
+        ("AMQP_CA_FILE", &["/nowhere/ca.pem"]),
+        ("REDIS_CA_FILE", &["/nowhere/ca.pem"]),
+    ];
+    for (name, values) in WRONG {
+        for value in values {
+            for role in ["gateway", "worker"] {
+                let mut env = RIGHT.to_vec();
+                env.retain(|(variable, _)| *variable != name);
+                env.push((name, value));
+                let exited = run_to_exit(&[role], &env, LIMIT).await;
+                is_refused(&exited, name);
+                assert!(!exited.stderr.contains("do-not-show-me"), "{exited:?}");
+                assert!(!exited.stderr.contains("panicked"), "{exited:?}");
+                assert!(!exited.stderr.contains("at work"), "{exited:?}");
+            }
         }
     }
 }

@@ -54,7 +54,7 @@ pub enum ConfigError {
     #[error("AMQP_URL must begin with amqp:// or amqps://, not {0}://")]
     Scheme(String),
     /// The certificates could not be read.
-    #[error("cannot read the certificates for AMQP_URL from {path}")]
+    #[error("AMQP_CA_FILE cannot be used: the certificates in {path} cannot be read")]
     CaUnread {
         /// The file.
         path: PathBuf,
@@ -63,7 +63,7 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// There are none in it.
-    #[error("{path} holds no certificate in PEM form for AMQP_URL")]
+    #[error("AMQP_CA_FILE cannot be used: {path} holds no certificate in PEM form")]
     CaEmpty {
         /// The file.
         path: PathBuf,

@@ -52,7 +52,7 @@ pub(super) async fn set_aside(
             }
             // It comes again, to somebody else.
             Err(QueueError::Closed) => return,
-            Err(QueueError::Unavailable(_)) => {}
+            Err(QueueError::Full | QueueError::Unavailable(_)) => {}
         }
         tokio::select! {
             () = link.ended() => return,

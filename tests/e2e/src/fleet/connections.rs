@@ -1,0 +1,108 @@
+//! Which connections of a server's own list belong to a process: those whose other end is a socket of
+//! that process. So connections that carry no name, or another's, are counted too; those by way of a
+//! proxy are not.
+
+use std::{collections::BTreeSet, fs, os::unix::ffi::OsStrExt, path::Path};
+
+use anyhow::Context;
+use serde_json::Value;
+use servers::{rabbit::Rabbit, redis::Redis};
+
+use super::Member;
+
+/// The addresses of a process's connections to Redis, from `CLIENT LIST`.
+///
+/// # Errors
+/// When the server or the system cannot be asked.
+pub async fn to_redis(redis: &Redis, member: &Member) -> anyhow::Result<Vec<String>> {
+    let clients = redis.clients().await?;
+    let ports = local_ports(member.pid(), redis.port())?;
+    let mut addresses = Vec::new();
+    for client in &clients {
+        let address = client.field("addr");
+        let (_, port) = address.rsplit_once(':').context("an address with a port")?;
+        if ports.contains(&port.parse()?) {
+            addresses.push(address.to_owned());
+        }
+    }
+    Ok(addresses)
+}
+
+/// The names of a process's connections to RabbitMQ, from the management API.
+///
+/// # Errors
+/// When the node or the system cannot be asked.
+pub async fn to_rabbit(rabbit: &Rabbit, member: &Member) -> anyhow::Result<Vec<String>> {
+    let connections = rabbit.connections().await?;
+    let ports = local_ports(member.pid(), rabbit.port())?;
+    let of_process = |connection: &&Value| {
+        let port = connection["peer_port"].as_u64();
+        port.and_then(|port| u16::try_from(port).ok())
+            .is_some_and(|port| ports.contains(&port))
+    };
+    let name = |connection: &Value| {
+        let name = connection["user_provided_name"].as_str();
+        name.unwrap_or_default().to_owned()
+    };
+    Ok(connections.iter().filter(of_process).map(name).collect())
+}
+
+/// The local ports of a process's TCP connections over IPv4 to this port. That port matters: two
+/// processes may have the same local port at a time, for connections to different servers.
+fn local_ports(pid: u32, to: u16) -> anyhow::Result<BTreeSet<u16>> {
+    let folder = format!("/proc/{pid}");
+    let inodes = inodes(Path::new(&folder))?;
+    let table = fs::read_to_string(format!("{folder}/net/tcp"))?;
+    let local_port = |line: &str| {
+        let mut fields = line.split_whitespace();
+        let (local, remote) = (port(fields.nth(1)?)?, port(fields.next()?)?);
+        let inode = fields.nth(6)?;
+        (remote == to && inodes.contains(inode)).then_some(local)
+    };
+    Ok(table.lines().skip(1).filter_map(local_port).collect())
+}
+
+/// The port of an address in the system's table, as `0100007F:1F90`.
+fn port(address: &str) -> Option<u16> {
+    u16::from_str_radix(address.rsplit_once(':')?.1, 16).ok()
+}
+
+fn inodes(folder: &Path) -> anyhow::Result<BTreeSet<String>> {
+    let mut inodes = BTreeSet::new();
+    for file in fs::read_dir(folder.join("fd"))? {
+        // One that has been closed meanwhile is no socket any more.
+        let Ok(target) = fs::read_link(file?.path()) else {
+            continue;
+        };
+        let target = String::from_utf8_lossy(target.as_os_str().as_bytes()).into_owned();
+        let inode = target.strip_prefix("socket:[");
+        inodes.extend(
+            inode
+                .and_then(|inode| inode.strip_suffix(']'))
+                .map(str::to_owned),
+        );
+    }
+    Ok(inodes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        net::{TcpListener, TcpStream},
+        os::unix::process::parent_id,
+    };
+
+    use super::local_ports;
+
+    #[test]
+    fn a_connection_is_its_process_s_and_to_its_server() {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let to = server.local_addr().unwrap();
+        let client = TcpStream::connect(to).unwrap();
+        let port = client.local_addr().unwrap().port();
+        let ports = |pid, to| local_ports(pid, to).unwrap();
+        assert!(ports(std::process::id(), to.port()).contains(&port));
+        assert!(!ports(std::process::id(), 1).contains(&port));
+        assert!(!ports(parent_id(), to.port()).contains(&port));
+    }
+}

@@ -1,0 +1,60 @@
+//! One process of a fleet: a `Forebay` that remembers its name and how it was started.
+
+use std::ops::{Deref, DerefMut};
+
+use crate::process::{Builder, Forebay};
+
+/// A gateway or a worker. Everything that can be done to a [`Forebay`] can be done to it.
+pub struct Member {
+    forebay: Forebay,
+    name: String,
+    builder: Builder,
+}
+
+impl Member {
+    pub(super) async fn start(builder: Builder) -> Self {
+        let forebay = builder.start().await;
+        let name = name_in(&forebay.logs());
+        Self {
+            forebay,
+            name,
+            builder,
+        }
+    }
+
+    /// Its name in the fleet: in `attempts[].worker`, in its connections to RabbitMQ, in its presence.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) async fn start_again(&mut self) {
+        assert!(!self.forebay.is_running(), "{} still runs", self.name);
+        *self = Self::start(self.builder.clone()).await;
+    }
+}
+
+impl Deref for Member {
+    type Target = Forebay;
+
+    fn deref(&self) -> &Forebay {
+        &self.forebay
+    }
+}
+
+impl DerefMut for Member {
+    fn deref_mut(&mut self) -> &mut Forebay {
+        &mut self.forebay
+    }
+}
+
+/// The name, which a process says when it is ready.
+fn name_in(log: &str) -> String {
+    let named = log
+        .split_whitespace()
+        .find_map(|word| word.strip_prefix("process="));
+    match named {
+        Some(name) => name.to_owned(),
+        None => panic!("the process does not say its name:\n{log}"),
+    }
+}

@@ -1,0 +1,87 @@
+//! With the workers stopped, the queue's depth is the number of jobs that could run this moment, in
+//! RabbitMQ and in `/v1/queues` alike: the figure to scale workers on.
+
+use std::time::Duration;
+
+use e2e::{
+    client::id_of,
+    fleet::{BATCH, Fleet, INTERACTIVE, LIMIT, until},
+};
+use serde_json::{Value, json};
+use tokio::{task::JoinSet, time::Instant};
+
+use crate::machine;
+
+const SESSIONS: usize = 500;
+const TURNS: usize = 20;
+const SHOWN_WITHIN: Duration = Duration::from_secs(10);
+
+#[tokio::test]
+async fn what_could_run_is_ready_and_what_waits_behind_its_session_is_not() {
+    let _machine = machine::beside_others().await;
+    let mut fleet = Fleet::builder().workers(1).start().await;
+    let job = fleet.client.submit_ok(&json!({ "input": "hello" })).await;
+    fleet.client.wait(id_of(&job), LIMIT).await;
+    fleet.workers[0].sigterm();
+    assert_eq!(fleet.workers[0].wait_exit(LIMIT).await.code(), Some(0));
+
+    let mut submits = JoinSet::new();
+    for n in 0..SESSIONS {
+        let client = fleet.client.clone();
+        submits.spawn(async move {
+            let job = json!({ "session_id": format!("s-{n}"), "input": "hello" });
+            client.submit_ok(&job).await;
+        });
+    }
+    submits.join_all().await;
+    for _ in 0..TURNS {
+        let job = json!({ "session_id": "long", "input": "hello", "priority": "batch" });
+        fleet.client.submit_ok(&job).await;
+    }
+    let submitted = Instant::now();
+    for (queue, ready) in [(INTERACTIVE, SESSIONS as u64), (BATCH, 1)] {
+        let left = SHOWN_WITHIN.saturating_sub(submitted.elapsed());
+        fleet.ready_becomes(queue, ready, left).await;
+    }
+    println!("ready in RabbitMQ after {:?}", submitted.elapsed());
+    for gateway in 0..fleet.gateways.len() {
+        let client = fleet.client_of(gateway);
+        let left = SHOWN_WITHIN.saturating_sub(submitted.elapsed());
+        let mut last = Value::Null;
+        let shown = async || {
+            last = client.queues().await.expect(200)["classes"].clone();
+            is(&last["interactive"], SESSIONS, 0) && is(&last["batch"], 1, TURNS - 1)
+        };
+        assert!(until(left, shown).await, "gateway {gateway}: {last}");
+    }
+
+    println!("ready in /v1/queues after {:?}", submitted.elapsed());
+    the_management_ui_shows(&fleet, INTERACTIVE, SESSIONS).await;
+    println!("ready in the management UI after {:?}", submitted.elapsed());
+
+    // All of it runs once there is a worker again.
+    fleet.add_worker().await;
+    fleet.live_jobs_become(0, LIMIT).await;
+    fleet.ready_becomes(INTERACTIVE, 0, LIMIT).await;
+}
+
+fn is(counts: &Value, ready: usize, behind_session: usize) -> bool {
+    counts["ready"] == ready
+        && counts["behind_session"] == behind_session
+        && counts["live"] == ready + behind_session
+        && counts["in_flight"] == 0
+}
+
+/// Waits until the statistics, from which the management UI is drawn, have caught up: a queue tells its
+/// numbers every five seconds, and they are gathered every five.
+async fn the_management_ui_shows(fleet: &Fleet, queue: &str, ready: usize) {
+    let path = format!("/api/queues/{}/{queue}", fleet.vhost.name());
+    let mut last = Value::Null;
+    let shown = async || {
+        let management = fleet.rabbit.management().expect("a management API");
+        let queue = management.get(&path).await.expect("a queue");
+        last = queue["messages_ready"].clone();
+        last == ready
+    };
+    assert!(until(LIMIT, shown).await, "{queue}: {last} ready");
+}

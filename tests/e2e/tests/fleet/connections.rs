@@ -1,0 +1,121 @@
+//! However many clients wait and calls run, a process has few connections to its servers.
+
+use std::time::Duration;
+
+use e2e::{
+    client::{id_of, is_terminal},
+    fleet::{Fleet, LIMIT, Member, connections, until},
+    scripted::{Recorded, ScriptedLlm},
+};
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use crate::machine;
+
+/// Calls in flight, clients that wait, and submits at once.
+const MANY: usize = 1_000;
+const REDIS_MAX: usize = 16;
+const RABBIT_MAX: usize = 2;
+
+/// The most connections that were ever seen of one process.
+struct Most {
+    to_redis: usize,
+    to_rabbit: Vec<String>,
+}
+
+impl Most {
+    const fn new() -> Self {
+        Self {
+            to_redis: 0,
+            to_rabbit: Vec::new(),
+        }
+    }
+
+    async fn look(&mut self, fleet: &Fleet, member: &Member) {
+        let to_redis = connections::to_redis(&fleet.redis, member).await;
+        let to_rabbit = connections::to_rabbit(&fleet.rabbit, member).await;
+        self.to_redis = self.to_redis.max(to_redis.expect("Redis's list").len());
+        let to_rabbit = to_rabbit.expect("RabbitMQ's list");
+        if to_rabbit.len() > self.to_rabbit.len() {
+            self.to_rabbit = to_rabbit;
+        }
+    }
+
+    fn assert_few(&self, member: &Member, to_rabbit: usize) {
+        let (redis, rabbit) = (self.to_redis, &self.to_rabbit);
+        println!(
+            "{}: {redis} to Redis, to RabbitMQ {rabbit:?}",
+            member.name()
+        );
+        assert!((2..=REDIS_MAX).contains(&redis), "{redis} to Redis");
+        assert!(rabbit.len() <= RABBIT_MAX, "{rabbit:?}");
+        assert_eq!(rabbit.len(), to_rabbit, "{rabbit:?}");
+        let named = |name: &String| name.contains(member.name());
+        assert!(rabbit.iter().all(named), "{rabbit:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_of_everything_take_few_connections() {
+    let _machine = machine::alone().await;
+    let llm = ScriptedLlm::start().await;
+    let gate = llm.hold();
+    let fleet = Fleet::builder().gateways(1).workers(1).openai(&llm);
+    let fleet = fleet.env("FOREBAY_CONCURRENCY", MANY.to_string());
+    let fleet = fleet.start().await;
+    let (gateway, worker) = (&fleet.gateways[0], &fleet.workers[0]);
+    let running = submit_at_once(&fleet).join_all().await;
+    let in_flight = |records: &[Recorded]| records.len() == MANY;
+    llm.wait_for_within(LIMIT, "a thousand calls", in_flight)
+        .await;
+
+    let mut waiting = JoinSet::new();
+    for id in &running {
+        let (client, id) = (fleet.client.clone(), id.clone());
+        waiting.spawn(async move { client.get(&format!("/v1/jobs/{id}?wait_s=60")).await });
+    }
+    let mut submits = submit_at_once(&fleet);
+    let (mut of_gateway, mut of_worker) = (Most::new(), Most::new());
+    let mut later = Vec::new();
+    while !submits.is_empty() {
+        of_gateway.look(&fleet, gateway).await;
+        of_worker.look(&fleet, worker).await;
+        while let Some(done) = submits.try_join_next() {
+            later.push(done.expect("a submit"));
+        }
+    }
+    assert_eq!(later.len(), MANY);
+    assert_eq!(waiting.len(), MANY);
+    assert!(waiting.try_join_next().is_none(), "a client did not wait");
+    let channels = fleet.redis.cli(&["PUBSUB", "CHANNELS", "fb:n:j:*"]).await;
+    assert_eq!(channels.expect("channels").lines().count(), MANY);
+    assert_eq!(llm.stats().in_flight, MANY);
+    // RabbitMQ lists a connection some seconds after it was made.
+    let listed = until(Duration::from_secs(15), async || {
+        of_gateway.look(&fleet, gateway).await;
+        of_worker.look(&fleet, worker).await;
+        !of_gateway.to_rabbit.is_empty() && of_worker.to_rabbit.len() >= RABBIT_MAX
+    });
+    assert!(listed.await, "RabbitMQ lists too few connections");
+    of_gateway.assert_few(gateway, 1);
+    of_worker.assert_few(worker, 2);
+
+    gate.open();
+    for answer in waiting.join_all().await {
+        let job = answer.expect(200);
+        assert!(is_terminal(&job), "{job}");
+    }
+    fleet.live_jobs_become(0, LIMIT).await;
+}
+
+fn submit_at_once(fleet: &Fleet) -> JoinSet<String> {
+    let mut submits = JoinSet::new();
+    for _ in 0..MANY {
+        let client = fleet.client.clone();
+        submits.spawn(async move {
+            let job = client.submit_ok(&json!({ "input": "hello" })).await;
+            id_of(&job).to_owned()
+        });
+    }
+    submits
+}

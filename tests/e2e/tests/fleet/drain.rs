@@ -1,0 +1,99 @@
+//! SIGTERM to a busy worker of a fleet: what ends within its grace completes, the rest goes on at
+//! another worker with its tries unspent.
+
+use std::time::{Duration, Instant};
+
+use e2e::{
+    client::id_of,
+    fleet::{Fleet, LIMIT},
+    scripted::{ChatRequest, Recorded, ScriptedLlm},
+};
+use serde_json::{Value, json};
+
+use crate::machine;
+
+/// The worker's grace, in seconds.
+const DRAIN_S: u64 = 3;
+/// What releasing and saying goodbye may take beyond it.
+const MARGIN: Duration = Duration::from_secs(2);
+const QUICK: usize = 40;
+const SLOW: usize = 10;
+/// Jobs that find no slot free at the busy worker.
+const WAITING: usize = 20;
+
+async fn submit(fleet: &Fleet, kind: &str, count: usize) -> Vec<String> {
+    let mut ids = Vec::new();
+    for n in 0..count {
+        let job = json!({ "session_id": format!("{kind}-{n}"), "input": format!("{kind} {n};") });
+        ids.push(id_of(&fleet.client.submit_ok(&job).await).to_owned());
+    }
+    ids
+}
+
+/// The worker of each attempt.
+fn workers(job: &Value) -> Vec<&str> {
+    let attempts = job["attempts"].as_array().expect("attempts");
+    let workers = attempts.iter().map(|attempt| &attempt["worker"]);
+    workers.filter_map(Value::as_str).collect()
+}
+
+#[tokio::test]
+async fn a_busy_worker_that_is_told_to_stop_loses_no_call_and_no_try() {
+    let _machine = machine::beside_others().await;
+    let llm = ScriptedLlm::start().await;
+    let gate_for = |kind: &'static str| {
+        llm.hold_those(move |request: &ChatRequest| request.last_user_text().starts_with(kind))
+    };
+    let (quick_gate, slow_gate) = (gate_for("quick"), gate_for("slow"));
+    // One try, so that a release that spent one would fail its job.
+    let fleet = Fleet::builder().workers(1).openai(&llm);
+    let fleet = fleet
+        .env("FOREBAY_TRIES_MAX", "1")
+        .env("FOREBAY_DRAIN_S", DRAIN_S.to_string())
+        .env("FOREBAY_CONCURRENCY", (QUICK + SLOW).to_string());
+    let mut fleet = fleet.start().await;
+    let quick = submit(&fleet, "quick", QUICK).await;
+    let slow = submit(&fleet, "slow", SLOW).await;
+    llm.wait_for_requests(QUICK + SLOW).await;
+    let waiting = submit(&fleet, "waiting", WAITING).await;
+    let (first, second) = (
+        fleet.workers[0].name().to_owned(),
+        fleet.add_worker().await.name().to_owned(),
+    );
+
+    let told = Instant::now();
+    fleet.workers[0].sigterm();
+    fleet.workers[0].wait_for_log("drains", LIMIT).await;
+    // Within the grace, but not at once.
+    quick_gate.open();
+    let exit = fleet.workers[0].wait_exit(LIMIT).await;
+    let took = told.elapsed();
+    println!("the worker ended {took:?} after SIGTERM, with a grace of {DRAIN_S} s");
+    assert_eq!(exit.code(), Some(0), "{exit}");
+    assert!(took < Duration::from_secs(DRAIN_S) + MARGIN, "{took:?}");
+    // Not before, either: these calls might have ended in time.
+    assert!(took >= Duration::from_secs(DRAIN_S), "{took:?}");
+    let given_up = |records: &[Recorded]| records.iter().filter(|r| r.hung_up()).count() == SLOW;
+    llm.wait_for("the end of the released calls", given_up)
+        .await;
+    slow_gate.open();
+
+    for (n, id) in quick.iter().enumerate() {
+        let job = fleet.client.wait(id, LIMIT).await;
+        assert_eq!(job["status"], "completed", "{job}");
+        assert_eq!(workers(&job), [first.as_str()], "{job}");
+        assert_eq!(llm.recorded_with(&format!("quick {n};")).len(), 1, "{job}");
+    }
+    for id in &slow {
+        let job = fleet.client.wait(id, LIMIT).await;
+        assert_eq!(job["status"], "completed", "{job}");
+        assert_eq!(workers(&job), [first.as_str(), second.as_str()], "{job}");
+        assert_eq!(job["attempts"][0]["error"]["code"], "released", "{job}");
+    }
+    for id in &waiting {
+        let job = fleet.client.wait(id, LIMIT).await;
+        assert_eq!(job["status"], "completed", "{job}");
+        assert_eq!(workers(&job), [second.as_str()], "{job}");
+    }
+    assert_eq!(llm.stats().requests, QUICK + 2 * SLOW + WAITING);
+}

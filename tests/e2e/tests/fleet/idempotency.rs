@@ -1,0 +1,90 @@
+//! One idempotency key at both gateways at once, one of which is killed meanwhile: one job.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use e2e::{
+    client::{Client, id_of},
+    fleet::{Fleet, LIMIT},
+    scripted::ScriptedLlm,
+};
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use crate::machine;
+
+const KEYS: usize = 100;
+/// How many submits are answered before the gateway is killed.
+const ANSWERED_BEFORE: usize = 30;
+
+/// The jobs that were answered with, by key.
+#[derive(Default)]
+struct Answers(BTreeMap<usize, BTreeSet<String>>);
+
+impl Answers {
+    fn note(&mut self, key: usize, id: String) {
+        self.0.entry(key).or_default().insert(id);
+    }
+}
+
+/// Submits under a key; the id, or nothing where the gateway went away.
+async fn submit(client: &Client, key: usize) -> Option<String> {
+    let job = json!({ "session_id": format!("s-{key}"), "input": format!("key={key};") });
+    let answer = client.try_submit(&job, Some(&format!("k-{key}"))).await;
+    Some(id_of(&answer.ok()?.expect(202)).to_owned())
+}
+
+#[tokio::test]
+async fn a_key_sent_to_both_gateways_and_again_after_one_was_killed_is_one_job() {
+    let _machine = machine::beside_others().await;
+    let llm = ScriptedLlm::start().await;
+    let gate = llm.hold();
+    let mut fleet = Fleet::builder().workers(1).openai(&llm).start().await;
+    let clients = [fleet.client_of(0), fleet.client_of(1)];
+    let mut submits = JoinSet::new();
+    for key in 0..KEYS {
+        for client in clients.clone() {
+            submits.spawn(async move { (key, submit(&client, key).await) });
+        }
+    }
+    let mut answers = Answers::default();
+    let (mut answered, mut unanswered) = (0, 0);
+    while let Some(done) = submits.join_next().await {
+        match done.expect("a submit") {
+            (key, Some(id)) => answers.note(key, id),
+            (_, None) => unanswered += 1,
+        }
+        answered += 1;
+        if answered == ANSWERED_BEFORE {
+            fleet.gateways[0].kill9().await;
+        }
+    }
+    println!("{unanswered} submits were cut off by the kill");
+    assert!(unanswered > 0, "the kill struck when all was answered");
+
+    for key in 0..KEYS {
+        let id = submit(&clients[1], key).await;
+        answers.note(key, id.expect("an answer of the gateway that is left"));
+    }
+    let several: Vec<_> = answers.0.iter().filter(|(_, ids)| ids.len() > 1).collect();
+    assert!(several.is_empty(), "keys with several jobs: {several:?}");
+    let mut ids: BTreeSet<&String> = answers.0.values().flatten().collect();
+    assert_eq!(ids.len(), KEYS);
+    fleet.point_client_at_the_living();
+    fleet.live_jobs_become(KEYS as u64, LIMIT).await;
+
+    // Also when the other comes back, under another address.
+    fleet.restart_gateway(0).await;
+    fleet.gateways_become_ready().await;
+    let again = submit(&fleet.client_of(0), 0).await.expect("an answer");
+    assert!(!ids.insert(&again), "{again} is a new job");
+    gate.open();
+    for ids in answers.0.values() {
+        for id in ids {
+            let job = fleet.client.wait(id, LIMIT).await;
+            assert_eq!(job["status"], "completed", "{job}");
+        }
+    }
+    for key in 0..KEYS {
+        assert_eq!(llm.recorded_with(&format!("key={key};")).len(), 1);
+    }
+}

@@ -1,0 +1,120 @@
+//! Twice the workers, twice the throughput: 1, 2 and 4 workers of 50 slots at 500 ms a call.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use e2e::{client::id_of, fleet::Fleet};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use crate::machine;
+
+const SLOTS: usize = 50;
+const CALL_MS: u64 = 500;
+/// How long each number of workers is at work, in seconds.
+const AT_WORK_S: usize = 8;
+/// Seconds left out at both ends: workers that begin, and the rest that fills no slots.
+const RAMP_S: usize = 2;
+const LIMIT: Duration = Duration::from_secs(60);
+/// How often a number of workers is measured at most: what else runs on the machine can only slow them.
+const MEASURED_MAX: usize = 3;
+/// Submits at a time.
+const CLIENTS: usize = 32;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn throughput_follows_the_number_of_workers() {
+    let _machine = machine::alone().await;
+    let fleet = Fleet::builder().gateways(1).workers(0);
+    let fleet = fleet
+        .env("FOREBAY_CONCURRENCY", SLOTS.to_string())
+        .env("FOREBAY_SIMULATED_LATENCY_MS", CALL_MS.to_string());
+    let mut fleet = fleet.start().await;
+    for workers in [1, 2, 4] {
+        let expected = (workers * SLOTS) as u64 * 1_000 / CALL_MS;
+        let (low, high) = (expected * 85 / 100, expected * 115 / 100);
+        let mut medians = Vec::new();
+        while medians.len() < MEASURED_MAX && medians.last().is_none_or(|last| *last < low) {
+            let median = measure(&mut fleet, workers, expected).await;
+            assert!(median <= high, "{workers} workers: {median} jobs/s");
+            medians.push(median);
+        }
+        let last = medians.last().copied().unwrap_or_default();
+        assert!(last >= low, "{workers} workers: {medians:?} jobs/s");
+    }
+}
+
+/// The median of the jobs that so many workers end in a second.
+async fn measure(fleet: &mut Fleet, workers: usize, expected: u64) -> u64 {
+    // The work is there before the workers are: what is measured is them.
+    let ids = submit(fleet, expected as usize * AT_WORK_S).await;
+    fleet.live_jobs_become(ids.len() as u64, LIMIT).await;
+    let began = Instant::now();
+    for _ in 0..workers {
+        fleet.add_worker().await;
+    }
+    fleet.live_jobs_become(0, LIMIT).await;
+    let took = began.elapsed();
+    let by_second = ended_by_second(fleet, ids).await;
+    let median = median(&by_second);
+    println!("{workers} workers: {median} jobs/s of {expected}; {by_second:?} in {took:?}");
+    for mut worker in fleet.workers.drain(..) {
+        worker.sigterm();
+        worker.wait_exit(LIMIT).await;
+    }
+    median
+}
+
+async fn submit(fleet: &Fleet, count: usize) -> Vec<String> {
+    let mut clients = JoinSet::new();
+    for client in 0..CLIENTS {
+        let share = count / CLIENTS + usize::from(client < count % CLIENTS);
+        let client = fleet.client.clone();
+        clients.spawn(async move {
+            let mut ids = Vec::new();
+            for _ in 0..share {
+                let job = client.submit_ok(&json!({ "input": "hello" })).await;
+                ids.push(id_of(&job).to_owned());
+            }
+            ids
+        });
+    }
+    clients.join_all().await.concat()
+}
+
+/// How many of these jobs ended in each second, by the store's clock.
+async fn ended_by_second(fleet: &Fleet, ids: Vec<String>) -> Vec<u64> {
+    let mut clients = JoinSet::new();
+    for ids in ids.chunks(ids.len().div_ceil(CLIENTS)) {
+        let (client, ids) = (fleet.client.clone(), ids.to_vec());
+        clients.spawn(async move {
+            let mut ended = Vec::new();
+            for id in ids {
+                ended.push(second_of(&client.job(&id).await.expect(200)));
+            }
+            ended
+        });
+    }
+    let mut seconds = BTreeMap::new();
+    for second in clients.join_all().await.concat() {
+        *seconds.entry(second).or_insert(0) += 1;
+    }
+    seconds.into_values().collect()
+}
+
+/// The second in which a job ended, as text.
+fn second_of(job: &Value) -> String {
+    assert_eq!(job["status"], "completed", "{job}");
+    let ended_at = job["ended_at"].as_str().expect("a time");
+    let (second, _) = ended_at.split_once('.').expect("milliseconds");
+    second.to_owned()
+}
+
+fn median(by_second: &[u64]) -> u64 {
+    let steady = by_second.get(RAMP_S..by_second.len().saturating_sub(RAMP_S));
+    let mut steady = steady.unwrap_or_default().to_vec();
+    assert!(steady.len() >= 3, "too short to tell: {by_second:?}");
+    steady.sort_unstable();
+    steady[steady.len() / 2]
+}

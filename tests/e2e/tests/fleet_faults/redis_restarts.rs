@@ -1,0 +1,133 @@
+//! Redis killed or stopped, and started again: every route says so meanwhile, what was accepted
+//! completes, and no call is paid for twice, for each outage is as long as two presence times.
+
+use std::time::{Duration, Instant};
+
+use e2e::{
+    client::{Answer, Client, id_of},
+    fleet::{Fleet, LIMIT},
+};
+use reqwest::Method;
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use crate::{
+    machine, provider,
+    traffic::{Pace, Refusal, Traffic},
+};
+
+const RESTARTS: usize = 3;
+/// Two of the presence time that processes have by default.
+const AWAY: Duration = Duration::from_secs(6);
+/// What a gateway knows without the store may be this old.
+const KNOWN_FOR: Duration = Duration::from_millis(3_500);
+/// How long any answer may take.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(4);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_redis_is_away_every_route_says_so_and_no_call_is_paid_for_twice() {
+    let _place = machine::place().await;
+    let llm = provider::start().await;
+    let fleet = Fleet::builder().workers(3).openai(&llm).start().await;
+    let job = json!({ "session_id": "idle", "input": "hello" });
+    let job = fleet.client.submit_ok(&job).await;
+    let idle_job = id_of(&job).to_owned();
+    fleet.client.wait(&idle_job, LIMIT).await;
+    let traffic = Traffic::start(&fleet, Pace::USUAL);
+
+    for restart in 1..=RESTARTS {
+        let gate = provider::hold(&llm, 20).await;
+        let gone = if restart % 2 == 1 {
+            fleet.redis.kill9().await
+        } else {
+            fleet.redis.stop().await
+        };
+        let down = Instant::now();
+        gone.expect("the end of Redis");
+        provider::assert_unfinished(&llm, "Redis went away");
+        // Half of what is in flight is answered while there is nowhere to put it.
+        gate.release(llm.stats().in_flight / 2);
+        let mut routes = JoinSet::new();
+        for n in 0..fleet.gateways.len() {
+            routes.spawn(every_route_says_so(fleet.client_of(n), idle_job.clone()));
+        }
+        routes.join_all().await;
+        let told = down.elapsed();
+        tokio::time::sleep(AWAY.saturating_sub(told)).await;
+        fleet.redis.restart().await.expect("Redis again");
+        println!(
+            "restart {restart}: away for {:?}, {told:?} of it to ask every route",
+            down.elapsed()
+        );
+        gate.open();
+        traffic.goes_on(Pace::USUAL.sessions).await;
+        provider::answers_more(&llm, Pace::USUAL.sessions, LIMIT).await;
+    }
+
+    for refusal in traffic.refusals() {
+        refusal.assert_503(&["store_unavailable"]);
+    }
+    assert_eq!(traffic.unanswered(), 0, "a gateway gave no answer");
+    traffic.end_in_order(&fleet).await;
+    provider::assert_asked_once(&llm);
+    // What was asked of it during the outages has not been done.
+    fleet.client.session("idle").await.expect(200);
+}
+
+async fn every_route_says_so(client: Client, job: String) {
+    let path = |rest: &str| format!("/v1/jobs/{job}{rest}");
+    let mut asks = JoinSet::new();
+    for (method, path) in [
+        (Method::POST, String::from("/v1/jobs")),
+        (Method::GET, path("")),
+        (Method::GET, path("?wait_s=30")),
+        (Method::POST, path("/cancel")),
+        (Method::GET, String::from("/v1/sessions/idle")),
+        (Method::DELETE, String::from("/v1/sessions/idle")),
+    ] {
+        asks.spawn(says_so(client.clone(), method, path, Duration::ZERO));
+    }
+    for path in ["/v1/queues", "/readyz"] {
+        asks.spawn(says_so(
+            client.clone(),
+            Method::GET,
+            path.to_owned(),
+            KNOWN_FOR,
+        ));
+    }
+    asks.join_all().await;
+    // Whoever restarts processes must not do so because Redis is away.
+    client.get("/healthz").await.expect(200);
+}
+
+/// Waits until a route refuses, at most for `known`, and checks how.
+async fn says_so(client: Client, method: Method, path: String, known: Duration) {
+    let deadline = Instant::now() + known;
+    let answer = loop {
+        let answer = ask(&client, &method, &path).await;
+        if !answer.status.is_success() || Instant::now() >= deadline {
+            break answer;
+        }
+        // A client's own pause.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    let refusal = Refusal::of(&answer);
+    println!("{method} {path}: {} {}", refusal.status, refusal.code);
+    refusal.assert_503(&["store_unavailable"]);
+}
+
+async fn ask(client: &Client, method: &Method, path: &str) -> Answer {
+    let mut request = client.http().request(method.clone(), client.at(path));
+    if method == Method::POST {
+        request = request.json(&json!({ "session_id": "idle", "input": "hello" }));
+    }
+    let began = Instant::now();
+    let response = request.send().await.expect("an answer");
+    let took = began.elapsed();
+    assert!(took <= ANSWERED_WITHIN, "{method} {path} took {took:?}");
+    Answer {
+        status: response.status(),
+        headers: response.headers().clone(),
+        body: response.json().await.expect("JSON"),
+    }
+}

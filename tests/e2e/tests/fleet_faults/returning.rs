@@ -1,0 +1,46 @@
+//! Whether a process that was away is at work again.
+
+use std::time::Duration;
+
+use e2e::{
+    client::{Client, id_of},
+    fleet::{Fleet, LIMIT, until},
+};
+use serde_json::{Value, json};
+
+/// How long a worker may take to come back.
+const BACK_WITHIN: Duration = Duration::from_secs(20);
+
+/// Submits jobs of their own until this worker has done one of them.
+pub(crate) async fn works_again(fleet: &Fleet, worker: &str) {
+    let mut tried = 0;
+    let did_one = async || {
+        tried += 1;
+        let job = json!({ "input": format!("back {worker} {tried}") });
+        let job = fleet.client.submit(&job).await.expect(202);
+        let job = fleet.client.wait(id_of(&job), LIMIT).await;
+        assert_eq!(job["status"], "completed", "{job}");
+        attempted_by(&job, worker)
+    };
+    let back = until(BACK_WITHIN, did_one).await;
+    assert!(back, "{worker} did none of {tried} jobs");
+    println!("{worker} did one of {tried} jobs");
+}
+
+/// Whether this worker made an attempt at a job.
+pub(crate) fn attempted_by(job: &Value, worker: &str) -> bool {
+    let attempts = job["attempts"].as_array().expect("attempts");
+    attempts.iter().any(|attempt| attempt["worker"] == worker)
+}
+
+/// Waits until a gateway accepts a submit.
+pub(crate) async fn accepts_again(client: &Client, limit: Duration) {
+    let mut last = String::from("nothing");
+    let accepted = async || {
+        let answer = client.try_submit(&json!({ "input": "back" }), None).await;
+        let accepted = answer.as_ref().is_ok_and(|answer| answer.status == 202);
+        last = format!("{answer:?}");
+        accepted
+    };
+    assert!(until(limit, accepted).await, "not within {limit:?}: {last}");
+}
