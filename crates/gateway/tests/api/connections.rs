@@ -153,3 +153,25 @@ async fn a_client_that_holds_on_does_not_hold_up_the_end() {
         "still listening"
     );
 }
+
+#[tokio::test]
+async fn slow_bodies_do_not_keep_others_out() {
+    let gateway = Fixture::with(|settings| {
+        settings.body_bytes_max = 1_048_576;
+        settings.bodies_bytes_max = 1_048_576;
+    })
+    .await;
+    let mut slow = Vec::new();
+    for length in ["Content-Length: 1000000", "Transfer-Encoding: chunked"] {
+        let mut stream = TcpStream::connect(gateway.address).await.unwrap();
+        let head = format!("POST /v1/jobs HTTP/1.1\r\nHost: x\r\n{length}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        slow.push(stream);
+    }
+    let job = json!({"input": "Hi."});
+    let submit = gateway.submit(&job);
+    timeout(SOON, submit)
+        .await
+        .expect("others are served")
+        .expect(202);
+}
