@@ -49,7 +49,6 @@ impl Choice {
                 bail!("REDIS_URL is set and AMQP_URL is not: set both, or neither")
             }
             (None, None, Some(role)) => {
-                let role = format!("{role:?}").to_lowercase();
                 bail!(
                     "forebay {role} needs AMQP_URL and REDIS_URL: over the embedded engine, gateway \
                      and worker run in one process, as plain `forebay`"

@@ -23,6 +23,12 @@ const EXIT_SETTINGS: u8 = 2;
 pub fn main(role: Option<Role>) -> ExitCode {
     // A wrong flag or variable ends the process here, with code 2 and a message that names it.
     let cli = Cli::parse();
+    if let (Some(role), Some(asked)) = (role, cli.role)
+        && role != asked
+    {
+        eprintln!("forebay: this binary is the {role}: it has no command {asked}");
+        return ExitCode::from(EXIT_SETTINGS);
+    }
     let plan = match compose::plan(role.or(cli.role), cli.settings) {
         Ok(plan) => plan,
         Err(error) => {

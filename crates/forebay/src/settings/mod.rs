@@ -4,7 +4,7 @@
 
 mod parse;
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{fmt, net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 use forebay_worker::provider::{Secret, simulated::Latency};
@@ -33,6 +33,15 @@ pub enum Role {
     Gateway,
     /// Run jobs only. Needs AMQP_URL and REDIS_URL.
     Worker,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Gateway => "gateway",
+            Self::Worker => "worker",
+        })
+    }
 }
 
 /// All settings, each a flag and an environment variable.
