@@ -43,7 +43,9 @@ impl Default for GatewaySettings {
             session_ttl_ms: 86_400_000,
             connections_max: 10_000,
             waits_max: 10_000,
-            header_read_ms: 10_000,
+            // Over the 60 s for which load balancers commonly keep a connection that is idle: who closes
+            // first must not be the server, or a request that is just being sent is lost.
+            header_read_ms: 75_000,
             body_read_ms: 30_000,
             write_stall_ms: 30_000,
             drain_ms: 5_000,

@@ -22,10 +22,15 @@ const WAIT_UNKNOWN_MS: u64 = 30_000;
 /// The longest wait that is foretold: a day.
 const WAIT_MS_MAX: u64 = 86_400_000;
 
-/// The newest counts and the drain rates of the last seconds.
+/// For how long a queue's depth is taken to be what it was.
+const DEPTH_TIME: Duration = Duration::from_secs(8);
+
+/// The newest counts, the drain rates of the last seconds, and the queues' depths where they are known.
 #[derive(Default)]
 pub struct Gauge {
     samples: RwLock<VecDeque<Sample>>,
+    /// In the order of [`Class::ALL`].
+    depths: RwLock<[Option<(u64, Instant)>; Class::ALL.len()]>,
 }
 
 struct Sample {
@@ -65,6 +70,27 @@ impl Gauge {
         samples
             .back()
             .map(|sample| (Arc::clone(&sample.counts), sample.at.elapsed()))
+    }
+
+    /// Notes how many wakes of a class wait in the queue.
+    pub fn note_depth(&self, class: Class, depth: u64) {
+        let mut depths = self.depths.write().unwrap_or_else(PoisonError::into_inner);
+        depths[class as usize] = Some((depth, Instant::now()));
+    }
+
+    /// Whether the queue of a class is known to hold a wake for each head that could run: then one more
+    /// would only be one too many.
+    #[must_use]
+    pub fn queue_holds_all(&self, class: Class) -> bool {
+        let depths = self.depths.read().unwrap_or_else(PoisonError::into_inner);
+        let Some((depth, _)) = depths[class as usize].filter(|(_, at)| at.elapsed() < DEPTH_TIME)
+        else {
+            return false;
+        };
+        let ready = self
+            .counts()
+            .map_or(0, |(counts, _)| counts.class(class).live.ready);
+        u64::try_from(ready).is_ok_and(|ready| ready > 0 && depth >= ready)
     }
 
     /// Jobs of a class that ended in a second, over the last seconds.
@@ -158,6 +184,25 @@ mod tests {
             }],
             sessions: 0,
         }
+    }
+
+    #[test]
+    fn a_queue_as_deep_as_there_are_heads_holds_a_wake_for_each() {
+        let gauge = Gauge::default();
+        gauge.note(counts(100, 0), Instant::now());
+        assert!(
+            !gauge.queue_holds_all(Class::Interactive),
+            "nobody has looked"
+        );
+        gauge.note_depth(Class::Interactive, 99);
+        assert!(!gauge.queue_holds_all(Class::Interactive));
+        gauge.note_depth(Class::Interactive, 100);
+        assert!(gauge.queue_holds_all(Class::Interactive));
+        gauge.note_depth(Class::Batch, 5);
+        assert!(
+            !gauge.queue_holds_all(Class::Batch),
+            "there is no work for it"
+        );
     }
 
     #[test]

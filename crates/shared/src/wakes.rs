@@ -15,6 +15,7 @@ use tokio::{
 };
 
 use crate::{
+    class::Class,
     gauge::Gauge,
     lane::REVISIT_MS,
     queue::{Queue, QueueError},
@@ -45,6 +46,7 @@ struct Asked {
 pub struct Wakes {
     sender: mpsc::Sender<Asked>,
     health: Arc<Health>,
+    gauge: Arc<Gauge>,
 }
 
 /// A failure so long ago says nothing of now: this process may have had nothing to publish since, and
@@ -99,14 +101,19 @@ impl Wakes {
     ) -> (Self, WakesLoop) {
         let (sender, receiver) = mpsc::channel(WAITING_MAX);
         let health = Arc::new(Health::default());
+        let handle = Self {
+            sender,
+            health: Arc::clone(&health),
+            gauge: Arc::clone(&gauge),
+        };
         let run = WakesLoop {
             receiver,
-            health: Arc::clone(&health),
+            health,
             queue,
             store,
             gauge,
         };
-        (Self { sender, health }, run)
+        (handle, run)
     }
 
     /// Asks for a wake of a head whose timer is `timer`. Never waits; what finds no room is left to
@@ -123,6 +130,15 @@ impl Wakes {
         {
             self.health.note(false);
         }
+    }
+
+    /// When a head that has waited since `admitted_at` and whose parked timer is due needs no further wake,
+    /// the moment to look again: the queue holds one for it already, and merely nobody takes them. A head
+    /// that is not so old is woken in any case, since its one wake may have been lost.
+    #[must_use]
+    pub fn parked_again(&self, class: Class, admitted_at: TimeMs, now: TimeMs) -> Option<TimeMs> {
+        let is_old = now.since_ms(admitted_at) >= REVISIT_MS;
+        (is_old && self.gauge.queue_holds_all(class)).then(|| parked(&self.gauge, class, now))
     }
 
     /// For how long no publish has been confirmed although some were tried, the last of them lately;
@@ -209,18 +225,19 @@ impl WakesLoop {
         .await
     }
 
-    /// Far enough off that a long queue does not make it fire, near enough that the loss of the
-    /// message costs little.
     fn park(&self, asked: &Asked) -> TimerMove {
-        let wait_ms = self
-            .gauge
-            .expected_wait_ms(asked.wake.class)
-            .saturating_mul(3);
-        let parked = self.store.now().plus_ms(wait_ms.max(REVISIT_MS));
+        let parked = parked(&self.gauge, asked.wake.class, self.store.now());
         TimerMove {
             job: asked.wake.job,
             from: asked.timer,
             to: parked.min(asked.deadline),
         }
     }
+}
+
+/// When a head whose wake is in the queue is looked at again: far enough off that a long queue does not
+/// make its timer fire, near enough that the loss of the message costs little.
+fn parked(gauge: &Gauge, class: Class, now: TimeMs) -> TimeMs {
+    let wait_ms = gauge.expected_wait_ms(class).saturating_mul(3);
+    now.plus_ms(wait_ms.max(REVISIT_MS))
 }

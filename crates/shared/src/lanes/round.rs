@@ -9,7 +9,7 @@ use super::{Applied, Bring, Change, Inner, LaneError, draft::Draft};
 use crate::{
     ids::{JobId, LaneKey},
     lane::{Claim, Event, Lane, Refused, State, apply},
-    store::{Commit, Committed, Loaded, StoreError, Work},
+    store::{Commit, Committed, Loaded, StoreError, TimerMove, Work},
     time::TimeMs,
     wake::Wake,
 };
@@ -186,6 +186,10 @@ async fn settle(
             }
             send_wake(inner, key, &commit, wake, pending);
         }
+        let moves: Vec<_> = moves
+            .into_iter()
+            .map(|tick| unless_queued(inner, &lane, tick))
+            .collect();
         if !moves.is_empty() {
             let ticks: Vec<_> = moves.iter().map(|(tick, _)| *tick).collect();
             let moved = inner
@@ -206,6 +210,28 @@ async fn settle(
         });
     }
     Err(LaneError::Crowded)
+}
+
+/// The move of a due head's timer, without its wake if the queue holds one for it already.
+fn unless_queued(
+    inner: &Inner,
+    lane: &Lane,
+    (tick, wakes): (TimerMove, bool),
+) -> (TimerMove, bool) {
+    let Some(head) = lane.head().filter(|head| wakes && head.job == tick.job) else {
+        return (tick, wakes);
+    };
+    let now = inner.store.now();
+    match inner.wakes.parked_again(head.class, head.admitted_at, now) {
+        Some(to) => (
+            TimerMove {
+                to: to.min(head.deadline),
+                ..tick
+            },
+            false,
+        ),
+        None => (tick, true),
+    }
 }
 
 /// A guess at the lane that spares a look at it, since the commit checks it: as this process left it, or,

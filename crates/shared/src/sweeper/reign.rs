@@ -89,7 +89,11 @@ impl Reign {
         };
         for (class, found_empty) in Class::ALL.into_iter().zip(&mut self.found_empty) {
             let has_work = counts.class(class).live.ready > 0;
-            let is_empty = matches!(sweeper.queue.depth(class).await, Ok(0));
+            let depth = sweeper.queue.depth(class).await;
+            if let Ok(depth) = depth {
+                sweeper.gauge.note_depth(class, depth);
+            }
+            let is_empty = matches!(depth, Ok(0));
             if has_work && is_empty && *found_empty {
                 tracing::info!(%class, "the queue is empty though there is work: waking all of it");
                 sweeper.wake_ready(class).await?;
