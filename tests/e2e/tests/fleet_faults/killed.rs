@@ -79,12 +79,7 @@ async fn what_a_killed_gateway_accepted_is_done_once() {
     let refused = traffic.refusals();
     assert!(refused.is_empty(), "refused: {refused:?}");
     traffic.end_in_order(&fleet).await;
-    let turns = llm.recorded();
-    let turns = turns
-        .iter()
-        .filter(|record| record.request.last_user_text() != "back");
-    let turns: Vec<_> = turns.cloned().collect();
-    assert_eq!(provider::asked_again(&turns), 0);
+    provider::assert_asked_once(&llm);
 }
 
 fn hung_up(records: &[Recorded]) -> usize {

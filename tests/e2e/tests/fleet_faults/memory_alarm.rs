@@ -3,7 +3,10 @@
 
 use std::time::{Duration, Instant};
 
-use e2e::fleet::{Fleet, LIMIT, until};
+use e2e::{
+    fleet::{Fleet, LIMIT, until},
+    scripted::ScriptedLlm,
+};
 use serde_json::json;
 
 use crate::{
@@ -17,6 +20,8 @@ const SHORT_ALARMS: usize = 2;
 /// The bound on the time without a confirm, and what it may be missed by.
 const BOUND: Duration = Duration::from_secs(30);
 const LATE_BY: Duration = Duration::from_secs(15);
+/// For so long nothing may be answered before the end of an alarm, or it was none.
+const QUIET: Duration = Duration::from_secs(1);
 /// From the end of the alarm to the first reply.
 const GOES_ON_WITHIN: Duration = Duration::from_secs(10);
 
@@ -38,8 +43,7 @@ async fn under_a_memory_alarm_jobs_are_accepted_up_to_a_bound_and_go_on_after_it
         provider::assert_unfinished(&llm, "an alarm was raised");
         gate.open();
         traffic.goes_on(pace.sessions).await;
-        fleet.rabbit.clear_memory_alarm().await.expect("its end");
-        let took = provider::answers_more(&llm, 1, GOES_ON_WITHIN).await;
+        let took = end_alarm(&fleet, &llm).await;
         println!("alarm {alarm}: the first reply came {took:?} after its end");
         provider::answers_more(&llm, pace.sessions, LIMIT).await;
     }
@@ -65,8 +69,7 @@ async fn under_a_memory_alarm_jobs_are_accepted_up_to_a_bound_and_go_on_after_it
     }
     let all = raised.elapsed();
     assert!(all <= BOUND + LATE_BY, "accepted for {all:?}");
-    fleet.rabbit.clear_memory_alarm().await.expect("its end");
-    let took = provider::answers_more(&llm, 1, GOES_ON_WITHIN).await;
+    let took = end_alarm(&fleet, &llm).await;
     println!("the long alarm: the first reply came {took:?} after its end");
     for n in 0..fleet.gateways.len() {
         accepts_again(&fleet.client_of(n), GOES_ON_WITHIN).await;
@@ -78,6 +81,20 @@ async fn under_a_memory_alarm_jobs_are_accepted_up_to_a_bound_and_go_on_after_it
     }
     assert_eq!(traffic.unanswered(), 0);
     traffic.end_in_order(&fleet).await;
+}
+
+/// Ends the alarm; returns how long after that the first reply came. Nothing has come for a while before.
+async fn end_alarm(fleet: &Fleet, llm: &ScriptedLlm) -> Duration {
+    let before = llm.stats().answered;
+    tokio::time::sleep(QUIET).await;
+    assert_eq!(llm.stats().answered, before, "jobs go on under the alarm");
+    let ending = Instant::now();
+    fleet.rabbit.clear_memory_alarm().await.expect("its end");
+    let ended = ending.elapsed();
+    let took = provider::first_answer_after(llm, ending, GOES_ON_WITHIN).await;
+    // From the moment at which its end was asked for, which is a second or so before it.
+    assert!(took <= GOES_ON_WITHIN, "{took:?}, ended within {ended:?}");
+    took
 }
 
 /// Submits to a gateway until it refuses; returns how.

@@ -52,6 +52,24 @@ pub(crate) async fn answers_more(llm: &ScriptedLlm, count: usize, limit: Duratio
     began.elapsed()
 }
 
+/// Waits for the first reply that was given after `since`; returns how long after.
+pub(crate) async fn first_answer_after(
+    llm: &ScriptedLlm,
+    since: Instant,
+    limit: Duration,
+) -> Duration {
+    let first = |records: &[Recorded]| {
+        let answered = records.iter().filter(|record| record.is_ok());
+        let ends = answered.filter_map(|record| Some(record.ended.as_ref()?.1));
+        ends.filter(|end| *end > since).min()
+    };
+    let what = "a reply";
+    llm.wait_for_within(limit, what, |records| first(records).is_some())
+        .await;
+    let first = first(&llm.recorded());
+    first.map_or(limit, |first| first.duration_since(since))
+}
+
 /// How many turns were asked for more than once.
 pub(crate) fn asked_again(records: &[Recorded]) -> usize {
     calls_of_turns(records)

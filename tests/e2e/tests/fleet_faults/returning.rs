@@ -1,6 +1,9 @@
 //! Whether a process that was away is at work again.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use e2e::{
     client::{Client, id_of},
@@ -16,8 +19,7 @@ pub(crate) async fn works_again(fleet: &Fleet, worker: &str) {
     let mut tried = 0;
     let did_one = async || {
         tried += 1;
-        let job = json!({ "input": format!("back {worker} {tried}") });
-        let job = fleet.client.submit(&job).await.expect(202);
+        let job = fleet.client.submit_ok(&fresh()).await;
         let job = fleet.client.wait(id_of(&job), LIMIT).await;
         assert_eq!(job["status"], "completed", "{job}");
         attempted_by(&job, worker)
@@ -25,6 +27,13 @@ pub(crate) async fn works_again(fleet: &Fleet, worker: &str) {
     let back = until(BACK_WITHIN, did_one).await;
     assert!(back, "{worker} did none of {tried} jobs");
     println!("{worker} did one of {tried} jobs");
+}
+
+/// A job like no other, so that it can be seen at the provider whether it was asked for twice.
+fn fresh() -> Value {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let n = COUNT.fetch_add(1, Ordering::Relaxed);
+    json!({ "input": format!("are you back? {n}") })
 }
 
 /// Whether this worker made an attempt at a job.
@@ -37,7 +46,7 @@ pub(crate) fn attempted_by(job: &Value, worker: &str) -> bool {
 pub(crate) async fn accepts_again(client: &Client, limit: Duration) {
     let mut last = String::from("nothing");
     let accepted = async || {
-        let answer = client.try_submit(&json!({ "input": "back" }), None).await;
+        let answer = client.try_submit(&fresh(), None).await;
         let accepted = answer.as_ref().is_ok_and(|answer| answer.status == 202);
         last = format!("{answer:?}");
         accepted
