@@ -78,8 +78,8 @@ impl Gauge {
         depths[class as usize] = Some((depth, Instant::now()));
     }
 
-    /// Whether the queue of a class is known to hold a wake for each head that could run: then one more
-    /// would only be one too many.
+    /// Whether the queue of a class is known to hold a wake for each head that could run, and nobody takes
+    /// them: then one more would only be one too many.
     #[must_use]
     pub fn queue_holds_all(&self, class: Class) -> bool {
         let depths = self.depths.read().unwrap_or_else(PoisonError::into_inner);
@@ -90,7 +90,9 @@ impl Gauge {
         let ready = self
             .counts()
             .map_or(0, |(counts, _)| counts.class(class).live.ready);
-        u64::try_from(ready).is_ok_and(|ready| ready > 0 && depth >= ready)
+        // While it drains, the depth is no longer what it was when it was read.
+        let stands_still = self.drained_per_s(class) <= 0.0;
+        stands_still && u64::try_from(ready).is_ok_and(|ready| ready > 0 && depth >= ready)
     }
 
     /// Jobs of a class that ended in a second, over the last seconds.

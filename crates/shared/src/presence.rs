@@ -75,7 +75,10 @@ impl Presence {
         let known = self.known.borrow();
         let known = known.as_ref()?;
         let unbroken = known.renewed.elapsed() < self.presence_time
-            && known.renewed.duration_since(known.unbroken_since) >= self.presence_time;
+            && known
+                .renewed
+                .saturating_duration_since(known.unbroken_since)
+                >= self.presence_time;
         unbroken.then(|| known.view.clone())
     }
 
@@ -104,11 +107,14 @@ impl PresenceLoop {
             .await
             {
                 Ok(Ok(renewal)) => self.known.send_modify(|known| {
+                    // To the answer, since a store that stalls for less than the presence time has let
+                    // everybody's presence age by as much: nobody may be judged by that view.
+                    let answered = Instant::now();
                     let unbroken_since = match known {
-                        Some(k) if asked.duration_since(k.renewed) < presence_time => {
+                        Some(k) if answered.duration_since(k.renewed) < presence_time => {
                             k.unbroken_since
                         }
-                        _ => asked,
+                        _ => answered,
                     };
                     let view = lane::Presence {
                         at: renewal.now,

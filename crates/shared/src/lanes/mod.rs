@@ -9,6 +9,7 @@ mod change;
 mod draft;
 mod recent;
 mod round;
+mod surely;
 
 use std::{
     collections::{HashMap, VecDeque},

@@ -1,24 +1,23 @@
 //! One round over a lane: fold the events that wait into one commit, and make it, however often the
 //! lane has changed meanwhile or the answer was lost.
 
-use std::time::Duration;
-
 use tokio::{sync::oneshot, time::Instant};
 
-use super::{Applied, Bring, Change, Inner, LaneError, draft::Draft};
+use super::{
+    Applied, Bring, Change, Inner, LaneError,
+    draft::Draft,
+    surely::{Pause, commit_surely, load, move_timers},
+};
 use crate::{
     ids::{JobId, LaneKey},
     lane::{Claim, Event, Lane, Refused, State, apply},
-    store::{Commit, Committed, Loaded, StoreError, TimerMove, Work},
+    store::{Commit, Loaded, StoreError, TimerMove, Work},
     time::TimeMs,
     wake::Wake,
 };
 
 /// After so many conflicts in a row the lane is called crowded.
 const CONFLICTS_MAX: u32 = 100;
-/// The pause after the first failure of the store; doubles up to the longest.
-const PAUSE_MS: u64 = 50;
-const PAUSE_MS_MAX: u64 = 1_000;
 
 /// A change that waits, and who waits for it.
 pub(super) struct Pending {
@@ -60,7 +59,21 @@ pub(super) async fn run(inner: &Inner, key: &LaneKey, mut pending: Vec<Pending>)
         .map(|p| p.until)
         .max()
         .unwrap_or_else(Instant::now);
-    let result = settle(inner, key, &mut pending, until).await;
+    let mut result = settle(inner, key, &mut pending, until).await;
+    if let Err(error @ LaneError::Store(StoreError::Full)) = &result {
+        // A full store takes no new jobs, but all else; the others must not fail for those.
+        let (admissions, others): (Vec<_>, Vec<_>) = pending
+            .into_iter()
+            .partition(|p| matches!(p.change.event, Event::Admit(_)));
+        for refused in admissions {
+            let _ = refused.answer.send(Err(likeness(error)));
+        }
+        pending = others;
+        if pending.is_empty() {
+            return;
+        }
+        result = settle(inner, key, &mut pending, until).await;
+    }
     match result {
         Ok(mut round) => {
             for (pending, verdict) in pending.into_iter().zip(round.verdicts) {
@@ -148,6 +161,7 @@ async fn settle(
         Some(guess) => (guess, true),
         None => (load(inner, key, &jobs, work, until).await?, false),
     };
+    let mut pause = Pause::until(until);
     for _ in 0..CONFLICTS_MAX {
         let now = inner.store.now();
         let mut draft = Draft::new(&seen);
@@ -175,8 +189,18 @@ async fn settle(
         );
         if draft.is_changed() {
             let build = draft.commit(key, &inner.settings, &*inner.store, jobs.clone(), work, now);
-            let commit = build.await.map_err(LaneError::Store)?;
-            if let Some(newer) = commit_surely(inner, &commit, pending, &verdicts, until).await? {
+            let commit = match build.await {
+                Ok(commit) => commit,
+                Err(error) => {
+                    pause.after(error).await?;
+                    continue;
+                }
+            };
+            if let Some(newer) = commit_surely(inner, &commit, until, || {
+                remember_claim(pending, &verdicts);
+            })
+            .await?
+            {
                 seen = newer;
                 is_guess = false;
                 continue;
@@ -192,11 +216,7 @@ async fn settle(
             .collect();
         if !moves.is_empty() {
             let ticks: Vec<_> = moves.iter().map(|(tick, _)| *tick).collect();
-            let moved = inner
-                .store
-                .move_timers(&ticks)
-                .await
-                .map_err(LaneError::Store)?;
+            let moved = move_timers(inner, &ticks, until).await?;
             for ((tick, wakes), moved) in moves.into_iter().zip(moved) {
                 if wakes && moved {
                     inner.publish(key, &lane, tick.job, tick.to, None);
@@ -243,48 +263,6 @@ fn guess(remembered: Option<Loaded>, pending: &[Pending]) -> Option<Loaded> {
     }
     let is_new = |p: &Pending| matches!(&p.change.event, Event::Admit(admit) if !admit.repair);
     remembered.or_else(|| pending.iter().all(is_new).then(Loaded::default))
-}
-
-/// The lane as it stands.
-async fn load(
-    inner: &Inner,
-    key: &LaneKey,
-    jobs: &[JobId],
-    work: Option<JobId>,
-    until: Instant,
-) -> Result<Loaded, LaneError> {
-    let mut pause = Pause::until(until);
-    loop {
-        match inner.store.load(key, jobs, work).await {
-            Ok(loaded) => return Ok(loaded),
-            Err(error) => pause.after(error).await?,
-        }
-    }
-}
-
-/// Makes a commit, and goes on until it is known to be made or not. `Some`: the lane had changed.
-async fn commit_surely(
-    inner: &Inner,
-    commit: &Commit,
-    pending: &mut [Pending],
-    verdicts: &[Verdict],
-    until: Instant,
-) -> Result<Option<Loaded>, LaneError> {
-    let mut pause = Pause::until(until);
-    loop {
-        match inner.store.commit(commit).await {
-            Ok(Committed::Done) => return Ok(None),
-            // My own token: an earlier try, whose answer was lost, had succeeded.
-            Ok(Committed::Conflict(loaded)) if loaded.token == Some(commit.token) => {
-                return Ok(None);
-            }
-            Ok(Committed::Conflict(loaded)) => return Ok(Some(*loaded)),
-            Err(error) => {
-                remember_claim(pending, verdicts);
-                pause.after(error).await?;
-            }
-        }
-    }
 }
 
 /// The answer to a claim may have been lost: should the lane turn out to run for this worker with
@@ -346,30 +324,5 @@ impl Inner {
             traceparent: meta.and_then(|meta| meta.traceparent.clone()),
         };
         self.wakes.send(wake, timer, head.deadline);
-    }
-}
-
-/// The pauses between tries while the store does not answer, until the time is up.
-struct Pause {
-    until: Instant,
-    ms: u64,
-}
-
-impl Pause {
-    const fn until(until: Instant) -> Self {
-        Self {
-            until,
-            ms: PAUSE_MS,
-        }
-    }
-
-    async fn after(&mut self, error: StoreError) -> Result<(), LaneError> {
-        let pause = Duration::from_millis(rand::random_range(self.ms / 2..=self.ms));
-        if !error.is_transient() || Instant::now() + pause >= self.until {
-            return Err(LaneError::Store(error));
-        }
-        tokio::time::sleep(pause).await;
-        self.ms = (self.ms * 2).min(PAUSE_MS_MAX);
-        Ok(())
     }
 }

@@ -1,0 +1,100 @@
+//! The store's writes: the compare-and-set with all that goes with it, and the moves of timers.
+
+use forebay_shared::{
+    class::Class,
+    ids::TenantId,
+    lane::{ClassCounts, LaneCounts},
+    store::{Commit, Committed, TimerMove},
+};
+
+use super::State;
+
+impl State {
+    pub(super) fn commit(&mut self, commit: &Commit) -> Committed {
+        let token = self.lanes.get(&commit.lane).map(|(_, token)| *token);
+        let exists = |new: &forebay_shared::store::NewJob| self.jobs.contains_key(&new.meta.id);
+        if token != commit.expect || commit.admitted.iter().any(exists) {
+            let newer = self.load(&commit.lane, &commit.about, commit.work);
+            return Committed::Conflict(Box::new(newer));
+        }
+        if commit.next.is_empty() {
+            self.lanes.remove(&commit.lane);
+        } else {
+            let document = (commit.next.clone(), commit.token);
+            self.lanes.insert(commit.lane.clone(), document);
+        }
+        for new in &commit.admitted {
+            self.jobs.insert(new.meta.id, (new.clone(), None));
+        }
+        for job in &commit.reopened {
+            self.jobs.get_mut(job).unwrap().1 = None;
+        }
+        for ended in &commit.ended {
+            let (_, outcome) = self.jobs.get_mut(&ended.job).unwrap();
+            assert!(outcome.is_none(), "a job ends once");
+            *outcome = Some(ended.outcome.clone());
+        }
+        for (job, timer) in &commit.timers {
+            match timer {
+                Some(at) => drop(self.timers.insert(*job, (commit.lane.clone(), *at))),
+                None => drop(self.timers.remove(job)),
+            }
+        }
+        if let (Some(write), Some(session)) = (&commit.session, commit.lane.session()) {
+            let key = (commit.lane.tenant().clone(), session.clone());
+            let conversation = self.sessions.entry(key).or_default();
+            conversation.turns.extend(write.append.iter().cloned());
+            conversation.measure = write.measure.or(conversation.measure);
+        }
+        for class in Class::ALL {
+            let ended = commit.ended.iter().filter(|e| e.class == class).count();
+            let tenant = commit.lane.tenant();
+            self.count(tenant, class, commit.counts[class], ended as u64);
+        }
+        self.made.push(commit.clone());
+        self.check(commit);
+        Committed::Done
+    }
+
+    fn count(&mut self, tenant: &TenantId, class: Class, delta: ClassCounts, ended: u64) {
+        let (live, over) = self.counts.entry((tenant.clone(), class)).or_default();
+        live.ready += delta.ready;
+        live.in_flight += delta.in_flight;
+        live.behind_session += delta.behind_session;
+        live.retry_wait += delta.retry_wait;
+        *over += ended;
+    }
+
+    /// What must hold after every commit.
+    fn check(&self, commit: &Commit) {
+        for entry in &commit.next.entries {
+            assert!(
+                self.timers.contains_key(&entry.job),
+                "what is live has a timer"
+            );
+        }
+        for ended in &commit.ended {
+            let is_live = commit.next.find(ended.job).is_some();
+            assert_eq!(self.timers.contains_key(&ended.job), is_live);
+        }
+        let mut live = [0; Class::ALL.len()];
+        for (lane, _) in self.lanes.values() {
+            for (class, live) in Class::ALL.into_iter().zip(&mut live) {
+                *live += LaneCounts::of(lane)[class].live();
+            }
+        }
+        for (class, live) in Class::ALL.into_iter().zip(live) {
+            let rows = self.counts.iter().filter(|((_, of), _)| *of == class);
+            assert_eq!(rows.map(|(_, (c, _))| c.live()).sum::<i64>(), live);
+        }
+    }
+
+    pub(super) fn move_timers(&mut self, moves: &[TimerMove]) -> Vec<bool> {
+        let mut moved = Vec::with_capacity(moves.len());
+        for TimerMove { job, from, to } in moves {
+            let timer = self.timers.get_mut(job).filter(|(_, at)| at == from);
+            moved.push(timer.map(|(_, at)| *at = *to).is_some());
+        }
+        moved
+    }
+}

@@ -1,0 +1,265 @@
+//! A store in memory that keeps the port's contract and never fails. Beside what it holds it keeps every
+//! commit that it made, and checks at each that what is live has a timer and that the counts are right.
+//!
+//! Left out, as no loop looks at it: times to live, the bounds of a session, notices.
+
+mod commit;
+mod read;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use forebay_shared::{
+    class::Class,
+    ids::{JobId, LaneKey, ProcessId, SessionId, TenantId},
+    job::{Outcome, Request},
+    lane::{ClassCounts, Lane},
+    session::{Conversation, Session},
+    store::{
+        Commit, Committed, Counts, Head, HeadFilter, JobRecord, JobState, KeyEntry, KeyOutcome,
+        Loaded, NewJob, Notices, Removed, Renewal, Store, StoreError, TenantClass, Timer,
+        TimerMove, Token, Topic,
+    },
+    time::TimeMs,
+};
+use tokio::time::Instant;
+
+/// When the store's clock begins.
+const START: TimeMs = TimeMs(1_000_000_000);
+
+/// The store.
+pub(crate) struct Memory {
+    began: Instant,
+    state: Mutex<State>,
+    /// How many records `prune` still finds to forget.
+    pub(crate) to_prune: AtomicU64,
+    /// How many sessions `evict_sessions` still finds to be too many.
+    pub(crate) to_evict: AtomicU64,
+}
+
+/// What it holds.
+#[derive(Default)]
+pub(crate) struct State {
+    pub(crate) lanes: BTreeMap<LaneKey, (Lane, Token)>,
+    pub(crate) jobs: HashMap<JobId, (NewJob, Option<Outcome>)>,
+    pub(crate) timers: BTreeMap<JobId, (LaneKey, TimeMs)>,
+    pub(crate) sessions: HashMap<(TenantId, SessionId), Conversation>,
+    pub(crate) counts: BTreeMap<(TenantId, Class), (ClassCounts, u64)>,
+    /// The commits that were made, in order.
+    pub(crate) made: Vec<Commit>,
+    keys: HashMap<(TenantId, String), KeyEntry>,
+    present: HashMap<ProcessId, TimeMs>,
+    sweeper: Option<(ProcessId, TimeMs)>,
+}
+
+impl Memory {
+    pub(crate) fn new() -> Self {
+        Self {
+            began: Instant::now(),
+            state: Mutex::default(),
+            to_prune: AtomicU64::new(0),
+            to_evict: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    /// Who sweeps at this moment.
+    pub(crate) fn sweeper(&self) -> Option<ProcessId> {
+        let state = self.state();
+        let (holder, until) = state.sweeper.as_ref()?;
+        (*until > self.now()).then(|| holder.clone())
+    }
+
+    /// Whether this process's announcement stands, however old.
+    pub(crate) fn is_announced(&self, process: &ProcessId) -> bool {
+        self.state().present.contains_key(process)
+    }
+}
+
+impl State {
+    /// Whoever held the election last holds it for so long, and does not renew it.
+    pub(crate) fn hold_election(&mut self, holder: ProcessId, until: TimeMs) {
+        self.sweeper = Some((holder, until));
+    }
+}
+
+fn forget(left: &AtomicU64, limit: usize) -> u64 {
+    let gone = left.load(Ordering::SeqCst).min(limit as u64);
+    left.fetch_sub(gone, Ordering::SeqCst);
+    gone
+}
+
+#[async_trait]
+impl Store for Memory {
+    fn now(&self) -> TimeMs {
+        START.plus_ms(u64::try_from(self.began.elapsed().as_millis()).unwrap())
+    }
+
+    async fn load(
+        &self,
+        lane: &LaneKey,
+        jobs: &[JobId],
+        work: Option<JobId>,
+    ) -> Result<Loaded, StoreError> {
+        Ok(self.state().load(lane, jobs, work))
+    }
+
+    async fn commit(&self, commit: &Commit) -> Result<Committed, StoreError> {
+        Ok(self.state().commit(commit))
+    }
+
+    async fn heads(
+        &self,
+        filter: HeadFilter,
+        after: Option<&LaneKey>,
+        limit: usize,
+    ) -> Result<Vec<Head>, StoreError> {
+        Ok(self.state().heads(&filter, after, limit))
+    }
+
+    async fn due(&self, now: TimeMs, limit: usize) -> Result<Vec<Timer>, StoreError> {
+        Ok(self.state().due(now, limit))
+    }
+
+    async fn move_timers(&self, moves: &[TimerMove]) -> Result<Vec<bool>, StoreError> {
+        Ok(self.state().move_timers(moves))
+    }
+
+    async fn job(&self, tenant: &TenantId, job: JobId) -> Result<Option<JobRecord>, StoreError> {
+        let state = self.state();
+        let Some((new, outcome)) = state.jobs.get(&job) else {
+            return Ok(None);
+        };
+        if new.meta.tenant != *tenant {
+            return Ok(None);
+        }
+        let at = match outcome {
+            Some(outcome) => JobState::Ended(outcome.clone()),
+            None => {
+                let (lane, _) = &state.lanes[&new.meta.lane()];
+                JobState::Live(lane.find(job).unwrap().1.clone())
+            }
+        };
+        let meta = new.meta.clone();
+        Ok(Some(JobRecord { meta, state: at }))
+    }
+
+    async fn request(&self, job: JobId) -> Result<Option<Request>, StoreError> {
+        let state = self.state();
+        Ok(state
+            .jobs
+            .get(&job)
+            .map(|(new, _)| Request::clone(&new.request)))
+    }
+
+    async fn claim_key(
+        &self,
+        tenant: &TenantId,
+        key: &str,
+        entry: &KeyEntry,
+        _ttl_ms: u64,
+    ) -> Result<KeyOutcome, StoreError> {
+        let mut state = self.state();
+        let key = (tenant.clone(), key.to_owned());
+        if let Some(found) = state.keys.get(&key) {
+            return Ok(KeyOutcome::Found(found.clone()));
+        }
+        state.keys.insert(key, entry.clone());
+        Ok(KeyOutcome::Set)
+    }
+
+    async fn session(
+        &self,
+        tenant: &TenantId,
+        session: &SessionId,
+        _ttl_ms: u64,
+    ) -> Result<Option<Session>, StoreError> {
+        Ok(self.state().session(tenant, session))
+    }
+
+    async fn remove_session(
+        &self,
+        tenant: &TenantId,
+        session: &SessionId,
+    ) -> Result<Removed, StoreError> {
+        Ok(self.state().remove_session(tenant, session))
+    }
+
+    async fn evict_sessions(&self, _sessions_max: u64, limit: usize) -> Result<u64, StoreError> {
+        Ok(forget(&self.to_evict, limit))
+    }
+
+    async fn prune(&self, limit: usize) -> Result<u64, StoreError> {
+        Ok(forget(&self.to_prune, limit))
+    }
+
+    async fn announce(&self, me: &ProcessId, presence_ms: u64) -> Result<Renewal, StoreError> {
+        let now = self.now();
+        let mut state = self.state();
+        state.present.insert(me.clone(), now);
+        let alive: BTreeSet<ProcessId> = state
+            .present
+            .iter()
+            .filter(|(_, seen)| now.since_ms(**seen) < presence_ms)
+            .map(|(process, _)| process.clone())
+            .collect();
+        Ok(Renewal { now, alive })
+    }
+
+    async fn resign(&self, me: &ProcessId) -> Result<(), StoreError> {
+        self.state().present.remove(me);
+        Ok(())
+    }
+
+    async fn elect(&self, me: &ProcessId, ttl_ms: u64) -> Result<bool, StoreError> {
+        let now = self.now();
+        let mut state = self.state();
+        let is_free = match &state.sweeper {
+            Some((holder, until)) => holder == me || *until <= now,
+            None => true,
+        };
+        if is_free {
+            state.sweeper = Some((me.clone(), now.plus_ms(ttl_ms)));
+        }
+        Ok(is_free)
+    }
+
+    async fn abdicate(&self, me: &ProcessId) -> Result<(), StoreError> {
+        let mut state = self.state();
+        if state.sweeper.as_ref().is_some_and(|(id, _)| id == me) {
+            state.sweeper = None;
+        }
+        Ok(())
+    }
+
+    async fn counts(&self) -> Result<Counts, StoreError> {
+        let state = self.state();
+        let row = |((tenant, class), (live, ended)): (&(TenantId, Class), &(ClassCounts, u64))| {
+            TenantClass {
+                tenant: tenant.clone(),
+                class: *class,
+                live: *live,
+                ended: *ended,
+                oldest_waiting: None,
+            }
+        };
+        Ok(Counts {
+            rows: state.counts.iter().map(row).collect(),
+            sessions: state.sessions.len() as u64,
+        })
+    }
+
+    async fn watch(&self, _topic: Topic) -> Result<Notices, StoreError> {
+        // A stream that ends at once, as it does when a connection is lost.
+        Ok(Notices::channel().1)
+    }
+}

@@ -1,0 +1,131 @@
+//! What the store answers.
+
+use forebay_shared::{
+    ids::{JobId, LaneKey, SessionId, TenantId},
+    job::Request,
+    lane::{HeadState, Mark},
+    session::Session,
+    store::{Head, HeadFilter, Loaded, Removed, Timer, Work},
+    time::TimeMs,
+};
+
+use super::State;
+
+impl State {
+    pub(super) fn load(&self, lane: &LaneKey, about: &[JobId], work: Option<JobId>) -> Loaded {
+        let (document, token) = match self.lanes.get(lane) {
+            Some((document, token)) => (document.clone(), Some(*token)),
+            None => Default::default(),
+        };
+        let marks = about
+            .iter()
+            .filter_map(|job| Some((*job, self.mark(*job)?)));
+        let work = work
+            .filter(|job| document.find(*job).is_some())
+            .map(|job| self.work(lane, job));
+        Loaded {
+            marks: marks.collect(),
+            work,
+            lane: document,
+            token,
+        }
+    }
+
+    fn mark(&self, job: JobId) -> Option<Mark> {
+        let (_, outcome) = self.jobs.get(&job)?;
+        outcome.as_ref().map(|outcome| Mark {
+            status: outcome.status,
+            fence: outcome.fence,
+            settled: outcome.settled,
+        })
+    }
+
+    fn work(&self, lane: &LaneKey, job: JobId) -> Work {
+        let (new, _) = &self.jobs[&job];
+        let session = lane.session().map(|s| (lane.tenant().clone(), s.clone()));
+        let conversation = session.and_then(|session| self.sessions.get(&session));
+        Work {
+            meta: new.meta.clone(),
+            request: Request::clone(&new.request),
+            conversation: conversation.cloned().unwrap_or_default(),
+        }
+    }
+
+    pub(super) fn heads(
+        &self,
+        filter: &HeadFilter,
+        after: Option<&LaneKey>,
+        limit: usize,
+    ) -> Vec<Head> {
+        let matches = |state: &HeadState| match (filter, state) {
+            (HeadFilter::Running, HeadState::Running(_)) => true,
+            (HeadFilter::Ready(class), HeadState::Ready(of)) => class == of,
+            _ => false,
+        };
+        let beyond = |key: &LaneKey| after.is_none_or(|after| key > after);
+        let heads = self.lanes.iter().filter(|(key, _)| beyond(key));
+        heads
+            .filter_map(|(key, (lane, _))| {
+                let state = lane.head_state().filter(matches)?;
+                let job = lane.head()?.job;
+                Some(Head {
+                    lane: key.clone(),
+                    job,
+                    timer: self.timers[&job].1,
+                    worker: match state {
+                        HeadState::Running(worker) => Some(worker),
+                        _ => None,
+                    },
+                })
+            })
+            .take(limit)
+            .collect()
+    }
+
+    pub(super) fn due(&self, now: TimeMs, limit: usize) -> Vec<Timer> {
+        let mut due: Vec<Timer> = self
+            .timers
+            .iter()
+            .filter(|(_, (_, at))| *at <= now)
+            .map(|(job, (lane, at))| Timer {
+                job: *job,
+                lane: lane.clone(),
+                at: *at,
+            })
+            .collect();
+        due.sort_by_key(|timer| timer.at);
+        due.truncate(limit);
+        due
+    }
+
+    pub(super) fn session(&self, tenant: &TenantId, session: &SessionId) -> Option<Session> {
+        let conversation = self.sessions.get(&(tenant.clone(), session.clone()))?;
+        Some(Session {
+            turns: conversation.turns.clone(),
+            created_at: TimeMs(0),
+            updated_at: TimeMs(0),
+            expires_at: None,
+            live_jobs: self.live_jobs(tenant, session),
+        })
+    }
+
+    pub(super) fn remove_session(&mut self, tenant: &TenantId, session: &SessionId) -> Removed {
+        if self.live_jobs(tenant, session) > 0 {
+            return Removed::Busy;
+        }
+        let (tenant, session) = (tenant.clone(), session.clone());
+        let gone = self.sessions.remove(&(tenant.clone(), session.clone()));
+        self.lanes.remove(&LaneKey::Session { tenant, session });
+        match gone {
+            Some(_) => Removed::Yes,
+            None => Removed::Absent,
+        }
+    }
+
+    fn live_jobs(&self, tenant: &TenantId, session: &SessionId) -> usize {
+        let (tenant, session) = (tenant.clone(), session.clone());
+        self.lanes
+            .get(&LaneKey::Session { tenant, session })
+            .map_or(0, |(lane, _)| lane.entries.len())
+    }
+}
