@@ -17,8 +17,9 @@ use crate::{
 pub const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 /// Over how many samples a rate is measured.
 const SAMPLES_MAX: usize = 15;
-/// What is said of a wait when nothing has ended lately.
-const WAIT_UNKNOWN_MS: u64 = 30_000;
+/// What is said of a wait when nothing has ended lately. Three times that is no longer than the least time that a
+/// confirmed wake is trusted, so that not knowing does not put off the search for lost ones.
+const WAIT_UNKNOWN_MS: u64 = 20_000;
 /// The longest wait that is foretold: a day.
 const WAIT_MS_MAX: u64 = 86_400_000;
 

@@ -2,13 +2,15 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::Sweeper;
 use crate::{class::Class, ids::ProcessId, store::StoreError};
 
 /// How often the queue's depth is held against the counts.
 const DEPTH_EVERY: Duration = Duration::from_secs(5);
+/// How long that may take.
+const DEPTH_TIMEOUT: Duration = Duration::from_millis(500);
 /// How often what is over is forgotten.
 const PRUNE_EVERY: Duration = Duration::from_secs(1);
 
@@ -89,11 +91,12 @@ impl Reign {
         };
         for (class, found_empty) in Class::ALL.into_iter().zip(&mut self.found_empty) {
             let has_work = counts.class(class).live.ready > 0;
-            let depth = sweeper.queue.depth(class).await;
-            if let Ok(depth) = depth {
+            // A broker that stalls must not hold up what needs no broker, expiry above all.
+            let depth = timeout(DEPTH_TIMEOUT, sweeper.queue.depth(class)).await;
+            if let Ok(Ok(depth)) = depth {
                 sweeper.gauge.note_depth(class, depth);
             }
-            let is_empty = matches!(depth, Ok(0));
+            let is_empty = matches!(depth, Ok(Ok(0)));
             if has_work && is_empty && *found_empty {
                 tracing::info!(%class, "the queue is empty though there is work: waking all of it");
                 sweeper.wake_ready(class).await?;

@@ -58,8 +58,11 @@ pub(super) async fn claim(desk: &Desk, delivery: &mut Option<Delivery>) -> Optio
             }
             Ok(Applied::Done | Applied::NotDue) => return None,
             Err(LaneError::Refused(Refused::Running)) if is_in_doubt => {
-                release_own(desk, &lane, job).await;
-                return None;
+                if release_own(desk, &lane, job).await {
+                    return None;
+                }
+                // The store went away again before it had told.
+                desk.stop.run_until_cancelled(sleep(PAUSE)).await;
             }
             Err(LaneError::Refused(refused)) => {
                 tracing::debug!(job_id = %job, %refused, "a wake was not needed");
@@ -89,13 +92,13 @@ fn give_back(delivery: &mut Option<Delivery>) {
 }
 
 /// Releases the job if it runs for this very process: nobody else here is at work on it, as its note is
-/// ours, so it is a claim of which the answer was lost.
-async fn release_own(desk: &Desk, lane: &LaneKey, job: JobId) {
+/// ours, so it is a claim of which the answer was lost. Whether the store has told, and taken it.
+async fn release_own(desk: &Desk, lane: &LaneKey, job: JobId) -> bool {
     let loaded = match desk.member.store.load(lane, &[], None).await {
         Ok(loaded) => loaded,
         Err(error) => {
             tracing::debug!(job_id = %job, %error, "a lane could not be read");
-            return;
+            return false;
         }
     };
     if let Some(head) = loaded.lane.head()
@@ -105,5 +108,7 @@ async fn release_own(desk: &Desk, lane: &LaneKey, job: JobId) {
         let release = Change::release(lane.clone(), job, head.fence);
         let result = desk.member.lanes.apply(release, PATIENCE).await;
         tracing::debug!(job_id = %job, released = result.is_ok(), "a claim had been made after all");
+        return !matches!(result, Err(LaneError::Store(_) | LaneError::Crowded));
     }
+    true
 }

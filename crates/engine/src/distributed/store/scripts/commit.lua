@@ -23,6 +23,8 @@ if conflict then
   return look(p, old, session, 8, about, ARGV[8 + about])
 end
 
+local was_live = entries(old) > 0
+
 -- The lane, and the index of heads.
 local lane = string.sub(KEYS[1], #p + 3)
 if document == '' then
@@ -100,7 +102,6 @@ if session ~= '' then
   if sent_bytes ~= '' then
     redis.call('HSET', s, 'sent_bytes', sent_bytes, 'input_tokens', input_tokens)
   end
-  local was_live = entries(old) > 0
   if live ~= was_live then redis.call('HINCRBY', p .. 'c', '#', live and 1 or -1) end
   if not live then
     redis.call('ZADD', p .. 'su', updated_at, session)
