@@ -92,24 +92,22 @@ impl Servers {
             ca_file: self.amqp_ca_file.clone(),
             ..QueueSettings::named(me.as_str())
         };
-        let queue = Arc::new(RabbitQueue::new(self.amqp_url.expose(), &queue)?);
+        RabbitQueue::check(self.amqp_url.expose(), &queue)?;
         let store = RedisSettings {
             ca_file: self.redis_ca_file.clone(),
             client_name: me.to_string(),
             ..RedisSettings::new(self.redis_url.expose())
         };
-        let store = match RedisStore::connect(&store).await {
-            Ok(store) => store,
-            Err(error) => {
-                // It has begun to connect; lapin's thread panics if it finds the runtime gone.
-                queue.close(QUEUE_CLOSE).await;
-                let variable = match &error {
-                    ConnectError::CaFile { .. } => "REDIS_CA_FILE",
-                    _ => "REDIS_URL",
-                };
-                return Err(error).context(format!("{variable} cannot be used"));
-            }
-        };
+        // Before the queue, which begins to connect at once: what lapin's threads have begun must not find
+        // the runtime gone because Redis was refused.
+        let store = RedisStore::connect(&store).await.map_err(|error| {
+            let variable = match &error {
+                ConnectError::CaFile { .. } => "REDIS_CA_FILE",
+                _ => "REDIS_URL",
+            };
+            anyhow::Error::new(error).context(format!("{variable} cannot be used"))
+        })?;
+        let queue = Arc::new(RabbitQueue::new(self.amqp_url.expose(), &queue)?);
         Ok(Engine {
             store: Arc::new(store),
             queue: Arc::clone(&queue) as Arc<dyn Queue>,

@@ -84,6 +84,15 @@ pub struct RabbitQueue {
 }
 
 impl RabbitQueue {
+    /// Checks the settings and begins nothing.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for settings that can never work.
+    pub fn check(url: &str, settings: &QueueSettings) -> Result<(), ConfigError> {
+        settings.check()?;
+        Endpoint::parse(url, settings.ca_file.as_deref()).map(drop)
+    }
+
     /// Checks the settings and begins to connect, in the background: the broker may be away now. Must
     /// be called within a tokio runtime.
     ///
