@@ -12,12 +12,12 @@ use rusqlite::{Connection, named_params};
 
 use super::{
     columns::{Version, size},
-    counts,
     failure::{Accepts, unreadable},
     jobs::{self, JobRow, OutcomeRow},
     lanes::{self, LaneQuery, RawLane},
     sessions::{self, SessionChange},
     timers::{self, TimerRow},
+    writer::Transaction,
 };
 
 /// A commit, ready for its columns.
@@ -109,7 +109,12 @@ impl Change {
     }
 
     /// Writes all of it; or nothing, and brings the lane as it is now.
-    pub(super) fn write(&self, db: &Connection, now: TimeMs) -> rusqlite::Result<Option<RawLane>> {
+    pub(super) fn write(
+        &self,
+        transaction: &mut Transaction<'_>,
+        now: TimeMs,
+    ) -> rusqlite::Result<Option<RawLane>> {
+        let db = transaction.db;
         // All that can stand against it is looked at first, so there is nothing to undo.
         let mut conflict = lanes::token(db, &self.query.lane)? != self.expect;
         for job in &self.admitted {
@@ -138,7 +143,8 @@ impl Change {
             sessions::write(db, session)?;
         }
         for (class, ended) in Class::ALL.into_iter().zip(self.ended_by_class) {
-            counts::add(db, &self.tenant, class, self.counts[class], ended)?;
+            let tally = &mut transaction.tally;
+            tally.add(&self.tenant, class, self.counts[class], ended);
         }
         Ok(None)
     }

@@ -10,17 +10,43 @@ use rusqlite::{Connection, named_params};
 
 use super::columns::{At, InClass, Name, int, natural};
 
-/// Adds a commit's difference to the counts of a class.
-pub(super) fn add(
+/// What the commits of one transaction do to the counts.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    /// For each tenant and class the difference, and how many jobs end. Few, as a transaction is bounded.
+    rows: Vec<(String, Class, ClassCounts, u64)>,
+}
+
+impl Tally {
+    /// Takes in a commit's difference for a class.
+    pub(super) fn add(&mut self, tenant: &str, class: Class, delta: ClassCounts, ended: u64) {
+        if ended == 0 && delta == ClassCounts::default() {
+            return;
+        }
+        let of_class = |row: &&mut (String, Class, _, _)| row.1 == class && row.0 == tenant;
+        match self.rows.iter_mut().find(of_class) {
+            Some((.., sum, all)) => {
+                *sum += delta;
+                *all += ended;
+            }
+            None => self.rows.push((tenant.to_owned(), class, delta, ended)),
+        }
+    }
+
+    /// Adds it to the counts.
+    pub(super) fn write(&self, db: &Connection) -> rusqlite::Result<()> {
+        let mut rows = self.rows.iter();
+        rows.try_for_each(|(tenant, class, delta, ended)| add(db, tenant, *class, *delta, *ended))
+    }
+}
+
+fn add(
     db: &Connection,
     tenant: &str,
     class: Class,
     delta: ClassCounts,
     ended: u64,
 ) -> rusqlite::Result<()> {
-    if ended == 0 && delta == ClassCounts::default() {
-        return Ok(());
-    }
     db.prepare_cached(
         "INSERT INTO counts
              (tenant, class, ready, in_flight, behind_session, retry_wait, ended)

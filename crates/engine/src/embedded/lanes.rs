@@ -62,16 +62,20 @@ pub(super) fn read(db: &Connection, query: &LaneQuery, now: TimeMs) -> rusqlite:
             Ok((token, row.get(1)?))
         })
         .optional()?;
-    let mut marks = Vec::with_capacity(query.about.len());
-    for job in &query.about {
-        if let Some(mark) = mark(db, *job, now)? {
-            marks.push((*job, mark));
-        }
-    }
     let work = match query.work {
         Some(job) => work(db, query, job, now)?,
         None => None,
     };
+    let mut marks = Vec::new();
+    for job in &query.about {
+        // What has work is live, so it has no outcome.
+        if work.as_ref().is_some_and(|work| work.job == *job) {
+            continue;
+        }
+        if let Some(mark) = mark(db, *job, now)? {
+            marks.push((*job, mark));
+        }
+    }
     Ok(RawLane { doc, marks, work })
 }
 
@@ -115,16 +119,18 @@ fn work(
     if let Some((tenant, session)) = &query.session {
         let found = db
             .prepare_cached(
-                "SELECT n, sent_bytes, input_tokens FROM sessions
+                "SELECT n, turns, sent_bytes, input_tokens FROM sessions
                  WHERE tenant = ?1 AND session = ?2
                    AND (expires_at IS NULL OR expires_at > ?3)",
             )?
             .query_row((tenant, session, At(now)), |row| {
-                Ok((row.get::<_, i64>(0)?, measured(row)?))
+                Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, measured(row)?))
             })
             .optional()?;
-        if let Some((n, newest)) = found {
-            turns = super::sessions::turns(db, n)?;
+        if let Some((n, count, newest)) = found {
+            if count > 0 {
+                turns = super::sessions::turns(db, n)?;
+            }
             measure = newest;
         }
     }

@@ -51,9 +51,9 @@ impl SqliteStore {
     async fn write<T, W>(&self, accepts: Accepts, work: W) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        W: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        W: Fn(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
-        let answer = self.writer.run(work, |_| {}).await;
+        let answer = self.writer.run(move |to| work(to.db), |_| {}).await;
         answer.map_err(|failure| failure.into_store_error(accepts))
     }
 
@@ -98,7 +98,7 @@ impl Store for SqliteStore {
         let answer = self
             .writer
             .run(
-                move |db| change.write(db, now),
+                move |to| change.write(to, now),
                 move |conflict| {
                     if conflict.is_none() {
                         watchers.notify(&notices);

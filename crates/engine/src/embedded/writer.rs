@@ -1,5 +1,8 @@
 //! The one thread that writes. It groups all writes that wait into one transaction, so that a burst
 //! of commits pays for one sync of the disk, and answers each only when that transaction is on disk.
+//!
+//! Should one of a group fail, the group is undone, and each of them is done in a transaction of its own. A
+//! savepoint around each would spare that, but costs a copy of every page that a write touches, always.
 
 use std::sync::{
     Arc,
@@ -9,17 +12,24 @@ use std::sync::{
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{failure::Failure, intake::Intake};
+use super::{counts::Tally, failure::Failure, intake::Intake};
 
 /// Writes that wait for the thread at most; whoever comes then waits for room.
 const WAITING_MAX: usize = 1_024;
 /// Writes in one transaction at most, so that the first of them is not kept waiting for ever.
 const GROUP_MAX: usize = 512;
 
+/// What a write writes to: the transaction that it shares with others.
+pub(super) struct Transaction<'a> {
+    pub(super) db: &'a Connection,
+    /// What the transaction does to the counts, written once for all of it.
+    pub(super) tally: Tally,
+}
+
 /// A write on its way.
 trait Write: Send {
-    /// Does it, within the group's transaction.
-    fn run(&mut self, db: &Connection) -> rusqlite::Result<()>;
+    /// Does it, or does it again after a transaction that was undone.
+    fn run(&mut self, transaction: &mut Transaction<'_>) -> rusqlite::Result<()>;
     /// Answers it, once its fate is known.
     fn settle(self: Box<Self>, fate: Result<(), Failure>);
 }
@@ -54,17 +64,18 @@ impl Writer {
         (writer, run)
     }
 
-    /// Runs `work` in a transaction; all it wrote is on disk when this answers, or nothing of it.
-    /// `then` runs as soon as it is on disk, even if nobody waits for the answer any more.
+    /// Runs `work` in a transaction; all it wrote is on disk when this answers, or nothing of it. It may run
+    /// twice, the first time for nothing. `then` runs as soon as it is on disk, even if nobody waits for the
+    /// answer any more.
     pub(super) async fn run<T, W, A>(&self, work: W, then: A) -> Result<T, Failure>
     where
         T: Send + 'static,
-        W: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        W: Fn(&mut Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
         A: FnOnce(&T) + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
         let write = Pending {
-            work: Some(work),
+            work,
             then,
             done: None,
             reply,
@@ -102,67 +113,49 @@ impl WriterLoop {
         }
     }
 
-    fn write(&mut self, group: &mut Vec<Box<dyn Write>>) {
-        self.transactions.fetch_add(1, Ordering::Relaxed);
-        if let Err(error) = self.execute("BEGIN IMMEDIATE") {
-            let failure = Failure::from(error);
-            for write in group.drain(..) {
-                write.settle(Err(failure.clone()));
+    /// Writes a group and answers all of it.
+    fn write(&self, group: &mut Vec<Box<dyn Write>>) {
+        match self.transact(group) {
+            Ok(()) => group.drain(..).for_each(|write| write.settle(Ok(()))),
+            Err(error) if group.len() == 1 => {
+                let failure = Failure::from(error);
+                group
+                    .drain(..)
+                    .for_each(|write| write.settle(Err(failure.clone())));
             }
-            return;
-        }
-        let mut written = Vec::with_capacity(group.len());
-        let mut lost: Option<Failure> = None;
-        for mut write in group.drain(..) {
-            if let Some(failure) = &lost {
-                write.settle(Err(failure.clone()));
-                continue;
-            }
-            match self.isolated(write.as_mut()) {
-                Ok(()) => written.push(write),
-                Err(error) => {
-                    let failure = Failure::from(error);
-                    // A full disk, for one, takes the whole transaction with it.
-                    if self.db.is_autocommit() {
-                        lost = Some(failure.clone());
-                    }
-                    write.settle(Err(failure));
+            Err(_) => {
+                for mut write in group.drain(..) {
+                    let fate = self.transact(std::slice::from_mut(&mut write));
+                    write.settle(fate.map_err(Failure::from));
                 }
             }
         }
-        let fate = match lost {
-            Some(failure) => Err(failure),
-            None => self.execute("COMMIT").map_err(Failure::from),
-        };
-        if fate.is_err()
+    }
+
+    /// Does these in one transaction: all of them are on disk afterwards, or none.
+    fn transact(&self, writes: &mut [Box<dyn Write>]) -> rusqlite::Result<()> {
+        self.transactions.fetch_add(1, Ordering::Relaxed);
+        self.execute("BEGIN IMMEDIATE")?;
+        let written = self.run_all(writes).and_then(|()| self.execute("COMMIT"));
+        // A full disk, for one, has ended the transaction already.
+        if written.is_err()
             && !self.db.is_autocommit()
             && let Err(error) = self.execute("ROLLBACK")
         {
             tracing::error!(%error, "a failed transaction could not be rolled back");
         }
-        for write in written {
-            write.settle(fate.clone());
-        }
+        written
     }
 
-    /// One write of the group; if it fails, the others do not see anything of it.
-    fn isolated(&self, write: &mut dyn Write) -> rusqlite::Result<()> {
-        self.execute("SAVEPOINT one")?;
-        let result = write.run(&self.db);
-        if self.db.is_autocommit() {
-            return result;
-        }
-        let closed = match &result {
-            Ok(()) => self.execute("RELEASE one"),
-            Err(_) => self
-                .execute("ROLLBACK TO one")
-                .and_then(|()| self.execute("RELEASE one")),
+    fn run_all(&self, writes: &mut [Box<dyn Write>]) -> rusqlite::Result<()> {
+        let mut transaction = Transaction {
+            db: &self.db,
+            tally: Tally::default(),
         };
-        if closed.is_err() && !self.db.is_autocommit() {
-            // What cannot be told apart from the others' writes must not be committed with them.
-            self.execute("ROLLBACK")?;
+        for write in writes {
+            write.run(&mut transaction)?;
         }
-        result.and(closed)
+        transaction.tally.write(&self.db)
     }
 
     fn execute(&self, sql: &str) -> rusqlite::Result<()> {
@@ -172,7 +165,7 @@ impl WriterLoop {
 
 /// A write with its answer.
 struct Pending<T, W, A> {
-    work: Option<W>,
+    work: W,
     then: A,
     done: Option<T>,
     reply: oneshot::Sender<Result<T, Failure>>,
@@ -181,13 +174,11 @@ struct Pending<T, W, A> {
 impl<T, W, A> Write for Pending<T, W, A>
 where
     T: Send,
-    W: FnOnce(&Connection) -> rusqlite::Result<T> + Send,
+    W: Fn(&mut Transaction<'_>) -> rusqlite::Result<T> + Send,
     A: FnOnce(&T) + Send,
 {
-    fn run(&mut self, db: &Connection) -> rusqlite::Result<()> {
-        if let Some(work) = self.work.take() {
-            self.done = Some(work(db)?);
-        }
+    fn run(&mut self, transaction: &mut Transaction<'_>) -> rusqlite::Result<()> {
+        self.done = Some((self.work)(transaction)?);
         Ok(())
     }
 
@@ -218,7 +209,7 @@ mod tests {
     }
 
     async fn insert(writer: Arc<Writer>, x: i64) -> Result<(), Failure> {
-        let work = move |db: &Connection| {
+        let work = move |Transaction { db, .. }: &mut Transaction<'_>| {
             // Two steps, so that a failure of the second shows whether the first is undone.
             db.execute("INSERT INTO t VALUES (?1)", [x + 1_000])?;
             db.execute("INSERT INTO t VALUES (?1)", [x]).map(drop)
@@ -260,11 +251,12 @@ mod tests {
             .filter(|w| w.is_err())
             .count();
         assert_eq!(refused, 2);
-        let count = |db: &Connection| {
+        let count = |Transaction { db, .. }: &mut Transaction<'_>| {
             db.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0))
         };
         assert_eq!(writer.run(count, |_| {}).await.unwrap(), 6);
-        assert_eq!(writer.transactions(), 2);
+        // The group, each of the five alone, and the count.
+        assert_eq!(writer.transactions(), 7);
     }
 
     #[tokio::test]
@@ -275,7 +267,7 @@ mod tests {
             .unwrap();
         let mut writes = tokio::task::JoinSet::new();
         for bytes in [10, 1_000_000, 10] {
-            let work = move |db: &Connection| {
+            let work = move |Transaction { db, .. }: &mut Transaction<'_>| {
                 db.execute("INSERT INTO blobs VALUES (zeroblob(?1))", [bytes])
                     .map(drop)
             };
@@ -287,7 +279,7 @@ mod tests {
         let answers = writes.join_all().await;
         let written = answers.iter().filter(|answer| answer.is_ok()).count();
         assert!(written < 3);
-        let count = |db: &Connection| {
+        let count = |Transaction { db, .. }: &mut Transaction<'_>| {
             db.query_row("SELECT count(*) FROM blobs", [], |row| row.get::<_, i64>(0))
         };
         let found = writer.run(count, |_| {}).await.unwrap();

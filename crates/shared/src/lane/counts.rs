@@ -3,7 +3,7 @@
 //! The counts of a store are the sum of these over all lanes. A commit adds the difference of two of
 //! them, so they cannot drift.
 
-use std::ops::{Index, Sub};
+use std::ops::{AddAssign, Index, Sub};
 
 use serde::{Deserialize, Serialize};
 
@@ -71,6 +71,15 @@ impl Index<Class> for LaneCounts {
             Class::Interactive => &self.interactive,
             Class::Batch => &self.batch,
         }
+    }
+}
+
+impl AddAssign for ClassCounts {
+    fn add_assign(&mut self, other: Self) {
+        self.ready += other.ready;
+        self.in_flight += other.in_flight;
+        self.behind_session += other.behind_session;
+        self.retry_wait += other.retry_wait;
     }
 }
 

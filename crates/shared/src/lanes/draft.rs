@@ -130,6 +130,13 @@ impl<'a> Draft<'a> {
                 }
             }
         }
+        // Between its first job and its last, nothing but turns changes for a session: its time to live stands
+        // still. So a claim, a retry or a release needs no write of it.
+        let is_touched = !append.is_empty()
+            || self.measure.is_some()
+            || !self.admitted.is_empty()
+            || !self.reopened.is_empty()
+            || self.lane.entries.is_empty() != self.seen.lane.entries.is_empty();
         let ended = self
             .ended
             .into_iter()
@@ -149,7 +156,7 @@ impl<'a> Draft<'a> {
             admitted: self.admitted,
             reopened: self.reopened,
             ended: ended.collect(),
-            session: key.session().map(|_| SessionWrite {
+            session: key.session().filter(|_| is_touched).map(|_| SessionWrite {
                 append,
                 measure: self.measure,
                 bounds: settings.session,

@@ -36,7 +36,7 @@ pub struct Commit {
     pub reopened: Vec<JobId>,
     /// Outcomes to write.
     pub ended: Vec<Ended>,
-    /// What changes in the session; absent for a lane without one.
+    /// What changes in the session; absent for a lane without one, and where nothing changes.
     pub session: Option<SessionWrite>,
     /// The difference that it makes to the counts.
     pub counts: LaneCounts,

@@ -17,7 +17,7 @@ const PAGE: usize = 500;
 /// The most pages of due timers in one sweep, so that the election is renewed in between.
 const PAGES_MAX: usize = 10;
 /// How many lanes are worked on at a time.
-const AT_ONCE: usize = 32;
+const AT_ONCE: usize = 256;
 /// How long one tick may wait for the store.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// The pause between two pages of heads that are woken, so that a flood does not push others out.
