@@ -1,9 +1,9 @@
 //! Names: of jobs, tenants, sessions and processes.
 //!
 //! Each is checked when it is made, so that code that holds one need not ask again whether it may go
-//! into a key, a log line or a header.
+//! into a key, a log line or a header. Names are cloned at every turn, so clones share their text.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -31,7 +31,7 @@ macro_rules! name {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
-        pub struct $type(Box<str>);
+        pub struct $type(Arc<str>);
 
         impl $type {
             /// Checks the form: 1 to 128 characters from `A-Z a-z 0-9 . _ : @ -`.
@@ -68,7 +68,7 @@ macro_rules! name {
 
         impl From<$type> for String {
             fn from(name: $type) -> Self {
-                name.0.into()
+                String::from(&*name.0)
             }
         }
     };

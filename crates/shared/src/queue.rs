@@ -56,11 +56,14 @@ pub trait Consumer: Send {
     async fn next(&mut self) -> Option<Delivery>;
 }
 
+/// What is told how a wake was settled.
+type Settler = dyn FnOnce(&Wake, Settle) + Send;
+
 /// A wake that was received, to be settled exactly once. One that is dropped unsettled is given back.
 pub struct Delivery {
     /// The wake.
     pub wake: Wake,
-    settle: Option<Box<dyn FnOnce(Settle) + Send>>,
+    settle: Option<Box<Settler>>,
 }
 
 /// What becomes of a delivery.
@@ -73,9 +76,9 @@ pub enum Settle {
 }
 
 impl Delivery {
-    /// A delivery that tells `settle` what became of it. `settle` must not block.
+    /// A delivery that tells `settle` what became of its wake. `settle` must not block.
     #[must_use]
-    pub fn new(wake: Wake, settle: impl FnOnce(Settle) + Send + 'static) -> Self {
+    pub fn new(wake: Wake, settle: impl FnOnce(&Wake, Settle) + Send + 'static) -> Self {
         Self {
             wake,
             settle: Some(Box::new(settle)),
@@ -94,7 +97,7 @@ impl Delivery {
 
     fn settle(&mut self, how: Settle) {
         if let Some(settle) = self.settle.take() {
-            settle(how);
+            settle(&self.wake, how);
         }
     }
 }

@@ -12,7 +12,7 @@ use forebay_shared::{
 };
 use tokio::{
     sync::mpsc,
-    time::{Instant, MissedTickBehavior, interval, sleep},
+    time::{Instant, MissedTickBehavior, interval, sleep, timeout_at},
 };
 use tokio_util::task::AbortOnDropHandle;
 
@@ -28,6 +28,9 @@ const IN_HAND_MAX: Duration = Duration::from_secs(1);
 /// Interactive wakes that are ready behind the one in hand: when several slots fall free at once and
 /// none were, batch would get the rest of them.
 const AHEAD: usize = 32;
+/// How long the queue may take to hand out the next wake after it was told that one is settled: a round trip to a
+/// broker. For so long none in hand does not mean that there is none.
+const FOLLOWS_WITHIN: Duration = Duration::from_millis(25);
 /// The pause before a consumer that could not begin is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -77,7 +80,10 @@ impl Intake {
             self.start();
             tokio::select! {
                 () = self.desk.stop.cancelled() => break,
-                Some(class) = self.freed.recv() => self.slots.free(class),
+                Some(class) = self.freed.recv() => {
+                    self.slots.free(class);
+                    self.hand(class).expect_next();
+                }
                 () = self.interactive.fill() => {}
                 () = self.batch.fill() => {}
                 _ = check.tick() => self.check(),
@@ -122,6 +128,7 @@ impl Intake {
         Waiting {
             interactive: self.interactive.held.is_some(),
             batch: self.batch.held.is_some(),
+            interactive_follows: self.interactive.may_follow(),
         }
     }
 
@@ -162,6 +169,8 @@ struct Hand {
     feed: Option<Feed>,
     held: Option<Delivery>,
     since: Instant,
+    /// Until when the next wake may be on its way.
+    expected_until: Option<Instant>,
 }
 
 /// A running consumer.
@@ -177,7 +186,18 @@ impl Hand {
             feed: None,
             held: None,
             since: Instant::now(),
+            expected_until: None,
         }
+    }
+
+    /// A wake was settled, so the queue may hand out the next.
+    fn expect_next(&mut self) {
+        self.expected_until = Some(Instant::now() + FOLLOWS_WITHIN);
+    }
+
+    /// Whether none is in hand only because the next may be on its way.
+    fn may_follow(&self) -> bool {
+        self.held.is_none() && self.feed.is_some() && self.expected_until.is_some()
     }
 
     /// Takes the next wake in hand, if one is ready.
@@ -204,23 +224,33 @@ impl Hand {
                 wakes,
                 _task: AbortOnDropHandle::new(task),
             });
+            self.expect_next();
         }
     }
 
-    /// Waits until a wake has come into the empty hand. Safe to drop and to call again.
+    /// Waits until a wake has come into the empty hand, or until the one that was expected should have. Safe to
+    /// drop and to call again.
     async fn fill(&mut self) {
-        if self.held.is_none()
-            && let Some(feed) = &mut self.feed
-        {
-            self.held = feed.wakes.recv().await;
-            self.since = Instant::now();
-            if self.held.is_none() {
-                // It ended: the next check begins anew.
-                self.feed = None;
-            }
-            return;
+        let Some(feed) = self.feed.as_mut().filter(|_| self.held.is_none()) else {
+            return std::future::pending().await;
+        };
+        let next = feed.wakes.recv();
+        let next = match self.expected_until {
+            None => next.await,
+            Some(until) => match timeout_at(until, next).await {
+                Ok(next) => next,
+                Err(_) => {
+                    self.expected_until = None;
+                    return;
+                }
+            },
+        };
+        self.held = next;
+        self.since = Instant::now();
+        if self.held.is_none() {
+            // It ended: the next check begins anew.
+            self.feed = None;
         }
-        std::future::pending::<()>().await;
     }
 
     /// A second message for a job that this process is at work on needs no slot to be dropped.

@@ -1,7 +1,9 @@
 //! Which class gets the next free slot: a pure decision.
 //!
 //! Interactive goes first. Batch, while it has work, gets no less than a tenth: of the slots where there
-//! are ten or more, of the starts where there are fewer. What one class does not use the other may.
+//! are ten or more, of the starts where there are fewer. What one class does not use the other may; but beyond its
+//! tenth batch lets a moment pass in which the queue may hand out the next of interactive, or else it would get
+//! most of the slots that fall free at once.
 
 use forebay_shared::class::Class;
 
@@ -15,6 +17,8 @@ const STARTS_BEFORE_BATCH: u32 = 9;
 pub(crate) struct Waiting {
     pub(crate) interactive: bool,
     pub(crate) batch: bool,
+    /// None of interactive is there, but the queue may be about to hand one out.
+    pub(crate) interactive_follows: bool,
 }
 
 /// The slots of a worker and what runs in them.
@@ -47,10 +51,16 @@ impl Slots {
             Waiting {
                 interactive: true,
                 batch: true,
+                ..
             } if self.is_turn_of_batch() => Some(Class::Batch),
             Waiting {
                 interactive: true, ..
             } => Some(Class::Interactive),
+            Waiting {
+                batch: true,
+                interactive_follows: true,
+                ..
+            } if !self.is_turn_of_batch() => None,
             Waiting { batch: true, .. } => Some(Class::Batch),
             Waiting { .. } => None,
         }
@@ -109,6 +119,7 @@ mod tests {
     const BOTH: Waiting = Waiting {
         interactive: true,
         batch: true,
+        interactive_follows: false,
     };
 
     /// What happens to the slots from outside.
@@ -122,8 +133,11 @@ mod tests {
 
     fn step() -> impl Strategy<Value = Step> {
         let class = prop_oneof![Just(Class::Interactive), Just(Class::Batch)];
-        let waiting =
-            any::<(bool, bool)>().prop_map(|(interactive, batch)| Waiting { interactive, batch });
+        let waiting = any::<(bool, bool)>().prop_map(|(interactive, batch)| Waiting {
+            interactive,
+            batch,
+            interactive_follows: false,
+        });
         prop_oneof![class.prop_map(Step::Ends), waiting.prop_map(Step::Starts)]
     }
 
@@ -191,11 +205,35 @@ mod tests {
     }
 
     #[test]
+    fn beyond_its_share_batch_waits_for_what_may_follow_of_interactive() {
+        let follows = Waiting {
+            interactive: false,
+            batch: true,
+            interactive_follows: true,
+        };
+        let alone = Waiting {
+            interactive_follows: false,
+            ..follows
+        };
+        for total in [1, 5, 10, 30] {
+            let mut slots = Slots::new(total);
+            let share = if total < 10 { 0 } else { total.div_ceil(10) };
+            for _ in 0..share {
+                assert_eq!(slots.next(follows), Some(Class::Batch));
+                slots.take(Class::Batch);
+            }
+            assert_eq!(slots.next(follows), None);
+            assert_eq!(slots.next(alone), Some(Class::Batch));
+        }
+    }
+
+    #[test]
     fn batch_gets_the_next_free_slot_when_it_comes_late() {
         let mut slots = Slots::new(20);
         let alone = Waiting {
             interactive: true,
             batch: false,
+            interactive_follows: false,
         };
         while let Some(class) = slots.next(alone) {
             slots.take(class);

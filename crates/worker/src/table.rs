@@ -64,6 +64,11 @@ impl Table {
 }
 
 impl Note {
+    /// The job.
+    pub(crate) const fn job(&self) -> JobId {
+        self.job
+    }
+
     /// Waits for a hint that something may have become of the job.
     pub(crate) async fn hinted(&self) {
         self.look.notified().await;

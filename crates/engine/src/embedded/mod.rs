@@ -19,6 +19,7 @@ mod jobs;
 mod keys;
 mod lanes;
 mod open_error;
+mod packed;
 mod queue;
 mod readers;
 mod schema;

@@ -14,6 +14,8 @@ use forebay_shared::{
 };
 use tokio::sync::{Notify, Semaphore};
 
+use super::packed::Packed;
+
 /// Wakes of one class that wait at most. One that finds no room counts as unconfirmed, so its timer
 /// stands and the sweeper sends it again.
 pub const QUEUE_CAPACITY: usize = 131_072;
@@ -34,7 +36,7 @@ struct Line {
 
 #[derive(Debug, Default)]
 struct State {
-    waiting: VecDeque<Wake>,
+    waiting: VecDeque<Packed>,
     closed: bool,
 }
 
@@ -61,9 +63,9 @@ impl Line {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn give_back(&self, wake: Wake) {
+    fn give_back(&self, wake: &Wake) {
         // Beyond the capacity, if need be: what was handed out is bounded by those who took it.
-        self.state().waiting.push_front(wake);
+        self.state().waiting.push_front(Packed::of(wake));
         self.added.notify_one();
     }
 }
@@ -80,7 +82,7 @@ impl Queue for Wakes {
             if state.waiting.len() >= QUEUE_CAPACITY {
                 return Err(QueueError::Full);
             }
-            state.waiting.push_back(wake.clone());
+            state.waiting.push_back(Packed::of(wake));
         }
         line.added.notify_one();
         Ok(())
@@ -96,7 +98,7 @@ impl Queue for Wakes {
             return Err(QueueError::Closed);
         }
         let slots = Arc::new(Semaphore::new(unacked_max.min(Semaphore::MAX_PERMITS)));
-        Ok(Box::new(LineConsumer { line, slots }))
+        Ok(Box::new(LineConsumer { class, line, slots }))
     }
 
     async fn depth(&self, class: Class) -> Result<u64, QueueError> {
@@ -110,6 +112,7 @@ impl Queue for Wakes {
 }
 
 struct LineConsumer {
+    class: Class,
     line: Arc<Line>,
     /// One for each wake that may be unsettled at a time.
     slots: Arc<Semaphore>,
@@ -124,12 +127,11 @@ impl LineConsumer {
             added.as_mut().enable();
             // From a wake that was taken to the return nothing waits: a dropped call loses none.
             let taken = self.line.state().waiting.pop_front();
-            if let Some(wake) = taken {
+            if let Some(wake) = taken.and_then(|wake| wake.unpack(self.class)) {
                 let line = Arc::clone(&self.line);
-                let unsettled = wake.clone();
-                return Some(Delivery::new(wake, move |settle| {
+                return Some(Delivery::new(wake, move |wake, settle| {
                     if settle == Settle::GiveBack {
-                        line.give_back(unsettled);
+                        line.give_back(wake);
                     }
                     drop(slot);
                 }));

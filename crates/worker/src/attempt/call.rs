@@ -1,24 +1,22 @@
-//! The call: chooses what is sent, asks the provider, and stops when nobody waits for it any more.
+//! The call: what is sent is chosen, the provider is asked, and the call stops when nobody waits for it any
+//! more.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::time::Duration;
 
-use forebay_shared::job::JobError;
-use futures_util::FutureExt;
-use tokio::time::{Instant, sleep_until};
+use forebay_shared::{job::JobError, store::Work};
+use tokio::time::Instant;
 
-use super::{Attempt, Desk, lost::lost};
+use super::{
+    Attempt, Desk,
+    ask::{Answered, Ask},
+    watch::{Limits, watch},
+};
 use crate::{
-    context::{self, Selected},
-    provider::{Answer, Call, Failure, Provider, Retry},
+    context,
+    provider::{Failure, Retry},
     settings::COMMIT_MARGIN_MS,
     table::Note,
 };
-
-/// How long a provider may overrun the limit that it was given before the call is dropped.
-const OVERRUN: Duration = Duration::from_secs(1);
-
-/// Why a call is dropped whose job nobody wants any more.
-const EXPIRED: &str = "the job has expired";
 
 /// What a call came to.
 pub(super) enum Called {
@@ -36,29 +34,45 @@ pub(super) enum Called {
     GivenUp,
 }
 
-/// A reply, and what it was made of.
-pub(super) struct Answered {
-    pub(super) answer: Answer,
-    pub(super) selected: Selected,
-    pub(super) provider: String,
-}
+/// Why a call is dropped whose job nobody wants any more.
+pub(super) const EXPIRED: &str = "the job has expired";
 
 /// Makes the call of an attempt. To stop it is to drop its future, which closes its connection.
-pub(super) async fn call(desk: &Desk, attempt: &mut Attempt, note: &Note) -> Called {
-    // What is sent is chosen from it, and only that is kept while the call runs.
-    let conversation = std::mem::take(&mut attempt.work.conversation);
-    let attempt = &*attempt;
+pub(super) async fn call(desk: &Desk, attempt: &Attempt, work: Box<Work>, note: &Note) -> Called {
+    let (ask, limits) = match prepare(desk, attempt, work) {
+        Ok(prepared) => prepared,
+        Err(called) => return called,
+    };
+    let watch = watch(desk, attempt, note, limits, ask.provider().to_owned());
+    tokio::select! {
+        biased;
+        called = ask.run(limits.call) => called,
+        () = desk.give_up.cancelled() => Called::GivenUp,
+        called = watch => called,
+    }
+}
+
+/// What will be asked of whom, and until when.
+fn prepare(desk: &Desk, attempt: &Attempt, work: Box<Work>) -> Result<(Box<Ask>, Limits), Called> {
+    let Work {
+        meta,
+        mut request,
+        conversation,
+    } = *work;
     let selected = context::select(
-        &conversation.turns,
-        &attempt.work.request.input,
-        attempt.work.request.context,
+        conversation.turns,
+        std::mem::take(&mut request.input),
+        request.context,
         conversation.measure,
     );
-    drop(conversation);
-    let meta = &attempt.work.meta;
     let (provider, model) = match desk.providers.resolve(&meta.model) {
         Ok(found) => found,
-        Err(error) => return failed(never(error), None),
+        Err(error) => {
+            return Err(Called::Failed {
+                failure: never(error),
+                provider: None,
+            });
+        }
     };
     let now = desk.member.store.now();
     // The other half of the margin is for a claim whose answer took its time.
@@ -67,82 +81,21 @@ pub(super) async fn call(desk: &Desk, attempt: &mut Attempt, note: &Note) -> Cal
         .since_ms(now)
         .saturating_sub(COMMIT_MARGIN_MS / 2)
         .min(desk.settings.call_timeout_ms);
-    let left_ms = meta.expires_at.since_ms(now);
+    let left_ms = attempt.expires_at.since_ms(now);
     if desk.give_up.is_cancelled() {
-        return Called::GivenUp;
+        return Err(Called::GivenUp);
     }
     if left_ms == 0 {
-        return Called::Dropped(EXPIRED);
+        return Err(Called::Dropped(EXPIRED));
     }
     let began = Instant::now();
-    let limit = began + Duration::from_millis(limit_ms.min(left_ms));
-    let deadline = began + Duration::from_millis(left_ms);
-    let name = provider.name().to_owned();
-    tokio::select! {
-        biased;
-        called = ask(attempt, selected, provider, &model, limit) => called,
-        () = desk.give_up.cancelled() => Called::GivenUp,
-        () = lost(desk, attempt, note) => Called::Dropped("the job has ended or gone elsewhere"),
-        // The sweeper ends the job, as its timer is due.
-        () = sleep_until(deadline) => Called::Dropped(EXPIRED),
-        () = sleep_until(limit + OVERRUN) => failed(
-            Failure::new("provider_timeout", format!("the call was not done within {limit_ms} ms"), Retry::Backoff),
-            Some(name),
-        ),
-    }
-}
-
-/// Asks the provider; once more with half the context if it says that this is too long.
-async fn ask(
-    attempt: &Attempt,
-    mut selected: Selected,
-    provider: Arc<dyn Provider>,
-    model: &str,
-    limit: Instant,
-) -> Called {
-    let work = &attempt.work;
-    let name = provider.name().to_owned();
-    let mut is_halved = false;
-    loop {
-        let call = Call {
-            model,
-            request: &work.request,
-            turns: &selected.turns,
-            timeout: limit.saturating_duration_since(Instant::now()),
-        };
-        // A panic here is the failure of one provider at one request, and counts as a try: left to the
-        // timer, the job would come again and again, each time after the whole limit.
-        let result = AssertUnwindSafe(provider.call(&call)).catch_unwind().await;
-        let failure = match result {
-            Ok(Ok(answer)) => {
-                return Called::Answered(Box::new(Answered {
-                    answer,
-                    selected,
-                    provider: name,
-                }));
-            }
-            Ok(Err(failure)) => failure,
-            Err(_panic) => {
-                tracing::error!(job_id = %attempt.job, provider = name, "a provider's code panicked");
-                Failure::new(
-                    "internal_error",
-                    "the call failed inside the worker",
-                    Retry::Backoff,
-                )
-            }
-        };
-        match selected.halve() {
-            Some(half) if failure.retry == Retry::LessContext && !is_halved => {
-                is_halved = true;
-                selected = half;
-            }
-            _ => return failed(failure, Some(name)),
-        }
-    }
-}
-
-const fn failed(failure: Failure, provider: Option<String>) -> Called {
-    Called::Failed { failure, provider }
+    let limits = Limits {
+        call: began + Duration::from_millis(limit_ms.min(left_ms)),
+        call_ms: limit_ms,
+        expiry: began + Duration::from_millis(left_ms),
+    };
+    let ask = Ask::new(attempt.job, Box::new(request), selected, provider, model);
+    Ok((Box::new(ask), limits))
 }
 
 const fn never(error: JobError) -> Failure {

@@ -7,6 +7,7 @@ use forebay_shared::{
     lane::{Refused, State},
     lanes::{Applied, Change, LaneError},
     queue::Delivery,
+    store::Work,
 };
 use tokio::time::{Instant, sleep};
 
@@ -24,7 +25,10 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// When the store does not answer, the message is given back: another worker may be better off. Still
 /// the claim may have been made and only its answer lost, and then nobody but this process can run the
 /// job. So it goes on until the store has told.
-pub(super) async fn claim(desk: &Desk, delivery: &mut Option<Delivery>) -> Option<Attempt> {
+pub(super) async fn claim(
+    desk: &Desk,
+    delivery: &mut Option<Delivery>,
+) -> Option<(Box<Attempt>, Box<Work>)> {
     let wake = &delivery.as_ref()?.wake;
     let (lane, job) = (wake.lane(), wake.job);
     let limit_ms = desk
@@ -45,16 +49,17 @@ pub(super) async fn claim(desk: &Desk, delivery: &mut Option<Delivery>) -> Optio
                 tries,
                 work,
             }) => {
-                return Some(Attempt {
+                let attempt = Attempt {
                     lane,
                     job,
                     fence,
                     until,
+                    expires_at: work.meta.expires_at,
                     n: attempt,
                     tries,
-                    work,
                     began,
-                });
+                };
+                return Some((Box::new(attempt), work));
             }
             Ok(Applied::Done | Applied::NotDue) => return None,
             Err(LaneError::Refused(Refused::Running)) if is_in_doubt => {

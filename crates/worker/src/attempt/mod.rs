@@ -2,11 +2,15 @@
 //!
 //! The next head's wake is published in the background by the commit. Whatever a crash cuts off on this
 //! way, a timer finishes.
+//!
+//! A call takes seconds and there may be thousands at a time, so what is kept while one runs is kept small: once,
+//! and nothing that only the beginning or the end needs.
 
+mod ask;
 mod call;
 mod claim;
-mod lost;
 mod settle;
+mod watch;
 
 use std::sync::Arc;
 
@@ -14,7 +18,6 @@ use forebay_shared::{
     ids::{JobId, LaneKey},
     member::Member,
     queue::Delivery,
-    store::Work,
     time::TimeMs,
 };
 use tokio::time::Instant;
@@ -46,29 +49,37 @@ struct Attempt {
     fence: u64,
     /// When it must have settled.
     until: TimeMs,
+    /// When nobody wants the job any more.
+    expires_at: TimeMs,
     /// Counts from 1.
     n: u32,
     /// Failures of the provider before it.
     tries: u32,
-    work: Box<Work>,
     began: Instant,
 }
 
-/// Makes an attempt at the job of a wake.
-pub(crate) async fn run(desk: Arc<Desk>, delivery: Delivery, note: Note, slot: Slot) {
-    let _alarm = Alarm(delivery.wake.job);
+/// Makes an attempt at the job of a wake. Not an `async fn`, which would hold each of its arguments twice.
+pub(crate) fn run(
+    desk: Arc<Desk>,
+    delivery: Delivery,
+    note: Note,
+    slot: Slot,
+) -> impl Future<Output = ()> + Send {
     let mut delivery = Some(delivery);
-    // Boxed, so that an attempt holds no room for these while its call runs, which is nearly always.
-    if let Some(mut attempt) = Box::pin(claim::claim(&desk, &mut delivery)).await {
-        let called = call::call(&desk, &mut attempt, &note).await;
-        Box::pin(settle::settle(&desk, &attempt, called)).await;
+    async move {
+        let _alarm = Alarm(note.job());
+        // Boxed, so that an attempt holds no room for these while its call runs, which is nearly always.
+        if let Some((attempt, work)) = Box::pin(claim::claim(&desk, &mut delivery)).await {
+            let called = call::call(&desk, &attempt, work, &note).await;
+            Box::pin(settle::settle(&desk, &attempt, called)).await;
+        }
+        if let Some(delivery) = delivery.take() {
+            delivery.ack();
+        }
+        // In this order: whoever has the slot next finds the table in order.
+        drop(note);
+        drop(slot);
     }
-    if let Some(delivery) = delivery {
-        delivery.ack();
-    }
-    // In this order: whoever has the slot next finds the table in order.
-    drop(note);
-    drop(slot);
 }
 
 /// Says that an attempt panicked. Its slot and its note are free, its message goes back, and its job's

@@ -10,10 +10,7 @@ use forebay_shared::{
 };
 use tokio::time::sleep;
 
-use super::{
-    Attempt, Desk,
-    call::{Answered, Called},
-};
+use super::{Attempt, Desk, ask::Answered, call::Called};
 use crate::{backoff, provider::Retry};
 
 /// How long one try of a commit may take. A reply is dear, so it outlasts most outages.
@@ -30,7 +27,7 @@ const COMPLETED: &str = "completed";
 pub(super) async fn settle(desk: &Desk, attempt: &Attempt, called: Called) {
     let code = match called {
         Called::Answered(answered) => {
-            let finish = finish(attempt, *answered);
+            let finish = finish(*answered);
             if !commit(desk, attempt, || finish.change(attempt)).await {
                 return;
             }
@@ -43,7 +40,7 @@ pub(super) async fn settle(desk: &Desk, attempt: &Attempt, called: Called) {
             };
             let asked_ms = match failure.retry {
                 Retry::Never | Retry::LessContext => None,
-                Retry::Backoff => Some(None),
+                Retry::Backoff | Retry::AtOnce => Some(None),
                 Retry::AfterMs(ms) => Some(Some(ms)),
             };
             let error = failure.error;
@@ -106,12 +103,17 @@ impl Finish {
 }
 
 /// What a reply does to its job and session.
-fn finish(attempt: &Attempt, answered: Answered) -> Finish {
-    let request = &attempt.work.request;
+fn finish(answered: Answered) -> Finish {
+    let measure = answered.usage().map(|usage| TokenMeasure {
+        sent_bytes: answered.sent_bytes,
+        input_tokens: usage.input_tokens,
+    });
     let Answered {
         answer,
-        selected,
         provider,
+        said: mut turns,
+        tool_wait_s,
+        ..
     } = answered;
     let calls_tools = !answer.turn.tool_calls.is_empty();
     let reply = Reply {
@@ -119,23 +121,13 @@ fn finish(attempt: &Attempt, answered: Answered) -> Finish {
         tool_calls: answer.turn.tool_calls.clone(),
         finish_reason: answer.finish_reason,
         usage: answer.usage,
-        turns_sent: selected.sent,
-        turns_dropped: selected.dropped,
+        turns_sent: answered.turns_sent,
+        turns_dropped: answered.turns_dropped,
     };
-    let measure = answer
-        .usage
-        .filter(|usage| usage.input_tokens > 0)
-        .map(|usage| TokenMeasure {
-            sent_bytes: selected.sent_bytes,
-            input_tokens: usage.input_tokens,
-        });
-    let mut turns = selected.unanswered;
-    turns.extend_from_slice(&request.input);
     turns.push(answer.turn);
     Finish {
         error: None,
-        hold_ms: (calls_tools && request.tool_wait_s > 0)
-            .then(|| u64::from(request.tool_wait_s) * 1_000),
+        hold_ms: (calls_tools && tool_wait_s > 0).then(|| u64::from(tool_wait_s) * 1_000),
         content: FinishContent {
             reply: Some(reply),
             provider: Some(provider),
@@ -155,7 +147,7 @@ async fn retry(
     content: &FinishContent,
 ) -> bool {
     let now = desk.member.store.now();
-    if now >= attempt.work.meta.expires_at {
+    if now >= attempt.expires_at {
         return true;
     }
     let pause_ms = backoff::pause_ms(attempt.tries, asked_ms, rand::random(), &desk.settings);

@@ -23,9 +23,10 @@ use forebay_shared::{
 
 pub use measure::sent_bytes;
 use measure::{estimated_tokens, turn_bytes};
-use order::Placed;
+use order::{Origin, Placed};
 
-/// What is sent, and what the store must be told besides.
+/// What is sent, and what the store must be told besides. It holds each turn once, for a call takes seconds and
+/// there are many at a time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Selected {
     /// The turns to send, the input among them.
@@ -41,16 +42,16 @@ pub struct Selected {
     /// [`TokenMeasure`].
     pub sent_bytes: u64,
     /// Where more can be cut off: indices into `turns`, ascending, each over 0.
-    cuts: Vec<usize>,
-    /// For each turn, whether it is one of the session.
-    stored: Vec<bool>,
+    cuts: Box<[usize]>,
+    /// For each turn, where it comes from.
+    origins: Vec<Origin>,
 }
 
 /// Chooses what is sent of a session with a job's input.
 #[must_use]
 pub fn select(
-    session: &[Turn],
-    input: &[Turn],
+    session: Vec<Turn>,
+    input: Vec<Turn>,
     bounds: ContextBounds,
     measure: Option<TokenMeasure>,
 ) -> Selected {
@@ -58,11 +59,11 @@ pub fn select(
         placed,
         unanswered,
         orphans,
-    } = order::arrange(session, input);
+    } = order::arrange(&session, &input);
     let cuts = cuts(&placed);
     let bytes: Vec<u64> = placed
         .iter()
-        .map(|placed| turn_bytes(&placed.turn))
+        .map(|placed| turn_bytes(placed.turn()))
         .collect();
     let fits = |cut: usize| {
         let turns = placed.len() - cut;
@@ -78,34 +79,56 @@ pub fn select(
     let cut = fitting.or(cuts.last().copied()).unwrap_or(0);
     let left_out = placed[..cut]
         .iter()
-        .filter(|placed| placed.is_stored)
+        .filter(|placed| placed.is_stored())
         .count();
+    let sent_bytes = bytes[cut..].iter().sum();
     let kept = placed.into_iter().skip(cut);
-    let (mut turns, stored): (Vec<Turn>, Vec<bool>) = kept
-        .map(|placed| (placed.turn.into_owned(), placed.is_stored))
+    let kept: Vec<(Origin, Option<Turn>)> = kept.map(Placed::into_origin).collect();
+
+    let (mut session, mut input) = (Places::of(session), Places::of(input));
+    let (mut origins, mut turns): (Vec<Origin>, Vec<Turn>) = kept
+        .into_iter()
+        .filter_map(|(origin, made)| {
+            let turn = match origin {
+                Origin::Session(at) => session.take(at),
+                Origin::Input(at) => input.take(at),
+                Origin::Made => made,
+            };
+            Some((origin, turn?))
+        })
         .unzip();
     // They stay for as long as the call runs.
+    origins.shrink_to_fit();
     turns.shrink_to_fit();
     Selected {
         sent: count(turns.len()),
         dropped: count(orphans + left_out),
         unanswered,
-        sent_bytes: bytes[cut..].iter().sum(),
-        cuts: cuts
-            .into_iter()
-            .filter_map(|later| later.checked_sub(cut).filter(|at| *at > 0))
-            .collect(),
+        sent_bytes,
+        cuts: later_cuts(&cuts, cut),
         turns,
-        stored,
+        origins,
+    }
+}
+
+/// Turns that are taken from their places.
+struct Places(Vec<Option<Turn>>);
+
+impl Places {
+    fn of(turns: Vec<Turn>) -> Self {
+        Self(turns.into_iter().map(Some).collect())
+    }
+
+    fn take(&mut self, at: usize) -> Option<Turn> {
+        self.0.get_mut(at)?.take()
     }
 }
 
 impl Selected {
-    /// The same with its older half left out, by bytes, for a provider that says the context is too long.
-    /// Less than half when the rules leave no such cut, more when there is none in between; `None` when
+    /// Leaves the older half out, by bytes, for a provider that says the context is too long. Less than half
+    /// when the rules leave no such cut, more when there is none in between; `false`, and nothing changes, when
     /// nothing can be left out at all.
-    #[must_use]
-    pub fn halve(&self) -> Option<Self> {
+    pub fn halve(&mut self) -> bool {
         let remaining = |cut: usize| self.turns[cut..].iter().map(turn_bytes).sum::<u64>();
         let half = self.sent_bytes / 2;
         let halving = self
@@ -113,22 +136,41 @@ impl Selected {
             .iter()
             .copied()
             .find(|cut| remaining(*cut) <= half);
-        let cut = halving.or(self.cuts.last().copied())?;
-        let stored = self.stored[..cut].iter().filter(|stored| **stored).count();
-        Some(Self {
-            turns: self.turns[cut..].to_vec(),
-            sent: count(self.turns.len() - cut),
-            dropped: self.dropped.saturating_add(count(stored)),
-            unanswered: self.unanswered.clone(),
-            sent_bytes: remaining(cut),
-            cuts: self
-                .cuts
-                .iter()
-                .filter_map(|later| later.checked_sub(cut).filter(|at| *at > 0))
-                .collect(),
-            stored: self.stored[cut..].to_vec(),
-        })
+        let Some(cut) = halving.or(self.cuts.last().copied()) else {
+            return false;
+        };
+        self.sent_bytes = remaining(cut);
+        self.turns.drain(..cut);
+        let stored = self.origins.drain(..cut);
+        let stored = stored.filter(|origin| matches!(origin, Origin::Session(_)));
+        self.dropped = self.dropped.saturating_add(count(stored.count()));
+        self.sent = count(self.turns.len());
+        self.cuts = later_cuts(&self.cuts, cut);
+        true
     }
+
+    /// What goes into the session with a reply: the missing results, and the input as it came.
+    #[must_use]
+    pub fn into_said(self) -> Vec<Turn> {
+        let sent = self.origins.into_iter().zip(self.turns);
+        let mut input: Vec<(usize, Turn)> = sent
+            .filter_map(|(origin, turn)| match origin {
+                Origin::Input(at) => Some((at, turn)),
+                Origin::Session(_) | Origin::Made => None,
+            })
+            .collect();
+        input.sort_unstable_by_key(|(at, _)| *at);
+        let mut said = self.unanswered;
+        said.extend(input.into_iter().map(|(_, turn)| turn));
+        said
+    }
+}
+
+/// The cuts behind this one, counted from it.
+fn later_cuts(cuts: &[usize], cut: usize) -> Box<[usize]> {
+    cuts.iter()
+        .filter_map(|later| later.checked_sub(cut).filter(|at| *at > 0))
+        .collect()
 }
 
 /// The places where what is sent may begin, ascending; never empty unless there is nothing at all.
@@ -136,12 +178,12 @@ fn cuts(placed: &[Placed<'_>]) -> Vec<usize> {
     // Everything of the input is sent, and with a result its call, wherever that stands.
     let last = placed
         .iter()
-        .position(|placed| placed.is_input)
+        .position(Placed::is_input)
         .map(|first| {
-            let is_result = placed[first].turn.role == Role::Tool;
+            let is_result = placed[first].turn().role == Role::Tool;
             let call = placed[..first]
                 .iter()
-                .rposition(|placed| placed.turn.role == Role::Assistant);
+                .rposition(|placed| placed.turn().role == Role::Assistant);
             if is_result {
                 call.unwrap_or(first)
             } else {
@@ -150,11 +192,11 @@ fn cuts(placed: &[Placed<'_>]) -> Vec<usize> {
         })
         .unwrap_or(placed.len());
     let begins = |at: usize| {
-        let mut from = placed[at..].iter().map(|placed| placed.turn.role);
+        let mut from = placed[at..].iter().map(|placed| placed.turn().role);
         let first = from.find(|role| !matches!(role, Role::System | Role::Developer));
         // The operator's rules stay with the turn that they stand before.
         let follows_rules =
-            at > 0 && matches!(placed[at - 1].turn.role, Role::System | Role::Developer);
+            at > 0 && matches!(placed[at - 1].turn().role, Role::System | Role::Developer);
         first == Some(Role::User) && !follows_rules
     };
     let mut cuts: Vec<usize> = (0..placed.len())

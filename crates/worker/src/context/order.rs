@@ -4,21 +4,58 @@
 //! A session is not always so: an interrupted message may have come between, a client may have answered
 //! one call of two, the store may have let the oldest turns go.
 
-use std::borrow::Cow;
-
 use forebay_shared::turn::{Role, Turn};
 
 /// What stands in for the result of a call that nobody answered.
 const NO_RESULT: &str = "no result";
 
-/// A turn at its place.
+/// Where a turn that is sent comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// The session, at this index.
+    Session(usize),
+    /// The job's input, at this index.
+    Input(usize),
+    /// Nowhere: it says that a call has no result.
+    Made,
+}
+
+/// What stands at a place of the conversation.
 #[derive(Debug)]
-pub(super) struct Placed<'a> {
-    pub(super) turn: Cow<'a, Turn>,
-    /// It is one of the session.
-    pub(super) is_stored: bool,
-    /// It is one of the job's input.
-    pub(super) is_input: bool,
+pub(super) enum Placed<'a> {
+    /// A turn of the session, with its index.
+    Stored(usize, &'a Turn),
+    /// A turn of the input, with its index.
+    Input(usize, &'a Turn),
+    /// "No result", for a call of the session or, with `true`, of the input.
+    Made(Turn, bool),
+}
+
+impl Placed<'_> {
+    pub(super) fn turn(&self) -> &Turn {
+        match self {
+            Self::Stored(_, turn) | Self::Input(_, turn) => turn,
+            Self::Made(turn, _) => turn,
+        }
+    }
+
+    /// Whether it belongs to the input, which is always sent.
+    pub(super) const fn is_input(&self) -> bool {
+        matches!(self, Self::Input(..) | Self::Made(_, true))
+    }
+
+    pub(super) const fn is_stored(&self) -> bool {
+        matches!(self, Self::Stored(..))
+    }
+
+    /// Where it comes from, and the turn itself where that is nowhere.
+    pub(super) fn into_origin(self) -> (Origin, Option<Turn>) {
+        match self {
+            Self::Stored(at, _) => (Origin::Session(at), None),
+            Self::Input(at, _) => (Origin::Input(at), None),
+            Self::Made(turn, _) => (Origin::Made, Some(turn)),
+        }
+    }
 }
 
 /// A session and an input as one conversation.
@@ -44,10 +81,9 @@ pub(super) fn arrange<'a>(session: &'a [Turn], input: &'a [Turn]) -> Ordered<'a>
     let mut placed = Vec::with_capacity(all.len());
     let mut unanswered = Vec::new();
     let mut orphans = 0;
-    let place = |at: usize| Placed {
-        turn: Cow::Borrowed(all[at]),
-        is_stored: at < stored,
-        is_input: at >= stored,
+    let place = |at: usize| match at.checked_sub(stored) {
+        None => Placed::Stored(at, all[at]),
+        Some(input) => Placed::Input(input, all[at]),
     };
     for (at, turn) in all.iter().enumerate() {
         if is_placed[at] {
@@ -70,11 +106,7 @@ pub(super) fn arrange<'a>(session: &'a [Turn], input: &'a [Turn]) -> Ordered<'a>
                     if last_reply == Some(at) {
                         unanswered.push(missing.clone());
                     }
-                    placed.push(Placed {
-                        turn: Cow::Owned(missing),
-                        is_stored: false,
-                        is_input: at >= stored,
-                    });
+                    placed.push(Placed::Made(missing, at >= stored));
                 }
             }
         }

@@ -108,18 +108,15 @@ fn what_is_sent_by_example() {
         ),
         ("u1 cx cx rx a1", "u2", None, "u1 cx nx cx rx a1 u2", 0, ""),
     ] {
-        let selected = select(
-            &turns(session),
-            &turns(input),
-            bounds(max_turns, None),
-            None,
-        );
+        let selected = select(turns(session), turns(input), bounds(max_turns, None), None);
         let what = format!("{session} | {input} within {max_turns:?}");
         assert_eq!(selected.turns, turns(sent), "{what}");
         assert_eq!(selected.dropped, dropped, "{what}");
         assert_eq!(selected.unanswered, turns(unanswered), "{what}");
         assert_eq!(selected.sent as usize, selected.turns.len(), "{what}");
         assert_eq!(selected.sent_bytes, sent_bytes(&selected.turns), "{what}");
+        let said = [turns(unanswered), turns(input)].concat();
+        assert_eq!(selected.into_said(), said, "{what}");
     }
 }
 
@@ -131,7 +128,13 @@ fn tokens_are_bounded_by_the_estimate() {
     let last = sent_bytes(&session[2..]) + sent_bytes(&input);
     let sent = |max: u64, measure| {
         let max = u32::try_from(max).expect("a small number");
-        select(&session, &input, bounds(None, Some(max)), measure).sent
+        select(
+            session.clone(),
+            input.clone(),
+            bounds(None, Some(max)),
+            measure,
+        )
+        .sent
     };
     assert_eq!(sent(all.div_ceil(4), None), 5);
     assert_eq!(sent(all.div_ceil(4) - 1, None), 3);
@@ -148,29 +151,36 @@ fn tokens_are_bounded_by_the_estimate() {
 
 #[test]
 fn half_goes_when_the_provider_says_it_is_too_much() {
-    let selected = select(
-        &turns("u1 a1 u2 a2 u3 a3"),
-        &turns("u4"),
+    let mut half = select(
+        turns("u1 a1 u2 a2 u3 a3"),
+        turns("u4"),
         bounds(None, None),
         None,
     );
-    let half = selected.halve().expect("something to leave out");
+    assert!(half.halve());
     assert_eq!(
         (half.turns.clone(), half.sent, half.dropped),
         (turns("u3 a3 u4"), 3, 4)
     );
-    let quarter = half.halve().expect("something to leave out");
+    let mut quarter = half.clone();
+    assert!(quarter.halve());
     assert_eq!((quarter.turns.clone(), quarter.dropped), (turns("u4"), 6));
-    assert_eq!(quarter.halve(), None);
+    let before = quarter.clone();
+    assert!(!quarter.halve());
+    assert_eq!(quarter, before);
 
     // A long turn in the past goes first, and what cannot be halved is cut as far as it can be.
     let long = Turn::text(Role::User, "x".repeat(1_000));
     let session = [vec![long], turns("a1 u2 a2")].concat();
-    let selected = select(&session, &turns("u3"), bounds(None, None), None);
-    assert_eq!(selected.halve().expect("a cut").turns, turns("u2 a2 u3"));
-    let long_input = [Turn::text(Role::User, "x".repeat(1_000))];
-    let selected = select(&turns("u1 a1 u2 a2"), &long_input, bounds(None, None), None);
-    assert_eq!(selected.halve().expect("a cut").turns, long_input);
+    let mut selected = select(session, turns("u3"), bounds(None, None), None);
+    assert!(selected.halve());
+    assert_eq!(selected.turns, turns("u2 a2 u3"));
+    let long_input = vec![Turn::text(Role::User, "x".repeat(1_000))];
+    let session = turns("u1 a1 u2 a2");
+    let mut selected = select(session, long_input.clone(), bounds(None, None), None);
+    assert!(selected.halve());
+    assert_eq!(selected.turns, long_input);
+    assert_eq!(selected.into_said(), long_input);
 }
 
 /// What may follow what in a session and an input, orderly or not.
@@ -233,6 +243,13 @@ fn without_foreign(sent: &[Turn]) -> Vec<Turn> {
     kept
 }
 
+/// How many turns of the session are sent.
+fn stored_in(selected: &super::Selected) -> u32 {
+    let origins = selected.origins.iter();
+    let stored = origins.filter(|origin| matches!(origin, super::Origin::Session(_)));
+    u32::try_from(stored.count()).expect("small")
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
         failure_persistence: None,
@@ -249,7 +266,7 @@ proptest! {
         prop_assume!(!input.is_empty());
         let foreign: Vec<Turn> =
             input.iter().filter(|turn| turn.role == Role::Tool).cloned().collect();
-        let mut selected = Some(select(&session, &input, bounds, None));
+        let mut selected = Some(select(session.clone(), input.clone(), bounds, None));
         let mut longer: Option<super::Selected> = None;
         while let Some(now) = selected {
             check_order(&now.turns, &foreign)?;
@@ -273,15 +290,19 @@ proptest! {
                 prop_assert!(longer.turns.ends_with(&now.turns));
                 prop_assert!(now.turns.len() < longer.turns.len());
                 prop_assert_eq!(now.dropped - longer.dropped,
-                    u32::try_from(longer.stored.iter().filter(|stored| **stored).count()
-                        - now.stored.iter().filter(|stored| **stored).count()).expect("small"));
+                    stored_in(longer) - stored_in(&now));
             } else if !now.cuts.is_empty() {
                 // More could have been cut, so the bounds must hold.
                 prop_assert!(bounds.max_turns.is_none_or(|max| now.sent <= max));
                 prop_assert!(bounds.max_input_tokens
                     .is_none_or(|max| now.sent_bytes.div_ceil(4) <= u64::from(max)));
             }
-            selected = now.halve();
+            // What goes into the session has nothing to do with what was cut off.
+            let said = [now.unanswered.clone(), input.clone()].concat();
+            prop_assert_eq!(now.clone().into_said(), said);
+
+            let mut shorter = now.clone();
+            selected = shorter.halve().then_some(shorter);
             longer = Some(now);
         }
     }
@@ -292,9 +313,9 @@ proptest! {
         input in any_turns(5),
     ) {
         prop_assume!(!input.is_empty());
-        let first = select(&session, &input, bounds(None, None), None);
-        let stored = [session, first.unanswered, input, turns("a9")].concat();
-        let next = select(&stored, &turns("u9"), bounds(None, None), None);
+        let first = select(session.clone(), input, bounds(None, None), None);
+        let stored = [session, first.clone().into_said(), turns("a9")].concat();
+        let next = select(stored, turns("u9"), bounds(None, None), None);
         prop_assert_eq!(next.unanswered, vec![]);
         // The same turns again, in the same order, so that what a provider keeps of them stays good.
         let begins_well = first.turns.iter().find(|turn| !is_rule(turn))

@@ -25,6 +25,8 @@ pub enum Retry {
     AfterMs(u64),
     /// It can once, with less context (`context_length_exceeded`).
     LessContext,
+    /// It can at once: the provider said that it has not begun with the request.
+    AtOnce,
 }
 
 impl Failure {

@@ -20,7 +20,7 @@ use std::{
     sync::Arc,
 };
 
-use reqwest::header::HeaderName;
+use http::header::HeaderName;
 use serde::Deserialize;
 
 use super::{

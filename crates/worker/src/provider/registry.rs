@@ -84,7 +84,7 @@ pub enum SettingsError {
     },
     /// TLS cannot be set up.
     #[error("the connections to the provider {0} cannot be set up")]
-    Client(String, #[source] reqwest::Error),
+    Client(String, #[source] std::io::Error),
 }
 
 impl SettingsError {

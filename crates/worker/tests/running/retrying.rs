@@ -35,6 +35,32 @@ async fn a_second_try_can_succeed() {
 }
 
 #[tokio::test]
+async fn what_a_provider_has_not_begun_is_asked_again_at_once_and_costs_no_try() {
+    let fleet = Fleet::start(settings(1));
+    let job = fleet.submit(Submit::text("a")).await;
+    for _ in 0..2 {
+        fleet.asked().await.fail(failure(Retry::AtOnce));
+    }
+    fleet.asked().await.say("A");
+    let outcome = fleet.ended(job).await;
+    assert_eq!(outcome.status, Status::Completed);
+    assert_eq!(outcome.attempts.len(), 1);
+}
+
+#[tokio::test]
+async fn a_provider_that_never_begins_costs_tries_all_the_same() {
+    let fleet = Fleet::start(settings(1));
+    let job = fleet.submit(Submit::text("a")).await;
+    for _ in 0..3 {
+        fleet.asked().await.fail(failure(Retry::AtOnce));
+    }
+    fleet.asked().await.say("A");
+    let outcome = fleet.ended(job).await;
+    assert_eq!(outcome.status, Status::Completed);
+    assert_eq!(outcome.attempts.len(), 2);
+}
+
+#[tokio::test]
 async fn a_try_does_not_come_before_the_provider_allows() {
     let fleet = Fleet::start(settings(1));
     let job = fleet.submit(Submit::text("a")).await;

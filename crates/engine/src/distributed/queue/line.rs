@@ -200,7 +200,7 @@ impl Line {
         notes.take(Note::Received(tag));
         match read(&message.data) {
             Ok(wake) => {
-                let delivery = Delivery::new(wake, move |how| {
+                let delivery = Delivery::new(wake, move |_, how| {
                     notes.take(Note::Settled(tag, how));
                     slot.free();
                 });

@@ -32,7 +32,7 @@ mod signature;
 mod thinking;
 
 use async_trait::async_trait;
-use reqwest::header::{HeaderMap, HeaderName};
+use http::header::{HeaderMap, HeaderName};
 
 use super::{
     Answer, Call, Failure, Provider, Secret, SettingsError,
@@ -107,7 +107,7 @@ impl Provider for Gemini {
         // One segment, whatever is in the name: a model named by a client cannot reach another path.
         let method = format!("{}:generateContent", call.model);
         let url = self.base_url.with_segments(&["models", &method]);
-        let received = self.client.post(url, body, call.timeout).await?;
+        let received = self.client.post(&url, body, call.timeout).await?;
         let outcome = if received.is_success() {
             response::read(&received.body, call.turns)
         } else {

@@ -57,6 +57,16 @@ impl Endpoint {
         url
     }
 
+    /// The same as a URI.
+    ///
+    /// # Panics
+    /// Never: what [`parse`](Self::parse) lets in is a URI (RFC 3986).
+    #[must_use]
+    pub fn to_uri(&self) -> http::Uri {
+        let uri = self.0.as_str().parse();
+        uri.expect("a URL of http or https is a URI")
+    }
+
     /// Whether its host has this name.
     #[must_use]
     pub fn is_host(&self, name: &str) -> bool {

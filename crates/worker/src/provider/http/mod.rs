@@ -1,24 +1,42 @@
 //! One way to post JSON to a provider and read its answer, with a bound on everything.
 //!
+//! Built on hyper itself, because a call takes seconds and there are thousands at a time: while one waits for its
+//! answer it holds a place on a connection and little else. `connector` makes connections (with `dial` for the
+//! way to the host and `connection` for the protocol), `pool` keeps them (`shared` those that calls share), `exchange` sends a
+//! request on the one that it is given (`leased`).
+//!
 //! Knows connections, times and bytes; what an answer means is left to the provider that asked, with
 //! `status` as the part that all of them share.
 
+mod connection;
+mod connector;
+mod dial;
 mod endpoint;
-mod pools;
+mod exchange;
+mod leased;
+mod pool;
 mod retry_after;
+mod shared;
 pub(super) mod status;
 mod transport;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use reqwest::header::HeaderMap;
+use http::{
+    HeaderMap, HeaderValue,
+    header::{ACCEPT, CONTENT_TYPE, USER_AGENT},
+};
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as _, Incoming};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 pub use endpoint::{Endpoint, EndpointError};
 
 use super::Failure;
-use pools::Pools;
+use connector::Connector;
+use exchange::{Answered, Exchange};
+use pool::Pool;
 
 /// How long, in milliseconds, the body of an error is waited for once its status is known. What has
 /// come by then is enough to say what went wrong.
@@ -63,9 +81,10 @@ pub struct HttpSettings {
     pub http2_prior_knowledge: bool,
 }
 
-/// The connections to one provider.
+/// Posts to one provider.
 pub(super) struct JsonClient {
-    pools: Pools,
+    pool: Arc<Pool>,
+    headers: HeaderMap,
     limits: HttpLimits,
 }
 
@@ -88,42 +107,28 @@ impl Received {
 }
 
 impl JsonClient {
-    /// Builds the first pool. `headers` go with every request.
+    /// A client without connections yet. `headers` go with every request.
     ///
     /// # Errors
     /// When the TLS library finds no usable certificates.
     pub(super) fn new(
         settings: HttpSettings,
         endpoint: &Endpoint,
-        headers: HeaderMap,
-    ) -> Result<Self, reqwest::Error> {
+        mut headers: HeaderMap,
+    ) -> std::io::Result<Self> {
+        const JSON: HeaderValue = HeaderValue::from_static("application/json");
+        const AGENT: &str = concat!("forebay/", env!("CARGO_PKG_VERSION"));
         let limits = settings.limits;
-        let (is_loopback, is_cleartext) = (endpoint.is_loopback(), endpoint.is_cleartext());
-        let build = move || {
-            let mut builder = reqwest::Client::builder()
-                .user_agent(concat!("forebay/", env!("CARGO_PKG_VERSION")))
-                .default_headers(headers.clone())
-                .connect_timeout(Duration::from_millis(limits.connect_ms))
-                // A redirect would carry the key and the prompt to a place nobody named.
-                .redirect(reqwest::redirect::Policy::none())
-                // Many calls share an HTTP/2 connection: one that died silently must not hold them all.
-                .http2_keep_alive_interval(Duration::from_secs(30))
-                .http2_keep_alive_timeout(Duration::from_secs(15));
-            if settings.http2_prior_knowledge {
-                builder = builder.http2_prior_knowledge();
-            }
-            if is_cleartext {
-                // No certificate is ever looked at; each client would keep a copy of all roots.
-                builder = builder.tls_certs_only([]);
-            }
-            if is_loopback {
-                // The proxy of the environment is for the world outside: it cannot reach this machine.
-                builder = builder.no_proxy();
-            }
-            builder.build()
-        };
+        let connector =
+            Connector::new(endpoint, limits.connect_ms, settings.http2_prior_knowledge)?;
+        headers.entry(ACCEPT).or_insert(JSON);
+        headers.entry(CONTENT_TYPE).or_insert(JSON);
+        headers
+            .entry(USER_AGENT)
+            .or_insert(HeaderValue::from_static(AGENT));
         Ok(Self {
-            pools: Pools::new(build)?,
+            pool: Arc::new(Pool::new(connector)),
+            headers,
             limits,
         })
     }
@@ -133,84 +138,97 @@ impl JsonClient {
     /// # Errors
     /// [`Failure`] when no whole answer came: `connection_failed`, `provider_timeout` or
     /// `response_too_large`.
-    pub(super) async fn post(
+    pub(super) fn post(
         &self,
-        url: Url,
+        url: &Url,
         body: Vec<u8>,
         timeout: Duration,
-    ) -> Result<Received, Failure> {
+    ) -> impl Future<Output = Result<Received, Failure>> + Send {
         let started = Instant::now();
         let deadline = started + timeout;
         let head = started + Duration::from_millis(self.limits.first_byte_ms);
-        let leased = self.pools.lease();
-        let sending = leased
-            .client
-            .post(url)
-            .header(reqwest::header::CONTENT_TYPE, "application/json")
-            .header(reqwest::header::ACCEPT, "application/json")
-            .body(body)
-            .send();
-        let response = match timeout_at(head.min(deadline), sending).await {
-            Ok(Ok(response)) => response,
-            Ok(Err(error)) => return Err(transport::failed(error, self.limits.connect_ms)),
-            Err(_) if head < deadline => {
-                return Err(transport::no_head_within(self.limits.first_byte_ms));
-            }
-            Err(_) => return Err(transport::not_done_within(timeout)),
-        };
-        let status = response.status().as_u16();
-        let retry_after_ms = retry_after::read(response.headers(), std::time::SystemTime::now());
-        let body = if response.status().is_success() {
-            match timeout_at(deadline, self.whole_body(response)).await {
-                Ok(body) => body?,
+        let exchange = Exchange::new(url, &self.headers, body);
+        async move {
+            let answered = match timeout_at(head.min(deadline), exchange.run(&self.pool)).await {
+                Ok(answered) => answered?,
+                Err(_) if head < deadline => {
+                    return Err(transport::no_head_within(self.limits.first_byte_ms));
+                }
                 Err(_) => return Err(transport::not_done_within(timeout)),
+            };
+            // Boxed, as there is nothing to read while the answer is waited for.
+            let received = Box::pin(self.read(answered, deadline)).await?;
+            received.ok_or_else(|| transport::not_done_within(timeout))
+        }
+    }
+
+    /// Reads an answer whose head has come; `None` when the deadline is over.
+    async fn read(
+        &self,
+        answered: Answered,
+        deadline: Instant,
+    ) -> Result<Option<Received>, Failure> {
+        let Answered { response, leased } = answered;
+        let (head, mut body) = response.into_parts();
+        let retry_after_ms = retry_after::read(&head.headers, std::time::SystemTime::now());
+        let (body, is_whole) = if head.status.is_success() {
+            match timeout_at(deadline, self.whole(&mut body)).await {
+                Ok(whole) => (whole?, true),
+                Err(_) => return Ok(None),
             }
         } else {
             let limit = Instant::now() + Duration::from_millis(ERROR_BODY_MS);
-            beginning_of_body(response, limit.min(deadline)).await
+            beginning(&mut body, limit.min(deadline)).await
         };
-        Ok(Received {
-            status,
+        if is_whole {
+            self.pool.take_back(leased);
+        }
+        Ok(Some(Received {
+            status: head.status.as_u16(),
             retry_after_ms,
             body,
-        })
+        }))
     }
 
-    async fn whole_body(&self, mut response: reqwest::Response) -> Result<Vec<u8>, Failure> {
+    /// Reads a body to its end.
+    async fn whole(&self, body: &mut Incoming) -> Result<Vec<u8>, Failure> {
         let max = self.limits.response_bytes_max;
-        let announced = response.content_length().unwrap_or(0);
+        let announced = body.size_hint().lower();
         if announced > max as u64 {
             return Err(transport::too_large(max));
         }
-        let mut body = Vec::with_capacity(
+        let mut whole = Vec::with_capacity(
             usize::try_from(announced)
                 .unwrap_or(0)
                 .min(FIRST_BUFFER_BYTES),
         );
-        loop {
-            match response.chunk().await {
-                Ok(Some(chunk)) if body.len() + chunk.len() > max => {
-                    return Err(transport::too_large(max));
-                }
-                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-                Ok(None) => return Ok(body),
-                Err(error) => return Err(transport::cut_off(error)),
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| transport::cut_off(&error))?;
+            // Trailers say nothing that is needed.
+            let Ok(data) = frame.into_data() else {
+                continue;
+            };
+            if whole.len() + data.len() > max {
+                return Err(transport::too_large(max));
             }
+            whole.extend_from_slice(&data);
         }
+        Ok(whole)
     }
 }
 
-/// As much of an error's body as comes before the limits; the status alone says the most important.
-async fn beginning_of_body(mut response: reqwest::Response, limit: Instant) -> Vec<u8> {
-    let mut body = Vec::new();
-    while body.len() < ERROR_BODY_BYTES_MAX {
-        match timeout_at(limit, response.chunk()).await {
-            Ok(Ok(Some(chunk))) => {
-                let room = ERROR_BODY_BYTES_MAX - body.len();
-                body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-            }
-            _ => break,
-        }
+/// As much of an error's body as comes before the limits, as the status alone says the most important; and
+/// whether that is all of it.
+async fn beginning(body: &mut Incoming, limit: Instant) -> (Vec<u8>, bool) {
+    let mut beginning = Vec::new();
+    while beginning.len() < ERROR_BODY_BYTES_MAX {
+        let data = match timeout_at(limit, body.frame()).await {
+            Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
+            Ok(None) => return (beginning, true),
+            Ok(Some(Err(_))) | Err(_) => break,
+        };
+        let room = ERROR_BODY_BYTES_MAX - beginning.len();
+        beginning.extend_from_slice(&data[..data.len().min(room)]);
     }
-    body
+    (beginning, false)
 }

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use http::header::{HeaderMap, RETRY_AFTER};
 
 /// The longest pause that a provider can ask for, in milliseconds. Beyond it nobody waits any more, and
 /// a typo must not park a job for days.
@@ -34,7 +34,7 @@ pub(super) fn read(headers: &HeaderMap, now: SystemTime) -> Option<u64> {
 mod tests {
     use std::time::{Duration, SystemTime};
 
-    use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+    use http::header::{HeaderMap, HeaderName, HeaderValue};
 
     use super::{PAUSE_MS_MAX, read};
 

@@ -4,29 +4,45 @@ use std::time::Duration;
 
 use crate::provider::{Failure, Retry};
 
-/// The request could not be sent, or no head of an answer came.
-pub(super) fn failed(error: reqwest::Error, connect_ms: u64) -> Failure {
-    if error.is_connect() && error.is_timeout() {
-        return Failure::new(
-            "provider_timeout",
-            format!("no connection to the provider within {connect_ms} ms"),
-            Retry::Backoff,
-        );
-    }
-    let what = if error.is_connect() {
-        "no connection to the provider"
-    } else {
-        "the connection to the provider failed before it answered"
-    };
+/// No connection could be made.
+pub(super) fn not_connected(error: &(dyn std::error::Error + 'static)) -> Failure {
     Failure::new(
         "connection_failed",
-        format!("{what}: {}", cause(error)),
+        format!("no connection to the provider: {}", cause(error)),
+        Retry::Backoff,
+    )
+}
+
+/// No connection was made in time.
+pub(super) fn not_connected_within(connect_ms: u64) -> Failure {
+    Failure::new(
+        "provider_timeout",
+        format!("no connection to the provider within {connect_ms} ms"),
+        Retry::Backoff,
+    )
+}
+
+/// The request could not be sent, or no head of an answer came.
+pub(super) fn failed(error: &hyper::Error) -> Failure {
+    if is_unprocessed(error) {
+        return Failure::new(
+            "connection_failed",
+            "the provider closed the connection before it began with the request",
+            Retry::AtOnce,
+        );
+    }
+    Failure::new(
+        "connection_failed",
+        format!(
+            "the connection to the provider failed before it answered: {}",
+            cause(error)
+        ),
         Retry::Backoff,
     )
 }
 
 /// The body ended before it was complete.
-pub(super) fn cut_off(error: reqwest::Error) -> Failure {
+pub(super) fn cut_off(error: &hyper::Error) -> Failure {
     Failure::new(
         "connection_failed",
         format!(
@@ -64,10 +80,24 @@ pub(super) fn too_large(max_bytes: usize) -> Failure {
     )
 }
 
+/// Whether the provider said that it has not begun with the request (RFC 9113, section 8.7): a refused stream,
+/// or one beyond the last that a connection in its orderly end still serves.
+fn is_unprocessed(error: &hyper::Error) -> bool {
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        if let Some(error) = error.downcast_ref::<h2::Error>() {
+            let is_refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
+            let is_ended = error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR);
+            return error.is_remote() && (is_refused || is_ended);
+        }
+        source = error.source();
+    }
+    false
+}
+
 /// The innermost cause, which names neither the URL nor anything that was sent.
-fn cause(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut innermost: &dyn std::error::Error = &error;
+fn cause(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut innermost = error;
     while let Some(source) = innermost.source() {
         innermost = source;
     }

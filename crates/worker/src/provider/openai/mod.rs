@@ -8,6 +8,7 @@
 //! | what came | code | another try |
 //! | --- | --- | --- |
 //! | no connection, a reset, a body cut off | `connection_failed` | after a growing pause |
+//! | a request that the server says it has not begun (RFC 9113, section 8.7) | `connection_failed` | at once |
 //! | connecting, the first byte or the whole call took too long | `provider_timeout` | after a growing pause |
 //! | a body over the bound | `response_too_large` | no |
 //! | a body that is not JSON or of another shape | `invalid_response` | after a growing pause |
@@ -29,7 +30,7 @@ mod request;
 mod response;
 
 use async_trait::async_trait;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 
 pub use request::MaxTokensField;
 
@@ -113,10 +114,7 @@ impl Provider for OpenAi {
 
     async fn call(&self, call: &Call<'_>) -> Result<Answer, Failure> {
         let body = request::body(call, self.dialect)?;
-        let received = self
-            .client
-            .post(self.url.clone(), body, call.timeout)
-            .await?;
+        let received = self.client.post(&self.url, body, call.timeout).await?;
         let outcome = if received.is_success() {
             response::read(&received.body, call.turns)
         } else {

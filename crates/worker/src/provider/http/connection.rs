@@ -1,0 +1,105 @@
+//! A connection to a provider: its handshake, and the handle through which requests go.
+
+use std::{pin::Pin, time::Duration};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::client::conn::{http1, http2};
+use hyper::rt::Executor;
+use hyper_util::rt::TokioTimer;
+use tokio::{sync::watch, time::interval};
+
+use super::dial::Dialled;
+
+/// A request's body: small, and known before it is sent.
+pub(super) type Body = Full<Bytes>;
+
+/// Many calls share an HTTP/2 connection: one that died silently must not hold them all.
+const PING_EVERY: Duration = Duration::from_secs(30);
+const PING_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How often it is looked whether the server's settings have come.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
+
+/// A connection that is ready for requests.
+pub(super) enum Connection {
+    /// HTTP/1.1: one call at a time.
+    Own(http1::SendRequest<Body>),
+    /// HTTP/2: as many calls at a time as the server allows.
+    Shared(SharedConnection),
+}
+
+/// The handle to a connection that calls share.
+#[derive(Clone)]
+pub(super) struct SharedConnection {
+    pub(super) sender: http2::SendRequest<Body>,
+    streams_max: watch::Receiver<usize>,
+}
+
+impl SharedConnection {
+    /// How many calls the server allows at a time, as it said last (RFC 9113, section 5.1.2).
+    pub(super) fn streams_max(&self) -> usize {
+        *self.streams_max.borrow()
+    }
+}
+
+/// Runs the tasks of an HTTP/2 connection, in boxes: hyper's task that sends a body is over at once, but something
+/// of it is held on to until the answer comes, which then is not the whole of it.
+#[derive(Clone, Copy)]
+struct Boxing;
+
+impl<F> Executor<F> for Boxing
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, task: F) {
+        tokio::spawn(Box::pin(task));
+    }
+}
+
+/// Begins to speak HTTP on a stream. A task of its own runs the connection until its handle is dropped or it
+/// ends.
+pub(super) async fn handshake(dialled: Dialled, is_http2: bool) -> hyper::Result<Connection> {
+    if is_http2 || dialled.is_http2 {
+        handshake_http2(dialled).await.map(Connection::Shared)
+    } else {
+        let (sender, connection) = http1::Builder::new().handshake(dialled.stream).await?;
+        // How it ends is told to its calls.
+        tokio::spawn(async move { drop(connection.await) });
+        Ok(Connection::Own(sender))
+    }
+}
+
+/// Waits for the server's settings too: before them it is not known how many calls it takes, and those that are
+/// too many would wait unseen.
+async fn handshake_http2(dialled: Dialled) -> hyper::Result<SharedConnection> {
+    let (sender, mut connection) = http2::Builder::new(Boxing)
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(PING_TIMEOUT)
+        // No settings yet, in the words of the library.
+        .initial_max_send_streams(0)
+        .handshake(dialled.stream)
+        .await?;
+    let (tell, mut streams_max) = watch::channel(0);
+    let mut look = interval(LOOK_EVERY);
+    let run = std::future::poll_fn(move |cx| {
+        let polled = Pin::new(&mut connection).poll(cx);
+        if polled.is_pending() {
+            let allowed = connection.current_max_send_streams();
+            tell.send_if_modified(|told| std::mem::replace(told, allowed) != allowed);
+            // Their arrival wakes nobody. Later changes are seen whenever a request is sent.
+            while allowed == 0 && look.poll_tick(cx).is_ready() {}
+        }
+        polled
+    });
+    let running = tokio::spawn(run);
+    if streams_max.wait_for(|max| *max > 0).await.is_err() {
+        // It ended before that, and tells why; a panic of its own is none of ours.
+        running.await.unwrap_or(Ok(()))?;
+    }
+    Ok(SharedConnection {
+        sender,
+        streams_max,
+    })
+}

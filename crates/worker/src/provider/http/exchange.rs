@@ -1,0 +1,61 @@
+//! One request and the head of its answer, on whatever connection the pool has.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response};
+use hyper::body::Incoming;
+use url::Url;
+
+use super::{connection::Body, leased::Leased, pool::Pool, transport};
+use crate::provider::Failure;
+
+/// So many connections may turn out to be closed before one takes the request.
+const CONNECTIONS_MAX: u32 = 5;
+
+/// A request on its way.
+pub(super) struct Exchange {
+    /// Boxed, since it is gone once it is sent, and what remains then waits for seconds.
+    request: Box<Request<Body>>,
+}
+
+/// An answer whose head has come, and the connection that its body comes on.
+pub(super) struct Answered {
+    pub(super) response: Response<Incoming>,
+    pub(super) leased: Leased,
+}
+
+impl Exchange {
+    pub(super) fn new(url: &Url, headers: &HeaderMap, body: Vec<u8>) -> Self {
+        let target = url.as_str().parse();
+        let mut request = Box::new(Request::new(Body::new(Bytes::from(body))));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = target.expect("a URL of http or https is a URI");
+        *request.headers_mut() = headers.clone();
+        Self { request }
+    }
+
+    /// Sends the request and waits for the head of the answer.
+    pub(super) async fn run(self, pool: &Arc<Pool>) -> Result<Answered, Failure> {
+        let mut request = self.request;
+        let mut closed = 0;
+        loop {
+            // Boxed, as making a connection takes more room than waiting on one.
+            let mut leased = Box::pin(pool.lease()).await?;
+            pool.connector().address(&mut request, leased.is_own());
+            // The connection may still be busy with the end of the answer before. If it is closed, the send
+            // says so.
+            let _ = leased.ready().await;
+            let mut error = match leased.send(request).await {
+                Ok(response) => return Ok(Answered { response, leased }),
+                Err(error) => error,
+            };
+            closed += 1;
+            match error.take_message() {
+                // Closed before anything was sent, as happens to a connection that was left idle.
+                Some(unsent) if closed < CONNECTIONS_MAX => request = Box::new(unsent),
+                _ => return Err(transport::failed(error.error())),
+            }
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! The connections to a provider: how many there are, who shares them, and what happens when they end. Against
+//! servers of the test that do what HTTP allows and what it does not.
+
+mod http1;
+mod http2;
+mod server1;
+mod server2;
+
+use std::time::Duration;
+
+use forebay_shared::{
+    job::Request,
+    turn::{Role, Turn},
+};
+use forebay_worker::provider::{
+    Answer, Call, Failure, Provider as _, Secret,
+    http::{Endpoint, HttpLimits, HttpSettings},
+    openai::{OpenAi, OpenAiSettings},
+};
+
+/// How long anything that must happen may take.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// The whole answer of the servers.
+const REPLY: &str = r#"{"id":"r","choices":[{"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}]}"#;
+
+fn provider(base_url: &str, http2_prior_knowledge: bool) -> OpenAi {
+    OpenAi::new(OpenAiSettings {
+        name: String::from("test"),
+        base_url: Endpoint::parse(base_url).expect("a URL"),
+        key: Some(Secret::new("sk-test")),
+        max_tokens_field: None,
+        headers: Vec::new(),
+        http: HttpSettings {
+            limits: HttpLimits {
+                connect_ms: 5_000,
+                ..HttpLimits::default()
+            },
+            http2_prior_knowledge,
+        },
+    })
+    .expect("a provider")
+}
+
+async fn ask(provider: &OpenAi) -> Result<Answer, Failure> {
+    let request = Request::default();
+    let call = Call {
+        model: "m",
+        request: &request,
+        turns: &[Turn::text(Role::User, "hello")],
+        timeout: LIMIT,
+    };
+    tokio::time::timeout(LIMIT, provider.call(&call))
+        .await
+        .expect("an answer in time")
+}
