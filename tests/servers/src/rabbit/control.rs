@@ -1,6 +1,6 @@
 //! What a test tells its node to do: anything that `rabbitmqctl` can, and alarms.
 
-use std::time::Duration;
+use std::{fs, path::PathBuf, time::Duration};
 
 use anyhow::{Context, bail};
 use tokio::{process::Command, time::timeout};
@@ -10,6 +10,26 @@ use crate::patience;
 
 const CTL_LIMIT: Duration = Duration::from_secs(60);
 const ALARM_LIMIT: Duration = Duration::from_secs(15);
+
+/// A memory alarm that waits for its moment; see [`Rabbit::arm_memory_alarm`].
+#[must_use = "nothing happens before `raise`"]
+pub struct ArmedAlarm<'a> {
+    rabbit: &'a Rabbit,
+    /// The node watches for this file.
+    trigger: PathBuf,
+}
+
+impl ArmedAlarm<'_> {
+    /// Raises it and waits until it stands.
+    ///
+    /// # Errors
+    /// When the node cannot be asked, or has no alarm after fifteen seconds: it forgets an alarm two minutes
+    /// after it was armed.
+    pub async fn raise(self) -> anyhow::Result<()> {
+        fs::write(&self.trigger, "")?;
+        self.rabbit.until_alarmed(true).await
+    }
+}
 
 impl Rabbit {
     /// Runs `rabbitmqctl` against this node and returns what it printed. Takes a second or more.
@@ -40,6 +60,32 @@ impl Rabbit {
         self.ctl(&["set_vm_memory_high_watermark", "absolute", "1"])
             .await?;
         self.until_alarmed(true).await
+    }
+
+    /// Prepares a memory alarm that then comes within some milliseconds of its
+    /// [`raise`](ArmedAlarm::raise), for a test that cannot wait for `rabbitmqctl` at that moment.
+    ///
+    /// # Errors
+    /// As of [`ctl`](Self::ctl).
+    pub async fn arm_memory_alarm(&self) -> anyhow::Result<ArmedAlarm<'_>> {
+        let trigger = self.files.folder.join("alarm");
+        let watch = format!(
+            "File = {trigger:?}, spawn(fun() ->
+                 Watch = fun
+                     W(0) -> ok;
+                     W(Looks) -> case file:delete(File) of
+                         ok -> vm_memory_monitor:set_vm_memory_high_watermark({{absolute, 1}});
+                         _ -> timer:sleep(5), W(Looks - 1)
+                     end
+                 end,
+                 Watch(24000)
+             end)."
+        );
+        self.ctl(&["eval", &watch]).await?;
+        Ok(ArmedAlarm {
+            rabbit: self,
+            trigger,
+        })
     }
 
     /// Ends the memory alarm and waits until it has ended.
