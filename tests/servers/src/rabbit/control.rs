@@ -15,19 +15,36 @@ const ALARM_LIMIT: Duration = Duration::from_secs(15);
 #[must_use = "nothing happens before `raise`"]
 pub struct ArmedAlarm<'a> {
     rabbit: &'a Rabbit,
-    /// The node watches for this file.
-    trigger: PathBuf,
+    /// The node waits for this file, then for the other.
+    begin: PathBuf,
+    end: PathBuf,
 }
 
-impl ArmedAlarm<'_> {
+/// A memory alarm that stands, and waits for its end.
+#[must_use = "it stands until `end`"]
+pub struct RaisedAlarm<'a>(ArmedAlarm<'a>);
+
+impl<'a> ArmedAlarm<'a> {
     /// Raises it and waits until it stands.
     ///
     /// # Errors
-    /// When the node cannot be asked, or has no alarm after fifteen seconds: it forgets an alarm two minutes
+    /// When the node cannot be asked, or has no alarm after fifteen seconds: it forgets an alarm ten minutes
     /// after it was armed.
-    pub async fn raise(self) -> anyhow::Result<()> {
-        fs::write(&self.trigger, "")?;
-        self.rabbit.until_alarmed(true).await
+    pub async fn raise(self) -> anyhow::Result<RaisedAlarm<'a>> {
+        fs::write(&self.begin, "")?;
+        self.rabbit.until_alarmed(true).await?;
+        Ok(RaisedAlarm(self))
+    }
+}
+
+impl RaisedAlarm<'_> {
+    /// Ends it and waits until it has ended.
+    ///
+    /// # Errors
+    /// When the node cannot be asked, or still has an alarm after fifteen seconds.
+    pub async fn end(self) -> anyhow::Result<()> {
+        fs::write(&self.0.end, "")?;
+        self.0.rabbit.until_alarmed(false).await
     }
 }
 
@@ -62,29 +79,35 @@ impl Rabbit {
         self.until_alarmed(true).await
     }
 
-    /// Prepares a memory alarm that then comes within some milliseconds of its
-    /// [`raise`](ArmedAlarm::raise), for a test that cannot wait for `rabbitmqctl` at that moment.
+    /// Prepares a memory alarm that then comes and goes within some milliseconds of its
+    /// [`raise`](ArmedAlarm::raise) and [`end`](RaisedAlarm::end), for a test that cannot wait for
+    /// `rabbitmqctl` at those moments.
     ///
     /// # Errors
     /// As of [`ctl`](Self::ctl).
     pub async fn arm_memory_alarm(&self) -> anyhow::Result<ArmedAlarm<'_>> {
-        let trigger = self.files.folder.join("alarm");
-        let watch = format!(
-            "File = {trigger:?}, spawn(fun() ->
-                 Watch = fun
-                     W(0) -> ok;
-                     W(Looks) -> case file:delete(File) of
-                         ok -> vm_memory_monitor:set_vm_memory_high_watermark({{absolute, 1}});
-                         _ -> timer:sleep(5), W(Looks - 1)
+        let folder = &self.files.folder;
+        let (begin, end) = (folder.join("alarm-begins"), folder.join("alarm-ends"));
+        let wait = format!(
+            "spawn(fun() ->
+                 Wait = fun
+                     W(_, 0) -> exit(normal);
+                     W(File, Looks) -> case file:delete(File) of
+                         ok -> ok;
+                         _ -> timer:sleep(5), W(File, Looks - 1)
                      end
                  end,
-                 Watch(24000)
+                 Wait({begin:?}, 120000),
+                 vm_memory_monitor:set_vm_memory_high_watermark({{absolute, 1}}),
+                 Wait({end:?}, 120000),
+                 vm_memory_monitor:set_vm_memory_high_watermark(0.4)
              end)."
         );
-        self.ctl(&["eval", &watch]).await?;
+        self.ctl(&["eval", &wait]).await?;
         Ok(ArmedAlarm {
             rabbit: self,
-            trigger,
+            begin,
+            end,
         })
     }
 

@@ -44,9 +44,9 @@ async fn a_memory_alarm_is_raised_and_ended_and_a_pause_holds() -> anyhow::Resul
     // The same at once, as `rabbitmqctl` has been waited for before.
     let alarm = rabbit.arm_memory_alarm().await?;
     assert!(!rabbit.alarmed().await?, "it has not waited for its moment");
-    alarm.raise().await?;
+    let alarm = alarm.raise().await?;
     assert!(rabbit.alarmed().await?);
-    rabbit.clear_memory_alarm().await?;
+    alarm.end().await?;
     assert!(!rabbit.alarmed().await?);
 
     rabbit.pause()?;
