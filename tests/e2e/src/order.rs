@@ -9,7 +9,10 @@ use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::Value;
 
-use crate::{client::Client, scripted::seen};
+use crate::{
+    client::{Client, is_terminal},
+    scripted::seen,
+};
 
 /// How many problems a failure lists.
 const LISTED_MAX: usize = 25;
@@ -31,9 +34,18 @@ impl SessionRun {
     /// # Panics
     /// When a job has not ended after `limit`, or the session cannot be read.
     pub async fn fetch(client: &Client, session: &str, ids: &[String], limit: Duration) -> Self {
+        // Once the last has ended the others have, so they need not be waited for, which costs the gateway
+        // a subscription for each.
+        if let Some(last) = ids.last() {
+            client.wait(last, limit).await;
+        }
         let mut jobs = Vec::new();
         for id in ids {
-            jobs.push(client.wait(id, limit).await);
+            let job = client.try_get(&format!("/v1/jobs/{id}")).await;
+            jobs.push(match job {
+                Ok(answer) if answer.status == 200 && is_terminal(&answer.body) => answer.body,
+                _ => client.wait(id, limit).await,
+            });
         }
         Self {
             session: session.to_owned(),

@@ -10,12 +10,12 @@ mod tests;
 pub use retry::{turn_key, turn_text};
 
 use std::{
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, PoisonError, RwLock},
     time::Duration,
 };
 
 use http::{HeaderMap, StatusCode};
-use rand::seq::IndexedRandom;
+use rand::{SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use reqwest::RequestBuilder;
 use serde_json::Value;
 
@@ -31,6 +31,8 @@ const IDLE_MAX: Duration = Duration::from_secs(4);
 pub struct Client {
     http: reqwest::Client,
     urls: Arc<RwLock<Vec<String>>>,
+    /// What chooses among them; without it, the thread's own.
+    random: Option<Arc<Mutex<StdRng>>>,
 }
 
 /// An answer of the API.
@@ -86,6 +88,17 @@ impl Client {
         Self {
             http,
             urls: Arc::new(RwLock::new(urls)),
+            random: None,
+        }
+    }
+
+    /// The same client, but with choices of its own, which follow from this seed.
+    #[must_use]
+    pub fn choosing_from(&self, seed: u64) -> Self {
+        let random = StdRng::seed_from_u64(seed);
+        Self {
+            random: Some(Arc::new(Mutex::new(random))),
+            ..self.clone()
         }
     }
 
@@ -106,8 +119,13 @@ impl Client {
     #[must_use]
     pub fn at(&self, path: &str) -> String {
         let urls = self.urls.read().unwrap_or_else(PoisonError::into_inner);
-        let url = urls.choose(&mut rand::rng()).expect("an address");
-        format!("{url}{path}")
+        let url = match &self.random {
+            None => urls.choose(&mut rand::rng()),
+            Some(random) => {
+                urls.choose(&mut *random.lock().unwrap_or_else(PoisonError::into_inner))
+            }
+        };
+        format!("{}{path}", url.expect("an address"))
     }
 
     /// The HTTP client, for requests that are not as they should be.

@@ -1,16 +1,19 @@
 //! The load that fleets are tried under: many sessions of many turns, submitted as fast as they are
 //! accepted, each turn under an idempotency key.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use serde_json::json;
-use tokio::task::JoinSet;
+use tokio::{sync::Semaphore, task::JoinSet};
 
 use super::Fleet;
 use crate::{
     client::Client,
     order::{SessionRun, assert_in_order},
 };
+
+/// How many sessions are read at a time.
+const READ_AT_ONCE: usize = 32;
 
 /// How many sessions of how many turns, and how long everything may take.
 #[derive(Clone, Copy, Debug)]
@@ -59,9 +62,14 @@ impl Load {
     /// With what is wrong.
     pub async fn assert_in_order(&self, fleet: &Fleet, accepted: Accepted) -> Vec<SessionRun> {
         let mut runs = JoinSet::new();
+        let at_once = Arc::new(Semaphore::new(READ_AT_ONCE));
         for (session, ids) in accepted {
             let (client, limit) = (fleet.client.clone(), self.limit);
-            runs.spawn(async move { SessionRun::fetch(&client, &session, &ids, limit).await });
+            let at_once = Arc::clone(&at_once);
+            runs.spawn(async move {
+                let _turn = at_once.acquire().await;
+                SessionRun::fetch(&client, &session, &ids, limit).await
+            });
         }
         let runs = runs.join_all().await;
         assert_eq!(runs.len(), self.sessions);

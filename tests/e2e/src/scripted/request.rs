@@ -50,24 +50,26 @@ impl ChatRequest {
     /// The messages in order; Gemini's system instruction is not among them.
     #[must_use]
     pub fn messages(&self) -> Vec<Message> {
+        self.each_message().collect()
+    }
+
+    /// The messages in order, each only read when it is asked for: a context may be long, and mostly its end
+    /// is looked at.
+    fn each_message(&self) -> impl DoubleEndedIterator<Item = Message> {
         let (list, content) = match self.dialect {
             Dialect::OpenAi => ("messages", "content"),
             Dialect::Gemini => ("contents", "parts"),
         };
-        array(&self.body[list])
-            .iter()
-            .map(|message| Message {
-                role: message["role"].as_str().unwrap_or_default().to_owned(),
-                text: text_of(&message[content]),
-            })
-            .collect()
+        array(&self.body[list]).iter().map(move |message| Message {
+            role: message["role"].as_str().unwrap_or_default().to_owned(),
+            text: text_of(&message[content]),
+        })
     }
 
     /// The text of the newest message of role `user` that has any; empty if there is none.
     #[must_use]
     pub fn last_user_text(&self) -> String {
-        self.messages()
-            .into_iter()
+        self.each_message()
             .rfind(|message| message.role == "user" && !message.text.is_empty())
             .map(|message| message.text)
             .unwrap_or_default()

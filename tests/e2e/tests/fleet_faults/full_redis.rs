@@ -8,11 +8,7 @@ use e2e::{
 };
 use serde_json::json;
 
-use crate::{
-    machine, provider,
-    returning::accepts_again,
-    traffic::{Pace, Refusal, Traffic},
-};
+use crate::{load::Load, machine, provider, refusal::Refusal, returning::accepts_again, seed};
 
 const TIMES: usize = 3;
 /// How long it may take until a gateway has noticed.
@@ -22,15 +18,17 @@ const FULL: &str = "store_full";
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_redis_takes_no_new_jobs_and_finishes_those_it_has() {
     let _place = machine::place().await;
-    let llm = provider::start().await;
-    let fleet = Fleet::builder().workers(3).openai(&llm).start().await;
-    let traffic = Traffic::start(&fleet, Pace::USUAL);
+    let seed = seed::of_test();
+    let llm = provider::start(seed).await;
+    let fleet = Fleet::builder().openai(&llm).start().await;
+    let load = Load::start(&fleet, "s", seed).await;
 
     for time in 1..=TIMES {
+        load.reaches(time, TIMES + 1).await;
         let gate = provider::hold(&llm, 20).await;
         let used = used_memory(&fleet).await;
         set_maxmemory(&fleet, used).await;
-        provider::assert_unfinished(&llm, "Redis was full");
+        load.assert_struck(&llm, "Redis was full");
         for n in 0..fleet.gateways.len() {
             until_refused(&fleet.client_of(n)).await;
         }
@@ -48,16 +46,16 @@ async fn a_full_redis_takes_no_new_jobs_and_finishes_those_it_has() {
         for n in 0..fleet.gateways.len() {
             accepts_again(&fleet.client_of(n), NOTICED_WITHIN).await;
         }
-        traffic.goes_on(Pace::USUAL.sessions).await;
+        load.goes_on(40).await;
     }
 
-    let refusals = traffic.refusals();
-    assert!(!refusals.is_empty(), "the traffic has noticed nothing");
+    let refusals = load.refusals();
+    assert!(!refusals.is_empty(), "the load has noticed nothing");
     for refusal in refusals {
         refusal.assert_503(&[FULL]);
     }
-    assert_eq!(traffic.unanswered(), 0);
-    traffic.end_in_order(&fleet).await;
+    assert_eq!(load.unanswered(), 0);
+    load.end_in_order(&fleet).await;
 }
 
 async fn until_refused(client: &Client) {

@@ -1,128 +1,108 @@
-//! Messages that RabbitMQ loses: all of them, or a few. It costs time, no job.
+//! Single messages that RabbitMQ loses. It costs their jobs time, and the others nothing.
 
 use std::{
     collections::BTreeSet,
     time::{Duration, Instant},
 };
 
-use e2e::fleet::{Fleet, INTERACTIVE, LIMIT, Load, until};
-use serde_json::Value;
+use e2e::fleet::{Fleet, INTERACTIVE, LIMIT, until};
+use tokio::task::JoinSet;
 
-use crate::{machine, messages, provider};
+use crate::{
+    calls,
+    load::Load,
+    machine, messages, provider, seed,
+    traffic::{INTERACTIVE_ONLY, Pace, Traffic},
+};
 
-const LOAD: Load = Load {
-    sessions: 60,
-    turns: 3,
-    limit: Duration::from_secs(90),
-};
-/// As few as there need be, since they are looked at again and again.
-const FEW: Load = Load {
-    sessions: 8,
-    ..LOAD
-};
-const PURGES: usize = 3;
-const RECOVERED_WITHIN: Duration = Duration::from_secs(60);
 /// Lost one by one, each of another session.
-const LOST: u32 = 3;
+const LOST: usize = 3;
 const DONE_WITHIN: Duration = Duration::from_secs(90);
-const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn purged_queues_fill_again_within_a_minute() {
-    let _place = machine::place().await;
-    let llm = provider::start().await;
-    let mut fleet = Fleet::builder().workers(0).openai(&llm).start().await;
-    let accepted = LOAD.submit(&fleet.client).join_all().await;
-    for purge in 1..=PURGES {
-        messages::become_ready(&fleet, INTERACTIVE, LOAD.sessions, LIMIT).await;
-        fleet.live_jobs_become(LOAD.jobs(), LIMIT).await;
-        fleet.vhost.purge(INTERACTIVE).await.expect("a purge");
-        let purged = Instant::now();
-        let left = messages::ready(&fleet, INTERACTIVE).await;
-        assert!(left.is_empty(), "the purge has left {left:?}");
-        messages::become_ready(&fleet, INTERACTIVE, LOAD.sessions, RECOVERED_WITHIN).await;
-        let took = purged.elapsed();
-        println!("purge {purge}: all is ready again after {took:?}");
-    }
-
-    // Once more, with workers that find an empty queue.
-    fleet.vhost.purge(INTERACTIVE).await.expect("a purge");
-    let purged = Instant::now();
-    fleet.add_worker().await;
-    fleet.add_worker().await;
-    fleet.live_jobs_become(0, RECOVERED_WITHIN).await;
-    println!("all is done {:?} after the last purge", purged.elapsed());
-    LOAD.assert_in_order(&fleet, accepted).await;
-    provider::assert_asked_once(&llm);
-}
+/// Calls of one worker at a time: so few that messages wait in the queue, to be lost there.
+const SLOTS: usize = 10;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn single_lost_messages_cost_time_only() {
     let _place = machine::place().await;
-    let llm = provider::start().await;
-    let mut fleet = Fleet::builder().workers(0).openai(&llm).start().await;
-    let accepted = LOAD.submit(&fleet.client).join_all().await;
-    messages::become_ready(&fleet, INTERACTIVE, LOAD.sessions, LIMIT).await;
-    let lost = fleet.vhost.get_messages(INTERACTIVE, LOST, true).await;
-    let began = Instant::now();
-    let lost: BTreeSet<String> = lost.expect("messages").iter().map(job_of).collect();
-    assert_eq!(lost.len(), LOST as usize, "{lost:?}");
-    fleet.live_jobs_become(LOAD.jobs(), LIMIT).await;
+    let seed = seed::of_test();
+    let llm = provider::start(seed).await;
+    let fleet = Fleet::builder().openai(&llm);
+    let fleet = fleet.env("FOREBAY_CONCURRENCY", SLOTS.to_string());
+    let fleet = fleet.start().await;
+    let load = Load::start(&fleet, "s", seed).await;
+    let mut lost = BTreeSet::new();
+    let mut losses = JoinSet::new();
 
-    fleet.add_worker().await;
-    fleet.add_worker().await;
+    for loss in 1..=LOST {
+        load.reaches(loss, LOST + 1).await;
+        let gate = provider::hold(&llm, SLOTS * fleet.workers.len()).await;
+        for id in messages::lose(&fleet, INTERACTIVE, 1).await {
+            let (began, client, job) = (Instant::now(), fleet.client.clone(), id.clone());
+            losses.spawn(async move {
+                client.wait(&job, DONE_WITHIN).await;
+                began.elapsed()
+            });
+            lost.insert(id);
+        }
+        load.assert_struck(&llm, "a message was lost");
+        gate.open();
+        provider::answers_more(&llm, 40, LIMIT).await;
+    }
+    assert_eq!(lost.len(), LOST, "{lost:?}");
+
     // All other sessions do not wait for them.
-    let waiting = u64::from(LOST) * LOAD.turns;
+    load.is_accepted().await;
+    let waiting = lost.iter().map(|id| Load::TURNS - load.turn_of(id)).sum();
     fleet.live_jobs_become(waiting, LIMIT).await;
-    println!("all others are done {:?} after the loss", began.elapsed());
     for id in &lost {
         let job = fleet.client.job(id).await.expect(200);
         assert_eq!(job["status"], "queued", "{job}");
     }
-    fleet.live_jobs_become(0, DONE_WITHIN).await;
-    println!(
-        "the lost ones are done {:?} after the loss",
-        began.elapsed()
-    );
-    assert!(began.elapsed() <= DONE_WITHIN, "{:?}", began.elapsed());
-    LOAD.assert_in_order(&fleet, accepted).await;
-    provider::assert_asked_once(&llm);
+    println!("all but {waiting} are done, which are those lost and the turns after them");
+    for took in losses.join_all().await {
+        println!("a lost one was done {took:?} after the loss");
+        assert!(took <= DONE_WITHIN, "{took:?}");
+    }
+    load.assert_untroubled();
+    load.end_in_order(&fleet).await;
+    calls::assert_asked_once(&llm);
 }
+
+/// As few as there need be, since they are looked at again and again.
+const FEW: Pace = Pace {
+    sessions: 8,
+    turns: 3,
+    burst: 3,
+    pause: Duration::ZERO,
+};
+const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_lost_from_a_queue_that_is_not_empty_comes_again() {
     let _place = machine::place().await;
-    let llm = provider::start().await;
+    let seed = seed::of_test();
+    let llm = provider::start(seed).await;
     let mut fleet = Fleet::builder().workers(0).openai(&llm).start().await;
-    let accepted = FEW.submit(&fleet.client).join_all().await;
+    let few = Traffic::start(&fleet, "s", INTERACTIVE_ONLY, FEW, seed);
+    few.accepts(FEW.all(), LIMIT).await;
     messages::become_ready(&fleet, INTERACTIVE, FEW.sessions, LIMIT).await;
-    let lost = fleet.vhost.get_messages(INTERACTIVE, LOST, true).await;
+    let lost = messages::lose(&fleet, INTERACTIVE, LOST as u32).await;
     let began = Instant::now();
-    let lost: BTreeSet<String> = lost.expect("messages").iter().map(job_of).collect();
-    assert_eq!(lost.len(), LOST as usize, "{lost:?}");
 
     // Nobody sees from outside that they are missing: their timers have to fire again.
     let came_again = async || {
         tokio::time::sleep(BETWEEN_LOOKS).await;
         let ready = messages::ready(&fleet, INTERACTIVE).await;
-        let ready: BTreeSet<String> = ready.iter().map(job_of).collect();
-        lost.is_subset(&ready)
+        lost.is_subset(&messages::jobs_of(&ready))
     };
     assert!(until(DONE_WITHIN, came_again).await, "{lost:?} never came");
     println!("the lost ones came again after {:?}", began.elapsed());
-    fleet.live_jobs_become(FEW.jobs(), LIMIT).await;
+    fleet.live_jobs_become(FEW.all() as u64, LIMIT).await;
     fleet.add_worker().await;
     fleet.add_worker().await;
     let took = began.elapsed();
-    FEW.assert_in_order(&fleet, accepted).await;
+    few.end_in_order(&fleet).await;
     assert!(took <= DONE_WITHIN, "{took:?}");
     // Those that were not lost were asked for by two messages each.
-    provider::assert_asked_once(&llm);
-}
-
-/// The job that a message asks for.
-fn job_of(message: &Value) -> String {
-    let wake = message["payload"].as_str().expect("a payload");
-    let wake: Value = serde_json::from_str(wake).expect("a wake");
-    wake["job"].as_str().expect("a job").to_owned()
+    calls::assert_asked_once(&llm);
 }

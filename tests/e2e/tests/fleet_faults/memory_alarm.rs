@@ -5,14 +5,18 @@ use std::time::{Duration, Instant};
 
 use e2e::{
     fleet::{Fleet, LIMIT, until},
-    scripted::ScriptedLlm,
+    scripted::{Recorded, ScriptedLlm},
 };
 use serde_json::json;
+use servers::rabbit::{ArmedAlarm, RaisedAlarm};
 
 use crate::{
+    load::Load,
     machine, provider,
+    refusal::Refusal,
     returning::accepts_again,
-    traffic::{Pace, Refusal, Traffic},
+    seed,
+    traffic::{INTERACTIVE_ONLY, Pace, Traffic},
 };
 
 /// Alarms that end before the bound.
@@ -28,71 +32,93 @@ const GOES_ON_WITHIN: Duration = Duration::from_secs(10);
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn under_a_memory_alarm_jobs_are_accepted_up_to_a_bound_and_go_on_after_it() {
     let _place = machine::place().await;
-    let llm = provider::start().await;
-    let fleet = Fleet::builder().workers(3).openai(&llm).own_rabbit();
-    let fleet = fleet.start().await;
-    let pace = Pace {
-        sessions: 20,
-        pause: Duration::from_secs(3),
-    };
-    let traffic = Traffic::start(&fleet, pace);
+    let seed = seed::of_test();
+    let llm = provider::start(seed).await;
+    let fleet = Fleet::builder().openai(&llm).own_rabbit().start().await;
+    // A load is accepted within some seconds of the alarm, long before the bound.
+    let probes = Traffic::start(&fleet, "probe", INTERACTIVE_ONLY, Pace::PROBES, seed);
+    let mut loads = Vec::new();
 
-    for alarm in 1..=SHORT_ALARMS {
-        let gate = provider::hold(&llm, 5).await;
-        fleet.rabbit.raise_memory_alarm().await.expect("an alarm");
-        provider::assert_unfinished(&llm, "an alarm was raised");
-        gate.open();
-        traffic.goes_on(pace.sessions).await;
-        let took = end_alarm(&fleet, &llm).await;
-        println!("alarm {alarm}: the first reply came {took:?} after its end");
-        provider::answers_more(&llm, pace.sessions, LIMIT).await;
+    for n in 1..=SHORT_ALARMS {
+        let armed = fleet.rabbit.arm_memory_alarm().await.expect("an alarm");
+        let load = Load::start(&fleet, &format!("alarm-{n}"), seed).await;
+        let alarm = raise_under(&load, armed, &llm).await.0;
+        load.is_accepted().await;
+        probes.goes_on(Pace::PROBES.sessions).await;
+        let took = end(alarm, &llm).await;
+        println!("alarm {n}: the first reply came {took:?} after its end");
+        provider::answers_more(&llm, 40, LIMIT).await;
+        load.assert_untroubled();
+        loads.push(load);
     }
-    let refused = traffic.refusals();
-    assert!(refused.is_empty(), "refused: {refused:?}");
+    probes.assert_untroubled();
 
-    let gate = provider::hold(&llm, 5).await;
-    let raising = Instant::now();
-    fleet.rabbit.raise_memory_alarm().await.expect("an alarm");
-    let raised = Instant::now();
-    provider::assert_unfinished(&llm, "the long alarm was raised");
-    gate.open();
+    let armed = fleet.rabbit.arm_memory_alarm().await.expect("an alarm");
+    let load = Load::start(&fleet, "long-alarm", seed).await;
+    let (alarm, raising, raised) = raise_under(&load, armed, &llm).await;
     for n in 0..fleet.gateways.len() {
         let refusal = until_refused(&fleet, n).await;
         refusal.assert_503(&["dispatch_unhealthy"]);
         let after = refusal.at.duration_since(raising);
         println!("gateway {n} refuses {after:?} after the alarm");
     }
-    let refused = traffic.refusals();
-    if let Some(first) = refused.first() {
-        let after = first.at.duration_since(raising);
+    let refused = [load.refusals(), probes.refusals()].concat();
+    for refusal in &refused {
+        let after = refusal.at.duration_since(raising);
         assert!(after >= BOUND, "refused {after:?} after the alarm");
     }
     let all = raised.elapsed();
     assert!(all <= BOUND + LATE_BY, "accepted for {all:?}");
-    let took = end_alarm(&fleet, &llm).await;
+    let took = end(alarm, &llm).await;
     println!("the long alarm: the first reply came {took:?} after its end");
     for n in 0..fleet.gateways.len() {
         accepts_again(&fleet.client_of(n), GOES_ON_WITHIN).await;
     }
-    traffic.goes_on(pace.sessions).await;
+    probes.goes_on(Pace::PROBES.sessions).await;
+    loads.push(load);
 
-    for refusal in traffic.refusals() {
-        refusal.assert_503(&["dispatch_unhealthy"]);
+    for traffic in loads.iter().map(|load| &**load).chain([&probes]) {
+        for refusal in traffic.refusals() {
+            refusal.assert_503(&["dispatch_unhealthy"]);
+        }
+        assert_eq!(traffic.unanswered(), 0);
     }
-    assert_eq!(traffic.unanswered(), 0);
-    traffic.end_in_order(&fleet).await;
+    probes.end_in_order(&fleet).await;
+    for load in loads {
+        load.end_in_order(&fleet).await;
+    }
+}
+
+/// Raises an alarm when a quarter of the load is accepted; returns also when it was asked for, and when it
+/// stood.
+async fn raise_under<'a>(
+    load: &Load,
+    alarm: ArmedAlarm<'a>,
+    llm: &ScriptedLlm,
+) -> (RaisedAlarm<'a>, Instant, Instant) {
+    load.reaches(1, 4).await;
+    let gate = provider::hold(llm, 30).await;
+    let raising = Instant::now();
+    let alarm = alarm.raise().await.expect("an alarm");
+    let raised = Instant::now();
+    load.assert_struck(llm, "an alarm was raised");
+    gate.open();
+    (alarm, raising, raised)
 }
 
 /// Ends the alarm; returns how long after that the first reply came. Nothing has come for a while before.
-async fn end_alarm(fleet: &Fleet, llm: &ScriptedLlm) -> Duration {
+async fn end(alarm: RaisedAlarm<'_>, llm: &ScriptedLlm) -> Duration {
+    let ended = |records: &[Recorded]| !records.iter().any(Recorded::is_in_flight);
+    llm.wait_for_within(LIMIT, "the end of what was in flight", ended)
+        .await;
     let before = llm.stats().answered;
     tokio::time::sleep(QUIET).await;
     assert_eq!(llm.stats().answered, before, "jobs go on under the alarm");
     let ending = Instant::now();
-    fleet.rabbit.clear_memory_alarm().await.expect("its end");
+    alarm.end().await.expect("its end");
     let ended = ending.elapsed();
     let took = provider::first_answer_after(llm, ending, GOES_ON_WITHIN).await;
-    // From the moment at which its end was asked for, which is a second or so before it.
+    // From the moment at which its end was asked for, which is a little before it.
     assert!(took <= GOES_ON_WITHIN, "{took:?}, ended within {ended:?}");
     took
 }

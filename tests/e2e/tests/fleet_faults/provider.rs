@@ -1,20 +1,15 @@
-//! The scripted provider of these tests, and what it saw: who is unfinished, who was asked twice.
+//! The scripted provider of these tests, whose calls are held back so that jobs are unfinished for sure, and
+//! its replies.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use e2e::{
     fleet::LIMIT,
     scripted::{Gate, Recorded, ScriptedLlm},
 };
 
-/// A provider that takes 0 to 50 ms. Its seed is `FOREBAY_TEST_SEED`, or a new one; printed.
-pub(crate) async fn start() -> ScriptedLlm {
-    let given = std::env::var("FOREBAY_TEST_SEED").ok();
-    let seed = given.map_or_else(rand::random, |text| text.parse().expect("a number"));
-    println!("FOREBAY_TEST_SEED={seed}");
+/// A provider that takes 0 to 50 ms.
+pub(crate) async fn start(seed: u64) -> ScriptedLlm {
     ScriptedLlm::builder()
         .latency_ms(0..=50)
         .seed(seed)
@@ -25,26 +20,62 @@ pub(crate) async fn start() -> ScriptedLlm {
 /// Holds back all replies from now on, and waits until so many calls wait for theirs: until the gate is
 /// opened, so many jobs are unfinished.
 pub(crate) async fn hold(llm: &ScriptedLlm, calls: usize) -> Gate {
+    hold_until(llm, calls, "any", |_| true).await
+}
+
+/// The same, but waits for calls of the worker that shows this key.
+pub(crate) async fn hold_of(llm: &ScriptedLlm, key: &str, calls: usize) -> Gate {
+    hold_until(llm, calls, key, |record| record.request.key() == Some(key)).await
+}
+
+async fn hold_until(
+    llm: &ScriptedLlm,
+    calls: usize,
+    whose: &str,
+    counts: impl Fn(&Recorded) -> bool,
+) -> Gate {
     let gate = llm.hold();
-    let what = format!("{calls} calls in flight");
-    let enough = |records: &[Recorded]| in_flight(records) >= calls;
+    let since = Instant::now();
+    let is_held = |record: &&Recorded| {
+        record.is_in_flight() && record.request.arrived_at >= since && counts(record)
+    };
+    let what = format!("{calls} calls to hold of {whose}");
+    // The newest first, since those of before the gate do not count.
+    let enough =
+        |records: &[Recorded]| records.iter().rev().filter(is_held).take(calls).count() >= calls;
     llm.wait_for_within(LIMIT, &what, enough).await;
     gate
 }
 
-/// Says how many jobs a fault has struck that has just happened.
-///
-/// # Panics
-/// When there is none.
-pub(crate) fn assert_unfinished(llm: &ScriptedLlm, fault: &str) {
-    let unfinished = llm.stats().in_flight;
-    println!("{fault}, with {unfinished} calls in flight");
-    assert!(unfinished > 0, "{fault} struck when nothing was unfinished");
-}
-
 /// Waits until this many more replies than now have been given; returns how long it took.
 pub(crate) async fn answers_more(llm: &ScriptedLlm, count: usize, limit: Duration) -> Duration {
+    answers_more_where(llm, count, limit, |_| true).await
+}
+
+/// The same, but of workers that show other keys than this.
+pub(crate) async fn answers_others_more(
+    llm: &ScriptedLlm,
+    key: &str,
+    count: usize,
+    limit: Duration,
+) -> Duration {
+    answers_more_where(llm, count, limit, |record| {
+        record.request.key() != Some(key)
+    })
+    .await
+}
+
+async fn answers_more_where(
+    llm: &ScriptedLlm,
+    count: usize,
+    limit: Duration,
+    counts: impl Fn(&Recorded) -> bool,
+) -> Duration {
     let began = Instant::now();
+    let answered = |records: &[Recorded]| {
+        let answered = records.iter().filter(|record| record.is_ok());
+        answered.filter(|record| counts(record)).count()
+    };
     let wanted = answered(&llm.recorded()) + count;
     let what = format!("{count} replies more");
     llm.wait_for_within(limit, &what, |records| answered(records) >= wanted)
@@ -70,38 +101,7 @@ pub(crate) async fn first_answer_after(
     first.map_or(limit, |first| first.duration_since(since))
 }
 
-/// How many turns were asked for more than once.
-pub(crate) fn asked_again(records: &[Recorded]) -> usize {
-    calls_of_turns(records)
-        .values()
-        .filter(|count| **count > 1)
-        .count()
-}
-
-/// Fails if any turn was asked for more than once.
-pub(crate) fn assert_asked_once(llm: &ScriptedLlm) {
-    let records = llm.recorded();
-    let mut calls = calls_of_turns(&records);
-    calls.retain(|_, count| *count > 1);
-    assert!(calls.is_empty(), "asked for more than once: {calls:?}");
-    assert_eq!(llm.refusals(), Vec::<String>::new());
-}
-
-fn calls_of_turns(records: &[Recorded]) -> BTreeMap<String, usize> {
-    let mut calls = BTreeMap::new();
-    for record in records {
-        *calls.entry(record.request.last_user_text()).or_insert(0) += 1;
-    }
-    calls
-}
-
-fn in_flight(records: &[Recorded]) -> usize {
-    records
-        .iter()
-        .filter(|record| record.is_in_flight())
-        .count()
-}
-
-fn answered(records: &[Recorded]) -> usize {
-    records.iter().filter(|record| record.is_ok()).count()
+/// Calls that were given up before they had their reply.
+pub(crate) fn hung_up(records: &[Recorded]) -> usize {
+    records.iter().filter(|record| record.hung_up()).count()
 }

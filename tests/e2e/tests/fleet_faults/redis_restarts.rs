@@ -11,10 +11,7 @@ use reqwest::Method;
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::{
-    machine, provider,
-    traffic::{Pace, Refusal, Traffic},
-};
+use crate::{calls, load::Load, machine, provider, refusal::Refusal, seed};
 
 const RESTARTS: usize = 3;
 /// Two of the presence time that processes have by default.
@@ -27,15 +24,17 @@ const ANSWERED_WITHIN: Duration = Duration::from_secs(4);
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_redis_is_away_every_route_says_so_and_no_call_is_paid_for_twice() {
     let _place = machine::place().await;
-    let llm = provider::start().await;
-    let fleet = Fleet::builder().workers(3).openai(&llm).start().await;
+    let seed = seed::of_test();
+    let llm = provider::start(seed).await;
+    let fleet = Fleet::builder().openai(&llm).start().await;
     let job = json!({ "session_id": "idle", "input": "hello" });
     let job = fleet.client.submit_ok(&job).await;
     let idle_job = id_of(&job).to_owned();
     fleet.client.wait(&idle_job, LIMIT).await;
-    let traffic = Traffic::start(&fleet, Pace::USUAL);
+    let load = Load::start(&fleet, "s", seed).await;
 
     for restart in 1..=RESTARTS {
+        load.reaches(restart, RESTARTS + 1).await;
         let gate = provider::hold(&llm, 20).await;
         let gone = if restart % 2 == 1 {
             fleet.redis.kill9().await
@@ -44,7 +43,7 @@ async fn while_redis_is_away_every_route_says_so_and_no_call_is_paid_for_twice()
         };
         let down = Instant::now();
         gone.expect("the end of Redis");
-        provider::assert_unfinished(&llm, "Redis went away");
+        load.assert_struck(&llm, "Redis went away");
         // Half of what is in flight is answered while there is nowhere to put it.
         gate.release(llm.stats().in_flight / 2);
         let mut routes = JoinSet::new();
@@ -60,16 +59,16 @@ async fn while_redis_is_away_every_route_says_so_and_no_call_is_paid_for_twice()
             down.elapsed()
         );
         gate.open();
-        traffic.goes_on(Pace::USUAL.sessions).await;
-        provider::answers_more(&llm, Pace::USUAL.sessions, LIMIT).await;
+        load.goes_on(40).await;
+        provider::answers_more(&llm, 40, LIMIT).await;
     }
 
-    for refusal in traffic.refusals() {
+    for refusal in load.refusals() {
         refusal.assert_503(&["store_unavailable"]);
     }
-    assert_eq!(traffic.unanswered(), 0, "a gateway gave no answer");
-    traffic.end_in_order(&fleet).await;
-    provider::assert_asked_once(&llm);
+    assert_eq!(load.unanswered(), 0, "a gateway gave no answer");
+    load.end_in_order(&fleet).await;
+    calls::assert_asked_once(&llm);
     // What was asked of it during the outages has not been done.
     fleet.client.session("idle").await.expect(200);
 }

@@ -5,13 +5,16 @@ use std::time::Duration;
 
 use e2e::{
     fleet::{Fleet, LIMIT},
-    scripted::Recorded,
+    scripted::ScriptedLlm,
 };
+use futures_util::future::join_all;
 
 use crate::{
+    calls,
+    load::Load,
     machine, provider,
     returning::{attempted_by, works_again},
-    traffic::{Pace, Traffic},
+    seed, workers,
 };
 
 const STOPS: usize = 3;
@@ -24,34 +27,25 @@ const TAKEN_OVER: usize = 3;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_that_comes_back_is_refused_and_each_turn_appears_once() {
     let _place = machine::place().await;
-    let llm = provider::start().await;
-    let fleet = Fleet::builder().workers(STOPS).openai(&llm);
+    let seed = seed::of_test();
+    let llm = provider::start(seed).await;
+    let fleet = Fleet::builder().workers(0).openai(&llm);
     let fleet = fleet
         .env("FOREBAY_PRESENCE_MS", PRESENCE.as_millis().to_string())
         .env("FOREBAY_LOG", "info,forebay_worker=debug");
-    let fleet = fleet.start().await;
-    let traffic = Traffic::start(&fleet, Pace::USUAL);
+    let fleet = workers::with_keys(fleet.start().await, STOPS + 1).await;
+    let load = Load::start(&fleet, "s", seed).await;
 
-    for victim in &fleet.workers {
-        let gate = provider::hold(&llm, 30).await;
-        let again = provider::asked_again(&llm.recorded());
-        victim.sigstop();
-        provider::assert_unfinished(&llm, "a worker was stopped");
-        // Its replies come, and wait for it.
-        gate.open();
-        let what = "calls of others for the jobs that it has";
-        let taken_over =
-            |records: &[Recorded]| provider::asked_again(records) >= again + TAKEN_OVER;
-        llm.wait_for_within(LIMIT, what, taken_over).await;
-        victim.sigcont();
-        victim.wait_for_log(TOO_LATE, LIMIT).await;
+    // The submits do not wait until one is back before the next is stopped.
+    let stops = (0..STOPS).map(|victim| stop(&fleet, &llm, &load, victim));
+    join_all(stops).await;
+    for victim in &fleet.workers[..STOPS] {
         works_again(&fleet, victim.name()).await;
     }
 
-    let refused = traffic.refusals();
-    assert!(refused.is_empty(), "refused: {refused:?}");
-    let runs = traffic.end_in_order(&fleet).await;
-    for victim in &fleet.workers {
+    load.assert_none_refused();
+    let runs = load.end_in_order(&fleet).await;
+    for victim in &fleet.workers[..STOPS] {
         let late = victim.logs();
         let late = late.lines().filter(|line| line.contains(TOO_LATE)).count();
         let jobs = runs.iter().flat_map(|run| &run.jobs);
@@ -65,4 +59,18 @@ async fn a_worker_that_comes_back_is_refused_and_each_turn_appears_once() {
         );
         assert!(taken >= TAKEN_OVER, "{taken}");
     }
+}
+
+/// Stops a worker when its part of the load is accepted, until others have some of its jobs.
+async fn stop(fleet: &Fleet, llm: &ScriptedLlm, load: &Load, victim: usize) {
+    load.reaches(victim + 1, STOPS + 1).await;
+    let (worker, key) = (&fleet.workers[victim], workers::key(victim));
+    let gate = provider::hold_of(llm, &key, TAKEN_OVER).await;
+    worker.sigstop();
+    load.assert_struck(llm, "a worker was stopped");
+    // Its replies come, and wait for it.
+    gate.open();
+    calls::are_taken_over(llm, &key, TAKEN_OVER).await;
+    worker.sigcont();
+    worker.wait_for_log(TOO_LATE, LIMIT).await;
 }

@@ -1,80 +1,60 @@
-//! Traffic that goes on while something breaks: sessions that submit a few turns as fast as they are
-//! accepted, pause, and go on, each turn under an idempotency key. What is refused or not answered is
-//! noted, and tried again.
+//! Sessions that submit while something breaks, each turn under an idempotency key and to any of the
+//! gateways at random. What is refused or not answered is noted, and tried again.
+//!
+//! The load that all faults strike under is traffic of one kind (`load`). Where a fault lasts longer than
+//! that, traffic at a slow pace goes on for the rest ([`Pace::PROBES`]). How one session does it is in `session`.
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use e2e::{
-    client::{Answer, Client, id_of, turn_key, turn_text},
-    fleet::{Accepted, Fleet, LIMIT, Load, until},
+    client::id_of,
+    fleet::{Accepted, Fleet, LIMIT, Load},
     order::SessionRun,
 };
-use serde_json::json;
-use tokio::task::JoinSet;
+use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-/// Turns that a session submits one right after the other.
-const BURST: u64 = 3;
-/// A session ends by itself before its oldest turns would be forgotten.
-const TURNS_MAX: u64 = 96;
-/// A client's pause after a refusal, or when no answer came.
-const AGAIN: Duration = Duration::from_millis(200);
+use crate::{
+    refusal::Refusal,
+    session::{Ledger, Repeated, Session},
+};
+
+/// The most submits under way at a time: enough that the gateways are never idle, so few that none waits long
+/// for its turn there. A submit that takes more than two seconds is refused, whatever the reason, and on a
+/// machine that is busy otherwise a crowd of 200 can take as long without any fault.
+const AT_ONCE: usize = 64;
 /// How long everything may take after the last submit.
 const DONE_WITHIN: Duration = Duration::from_secs(90);
+/// The classes that sessions are of, in turn.
+pub(crate) const INTERACTIVE_ONLY: &[&str] = &["interactive"];
+pub(crate) const BOTH_CLASSES: &[&str] = &["interactive", "batch"];
 
 /// How much traffic.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pace {
     /// How many sessions submit side by side.
     pub(crate) sessions: usize,
+    /// The turns of each, after which it ends by itself; half the bound on kept messages at most.
+    pub(crate) turns: u64,
+    /// Of these so many right after each other, each as soon as the one before is accepted.
+    pub(crate) burst: u64,
     /// How long a session pauses between its bursts.
     pub(crate) pause: Duration,
 }
 
 impl Pace {
-    /// 40 sessions, each of about two turns a second.
-    pub(crate) const USUAL: Self = Self {
-        sessions: 40,
-        pause: Duration::from_millis(1_500),
+    /// 20 sessions, of about 13 turns a second together: for more than two minutes.
+    pub(crate) const PROBES: Self = Self {
+        sessions: 20,
+        turns: 96,
+        burst: 2,
+        pause: Duration::from_secs(3),
     };
-}
 
-/// A submit that was refused.
-#[derive(Clone, Debug)]
-pub(crate) struct Refusal {
-    pub(crate) at: Instant,
-    pub(crate) status: u16,
-    pub(crate) code: String,
-    pub(crate) retry_after: Option<String>,
-}
-
-impl Refusal {
-    pub(crate) fn of(answer: &Answer) -> Self {
-        Self {
-            at: Instant::now(),
-            status: answer.status.as_u16(),
-            code: answer.body["code"].as_str().unwrap_or("?").to_owned(),
-            retry_after: answer.header("retry-after").map(str::to_owned),
-        }
+    /// The turns of all sessions together.
+    pub(crate) const fn all(&self) -> usize {
+        self.sessions * self.turns as usize
     }
-
-    /// Fails unless it is a 503 of this code that says when to come again.
-    pub(crate) fn assert_503(&self, codes: &[&str]) {
-        assert_eq!(self.status, 503, "{self:?}");
-        assert!(codes.contains(&self.code.as_str()), "{self:?}");
-        let seconds = self.retry_after.as_ref().and_then(|s| s.parse().ok());
-        assert!(seconds.is_some_and(|s: u64| s >= 1), "{self:?}");
-    }
-}
-
-#[derive(Debug, Default)]
-struct Ledger {
-    accepted: usize,
-    refusals: Vec<Refusal>,
-    unanswered: usize,
 }
 
 /// Traffic under way.
@@ -82,115 +62,122 @@ pub(crate) struct Traffic {
     pace: Pace,
     stop: CancellationToken,
     sessions: JoinSet<(String, Vec<String>)>,
-    ledger: Arc<Mutex<Ledger>>,
+    ledger: Arc<Ledger>,
 }
 
 impl Traffic {
-    /// Begins.
-    pub(crate) fn start(fleet: &Fleet, pace: Pace) -> Self {
+    /// Begins. The sessions' names begin with `name`.
+    pub(crate) fn start(
+        fleet: &Fleet,
+        name: &str,
+        classes: &[&'static str],
+        pace: Pace,
+        seed: u64,
+    ) -> Self {
         let mut traffic = Self {
             pace,
             stop: CancellationToken::new(),
             sessions: JoinSet::new(),
             ledger: Arc::default(),
         };
+        let at_once = Arc::new(Semaphore::new(AT_ONCE));
         for n in 0..pace.sessions {
             let session = Session {
-                name: format!("s-{n}"),
-                client: fleet.client.clone(),
-                stop: traffic.stop.clone(),
+                name: format!("{name}-{n}"),
+                class: classes[n % classes.len()],
+                client: fleet.client.choosing_from(seed.wrapping_add(n as u64)),
+                at_once: Arc::clone(&at_once),
                 ledger: Arc::clone(&traffic.ledger),
             };
             let begin = pace.pause.mul_f64(n as f64 / pace.sessions as f64);
-            traffic.sessions.spawn(session.run(begin, pace.pause));
+            let stop = traffic.stop.clone();
+            let session = Arc::new(session);
+            traffic.sessions.spawn(session.run(pace, begin, stop));
         }
         traffic
     }
 
     /// How many turns were accepted so far.
     pub(crate) fn accepted(&self) -> usize {
-        lock(&self.ledger).accepted
+        *self.ledger.accepted.borrow()
+    }
+
+    /// Which turn of its session an accepted job is.
+    pub(crate) fn turn_of(&self, job: &str) -> u64 {
+        let turn = self.ledger.records().turns.get(job).copied();
+        turn.unwrap_or_else(|| panic!("job {job} was not accepted"))
     }
 
     /// What was refused so far.
     pub(crate) fn refusals(&self) -> Vec<Refusal> {
-        lock(&self.ledger).refusals.clone()
+        self.ledger.records().refusals.clone()
     }
 
     /// How many submits got no answer so far.
     pub(crate) fn unanswered(&self) -> usize {
-        lock(&self.ledger).unanswered
+        self.ledger.records().unanswered
+    }
+
+    /// Fails if a submit was refused.
+    pub(crate) fn assert_none_refused(&self) {
+        let refused = self.refusals();
+        assert!(refused.is_empty(), "refused: {refused:?}");
+    }
+
+    /// Fails if a submit was refused or not answered.
+    pub(crate) fn assert_untroubled(&self) {
+        self.assert_none_refused();
+        assert_eq!(self.unanswered(), 0, "submits were not answered");
+    }
+
+    /// The moment at which so many turns are accepted, or at which it is given up.
+    pub(crate) fn when_accepted(&self, wanted: usize) -> impl Future<Output = ()> + use<> {
+        let mut accepted = self.ledger.accepted.subscribe();
+        async move {
+            // An error says that nobody submits any more.
+            let _ = accepted.wait_for(|accepted| *accepted >= wanted).await;
+        }
+    }
+
+    /// Waits until so many turns are accepted, for at most so long.
+    pub(crate) async fn accepts(&self, wanted: usize, limit: Duration) {
+        let enough = timeout(limit, self.when_accepted(wanted)).await.is_ok();
+        assert!(enough, "{} accepted, not {wanted}", self.accepted());
     }
 
     /// Waits until so many more turns than now are accepted.
     pub(crate) async fn goes_on(&self, count: usize) {
-        let wanted = self.accepted() + count;
-        let enough = until(LIMIT, async || self.accepted() >= wanted).await;
-        assert!(enough, "{} accepted, not {wanted}", self.accepted());
+        self.accepts(self.accepted() + count, LIMIT).await;
     }
 
     /// Ends the submits, waits until all jobs have ended, and checks that each completed, in order, each
-    /// reply made from all turns before it, and each context in Redis is exactly the accepted turns.
+    /// reply made from all turns before it, and each context in Redis is exactly the accepted turns; and
+    /// that who asks again with the key of a submit that had to be repeated is told of the same job.
     pub(crate) async fn end_in_order(self, fleet: &Fleet) -> Vec<SessionRun> {
         let load = Load {
             sessions: self.pace.sessions,
-            turns: TURNS_MAX,
+            turns: self.pace.turns,
             limit: DONE_WITHIN,
         };
         self.stop.cancel();
-        let (refused, unanswered) = (self.refusals().len(), self.unanswered());
         let accepted: Accepted = self.sessions.join_all().await;
+        let (refused, unanswered, repeated) = {
+            let mut records = self.ledger.records();
+            let repeated = std::mem::take(&mut records.repeated);
+            (records.refusals.len(), records.unanswered, repeated)
+        };
         let turns: usize = accepted.iter().map(|(_, ids)| ids.len()).sum();
-        println!("{turns} turns accepted, {refused} submits refused, {unanswered} not answered");
+        println!(
+            "{turns} turns accepted, {} of them not at once: {refused} submits refused, {unanswered} not answered",
+            repeated.len()
+        );
         let runs = load.assert_in_order(fleet, accepted).await;
         fleet.live_jobs_become(0, LIMIT).await;
+        for Repeated { session, n, job } in repeated {
+            let answer = session.try_submit(n).await.expect("an answer");
+            let told = id_of(&answer.expect(202)).to_owned();
+            assert_eq!(told, job, "turn {n} of {} has two jobs", session.name);
+        }
         runs
     }
-}
-
-struct Session {
-    name: String,
-    client: Client,
-    stop: CancellationToken,
-    ledger: Arc<Mutex<Ledger>>,
-}
-
-impl Session {
-    async fn run(self, begin: Duration, pause: Duration) -> (String, Vec<String>) {
-        let mut ids = Vec::new();
-        tokio::time::sleep(begin).await;
-        for n in 0..TURNS_MAX {
-            if n > 0 && n % BURST == 0 {
-                let paused = tokio::time::sleep(pause);
-                self.stop.run_until_cancelled(paused).await;
-                if self.stop.is_cancelled() {
-                    break;
-                }
-            }
-            ids.push(self.submit(n).await);
-        }
-        (self.name, ids)
-    }
-
-    async fn submit(&self, n: u64) -> String {
-        let job = json!({ "session_id": self.name, "input": turn_text(&self.name, n) });
-        let key = turn_key(&self.name, n);
-        let began = Instant::now();
-        loop {
-            match self.client.try_submit(&job, Some(&key)).await {
-                Ok(answer) if answer.status == 202 => {
-                    lock(&self.ledger).accepted += 1;
-                    return id_of(&answer.body).to_owned();
-                }
-                Ok(answer) => lock(&self.ledger).refusals.push(Refusal::of(&answer)),
-                Err(_) => lock(&self.ledger).unanswered += 1,
-            }
-            assert!(began.elapsed() < DONE_WITHIN, "{key} is never accepted");
-            tokio::time::sleep(AGAIN).await;
-        }
-    }
-}
-
-fn lock(ledger: &Mutex<Ledger>) -> MutexGuard<'_, Ledger> {
-    ledger.lock().unwrap_or_else(PoisonError::into_inner)
 }

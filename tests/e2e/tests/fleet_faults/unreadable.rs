@@ -2,10 +2,7 @@
 
 use e2e::fleet::{BATCH, Fleet, INTERACTIVE, LIMIT, UNREADABLE};
 
-use crate::{
-    machine, messages, provider,
-    traffic::{Pace, Traffic},
-};
+use crate::{calls, load::Load, machine, messages, provider, seed};
 
 /// What no release wrote, where it was, and what is said of it.
 const GARBAGE: [(&str, &[u8], &str); 4] = [
@@ -18,19 +15,19 @@ const GARBAGE: [(&str, &[u8], &str); 4] = [
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_read_is_set_aside_and_the_workers_go_on() {
     let _place = machine::place().await;
-    let llm = provider::start().await;
-    let mut fleet = Fleet::builder().workers(2).openai(&llm).start().await;
-    let traffic = Traffic::start(&fleet, Pace::USUAL);
-    let mut set_aside = 0;
-    for (queue, bytes, _) in GARBAGE {
+    let seed = seed::of_test();
+    let llm = provider::start(seed).await;
+    let mut fleet = Fleet::builder().openai(&llm).start().await;
+    let load = Load::start(&fleet, "s", seed).await;
+    for (n, (queue, bytes, _)) in (1..).zip(GARBAGE) {
+        load.reaches(n, GARBAGE.len() + 1).await;
         let gate = provider::hold(&llm, 20).await;
         let published = fleet.vhost.publish_raw(queue, bytes).await;
         published.expect("a message");
-        provider::assert_unfinished(&llm, "an unreadable message came");
-        set_aside += 1;
-        messages::become_ready(&fleet, UNREADABLE, set_aside, LIMIT).await;
+        load.assert_struck(&llm, "an unreadable message came");
+        messages::become_ready(&fleet, UNREADABLE, n, LIMIT).await;
         gate.open();
-        provider::answers_more(&llm, Pace::USUAL.sessions, LIMIT).await;
+        provider::answers_more(&llm, 40, LIMIT).await;
     }
 
     let messages = messages::ready(&fleet, UNREADABLE).await;
@@ -49,7 +46,7 @@ async fn what_cannot_be_read_is_set_aside_and_the_workers_go_on() {
     for worker in &mut fleet.workers {
         assert!(worker.is_running(), "{} has ended", worker.name());
     }
-    assert!(traffic.refusals().is_empty());
-    traffic.end_in_order(&fleet).await;
-    provider::assert_asked_once(&llm);
+    load.assert_untroubled();
+    load.end_in_order(&fleet).await;
+    calls::assert_asked_once(&llm);
 }

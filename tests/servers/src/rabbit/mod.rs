@@ -10,6 +10,7 @@ mod names_daemon;
 mod node;
 mod vhost;
 
+pub use control::{ArmedAlarm, RaisedAlarm};
 pub use management::Management;
 pub use node::{Rabbit, RabbitOptions, shared};
 pub use vhost::{QueueCounts, Vhost};

@@ -41,6 +41,14 @@ async fn a_memory_alarm_is_raised_and_ended_and_a_pause_holds() -> anyhow::Resul
     rabbit.clear_memory_alarm().await?;
     assert!(!rabbit.alarmed().await?);
 
+    // The same at once, as `rabbitmqctl` has been waited for before.
+    let alarm = rabbit.arm_memory_alarm().await?;
+    assert!(!rabbit.alarmed().await?, "it has not waited for its moment");
+    let alarm = alarm.raise().await?;
+    assert!(rabbit.alarmed().await?);
+    alarm.end().await?;
+    assert!(!rabbit.alarmed().await?);
+
     rabbit.pause()?;
     let mut asked = Box::pin(rabbit.alarmed());
     let early = tokio::time::timeout(Duration::from_millis(300), &mut asked).await;

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 const FIRST: Duration = Duration::from_millis(100);
 
-/// Short enough that a broker which is back is in use within seconds.
-const LONGEST: Duration = Duration::from_secs(5);
+/// Short enough that a broker which is back is in use at once: what this adds to an outage counts against the
+/// half minute for which submits are accepted without it, and one that goes away again soon must have been used
+/// in between. To a port that is closed a try costs next to nothing.
+const LONGEST: Duration = Duration::from_secs(2);
 
 /// Doubles from try to try. The wait is drawn from the upper half, so that a fleet which lost its broker
 /// at one moment does not come back at one moment.

@@ -1,0 +1,130 @@
+//! Queues that are purged, both of them: all their messages are lost. It costs time, no job.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use e2e::fleet::{BATCH, Fleet, INTERACTIVE, LIMIT};
+use tokio::task::JoinSet;
+
+use crate::{
+    calls,
+    load::Load,
+    machine, messages, provider, seed,
+    traffic::{BOTH_CLASSES, Pace, Traffic},
+};
+
+const PURGES: usize = 3;
+const RECOVERED_WITHIN: Duration = Duration::from_secs(60);
+const QUEUES: [&str; 2] = [INTERACTIVE, BATCH];
+/// Calls of one worker at a time: so few that messages of both classes wait in the queues.
+const SLOTS: usize = 10;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn purged_queues_of_workers_that_are_at_work_recover_within_a_minute() {
+    let _place = machine::place().await;
+    let seed = seed::of_test();
+    let llm = provider::start(seed).await;
+    let fleet = Fleet::builder().openai(&llm);
+    let fleet = fleet.env("FOREBAY_CONCURRENCY", SLOTS.to_string());
+    let fleet = fleet.start().await;
+    let in_hand_max = SLOTS * fleet.workers.len();
+    let mut loads = Vec::new();
+
+    for purge in 1..=PURGES {
+        let load = Load::start_of_both_classes(&fleet, &format!("purge-{purge}"), seed).await;
+        load.reaches(1, 4).await;
+        let gate = provider::hold(&llm, in_hand_max).await;
+        let mut lost = BTreeSet::new();
+        for queue in QUEUES {
+            let ready = messages::ready(&fleet, queue).await;
+            fleet.vhost.purge(queue).await.expect("a purge");
+            let left = messages::ready(&fleet, queue).await;
+            println!(
+                "{queue}: {} messages, {} after the purge",
+                ready.len(),
+                left.len()
+            );
+            // What workers have in hand is not lost, and some of it may just come back.
+            assert!(ready.len() > in_hand_max, "too few to purge");
+            assert!(left.len() <= in_hand_max, "the purge has left {left:?}");
+            let left = messages::jobs_of(&left);
+            lost.extend(messages::jobs_of(&ready).difference(&left).cloned());
+        }
+        let purged = Instant::now();
+        load.assert_struck(&llm, "both queues were purged");
+        gate.open();
+        load.goes_on(40).await;
+        let mut lost_jobs = JoinSet::new();
+        for id in lost {
+            let client = fleet.client.clone();
+            lost_jobs.spawn(async move { client.wait(&id, RECOVERED_WITHIN).await });
+        }
+        let lost = lost_jobs.join_all().await.len();
+        let took = purged.elapsed();
+        println!("purge {purge}: {lost} jobs that had lost their messages are done after {took:?}");
+        assert!(took <= RECOVERED_WITHIN, "{took:?}");
+        loads.push(load);
+    }
+
+    for load in loads {
+        load.assert_untroubled();
+        load.end_in_order(&fleet).await;
+    }
+    calls::assert_asked_once(&llm);
+}
+
+const WAITING: Pace = Pace {
+    sessions: 60,
+    turns: 3,
+    burst: 3,
+    pause: Duration::ZERO,
+};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn purged_queues_without_workers_fill_again_within_a_minute() {
+    let _place = machine::place().await;
+    let seed = seed::of_test();
+    let llm = provider::start(seed).await;
+    let mut fleet = Fleet::builder().workers(0).openai(&llm).start().await;
+    let waiting = Traffic::start(&fleet, "s", BOTH_CLASSES, WAITING, seed);
+    waiting.accepts(WAITING.all(), LIMIT).await;
+    for purge in 1..=PURGES {
+        all_is_ready(&fleet, LIMIT).await;
+        fleet.live_jobs_become(WAITING.all() as u64, LIMIT).await;
+        purge_all(&fleet).await;
+        let purged = Instant::now();
+        for queue in QUEUES {
+            let left = messages::ready(&fleet, queue).await;
+            assert!(left.is_empty(), "the purge has left {left:?}");
+        }
+        all_is_ready(&fleet, RECOVERED_WITHIN).await;
+        let took = purged.elapsed();
+        println!("purge {purge}: all is ready again after {took:?}");
+        assert!(took <= RECOVERED_WITHIN, "{took:?}");
+    }
+
+    // Once more, with workers that find empty queues.
+    purge_all(&fleet).await;
+    let purged = Instant::now();
+    fleet.add_worker().await;
+    fleet.add_worker().await;
+    fleet.live_jobs_become(0, RECOVERED_WITHIN).await;
+    println!("all is done {:?} after the last purge", purged.elapsed());
+    waiting.end_in_order(&fleet).await;
+    calls::assert_asked_once(&llm);
+}
+
+async fn purge_all(fleet: &Fleet) {
+    for queue in QUEUES {
+        fleet.vhost.purge(queue).await.expect("a purge");
+    }
+}
+
+/// Waits until each session has a message.
+async fn all_is_ready(fleet: &Fleet, limit: Duration) {
+    for queue in QUEUES {
+        messages::become_ready(fleet, queue, WAITING.sessions / QUEUES.len(), limit).await;
+    }
+}

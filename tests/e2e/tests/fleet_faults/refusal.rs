@@ -1,0 +1,33 @@
+//! Submits, or other requests, that were refused.
+
+use std::time::Instant;
+
+use e2e::client::Answer;
+
+/// A submit that was refused.
+#[derive(Clone, Debug)]
+pub(crate) struct Refusal {
+    pub(crate) at: Instant,
+    pub(crate) status: u16,
+    pub(crate) code: String,
+    pub(crate) retry_after: Option<String>,
+}
+
+impl Refusal {
+    pub(crate) fn of(answer: &Answer) -> Self {
+        Self {
+            at: Instant::now(),
+            status: answer.status.as_u16(),
+            code: answer.body["code"].as_str().unwrap_or("?").to_owned(),
+            retry_after: answer.header("retry-after").map(str::to_owned),
+        }
+    }
+
+    /// Fails unless it is a 503 of this code that says when to come again.
+    pub(crate) fn assert_503(&self, codes: &[&str]) {
+        assert_eq!(self.status, 503, "{self:?}");
+        assert!(codes.contains(&self.code.as_str()), "{self:?}");
+        let seconds = self.retry_after.as_ref().and_then(|s| s.parse().ok());
+        assert!(seconds.is_some_and(|s: u64| s >= 1), "{self:?}");
+    }
+}
