@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
+use tokio::time::{Instant, sleep};
 
 use super::{ELECTION_TTL_MS, Sweeper};
 use crate::{
@@ -20,8 +21,9 @@ const PAGES_MAX: usize = 10;
 const AT_ONCE: usize = 256;
 /// How long one tick may wait for the store.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// The pause between two pages of heads that are woken, so that a flood does not push others out.
-const PACE: Duration = Duration::from_millis(50);
+/// Between two pages of heads that are woken there is a pause as long as the page took, so that a flood leaves half
+/// of the store to others; but no longer than this.
+const PAUSE_MAX: Duration = Duration::from_millis(50);
 
 impl Sweeper {
     /// Acts on every timer that is due.
@@ -75,6 +77,7 @@ impl Sweeper {
     pub(super) async fn wake_ready(&self, class: Class) -> Result<(), StoreError> {
         let mut after = None;
         loop {
+            let began = Instant::now();
             let heads = self
                 .store
                 .heads(HeadFilter::Ready(class), after.as_ref(), PAGE)
@@ -95,7 +98,7 @@ impl Sweeper {
             if !self.store.elect(&self.me, ELECTION_TTL_MS).await? {
                 return Ok(());
             }
-            tokio::time::sleep(PACE).await;
+            sleep(began.elapsed().min(PAUSE_MAX)).await;
         }
     }
 

@@ -21,6 +21,10 @@ const PING_TIMEOUT: Duration = Duration::from_secs(15);
 /// How often it is looked whether the server's settings have come.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
+/// How much of an answer is read at a time over HTTP/1.1. Each call has a buffer of this size for as long as it
+/// waits, and most answers are about so long.
+const READ_BYTES: usize = 4_096;
+
 /// A connection that is ready for requests.
 pub(super) enum Connection {
     /// HTTP/1.1: one call at a time.
@@ -63,7 +67,10 @@ pub(super) async fn handshake(dialled: Dialled, is_http2: bool) -> hyper::Result
     if is_http2 || dialled.is_http2 {
         handshake_http2(dialled).await.map(Connection::Shared)
     } else {
-        let (sender, connection) = http1::Builder::new().handshake(dialled.stream).await?;
+        let (sender, connection) = http1::Builder::new()
+            .read_buf_exact_size(Some(READ_BYTES))
+            .handshake(dialled.stream)
+            .await?;
         // How it ends is told to its calls.
         tokio::spawn(async move { drop(connection.await) });
         Ok(Connection::Own(sender))
