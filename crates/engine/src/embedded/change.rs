@@ -11,7 +11,7 @@ use forebay_shared::{
 use rusqlite::{Connection, named_params};
 
 use super::{
-    columns::{Version, size},
+    columns::{At, Version, size},
     failure::{Accepts, unreadable},
     jobs::{self, JobRow, OutcomeRow},
     lanes::{self, LaneQuery, RawLane},
@@ -47,6 +47,7 @@ struct LaneRow {
     head_state: Option<&'static str>,
     class: Option<&'static str>,
     worker: Option<String>,
+    deadline: Option<TimeMs>,
     doc: String,
 }
 
@@ -157,16 +158,17 @@ impl Change {
                 .map(drop);
         };
         db.prepare_cached(
-            "INSERT INTO lanes (key, token, entries, head, head_state, class, worker, doc)
-             VALUES (:key, :token, :entries, :head, :head_state, :class, :worker, :doc)
+            "INSERT INTO lanes (key, token, entries, head, head_state, class, worker, deadline, doc)
+             VALUES (:key, :token, :entries, :head, :head_state, :class, :worker, :deadline, :doc)
              ON CONFLICT (key) DO UPDATE SET token = excluded.token, entries = excluded.entries,
                  head = excluded.head, head_state = excluded.head_state, class = excluded.class,
-                 worker = excluded.worker, doc = excluded.doc",
+                 worker = excluded.worker, deadline = excluded.deadline, doc = excluded.doc",
         )?
         .execute(named_params! {
             ":key": self.query.lane, ":token": Version(self.token),
             ":entries": size(next.entries), ":head": next.head, ":head_state": next.head_state,
-            ":class": next.class, ":worker": next.worker, ":doc": next.doc,
+            ":class": next.class, ":worker": next.worker, ":deadline": next.deadline.map(At),
+            ":doc": next.doc,
         })
         .map(drop)
     }
@@ -192,6 +194,7 @@ impl LaneRow {
                 Some(HeadState::Running(worker)) => Some(worker.into()),
                 _ => None,
             },
+            deadline: lane.head().map(|head| head.deadline),
             doc: json(lane)?,
         }))
     }

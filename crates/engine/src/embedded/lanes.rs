@@ -199,11 +199,14 @@ pub(super) fn heads(
     let head = |row: &Row<'_>| {
         let Key(lane) = row.get("key")?;
         let Name(job) = row.get("head")?;
-        let At(timer) = row.get("at")?;
+        let (At(timer), At(admitted_at)) = (row.get("at")?, row.get("admitted_at")?);
+        let At(deadline) = row.get("deadline")?;
         let worker: Option<Name<_>> = row.get("worker")?;
         Ok(Head {
             lane,
             job,
+            admitted_at,
+            deadline,
             timer,
             worker: worker.map(|Name(worker)| worker),
         })
@@ -212,14 +215,16 @@ pub(super) fn heads(
     match filter {
         HeadFilter::Running => db
             .prepare_cached(
-                "SELECT key, head, worker, at FROM lanes JOIN timers ON timers.job = lanes.head
+                "SELECT key, head, worker, at, timers.admitted_at, deadline
+                 FROM lanes JOIN timers ON timers.job = lanes.head
                  WHERE head_state = 'running' AND key > :after ORDER BY key LIMIT :limit",
             )?
             .query_map(named_params! {":after": after, ":limit": size(limit)}, head)?
             .collect(),
         HeadFilter::Ready(class) => db
             .prepare_cached(
-                "SELECT key, head, worker, at FROM lanes JOIN timers ON timers.job = lanes.head
+                "SELECT key, head, worker, at, timers.admitted_at, deadline
+                 FROM lanes JOIN timers ON timers.job = lanes.head
                  WHERE head_state = 'ready' AND lanes.class = :class AND key > :after
                  ORDER BY key LIMIT :limit",
             )?

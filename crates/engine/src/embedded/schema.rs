@@ -8,7 +8,7 @@ use super::OpenError;
 
 /// What each version of the schema adds to the one before; `PRAGMA user_version` is how many of
 /// these a file has. Only ever append.
-const MIGRATIONS: [&str; 1] = [include_str!("schema/1.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("schema/1.sql"), include_str!("schema/2.sql")];
 /// "FBAY": says that a SQLite file is ours.
 const APPLICATION_ID: i64 = 0x4642_4159;
 /// Nobody else should be on the file; this is for a backup that is being read out of it.
@@ -124,7 +124,7 @@ mod tests {
         let OpenError::Newer { found, known, .. } = refused else {
             panic!("{refused:?}");
         };
-        assert_eq!((found, known), (99, 1));
+        assert_eq!((found, known), (99, 2));
     }
 
     #[test]
@@ -140,8 +140,37 @@ mod tests {
             let version: i64 = db
                 .pragma_query_value(None, "user_version", |row| row.get(0))
                 .unwrap();
-            assert_eq!(version, 1);
+            assert_eq!(version, 2);
         }
+    }
+
+    #[test]
+    fn a_database_of_an_older_release_is_brought_up_to_date() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("forebay.db");
+        let db = Connection::open(&path).unwrap();
+        db.execute_batch(MIGRATIONS[0]).unwrap();
+        db.pragma_update(None, "application_id", APPLICATION_ID)
+            .unwrap();
+        db.pragma_update(None, "user_version", 1).unwrap();
+        let lane = r#"{"entries": [{"deadline": 17}, {"deadline": 18}]}"#;
+        for (key, doc) in [("s/default/a", lane), ("s/default/b", r#"{"entries": []}"#)] {
+            db.execute(
+                "INSERT INTO lanes (key, token, entries, doc) VALUES (?1, x'00', 0, ?2)",
+                (key, doc),
+            )
+            .unwrap();
+        }
+        drop(db);
+        let db = open_writer(&path).unwrap();
+        let deadlines: Vec<Option<i64>> = db
+            .prepare("SELECT deadline FROM lanes ORDER BY key")
+            .unwrap()
+            .query_map([], |row| row.get(0))
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap();
+        assert_eq!(deadlines, [Some(17), None]);
     }
 
     #[test]

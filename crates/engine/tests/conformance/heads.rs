@@ -65,6 +65,10 @@ pub(crate) async fn are_found_by_what_they_do(engine: impl Harness) {
         assert_eq!(found[0].lane, lane.key());
         assert_eq!((found[0].job, found[0].timer), (job, timer.at));
         assert_eq!(found[0].worker, by);
+        let loaded = lane.load(&[]).await.lane;
+        let head = loaded.head().unwrap();
+        let times = (found[0].admitted_at, found[0].deadline);
+        assert_eq!(times, (head.admitted_at, head.deadline));
     }
 }
 

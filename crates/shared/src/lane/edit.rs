@@ -57,8 +57,14 @@ pub(super) fn ready_head(lane: &mut Lane, now: TimeMs, out: &mut Effects) {
 /// Asks for a wake of a head that is due. The timer stands until somebody confirms the wake.
 pub(super) fn wake_head(head: &Entry, now: TimeMs, out: &mut Effects) {
     out.timers
-        .push((head.job, Some(now.plus_ms(GRACE_MS).min(head.deadline))));
+        .push((head.job, Some(wake_timer(head.deadline, now))));
     out.wake = Some(head.job);
+}
+
+/// The timer of a head whose wake is asked for at `now`: when it is asked for again, unless somebody confirms it.
+#[must_use]
+pub fn wake_timer(deadline: TimeMs, now: TimeMs) -> TimeMs {
+    now.plus_ms(GRACE_MS).min(deadline)
 }
 
 /// Ends a hold, if there is one; a head that waited under it is ready.

@@ -35,6 +35,7 @@ use crate::{
 
 pub use apply::apply;
 pub use counts::{ClassCounts, LaneCounts};
+pub use edit::wake_timer;
 pub use effects::{Claim, Effects, Ending, Refused};
 pub use event::{Admit, Event, IfBusy, Mark, Presence};
 

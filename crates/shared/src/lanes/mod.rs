@@ -10,6 +10,7 @@ mod draft;
 mod recent;
 mod round;
 mod surely;
+mod waking;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -23,10 +24,11 @@ use tokio::{
 };
 
 use crate::{
+    class::Class,
     ids::LaneKey,
     lane::Refused,
     session::SessionBounds,
-    store::{Store, StoreError},
+    store::{Head, Store, StoreError},
     wakes::Wakes,
 };
 
@@ -115,6 +117,15 @@ impl Lanes {
             // Either the time is up, or the task ended without an answer (a panic in an engine).
             Ok(Err(_)) | Err(_) => Err(LaneError::Store(StoreError::Unavailable(None))),
         }
+    }
+
+    /// Wakes ready heads of a class, many in one trip.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it is not known whether their timers were moved. Then none is woken, and the timers
+    /// see to that.
+    pub async fn wake(&self, class: Class, heads: &[Head]) -> Result<(), StoreError> {
+        self.inner.wake_all(class, heads).await
     }
 
     fn enqueue(&self, lane: LaneKey, pending: Pending) -> Result<(), LaneError> {

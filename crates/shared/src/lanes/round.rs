@@ -11,9 +11,8 @@ use super::{
 use crate::{
     ids::{JobId, LaneKey},
     lane::{Claim, Event, Lane, Refused, State, apply},
-    store::{Commit, Loaded, StoreError, TimerMove, Work},
+    store::{Commit, Loaded, StoreError, Work},
     time::TimeMs,
-    wake::Wake,
 };
 
 /// After so many conflicts in a row the lane is called crowded.
@@ -212,7 +211,7 @@ async fn settle(
         }
         let moves: Vec<_> = moves
             .into_iter()
-            .map(|tick| unless_queued(inner, &lane, tick))
+            .map(|tick| inner.unless_queued(&lane, tick))
             .collect();
         if !moves.is_empty() {
             let ticks: Vec<_> = moves.iter().map(|(tick, _)| *tick).collect();
@@ -230,28 +229,6 @@ async fn settle(
         });
     }
     Err(LaneError::Crowded)
-}
-
-/// The move of a due head's timer, without its wake if the queue holds one for it already.
-fn unless_queued(
-    inner: &Inner,
-    lane: &Lane,
-    (tick, wakes): (TimerMove, bool),
-) -> (TimerMove, bool) {
-    let Some(head) = lane.head().filter(|head| wakes && head.job == tick.job) else {
-        return (tick, wakes);
-    };
-    let now = inner.store.now();
-    match inner.wakes.parked_again(head.class, head.admitted_at, now) {
-        Some(to) => (
-            TimerMove {
-                to: to.min(head.deadline),
-                ..tick
-            },
-            false,
-        ),
-        None => (tick, true),
-    }
 }
 
 /// A guess at the lane that spares a look at it, since the commit checks it: as this process left it, or,
@@ -296,33 +273,5 @@ fn send_wake(
             _ => None,
         });
         inner.publish(key, &commit.next, job, *timer, admitted);
-    }
-}
-
-impl Inner {
-    /// Asks for a wake of the head `job`, whose timer is `timer`.
-    pub(super) fn publish(
-        &self,
-        key: &LaneKey,
-        lane: &Lane,
-        job: JobId,
-        timer: TimeMs,
-        meta: Option<&crate::job::JobMeta>,
-    ) {
-        let Some((0, head)) = lane.find(job) else {
-            return;
-        };
-        let wake = Wake {
-            v: Wake::VERSION,
-            job,
-            tenant: key.tenant().clone(),
-            session: key.session().cloned(),
-            class: head.class,
-            model: meta.map(|meta| meta.model.clone()),
-            admitted_at: head.admitted_at,
-            sent_at: self.store.now(),
-            traceparent: meta.and_then(|meta| meta.traceparent.clone()),
-        };
-        self.wakes.send(wake, timer, head.deadline);
     }
 }

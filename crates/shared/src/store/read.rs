@@ -123,6 +123,10 @@ pub struct Head {
     pub lane: LaneKey,
     /// The head.
     pub job: JobId,
+    /// When it entered the lane.
+    pub admitted_at: TimeMs,
+    /// When nobody wants it any more.
+    pub deadline: TimeMs,
     /// Its timer.
     pub timer: TimeMs,
     /// Who runs it, if somebody does.

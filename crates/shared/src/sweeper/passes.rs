@@ -86,15 +86,7 @@ impl Sweeper {
                 return Ok(());
             };
             after = Some(last.lane.clone());
-            let timers = heads
-                .into_iter()
-                .map(|head| Timer {
-                    job: head.job,
-                    lane: head.lane,
-                    at: head.timer,
-                })
-                .collect();
-            self.tick_all(timers, None).await;
+            self.lanes.wake(class, &heads).await?;
             if !self.store.elect(&self.me, ELECTION_TTL_MS).await? {
                 return Ok(());
             }

@@ -1,14 +1,15 @@
 //! A lane's document: one line that the scripts read, then the lane as JSON.
 //!
-//! The line is `TOKEN;MARK;ENTRIES;JOB;WORKER` and a line feed: the token in 32 hex digits; what the head
-//! does in one letter (`r` running, `i` or `b` ready in that class, `-` anything else); how many live jobs
-//! there are; the head; and who runs it. The scripts so need no JSON, and the token and the mark have
-//! fixed places.
+//! The line is `TOKEN;MARK;ENTRIES;JOB;WORKER;ADMITTED;DEADLINE` and a line feed: the token in 32 hex digits; what
+//! the head does in one letter (`r` running, `i` or `b` ready in that class, `-` anything else); how many live jobs
+//! there are; the head; who runs it; and its times in milliseconds. The scripts so need no JSON, and the token and
+//! the mark have fixed places.
 
 use forebay_shared::{
-    ids::{JobId, ProcessId},
+    ids::{JobId, LaneKey, ProcessId},
     lane::{HeadState, Lane},
-    store::{StoreError, Token},
+    store::{Head, StoreError, Token},
+    time::TimeMs,
 };
 
 use super::{failure::unreadable, keys::class_mark};
@@ -41,8 +42,12 @@ pub(super) fn write(lane: &Lane, token: Token) -> Result<String, StoreError> {
         Some(HeadState::Running(worker)) => worker.to_string(),
         _ => String::new(),
     };
+    let times = lane
+        .head()
+        .map(|head| format!("{};{}", head.admitted_at.0, head.deadline.0))
+        .unwrap_or_else(|| String::from(";"));
     Ok(format!(
-        "{};{};{};{head};{worker}\n{json}",
+        "{};{};{};{head};{worker};{times}\n{json}",
         token.simple(),
         mark(lane),
         lane.entries.len(),
@@ -61,20 +66,24 @@ pub(super) fn read(document: &[u8]) -> Result<(Token, Lane), StoreError> {
     Ok((token, lane))
 }
 
-/// Reads the head and who runs it from a document's first line, whatever follows it.
-pub(super) fn head(document: &[u8]) -> Result<(JobId, Option<ProcessId>), StoreError> {
+/// Reads the head of `lane`, whose timer is `timer`, from the first line of its document, whatever follows it.
+pub(super) fn head(document: &[u8], lane: LaneKey, timer: TimeMs) -> Result<Head, StoreError> {
     let line = document.split(|byte| *byte == b'\n').next();
     let line = line.and_then(|line| std::str::from_utf8(line).ok());
     let mut parts = line.unwrap_or_default().split(';').skip(3);
-    let (Some(job), Some(worker)) = (parts.next(), parts.next()) else {
-        return Err(unreadable(Malformed));
-    };
-    let job = JobId::parse(job).map_err(unreadable)?;
-    let worker = match worker {
-        "" => None,
-        worker => Some(ProcessId::parse(worker).map_err(unreadable)?),
-    };
-    Ok((job, worker))
+    let mut part = || parts.next().ok_or_else(|| unreadable(Malformed));
+    let time = |text: &str| text.parse().map(TimeMs).map_err(unreadable);
+    Ok(Head {
+        lane,
+        job: JobId::parse(part()?).map_err(unreadable)?,
+        worker: match part()? {
+            "" => None,
+            worker => Some(ProcessId::parse(worker).map_err(unreadable)?),
+        },
+        admitted_at: time(part()?)?,
+        deadline: time(part()?)?,
+        timer,
+    })
 }
 
 #[cfg(test)]
@@ -83,7 +92,6 @@ mod tests {
         class::Class,
         ids::TenantId,
         lane::{Entry, State},
-        time::TimeMs,
     };
 
     use super::*;
@@ -123,11 +131,20 @@ mod tests {
         let token = Token::new_v4();
         let document = write(&running, token).unwrap();
         assert_eq!(read(document.as_bytes()).unwrap(), (token, running.clone()));
-        let (job, runs) = head(document.as_bytes()).unwrap();
-        assert_eq!((job, runs), (running.entries[0].job, Some(worker)));
+        let key = LaneKey::parse("s/default/chat-42").unwrap();
+        let head = head(document.as_bytes(), key.clone(), TimeMs(5)).unwrap();
+        let expected = Head {
+            lane: key,
+            job: running.entries[0].job,
+            admitted_at: running.entries[0].admitted_at,
+            deadline: running.entries[0].deadline,
+            timer: TimeMs(5),
+            worker: Some(worker),
+        };
+        assert_eq!(head, expected);
         // The scripts read these places, and heads only the first 256 bytes.
         assert_eq!(&document[33..34], "r");
-        assert!(document.find('\n').unwrap() < 256);
+        assert!(document.find('\n').unwrap() < 256 - 2 * 13);
     }
 
     #[test]

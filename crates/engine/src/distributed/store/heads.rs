@@ -98,13 +98,8 @@ fn read(reply: Reply) -> Result<Option<Head>, StoreError> {
     let Some(timer) = timer.some() else {
         return Ok(None);
     };
-    let (job, worker) = document::head(&line.bytes()?)?;
-    Ok(Some(Head {
-        lane: LaneKey::parse(&lane.text()?).map_err(unreadable)?,
-        job,
-        timer: TimeMs(timer.natural()?),
-        worker,
-    }))
+    let lane = LaneKey::parse(&lane.text()?).map_err(unreadable)?;
+    document::head(&line.bytes()?, lane, TimeMs(timer.natural()?)).map(Some)
 }
 
 #[cfg(test)]

@@ -67,11 +67,13 @@ impl State {
         heads
             .filter_map(|(key, (lane, _))| {
                 let state = lane.head_state().filter(matches)?;
-                let job = lane.head()?.job;
+                let head = lane.head()?;
                 Some(Head {
                     lane: key.clone(),
-                    job,
-                    timer: self.timers[&job].1,
+                    job: head.job,
+                    admitted_at: head.admitted_at,
+                    deadline: head.deadline,
+                    timer: self.timers[&head.job].1,
                     worker: match state {
                         HeadState::Running(worker) => Some(worker),
                         _ => None,

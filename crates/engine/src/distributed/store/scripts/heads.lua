@@ -4,7 +4,7 @@ local p, found = ARGV[1], {}
 local members = redis.call('ZRANGE', KEYS[1], ARGV[2], ARGV[3], 'BYLEX', 'LIMIT', 0, ARGV[4])
 for _, member in ipairs(members) do
   local lane = string.sub(member, 2)
-  -- A token, a mark, a number of three digits, a job and a process have no more bytes than this.
+  -- A token, a mark, a number of three digits, a job, a process and two times have no more bytes than this.
   local line = redis.call('GETRANGE', p .. 'l:' .. lane, 0, 255)
   local job = string.match(line, '^%x+;.;%d+;([^;]*);')
   if job then
