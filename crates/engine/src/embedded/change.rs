@@ -8,7 +8,7 @@ use forebay_shared::{
     store::{Commit, StoreError, Token, Topic},
     time::TimeMs,
 };
-use rusqlite::{Connection, named_params};
+use rusqlite::{Connection, ToSql, named_params};
 
 use super::{
     columns::{At, Version, size},
@@ -116,15 +116,14 @@ impl Change {
         now: TimeMs,
     ) -> rusqlite::Result<Option<RawLane>> {
         let db = transaction.db;
-        // All that can stand against it is looked at first, so there is nothing to undo.
-        let mut conflict = lanes::token(db, &self.query.lane)? != self.expect;
+        // All that can stand against it comes first, the lane's token last of it, so there is nothing to undo.
+        let mut conflict = false;
         for job in &self.admitted {
             conflict = conflict || jobs::exists(db, &job.id, now)?;
         }
-        if conflict {
+        if conflict || !self.write_lane(db)? {
             return lanes::read(db, &self.query, now).map(Some);
         }
-        self.write_lane(db)?;
         for job in &self.admitted {
             jobs::insert(db, &self.tenant, job)?;
         }
@@ -150,27 +149,51 @@ impl Change {
         Ok(None)
     }
 
-    fn write_lane(&self, db: &Connection) -> rusqlite::Result<()> {
-        let Some(next) = &self.next else {
-            return db
-                .prepare_cached("DELETE FROM lanes WHERE key = ?1")?
-                .execute([&self.query.lane])
-                .map(drop);
+    /// Writes the lane's document if its token is the expected one; whether it was.
+    fn write_lane(&self, db: &Connection) -> rusqlite::Result<bool> {
+        let key = &self.query.lane;
+        let rows = match (&self.next, self.expect) {
+            (None, None) => return Ok(lanes::token(db, key)?.is_none()),
+            (None, Some(expect)) => db
+                .prepare_cached("DELETE FROM lanes WHERE key = ?1 AND token = ?2")?
+                .execute((key, Version(expect)))?,
+            (Some(next), None) => self.write_row(
+                db,
+                "INSERT INTO lanes
+                     (key, token, entries, head, head_state, class, worker, deadline, doc)
+                 VALUES
+                     (:key, :token, :entries, :head, :head_state, :class, :worker, :deadline, :doc)
+                 ON CONFLICT (key) DO NOTHING",
+                next,
+                named_params! {},
+            )?,
+            (Some(next), Some(expect)) => self.write_row(
+                db,
+                "UPDATE lanes SET token = :token, entries = :entries, head = :head,
+                     head_state = :head_state, class = :class, worker = :worker,
+                     deadline = :deadline, doc = :doc
+                 WHERE key = :key AND token = :expect",
+                next,
+                named_params! {":expect": Version(expect)},
+            )?,
         };
-        db.prepare_cached(
-            "INSERT INTO lanes (key, token, entries, head, head_state, class, worker, deadline, doc)
-             VALUES (:key, :token, :entries, :head, :head_state, :class, :worker, :deadline, :doc)
-             ON CONFLICT (key) DO UPDATE SET token = excluded.token, entries = excluded.entries,
-                 head = excluded.head, head_state = excluded.head_state, class = excluded.class,
-                 worker = excluded.worker, deadline = excluded.deadline, doc = excluded.doc",
-        )?
-        .execute(named_params! {
+        Ok(rows > 0)
+    }
+
+    fn write_row(
+        &self,
+        db: &Connection,
+        sql: &str,
+        next: &LaneRow,
+        more: &[(&str, &dyn ToSql)],
+    ) -> rusqlite::Result<usize> {
+        let row = named_params! {
             ":key": self.query.lane, ":token": Version(self.token),
             ":entries": size(next.entries), ":head": next.head, ":head_state": next.head_state,
             ":class": next.class, ":worker": next.worker, ":deadline": next.deadline.map(At),
             ":doc": next.doc,
-        })
-        .map(drop)
+        };
+        db.prepare_cached(sql)?.execute(&*[row, more].concat())
     }
 }
 

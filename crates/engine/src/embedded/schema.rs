@@ -32,7 +32,8 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     db.execute_batch(
         "PRAGMA synchronous = FULL;
          PRAGMA cache_size = -8192;
-         PRAGMA journal_size_limit = 67108864;",
+         PRAGMA journal_size_limit = 67108864;
+         PRAGMA wal_autocheckpoint = 8000;",
     )
     .map_err(failed)?;
     migrate(&mut db, path)?;

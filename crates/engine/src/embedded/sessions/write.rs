@@ -114,7 +114,7 @@ fn insert(db: &Connection, change: &SessionChange) -> rusqlite::Result<Stored> {
 fn trim(db: &Connection, row: &mut Stored, bounds: &SessionBounds) -> rusqlite::Result<()> {
     let (turns_max, bytes_max) = (size(bounds.turns_max), size(bounds.turns_bytes_max));
     let mut dropped = None;
-    {
+    if row.turns > turns_max || row.bytes > bytes_max {
         let mut oldest =
             db.prepare_cached("SELECT seq, bytes FROM turns WHERE session = ?1 ORDER BY seq")?;
         let mut oldest = oldest.query([row.n])?;
