@@ -6,7 +6,7 @@ use forebay_shared::{
     class::Class,
     ids::{JobId, LaneKey, ProcessId, SessionId, TenantId},
     job::{FinishReason, JobMeta, Reply, Request},
-    lane::{self, Admit, Claim, Effects, Event, IfBusy, LaneCounts, Refused},
+    lane::{self, Admit, Claim, Effects, Event, IfBusy, Lane, LaneCounts, Refused},
     session::{Session, SessionBounds, TokenMeasure},
     store::{Commit, Committed, Ended, Loaded, NewJob, SessionWrite, Store, Token},
     time::TimeMs,
@@ -148,6 +148,12 @@ impl Driver {
             keep_ms: self.keep_ms,
             outcome: ending.into_outcome(effects.keep_turns.then(reply), None),
         });
+        let is_live = |lane: &Lane| !lane.entries.is_empty();
+        let is_touched = !append.is_empty()
+            || self.measure.is_some()
+            || effects.admitted
+            || effects.reopened.is_some()
+            || is_live(&next) != is_live(&loaded.lane);
         let commit = Commit {
             lane: self.key(),
             expect: loaded.token,
@@ -156,7 +162,7 @@ impl Driver {
             admitted: admitted.into_iter().collect(),
             reopened: effects.reopened.into_iter().collect(),
             ended: ended.collect(),
-            session: self.session.is_some().then_some(SessionWrite {
+            session: (is_touched && self.session.is_some()).then_some(SessionWrite {
                 append,
                 measure: self.measure,
                 bounds: self.bounds,

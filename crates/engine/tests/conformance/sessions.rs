@@ -40,6 +40,18 @@ pub(crate) async fn keep_their_turns_in_order(engine: impl Harness) {
     assert!(read.expires_at.unwrap() >= before.plus_ms(LONG_MS));
 }
 
+pub(crate) async fn are_left_alone_by_a_claim(engine: impl Harness) {
+    let lane = Driver::session(&engine.store(), "s");
+    lane.complete(&["a"]).await;
+    let job = lane.admit().await;
+    let before = lane.read(LONG_MS).await.unwrap();
+    wait_ms(lane.store.as_ref(), 1).await;
+    let fence = lane.claim(job, "worker-1").await;
+    assert_eq!(lane.read(LONG_MS).await.unwrap(), before);
+    lane.step(&Event::Release { job, fence }).await;
+    assert_eq!(lane.read(LONG_MS).await.unwrap(), before);
+}
+
 pub(crate) async fn are_trimmed_to_the_number_of_turns(engine: impl Harness) {
     let mut lane = Driver::session(&engine.store(), "s");
     lane.bounds.turns_max = 3;

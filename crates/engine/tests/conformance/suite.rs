@@ -30,6 +30,7 @@ macro_rules! conformance {
                 heads: are_found_by_what_they_do,
                     are_paged_without_gap_or_repeat;
                 sessions: keep_their_turns_in_order,
+                    are_left_alone_by_a_claim,
                     are_trimmed_to_the_number_of_turns,
                     are_trimmed_to_the_bytes_of_turns,
                     go_after_their_time,

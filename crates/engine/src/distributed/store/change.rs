@@ -50,7 +50,10 @@ pub(super) fn arguments(keys: &Keys, commit: &Commit) -> Result<Arguments, Store
     push_records(&mut args, commit)?;
     push_timers(&mut args, commit)?;
     push_counts(&mut args, commit);
-    if let (Some(_), Some(write)) = (commit.lane.session(), &commit.session) {
+    let writes = commit.session.iter();
+    let writes = writes.filter(|_| commit.lane.session().is_some());
+    args.size(writes.clone().count());
+    for write in writes {
         push_session(&mut args, write, commit)?;
     }
     push_notices(&mut args, keys, commit);
@@ -276,7 +279,7 @@ mod tests {
         let commit = commit(LaneKey::of(&TenantId::default(), None, job));
         let partition = format!("fb:{{{:02x}}}:", job.partition());
         let expected = [
-            &partition, "", "", "-", "5", "", "0", "", "0", "0", "0", "0", "0", "0",
+            &partition, "", "", "-", "5", "", "0", "", "0", "0", "0", "0", "0", "0", "0",
         ];
         assert_eq!(texts(&commit), expected);
     }
@@ -312,7 +315,7 @@ mod tests {
         let counts = ["2", "default|b|r", "-1", "default|b|e", "1"];
         assert_eq!(texts[ended + 9..ended + 14], counts);
         let notice = format!("fb:n:j:{job}");
-        assert_eq!(texts[ended + 14..], ["1", &notice, &id]);
+        assert_eq!(texts[ended + 14..], ["0", "1", &notice, &id]);
 
         let mark = read_mark(texts[ended + 1].as_bytes()).unwrap();
         assert_eq!(

@@ -76,8 +76,8 @@ for _ = 1, tonumber(take()) do
   redis.call('HINCRBY', p .. 'c', take(), take())
 end
 
--- The session. It expires only while it has no live jobs.
-if session ~= '' then
+-- The session, if something of it changes: one write or none. It expires only while it has no live jobs.
+for _ = 1, tonumber(take()) do
   local s, u = p .. 's:' .. session, p .. 'u:' .. session
   local live, expires_at = take() == '1', take()
   local turns_max, bytes_max = tonumber(take()), tonumber(take())
