@@ -12,6 +12,8 @@ pub(super) enum Failure {
     Stopped,
     /// SQLite said no.
     Sqlite(Arc<rusqlite::Error>),
+    /// It was written, but is not known to be on the disk, which failed.
+    Unsynced,
 }
 
 impl From<rusqlite::Error> for Failure {

@@ -211,12 +211,12 @@ pub(super) fn heads(
             worker: worker.map(|Name(worker)| worker),
         })
     };
-    // A condition for each that names its index's own, so that each walks that index.
+    // Lanes first, in the order of their keys: each page goes on where the last one ended.
     match filter {
         HeadFilter::Running => db
             .prepare_cached(
                 "SELECT key, head, worker, at, timers.admitted_at, deadline
-                 FROM lanes JOIN timers ON timers.job = lanes.head
+                 FROM lanes CROSS JOIN timers ON timers.job = lanes.head
                  WHERE head_state = 'running' AND key > :after ORDER BY key LIMIT :limit",
             )?
             .query_map(named_params! {":after": after, ":limit": size(limit)}, head)?
@@ -224,7 +224,7 @@ pub(super) fn heads(
         HeadFilter::Ready(class) => db
             .prepare_cached(
                 "SELECT key, head, worker, at, timers.admitted_at, deadline
-                 FROM lanes JOIN timers ON timers.job = lanes.head
+                 FROM lanes CROSS JOIN timers ON timers.job = lanes.head
                  WHERE head_state = 'ready' AND lanes.class = :class AND key > :after
                  ORDER BY key LIMIT :limit",
             )?

@@ -1,9 +1,9 @@
 //! The embedded engine: a SQLite file in the data folder, and wakes in memory.
 //!
 //! One process works on the folder at a time, and its lock says which. All writes go through one
-//! thread (`writer`) that groups what waits into one transaction and answers once that is on disk;
-//! reads go to a few threads of their own (`readers`). A file for each table says how it is read
-//! and written. Presence, the election and the queue are in memory and die with the process.
+//! thread (`writer`) that groups what waits into one transaction; another (`syncer`) answers once that is
+//! on the disk (`durable` says which are); reads go to a few threads of their own (`readers`). A file for each
+//! table says how it is read and written. Presence, the election and the queue are in memory and die with the process.
 //!
 //! What it leaves to others: every rule about jobs. A commit says what the lane is afterwards.
 
@@ -11,6 +11,7 @@ mod change;
 mod clock;
 mod columns;
 mod counts;
+mod durable;
 mod failure;
 mod fleet;
 mod folder;
@@ -25,6 +26,7 @@ mod readers;
 mod schema;
 mod sessions;
 mod store;
+mod syncer;
 mod timers;
 mod watchers;
 mod writer;
@@ -64,11 +66,15 @@ impl Embedded {
         // Held by every thread, so that the folder is free only when the last one has let go.
         let folder = Arc::new(folder::Folder::hold(data_dir)?);
         let database = folder.database();
-        let (writer, run_writer) = writer::Writer::new(schema::open_writer(&database)?);
+        let durable = Arc::<durable::Durable>::default();
+        let log = syncer::log_of(&database);
+        let (committed, run_syncer) = syncer::Syncer::new(Arc::clone(&durable), log);
+        let db = schema::open_writer(&database)?;
+        let (writer, run_writer) = writer::Writer::new(db, Arc::clone(&durable), committed);
         let connections = (0..READERS)
             .map(|_| schema::open_reader(&database))
             .collect::<Result<_, _>>()?;
-        let (readers, run_readers) = readers::Readers::new(connections);
+        let (readers, run_readers) = readers::Readers::new(connections, Arc::clone(&durable));
 
         let start = |name: &str, run: Box<dyn FnOnce() + Send>| {
             let held = Arc::clone(&folder);
@@ -79,7 +85,10 @@ impl Embedded {
             let thread = thread::Builder::new().name(name.to_owned()).spawn(body);
             thread.map_err(|source| OpenError::Thread { source })
         };
-        let mut threads = vec![start("forebay-write", Box::new(move || run_writer.run()))?];
+        let mut threads = vec![
+            start("forebay-write", Box::new(move || run_writer.run()))?,
+            start("forebay-sync", Box::new(move || run_syncer.run()))?,
+        ];
         for run in run_readers {
             threads.push(start("forebay-read", Box::new(move || run.run()))?);
         }
@@ -88,6 +97,7 @@ impl Embedded {
             store: Arc::new(store::SqliteStore {
                 writer,
                 readers,
+                durable,
                 clock: clock::Clock::default(),
                 fleet: fleet::Fleet::default(),
                 watchers: Arc::default(),

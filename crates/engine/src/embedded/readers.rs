@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{failure::Failure, intake::Intake};
+use super::{durable::Durable, failure::Failure, intake::Intake};
 
 /// Reads that wait at most; whoever comes then waits for room.
 const WAITING_MAX: usize = 1_024;
@@ -15,6 +15,14 @@ type Read = Box<dyn FnOnce(&Connection) + Send>;
 /// A handle to the reading threads.
 pub(super) struct Readers {
     intake: Intake<Read>,
+    durable: Arc<Durable>,
+}
+
+/// What was read.
+pub(super) struct Seen<T> {
+    pub(super) value: T,
+    /// The newest transaction that it can come from.
+    pub(super) newest: u64,
 }
 
 /// What each thread runs.
@@ -25,7 +33,10 @@ pub(super) struct ReaderLoop {
 
 impl Readers {
     /// A handle, and for each connection a loop to run on a thread of its own.
-    pub(super) fn new(connections: Vec<Connection>) -> (Self, Vec<ReaderLoop>) {
+    pub(super) fn new(
+        connections: Vec<Connection>,
+        durable: Arc<Durable>,
+    ) -> (Self, Vec<ReaderLoop>) {
         let (intake, receiver) = Intake::new(WAITING_MAX);
         let waiting = Arc::new(Mutex::new(receiver));
         let loops = connections
@@ -35,20 +46,23 @@ impl Readers {
                 waiting: Arc::clone(&waiting),
             })
             .collect();
-        (Self { intake }, loops)
+        (Self { intake, durable }, loops)
     }
 
-    /// Runs `work` on the database as it stands at one moment.
-    pub(super) async fn run<T, W>(&self, work: W) -> Result<T, Failure>
+    /// Runs `work` on the database as it stands at one moment, which may be ahead of the disk.
+    pub(super) async fn run<T, W>(&self, work: W) -> Result<Seen<T>, Failure>
     where
         T: Send + 'static,
         W: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
+        let durable = Arc::clone(&self.durable);
         let read: Read = Box::new(move |db| {
             // Whoever asked may have gone, and then nobody needs to know.
             if !reply.is_closed() {
-                let _gone = reply.send(at_one_moment(db, work));
+                let read = at_one_moment(db, work);
+                let newest = durable.seen();
+                let _gone = reply.send(read.map(|value| Seen { value, newest }));
             }
         });
         self.intake.put(read).await?;

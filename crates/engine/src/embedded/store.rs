@@ -19,7 +19,8 @@ use super::{
     change::{self, Change},
     clock::Clock,
     counts,
-    failure::{Accepts, unreadable},
+    durable::Durable,
+    failure::{Accepts, Failure, unreadable},
     fleet::Fleet,
     jobs, keys,
     lanes::{self, LaneQuery},
@@ -33,19 +34,39 @@ use super::{
 pub(super) struct SqliteStore {
     pub(super) writer: Writer,
     pub(super) readers: Readers,
+    pub(super) durable: Arc<Durable>,
     pub(super) clock: Clock,
     pub(super) fleet: Fleet,
     pub(super) watchers: Arc<Watchers>,
 }
 
 impl SqliteStore {
+    /// Reads what is on the disk.
     async fn read<T, W>(&self, work: W) -> Result<T, StoreError>
     where
         T: Send + 'static,
         W: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
-        let answer = self.readers.run(work).await;
-        answer.map_err(|failure| failure.into_store_error(Accepts::No))
+        let answer = async {
+            let seen = self.readers.run(work).await?;
+            self.durable.wait(seen.newest).await?;
+            Ok(seen.value)
+        };
+        answer
+            .await
+            .map_err(|failure: Failure| failure.into_store_error(Accepts::No))
+    }
+
+    /// Reads what may not be on the disk yet, for those who tell nobody of it before they have committed something
+    /// that comes after it.
+    async fn read_ahead<T, W>(&self, work: W) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let seen = self.readers.run(work).await;
+        seen.map(|seen| seen.value)
+            .map_err(|failure| failure.into_store_error(Accepts::No))
     }
 
     async fn write<T, W>(&self, accepts: Accepts, work: W) -> Result<T, StoreError>
@@ -85,7 +106,12 @@ impl Store for SqliteStore {
             work,
         };
         let now = self.now();
-        let raw = self.read(move |db| lanes::read(db, &query, now)).await?;
+        let read = move |db: &Connection| lanes::read(db, &query, now);
+        // Whoever wants the work of a job claims it next.
+        let raw = match work {
+            Some(_) => self.read_ahead(read).await?,
+            None => self.read(read).await?,
+        };
         raw.parse()
     }
 
@@ -120,12 +146,12 @@ impl Store for SqliteStore {
     ) -> Result<Vec<Head>, StoreError> {
         // Every key comes after the empty text.
         let after = after.map(ToString::to_string).unwrap_or_default();
-        self.read(move |db| lanes::heads(db, &filter, &after, limit))
+        self.read_ahead(move |db| lanes::heads(db, &filter, &after, limit))
             .await
     }
 
     async fn due(&self, now: TimeMs, limit: usize) -> Result<Vec<Timer>, StoreError> {
-        self.read(move |db| timers::due(db, now, limit)).await
+        self.read_ahead(move |db| timers::due(db, now, limit)).await
     }
 
     async fn move_timers(&self, moves: &[TimerMove]) -> Result<Vec<bool>, StoreError> {
@@ -218,7 +244,8 @@ impl Store for SqliteStore {
     async fn evict_sessions(&self, sessions_max: u64, limit: usize) -> Result<u64, StoreError> {
         let now = self.now();
         // Mostly there is nothing to do, and that needs no turn of the writer.
-        if self.read(move |db| sessions::count(db, now)).await? <= sessions_max {
+        let count = self.read_ahead(move |db| sessions::count(db, now));
+        if count.await? <= sessions_max {
             return Ok(0);
         }
         self.write(Accepts::No, move |db| {
@@ -262,7 +289,7 @@ impl Store for SqliteStore {
 
     async fn counts(&self) -> Result<Counts, StoreError> {
         let now = self.now();
-        self.read(move |db| counts::read(db, now)).await
+        self.read_ahead(move |db| counts::read(db, now)).await
     }
 
     async fn watch(&self, topic: Topic) -> Result<Notices, StoreError> {

@@ -1,5 +1,5 @@
-//! The one thread that writes. It groups all writes that wait into one transaction, so that a burst
-//! of commits pays for one sync of the disk, and answers each only when that transaction is on disk.
+//! The one thread that writes. It groups all writes that wait into one transaction, and hands it over to the
+//! `syncer`, which answers each write only when the transaction is on the disk.
 //!
 //! Should one of a group fail, the group is undone, and each of them is done in a transaction of its own. A
 //! savepoint around each would spare that, but costs a copy of every page that a write touches, always.
@@ -12,7 +12,13 @@ use std::sync::{
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{counts::Tally, failure::Failure, intake::Intake};
+use super::{
+    counts::Tally,
+    durable::Durable,
+    failure::Failure,
+    intake::Intake,
+    syncer::{Committed, Handover},
+};
 
 /// Writes that wait for the thread at most; whoever comes then waits for room.
 const WAITING_MAX: usize = 1_024;
@@ -27,7 +33,7 @@ pub(super) struct Transaction<'a> {
 }
 
 /// A write on its way.
-trait Write: Send {
+pub(super) trait Write: Send {
     /// Does it, or does it again after a transaction that was undone.
     fn run(&mut self, transaction: &mut Transaction<'_>) -> rusqlite::Result<()>;
     /// Answers it, once its fate is known.
@@ -45,11 +51,18 @@ pub(super) struct WriterLoop {
     db: Connection,
     waiting: mpsc::Receiver<Box<dyn Write>>,
     transactions: Arc<AtomicU64>,
+    durable: Arc<Durable>,
+    committed: Handover,
 }
 
 impl Writer {
-    /// A handle, and the loop to run on a thread of its own.
-    pub(super) fn new(db: Connection) -> (Self, WriterLoop) {
+    /// A handle, and the loop to run on a thread of its own. What it commits it numbers by `durable` and hands over
+    /// to `committed`.
+    pub(super) fn new(
+        db: Connection,
+        durable: Arc<Durable>,
+        committed: Handover,
+    ) -> (Self, WriterLoop) {
         let (intake, waiting) = Intake::new(WAITING_MAX);
         let transactions = Arc::<AtomicU64>::default();
         let writer = Self {
@@ -60,6 +73,8 @@ impl Writer {
             db,
             waiting,
             transactions,
+            durable,
+            committed,
         };
         (writer, run)
     }
@@ -106,45 +121,57 @@ impl WriterLoop {
             {
                 group.push(next);
             }
-            self.write(&mut group);
+            self.write(std::mem::take(&mut group));
         }
         if let Err(error) = self.db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE);") {
             tracing::warn!(%error, "the write-ahead log stays beside the database");
         }
     }
 
-    /// Writes a group and answers all of it.
-    fn write(&self, group: &mut Vec<Box<dyn Write>>) {
-        match self.transact(group) {
-            Ok(()) => group.drain(..).for_each(|write| write.settle(Ok(()))),
-            Err(error) if group.len() == 1 => {
-                let failure = Failure::from(error);
-                group
-                    .drain(..)
-                    .for_each(|write| write.settle(Err(failure.clone())));
-            }
-            Err(_) => {
-                for mut write in group.drain(..) {
-                    let fate = self.transact(std::slice::from_mut(&mut write));
-                    write.settle(fate.map_err(Failure::from));
-                }
-            }
+    /// Writes a group: together, or each alone if one of them fails.
+    fn write(&self, mut group: Vec<Box<dyn Write>>) {
+        if self.durable.has_failed() {
+            settle_all(group, &Failure::Unsynced);
+            return;
+        }
+        match self.transact(&mut group) {
+            Ok(number) => self.hand_over(number, group),
+            Err(error) if group.len() == 1 => settle_all(group, &Failure::from(error)),
+            Err(_) => group.into_iter().for_each(|write| self.write(vec![write])),
         }
     }
 
-    /// Does these in one transaction: all of them are on disk afterwards, or none.
-    fn transact(&self, writes: &mut [Box<dyn Write>]) -> rusqlite::Result<()> {
+    fn hand_over(&self, number: u64, writes: Vec<Box<dyn Write>>) {
+        let committed = Committed { number, writes };
+        if let Err(ended) = self.committed.send(committed) {
+            settle_all(ended.0.writes, &Failure::Unsynced);
+        }
+    }
+
+    /// Does these in one transaction, and says which it was: all of them are committed afterwards, or none.
+    fn transact(&self, writes: &mut [Box<dyn Write>]) -> rusqlite::Result<u64> {
         self.transactions.fetch_add(1, Ordering::Relaxed);
         self.execute("BEGIN IMMEDIATE")?;
-        let written = self.run_all(writes).and_then(|()| self.execute("COMMIT"));
+        let committed = self.run_all(writes).and_then(|()| self.commit());
         // A full disk, for one, has ended the transaction already.
-        if written.is_err()
+        if committed.is_err()
             && !self.db.is_autocommit()
             && let Err(error) = self.execute("ROLLBACK")
         {
             tracing::error!(%error, "a failed transaction could not be rolled back");
         }
-        written
+        committed
+    }
+
+    fn commit(&self) -> rusqlite::Result<u64> {
+        // Before the commit, so that whoever reads what it wrote knows that it may have.
+        let number = self.durable.begin();
+        let committed = self.execute("COMMIT");
+        if committed.is_err() {
+            // Nothing came of it, so nobody need wait for it.
+            self.hand_over(number, Vec::new());
+        }
+        committed.map(|()| number)
     }
 
     fn run_all(&self, writes: &mut [Box<dyn Write>]) -> rusqlite::Result<()> {
@@ -160,6 +187,12 @@ impl WriterLoop {
 
     fn execute(&self, sql: &str) -> rusqlite::Result<()> {
         self.db.prepare_cached(sql)?.execute([]).map(drop)
+    }
+}
+
+fn settle_all(writes: Vec<Box<dyn Write>>, failure: &Failure) {
+    for write in writes {
+        write.settle(Err(failure.clone()));
     }
 }
 
@@ -199,12 +232,16 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::embedded::syncer::Syncer;
 
     fn start() -> (Arc<Writer>, WriterLoop) {
         let db = Connection::open_in_memory().unwrap();
         db.execute_batch("CREATE TABLE t (x INTEGER PRIMARY KEY)")
             .unwrap();
-        let (writer, run) = Writer::new(db);
+        let durable = Arc::<Durable>::default();
+        let (committed, syncer) = Syncer::new(Arc::clone(&durable), || Ok(()));
+        std::thread::spawn(move || syncer.run());
+        let (writer, run) = Writer::new(db, durable, committed);
         (Arc::new(writer), run)
     }
 
