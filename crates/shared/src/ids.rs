@@ -150,6 +150,22 @@ impl JobId {
         Ok(Self { partition, uuid })
     }
 
+    /// The id as 17 bytes, those of its UUID first: in their order, ids sort by time.
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; 17] {
+        let mut bytes = [self.partition; 17];
+        bytes[..16].copy_from_slice(self.uuid.as_bytes());
+        bytes
+    }
+
+    /// The id of these bytes, as [`Self::to_bytes`] gives them.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 17]) -> Self {
+        let [uuid @ .., partition] = bytes;
+        let uuid = uuid::Uuid::from_bytes(uuid);
+        Self { partition, uuid }
+    }
+
     /// The partition of the job's lane, which every key of the lane carries.
     #[must_use]
     pub const fn partition(&self) -> u8 {

@@ -17,7 +17,7 @@ use crate::{
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Options {
     /// Jobs in each run.
-    #[arg(long, default_value_t = 40_000, value_parser = clap::value_parser!(u32).range(1_000..=1_000_000))]
+    #[arg(long, default_value_t = 80_000, value_parser = clap::value_parser!(u32).range(1_000..=1_000_000))]
     jobs: u32,
     /// Runs with one core and with two, in turn.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=20))]

@@ -11,7 +11,7 @@ use forebay_shared::{
 use rusqlite::{Connection, ToSql, named_params};
 
 use super::{
-    columns::{At, Version, size},
+    columns::{At, Id, Version, size},
     failure::{Accepts, unreadable},
     jobs::{self, JobRow, OutcomeRow},
     lanes::{self, LaneQuery, RawLane},
@@ -29,9 +29,9 @@ pub(super) struct Change {
     token: Token,
     next: Option<LaneRow>,
     set: Vec<TimerRow>,
-    clear: Vec<String>,
+    clear: Vec<JobId>,
     admitted: Vec<JobRow>,
-    reopened: Vec<String>,
+    reopened: Vec<JobId>,
     ended: Vec<OutcomeRow>,
     session: Option<SessionChange>,
     counts: LaneCounts,
@@ -43,7 +43,7 @@ pub(super) struct Change {
 #[derive(Debug)]
 struct LaneRow {
     entries: usize,
-    head: Option<String>,
+    head: Option<JobId>,
     head_state: Option<&'static str>,
     class: Option<&'static str>,
     worker: Option<String>,
@@ -92,7 +92,7 @@ impl Change {
             set: timers_to_set(commit)?,
             clear: timers_to_clear(commit),
             admitted: jobs_to_write(commit)?,
-            reopened: commit.reopened.iter().map(ToString::to_string).collect(),
+            reopened: commit.reopened.clone(),
             ended: outcomes(commit)?,
             session,
             counts: commit.counts,
@@ -119,7 +119,7 @@ impl Change {
         // All that can stand against it comes first, the lane's token last of it, so there is nothing to undo.
         let mut conflict = false;
         for job in &self.admitted {
-            conflict = conflict || jobs::exists(db, &job.id, now)?;
+            conflict = conflict || jobs::exists(db, job.id, now)?;
         }
         if conflict || !self.write_lane(db)? {
             return lanes::read(db, &self.query, now).map(Some);
@@ -128,13 +128,13 @@ impl Change {
             jobs::insert(db, &self.tenant, job)?;
         }
         for job in &self.reopened {
-            jobs::reopen(db, job)?;
+            jobs::reopen(db, *job)?;
         }
         for timer in &self.set {
             timers::set(db, &self.query.lane, &self.tenant, timer)?;
         }
         for job in &self.clear {
-            timers::clear(db, job)?;
+            timers::clear(db, *job)?;
         }
         for outcome in &self.ended {
             jobs::end(db, outcome)?;
@@ -189,7 +189,7 @@ impl Change {
     ) -> rusqlite::Result<usize> {
         let row = named_params! {
             ":key": self.query.lane, ":token": Version(self.token),
-            ":entries": size(next.entries), ":head": next.head, ":head_state": next.head_state,
+            ":entries": size(next.entries), ":head": next.head.map(Id), ":head_state": next.head_state,
             ":class": next.class, ":worker": next.worker, ":deadline": next.deadline.map(At),
             ":doc": next.doc,
         };
@@ -206,7 +206,7 @@ impl LaneRow {
         let head_state = lane.head_state();
         Ok(Some(Self {
             entries: lane.entries.len(),
-            head: lane.head().map(|head| head.job.to_string()),
+            head: lane.head().map(|head| head.job),
             head_state: head_state.as_ref().map(|state| match state {
                 HeadState::Ready(_) => "ready",
                 HeadState::Waiting => "waiting",
@@ -243,7 +243,7 @@ fn timers_to_set(commit: &Commit) -> Result<Vec<TimerRow>, StoreError> {
                 .find(job)
                 .ok_or_else(|| unreadable(NotLive(job)))?;
             Ok(TimerRow {
-                job: job.to_string(),
+                job,
                 at,
                 class: entry.class.as_str(),
                 waiting: !matches!(entry.state, State::Running { .. }),
@@ -254,14 +254,14 @@ fn timers_to_set(commit: &Commit) -> Result<Vec<TimerRow>, StoreError> {
 }
 
 /// Those that the commit takes away, and those of the jobs that end in it.
-fn timers_to_clear(commit: &Commit) -> Vec<String> {
+fn timers_to_clear(commit: &Commit) -> Vec<JobId> {
     let cleared = commit.timers.iter().filter(|(_, at)| at.is_none());
     let mut jobs: Vec<JobId> = cleared.map(|(job, _)| *job).collect();
     let ended = commit.ended.iter().map(|ended| ended.job);
     jobs.extend(ended.filter(|job| commit.next.find(*job).is_none()));
     jobs.sort_unstable();
     jobs.dedup();
-    jobs.iter().map(ToString::to_string).collect()
+    jobs
 }
 
 fn jobs_to_write(commit: &Commit) -> Result<Vec<JobRow>, StoreError> {
@@ -269,7 +269,7 @@ fn jobs_to_write(commit: &Commit) -> Result<Vec<JobRow>, StoreError> {
     admitted
         .map(|job| {
             Ok(JobRow {
-                id: job.meta.id.to_string(),
+                id: job.meta.id,
                 keep_until: job.meta.keep_until.unwrap_or_default(),
                 meta: json(&job.meta)?,
                 request: json(job.request.as_ref())?,
@@ -283,7 +283,7 @@ fn outcomes(commit: &Commit) -> Result<Vec<OutcomeRow>, StoreError> {
     ended
         .map(|ended| {
             Ok(OutcomeRow {
-                job: ended.job.to_string(),
+                job: ended.job,
                 forget_at: commit.at.plus_ms(ended.keep_ms),
                 status: ended.outcome.status.as_str(),
                 fence: ended.outcome.fence,

@@ -1,6 +1,13 @@
-//! How the domain's words stand in columns: ids and states as their text, times as milliseconds.
+//! How the domain's words stand in columns: names and states as their text, times as milliseconds, the ids of jobs
+//! as bytes that sort by time.
 
-use forebay_shared::{class::Class, ids::LaneKey, job::Status, store::Token, time::TimeMs};
+use forebay_shared::{
+    class::Class,
+    ids::{JobId, LaneKey},
+    job::Status,
+    store::Token,
+    time::TimeMs,
+};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 
 /// A number as SQLite holds it. What does not fit is beyond any time or size of ours.
@@ -44,6 +51,25 @@ where
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         let text = value.as_str()?.to_owned();
         T::try_from(text).map(Self).map_err(FromSqlError::other)
+    }
+}
+
+/// A job's id in a column: neighbours in time are neighbours in the tree, whatever their sessions, so jobs that come
+/// and go together touch few pages.
+pub(super) struct Id(pub(super) JobId);
+
+impl ToSql for Id {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.0.to_bytes().to_vec().into())
+    }
+}
+
+impl FromSql for Id {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let bytes = value.as_blob()?.try_into();
+        bytes
+            .map(|bytes| Self(JobId::from_bytes(bytes)))
+            .map_err(FromSqlError::other)
     }
 }
 

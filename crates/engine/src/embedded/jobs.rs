@@ -10,14 +10,14 @@ use forebay_shared::{
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 
 use super::{
-    columns::{At, int, size},
+    columns::{At, Id, int, size},
     failure::unreadable,
 };
 
 /// A record to write, ready for its columns.
 #[derive(Debug)]
 pub(super) struct JobRow {
-    pub(super) id: String,
+    pub(super) id: JobId,
     pub(super) keep_until: TimeMs,
     pub(super) meta: String,
     pub(super) request: String,
@@ -26,7 +26,7 @@ pub(super) struct JobRow {
 /// An outcome to write, ready for its columns.
 #[derive(Debug)]
 pub(super) struct OutcomeRow {
-    pub(super) job: String,
+    pub(super) job: JobId,
     pub(super) forget_at: TimeMs,
     pub(super) status: &'static str,
     pub(super) fence: u64,
@@ -35,12 +35,12 @@ pub(super) struct OutcomeRow {
 }
 
 /// Whether there is a record of the job whose time is not over.
-pub(super) fn exists(db: &Connection, id: &str, now: TimeMs) -> rusqlite::Result<bool> {
+pub(super) fn exists(db: &Connection, id: JobId, now: TimeMs) -> rusqlite::Result<bool> {
     db.prepare_cached(
         "SELECT 1 FROM jobs LEFT JOIN outcomes USING (n)
          WHERE id = ?1 AND (forget_at IS NULL OR forget_at > ?2)",
     )?
-    .exists((id, At(now)))
+    .exists((Id(id), At(now)))
 }
 
 /// Writes a new record, over one whose time is over if need be.
@@ -51,15 +51,15 @@ pub(super) fn insert(db: &Connection, tenant: &str, job: &JobRow) -> rusqlite::R
              VALUES (:id, :tenant, :keep_until, :meta, :request) ON CONFLICT (id) DO NOTHING",
         )?
         .execute(named_params! {
-            ":id": job.id, ":tenant": tenant, ":keep_until": At(job.keep_until),
+            ":id": Id(job.id), ":tenant": tenant, ":keep_until": At(job.keep_until),
             ":meta": job.meta, ":request": job.request,
         })?;
     if written > 0 {
         return Ok(());
     }
-    reopen(db, &job.id)?;
+    reopen(db, job.id)?;
     db.prepare_cached("DELETE FROM jobs WHERE id = ?1")?
-        .execute([&job.id])?;
+        .execute([Id(job.id)])?;
     insert(db, tenant, job)
 }
 
@@ -73,16 +73,16 @@ pub(super) fn end(db: &Connection, outcome: &OutcomeRow) -> rusqlite::Result<()>
              fence = excluded.fence, settled = excluded.settled, doc = excluded.doc",
     )?
     .execute(named_params! {
-        ":id": outcome.job, ":forget_at": At(outcome.forget_at), ":status": outcome.status,
+        ":id": Id(outcome.job), ":forget_at": At(outcome.forget_at), ":status": outcome.status,
         ":fence": int(outcome.fence), ":settled": int(outcome.settled), ":doc": outcome.doc,
     })
     .map(drop)
 }
 
 /// Takes the outcome of a job away.
-pub(super) fn reopen(db: &Connection, id: &str) -> rusqlite::Result<()> {
+pub(super) fn reopen(db: &Connection, id: JobId) -> rusqlite::Result<()> {
     db.prepare_cached("DELETE FROM outcomes WHERE n = (SELECT n FROM jobs WHERE id = ?1)")?
-        .execute([id])
+        .execute([Id(id)])
         .map(drop)
 }
 
@@ -98,7 +98,7 @@ pub(super) struct RawJob {
 pub(super) fn read(
     db: &Connection,
     tenant: &str,
-    id: &str,
+    id: JobId,
     now: TimeMs,
 ) -> rusqlite::Result<Option<RawJob>> {
     db.prepare_cached(
@@ -108,7 +108,7 @@ pub(super) fn read(
          FROM jobs LEFT JOIN outcomes USING (n)
          WHERE id = ?1 AND tenant = ?2 AND (forget_at IS NULL OR forget_at > ?3)",
     )?
-    .query_row((id, tenant, At(now)), |row| {
+    .query_row((Id(id), tenant, At(now)), |row| {
         Ok(RawJob {
             meta: row.get(0)?,
             outcome: row.get(1)?,
@@ -144,12 +144,12 @@ impl RawJob {
 }
 
 /// Reads what a job asked, as JSON.
-pub(super) fn request(db: &Connection, id: &str, now: TimeMs) -> rusqlite::Result<Option<String>> {
+pub(super) fn request(db: &Connection, id: JobId, now: TimeMs) -> rusqlite::Result<Option<String>> {
     db.prepare_cached(
         "SELECT request FROM jobs LEFT JOIN outcomes USING (n)
          WHERE id = ?1 AND (forget_at IS NULL OR forget_at > ?2)",
     )?
-    .query_row((id, At(now)), |row| row.get(0))
+    .query_row((Id(id), At(now)), |row| row.get(0))
     .optional()
 }
 

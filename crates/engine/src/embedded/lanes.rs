@@ -11,7 +11,7 @@ use forebay_shared::{
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
 
 use super::{
-    columns::{At, Ended, Key, Name, Version, natural, size},
+    columns::{At, Ended, Id, Key, Name, Version, natural, size},
     failure::unreadable,
 };
 
@@ -84,7 +84,7 @@ fn mark(db: &Connection, job: JobId, now: TimeMs) -> rusqlite::Result<Option<Mar
         "SELECT status, fence, settled FROM outcomes JOIN jobs USING (n)
          WHERE jobs.id = ?1 AND forget_at > ?2",
     )?
-    .query_row((job.to_string(), At(now)), |row| {
+    .query_row((Id(job), At(now)), |row| {
         let Ended(status) = row.get(0)?;
         Ok(Mark {
             status,
@@ -107,9 +107,7 @@ fn work(
             "SELECT meta, request FROM jobs JOIN timers ON timers.job = jobs.id
              WHERE jobs.id = ?1 AND timers.lane = ?2",
         )?
-        .query_row((job.to_string(), &query.lane), |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })
+        .query_row((Id(job), &query.lane), |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     let Some((meta, request)) = found else {
         return Ok(None);
@@ -198,7 +196,7 @@ pub(super) fn heads(
 ) -> rusqlite::Result<Vec<Head>> {
     let head = |row: &Row<'_>| {
         let Key(lane) = row.get("key")?;
-        let Name(job) = row.get("head")?;
+        let Id(job) = row.get("head")?;
         let (At(timer), At(admitted_at)) = (row.get("at")?, row.get("admitted_at")?);
         let At(deadline) = row.get("deadline")?;
         let worker: Option<Name<_>> = row.get("worker")?;

@@ -2,14 +2,16 @@
 //!
 //! One process works on the folder at a time, and its lock says which. All writes go through one
 //! thread (`writer`) that groups what waits into one transaction; another (`syncer`) answers once that is
-//! on the disk (`durable` says which are); reads go to a few threads of their own (`readers`). A file for each
-//! table says how it is read and written. Presence, the election and the queue are in memory and die with the process.
+//! on the disk (`durable` says which are), a third (`copier`) copies it from SQLite's log into the database. Reads go
+//! to a few threads of their own (`readers`). A file for each table says how it is read and written. Presence, the
+//! election and the queue are in memory and die with the process.
 //!
 //! What it leaves to others: every rule about jobs. A commit says what the lane is afterwards.
 
 mod change;
 mod clock;
 mod columns;
+mod copier;
 mod counts;
 mod durable;
 mod failure;
@@ -67,10 +69,16 @@ impl Embedded {
         let folder = Arc::new(folder::Folder::hold(data_dir)?);
         let database = folder.database();
         let durable = Arc::<durable::Durable>::default();
-        let log = syncer::log_of(&database);
-        let (committed, run_syncer) = syncer::Syncer::new(Arc::clone(&durable), log);
-        let db = schema::open_writer(&database)?;
-        let (writer, run_writer) = writer::Writer::new(db, Arc::clone(&durable), committed);
+        let sync = syncer::log_of(&database);
+        let (committed, run_syncer) = syncer::Syncer::new(Arc::clone(&durable), sync);
+        let mut db = schema::open_writer(&database)?;
+        let copies = schema::open_copier(&database)?;
+        let (log, run_copier) =
+            copier::new(&mut db, copies).map_err(|source| OpenError::Database {
+                path: database.clone(),
+                source,
+            })?;
+        let (writer, run_writer) = writer::Writer::new(db, Arc::clone(&durable), committed, log);
         let connections = (0..READERS)
             .map(|_| schema::open_reader(&database))
             .collect::<Result<_, _>>()?;
@@ -88,6 +96,7 @@ impl Embedded {
         let mut threads = vec![
             start("forebay-write", Box::new(move || run_writer.run()))?,
             start("forebay-sync", Box::new(move || run_syncer.run()))?,
+            start("forebay-copy", Box::new(move || run_copier.run()))?,
         ];
         for run in run_readers {
             threads.push(start("forebay-read", Box::new(move || run.run()))?);

@@ -32,14 +32,22 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     db.execute_batch(
         "PRAGMA synchronous = FULL;
          PRAGMA cache_size = -8192;
-         PRAGMA journal_size_limit = 67108864;
-         PRAGMA wal_autocheckpoint = 8000;",
+         PRAGMA journal_size_limit = 67108864;",
     )
     .map_err(failed)?;
     migrate(&mut db, path)?;
     // From now on the syncer does that.
     db.execute_batch("PRAGMA synchronous = NORMAL;")
         .map_err(failed)?;
+    Ok(db)
+}
+
+/// The connection that copies the write-ahead log into the database.
+pub(super) fn open_copier(path: &Path) -> Result<Connection, OpenError> {
+    let db = connect(path)?;
+    // The log is synced before it is copied, and the database before the log is used anew.
+    db.execute_batch("PRAGMA synchronous = NORMAL;")
+        .map_err(|source| failed(path, source))?;
     Ok(db)
 }
 
@@ -115,7 +123,10 @@ fn failed(path: &Path, source: rusqlite::Error) -> OpenError {
 
 #[cfg(test)]
 mod tests {
+    use forebay_shared::ids::JobId;
+
     use super::*;
+    use crate::embedded::columns::Id;
 
     #[test]
     fn a_database_of_a_newer_release_is_refused_and_left_alone() {
@@ -157,24 +168,48 @@ mod tests {
         db.pragma_update(None, "application_id", APPLICATION_ID)
             .unwrap();
         db.pragma_update(None, "user_version", 1).unwrap();
+        let id = "job_fb01a2142e2ff7667a899ff9f941495845";
+        let job = JobId::parse(id).unwrap();
         let lane = r#"{"entries": [{"deadline": 17}, {"deadline": 18}]}"#;
-        for (key, doc) in [("s/default/a", lane), ("s/default/b", r#"{"entries": []}"#)] {
+        for (key, head, doc) in [
+            ("s/default/a", Some(id), lane),
+            ("s/default/b", None, r#"{"entries": []}"#),
+        ] {
             db.execute(
-                "INSERT INTO lanes (key, token, entries, doc) VALUES (?1, x'00', 0, ?2)",
-                (key, doc),
+                "INSERT INTO lanes (key, token, entries, head, doc) VALUES (?1, x'00', 0, ?2, ?3)",
+                (key, head, doc),
             )
             .unwrap();
         }
+        db.execute(
+            "INSERT INTO jobs VALUES (1, ?1, 'default', 0, 'm', 'r')",
+            [id],
+        )
+        .unwrap();
+        db.execute(
+            "INSERT INTO timers VALUES (?1, 19, 's/default/a', 'default', 'batch', 1, 16)",
+            [id],
+        )
+        .unwrap();
         drop(db);
+
         let db = open_writer(&path).unwrap();
-        let deadlines: Vec<Option<i64>> = db
-            .prepare("SELECT deadline FROM lanes ORDER BY key")
+        let lanes: Vec<(Option<Id>, Option<i64>)> = db
+            .prepare("SELECT head, deadline FROM lanes ORDER BY key")
             .unwrap()
-            .query_map([], |row| row.get(0))
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
             .unwrap()
             .collect::<Result<_, _>>()
             .unwrap();
-        assert_eq!(deadlines, [Some(17), None]);
+        let [(Some(Id(head)), Some(17)), (None, None)] = lanes[..] else {
+            panic!("{} lanes", lanes.len());
+        };
+        assert_eq!(head, job);
+        for table in ["jobs WHERE id", "timers WHERE job"] {
+            let sql = format!("SELECT count(*) FROM {table} = ?1");
+            let found: i64 = db.query_row(&sql, [Id(job)], |row| row.get(0)).unwrap();
+            assert_eq!(found, 1, "{table}");
+        }
     }
 
     #[test]

@@ -164,16 +164,16 @@ impl Store for SqliteStore {
     }
 
     async fn job(&self, tenant: &TenantId, job: JobId) -> Result<Option<JobRecord>, StoreError> {
-        let (tenant, id, now) = (tenant.to_string(), job.to_string(), self.now());
+        let (tenant, now) = (tenant.to_string(), self.now());
         let raw = self
-            .read(move |db| jobs::read(db, &tenant, &id, now))
+            .read(move |db| jobs::read(db, &tenant, job, now))
             .await?;
         raw.map(jobs::RawJob::parse).transpose()
     }
 
     async fn request(&self, job: JobId) -> Result<Option<Request>, StoreError> {
-        let (id, now) = (job.to_string(), self.now());
-        let doc = self.read(move |db| jobs::request(db, &id, now)).await?;
+        let now = self.now();
+        let doc = self.read(move |db| jobs::request(db, job, now)).await?;
         doc.map(|doc| serde_json::from_str(&doc).map_err(unreadable))
             .transpose()
     }

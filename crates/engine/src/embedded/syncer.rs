@@ -113,6 +113,7 @@ mod tests {
 
     use super::*;
     use crate::embedded::{
+        copier,
         readers::{ReaderLoop, Readers},
         writer::{Transaction, Writer},
     };
@@ -133,7 +134,7 @@ mod tests {
         fn start() -> Self {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("test.db");
-            let db = Connection::open(&path).unwrap();
+            let mut db = Connection::open(&path).unwrap();
             db.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (x INTEGER)")
                 .unwrap();
             let (tell, begun) = mpsc::channel();
@@ -145,7 +146,9 @@ mod tests {
             };
             let durable = Arc::<Durable>::default();
             let (committed, syncer) = Syncer::new(Arc::clone(&durable), sync);
-            let (writer, run) = Writer::new(db, Arc::clone(&durable), committed);
+            let copies = Connection::open(&path).unwrap();
+            let (log, _) = copier::new(&mut db, copies).unwrap();
+            let (writer, run) = Writer::new(db, Arc::clone(&durable), committed, log);
             let reader = Connection::open(&path).unwrap();
             let (readers, loops) = Readers::new(vec![reader], Arc::clone(&durable));
             let mut threads = vec![

@@ -1,17 +1,18 @@
 //! Timers: one for each live job.
 
 use forebay_shared::{
+    ids::JobId,
     store::{Timer, TimerMove},
     time::TimeMs,
 };
 use rusqlite::{Connection, named_params};
 
-use super::columns::{At, Key, Name, size};
+use super::columns::{At, Id, Key, size};
 
 /// A timer to set, ready for its columns.
 #[derive(Debug)]
 pub(super) struct TimerRow {
-    pub(super) job: String,
+    pub(super) job: JobId,
     pub(super) at: TimeMs,
     pub(super) class: &'static str,
     /// Whether no worker runs the job.
@@ -33,16 +34,16 @@ pub(super) fn set(
              admitted_at = excluded.admitted_at",
     )?
     .execute(named_params! {
-        ":job": timer.job, ":at": At(timer.at), ":lane": lane, ":tenant": tenant,
+        ":job": Id(timer.job), ":at": At(timer.at), ":lane": lane, ":tenant": tenant,
         ":class": timer.class, ":waiting": timer.waiting, ":admitted_at": At(timer.admitted_at),
     })
     .map(drop)
 }
 
 /// Takes a job's timer away.
-pub(super) fn clear(db: &Connection, job: &str) -> rusqlite::Result<()> {
+pub(super) fn clear(db: &Connection, job: JobId) -> rusqlite::Result<()> {
     db.prepare_cached("DELETE FROM timers WHERE job = ?1")?
-        .execute([job])
+        .execute([Id(job)])
         .map(drop)
 }
 
@@ -50,7 +51,7 @@ pub(super) fn clear(db: &Connection, job: &str) -> rusqlite::Result<()> {
 pub(super) fn due(db: &Connection, now: TimeMs, limit: usize) -> rusqlite::Result<Vec<Timer>> {
     db.prepare_cached("SELECT job, lane, at FROM timers WHERE at <= ?1 ORDER BY at LIMIT ?2")?
         .query_map((At(now), size(limit)), |row| {
-            let (Name(job), Key(lane), At(at)) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            let (Id(job), Key(lane), At(at)) = (row.get(0)?, row.get(1)?, row.get(2)?);
             Ok(Timer { job, lane, at })
         })?
         .collect()
@@ -61,6 +62,6 @@ pub(super) fn shift(db: &Connection, moves: &[TimerMove]) -> rusqlite::Result<Ve
     let mut update = db.prepare_cached("UPDATE timers SET at = ?1 WHERE job = ?2 AND at = ?3")?;
     moves
         .iter()
-        .map(|m| Ok(update.execute((At(m.to), m.job.to_string(), At(m.from)))? > 0))
+        .map(|m| Ok(update.execute((At(m.to), Id(m.job), At(m.from)))? > 0))
         .collect()
 }

@@ -13,6 +13,7 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
+    copier::Log,
     counts::Tally,
     durable::Durable,
     failure::Failure,
@@ -22,8 +23,9 @@ use super::{
 
 /// Writes that wait for the thread at most; whoever comes then waits for room.
 const WAITING_MAX: usize = 1_024;
-/// Writes in one transaction at most, so that the first of them is not kept waiting for ever.
-const GROUP_MAX: usize = 512;
+/// Writes in one transaction at most. While one is synced and answered the next is written, so it is better to have
+/// several under way than one that all wait for.
+const GROUP_MAX: usize = 128;
 
 /// What a write writes to: the transaction that it shares with others.
 pub(super) struct Transaction<'a> {
@@ -53,15 +55,17 @@ pub(super) struct WriterLoop {
     transactions: Arc<AtomicU64>,
     durable: Arc<Durable>,
     committed: Handover,
+    log: Log,
 }
 
 impl Writer {
     /// A handle, and the loop to run on a thread of its own. What it commits it numbers by `durable` and hands over
-    /// to `committed`.
+    /// to `committed`; `log` is where SQLite writes it first.
     pub(super) fn new(
         db: Connection,
         durable: Arc<Durable>,
         committed: Handover,
+        log: Log,
     ) -> (Self, WriterLoop) {
         let (intake, waiting) = Intake::new(WAITING_MAX);
         let transactions = Arc::<AtomicU64>::default();
@@ -75,6 +79,7 @@ impl Writer {
             transactions,
             durable,
             committed,
+            log,
         };
         (writer, run)
     }
@@ -122,7 +127,9 @@ impl WriterLoop {
                 group.push(next);
             }
             self.write(std::mem::take(&mut group));
+            self.log.keep_short(&self.db);
         }
+        self.log.rest();
         if let Err(error) = self.db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE);") {
             tracing::warn!(%error, "the write-ahead log stays beside the database");
         }
@@ -232,16 +239,17 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::embedded::syncer::Syncer;
+    use crate::embedded::{copier, syncer::Syncer};
 
     fn start() -> (Arc<Writer>, WriterLoop) {
-        let db = Connection::open_in_memory().unwrap();
+        let mut db = Connection::open_in_memory().unwrap();
         db.execute_batch("CREATE TABLE t (x INTEGER PRIMARY KEY)")
             .unwrap();
         let durable = Arc::<Durable>::default();
         let (committed, syncer) = Syncer::new(Arc::clone(&durable), || Ok(()));
         std::thread::spawn(move || syncer.run());
-        let (writer, run) = Writer::new(db, durable, committed);
+        let (log, _) = copier::new(&mut db, Connection::open_in_memory().unwrap()).unwrap();
+        let (writer, run) = Writer::new(db, durable, committed, log);
         (Arc::new(writer), run)
     }
 

@@ -15,6 +15,8 @@ use crate::{
 
 /// How many timers or heads are read at a time.
 const PAGE: usize = 500;
+/// How many heads are woken in one trip.
+const WAKE_PAGE: usize = 1_000;
 /// The most pages of due timers in one sweep, so that the election is renewed in between.
 const PAGES_MAX: usize = 10;
 /// How many lanes are worked on at a time.
@@ -80,7 +82,7 @@ impl Sweeper {
             let began = Instant::now();
             let heads = self
                 .store
-                .heads(HeadFilter::Ready(class), after.as_ref(), PAGE)
+                .heads(HeadFilter::Ready(class), after.as_ref(), WAKE_PAGE)
                 .await?;
             let Some(last) = heads.last() else {
                 return Ok(());

@@ -1,3 +1,6 @@
+-- Ids of jobs become 17 bytes that sort by time: the UUID, then the partition, which their text has first. What comes
+-- and goes together then stands together, whatever its sessions.
+
 -- Each claim and each end writes its lane, so a lane is one row in one tree: no row number, and no index of what
 -- is only looked for when a process starts or a worker is lost. `deadline`, the head's, lets a head be woken without
 -- its lane's document.
@@ -5,7 +8,7 @@ CREATE TABLE lanes_2 (
     key        TEXT    NOT NULL PRIMARY KEY,
     token      BLOB    NOT NULL,
     entries    INTEGER NOT NULL,
-    head       TEXT,
+    head       BLOB,
     head_state TEXT,                -- 'ready', 'waiting', 'running'; absent without a head
     class      TEXT,
     worker     TEXT,
@@ -13,8 +16,39 @@ CREATE TABLE lanes_2 (
     doc        TEXT    NOT NULL
 ) STRICT, WITHOUT ROWID;
 INSERT INTO lanes_2
-    SELECT key, token, entries, head, head_state, class, worker,
+    SELECT key, token, entries, unhex(substr(head, 7) || substr(head, 5, 2)), head_state, class, worker,
         json_extract(doc, '$.entries[0].deadline'), doc
     FROM lanes;
 DROP TABLE lanes;
 ALTER TABLE lanes_2 RENAME TO lanes;
+
+CREATE TABLE jobs_2 (
+    n          INTEGER PRIMARY KEY,
+    id         BLOB    NOT NULL UNIQUE,
+    tenant     TEXT    NOT NULL,
+    keep_until INTEGER NOT NULL,    -- 0 for no wish
+    meta       TEXT    NOT NULL,
+    request    TEXT    NOT NULL
+) STRICT;
+INSERT INTO jobs_2
+    SELECT n, unhex(substr(id, 7) || substr(id, 5, 2)), tenant, keep_until, meta, request
+    FROM jobs;
+DROP TABLE jobs;
+ALTER TABLE jobs_2 RENAME TO jobs;
+
+CREATE TABLE timers_2 (
+    job         BLOB    NOT NULL PRIMARY KEY,
+    at          INTEGER NOT NULL,
+    lane        TEXT    NOT NULL,
+    tenant      TEXT    NOT NULL,
+    class       TEXT    NOT NULL,
+    waiting     INTEGER NOT NULL,   -- 1 while no worker runs the job
+    admitted_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO timers_2
+    SELECT unhex(substr(job, 7) || substr(job, 5, 2)), at, lane, tenant, class, waiting, admitted_at
+    FROM timers;
+DROP TABLE timers;
+ALTER TABLE timers_2 RENAME TO timers;
+CREATE INDEX timers_at ON timers (at);
+CREATE INDEX timers_waiting ON timers (tenant, class, admitted_at) WHERE waiting = 1;
