@@ -3,8 +3,10 @@
 
 mod frames;
 mod http1;
+mod http1_answers;
 mod http2;
 mod http2_answers;
+mod peer;
 mod server1;
 mod server2;
 

@@ -21,9 +21,9 @@ const PING_TIMEOUT: Duration = Duration::from_secs(15);
 /// How often it is looked whether the server's settings have come.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
-/// How much of an answer is read at a time over HTTP/1.1. Each call has a buffer of this size for as long as it
-/// waits, and most answers are about so long.
-const READ_BYTES: usize = 4_096;
+/// How much of an answer is read at a time over HTTP/1.1, and how long its head may be. Each call has a buffer of this
+/// size for as long as it waits, but of its memory only what is read into it becomes resident.
+const READ_BYTES: usize = 65_536;
 
 /// A connection that is ready for requests.
 pub(super) enum Connection {
