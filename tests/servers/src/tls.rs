@@ -29,9 +29,9 @@ impl Certificates {
 
         let authority_key = KeyPair::generate()?;
         let mut authority = CertificateParams::default();
-        authority
-            .distinguished_name
-            .push(DnType::CommonName, "an authority of Forebay's tests");
+        // Each has a name of its own, as real ones do: clients look for an authority by its name.
+        let name = format!("authority {:08x} of Forebay's tests", rand::random::<u32>());
+        authority.distinguished_name.push(DnType::CommonName, name);
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         fs::write(made.ca_file(), authority.self_signed(&authority_key)?.pem())?;

@@ -1,8 +1,12 @@
 //! The connections to a provider: how many there are, who shares them, and what happens when they end. Against
 //! servers of the test that do what HTTP allows and what it does not.
 
+mod frames;
 mod http1;
+mod http1_answers;
 mod http2;
+mod http2_answers;
+mod peer;
 mod server1;
 mod server2;
 
@@ -43,11 +47,16 @@ fn provider(base_url: &str, http2_prior_knowledge: bool) -> OpenAi {
 }
 
 async fn ask(provider: &OpenAi) -> Result<Answer, Failure> {
+    ask_at_length(provider, 5).await
+}
+
+/// Asks with a prompt of so many bytes.
+async fn ask_at_length(provider: &OpenAi, bytes: usize) -> Result<Answer, Failure> {
     let request = Request::default();
     let call = Call {
         model: "m",
         request: &request,
-        turns: &[Turn::text(Role::User, "hello")],
+        turns: &[Turn::text(Role::User, "x".repeat(bytes))],
         timeout: LIMIT,
     };
     tokio::time::timeout(LIMIT, provider.call(&call))

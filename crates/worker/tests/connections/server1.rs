@@ -122,7 +122,7 @@ async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
 }
 
 /// Reads a request to its end; `None` when the client has closed.
-async fn read_request(stream: &mut TcpStream) -> Option<()> {
+pub(crate) async fn read_request(stream: &mut TcpStream) -> Option<()> {
     let mut bytes = Vec::new();
     loop {
         let count = stream.read_buf(&mut bytes).await.ok()?;

@@ -136,6 +136,23 @@ impl Asked {
             .expect("sent");
     }
 
+    /// Says something before the answer: a status of 1xx.
+    pub(crate) fn interim(&mut self, status: u16) {
+        let response = http::Response::builder().status(status).body(());
+        let response = response.expect("a response");
+        self.respond.send_informational(response).expect("sent");
+    }
+
+    /// Begins with an answer, and ends the stream within it.
+    pub(crate) fn cut_off(mut self) {
+        let response = http::Response::new(());
+        let mut body = self.respond.send_response(response, false).expect("sent");
+        let half = &REPLY.as_bytes()[..REPLY.len() / 2];
+        body.send_data(Bytes::from_static(half), false)
+            .expect("sent");
+        body.send_reset(Reason::INTERNAL_ERROR);
+    }
+
     /// Ends the stream without an answer.
     pub(crate) fn reset(mut self, reason: Reason) {
         self.respond.send_reset(reason);

@@ -19,5 +19,6 @@ mod load;
 mod priority;
 mod session_life;
 mod start;
+mod tls_provider;
 mod tools;
 mod wait;

@@ -21,9 +21,9 @@ const PING_TIMEOUT: Duration = Duration::from_secs(15);
 /// How often it is looked whether the server's settings have come.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
-/// How much of an answer is read at a time over HTTP/1.1. Each call has a buffer of this size for as long as it
-/// waits, and most answers are about so long.
-const READ_BYTES: usize = 4_096;
+/// How much of an answer is read at a time over HTTP/1.1, and how long its head may be. Each call has a buffer of this
+/// size for as long as it waits, but of its memory only what is read into it becomes resident.
+const READ_BYTES: usize = 65_536;
 
 /// A connection that is ready for requests.
 pub(super) enum Connection {
@@ -62,10 +62,14 @@ where
 }
 
 /// Begins to speak HTTP on a stream. A task of its own runs the connection until its handle is dropped or it
-/// ends.
-pub(super) async fn handshake(dialled: Dialled, is_http2: bool) -> hyper::Result<Connection> {
+/// ends. `None`: the server ended it in order before it could be used.
+pub(super) async fn handshake(
+    dialled: Dialled,
+    is_http2: bool,
+) -> hyper::Result<Option<Connection>> {
     if is_http2 || dialled.is_http2 {
-        handshake_http2(dialled).await.map(Connection::Shared)
+        let shared = handshake_http2(dialled).await?;
+        Ok(shared.map(Connection::Shared))
     } else {
         let (sender, connection) = http1::Builder::new()
             .read_buf_exact_size(Some(READ_BYTES))
@@ -73,13 +77,13 @@ pub(super) async fn handshake(dialled: Dialled, is_http2: bool) -> hyper::Result
             .await?;
         // How it ends is told to its calls.
         tokio::spawn(async move { drop(connection.await) });
-        Ok(Connection::Own(sender))
+        Ok(Some(Connection::Own(sender)))
     }
 }
 
 /// Waits for the server's settings too: before them it is not known how many calls it takes, and those that are
 /// too many would wait unseen.
-async fn handshake_http2(dialled: Dialled) -> hyper::Result<SharedConnection> {
+async fn handshake_http2(dialled: Dialled) -> hyper::Result<Option<SharedConnection>> {
     let (sender, mut connection) = http2::Builder::new(Boxing)
         .timer(TokioTimer::new())
         .keep_alive_interval(PING_EVERY)
@@ -102,11 +106,11 @@ async fn handshake_http2(dialled: Dialled) -> hyper::Result<SharedConnection> {
     });
     let running = tokio::spawn(run);
     if streams_max.wait_for(|max| *max > 0).await.is_err() {
-        // It ended before that, and tells why; a panic of its own is none of ours.
-        running.await.unwrap_or(Ok(()))?;
+        // It ended before that, and tells why unless it was asked to (GOAWAY); a panic of its own is none of ours.
+        return running.await.unwrap_or(Ok(())).map(|()| None);
     }
-    Ok(SharedConnection {
+    Ok(Some(SharedConnection {
         sender,
         streams_max,
-    })
+    }))
 }

@@ -108,7 +108,8 @@ impl Connector {
                 .await
                 .map_err(|error| transport::not_connected(error.as_ref()))?;
             let shaken = handshake(dialled, self.is_http2).await;
-            shaken.map_err(|error| transport::not_connected(&error))
+            let shaken = shaken.map_err(|error| transport::not_connected(&error))?;
+            shaken.ok_or_else(transport::ended_at_once)
         };
         timeout(Duration::from_millis(self.connect_ms), connecting)
             .await

@@ -43,9 +43,6 @@ impl Exchange {
             // Boxed, as making a connection takes more room than waiting on one.
             let mut leased = Box::pin(pool.lease()).await?;
             pool.connector().address(&mut request, leased.is_own());
-            // The connection may still be busy with the end of the answer before. If it is closed, the send
-            // says so.
-            let _ = leased.ready().await;
             let mut error = match leased.send(request).await {
                 Ok(response) => return Ok(Answered { response, leased }),
                 Err(error) => error,

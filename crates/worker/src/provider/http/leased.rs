@@ -41,12 +41,4 @@ impl Leased {
             }
         }
     }
-
-    /// Waits until a request can be sent.
-    pub(super) async fn ready(&mut self) -> hyper::Result<()> {
-        match self {
-            Self::Own(sender) => sender.ready().await,
-            Self::Shared { connection, .. } => connection.sender.ready().await,
-        }
-    }
 }

@@ -181,7 +181,7 @@ impl JsonClient {
             beginning(&mut body, limit.min(deadline)).await
         };
         if is_whole {
-            self.pool.take_back(leased);
+            self.pool.take_back(leased).await;
         }
         Ok(Some(Received {
             status: head.status.as_u16(),

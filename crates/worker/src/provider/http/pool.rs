@@ -13,7 +13,7 @@ use std::{
 };
 
 use hyper::client::conn::http1;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{
     connection::{Body, Connection, SharedConnection},
@@ -27,6 +27,9 @@ use crate::provider::Failure;
 const SHARED_MAX: usize = 1_024;
 /// How often they look for one.
 const FULL_PAUSE: Duration = Duration::from_millis(20);
+/// How long a connection may be busy after its answer; one is for long whose server answered before it had read the
+/// whole request, and the next call must not wait for that.
+const BUSY_MAX: Duration = Duration::from_millis(100);
 /// A connection that nobody has used for so long is closed.
 pub(super) const IDLE_MAX: Duration = Duration::from_secs(90);
 /// How often such connections are looked for.
@@ -173,10 +176,10 @@ impl Pool {
     }
 
     /// Takes a connection back whose answer has been read to the end; it is left for the next call.
-    pub(super) fn take_back(self: &Arc<Self>, leased: Leased) {
+    pub(super) async fn take_back(self: &Arc<Self>, leased: Leased) {
         // The place on a shared one is free when it is dropped.
-        if let Leased::Own(sender) = leased
-            && !sender.is_closed()
+        if let Leased::Own(mut sender) = leased
+            && let Ok(Ok(())) = timeout(BUSY_MAX, sender.ready()).await
         {
             self.leave(sender);
         }

@@ -13,6 +13,15 @@ pub(super) fn not_connected(error: &(dyn std::error::Error + 'static)) -> Failur
     )
 }
 
+/// A connection was made, and the provider ended it before it took a request, as one does that is about to stop.
+pub(super) fn ended_at_once() -> Failure {
+    Failure::new(
+        "connection_failed",
+        "no connection to the provider: it ended the connection at once",
+        Retry::Backoff,
+    )
+}
+
 /// No connection was made in time.
 pub(super) fn not_connected_within(connect_ms: u64) -> Failure {
     Failure::new(

@@ -1,0 +1,76 @@
+//! The other end of one HTTP/2 connection, frame by frame (RFC 9113, section 4.1), for what no library would send.
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+const PREFACE_BYTES: usize = 24;
+const DATA: u8 = 0;
+const SETTINGS: u8 = 4;
+const GOAWAY: u8 = 7;
+const END_STREAM: u8 = 1;
+/// The first stream that a client opens.
+const FIRST: u32 = 1;
+
+/// One connection.
+pub(crate) struct Frames(TcpStream);
+
+impl Frames {
+    /// Reads the client's preface, and says nothing yet.
+    pub(crate) async fn begun(mut stream: TcpStream) -> Self {
+        let mut preface = [0; PREFACE_BYTES];
+        stream.read_exact(&mut preface).await.expect("a preface");
+        assert!(preface.starts_with(b"PRI * HTTP/2.0"));
+        Self(stream)
+    }
+
+    /// Sends empty settings, and reads the first request to its end.
+    pub(crate) async fn asked(&mut self) {
+        self.send(SETTINGS, &[]).await;
+        loop {
+            let mut head = [0; 9];
+            self.0.read_exact(&mut head).await.expect("a frame");
+            let [a, b, c, kind, flags, ..] = head;
+            let length = u32::from_be_bytes([0, a, b, c]);
+            let mut payload = vec![0; length as usize];
+            self.0.read_exact(&mut payload).await.expect("a frame");
+            if kind == DATA && flags & END_STREAM != 0 {
+                return;
+            }
+        }
+    }
+
+    /// Says that the connection ends, and whether the first request was begun.
+    pub(crate) async fn go_away(&mut self, has_begun: bool, reason: h2::Reason) {
+        let last = if has_begun { FIRST } else { 0 };
+        let payload = [last.to_be_bytes(), u32::from(reason).to_be_bytes()].concat();
+        self.send(GOAWAY, &payload).await;
+    }
+
+    /// Says that the connection ends and nothing was begun, perhaps after empty settings, and closes it.
+    pub(crate) async fn go_away_at_once(mut self, settings: bool) {
+        let mut frames = Vec::new();
+        if settings {
+            frames.extend(frame(SETTINGS, &[]));
+        }
+        frames.extend(frame(GOAWAY, &[0; 8]));
+        self.0.write_all(&frames).await.expect("written");
+        self.0.shutdown().await.expect("closed");
+        // All that the client sends, so that the end is no reset.
+        let _ = self.0.read_to_end(&mut Vec::new()).await;
+    }
+
+    async fn send(&mut self, kind: u8, payload: &[u8]) {
+        let frame = frame(kind, payload);
+        self.0.write_all(&frame).await.expect("written");
+    }
+}
+
+/// A frame of the connection itself.
+fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(payload.len()).expect("a short frame");
+    let mut frame = vec![0, 0, length, kind, 0, 0, 0, 0, 0];
+    frame.extend_from_slice(payload);
+    frame
+}

@@ -1,0 +1,155 @@
+//! What servers may do over HTTP/1.1 besides answering as expected.
+
+use std::sync::Arc;
+
+use forebay_worker::provider::{Answer, Failure, Retry, openai::OpenAi};
+use tokio::task::JoinHandle;
+
+use crate::{REPLY, ask, ask_at_length, peer::Port};
+
+fn call(provider: &Arc<OpenAi>) -> JoinHandle<Result<Answer, Failure>> {
+    let provider = Arc::clone(provider);
+    tokio::spawn(async move { ask(&provider).await })
+}
+
+async fn port() -> (Port, Arc<OpenAi>) {
+    let (port, provider) = Port::open("127.0.0.1").await;
+    (port, Arc::new(provider))
+}
+
+#[tokio::test]
+async fn a_long_head_is_read() {
+    let (port, provider) = port().await;
+    let call = call(&provider);
+    let mut peer = port.accept().await;
+    peer.asked().await;
+    let long = format!("x-long: {}\r\n", "x".repeat(500));
+    peer.answer(&long.repeat(60)).await;
+    call.await.expect("no panic").expect("a reply");
+}
+
+#[tokio::test]
+async fn interim_answers_are_passed_over() {
+    let (port, provider) = port().await;
+    let call = call(&provider);
+    let mut peer = port.accept().await;
+    peer.asked().await;
+    peer.write("HTTP/1.1 100 Continue\r\n\r\n").await;
+    peer.write("HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n")
+        .await;
+    peer.answer("").await;
+    call.await.expect("no panic").expect("a reply");
+}
+
+#[tokio::test]
+async fn an_answer_without_a_length_ends_with_its_connection() {
+    let (port, provider) = port().await;
+    let first = call(&provider);
+    let mut peer = port.accept().await;
+    peer.asked().await;
+    peer.write(&format!("HTTP/1.1 200 OK\r\n\r\n{REPLY}")).await;
+    drop(peer);
+    first.await.expect("no panic").expect("a reply");
+
+    let second = call(&provider);
+    let mut peer = port.accept().await;
+    peer.asked().await;
+    peer.answer("").await;
+    second.await.expect("no panic").expect("a reply");
+}
+
+#[tokio::test]
+async fn a_connection_that_its_server_closes_after_an_answer_takes_no_other_call() {
+    let (port, provider) = port().await;
+    for _ in 0..2 {
+        let call = call(&provider);
+        let mut peer = port.accept().await;
+        peer.asked().await;
+        peer.answer("connection: close\r\n").await;
+        call.await.expect("no panic").expect("a reply");
+        peer.closed().await;
+    }
+}
+
+#[tokio::test]
+async fn what_stands_behind_an_answer_is_nobodys() {
+    let (port, provider) = port().await;
+    let first = call(&provider);
+    let mut peer = port.accept().await;
+    peer.asked().await;
+    let length = REPLY.len();
+    let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{REPLY}");
+    let other = answer.replace("hi", "no");
+    peer.write(&format!("{answer}{other}")).await;
+    first.await.expect("no panic").expect("a reply");
+
+    let second = call(&provider);
+    let mut peer = port.accept().await;
+    peer.asked().await;
+    peer.answer("").await;
+    let answer = second.await.expect("no panic").expect("a reply");
+    assert_eq!(answer.text().as_deref(), Some("hi"));
+}
+
+#[tokio::test]
+async fn an_answer_that_is_cut_off_is_tried_again() {
+    let (port, provider) = port().await;
+    let call = call(&provider);
+    let mut peer = port.accept().await;
+    peer.asked().await;
+    peer.write(&format!(
+        "HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n{REPLY}"
+    ))
+    .await;
+    drop(peer);
+    let failure = call.await.expect("no panic").expect_err("cut off");
+    assert_eq!(failure.error.code, "connection_failed");
+    assert_eq!(failure.retry, Retry::Backoff);
+}
+
+#[tokio::test]
+async fn a_connection_whose_answer_was_not_read_to_its_end_is_closed() {
+    let (port, provider) = port().await;
+    let call = call(&provider);
+    let mut peer = port.accept().await;
+    peer.asked().await;
+    let page = "x".repeat(100 * 1_024);
+    peer.write(&format!(
+        "HTTP/1.1 500 No\r\ncontent-length: 1000000\r\n\r\n{page}"
+    ))
+    .await;
+    let failure = call.await.expect("no panic").expect_err("an error");
+    assert_eq!(failure.error.code, "provider_error");
+    peer.closed().await;
+}
+
+/// A server that does so should close the connection (RFC 9112, section 9.3); one that does not must not hold up
+/// whoever is next.
+#[tokio::test]
+async fn an_answer_that_comes_before_the_request_was_read_counts_and_holds_nobody_up() {
+    let (port, provider) = port().await;
+    let long = {
+        let provider = Arc::clone(&provider);
+        tokio::spawn(async move { ask_at_length(&provider, 16 * 1_024 * 1_024).await })
+    };
+    let mut busy = port.accept().await;
+    busy.begun().await;
+    busy.answer("").await;
+    long.await.expect("no panic").expect("a reply");
+
+    let next = call(&provider);
+    let mut peer = port.accept().await;
+    peer.asked().await;
+    peer.answer("").await;
+    next.await.expect("no panic").expect("a reply");
+}
+
+#[tokio::test]
+async fn a_host_may_be_an_ipv6_address() {
+    let (port, provider) = Port::open("[::1]").await;
+    let call = call(&Arc::new(provider));
+    let mut peer = port.accept().await;
+    peer.asked().await;
+    peer.answer("").await;
+    call.await.expect("no panic").expect("a reply");
+}

@@ -1,0 +1,120 @@
+//! What servers may do over HTTP/2 besides answering as expected.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use forebay_worker::provider::{Retry, openai::OpenAi};
+use h2::Reason;
+use tokio::net::TcpListener;
+
+use crate::{ask, ask_at_length, frames::Frames, provider, server2::Server};
+
+#[tokio::test]
+async fn interim_answers_are_passed_over() {
+    let mut server = Server::start(100).await;
+    let provider = Arc::new(provider(&server.base_url, true));
+    let call = tokio::spawn(async move { ask(&provider).await });
+    let mut asked = server.asked().await;
+    asked.interim(100);
+    asked.interim(103);
+    asked.answer();
+    call.await.expect("no panic").expect("a reply");
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_before_the_request_was_read_counts_and_leaves_its_place() {
+    let mut server = Server::start(1).await;
+    let provider = Arc::new(provider(&server.base_url, true));
+    for _ in 0..2 {
+        let provider = Arc::clone(&provider);
+        // Longer than what the server takes unread (RFC 9113, section 6.9.2).
+        let call = tokio::spawn(async move { ask_at_length(&provider, 1_024 * 1_024).await });
+        server.asked().await.answer();
+        call.await.expect("no panic").expect("a reply");
+    }
+    assert_eq!(server.connections(), 1);
+}
+
+/// Each way to end leaves the one place that there is to the next call.
+#[tokio::test]
+async fn a_call_leaves_its_place_however_it_ends() {
+    let mut server = Server::start(1).await;
+    let provider = Arc::new(provider(&server.base_url, true));
+    for round in 0..8 {
+        let provider = Arc::clone(&provider);
+        let call = tokio::spawn(async move { ask(&provider).await });
+        let asked = server.asked().await;
+        match round % 4 {
+            0 => {
+                call.abort();
+                assert_eq!(asked.given_up().await, Reason::CANCEL);
+                continue;
+            }
+            1 => asked.reset(Reason::INTERNAL_ERROR),
+            2 => asked.cut_off(),
+            _ => asked.answer(),
+        }
+        let ended = call.await.expect("no panic");
+        if let Err(failure) = &ended {
+            assert_eq!(failure.error.code, "connection_failed");
+            assert_eq!(failure.retry, Retry::Backoff, "{failure}");
+        }
+        assert_eq!(ended.is_ok(), round % 4 == 3, "{ended:?}");
+    }
+    assert_eq!(server.connections(), 1);
+}
+
+/// What the server has begun is not asked again at once, even if it had announced the end of its connection.
+#[tokio::test]
+async fn only_what_was_not_begun_is_asked_again_at_once_when_a_connection_ends() {
+    for (has_begun, reason, retry) in [
+        (false, Reason::NO_ERROR, Retry::AtOnce),
+        (true, Reason::NO_ERROR, Retry::Backoff),
+        (false, Reason::ENHANCE_YOUR_CALM, Retry::Backoff),
+    ] {
+        let (listener, provider) = port().await;
+        let call = tokio::spawn(async move { ask(&provider).await });
+        let (stream, _) = listener.accept().await.expect("a connection");
+        let mut frames = Frames::begun(stream).await;
+        frames.asked().await;
+        frames.go_away(has_begun, reason).await;
+        drop(frames);
+        let failure = call.await.expect("no panic").expect_err("nobody answered");
+        assert_eq!(failure.error.code, "connection_failed");
+        assert_eq!(failure.retry, retry, "{has_begun} {reason:?} {failure}");
+    }
+}
+
+/// As one that restarts may do to whoever still comes. It is asked again after a pause, not as fast as connections
+/// can be made.
+#[tokio::test]
+async fn a_server_that_ends_each_connection_at_once_is_a_failed_connection() {
+    for settings in [true, false] {
+        let (listener, provider) = port().await;
+        let call = tokio::spawn(async move { ask(&provider).await });
+        let connections = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&connections);
+        let server = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                count.fetch_add(1, Ordering::SeqCst);
+                let frames = Frames::begun(stream).await;
+                frames.go_away_at_once(settings).await;
+            }
+        });
+        let failure = call.await.expect("no panic").expect_err("nobody answers");
+        server.abort();
+        let connections = connections.load(Ordering::SeqCst);
+        assert_eq!(failure.error.code, "connection_failed", "{connections}");
+        assert_eq!(failure.retry, Retry::Backoff, "{failure}");
+        assert!(connections <= 5, "{connections}");
+    }
+}
+
+async fn port() -> (TcpListener, OpenAi) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let provider = provider(&format!("http://{address}/v1"), true);
+    (listener, provider)
+}
