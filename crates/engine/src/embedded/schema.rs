@@ -31,7 +31,7 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     // Until the tables are up to date, each commit is synced. The caches are in KiB when negative.
     db.execute_batch(
         "PRAGMA synchronous = FULL;
-         PRAGMA cache_size = -8192;
+         PRAGMA cache_size = -4096;
          PRAGMA journal_size_limit = 67108864;",
     )
     .map_err(failed)?;
@@ -54,7 +54,7 @@ pub(super) fn open_copier(path: &Path) -> Result<Connection, OpenError> {
 /// A connection that only reads.
 pub(super) fn open_reader(path: &Path) -> Result<Connection, OpenError> {
     let db = connect(path)?;
-    db.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -2048;")
+    db.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -1024;")
         .map_err(|source| failed(path, source))?;
     Ok(db)
 }

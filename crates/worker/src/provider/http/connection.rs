@@ -23,7 +23,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 /// How much of an answer is read at a time over HTTP/1.1, and how long its head may be. Each call has a buffer of this
 /// size for as long as it waits, but of its memory only what is read into it becomes resident.
-const READ_BYTES: usize = 65_536;
+const READ_BYTES: usize = 32 * 1_024;
 
 /// A connection that is ready for requests.
 pub(super) enum Connection {
