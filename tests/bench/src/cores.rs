@@ -20,28 +20,41 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 80_000, value_parser = clap::value_parser!(u32).range(1_000..=1_000_000))]
     jobs: u32,
     /// Runs with one core and with two, in turn.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=20))]
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=20))]
     runs: u32,
+    /// End with an error unless two cores do 1.6 times as much as one.
+    #[arg(long)]
+    check: bool,
 }
 
-/// Measures, and prints the rates of each pair of runs and the median of their ratios.
+/// What `--check` asks.
+const RATIO_MIN: f64 = 1.6;
+
+/// Measures, and prints the rates of each pair of runs with their ratio, and the medians.
 pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     let binary = forebay_binary().await?;
     println!("jobs/s, one core | two cores | ratio");
-    let mut ratios = Vec::new();
+    let [mut ones, mut twos, mut ratios] = [const { Vec::new() }; 3];
     for _ in 0..options.runs {
         let one = measure(options, &binary, "0").await?;
         let two = measure(options, &binary, "0,1").await?;
         println!("{one:.0} | {two:.0} | {:.2}", two / one);
+        ones.push(one);
+        twos.push(two);
         ratios.push(two / one);
     }
-    ratios.sort_by(f64::total_cmp);
-    println!(
-        "ratio, median of {}: {:.2}",
-        ratios.len(),
-        ratios[ratios.len() / 2]
+    let (one, two, ratio) = (median(ones), median(twos), median(ratios));
+    println!("{one:.0} | {two:.0} | {ratio:.2}, the medians");
+    ensure!(
+        !options.check || ratio >= RATIO_MIN,
+        "two cores do {ratio:.2} times as much as one, less than {RATIO_MIN}"
     );
     Ok(())
+}
+
+fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
 }
 
 async fn measure(options: &Options, binary: &Path, cores: &str) -> anyhow::Result<f64> {

@@ -16,6 +16,13 @@ use crate::{
 
 const MIB: f64 = 1_048_576.0;
 
+/// What `--check` asks: of 100 slots, how many have a call in flight on average.
+const BUSY_PERCENT_MIN: f64 = 99.0;
+/// The most memory of a process, over HTTP/1.1 and over HTTP/2, for each call that it may have in flight.
+const PER_SLOT_BYTES_MAX: [f64; 2] = [300.0 * MIB / 10_000.0, 150.0 * MIB / 10_000.0];
+/// The most memory of a job that waits, beyond its body.
+const PER_WAITING_JOB_BYTES_MAX: f64 = 4_096.0;
+
 /// What is measured.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Options {
@@ -34,6 +41,10 @@ pub(crate) struct Options {
     /// Only over this version of HTTP: 1 or 2.
     #[arg(long, value_parser = clap::value_parser!(u8).range(1..=2))]
     http: Option<u8>,
+    /// End with an error unless 99 % of the slots are busy on average, the process needs at most 30 KiB for each over
+    /// HTTP/1.1 and 15 KiB over HTTP/2, and a waiting job at most 4 KiB.
+    #[arg(long)]
+    check: bool,
 }
 
 /// Measures, and prints one line for each version of HTTP.
@@ -119,19 +130,62 @@ async fn measure(options: &Options, binary: &std::path::Path, http: u8) -> anyho
     );
 
     #[expect(clippy::cast_precision_loss, reason = "figures to print")]
+    let figures = Figures {
+        calls: calls as f64,
+        in_flight_mean: sum as f64 / f64::from(samples),
+        rss_bytes: rss_max.max(loaded.rss_bytes) as f64,
+        per_waiting_job_bytes: loaded.rss_bytes.saturating_sub(full.rss_bytes) as f64
+            / waiting as f64,
+    };
+    #[expect(clippy::cast_precision_loss, reason = "figures to print")]
     let line = format!(
         "{} | {:.0} | {least} | {calls} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0}",
         if http == 1 { "1.1" } else { "2" },
-        sum as f64 / f64::from(samples),
-        rss_max.max(loaded.rss_bytes) as f64 / MIB,
-        loaded.rss_bytes.saturating_sub(full.rss_bytes) as f64 / waiting as f64,
+        figures.in_flight_mean,
+        figures.rss_bytes / MIB,
+        figures.per_waiting_job_bytes,
         full.rss_bytes.saturating_sub(idle.rss_bytes) as f64 / calls as f64,
         done as f64 / started.elapsed().as_secs_f64(),
         (after.cpu_ms - before.cpu_ms) as f64 * 1_000.0 / done.max(1) as f64,
     );
     println!("{line}");
     forebay.kill().await?;
-    mock.kill().await
+    mock.kill().await?;
+    if options.check {
+        figures.check(http)?;
+    }
+    Ok(())
+}
+
+/// What is promised.
+struct Figures {
+    calls: f64,
+    in_flight_mean: f64,
+    rss_bytes: f64,
+    per_waiting_job_bytes: f64,
+}
+
+impl Figures {
+    fn check(&self, http: u8) -> anyhow::Result<()> {
+        let busy_percent = 100.0 * self.in_flight_mean / self.calls;
+        ensure!(
+            busy_percent >= BUSY_PERCENT_MIN,
+            "only {busy_percent:.1} % of the slots are busy"
+        );
+        let [own, shared] = PER_SLOT_BYTES_MAX;
+        let bytes_max = self.calls * if http == 1 { own } else { shared };
+        let (mib, mib_max) = (self.rss_bytes / MIB, bytes_max / MIB);
+        ensure!(
+            self.rss_bytes <= bytes_max,
+            "the process has {mib:.0} MiB, more than {mib_max:.0}"
+        );
+        let bytes = self.per_waiting_job_bytes;
+        ensure!(
+            bytes <= PER_WAITING_JOB_BYTES_MAX,
+            "a waiting job takes {bytes:.0} bytes, more than {PER_WAITING_JOB_BYTES_MAX}"
+        );
+        Ok(())
+    }
 }
 
 async fn wait_in_flight(client: &reqwest::Client, stats: &str, calls: u64) -> anyhow::Result<()> {

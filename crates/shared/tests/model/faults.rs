@@ -2,6 +2,7 @@
 //! because something else suffices must not be found.
 
 use crate::{
+    budget,
     configuration::{Configuration, Kind},
     mutation::Mutation,
     search::{Found, search},
@@ -32,7 +33,10 @@ fn breaks(world: Configuration, mutations: &'static [Mutation], trouble: &Troubl
         (None, Some(_)) => "a job that cannot end",
         (None, None) => "nothing",
     };
-    println!("{mutations:?}: found {said:?} in {states} states, {seconds:.1} s");
+    budget::tell(&format!(
+        "{mutations:?}: found {said:?} in {states} states, {seconds:.1} s"
+    ));
+    budget::assert_kept();
     match trouble {
         Trouble::Unsafe(what) => assert!(
             violation

@@ -19,9 +19,10 @@
 //! In reading order: [`state`], [`configuration`], [`protocol`], [`steps`], [`check`], [`normal`],
 //! [`search`]; then [`worlds`], the tests, and [`faults`], the tests that each planted fault
 //! ([`mutation`]) is found. The larger worlds are ignored unless asked for (`cargo test -p
-//! forebay-shared --test model -- --ignored --nocapture`); the others take about a minute on two cores,
-//! and less than 1 GiB, since the workspace's manifest has this package optimised in every build.
+//! forebay-shared --test model -- --ignored`); the others take about a minute on two cores and less than 1 GiB,
+//! since the workspace's manifest has this package optimised in every build, and fail beyond their [`budget`].
 
+mod budget;
 mod check;
 mod configuration;
 mod faults;

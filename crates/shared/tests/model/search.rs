@@ -30,6 +30,7 @@ pub(crate) struct Found {
 
 /// Searches the whole world; stops at the first violation.
 pub(crate) fn search(configuration: Configuration) -> Found {
+    crate::budget::begin();
     let begun = Instant::now();
     let mut graph = Graph::new(configuration);
     let violation = graph.explore();
