@@ -129,6 +129,14 @@ enum Open {
 }
 
 impl Engine {
+    /// Waits until it can do no more; for ever, if it can recover by itself from whatever happens.
+    pub(crate) async fn failed(&self) {
+        match &self.open {
+            Open::Embedded(engine) => engine.failed().await,
+            Open::Distributed(_) => std::future::pending().await,
+        }
+    }
+
     /// Closes it; everything that was answered for is on disk before and after.
     pub(crate) async fn close(self) {
         match self.open {

@@ -111,6 +111,9 @@ async fn serve(plan: Plan, me: &ProcessId, engine: &Engine) -> Result<(), Failur
             tracing::info!(signal, drain_s = plan.drain.as_secs(), "stopping");
         }
         error = parts.ended() => return Err(Failure::Running(error)),
+        () = engine.failed() => {
+            return Err(Failure::Running(anyhow::anyhow!("the disk of the data folder failed")));
+        }
         () = member.failed() => {
             return Err(Failure::Running(anyhow::anyhow!("a loop of this process panicked")));
         }

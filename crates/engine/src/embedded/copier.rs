@@ -3,20 +3,34 @@
 //!
 //! SQLite starts the log anew when a transaction begins and all of it is copied. While others write that moment never
 //! comes, so the writing thread copies the little that came during the last copy, between two of its transactions.
+//! It is then that SQLite syncs the database; so that this, too, is little, the copier has synced it before.
+//!
+//! A copy that fails is the end of all writing: what the system does with pages that it could not write is not known, so
+//! a later sync that goes well would say nothing of them, and the log, the only good copy, must not be started anew.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering},
-    mpsc,
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+        mpsc,
+    },
+    thread,
+    time::Duration,
 };
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
+
+use super::durable::Durable;
 
 /// From this length the log is copied, in pages of 4 KiB: the longer it is, the more often a page was written
 /// meanwhile that is copied once, and the longer each look into it takes.
 const COPY_FROM: u32 = 8_000;
-/// At this length the writing thread waits for the copy, so that the log does not grow without bound.
+/// At this length the writing thread waits for the copy, so that it does not outrun it. The log may still get longer
+/// while somebody reads for long, a backup for one: what he may yet read is not copied over.
 const WAIT_FROM: u32 = 4 * COPY_FROM;
+/// How long the copier waits when the disk is full, before it is asked again.
+const FULL_PAUSE: Duration = Duration::from_secs(1);
 /// A copy is followed by another one as long as more came meanwhile than the writing thread should copy itself.
 const LEFT_MAX: u32 = 500;
 /// Copies in a row at most.
@@ -28,6 +42,7 @@ pub(super) struct Log {
     ask: mpsc::SyncSender<()>,
     done: mpsc::Receiver<()>,
     is_asked: bool,
+    durable: Arc<Durable>,
 }
 
 /// What the thread runs.
@@ -36,10 +51,18 @@ pub(super) struct Copier {
     length: Arc<AtomicU32>,
     asked: mpsc::Receiver<()>,
     done: mpsc::SyncSender<()>,
+    durable: Arc<Durable>,
+    sync: Box<dyn FnMut() -> io::Result<()> + Send>,
 }
 
-/// The log of the database that `writes` commits to, and the loop that copies it over the connection `copies`.
-pub(super) fn new(writes: &mut Connection, copies: Connection) -> rusqlite::Result<(Log, Copier)> {
+/// The log of the database that `writes` commits to, and the loop that copies it over the connection `copies`. `sync`
+/// puts on the disk what was copied; `durable` learns if that fails.
+pub(super) fn new(
+    writes: &mut Connection,
+    copies: Connection,
+    durable: &Arc<Durable>,
+    sync: impl FnMut() -> io::Result<()> + Send + 'static,
+) -> rusqlite::Result<(Log, Copier)> {
     let length = Arc::<AtomicU32>::default();
     let newest = Arc::clone(&length);
     // In the place of SQLite's own hook, which would copy in the writing thread.
@@ -54,12 +77,15 @@ pub(super) fn new(writes: &mut Connection, copies: Connection) -> rusqlite::Resu
         ask,
         done,
         is_asked: false,
+        durable: Arc::clone(durable),
     };
     let copier = Copier {
         db: copies,
         length,
         asked,
         done: tell,
+        durable: Arc::clone(durable),
+        sync: Box::new(sync),
     };
     Ok((log, copier))
 }
@@ -67,6 +93,9 @@ pub(super) fn new(writes: &mut Connection, copies: Connection) -> rusqlite::Resu
 impl Log {
     /// Keeps the log short; to be called between two transactions of `db`.
     pub(super) fn keep_short(&mut self, db: &Connection) {
+        if self.durable.has_failed() {
+            return;
+        }
         let length = self.length.load(Ordering::Relaxed);
         if !self.is_asked {
             self.is_asked = length >= COPY_FROM && self.ask.send(()).is_ok();
@@ -79,7 +108,7 @@ impl Log {
         };
         if is_done {
             self.is_asked = false;
-            copy(db);
+            copy(db, &self.durable);
         }
     }
 
@@ -94,30 +123,68 @@ impl Log {
 
 impl Copier {
     /// Copies when asked, until the writing thread has ended.
-    pub(super) fn run(self) {
+    pub(super) fn run(mut self) {
         while self.asked.recv().is_ok() {
-            for _ in 0..COPIES_MAX {
-                let copied = copy(&self.db);
-                let length = self.length.load(Ordering::Relaxed);
-                if length.saturating_sub(copied) <= LEFT_MAX {
-                    break;
-                }
-            }
+            self.copy();
             if self.done.send(()).is_err() {
                 break;
             }
         }
     }
+
+    fn copy(&mut self) {
+        for _ in 0..COPIES_MAX {
+            match copy(&self.db, &self.durable) {
+                Copied::UpTo(copied) => {
+                    let length = self.length.load(Ordering::Relaxed);
+                    if length.saturating_sub(copied) <= LEFT_MAX {
+                        break;
+                    }
+                }
+                Copied::Full => {
+                    thread::sleep(FULL_PAUSE);
+                    return;
+                }
+                Copied::Failed => return,
+            }
+        }
+        if let Err(error) = (self.sync)() {
+            tracing::error!(%error, "the database cannot be synced: nothing is written any more");
+            self.durable.fail();
+        }
+    }
 }
 
-/// Copies what can be copied without holding anybody up, and says how long the log is up to there.
-fn copy(db: &Connection) -> u32 {
-    let copied = db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(2));
-    copied.unwrap_or_else(|error| {
-        // It is tried again after the next transaction; what is in the log is safe there.
-        tracing::warn!(%error, "the write-ahead log cannot be copied into the database");
-        0
-    })
+/// What became of a copy.
+enum Copied {
+    /// The log is copied up to this length.
+    UpTo(u32),
+    /// The disk is full. What is in the log is safe there.
+    Full,
+    /// The disk failed, now or before.
+    Failed,
+}
+
+/// Copies what can be copied without holding anybody up.
+fn copy(db: &Connection, durable: &Durable) -> Copied {
+    if durable.has_failed() {
+        return Copied::Failed;
+    }
+    match db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(2)) {
+        Ok(copied) => Copied::UpTo(copied),
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => {
+            tracing::warn!(%error, "the write-ahead log cannot be copied into the database");
+            Copied::Full
+        }
+        Err(error) => {
+            tracing::error!(
+                %error,
+                "the write-ahead log cannot be copied into the database: nothing is written any more"
+            );
+            durable.fail();
+            Copied::Failed
+        }
+    }
 }
 
 #[cfg(test)]
@@ -166,8 +233,9 @@ mod tests {
     fn the_log_starts_anew_however_much_is_written() {
         let mut database = Database::new();
         let copies = Connection::open(&database.path).unwrap();
-        let (mut log, copier) = new(&mut database.db, copies).unwrap();
-        let thread = std::thread::spawn(move || copier.run());
+        let durable = Arc::default();
+        let (mut log, copier) = new(&mut database.db, copies, &durable, || Ok(())).unwrap();
+        let thread = thread::spawn(move || copier.run());
         let mut longest = 0;
         let mut restarts = 0;
         let mut before = 0;
@@ -191,7 +259,8 @@ mod tests {
     fn a_log_that_is_too_long_is_waited_for() {
         let mut database = Database::new();
         let copies = Connection::open(&database.path).unwrap();
-        let (mut log, copier) = new(&mut database.db, copies).unwrap();
+        let durable = Arc::default();
+        let (mut log, copier) = new(&mut database.db, copies, &durable, || Ok(())).unwrap();
         database.write(COPY_FROM);
         log.keep_short(&database.db);
         assert!(log.is_asked);
@@ -199,11 +268,36 @@ mod tests {
         log.keep_short(&database.db);
         assert!(log.is_asked, "it is copied, and nobody waits for that yet");
         database.write(2 * COPY_FROM);
-        let thread = std::thread::spawn(move || copier.run());
+        let thread = thread::spawn(move || copier.run());
         log.keep_short(&database.db);
         assert!(!log.is_asked, "the copy was waited for");
         database.write(1);
         assert!(log.length.load(Ordering::Relaxed) < 10, "the log is new");
+        drop(log);
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn after_a_sync_that_failed_nothing_is_copied_any_more() {
+        let mut database = Database::new();
+        let copies = Connection::open(&database.path).unwrap();
+        let durable = Arc::<Durable>::default();
+        let fails = || Err(io::ErrorKind::Other.into());
+        let (mut log, copier) = new(&mut database.db, copies, &durable, fails).unwrap();
+        let thread = thread::spawn(move || copier.run());
+        database.write(COPY_FROM);
+        log.keep_short(&database.db);
+        log.rest();
+        assert!(durable.has_failed());
+        let before = log.length.load(Ordering::Relaxed);
+        database.write(COPY_FROM);
+        log.keep_short(&database.db);
+        assert!(!log.is_asked);
+        database.write(1);
+        assert!(
+            log.length.load(Ordering::Relaxed) > before,
+            "the log went on"
+        );
         drop(log);
         thread.join().unwrap();
     }

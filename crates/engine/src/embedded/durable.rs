@@ -6,6 +6,17 @@ use tokio::sync::watch;
 
 use super::failure::Failure;
 
+/// Fails everything, should the thread that holds it panic: whoever waits for that thread would wait for ever.
+pub(super) struct FailsOnPanic(pub(super) std::sync::Arc<Durable>);
+
+impl Drop for FailsOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.fail();
+        }
+    }
+}
+
 /// The numbers of transactions: those that may have been committed, and those that are on the disk.
 pub(super) struct Durable {
     begun: AtomicU64,
@@ -54,6 +65,13 @@ impl Durable {
         self.synced.send_modify(|synced| synced.has_failed = true);
     }
 
+    /// Waits until the disk has failed.
+    pub(super) async fn failed(&self) {
+        // Never an error: the sender is ours.
+        let mut synced = self.synced.subscribe();
+        let _ = synced.wait_for(|synced| synced.has_failed).await;
+    }
+
     pub(super) fn has_failed(&self) -> bool {
         self.synced.borrow().has_failed
     }
@@ -67,5 +85,27 @@ impl Durable {
             Ok(synced) if synced.number >= number => Ok(()),
             _ => Err(Failure::Unsynced),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn nobody_waits_for_a_thread_that_panicked() {
+        let durable = Arc::<Durable>::default();
+        let number = durable.begin();
+        let alarm = FailsOnPanic(Arc::clone(&durable));
+        let thread = std::thread::spawn(move || {
+            let _alarm = alarm;
+            panic!("as the test wants it");
+        });
+        let told = durable.wait(number).await;
+        assert!(matches!(told, Err(Failure::Unsynced)), "{told:?}");
+        durable.failed().await;
+        assert!(thread.join().is_err());
     }
 }

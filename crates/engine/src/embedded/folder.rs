@@ -18,6 +18,8 @@ const HOLDER_BYTES_MAX: u64 = 32;
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
+    // Not closed before the last connection: with it, all locks of this process on the file would go.
+    database: File,
     _lock: File,
 }
 
@@ -46,9 +48,10 @@ impl Folder {
             Err(TryLockError::Error(source)) => return Err(unusable(source)),
         }
         name_holder(&mut lock).map_err(unusable)?;
-        open_private(&path.join(DATABASE)).map_err(unusable)?;
+        let database = open_private(&path.join(DATABASE)).map_err(unusable)?;
         Ok(Self {
             path: path.to_owned(),
+            database,
             _lock: lock,
         })
     }
@@ -56,6 +59,11 @@ impl Folder {
     /// The folder.
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Puts on the disk what was written to the database.
+    pub(super) fn sync_database(&self) -> io::Result<()> {
+        self.database.sync_data()
     }
 
     /// The file of the database.

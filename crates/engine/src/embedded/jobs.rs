@@ -12,6 +12,7 @@ use rusqlite::{Connection, OptionalExtension as _, named_params};
 use super::{
     columns::{At, Id, int, size},
     failure::unreadable,
+    moment::Moment,
 };
 
 /// A record to write, ready for its columns.
@@ -153,19 +154,22 @@ pub(super) fn request(db: &Connection, id: JobId, now: TimeMs) -> rusqlite::Resu
     .optional()
 }
 
-/// Forgets records whose time is over.
+/// Forgets records whose time is over; one at least, if there is one, and more while the moment lasts.
 pub(super) fn prune(db: &Connection, limit: usize, now: TimeMs) -> rusqlite::Result<u64> {
     let over = db
         .prepare_cached("SELECT n FROM outcomes WHERE forget_at <= ?1 LIMIT ?2")?
         .query_map((At(now), size(limit)), |row| row.get(0))?
         .collect::<rusqlite::Result<Vec<i64>>>()?;
-    let mut gone = 0;
+    let (mut gone, moment) = (0, Moment::begin());
     for n in over {
         db.prepare_cached("DELETE FROM jobs WHERE n = ?1")?
             .execute([n])?;
         db.prepare_cached("DELETE FROM outcomes WHERE n = ?1")?
             .execute([n])?;
         gone += 1;
+        if moment.is_over() {
+            break;
+        }
     }
     Ok(gone)
 }

@@ -21,6 +21,7 @@ mod intake;
 mod jobs;
 mod keys;
 mod lanes;
+mod moment;
 mod open_error;
 mod packed;
 mod queue;
@@ -69,15 +70,23 @@ impl Embedded {
         let folder = Arc::new(folder::Folder::hold(data_dir)?);
         let database = folder.database();
         let durable = Arc::<durable::Durable>::default();
-        let sync = syncer::log_of(&database);
-        let (committed, run_syncer) = syncer::Syncer::new(Arc::clone(&durable), sync);
         let mut db = schema::open_writer(&database)?;
         let copies = schema::open_copier(&database)?;
+        let unusable = |source| OpenError::Folder {
+            path: data_dir.to_owned(),
+            source,
+        };
+        let mut sync = syncer::log_of(&database).map_err(unusable)?;
+        sync().map_err(unusable)?;
+        let (committed, run_syncer) = syncer::Syncer::new(Arc::clone(&durable), sync);
+        let copied = Arc::clone(&folder);
         let (log, run_copier) =
-            copier::new(&mut db, copies).map_err(|source| OpenError::Database {
-                path: database.clone(),
-                source,
-            })?;
+            copier::new(&mut db, copies, &durable, move || copied.sync_database()).map_err(
+                |source| OpenError::Database {
+                    path: database.clone(),
+                    source,
+                },
+            )?;
         let (writer, run_writer) = writer::Writer::new(db, Arc::clone(&durable), committed, log);
         let connections = (0..READERS)
             .map(|_| schema::open_reader(&database))
@@ -86,7 +95,9 @@ impl Embedded {
 
         let start = |name: &str, run: Box<dyn FnOnce() + Send>| {
             let held = Arc::clone(&folder);
+            let alarm = durable::FailsOnPanic(Arc::clone(&durable));
             let body = move || {
+                let _alarm = alarm;
                 run();
                 drop(held);
             };
@@ -133,6 +144,12 @@ impl Embedded {
     #[must_use]
     pub fn transactions(&self) -> u64 {
         self.store.writer.transactions()
+    }
+
+    /// Waits until the disk has failed. From then on nothing is read or written; another process may find the disk well
+    /// again, and all that was answered for on it.
+    pub async fn failed(&self) {
+        self.store.durable.failed().await;
     }
 
     /// Ends the engine: what waits is still written, later calls find it unavailable, and the folder

@@ -36,6 +36,10 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     )
     .map_err(failed)?;
     migrate(&mut db, path)?;
+    // What an earlier process left in the log may never have been synced, and must be on the disk before anybody is told
+    // of it. Somebody who reads the file meanwhile leaves a part of it there, which is synced before anything is served.
+    db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        .map_err(failed)?;
     // From now on the syncer does that.
     db.execute_batch("PRAGMA synchronous = NORMAL;")
         .map_err(failed)?;
@@ -69,6 +73,9 @@ fn connect(path: &Path) -> Result<Connection, OpenError> {
     // looked at has its statement compiled again: a quarter of this process's work, and for nothing, as the
     // tables are never analysed.
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+        .map_err(failed)?;
+    // The writing thread copies the log when it ends well. After a disk that failed nobody may.
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
         .map_err(failed)?;
     db.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     Ok(db)

@@ -64,9 +64,36 @@ impl SqliteStore {
         T: Send + 'static,
         W: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
-        let seen = self.readers.run(work).await;
-        seen.map(|seen| seen.value)
+        let answer = async {
+            let seen = self.readers.run(work).await?;
+            // It may never be.
+            if self.durable.has_failed() {
+                return Err(Failure::Unsynced);
+            }
+            Ok(seen.value)
+        };
+        answer
+            .await
             .map_err(|failure| failure.into_store_error(Accepts::No))
+    }
+
+    /// Forgets up to `limit` things. A large one takes long to delete, so each write stops after a moment, and others
+    /// have their turn before the next.
+    async fn in_pieces<W>(&self, limit: usize, forget: W) -> Result<u64, StoreError>
+    where
+        W: Fn(&Connection, usize) -> rusqlite::Result<u64> + Copy + Send + 'static,
+    {
+        let limit_all = u64::try_from(limit).unwrap_or(u64::MAX);
+        let mut gone = 0;
+        while gone < limit_all {
+            let left = usize::try_from(limit_all - gone).unwrap_or(limit);
+            let piece = self.write(Accepts::No, move |db| forget(db, left)).await?;
+            if piece == 0 {
+                break;
+            }
+            gone += piece;
+        }
+        Ok(gone)
     }
 
     async fn write<T, W>(&self, accepts: Accepts, work: W) -> Result<T, StoreError>
@@ -248,7 +275,7 @@ impl Store for SqliteStore {
         if count.await? <= sessions_max {
             return Ok(0);
         }
-        self.write(Accepts::No, move |db| {
+        self.in_pieces(limit, move |db, limit| {
             sessions::evict(db, sessions_max, limit, now)
         })
         .await
@@ -256,13 +283,13 @@ impl Store for SqliteStore {
 
     async fn prune(&self, limit: usize) -> Result<u64, StoreError> {
         let now = self.now();
-        self.write(Accepts::No, move |db| {
-            let records = jobs::prune(db, limit, now)?;
-            let sessions = sessions::prune(db, limit, now)?;
-            let keys = keys::prune(db, limit, now)?;
-            Ok(records + sessions + keys)
-        })
-        .await
+        let mut gone = 0;
+        for forget in [jobs::prune, sessions::prune, keys::prune] {
+            gone += self
+                .in_pieces(limit, move |db, limit| forget(db, limit, now))
+                .await?;
+        }
+        Ok(gone)
     }
 
     async fn announce(&self, me: &ProcessId, presence_ms: u64) -> Result<Renewal, StoreError> {

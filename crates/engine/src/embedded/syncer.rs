@@ -8,7 +8,7 @@
 use std::{
     fs::File,
     io,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, mpsc},
 };
 
@@ -87,17 +87,15 @@ impl Syncer {
     }
 }
 
-/// Syncs the write-ahead log of a database. It is one file for as long as a connection is open.
-pub(super) fn log_of(database: &Path) -> impl FnMut() -> io::Result<()> + Send + 'static {
-    let path = PathBuf::from(format!("{}-wal", database.display()));
-    let mut log = None;
-    move || {
-        let log = match &mut log {
-            Some(log) => log,
-            empty => empty.insert(File::open(&path)?),
-        };
-        log.sync_data()
-    }
+/// Syncs the write-ahead log of a database that is open. It is one file for as long as a connection is open.
+pub(super) fn log_of(
+    database: &Path,
+) -> io::Result<impl FnMut() -> io::Result<()> + Send + 'static> {
+    // SQLite puts its log beside the file that it finds at the end of all links.
+    let mut path = database.canonicalize()?.into_os_string();
+    path.push("-wal");
+    let log = File::open(path)?;
+    Ok(move || log.sync_data())
 }
 
 #[cfg(test)]
@@ -147,7 +145,7 @@ mod tests {
             let durable = Arc::<Durable>::default();
             let (committed, syncer) = Syncer::new(Arc::clone(&durable), sync);
             let copies = Connection::open(&path).unwrap();
-            let (log, _) = copier::new(&mut db, copies).unwrap();
+            let (log, _) = copier::new(&mut db, copies, &durable, || Ok(())).unwrap();
             let (writer, run) = Writer::new(db, Arc::clone(&durable), committed, log);
             let reader = Connection::open(&path).unwrap();
             let (readers, loops) = Readers::new(vec![reader], Arc::clone(&durable));
@@ -260,14 +258,16 @@ mod tests {
     }
 
     #[test]
-    fn the_log_of_a_database_is_synced() {
+    fn the_log_of_a_database_is_synced_wherever_it_is() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("test.db");
-        let mut sync = log_of(&path);
-        assert!(sync().is_err(), "there is no log yet");
-        let db = Connection::open(&path).unwrap();
+        let link = folder.path().join("link.db");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert!(log_of(&path).is_err(), "there is no log yet");
+        let db = Connection::open(&link).unwrap();
         db.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (x)")
             .unwrap();
+        let mut sync = log_of(&link).unwrap();
         sync().unwrap();
         // Emptied, it is the same file still.
         db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE); INSERT INTO t VALUES (1)")

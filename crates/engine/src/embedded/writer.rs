@@ -130,7 +130,9 @@ impl WriterLoop {
             self.log.keep_short(&self.db);
         }
         self.log.rest();
-        if let Err(error) = self.db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE);") {
+        if !self.durable.has_failed()
+            && let Err(error) = self.db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE);")
+        {
             tracing::warn!(%error, "the write-ahead log stays beside the database");
         }
     }
@@ -139,6 +141,12 @@ impl WriterLoop {
     fn write(&self, mut group: Vec<Box<dyn Write>>) {
         if self.durable.has_failed() {
             settle_all(group, &Failure::Unsynced);
+            return;
+        }
+        self.transactions.fetch_add(1, Ordering::Relaxed);
+        if let Err(error) = self.execute("BEGIN IMMEDIATE") {
+            // None of them is at fault.
+            settle_all(group, &Failure::from(error));
             return;
         }
         match self.transact(&mut group) {
@@ -155,10 +163,9 @@ impl WriterLoop {
         }
     }
 
-    /// Does these in one transaction, and says which it was: all of them are committed afterwards, or none.
+    /// Does these in the transaction that was begun, and says which it was: all of them are committed afterwards, or
+    /// none.
     fn transact(&self, writes: &mut [Box<dyn Write>]) -> rusqlite::Result<u64> {
-        self.transactions.fetch_add(1, Ordering::Relaxed);
-        self.execute("BEGIN IMMEDIATE")?;
         let committed = self.run_all(writes).and_then(|()| self.commit());
         // A full disk, for one, has ended the transaction already.
         if committed.is_err()
@@ -248,7 +255,8 @@ mod tests {
         let durable = Arc::<Durable>::default();
         let (committed, syncer) = Syncer::new(Arc::clone(&durable), || Ok(()));
         std::thread::spawn(move || syncer.run());
-        let (log, _) = copier::new(&mut db, Connection::open_in_memory().unwrap()).unwrap();
+        let copies = Connection::open_in_memory().unwrap();
+        let (log, _) = copier::new(&mut db, copies, &durable, || Ok(())).unwrap();
         let (writer, run) = Writer::new(db, durable, committed, log);
         (Arc::new(writer), run)
     }
