@@ -15,8 +15,9 @@ use forebay_worker::provider::Secret;
 
 use crate::settings::{Role, Settings};
 
-/// How long the queue may take to hand over what is on its way when the process stops.
-const QUEUE_CLOSE: Duration = Duration::from_secs(3);
+/// How long the queue may take to hand over what is on its way when the process stops. Short, so that it can still
+/// say goodbye before the process goes; timers see to what is lost with it.
+const QUEUE_CLOSE: Duration = Duration::from_millis(500);
 
 /// Which engine a process runs on.
 #[derive(Clone, Debug)]

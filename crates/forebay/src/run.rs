@@ -4,6 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use forebay_shared::{ids::ProcessId, member::Member};
+use forebay_worker::RELEASING_MS_MAX;
 use tokio::{
     net::TcpListener,
     task::{JoinError, JoinHandle},
@@ -13,8 +14,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{compose::Plan, engine::Engine, signals::Signals};
 
-/// What a stop may take beyond the drain: commits of what was released, requests that are under way.
-const STOP_MARGIN: Duration = Duration::from_secs(10);
+/// What a stop may take after the drain, in three steps of 4 s together; the README tells that number, and whoever
+/// runs the process counts on it. The first step: the worker gives back what still runs, requests that are
+/// under way are answered, the fleet is left.
+const LEAVING: Duration = Duration::from_millis(RELEASING_MS_MAX + 500);
+/// The second: the engine is closed. What it cannot hand over by then is as after a kill.
+const CLOSING: Duration = Duration::from_millis(1_000);
+/// The third: tasks that block end, or are left behind.
+const ABANDONING: Duration = Duration::from_millis(500);
 
 /// Why a process ended other than by a signal.
 pub(crate) enum Failure {
@@ -33,11 +40,13 @@ pub(crate) fn run(plan: Plan) -> Result<(), Failure> {
         let me = ProcessId::fresh(plan.role);
         let engine = plan.engine.open(&me).await.map_err(Failure::Start)?;
         let result = serve(plan, &me, &engine).await;
-        engine.close().await;
+        if timeout(CLOSING, engine.close()).await.is_err() {
+            tracing::warn!("the engine was not closed in good order");
+        }
         result
     });
     // What still runs has had its time; it must not keep the process.
-    runtime.shutdown_timeout(Duration::from_secs(1));
+    runtime.shutdown_timeout(ABANDONING);
     result
 }
 
@@ -131,7 +140,7 @@ async fn serve(plan: Plan, me: &ProcessId, engine: &Engine) -> Result<(), Failur
         member.leave().await;
     };
     tokio::select! {
-        result = timeout(plan.drain + STOP_MARGIN, stop) => {
+        result = timeout(plan.drain + LEAVING, stop) => {
             if result.is_err() {
                 tracing::warn!("stopped with work unsettled; timers will see to it");
             }

@@ -4,10 +4,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use crate::attempt::Desk;
-
-/// How long the releases, and commits under way, may take after the grace.
-const RELEASING: Duration = Duration::from_secs(5);
+use crate::{attempt::Desk, settings::RELEASING_MS_MAX};
 
 /// Waits for the attempts under way. Nothing new may be claimed any more.
 pub(crate) async fn drain(desk: &Desk) {
@@ -25,7 +22,8 @@ pub(crate) async fn drain(desk: &Desk) {
         return;
     }
     desk.give_up.cancel();
-    if timeout(RELEASING, desk.attempts.wait()).await.is_ok() {
+    let releasing = Duration::from_millis(RELEASING_MS_MAX);
+    if timeout(releasing, desk.attempts.wait()).await.is_ok() {
         return;
     }
     // The sweeper finds that their worker is gone.

@@ -23,5 +23,5 @@ mod table;
 pub mod worker;
 
 pub use providers::Providers;
-pub use settings::WorkerSettings;
+pub use settings::{RELEASING_MS_MAX, WorkerSettings};
 pub use worker::run;

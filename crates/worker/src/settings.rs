@@ -7,6 +7,11 @@ pub const CONCURRENCY_MAX: usize = 100_000;
 /// claim asks for the call's limit and this, so nobody takes the job over while the commit is on its way.
 pub const COMMIT_MARGIN_MS: u64 = 30_000;
 
+/// How long a worker may take, after its grace, to give back the jobs that still run and to commit replies that came
+/// at its end, in milliseconds. While the store is well this takes some tens of milliseconds; what is not given
+/// back by then others find as the jobs of a worker that is gone.
+pub const RELEASING_MS_MAX: u64 = 2_000;
+
 /// What bounds a worker. The ranges are checked where the values come in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WorkerSettings {

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Runs jobs until `stop` is cancelled; returns once nothing runs any more, at most
-/// [`WorkerSettings::drain_ms`] and a few seconds later. The process's other loops ([`Member`]) must run
+/// [`WorkerSettings::drain_ms`] and [`RELEASING_MS_MAX`](crate::RELEASING_MS_MAX) later. The process's other loops ([`Member`]) must run
 /// on until then. Claims nothing before this process has announced itself, since nobody may take it for
 /// gone.
 pub async fn run(

@@ -120,7 +120,8 @@ pub struct Settings {
     #[arg(long, env = "FOREBAY_BACKOFF_MS", global = true, default_value = "1000", value_parser = within("FOREBAY_BACKOFF_MS", 1..=60_000))]
     pub backoff_ms: u64,
 
-    /// How long a worker that was told to stop lets its calls finish, in seconds, 0 to 1500.
+    /// How long a worker that was told to stop lets its calls finish, in seconds, 0 to 1500. The
+    /// process ends at most 4 seconds later.
     #[arg(long, env = "FOREBAY_DRAIN_S", global = true, default_value = "25", value_parser = within("FOREBAY_DRAIN_S", 0..=1_500))]
     pub drain_s: u64,
 

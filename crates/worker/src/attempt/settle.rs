@@ -15,8 +15,9 @@ use crate::{backoff, provider::Retry};
 
 /// How long one try of a commit may take. A reply is dear, so it outlasts most outages.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How long a release may take while the worker shuts down.
-const RELEASE_PATIENCE: Duration = Duration::from_secs(4);
+/// How long a release may take while the worker shuts down: less than
+/// [`RELEASING_MS_MAX`](crate::RELEASING_MS_MAX).
+const RELEASE_PATIENCE: Duration = Duration::from_millis(1_800);
 /// The pause between two tries.
 const PAUSE: Duration = Duration::from_secs(1);
 

@@ -73,7 +73,7 @@ fn is(counts: &Value, ready: usize, behind_session: usize) -> bool {
 }
 
 /// Waits until the statistics, from which the management UI is drawn, have caught up: a queue tells its
-/// numbers every five seconds, and they are gathered every five.
+/// numbers every five seconds, and they are gathered every five, or here, as the fixture has set, every one.
 async fn the_management_ui_shows(fleet: &Fleet, queue: &str, ready: usize) {
     let path = format!("/api/queues/{}/{queue}", fleet.vhost.name());
     let mut last = Value::Null;

@@ -1,21 +1,23 @@
-//! SIGTERM to a busy worker of a fleet: what ends within its grace completes, the rest goes on at
-//! another worker with its tries unspent.
+//! SIGTERM to a busy worker of a fleet: what ends within its grace completes, the rest goes on at another worker
+//! with its tries unspent. The process ends a few seconds after the grace at the latest, also when its servers
+//! are away.
 
 use std::time::{Duration, Instant};
 
 use e2e::{
     client::id_of,
-    fleet::{Fleet, LIMIT},
+    fleet::{Fleet, LIMIT, Member},
     scripted::{ChatRequest, Recorded, ScriptedLlm},
 };
 use serde_json::{Value, json};
+use servers::proxy::Proxy;
 
 use crate::machine;
 
-/// The worker's grace, in seconds.
-const DRAIN_S: u64 = 3;
-/// What releasing and saying goodbye may take beyond it.
-const MARGIN: Duration = Duration::from_secs(2);
+/// The worker's grace.
+const DRAIN: Duration = Duration::from_secs(3);
+/// How long after its grace a process may still be there: the README's number.
+const EXIT_WITHIN: Duration = Duration::from_secs(4);
 const QUICK: usize = 40;
 const SLOW: usize = 10;
 /// Jobs that find no slot free at the busy worker.
@@ -37,6 +39,17 @@ fn workers(job: &Value) -> Vec<&str> {
     workers.filter_map(Value::as_str).collect()
 }
 
+/// Waits for the end of a worker that has calls in flight for longer than its grace.
+async fn ends_in_time(worker: &mut Member, told: Instant) {
+    let exit = worker.wait_exit(LIMIT).await;
+    let took = told.elapsed();
+    println!("the worker ended {took:?} after SIGTERM, with a grace of {DRAIN:?}");
+    assert_eq!(exit.code(), Some(0), "{exit}");
+    assert!(took <= DRAIN + EXIT_WITHIN, "{took:?}");
+    // Not before, either: these calls might have ended in time.
+    assert!(took >= DRAIN, "{took:?}");
+}
+
 #[tokio::test]
 async fn a_busy_worker_that_is_told_to_stop_loses_no_call_and_no_try() {
     let _machine = machine::beside_others().await;
@@ -49,7 +62,7 @@ async fn a_busy_worker_that_is_told_to_stop_loses_no_call_and_no_try() {
     let fleet = Fleet::builder().workers(1).openai(&llm);
     let fleet = fleet
         .env("FOREBAY_TRIES_MAX", "1")
-        .env("FOREBAY_DRAIN_S", DRAIN_S.to_string())
+        .env("FOREBAY_DRAIN_S", DRAIN.as_secs().to_string())
         .env("FOREBAY_CONCURRENCY", (QUICK + SLOW).to_string());
     let mut fleet = fleet.start().await;
     let quick = submit(&fleet, "quick", QUICK).await;
@@ -66,13 +79,7 @@ async fn a_busy_worker_that_is_told_to_stop_loses_no_call_and_no_try() {
     fleet.workers[0].wait_for_log("drains", LIMIT).await;
     // Within the grace, but not at once.
     quick_gate.open();
-    let exit = fleet.workers[0].wait_exit(LIMIT).await;
-    let took = told.elapsed();
-    println!("the worker ended {took:?} after SIGTERM, with a grace of {DRAIN_S} s");
-    assert_eq!(exit.code(), Some(0), "{exit}");
-    assert!(took < Duration::from_secs(DRAIN_S) + MARGIN, "{took:?}");
-    // Not before, either: these calls might have ended in time.
-    assert!(took >= Duration::from_secs(DRAIN_S), "{took:?}");
+    ends_in_time(&mut fleet.workers[0], told).await;
     let given_up = |records: &[Recorded]| records.iter().filter(|r| r.hung_up()).count() == SLOW;
     llm.wait_for("the end of the released calls", given_up)
         .await;
@@ -96,4 +103,43 @@ async fn a_busy_worker_that_is_told_to_stop_loses_no_call_and_no_try() {
         assert_eq!(workers(&job), [second.as_str()], "{job}");
     }
     assert_eq!(llm.stats().requests, QUICK + 2 * SLOW + WAITING);
+}
+
+#[tokio::test]
+async fn a_worker_that_is_told_to_stop_ends_in_time_although_its_servers_are_silent() {
+    let _machine = machine::beside_others().await;
+    let llm = ScriptedLlm::start().await;
+    let gate = llm.hold();
+    let fleet = Fleet::builder().workers(0).openai(&llm);
+    let fleet = fleet
+        .env("FOREBAY_TRIES_MAX", "1")
+        .env("FOREBAY_DRAIN_S", DRAIN.as_secs().to_string());
+    let mut fleet = fleet.start().await;
+    let (mut redis, mut rabbit) = (
+        Proxy::start(fleet.redis.port()).await.expect("a proxy"),
+        Proxy::start(fleet.rabbit.port()).await.expect("a proxy"),
+    );
+    let redis_url = redis.url_via(&fleet.redis.url()).expect("an address");
+    let amqp_url = rabbit.url_via(fleet.vhost.url()).expect("an address");
+    let env = [("REDIS_URL", &*redis_url), ("AMQP_URL", &*amqp_url)];
+    let first = fleet.add_worker_with(&env).await.name().to_owned();
+    let slow = submit(&fleet, "slow", SLOW).await;
+    llm.wait_for_requests(SLOW).await;
+
+    let told = Instant::now();
+    fleet.workers[0].sigterm();
+    fleet.workers[0].wait_for_log("drains", LIMIT).await;
+    redis.stall().await.expect("a stall");
+    rabbit.stall().await.expect("a stall");
+    ends_in_time(&mut fleet.workers[0], told).await;
+
+    // Nothing could be given back, and still no try was spent.
+    let second = fleet.add_worker().await.name().to_owned();
+    gate.open();
+    for id in &slow {
+        let job = fleet.client.wait(id, LIMIT).await;
+        assert_eq!(job["status"], "completed", "{job}");
+        assert_eq!(workers(&job), [first.as_str(), second.as_str()], "{job}");
+        assert_eq!(job["attempts"][0]["error"]["code"], "worker_lost", "{job}");
+    }
 }

@@ -1,14 +1,20 @@
-//! A memory alarm of RabbitMQ, in which it takes no messages: jobs are accepted up to a bound, then
-//! refused, and all goes on soon after its end.
+//! Memory alarms of RabbitMQ, in which it takes no messages: jobs are accepted up to a bound, then refused,
+//! and all goes on soon after their end.
 
 use std::time::{Duration, Instant};
 
 use e2e::{
-    fleet::{Fleet, LIMIT, until},
-    scripted::{Recorded, ScriptedLlm},
+    client::{Client, id_of},
+    fleet::{Fleet, LIMIT},
+    scripted::ScriptedLlm,
 };
+use futures_util::future::join_all;
 use serde_json::json;
-use servers::rabbit::{ArmedAlarm, RaisedAlarm};
+use servers::rabbit::RaisedAlarm;
+use tokio::{
+    task::JoinSet,
+    time::{MissedTickBehavior, interval},
+};
 
 use crate::{
     load::Load,
@@ -19,121 +25,129 @@ use crate::{
     traffic::{INTERACTIVE_ONLY, Pace, Traffic},
 };
 
-/// Alarms that end before the bound.
-const SHORT_ALARMS: usize = 2;
-/// The bound on the time without a confirm, and what it may be missed by.
+const ALARMS: usize = 3;
+/// The bound on the time without a confirm, and what it may be missed by: a publish counts as unconfirmed
+/// only after some seconds.
 const BOUND: Duration = Duration::from_secs(30);
 const LATE_BY: Duration = Duration::from_secs(15);
-/// For so long nothing may be answered before the end of an alarm, or it was none.
-const QUIET: Duration = Duration::from_secs(1);
-/// From the end of the alarm to the first reply.
+/// From the end of an alarm to the first job that is completed.
 const GOES_ON_WITHIN: Duration = Duration::from_secs(10);
+/// Between two submits of the client that waits for a gateway's refusal.
+const SUBMIT_EVERY: Duration = Duration::from_millis(250);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn under_a_memory_alarm_jobs_are_accepted_up_to_a_bound_and_go_on_after_it() {
+async fn under_memory_alarms_jobs_are_accepted_up_to_a_bound_and_go_on_after_it() {
     let _place = machine::place().await;
     let seed = seed::of_test();
     let llm = provider::start(seed).await;
     let fleet = Fleet::builder().openai(&llm).own_rabbit().start().await;
-    // A load is accepted within some seconds of the alarm, long before the bound.
-    let probes = Traffic::start(&fleet, "probe", INTERACTIVE_ONLY, Pace::PROBES, seed);
-    let mut loads = Vec::new();
-
-    for n in 1..=SHORT_ALARMS {
-        let armed = fleet.rabbit.arm_memory_alarm().await.expect("an alarm");
-        let load = Load::start(&fleet, &format!("alarm-{n}"), seed).await;
-        let alarm = raise_under(&load, armed, &llm).await.0;
-        load.is_accepted().await;
-        probes.goes_on(Pace::PROBES.sessions).await;
-        let took = end(alarm, &llm).await;
-        println!("alarm {n}: the first reply came {took:?} after its end");
-        provider::answers_more(&llm, 40, LIMIT).await;
-        load.assert_untroubled();
-        loads.push(load);
+    let mut took = Vec::new();
+    for n in 1..=ALARMS {
+        took.push(strike(&fleet, &llm, n, seed).await);
     }
-    probes.assert_untroubled();
-
-    let armed = fleet.rabbit.arm_memory_alarm().await.expect("an alarm");
-    let load = Load::start(&fleet, "long-alarm", seed).await;
-    let (alarm, raising, raised) = raise_under(&load, armed, &llm).await;
-    for n in 0..fleet.gateways.len() {
-        let refusal = until_refused(&fleet, n).await;
-        refusal.assert_503(&["dispatch_unhealthy"]);
-        let after = refusal.at.duration_since(raising);
-        println!("gateway {n} refuses {after:?} after the alarm");
-    }
-    let refused = [load.refusals(), probes.refusals()].concat();
-    for refusal in &refused {
-        let after = refusal.at.duration_since(raising);
-        assert!(after >= BOUND, "refused {after:?} after the alarm");
-    }
-    let all = raised.elapsed();
-    assert!(all <= BOUND + LATE_BY, "accepted for {all:?}");
-    let took = end(alarm, &llm).await;
-    println!("the long alarm: the first reply came {took:?} after its end");
-    for n in 0..fleet.gateways.len() {
-        accepts_again(&fleet.client_of(n), GOES_ON_WITHIN).await;
-    }
-    probes.goes_on(Pace::PROBES.sessions).await;
-    loads.push(load);
-
-    for traffic in loads.iter().map(|load| &**load).chain([&probes]) {
-        for refusal in traffic.refusals() {
-            refusal.assert_503(&["dispatch_unhealthy"]);
-        }
-        assert_eq!(traffic.unanswered(), 0);
-    }
-    probes.end_in_order(&fleet).await;
-    for load in loads {
-        load.end_in_order(&fleet).await;
-    }
+    println!("the first job was completed so long after the end of each alarm: {took:?}");
 }
 
-/// Raises an alarm when a quarter of the load is accepted; returns also when it was asked for, and when it
-/// stood.
-async fn raise_under<'a>(
-    load: &Load,
-    alarm: ArmedAlarm<'a>,
-    llm: &ScriptedLlm,
-) -> (RaisedAlarm<'a>, Instant, Instant) {
+/// Raises an alarm under a load, and ends it once both gateways refuse submits; returns how long after that
+/// the first job was completed.
+async fn strike(fleet: &Fleet, llm: &ScriptedLlm, n: usize, seed: u64) -> Duration {
+    let armed = fleet.rabbit.arm_memory_alarm().await.expect("an alarm");
+    let load = Load::start(fleet, &format!("alarm-{n}"), seed).await;
+    // The load is accepted within some seconds of the alarm, long before the bound.
+    let probes = format!("probe-{n}");
+    let probes = Traffic::start(fleet, &probes, INTERACTIVE_ONLY, Pace::PROBES, seed);
     load.reaches(1, 4).await;
     let gate = provider::hold(llm, 30).await;
     let raising = Instant::now();
-    let alarm = alarm.raise().await.expect("an alarm");
+    let alarm = armed.raise().await.expect("an alarm");
     let raised = Instant::now();
-    load.assert_struck(llm, "an alarm was raised");
+    load.assert_struck(llm, &format!("alarm {n} was raised"));
     gate.open();
-    (alarm, raising, raised)
-}
 
-/// Ends the alarm; returns how long after that the first reply came. Nothing has come for a while before.
-async fn end(alarm: RaisedAlarm<'_>, llm: &ScriptedLlm) -> Duration {
-    let ended = |records: &[Recorded]| !records.iter().any(Recorded::is_in_flight);
-    llm.wait_for_within(LIMIT, "the end of what was in flight", ended)
-        .await;
-    let before = llm.stats().answered;
-    tokio::time::sleep(QUIET).await;
-    assert_eq!(llm.stats().answered, before, "jobs go on under the alarm");
-    let ending = Instant::now();
-    alarm.end().await.expect("its end");
-    let ended = ending.elapsed();
-    let took = provider::first_answer_after(llm, ending, GOES_ON_WITHIN).await;
-    // From the moment at which its end was asked for, which is a little before it.
-    assert!(took <= GOES_ON_WITHIN, "{took:?}, ended within {ended:?}");
+    let clients = (0..fleet.gateways.len()).map(|gateway| fleet.client_of(gateway));
+    let mut accepted = Vec::new();
+    for (gateway, (jobs, refusal)) in join_all(clients.map(accepted_until_refused))
+        .await
+        .into_iter()
+        .enumerate()
+    {
+        println!(
+            "alarm {n}: gateway {gateway} accepted {} jobs, and refused {:?} after it began",
+            jobs.len(),
+            refusal.at.duration_since(raising)
+        );
+        assert_at_the_bound(&refusal, raising);
+        let all = refusal.at.duration_since(raised);
+        assert!(all <= BOUND + LATE_BY, "accepted for {all:?}");
+        accepted.extend(jobs);
+    }
+    let took = end(alarm, &fleet.client, accepted).await;
+    println!("alarm {n}: the first job was completed {took:?} after its end");
+    for gateway in 0..fleet.gateways.len() {
+        accepts_again(&fleet.client_of(gateway), GOES_ON_WITHIN).await;
+    }
+    probes.goes_on(Pace::PROBES.sessions).await;
+
+    for traffic in [&*load, &probes] {
+        for refusal in traffic.refusals() {
+            assert_at_the_bound(&refusal, raising);
+        }
+        assert_eq!(traffic.unanswered(), 0);
+    }
+    probes.end_in_order(fleet).await;
+    load.end_in_order(fleet).await;
     took
 }
 
-/// Submits to a gateway until it refuses; returns how.
-async fn until_refused(fleet: &Fleet, gateway: usize) -> Refusal {
-    let client = fleet.client_of(gateway);
-    let mut refusal = None;
-    let refused = until(LIMIT, async || {
-        let job = json!({ "session_id": format!("g-{gateway}"), "input": "hello" });
-        let answer = client.submit(&job).await;
-        // Its session may be full before.
-        refusal = (answer.status == 503).then(|| Refusal::of(&answer));
-        refusal.is_some()
-    });
-    assert!(refused.await, "gateway {gateway} refuses nothing");
-    refusal.expect("a refusal")
+fn assert_at_the_bound(refusal: &Refusal, raising: Instant) {
+    refusal.assert_503(&["dispatch_unhealthy"]);
+    let after = refusal.at.duration_since(raising);
+    assert!(after >= BOUND, "refused {after:?} after the alarm");
+}
+
+/// Submits to a gateway, at a steady pace, until it refuses; returns the jobs that it accepted, and how it
+/// refused the next.
+async fn accepted_until_refused(client: Client) -> (Vec<String>, Refusal) {
+    let mut jobs = Vec::new();
+    let began = Instant::now();
+    let mut pace = interval(SUBMIT_EVERY);
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while began.elapsed() < LIMIT {
+        pace.tick().await;
+        // Each without a session, so that only the queue is between it and a worker.
+        let answer = client.submit(&json!({ "input": "hello" })).await;
+        if answer.status != 202 {
+            return (jobs, Refusal::of(&answer));
+        }
+        jobs.push(id_of(&answer.body).to_owned());
+    }
+    panic!("all of {} jobs were accepted", jobs.len());
+}
+
+/// Ends the alarm; returns how long after that the first of these jobs was completed, as its gateway tells.
+/// All were accepted under the alarm, and none of them has run.
+async fn end(alarm: RaisedAlarm<'_>, client: &Client, jobs: Vec<String>) -> Duration {
+    for id in &jobs {
+        let job = client.job(id).await.expect(200);
+        assert_eq!(job["status"], "queued", "it went on under the alarm: {job}");
+    }
+    let mut waits = JoinSet::new();
+    for id in jobs {
+        let client = client.clone();
+        waits.spawn(async move {
+            let job = client.wait(&id, LIMIT).await;
+            (job, Instant::now())
+        });
+    }
+    // From the moment at which its end was asked for, which is a little before it.
+    let ending = Instant::now();
+    alarm.end().await.expect("its end");
+    let ended = waits.join_all().await;
+    for (job, _) in &ended {
+        assert_eq!(job["status"], "completed", "{job}");
+    }
+    let first = ended.iter().map(|(_, at)| *at).min().expect("a job");
+    let took = first.duration_since(ending);
+    assert!(took <= GOES_ON_WITHIN, "{took:?}");
+    took
 }

@@ -83,24 +83,6 @@ async fn answers_more_where(
     began.elapsed()
 }
 
-/// Waits for the first reply that was given after `since`; returns how long after.
-pub(crate) async fn first_answer_after(
-    llm: &ScriptedLlm,
-    since: Instant,
-    limit: Duration,
-) -> Duration {
-    let first = |records: &[Recorded]| {
-        let answered = records.iter().filter(|record| record.is_ok());
-        let ends = answered.filter_map(|record| Some(record.ended.as_ref()?.1));
-        ends.filter(|end| *end > since).min()
-    };
-    let what = "a reply";
-    llm.wait_for_within(limit, what, |records| first(records).is_some())
-        .await;
-    let first = first(&llm.recorded());
-    first.map_or(limit, |first| first.duration_since(since))
-}
-
 /// Calls that were given up before they had their reply.
 pub(crate) fn hung_up(records: &[Recorded]) -> usize {
     records.iter().filter(|record| record.hung_up()).count()
