@@ -11,6 +11,7 @@
 //! | 404 | failed | `model_not_found` | 1 | |
 //! | 429 | failed | `rate_limited` | all tries | grows |
 //! | 429 with `Retry-After: 1`, or `RetryInfo` of 1 s | failed | `rate_limited` | all tries | at least 1 s |
+//! | 429 of a quota for a day, or of 0, even with `Retry-After` or `RetryInfo` | failed | `insufficient_quota` | 1 | |
 //! | 500 | failed | `provider_error` | all tries | grows |
 //! | 503 with `Retry-After: 1` | failed | `provider_error` | all tries | at least 1 s |
 //! | a reset connection, a body cut off | failed | `connection_failed` | all tries | grows |
@@ -52,6 +53,12 @@ fault_table! { GEMINI;
     status_429: ProviderError::new(429, "slow down"), [] => Retried("rate_limited");
     status_429_with_retry_after: ProviderError::rate_limited(1), [] => RetriedAfter("rate_limited", SECOND);
     status_429_with_retry_info: retry_info("1s"), [] => RetriedAfter("rate_limited", SECOND);
+    status_429_with_a_quota_for_a_minute:
+        quota("GenerateRequestsPerMinutePerProjectPerModel", "5"), [] => RetriedAfter("rate_limited", SECOND);
+    status_429_with_a_quota_for_a_day:
+        quota("GenerateRequestsPerDayPerProjectPerModel-FreeTier", "250"), [] => Failed("insufficient_quota");
+    status_429_with_a_quota_of_nothing:
+        quota("GenerateRequestsPerMinutePerProjectPerModel", "0"), [] => Failed("insufficient_quota");
     status_500: ProviderError::server_error(), [] => Retried("provider_error");
     status_503_with_retry_after:
         ProviderError::new(503, "overloaded").with_retry_after_s(1), [] => RetriedAfter("provider_error", SECOND);
@@ -102,6 +109,30 @@ fn retry_info(delay: &str) -> Reply {
         "retryDelay": delay,
     }]);
     Reply::json(429, error(429, "RESOURCE_EXHAUSTED", "slow down", &details))
+}
+
+/// A 429 as the service writes it: it comes with a pause of its own, whatever the quota is for.
+fn quota(id: &str, value: &str) -> Reply {
+    let metric = "generativelanguage.googleapis.com/generate_content_requests";
+    let details = json!([
+        { "@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [{
+            "quotaMetric": metric,
+            "quotaId": id,
+            "quotaDimensions": { "location": "global", "model": "gemini-test" },
+            "quotaValue": value,
+        }]},
+        { "@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "1s" },
+    ]);
+    Reply::Json {
+        status: 429,
+        headers: vec![(String::from("retry-after"), String::from("1"))],
+        body: error(
+            429,
+            "RESOURCE_EXHAUSTED",
+            "You exceeded your current quota.",
+            &details,
+        ),
+    }
 }
 
 #[tokio::test]
