@@ -21,6 +21,7 @@
 //! | invalid JSON | failed | `invalid_response` | all tries | grows |
 //! | `MALFORMED_FUNCTION_CALL` | failed | `invalid_response` | all tries | grows |
 //! | an empty candidate, no candidates | failed | `empty_response` | all tries | grows |
+//! | a part that a reply cannot carry: an image, code that was run | failed | `unsupported_response` | 1 | |
 //! | 200 with an error in the body | as that error | | | |
 //! | 400 that counts too many tokens | half the context, once; then failed | `context_length_exceeded` | 1 | |
 //!
@@ -73,6 +74,7 @@ fault_table! { GEMINI;
         Reply::finish("MALFORMED_FUNCTION_CALL", None), [] => Retried("invalid_response");
     an_empty_candidate: Reply::EmptyChoice, [] => Retried("empty_response");
     no_candidates: Reply::NoChoices, [] => Retried("empty_response");
+    a_part_that_is_code: code_that_was_run(), [] => Failed("unsupported_response");
     an_error_within_200: within_200(503, "UNAVAILABLE"), [] => Retried("provider_error");
     a_rate_limit_within_200: within_200(429, "RESOURCE_EXHAUSTED"), [] => Retried("rate_limited");
     a_final_error_within_200: within_200(403, "PERMISSION_DENIED"), [] => Failed("authentication_failed");
@@ -92,6 +94,18 @@ fn error(code: u16, status: &str, message: &str, details: &Value) -> Value {
 
 fn within_200(code: u16, status: &str) -> Reply {
     Reply::json(200, error(code, status, "no", &json!([])))
+}
+
+/// What a job gets that asks for the tool `codeExecution` in its `extra_body`.
+fn code_that_was_run() -> Reply {
+    let parts = json!([
+        { "executableCode": { "language": "PYTHON", "code": "print(6 * 7)" } },
+        { "codeExecutionResult": { "outcome": "OUTCOME_OK", "output": "42\n" } },
+        { "text": "It is 42." },
+    ]);
+    let content = json!({ "role": "model", "parts": parts });
+    let candidate = json!({ "content": content, "finishReason": "STOP" });
+    Reply::json(200, json!({ "candidates": [candidate] }))
 }
 
 fn invalid_key() -> Reply {

@@ -1,9 +1,9 @@
 //! Google's Gemini, by its native call: `POST {base}/models/{model}:generateContent`.
 //!
 //! Its parts are pure: `request` makes the body, with `contents` for the turns and `thinking` for
-//! the effort; `response` reads the answer; `fault` classifies an error, with `quota` for those that will
-//! not pass. The key goes in a header and never in the URL. What a job asks and Gemini cannot do is a
-//! failure `unsupported_parameter`.
+//! the effort; `response` reads the answer, with `parts` for what it holds; `fault` classifies an error,
+//! with `quota` for those that will not pass. The key goes in a header and never in the URL. What a job
+//! asks and Gemini cannot do is a failure `unsupported_parameter`.
 //!
 //! # What goes wrong, and what follows
 //!
@@ -21,13 +21,14 @@
 //! | `promptFeedback.blockReason` | `content_blocked` | no |
 //! | no candidate, or one that stopped with nothing in it | `empty_response` | after a growing pause |
 //! | `MALFORMED_FUNCTION_CALL` and its like | `invalid_response` | after a growing pause |
-//! | a candidate with an image or other data | `unsupported_response` | no |
+//! | a candidate with anything but texts, thoughts and calls: an image, code that was run | `unsupported_response` | no |
 //! | 200 with an `error` in the body | as that error | as that error |
 //!
 //! Stops for `MAX_TOKENS`, `SAFETY` and the like are replies, with or without text.
 
 mod contents;
 mod fault;
+mod parts;
 mod quota;
 mod request;
 mod response;
