@@ -17,6 +17,7 @@ mod if_busy;
 mod kill9;
 mod load;
 mod priority;
+mod reasoning;
 mod session_life;
 mod start;
 mod tls_provider;
