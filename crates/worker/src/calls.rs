@@ -1,7 +1,7 @@
 //! Notices about the calls that this process makes: somebody else has ended a job of them.
 //!
 //! A notice is a hint to look, as any may be stale, and may be lost: each call looks from time to time
-//! anyway (`attempt/lost.rs`).
+//! anyway (`attempt/watch.rs`).
 
 use std::{sync::Arc, time::Duration};
 

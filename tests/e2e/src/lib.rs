@@ -5,6 +5,7 @@
 //! - [`client`]: a client of Forebay's API that outlives a restart of what it talks to
 //! - [`order`]: the checker of the promise that a session's turns never race
 //! - [`fleet`]: gateways and workers over a real RabbitMQ and a real Redis of the test's own
+//! - [`readme`]: the README's commands, programs and files, to be run as they stand there
 //!
 //! Everything here fails by a panic that says what was seen, as an assertion does.
 
@@ -12,4 +13,5 @@ pub mod client;
 pub mod fleet;
 pub mod order;
 pub mod process;
+pub mod readme;
 pub mod scripted;

@@ -1,13 +1,24 @@
 //! Limits: the backlog, the store away or full, the size of bodies; health.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
+use forebay_shared::ids::JobId;
 use reqwest::{Body, Method};
 use serde_json::json;
-use tokio::time::timeout;
+use tokio::{
+    sync::mpsc,
+    task::JoinSet,
+    time::{Instant, interval, timeout},
+};
 
 use crate::{
-    fixture::{Fixture, turn, until},
+    fixture::{Fixture, id_of, solo, turn, until},
     switch_store::Mode,
 };
 
@@ -34,6 +45,87 @@ async fn past_the_backlog_bound_submits_are_refused_and_the_gateway_is_not_ready
     gateway.post(&cancel).await.expect(200);
     until(ready, |answer| answer.status == 200).await;
     gateway.accepted(&turn("s")).await;
+}
+
+/// Completes a job every so often, for as long as it is polled, and counts them. What one is late the next ones
+/// make up for.
+async fn drain(
+    gateway: &Fixture,
+    jobs: &mut mpsc::UnboundedReceiver<JobId>,
+    every: Duration,
+    drained: &AtomicU32,
+) {
+    let mut tick = interval(every);
+    loop {
+        tick.tick().await;
+        let job = jobs.recv().await.expect("a job to complete");
+        gateway.complete(&solo(job), job, "Done.").await;
+        drained.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Submits one job after the other until one is refused for the backlog; the seconds of its `Retry-After`.
+async fn submit_until_refused(gateway: &Fixture, accepted: &mpsc::UnboundedSender<JobId>) -> u64 {
+    loop {
+        let answer = gateway.submit(&json!({"input": "Hi."})).await;
+        if answer.status == 503 {
+            let told = answer.header("retry-after").expect("Retry-After");
+            let seconds = told.parse().expect("seconds");
+            answer.problem(503, "backlog_full");
+            return seconds;
+        }
+        // Nobody is there to hear of it only once the test has failed.
+        let _ = accepted.send(id_of(&answer.expect(202)));
+    }
+}
+
+#[tokio::test]
+async fn retry_after_is_how_long_the_backlog_takes_at_the_rate_it_drains() {
+    const BACKLOG_MAX: u64 = 400;
+    const DRAINED_EVERY: Duration = Duration::from_millis(300);
+    /// So long that a job more or less in the first or the newest second changes the rate by little; not so
+    /// long that the first seconds are forgotten.
+    const MEASURED_FOR: Duration = Duration::from_secs(6);
+    /// Until what fell behind while it was filled is made up for, and seen in the counts.
+    const EVEN_AGAIN: Duration = Duration::from_secs(3);
+    let gateway = Fixture::with(|settings| settings.backlog_max = BACKLOG_MAX).await;
+    let gateway = Arc::new(gateway);
+    let start = Instant::now();
+    let (accepted, mut jobs) = mpsc::unbounded_channel();
+    let drained = AtomicU32::new(0);
+
+    let asking = async {
+        // Several at a time, to fill it before long.
+        let mut filling = JoinSet::new();
+        for _ in 0..8 {
+            let (gateway, accepted) = (Arc::clone(&gateway), accepted.clone());
+            filling.spawn(async move { submit_until_refused(&gateway, &accepted).await });
+        }
+        filling.join_all().await;
+        let even = Instant::now() + EVEN_AGAIN;
+        tokio::time::sleep_until(even.max(start + MEASURED_FOR)).await;
+        let told_s = submit_until_refused(&gateway, &accepted).await;
+        // A machine that has other things to do drains more slowly than it was told to.
+        // The first job ended as the time began.
+        let drained = f64::from(drained.load(Ordering::Relaxed)) - 1.0;
+        let drained_per_s = drained / start.elapsed().as_secs_f64();
+        (told_s, drained_per_s, gateway.live().await)
+    };
+    let (told_s, drained_per_s, live) = tokio::select! {
+        asked = asking => asked,
+        () = drain(&gateway, &mut jobs, DRAINED_EVERY, &drained) => unreachable!("it drains for ever"),
+    };
+
+    // What is over the bound with the job that was refused, and a tenth of the bound. Some may have ended
+    // since the counts that it was refused by.
+    let over = (live + 1).saturating_sub(BACKLOG_MAX).max(1);
+    let jobs = over + BACKLOG_MAX / 10;
+    let (told_s, expected_s) = (told_s as f64, jobs as f64 / drained_per_s);
+    let off = (told_s - expected_s).abs() / expected_s;
+    assert!(
+        off <= 0.2,
+        "{told_s} s instead of {expected_s:.1} s for {jobs} jobs at {drained_per_s:.1} a second"
+    );
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@
 //! | 404 | failed | `model_not_found` | 1 | |
 //! | 429 | failed | `rate_limited` | all tries | grows |
 //! | 429 with `Retry-After: 1`, or `RetryInfo` of 1 s | failed | `rate_limited` | all tries | at least 1 s |
+//! | 429 of a quota for a day, or of 0, even with `Retry-After` or `RetryInfo` | failed | `insufficient_quota` | 1 | |
 //! | 500 | failed | `provider_error` | all tries | grows |
 //! | 503 with `Retry-After: 1` | failed | `provider_error` | all tries | at least 1 s |
 //! | a reset connection, a body cut off | failed | `connection_failed` | all tries | grows |
@@ -20,6 +21,7 @@
 //! | invalid JSON | failed | `invalid_response` | all tries | grows |
 //! | `MALFORMED_FUNCTION_CALL` | failed | `invalid_response` | all tries | grows |
 //! | an empty candidate, no candidates | failed | `empty_response` | all tries | grows |
+//! | a part that a reply cannot carry: an image, code that was run | failed | `unsupported_response` | 1 | |
 //! | 200 with an error in the body | as that error | | | |
 //! | 400 that counts too many tokens | half the context, once; then failed | `context_length_exceeded` | 1 | |
 //!
@@ -52,6 +54,12 @@ fault_table! { GEMINI;
     status_429: ProviderError::new(429, "slow down"), [] => Retried("rate_limited");
     status_429_with_retry_after: ProviderError::rate_limited(1), [] => RetriedAfter("rate_limited", SECOND);
     status_429_with_retry_info: retry_info("1s"), [] => RetriedAfter("rate_limited", SECOND);
+    status_429_with_a_quota_for_a_minute:
+        quota("GenerateRequestsPerMinutePerProjectPerModel", "5"), [] => RetriedAfter("rate_limited", SECOND);
+    status_429_with_a_quota_for_a_day:
+        quota("GenerateRequestsPerDayPerProjectPerModel-FreeTier", "250"), [] => Failed("insufficient_quota");
+    status_429_with_a_quota_of_nothing:
+        quota("GenerateRequestsPerMinutePerProjectPerModel", "0"), [] => Failed("insufficient_quota");
     status_500: ProviderError::server_error(), [] => Retried("provider_error");
     status_503_with_retry_after:
         ProviderError::new(503, "overloaded").with_retry_after_s(1), [] => RetriedAfter("provider_error", SECOND);
@@ -66,6 +74,7 @@ fault_table! { GEMINI;
         Reply::finish("MALFORMED_FUNCTION_CALL", None), [] => Retried("invalid_response");
     an_empty_candidate: Reply::EmptyChoice, [] => Retried("empty_response");
     no_candidates: Reply::NoChoices, [] => Retried("empty_response");
+    a_part_that_is_code: code_that_was_run(), [] => Failed("unsupported_response");
     an_error_within_200: within_200(503, "UNAVAILABLE"), [] => Retried("provider_error");
     a_rate_limit_within_200: within_200(429, "RESOURCE_EXHAUSTED"), [] => Retried("rate_limited");
     a_final_error_within_200: within_200(403, "PERMISSION_DENIED"), [] => Failed("authentication_failed");
@@ -87,6 +96,18 @@ fn within_200(code: u16, status: &str) -> Reply {
     Reply::json(200, error(code, status, "no", &json!([])))
 }
 
+/// What a job gets that asks for the tool `codeExecution` in its `extra_body`.
+fn code_that_was_run() -> Reply {
+    let parts = json!([
+        { "executableCode": { "language": "PYTHON", "code": "print(6 * 7)" } },
+        { "codeExecutionResult": { "outcome": "OUTCOME_OK", "output": "42\n" } },
+        { "text": "It is 42." },
+    ]);
+    let content = json!({ "role": "model", "parts": parts });
+    let candidate = json!({ "content": content, "finishReason": "STOP" });
+    Reply::json(200, json!({ "candidates": [candidate] }))
+}
+
 fn invalid_key() -> Reply {
     let details = json!([{
         "@type": "type.googleapis.com/google.rpc.ErrorInfo",
@@ -102,6 +123,30 @@ fn retry_info(delay: &str) -> Reply {
         "retryDelay": delay,
     }]);
     Reply::json(429, error(429, "RESOURCE_EXHAUSTED", "slow down", &details))
+}
+
+/// A 429 as the service writes it: it comes with a pause of its own, whatever the quota is for.
+fn quota(id: &str, value: &str) -> Reply {
+    let metric = "generativelanguage.googleapis.com/generate_content_requests";
+    let details = json!([
+        { "@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [{
+            "quotaMetric": metric,
+            "quotaId": id,
+            "quotaDimensions": { "location": "global", "model": "gemini-test" },
+            "quotaValue": value,
+        }]},
+        { "@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "1s" },
+    ]);
+    Reply::Json {
+        status: 429,
+        headers: vec![(String::from("retry-after"), String::from("1"))],
+        body: error(
+            429,
+            "RESOURCE_EXHAUSTED",
+            "You exceeded your current quota.",
+            &details,
+        ),
+    }
 }
 
 #[tokio::test]

@@ -17,6 +17,8 @@ mod if_busy;
 mod kill9;
 mod load;
 mod priority;
+mod providers_file;
+mod reasoning;
 mod session_life;
 mod start;
 mod tls_provider;

@@ -5,5 +5,4 @@
 
 mod programs;
 mod settings;
-mod text;
 mod walk;

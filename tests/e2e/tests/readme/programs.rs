@@ -2,15 +2,13 @@
 
 use std::{fs, path::PathBuf, process::Stdio, time::Duration};
 
-use e2e::process::Forebay;
+use e2e::{process::Forebay, readme};
 use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
     time::timeout,
 };
-
-use crate::text;
 
 /// How long a program may take to start.
 const START: Duration = Duration::from_secs(30);
@@ -37,7 +35,7 @@ struct Served {
 /// Serves the block `name` of the README with so many processes.
 async fn serve(name: &str, processes: usize, forebay_url: &str) -> Served {
     let folder = tempfile::tempdir().expect("a folder");
-    let program = text::block(&text::read(), name);
+    let program = readme::block(&readme::read(), name);
     fs::write(folder.path().join("app.py"), program).expect("the program is written");
     // The README leaves open which LLM `call_llm` calls: here, one that repeats what it was told.
     let llm = "async def call_llm(turns):\n    return ' | '.join(t['content'] for t in turns)\n";
@@ -113,7 +111,7 @@ async fn before_keeps_the_session_in_its_process() {
 
 #[tokio::test]
 async fn after_keeps_the_session_in_forebay_however_many_processes_serve_it() {
-    let program = text::block(&text::read(), "after");
+    let program = readme::block(&readme::read(), "after");
     let lines = program
         .lines()
         .filter(|line| !line.trim().is_empty())

@@ -2,9 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use e2e::process::run_to_exit;
-
-use crate::text;
+use e2e::{process::run_to_exit, readme};
 
 /// Variables and their defaults, as `--help` tells them.
 fn told(help: &str) -> BTreeMap<String, String> {
@@ -44,5 +42,5 @@ async fn are_those_of_the_program() {
     let help = run_to_exit(&["--help"], &[], Duration::from_secs(10)).await;
     let told = told(&help.stdout);
     assert!(told.len() >= 20, "only {} variables were found", told.len());
-    assert_eq!(printed(&text::read()), told);
+    assert_eq!(printed(&readme::read()), told);
 }

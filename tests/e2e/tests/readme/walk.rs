@@ -2,10 +2,8 @@
 
 use std::{env, fs, io::Write as _, process::Stdio};
 
-use e2e::process::Forebay;
+use e2e::{process::Forebay, readme};
 use regex::Regex;
-
-use crate::text;
 
 /// What stands for the address in the README.
 const ADDRESS: &str = "localhost:8080";
@@ -91,8 +89,8 @@ fn plain(text: &str) -> String {
 
 #[tokio::test]
 async fn works_as_printed() {
-    let readme = text::read();
-    let steps = steps(text::part(&readme, "walk"));
+    let readme = readme::read();
+    let steps = steps(readme::part(&readme, "walk"));
     assert!(steps.len() >= 8, "only {} commands were found", steps.len());
     let forebay = Forebay::builder().start().await;
     let address = forebay.url().trim_start_matches("http://").to_owned();
@@ -121,5 +119,5 @@ fn bless(readme: &str, steps: &[Step], printed: &[String]) {
         assert_eq!(blessed.matches(&old).count(), 1, "not found once: {old}");
         blessed = blessed.replace(&old, &format!("$ {}\n{printed}", step.command));
     }
-    fs::write(text::path(), blessed).expect("the README is written");
+    fs::write(readme::path(), blessed).expect("the README is written");
 }

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::quota;
 use crate::provider::{
     Failure, Retry,
     http::status::{self, PAUSE_MS_MAX},
@@ -37,6 +38,10 @@ fn decide(status: u16, retry_after_ms: Option<u64>, error: &Value) -> Failure {
     if details(error).any(|detail| detail["reason"] == "API_KEY_INVALID") {
         let message = status::message(status, said);
         return Failure::new("authentication_failed", message, Retry::Never);
+    }
+    if status == 429 && quota::is_exhausted(error) {
+        let message = status::message(status, said);
+        return Failure::new("insufficient_quota", message, Retry::Never);
     }
     let told = details(error).find_map(|detail| duration_ms(detail["retryDelay"].as_str()?));
     // Both are the provider's word; the longer one satisfies both.
@@ -115,6 +120,16 @@ mod tests {
             "no",
             &json!([{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "13s"}]),
         );
+        let day = error(
+            "RESOURCE_EXHAUSTED",
+            "no",
+            &json!([
+                {"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [{
+                    "quotaId": "GenerateRequestsPerDayPerProjectPerModel-FreeTier", "quotaValue": "250"
+                }]},
+                {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "13s"},
+            ]),
+        );
         for (status, retry_after_ms, body, code, retry) in [
             (
                 400,
@@ -169,6 +184,8 @@ mod tests {
                 "rate_limited",
                 AfterMs(2_000),
             ),
+            (429, None, day.clone(), "insufficient_quota", Never),
+            (429, Some(2_000), day, "insufficient_quota", Never),
             (500, None, plain("INTERNAL"), "provider_error", Backoff),
             (
                 503,

@@ -1,8 +1,9 @@
 //! Google's Gemini, by its native call: `POST {base}/models/{model}:generateContent`.
 //!
 //! Its parts are pure: `request` makes the body, with `contents` for the turns and `thinking` for
-//! the effort; `response` reads the answer; `fault` classifies an error. The key goes in a header and
-//! never in the URL. What a job asks and Gemini cannot do is a failure `unsupported_parameter`.
+//! the effort; `response` reads the answer, with `parts` for what it holds; `fault` classifies an error,
+//! with `quota` for those that will not pass. The key goes in a header and never in the URL. What a job
+//! asks and Gemini cannot do is a failure `unsupported_parameter`.
 //!
 //! # What goes wrong, and what follows
 //!
@@ -14,18 +15,21 @@
 //! | 400 `API_KEY_INVALID`, 401, 403 | `authentication_failed` | no |
 //! | other 4xx | `invalid_request` | no |
 //! | 404 | `model_not_found` | no |
-//! | 429 | `rate_limited` | as `RetryInfo` or `Retry-After` says, else after a growing pause |
+//! | 429 of a quota for a day, or of 0 | `insufficient_quota` | no |
+//! | other 429 | `rate_limited` | as `RetryInfo` or `Retry-After` says, else after a growing pause |
 //! | 5xx | `provider_error` | the same |
 //! | `promptFeedback.blockReason` | `content_blocked` | no |
 //! | no candidate, or one that stopped with nothing in it | `empty_response` | after a growing pause |
 //! | `MALFORMED_FUNCTION_CALL` and its like | `invalid_response` | after a growing pause |
-//! | a candidate with an image or other data | `unsupported_response` | no |
+//! | a candidate with anything but texts, thoughts and calls: an image, code that was run | `unsupported_response` | no |
 //! | 200 with an `error` in the body | as that error | as that error |
 //!
 //! Stops for `MAX_TOKENS`, `SAFETY` and the like are replies, with or without text.
 
 mod contents;
 mod fault;
+mod parts;
+mod quota;
 mod request;
 mod response;
 mod signature;

@@ -1,6 +1,6 @@
 //! A job's request in Gemini's form.
 
-use forebay_shared::job::{Request, ResponseFormat, Tool, ToolChoice, ToolChoiceMode};
+use forebay_shared::job::{JsonSchema, Request, ResponseFormat, Tool, ToolChoice, ToolChoiceMode};
 use serde_json::{Map, Value, json};
 
 use super::{contents, thinking, unsupported};
@@ -107,10 +107,30 @@ fn generation(model: &str, asked: &Request) -> Result<Map<String, Value>, Failur
         }
         Some(ResponseFormat::JsonSchema { json_schema }) => {
             config.insert("responseMimeType".into(), "application/json".into());
-            config.insert("responseJsonSchema".into(), json_schema.schema.clone());
+            config.insert("responseJsonSchema".into(), described(json_schema)?);
         }
     }
     Ok(config)
+}
+
+/// The schema with what the job says of it as its own description, the one place that Gemini has for it.
+/// The schema's name is left out: OpenAI's API asks for one, and it tells the model nothing.
+fn described(asked: &JsonSchema) -> Result<Value, Failure> {
+    let mut schema = asked.schema.clone();
+    let Some(description) = asked.description.as_deref().filter(|said| !said.is_empty()) else {
+        return Ok(schema);
+    };
+    if schema.get("$ref").is_some() {
+        return Err(unsupported(
+            "a description of a schema that is a $ref, beside which it takes no other field",
+        ));
+    }
+    let said = match schema["description"].as_str() {
+        Some(own) if own != description => format!("{description}\n{own}"),
+        _ => description.to_owned(),
+    };
+    schema["description"] = said.into();
+    Ok(schema)
 }
 
 /// Puts the job's `extra_body` in. `generationConfig` is merged field by field, as replacing it would
@@ -263,6 +283,46 @@ mod tests {
         );
         let sent = mapped(&json!({"response_format": {"type": "text"}})).expect("a body");
         assert_eq!(sent.get("generationConfig"), None);
+    }
+
+    #[test]
+    fn a_schemas_description_is_sent_in_the_schema() {
+        let sent = |description: &str, schema: &Value| {
+            let format = json!({"name": "s", "description": description, "schema": schema});
+            mapped(&json!({"response_format": {"type": "json_schema", "json_schema": format}}))
+                .map(|body| body["generationConfig"]["responseJsonSchema"].clone())
+        };
+        for (description, schema, expected) in [
+            (
+                "why",
+                json!({"type": "object"}),
+                json!({"type": "object", "description": "why"}),
+            ),
+            (
+                "why",
+                json!({"description": "why"}),
+                json!({"description": "why"}),
+            ),
+            (
+                "why",
+                json!({"description": "what"}),
+                json!({"description": "why\nwhat"}),
+            ),
+            ("", json!({"type": "object"}), json!({"type": "object"})),
+            (
+                "",
+                json!({"$ref": "#/$defs/a"}),
+                json!({"$ref": "#/$defs/a"}),
+            ),
+        ] {
+            assert_eq!(
+                sent(description, &schema),
+                Ok(expected),
+                "{description} {schema}"
+            );
+        }
+        let failure = sent("why", &json!({"$ref": "#/$defs/a"})).expect_err("must be refused");
+        assert_eq!(failure.error.code, "unsupported_parameter");
     }
 
     #[test]

@@ -1,13 +1,16 @@
-//! A reply in Gemini's form.
+//! A reply in Gemini's form; what its parts hold is `parts`' business.
 
 use forebay_shared::{
     job::{FinishReason, Usage},
-    turn::{Content, FunctionCall, FunctionKind, Part, Role, ToolCall, Turn},
+    turn::{Role, Turn},
 };
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{fault, signature};
+use super::{
+    fault,
+    parts::{self, Reply, WirePart},
+};
 use crate::provider::{Answer, Failure, Retry, tool_call_id};
 
 #[derive(Deserialize)]
@@ -39,25 +42,6 @@ struct WireContent {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct WirePart {
-    text: Option<String>,
-    #[serde(default)]
-    thought: bool,
-    thought_signature: Option<String>,
-    function_call: Option<WireFunctionCall>,
-    inline_data: Option<serde::de::IgnoredAny>,
-    file_data: Option<serde::de::IgnoredAny>,
-}
-
-#[derive(Deserialize)]
-struct WireFunctionCall {
-    id: Option<String>,
-    name: String,
-    args: Option<Value>,
-}
-
-#[derive(Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[derive(Default)]
 struct UsageMetadata {
@@ -66,12 +50,6 @@ struct UsageMetadata {
     candidates_token_count: u64,
     thoughts_token_count: u64,
     total_token_count: Option<u64>,
-}
-
-/// A piece of text and the signature that must go back with it.
-struct Text {
-    said: String,
-    signature: Option<String>,
 }
 
 /// Reads the body of a success. `turns` are those sent, from which missing ids of tool calls are made.
@@ -92,41 +70,14 @@ pub(super) fn read(body: &[u8], turns: &[Turn]) -> Result<Answer, Failure> {
         });
     };
     let parts = candidate.content.and_then(|content| content.parts);
-    let mut texts: Vec<Text> = Vec::new();
-    let mut tool_calls = Vec::new();
-    for part in parts.unwrap_or_default() {
-        if part.inline_data.is_some() || part.file_data.is_some() {
-            return Err(Failure::new(
-                "unsupported_response",
-                "Gemini's answer holds an image or other data, which a reply cannot carry",
-                Retry::Never,
-            ));
-        }
-        if let Some(call) = part.function_call {
-            let made = || tool_call_id::made(turns, body.response_id.as_deref(), tool_calls.len());
-            let id = call.id.filter(|id| !id.is_empty()).unwrap_or_else(made);
-            tool_calls.push(ToolCall {
-                id,
-                kind: FunctionKind::Function,
-                function: FunctionCall {
-                    name: call.name,
-                    arguments: call
-                        .args
-                        .map_or_else(|| String::from("{}"), |args| args.to_string()),
-                },
-                extra_content: signature::kept(part.thought_signature),
-            });
-        } else if !part.thought {
-            // Summaries of thoughts are for looking at, not a part of the reply.
-            add(
-                &mut texts,
-                part.text.unwrap_or_default(),
-                part.thought_signature,
-            );
-        }
-    }
+    let Reply {
+        content,
+        extra_content,
+        tool_calls,
+    } = parts::read(parts.unwrap_or_default(), |index| {
+        tool_call_id::made(turns, body.response_id.as_deref(), index)
+    })?;
     let finish_reason = finish_reason(candidate.finish_reason.as_deref(), !tool_calls.is_empty())?;
-    let (content, extra_content) = content(texts);
     let is_silent = content
         .as_ref()
         .is_none_or(|content| content.to_text().is_empty());
@@ -145,39 +96,6 @@ pub(super) fn read(body: &[u8], turns: &[Turn]) -> Result<Answer, Failure> {
         finish_reason,
         usage: body.usage_metadata.as_ref().map(usage),
     })
-}
-
-/// Adds a piece of text; what has no signature joins what has none before it.
-fn add(texts: &mut Vec<Text>, said: String, signature: Option<String>) {
-    if said.is_empty() && signature.is_none() {
-        return;
-    }
-    match (texts.last_mut(), &signature) {
-        (Some(last), None) if last.signature.is_none() => last.said.push_str(&said),
-        _ => texts.push(Text { said, signature }),
-    }
-}
-
-/// The turn's content and, of a single text, its signature as the turn's `extra_content`. Several are kept
-/// apart, each with its own.
-fn content(mut texts: Vec<Text>) -> (Option<Content>, Option<Value>) {
-    match texts.len() {
-        0 => (None, None),
-        1 => {
-            let Text { said, signature } = texts.remove(0);
-            let content = (!said.is_empty()).then_some(Content::Text(said));
-            (content, signature::kept(signature))
-        }
-        _ => {
-            let parts = texts
-                .into_iter()
-                .map(|Text { said, signature }| Part::Text {
-                    text: said,
-                    extra_content: signature::kept(signature),
-                });
-            (Some(Content::Parts(parts.collect())), None)
-        }
-    }
 }
 
 fn finish_reason(said: Option<&str>, calls_tools: bool) -> Result<FinishReason, Failure> {

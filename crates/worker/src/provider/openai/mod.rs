@@ -1,7 +1,7 @@
 //! Chat completions, as OpenAI has them and many others offer too: `POST {base}/chat/completions`.
 //!
-//! Its parts are pure: `request` makes the body, `response` reads the answer, `fault` classifies
-//! an error. What the client did not give is not sent.
+//! Its parts are pure: `request` makes the body, `response` reads the answer, `reasoning` says what of it
+//! goes back with tool calls, `fault` classifies an error. What the client did not give is not sent.
 //!
 //! # What goes wrong, and what follows
 //!
@@ -26,6 +26,7 @@
 //! Stops for `length` and `content_filter` are replies, with or without text.
 
 mod fault;
+mod reasoning;
 mod request;
 mod response;
 
@@ -113,10 +114,10 @@ impl Provider for OpenAi {
     }
 
     async fn call(&self, call: &Call<'_>) -> Result<Answer, Failure> {
-        let body = request::body(call, self.dialect)?;
+        let body = request::body(call, self.dialect, &self.name)?;
         let received = self.client.post(&self.url, body, call.timeout).await?;
         let outcome = if received.is_success() {
-            response::read(&received.body, call.turns)
+            response::read(&received.body, call.turns, &self.name)
         } else {
             Err(fault::classify(
                 received.status,

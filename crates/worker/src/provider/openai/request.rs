@@ -4,6 +4,7 @@ use forebay_shared::turn::{Content, Part, Role, Turn};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::reasoning;
 use crate::provider::{Call, Failure, Retry};
 
 /// How the bound on a reply's tokens is named.
@@ -37,18 +38,22 @@ pub(super) struct Dialect {
 /// The fields that `extra_body` may not touch.
 const OURS: [&str; 2] = ["messages", "model"];
 
-/// The body of the request.
-pub(super) fn body(call: &Call<'_>, dialect: Dialect) -> Result<Vec<u8>, Failure> {
-    let fields = fields(call, dialect)?;
+/// The body of the request to the provider of this name.
+pub(super) fn body(call: &Call<'_>, dialect: Dialect, provider: &str) -> Result<Vec<u8>, Failure> {
+    let fields = fields(call, dialect, provider)?;
     // A map with text keys of JSON values: writing it cannot fail.
     serde_json::to_vec(&fields).map_err(|error| unwritable(&error))
 }
 
-fn fields(call: &Call<'_>, dialect: Dialect) -> Result<Map<String, Value>, Failure> {
+fn fields(
+    call: &Call<'_>,
+    dialect: Dialect,
+    provider: &str,
+) -> Result<Map<String, Value>, Failure> {
     let asked = call.request;
     let mut body = Map::new();
     body.insert("model".into(), call.model.into());
-    body.insert("messages".into(), messages(call, dialect)?);
+    body.insert("messages".into(), messages(call, dialect, provider)?);
     if !asked.tools.is_empty() {
         body.insert("tools".into(), value(&asked.tools)?);
     }
@@ -88,23 +93,24 @@ fn fields(call: &Call<'_>, dialect: Dialect) -> Result<Map<String, Value>, Failu
     Ok(body)
 }
 
-fn messages(call: &Call<'_>, dialect: Dialect) -> Result<Value, Failure> {
+fn messages(call: &Call<'_>, dialect: Dialect, provider: &str) -> Result<Value, Failure> {
     let mut messages = Vec::with_capacity(call.turns.len() + 1);
     if let Some(instructions) = &call.request.instructions {
         messages.push(json!({"role": "system", "content": instructions}));
     }
     for turn in call.turns {
-        messages.push(message(turn, dialect)?);
+        messages.push(message(turn, dialect, provider)?);
     }
     Ok(Value::Array(messages))
 }
 
-fn message(turn: &Turn, dialect: Dialect) -> Result<Value, Failure> {
+fn message(turn: &Turn, dialect: Dialect, provider: &str) -> Result<Value, Failure> {
     let mut message = if dialect.extra_content {
         value(turn)?
     } else {
         value(&without_extra_content(turn))?
     };
+    reasoning::give_back(&mut message, provider);
     if turn.content.is_none() && turn.tool_calls.is_empty() && turn.role == Role::Assistant {
         // A reply of which the provider kept everything back. A message must say something.
         message["content"] = "".into();
@@ -176,7 +182,7 @@ mod tests {
             turns: &turns,
             timeout: Duration::from_secs(1),
         };
-        fields(&call, dialect).map(Value::Object)
+        fields(&call, dialect, "a").map(Value::Object)
     }
 
     #[test]
@@ -255,6 +261,26 @@ mod tests {
         let sent = mapped(&json!({}), turns, openai).expect("a body");
         assert!(!sent.to_string().contains("extra_content"), "{sent}");
         assert_eq!(sent["messages"][1]["tool_calls"][0]["id"], "1");
+    }
+
+    #[test]
+    fn reasoning_goes_back_to_who_gave_it() {
+        let turns = |provider: &str| {
+            let kept = json!({"forebay": {"provider": provider, "reasoning_content": "hm"}});
+            json!([
+                {"role": "user", "content": "go"},
+                {"role": "assistant", "extra_content": kept, "tool_calls": [
+                    {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+                ]},
+                {"role": "tool", "tool_call_id": "1", "content": "42"}
+            ])
+        };
+        let sent = mapped(&json!({}), turns("a"), COMPATIBLE).expect("a body");
+        assert_eq!(sent["messages"][1]["reasoning_content"], "hm");
+        assert_eq!(sent["messages"][1].get("extra_content"), None);
+        let sent = mapped(&json!({}), turns("b"), COMPATIBLE).expect("a body");
+        assert!(!sent.to_string().contains("hm"), "{sent}");
+        assert_eq!(sent["messages"][1].get("extra_content"), None);
     }
 
     #[test]

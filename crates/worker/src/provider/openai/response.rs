@@ -7,7 +7,7 @@ use forebay_shared::{
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::fault;
+use super::{fault, reasoning};
 use crate::provider::{Answer, Failure, Retry, tool_call_id};
 
 #[derive(Deserialize)]
@@ -32,6 +32,8 @@ struct Message {
     tool_calls: Option<Vec<WireToolCall>>,
     function_call: Option<WireFunction>,
     extra_content: Option<Value>,
+    reasoning_content: Option<Value>,
+    reasoning_details: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -55,7 +57,8 @@ struct WireUsage {
 }
 
 /// Reads the body of a success. `turns` are those sent, from which missing ids of tool calls are made.
-pub(super) fn read(body: &[u8], turns: &[Turn]) -> Result<Answer, Failure> {
+/// `provider` is who answered, to whom alone some of it may go back.
+pub(super) fn read(body: &[u8], turns: &[Turn], provider: &str) -> Result<Answer, Failure> {
     let body: Body = serde_json::from_slice(body).map_err(|error| unreadable(&error))?;
     if let Some(error) = body.error.filter(|error| !error.is_null()) {
         return Err(fault::classify_within_success(&error));
@@ -95,6 +98,17 @@ pub(super) fn read(body: &[u8], turns: &[Turn]) -> Result<Answer, Failure> {
             "the provider's answer has neither text nor tool calls",
         ));
     }
+    let mut extra_content = message.extra_content;
+    if !tool_calls.is_empty() {
+        let given = [
+            ("reasoning_content", message.reasoning_content),
+            ("reasoning_details", message.reasoning_details),
+        ];
+        let given = given
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        extra_content = reasoning::keep(extra_content, provider, given.collect());
+    }
     Ok(Answer {
         turn: Turn {
             role: Role::Assistant,
@@ -102,7 +116,7 @@ pub(super) fn read(body: &[u8], turns: &[Turn]) -> Result<Answer, Failure> {
             name: None,
             tool_calls,
             tool_call_id: None,
-            extra_content: message.extra_content,
+            extra_content,
         },
         finish_reason,
         usage: body.usage.as_ref().map(usage),
@@ -212,7 +226,7 @@ mod tests {
     use crate::provider::{Answer, Failure, Retry};
 
     fn answer(body: &Value) -> Result<Answer, Failure> {
-        read(body.to_string().as_bytes(), &[])
+        read(body.to_string().as_bytes(), &[], "a")
     }
 
     fn choice(message: &Value, finish_reason: &str) -> Value {
@@ -248,6 +262,25 @@ mod tests {
         assert_eq!(answer.finish_reason, FinishReason::ToolCalls);
         assert_eq!(serde_json::to_value(&answer.turn).expect("JSON"), sent);
         assert_eq!(answer.text(), None);
+    }
+
+    #[test]
+    fn reasoning_is_kept_of_replies_that_call_tools() {
+        let mut message = json!({
+            "content": "Let me see.",
+            "reasoning_content": "hm",
+            "tool_calls": [{"id": "1", "function": {"name": "f", "arguments": "{}"}}]
+        });
+        let calls = answer(&choice(&message, "tool_calls")).expect("an answer");
+        assert_eq!(
+            calls.turn.extra_content,
+            Some(json!({"forebay": {"provider": "a", "reasoning_content": "hm"}}))
+        );
+        assert_eq!(calls.text().as_deref(), Some("Let me see."));
+
+        message["tool_calls"] = Value::Null;
+        let says = answer(&choice(&message, "stop")).expect("an answer");
+        assert_eq!(says.turn.extra_content, None);
     }
 
     #[test]
@@ -322,7 +355,7 @@ mod tests {
             assert_eq!(failure.retry, Retry::Backoff, "{body}");
         }
         for body in ["", "{\"choices\": [", "not json", &"[".repeat(100_000)] {
-            let failure = read(body.as_bytes(), &[] as &[Turn]).expect_err("must be refused");
+            let failure = read(body.as_bytes(), &[] as &[Turn], "a").expect_err("must be refused");
             assert_eq!(failure.error.code, "invalid_response");
             assert_eq!(failure.retry, Retry::Backoff);
         }

@@ -64,6 +64,7 @@ impl Signatures {
 }
 
 fn name_and_args(function_call: &Value) -> String {
-    // serde_json keeps an object's keys sorted, so equal arguments give equal text.
+    // An object's keys stay in the order in which they came (serde_json's `preserve_order`), so a call that
+    // comes back as it was made gives equal text. One with its keys in another order is another call.
     format!("{} {}", function_call["name"], function_call["args"])
 }

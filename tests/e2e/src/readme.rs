@@ -1,19 +1,28 @@
-//! Finds things in the README.
+//! Finds things in the README, for the tests that hold it to its word.
 
 use std::{fs, path::PathBuf};
 
 /// Where the README is.
-pub(crate) fn path() -> PathBuf {
+#[must_use]
+pub fn path() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../README.md")
 }
 
 /// The README.
-pub(crate) fn read() -> String {
+///
+/// # Panics
+/// When it cannot be read.
+#[must_use]
+pub fn read() -> String {
     fs::read_to_string(path()).expect("the README can be read")
 }
 
 /// The fenced block that follows the comment `<!-- name -->`, without its fences.
-pub(crate) fn block(readme: &str, name: &str) -> String {
+///
+/// # Panics
+/// When there is none.
+#[must_use]
+pub fn block(readme: &str, name: &str) -> String {
     let marker = format!("<!-- {name} -->\n```");
     let (_, rest) = readme
         .split_once(&marker)
@@ -24,7 +33,11 @@ pub(crate) fn block(readme: &str, name: &str) -> String {
 }
 
 /// The part from the comment `<!-- name -->` to the next heading.
-pub(crate) fn part<'a>(readme: &'a str, name: &str) -> &'a str {
+///
+/// # Panics
+/// When there is no such comment.
+#[must_use]
+pub fn part<'a>(readme: &'a str, name: &str) -> &'a str {
     let (_, rest) = readme
         .split_once(&format!("<!-- {name} -->\n"))
         .unwrap_or_else(|| panic!("no {name}"));

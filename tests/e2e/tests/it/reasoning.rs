@@ -1,0 +1,95 @@
+//! What a reasoning model's server gives with calls of tools goes back to it with their results, and to
+//! nobody else.
+
+use e2e::scripted::{ChatRequest, Reply, ScriptedLlm};
+use serde_json::{Value, json};
+
+use crate::pair::{GPT, Pair};
+
+/// A call of a tool as DeepSeek and OpenRouter send it, thoughts and all.
+fn call_with_thoughts(thoughts: &str, details: &Value) -> Reply {
+    let call = json!({
+        "id": "call_1", "type": "function", "function": { "name": "f", "arguments": "{}" },
+    });
+    let message = json!({
+        "role": "assistant",
+        "content": "",
+        "reasoning_content": thoughts,
+        "reasoning_details": details,
+        "tool_calls": [call],
+    });
+    let choice = json!({ "index": 0, "message": message, "finish_reason": "tool_calls" });
+    Reply::json(200, json!({ "id": "x", "choices": [choice] }))
+}
+
+/// The messages of the newest request.
+fn newest(pair: &Pair) -> Value {
+    let records = pair.llm.recorded();
+    let newest = records.last().expect("a request");
+    newest.request.body["messages"].clone()
+}
+
+/// What each provider refuses: DeepSeek a call without its thoughts, in this request and in all later ones;
+/// another one fields that it does not know.
+fn refusal(request: &ChatRequest) -> Option<Reply> {
+    let messages = request.body["messages"].as_array()?;
+    let is_refused = |message: &Value| {
+        let thinks = message.get("reasoning_content").is_some();
+        let is_call = message.get("tool_calls").is_some();
+        is_call && thinks != (request.model == GPT)
+    };
+    let refused = json!({ "error": { "message": "no", "type": "invalid_request_error" } });
+    let any = messages.iter().any(is_refused);
+    any.then(|| Reply::json(400, refused))
+}
+
+#[tokio::test]
+async fn goes_back_with_the_results_to_who_gave_it_only() {
+    let llm = ScriptedLlm::start().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("providers.toml");
+    let other = format!(
+        "[providers.other]\nbase_url = \"{}\"\n",
+        llm.openai_base_url()
+    );
+    std::fs::write(&file, other).expect("the file is written");
+    let file = file.to_str().expect("a path in UTF-8");
+    let pair = Pair::over(llm, &[("FOREBAY_PROVIDERS_FILE", file)]).await;
+
+    let details = json!([{ "type": "reasoning.encrypted", "id": "r1", "data": "c2VjcmV0" }]);
+    let calls = call_with_thoughts("I had better look.", &details);
+    pair.llm.on("turn=0", [calls]);
+    let id = pair.say("s", "turn=0").await;
+    let job = pair.wait(&id).await;
+    assert_eq!(job["finish_reason"], "tool_calls", "{job}");
+    assert_eq!(job["output"]["text"], Value::Null, "{job}");
+
+    pair.llm.script(refusal);
+    let result = json!([{ "role": "tool", "tool_call_id": "call_1", "content": "42" }]);
+    let id = pair
+        .submit(&json!({ "session_id": "s", "input": result }))
+        .await;
+    assert_eq!(pair.text(&id).await, "seen:0");
+    let called = newest(&pair)[1].clone();
+    assert_eq!(
+        called["reasoning_content"], "I had better look.",
+        "{called}"
+    );
+    assert_eq!(called["reasoning_details"], details, "{called}");
+    assert_eq!(called.get("extra_content"), None, "{called}");
+
+    let elsewhere = json!({ "session_id": "s", "input": "turn=1", "model": "other/x" });
+    let id = pair.submit(&elsewhere).await;
+    assert_eq!(pair.text(&id).await, "seen:0,1");
+    let sent = newest(&pair).to_string();
+    assert!(
+        !sent.contains("reasoning") && !sent.contains("extra_content"),
+        "{sent}"
+    );
+
+    // And back again.
+    let id = pair.say("s", "turn=2").await;
+    assert_eq!(pair.text(&id).await, "seen:0,1,2");
+    assert_eq!(newest(&pair)[1], called);
+    pair.assert_no_refusals();
+}
