@@ -53,7 +53,7 @@ impl Connector {
         http2_prior_knowledge: bool,
     ) -> std::io::Result<Self> {
         let origin = endpoint.to_uri();
-        let dialler = Dialler::new(&origin, proxies)?;
+        let dialler = Dialler::new(&origin, proxies, connect_ms)?;
         let host = origin.authority().map(http::uri::Authority::as_str);
         Ok(Self {
             // With TLS the handshake decides, and a proxy that passes requests on speaks HTTP/1.1.
