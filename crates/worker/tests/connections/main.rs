@@ -41,6 +41,7 @@ fn provider(base_url: &str, http2_prior_knowledge: bool) -> OpenAi {
                 ..HttpLimits::default()
             },
             http2_prior_knowledge,
+            ..HttpSettings::default()
         },
     })
     .expect("a provider")

@@ -13,9 +13,21 @@ use super::{
     connection::{Connection, handshake},
     dial::Dialler,
     endpoint::Endpoint,
+    proxies::{Proxies, ProxyError},
     transport,
 };
 use crate::provider::Failure;
+
+/// Why no connections can be made at all.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The TLS library finds no usable certificates.
+    #[error("TLS cannot be set up")]
+    Tls(#[source] std::io::Error),
+    /// A proxy applies that cannot be used.
+    #[error(transparent)]
+    Proxy(ProxyError),
+}
 
 /// Makes connections to one provider.
 pub(super) struct Connector {
@@ -31,19 +43,22 @@ impl Connector {
     /// A connector to the host of `endpoint`. With `http2_prior_knowledge` HTTP/2 is spoken without asking.
     ///
     /// # Errors
-    /// When the TLS library finds no usable certificates.
+    /// [`ClientError`]: TLS cannot be set up, or not the proxy.
     pub(super) fn new(
         endpoint: &Endpoint,
+        proxies: &Proxies,
         connect_ms: u64,
         http2_prior_knowledge: bool,
-    ) -> std::io::Result<Self> {
+    ) -> Result<Self, ClientError> {
         let proxies = if endpoint.is_loopback() {
             // The proxy of the environment is for the world outside: it cannot reach this machine.
             Matcher::builder().build()
         } else {
-            Matcher::from_env()
+            let proxies = proxies.matcher(&endpoint.to_uri());
+            proxies.map_err(ClientError::Proxy)?
         };
         Self::through(&proxies, endpoint, connect_ms, http2_prior_knowledge)
+            .map_err(ClientError::Tls)
     }
 
     fn through(

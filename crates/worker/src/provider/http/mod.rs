@@ -2,7 +2,7 @@
 //!
 //! Built on hyper itself, because a call takes seconds and there are thousands at a time: while one waits for its
 //! answer it holds a place on a connection and little else. `connector` makes connections (with `dial` for the
-//! way to the host and `connection` for the protocol), `pool` keeps them (`shared` those that calls share), `exchange` sends a
+//! way to the host, `proxies` for what the environment says about it, and `connection` for the protocol), `pool` keeps them (`shared` those that calls share), `exchange` sends a
 //! request on the one that it is given (`leased`).
 //!
 //! Knows connections, times and bytes; what an answer means is left to the provider that asked, with
@@ -15,6 +15,7 @@ mod endpoint;
 mod exchange;
 mod leased;
 mod pool;
+mod proxies;
 mod retry_after;
 mod shared;
 pub(super) mod status;
@@ -31,7 +32,9 @@ use hyper::body::{Body as _, Incoming};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
+pub use connector::ClientError;
 pub use endpoint::{Endpoint, EndpointError};
+pub use proxies::{Proxies, ProxyError};
 
 use super::Failure;
 use connector::Connector;
@@ -72,13 +75,15 @@ impl Default for HttpLimits {
 }
 
 /// How a provider is reached.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HttpSettings {
     /// The bounds.
     pub limits: HttpLimits,
     /// Speak HTTP/2 at once, without asking for it in a TLS handshake: for `http:` servers known to
     /// understand it. Otherwise `https:` agrees on HTTP/2 by ALPN and `http:` uses HTTP/1.1.
     pub http2_prior_knowledge: bool,
+    /// The proxies of the environment; not for providers on this very machine.
+    pub proxies: Proxies,
 }
 
 /// Posts to one provider.
@@ -110,17 +115,21 @@ impl JsonClient {
     /// A client without connections yet. `headers` go with every request.
     ///
     /// # Errors
-    /// When the TLS library finds no usable certificates.
+    /// [`ClientError`]: TLS cannot be set up, or not the proxy.
     pub(super) fn new(
         settings: HttpSettings,
         endpoint: &Endpoint,
         mut headers: HeaderMap,
-    ) -> std::io::Result<Self> {
+    ) -> Result<Self, ClientError> {
         const JSON: HeaderValue = HeaderValue::from_static("application/json");
         const AGENT: &str = concat!("forebay/", env!("CARGO_PKG_VERSION"));
-        let limits = settings.limits;
+        let HttpSettings {
+            limits,
+            http2_prior_knowledge,
+            proxies,
+        } = settings;
         let connector =
-            Connector::new(endpoint, limits.connect_ms, settings.http2_prior_knowledge)?;
+            Connector::new(endpoint, &proxies, limits.connect_ms, http2_prior_knowledge)?;
         headers.entry(ACCEPT).or_insert(JSON);
         headers.entry(CONTENT_TYPE).or_insert(JSON);
         headers
