@@ -10,8 +10,10 @@ use url::Url;
 use super::{connection::Body, leased::Leased, pool::Pool, transport};
 use crate::provider::Failure;
 
-/// So many connections may turn out to be closed before one takes the request.
-const CONNECTIONS_MAX: u32 = 5;
+/// So many connections that were made meanwhile may turn out to be closed before one takes the request. Those that
+/// were there before do not count: when their server restarts, any number of them are over, each is found so only
+/// once, and none was sent anything.
+const MADE_MAX: u32 = 5;
 
 /// A request on its way.
 pub(super) struct Exchange {
@@ -38,19 +40,19 @@ impl Exchange {
     /// Sends the request and waits for the head of the answer.
     pub(super) async fn run(self, pool: &Arc<Pool>) -> Result<Answered, Failure> {
         let mut request = self.request;
-        let mut closed = 0;
+        let mut made = 0;
         loop {
             // Boxed, as making a connection takes more room than waiting on one.
-            let mut leased = Box::pin(pool.lease()).await?;
+            let (mut leased, is_new) = Box::pin(pool.lease()).await?;
+            made += u32::from(is_new);
             pool.connector().address(&mut request, leased.is_own());
             let mut error = match leased.send(request).await {
                 Ok(response) => return Ok(Answered { response, leased }),
                 Err(error) => error,
             };
-            closed += 1;
             match error.take_message() {
                 // Closed before anything was sent, as happens to a connection that was left idle.
-                Some(unsent) if closed < CONNECTIONS_MAX => request = Box::new(unsent),
+                Some(unsent) if made < MADE_MAX => request = Box::new(unsent),
                 _ => return Err(transport::failed(error.error())),
             }
         }

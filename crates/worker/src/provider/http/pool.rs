@@ -84,26 +84,28 @@ impl Pool {
         &self.connector
     }
 
-    /// A connection for one call.
+    /// A connection for one call, and whether it was made while the call waited for it.
     ///
     /// # Errors
     /// [`Failure`] when none can be made.
-    pub(super) async fn lease(self: &Arc<Self>) -> Result<Leased, Failure> {
+    pub(super) async fn lease(self: &Arc<Self>) -> Result<(Leased, bool), Failure> {
         loop {
             match self.next() {
-                Next::Take(leased) => return Ok(leased),
+                Next::Take(leased) => return Ok((leased, false)),
                 Next::Wait => sleep(FULL_PAUSE).await,
                 Next::Connect => {
                     let connection = self.connector.connect().await?;
-                    return Ok(self.adopt(connection));
+                    return Ok((self.adopt(connection), true));
                 }
                 Next::Share(place) => {
+                    let is_new = !place.is_made();
                     // Without one, there was no room after all, or each call has to make its own.
                     if let Some(connection) = place.connection(|| self.make_shared()).await? {
-                        return Ok(Leased::Shared {
+                        let leased = Leased::Shared {
                             connection,
                             _place: place,
-                        });
+                        };
+                        return Ok((leased, is_new));
                     }
                 }
             }

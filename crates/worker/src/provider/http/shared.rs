@@ -91,6 +91,11 @@ impl Place {
         }
     }
 
+    /// Whether its connection is there.
+    pub(super) fn is_made(&self) -> bool {
+        self.shared.made.initialized()
+    }
+
     /// The connection, made by `make` unless it is there or somebody else is at it. `None`: this place is one
     /// too many for the server, or the server shares no connections.
     ///
