@@ -167,7 +167,7 @@ mod tests {
         let url = endpoint.with_segments(&["chat"]);
         let pool = Arc::new(Pool::new(connector));
         tokio::spawn(async move {
-            let exchange = Exchange::new(&url, &HeaderMap::new(), b"{}".to_vec());
+            let exchange = Exchange::new(&url, &HeaderMap::new(), b"{}".to_vec()).expect("a URI");
             let _ = exchange.run(&pool).await;
         });
     }

@@ -28,13 +28,14 @@ pub(super) struct Answered {
 }
 
 impl Exchange {
-    pub(super) fn new(url: &Url, headers: &HeaderMap, body: Vec<u8>) -> Self {
-        let target = url.as_str().parse();
+    /// A request; `None` when the URL is longer than a URI may be here, as the name of a model can make it.
+    pub(super) fn new(url: &Url, headers: &HeaderMap, body: Vec<u8>) -> Option<Self> {
+        let target = url.as_str().parse().ok()?;
         let mut request = Box::new(Request::new(Body::new(Bytes::from(body))));
         *request.method_mut() = Method::POST;
-        *request.uri_mut() = target.expect("a URL of http or https is a URI");
+        *request.uri_mut() = target;
         *request.headers_mut() = headers.clone();
-        Self { request }
+        Some(Self { request })
     }
 
     /// Sends the request and waits for the head of the answer.

@@ -158,6 +158,7 @@ impl JsonClient {
         let head = started + Duration::from_millis(self.limits.first_byte_ms);
         let exchange = Exchange::new(url, &self.headers, body);
         async move {
+            let exchange = exchange.ok_or_else(transport::url_too_long)?;
             let answered = match timeout_at(head.min(deadline), exchange.run(&self.pool)).await {
                 Ok(answered) => answered?,
                 Err(_) if head < deadline => {

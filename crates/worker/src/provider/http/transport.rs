@@ -80,6 +80,15 @@ pub(super) fn not_done_within(timeout: Duration) -> Failure {
     )
 }
 
+/// The name of the model does not fit into a URL.
+pub(super) fn url_too_long() -> Failure {
+    Failure::new(
+        "invalid_request",
+        "the name of the model is too long for the provider's URL",
+        Retry::Never,
+    )
+}
+
 /// The answer is longer than what is read of one.
 pub(super) fn too_large(max_bytes: usize) -> Failure {
     Failure::new(
