@@ -94,6 +94,12 @@ impl Server {
     }
 }
 
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
 /// How a connection ends in an orderly way.
 struct End {
     leave: watch::Receiver<()>,
@@ -153,11 +159,17 @@ async fn serve(
 
 impl Asked {
     /// Answers with a reply.
-    pub(crate) fn answer(mut self) {
-        let response = http::Response::builder()
-            .header("content-type", "application/json")
-            .body(())
-            .expect("a response");
+    pub(crate) fn answer(self) {
+        self.answer_with(&[]);
+    }
+
+    /// Answers with a reply and these headers.
+    pub(crate) fn answer_with(mut self, headers: &[(&str, &str)]) {
+        let mut response = http::Response::builder().header("content-type", "application/json");
+        for (name, value) in headers {
+            response = response.header(*name, *value);
+        }
+        let response = response.body(()).expect("a response");
         let mut body = self.respond.send_response(response, false).expect("sent");
         body.send_data(Bytes::from_static(REPLY.as_bytes()), true)
             .expect("sent");

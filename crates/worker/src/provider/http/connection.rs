@@ -21,9 +21,9 @@ const PING_TIMEOUT: Duration = Duration::from_secs(15);
 /// How often it is looked whether the server's settings have come.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
-/// How much of an answer is read at a time over HTTP/1.1, and how long its head may be. Each call has a buffer of this
-/// size for as long as it waits, but of its memory only what is read into it becomes resident.
-const READ_BYTES: usize = 32 * 1_024;
+/// How long the head of an answer may be, and how much of one is read at a time over HTTP/1.1. There each call has a
+/// buffer of this size for as long as it waits, but of its memory only what is read into it becomes resident.
+const HEAD_BYTES_MAX: u32 = 32 * 1_024;
 
 /// A connection that is ready for requests.
 pub(super) enum Connection {
@@ -72,7 +72,7 @@ pub(super) async fn handshake(
         Ok(shared.map(Connection::Shared))
     } else {
         let (sender, connection) = http1::Builder::new()
-            .read_buf_exact_size(Some(READ_BYTES))
+            .read_buf_exact_size(Some(HEAD_BYTES_MAX as usize))
             .handshake(dialled.stream)
             .await?;
         // How it ends is told to its calls.
@@ -88,6 +88,7 @@ async fn handshake_http2(dialled: Dialled) -> hyper::Result<Option<SharedConnect
         .timer(TokioTimer::new())
         .keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_TIMEOUT)
+        .max_header_list_size(HEAD_BYTES_MAX)
         // No settings yet, in the words of the library.
         .initial_max_send_streams(0)
         .handshake(dialled.stream)
