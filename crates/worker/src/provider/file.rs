@@ -41,7 +41,8 @@ const LIST_MAX: usize = 100;
 const NAME_BYTES_MAX: usize = 32;
 
 /// Headers that belong to the request itself.
-const RESERVED_HEADERS: [&str; 5] = [
+const RESERVED_HEADERS: [&str; 6] = [
+    "accept-encoding",
     "host",
     "content-length",
     "content-type",
@@ -351,6 +352,10 @@ mod tests {
             (
                 &format!("[providers.a]\n{url}\nheaders = {{Host = \"c\"}}"),
                 vec!["providers.a", "host"],
+            ),
+            (
+                &format!("[providers.a]\n{url}\nheaders = {{Accept-Encoding = \"gzip\"}}"),
+                vec!["providers.a", "accept-encoding"],
             ),
             (
                 &format!("[providers.a]\n{url}\nheaders = {{x = \"a\\nb\"}}"),

@@ -35,9 +35,9 @@ impl Port {
 }
 
 impl Peer {
-    /// Reads a request to its end.
-    pub(crate) async fn asked(&mut self) {
-        read_request(&mut self.0).await.expect("a request");
+    /// Reads a request to its end; its head.
+    pub(crate) async fn asked(&mut self) -> String {
+        read_request(&mut self.0).await.expect("a request")
     }
 
     /// Reads the first byte of a request.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, header::CONTENT_LENGTH};
 use hyper::body::Incoming;
 use url::Url;
 
@@ -31,10 +31,12 @@ impl Exchange {
     /// A request; `None` when the URL is longer than a URI may be here, as the name of a model can make it.
     pub(super) fn new(url: &Url, headers: &HeaderMap, body: Vec<u8>) -> Option<Self> {
         let target = url.as_str().parse().ok()?;
+        let length = HeaderValue::from(body.len());
         let mut request = Box::new(Request::new(Body::new(Bytes::from(body))));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = target;
         *request.headers_mut() = headers.clone();
+        request.headers_mut().insert(CONTENT_LENGTH, length);
         Some(Self { request })
     }
 

@@ -8,6 +8,7 @@
 //! Knows connections, times and bytes; what an answer means is left to the provider that asked, with
 //! `status` as the part that all of them share.
 
+mod coding;
 mod connection;
 mod connector;
 mod dial;
@@ -25,7 +26,7 @@ use std::{sync::Arc, time::Duration};
 
 use http::{
     HeaderMap, HeaderValue,
-    header::{ACCEPT, CONTENT_TYPE, USER_AGENT},
+    header::{ACCEPT, ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, USER_AGENT},
 };
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
@@ -135,6 +136,12 @@ impl JsonClient {
         headers
             .entry(USER_AGENT)
             .or_insert(HeaderValue::from_static(AGENT));
+        headers.insert(ACCEPT_ENCODING, coding::IDENTITY);
+        // Each request sets these to values of its own. They are here for their room: a copy has exactly as much as is
+        // taken, and over HTTP/1.1 what it had to grow by would be kept for as long as the answer is waited for.
+        for own in [HOST, CONTENT_LENGTH] {
+            headers.insert(own, HeaderValue::from_static("0"));
+        }
         Ok(Self {
             pool: Arc::new(Pool::new(connector)),
             headers,
@@ -145,8 +152,8 @@ impl JsonClient {
     /// Posts `body` as JSON and reads the answer.
     ///
     /// # Errors
-    /// [`Failure`] when no whole answer came: `connection_failed`, `provider_timeout` or
-    /// `response_too_large`.
+    /// [`Failure`] when no whole answer came that can be read: `connection_failed`, `provider_timeout`,
+    /// `response_too_large`, or `invalid_response` for one that is compressed.
     pub(super) fn post(
         &self,
         url: &Url,
@@ -181,6 +188,11 @@ impl JsonClient {
         let Answered { response, leased } = answered;
         let (head, mut body) = response.into_parts();
         let retry_after_ms = retry_after::read(&head.headers, std::time::SystemTime::now());
+        if head.status.is_success()
+            && let Some(coding) = coding::of(&head.headers)
+        {
+            return Err(transport::encoded(coding));
+        }
         let (body, is_whole) = if head.status.is_success() {
             match timeout_at(deadline, self.whole(&mut body)).await {
                 Ok(whole) => (whole?, true),

@@ -89,6 +89,15 @@ pub(super) fn url_too_long() -> Failure {
     )
 }
 
+/// The answer is compressed, though none was to be. The same request would be answered so again.
+pub(super) fn encoded(coding: &str) -> Failure {
+    Failure::new(
+        "invalid_response",
+        format!("the provider's answer is encoded as {coding}, though identity was asked for"),
+        Retry::Never,
+    )
+}
+
 /// The answer is longer than what is read of one.
 pub(super) fn too_large(max_bytes: usize) -> Failure {
     Failure::new(
