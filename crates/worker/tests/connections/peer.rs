@@ -1,5 +1,7 @@
 //! The other end of one HTTP/1.1 connection, in the test's own hand.
 
+use std::net::SocketAddr;
+
 use forebay_worker::provider::openai::OpenAi;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -25,6 +27,11 @@ impl Port {
         let address = listener.local_addr().expect("an address");
         let provider = provider(&format!("http://{address}/v1"), false);
         (Self { listener }, provider)
+    }
+
+    /// Where it is.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.listener.local_addr().expect("an address")
     }
 
     /// The next connection.

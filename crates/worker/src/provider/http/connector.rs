@@ -83,6 +83,12 @@ impl Connector {
         })
     }
 
+    /// The host and port of the proxy that passes requests on, if one does.
+    pub(super) fn forwarder(&self) -> Option<&str> {
+        let forwarded = self.dialler.forwarded.as_ref()?;
+        Some(&forwarded.proxy)
+    }
+
     /// Whether it is known that HTTP/2 will not be spoken.
     pub(super) const fn is_http1_only(&self) -> bool {
         self.is_cleartext && !self.is_http2

@@ -44,9 +44,11 @@ pub(super) struct Dialler {
     pub(super) forwarded: Option<Forwarded>,
 }
 
-/// What requests carry that a proxy reads.
+/// A proxy that requests are passed on by, and what they carry for it.
 #[derive(Clone, Debug)]
 pub(super) struct Forwarded {
+    /// Its host and port.
+    pub(super) proxy: String,
     pub(super) authorization: Option<HeaderValue>,
 }
 
@@ -77,7 +79,14 @@ impl Dialler {
             return Ok(Self::direct(tls(tunnel, Alpn::Any)?, target));
         }
         Ok(Self {
-            forwarded: Some(Forwarded { authorization }),
+            forwarded: Some(Forwarded {
+                proxy: proxy
+                    .uri()
+                    .authority()
+                    .map(ToString::to_string)
+                    .unwrap_or_default(),
+                authorization,
+            }),
             ..Self::direct(to_proxy, proxy.uri())
         })
     }

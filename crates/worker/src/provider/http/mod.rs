@@ -25,7 +25,7 @@ mod transport;
 use std::{sync::Arc, time::Duration};
 
 use http::{
-    HeaderMap, HeaderValue,
+    HeaderMap, HeaderValue, StatusCode,
     header::{ACCEPT, ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, USER_AGENT},
 };
 use http_body_util::BodyExt as _;
@@ -187,6 +187,11 @@ impl JsonClient {
     ) -> Result<Option<Received>, Failure> {
         let Answered { response, leased } = answered;
         let (head, mut body) = response.into_parts();
+        if head.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED
+            && let Some(proxy) = self.pool.connector().forwarder()
+        {
+            return Err(transport::proxy_refused(proxy));
+        }
         let retry_after_ms = retry_after::read(&head.headers, std::time::SystemTime::now());
         if head.status.is_success()
             && let Some(coding) = coding::of(&head.headers)
