@@ -69,25 +69,30 @@ impl Dialler {
             });
         };
         let authorization = proxy.basic_auth().cloned();
-        // The proxy itself may be reached with TLS.
-        let to_proxy = tls(tcp, Alpn::Http1)?;
+        // TLS is set up only where it is spoken, for it needs certificates, which a bare machine may not have.
+        let is_tls_to_proxy = proxy.uri().scheme() == Some(&Scheme::HTTPS);
         if is_tls {
-            let mut tunnel = Tunnel::new(proxy.uri().clone(), to_proxy);
-            if let Some(authorization) = authorization {
-                tunnel = tunnel.with_auth(authorization);
-            }
-            return Ok(Self::direct(tls(tunnel, Alpn::Any)?, target));
+            return Ok(if is_tls_to_proxy {
+                let to_proxy = tls(tcp, Alpn::Http1)?;
+                let tunnel = tunnel(proxy.uri(), to_proxy, authorization);
+                Self::direct(tls(tunnel, Alpn::Any)?, target)
+            } else {
+                let tunnel = tunnel(proxy.uri(), tcp, authorization);
+                Self::direct(tls(tunnel, Alpn::Any)?, target)
+            });
         }
+        let to_proxy = if is_tls_to_proxy {
+            Self::direct(tls(tcp, Alpn::Http1)?, proxy.uri())
+        } else {
+            Self::direct(tcp, proxy.uri())
+        };
+        let authority = proxy.uri().authority();
         Ok(Self {
             forwarded: Some(Forwarded {
-                proxy: proxy
-                    .uri()
-                    .authority()
-                    .map(ToString::to_string)
-                    .unwrap_or_default(),
+                proxy: authority.map(ToString::to_string).unwrap_or_default(),
                 authorization,
             }),
-            ..Self::direct(to_proxy, proxy.uri())
+            ..to_proxy
         })
     }
 
@@ -136,6 +141,14 @@ fn tcp<R>(resolver: R, connect_ms: u64) -> HttpConnector<R> {
     tcp.set_keepalive_interval(Some(TCP_KEEPALIVE));
     tcp.set_keepalive_retries(Some(TCP_KEEPALIVE_RETRIES));
     tcp
+}
+
+fn tunnel<C>(proxy: &Uri, to_proxy: C, authorization: Option<HeaderValue>) -> Tunnel<C> {
+    let tunnel = Tunnel::new(proxy.clone(), to_proxy);
+    match authorization {
+        Some(authorization) => tunnel.with_auth(authorization),
+        None => tunnel,
+    }
 }
 
 /// What is offered in a TLS handshake.
