@@ -10,7 +10,7 @@ use forebay_worker::{
     provider::{
         ProviderSettings, Registry, Secret,
         file::ProvidersFile,
-        http::{HttpLimits, HttpSettings},
+        http::{HttpLimits, HttpSettings, Proxies},
     },
 };
 
@@ -77,6 +77,11 @@ pub(crate) fn plan(role: Option<Role>, settings: Settings) -> anyhow::Result<Pla
                 response_bytes_max: to_usize(settings.response_bytes_max),
             },
             http2_prior_knowledge: settings.http2_prior_knowledge,
+            proxies: match role {
+                // It makes no calls, and must not fail for how they would go.
+                Some(Role::Gateway) => Proxies::default(),
+                None | Some(Role::Worker) => Proxies::read(&variable),
+            },
         },
         file,
     })
@@ -144,6 +149,13 @@ fn providers_file(path: Option<&Path>) -> anyhow::Result<ProvidersFile> {
         .read_to_string(&mut text)
         .with_context(name)?;
     ProvidersFile::parse(&text, &|variable| std::env::var(variable).ok()).with_context(name)
+}
+
+/// A variable of the environment that has no setting of its own. What is not text in it is replaced, so that it is
+/// found wrong where it is read, not passed over.
+fn variable(name: &str) -> Option<String> {
+    let value = std::env::var_os(name)?;
+    Some(value.to_string_lossy().into_owned())
 }
 
 /// Every setting that becomes a size is bounded far below this, on any machine.

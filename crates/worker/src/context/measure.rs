@@ -22,6 +22,22 @@ pub(super) fn turn_bytes(turn: &Turn) -> u64 {
     }
 }
 
+/// For each turn, and for the place behind the last, the bytes of what stands from there on. Each turn is written once,
+/// as one may be long.
+pub(super) fn remaining_bytes<'a>(turns: impl DoubleEndedIterator<Item = &'a Turn>) -> Vec<u64> {
+    let mut sum = 0;
+    let mut sums: Vec<u64> = turns
+        .rev()
+        .map(|turn| {
+            sum += turn_bytes(turn);
+            sum
+        })
+        .collect();
+    sums.reverse();
+    sums.push(0);
+    sums
+}
+
 /// About how many tokens this many bytes are, rounded up.
 pub(super) fn estimated_tokens(bytes: u64, measure: Option<TokenMeasure>) -> u64 {
     match measure {
@@ -57,7 +73,7 @@ mod tests {
         turn::{Role, Turn},
     };
 
-    use super::{estimated_tokens, turn_bytes};
+    use super::{estimated_tokens, remaining_bytes, sent_bytes, turn_bytes};
 
     #[test]
     fn bytes_are_those_of_the_json() {
@@ -66,6 +82,16 @@ mod tests {
             turn_bytes(&turn),
             serde_json::to_vec(&turn).expect("JSON").len() as u64
         );
+    }
+
+    #[test]
+    fn what_remains_is_counted_from_each_turn_on() {
+        let turns = ["a", "bb", "ccc"].map(|text| Turn::text(Role::User, text));
+        let remaining = remaining_bytes(turns.iter());
+        for (at, bytes) in remaining.iter().enumerate() {
+            assert_eq!(*bytes, sent_bytes(&turns[at..]));
+        }
+        assert_eq!(remaining.len(), turns.len() + 1);
     }
 
     #[test]

@@ -22,7 +22,7 @@ use forebay_shared::{
 };
 
 pub use measure::sent_bytes;
-use measure::{estimated_tokens, turn_bytes};
+use measure::{estimated_tokens, remaining_bytes};
 use order::{Origin, Placed};
 
 /// What is sent, and what the store must be told besides. It holds each turn once, for a call takes seconds and
@@ -61,19 +61,16 @@ pub fn select(
         orphans,
     } = order::arrange(&session, &input);
     let cuts = cuts(&placed);
-    let bytes: Vec<u64> = placed
-        .iter()
-        .map(|placed| turn_bytes(placed.turn()))
-        .collect();
+    let remaining = remaining_bytes(placed.iter().map(Placed::turn));
     let fits = |cut: usize| {
         let turns = placed.len() - cut;
         let within_turns = bounds
             .max_turns
             .is_none_or(|max| turns <= usize::try_from(max).unwrap_or(usize::MAX));
         within_turns
-            && bounds.max_input_tokens.is_none_or(|max| {
-                estimated_tokens(bytes[cut..].iter().sum(), measure) <= u64::from(max)
-            })
+            && bounds
+                .max_input_tokens
+                .is_none_or(|max| estimated_tokens(remaining[cut], measure) <= u64::from(max))
     };
     let fitting = cuts.iter().copied().find(|cut| fits(*cut));
     let cut = fitting.or(cuts.last().copied()).unwrap_or(0);
@@ -81,7 +78,7 @@ pub fn select(
         .iter()
         .filter(|placed| placed.is_stored())
         .count();
-    let sent_bytes = bytes[cut..].iter().sum();
+    let sent_bytes = remaining[cut];
     let kept = placed.into_iter().skip(cut);
     let kept: Vec<(Origin, Option<Turn>)> = kept.map(Placed::into_origin).collect();
 
@@ -129,17 +126,14 @@ impl Selected {
     /// when the rules leave no such cut, more when there is none in between; `false`, and nothing changes, when
     /// nothing can be left out at all.
     pub fn halve(&mut self) -> bool {
-        let remaining = |cut: usize| self.turns[cut..].iter().map(turn_bytes).sum::<u64>();
+        let remaining = remaining_bytes(self.turns.iter());
         let half = self.sent_bytes / 2;
-        let halving = self
-            .cuts
-            .iter()
-            .copied()
-            .find(|cut| remaining(*cut) <= half);
+        let mut cuts = self.cuts.iter().copied();
+        let halving = cuts.find(|cut| remaining[*cut] <= half);
         let Some(cut) = halving.or(self.cuts.last().copied()) else {
             return false;
         };
-        self.sent_bytes = remaining(cut);
+        self.sent_bytes = remaining[cut];
         self.turns.drain(..cut);
         let stored = self.origins.drain(..cut);
         let stored = stored.filter(|origin| matches!(origin, Origin::Session(_)));

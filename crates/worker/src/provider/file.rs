@@ -17,6 +17,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    error::Error,
     sync::Arc,
 };
 
@@ -41,7 +42,8 @@ const LIST_MAX: usize = 100;
 const NAME_BYTES_MAX: usize = 32;
 
 /// Headers that belong to the request itself.
-const RESERVED_HEADERS: [&str; 5] = [
+const RESERVED_HEADERS: [&str; 6] = [
+    "accept-encoding",
     "host",
     "content-length",
     "content-type",
@@ -210,7 +212,7 @@ impl FileEntry {
         // Whatever else can be wrong shows when it is built.
         entry
             .build(name, HttpSettings::default())
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| with_causes(&error))?;
         Ok(entry)
     }
 
@@ -263,6 +265,18 @@ fn check_name(name: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// An error with what caused it, for a message that is all that is kept of it.
+fn with_causes(error: &dyn Error) -> String {
+    let mut message = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        message.push_str(": ");
+        message.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    message
+}
+
 /// The parser's message without the line itself, which may hold a key.
 fn unreadable(text: &str, error: &toml::de::Error) -> FileError {
     let at = error.span().map_or(0, |span| span.start.min(text.len()));
@@ -278,7 +292,8 @@ fn unreadable(text: &str, error: &toml::de::Error) -> FileError {
 
 #[cfg(test)]
 mod tests {
-    use super::ProvidersFile;
+    use super::{ProvidersFile, with_causes};
+    use crate::provider::{SettingsError, http::ClientError};
 
     fn error(text: &str) -> String {
         ProvidersFile::parse(text, &|_| None)
@@ -353,6 +368,10 @@ mod tests {
                 vec!["providers.a", "host"],
             ),
             (
+                &format!("[providers.a]\n{url}\nheaders = {{Accept-Encoding = \"gzip\"}}"),
+                vec!["providers.a", "accept-encoding"],
+            ),
+            (
                 &format!("[providers.a]\n{url}\nheaders = {{x = \"a\\nb\"}}"),
                 vec!["providers.a", "x"],
             ),
@@ -374,6 +393,16 @@ mod tests {
                 assert!(error.contains(part), "{text}: {error}");
             }
         }
+    }
+
+    #[test]
+    fn an_error_is_told_with_its_causes() {
+        let tls = ClientError::Tls(std::io::Error::other("no certificates"));
+        let error = SettingsError::Client(String::from("acme"), tls);
+        assert_eq!(
+            with_causes(&error),
+            "the connections to the provider acme cannot be set up: TLS cannot be set up: no certificates"
+        );
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::{
     Provider, Secret,
     file::ProvidersFile,
     gemini::{Gemini, GeminiSettings},
-    http::{Endpoint, EndpointError, HttpSettings},
+    http::{ClientError, Endpoint, EndpointError, HttpSettings},
     not_configured,
     openai::{OpenAi, OpenAiSettings},
     simulated::{self, Latency, Simulated},
@@ -82,9 +82,9 @@ pub enum SettingsError {
         /// `key`, or the header's name.
         what: String,
     },
-    /// TLS cannot be set up.
+    /// TLS cannot be set up, or not the proxy.
     #[error("the connections to the provider {0} cannot be set up")]
-    Client(String, #[source] std::io::Error),
+    Client(String, #[source] ClientError),
 }
 
 impl SettingsError {
@@ -145,7 +145,7 @@ impl Registry {
                         key,
                         max_tokens_field: None,
                         headers: Vec::new(),
-                        http,
+                        http: http.clone(),
                     })
                     .map_err(|error| error.of_key_in("OPENAI_API_KEY"))?,
                 )),
@@ -161,7 +161,7 @@ impl Registry {
                         base_url: gemini_url,
                         key,
                         headers: Vec::new(),
-                        http,
+                        http: http.clone(),
                     })
                     .map_err(|error| error.of_key_in("GEMINI_API_KEY"))?,
                 )),
@@ -178,7 +178,7 @@ impl Registry {
             }
             let built = match entry.missing_key() {
                 Some(variable) => Entry::WithoutKey(variable.to_owned()),
-                None => Entry::Ready(entry.build(&name, http)?),
+                None => Entry::Ready(entry.build(&name, http.clone())?),
             };
             registry.add(&name, built);
         }
@@ -255,7 +255,7 @@ fn usable(key: Option<Secret>) -> Option<Secret> {
 #[cfg(test)]
 mod tests {
     use super::{ProviderSettings, Registry};
-    use crate::provider::{Secret, file::ProvidersFile};
+    use crate::provider::{Secret, file::ProvidersFile, http::Proxies};
 
     const FILE: &str = r#"
         [providers.local]
@@ -339,6 +339,23 @@ mod tests {
                 .to_string();
             assert!(error.starts_with(variable), "{error}");
         }
+    }
+
+    #[test]
+    fn a_proxy_that_cannot_be_used_is_named_by_whoever_needs_it() {
+        let mut settings = settings(true);
+        settings.http.proxies =
+            Proxies::read(&|name| (name == "ALL_PROXY").then(|| String::from("socks5://a:1")));
+        let error = Registry::new(settings.clone()).err().expect("refused");
+        let source = std::error::Error::source(&error).map(ToString::to_string);
+        assert!(error.to_string().contains("openai"), "{error}");
+        assert!(source.is_some_and(|source| source.starts_with("ALL_PROXY")));
+
+        // Without keys nobody goes through it: what is left is on this machine.
+        settings.openai_api_key = None;
+        settings.gemini_api_key = None;
+        settings.file = ProvidersFile::parse(FILE, &|_| None).expect("a file");
+        assert!(Registry::new(settings).is_ok());
     }
 
     #[test]

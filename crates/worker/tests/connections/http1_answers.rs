@@ -29,6 +29,35 @@ async fn a_long_head_is_read() {
 }
 
 #[tokio::test]
+async fn an_answer_is_not_to_be_compressed_and_one_that_is_is_not_asked_for_again() {
+    let (port, provider) = port().await;
+    for (line, is_read) in [
+        ("content-encoding: identity\r\n", true),
+        ("content-encoding: gzip\r\n", false),
+    ] {
+        let call = call(&provider);
+        let mut peer = port.accept().await;
+        let head = peer.asked().await;
+        assert!(head.contains("\r\naccept-encoding: identity"), "{head}");
+        for name in ["host", "content-length"] {
+            assert_eq!(head.matches(&format!("\r\n{name}: ")).count(), 1, "{head}");
+        }
+        peer.answer(&format!("connection: close\r\n{line}")).await;
+        match call.await.expect("no panic") {
+            Ok(_) => assert!(is_read),
+            Err(failure) => {
+                assert!(
+                    !is_read && failure.error.message.contains("gzip"),
+                    "{failure}"
+                );
+                assert_eq!(failure.error.code, "invalid_response");
+                assert_eq!(failure.retry, Retry::Never);
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn interim_answers_are_passed_over() {
     let (port, provider) = port().await;
     let call = call(&provider);

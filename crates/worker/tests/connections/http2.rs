@@ -132,6 +132,34 @@ async fn a_connection_in_its_orderly_end_loses_no_call_and_later_ones_have_anoth
     assert_eq!((connection, server.connections()), (1, 2));
 }
 
+/// Connections that are over are found so only when a request comes to them. That costs no call, however many they
+/// are.
+#[tokio::test]
+async fn a_call_goes_through_behind_any_number_of_connections_that_are_over() {
+    const CONNECTIONS: usize = 8;
+    let mut server = Server::start(2).await;
+    let provider = Arc::new(provider(&server.base_url, true));
+    let mut calls = begin(&provider, 2 * CONNECTIONS);
+    // A running call on each, and room for another.
+    let mut running = BTreeMap::new();
+    for asked in all_asked(&mut server, 2 * CONNECTIONS).await {
+        if let Some(other) = running.insert(asked.connection, asked) {
+            other.answer();
+            let done = calls.join_next().await.expect("one").expect("no panic");
+            done.expect("a reply");
+        }
+    }
+    assert_eq!(running.len(), CONNECTIONS);
+    server.go_away();
+    server.ending(CONNECTIONS).await;
+
+    let one_more = begin(&provider, 1);
+    let asked = server.asked().await;
+    assert_eq!(asked.connection, CONNECTIONS);
+    all_answered(one_more, vec![asked]).await;
+    all_answered(calls, running.into_values().collect()).await;
+}
+
 #[tokio::test]
 async fn all_who_wait_for_a_connection_that_cannot_be_made_learn_it() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");

@@ -11,6 +11,18 @@ use tokio::net::TcpListener;
 
 use crate::{ask, ask_at_length, frames::Frames, provider, server2::Server};
 
+/// As long as one over HTTP/1.1 may be.
+#[tokio::test]
+async fn a_long_head_is_read() {
+    let mut server = Server::start(100).await;
+    let provider = Arc::new(provider(&server.base_url, true));
+    let call = tokio::spawn(async move { ask(&provider).await });
+    let long = "x".repeat(500);
+    let asked = server.asked().await;
+    asked.answer_with(&[("x-long", long.as_str()); 60]);
+    call.await.expect("no panic").expect("a reply");
+}
+
 #[tokio::test]
 async fn interim_answers_are_passed_over() {
     let mut server = Server::start(100).await;

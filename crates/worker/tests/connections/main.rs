@@ -7,6 +7,7 @@ mod http1_answers;
 mod http2;
 mod http2_answers;
 mod peer;
+mod proxy;
 mod server1;
 mod server2;
 
@@ -29,19 +30,25 @@ const LIMIT: Duration = Duration::from_secs(20);
 const REPLY: &str = r#"{"id":"r","choices":[{"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}]}"#;
 
 fn provider(base_url: &str, http2_prior_knowledge: bool) -> OpenAi {
+    let http = HttpSettings {
+        limits: HttpLimits {
+            connect_ms: 5_000,
+            ..HttpLimits::default()
+        },
+        http2_prior_knowledge,
+        ..HttpSettings::default()
+    };
+    provider_with(base_url, http)
+}
+
+fn provider_with(base_url: &str, http: HttpSettings) -> OpenAi {
     OpenAi::new(OpenAiSettings {
         name: String::from("test"),
         base_url: Endpoint::parse(base_url).expect("a URL"),
         key: Some(Secret::new("sk-test")),
         max_tokens_field: None,
         headers: Vec::new(),
-        http: HttpSettings {
-            limits: HttpLimits {
-                connect_ms: 5_000,
-                ..HttpLimits::default()
-            },
-            http2_prior_knowledge,
-        },
+        http,
     })
     .expect("a provider")
 }

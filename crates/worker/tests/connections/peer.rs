@@ -1,5 +1,7 @@
 //! The other end of one HTTP/1.1 connection, in the test's own hand.
 
+use std::net::SocketAddr;
+
 use forebay_worker::provider::openai::OpenAi;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -27,6 +29,11 @@ impl Port {
         (Self { listener }, provider)
     }
 
+    /// Where it is.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.listener.local_addr().expect("an address")
+    }
+
     /// The next connection.
     pub(crate) async fn accept(&self) -> Peer {
         let accepted = tokio::time::timeout(LIMIT, self.listener.accept()).await;
@@ -35,9 +42,9 @@ impl Port {
 }
 
 impl Peer {
-    /// Reads a request to its end.
-    pub(crate) async fn asked(&mut self) {
-        read_request(&mut self.0).await.expect("a request");
+    /// Reads a request to its end; its head.
+    pub(crate) async fn asked(&mut self) -> String {
+        read_request(&mut self.0).await.expect("a request")
     }
 
     /// Reads the first byte of a request.

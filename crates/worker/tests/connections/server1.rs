@@ -121,8 +121,8 @@ async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
     }
 }
 
-/// Reads a request to its end; `None` when the client has closed.
-pub(crate) async fn read_request(stream: &mut TcpStream) -> Option<()> {
+/// Reads a request to its end, and answers with its head; `None` when the client has closed.
+pub(crate) async fn read_request(stream: &mut TcpStream) -> Option<String> {
     let mut bytes = Vec::new();
     loop {
         let count = stream.read_buf(&mut bytes).await.ok()?;
@@ -139,7 +139,7 @@ pub(crate) async fn read_request(stream: &mut TcpStream) -> Option<()> {
                 .then(|| value.parse::<usize>().ok())?
         });
         if body.len() >= length.unwrap_or(0) {
-            return Some(());
+            return Some(head.to_owned());
         }
     }
 }

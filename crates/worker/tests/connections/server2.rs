@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use h2::{Reason, server::SendResponse};
+use h2::{Ping, PingPong, Reason, server::SendResponse};
 use tokio::{
     net::TcpListener,
     sync::{mpsc, watch},
@@ -32,6 +32,7 @@ pub(crate) struct Server {
     asked: mpsc::UnboundedReceiver<Asked>,
     connections: Arc<AtomicUsize>,
     go_away: watch::Sender<()>,
+    ending: watch::Receiver<usize>,
     task: JoinHandle<()>,
 }
 
@@ -43,17 +44,16 @@ impl Server {
         let (tell, asked) = mpsc::unbounded_channel();
         let connections = Arc::new(AtomicUsize::new(0));
         let (go_away, leave) = watch::channel(());
+        let (tell_ending, ending) = watch::channel(0);
         let count = Arc::clone(&connections);
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let number = count.fetch_add(1, Ordering::SeqCst);
-                tokio::spawn(serve(
-                    stream,
-                    streams_max,
-                    number,
-                    tell.clone(),
-                    leave.clone(),
-                ));
+                let end = End {
+                    leave: leave.clone(),
+                    ending: tell_ending.clone(),
+                };
+                tokio::spawn(serve(stream, streams_max, number, tell.clone(), end));
             }
         });
         Self {
@@ -61,6 +61,7 @@ impl Server {
             asked,
             connections,
             go_away,
+            ending,
             task,
         }
     }
@@ -82,6 +83,15 @@ impl Server {
     pub(crate) fn go_away(&self) {
         self.go_away.send_replace(());
     }
+
+    /// Waits until the client has heard so on this many connections.
+    pub(crate) async fn ending(&mut self, count: usize) {
+        let enough = self.ending.wait_for(|ending| *ending >= count);
+        tokio::time::timeout(LIMIT, enough)
+            .await
+            .expect("it hears in time")
+            .expect("the server runs");
+    }
 }
 
 impl Drop for Server {
@@ -90,24 +100,47 @@ impl Drop for Server {
     }
 }
 
+/// How a connection ends in an orderly way.
+struct End {
+    leave: watch::Receiver<()>,
+    /// Counts the connections whose client has heard of it.
+    ending: watch::Sender<usize>,
+}
+
+/// Waits for the client's sign.
+async fn sign(ping_pong: &mut PingPong) {
+    let pong = std::future::poll_fn(|cx| ping_pong.poll_pong(cx));
+    pong.await.expect("a sign");
+}
+
 async fn serve(
     stream: tokio::net::TcpStream,
     streams_max: u32,
     connection: usize,
     tell: mpsc::UnboundedSender<Asked>,
-    mut leave: watch::Receiver<()>,
+    mut end: End,
 ) {
-    leave.mark_unchanged();
+    end.leave.mark_unchanged();
     let mut builder = h2::server::Builder::new();
     builder.max_concurrent_streams(streams_max);
     let Ok(mut served) = builder.handshake::<_, Bytes>(stream).await else {
         return;
     };
+    let mut ping_pong = served.ping_pong().expect("it was not taken before");
+    let mut is_ending = false;
     loop {
         let accepted = tokio::select! {
             accepted = served.accept() => accepted,
-            Ok(()) = leave.changed() => {
+            Ok(()) = end.leave.changed() => {
                 served.graceful_shutdown();
+                ping_pong.send_ping(Ping::opaque()).expect("sent");
+                is_ending = true;
+                continue;
+            }
+            // It is answered behind all that was sent before.
+            () = sign(&mut ping_pong), if is_ending => {
+                end.ending.send_modify(|ending| *ending += 1);
+                is_ending = false;
                 continue;
             }
         };
@@ -126,11 +159,17 @@ async fn serve(
 
 impl Asked {
     /// Answers with a reply.
-    pub(crate) fn answer(mut self) {
-        let response = http::Response::builder()
-            .header("content-type", "application/json")
-            .body(())
-            .expect("a response");
+    pub(crate) fn answer(self) {
+        self.answer_with(&[]);
+    }
+
+    /// Answers with a reply and these headers.
+    pub(crate) fn answer_with(mut self, headers: &[(&str, &str)]) {
+        let mut response = http::Response::builder().header("content-type", "application/json");
+        for (name, value) in headers {
+            response = response.header(*name, *value);
+        }
+        let response = response.body(()).expect("a response");
         let mut body = self.respond.send_response(response, false).expect("sent");
         body.send_data(Bytes::from_static(REPLY.as_bytes()), true)
             .expect("sent");

@@ -181,7 +181,7 @@ pub(crate) fn short() -> HttpSettings {
             first_byte_ms: 200,
             response_bytes_max: 64 * 1024,
         },
-        http2_prior_knowledge: false,
+        ..HttpSettings::default()
     }
 }
 

@@ -7,7 +7,10 @@ use http_body_util::Full;
 use hyper::client::conn::{http1, http2};
 use hyper::rt::Executor;
 use hyper_util::rt::TokioTimer;
-use tokio::{sync::watch, time::interval};
+use tokio::{
+    sync::watch,
+    time::{MissedTickBehavior, interval},
+};
 
 use super::dial::Dialled;
 
@@ -21,9 +24,12 @@ const PING_TIMEOUT: Duration = Duration::from_secs(15);
 /// How often it is looked whether the server's settings have come.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
-/// How much of an answer is read at a time over HTTP/1.1, and how long its head may be. Each call has a buffer of this
-/// size for as long as it waits, but of its memory only what is read into it becomes resident.
-const READ_BYTES: usize = 32 * 1_024;
+/// How often it is looked whether the server has changed them, while there are calls.
+const LOOK_AGAIN_EVERY: Duration = Duration::from_millis(250);
+
+/// How long the head of an answer may be, and how much of one is read at a time over HTTP/1.1. There each call has a
+/// buffer of this size for as long as it waits, but of its memory only what is read into it becomes resident.
+const HEAD_BYTES_MAX: u32 = 32 * 1_024;
 
 /// A connection that is ready for requests.
 pub(super) enum Connection {
@@ -72,7 +78,7 @@ pub(super) async fn handshake(
         Ok(shared.map(Connection::Shared))
     } else {
         let (sender, connection) = http1::Builder::new()
-            .read_buf_exact_size(Some(READ_BYTES))
+            .read_buf_exact_size(Some(HEAD_BYTES_MAX as usize))
             .handshake(dialled.stream)
             .await?;
         // How it ends is told to its calls.
@@ -88,19 +94,27 @@ async fn handshake_http2(dialled: Dialled) -> hyper::Result<Option<SharedConnect
         .timer(TokioTimer::new())
         .keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_TIMEOUT)
+        .max_header_list_size(HEAD_BYTES_MAX)
         // No settings yet, in the words of the library.
         .initial_max_send_streams(0)
         .handshake(dialled.stream)
         .await?;
     let (tell, mut streams_max) = watch::channel(0);
     let mut look = interval(LOOK_EVERY);
+    let mut look_again = interval(LOOK_AGAIN_EVERY);
+    look_again.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let run = std::future::poll_fn(move |cx| {
         let polled = Pin::new(&mut connection).poll(cx);
         if polled.is_pending() {
             let allowed = connection.current_max_send_streams();
             tell.send_if_modified(|told| std::mem::replace(told, allowed) != allowed);
-            // Their arrival wakes nobody. Later changes are seen whenever a request is sent.
-            while allowed == 0 && look.poll_tick(cx).is_ready() {}
+            // Neither their arrival nor a change wakes anybody. Each call holds a handle, and the pool one more, which
+            // alone is no reason to look: the next request is one.
+            if allowed == 0 {
+                while look.poll_tick(cx).is_ready() {}
+            } else if tell.receiver_count() > 1 {
+                while look_again.poll_tick(cx).is_ready() {}
+            }
         }
         polled
     });
@@ -113,4 +127,48 @@ async fn handshake_http2(dialled: Dialled) -> hyper::Result<Option<SharedConnect
         sender,
         streams_max,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use hyper_util::rt::TokioIo;
+    use tokio::{io::AsyncWriteExt as _, time::timeout};
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(20);
+
+    /// A SETTINGS frame (RFC 9113, section 6.5) with a limit of so many streams.
+    fn settings(streams_max: u8) -> [u8; 15] {
+        [0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, streams_max]
+    }
+
+    #[tokio::test]
+    async fn a_lower_limit_of_streams_is_seen_without_another_request() {
+        let (ours, theirs) = tokio::io::duplex(64 * 1_024);
+        let (mut from_us, mut to_us) = tokio::io::split(theirs);
+        tokio::spawn(async move { tokio::io::copy(&mut from_us, &mut tokio::io::sink()).await });
+        to_us.write_all(&settings(100)).await.expect("written");
+        let dialled = Dialled {
+            stream: Box::new(TokioIo::new(ours)),
+            is_http2: true,
+        };
+        let made = handshake(dialled, true).await.expect("a handshake");
+        let Some(Connection::Shared(pooled)) = made else {
+            panic!("it cannot be shared");
+        };
+        assert_eq!(pooled.streams_max(), 100);
+
+        let mut call = pooled.clone();
+        let request = http::Request::post("http://x.example/").body(Body::default());
+        let answer = call.sender.try_send_request(request.expect("a request"));
+        let calling = tokio::spawn(answer);
+        to_us.write_all(&settings(1)).await.expect("written");
+        let mut told = pooled.streams_max.clone();
+        let lower = timeout(LIMIT, told.wait_for(|max| *max == 1)).await;
+        lower.expect("it is seen in time").expect("it runs");
+        calling.abort();
+    }
 }

@@ -13,9 +13,21 @@ use super::{
     connection::{Connection, handshake},
     dial::Dialler,
     endpoint::Endpoint,
+    proxies::{Proxies, ProxyError},
     transport,
 };
 use crate::provider::Failure;
+
+/// Why no connections can be made at all.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The TLS library finds no usable certificates.
+    #[error("TLS cannot be set up")]
+    Tls(#[source] std::io::Error),
+    /// A proxy applies that cannot be used.
+    #[error(transparent)]
+    Proxy(ProxyError),
+}
 
 /// Makes connections to one provider.
 pub(super) struct Connector {
@@ -31,19 +43,22 @@ impl Connector {
     /// A connector to the host of `endpoint`. With `http2_prior_knowledge` HTTP/2 is spoken without asking.
     ///
     /// # Errors
-    /// When the TLS library finds no usable certificates.
+    /// [`ClientError`]: TLS cannot be set up, or not the proxy.
     pub(super) fn new(
         endpoint: &Endpoint,
+        proxies: &Proxies,
         connect_ms: u64,
         http2_prior_knowledge: bool,
-    ) -> std::io::Result<Self> {
+    ) -> Result<Self, ClientError> {
         let proxies = if endpoint.is_loopback() {
             // The proxy of the environment is for the world outside: it cannot reach this machine.
             Matcher::builder().build()
         } else {
-            Matcher::from_env()
+            let proxies = proxies.matcher(&endpoint.to_uri());
+            proxies.map_err(ClientError::Proxy)?
         };
         Self::through(&proxies, endpoint, connect_ms, http2_prior_knowledge)
+            .map_err(ClientError::Tls)
     }
 
     fn through(
@@ -53,7 +68,7 @@ impl Connector {
         http2_prior_knowledge: bool,
     ) -> std::io::Result<Self> {
         let origin = endpoint.to_uri();
-        let dialler = Dialler::new(&origin, proxies)?;
+        let dialler = Dialler::new(&origin, proxies, connect_ms)?;
         let host = origin.authority().map(http::uri::Authority::as_str);
         Ok(Self {
             // With TLS the handshake decides, and a proxy that passes requests on speaks HTTP/1.1.
@@ -66,6 +81,12 @@ impl Connector {
             origin,
             connect_ms,
         })
+    }
+
+    /// The host and port of the proxy that passes requests on, if one does.
+    pub(super) fn forwarder(&self) -> Option<&str> {
+        let forwarded = self.dialler.forwarded.as_ref()?;
+        Some(&forwarded.proxy)
     }
 
     /// Whether it is known that HTTP/2 will not be spoken.
@@ -152,7 +173,7 @@ mod tests {
         let url = endpoint.with_segments(&["chat"]);
         let pool = Arc::new(Pool::new(connector));
         tokio::spawn(async move {
-            let exchange = Exchange::new(&url, &HeaderMap::new(), b"{}".to_vec());
+            let exchange = Exchange::new(&url, &HeaderMap::new(), b"{}".to_vec()).expect("a URI");
             let _ = exchange.run(&pool).await;
         });
     }

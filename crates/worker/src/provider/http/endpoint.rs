@@ -4,6 +4,9 @@ use std::net::IpAddr;
 
 use url::{Host, Url};
 
+/// The longest base URL, in bytes. With the name of a model behind it, it must be within what a URI may have here.
+const URL_BYTES_MAX: usize = 8 * 1_024;
+
 /// A base URL that requests can be sent to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint(Url);
@@ -21,6 +24,11 @@ pub enum EndpointError {
     /// It carries a user name or a password.
     #[error("must not hold a user name or a password: keys have settings of their own")]
     UserInfo,
+    /// It is longer than any request could name, or its host or query has a character that no URI can have.
+    #[error(
+        "must be a URI of at most {URL_BYTES_MAX} bytes: characters such as {{ }} \" or ` cannot be in it; was a template left unfilled?"
+    )]
+    NotUri,
     /// It has a part that is never sent.
     #[error("must not have a fragment (#…)")]
     Fragment,
@@ -42,6 +50,10 @@ impl Endpoint {
         if url.fragment().is_some() {
             return Err(EndpointError::Fragment);
         }
+        // The rules for URLs (WHATWG) allow more than those for URIs (RFC 3986).
+        if url.as_str().len() > URL_BYTES_MAX || url.as_str().parse::<http::Uri>().is_err() {
+            return Err(EndpointError::NotUri);
+        }
         Ok(Self(url))
     }
 
@@ -60,11 +72,11 @@ impl Endpoint {
     /// The same as a URI.
     ///
     /// # Panics
-    /// Never: what [`parse`](Self::parse) lets in is a URI (RFC 3986).
+    /// Never: [`parse`](Self::parse) lets in only what is a URI (RFC 3986).
     #[must_use]
     pub fn to_uri(&self) -> http::Uri {
         let uri = self.0.as_str().parse();
-        uri.expect("a URL of http or https is a URI")
+        uri.expect("it was parsed before")
     }
 
     /// Whether its host has this name.
@@ -140,6 +152,27 @@ mod tests {
             Endpoint::parse("api.openai.com/v1"),
             Err(EndpointError::Unreadable(_))
         ));
+    }
+
+    #[test]
+    fn a_template_that_was_left_unfilled_is_refused() {
+        for text in [
+            "https://{resource}.openai.azure.com/v1",
+            "https://x\"y.example",
+            "https://`host`/v1",
+            &format!("https://x.example/{}", "y".repeat(9_000)),
+        ] {
+            assert_eq!(Endpoint::parse(text), Err(EndpointError::NotUri), "{text}");
+        }
+        let error = EndpointError::NotUri.to_string();
+        assert!(error.contains("{ }") && error.contains("8192"), "{error}");
+        // In a path such characters are encoded.
+        for text in ["https://x.example/{a}\"`", "https://x.example/a?b={c}\"`|^"] {
+            let url = Endpoint::parse(text)
+                .expect("a URL")
+                .with_segments(&["{m}`"]);
+            assert!(url.as_str().parse::<http::Uri>().is_ok(), "{url}");
+        }
     }
 
     #[test]

@@ -2,12 +2,13 @@
 //!
 //! Built on hyper itself, because a call takes seconds and there are thousands at a time: while one waits for its
 //! answer it holds a place on a connection and little else. `connector` makes connections (with `dial` for the
-//! way to the host and `connection` for the protocol), `pool` keeps them (`shared` those that calls share), `exchange` sends a
+//! way to the host, `proxies` for what the environment says about it, and `connection` for the protocol), `pool` keeps them (`shared` those that calls share), `exchange` sends a
 //! request on the one that it is given (`leased`).
 //!
 //! Knows connections, times and bytes; what an answer means is left to the provider that asked, with
 //! `status` as the part that all of them share.
 
+mod coding;
 mod connection;
 mod connector;
 mod dial;
@@ -15,6 +16,7 @@ mod endpoint;
 mod exchange;
 mod leased;
 mod pool;
+mod proxies;
 mod retry_after;
 mod shared;
 pub(super) mod status;
@@ -23,15 +25,17 @@ mod transport;
 use std::{sync::Arc, time::Duration};
 
 use http::{
-    HeaderMap, HeaderValue,
-    header::{ACCEPT, CONTENT_TYPE, USER_AGENT},
+    HeaderMap, HeaderValue, StatusCode,
+    header::{ACCEPT, ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, USER_AGENT},
 };
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
+pub use connector::ClientError;
 pub use endpoint::{Endpoint, EndpointError};
+pub use proxies::{Proxies, ProxyError};
 
 use super::Failure;
 use connector::Connector;
@@ -72,13 +76,15 @@ impl Default for HttpLimits {
 }
 
 /// How a provider is reached.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HttpSettings {
     /// The bounds.
     pub limits: HttpLimits,
     /// Speak HTTP/2 at once, without asking for it in a TLS handshake: for `http:` servers known to
     /// understand it. Otherwise `https:` agrees on HTTP/2 by ALPN and `http:` uses HTTP/1.1.
     pub http2_prior_knowledge: bool,
+    /// The proxies of the environment; not for providers on this very machine.
+    pub proxies: Proxies,
 }
 
 /// Posts to one provider.
@@ -110,22 +116,32 @@ impl JsonClient {
     /// A client without connections yet. `headers` go with every request.
     ///
     /// # Errors
-    /// When the TLS library finds no usable certificates.
+    /// [`ClientError`]: TLS cannot be set up, or not the proxy.
     pub(super) fn new(
         settings: HttpSettings,
         endpoint: &Endpoint,
         mut headers: HeaderMap,
-    ) -> std::io::Result<Self> {
+    ) -> Result<Self, ClientError> {
         const JSON: HeaderValue = HeaderValue::from_static("application/json");
         const AGENT: &str = concat!("forebay/", env!("CARGO_PKG_VERSION"));
-        let limits = settings.limits;
+        let HttpSettings {
+            limits,
+            http2_prior_knowledge,
+            proxies,
+        } = settings;
         let connector =
-            Connector::new(endpoint, limits.connect_ms, settings.http2_prior_knowledge)?;
+            Connector::new(endpoint, &proxies, limits.connect_ms, http2_prior_knowledge)?;
         headers.entry(ACCEPT).or_insert(JSON);
         headers.entry(CONTENT_TYPE).or_insert(JSON);
         headers
             .entry(USER_AGENT)
             .or_insert(HeaderValue::from_static(AGENT));
+        headers.insert(ACCEPT_ENCODING, coding::IDENTITY);
+        // Each request sets these to values of its own. They are here for their room: a copy has exactly as much as is
+        // taken, and over HTTP/1.1 what it had to grow by would be kept for as long as the answer is waited for.
+        for own in [HOST, CONTENT_LENGTH] {
+            headers.insert(own, HeaderValue::from_static("0"));
+        }
         Ok(Self {
             pool: Arc::new(Pool::new(connector)),
             headers,
@@ -136,8 +152,8 @@ impl JsonClient {
     /// Posts `body` as JSON and reads the answer.
     ///
     /// # Errors
-    /// [`Failure`] when no whole answer came: `connection_failed`, `provider_timeout` or
-    /// `response_too_large`.
+    /// [`Failure`] when no whole answer came that can be read: `connection_failed`, `provider_timeout`,
+    /// `response_too_large`, or `invalid_response` for one that is compressed.
     pub(super) fn post(
         &self,
         url: &Url,
@@ -149,6 +165,7 @@ impl JsonClient {
         let head = started + Duration::from_millis(self.limits.first_byte_ms);
         let exchange = Exchange::new(url, &self.headers, body);
         async move {
+            let exchange = exchange.ok_or_else(transport::url_too_long)?;
             let answered = match timeout_at(head.min(deadline), exchange.run(&self.pool)).await {
                 Ok(answered) => answered?,
                 Err(_) if head < deadline => {
@@ -170,7 +187,17 @@ impl JsonClient {
     ) -> Result<Option<Received>, Failure> {
         let Answered { response, leased } = answered;
         let (head, mut body) = response.into_parts();
+        if head.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED
+            && let Some(proxy) = self.pool.connector().forwarder()
+        {
+            return Err(transport::proxy_refused(proxy));
+        }
         let retry_after_ms = retry_after::read(&head.headers, std::time::SystemTime::now());
+        if head.status.is_success()
+            && let Some(coding) = coding::of(&head.headers)
+        {
+            return Err(transport::encoded(coding));
+        }
         let (body, is_whole) = if head.status.is_success() {
             match timeout_at(deadline, self.whole(&mut body)).await {
                 Ok(whole) => (whole?, true),

@@ -8,12 +8,16 @@
 //! Which of the two it is is known beforehand without TLS, and learned from the first connection with it.
 
 use std::{
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
 use hyper::client::conn::http1;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep, timeout},
+};
 
 use super::{
     connection::{Body, Connection, SharedConnection},
@@ -25,8 +29,9 @@ use crate::provider::Failure;
 
 /// The most shared connections; beyond them calls wait for a place.
 const SHARED_MAX: usize = 1_024;
-/// How often they look for one.
-const FULL_PAUSE: Duration = Duration::from_millis(20);
+/// How often they look for one that nobody told them of: when a server allows more than before, or an idle connection
+/// ends.
+const FULL_LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long a connection may be busy after its answer; one is for long whose server answered before it had read the
 /// whole request, and the next call must not wait for that.
 const BUSY_MAX: Duration = Duration::from_millis(100);
@@ -39,6 +44,9 @@ const REAP_EVERY: Duration = Duration::from_secs(30);
 pub(super) struct Pool {
     connector: Connector,
     state: Mutex<State>,
+    shared_max: usize,
+    /// Wakes one call that waits for a place for each that is free again, and all of them when there may be more.
+    freed: Arc<Notify>,
 }
 
 struct State {
@@ -62,13 +70,18 @@ enum Next {
     Take(Leased),
     Share(Place),
     Connect,
-    Wait,
 }
 
 impl Pool {
     /// An empty pool.
     pub(super) fn new(connector: Connector) -> Self {
+        Self::bounded(connector, SHARED_MAX)
+    }
+
+    fn bounded(connector: Connector, shared_max: usize) -> Self {
         Self {
+            shared_max,
+            freed: Arc::default(),
             state: Mutex::new(State {
                 is_own: connector.is_http1_only(),
                 idle: Vec::new(),
@@ -84,41 +97,69 @@ impl Pool {
         &self.connector
     }
 
-    /// A connection for one call.
+    /// A connection for one call, and whether it was made while the call waited for it.
     ///
     /// # Errors
     /// [`Failure`] when none can be made.
-    pub(super) async fn lease(self: &Arc<Self>) -> Result<Leased, Failure> {
+    pub(super) async fn lease(self: &Arc<Self>) -> Result<(Leased, bool), Failure> {
         loop {
-            match self.next() {
-                Next::Take(leased) => return Ok(leased),
-                Next::Wait => sleep(FULL_PAUSE).await,
+            match self.next_or_wait().await {
+                Next::Take(leased) => return Ok((leased, false)),
                 Next::Connect => {
                     let connection = self.connector.connect().await?;
-                    return Ok(self.adopt(connection));
+                    return Ok((self.adopt(connection), true));
                 }
                 Next::Share(place) => {
+                    let (is_new, mut is_mine) = (!place.is_made(), false);
+                    let made = place.connection(|| {
+                        is_mine = true;
+                        self.make_shared()
+                    });
+                    let made = made.await;
+                    if is_mine {
+                        // It may have room for more than was expected, or it leaves room for another.
+                        self.freed.notify_waiters();
+                    }
                     // Without one, there was no room after all, or each call has to make its own.
-                    if let Some(connection) = place.connection(|| self.make_shared()).await? {
-                        return Ok(Leased::Shared {
+                    if let Some(connection) = made? {
+                        let leased = Leased::Shared {
                             connection,
                             _place: place,
-                        });
+                        };
+                        return Ok((leased, is_new));
                     }
                 }
             }
         }
     }
 
-    fn next(self: &Arc<Self>) -> Next {
+    /// Waits for as long as all places are taken.
+    async fn next_or_wait(self: &Arc<Self>) -> Next {
+        loop {
+            if let Some(next) = self.next() {
+                return next;
+            }
+            let mut freed = pin!(self.freed.notified());
+            // From here on no news is missed, so what came before is looked for once more.
+            freed.as_mut().enable();
+            if let Some(next) = self.next() {
+                return next;
+            }
+            // The time is a reason to look, too.
+            let _ = timeout(FULL_LOOK_EVERY, freed).await;
+        }
+    }
+
+    /// `None`: all places are taken.
+    fn next(self: &Arc<Self>) -> Option<Next> {
         let mut state = self.state();
         if state.is_own {
             while let Some(idle) = state.idle.pop() {
                 if idle.is_usable() {
-                    return Next::Take(Leased::Own(idle.sender));
+                    return Some(Next::Take(Leased::Own(idle.sender)));
                 }
             }
-            return Next::Connect;
+            return Some(Next::Connect);
         }
         state.shared.retain(|shared| !shared.is_over());
         let expected_max = state.expected_max;
@@ -127,16 +168,16 @@ impl Pool {
             .iter()
             .find(|shared| shared.has_room(expected_max));
         if let Some(shared) = roomy {
-            return Next::Share(Place::on(shared));
+            return Some(Next::Share(Place::on(shared)));
         }
-        if state.shared.len() >= SHARED_MAX {
-            return Next::Wait;
+        if state.shared.len() >= self.shared_max {
+            return None;
         }
-        let shared = Arc::new(Shared::new());
+        let shared = Arc::new(Shared::new(&self.freed));
         let place = Place::on(&shared);
         state.shared.push(shared);
         self.reap_later(&mut state);
-        Next::Share(place)
+        Some(Next::Share(place))
     }
 
     /// Makes a connection that is meant to be shared; if the server does not speak HTTP/2, it is left for a call
@@ -161,12 +202,13 @@ impl Pool {
             Connection::Own(sender) => Leased::Own(sender),
             Connection::Shared(connection) => {
                 // The server speaks HTTP/2 now.
-                let shared = Arc::new(Shared::made(connection.clone()));
+                let shared = Arc::new(Shared::made(connection.clone(), &self.freed));
                 let place = Place::on(&shared);
                 let mut state = self.state();
                 state.is_own = false;
                 state.shared.push(shared);
                 self.reap_later(&mut state);
+                self.freed.notify_waiters();
                 Leased::Shared {
                     connection,
                     _place: place,
@@ -228,3 +270,6 @@ async fn reap(pool: Weak<Pool>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::OnceCell, time::Instant};
+use tokio::{
+    sync::{Notify, OnceCell},
+    time::Instant,
+};
 
 use super::{connection::SharedConnection, pool::IDLE_MAX};
 use crate::provider::Failure;
@@ -24,21 +27,27 @@ pub(super) struct Shared {
     /// When the last call left, in milliseconds from `began`.
     left_ms: AtomicU64,
     began: Instant,
+    /// Told of each place that is free again.
+    freed: Arc<Notify>,
 }
 
 impl Shared {
     /// One that whoever comes first will make.
-    pub(super) fn new() -> Self {
-        Self::with(OnceCell::new())
+    pub(super) fn new(freed: &Arc<Notify>) -> Self {
+        Self::with(OnceCell::new(), freed)
     }
 
     /// One that is there.
-    pub(super) fn made(connection: SharedConnection) -> Self {
-        Self::with(OnceCell::new_with(Some(Ok(Some(connection)))))
+    pub(super) fn made(connection: SharedConnection, freed: &Arc<Notify>) -> Self {
+        Self::with(OnceCell::new_with(Some(Ok(Some(connection)))), freed)
     }
 
-    fn with(made: OnceCell<Result<Option<SharedConnection>, Failure>>) -> Self {
+    fn with(
+        made: OnceCell<Result<Option<SharedConnection>, Failure>>,
+        freed: &Arc<Notify>,
+    ) -> Self {
         Self {
+            freed: Arc::clone(freed),
             made,
             calls: AtomicUsize::new(0),
             left_ms: AtomicU64::new(0),
@@ -91,6 +100,11 @@ impl Place {
         }
     }
 
+    /// Whether its connection is there.
+    pub(super) fn is_made(&self) -> bool {
+        self.shared.made.initialized()
+    }
+
     /// The connection, made by `make` unless it is there or somebody else is at it. `None`: this place is one
     /// too many for the server, or the server shares no connections.
     ///
@@ -117,10 +131,12 @@ impl Drop for Place {
             calls,
             left_ms,
             began,
+            freed,
             ..
         } = &*self.shared;
         let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         left_ms.store(ms, Ordering::Relaxed);
         calls.fetch_sub(1, Ordering::Relaxed);
+        freed.notify_one();
     }
 }

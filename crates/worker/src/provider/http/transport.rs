@@ -13,6 +13,18 @@ pub(super) fn not_connected(error: &(dyn std::error::Error + 'static)) -> Failur
     )
 }
 
+/// The proxy does not pass the request on until it knows who asks (RFC 9110, section 15.5.8). As for one that makes a
+/// tunnel, whose answer is a failed connection: the provider has nothing to do with it, and somebody may set it right.
+pub(super) fn proxy_refused(proxy: &str) -> Failure {
+    Failure::new(
+        "connection_failed",
+        format!(
+            "no connection to the provider: the proxy {proxy} asks for another user name and password (407)"
+        ),
+        Retry::Backoff,
+    )
+}
+
 /// A connection was made, and the provider ended it before it took a request, as one does that is about to stop.
 pub(super) fn ended_at_once() -> Failure {
     Failure::new(
@@ -77,6 +89,24 @@ pub(super) fn not_done_within(timeout: Duration) -> Failure {
         "provider_timeout",
         format!("the call was not done within {} ms", timeout.as_millis()),
         Retry::Backoff,
+    )
+}
+
+/// The name of the model does not fit into a URL.
+pub(super) fn url_too_long() -> Failure {
+    Failure::new(
+        "invalid_request",
+        "the name of the model is too long for the provider's URL",
+        Retry::Never,
+    )
+}
+
+/// The answer is compressed, though none was to be. The same request would be answered so again.
+pub(super) fn encoded(coding: &str) -> Failure {
+    Failure::new(
+        "invalid_response",
+        format!("the provider's answer is encoded as {coding}, though identity was asked for"),
+        Retry::Never,
     )
 }
 

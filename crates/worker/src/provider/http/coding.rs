@@ -1,0 +1,42 @@
+//! Whether an answer is compressed. None should be, as each request says (RFC 9110, section 12.5.3); nothing here
+//! could read one that is.
+
+use http::header::{CONTENT_ENCODING, HeaderMap, HeaderValue};
+
+/// What a request says that it accepts.
+pub(super) const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
+
+/// The most bytes that are shown of a coding's name.
+const SHOWN_BYTES_MAX: usize = 40;
+
+/// The coding of an answer's body (RFC 9110, section 8.4), if it has one.
+pub(super) fn of(headers: &HeaderMap) -> Option<&str> {
+    let lines = headers.get_all(CONTENT_ENCODING).into_iter();
+    // What is not text is a coding that nobody knows.
+    let mut codings = lines.flat_map(|line| line.to_str().unwrap_or("?").split(','));
+    let is_one = |coding: &&str| !coding.is_empty() && !coding.eq_ignore_ascii_case("identity");
+    let coding = codings.by_ref().map(str::trim).find(is_one)?;
+    Some(&coding[..coding.len().min(SHOWN_BYTES_MAX)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_identity_is_none() {
+        for (lines, coding) in [
+            (&[][..], None),
+            (&["identity"], None),
+            (&["Identity, "], None),
+            (&["gzip"], Some("gzip")),
+            (&["identity", " identity , br"], Some("br")),
+        ] {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(CONTENT_ENCODING, HeaderValue::from_static(line));
+            }
+            assert_eq!(of(&headers), coding, "{lines:?}");
+        }
+    }
+}
