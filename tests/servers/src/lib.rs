@@ -15,3 +15,4 @@ mod guardian;
 mod patience;
 mod port;
 mod process;
+mod standstill;

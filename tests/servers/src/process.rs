@@ -14,10 +14,12 @@ use std::{
 use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process_group};
 
-use crate::{guardian::Guardian, patience};
+use crate::{guardian::Guardian, patience, standstill::stands_still};
 
 /// How long a killed group may take to be gone.
 const KILL_LIMIT: Duration = Duration::from_secs(10);
+/// How long a group may take to stand still.
+const PAUSE_LIMIT: Duration = Duration::from_secs(10);
 const LOG_LINES: usize = 30;
 
 /// A server that can be started again and again by the same command.
@@ -127,6 +129,22 @@ impl ServerProcess {
                 .with_context(|| format!("sending {signal:?} to {}", self.name)),
             None => Ok(()),
         }
+    }
+
+    /// Stops its whole group where it is, and returns once no thread of it runs any more. Nothing if it does not run.
+    ///
+    /// # Errors
+    /// When the signal could not be sent, or something still runs after ten seconds.
+    pub(crate) fn pause(&self) -> anyhow::Result<()> {
+        self.signal(Signal::STOP)?;
+        let Some(group) = lock(&self.running).as_ref().map(|running| running.group) else {
+            return Ok(());
+        };
+        let group = group.as_raw_nonzero().get();
+        if patience::until_blocking(PAUSE_LIMIT, || stands_still(group)) {
+            return Ok(());
+        }
+        bail!("{} still runs {PAUSE_LIMIT:?} after SIGSTOP", self.name)
     }
 
     fn signal_leader(&self, signal: Signal) -> anyhow::Result<()> {

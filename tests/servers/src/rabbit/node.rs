@@ -231,7 +231,7 @@ impl Rabbit {
     /// # Errors
     /// When the signal could not be sent.
     pub fn pause(&self) -> anyhow::Result<()> {
-        self.node.signal(Signal::STOP)
+        self.node.pause()
     }
 
     /// Lets it go on after [`pause`](Self::pause) (SIGCONT).

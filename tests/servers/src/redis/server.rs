@@ -145,7 +145,7 @@ impl Redis {
     /// # Errors
     /// When the signal could not be sent.
     pub fn pause(&self) -> anyhow::Result<()> {
-        self.process.signal(Signal::STOP)
+        self.process.pause()
     }
 
     /// Lets it go on after [`pause`](Self::pause) (SIGCONT).
