@@ -4,7 +4,7 @@
 use e2e::scripted::{ChatRequest, Reply, ScriptedLlm};
 use serde_json::{Value, json};
 
-use crate::pair::{GPT, Pair};
+use crate::pair::{GEMINI, GPT, Pair};
 
 /// A call of a tool as DeepSeek and OpenRouter send it, thoughts and all.
 fn call_with_thoughts(thoughts: &str, details: &Value) -> Reply {
@@ -91,5 +91,22 @@ async fn goes_back_with_the_results_to_who_gave_it_only() {
     let id = pair.say("s", "turn=2").await;
     assert_eq!(pair.text(&id).await, "seen:0,1,2");
     assert_eq!(newest(&pair)[1], called);
+    pair.assert_no_refusals();
+}
+
+/// Gemini refuses calls without its signature, of which another provider has none.
+#[tokio::test]
+async fn a_session_that_called_tools_elsewhere_goes_on_at_gemini() {
+    let pair = Pair::start().await;
+    pair.llm
+        .on("turn=0", [call_with_thoughts("", &Value::Null)]);
+    let id = pair.say("s", "turn=0").await;
+    let job = pair.wait(&id).await;
+    assert_eq!(job["finish_reason"], "tool_calls", "{job}");
+
+    let result = json!([{ "role": "tool", "tool_call_id": "call_1", "content": "42" }]);
+    let elsewhere = json!({ "session_id": "s", "input": result, "model": GEMINI });
+    let id = pair.submit(&elsewhere).await;
+    assert_eq!(pair.text(&id).await, "seen:0");
     pair.assert_no_refusals();
 }

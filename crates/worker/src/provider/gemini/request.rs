@@ -3,7 +3,7 @@
 use forebay_shared::job::{JsonSchema, Request, ResponseFormat, Tool, ToolChoice, ToolChoiceMode};
 use serde_json::{Map, Value, json};
 
-use super::{contents, thinking, unsupported};
+use super::{contents, signature, thinking, unsupported};
 use crate::provider::{Call, Failure, Retry};
 
 /// The body of the request.
@@ -18,7 +18,8 @@ pub(super) fn body(call: &Call<'_>) -> Result<Vec<u8>, Failure> {
 
 fn fields(call: &Call<'_>) -> Result<Map<String, Value>, Failure> {
     let asked = call.request;
-    let turns = contents::of(call.turns)?;
+    let mut turns = contents::of(call.turns)?;
+    signature::stand_in(&mut turns.contents, call.model);
     let mut body = Map::new();
     body.insert("contents".into(), turns.contents.into());
     let instructions = asked.instructions.as_ref();
