@@ -103,7 +103,12 @@ impl Pool {
     /// [`Failure`] when none can be made.
     pub(super) async fn lease(self: &Arc<Self>) -> Result<(Leased, bool), Failure> {
         loop {
-            match self.next_or_wait().await {
+            let next = match self.next() {
+                Some(next) => next,
+                // Boxed, since hardly any call waits here.
+                None => Box::pin(self.wait()).await,
+            };
+            match next {
                 Next::Take(leased) => return Ok((leased, false)),
                 Next::Connect => {
                     let connection = self.connector.connect().await?;
@@ -134,11 +139,8 @@ impl Pool {
     }
 
     /// Waits for as long as all places are taken.
-    async fn next_or_wait(self: &Arc<Self>) -> Next {
+    async fn wait(self: &Arc<Self>) -> Next {
         loop {
-            if let Some(next) = self.next() {
-                return next;
-            }
             let mut freed = pin!(self.freed.notified());
             // From here on no news is missed, so what came before is looked for once more.
             freed.as_mut().enable();
