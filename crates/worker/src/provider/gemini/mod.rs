@@ -20,6 +20,8 @@
 //! | 5xx | `provider_error` | the same |
 //! | `promptFeedback.blockReason` | `content_blocked` | no |
 //! | no candidate, or one that stopped with nothing in it | `empty_response` | after a growing pause |
+//! | a compressed body, which was not asked for | `invalid_response` | no |
+//! | 407 of a proxy | `connection_failed` | after a growing pause |
 //! | `MALFORMED_FUNCTION_CALL` and its like | `invalid_response` | after a growing pause |
 //! | a candidate with anything but texts, thoughts and calls: an image, code that was run | `unsupported_response` | no |
 //! | 200 with an `error` in the body | as that error | as that error |

@@ -15,12 +15,15 @@ pub(super) fn not_connected(error: &(dyn std::error::Error + 'static)) -> Failur
 
 /// The proxy does not pass the request on until it knows who asks (RFC 9110, section 15.5.8). As for one that makes a
 /// tunnel, whose answer is a failed connection: the provider has nothing to do with it, and somebody may set it right.
+/// Which proxy it is stands in the log only: a job's error goes to clients of the API.
 pub(super) fn proxy_refused(proxy: &str) -> Failure {
+    tracing::warn!(
+        proxy,
+        "the proxy asks for another user name and password (407)"
+    );
     Failure::new(
         "connection_failed",
-        format!(
-            "no connection to the provider: the proxy {proxy} asks for another user name and password (407)"
-        ),
+        "no connection to the provider: the proxy asks for another user name and password (407)",
         Retry::Backoff,
     )
 }

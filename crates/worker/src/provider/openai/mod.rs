@@ -12,6 +12,8 @@
 //! | connecting, the first byte or the whole call took too long | `provider_timeout` | after a growing pause |
 //! | a body over the bound | `response_too_large` | no |
 //! | a body that is not JSON or of another shape | `invalid_response` | after a growing pause |
+//! | a compressed body, which was not asked for | `invalid_response` | no |
+//! | 407 of a proxy | `connection_failed` | after a growing pause |
 //! | no choice, or one that stopped with neither text nor tool calls | `empty_response` | after a growing pause |
 //! | an error that says the context is too long | `context_length_exceeded` | once, with less context |
 //! | 400, 413, 422 and other 4xx | `invalid_request` | no |
