@@ -29,8 +29,8 @@ const COPY_FROM: u32 = 8_000;
 /// At this length the writing thread waits for the copy, so that it does not outrun it. The log may still get longer
 /// while somebody reads for long, a backup for one: what he may yet read is not copied over.
 const WAIT_FROM: u32 = 4 * COPY_FROM;
-/// How long the copier waits when the disk is full, before it is asked again.
-const FULL_PAUSE: Duration = Duration::from_secs(1);
+/// How long the copier waits when it cannot copy now, before it is asked again.
+const PAUSE: Duration = Duration::from_secs(1);
 /// A copy is followed by another one as long as more came meanwhile than the writing thread should copy itself.
 const LEFT_MAX: u32 = 500;
 /// Copies in a row at most.
@@ -141,8 +141,8 @@ impl Copier {
                         break;
                     }
                 }
-                Copied::Full => {
-                    thread::sleep(FULL_PAUSE);
+                Copied::NotNow => {
+                    thread::sleep(PAUSE);
                     return;
                 }
                 Copied::Failed => return,
@@ -159,8 +159,9 @@ impl Copier {
 enum Copied {
     /// The log is copied up to this length.
     UpTo(u32),
-    /// The disk is full. What is in the log is safe there.
-    Full,
+    /// The disk is full, or somebody else is at it: another program may copy the log of a database, too. What is in
+    /// the log is safe there.
+    NotNow,
     /// The disk failed, now or before.
     Failed,
 }
@@ -170,11 +171,16 @@ fn copy(db: &Connection, durable: &Durable) -> Copied {
     if durable.has_failed() {
         return Copied::Failed;
     }
-    match db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(2)) {
-        Ok(copied) => Copied::UpTo(copied),
+    // Nothing is told of the log's length when somebody else is at it.
+    let copied = db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
+        row.get::<_, i64>(2).map(u32::try_from)
+    });
+    match copied {
+        Ok(Ok(copied)) => Copied::UpTo(copied),
+        Ok(Err(_)) => Copied::NotNow,
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => {
             tracing::warn!(%error, "the write-ahead log cannot be copied into the database");
-            Copied::Full
+            Copied::NotNow
         }
         Err(error) => {
             tracing::error!(
@@ -300,5 +306,38 @@ mod tests {
         );
         drop(log);
         thread.join().unwrap();
+    }
+
+    #[test]
+    fn somebody_else_who_copies_is_no_failure() {
+        static WAITING: AtomicU32 = AtomicU32::new(0);
+        let database = Database::new();
+        database.write(10);
+        // A reader of what is copied last, so that whoever waits for it holds the lock of those who copy.
+        let reader = Connection::open(&database.path).unwrap();
+        reader
+            .execute_batch("BEGIN; SELECT count(*) FROM t;")
+            .unwrap();
+        database.write(10);
+        let mut other = Connection::open(&database.path).unwrap();
+        other
+            .busy_handler(Some(|tries| {
+                WAITING.store(1, Ordering::Relaxed);
+                thread::sleep(Duration::from_millis(1));
+                tries < 20_000 && WAITING.load(Ordering::Relaxed) < 2
+            }))
+            .unwrap();
+        let copying = thread::spawn(move || {
+            let _busy = other.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(()));
+        });
+        while WAITING.load(Ordering::Relaxed) == 0 {
+            thread::yield_now();
+        }
+        let durable = Durable::default();
+        assert!(matches!(copy(&database.db, &durable), Copied::NotNow));
+        assert!(!durable.has_failed());
+        drop(reader);
+        copying.join().unwrap();
+        assert!(matches!(copy(&database.db, &durable), Copied::UpTo(_)));
     }
 }

@@ -66,6 +66,14 @@ impl Embedded {
     /// [`OpenError`], which says what to change; above all [`OpenError::Held`] when another process
     /// works on the folder.
     pub fn open(data_dir: &Path) -> Result<Self, OpenError> {
+        Self::open_through(data_dir, |sync| sync)
+    }
+
+    /// The same, with what `through` makes of the way to sync the log.
+    fn open_through(
+        data_dir: &Path,
+        through: impl FnOnce(syncer::Sync) -> syncer::Sync,
+    ) -> Result<Self, OpenError> {
         // Held by every thread, so that the folder is free only when the last one has let go.
         let folder = Arc::new(folder::Folder::hold(data_dir)?);
         let database = folder.database();
@@ -78,6 +86,7 @@ impl Embedded {
         };
         let mut sync = syncer::log_of(&database).map_err(unusable)?;
         sync().map_err(unusable)?;
+        let sync = through(Box::new(sync));
         let (committed, run_syncer) = syncer::Syncer::new(Arc::clone(&durable), sync);
         let copied = Arc::clone(&folder);
         let (log, run_copier) =
@@ -183,6 +192,8 @@ mod tests {
         time::TimeMs,
     };
 
+    use futures_util::FutureExt as _;
+
     use super::*;
 
     async fn claim(store: &dyn Store, key: &str) -> Result<KeyOutcome, StoreError> {
@@ -249,6 +260,40 @@ mod tests {
         let found = claim(after.store().as_ref(), "k").await;
         assert!(matches!(found, Ok(KeyOutcome::Found(_))), "{found:?}");
         after.close().await;
+        engine.close().await;
+    }
+
+    #[tokio::test]
+    async fn what_is_not_on_the_disk_yet_is_told_to_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let (go_on, told) = std::sync::mpsc::channel();
+        let engine = Embedded::open_through(folder.path(), |mut sync| {
+            Box::new(move || {
+                // Its end lets all go on.
+                let _ = told.recv();
+                sync()
+            })
+        })
+        .unwrap();
+        let store = engine.store();
+        let tenant = TenantId::default();
+        let job = JobId::fresh(&tenant, None);
+        let mut claimed = Box::pin(claim(store.as_ref(), "a"));
+        // Read ahead, so it waits for no sync; once the write is committed, everything else does.
+        while engine.transactions() == 0 {
+            assert!(claimed.as_mut().now_or_never().is_none());
+            store.counts().await.unwrap();
+        }
+        let mut read = Box::pin(store.job(&tenant, job));
+        for _ in 0..20 {
+            assert!(claimed.as_mut().now_or_never().is_none());
+            assert!(read.as_mut().now_or_never().is_none());
+            store.counts().await.unwrap();
+        }
+        go_on.send(()).unwrap();
+        assert!(matches!(claimed.await, Ok(KeyOutcome::Set)));
+        assert!(read.await.unwrap().is_none());
+        drop((go_on, store));
         engine.close().await;
     }
 }

@@ -28,24 +28,24 @@ pub(super) struct Committed {
 /// Where the writing thread hands transactions over.
 pub(super) type Handover = mpsc::SyncSender<Committed>;
 
+/// A way to put on the disk what was committed.
+pub(super) type Sync = Box<dyn FnMut() -> io::Result<()> + Send>;
+
 /// What the thread runs.
 pub(super) struct Syncer {
     waiting: mpsc::Receiver<Committed>,
     durable: Arc<Durable>,
-    sync: Box<dyn FnMut() -> io::Result<()> + Send>,
+    sync: Sync,
 }
 
 impl Syncer {
     /// A way in, and the loop to run on a thread of its own. `sync` puts on the disk what was committed.
-    pub(super) fn new(
-        durable: Arc<Durable>,
-        sync: impl FnMut() -> io::Result<()> + Send + 'static,
-    ) -> (Handover, Self) {
+    pub(super) fn new(durable: Arc<Durable>, sync: Sync) -> (Handover, Self) {
         let (handover, waiting) = mpsc::sync_channel(WAITING_MAX);
         let syncer = Self {
             waiting,
             durable,
-            sync: Box::new(sync),
+            sync,
         };
         (handover, syncer)
     }
@@ -143,7 +143,7 @@ mod tests {
                 Err(_) => Err(io::ErrorKind::Other.into()),
             };
             let durable = Arc::<Durable>::default();
-            let (committed, syncer) = Syncer::new(Arc::clone(&durable), sync);
+            let (committed, syncer) = Syncer::new(Arc::clone(&durable), Box::new(sync));
             let copies = Connection::open(&path).unwrap();
             let (log, _) = copier::new(&mut db, copies, &durable, || Ok(())).unwrap();
             let (writer, run) = Writer::new(db, Arc::clone(&durable), committed, log);

@@ -253,7 +253,7 @@ mod tests {
         db.execute_batch("CREATE TABLE t (x INTEGER PRIMARY KEY)")
             .unwrap();
         let durable = Arc::<Durable>::default();
-        let (committed, syncer) = Syncer::new(Arc::clone(&durable), || Ok(()));
+        let (committed, syncer) = Syncer::new(Arc::clone(&durable), Box::new(|| Ok(())));
         std::thread::spawn(move || syncer.run());
         let copies = Connection::open_in_memory().unwrap();
         let (log, _) = copier::new(&mut db, copies, &durable, || Ok(())).unwrap();

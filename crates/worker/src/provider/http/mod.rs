@@ -2,8 +2,9 @@
 //!
 //! Built on hyper itself, because a call takes seconds and there are thousands at a time: while one waits for its
 //! answer it holds a place on a connection and little else. `connector` makes connections (with `dial` for the
-//! way to the host, `proxies` for what the environment says about it, and `connection` for the protocol), `pool` keeps them (`shared` those that calls share), `exchange` sends a
-//! request on the one that it is given (`leased`).
+//! way to the host, `proxies` for what the environment says about it, and `connection` for the protocol), `pool` keeps
+//! them (`shared` those that calls share), `exchange` sends a request on the one that it is given (`leased`), and
+//! `coding` tells whether the answer can be read.
 //!
 //! Knows connections, times and bytes; what an answer means is left to the provider that asked, with
 //! `status` as the part that all of them share.

@@ -1,0 +1,118 @@
+//! What a providers' file may say, and what is said of one that is wrong.
+
+use super::{ProvidersFile, with_causes};
+use crate::provider::{SettingsError, http::ClientError};
+
+fn error(text: &str) -> String {
+    ProvidersFile::parse(text, &|_| None)
+        .expect_err("must be refused")
+        .to_string()
+}
+
+#[test]
+fn an_entry_with_everything() {
+    let text = r#"
+        [providers.acme]
+        kind = "openai"
+        base_url = "https://llm.acme.example/v1"
+        key_env = "ACME_API_KEY"
+        models = ["acme-*", "x"]
+        max_tokens_field = "max_completion_tokens"
+        headers = { "x-team" = "search" }
+
+        [providers.goo]
+        kind = "gemini"
+        base_url = "https://goo.example/v1beta"
+    "#;
+    let variable = |name: &str| (name == "ACME_API_KEY").then(|| String::from("sk-secret"));
+    let file = ProvidersFile::parse(text, &variable).expect("a file");
+    assert_eq!(file.entries.len(), 2);
+    assert_eq!(file.entries["acme"].missing_key(), None);
+    assert!(!format!("{file:?}").contains("sk-secret"));
+    let without = ProvidersFile::parse(text, &|_| None).expect("a file");
+    assert_eq!(without.entries["acme"].missing_key(), Some("ACME_API_KEY"));
+}
+
+#[test]
+fn an_empty_file_names_none() {
+    let file = ProvidersFile::parse("", &|_| None).expect("a file");
+    assert!(file.entries.is_empty());
+}
+
+#[test]
+fn errors_name_the_place_and_what_to_change() {
+    let url = "base_url = \"https://x.example\"";
+    for (text, parts) in [
+        ("x = [", vec!["line 1"]),
+        ("\n[providers.a]\nurl = \"x\"", vec!["line 3", "url"]),
+        (
+            "[providers.a]\nkind = \"other\"\nbase_url = \"x\"",
+            vec!["line 2", "other"],
+        ),
+        ("[providers.a]\nmodels = []", vec!["base_url"]),
+        (
+            "[providers.a]\nbase_url = \"x.example\"",
+            vec!["providers.a", "base_url must be a URL"],
+        ),
+        (
+            &format!("[providers.openai]\n{url}"),
+            vec!["providers.openai", "another"],
+        ),
+        (&format!("[providers.A]\n{url}"), vec!["providers.A", "a-z"]),
+        (
+            &format!("[providers.a]\n{url}\nmodels = [\"a*b\"]"),
+            vec!["providers.a", "a*b"],
+        ),
+        (
+            &format!("[providers.a]\n{url}\nkey_env = \"\""),
+            vec!["providers.a", "key_env"],
+        ),
+        (
+            &format!("[providers.a]\n{url}\nheaders = {{\"a b\" = \"c\"}}"),
+            vec!["providers.a", "a b"],
+        ),
+        (
+            &format!("[providers.a]\n{url}\nheaders = {{Host = \"c\"}}"),
+            vec!["providers.a", "host"],
+        ),
+        (
+            &format!("[providers.a]\n{url}\nheaders = {{Accept-Encoding = \"gzip\"}}"),
+            vec!["providers.a", "accept-encoding"],
+        ),
+        (
+            &format!("[providers.a]\n{url}\nheaders = {{x = \"a\\nb\"}}"),
+            vec!["providers.a", "x"],
+        ),
+        (
+            &format!("[providers.a]\n{url}\nkind = \"gemini\"\nmax_tokens_field = \"max_tokens\""),
+            vec!["providers.a", "max_tokens_field"],
+        ),
+        (
+            &format!(
+                "[providers.a]\n{url}\nmodels = [\"m\"]\n[providers.b]\n{url}\nmodels = [\"m\"]"
+            ),
+            vec!["providers.b", "providers.a", "\"m\""],
+        ),
+    ] {
+        let error = error(text);
+        for part in parts {
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+}
+
+#[test]
+fn an_error_is_told_with_its_causes() {
+    let tls = ClientError::Tls(std::io::Error::other("no certificates"));
+    let error = SettingsError::Client(String::from("acme"), tls);
+    assert_eq!(
+        with_causes(&error),
+        "the connections to the provider acme cannot be set up: TLS cannot be set up: no certificates"
+    );
+}
+
+#[test]
+fn an_error_does_not_repeat_a_line_that_may_hold_a_key() {
+    let error = error("[providers.a]\nheaders = { authorization = \"Bearer sk-secret\" \"");
+    assert!(!error.contains("sk-secret"), "{error}");
+}
