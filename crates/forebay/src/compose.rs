@@ -4,7 +4,8 @@ use std::{fs::File, io::Read, path::Path, time::Duration};
 
 use anyhow::Context;
 use forebay_gateway::GatewaySettings;
-use forebay_shared::{lanes::LaneSettings, member::MemberSettings, session::SessionBounds};
+use forebay_runtime::{lanes::LaneSettings, member::MemberSettings};
+use forebay_shared::session::SessionBounds;
 use forebay_worker::{
     WorkerSettings,
     provider::{

@@ -3,7 +3,8 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use forebay_shared::{ids::ProcessId, member::Member};
+use forebay_runtime::member::Member;
+use forebay_shared::ids::ProcessId;
 use forebay_worker::RELEASING_MS_MAX;
 use tokio::{
     net::TcpListener,

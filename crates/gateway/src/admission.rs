@@ -8,7 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use forebay_shared::{member::Member, store::Counts};
+use forebay_runtime::member::Member;
+use forebay_shared::store::Counts;
 
 use crate::problem::{Code, Problem};
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, HeaderValue, header::RETRY_AFTER};
+use forebay_runtime::member::Member;
 use forebay_shared::{
     class::Class,
     ids::{JobId, TenantId},
-    member::Member,
     store::JobRecord,
 };
 use tokio::sync::Semaphore;

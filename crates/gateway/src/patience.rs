@@ -1,6 +1,6 @@
 //! How long the store may take before a request is told that it is away.
 //!
-//! Changes of lanes go through [`Lanes`](forebay_shared::lanes::Lanes), which keeps to the same time
+//! Changes of lanes go through [`Lanes`](forebay_runtime::lanes::Lanes), which keeps to the same time
 //! itself and repeats what a hiccup cut off.
 
 use std::{future::Future, time::Duration};

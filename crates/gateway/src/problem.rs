@@ -9,7 +9,8 @@ use axum::{
     },
     response::{IntoResponse, Response},
 };
-use forebay_shared::{lanes::LaneError, store::StoreError};
+use forebay_runtime::lanes::LaneError;
+use forebay_shared::store::StoreError;
 use serde::Serialize;
 
 use crate::api::set_retry_after;

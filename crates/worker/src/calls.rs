@@ -5,7 +5,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use forebay_shared::{member::Member, store::Topic};
+use forebay_runtime::member::Member;
+use forebay_shared::store::Topic;
 use tokio::time::sleep;
 
 use crate::table::Table;

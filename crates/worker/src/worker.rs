@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use forebay_shared::member::Member;
+use forebay_runtime::member::Member;
 use tokio_util::{
     sync::CancellationToken,
     task::{AbortOnDropHandle, TaskTracker},

@@ -7,12 +7,8 @@ use axum::{
     http::StatusCode,
     response::Response,
 };
-use forebay_shared::{
-    job::Status,
-    lane::Refused,
-    lanes::{Change, LaneError},
-    store::JobState,
-};
+use forebay_runtime::lanes::{Change, LaneError};
+use forebay_shared::{job::Status, lane::Refused, store::JobState};
 
 use super::{get::id, view};
 use crate::{

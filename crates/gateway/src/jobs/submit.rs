@@ -13,12 +13,12 @@ use axum::{
     },
     response::Response,
 };
+use forebay_runtime::lanes::{Change, LaneError};
 use forebay_shared::{
     class::Class,
     ids::JobId,
     job::JobMeta,
     lane::{Admit, LANE_MAX, Refused},
-    lanes::{Change, LaneError},
     store::{NewJob, StoreError},
     time::TimeMs,
 };

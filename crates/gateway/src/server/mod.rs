@@ -9,7 +9,7 @@ mod stall;
 
 use std::{io, sync::Arc, time::Duration};
 
-use forebay_shared::member::Member;
+use forebay_runtime::member::Member;
 use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 

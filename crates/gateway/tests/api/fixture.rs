@@ -4,11 +4,13 @@ use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use forebay_engine::embedded::Embedded;
 use forebay_gateway::GatewaySettings;
+use forebay_runtime::{
+    lanes::{Applied, Change, FinishContent, LaneSettings},
+    member::{Member, MemberSettings},
+};
 use forebay_shared::{
     ids::{JobId, LaneKey, ProcessId, SessionId, TenantId},
     job::{FinishReason, Reply},
-    lanes::{Applied, Change, FinishContent, LaneSettings},
-    member::{Member, MemberSettings},
     session::SessionBounds,
     turn::{Role, Turn},
 };

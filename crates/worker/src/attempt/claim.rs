@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use forebay_runtime::lanes::{Applied, Change, LaneError};
 use forebay_shared::{
     ids::{JobId, LaneKey},
     lane::{Refused, State},
-    lanes::{Applied, Change, LaneError},
     queue::Delivery,
     store::Work,
 };

@@ -14,9 +14,9 @@ mod watch;
 
 use std::sync::Arc;
 
+use forebay_runtime::member::Member;
 use forebay_shared::{
     ids::{JobId, LaneKey},
-    member::Member,
     queue::Delivery,
     time::TimeMs,
 };

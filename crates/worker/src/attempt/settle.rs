@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use forebay_runtime::lanes::{Change, FinishContent, LaneError};
 use forebay_shared::{
     job::{JobError, Reply},
-    lanes::{Change, FinishContent, LaneError},
     session::TokenMeasure,
     store::StoreError,
 };

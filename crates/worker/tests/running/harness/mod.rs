@@ -9,13 +9,15 @@ use std::{
 };
 
 use forebay_engine::embedded::Embedded;
+use forebay_runtime::{
+    lanes::{Change, LaneSettings},
+    member::{Member, MemberSettings},
+};
 use forebay_shared::{
     class::Class,
     ids::{JobId, LaneKey, ProcessId, SessionId, TenantId},
     job::{JobMeta, Outcome},
     lane::{Admit, Entry, IfBusy},
-    lanes::{Change, LaneSettings},
-    member::{Member, MemberSettings},
     queue::Queue,
     session::SessionBounds,
     store::{JobState, NewJob, Store, Topic},

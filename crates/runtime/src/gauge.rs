@@ -1,0 +1,223 @@
+//! The counts, read once a second, and the rates that follow from them.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use forebay_shared::{
+    class::Class,
+    store::{Counts, Store},
+};
+
+/// How often the counts are read.
+pub const SAMPLE_EVERY: Duration = Duration::from_secs(1);
+/// Over how many samples a rate is measured.
+const SAMPLES_MAX: usize = 15;
+/// What is said of a wait when nothing has ended lately. Three times that is no longer than the least time that a
+/// confirmed wake is trusted, so that not knowing does not put off the search for lost ones.
+const WAIT_UNKNOWN_MS: u64 = 20_000;
+/// The longest wait that is foretold: a day.
+const WAIT_MS_MAX: u64 = 86_400_000;
+
+/// For how long a queue's depth is taken to be what it was.
+const DEPTH_TIME: Duration = Duration::from_secs(8);
+
+/// The newest counts, the drain rates of the last seconds, and the queues' depths where they are known.
+#[derive(Default)]
+pub struct Gauge {
+    samples: RwLock<VecDeque<Sample>>,
+    /// In the order of [`Class::ALL`].
+    depths: RwLock<[Option<(u64, Instant)>; Class::ALL.len()]>,
+}
+
+struct Sample {
+    at: Instant,
+    counts: Arc<Counts>,
+}
+
+impl Gauge {
+    /// Reads the counts once a second, for as long as the future is polled.
+    pub async fn run(&self, store: &dyn Store) {
+        let mut tick = interval(SAMPLE_EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            match store.counts().await {
+                Ok(counts) => self.note(counts, Instant::now()),
+                Err(error) => tracing::debug!(%error, "the counts were not read"),
+            }
+        }
+    }
+
+    fn note(&self, counts: Counts, at: Instant) {
+        let mut samples = self.samples.write().unwrap_or_else(PoisonError::into_inner);
+        if samples.len() == SAMPLES_MAX {
+            samples.pop_front();
+        }
+        samples.push_back(Sample {
+            at,
+            counts: Arc::new(counts),
+        });
+    }
+
+    /// The newest counts and how old they are; `None` before the first.
+    #[must_use]
+    pub fn counts(&self) -> Option<(Arc<Counts>, Duration)> {
+        let samples = self.samples.read().unwrap_or_else(PoisonError::into_inner);
+        samples
+            .back()
+            .map(|sample| (Arc::clone(&sample.counts), sample.at.elapsed()))
+    }
+
+    /// Notes how many wakes of a class wait in the queue.
+    pub fn note_depth(&self, class: Class, depth: u64) {
+        let mut depths = self.depths.write().unwrap_or_else(PoisonError::into_inner);
+        depths[class as usize] = Some((depth, Instant::now()));
+    }
+
+    /// Whether the queue of a class is known to hold a wake for each head that could run, and nobody takes
+    /// them: then one more would only be one too many.
+    #[must_use]
+    pub fn queue_holds_all(&self, class: Class) -> bool {
+        let depths = self.depths.read().unwrap_or_else(PoisonError::into_inner);
+        let Some((depth, _)) = depths[class as usize].filter(|(_, at)| at.elapsed() < DEPTH_TIME)
+        else {
+            return false;
+        };
+        let ready = self
+            .counts()
+            .map_or(0, |(counts, _)| counts.class(class).live.ready);
+        // While it drains, the depth is no longer what it was when it was read.
+        let stands_still = self.drained_per_s(class) <= 0.0;
+        stands_still && u64::try_from(ready).is_ok_and(|ready| ready > 0 && depth >= ready)
+    }
+
+    /// Jobs of a class that ended in a second, over the last seconds.
+    #[must_use]
+    pub fn drained_per_s(&self, class: Class) -> f64 {
+        let samples = self.samples.read().unwrap_or_else(PoisonError::into_inner);
+        let (Some(first), Some(last)) = (samples.front(), samples.back()) else {
+            return 0.0;
+        };
+        let seconds = (last.at - first.at).as_secs_f64();
+        if seconds <= 0.0 {
+            return 0.0;
+        }
+        let ended = |sample: &Sample| sample.counts.class(class).ended;
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a rate to show; no count nears 2^53"
+        )]
+        let drained = ended(last).saturating_sub(ended(first)) as f64;
+        drained / seconds
+    }
+
+    /// How long a ready head of a class will wait for a worker, in milliseconds, as things go.
+    #[must_use]
+    pub fn expected_wait_ms(&self, class: Class) -> u64 {
+        let ready = self
+            .counts()
+            .map_or(0, |(counts, _)| counts.class(class).live.ready);
+        let ready = u64::try_from(ready).unwrap_or(0);
+        time_to_drain_ms(ready, self.drained_per_s(class))
+    }
+
+    /// How long it takes until `jobs` live jobs of both classes have ended, in milliseconds.
+    #[must_use]
+    pub fn time_to_drain_ms(&self, jobs: u64) -> u64 {
+        time_to_drain_ms(
+            jobs,
+            Class::ALL
+                .iter()
+                .map(|class| self.drained_per_s(*class))
+                .sum(),
+        )
+    }
+}
+
+fn time_to_drain_ms(jobs: u64, per_s: f64) -> u64 {
+    if jobs == 0 {
+        return 0;
+    }
+    if per_s <= 0.0 {
+        return WAIT_UNKNOWN_MS;
+    }
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "an estimate, bounded on the next line"
+    )]
+    let ms = (jobs as f64 / per_s * 1_000.0) as u64;
+    ms.min(WAIT_MS_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
+    use super::{Gauge, WAIT_UNKNOWN_MS};
+    use forebay_shared::{
+        class::Class,
+        ids::TenantId,
+        lane::ClassCounts,
+        store::{Counts, TenantClass},
+    };
+
+    fn counts(ready: i64, ended: u64) -> Counts {
+        let live = ClassCounts {
+            ready,
+            ..ClassCounts::default()
+        };
+        let tenant = TenantId::default();
+        let class = Class::Interactive;
+        Counts {
+            rows: vec![TenantClass {
+                tenant,
+                class,
+                live,
+                ended,
+                oldest_waiting: None,
+            }],
+            sessions: 0,
+        }
+    }
+
+    #[test]
+    fn a_queue_as_deep_as_there_are_heads_holds_a_wake_for_each() {
+        let gauge = Gauge::default();
+        gauge.note(counts(100, 0), Instant::now());
+        assert!(
+            !gauge.queue_holds_all(Class::Interactive),
+            "nobody has looked"
+        );
+        gauge.note_depth(Class::Interactive, 99);
+        assert!(!gauge.queue_holds_all(Class::Interactive));
+        gauge.note_depth(Class::Interactive, 100);
+        assert!(gauge.queue_holds_all(Class::Interactive));
+        gauge.note_depth(Class::Batch, 5);
+        assert!(
+            !gauge.queue_holds_all(Class::Batch),
+            "there is no work for it"
+        );
+    }
+
+    #[test]
+    fn a_rate_is_what_ended_between_the_oldest_and_the_newest_sample() {
+        let gauge = Gauge::default();
+        let start = Instant::now();
+        gauge.note(counts(100, 1_000), start);
+        assert_eq!(gauge.expected_wait_ms(Class::Interactive), WAIT_UNKNOWN_MS);
+        gauge.note(counts(100, 1_040), start + Duration::from_secs(2));
+        assert!((gauge.drained_per_s(Class::Interactive) - 20.0).abs() < 1e-9);
+        assert_eq!(gauge.expected_wait_ms(Class::Interactive), 5_000);
+        assert_eq!(gauge.time_to_drain_ms(10), 500);
+        assert_eq!(gauge.expected_wait_ms(Class::Batch), 0);
+    }
+}

@@ -1,0 +1,149 @@
+//! The passes of a sweep: over due timers, over running jobs, over ready heads, over what is over.
+
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+use tokio::time::{Instant, sleep};
+
+use super::{ELECTION_TTL_MS, Sweeper};
+use crate::lanes::Change;
+use forebay_shared::{
+    class::Class,
+    lane::{Presence, REVISIT_MS, Refused},
+    store::{HeadFilter, StoreError, Timer, TimerMove},
+};
+
+/// How many timers or heads are read at a time.
+const PAGE: usize = 500;
+/// How many heads are woken in one trip.
+const WAKE_PAGE: usize = 1_000;
+/// The most pages of due timers in one sweep, so that the election is renewed in between.
+const PAGES_MAX: usize = 10;
+/// How many lanes are worked on at a time.
+const AT_ONCE: usize = 256;
+/// How long one tick may wait for the store.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Between two pages of heads that are woken there is a pause as long as the page took, so that a flood leaves half
+/// of the store to others; but no longer than this.
+const PAUSE_MAX: Duration = Duration::from_millis(50);
+
+impl Sweeper {
+    /// Acts on every timer that is due.
+    pub(super) async fn tick_due(&self) -> Result<(), StoreError> {
+        for _ in 0..PAGES_MAX {
+            let due = self.store.due(self.store.now(), PAGE).await?;
+            let full = due.len() == PAGE;
+            let presence = self.presence.verdict();
+            self.tick_all(due, presence.as_ref()).await;
+            if !full || !self.store.elect(&self.me, ELECTION_TTL_MS).await? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at every running job of a worker that is gone; whether each was acted on.
+    pub(super) async fn pass_over_running(&self, verdict: &Presence) -> Result<bool, StoreError> {
+        let mut after = None;
+        let mut all = true;
+        loop {
+            let heads = self
+                .store
+                .heads(HeadFilter::Running, after.as_ref(), PAGE)
+                .await?;
+            let Some(last) = heads.last() else {
+                return Ok(all);
+            };
+            after = Some(last.lane.clone());
+            let orphans = heads
+                .into_iter()
+                .filter(|head| {
+                    head.worker
+                        .as_ref()
+                        .is_some_and(|w| !verdict.alive.contains(w))
+                })
+                .map(|head| Timer {
+                    job: head.job,
+                    lane: head.lane,
+                    at: head.timer,
+                })
+                .collect();
+            all &= self.tick_all(orphans, Some(verdict)).await;
+            if !self.store.elect(&self.me, ELECTION_TTL_MS).await? {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Wakes every head of a class that could run, page by page.
+    pub(super) async fn wake_ready(&self, class: Class) -> Result<(), StoreError> {
+        let mut after = None;
+        loop {
+            let began = Instant::now();
+            let heads = self
+                .store
+                .heads(HeadFilter::Ready(class), after.as_ref(), WAKE_PAGE)
+                .await?;
+            let Some(last) = heads.last() else {
+                return Ok(());
+            };
+            after = Some(last.lane.clone());
+            self.lanes.wake(class, &heads).await?;
+            if !self.store.elect(&self.me, ELECTION_TTL_MS).await? {
+                return Ok(());
+            }
+            sleep(began.elapsed().min(PAUSE_MAX)).await;
+        }
+    }
+
+    /// Ticks, many lanes at a time; whether each was acted on.
+    async fn tick_all(&self, timers: Vec<Timer>, presence: Option<&Presence>) -> bool {
+        stream::iter(timers)
+            .map(|timer| self.tick(timer, presence.cloned()))
+            .buffer_unordered(AT_ONCE)
+            .fold(true, |all, done| std::future::ready(all && done))
+            .await
+    }
+
+    async fn tick(&self, timer: Timer, presence: Option<Presence>) -> bool {
+        let (job, at) = (timer.job, timer.at);
+        let Err(error) = self
+            .lanes
+            .apply(Change::tick(timer, presence), PATIENCE)
+            .await
+        else {
+            return true;
+        };
+        if error.refused() == Some(Refused::Gone) {
+            // The job ended meanwhile and took its timer along. Should a timer without a job ever
+            // stand, it must not keep the others from being seen.
+            let to = self.store.now().plus_ms(REVISIT_MS);
+            if let Err(error) = self
+                .store
+                .move_timers(&[TimerMove { job, from: at, to }])
+                .await
+            {
+                tracing::debug!(%error, job_id = %job, "a timer was not put off");
+            }
+            true
+        } else {
+            tracing::debug!(%error, job_id = %job, "a timer was not acted on");
+            false
+        }
+    }
+
+    /// Forgets what is over, and the sessions that are too many.
+    pub(super) async fn forget(&self) -> Result<(), StoreError> {
+        for _ in 0..PAGES_MAX {
+            let mut gone = self.store.prune(PAGE).await?;
+            if let Some(sessions_max) = self.settings.sessions_max {
+                gone = gone.max(self.store.evict_sessions(sessions_max, PAGE).await?);
+            }
+            // Less than a page of each: nothing is left.
+            if gone < PAGE as u64 || !self.store.elect(&self.me, ELECTION_TTL_MS).await? {
+                break;
+            }
+        }
+        Ok(())
+    }
+}

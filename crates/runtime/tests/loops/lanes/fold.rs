@@ -1,0 +1,251 @@
+//! The events that wait for one lane are folded into one commit, in their order.
+
+use forebay_runtime::lanes::{Applied, Change};
+use forebay_shared::{
+    job::Status,
+    lane::{IfBusy, Refused},
+    store::Timer,
+};
+use futures_util::future::join_all;
+use tokio::sync::oneshot;
+
+use crate::{
+    fickle::{Fault, Op},
+    scene::{PATIENCE, Scene, claim_change, finish, job_of, lane, process, retry, settle, texts},
+};
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_together_is_one_commit_in_its_order() {
+    let scene = Scene::new();
+    let jobs: Vec<_> = (0..20).map(|_| job_of("s")).collect();
+    let admissions = jobs
+        .iter()
+        .map(|job| scene.apply(scene.message("s", *job, "hello")));
+    for applied in join_all(admissions).await {
+        assert!(matches!(applied, Ok(Applied::Done)));
+    }
+    assert_eq!(scene.made(), 1);
+    assert_eq!(scene.store.calls(Op::Commit), 1);
+    assert_eq!(scene.store.calls(Op::Load), 0, "a submit is one round trip");
+    assert_eq!(scene.order("s"), jobs);
+    settle().await;
+    assert_eq!(scene.queue.woken(), [jobs[0]], "only the head is woken");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_while_a_commit_is_under_way_is_folded_into_the_next() {
+    let scene = Scene::new();
+    let (enter, entered) = oneshot::channel();
+    let (open, opened) = oneshot::channel();
+    let gate = async move {
+        enter.send(()).unwrap();
+        opened.await.unwrap();
+    };
+    scene
+        .store
+        .script(Op::Commit, [Fault::Meanwhile(Box::pin(gate))]);
+    let jobs: Vec<_> = (0..6).map(|_| job_of("s")).collect();
+    let first = scene.apply(scene.message("s", jobs[0], "hello"));
+    let others = async {
+        entered.await.unwrap();
+        let others = jobs[1..]
+            .iter()
+            .map(|job| scene.apply(scene.message("s", *job, "hello")));
+        let opening = async { open.send(()).unwrap() };
+        futures_util::future::join(join_all(others), opening)
+            .await
+            .0
+    };
+    let (first, others) = futures_util::future::join(first, others).await;
+    assert!(first.is_ok() && others.iter().all(Result::is_ok));
+    assert_eq!(scene.made(), 2);
+    assert_eq!(scene.order("s"), jobs);
+}
+
+#[tokio::test(start_paused = true)]
+async fn lanes_do_not_wait_for_each_other() {
+    let scene = Scene::new();
+    let gate = Fault::Meanwhile(Box::pin(std::future::pending()));
+    scene.store.script(Op::Commit, [gate]);
+    let stuck = scene.lanes.clone();
+    let change = scene.message("stuck", job_of("stuck"), "hello");
+    let stuck = tokio::spawn(async move { stuck.apply(change, PATIENCE).await });
+    settle().await;
+    let before = scene.now();
+    scene.admit("free", "hello").await;
+    assert_eq!(scene.now(), before);
+    assert!(!stuck.is_finished());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_behind_a_finish_gets_the_turns_that_it_left() {
+    let scene = Scene::new();
+    let (a, b) = (scene.admit("s", "one").await, scene.admit("s", "two").await);
+    let fence = scene.claim("s", a).await;
+    let (finished, claimed) = tokio::join!(
+        scene.apply(finish("s", a, fence, "reply to one")),
+        scene.apply(claim_change("s", b, "me")),
+    );
+    assert!(matches!(finished, Ok(Applied::Done)));
+    let Ok(Applied::Claimed {
+        work,
+        attempt,
+        tries,
+        ..
+    }) = claimed
+    else {
+        panic!("not claimed: {claimed:?}");
+    };
+    assert_eq!(work.meta.id, b);
+    assert_eq!(texts(&work.request.input), ["two"]);
+    assert_eq!(texts(&work.conversation.turns), ["reply to one"]);
+    assert_eq!((attempt, tries), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_claims_that_wait_together_one_is_granted() {
+    let scene = Scene::new();
+    let job = scene.admit("s", "hello").await;
+    let (one, other) = tokio::join!(
+        scene.apply(claim_change("s", job, "a")),
+        scene.apply(claim_change("s", job, "b")),
+    );
+    assert!(matches!(one, Ok(Applied::Claimed { fence: 1, .. })));
+    assert_eq!(other.unwrap_err().refused(), Some(Refused::Running));
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_is_answered_for_itself() {
+    let scene = Scene::new();
+    let a = scene.admit("s", "hello").await;
+    let (unknown, new) = (job_of("s"), job_of("s"));
+    let (gone, admitted, not_head) = tokio::join!(
+        scene.apply(Change::cancel(lane("s"), unknown)),
+        scene.apply(scene.message("s", new, "hello")),
+        scene.apply(claim_change("s", new, "me")),
+    );
+    assert_eq!(gone.unwrap_err().refused(), Some(Refused::Gone));
+    assert!(matches!(admitted, Ok(Applied::Done)));
+    assert_eq!(not_head.unwrap_err().refused(), Some(Refused::NotHead));
+    assert_eq!(scene.order("s"), [a, new]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_is_claimed_and_cancelled_at_once_is_not_run() {
+    let scene = Scene::new();
+    let job = scene.admit("s", "hello").await;
+    let (claimed, cancelled) = tokio::join!(
+        scene.apply(claim_change("s", job, "me")),
+        scene.apply(Change::cancel(lane("s"), job)),
+    );
+    assert!(matches!(claimed, Ok(Applied::NotDue)), "{claimed:?}");
+    assert!(matches!(cancelled, Ok(Applied::Done)));
+    assert_eq!(scene.ended_as(job), Some(Status::Cancelled));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_tells_whoever_makes_the_call_and_wakes_the_next() {
+    let scene = Scene::new();
+    let (a, b) = (scene.admit("s", "one").await, scene.admit("s", "two").await);
+    scene.claim("s", a).await;
+    scene.queue.purge();
+    scene.apply(Change::cancel(lane("s"), a)).await.unwrap();
+    settle().await;
+    assert_eq!(scene.ended_as(a), Some(Status::Cancelled));
+    assert_eq!(scene.queue.woken(), [b]);
+    let dropped = scene
+        .memory
+        .state()
+        .made
+        .last()
+        .unwrap()
+        .dropped_calls
+        .clone();
+    assert_eq!(dropped, [(process("me"), a)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_comes_too_early_brings_the_timer_back() {
+    let scene = Scene::new();
+    let job = scene.admit("s", "hello").await;
+    let fence = scene.claim("s", job).await;
+    let not_before = scene.now().plus_ms(20_000);
+    let change = retry("s", job, fence, not_before);
+    scene.apply(change).await.unwrap();
+    // As if the timer had been parked by a wake that was asked for before.
+    scene.memory.state().timers.get_mut(&job).unwrap().1 = scene.now().plus_ms(60_000);
+    let applied = scene.apply(claim_change("s", job, "me")).await;
+    assert!(matches!(applied, Ok(Applied::NotDue)));
+    assert_eq!(scene.timer(job), not_before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tick_that_is_folded_behind_a_claim_neither_moves_its_timer_nor_wakes() {
+    let scene = Scene::new();
+    let job = scene.admit("s", "hello").await;
+    settle().await;
+    scene.queue.purge();
+    let at = scene.timer(job);
+    let timer = Timer {
+        job,
+        lane: lane("s"),
+        at,
+    };
+    let (claimed, ticked) = tokio::join!(
+        scene.apply(claim_change("s", job, "me")),
+        scene.apply(Change::tick(timer, None)),
+    );
+    assert!(matches!(claimed, Ok(Applied::Claimed { .. })));
+    assert!(matches!(ticked, Ok(Applied::Done)));
+    settle().await;
+    assert!(scene.queue.woken().is_empty());
+    let timers = scene.memory.state().made.last().unwrap().timers.clone();
+    assert_eq!(timers, [(job, Some(scene.timer(job)))]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tick_that_is_folded_with_a_commit_still_wakes_its_head() {
+    let scene = Scene::new();
+    let job = scene.admit("s", "hello").await;
+    settle().await;
+    scene.queue.purge();
+    let at = scene.timer(job);
+    let timer = Timer {
+        job,
+        lane: lane("s"),
+        at,
+    };
+    let (ticked, admitted) = tokio::join!(
+        scene.apply(Change::tick(timer, None)),
+        scene.apply(scene.message("s", job_of("s"), "behind it")),
+    );
+    assert!(ticked.is_ok() && admitted.is_ok());
+    settle().await;
+    assert_eq!(scene.queue.woken(), [job]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interrupt_keeps_the_inputs_of_what_it_cancels() {
+    let scene = Scene::new();
+    let a = scene.admit("s", "one").await;
+    let fence = scene.claim("s", a).await;
+    let (b, c) = (job_of("s"), job_of("s"));
+    let interrupt = |admit: &mut forebay_shared::lane::Admit| admit.if_busy = IfBusy::Interrupt;
+    // The second is known to the store, the third comes in the very commit that interrupts it.
+    scene.apply(scene.message("s", b, "two")).await.unwrap();
+    let last = job_of("s");
+    let (third, fourth) = tokio::join!(
+        scene.apply(scene.message("s", c, "three")),
+        scene.apply(scene.message_with("s", last, "four", interrupt)),
+    );
+    assert!(third.is_ok() && fourth.is_ok());
+    assert_eq!(scene.turns("s"), ["one", "two", "three"]);
+    assert_eq!(scene.order("s"), [last]);
+    for job in [a, b, c] {
+        assert_eq!(scene.ended_as(job), Some(Status::Cancelled));
+    }
+    let late = scene.apply(finish("s", a, fence, "too late")).await;
+    assert_eq!(late.unwrap_err().refused(), Some(Refused::Gone));
+    settle().await;
+    assert_eq!(scene.queue.woken(), [a, last]);
+}

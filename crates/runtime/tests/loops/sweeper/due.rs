@@ -1,0 +1,261 @@
+//! Due timers are acted on: wakes, retries, ends of time.
+
+use forebay_runtime::lanes::Change;
+use forebay_shared::{
+    ids::JobId,
+    job::Status,
+    lane::{REVISIT_MS, State},
+    store::Store as _,
+    time::TimeMs,
+};
+
+use crate::{
+    fickle::{Fault, Mode, Op},
+    queue::Line,
+    scene::{PATIENCE, Scene, job_of, lane, pass_ms, retry, settle},
+};
+
+/// A process accepts a job, and dies before it can ask for its wake.
+pub(super) async fn admit_silently(scene: &Scene, session: &str) -> JobId {
+    let job = job_of(session);
+    let change = scene.message(session, job, "hello");
+    scene.third_party().apply(change, PATIENCE).await.unwrap();
+    job
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_whose_wake_was_never_sent_is_woken_and_its_timer_parked() {
+    let scene = Scene::new();
+    let _member = scene.join("me");
+    let job = admit_silently(&scene, "s").await;
+    pass_ms(2_900).await;
+    assert!(scene.queue.woken().is_empty());
+    pass_ms(400).await;
+    assert_eq!(scene.queue.woken(), [job]);
+    assert!(scene.timer_in_ms(job) > REVISIT_MS - 1_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_parked_timer_fires_again_if_the_queue_may_have_lost_the_wake() {
+    let scene = Scene::new();
+    let _member = scene.join("me");
+    let (a, b) = (
+        scene.admit("a", "hello").await,
+        scene.admit("b", "hello").await,
+    );
+    pass_ms(1_000).await;
+    scene.queue.lose(b);
+    // No wake of theirs has failed, and the queue is not empty: only the timers are left, parked for
+    // 60 s, or for three times the 30 s that a wait is expected to take while nothing ends.
+    pass_ms(55_000).await;
+    assert_eq!(scene.queue.woken(), [a]);
+    pass_ms(40_000).await;
+    assert!(scene.queue.woken().contains(&b));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_queue_still_holds_is_not_sent_again() {
+    let scene = Scene::new();
+    let _member = scene.join("me");
+    let (a, b) = (
+        scene.admit("a", "hello").await,
+        scene.admit("b", "hello").await,
+    );
+    pass_ms(620_000).await;
+    assert_eq!(scene.queue.woken(), [a, b]);
+    assert!(scene.timer_in_ms(a) > 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_is_woken_when_it_is_due() {
+    let scene = Scene::new();
+    let _member = scene.join("me");
+    let job = scene.admit("s", "hello").await;
+    let fence = scene.claim("s", job).await;
+    scene.announce("me").await;
+    let not_before = scene.now().plus_ms(7_000);
+    scene
+        .apply(retry("s", job, fence, not_before))
+        .await
+        .unwrap();
+    settle().await;
+    scene.queue.purge();
+    pass_ms(6_900).await;
+    assert!(scene.queue.woken().is_empty());
+    pass_ms(400).await;
+    assert_eq!(scene.queue.woken(), [job]);
+    assert_eq!(
+        scene.entry("s", job).state,
+        State::Queued { not_before: None }
+    );
+    assert_eq!(scene.claim("s", job).await, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn expiry_never_waits_for_a_publish() {
+    for line in [Line::Away, Line::Blocked, Line::Full] {
+        let scene = Scene::new();
+        let _member = scene.join("me");
+        scene.queue.set(line);
+        pass_ms(500).await;
+        let admit = |after_ms: u64| {
+            let (job, deadline) = (job_of("s"), scene.now().plus_ms(after_ms));
+            let change = scene.message_with("s", job, "hi", |admit| admit.deadline = deadline);
+            (job, change)
+        };
+        // The head, and two behind it.
+        let (head, change) = admit(10_000);
+        scene.apply(change).await.unwrap();
+        let (sooner, change) = admit(4_000);
+        scene.apply(change).await.unwrap();
+        let (later, change) = admit(30_000);
+        scene.apply(change).await.unwrap();
+        pass_ms(3_900).await;
+        assert_eq!(scene.order("s"), [head, sooner, later]);
+        // It may have stood back for 4 s, as its publishes fail.
+        pass_ms(4_500).await;
+        assert_eq!(scene.order("s"), [head, later], "{line:?}");
+        assert_eq!(scene.ended_as(sooner), Some(Status::Expired));
+        pass_ms(6_000).await;
+        assert_eq!(scene.ended_as(head), Some(Status::Expired), "{line:?}");
+        pass_ms(20_000).await;
+        assert_eq!(scene.ended_as(later), Some(Status::Expired), "{line:?}");
+        assert!(scene.memory.state().lanes.is_empty());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_running_job_is_looked_at_again_without_a_wake_until_its_time_is_over() {
+    let scene = Scene::new();
+    let _member = scene.join("me");
+    let job = scene.admit("s", "hello").await;
+    scene.claim("s", job).await;
+    settle().await;
+    scene.queue.purge();
+    pass_ms(590_000).await;
+    assert!(scene.queue.woken().is_empty());
+    assert_eq!(scene.entry("s", job).takeovers, 0);
+    assert!(scene.timer_in_ms(job) <= 10_000);
+    // Its worker is there, but has not settled it in time.
+    pass_ms(11_000).await;
+    assert_eq!(scene.entry("s", job).takeovers, 1);
+    assert_eq!(scene.queue.woken(), [job]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn strays_are_put_off_and_keep_nobody_from_being_seen() {
+    let scene = Scene::new();
+    let job = admit_silently(&scene, "s").await;
+    // Timers without jobs, more than a sweep reads, and all of them due before the job's.
+    for n in 0..6_000 {
+        let stray = (lane(&format!("stray-{n}")), TimeMs(1));
+        scene.memory.state().timers.insert(job_of("stray"), stray);
+    }
+    pass_ms(3_100).await;
+    let _member = scene.join("me");
+    pass_ms(1_000).await;
+    assert_eq!(scene.queue.woken(), [job]);
+    let now = scene.now();
+    assert!(scene.memory.due(now, 1_000).await.unwrap().is_empty());
+    assert_eq!(
+        scene.memory.state().timers.len(),
+        6_001,
+        "none is made or lost"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_failed_is_tried_again_at_the_next_sweep() {
+    let scene = Scene::new();
+    let _member = scene.join("me");
+    let job = admit_silently(&scene, "s").await;
+    pass_ms(2_900).await;
+    scene.store.script(Op::Due, [Fault::Broken]);
+    scene.store.script(Op::MoveTimers, [Fault::Broken]);
+    pass_ms(1_000).await;
+    assert_eq!(scene.queue.woken(), [job]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_an_outage_of_the_store_it_goes_on() {
+    let scene = Scene::new();
+    let _member = scene.join("me");
+    let job = admit_silently(&scene, "s").await;
+    pass_ms(1_000).await;
+    for mode in [Mode::Away, Mode::Hanging] {
+        scene.store.set(mode);
+        pass_ms(20_000).await;
+        scene.store.set(Mode::Fine);
+        pass_ms(1_000).await;
+    }
+    assert_eq!(scene.queue.woken(), [job]);
+    let silent = Change::cancel(lane("s"), job);
+    scene.apply(silent).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_over_is_forgotten_page_by_page_and_sessions_only_under_a_cap() {
+    let scene = Scene::new();
+    scene
+        .memory
+        .to_prune
+        .store(1_200, std::sync::atomic::Ordering::SeqCst);
+    let member = scene.join("me");
+    pass_ms(300).await;
+    assert_eq!(
+        scene
+            .memory
+            .to_prune
+            .load(std::sync::atomic::Ordering::SeqCst),
+        0
+    );
+    assert_eq!(scene.store.calls(Op::Evict), 0);
+    let calls = scene.store.calls(Op::Prune);
+    pass_ms(10_000).await;
+    let calls = scene.store.calls(Op::Prune) - calls;
+    assert!((7..=10).contains(&calls), "once a second: {calls}");
+    member.leave().await;
+
+    scene
+        .memory
+        .to_evict
+        .store(2_000, std::sync::atomic::Ordering::SeqCst);
+    let _member = scene.join_with("capped", Some(10));
+    pass_ms(300).await;
+    assert_eq!(
+        scene
+            .memory
+            .to_evict
+            .load(std::sync::atomic::Ordering::SeqCst),
+        0
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_head_whose_wake_was_never_sent_is_woken_though_it_was_admitted_long_ago() {
+    let scene = Scene::new();
+    let _member = scene.join("me");
+    let a = scene.admit("s", "one").await;
+    let fence = scene.claim("s", a).await;
+    let b = scene.admit("s", "two").await;
+    pass_ms(1_000).await;
+    scene.queue.purge();
+    pass_ms(69_200).await;
+    let c = scene.admit("c", "hello").await;
+    scene.admit("d", "hello").await;
+    scene.admit("e", "hello").await;
+    // The sweeper has just looked: three heads, three wakes.
+    pass_ms(5_500).await;
+    // One is consumed; and a worker dies between its commit and the wake of the next head.
+    scene.queue.lose(c);
+    scene.claim("c", c).await;
+    let done = crate::scene::finish("s", a, fence, "reply");
+    scene.third_party().apply(done, PATIENCE).await.unwrap();
+    assert_eq!(scene.order("s"), [b]);
+    pass_ms(4_000).await;
+    assert!(
+        scene.queue.woken().contains(&b),
+        "next look in {} ms",
+        scene.timer_in_ms(b)
+    );
+}

@@ -1,0 +1,127 @@
+//! Messages that the queue lost are sent again.
+
+use forebay_shared::{class::Class, lane::REVISIT_MS};
+
+use crate::{
+    queue::Line,
+    scene::{PATIENCE, Scene, job_of, pass_ms, settle},
+};
+
+use super::due::admit_silently;
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_found_empty_twice_though_there_is_work_has_all_of_it_woken() {
+    let scene = Scene::new();
+    let _member = scene.join("me");
+    let mut ready = Vec::new();
+    for session in ["a", "b", "c"] {
+        ready.push(scene.admit(session, "hello").await);
+        scene.admit(session, "behind it").await;
+    }
+    let running = scene.admit("d", "hello").await;
+    scene.claim("d", running).await;
+    pass_ms(6_000).await;
+    // The timers are parked: on their own they would not fire for a minute.
+    assert_eq!(scene.queue.purge().len(), 4);
+    pass_ms(10_500).await;
+    let mut woken = scene.queue.woken();
+    woken.sort_unstable();
+    ready.sort_unstable();
+    assert_eq!(woken, ready);
+    for job in ready {
+        assert!(scene.timer_in_ms(job) > REVISIT_MS - 11_000);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_the_class_whose_queue_is_empty_is_woken() {
+    let scene = Scene::new();
+    let _member = scene.join("me");
+    let batch = job_of("batch");
+    let change = scene.message_with("batch", batch, "hi", |admit| admit.class = Class::Batch);
+    scene.apply(change).await.unwrap();
+    pass_ms(1_000).await;
+    assert_eq!(scene.queue.purge(), [batch]);
+    let interactive = scene.admit("s", "hello").await;
+    pass_ms(20_000).await;
+    let woken = scene.queue.woken();
+    assert_eq!(woken, [interactive, batch]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_found_empty_once_may_just_have_been_consumed() {
+    let scene = Scene::new();
+    let _member = scene.join("me");
+    scene.admit("s", "hello").await;
+    pass_ms(3_000).await;
+    for _ in 0..10 {
+        // Empty at one look, not at the next.
+        scene.queue.purge();
+        pass_ms(5_000).await;
+        assert!(scene.queue.woken().is_empty());
+        scene.admit("t", "hello").await;
+        let job = scene.order("t")[0];
+        pass_ms(5_000).await;
+        assert_eq!(scene.queue.woken(), [job]);
+        scene
+            .apply(forebay_runtime::lanes::Change::cancel(
+                crate::scene::lane("t"),
+                job,
+            ))
+            .await
+            .unwrap();
+        if scene.timer_in_ms(scene.order("s")[0]) < 15_000 {
+            return;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_a_start_everything_is_woken_if_the_queue_did_not_survive() {
+    for is_volatile in [true, false] {
+        let scene = Scene::new();
+        // Another life of the process: its wakes were confirmed, so the timers are parked far off.
+        let mut jobs = Vec::new();
+        for n in 0..1_100 {
+            let (session, job) = (format!("s-{n}"), job_of(&format!("s-{n}")));
+            let change = scene.message_with(&session, job, "hello", |admit| {
+                admit.class = Class::ALL[n % 2];
+            });
+            scene.lanes.apply(change, PATIENCE).await.unwrap();
+            jobs.push(job);
+        }
+        settle().await;
+        assert_eq!(scene.queue.purge().len(), jobs.len());
+        if is_volatile {
+            scene.make_queue_volatile();
+        }
+        let _member = scene.join("me");
+        pass_ms(2_000).await;
+        let mut woken = scene.queue.woken();
+        woken.sort_unstable();
+        jobs.sort_unstable();
+        assert_eq!(woken, if is_volatile { jobs } else { Vec::new() });
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_woken_at_a_start_is_not_woken_at_every_sweep() {
+    let scene = Scene::new();
+    scene.make_queue_volatile();
+    let job = admit_silently(&scene, "s").await;
+    let _member = scene.join("me");
+    pass_ms(50_000).await;
+    assert_eq!(scene.queue.woken(), [job]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_queue_is_away_it_is_not_taken_for_empty() {
+    let scene = Scene::new();
+    let _member = scene.join("me");
+    scene.queue.set(Line::Full);
+    let job = scene.admit("s", "hello").await;
+    pass_ms(30_000).await;
+    scene.queue.set(Line::Open);
+    pass_ms(2_000).await;
+    assert!(scene.queue.woken().contains(&job));
+}

@@ -1,0 +1,297 @@
+//! `wakes`: timers are parked once a wake is confirmed, and never else; and it is known whether any is.
+
+use std::time::Duration;
+
+use forebay_runtime::{
+    gauge::Gauge,
+    lanes::{Change, Lanes},
+    wakes::Wakes,
+};
+use forebay_shared::{
+    ids::JobId,
+    lane::{GRACE_MS, REVISIT_MS},
+    store::Timer,
+    wake::Wake,
+};
+
+use crate::{
+    fickle::{Fault, Mode, Op},
+    queue::{FakeQueue, Line},
+    scene::{PATIENCE, Scene, job_of, lane, pass_ms, settle},
+};
+
+/// The most wakes that wait to be published.
+const WAITING_MAX: usize = 65_536;
+
+/// A job that stands in its lane and whose wake was never asked for.
+async fn admit_silently(scene: &Scene, session: &str) -> JobId {
+    let job = job_of(session);
+    let change = scene.message(session, job, "hello");
+    scene.third_party().apply(change, PATIENCE).await.unwrap();
+    job
+}
+
+fn wake(scene: &Scene, session: &str, job: JobId) -> Wake {
+    let entry = scene.entry(session, job);
+    Wake {
+        v: Wake::VERSION,
+        job,
+        tenant: lane(session).tenant().clone(),
+        session: lane(session).session().cloned(),
+        class: entry.class,
+        model: None,
+        admitted_at: entry.admitted_at,
+        sent_at: scene.now(),
+        traceparent: None,
+    }
+}
+
+/// Asks for the wake of a job whose timer stands where it stands.
+fn send(scene: &Scene, session: &str, job: JobId) {
+    let deadline = scene.entry(session, job).deadline;
+    scene
+        .wakes
+        .send(wake(scene, session, job), scene.timer(job), deadline);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timer_is_parked_once_the_wake_is_confirmed() {
+    let scene = Scene::new();
+    let job = scene.admit("s", "hello").await;
+    let committed = scene.memory.state().made[0].clone();
+    let soon = committed.at.plus_ms(GRACE_MS);
+    assert_eq!(committed.timers, [(job, Some(soon))]);
+    settle().await;
+    assert_eq!(scene.queue.woken(), [job]);
+    assert_eq!(scene.timer(job), committed.at.plus_ms(REVISIT_MS));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timer_is_never_parked_beyond_the_deadline() {
+    let scene = Scene::new();
+    let job = job_of("s");
+    let deadline = scene.now().plus_ms(20_000);
+    let change = scene.message_with("s", job, "hello", |admit| admit.deadline = deadline);
+    scene.apply(change).await.unwrap();
+    settle().await;
+    assert_eq!(scene.timer(job), deadline);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_of_unknown_speed_has_its_timers_parked_for_the_least_time() {
+    let scene = Scene::new();
+    let job = admit_silently(&scene, "s").await;
+    let gauge = std::sync::Arc::new(Gauge::default());
+    let (wakes, run) = Wakes::new(scene.queue.clone(), scene.store.clone(), gauge.clone());
+    let _ = tokio::time::timeout(Duration::from_millis(10), gauge.run(&*scene.memory)).await;
+    tokio::spawn(run.run());
+    // Nothing has ended yet, so nobody knows how long the wait will be.
+    let deadline = scene.entry("s", job).deadline;
+    wakes.send(wake(&scene, "s", job), scene.timer(job), deadline);
+    settle().await;
+    assert_eq!(scene.timer_in_ms(job), REVISIT_MS - 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timer_that_moved_since_is_left_alone() {
+    let scene = Scene::new();
+    let job = admit_silently(&scene, "s").await;
+    send(&scene, "s", job);
+    scene.claim("s", job).await;
+    let at = scene.timer(job);
+    settle().await;
+    assert_eq!(scene.queue.woken(), [job]);
+    assert_eq!(scene.timer(job), at);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wake_that_is_not_confirmed_leaves_the_timer() {
+    for line in [Line::Away, Line::Blocked, Line::Full] {
+        let scene = Scene::new();
+        scene.queue.set(line);
+        let job = scene.admit("s", "hello").await;
+        let at = scene.timer(job);
+        pass_ms(30_000).await;
+        assert_eq!(scene.timer(job), at, "{line:?}");
+        assert!(scene.queue.woken().is_empty());
+        // It is tried again until it succeeds, and only then is the timer parked.
+        scene.queue.set(Line::Open);
+        pass_ms(6_100).await;
+        assert_eq!(scene.queue.woken(), [job], "{line:?}");
+        assert!(scene.timer(job) > at);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_blocked_holds_up_the_others_for_five_seconds_at_most() {
+    let scene = Scene::new();
+    scene.queue.set(Line::Blocked);
+    let a = scene.admit("a", "hello").await;
+    settle().await;
+    scene.queue.set(Line::Open);
+    let b = scene.admit("b", "hello").await;
+    pass_ms(5_000).await;
+    assert_eq!(scene.queue.woken(), [b]);
+    assert_eq!(scene.timer_in_ms(a), 0);
+    assert!(scene.timer_in_ms(b) > REVISIT_MS - 1_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_known_for_how_long_nothing_was_confirmed() {
+    let scene = Scene::new();
+    scene.admit("a", "hello").await;
+    settle().await;
+    assert!(scene.wakes.unconfirmed_for().is_zero());
+
+    scene.queue.set(Line::Away);
+    scene.admit("b", "hello").await;
+    settle().await;
+    let since = scene.wakes.unconfirmed_for();
+    // It goes on trying, so that it learns when the queue is back; and that is known at once.
+    pass_ms(20_000).await;
+    let lasts = scene.wakes.unconfirmed_for() - since;
+    assert_eq!(lasts, Duration::from_secs(20));
+    scene.queue.set(Line::Open);
+    pass_ms(1_000).await;
+    assert!(scene.wakes.unconfirmed_for().is_zero());
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_counts_as_unconfirmed_after_five_seconds() {
+    let scene = Scene::new();
+    scene.queue.set(Line::Blocked);
+    scene.admit("s", "hello").await;
+    pass_ms(4_900).await;
+    assert!(scene.wakes.unconfirmed_for().is_zero());
+    pass_ms(1_000).await;
+    assert!(!scene.wakes.unconfirmed_for().is_zero());
+    // The next try, 1 s and then 5 s of silence later, is a failure again, not a new beginning.
+    pass_ms(20_000).await;
+    assert!(scene.wakes.unconfirmed_for() > Duration::from_secs(20));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_queue_is_a_well_one() {
+    let scene = Scene::new();
+    scene.queue.set(Line::Full);
+    scene.admit("s", "hello").await;
+    pass_ms(5_000).await;
+    assert!(scene.queue.tries() > 1);
+    assert!(scene.wakes.unconfirmed_for().is_zero());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_long_ago_says_nothing_of_now() {
+    let scene = Scene::new();
+    scene.queue.set(Line::Away);
+    scene.admit("s", "hello").await;
+    settle().await;
+    // From now on tries say nothing of its health, for want of room.
+    scene.queue.set(Line::Full);
+    pass_ms(9_900).await;
+    assert!(!scene.wakes.unconfirmed_for().is_zero());
+    pass_ms(200).await;
+    assert!(scene.wakes.unconfirmed_for().is_zero());
+    // A failure after that begins a new row.
+    scene.queue.set(Line::Away);
+    pass_ms(2_000).await;
+    let row = scene.wakes.unconfirmed_for();
+    assert!(
+        row > Duration::ZERO && row <= Duration::from_secs(2),
+        "{row:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_finds_no_room_is_left_to_the_sweeper_and_counts_as_unconfirmed() {
+    let scene = Scene::new();
+    let queue = std::sync::Arc::new(FakeQueue::default());
+    let (wakes, run) = Wakes::new(queue.clone(), scene.store.clone(), Default::default());
+    let job = admit_silently(&scene, "s").await;
+    let (at, deadline) = (scene.timer(job), scene.entry("s", job).deadline);
+    for _ in 0..WAITING_MAX {
+        wakes.send(wake(&scene, "s", job), at, deadline);
+    }
+    settle().await;
+    assert!(wakes.unconfirmed_for().is_zero());
+    wakes.send(wake(&scene, "s", job), at, deadline);
+    settle().await;
+    assert!(!wakes.unconfirmed_for().is_zero());
+
+    // Once somebody publishes them, all is well again, and the loop ends with its last handle.
+    drop(wakes);
+    run.run().await;
+    assert_eq!(queue.tries(), WAITING_MAX);
+}
+
+#[tokio::test(start_paused = true)]
+async fn timers_that_could_not_be_parked_fire_early_and_the_loop_goes_on() {
+    let scene = Scene::new();
+    scene.store.script(Op::MoveTimers, [Fault::Broken]);
+    let a = scene.admit("a", "hello").await;
+    settle().await;
+    assert_eq!(scene.timer_in_ms(a), GRACE_MS - 1);
+    let b = scene.admit("b", "hello").await;
+    settle().await;
+    assert_eq!(scene.timer_in_ms(b), REVISIT_MS - 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn publishing_does_not_wait_for_the_store() {
+    let scene = Scene::new();
+    let (a, b) = (
+        admit_silently(&scene, "a").await,
+        admit_silently(&scene, "b").await,
+    );
+    scene.store.set(Mode::Hanging);
+    send(&scene, "a", a);
+    settle().await;
+    send(&scene, "b", b);
+    settle().await;
+    assert_eq!(scene.queue.woken(), [a, b]);
+    assert_eq!(scene.timer_in_ms(a), GRACE_MS - 2);
+    scene.store.set(Mode::Fine);
+    settle().await;
+    assert!(scene.timer_in_ms(a).min(scene.timer_in_ms(b)) > REVISIT_MS - 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_loop_ends_with_its_last_handle_and_parks_what_it_published() {
+    let scene = Scene::new();
+    let job = scene.admit("s", "hello").await;
+    let Scene {
+        lanes,
+        wakes,
+        wakes_loop,
+        queue,
+        memory,
+        ..
+    } = scene;
+    drop::<(Lanes, Wakes)>((lanes, wakes));
+    wakes_loop.await.unwrap();
+    assert_eq!(queue.woken(), [job]);
+    let parked = memory.state().timers[&job].1;
+    assert_eq!(parked, memory.state().made[0].at.plus_ms(REVISIT_MS));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tick_of_a_head_asks_for_its_wake_only_if_it_moved_the_timer() {
+    let scene = Scene::new();
+    let job = admit_silently(&scene, "s").await;
+    let stale = Timer {
+        job,
+        lane: lane("s"),
+        at: scene.timer(job).plus_ms(1),
+    };
+    scene
+        .apply(Change::tick(stale.clone(), None))
+        .await
+        .unwrap();
+    settle().await;
+    assert!(scene.queue.woken().is_empty());
+    let at = scene.timer(job);
+    let timer = Timer { at, ..stale };
+    scene.apply(Change::tick(timer, None)).await.unwrap();
+    settle().await;
+    assert_eq!(scene.queue.woken(), [job]);
+}
