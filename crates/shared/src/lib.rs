@@ -5,7 +5,9 @@
 //! - [`time`], [`ids`], [`class`], [`turn`], [`job`], [`session`]: the words.
 //! - [`lane`]: the rules, as pure functions.
 //! - [`wake`], [`queue`], [`store`]: the job message and the two ports, which engines implement.
+//! - [`backoff`]: the delay between tries.
 
+pub mod backoff;
 pub mod class;
 pub mod ids;
 pub mod job;

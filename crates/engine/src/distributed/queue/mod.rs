@@ -3,7 +3,7 @@
 //!
 //! What stands below this file, in reading order: where the broker is (`endpoint`), what is declared
 //! there (`topology`), one connection for as long as it works (`link`, `plug`), its succession by
-//! the next (`supervisor`, `backoff`), sending (`publisher`, `confirms`) and receiving
+//! the next (`supervisor`), sending (`publisher`, `confirms`) and receiving
 //! (`line`, `slots`, `consumer`, `reading`, `unreadable`, `acker`, `runs`).
 //!
 //! Nothing here repeats a wake that did not get through: its job's timer does. Nothing here judges what
@@ -18,7 +18,6 @@
 //! process's filter should hold `lapin=off`.
 
 mod acker;
-mod backoff;
 mod confirms;
 mod consumer;
 mod endpoint;

@@ -5,13 +5,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+use forebay_shared::backoff::Backoff;
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{
-    backoff::Backoff,
-    link::{Link, Links, Purpose, Site},
-};
+use super::link::{Link, Links, Purpose, Site};
+
+/// The longest delay is short, so that a broker that is back is used soon: this delay counts against the
+/// 30 seconds for which submits are accepted without a broker. A refused connection attempt costs little.
+const RECONNECT: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
 
 /// A generation that lived so long was a good one: the next failure is a new trouble.
 const GOOD_AFTER: Duration = Duration::from_secs(5);
@@ -35,7 +37,7 @@ async fn keep(
     closed: &CancellationToken,
     generations: &watch::Sender<Option<Arc<Link>>>,
 ) {
-    let mut backoff = Backoff::default();
+    let mut failures = 0_u32;
     let mut away_since: Option<Instant> = None;
     loop {
         let opened = tokio::select! {
@@ -62,7 +64,7 @@ async fn keep(
                 generations.send_replace(None);
                 link.close().await;
                 if since.elapsed() >= GOOD_AFTER {
-                    backoff.reset();
+                    failures = 0;
                 }
                 away_since = Some(Instant::now());
             }
@@ -87,9 +89,11 @@ async fn keep(
                 );
             }
         }
+        let delay = RECONNECT.delay(failures, rand::random());
+        failures = failures.saturating_add(1);
         tokio::select! {
             () = closed.cancelled() => return,
-            () = tokio::time::sleep(backoff.next()) => {}
+            () = tokio::time::sleep(delay) => {}
         }
     }
 }

@@ -1,0 +1,79 @@
+//! The delay between two tries of something that fails: it doubles, has a bound, and is jittered.
+//!
+//! A caller counts the failures in a row, asks [`Backoff::delay`] for the next delay, and sleeps by itself:
+//!
+//! ```
+//! use std::time::Duration;
+//! use forebay_shared::backoff::Backoff;
+//!
+//! const BACKOFF: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
+//! let failures = 3; // 0 after a success
+//! let random = 0.5; // `rand::random()` in a caller
+//! assert_eq!(BACKOFF.delay(failures, random), Duration::from_millis(600));
+//! ```
+
+use std::time::Duration;
+
+/// How long to wait between tries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backoff {
+    first: Duration,
+    max: Duration,
+}
+
+impl Backoff {
+    /// A backoff whose delays start at `first` and double up to `max`.
+    #[must_use]
+    pub const fn new(first: Duration, max: Duration) -> Self {
+        Self { first, max }
+    }
+
+    /// The delay after one more failure, when `failures` came before it in a row.
+    ///
+    /// `random` is uniform from 0 to 1. It places the delay within the upper half of its range, so that
+    /// processes that failed together do not try again together.
+    #[must_use]
+    pub fn delay(&self, failures: u32, random: f64) -> Duration {
+        let longest = 1_u32
+            .checked_shl(failures)
+            .map_or(Duration::MAX, |factor| self.first.saturating_mul(factor))
+            .min(self.max);
+        let shortest = longest / 2;
+        shortest + (longest - shortest).mul_f64(random.clamp(0.0, 1.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::Backoff;
+
+    const FIRST: Duration = Duration::from_millis(100);
+    const MAX: Duration = Duration::from_secs(2);
+    const BACKOFF: Backoff = Backoff::new(FIRST, MAX);
+
+    #[test]
+    fn doubles_up_to_its_bound() {
+        let longest = |failures| BACKOFF.delay(failures, 1.0);
+        assert_eq!([0, 1, 2, 3].map(longest), [1, 2, 4, 8].map(|n| FIRST * n));
+        assert_eq!([5, 31, 32, u32::MAX].map(longest), [MAX; 4]);
+    }
+
+    #[test]
+    fn lies_in_the_upper_half_of_its_range() {
+        assert_eq!(BACKOFF.delay(1, 0.0), FIRST);
+        assert_eq!(BACKOFF.delay(1, 0.5), FIRST * 3 / 2);
+        assert_eq!(BACKOFF.delay(1, 1.0), FIRST * 2);
+    }
+
+    proptest! {
+        #[test]
+        fn is_within_its_bounds(failures in any::<u32>(), random in 0.0..=1.0) {
+            let delay = BACKOFF.delay(failures, random);
+            prop_assert!((FIRST / 2..=MAX).contains(&delay));
+        }
+    }
+}
