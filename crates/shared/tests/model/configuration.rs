@@ -1,14 +1,13 @@
-//! What one run of the check contains: how many of whom, what may happen to them and how often, and
-//! which fault is planted.
+//! One world: its jobs and processes, the faults that may happen and how often, and the faults that are planted.
 
 use crate::{
     mutation::Mutation,
-    state::{JOBS, Left, Life},
+    state::{FaultsLeft, JOBS, JobLife},
 };
 
 /// How a job is submitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum SubmitKind {
     Message,
     Results,
     Reject,
@@ -20,43 +19,43 @@ pub(crate) enum Kind {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Configuration {
     pub(crate) jobs: u8,
-    /// How each job may be submitted: every way of it is searched.
-    pub(crate) kinds: [&'static [Kind]; JOBS],
-    /// How many sweepers take themselves for the elected one.
+    /// The ways in which each job may be submitted. The search tries all of them.
+    pub(crate) kinds: [&'static [SubmitKind]; JOBS],
+    /// The number of processes that believe to be the elected sweeper.
     pub(crate) sweepers: usize,
-    /// Whether both slots belong to one process, which has a table of its jobs. Else they are two.
+    /// Whether both worker slots belong to one process, which knows the jobs it runs.
     pub(crate) one_process: bool,
-    /// How many retries a job has.
+    /// The retries that a job has.
     pub(crate) retries: u8,
     /// Whether an attempt may end its job as failed.
     pub(crate) fails: bool,
-    /// Whether a reply may hold tool calls.
+    /// Whether a reply may call tools.
     pub(crate) tools: bool,
-    /// Whether a takeover may be the one too many.
+    /// Whether a takeover may reach the limit.
     pub(crate) worker_lost: bool,
-    /// Whether the clocks of sweepers run ahead of the store's and those of workers behind it.
+    /// Whether sweepers' clocks run ahead of the store's and workers' clocks behind it.
     pub(crate) skew: bool,
-    /// Whether other steps may come between a sweeper's reading of a due timer and its acting on it.
-    pub(crate) reads_first: bool,
-    /// Whether a worker whose claim is not answered may give its message back instead of asking again.
-    pub(crate) gives_back: bool,
-    /// Whether cancelled and expired jobs are repaired too, not failed ones only.
+    /// Whether other steps may happen after a sweeper has read a due timer and before it acts.
+    pub(crate) reads_before_acting: bool,
+    /// Whether a worker may return its wake, instead of asking again, after a claim without an answer.
+    pub(crate) returns_wakes: bool,
+    /// Whether cancelled and expired jobs are repaired too, and not only failed ones.
     pub(crate) repairs_all: bool,
-    /// Whether all jobs must be able to end without the firing of a parked timer.
-    pub(crate) prompt: bool,
-    /// Whether states that nobody can tell apart are one.
-    pub(crate) merges: bool,
-    /// What may happen, and how often.
-    pub(crate) left: Left,
-    /// What is planted.
+    /// Whether all jobs must be able to end before any parked timer is due.
+    pub(crate) forbids_parked_timers: bool,
+    /// Whether equivalent states count as one.
+    pub(crate) merges_states: bool,
+    /// The faults that may happen, and how often.
+    pub(crate) faults_left: FaultsLeft,
+    /// The faults that are planted.
     pub(crate) mutations: &'static [Mutation],
 }
 
 impl Configuration {
-    /// Two messages, two workers, one sweeper, and nothing that goes wrong.
-    pub(crate) const CALM: Self = Self {
+    /// Two messages, two workers, one sweeper, and no faults.
+    pub(crate) const NO_FAULTS: Self = Self {
         jobs: 2,
-        kinds: [&[Kind::Message]; JOBS],
+        kinds: [&[SubmitKind::Message]; JOBS],
         sweepers: 1,
         one_process: false,
         retries: 0,
@@ -64,17 +63,17 @@ impl Configuration {
         tools: false,
         worker_lost: false,
         skew: false,
-        reads_first: false,
-        gives_back: false,
+        reads_before_acting: false,
+        returns_wakes: false,
         repairs_all: false,
-        prompt: false,
-        merges: true,
-        left: Left {
+        forbids_parked_timers: false,
+        merges_states: true,
+        faults_left: FaultsLeft {
             crashes: 0,
             losses: 0,
-            doubles: 0,
-            answers: 0,
-            absences: 0,
+            duplicates: 0,
+            lost_answers: 0,
+            false_absences: 0,
             cancels: 0,
             expiries: 0,
             repairs: 0,
@@ -83,7 +82,7 @@ impl Configuration {
         mutations: &[],
     };
 
-    /// The process that a slot belongs to.
+    /// The process that owns a worker slot.
     pub(crate) fn process(&self, slot: usize) -> u8 {
         if self.one_process { 0 } else { slot as u8 }
     }
@@ -92,9 +91,9 @@ impl Configuration {
         self.mutations.contains(&mutation)
     }
 
-    /// Whether a job that ended so may be admitted again, in this world.
-    pub(crate) fn may_repair(&self, life: Life) -> bool {
-        life == Life::Failed
-            || (self.repairs_all && matches!(life, Life::Cancelled | Life::Expired))
+    /// Whether this world admits a job with this end again.
+    pub(crate) fn may_repair(&self, life: JobLife) -> bool {
+        life == JobLife::Failed
+            || (self.repairs_all && matches!(life, JobLife::Cancelled | JobLife::Expired))
     }
 }

@@ -1,27 +1,27 @@
-//! Each planted fault must be found, by the kind of trouble that it makes; and what may be left out
-//! because something else suffices must not be found.
+//! The search must find each planted fault by the failure that it causes. Where one of two guards suffices, removing one
+//! of them must cause no failure.
 
 use crate::{
     budget,
-    configuration::{Configuration, Kind},
+    configuration::{Configuration, SubmitKind},
     mutation::Mutation,
-    search::{Found, search},
-    state::{JOBS, Left},
+    search::{SearchResult, search},
+    state::{FaultsLeft, JOBS},
     worlds::{self, holds},
 };
 
-/// What a fault leads to.
+/// The failure that a planted fault causes.
 #[derive(Debug, PartialEq, Eq)]
-enum Trouble {
-    /// Something that must never be; the text is a part of what is said of it.
+enum ExpectedFailure {
+    /// A violated invariant, whose text contains this.
     Unsafe(&'static str),
-    /// A job that cannot end.
+    /// A job cannot end.
     Stuck,
 }
 
-/// Searches a world with a planted fault, which must be found.
-fn breaks(world: Configuration, mutations: &'static [Mutation], trouble: &Trouble) {
-    let Found {
+/// Searches a world with planted faults and asserts the failure.
+fn breaks(world: Configuration, mutations: &'static [Mutation], trouble: &ExpectedFailure) {
+    let SearchResult {
         states,
         violation,
         stuck,
@@ -33,113 +33,117 @@ fn breaks(world: Configuration, mutations: &'static [Mutation], trouble: &Troubl
         (None, Some(_)) => "a job that cannot end",
         (None, None) => "nothing",
     };
-    budget::tell(&format!(
+    budget::print_line(&format!(
         "{mutations:?}: found {said:?} in {states} states, {seconds:.1} s"
     ));
-    budget::assert_kept();
+    budget::assert_within_budget();
     match trouble {
-        Trouble::Unsafe(what) => assert!(
+        ExpectedFailure::Unsafe(what) => assert!(
             violation
                 .as_deref()
                 .is_some_and(|violation| violation.contains(what)),
-            "not unsafe as foreseen: {what}"
+            "the invariant was not violated: {what}"
         ),
-        Trouble::Stuck => assert!(stuck.is_some(), "nothing is stuck: {violation:?}"),
+        ExpectedFailure::Stuck => assert!(stuck.is_some(), "nothing is stuck: {violation:?}"),
     }
 }
 
-const CALM: Configuration = Configuration::CALM;
+const NO_FAULTS: Configuration = Configuration::NO_FAULTS;
 
-/// A world small enough that all of it is searched at once.
+/// A small world with a crash and a lost wake.
 const CRASH_AND_LOSS: Configuration = Configuration {
-    left: Left {
+    faults_left: FaultsLeft {
         crashes: 1,
         losses: 1,
-        ..CALM.left
+        ..NO_FAULTS.faults_left
     },
-    ..CALM
+    ..NO_FAULTS
 };
 
-/// A repair while an attempt from before may still end.
+/// A repair while an attempt at the job's earlier life may still end.
 const REPAIR: Configuration = Configuration {
     fails: true,
     repairs_all: true,
-    left: Left {
-        absences: 1,
+    faults_left: FaultsLeft {
+        false_absences: 1,
         cancels: 1,
         repairs: 1,
-        ..CALM.left
+        ..NO_FAULTS.faults_left
     },
-    ..CALM
+    ..NO_FAULTS
 };
 
 #[test]
 fn without_the_fence_an_older_attempt_takes_effect() {
-    let trouble = Trouble::Unsafe("the outcome of an older attempt");
+    let trouble = ExpectedFailure::Unsafe("the outcome of an older attempt");
     breaks(worlds::CRASH_LOSS_ABSENCE, &[Mutation::NoFence], &trouble);
 }
 
 #[test]
 fn the_same_is_found_where_nothing_is_merged() {
     let world = Configuration {
-        merges: false,
+        merges_states: false,
         ..worlds::CRASH_LOSS_ABSENCE
     };
-    let trouble = Trouble::Unsafe("the outcome of an older attempt");
+    let trouble = ExpectedFailure::Unsafe("the outcome of an older attempt");
     breaks(world, &[Mutation::NoFence], &trouble);
 }
 
 #[test]
-fn without_timers_a_lost_wake_is_lost_for_ever() {
-    breaks(CRASH_AND_LOSS, &[Mutation::NoTimers], &Trouble::Stuck);
+fn without_timers_a_lost_wake_blocks_its_job() {
+    breaks(
+        CRASH_AND_LOSS,
+        &[Mutation::NoTimers],
+        &ExpectedFailure::Stuck,
+    );
 }
 
 #[test]
-fn without_a_timer_a_new_head_waits_for_ever() {
+fn a_new_head_without_a_new_timer_waits_forever() {
     let mutations = &[Mutation::NewHeadKeepsItsTimer];
-    breaks(CRASH_AND_LOSS, mutations, &Trouble::Stuck);
+    breaks(CRASH_AND_LOSS, mutations, &ExpectedFailure::Stuck);
 }
 
 #[test]
-fn a_parked_timer_must_fire_again() {
+fn a_parked_timer_must_become_due_again() {
     let mutations = &[Mutation::ParkedTimersNeverFire];
-    breaks(CRASH_AND_LOSS, mutations, &Trouble::Stuck);
+    breaks(CRASH_AND_LOSS, mutations, &ExpectedFailure::Stuck);
 }
 
 #[test]
-fn a_running_job_must_be_looked_at_again() {
+fn a_running_job_must_be_checked_again() {
     let mutations = &[Mutation::RunningIsLookedAtOnce];
-    breaks(CRASH_AND_LOSS, mutations, &Trouble::Stuck);
+    breaks(CRASH_AND_LOSS, mutations, &ExpectedFailure::Stuck);
 }
 
 #[test]
-fn a_fence_that_falls_at_release_passes_for_settled() {
+fn a_fence_that_falls_at_release_makes_a_first_call_look_like_a_repeat() {
     let world = Configuration {
-        left: Left {
+        faults_left: FaultsLeft {
             releases: 1,
-            ..CALM.left
+            ..NO_FAULTS.faults_left
         },
-        ..CALM
+        ..NO_FAULTS
     };
-    let trouble = Trouble::Unsafe("is lost");
+    let trouble = ExpectedFailure::Unsafe("is lost");
     breaks(world, &[Mutation::FenceFallsAtRelease], &trouble);
 }
 
 #[test]
-fn a_repair_that_starts_anew_gives_a_fence_twice() {
-    let trouble = Trouble::Unsafe("two attempts at job");
+fn a_repair_that_resets_the_fence_grants_one_fence_twice() {
+    let trouble = ExpectedFailure::Unsafe("two attempts at job");
     breaks(REPAIR, &[Mutation::RepairStartsAnew], &trouble);
 }
 
 #[test]
-fn a_repair_that_neither_raises_the_fence_nor_forgets_the_claim_lets_an_older_attempt_in() {
+fn a_repair_with_neither_guard_lets_an_older_attempt_take_effect() {
     let mutations = &[Mutation::RepairKeepsTheFence, Mutation::RepairKeepsTheClaim];
-    let trouble = Trouble::Unsafe("the outcome of an older attempt");
+    let trouble = ExpectedFailure::Unsafe("the outcome of an older attempt");
     breaks(REPAIR, mutations, &trouble);
 }
 
 #[test]
-fn at_a_repair_the_fence_or_the_claim_suffices() {
+fn one_of_the_two_guards_of_a_repair_suffices() {
     for mutations in [
         &[Mutation::RepairKeepsTheFence],
         &[Mutation::RepairKeepsTheClaim],
@@ -156,58 +160,58 @@ fn at_a_repair_the_fence_or_the_claim_suffices() {
 }
 
 #[test]
-fn what_is_settled_must_be_recognised() {
+fn a_repeated_settling_call_must_be_recognised() {
     let world = Configuration {
         retries: 2,
-        left: Left {
-            answers: 1,
-            ..CALM.left
+        faults_left: FaultsLeft {
+            lost_answers: 1,
+            ..NO_FAULTS.faults_left
         },
-        ..CALM
+        ..NO_FAULTS
     };
-    let trouble = Trouble::Unsafe("takes effect a second time");
+    let trouble = ExpectedFailure::Unsafe("takes effect a second time");
     breaks(world, &[Mutation::NoSettled], &trouble);
 }
 
 #[test]
 fn tool_results_must_not_displace_a_claimed_head() {
     let world = Configuration {
-        kinds: [&[Kind::Message, Kind::Results]; JOBS],
-        left: Left {
-            absences: 1,
-            ..CALM.left
+        kinds: [&[SubmitKind::Message, SubmitKind::Results]; JOBS],
+        faults_left: FaultsLeft {
+            false_absences: 1,
+            ..NO_FAULTS.faults_left
         },
-        ..CALM
+        ..NO_FAULTS
     };
-    let trouble = Trouble::Unsafe("a context that is not the newest");
+    let trouble = ExpectedFailure::Unsafe("a context that is not the newest");
     breaks(world, &[Mutation::ResultsDisplaceClaimedHead], &trouble);
 }
 
 #[test]
 fn two_tasks_of_one_process_must_not_take_one_job() {
-    let trouble = Trouble::Unsafe("two attempts at job");
+    let trouble = ExpectedFailure::Unsafe("two attempts at job");
     breaks(worlds::ONE_PROCESS, &[Mutation::NoTable], &trouble);
 }
 
-/// A lost answer, after which the same worker asks again.
+/// A claim's answer is lost, and the same worker claims again.
 const ASKS_AGAIN: Configuration = Configuration {
-    left: Left {
+    faults_left: FaultsLeft {
         crashes: 1,
-        answers: 1,
-        absences: 1,
-        ..CALM.left
+        lost_answers: 1,
+        false_absences: 1,
+        ..NO_FAULTS.faults_left
     },
-    ..CALM
+    ..NO_FAULTS
 };
 
 #[test]
 fn without_until_and_without_recognition_a_lost_answer_blocks_the_lane() {
     let mutations = &[Mutation::NoUntil, Mutation::NoOwnClaim];
-    breaks(ASKS_AGAIN, mutations, &Trouble::Stuck);
+    breaks(ASKS_AGAIN, mutations, &ExpectedFailure::Stuck);
 }
 
 #[test]
-fn until_or_recognition_suffices() {
+fn until_or_recognition_of_the_own_claim_suffices() {
     for mutations in [&[Mutation::NoUntil], &[Mutation::NoOwnClaim]] {
         holds(
             "one of the two",
@@ -221,52 +225,52 @@ fn until_or_recognition_suffices() {
 }
 
 #[test]
-fn only_until_helps_when_a_worker_gives_back_what_it_may_have_claimed() {
+fn without_until_a_returned_wake_of_a_claimed_job_blocks_the_lane() {
     let world = Configuration {
-        gives_back: true,
+        returns_wakes: true,
         ..ASKS_AGAIN
     };
-    breaks(world, &[Mutation::NoUntil], &Trouble::Stuck);
+    breaks(world, &[Mutation::NoUntil], &ExpectedFailure::Stuck);
 }
 
-/// Nothing is lost, and no job may need a parked timer.
+/// No wake is lost, and no job may depend on a parked timer.
 const PROMPT: Configuration = Configuration {
-    kinds: [&[Kind::Message]; JOBS],
+    kinds: [&[SubmitKind::Message]; JOBS],
     sweepers: 2,
     retries: 1,
     skew: true,
-    prompt: true,
-    left: Left {
+    forbids_parked_timers: true,
+    faults_left: FaultsLeft {
         crashes: 1,
-        absences: 1,
-        ..CALM.left
+        false_absences: 1,
+        ..NO_FAULTS.faults_left
     },
-    ..CALM
+    ..NO_FAULTS
 };
 
 #[test]
-fn woken_without_its_condition_costs_a_minute_and_no_more() {
+fn woken_without_its_condition_only_delays_jobs() {
     const MUTATIONS: &[Mutation] = &[Mutation::WokenMovesAnyTimer];
-    breaks(PROMPT, MUTATIONS, &Trouble::Stuck);
+    breaks(PROMPT, MUTATIONS, &ExpectedFailure::Stuck);
     let patient = Configuration {
-        prompt: false,
+        forbids_parked_timers: false,
         mutations: MUTATIONS,
         ..PROMPT
     };
     holds("woken without its condition, given time", patient, 73_000);
 }
 
-/// The design's table lets tick leave the pause of a head that is due; then a claim by a slower clock is
-/// refused, and its timer must come back. Here tick ends the pause, so that either alone suffices.
+/// If tick kept the wait of a due head, a claim by a slower clock would be refused and had to move the timer back. Tick ends
+/// the wait, so either of the two suffices.
 #[test]
-fn a_claim_refused_as_too_early_puts_its_timer_back_or_tick_has_ended_the_pause() {
+fn a_refused_claim_moves_its_timer_back_or_tick_ends_the_wait() {
     const BOTH: &[Mutation] = &[
         Mutation::TickLeavesThePause,
         Mutation::RefusedClaimLeavesTimer,
     ];
-    breaks(PROMPT, BOTH, &Trouble::Stuck);
+    breaks(PROMPT, BOTH, &ExpectedFailure::Stuck);
     let patient = Configuration {
-        prompt: false,
+        forbids_parked_timers: false,
         mutations: BOTH,
         ..PROMPT
     };

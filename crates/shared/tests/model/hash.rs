@@ -1,4 +1,4 @@
-//! A fast hash of small values. It need not withstand anybody.
+//! A fast hash of small values. It need not resist attacks.
 
 use std::hash::{Hash, Hasher};
 

@@ -1,34 +1,34 @@
 //! An exhaustive check of the lane protocol: of `lane::apply` itself, in every small world around it.
 //!
-//! Each world has one session's lane, two or three jobs, two workers, gateways, sweepers, a broker and a
-//! store, all of which may die, lose, double, repeat and misjudge within a budget; whoever publishes may
-//! die at any moment without one. The search visits every state that can be reached. Whenever a step
-//! changes the lane, it is `lane::apply` that says how ([`protocol`]).
+//! A world has the lane of one session, two or three jobs, two workers, gateways, sweepers, a broker and a
+//! store. Processes die, messages are lost or duplicated, calls are repeated, and live workers are judged gone. A
+//! budget bounds how often each fault happens. A publisher may die at any time without a budget. The search
+//! visits every state that can be reached. Every step that changes the lane calls `lane::apply` ([`protocol`]).
 //!
-//! **Safety**: no outcome of an older attempt takes effect (a ghost marks the newest attempt, apart from
-//! fences); a job commits once, in its turn, with the newest context; two attempts never hold one fence;
-//! each live job has exactly one timer; only the head runs; a repeat has no effect, and no outcome is
-//! taken for a repeat. **Liveness**: from every state every accepted job can end, without the help of a
-//! cancel, a deadline, a failure or anybody's decision.
+//! **Safety**: no outcome of an older attempt takes effect (a ghost variable marks the newest attempt, independent
+//! of fences). A job commits once, in its turn, with the newest context. Two attempts never hold the same fence.
+//! Each live job has exactly one timer. Only the head runs. A repeated call has no effect, and a first call
+//! is never taken for a repeat. **Liveness**: from every state, every accepted job can still end, without the
+//! help of a cancel, a deadline, a failure or a decision.
 //!
-//! A search of our own, not a model checker's: that liveness is not about paths but about what can be
-//! reached from each state, which takes a pass backwards over the very edges of the search, and which
-//! `eventually` of stateright (for acyclic paths) does not answer. What is left, a breadth-first search
-//! over states made equal where nobody could tell them apart ([`normal`]), is a page ([`search`]).
+//! The search is our own. This liveness is about what can be reached from each state, so it needs a pass backwards
+//! over the edges of the search. `eventually` of stateright answers another question, for acyclic paths. What
+//! remains is a breadth-first search over canonical states ([`canonical`]), which is a page ([`search`]).
 //!
-//! In reading order: [`state`], [`configuration`], [`protocol`], [`steps`], [`check`], [`normal`],
-//! [`search`]; then [`worlds`], the tests, and [`faults`], the tests that each planted fault
-//! ([`mutation`]) is found. The larger worlds are ignored unless asked for (`cargo test -p
-//! forebay-shared --test model -- --ignored`); the others take about a minute on two cores and less than 1 GiB,
-//! since the workspace's manifest has this package optimised in every build, and fail beyond their [`budget`].
+//! In reading order: [`state`], [`configuration`], [`protocol`], [`steps`], [`check`], [`canonical`],
+//! [`search`]. Then the tests: [`worlds`] must hold, and [`faults`] must be found ([`mutation`], [`planted`]). The
+//! larger worlds are ignored by default (`cargo test -p forebay-shared --test model -- --ignored`). The
+//! others take about a minute on two cores and less than 1 GiB, because the workspace's manifest optimises this
+//! package in every build. They fail beyond their [`budget`].
 
 mod budget;
+mod canonical;
 mod check;
 mod configuration;
 mod faults;
 mod hash;
 mod mutation;
-mod normal;
+mod planted;
 mod protocol;
 mod search;
 mod state;

@@ -1,44 +1,43 @@
-//! The search: every state that can be reached, then backwards from those in which all is settled.
+//! The search: forwards over every state that can be reached, then backwards from the states in which every job has ended.
 //!
-//! Safety is checked of each state and each step, as they are found. Liveness: from every state there
-//! must be a way to one in which every accepted job has ended, over steps that may be counted on.
+//! Safety is checked for each state and each step as it is found. Liveness: from every state, dependable steps must lead
+//! to a state in which every accepted job has ended.
 
 use std::{fmt::Write as _, time::Instant};
 
 use crate::{
-    check::broken,
+    canonical::canonical,
+    check::violated_invariant,
     configuration::Configuration,
     hash,
-    normal::normal,
-    state::{Phase, Sending, State},
+    state::{AttemptPhase, PublishStep, State},
     steps::World,
 };
 
-/// More states than this are more than the budget of memory and time allows.
+/// The memory and time budgets allow no more states.
 const STATES_MAX: usize = 30_000_000;
 
-/// What a search came to.
-pub(crate) struct Found {
+/// The result of a search.
+pub(crate) struct SearchResult {
     pub(crate) states: usize,
     pub(crate) transitions: u64,
-    /// What was broken, and the way there.
+    /// The violated invariant, and the steps that lead there.
     pub(crate) violation: Option<String>,
-    /// A state from which some job cannot end, and the way there.
+    /// A state from which some job cannot end, and the steps that lead there.
     pub(crate) stuck: Option<String>,
     pub(crate) seconds: f64,
 }
 
 /// Searches the whole world; stops at the first violation.
-pub(crate) fn search(configuration: Configuration) -> Found {
-    crate::budget::begin();
+pub(crate) fn search(configuration: Configuration) -> SearchResult {
     let begun = Instant::now();
     let mut graph = Graph::new(configuration);
     let violation = graph.explore();
     let stuck = match violation {
         Some(_) => None,
-        None => graph.stuck().map(|index| graph.way_to(index)),
+        None => graph.stuck().map(|index| graph.trace_to(index)),
     };
-    Found {
+    SearchResult {
         states: graph.states.len(),
         transitions: graph.transitions,
         violation,
@@ -50,20 +49,20 @@ pub(crate) fn search(configuration: Configuration) -> Found {
 struct Graph {
     world: World,
     states: Vec<State>,
-    /// From which state each was first reached.
+    /// For each state, the state from which it was first reached.
     parents: Vec<u32>,
     index: Index,
-    /// The ends of the steps that may be counted on, state after state.
-    ends: Vec<u32>,
-    /// Where the ends of each state begin.
-    begins: Vec<usize>,
+    /// The targets of all dependable steps, state after state.
+    targets: Vec<u32>,
+    /// For each state, the index of its first target in `targets`.
+    first_target: Vec<usize>,
     transitions: u64,
 }
 
 impl Graph {
     fn new(configuration: Configuration) -> Self {
-        let begin = State {
-            left: configuration.left,
+        let first = State {
+            faults_left: configuration.faults_left,
             ..State::default()
         };
         let mut graph = Self {
@@ -71,11 +70,11 @@ impl Graph {
             states: Vec::new(),
             parents: Vec::new(),
             index: Index::new(),
-            ends: Vec::new(),
-            begins: Vec::new(),
+            targets: Vec::new(),
+            first_target: Vec::new(),
             transitions: 0,
         };
-        graph.index.find_or_add(&begin, &mut graph.states);
+        graph.index.find_or_add(&first, &mut graph.states);
         graph.parents.push(0);
         graph
     }
@@ -85,54 +84,54 @@ impl Graph {
         while at < self.states.len() {
             assert!(self.states.len() < STATES_MAX, "too many states");
             let state = self.states[at];
-            if let Some(broken) = broken(&state) {
-                return Some(format!("{broken}\n{}", self.way_to(at)));
+            if let Some(violated_invariant) = violated_invariant(&state) {
+                return Some(format!("{violated_invariant}\n{}", self.trace_to(at)));
             }
-            self.begins.push(self.ends.len());
+            self.first_target.push(self.targets.len());
             let configuration = self.world.configuration;
             let steps = match self.world.steps(&state) {
                 Ok(steps) => steps,
-                Err(violation) => return Some(format!("{violation}\n{}", self.way_to(at))),
+                Err(violation) => return Some(format!("{violation}\n{}", self.trace_to(at))),
             };
             for step in steps {
                 self.transitions += 1;
-                let to = normal(&step.to, &configuration);
-                let (end, new) = self.index.find_or_add(&to, &mut self.states);
-                if new {
+                let to = canonical(&step.to, &configuration);
+                let (target, is_new) = self.index.find_or_add(&to, &mut self.states);
+                if is_new {
                     self.parents.push(at as u32);
                 }
-                if step.helps && end as usize != at {
-                    self.ends.push(end);
+                if step.is_dependable && target as usize != at {
+                    self.targets.push(target);
                 }
             }
             at += 1;
         }
-        self.begins.push(self.ends.len());
+        self.first_target.push(self.targets.len());
         None
     }
 
     /// The first state from which some job cannot end.
     fn stuck(&self) -> Option<usize> {
         let settled = self.states.iter().map(State::is_settled);
-        let mut good: Vec<bool> = settled.collect();
-        assert!(good.iter().any(|good| *good), "nothing ever ends");
+        let mut can_end: Vec<bool> = settled.collect();
+        assert!(can_end.iter().any(|can_end| *can_end), "no job ever ends");
         let mut changed = true;
         while changed {
             changed = false;
             // Backwards, since most steps lead to states that were found later.
-            for at in (0..good.len()).rev() {
-                let ends = &self.ends[self.begins[at]..self.begins[at + 1]];
-                if !good[at] && ends.iter().any(|end| good[*end as usize]) {
-                    good[at] = true;
+            for at in (0..can_end.len()).rev() {
+                let targets = &self.targets[self.first_target[at]..self.first_target[at + 1]];
+                if !can_end[at] && targets.iter().any(|target| can_end[*target as usize]) {
+                    can_end[at] = true;
                     changed = true;
                 }
             }
         }
-        good.iter().position(|good| !good)
+        can_end.iter().position(|can_end| !can_end)
     }
 
-    /// The steps that lead to a state, for people.
-    fn way_to(&mut self, to: usize) -> String {
+    /// The steps that lead to a state, as text.
+    fn trace_to(&mut self, to: usize) -> String {
         let mut way = vec![to];
         while way[way.len() - 1] != 0 {
             way.push(self.parents[way[way.len() - 1]] as usize);
@@ -145,7 +144,7 @@ impl Graph {
             let steps = self.world.steps(&from).unwrap_or_default();
             let step = steps
                 .iter()
-                .find(|step| normal(&step.to, &configuration) == to);
+                .find(|step| canonical(&step.to, &configuration) == to);
             let (label, job) = step.map_or(("?", 0), |step| (step.label, step.job));
             let _ = writeln!(text, "  {label} (job {job})\n      {}", show(&to));
         }
@@ -161,32 +160,32 @@ fn show(state: &State) -> String {
         let _ = write!(
             text,
             "[job {} {:?} fence {} settled {} timer {:?} wakes {}] ",
-            entry.job, entry.doing, entry.fence, entry.settled, kept.timer, kept.wakes
+            entry.job, entry.state, entry.fence, entry.settled, kept.timer, kept.wakes
         );
     }
     for (n, slot) in state.slots.iter().enumerate() {
-        if slot.phase != Phase::Idle {
+        if slot.phase != AttemptPhase::Idle {
             let _ = write!(
                 text,
                 "| worker {n} {:?} job {} fence {} newest {} context {} ",
-                slot.phase, slot.job, slot.fence, slot.newest, slot.context
+                slot.phase, slot.job, slot.fence, slot.is_newest_attempt, slot.context
             );
         }
     }
-    let mut senders = *state;
-    for sender in senders.senders_mut() {
-        if sender.sending != Sending::Idle {
+    let mut publishers = *state;
+    for publisher in publishers.publishers_mut() {
+        if publisher.step != PublishStep::Idle {
             let _ = write!(
                 text,
                 "| {:?} {} fresh {} ",
-                sender.sending, sender.job, sender.fresh
+                publisher.step, publisher.job, publisher.is_current
             );
         }
     }
     text
 }
 
-/// Finds a state's number: an open table of numbers, whose keys are the states themselves.
+/// Finds the number of a state: an open-addressing table of numbers whose keys are the states.
 struct Index {
     table: Vec<u32>,
 }
@@ -205,26 +204,26 @@ impl Index {
         if states.len() * 2 > self.table.len() {
             self.grow(states);
         }
-        let place = self.place(state, states);
-        if self.table[place] != Self::FREE {
-            return (self.table[place], false);
+        let bucket = self.bucket(state, states);
+        if self.table[bucket] != Self::FREE {
+            return (self.table[bucket], false);
         }
         let number = states.len() as u32;
         states.push(*state);
-        self.table[place] = number;
+        self.table[bucket] = number;
         (number, true)
     }
 
-    /// Where the state's number stands, or would.
-    fn place(&self, state: &State, states: &[State]) -> usize {
+    /// The bucket that holds the state's number, or the free one for it.
+    fn bucket(&self, state: &State, states: &[State]) -> usize {
         let mask = self.table.len() - 1;
-        let mut place = hash::of(state) as usize & mask;
+        let mut bucket = hash::of(state) as usize & mask;
         loop {
-            let number = self.table[place];
+            let number = self.table[bucket];
             if number == Self::FREE || states[number as usize] == *state {
-                return place;
+                return bucket;
             }
-            place = (place + 1) & mask;
+            bucket = (bucket + 1) & mask;
         }
     }
 
@@ -232,12 +231,12 @@ impl Index {
         self.table = vec![Self::FREE; self.table.len() * 4];
         let mask = self.table.len() - 1;
         for (number, state) in states.iter().enumerate() {
-            // All differ, so there is nothing to compare.
-            let mut place = hash::of(state) as usize & mask;
-            while self.table[place] != Self::FREE {
-                place = (place + 1) & mask;
+            // All states differ, so none needs a comparison.
+            let mut bucket = hash::of(state) as usize & mask;
+            while self.table[bucket] != Self::FREE {
+                bucket = (bucket + 1) & mask;
             }
-            self.table[place] = number as u32;
+            self.table[bucket] = number as u32;
         }
     }
 }

@@ -1,20 +1,20 @@
-//! The state of the small world around one lane: what the store holds, what the broker holds, and how
-//! far each process has come. Small values in place of real ones; times are `due`, `later`, `never`.
+//! The state of a world: what the store holds, what the broker holds, and the next step of each process. Small
+//! values stand for real ones. A time is due, later or never.
 
 /// The most jobs of a configuration.
 pub(crate) const JOBS: usize = 3;
-/// The most slots of workers.
+/// The number of worker slots.
 pub(crate) const SLOTS: usize = 2;
 /// The most sweepers.
 pub(crate) const SWEEPERS: usize = 2;
-/// More copies of one wake than this are one as far as the world can tell.
+/// Further copies of one wake make no difference.
 pub(crate) const WAKES_MAX: u8 = 2;
-/// The process whose name no living process bears any more.
+/// A process that has died.
 pub(crate) const DEAD: u8 = SLOTS as u8;
 
-/// What a queued entry waits for.
+/// The wait of a queued entry: for a retry or under a hold, still to come or passed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Pause {
+pub(crate) enum NotBefore {
     #[default]
     None,
     RetryLater,
@@ -23,12 +23,12 @@ pub(crate) enum Pause {
     HoldPassed,
 }
 
-impl Pause {
+impl NotBefore {
     pub(crate) const fn is_later(self) -> bool {
         matches!(self, Self::RetryLater | Self::HoldLater)
     }
 
-    /// The same pause when its moment has come.
+    /// The same wait when its time has come.
     pub(crate) const fn passed(self) -> Self {
         match self {
             Self::RetryLater => Self::RetryPassed,
@@ -38,40 +38,40 @@ impl Pause {
     }
 }
 
-/// What an entry does.
+/// The state of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Doing {
-    Queued(Pause),
+pub(crate) enum EntryState {
+    Queued(NotBefore),
     /// The process that runs it, or [`DEAD`].
     Running(u8),
 }
 
-impl Default for Doing {
+impl Default for EntryState {
     fn default() -> Self {
-        Self::Queued(Pause::None)
+        Self::Queued(NotBefore::None)
     }
 }
 
-/// What matters of a `forebay_shared::lane::Entry`.
+/// The part of a `forebay_shared::lane::Entry` that the model needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Entry {
     pub(crate) job: u8,
     pub(crate) fence: u8,
     pub(crate) settled: u8,
     pub(crate) tries: u8,
-    pub(crate) doing: Doing,
+    pub(crate) state: EntryState,
     pub(crate) claimed: bool,
     pub(crate) results: bool,
     /// Whether its deadline has passed.
     pub(crate) overdue: bool,
 }
 
-/// What matters of a `forebay_shared::lane::Lane`.
+/// The part of a `forebay_shared::lane::Lane` that the model needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Lane {
     pub(crate) len: u8,
     pub(crate) slots: [Entry; JOBS],
-    pub(crate) hold: Pause,
+    pub(crate) hold: NotBefore,
 }
 
 impl Lane {
@@ -96,9 +96,9 @@ impl Lane {
     }
 }
 
-/// How far a job has come.
+/// Whether a job lives, and how it ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Life {
+pub(crate) enum JobLife {
     #[default]
     Absent,
     Live,
@@ -108,72 +108,72 @@ pub(crate) enum Life {
     Expired,
 }
 
-/// When a job's timer fires.
+/// The timer of a job.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Timer {
     #[default]
     None,
-    /// Soon: at any moment.
+    /// May be due at any time.
     Later,
-    /// Moved far off by `woken`: at any moment too, but what must be prompt cannot wait for it.
+    /// Moved into the future by `woken`. May be due at any time, but no prompt step may depend on it.
     Parked,
-    /// At the deadline, whose coming nobody counts on.
+    /// At the deadline. Liveness must not depend on it.
     Never,
 }
 
-/// What is kept of a job beside its lane.
+/// The stored state of a job outside its lane.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Job {
-    pub(crate) life: Life,
-    /// Of its record, once it has ended.
+    pub(crate) life: JobLife,
+    /// The fence in its record, once it has ended.
     pub(crate) fence: u8,
-    /// So too.
+    /// The settling fence in its record, once it has ended.
     pub(crate) settled: u8,
     pub(crate) timer: Timer,
-    /// Its wakes on the broker.
+    /// The copies of its wake on the broker.
     pub(crate) wakes: u8,
 }
 
-/// How far somebody who publishes a wake has come.
+/// The next step of a publisher of wakes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Sending {
+pub(crate) enum PublishStep {
     #[default]
     Idle,
-    /// A sweeper has read that the job's timer is due, and has not acted yet.
+    /// A sweeper has read a due timer and has not acted yet.
     Due,
-    /// It is about to publish.
+    /// It publishes next.
     Publish,
-    /// The broker has confirmed; it is about to move the timer.
+    /// The broker has confirmed. It moves the timer next.
     Confirmed,
 }
 
-/// Somebody who publishes wakes: a gateway, a sweeper, a worker in the background.
+/// A publisher of wakes: a gateway, a sweeper, or the background task of a worker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Sender {
-    pub(crate) sending: Sending,
+pub(crate) struct WakePublisher {
+    pub(crate) step: PublishStep,
     pub(crate) job: u8,
-    /// Whether the job's timer still is the one that asked for this wake.
-    pub(crate) fresh: bool,
+    /// Whether the job's timer is still the one that asked for this wake.
+    pub(crate) is_current: bool,
 }
 
-impl Sender {
-    /// Somebody who has to publish a wake that a commit just asked for.
+impl WakePublisher {
+    /// A publisher of the wake that a commit asked for.
     pub(crate) fn of(wake: Option<u8>) -> Self {
         wake.map_or_else(Self::default, |job| Self {
-            sending: Sending::Publish,
+            step: PublishStep::Publish,
             job,
-            fresh: true,
+            is_current: true,
         })
     }
 
     pub(crate) fn is_idle(&self) -> bool {
-        self.sending == Sending::Idle
+        self.step == PublishStep::Idle
     }
 }
 
-/// How a worker ends an attempt.
+/// How a worker settles an attempt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Call {
+pub(crate) enum Settlement {
     #[default]
     Finish,
     /// With tool calls in the reply.
@@ -183,90 +183,93 @@ pub(crate) enum Call {
     Release,
 }
 
-/// How far a slot of a worker has come with a wake.
+/// The next step of a worker slot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Phase {
+pub(crate) enum AttemptPhase {
     #[default]
     Idle,
-    /// Has the wake and is about to claim.
+    /// Has a wake and claims next.
     Got,
-    /// Has claimed, asking for a fence, and the answer was lost.
+    /// Has claimed with a fence, and the answer was lost.
     Asked,
     /// Calls the provider.
     Running,
     /// Has settled, and the answer was lost.
     Repeating,
-    /// Is done but for the ack.
+    /// Acks next.
     Done,
 }
 
-/// A slot of a worker.
+/// A slot of a worker, which runs one job at a time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Slot {
-    pub(crate) phase: Phase,
+pub(crate) struct WorkerSlot {
+    pub(crate) phase: AttemptPhase,
     pub(crate) job: u8,
     pub(crate) fence: u8,
-    /// A ghost: whether this is the newest attempt that was made at the job.
-    pub(crate) newest: bool,
-    /// A ghost: whether its context still is all that the session holds.
+    /// Ghost: whether this is the newest attempt at the job.
+    pub(crate) is_newest_attempt: bool,
+    /// Ghost: whether its context is still the whole session.
     pub(crate) context: bool,
-    pub(crate) call: Call,
-    /// Its background task, which wakes the next head.
-    pub(crate) sender: Sender,
+    pub(crate) call: Settlement,
+    /// Its background task, which publishes the wake of the next head.
+    pub(crate) publisher: WakePublisher,
 }
 
-impl Slot {
-    /// Whether a claim or a call of this fence is under way here.
+impl WorkerSlot {
+    /// Whether this slot claims, runs or settles the job.
     pub(crate) fn holds(&self, job: u8) -> bool {
-        matches!(self.phase, Phase::Asked | Phase::Running | Phase::Repeating) && self.job == job
+        matches!(
+            self.phase,
+            AttemptPhase::Asked | AttemptPhase::Running | AttemptPhase::Repeating
+        ) && self.job == job
     }
 
-    /// Forgets its wake; the background task goes on.
-    pub(crate) fn rest(&mut self) {
+    /// Becomes idle. The background task continues.
+    pub(crate) fn reset(&mut self) {
         *self = Self {
-            sender: self.sender,
+            publisher: self.publisher,
             ..Self::default()
         };
     }
 }
 
-/// How often each thing that nobody wishes for may still happen.
+/// How often each fault may still happen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Left {
+pub(crate) struct FaultsLeft {
     /// A worker is killed.
     pub(crate) crashes: u8,
     /// The broker loses a wake.
     pub(crate) losses: u8,
-    /// The broker doubles a wake.
-    pub(crate) doubles: u8,
-    /// The answer to a claim or to a settling call is lost, or the request itself.
-    pub(crate) answers: u8,
-    /// A worker that lives is judged gone.
-    pub(crate) absences: u8,
-    /// Somebody cancels a job.
+    /// The broker duplicates a wake.
+    pub(crate) duplicates: u8,
+    /// A claim or a settling call, or its answer, is lost.
+    pub(crate) lost_answers: u8,
+    /// A live worker is judged gone.
+    pub(crate) false_absences: u8,
+    /// A client cancels a job.
     pub(crate) cancels: u8,
     /// A deadline passes.
     pub(crate) expiries: u8,
     /// A job that has ended is admitted again.
     pub(crate) repairs: u8,
-    /// A worker gives a job back.
+    /// A worker releases a job.
     pub(crate) releases: u8,
 }
 
-/// The whole small world.
+/// The state of the whole world.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct State {
     pub(crate) lane: Lane,
     pub(crate) jobs: [Job; JOBS],
-    /// How many jobs were submitted.
+    /// The number of jobs that were submitted.
     pub(crate) submitted: u8,
-    /// Who publishes the wake that the submit of each job asked for.
-    pub(crate) gateways: [Sender; JOBS],
-    /// The gateway at which somebody cancels and repairs.
-    pub(crate) operator: Sender,
-    pub(crate) sweepers: [Sender; SWEEPERS],
-    pub(crate) slots: [Slot; SLOTS],
-    pub(crate) left: Left,
+    /// For each job, the gateway that publishes the wake of its submit.
+    pub(crate) gateways: [WakePublisher; JOBS],
+    /// The gateway that cancels and repairs.
+    pub(crate) operator: WakePublisher,
+    pub(crate) sweepers: [WakePublisher; SWEEPERS],
+    pub(crate) slots: [WorkerSlot; SLOTS],
+    pub(crate) faults_left: FaultsLeft,
 }
 
 impl State {
@@ -278,32 +281,32 @@ impl State {
         &mut self.jobs[usize::from(job)]
     }
 
-    pub(crate) fn senders_mut(&mut self) -> impl Iterator<Item = &mut Sender> {
+    pub(crate) fn publishers_mut(&mut self) -> impl Iterator<Item = &mut WakePublisher> {
         self.gateways
             .iter_mut()
             .chain(std::iter::once(&mut self.operator))
             .chain(&mut self.sweepers)
-            .chain(self.slots.iter_mut().map(|slot| &mut slot.sender))
+            .chain(self.slots.iter_mut().map(|slot| &mut slot.publisher))
     }
 
-    /// Sets a timer; whatever was read of it before is stale from now on.
+    /// Sets a timer. Earlier reads of it are stale from now on.
     pub(crate) fn set_timer(&mut self, job: u8, timer: Timer) {
         self.job_mut(job).timer = timer;
-        for sender in self.senders_mut() {
-            if sender.job == job {
-                sender.fresh = false;
+        for publisher in self.publishers_mut() {
+            if publisher.job == job {
+                publisher.is_current = false;
             }
         }
     }
 
     /// A wake reaches the broker.
-    pub(crate) fn give_wake(&mut self, job: u8) {
+    pub(crate) fn add_wake(&mut self, job: u8) {
         let wakes = &mut self.job_mut(job).wakes;
         *wakes = (*wakes + 1).min(WAKES_MAX);
     }
 
     /// Whether every job that was accepted has ended.
     pub(crate) fn is_settled(&self) -> bool {
-        self.jobs.iter().all(|job| job.life != Life::Live)
+        self.jobs.iter().all(|job| job.life != JobLife::Live)
     }
 }

@@ -1,26 +1,26 @@
-//! The worlds in which the protocol must hold. Each says how many states it has at the least, so that a
-//! model that has lost its contents fails.
+//! The worlds in which the protocol must hold. Each has a minimum number of states, so a model that has lost a part
+//! fails.
 
 use crate::{
     budget,
-    configuration::{Configuration, Kind},
-    search::{Found, search},
-    state::{JOBS, Left},
+    configuration::{Configuration, SubmitKind},
+    search::{SearchResult, search},
+    state::{FaultsLeft, JOBS},
 };
 
-/// What the names of worlds begin with that are beyond the budget.
+/// The prefix of the names of worlds that the budget does not cover.
 const LARGE: &str = "large: ";
 
-/// Searches a world in which all must hold, and prints what it was.
+/// Searches a world, prints the result, and asserts safety and liveness.
 pub(crate) fn holds(name: &str, configuration: Configuration, states_min: usize) {
-    let Found {
+    let SearchResult {
         states,
         transitions,
         violation,
         stuck,
         seconds,
     } = search(configuration);
-    budget::tell(&format!(
+    budget::print_line(&format!(
         "{name}: {states} states, {transitions} transitions, {seconds:.1} s"
     ));
     if let Some(way) = violation {
@@ -34,25 +34,25 @@ pub(crate) fn holds(name: &str, configuration: Configuration, states_min: usize)
         "{name} has lost states: {states} < {states_min}"
     );
     if !name.starts_with(LARGE) {
-        budget::assert_kept();
+        budget::assert_within_budget();
     }
 }
 
-const CALM: Configuration = Configuration::CALM;
+const NO_FAULTS: Configuration = Configuration::NO_FAULTS;
 
-/// Two jobs, two workers; crashes, a lost and a doubled wake, and false absences in one world.
+/// Two jobs, two workers; crashes, a lost and a duplicated wake, and false absences.
 pub(crate) const CRASH_LOSS_ABSENCE: Configuration = Configuration {
     sweepers: 2,
     retries: 1,
     fails: true,
-    left: Left {
+    faults_left: FaultsLeft {
         crashes: 2,
         losses: 1,
-        doubles: 1,
-        absences: 2,
-        ..CALM.left
+        duplicates: 1,
+        false_absences: 2,
+        ..NO_FAULTS.faults_left
     },
-    ..CALM
+    ..NO_FAULTS
 };
 
 #[test]
@@ -64,18 +64,18 @@ fn a_crash_a_lost_wake_and_a_false_absence() {
     );
 }
 
-/// Answers to claims and to settling calls are lost, and the calls repeated.
+/// Answers to claims and settling calls are lost, and the calls are repeated.
 pub(crate) const LOST_ANSWERS: Configuration = Configuration {
     retries: 1,
     fails: true,
-    left: Left {
+    faults_left: FaultsLeft {
         crashes: 1,
-        answers: 2,
-        absences: 1,
+        lost_answers: 2,
+        false_absences: 1,
         releases: 1,
-        ..CALM.left
+        ..NO_FAULTS.faults_left
     },
-    ..CALM
+    ..NO_FAULTS
 };
 
 #[test]
@@ -83,37 +83,37 @@ fn lost_answers_with_repeats() {
     holds("lost answers with repeats", LOST_ANSWERS, 400_000);
 }
 
-/// As many lost answers, and workers that give their message back instead of asking again.
+/// The same lost answers, and workers that return their wake instead of asking again.
 pub(crate) const GIVEN_BACK: Configuration = Configuration {
-    gives_back: true,
-    left: Left {
+    returns_wakes: true,
+    faults_left: FaultsLeft {
         crashes: 1,
         losses: 1,
-        answers: 2,
-        absences: 1,
-        ..CALM.left
+        lost_answers: 2,
+        false_absences: 1,
+        ..NO_FAULTS.faults_left
     },
-    ..CALM
+    ..NO_FAULTS
 };
 
 #[test]
-fn claims_that_nobody_asks_for_again() {
-    holds("claims that nobody asks for again", GIVEN_BACK, 50_000);
+fn claims_that_are_not_repeated() {
+    holds("claims that are not repeated", GIVEN_BACK, 50_000);
 }
 
 /// Both slots in one process.
 pub(crate) const ONE_PROCESS: Configuration = Configuration {
     one_process: true,
     retries: 1,
-    left: Left {
+    faults_left: FaultsLeft {
         crashes: 1,
-        doubles: 1,
-        answers: 2,
-        absences: 1,
+        duplicates: 1,
+        lost_answers: 2,
+        false_absences: 1,
         releases: 1,
-        ..CALM.left
+        ..NO_FAULTS.faults_left
     },
-    ..CALM
+    ..NO_FAULTS
 };
 
 #[test]
@@ -121,19 +121,19 @@ fn two_tasks_of_one_process() {
     holds("two tasks of one process", ONE_PROCESS, 220_000);
 }
 
-/// Two sweepers that take themselves for the elected one, with pauses between reading and acting.
+/// Two sweepers that both believe to be elected, with other steps between reading and acting.
 pub(crate) const TWO_SWEEPERS: Configuration = Configuration {
     sweepers: 2,
-    reads_first: true,
+    reads_before_acting: true,
     retries: 1,
-    left: Left {
+    faults_left: FaultsLeft {
         crashes: 2,
         losses: 1,
-        doubles: 1,
-        absences: 1,
-        ..CALM.left
+        duplicates: 1,
+        false_absences: 1,
+        ..NO_FAULTS.faults_left
     },
-    ..CALM
+    ..NO_FAULTS
 };
 
 #[test]
@@ -144,19 +144,19 @@ fn two_sweepers() {
 /// A cancel and a deadline that passes.
 pub(crate) const CANCEL_AND_EXPIRY: Configuration = Configuration {
     sweepers: 2,
-    reads_first: true,
+    reads_before_acting: true,
     worker_lost: true,
     fails: true,
-    left: Left {
+    faults_left: FaultsLeft {
         crashes: 1,
         losses: 1,
-        absences: 1,
-        answers: 1,
+        false_absences: 1,
+        lost_answers: 1,
         cancels: 1,
         expiries: 1,
-        ..CALM.left
+        ..NO_FAULTS.faults_left
     },
-    ..CALM
+    ..NO_FAULTS
 };
 
 #[test]
@@ -164,20 +164,20 @@ fn cancel_and_expiry() {
     holds("cancel and expiry", CANCEL_AND_EXPIRY, 490_000);
 }
 
-/// Releases, retries, and clocks that differ, so that claims come too early.
+/// Releases, retries and skewed clocks, so that claims come too early.
 pub(crate) const RELEASE_RETRY_EARLY: Configuration = Configuration {
     retries: 1,
     skew: true,
-    left: Left {
+    faults_left: FaultsLeft {
         crashes: 1,
         losses: 1,
-        doubles: 1,
-        answers: 1,
-        absences: 1,
+        duplicates: 1,
+        lost_answers: 1,
+        false_absences: 1,
         releases: 1,
-        ..CALM.left
+        ..NO_FAULTS.faults_left
     },
-    ..CALM
+    ..NO_FAULTS
 };
 
 #[test]
@@ -189,20 +189,20 @@ fn release_retry_and_a_claim_too_early() {
     );
 }
 
-/// Jobs that have ended are admitted again under their id, while old attempts may still be about.
+/// Jobs that have ended are admitted again under their id, while old attempts may still be running.
 pub(crate) const REPAIR: Configuration = Configuration {
     fails: true,
     worker_lost: true,
     repairs_all: true,
-    left: Left {
+    faults_left: FaultsLeft {
         crashes: 1,
-        answers: 1,
-        absences: 1,
+        lost_answers: 1,
+        false_absences: 1,
         cancels: 1,
         repairs: 1,
-        ..CALM.left
+        ..NO_FAULTS.faults_left
     },
-    ..CALM
+    ..NO_FAULTS
 };
 
 #[test]
@@ -210,24 +210,33 @@ fn a_repair_under_the_same_id() {
     holds("a repair under the same id", REPAIR, 890_000);
 }
 
-/// A second and a third message that clear the lane, or not.
+/// A second and a third message that may cancel the jobs before them.
 pub(crate) const IF_BUSY: Configuration = Configuration {
     jobs: 3,
     kinds: [
-        &[Kind::Message],
-        &[Kind::Message, Kind::Rollback, Kind::Interrupt],
-        &[Kind::Message, Kind::Rollback, Kind::Interrupt, Kind::Reject],
+        &[SubmitKind::Message],
+        &[
+            SubmitKind::Message,
+            SubmitKind::Rollback,
+            SubmitKind::Interrupt,
+        ],
+        &[
+            SubmitKind::Message,
+            SubmitKind::Rollback,
+            SubmitKind::Interrupt,
+            SubmitKind::Reject,
+        ],
     ],
     retries: 1,
     fails: true,
-    left: Left {
+    faults_left: FaultsLeft {
         crashes: 1,
         losses: 1,
-        answers: 1,
-        absences: 1,
-        ..CALM.left
+        lost_answers: 1,
+        false_absences: 1,
+        ..NO_FAULTS.faults_left
     },
-    ..CALM
+    ..NO_FAULTS
 };
 
 #[test]
@@ -235,24 +244,28 @@ fn if_busy_rollback_and_interrupt() {
     holds("if_busy: rollback and interrupt", IF_BUSY, 230_000);
 }
 
-/// Replies with tool calls, results that come or do not, and messages that wait for them.
+/// Replies with tool calls, results that may not come, and messages that wait for them.
 pub(crate) const TOOLS: Configuration = Configuration {
     jobs: 3,
     kinds: [
-        &[Kind::Message],
-        &[Kind::Message, Kind::Results],
-        &[Kind::Message, Kind::Results, Kind::Rollback],
+        &[SubmitKind::Message],
+        &[SubmitKind::Message, SubmitKind::Results],
+        &[
+            SubmitKind::Message,
+            SubmitKind::Results,
+            SubmitKind::Rollback,
+        ],
     ],
     tools: true,
     retries: 1,
-    left: Left {
+    faults_left: FaultsLeft {
         crashes: 1,
-        absences: 1,
+        false_absences: 1,
         losses: 1,
         cancels: 1,
-        ..CALM.left
+        ..NO_FAULTS.faults_left
     },
-    ..CALM
+    ..NO_FAULTS
 };
 
 #[test]
@@ -260,21 +273,21 @@ fn tool_results_and_the_hold() {
     holds("tool results and the hold", TOOLS, 1_250_000);
 }
 
-/// Nothing is lost: every job must be able to end before any parked timer fires.
+/// No wake is lost, so every job must be able to end before any parked timer is due.
 pub(crate) const PROMPT: Configuration = Configuration {
     sweepers: 2,
-    reads_first: true,
+    reads_before_acting: true,
     retries: 1,
     skew: true,
-    prompt: true,
-    left: Left {
+    forbids_parked_timers: true,
+    faults_left: FaultsLeft {
         crashes: 1,
-        doubles: 1,
-        absences: 1,
+        duplicates: 1,
+        false_absences: 1,
         releases: 1,
-        ..CALM.left
+        ..NO_FAULTS.faults_left
     },
-    ..CALM
+    ..NO_FAULTS
 };
 
 #[test]
@@ -283,101 +296,101 @@ fn without_losses_no_job_waits_for_a_parked_timer() {
 }
 
 #[test]
-fn nor_does_one_that_waits_for_tool_results() {
+fn without_losses_no_job_under_a_hold_waits_for_a_parked_timer() {
     let world = Configuration {
-        kinds: [&[Kind::Message, Kind::Results]; JOBS],
+        kinds: [&[SubmitKind::Message, SubmitKind::Results]; JOBS],
         tools: true,
         skew: false,
-        left: Left {
+        faults_left: FaultsLeft {
             releases: 0,
-            ..PROMPT.left
+            ..PROMPT.faults_left
         },
         ..PROMPT
     };
     holds("with tools, promptly", world, 775_000);
 }
 
-/// A small world with every kind of trouble that makes states alike, of which nothing is merged.
+/// A small world, searched with and without merging equivalent states.
 #[test]
-fn what_is_merged_hides_nothing() {
+fn merging_states_hides_no_failure() {
     let world = Configuration {
-        left: Left {
-            answers: 1,
-            absences: 1,
-            ..CALM.left
+        faults_left: FaultsLeft {
+            lost_answers: 1,
+            false_absences: 1,
+            ..NO_FAULTS.faults_left
         },
-        ..CALM
+        ..NO_FAULTS
     };
     holds("merged", world, 2_500);
     let apart = Configuration {
-        merges: false,
+        merges_states: false,
         ..world
     };
     holds("apart", apart, 390_000);
 }
 
-/// Everything that goes wrong with messages, workers and sweepers at once.
+/// All faults of messages, workers and sweepers at once.
 #[test]
 #[ignore = "larger than the budget; run with --ignored"]
-fn large_all_that_goes_wrong() {
+fn large_all_faults() {
     let world = Configuration {
         sweepers: 2,
-        reads_first: true,
+        reads_before_acting: true,
         retries: 1,
         skew: true,
-        gives_back: true,
-        left: Left {
+        returns_wakes: true,
+        faults_left: FaultsLeft {
             crashes: 2,
             losses: 1,
-            doubles: 1,
-            answers: 1,
-            absences: 1,
+            duplicates: 1,
+            lost_answers: 1,
+            false_absences: 1,
             releases: 1,
-            ..CALM.left
+            ..NO_FAULTS.faults_left
         },
-        ..CALM
+        ..NO_FAULTS
     };
-    holds("large: all that goes wrong", world, 9_500_000);
+    holds("large: all faults", world, 9_500_000);
 }
 
-/// Repairs, of expired jobs too.
+/// Repairs, also of expired jobs.
 #[test]
 #[ignore = "larger than the budget; run with --ignored"]
 fn large_repair() {
     let world = Configuration {
-        left: Left {
+        faults_left: FaultsLeft {
             expiries: 1,
-            ..REPAIR.left
+            ..REPAIR.faults_left
         },
         ..REPAIR
     };
     holds("large: repair", world, 2_900_000);
 }
 
-/// Every way of submitting three jobs, and everything that becomes of tool calls.
+/// Every way to submit three jobs, with tool calls.
 #[test]
 #[ignore = "larger than the budget; run with --ignored"]
 fn large_three_jobs() {
-    const ALL: &[Kind] = &[
-        Kind::Message,
-        Kind::Results,
-        Kind::Rollback,
-        Kind::Interrupt,
+    const ALL: &[SubmitKind] = &[
+        SubmitKind::Message,
+        SubmitKind::Results,
+        SubmitKind::Rollback,
+        SubmitKind::Interrupt,
     ];
     let world = Configuration {
         jobs: 3,
         kinds: [ALL; JOBS],
         tools: true,
         retries: 1,
-        left: Left {
+        faults_left: FaultsLeft {
             crashes: 1,
-            answers: 1,
-            absences: 1,
+            lost_answers: 1,
+            false_absences: 1,
             cancels: 1,
             expiries: 1,
-            ..CALM.left
+            ..NO_FAULTS.faults_left
         },
-        ..CALM
+        ..NO_FAULTS
     };
     holds("large: three jobs", world, 8_500_000);
 }

@@ -1,12 +1,12 @@
-//! The few moments of the model, as real times: the store's clock stands still, and all else is `later`
-//! or `passed` by its distance from it.
+//! The few times of the model as real times. The store's clock stands still. Any other time is to come or has passed
+//! by its distance from that clock.
 
 use forebay_shared::time::TimeMs;
 
-use crate::state::Pause;
+use crate::state::NotBefore;
 
 pub(super) const NOW: TimeMs = TimeMs(1_000_000_000);
-/// How far a clock that is wrong is off: beyond every pause, within every limit.
+/// The error of a wrong clock: longer than every wait, shorter than every limit.
 pub(super) const SKEW_MS: u64 = 1_000;
 pub(super) const RETRY_MS: u64 = 100;
 pub(super) const HOLD_MS: u64 = 200;
@@ -14,26 +14,26 @@ pub(super) const LIMIT_MS: u64 = 500_000;
 pub(super) const DEADLINE: TimeMs = NOW.plus_ms(900_000_000);
 pub(super) const OVERDUE: TimeMs = TimeMs(NOW.0 - 900_000);
 
-/// The moment at which a pause ends.
-pub(super) fn moment(pause: Pause) -> Option<TimeMs> {
-    match pause {
-        Pause::None => None,
-        Pause::RetryLater => Some(NOW.plus_ms(RETRY_MS)),
-        Pause::RetryPassed => Some(TimeMs(NOW.0 - RETRY_MS)),
-        Pause::HoldLater => Some(NOW.plus_ms(HOLD_MS)),
-        Pause::HoldPassed => Some(TimeMs(NOW.0 - HOLD_MS)),
+/// The real time at which a wait ends.
+pub(super) fn real_time(not_before: NotBefore) -> Option<TimeMs> {
+    match not_before {
+        NotBefore::None => None,
+        NotBefore::RetryLater => Some(NOW.plus_ms(RETRY_MS)),
+        NotBefore::RetryPassed => Some(TimeMs(NOW.0 - RETRY_MS)),
+        NotBefore::HoldLater => Some(NOW.plus_ms(HOLD_MS)),
+        NotBefore::HoldPassed => Some(TimeMs(NOW.0 - HOLD_MS)),
     }
 }
 
-/// The pause that ends at this moment.
-pub(super) fn pause(at: TimeMs) -> Pause {
+/// The wait that ends at this real time.
+pub(super) fn not_before_at(at: TimeMs) -> NotBefore {
     [
-        Pause::RetryLater,
-        Pause::RetryPassed,
-        Pause::HoldLater,
-        Pause::HoldPassed,
+        NotBefore::RetryLater,
+        NotBefore::RetryPassed,
+        NotBefore::HoldLater,
+        NotBefore::HoldPassed,
     ]
     .into_iter()
-    .find(|pause| moment(*pause) == Some(at))
-    .expect("a moment of this world")
+    .find(|not_before| real_time(*not_before) == Some(at))
+    .expect("a time of this world")
 }

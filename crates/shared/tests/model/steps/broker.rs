@@ -1,6 +1,6 @@
 //! The broker, and time.
 
-use crate::state::{Doing, Life, State, Timer, WAKES_MAX};
+use crate::state::{EntryState, JobLife, State, Timer, WAKES_MAX};
 
 use super::World;
 
@@ -8,19 +8,19 @@ impl World {
     pub(super) fn broker_steps(&mut self, state: &State) {
         for job in 0..state.submitted {
             let kept = *state.job(job);
-            if kept.wakes > 0 && state.left.losses > 0 {
+            if kept.wakes > 0 && state.faults_left.losses > 0 {
                 let mut next = *state;
                 next.job_mut(job).wakes -= 1;
-                next.left.losses -= 1;
+                next.faults_left.losses -= 1;
                 self.add(next, false, "the broker loses a wake", job);
             }
-            if kept.wakes > 0 && kept.wakes < WAKES_MAX && state.left.doubles > 0 {
+            if kept.wakes > 0 && kept.wakes < WAKES_MAX && state.faults_left.duplicates > 0 {
                 let mut next = *state;
                 next.job_mut(job).wakes += 1;
-                next.left.doubles -= 1;
-                self.add(next, false, "the broker doubles a wake", job);
+                next.faults_left.duplicates -= 1;
+                self.add(next, false, "the broker duplicates a wake", job);
             }
-            if kept.life == Life::Live && state.left.expiries > 0 {
+            if kept.life == JobLife::Live && state.faults_left.expiries > 0 {
                 self.deadline_passes(state, job);
             }
         }
@@ -36,8 +36,8 @@ impl World {
             return;
         }
         entry.overdue = true;
-        next.left.expiries -= 1;
-        // No timer stands behind the deadline, so that it is due, unless somebody took it away.
+        next.faults_left.expiries -= 1;
+        // No timer is later than the deadline, so it is due now, unless it was removed.
         if next.job(job).timer != Timer::None {
             next.job_mut(job).timer = Timer::Later;
         }
@@ -48,7 +48,7 @@ impl World {
         let mut next = *state;
         next.lane.hold = next.lane.hold.passed();
         for entry in next.lane.entries_mut() {
-            if let Doing::Queued(pause) = &mut entry.doing {
+            if let EntryState::Queued(pause) = &mut entry.state {
                 *pause = pause.passed();
             }
         }

@@ -1,8 +1,8 @@
 //! Gateways: submits, cancels, repairs.
 
 use crate::{
-    protocol::{Clock, Happening},
-    state::{Life, State},
+    protocol::{ClockSkew, ModelEvent},
+    state::{JobLife, State},
 };
 
 use super::World;
@@ -15,10 +15,10 @@ impl World {
             return;
         }
         for job in 0..state.submitted {
-            if state.left.cancels > 0 && state.job(job).life == Life::Live {
+            if state.faults_left.cancels > 0 && state.job(job).life == JobLife::Live {
                 self.cancel(state, job);
             }
-            if state.left.repairs > 0 && self.configuration.may_repair(state.job(job).life) {
+            if state.faults_left.repairs > 0 && self.configuration.may_repair(state.job(job).life) {
                 self.repair(state, job);
             }
         }
@@ -32,55 +32,55 @@ impl World {
         for kind in 0..self.configuration.kinds[usize::from(job)].len() as u8 {
             let mut next = *state;
             next.submitted += 1;
-            let answer = self.ask(state, job, Happening::Submit { kind }, Clock::True);
+            let answer = self.ask(state, job, ModelEvent::Submit { kind }, ClockSkew::None);
             if let Ok(change) = answer {
-                next.job_mut(job).life = Life::Live;
+                next.job_mut(job).life = JobLife::Live;
                 next.gateways[usize::from(job)] = self.commit(&mut next, &change);
             }
             self.add(next, false, "submit", job);
         }
     }
 
-    /// A submit that was not answered is repeated: it finds its job, live or ended.
+    /// A submit without an answer is repeated. It finds its job, live or ended.
     fn submit_again(&mut self, state: &State) {
         for job in 0..state.submitted {
-            let again = Happening::Submit { kind: 0 };
-            if state.job(job).life != Life::Absent
-                && self.ask(state, job, again, Clock::True).is_ok()
+            let again = ModelEvent::Submit { kind: 0 };
+            if state.job(job).life != JobLife::Absent
+                && self.ask(state, job, again, ClockSkew::None).is_ok()
             {
-                self.violate(format!("job {job} is admitted twice"));
+                self.report_violation(format!("job {job} is admitted twice"));
             }
         }
     }
 
     fn cancel(&mut self, state: &State, job: u8) {
         let mut next = *state;
-        next.left.cancels -= 1;
-        match self.ask(state, job, Happening::Cancel, Clock::True) {
+        next.faults_left.cancels -= 1;
+        match self.ask(state, job, ModelEvent::Cancel, ClockSkew::None) {
             Ok(change) => {
                 next.operator = self.commit(&mut next, &change);
                 self.add(next, false, "cancel", job);
             }
-            Err(_) => self.violate(format!("the live job {job} cannot be cancelled")),
+            Err(_) => self.report_violation(format!("the live job {job} cannot be cancelled")),
         }
     }
 
     fn repair(&mut self, state: &State, job: u8) {
         let mut next = *state;
-        next.left.repairs -= 1;
-        match self.ask(state, job, Happening::Repair, Clock::True) {
+        next.faults_left.repairs -= 1;
+        match self.ask(state, job, ModelEvent::Repair, ClockSkew::None) {
             Ok(change) => {
-                next.job_mut(job).life = Life::Live;
+                next.job_mut(job).life = JobLife::Live;
                 (next.job_mut(job).fence, next.job_mut(job).settled) = (0, 0);
                 for slot in &mut next.slots {
                     if slot.job == job {
-                        slot.newest = false;
+                        slot.is_newest_attempt = false;
                     }
                 }
                 next.operator = self.commit(&mut next, &change);
                 self.add(next, false, "repair", job);
             }
-            Err(_) => self.violate(format!("the ended job {job} cannot be repaired")),
+            Err(_) => self.report_violation(format!("the ended job {job} cannot be repaired")),
         }
     }
 }

@@ -1,29 +1,29 @@
-//! Every step that the world can take from a state, one file for each who takes them.
+//! Every step that the world can take from a state, one file for each kind of process.
 
 mod broker;
 mod gateway;
-mod sender;
+mod publisher;
 mod sweeper;
 mod worker;
 
 use crate::{
     configuration::Configuration,
     mutation::Mutation,
-    protocol::{Change, Clock, Happening, Protocol},
-    state::{Doing, Life, Phase, Sender, State, Timer},
+    protocol::{ClockSkew, ModelChange, ModelEvent, Protocol},
+    state::{AttemptPhase, EntryState, JobLife, State, Timer, WakePublisher},
 };
 use forebay_shared::lane::Refused;
 
-/// A step and where it leads.
+/// A step to another state.
 pub(crate) struct Step {
     pub(crate) to: State,
-    /// Whether it may be counted on: it is nobody's failure and nobody's decision.
-    pub(crate) helps: bool,
+    /// Whether liveness may depend on it: the step is neither a fault nor a decision.
+    pub(crate) is_dependable: bool,
     pub(crate) label: &'static str,
     pub(crate) job: u8,
 }
 
-/// The world: what it contains, and the rules.
+/// A world and the protocol in it.
 pub(crate) struct World {
     pub(crate) configuration: Configuration,
     protocol: Protocol,
@@ -41,12 +41,12 @@ impl World {
         }
     }
 
-    /// All steps from a state, or what a step from it breaks.
+    /// All steps from a state, or the violation by one of them.
     pub(crate) fn steps(&mut self, state: &State) -> Result<&[Step], String> {
         self.steps.clear();
         self.violation = None;
         self.gateway_steps(state);
-        self.sender_steps(state);
+        self.publisher_steps(state);
         self.broker_steps(state);
         self.sweeper_steps(state);
         self.worker_steps(state);
@@ -56,16 +56,16 @@ impl World {
         }
     }
 
-    fn add(&mut self, to: State, helps: bool, label: &'static str, job: u8) {
+    fn add(&mut self, to: State, is_dependable: bool, label: &'static str, job: u8) {
         self.steps.push(Step {
             to,
-            helps,
+            is_dependable,
             label,
             job,
         });
     }
 
-    fn violate(&mut self, what: String) {
+    fn report_violation(&mut self, what: String) {
         self.violation.get_or_insert(what);
     }
 
@@ -73,18 +73,18 @@ impl World {
         &mut self,
         state: &State,
         job: u8,
-        happening: Happening,
-        clock: Clock,
-    ) -> Result<Change, Refused> {
+        happening: ModelEvent,
+        clock: ClockSkew,
+    ) -> Result<ModelChange, Refused> {
         let kept = state.job(job);
-        let ended = !matches!(kept.life, Life::Absent | Life::Live);
+        let ended = !matches!(kept.life, JobLife::Absent | JobLife::Live);
         let record = ended.then_some((kept.life, kept.fence, kept.settled));
         self.protocol
             .apply(&state.lane, record, job, happening, clock)
     }
 
-    /// Writes a change, as one commit would, and says who publishes the wake that it asks for.
-    fn commit(&mut self, state: &mut State, change: &Change) -> Sender {
+    /// Writes a change as one commit does. Returns the publisher of the wake that it asks for.
+    fn commit(&mut self, state: &mut State, change: &ModelChange) -> WakePublisher {
         state.lane = change.lane;
         for (job, timer) in change.timers.iter().enumerate() {
             if let Some(timer) = timer {
@@ -96,8 +96,8 @@ impl World {
                 continue;
             };
             let kept = &mut state.jobs[job];
-            if kept.life != Life::Live {
-                self.violate(format!("job {job} ends and was not live"));
+            if kept.life != JobLife::Live {
+                self.report_violation(format!("job {job} ends and was not live"));
             }
             (kept.life, kept.fence, kept.settled) = (life, fence, settled);
         }
@@ -106,11 +106,11 @@ impl World {
                 slot.context = false;
             }
         }
-        Sender::of(change.wake)
+        WakePublisher::of(change.wake)
     }
 
-    /// Whether a job's timer can fire: by then its pause is over too, but for a clock that is ahead.
-    fn fires(&self, state: &State, job: u8) -> Option<Firing> {
+    /// Whether a job's timer can be due. Its wait has passed by then, unless the sweeper's clock is ahead.
+    fn due_timer(&self, state: &State, job: u8) -> Option<DueTimer> {
         let parked = match state.job(job).timer {
             Timer::Later => false,
             Timer::Parked if self.configuration.has(Mutation::ParkedTimersNeverFire) => {
@@ -122,15 +122,15 @@ impl World {
         let entry = state.lane.find(job)?;
         let early = !entry.overdue
             && state.lane.is_head(job)
-            && matches!(entry.doing, Doing::Queued(pause) if pause.is_later());
+            && matches!(entry.state, EntryState::Queued(pause) if pause.is_later());
         if early && !self.configuration.skew {
             return None;
         }
-        let helps = !(early || parked && self.configuration.prompt);
-        Some(Firing { helps })
+        let is_dependable = !(early || parked && self.configuration.forbids_parked_timers);
+        Some(DueTimer { is_dependable })
     }
 
-    /// Whether a slot of the process that runs the job is at work on this very attempt.
+    /// Whether the process that runs the job works on this attempt.
     fn is_at_work(&self, state: &State, job: u8) -> bool {
         let Some(entry) = state.lane.find(job) else {
             return false;
@@ -138,25 +138,30 @@ impl World {
         (0..state.slots.len()).any(|slot| {
             let process = self.configuration.process(slot);
             let slot = &state.slots[slot];
-            entry.doing == Doing::Running(process) && slot.holds(job) && slot.fence == entry.fence
+            entry.state == EntryState::Running(process)
+                && slot.holds(job)
+                && slot.fence == entry.fence
         })
     }
 
-    /// Whether another slot of the same process has the job in hand.
+    /// Whether another slot of the same process works on the job.
     fn is_in_table(&self, state: &State, slot: usize, job: u8) -> bool {
         let process = self.configuration.process(slot);
         !self.configuration.has(Mutation::NoTable)
             && (0..state.slots.len()).any(|other| {
                 other != slot
                     && self.configuration.process(other) == process
-                    && !matches!(state.slots[other].phase, Phase::Idle | Phase::Done)
+                    && !matches!(
+                        state.slots[other].phase,
+                        AttemptPhase::Idle | AttemptPhase::Done
+                    )
                     && state.slots[other].job == job
             })
     }
 }
 
-/// A timer that can fire.
-struct Firing {
-    /// Whether it may be counted on.
-    helps: bool,
+/// A timer that can be due.
+struct DueTimer {
+    /// Whether liveness may depend on it.
+    is_dependable: bool,
 }

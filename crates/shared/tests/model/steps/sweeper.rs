@@ -1,123 +1,154 @@
-//! Sweepers: they read the timers that are due, and act on each. More than one may take itself for the
-//! elected one, and each may die between any two of its steps.
+//! Sweepers: they read the timers that are due, and act on each. More than one may believe to be elected, and each may
+//! die between any two steps.
 
 use crate::{
     mutation::Mutation,
-    protocol::{Clock, Happening, Sight},
-    state::{DEAD, Doing, Sender, Sending, State},
+    protocol::{ClockSkew, ModelEvent, WorkerSight},
+    state::{DEAD, EntryState, PublishStep, State, WakePublisher},
 };
 
 use super::World;
 
+/// A sweeper acts on a due timer.
+#[derive(Clone, Copy)]
+struct Tick {
+    sweeper: usize,
+    job: u8,
+    sight: WorkerSight,
+    clock: ClockSkew,
+    is_dependable: bool,
+}
+
 impl World {
     pub(super) fn sweeper_steps(&mut self, state: &State) {
         for sweeper in 0..self.configuration.sweepers {
-            if state.sweepers[sweeper].sending == Sending::Due {
+            if state.sweepers[sweeper].step == PublishStep::Due {
                 let mut next = *state;
-                next.sweepers[sweeper] = Sender::default();
+                next.sweepers[sweeper] = WakePublisher::default();
                 self.add(next, false, "a sweeper dies", state.sweepers[sweeper].job);
                 self.act(state, sweeper, state.sweepers[sweeper].job, true);
             }
         }
-        // Idle ones are alike.
+        // Idle sweepers are equivalent.
         let Some(idle) = (0..self.configuration.sweepers).find(|n| state.sweepers[*n].is_idle())
         else {
             return;
         };
         for job in 0..state.submitted {
-            let Some(firing) = self.fires(state, job) else {
+            let Some(firing) = self.due_timer(state, job) else {
                 continue;
             };
-            if self.configuration.reads_first {
+            if self.configuration.reads_before_acting {
                 let mut next = *state;
-                next.sweepers[idle] = Sender {
-                    sending: Sending::Due,
+                next.sweepers[idle] = WakePublisher {
+                    step: PublishStep::Due,
                     job,
-                    fresh: true,
+                    is_current: true,
                 };
-                self.add(next, firing.helps, "a sweeper reads a due timer", job);
+                self.add(
+                    next,
+                    firing.is_dependable,
+                    "a sweeper reads a due timer",
+                    job,
+                );
             } else {
-                self.act(state, idle, job, firing.helps);
+                self.act(state, idle, job, firing.is_dependable);
             }
         }
     }
 
-    /// Acts on what it has read, whatever has become of the job since.
-    fn act(&mut self, state: &State, sweeper: usize, job: u8, helps: bool) {
-        let doing = state
-            .lane
-            .find(job)
-            .map(|entry| (entry.overdue, entry.doing));
-        match doing {
-            Some((false, Doing::Running(process))) => {
-                self.look_at_worker(state, sweeper, job, process, helps);
+    /// Acts on the timer that it has read, even if the job has changed since.
+    fn act(&mut self, state: &State, sweeper: usize, job: u8, is_dependable: bool) {
+        let tick = Tick {
+            sweeper,
+            job,
+            sight: WorkerSight::AtWork,
+            clock: ClockSkew::None,
+            is_dependable,
+        };
+        let entry = state.lane.find(job).filter(|entry| !entry.overdue);
+        match entry.map(|entry| entry.state) {
+            Some(EntryState::Running(process)) => self.check_worker(state, &tick, process),
+            Some(EntryState::Queued(wait)) if wait.is_later() && self.configuration.skew => {
+                let early = Tick {
+                    clock: ClockSkew::Ahead,
+                    is_dependable: false,
+                    ..tick
+                };
+                self.tick(state, &early);
+                self.tick(state, &tick);
             }
-            Some((false, Doing::Queued(pause))) if pause.is_later() && self.configuration.skew => {
-                self.tick(state, sweeper, job, Sight::AtWork, Clock::Ahead, false);
-                self.tick(state, sweeper, job, Sight::AtWork, Clock::True, helps);
-            }
-            _ => self.tick(state, sweeper, job, Sight::AtWork, Clock::True, helps),
+            _ => self.tick(state, &tick),
         }
     }
 
-    fn look_at_worker(&mut self, state: &State, sweeper: usize, job: u8, process: u8, helps: bool) {
-        // One that may judge nobody, or finds all in order.
-        self.tick(state, sweeper, job, Sight::AtWork, Clock::True, false);
+    fn check_worker(&mut self, state: &State, tick: &Tick, process: u8) {
+        // A sweeper that may judge no worker, or finds it present.
+        let no_verdict = Tick {
+            is_dependable: false,
+            ..*tick
+        };
+        self.tick(state, &no_verdict);
         let mut next = *state;
-        let gone = if process == DEAD {
-            true
-        } else if !self.is_at_work(state, job) {
+        let is_dead = process == DEAD;
+        if !is_dead && !self.is_at_work(state, tick.job) {
             if !self.configuration.has(Mutation::NoUntil) {
-                self.tick(state, sweeper, job, Sight::PastLimit, Clock::True, helps);
+                let past_limit = Tick {
+                    sight: WorkerSight::PastLimit,
+                    ..*tick
+                };
+                self.tick(state, &past_limit);
             }
             return;
-        } else {
-            if state.left.absences == 0 {
+        }
+        if !is_dead {
+            if state.faults_left.false_absences == 0 {
                 return;
             }
-            next.left.absences -= 1;
-            false
+            next.faults_left.false_absences -= 1;
+        }
+        let gone = Tick {
+            sight: WorkerSight::Gone,
+            is_dependable: is_dead && tick.is_dependable,
+            ..*tick
         };
-        self.tick(&next, sweeper, job, Sight::Gone, Clock::True, gone && helps);
+        self.tick(&next, &gone);
         if self.configuration.worker_lost {
-            self.tick(
-                &next,
-                sweeper,
-                job,
-                Sight::GoneOnceTooOften,
-                Clock::True,
-                false,
-            );
+            let too_often = Tick {
+                sight: WorkerSight::GoneOnceTooOften,
+                is_dependable: false,
+                ..gone
+            };
+            self.tick(&next, &too_often);
         }
     }
 
-    fn tick(
-        &mut self,
-        state: &State,
-        sweeper: usize,
-        job: u8,
-        sight: Sight,
-        clock: Clock,
-        helps: bool,
-    ) {
+    fn tick(&mut self, state: &State, tick: &Tick) {
+        let Tick {
+            sweeper,
+            job,
+            sight,
+            clock,
+            is_dependable,
+        } = *tick;
         let mut next = *state;
-        next.sweepers[sweeper] = Sender::default();
+        next.sweepers[sweeper] = WakePublisher::default();
         let label = match sight {
-            Sight::AtWork => "tick",
-            Sight::Gone => "tick: its worker is gone",
-            Sight::GoneOnceTooOften => "tick: its worker is gone, once too often",
-            Sight::PastLimit => "tick: past its limit",
+            WorkerSight::AtWork => "tick",
+            WorkerSight::Gone => "tick: its worker is gone",
+            WorkerSight::GoneOnceTooOften => "tick: its worker is gone, once too often",
+            WorkerSight::PastLimit => "tick: past its limit",
         };
         let read = state.sweepers[sweeper];
-        let stale = read.sending == Sending::Due && !read.fresh;
-        match self.ask(state, job, Happening::Tick(sight), clock) {
-            // What moves nothing but its own timer needs no commit, and moves it only if it still is
-            // the one that was read; else somebody else has seen to the job.
+        let stale = read.step == PublishStep::Due && !read.is_current;
+        match self.ask(state, job, ModelEvent::Tick(sight), clock) {
+            // A change of its own timer alone needs no commit. It moves the timer only if that is still the one
+            // that was read. Otherwise another process has handled the job.
             Ok(change) if change.lane == state.lane && stale => {}
             Ok(change) => next.sweepers[sweeper] = self.commit(&mut next, &change),
-            // It has ended meanwhile.
+            // The job has ended meanwhile.
             Err(_) => {}
         }
-        self.add(next, helps, label, job);
+        self.add(next, is_dependable, label, job);
     }
 }

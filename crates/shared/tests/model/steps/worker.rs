@@ -1,8 +1,8 @@
-//! Workers: a wake, a claim, a call, a commit, the next head's wake, an ack; and their deaths.
+//! Workers: receive a wake, claim, call, settle, publish the next head's wake, ack; or die.
 
 use crate::{
-    protocol::{Change, Clock, Happening},
-    state::{Call, DEAD, Doing, Life, Pause, Phase, Slot, State},
+    protocol::{ClockSkew, ModelChange, ModelEvent},
+    state::{AttemptPhase, DEAD, EntryState, JobLife, NotBefore, Settlement, State, WorkerSlot},
 };
 
 use super::World;
@@ -11,51 +11,51 @@ impl World {
     pub(super) fn worker_steps(&mut self, state: &State) {
         for n in 0..state.slots.len() {
             let slot = state.slots[n];
-            if state.left.crashes > 0 && (!self.configuration.one_process || n == 0) {
+            if state.faults_left.crashes > 0 && (!self.configuration.one_process || n == 0) {
                 self.crash(state, n);
             }
             match slot.phase {
-                Phase::Idle => self.receive(state, n),
-                Phase::Got | Phase::Asked => {
-                    self.claim(state, n, Clock::True);
+                AttemptPhase::Idle => self.receive(state, n),
+                AttemptPhase::Got | AttemptPhase::Asked => {
+                    self.claim(state, n, ClockSkew::None);
                     let late = state.lane.entries().first().is_some_and(|head| {
-                        let passed = [Pause::RetryPassed, Pause::HoldPassed];
+                        let passed = [NotBefore::RetryPassed, NotBefore::HoldPassed];
                         passed
                             .iter()
-                            .any(|pause| head.doing == Doing::Queued(*pause))
+                            .any(|pause| head.state == EntryState::Queued(*pause))
                     });
                     if self.configuration.skew && late {
-                        self.claim(state, n, Clock::Behind);
+                        self.claim(state, n, ClockSkew::Behind);
                     }
                 }
-                Phase::Running => self.end_call(state, n),
-                Phase::Repeating => self.settle(state, n, slot.call),
-                Phase::Done => {
+                AttemptPhase::Running => self.end_call(state, n),
+                AttemptPhase::Repeating => self.settle(state, n, slot.call),
+                AttemptPhase::Done => {
                     let mut next = *state;
-                    next.slots[n].rest();
+                    next.slots[n].reset();
                     self.add(next, true, "ack", slot.job);
                 }
             }
         }
     }
 
-    /// The whole process dies; the broker has its messages again.
+    /// The whole process dies. The broker redelivers its messages.
     fn crash(&mut self, state: &State, n: usize) {
         let mut next = *state;
-        next.left.crashes -= 1;
+        next.faults_left.crashes -= 1;
         let me = self.configuration.process(n);
         for other in 0..state.slots.len() {
             if self.configuration.process(other) == me {
                 let slot = state.slots[other];
-                if slot.phase != Phase::Idle {
-                    next.give_wake(slot.job);
+                if slot.phase != AttemptPhase::Idle {
+                    next.add_wake(slot.job);
                 }
-                next.slots[other] = Slot::default();
+                next.slots[other] = WorkerSlot::default();
             }
         }
         for entry in next.lane.entries_mut() {
-            if entry.doing == Doing::Running(me) {
-                entry.doing = Doing::Running(DEAD);
+            if entry.state == EntryState::Running(me) {
+                entry.state = EntryState::Running(DEAD);
             }
         }
         if next.slots != state.slots || next.lane != state.lane {
@@ -80,44 +80,44 @@ impl World {
                 continue;
             }
             let slot = &mut next.slots[n];
-            (slot.phase, slot.job) = (Phase::Got, job);
+            (slot.phase, slot.job) = (AttemptPhase::Got, job);
             self.add(next, true, "a worker gets a wake", job);
         }
     }
 
-    fn claim(&mut self, state: &State, n: usize, clock: Clock) {
+    fn claim(&mut self, state: &State, n: usize, clock: ClockSkew) {
         let slot = state.slots[n];
-        let asked = (slot.phase == Phase::Asked).then_some(slot.fence);
+        let asked = (slot.phase == AttemptPhase::Asked).then_some(slot.fence);
         let process = self.configuration.process(n);
-        let helps = clock == Clock::True;
-        let claim = Happening::Claim { process, asked };
+        let is_dependable = clock == ClockSkew::None;
+        let claim = ModelEvent::Claim { process, asked };
         let change = match self.ask(state, slot.job, claim, clock) {
             Ok(change) => change,
             Err(_) => {
                 let mut next = *state;
-                next.slots[n].rest();
-                return self.add(next, helps, "a claim is refused; ack", slot.job);
+                next.slots[n].reset();
+                return self.add(next, is_dependable, "a claim is refused; ack", slot.job);
             }
         };
         let mut next = *state;
         self.commit(&mut next, &change);
         let Some(fence) = change.granted else {
-            next.slots[n].rest();
-            return self.add(next, helps, "a claim is too early; ack", slot.job);
+            next.slots[n].reset();
+            return self.add(next, is_dependable, "a claim is too early; ack", slot.job);
         };
         if next.lane != state.lane {
-            // A new attempt, and not the recognition of one.
+            // A new attempt, and not a recognised one.
             for other in &mut next.slots {
                 if other.job == slot.job {
-                    other.newest = false;
+                    other.is_newest_attempt = false;
                 }
             }
-            next.slots[n].newest = true;
+            next.slots[n].is_newest_attempt = true;
         }
         let mine = &mut next.slots[n];
-        (mine.phase, mine.fence, mine.context) = (Phase::Running, fence, true);
+        (mine.phase, mine.fence, mine.context) = (AttemptPhase::Running, fence, true);
         self.add(next, true, "claim", slot.job);
-        if state.left.answers > 0 {
+        if state.faults_left.lost_answers > 0 {
             self.claim_unanswered(state, &next, n, fence);
         }
     }
@@ -125,58 +125,58 @@ impl World {
     fn claim_unanswered(&mut self, state: &State, claimed: &State, n: usize, fence: u8) {
         let job = state.slots[n].job;
         let mut next = *claimed;
-        next.left.answers -= 1;
-        (next.slots[n].phase, next.slots[n].context) = (Phase::Asked, false);
+        next.faults_left.lost_answers -= 1;
+        (next.slots[n].phase, next.slots[n].context) = (AttemptPhase::Asked, false);
         self.add(next, false, "claim; its answer is lost", job);
 
         if claimed.lane != state.lane {
             let mut next = *state;
-            next.left.answers -= 1;
+            next.faults_left.lost_answers -= 1;
             let slot = &mut next.slots[n];
-            (slot.phase, slot.fence, slot.newest) = (Phase::Asked, fence, false);
+            (slot.phase, slot.fence, slot.is_newest_attempt) = (AttemptPhase::Asked, fence, false);
             self.add(next, false, "a claim is lost", job);
         }
 
-        if self.configuration.gives_back {
+        if self.configuration.returns_wakes {
             let mut next = *claimed;
-            next.left.answers -= 1;
-            next.slots[n].rest();
-            next.give_wake(job);
+            next.faults_left.lost_answers -= 1;
+            next.slots[n].reset();
+            next.add_wake(job);
             self.add(
                 next,
                 false,
-                "claim; its answer is lost; the wake is given back",
+                "claim; its answer is lost; the wake is returned",
                 job,
             );
         }
     }
 
     fn end_call(&mut self, state: &State, n: usize) {
-        self.settle(state, n, Call::Finish);
+        self.settle(state, n, Settlement::Finish);
         if self.configuration.tools {
-            self.settle(state, n, Call::FinishWithTools);
+            self.settle(state, n, Settlement::FinishWithTools);
         }
         if self.configuration.fails {
-            self.settle(state, n, Call::Fail);
+            self.settle(state, n, Settlement::Fail);
         }
         if self.configuration.retries > 0 {
-            self.settle(state, n, Call::Retry);
+            self.settle(state, n, Settlement::Retry);
         }
-        if state.left.releases > 0 {
-            self.settle(state, n, Call::Release);
+        if state.faults_left.releases > 0 {
+            self.settle(state, n, Settlement::Release);
         }
     }
 
-    fn settle(&mut self, state: &State, n: usize, call: Call) {
+    fn settle(&mut self, state: &State, n: usize, call: Settlement) {
         let slot = state.slots[n];
-        let settle = Happening::Settle {
+        let settle = ModelEvent::Settle {
             call,
             fence: slot.fence,
         };
-        let answer = self.ask(state, slot.job, settle, Clock::True);
+        let answer = self.ask(state, slot.job, settle, ClockSkew::None);
         let mut next = *state;
-        if slot.phase == Phase::Running && call == Call::Release {
-            next.left.releases -= 1;
+        if slot.phase == AttemptPhase::Running && call == Settlement::Release {
+            next.faults_left.releases -= 1;
         }
         let change = match answer {
             Err(_) => {
@@ -186,81 +186,82 @@ impl World {
             Ok(change) => change,
         };
         if change.is_nothing(&state.lane) {
-            if slot.phase == Phase::Running {
-                let live = state.job(slot.job).life == Life::Live;
-                self.lost(&slot, live);
+            if slot.phase == AttemptPhase::Running {
+                let live = state.job(slot.job).life == JobLife::Live;
+                self.check_outcome_not_lost(&slot, live);
             }
             next.slots[n] = done(&slot);
             return self.add(next, true, "a settling call is a repeat", slot.job);
         }
-        self.judge(state, &slot, &change);
-        if change.wake.is_some() && !slot.sender.is_idle() {
-            // The background task is at work; this waits for it.
+        self.check_settlement(state, &slot, &change);
+        if change.wake.is_some() && !slot.publisher.is_idle() {
+            // The background task is busy, so this step waits for it.
             return;
         }
-        let sender = self.commit(&mut next, &change);
+        let publisher = self.commit(&mut next, &change);
         next.slots[n] = done(&next.slots[n]);
         if change.wake.is_some() {
-            next.slots[n].sender = sender;
+            next.slots[n].publisher = publisher;
         }
-        let helps = matches!(call, Call::Finish | Call::FinishWithTools);
+        let is_dependable = matches!(call, Settlement::Finish | Settlement::FinishWithTools);
         let label = match call {
-            Call::Finish => "finish",
-            Call::FinishWithTools => "finish with tool calls",
-            Call::Fail => "finish as failed",
-            Call::Retry => "retry",
-            Call::Release => "release",
+            Settlement::Finish => "finish",
+            Settlement::FinishWithTools => "finish with tool calls",
+            Settlement::Fail => "finish as failed",
+            Settlement::Retry => "retry",
+            Settlement::Release => "release",
         };
-        self.add(next, helps, label, slot.job);
-        if state.left.answers > 0 && slot.phase == Phase::Running {
-            next.left.answers -= 1;
+        self.add(next, is_dependable, label, slot.job);
+        if state.faults_left.lost_answers > 0 && slot.phase == AttemptPhase::Running {
+            next.faults_left.lost_answers -= 1;
             let mine = &mut next.slots[n];
-            (mine.phase, mine.fence, mine.call) = (Phase::Repeating, slot.fence, call);
+            (mine.phase, mine.fence, mine.call) = (AttemptPhase::Repeating, slot.fence, call);
             self.add(next, false, "a settling call; its answer is lost", slot.job);
         }
     }
 
-    /// What must hold of a settling call that takes effect.
-    fn judge(&mut self, state: &State, slot: &Slot, change: &Change) {
+    /// Checks a settling call that takes effect.
+    fn check_settlement(&mut self, state: &State, slot: &WorkerSlot, change: &ModelChange) {
         let job = slot.job;
-        if slot.phase == Phase::Repeating {
-            self.violate(format!(
+        if slot.phase == AttemptPhase::Repeating {
+            self.report_violation(format!(
                 "a repeated call about job {job} takes effect a second time"
             ));
         }
-        if !slot.newest {
-            self.violate(format!(
+        if !slot.is_newest_attempt {
+            self.report_violation(format!(
                 "the outcome of an older attempt at job {job} takes effect"
             ));
         }
-        let completed =
-            |ended: Option<(Life, u8, u8)>| ended.is_some_and(|(life, ..)| life == Life::Completed);
+        let completed = |ended: Option<(JobLife, u8, u8)>| {
+            ended.is_some_and(|(life, ..)| life == JobLife::Completed)
+        };
         if completed(change.ended[usize::from(job)]) {
             if !state.lane.is_head(job) {
-                self.violate(format!("job {job} completes before its turn"));
+                self.report_violation(format!("job {job} completes before its turn"));
             }
             if !slot.context {
-                self.violate(format!(
+                self.report_violation(format!(
                     "job {job} completes with a context that is not the newest"
                 ));
             }
         }
     }
 
-    /// A worker that never settled this fence is told that it was settled.
-    fn lost(&mut self, slot: &Slot, live: bool) {
+    /// A first settling call that counts as a repeat loses its outcome.
+    fn check_outcome_not_lost(&mut self, slot: &WorkerSlot, live: bool) {
         if live {
             let (job, fence) = (slot.job, slot.fence);
-            self.violate(format!("the outcome of fence {fence} of job {job} is lost"));
+            self.report_violation(format!("the outcome of fence {fence} of job {job} is lost"));
         }
     }
 }
 
-fn done(slot: &Slot) -> Slot {
-    Slot {
-        phase: Phase::Done,
+fn done(slot: &WorkerSlot) -> WorkerSlot {
+    WorkerSlot {
+        phase: AttemptPhase::Done,
         job: slot.job,
-        sender: slot.sender,
-        ..Slot::default()
+        publisher: slot.publisher,
+        ..WorkerSlot::default()
     }
 }

@@ -1,43 +1,43 @@
-//! One state for all that cannot be told apart: this is what keeps the world small.
+//! One state for all equivalent states, which keeps the search small.
 //!
-//! What is merged: names of workers and sweepers; numbers of fences, of which only the order counts;
-//! what hangs on a job that has ended for good; timers that were read and have changed since.
+//! Equivalent are states that differ only in the names of workers and sweepers, in the numbers of fences (only their
+//! order matters), in what is left of a job that has ended for good, or in stale reads of timers.
 
 use crate::{
     configuration::Configuration,
     mutation::Mutation,
-    state::{DEAD, Doing, Job, Life, Pause, SLOTS, Sender, Sending, State},
+    state::{DEAD, EntryState, Job, JobLife, NotBefore, PublishStep, SLOTS, State, WakePublisher},
 };
 
-/// The one state that stands for all that are like this one.
-pub(crate) fn normal(state: &State, configuration: &Configuration) -> State {
-    if !configuration.merges {
+/// The state that stands for all that are equivalent to this one.
+pub(crate) fn canonical(state: &State, configuration: &Configuration) -> State {
+    if !configuration.merges_states {
         return *state;
     }
     let mut state = *state;
     for job in 0..configuration.jobs {
         match state.job(job).life {
-            Life::Absent => {}
-            Life::Live => lower_fences(&mut state, job),
-            life if state.left.repairs > 0 && configuration.may_repair(life) => {
-                lower_fences(&mut state, job);
+            JobLife::Absent => {}
+            JobLife::Live => renumber_fences(&mut state, job),
+            life if state.faults_left.repairs > 0 && configuration.may_repair(life) => {
+                renumber_fences(&mut state, job);
             }
             _ => forget(&mut state, job),
         }
     }
     if !configuration.skew {
-        // With true clocks, a retry that is due is a job that is due.
+        // Without skew, a retry whose wait has passed is simply due.
         for entry in state.lane.entries_mut() {
-            if entry.doing == Doing::Queued(Pause::RetryPassed) {
-                entry.doing = Doing::Queued(Pause::None);
+            if entry.state == EntryState::Queued(NotBefore::RetryPassed) {
+                entry.state = EntryState::Queued(NotBefore::None);
             }
         }
     }
     let any_woken = configuration.has(Mutation::WokenMovesAnyTimer);
-    for sender in state.senders_mut() {
-        let stale = sender.sending == Sending::Confirmed && !sender.fresh && !any_woken;
-        if stale || sender.is_idle() {
-            *sender = Sender::default();
+    for publisher in state.publishers_mut() {
+        let stale = publisher.step == PublishStep::Confirmed && !publisher.is_current && !any_woken;
+        if stale || publisher.is_idle() {
+            *publisher = WakePublisher::default();
         }
     }
     state.sweepers[..configuration.sweepers].sort_unstable();
@@ -53,7 +53,7 @@ fn swap_workers(state: &State) -> State {
     let mut swapped = *state;
     swapped.slots.swap(0, 1);
     for entry in swapped.lane.entries_mut() {
-        if let Doing::Running(process) = &mut entry.doing
+        if let EntryState::Running(process) = &mut entry.state
             && *process != DEAD
         {
             *process = SLOTS as u8 - 1 - *process;
@@ -62,26 +62,26 @@ fn swap_workers(state: &State) -> State {
     swapped
 }
 
-/// Whatever is still under way for a job that has ended for good comes to nothing.
+/// All that is left of a job that has ended for good has no effect.
 fn forget(state: &mut State, job: u8) {
     *state.job_mut(job) = Job {
-        life: Life::Completed,
+        life: JobLife::Completed,
         ..Job::default()
     };
     for slot in &mut state.slots {
         if slot.job == job {
-            slot.rest();
+            slot.reset();
         }
     }
-    for sender in state.senders_mut() {
-        if sender.job == job {
-            *sender = Sender::default();
+    for publisher in state.publishers_mut() {
+        if publisher.job == job {
+            *publisher = WakePublisher::default();
         }
     }
 }
 
-/// Lowers all fences of a job together, until the lowest that counts is 1.
-fn lower_fences(state: &mut State, job: u8) {
+/// Lowers all fences of a job together, until the lowest one in use is 1.
+fn renumber_fences(state: &mut State, job: u8) {
     let record = *state.job(job);
     let newest = state
         .lane
@@ -92,7 +92,7 @@ fn lower_fences(state: &mut State, job: u8) {
     let Some(by) = lowest.checked_sub(1).filter(|by| *by > 0) else {
         return;
     };
-    // What was settled below them is nobody's to repeat.
+    // No process can repeat a call with a lower fence.
     let settled = |fence: u8| if fence < lowest { 0 } else { fence - by };
     if let Some(entry) = state.lane.find_mut(job) {
         entry.fence -= by;

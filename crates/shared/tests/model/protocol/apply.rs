@@ -1,0 +1,82 @@
+//! `lane::apply` with the planted faults of a world around it. Since `apply` is pure, results are cached.
+
+use std::{collections::HashMap, hash::BuildHasherDefault};
+
+use forebay_shared::{
+    lane::{Refused, apply},
+    time::TimeMs,
+};
+
+use super::{
+    change::ModelChange,
+    event::{ApplyInput, ClockSkew, ModelEvent},
+    from_protocol::model_change,
+    times::{NOW, SKEW_MS},
+    to_protocol::{real_event, real_lane, real_record},
+};
+use crate::{
+    configuration::Configuration,
+    hash::Mixer,
+    planted,
+    state::{JobLife, Lane},
+};
+
+/// `lane::apply` with the planted faults of a world around it.
+pub(crate) struct Protocol {
+    configuration: Configuration,
+    cache: HashMap<ApplyInput, Result<ModelChange, Refused>, BuildHasherDefault<Mixer>>,
+}
+
+impl Protocol {
+    pub(crate) fn new(configuration: Configuration) -> Self {
+        Self {
+            configuration,
+            cache: HashMap::default(),
+        }
+    }
+
+    /// The change of the lane when this event happens to this job.
+    pub(crate) fn apply(
+        &mut self,
+        lane: &Lane,
+        record: Option<(JobLife, u8, u8)>,
+        job: u8,
+        event: ModelEvent,
+        clock: ClockSkew,
+    ) -> Result<ModelChange, Refused> {
+        let input = ApplyInput {
+            lane: *lane,
+            record,
+            job,
+            event,
+            clock,
+        };
+        if let Some(result) = self.cache.get(&input) {
+            return *result;
+        }
+        let result = self.apply_uncached(&input);
+        self.cache.insert(input, result);
+        result
+    }
+
+    fn apply_uncached(&self, input: &ApplyInput) -> Result<ModelChange, Refused> {
+        let mutations = self.configuration.mutations;
+        let mut event = real_event(&self.configuration, input);
+        let mut record = input.record.map(real_record);
+        let mut before = real_lane(input);
+        for mutation in mutations {
+            planted::change_input(*mutation, &mut before, &mut record, &mut event);
+        }
+        let now = match input.clock {
+            ClockSkew::None => NOW,
+            ClockSkew::Ahead => NOW.plus_ms(SKEW_MS),
+            ClockSkew::Behind => TimeMs(NOW.0 - SKEW_MS),
+        };
+        let (after, effects) = apply(&before, record, &event, now)?;
+        let mut change = model_change(&input.lane, &after, &effects);
+        for mutation in mutations {
+            planted::change_output(*mutation, &input.lane, &event, &mut change);
+        }
+        Ok(change)
+    }
+}

@@ -1,0 +1,48 @@
+//! Events in the model's words, and all that `lane::apply` gets with one.
+
+use crate::state::{JobLife, Lane, Settlement};
+
+/// An event in the model's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum ModelEvent {
+    Submit { kind: u8 },
+    Repair,
+    Claim { process: u8, asked: Option<u8> },
+    Settle { call: Settlement, fence: u8 },
+    Cancel,
+    Tick(WorkerSight),
+}
+
+/// What a sweeper knows of the worker that runs a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum WorkerSight {
+    /// The worker is present, or no worker may be judged gone.
+    AtWork,
+    /// The worker is gone.
+    Gone,
+    /// The worker is gone, and the job has reached the limit of takeovers.
+    GoneOnceTooOften,
+    /// The worker is present but holds the job past its limit.
+    PastLimit,
+}
+
+/// How the clock of an event differs from the store's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum ClockSkew {
+    None,
+    /// A time that is still to come seems to have passed.
+    Ahead,
+    /// A time that has passed seems to be still to come.
+    Behind,
+}
+
+/// The arguments of one call of `lane::apply`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct ApplyInput {
+    pub(super) lane: Lane,
+    /// The outcome of the job, if it has ended: its end, its fence and the fence that settled it.
+    pub(super) record: Option<(JobLife, u8, u8)>,
+    pub(super) job: u8,
+    pub(super) event: ModelEvent,
+    pub(super) clock: ClockSkew,
+}

@@ -1,0 +1,88 @@
+//! From the code to the model: the results of `lane::apply` as small values.
+
+use forebay_shared::{
+    job::Status,
+    lane::{self, Claim, Effects},
+};
+
+use super::{
+    change::ModelChange,
+    ids::{job_number, process_id},
+    times::{DEADLINE, NOW, OVERDUE, not_before_at},
+};
+use crate::state::{DEAD, Entry, EntryState, JobLife, Lane, NotBefore, Timer};
+
+pub(super) fn model_change(before: &Lane, after: &lane::Lane, effects: &Effects) -> ModelChange {
+    let mut change = ModelChange::default();
+    change.lane.hold = after.hold_until.map_or(NotBefore::None, not_before_at);
+    for (position, entry) in after.entries.iter().enumerate() {
+        change.lane.len += 1;
+        change.lane.slots[position] = model_entry(entry);
+    }
+    for (job, timer) in &effects.timers {
+        let job = job_number(*job);
+        let deadline = if before.find(job).is_some_and(|entry| entry.overdue) {
+            OVERDUE
+        } else {
+            DEADLINE
+        };
+        change.timers[usize::from(job)] = Some(match timer {
+            None => Timer::None,
+            Some(at) => {
+                assert!(*at <= deadline, "the job would not expire in time");
+                if *at == DEADLINE {
+                    Timer::Never
+                } else {
+                    Timer::Later
+                }
+            }
+        });
+    }
+    for ending in &effects.ended {
+        let life = life(ending.status);
+        let (fence, settled) = (ending.entry.fence as u8, ending.settled as u8);
+        let ended = &mut change.ended[usize::from(job_number(ending.entry.job))];
+        assert!(ended.is_none(), "the job ends twice in one commit");
+        *ended = Some((life, fence, settled));
+    }
+    change.wake = effects.wake.map(job_number);
+    change.session_grows = effects.keep_turns || !effects.keep_inputs.is_empty();
+    match effects.claim {
+        Some(Claim::Granted { fence }) => change.granted = Some(fence as u8),
+        Some(Claim::NotDue { .. }) => change.not_due = true,
+        None => {}
+    }
+    change
+}
+
+fn model_entry(entry: &lane::Entry) -> Entry {
+    let state = match &entry.state {
+        lane::State::Queued { not_before } => {
+            EntryState::Queued(not_before.map_or(NotBefore::None, not_before_at))
+        }
+        lane::State::Running { worker, .. } => {
+            let known = (0..=DEAD).find(|n| process_id(*n) == *worker);
+            EntryState::Running(known.expect("a process of this world"))
+        }
+    };
+    Entry {
+        job: job_number(entry.job),
+        fence: u8::try_from(entry.fence).expect("few attempts are made in a small world"),
+        settled: entry.settled as u8,
+        tries: entry.tries as u8,
+        state,
+        claimed: entry.claimed,
+        results: entry.tool_results,
+        overdue: entry.deadline < NOW,
+    }
+}
+
+fn life(status: Status) -> JobLife {
+    match status {
+        Status::Completed => JobLife::Completed,
+        Status::Failed => JobLife::Failed,
+        Status::Cancelled => JobLife::Cancelled,
+        Status::Expired => JobLife::Expired,
+        Status::Queued | Status::InProgress => panic!("a live job has no end"),
+    }
+}

@@ -1,0 +1,157 @@
+//! From the model to the code: real lanes, events and records for `lane::apply`.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use forebay_shared::{
+    class::Class,
+    ids::JobId,
+    job::{JobError, Status},
+    lane::{self, Admit, Event, IfBusy, Mark, Presence, TAKEOVERS_MAX},
+};
+
+use super::{
+    event::{ApplyInput, ModelEvent, WorkerSight},
+    ids::{job_id, process_id},
+    times::{DEADLINE, HOLD_MS, LIMIT_MS, NOW, OVERDUE, RETRY_MS, real_time},
+};
+use crate::{
+    configuration::{Configuration, SubmitKind},
+    state::{Entry, EntryState, JobLife, Settlement},
+};
+
+pub(super) fn real_event(configuration: &Configuration, input: &ApplyInput) -> Event {
+    let job = job_id(input.job);
+    let admit = |kind, repair| {
+        Event::Admit(Admit {
+            job,
+            class: Class::Interactive,
+            deadline: DEADLINE,
+            tool_results: kind == SubmitKind::Results,
+            if_busy: match kind {
+                SubmitKind::Message | SubmitKind::Results => IfBusy::Enqueue,
+                SubmitKind::Reject => IfBusy::Reject,
+                SubmitKind::Rollback => IfBusy::Rollback,
+                SubmitKind::Interrupt => IfBusy::Interrupt,
+            },
+            repair,
+        })
+    };
+    match input.event {
+        ModelEvent::Submit { kind } => {
+            let kinds = configuration.kinds[usize::from(input.job)];
+            admit(kinds[usize::from(kind)], false)
+        }
+        ModelEvent::Repair => admit(SubmitKind::Message, true),
+        ModelEvent::Claim { process, asked } => Event::Claim {
+            job,
+            worker: process_id(process),
+            asked: asked.map(u64::from),
+            limit_ms: LIMIT_MS,
+        },
+        ModelEvent::Settle { call, fence } => settling(configuration, job, call, u64::from(fence)),
+        ModelEvent::Cancel => Event::Cancel { job },
+        ModelEvent::Tick(sight) => {
+            let gone = matches!(sight, WorkerSight::Gone | WorkerSight::GoneOnceTooOften);
+            let presence = gone.then(|| Presence {
+                at: NOW,
+                alive: Arc::new(BTreeSet::new()),
+            });
+            Event::Tick { job, presence }
+        }
+    }
+}
+
+fn settling(configuration: &Configuration, job: JobId, call: Settlement, fence: u64) -> Event {
+    let error = JobError::new("planned", "");
+    match call {
+        Settlement::Finish => Event::Finish {
+            job,
+            fence,
+            error: None,
+            hold_ms: None,
+        },
+        Settlement::FinishWithTools => Event::Finish {
+            job,
+            fence,
+            error: None,
+            hold_ms: Some(HOLD_MS),
+        },
+        Settlement::Fail => Event::Finish {
+            job,
+            fence,
+            error: Some(error),
+            hold_ms: None,
+        },
+        Settlement::Retry => Event::Retry {
+            job,
+            fence,
+            not_before: NOW.plus_ms(RETRY_MS),
+            tries_max: u32::from(configuration.retries) + 1,
+            error,
+        },
+        Settlement::Release => Event::Release { job, fence },
+    }
+}
+
+pub(super) fn real_lane(input: &ApplyInput) -> lane::Lane {
+    let sight = match input.event {
+        ModelEvent::Tick(sight) => sight,
+        _ => WorkerSight::AtWork,
+    };
+    let entries = input.lane.entries().iter();
+    lane::Lane {
+        entries: entries.map(|entry| real_entry(entry, sight)).collect(),
+        hold_until: real_time(input.lane.hold),
+    }
+}
+
+fn real_entry(entry: &Entry, sight: WorkerSight) -> lane::Entry {
+    let state = match entry.state {
+        EntryState::Queued(pause) => lane::State::Queued {
+            not_before: real_time(pause),
+        },
+        EntryState::Running(process) => lane::State::Running {
+            worker: process_id(process),
+            until: if sight == WorkerSight::PastLimit {
+                OVERDUE
+            } else {
+                NOW.plus_ms(LIMIT_MS)
+            },
+        },
+    };
+    lane::Entry {
+        job: job_id(entry.job),
+        class: Class::Interactive,
+        fence: u64::from(entry.fence),
+        settled: u64::from(entry.settled),
+        state,
+        deadline: if entry.overdue { OVERDUE } else { DEADLINE },
+        tool_results: entry.results,
+        claimed: entry.claimed,
+        tries: u32::from(entry.tries),
+        takeovers: if sight == WorkerSight::GoneOnceTooOften {
+            TAKEOVERS_MAX
+        } else {
+            0
+        },
+        admitted_at: NOW,
+        started_at: None,
+        attempts: Vec::new(),
+    }
+}
+
+/// The record of a job that has ended.
+pub(super) fn real_record((life, fence, settled): (JobLife, u8, u8)) -> Mark {
+    let status = match life {
+        JobLife::Completed => Status::Completed,
+        JobLife::Failed => Status::Failed,
+        JobLife::Cancelled => Status::Cancelled,
+        JobLife::Expired => Status::Expired,
+        JobLife::Absent | JobLife::Live => panic!("a job that has not ended has no record"),
+    };
+    Mark {
+        status,
+        fence: u64::from(fence),
+        settled: u64::from(settled),
+    }
+}
