@@ -1,36 +1,35 @@
-//! The end of a worker: what still runs may finish within a grace, the rest is released, then it is over.
+//! Ends a worker: running calls may finish within the drain time, then the rest of the jobs is released.
 
 use std::time::Duration;
 
 use tokio::time::timeout;
 
-use crate::{attempt::Desk, settings::RELEASING_MS_MAX};
+use crate::{settings::RELEASING_MS_MAX, worker_context::WorkerContext};
 
-/// Waits for the attempts under way. Nothing new may be claimed any more.
-pub(crate) async fn drain(desk: &Desk) {
-    desk.attempts.close();
-    let running = desk.attempts.len();
-    if running > 0 {
+/// Waits for the running attempts to end. The intake must have ended, so that no new ones start.
+pub(crate) async fn drain(worker: &WorkerContext) {
+    worker.attempts.close();
+    let attempts = worker.attempts.len();
+    if attempts > 0 {
         tracing::info!(
-            running,
-            grace_ms = desk.settings.drain_ms,
-            "the worker drains"
+            attempts,
+            drain_ms = worker.settings.drain_ms,
+            "the worker stops; running calls may finish within the drain time"
         );
     }
-    let grace = Duration::from_millis(desk.settings.drain_ms);
-    if timeout(grace, desk.attempts.wait()).await.is_ok() {
+    let drain_time = Duration::from_millis(worker.settings.drain_ms);
+    if timeout(drain_time, worker.attempts.wait()).await.is_ok() {
         return;
     }
-    desk.give_up.cancel();
-    let releasing = Duration::from_millis(RELEASING_MS_MAX);
-    if timeout(releasing, desk.attempts.wait()).await.is_ok() {
+    worker.release_jobs.cancel();
+    let release_time = Duration::from_millis(RELEASING_MS_MAX);
+    if timeout(release_time, worker.attempts.wait()).await.is_ok() {
         return;
     }
-    // The sweeper finds that their worker is gone.
     tracing::warn!(
-        running = desk.attempts.len(),
-        "attempts are left as they are"
+        attempts = worker.attempts.len(),
+        "some jobs could not be released in time; the sweeper gives them to other workers"
     );
-    desk.kill.cancel();
-    desk.attempts.wait().await;
+    worker.abort_attempts.cancel();
+    worker.attempts.wait().await;
 }

@@ -1,26 +1,31 @@
-//! The worker: takes wakes from the queue, claims jobs, calls providers, commits results. It knows the
-//! two ports and no engine.
+//! The worker: takes wakes from the queue, claims jobs, calls providers and commits the results. It
+//! depends on the store and queue ports and on no engine.
 //!
 //! In reading order:
-//! - [`worker`]: its life; [`settings`]: its bounds.
-//! - `intake`: takes wakes as slots fall free, by the decision in `slots`; `table`: what is being worked on.
-//! - `attempt`: claim, call, settle; `backoff`: when a job is tried again; `calls`: what was cancelled.
-//! - `drain`: the end.
-//! - [`context`]: what of a session is sent.
-//! - [`providers`], [`provider`]: who answers.
+//! - [`worker`] starts and stops a worker; [`settings`] holds its limits; `worker_context` is what its
+//!   tasks share.
+//! - `intake` takes wakes while slots are free. `slots` decides which class gets a free slot.
+//!   `slot_guard` and `in_flight` track what runs.
+//! - `attempt` claims a job, calls the provider and commits the outcome. `retry_delay` computes when a
+//!   failed job is tried again. `call_notices` tells running calls that their job may have ended.
+//! - `drain` waits for the running attempts when the worker stops.
+//! - [`context`] selects the turns of a session that are sent.
+//! - [`providers`] and [`provider`] answer calls.
 
 mod attempt;
-mod backoff;
-mod calls;
+mod call_notices;
 pub mod context;
 mod drain;
+mod in_flight;
 mod intake;
 pub mod provider;
 pub mod providers;
+mod retry_delay;
 pub mod settings;
+mod slot_guard;
 mod slots;
-mod table;
 pub mod worker;
+mod worker_context;
 
 pub use providers::Providers;
 pub use settings::{RELEASING_MS_MAX, WorkerSettings};

@@ -1,32 +1,33 @@
-//! What bounds a worker.
+//! The limits of a worker.
 
-/// The most calls that one worker can be told to make at a time.
+/// The highest concurrency that can be set for one worker.
 pub const CONCURRENCY_MAX: usize = 100_000;
 
-/// How long an attempt has to be committed after its call has run into its limit, in milliseconds. A
-/// claim asks for the call's limit and this, so nobody takes the job over while the commit is on its way.
+/// How long an attempt has to commit after its call has reached its time limit, in milliseconds. A
+/// claim lasts for the call's limit plus this time, so that no other worker takes the job over while the
+/// commit is under way.
 pub const COMMIT_MARGIN_MS: u64 = 30_000;
 
-/// How long a worker may take, after its grace, to give back the jobs that still run and to commit replies that came
-/// at its end, in milliseconds. While the store is well this takes some tens of milliseconds; what is not given
-/// back by then others find as the jobs of a worker that is gone.
+/// How long a worker may take after its drain time to release the jobs that still run, and to commit the
+/// last replies, in milliseconds. With a healthy store this takes some tens of milliseconds. The sweeper
+/// gives the jobs that are not released by then to other workers.
 pub const RELEASING_MS_MAX: u64 = 2_000;
 
-/// What bounds a worker. The ranges are checked where the values come in.
+/// The limits of a worker. The code that reads the settings checks the ranges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WorkerSettings {
-    /// Calls in flight, over both classes: 1 to [`CONCURRENCY_MAX`].
+    /// The most calls in flight, over both classes: 1 to [`CONCURRENCY_MAX`].
     pub concurrency: usize,
-    /// After so many failures of the provider a job fails: 1 to 100.
+    /// The number of provider failures after which a job fails: 1 to 100.
     pub tries_max: u32,
-    /// The longest one call may take, in milliseconds; at most 25 minutes, since RabbitMQ closes the
-    /// channel of a delivery that is unsettled for 30.
+    /// The longest that one call may take, in milliseconds. At most 25 minutes, because RabbitMQ closes
+    /// a channel that has a delivery unacknowledged for 30 minutes.
     pub call_timeout_ms: u64,
-    /// How long calls may go on after the worker was told to stop, in milliseconds.
+    /// How long running calls may continue after the worker is told to stop, in milliseconds.
     pub drain_ms: u64,
-    /// The pause before the second try, in milliseconds, before jitter; doubles with each further one.
+    /// The delay before the second try, before jitter, in milliseconds. It doubles with each further try.
     pub backoff_base_ms: u64,
-    /// The longest pause that doubling leads to, in milliseconds.
+    /// The longest delay that doubling leads to, in milliseconds.
     pub backoff_max_ms: u64,
 }
 

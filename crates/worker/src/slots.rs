@@ -1,48 +1,51 @@
-//! Which class gets the next free slot: a pure decision.
+//! Decides which class gets the next free slot. Pure, without I/O.
 //!
-//! Interactive goes first. Batch, while it has work, gets no less than a tenth: of the slots where there
-//! are ten or more, of the starts where there are fewer. What one class does not use the other may; but beyond its
-//! tenth batch lets a moment pass in which the queue may hand out the next of interactive, or else it would get
-//! most of the slots that fall free at once.
+//! Interactive goes first. Batch gets at least a tenth while it has work: a tenth of the slots of a worker
+//! with ten slots or more, and every tenth start of a smaller one. A class may use what the other leaves.
+//!
+//! Beyond its tenth, batch gets a slot only when no interactive wake is about to arrive. Otherwise batch
+//! would get most of several slots that become free at once.
 
 use forebay_shared::class::Class;
 
-/// From so many slots on, batch has slots of its own; below, it has turns.
-const SHARED_BELOW: usize = 10;
-/// Below that, after so many starts of interactive a waiting batch job has its turn.
-const STARTS_BEFORE_BATCH: u32 = 9;
+/// Batch gets one of this many slots. A worker with fewer slots gives it one of this many starts.
+const BATCH_SHARE: usize = 10;
 
-/// The classes of which a job waits.
+/// Which classes have a job to start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Waiting {
+    /// An interactive wake is buffered.
     pub(crate) interactive: bool,
+    /// A batch wake is buffered.
     pub(crate) batch: bool,
-    /// None of interactive is there, but the queue may be about to hand one out.
-    pub(crate) interactive_follows: bool,
+    /// No interactive wake is buffered, but the queue may be about to deliver one.
+    pub(crate) interactive_expected: bool,
 }
 
-/// The slots of a worker and what runs in them.
+/// The slots of a worker and the classes that use them.
 #[derive(Clone, Debug)]
 pub(crate) struct Slots {
     total: usize,
+    /// Slots in use by interactive jobs.
     interactive: usize,
+    /// Slots in use by batch jobs.
     batch: usize,
-    /// Starts of interactive since the last one of batch.
-    starts: u32,
+    /// Interactive starts since the last batch start.
+    interactive_starts: usize,
 }
 
 impl Slots {
-    /// So many free slots, at least one.
+    /// `total` free slots, at least one.
     pub(crate) fn new(total: usize) -> Self {
         Self {
             total: total.max(1),
             interactive: 0,
             batch: 0,
-            starts: 0,
+            interactive_starts: 0,
         }
     }
 
-    /// Which of the waiting classes may start a job now.
+    /// The class that may start a job now, if any.
     pub(crate) fn next(&self, waiting: Waiting) -> Option<Class> {
         if self.interactive + self.batch >= self.total {
             return None;
@@ -52,43 +55,44 @@ impl Slots {
                 interactive: true,
                 batch: true,
                 ..
-            } if self.is_turn_of_batch() => Some(Class::Batch),
+            } if self.is_batch_due() => Some(Class::Batch),
             Waiting {
                 interactive: true, ..
             } => Some(Class::Interactive),
             Waiting {
                 batch: true,
-                interactive_follows: true,
+                interactive_expected: true,
                 ..
-            } if !self.is_turn_of_batch() => None,
+            } if !self.is_batch_due() => None,
             Waiting { batch: true, .. } => Some(Class::Batch),
             Waiting { .. } => None,
         }
     }
 
-    fn is_turn_of_batch(&self) -> bool {
-        if self.total >= SHARED_BELOW {
-            self.batch < self.total.div_ceil(SHARED_BELOW)
+    /// Whether batch has less than its tenth.
+    fn is_batch_due(&self) -> bool {
+        if self.total >= BATCH_SHARE {
+            self.batch < self.total.div_ceil(BATCH_SHARE)
         } else {
-            self.starts >= STARTS_BEFORE_BATCH
+            self.interactive_starts + 1 >= BATCH_SHARE
         }
     }
 
-    /// A job of the class starts.
+    /// Counts the start of a job.
     pub(crate) fn take(&mut self, class: Class) {
         match class {
             Class::Interactive => {
                 self.interactive += 1;
-                self.starts = self.starts.saturating_add(1);
+                self.interactive_starts += 1;
             }
             Class::Batch => {
                 self.batch += 1;
-                self.starts = 0;
+                self.interactive_starts = 0;
             }
         }
     }
 
-    /// A job of the class has ended.
+    /// Counts the end of a job.
     pub(crate) fn free(&mut self, class: Class) {
         let running = match class {
             Class::Interactive => &mut self.interactive,
@@ -97,13 +101,14 @@ impl Slots {
         *running = running.saturating_sub(1);
     }
 
-    /// How many wakes of the class the queue may hand out unsettled. No more than there are slots, so
-    /// that a worker whose slots are all in use by one class keeps none of its wakes from the others;
-    /// but where the classes take turns, one more of interactive, since without one in hand batch
-    /// would get each slot that falls free.
+    /// How many unacknowledged wakes of the class the queue may deliver to this worker.
+    ///
+    /// As many as there are slots. So a worker whose slots all run one class keeps no more wakes of it from
+    /// other workers. A small worker may have one more interactive wake: with none buffered, batch would
+    /// get every slot that becomes free.
     pub(crate) fn unacked_max(&self, class: Class) -> usize {
         match class {
-            Class::Interactive if self.total < SHARED_BELOW => self.total + 1,
+            Class::Interactive if self.total < BATCH_SHARE => self.total + 1,
             Class::Interactive | Class::Batch => self.total,
         }
     }
@@ -119,15 +124,15 @@ mod tests {
     const BOTH: Waiting = Waiting {
         interactive: true,
         batch: true,
-        interactive_follows: false,
+        interactive_expected: false,
     };
 
-    /// What happens to the slots from outside.
+    /// An event that the slots see.
     #[derive(Clone, Debug)]
     enum Step {
-        /// A slot falls free, if one of the class is in use.
+        /// A job of the class ends, if one runs.
         Ends(Class),
-        /// A job starts, if one may, while these wait.
+        /// A job starts, if one may, while these classes wait.
         Starts(Waiting),
     }
 
@@ -136,14 +141,14 @@ mod tests {
         let waiting = any::<(bool, bool)>().prop_map(|(interactive, batch)| Waiting {
             interactive,
             batch,
-            interactive_follows: false,
+            interactive_expected: false,
         });
         prop_oneof![class.prop_map(Step::Ends), waiting.prop_map(Step::Starts)]
     }
 
     proptest! {
         #[test]
-        fn no_slot_is_used_twice_and_none_stands_empty_while_work_waits(
+        fn no_slot_is_used_twice_and_none_is_free_while_jobs_wait(
             total in 1_usize..40,
             steps in prop::collection::vec(step(), 0..300),
         ) {
@@ -167,7 +172,7 @@ mod tests {
         }
 
         #[test]
-        fn with_ten_or_more_both_saturated_batch_has_a_tenth_and_interactive_the_rest(
+        fn with_ten_slots_or_more_batch_has_a_tenth_and_interactive_the_rest(
             total in 10_usize..300,
             ends in prop::collection::vec(any::<bool>(), 0..300),
         ) {
@@ -186,7 +191,7 @@ mod tests {
         }
 
         #[test]
-        fn with_fewer_every_tenth_start_is_batch(total in 1_usize..10, ends in prop::collection::vec(any::<bool>(), 40)) {
+        fn with_fewer_slots_every_tenth_start_is_batch(total in 1_usize..10, ends in prop::collection::vec(any::<bool>(), 40)) {
             let mut slots = Slots::new(total);
             let mut started = Vec::new();
             for is_batch in ends {
@@ -194,8 +199,8 @@ mod tests {
                     slots.take(class);
                     started.push(class);
                 }
-                let first = if is_batch && slots.batch > 0 || slots.interactive == 0 { Class::Batch } else { Class::Interactive };
-                slots.free(first);
+                let ended = if is_batch && slots.batch > 0 || slots.interactive == 0 { Class::Batch } else { Class::Interactive };
+                slots.free(ended);
             }
             for tenth in started.chunks_exact(10) {
                 prop_assert_eq!(tenth.iter().filter(|class| **class == Class::Batch).count(), 1);
@@ -205,35 +210,35 @@ mod tests {
     }
 
     #[test]
-    fn beyond_its_share_batch_waits_for_what_may_follow_of_interactive() {
-        let follows = Waiting {
+    fn beyond_its_share_batch_waits_for_an_expected_interactive_job() {
+        let expected = Waiting {
             interactive: false,
             batch: true,
-            interactive_follows: true,
+            interactive_expected: true,
         };
         let alone = Waiting {
-            interactive_follows: false,
-            ..follows
+            interactive_expected: false,
+            ..expected
         };
         for total in [1, 5, 10, 30] {
             let mut slots = Slots::new(total);
             let share = if total < 10 { 0 } else { total.div_ceil(10) };
             for _ in 0..share {
-                assert_eq!(slots.next(follows), Some(Class::Batch));
+                assert_eq!(slots.next(expected), Some(Class::Batch));
                 slots.take(Class::Batch);
             }
-            assert_eq!(slots.next(follows), None);
+            assert_eq!(slots.next(expected), None);
             assert_eq!(slots.next(alone), Some(Class::Batch));
         }
     }
 
     #[test]
-    fn batch_gets_the_next_free_slot_when_it_comes_late() {
+    fn batch_that_arrives_late_gets_the_next_free_slots() {
         let mut slots = Slots::new(20);
         let alone = Waiting {
             interactive: true,
             batch: false,
-            interactive_follows: false,
+            interactive_expected: false,
         };
         while let Some(class) = slots.next(alone) {
             slots.take(class);

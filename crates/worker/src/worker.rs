@@ -1,4 +1,4 @@
-//! A worker from its start to its drained end.
+//! Runs a worker from its start until it has drained.
 
 use std::sync::Arc;
 
@@ -9,14 +9,17 @@ use tokio_util::{
 };
 
 use crate::{
-    attempt::Desk, calls, drain::drain, intake::Intake, providers::Providers,
-    settings::WorkerSettings,
+    call_notices, drain::drain, intake::Intake, providers::Providers, settings::WorkerSettings,
+    worker_context::WorkerContext,
 };
 
-/// Runs jobs until `stop` is cancelled; returns once nothing runs any more, at most
-/// [`WorkerSettings::drain_ms`] and [`RELEASING_MS_MAX`](crate::RELEASING_MS_MAX) later. The process's other loops ([`Member`]) must run
-/// on until then. Claims nothing before this process has announced itself, since nobody may take it for
-/// gone.
+/// Runs jobs until `stop` is cancelled, then drains.
+///
+/// Returns at most [`WorkerSettings::drain_ms`] plus [`RELEASING_MS_MAX`](crate::RELEASING_MS_MAX)
+/// after the stop. The process's other loops ([`Member`]) must run until then.
+///
+/// The worker claims nothing before its process has announced itself. Otherwise the sweeper would treat
+/// its jobs as those of a dead worker.
 pub async fn run(
     member: Arc<Member>,
     providers: Arc<dyn Providers>,
@@ -31,18 +34,18 @@ pub async fn run(
     {
         return;
     }
-    let desk = Arc::new(Desk {
+    let worker = Arc::new(WorkerContext {
         member,
         providers,
         settings,
-        table: Arc::default(),
+        in_flight: Arc::default(),
         attempts: TaskTracker::new(),
         stop,
-        give_up: CancellationToken::new(),
-        kill: CancellationToken::new(),
+        release_jobs: CancellationToken::new(),
+        abort_attempts: CancellationToken::new(),
     });
-    let notices = calls::run(Arc::clone(&desk.member), Arc::clone(&desk.table));
+    let notices = call_notices::run(Arc::clone(&worker.member), Arc::clone(&worker.in_flight));
     let _notices = AbortOnDropHandle::new(tokio::spawn(notices));
-    Intake::new(Arc::clone(&desk)).run().await;
-    drain(&desk).await;
+    Intake::new(Arc::clone(&worker)).run().await;
+    drain(&worker).await;
 }

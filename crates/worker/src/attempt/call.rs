@@ -1,59 +1,54 @@
-//! The call: what is sent is chosen, the provider is asked, and the call stops when nobody waits for it any
-//! more.
+//! Prepares the call of a claimed job and runs it until it ends or is no longer needed.
 
 use std::time::Duration;
 
-use forebay_shared::{job::JobError, store::Work};
+use forebay_shared::store::Work;
 use tokio::time::Instant;
 
 use super::{
-    Attempt, Desk,
-    ask::{Answered, Ask},
-    watch::{Limits, watch},
+    call_outcome::{CallOutcome, EXPIRED},
+    claimed_job::ClaimedJob,
+    prepared_call::PreparedCall,
+    watch::{CallLimits, watch},
 };
 use crate::{
     context,
+    in_flight::InFlightGuard,
     provider::{Failure, Retry},
     settings::COMMIT_MARGIN_MS,
-    table::Note,
+    worker_context::WorkerContext,
 };
 
-/// What a call came to.
-pub(super) enum Called {
-    /// A reply.
-    Answered(Box<Answered>),
-    /// None, and why.
-    Failed {
-        failure: Failure,
-        /// Who was asked, if anybody was.
-        provider: Option<String>,
-    },
-    /// Nobody waits for it any more; nothing is to be committed.
-    Dropped(&'static str),
-    /// The worker shuts down.
-    GivenUp,
-}
-
-/// Why a call is dropped whose job nobody wants any more.
-pub(super) const EXPIRED: &str = "the job has expired";
-
-/// Makes the call of an attempt. To stop it is to drop its future, which closes its connection.
-pub(super) async fn call(desk: &Desk, attempt: &Attempt, work: Box<Work>, note: &Note) -> Called {
-    let (ask, limits) = match prepare(desk, attempt, work) {
+/// Calls the provider of a claimed job. A call that is no longer needed is dropped, which closes its
+/// connection.
+pub(super) async fn call(
+    worker: &WorkerContext,
+    job: &ClaimedJob,
+    work: Box<Work>,
+    in_flight: &InFlightGuard,
+) -> CallOutcome {
+    let (call, limits) = match prepare(worker, job, work) {
         Ok(prepared) => prepared,
-        Err(called) => return called,
+        Err(outcome) => return outcome,
     };
-    let watch = watch(desk, attempt, note, limits, ask.provider().to_owned());
+    let watch = watch(worker, job, in_flight, limits, call.provider().to_owned());
     tokio::select! {
         biased;
-        called = ask.run(limits.call) => called,
-        () = desk.give_up.cancelled() => Called::GivenUp,
-        called = watch => called,
+        outcome = call.run(limits.deadline) => outcome,
+        () = worker.release_jobs.cancelled() => CallOutcome::Interrupted,
+        outcome = watch => outcome,
     }
 }
 
-/// What will be asked of whom, and until when.
-fn prepare(desk: &Desk, attempt: &Attempt, work: Box<Work>) -> Result<(Box<Ask>, Limits), Called> {
+/// Selects the turns to send, the provider and the limits of the call.
+///
+/// # Errors
+/// The outcome of the call when it cannot be made.
+fn prepare(
+    worker: &WorkerContext,
+    job: &ClaimedJob,
+    work: Box<Work>,
+) -> Result<(Box<PreparedCall>, CallLimits), CallOutcome> {
     let Work {
         meta,
         mut request,
@@ -65,42 +60,39 @@ fn prepare(desk: &Desk, attempt: &Attempt, work: Box<Work>) -> Result<(Box<Ask>,
         request.context,
         conversation.measure,
     );
-    let (provider, model) = match desk.providers.resolve(&meta.model) {
+    let (provider, model) = match worker.providers.resolve(&meta.model) {
         Ok(found) => found,
         Err(error) => {
-            return Err(Called::Failed {
-                failure: never(error),
+            return Err(CallOutcome::Failed {
+                failure: Failure {
+                    error,
+                    retry: Retry::Never,
+                },
                 provider: None,
             });
         }
     };
-    let now = desk.member.store.now();
-    // The other half of the margin is for a claim whose answer took its time.
-    let limit_ms = attempt
-        .until
+    let now = worker.member.store.now();
+    // The claim lasts for the call and the margin. Half of the margin is for a claim that took long
+    // itself, the other half for the commit.
+    let limit_ms = job
+        .claimed_until
         .since_ms(now)
         .saturating_sub(COMMIT_MARGIN_MS / 2)
-        .min(desk.settings.call_timeout_ms);
-    let left_ms = attempt.expires_at.since_ms(now);
-    if desk.give_up.is_cancelled() {
-        return Err(Called::GivenUp);
+        .min(worker.settings.call_timeout_ms);
+    let expires_in_ms = job.expires_at.since_ms(now);
+    if worker.release_jobs.is_cancelled() {
+        return Err(CallOutcome::Interrupted);
     }
-    if left_ms == 0 {
-        return Err(Called::Dropped(EXPIRED));
+    if expires_in_ms == 0 {
+        return Err(CallOutcome::Dropped { reason: EXPIRED });
     }
     let began = Instant::now();
-    let limits = Limits {
-        call: began + Duration::from_millis(limit_ms.min(left_ms)),
-        call_ms: limit_ms,
-        expiry: began + Duration::from_millis(left_ms),
+    let limits = CallLimits {
+        deadline: began + Duration::from_millis(limit_ms.min(expires_in_ms)),
+        timeout_ms: limit_ms,
+        job_expiry: began + Duration::from_millis(expires_in_ms),
     };
-    let ask = Ask::new(attempt.job, Box::new(request), selected, provider, model);
-    Ok((Box::new(ask), limits))
-}
-
-const fn never(error: JobError) -> Failure {
-    Failure {
-        error,
-        retry: Retry::Never,
-    }
+    let call = PreparedCall::new(job.job, Box::new(request), selected, provider, model);
+    Ok((Box::new(call), limits))
 }

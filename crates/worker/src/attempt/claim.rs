@@ -1,4 +1,4 @@
-//! The claim: takes the head of a lane for this worker, or learns that there is nothing to take.
+//! Claims the job of a wake for this worker.
 
 use std::time::Duration;
 
@@ -11,37 +11,38 @@ use forebay_shared::{
 };
 use tokio::time::{Instant, sleep};
 
-use super::{Attempt, Desk};
-use crate::settings::COMMIT_MARGIN_MS;
+use super::claimed_job::ClaimedJob;
+use crate::{settings::COMMIT_MARGIN_MS, worker_context::WorkerContext};
 
-/// How long one try of a claim, or of a release of what it left behind, may take.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// The pause while the store does not answer.
-const PAUSE: Duration = Duration::from_millis(500);
+/// The timeout of one claim, and of the release of a lost claim.
+const APPLY_TIMEOUT: Duration = Duration::from_secs(5);
+/// The delay before the next claim while the store does not answer.
+const RETRY_AFTER: Duration = Duration::from_millis(500);
 
-/// Claims the job of a wake. The message stays in `delivery` if it is to be acked once the attempt, if
-/// one is granted, is over.
+/// Claims the job of a wake. Returns `None` when there is nothing to run.
 ///
-/// When the store does not answer, the message is given back: another worker may be better off. Still
-/// the claim may have been made and only its answer lost, and then nobody but this process can run the
-/// job. So it goes on until the store has told.
+/// The message stays in `delivery` when it must be acknowledged after the attempt.
+///
+/// When the store does not answer, the message is given back, because another worker may reach the
+/// store. The claim may still have succeeded, with only its answer lost. Then no other worker can run the
+/// job, so this function repeats the claim until the store answers.
 pub(super) async fn claim(
-    desk: &Desk,
+    worker: &WorkerContext,
     delivery: &mut Option<Delivery>,
-) -> Option<(Box<Attempt>, Box<Work>)> {
+) -> Option<(Box<ClaimedJob>, Box<Work>)> {
     let wake = &delivery.as_ref()?.wake;
     let (lane, job) = (wake.lane(), wake.job);
-    let limit_ms = desk
+    let limit_ms = worker
         .settings
         .call_timeout_ms
         .saturating_add(COMMIT_MARGIN_MS);
-    // After that its own `until` ends whatever was claimed.
-    let giving_up = Instant::now() + Duration::from_millis(limit_ms);
-    let mut is_in_doubt = false;
-    while !desk.stop.is_cancelled() && Instant::now() < giving_up {
+    // A lost claim from before this deadline has ended by itself when the deadline is reached.
+    let deadline = Instant::now() + Duration::from_millis(limit_ms);
+    let mut may_have_claimed = false;
+    while !worker.stop.is_cancelled() && Instant::now() < deadline {
         let began = Instant::now();
-        let claim = Change::claim(lane.clone(), job, desk.member.me.clone(), limit_ms);
-        match desk.member.lanes.apply(claim, PATIENCE).await {
+        let claim = Change::claim(lane.clone(), job, worker.member.me.clone(), limit_ms);
+        match worker.member.lanes.apply(claim, APPLY_TIMEOUT).await {
             Ok(Applied::Claimed {
                 fence,
                 until,
@@ -49,42 +50,46 @@ pub(super) async fn claim(
                 tries,
                 work,
             }) => {
-                let attempt = Attempt {
+                let claimed = ClaimedJob {
                     lane,
                     job,
                     fence,
-                    until,
+                    claimed_until: until,
                     expires_at: work.meta.expires_at,
-                    n: attempt,
+                    attempt,
                     tries,
                     began,
                 };
-                return Some((Box::new(attempt), work));
+                return Some((Box::new(claimed), work));
             }
             Ok(Applied::Done | Applied::NotDue) => return None,
-            Err(LaneError::Refused(Refused::Running)) if is_in_doubt => {
-                if release_own(desk, &lane, job).await {
-                    return None;
+            Err(LaneError::Refused(Refused::Running)) if may_have_claimed => {
+                match release_lost_claim(worker, &lane, job).await {
+                    Ok(()) => return None,
+                    Err(error) => {
+                        tracing::debug!(job_id = %job, %error, "could not release a lost claim; trying again");
+                    }
                 }
-                // The store went away again before it had told.
-                desk.stop.run_until_cancelled(sleep(PAUSE)).await;
             }
             Err(LaneError::Refused(refused)) => {
-                tracing::debug!(job_id = %job, %refused, "a wake was not needed");
+                tracing::debug!(job_id = %job, %refused, "a wake was dropped: the job cannot run now");
                 return None;
             }
             Err(LaneError::Store(error)) if !error.is_transient() => {
-                // The job's timer asks again, at a pace that a broken store can bear.
-                tracing::error!(job_id = %job, %error, "a job could not be claimed");
+                tracing::error!(
+                    job_id = %job,
+                    %error,
+                    "a job could not be claimed; its timer leads to another attempt"
+                );
                 return None;
             }
             Err(error @ (LaneError::Store(_) | LaneError::Crowded)) => {
-                is_in_doubt = true;
-                tracing::debug!(job_id = %job, %error, "a claim got no answer");
-                desk.stop.run_until_cancelled(sleep(PAUSE)).await;
+                may_have_claimed = true;
+                tracing::debug!(job_id = %job, %error, "a claim got no answer; trying again");
+                give_back(delivery);
             }
         }
-        give_back(delivery);
+        worker.stop.run_until_cancelled(sleep(RETRY_AFTER)).await;
     }
     give_back(delivery);
     None
@@ -96,24 +101,32 @@ fn give_back(delivery: &mut Option<Delivery>) {
     }
 }
 
-/// Releases the job if it runs for this very process: nobody else here is at work on it, as its note is
-/// ours, so it is a claim of which the answer was lost. Whether the store has told, and taken it.
-async fn release_own(desk: &Desk, lane: &LaneKey, job: JobId) -> bool {
-    let loaded = match desk.member.store.load(lane, &[], None).await {
-        Ok(loaded) => loaded,
-        Err(error) => {
-            tracing::debug!(job_id = %job, %error, "a lane could not be read");
-            return false;
-        }
-    };
+/// Releases the job if its lane shows that this process runs it. The caller holds the job's in-flight
+/// guard, so no other attempt of this process runs the job: it is a claim whose answer was lost.
+///
+/// # Errors
+/// The store did not answer, and the claim may still stand.
+async fn release_lost_claim(
+    worker: &WorkerContext,
+    lane: &LaneKey,
+    job: JobId,
+) -> Result<(), LaneError> {
+    let store = &worker.member.store;
+    let loaded = store
+        .load(lane, &[], None)
+        .await
+        .map_err(LaneError::Store)?;
     if let Some(head) = loaded.lane.head()
         && head.job == job
-        && matches!(&head.state, State::Running { worker, .. } if *worker == desk.member.me)
+        && matches!(&head.state, State::Running { worker: claimant, .. } if *claimant == worker.member.me)
     {
         let release = Change::release(lane.clone(), job, head.fence);
-        let result = desk.member.lanes.apply(release, PATIENCE).await;
-        tracing::debug!(job_id = %job, released = result.is_ok(), "a claim had been made after all");
-        return !matches!(result, Err(LaneError::Store(_) | LaneError::Crowded));
+        match worker.member.lanes.apply(release, APPLY_TIMEOUT).await {
+            Ok(_) | Err(LaneError::Refused(_)) => {
+                tracing::debug!(job_id = %job, "a claim whose answer was lost is released");
+            }
+            Err(error) => return Err(error),
+        }
     }
-    true
+    Ok(())
 }

@@ -1,209 +1,196 @@
-//! The commit of what an attempt came to: a reply, a failure, another try, or a release.
+//! Commits the outcome of an attempt: a reply, an error, another try, or a release.
 
 use std::time::Duration;
 
 use forebay_runtime::lanes::{Change, FinishContent, LaneError};
 use forebay_shared::{
     job::{JobError, Reply},
-    session::TokenMeasure,
     store::StoreError,
 };
 use tokio::time::sleep;
 
-use super::{Attempt, Desk, ask::Answered, call::Called};
-use crate::{backoff, provider::Retry};
+use super::{
+    call_outcome::{CallOutcome, CallResult},
+    claimed_job::ClaimedJob,
+};
+use crate::{
+    provider::{Failure, Retry},
+    retry_delay::retry_delay_ms,
+    worker_context::WorkerContext,
+};
 
-/// How long one try of a commit may take. A reply is dear, so it outlasts most outages.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// How long a release may take while the worker shuts down: less than
+/// The timeout of one commit. It is longer than most outages of the store, because a reply is expensive.
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(60);
+/// The timeout of a release while the worker stops. Less than
 /// [`RELEASING_MS_MAX`](crate::RELEASING_MS_MAX).
-const RELEASE_PATIENCE: Duration = Duration::from_millis(1_800);
-/// The pause between two tries.
-const PAUSE: Duration = Duration::from_secs(1);
+const RELEASE_TIMEOUT: Duration = Duration::from_millis(1_800);
+/// The delay between two commits of the same outcome.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// What is told of an attempt that ended well.
-const COMPLETED: &str = "completed";
-
-/// Commits what an attempt came to, and says so in the log.
-pub(super) async fn settle(desk: &Desk, attempt: &Attempt, called: Called) {
-    let code = match called {
-        Called::Answered(answered) => {
-            let finish = finish(*answered);
-            if !commit(desk, attempt, || finish.change(attempt)).await {
-                return;
-            }
-            COMPLETED.to_owned()
-        }
-        Called::Failed { failure, provider } => {
-            let content = FinishContent {
-                provider,
-                ..FinishContent::default()
-            };
-            let asked_ms = match failure.retry {
-                Retry::Never | Retry::LessContext => None,
-                Retry::Backoff | Retry::AtOnce => Some(None),
-                Retry::AfterMs(ms) => Some(Some(ms)),
-            };
-            let error = failure.error;
-            let is_done = match asked_ms {
-                None => {
-                    let finish = Finish {
-                        error: Some(error.clone()),
-                        hold_ms: None,
-                        content,
-                    };
-                    commit(desk, attempt, || finish.change(attempt)).await
-                }
-                Some(asked_ms) => retry(desk, attempt, asked_ms, &error, &content).await,
-            };
-            if !is_done {
-                return;
-            }
-            error.code
-        }
-        Called::Dropped(why) => {
-            tracing::debug!(job_id = %attempt.job, attempt = attempt.n, why, "a call was dropped");
-            return;
-        }
-        Called::GivenUp => {
-            release(desk, attempt).await;
-            return;
+/// Commits the outcome of an attempt and logs it.
+pub(super) async fn settle(worker: &WorkerContext, job: &ClaimedJob, outcome: CallOutcome) {
+    let settled = match outcome {
+        CallOutcome::Answered(result) => complete(worker, job, *result).await,
+        CallOutcome::Failed { failure, provider } => fail(worker, job, failure, provider).await,
+        CallOutcome::Interrupted => release(worker, job).await,
+        CallOutcome::Dropped { reason } => {
+            tracing::debug!(job_id = %job.job, attempt = job.attempt, reason, "a call was dropped");
+            None
         }
     };
-    tracing::info!(
-        job_id = %attempt.job,
-        attempt = attempt.n,
-        elapsed_ms = elapsed_ms(attempt),
-        code,
-        "an attempt ended"
-    );
-}
-
-fn elapsed_ms(attempt: &Attempt) -> u64 {
-    u64::try_from(attempt.began.elapsed().as_millis()).unwrap_or(u64::MAX)
-}
-
-/// An ending of the job.
-struct Finish {
-    error: Option<JobError>,
-    hold_ms: Option<u64>,
-    content: FinishContent,
-}
-
-impl Finish {
-    fn change(&self, attempt: &Attempt) -> Change {
-        Change::finish(
-            attempt.lane.clone(),
-            attempt.job,
-            attempt.fence,
-            self.error.clone(),
-            self.hold_ms,
-            self.content.clone(),
-        )
+    if let Some(code) = settled {
+        let elapsed_ms = u64::try_from(job.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        tracing::info!(job_id = %job.job, attempt = job.attempt, elapsed_ms, code, "an attempt ended");
     }
 }
 
-/// What a reply does to its job and session.
-fn finish(answered: Answered) -> Finish {
-    let measure = answered.usage().map(|usage| TokenMeasure {
-        sent_bytes: answered.sent_bytes,
-        input_tokens: usage.input_tokens,
-    });
-    let Answered {
-        answer,
-        provider,
-        said: mut turns,
-        tool_wait_s,
-        ..
-    } = answered;
-    let calls_tools = !answer.turn.tool_calls.is_empty();
+/// What was committed for an attempt, as one word for the log; `None` if nothing was.
+type Settled = Option<String>;
+
+/// Completes the job with the provider's answer.
+async fn complete(worker: &WorkerContext, job: &ClaimedJob, result: CallResult) -> Settled {
+    let measure = result.token_measure();
+    let answer = result.answer;
     let reply = Reply {
         text: answer.text(),
         tool_calls: answer.turn.tool_calls.clone(),
         finish_reason: answer.finish_reason,
         usage: answer.usage,
-        turns_sent: answered.turns_sent,
-        turns_dropped: answered.turns_dropped,
+        turns_sent: result.turns_sent,
+        turns_dropped: result.turns_dropped,
     };
+    let holds_session = !reply.tool_calls.is_empty() && result.tool_wait_s > 0;
+    let hold_ms = holds_session.then(|| u64::from(result.tool_wait_s) * 1_000);
+    let mut turns = result.turns_before_reply;
     turns.push(answer.turn);
-    Finish {
-        error: None,
-        hold_ms: (calls_tools && tool_wait_s > 0).then(|| u64::from(tool_wait_s) * 1_000),
-        content: FinishContent {
-            reply: Some(reply),
-            provider: Some(provider),
-            turns,
-            measure,
-        },
-    }
+    let content = FinishContent {
+        reply: Some(reply),
+        provider: Some(result.provider),
+        turns,
+        measure,
+    };
+    let finish = || {
+        Change::finish(
+            job.lane.clone(),
+            job.job,
+            job.fence,
+            None,
+            hold_ms,
+            content.clone(),
+        )
+    };
+    let is_committed = commit(worker, job, finish).await;
+    is_committed.then(|| String::from("completed"))
 }
 
-/// Has the job tried again after a pause. One that is past its deadline is left to the sweeper, which
-/// ends it as expired.
-async fn retry(
-    desk: &Desk,
-    attempt: &Attempt,
-    asked_ms: Option<u64>,
+/// Fails the job, or lets it be tried again.
+async fn fail(
+    worker: &WorkerContext,
+    job: &ClaimedJob,
+    failure: Failure,
+    provider: Option<String>,
+) -> Settled {
+    let Failure { error, retry } = failure;
+    let content = FinishContent {
+        provider,
+        ..FinishContent::default()
+    };
+    let is_committed = match retry {
+        Retry::Never | Retry::LessContext => {
+            let finish = || {
+                Change::finish(
+                    job.lane.clone(),
+                    job.job,
+                    job.fence,
+                    Some(error.clone()),
+                    None,
+                    content.clone(),
+                )
+            };
+            commit(worker, job, finish).await
+        }
+        Retry::Backoff | Retry::AtOnce => try_again(worker, job, None, &error, &content).await,
+        Retry::AfterMs(ms) => try_again(worker, job, Some(ms), &error, &content).await,
+    };
+    is_committed.then_some(error.code)
+}
+
+/// Requeues the job for another try after a delay. Returns whether the attempt has settled.
+async fn try_again(
+    worker: &WorkerContext,
+    job: &ClaimedJob,
+    provider_delay_ms: Option<u64>,
     error: &JobError,
     content: &FinishContent,
 ) -> bool {
-    let now = desk.member.store.now();
-    if now >= attempt.expires_at {
+    let now = worker.member.store.now();
+    if now >= job.expires_at {
+        // The sweeper ends the job as expired.
         return true;
     }
-    let pause_ms = backoff::pause_ms(attempt.tries, asked_ms, rand::random(), &desk.settings);
-    commit(desk, attempt, || {
+    let delay_ms = retry_delay_ms(
+        job.tries,
+        provider_delay_ms,
+        rand::random(),
+        &worker.settings,
+    );
+    let retry = || {
         Change::retry(
-            attempt.lane.clone(),
-            attempt.job,
-            attempt.fence,
-            now.plus_ms(pause_ms),
-            desk.settings.tries_max,
+            job.lane.clone(),
+            job.job,
+            job.fence,
+            now.plus_ms(delay_ms),
+            worker.settings.tries_max,
             error.clone(),
             content.clone(),
         )
-    })
-    .await
+    };
+    commit(worker, job, retry).await
 }
 
-/// Commits, through outages of the store, until the time of the attempt is over; says whether it did.
-async fn commit(desk: &Desk, attempt: &Attempt, change: impl Fn() -> Change) -> bool {
-    let job_id = attempt.job;
+/// Commits a change, and repeats it while the store does not answer, until the claim ends. Returns whether
+/// the change was committed.
+async fn commit(worker: &WorkerContext, job: &ClaimedJob, change: impl Fn() -> Change) -> bool {
+    let (job_id, attempt) = (job.job, job.attempt);
     loop {
-        let error = match desk.member.lanes.apply(change(), PATIENCE).await {
+        let error = match worker.member.lanes.apply(change(), COMMIT_TIMEOUT).await {
             Ok(_) => return true,
             Err(LaneError::Refused(refused)) => {
-                // Cancelled, expired, or another's by now.
-                tracing::debug!(%job_id, attempt = attempt.n, %refused, "an attempt came too late");
+                // The job has ended, or another worker has claimed it.
+                tracing::debug!(%job_id, attempt, %refused, "an attempt came too late");
                 return false;
             }
             Err(error) => error,
         };
-        let is_hopeless = matches!(error, LaneError::Store(StoreError::Broken(_)))
-            || desk.member.store.now() >= attempt.until;
-        if is_hopeless {
-            // The job's timer has it done again.
-            tracing::error!(%job_id, attempt = attempt.n, %error, "an attempt could not be committed");
+        let is_broken = matches!(error, LaneError::Store(StoreError::Broken(_)));
+        if is_broken || worker.member.store.now() >= job.claimed_until {
+            tracing::error!(
+                %job_id,
+                attempt,
+                %error,
+                "the outcome of an attempt could not be committed and is lost; the job's timer leads to another attempt"
+            );
             return false;
         }
-        tracing::warn!(%job_id, attempt = attempt.n, %error, "a commit is tried again");
-        sleep(PAUSE).await;
+        tracing::warn!(%job_id, attempt, %error, "the outcome of an attempt is not committed yet; trying again");
+        sleep(RETRY_AFTER).await;
     }
 }
 
-/// Gives the job back unfinished; no try is spent. If that fails, others find that this worker is gone.
-async fn release(desk: &Desk, attempt: &Attempt) {
-    let release = Change::release(attempt.lane.clone(), attempt.job, attempt.fence);
-    match desk.member.lanes.apply(release, RELEASE_PATIENCE).await {
-        Ok(_) => tracing::info!(
-            job_id = %attempt.job,
-            attempt = attempt.n,
-            elapsed_ms = elapsed_ms(attempt),
-            code = "released",
-            "an attempt ended"
-        ),
+/// Gives the job back to the queue without a try. If this fails, the sweeper requeues the job once this
+/// worker is gone.
+async fn release(worker: &WorkerContext, job: &ClaimedJob) -> Settled {
+    let release = Change::release(job.lane.clone(), job.job, job.fence);
+    match worker.member.lanes.apply(release, RELEASE_TIMEOUT).await {
+        Ok(_) => Some(String::from("released")),
         Err(error) => {
-            tracing::debug!(job_id = %attempt.job, attempt = attempt.n, %error, "a job was not released");
+            tracing::debug!(
+                job_id = %job.job,
+                attempt = job.attempt,
+                %error,
+                "a job could not be released; the sweeper requeues it"
+            );
+            None
         }
     }
 }

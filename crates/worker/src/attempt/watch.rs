@@ -1,94 +1,102 @@
-//! Whether a call is still worth its wait: its job may have been cancelled, have expired, or have gone to
-//! another worker, and a provider may overrun the limit that it was given.
+//! Ends a call whose result is no longer needed, or whose provider exceeds its time limit.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    Attempt, Desk,
-    call::{Called, EXPIRED},
+    call_outcome::{CallOutcome, EXPIRED},
+    claimed_job::ClaimedJob,
 };
 use crate::{
+    in_flight::InFlightGuard,
     provider::{Failure, Retry},
-    table::Note,
+    worker_context::WorkerContext,
 };
 
-/// How often it is looked at without a hint, since hints may be lost.
-const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// How often a call checks its job without a notice, because notices may be lost.
+const CHECK_INTERVAL: Duration = Duration::from_secs(30);
 
-/// How long a provider may overrun the limit that it was given before the call is dropped.
-const OVERRUN: Duration = Duration::from_secs(1);
+/// How far a provider may exceed its time limit before the call is dropped.
+const OVERRUN_MAX: Duration = Duration::from_secs(1);
 
-/// Until when a call may take.
+/// The time limits of a call.
 #[derive(Clone, Copy)]
-pub(super) struct Limits {
-    /// The limit that the provider is given.
-    pub(super) call: Instant,
-    /// The same without regard to the job's expiry, in milliseconds from the beginning.
-    pub(super) call_ms: u64,
-    /// When nobody wants the job any more. The sweeper ends it, as its timer is due.
-    pub(super) expiry: Instant,
+pub(super) struct CallLimits {
+    /// When the provider must have answered.
+    pub(super) deadline: Instant,
+    /// The longest that the call may take, in milliseconds. The job's expiry can make `deadline` earlier.
+    pub(super) timeout_ms: u64,
+    /// The deadline of the job. The sweeper then ends the job as expired.
+    pub(super) job_expiry: Instant,
 }
 
-/// Waits until the call is over without an answer; says what it came to. One timer for all that may be, since
-/// there are as many of these as calls. Looks at each hint, and from time to time without one; a store that does
-/// not answer says nothing against the attempt.
+/// Waits until the call must end, and returns the outcome.
+///
+/// It checks the job at each notice and at intervals. A store that does not answer does not end the call.
+///
+/// There is one such future for each call, so it has one timer for everything.
 #[expect(
     clippy::manual_async_fn,
-    reason = "an async fn would hold each of its arguments twice"
+    reason = "an async fn would store each of its arguments twice"
 )]
 pub(super) fn watch(
-    desk: &Desk,
-    attempt: &Attempt,
-    note: &Note,
-    limits: Limits,
+    worker: &WorkerContext,
+    job: &ClaimedJob,
+    in_flight: &InFlightGuard,
+    limits: CallLimits,
     provider: String,
-) -> impl Future<Output = Called> + Send {
+) -> impl Future<Output = CallOutcome> + Send {
     async move {
-        let mut look_at = Instant::now() + LOOK_EVERY;
+        let mut check_at = Instant::now() + CHECK_INTERVAL;
         loop {
-            let next = look_at.min(limits.expiry).min(limits.call + OVERRUN);
-            let is_hinted = timeout_at(next, note.hinted()).await.is_ok();
+            let wake_at = check_at
+                .min(limits.job_expiry)
+                .min(limits.deadline + OVERRUN_MAX);
+            let is_requested = timeout_at(wake_at, in_flight.check_requested())
+                .await
+                .is_ok();
             let now = Instant::now();
-            if now >= limits.expiry {
-                return Called::Dropped(EXPIRED);
+            if now >= limits.job_expiry {
+                return CallOutcome::Dropped { reason: EXPIRED };
             }
-            if now >= limits.call + OVERRUN {
-                return overrun(limits.call_ms, provider);
+            if now >= limits.deadline + OVERRUN_MAX {
+                return timed_out(limits.timeout_ms, provider);
             }
-            if is_hinted || now >= look_at {
-                look_at = now + LOOK_EVERY;
-                // Boxed, as it is seldom needed.
-                if Box::pin(is_lost(desk, attempt)).await {
-                    return Called::Dropped("the job has ended or gone elsewhere");
+            if is_requested || now >= check_at {
+                check_at = now + CHECK_INTERVAL;
+                // Boxed, because the memory is seldom needed.
+                if Box::pin(has_lost_claim(worker, job)).await {
+                    return CallOutcome::Dropped {
+                        reason: "the job has ended, or another worker has claimed it",
+                    };
                 }
             }
         }
     }
 }
 
-fn overrun(limit_ms: u64, provider: String) -> Called {
-    Called::Failed {
+fn timed_out(timeout_ms: u64, provider: String) -> CallOutcome {
+    CallOutcome::Failed {
         failure: Failure::new(
             "provider_timeout",
-            format!("the call was not done within {limit_ms} ms"),
+            format!("the provider did not answer within {timeout_ms} ms"),
             Retry::Backoff,
         ),
         provider: Some(provider),
     }
 }
 
-/// Whether the attempt has no say any more.
-async fn is_lost(desk: &Desk, attempt: &Attempt) -> bool {
-    match desk.member.store.load(&attempt.lane, &[], None).await {
+/// Whether the attempt can no longer settle the job.
+async fn has_lost_claim(worker: &WorkerContext, job: &ClaimedJob) -> bool {
+    match worker.member.store.load(&job.lane, &[], None).await {
         Ok(loaded) => {
-            // A job that was put back for another worker, but not taken yet, is still ours to finish.
-            let entry = loaded.lane.find(attempt.job);
-            entry.is_none_or(|(_, entry)| entry.fence != attempt.fence)
+            // The attempt can still settle a job that was requeued but not claimed again.
+            let entry = loaded.lane.find(job.job);
+            entry.is_none_or(|(_, entry)| entry.fence != job.fence)
         }
         Err(error) => {
-            tracing::debug!(job_id = %attempt.job, %error, "a lane could not be read");
+            tracing::debug!(job_id = %job.job, %error, "could not check the job of a call; checking later");
             false
         }
     }

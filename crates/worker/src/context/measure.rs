@@ -1,29 +1,29 @@
-//! How long turns are: in bytes exactly, in tokens by what the provider counted before.
+//! Measures turns: exactly in bytes, and in tokens by an estimate from the provider's last count.
 
 use std::io;
 
 use forebay_shared::{session::TokenMeasure, turn::Turn};
 
-/// What a token has in bytes as long as no provider has counted any.
+/// The bytes of a token, as long as no provider has counted any.
 const BYTES_PER_TOKEN: u64 = 4;
 
-/// The bytes of turns as JSON, each for itself. What [`TokenMeasure::sent_bytes`] holds.
+/// The sum of the bytes of each turn as JSON. [`TokenMeasure::sent_bytes`] holds it.
 #[must_use]
-pub fn sent_bytes(turns: &[Turn]) -> u64 {
+pub(crate) fn sent_bytes(turns: &[Turn]) -> u64 {
     turns.iter().map(turn_bytes).sum()
 }
 
 /// The bytes of one turn as JSON.
 pub(super) fn turn_bytes(turn: &Turn) -> u64 {
-    let mut counted = Counted(0);
-    // Counting cannot fail, and a turn can always be written.
-    match serde_json::to_writer(&mut counted, turn) {
-        Ok(()) | Err(_) => counted.0,
+    let mut counter = ByteCounter(0);
+    // This cannot fail: the counter accepts everything, and every turn can be written as JSON.
+    match serde_json::to_writer(&mut counter, turn) {
+        Ok(()) | Err(_) => counter.0,
     }
 }
 
-/// For each turn, and for the place behind the last, the bytes of what stands from there on. Each turn is written once,
-/// as one may be long.
+/// For each turn, the bytes of this turn and all later ones; then a 0. Each turn is written once, because
+/// it may be long.
 pub(super) fn remaining_bytes<'a>(turns: impl DoubleEndedIterator<Item = &'a Turn>) -> Vec<u64> {
     let mut sum = 0;
     let mut sums: Vec<u64> = turns
@@ -38,7 +38,7 @@ pub(super) fn remaining_bytes<'a>(turns: impl DoubleEndedIterator<Item = &'a Tur
     sums
 }
 
-/// About how many tokens this many bytes are, rounded up.
+/// An estimate of the tokens in this many bytes, rounded up.
 pub(super) fn estimated_tokens(bytes: u64, measure: Option<TokenMeasure>) -> u64 {
     match measure {
         Some(TokenMeasure {
@@ -52,10 +52,10 @@ pub(super) fn estimated_tokens(bytes: u64, measure: Option<TokenMeasure>) -> u64
     }
 }
 
-/// Counts what is written and keeps none of it.
-struct Counted(u64);
+/// A writer that only counts the bytes.
+struct ByteCounter(u64);
 
-impl io::Write for Counted {
+impl io::Write for ByteCounter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0 += bytes.len() as u64;
         Ok(bytes.len())
@@ -76,7 +76,7 @@ mod tests {
     use super::{estimated_tokens, remaining_bytes, sent_bytes, turn_bytes};
 
     #[test]
-    fn bytes_are_those_of_the_json() {
+    fn a_turn_has_the_bytes_of_its_json() {
         let turn = Turn::text(Role::User, "é\n");
         assert_eq!(
             turn_bytes(&turn),
@@ -85,17 +85,17 @@ mod tests {
     }
 
     #[test]
-    fn what_remains_is_counted_from_each_turn_on() {
+    fn remaining_bytes_are_counted_from_each_turn_to_the_last() {
         let turns = ["a", "bb", "ccc"].map(|text| Turn::text(Role::User, text));
         let remaining = remaining_bytes(turns.iter());
-        for (at, bytes) in remaining.iter().enumerate() {
-            assert_eq!(*bytes, sent_bytes(&turns[at..]));
+        for (index, bytes) in remaining.iter().enumerate() {
+            assert_eq!(*bytes, sent_bytes(&turns[index..]));
         }
         assert_eq!(remaining.len(), turns.len() + 1);
     }
 
     #[test]
-    fn tokens_follow_what_was_counted_before() {
+    fn tokens_are_estimated_from_the_last_count() {
         let measure = |sent_bytes, input_tokens| {
             Some(TokenMeasure {
                 sent_bytes,

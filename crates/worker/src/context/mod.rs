@@ -1,16 +1,15 @@
-//! What of a session is sent along with a job: pure functions, no I/O.
+//! Selects the turns that are sent with a job. Pure functions, without I/O.
 //!
-//! [`select`] puts the session's turns and the job's input in an order that every provider accepts
-//! (`order`), and cuts off the oldest until the job's bounds hold. [`Selected::halve`] cuts further
-//! when the provider says that it was too much.
+//! [`select`] arranges the session's turns and the job's input in an order that every provider accepts
+//! (`order`). Then it cuts off the oldest turns until the job's bounds hold. [`SelectedContext::halve`]
+//! cuts off more when the provider finds the context too long.
 //!
 //! The rules:
-//! - The input is sent whole.
-//! - A cut lies only before a turn of the user (with the operator's rules right before it, if any), so
-//!   never between a tool call and its result; what is sent begins so, and what stands before the first
-//!   such place is left out.
-//! - The results of tools stand right behind their calls; a call without one gets `"no result"`.
-//! - A bound that cannot be met without breaking these is met as nearly as possible.
+//! - The input is never cut.
+//! - The sent turns begin with a user turn, or with system or developer turns directly before one. Turns
+//!   before the first such position are left out. So a cut never separates a tool call from its result.
+//! - Tool results follow their calls. A call without a result gets the result `"no result"`.
+//! - When these rules and a bound conflict, the rules win, and as little as possible is sent.
 
 mod measure;
 mod order;
@@ -21,111 +20,87 @@ use forebay_shared::{
     turn::{Role, Turn},
 };
 
-pub use measure::sent_bytes;
+pub(crate) use measure::sent_bytes;
 use measure::{estimated_tokens, remaining_bytes};
-use order::{Origin, Placed};
+use order::{OrderedTurn, OrderedTurns, Origin};
 
-/// What is sent, and what the store must be told besides. It holds each turn once, for a call takes seconds and
-/// there are many at a time.
+/// The turns to send with a job. It holds each turn once, because it is kept during the call.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Selected {
+pub(crate) struct SelectedContext {
     /// The turns to send, the input among them.
-    pub turns: Vec<Turn>,
-    /// How many these are.
-    pub sent: u32,
-    /// How many of the session's turns are not among them.
-    pub dropped: u32,
-    /// Results for calls of the session's last reply that nobody answered. They go into the session
-    /// before the input, so that what is stored is as valid as what is sent.
-    pub unanswered: Vec<Turn>,
-    /// The bytes of what is sent, as JSON; with the tokens that the provider counts they make the next
+    pub(crate) turns: Vec<Turn>,
+    /// How many turns of the session are left out.
+    pub(crate) turns_dropped: u32,
+    /// The bytes of `turns` as JSON. With the provider's count of tokens they make the next
     /// [`TokenMeasure`].
-    pub sent_bytes: u64,
-    /// Where more can be cut off: indices into `turns`, ascending, each over 0.
+    pub(crate) sent_bytes: u64,
+    /// The results that the session lacks for the calls of its last reply. They are appended to the
+    /// session before the input, so that the stored turns are as valid as the sent ones.
+    missing_results: Vec<Turn>,
+    /// The indices in `turns` at which more can be cut off, ascending, without 0.
     cuts: Box<[usize]>,
     /// For each turn, where it comes from.
     origins: Vec<Origin>,
 }
 
-/// Chooses what is sent of a session with a job's input.
+/// Selects the turns of a session that are sent with a job's input.
 #[must_use]
-pub fn select(
+pub(crate) fn select(
     session: Vec<Turn>,
     input: Vec<Turn>,
     bounds: ContextBounds,
     measure: Option<TokenMeasure>,
-) -> Selected {
-    let order::Ordered {
-        placed,
-        unanswered,
+) -> SelectedContext {
+    let OrderedTurns {
+        turns,
+        missing_results,
         orphans,
-    } = order::arrange(&session, &input);
-    let cuts = cuts(&placed);
-    let remaining = remaining_bytes(placed.iter().map(Placed::turn));
+    } = order::arrange(session, input);
+    let cuts = cuts(&turns);
+    let remaining = remaining_bytes(turns.iter().map(|ordered| &ordered.turn));
     let fits = |cut: usize| {
-        let turns = placed.len() - cut;
-        let within_turns = bounds
+        let is_within_turns = bounds
             .max_turns
-            .is_none_or(|max| turns <= usize::try_from(max).unwrap_or(usize::MAX));
-        within_turns
-            && bounds
-                .max_input_tokens
-                .is_none_or(|max| estimated_tokens(remaining[cut], measure) <= u64::from(max))
+            .is_none_or(|max| turns.len() - cut <= usize::try_from(max).unwrap_or(usize::MAX));
+        let is_within_tokens = bounds
+            .max_input_tokens
+            .is_none_or(|max| estimated_tokens(remaining[cut], measure) <= u64::from(max));
+        is_within_turns && is_within_tokens
     };
     let fitting = cuts.iter().copied().find(|cut| fits(*cut));
     let cut = fitting.or(cuts.last().copied()).unwrap_or(0);
-    let left_out = placed[..cut]
+    let cut_off = turns[..cut]
         .iter()
-        .filter(|placed| placed.is_stored())
-        .count();
-    let sent_bytes = remaining[cut];
-    let kept = placed.into_iter().skip(cut);
-    let kept: Vec<(Origin, Option<Turn>)> = kept.map(Placed::into_origin).collect();
-
-    let (mut session, mut input) = (Places::of(session), Places::of(input));
+        .filter(|ordered| ordered.origin == Origin::Session);
+    let turns_dropped = count(orphans + cut_off.count());
+    let kept = turns.into_iter().skip(cut);
     let (mut origins, mut turns): (Vec<Origin>, Vec<Turn>) = kept
-        .into_iter()
-        .filter_map(|(origin, made)| {
-            let turn = match origin {
-                Origin::Session(at) => session.take(at),
-                Origin::Input(at) => input.take(at),
-                Origin::Made => made,
-            };
-            Some((origin, turn?))
-        })
+        .map(|OrderedTurn { turn, origin }| (origin, turn))
         .unzip();
-    // They stay for as long as the call runs.
+    // Both are kept during the call.
     origins.shrink_to_fit();
     turns.shrink_to_fit();
-    Selected {
-        sent: count(turns.len()),
-        dropped: count(orphans + left_out),
-        unanswered,
-        sent_bytes,
-        cuts: later_cuts(&cuts, cut),
+    SelectedContext {
         turns,
+        turns_dropped,
+        sent_bytes: remaining[cut],
+        missing_results,
+        cuts: later_cuts(&cuts, cut),
         origins,
     }
 }
 
-/// Turns that are taken from their places.
-struct Places(Vec<Option<Turn>>);
-
-impl Places {
-    fn of(turns: Vec<Turn>) -> Self {
-        Self(turns.into_iter().map(Some).collect())
+impl SelectedContext {
+    /// How many turns are sent.
+    pub(crate) fn turns_sent(&self) -> u32 {
+        count(self.turns.len())
     }
 
-    fn take(&mut self, at: usize) -> Option<Turn> {
-        self.0.get_mut(at)?.take()
-    }
-}
-
-impl Selected {
-    /// Leaves the older half out, by bytes, for a provider that says the context is too long. Less than half
-    /// when the rules leave no such cut, more when there is none in between; `false`, and nothing changes, when
-    /// nothing can be left out at all.
-    pub fn halve(&mut self) -> bool {
+    /// Leaves out the older half of the turns, by bytes. Used when the provider finds the context too long.
+    ///
+    /// Where the rules allow no such cut, the nearest cut beyond the half is used, or else the furthest
+    /// one. Returns `false` and changes nothing when no turn can be left out.
+    pub(crate) fn halve(&mut self) -> bool {
         let remaining = remaining_bytes(self.turns.iter());
         let half = self.sent_bytes / 2;
         let mut cuts = self.cuts.iter().copied();
@@ -135,70 +110,65 @@ impl Selected {
         };
         self.sent_bytes = remaining[cut];
         self.turns.drain(..cut);
-        let stored = self.origins.drain(..cut);
-        let stored = stored.filter(|origin| matches!(origin, Origin::Session(_)));
-        self.dropped = self.dropped.saturating_add(count(stored.count()));
-        self.sent = count(self.turns.len());
+        let cut_off = self.origins.drain(..cut);
+        let from_session = cut_off.filter(|origin| *origin == Origin::Session);
+        self.turns_dropped = self
+            .turns_dropped
+            .saturating_add(count(from_session.count()));
         self.cuts = later_cuts(&self.cuts, cut);
         true
     }
 
-    /// What goes into the session with a reply: the missing results, and the input as it came.
+    /// The turns that are appended to the session before the reply: the missing results, then the input in
+    /// its original order.
     #[must_use]
-    pub fn into_said(self) -> Vec<Turn> {
+    pub(crate) fn into_turns_before_reply(self) -> Vec<Turn> {
         let sent = self.origins.into_iter().zip(self.turns);
         let mut input: Vec<(usize, Turn)> = sent
             .filter_map(|(origin, turn)| match origin {
-                Origin::Input(at) => Some((at, turn)),
-                Origin::Session(_) | Origin::Made => None,
+                Origin::Input(index) => Some((index, turn)),
+                Origin::Session | Origin::AddedToSession | Origin::AddedToInput => None,
             })
             .collect();
-        input.sort_unstable_by_key(|(at, _)| *at);
-        let mut said = self.unanswered;
-        said.extend(input.into_iter().map(|(_, turn)| turn));
-        said
+        input.sort_unstable_by_key(|(index, _)| *index);
+        let mut turns = self.missing_results;
+        turns.extend(input.into_iter().map(|(_, turn)| turn));
+        turns
     }
 }
 
-/// The cuts behind this one, counted from it.
+/// The cuts after `cut`, relative to it.
 fn later_cuts(cuts: &[usize], cut: usize) -> Box<[usize]> {
     cuts.iter()
-        .filter_map(|later| later.checked_sub(cut).filter(|at| *at > 0))
+        .filter_map(|later| later.checked_sub(cut).filter(|index| *index > 0))
         .collect()
 }
 
-/// The places where what is sent may begin, ascending; never empty unless there is nothing at all.
-fn cuts(placed: &[Placed<'_>]) -> Vec<usize> {
-    // Everything of the input is sent, and with a result its call, wherever that stands.
-    let last = placed
-        .iter()
-        .position(Placed::is_input)
-        .map(|first| {
-            let is_result = placed[first].turn().role == Role::Tool;
-            let call = placed[..first]
-                .iter()
-                .rposition(|placed| placed.turn().role == Role::Assistant);
-            if is_result {
-                call.unwrap_or(first)
-            } else {
-                first
-            }
-        })
-        .unwrap_or(placed.len());
-    let begins = |at: usize| {
-        let mut from = placed[at..].iter().map(|placed| placed.turn().role);
-        let first = from.find(|role| !matches!(role, Role::System | Role::Developer));
-        // The operator's rules stay with the turn that they stand before.
-        let follows_rules =
-            at > 0 && matches!(placed[at - 1].turn().role, Role::System | Role::Developer);
-        first == Some(Role::User) && !follows_rules
+/// The indices at which the sent turns may begin, ascending. Empty only when there are no turns.
+fn cuts(turns: &[OrderedTurn]) -> Vec<usize> {
+    let role = |index: usize| turns[index].turn.role;
+    let is_rule = |role: Role| matches!(role, Role::System | Role::Developer);
+    // The whole input is sent. If it begins with a tool result, the call is sent too.
+    let first_input = turns.iter().position(|ordered| ordered.origin.is_input());
+    let last_cut = match first_input {
+        None => turns.len(),
+        Some(first) if role(first) == Role::Tool => (0..first)
+            .rfind(|index| role(*index) == Role::Assistant)
+            .unwrap_or(first),
+        Some(first) => first,
     };
-    let mut cuts: Vec<usize> = (0..placed.len())
-        .filter(|at| *at <= last && begins(*at))
+    let can_begin = |index: usize| {
+        let first_after_rules = (index..turns.len()).map(role).find(|role| !is_rule(*role));
+        // System and developer turns stay with the user turn that follows them.
+        let follows_rule = index > 0 && is_rule(role(index - 1));
+        first_after_rules == Some(Role::User) && !follows_rule
+    };
+    let mut cuts: Vec<usize> = (0..turns.len())
+        .filter(|index| *index <= last_cut && can_begin(*index))
         .collect();
-    if cuts.is_empty() && !placed.is_empty() {
-        // No turn of the user to begin with: the least that can be sent.
-        cuts.push(last.min(placed.len() - 1));
+    if cuts.is_empty() && !turns.is_empty() {
+        // There is no user turn to begin with, so as little as possible is sent.
+        cuts.push(last_cut.min(turns.len() - 1));
     }
     cuts
 }

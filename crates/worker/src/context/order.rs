@@ -1,133 +1,126 @@
-//! Tool calls and their results, put in the one order that every provider accepts: all results of a
-//! reply's calls right behind it, in the order of the calls, none missing and none left over.
+//! Puts tool calls and their results in an order that every provider accepts.
 //!
-//! A session is not always so: an interrupted message may have come between, a client may have answered
-//! one call of two, the store may have let the oldest turns go.
+//! The results of a reply's calls follow that reply, in the order of the calls, one result for each call.
+//! A session may differ: an interrupted message may separate a call from its result, a client may answer
+//! only one of two calls, and the store may have removed the oldest turns.
 
 use forebay_shared::turn::{Role, Turn};
 
-/// What stands in for the result of a call that nobody answered.
+/// The text of an added result, for a call that has none.
 const NO_RESULT: &str = "no result";
 
-/// Where a turn that is sent comes from.
+/// Where a turn comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
-    /// The session, at this index.
-    Session(usize),
+    /// The session.
+    Session,
     /// The job's input, at this index.
     Input(usize),
-    /// Nowhere: it says that a call has no result.
-    Made,
+    /// Added here, as the result of a call in the session that has none.
+    AddedToSession,
+    /// Added here, as the result of a call in the input that has none.
+    AddedToInput,
 }
 
-/// What stands at a place of the conversation.
+impl Origin {
+    /// Whether the turn belongs to the input, which is always sent.
+    pub(super) const fn is_input(self) -> bool {
+        matches!(self, Self::Input(_) | Self::AddedToInput)
+    }
+}
+
+/// A turn and where it comes from.
 #[derive(Debug)]
-pub(super) enum Placed<'a> {
-    /// A turn of the session, with its index.
-    Stored(usize, &'a Turn),
-    /// A turn of the input, with its index.
-    Input(usize, &'a Turn),
-    /// "No result", for a call of the session or, with `true`, of the input.
-    Made(Turn, bool),
-}
-
-impl Placed<'_> {
-    pub(super) fn turn(&self) -> &Turn {
-        match self {
-            Self::Stored(_, turn) | Self::Input(_, turn) => turn,
-            Self::Made(turn, _) => turn,
-        }
-    }
-
-    /// Whether it belongs to the input, which is always sent.
-    pub(super) const fn is_input(&self) -> bool {
-        matches!(self, Self::Input(..) | Self::Made(_, true))
-    }
-
-    pub(super) const fn is_stored(&self) -> bool {
-        matches!(self, Self::Stored(..))
-    }
-
-    /// Where it comes from, and the turn itself where that is nowhere.
-    pub(super) fn into_origin(self) -> (Origin, Option<Turn>) {
-        match self {
-            Self::Stored(at, _) => (Origin::Session(at), None),
-            Self::Input(at, _) => (Origin::Input(at), None),
-            Self::Made(turn, _) => (Origin::Made, Some(turn)),
-        }
-    }
+pub(super) struct OrderedTurn {
+    pub(super) turn: Turn,
+    pub(super) origin: Origin,
 }
 
 /// A session and an input as one conversation.
 #[derive(Debug)]
-pub(super) struct Ordered<'a> {
-    pub(super) placed: Vec<Placed<'a>>,
-    /// Results that the session lacks for its last reply's calls.
-    pub(super) unanswered: Vec<Turn>,
-    /// How many results of the session answer no call of it; these are not placed.
+pub(super) struct OrderedTurns {
+    /// The turns in the order to send.
+    pub(super) turns: Vec<OrderedTurn>,
+    /// The results that the session lacks for the calls of its last reply.
+    pub(super) missing_results: Vec<Turn>,
+    /// How many results in the session answer no call. They are left out.
     pub(super) orphans: usize,
 }
 
-/// Puts everything in order. Results of the input that answer no call stay where they are: what a client
-/// sends is not dropped, so the provider's refusal tells it.
-pub(super) fn arrange<'a>(session: &'a [Turn], input: &'a [Turn]) -> Ordered<'a> {
-    let all: Vec<&Turn> = session.iter().chain(input).collect();
-    let stored = session.len();
+/// Puts a session and an input in order.
+///
+/// Results in the input that answer no call keep their position. The provider then refuses the request,
+/// which tells the client about its mistake.
+pub(super) fn arrange(session: Vec<Turn>, input: Vec<Turn>) -> OrderedTurns {
+    let session_len = session.len();
     let last_reply = session
         .iter()
         .rposition(|turn| turn.role != Role::Tool)
-        .filter(|at| !session[*at].tool_calls.is_empty());
-    let mut is_placed = vec![false; all.len()];
-    let mut placed = Vec::with_capacity(all.len());
-    let mut unanswered = Vec::new();
-    let mut orphans = 0;
-    let place = |at: usize| match at.checked_sub(stored) {
-        None => Placed::Stored(at, all[at]),
-        Some(input) => Placed::Input(input, all[at]),
+        .filter(|index| !session[*index].tool_calls.is_empty());
+    let origin = |index: usize| match index.checked_sub(session_len) {
+        None => Origin::Session,
+        Some(index) => Origin::Input(index),
     };
-    for (at, turn) in all.iter().enumerate() {
-        if is_placed[at] {
+    let mut unordered: Vec<Option<Turn>> = session.into_iter().chain(input).map(Some).collect();
+    let mut turns = Vec::with_capacity(unordered.len());
+    let mut missing_results = Vec::new();
+    let mut orphans = 0;
+    for index in 0..unordered.len() {
+        // A result that follows its call in `turns` is already taken.
+        let Some(turn) = unordered[index].take() else {
             continue;
-        }
-        if turn.role == Role::Tool && at < stored {
+        };
+        if turn.role == Role::Tool && index < session_len {
             orphans += 1;
             continue;
         }
-        is_placed[at] = true;
-        placed.push(place(at));
+        let mut results = Vec::with_capacity(turn.tool_calls.len());
         for call in &turn.tool_calls {
-            match result_of(&all, &is_placed, at, &call.id) {
-                Some(found) => {
-                    is_placed[found] = true;
-                    placed.push(place(found));
+            let found = result_index(&unordered, index, &call.id);
+            let taken = found.and_then(|index| Some((unordered[index].take()?, origin(index))));
+            let (result, origin) = taken.unwrap_or_else(|| {
+                let missing = no_result(&call.id);
+                if last_reply == Some(index) {
+                    missing_results.push(missing.clone());
                 }
-                None => {
-                    let missing = no_result(&call.id);
-                    if last_reply == Some(at) {
-                        unanswered.push(missing.clone());
-                    }
-                    placed.push(Placed::Made(missing, at >= stored));
-                }
-            }
+                let origin = if index < session_len {
+                    Origin::AddedToSession
+                } else {
+                    Origin::AddedToInput
+                };
+                (missing, origin)
+            });
+            results.push(OrderedTurn {
+                turn: result,
+                origin,
+            });
         }
+        turns.push(OrderedTurn {
+            turn,
+            origin: origin(index),
+        });
+        turns.append(&mut results);
     }
-    Ordered {
-        placed,
-        unanswered,
+    OrderedTurns {
+        turns,
+        missing_results,
         orphans,
     }
 }
 
-/// The result of a call made in the turn at `at`. Ids can come again, so the search ends where another
-/// reply calls by the same one.
-fn result_of(all: &[&Turn], is_placed: &[bool], at: usize, id: &str) -> Option<usize> {
-    for (found, turn) in all.iter().enumerate().skip(at + 1) {
+/// The index of the result of the call `id`, which the turn at `call_index` makes.
+///
+/// A later reply may use the same id again. The search ends there.
+fn result_index(turns: &[Option<Turn>], call_index: usize, id: &str) -> Option<usize> {
+    for (index, turn) in turns.iter().enumerate().skip(call_index + 1) {
+        let Some(turn) = turn else {
+            continue;
+        };
         if turn.tool_calls.iter().any(|call| call.id == id) {
             return None;
         }
-        let answers = turn.role == Role::Tool && turn.tool_call_id.as_deref() == Some(id);
-        if answers && !is_placed[found] {
-            return Some(found);
+        if turn.role == Role::Tool && turn.tool_call_id.as_deref() == Some(id) {
+            return Some(index);
         }
     }
     None

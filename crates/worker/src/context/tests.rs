@@ -1,4 +1,4 @@
-//! The rules of the context by example and by property.
+//! The rules of context selection, by example and by property.
 
 use forebay_shared::{
     job::ContextBounds,
@@ -18,12 +18,12 @@ fn turn(word: &str) -> Turn {
         "c" => calls(&rest.chars().map(String::from).collect::<Vec<_>>()),
         "r" => result(rest, "done"),
         "n" => result(rest, "no result"),
-        _ => panic!("no such turn: {word}"),
+        _ => panic!("unknown turn: {word}"),
     }
 }
 
-/// A conversation in words: `u1` a user's turn, `a1` a reply, `cxy` a reply that calls x and y, `rx` the
-/// result of x, `nx` a "no result" for it, `s1` the operator's.
+/// A conversation, one word for each turn: `s1` is a system turn, `u1` a user turn, `a1` a reply, `cxy` a
+/// reply that calls the tools x and y, `rx` the result of x, and `nx` the added "no result" of x.
 fn turns(words: &str) -> Vec<Turn> {
     words.split_whitespace().map(turn).collect()
 }
@@ -62,17 +62,17 @@ fn bounds(max_turns: Option<u32>, max_input_tokens: Option<u32>) -> ContextBound
 }
 
 #[test]
-fn what_is_sent_by_example() {
-    for (session, input, max_turns, sent, dropped, unanswered) in [
-        // Without a bound everything goes.
+fn selects_and_orders_turns() {
+    for (session, input, max_turns, sent, dropped, missing) in [
+        // Without a bound everything is sent.
         ("", "u1", None, "u1", 0, ""),
         ("u1 a1 u2 a2", "u3", None, "u1 a1 u2 a2 u3", 0, ""),
-        // It begins with the user, and with the rules before that turn.
+        // The sent turns begin with a user turn, or with the system turns before it.
         ("a0 u1 a1", "u2", None, "u1 a1 u2", 1, ""),
         ("s1 u1 a1", "u2", None, "s1 u1 a1 u2", 0, ""),
         ("a0 s1 u1 a1", "u2", None, "s1 u1 a1 u2", 1, ""),
         ("a0", "s1 u1", None, "s1 u1", 1, ""),
-        // Cuts lie before turns of the user, and the input counts.
+        // Cuts are before user turns, and the input counts towards the bound.
         ("u1 a1 u2 a2", "u3", Some(5), "u1 a1 u2 a2 u3", 0, ""),
         ("u1 a1 u2 a2", "u3", Some(4), "u2 a2 u3", 2, ""),
         ("u1 a1 u2 a2", "u3", Some(3), "u2 a2 u3", 2, ""),
@@ -80,24 +80,24 @@ fn what_is_sent_by_example() {
         ("u1 a1 u2 a2", "u3", Some(1), "u3", 4, ""),
         // The input is never cut.
         ("u1 a1", "u2 u3 u4", Some(1), "u2 u3 u4", 2, ""),
-        // Never between a call and its result.
+        // A cut never separates a call from its result.
         ("u1 cx rx a1", "u2", Some(4), "u2", 4, ""),
         ("u1 a1 u2 cx", "rx", Some(1), "u2 cx rx", 2, ""),
         ("u1 a1 u2 cx rx cy", "ry", Some(2), "u2 cx rx cy ry", 2, ""),
         ("a1 cx", "rx", None, "cx rx", 1, ""),
-        // What nobody answered.
+        // Calls without a result.
         ("u1 cxy", "rx", None, "u1 cxy rx ny", 0, "ny"),
         ("u1 cxy", "u2", None, "u1 cxy nx ny u2", 0, "nx ny"),
         ("u1 cxy", "u2", Some(1), "u2", 2, "nx ny"),
         ("u1 cxy rx", "u2", None, "u1 cxy rx ny u2", 0, "ny"),
         ("u1 cxy", "ry rx u2", None, "u1 cxy rx ry u2", 0, ""),
-        // What an interrupted message left in between.
+        // An interrupted message separates a call from its result.
         ("u1 cx u2", "u3", None, "u1 cx nx u2 u3", 0, ""),
         ("u1 cx u2", "rx", None, "u1 cx rx u2", 0, ""),
-        // Results of calls that are gone.
+        // Results whose calls are missing.
         ("rx u1 a1", "u2", None, "u1 a1 u2", 1, ""),
         ("u1 a1", "rz", None, "u1 a1 rz", 0, ""),
-        // An id that comes again.
+        // An id that two replies use.
         (
             "u1 cx rx cx rx a1",
             "u2",
@@ -109,14 +109,13 @@ fn what_is_sent_by_example() {
         ("u1 cx cx rx a1", "u2", None, "u1 cx nx cx rx a1 u2", 0, ""),
     ] {
         let selected = select(turns(session), turns(input), bounds(max_turns, None), None);
-        let what = format!("{session} | {input} within {max_turns:?}");
-        assert_eq!(selected.turns, turns(sent), "{what}");
-        assert_eq!(selected.dropped, dropped, "{what}");
-        assert_eq!(selected.unanswered, turns(unanswered), "{what}");
-        assert_eq!(selected.sent as usize, selected.turns.len(), "{what}");
-        assert_eq!(selected.sent_bytes, sent_bytes(&selected.turns), "{what}");
-        let said = [turns(unanswered), turns(input)].concat();
-        assert_eq!(selected.into_said(), said, "{what}");
+        let case = format!("{session} | {input}, at most {max_turns:?}");
+        assert_eq!(selected.turns, turns(sent), "{case}");
+        assert_eq!(selected.turns_dropped, dropped, "{case}");
+        assert_eq!(selected.missing_results, turns(missing), "{case}");
+        assert_eq!(selected.sent_bytes, sent_bytes(&selected.turns), "{case}");
+        let appended = [turns(missing), turns(input)].concat();
+        assert_eq!(selected.into_turns_before_reply(), appended, "{case}");
     }
 }
 
@@ -134,12 +133,12 @@ fn tokens_are_bounded_by_the_estimate() {
             bounds(None, Some(max)),
             measure,
         )
-        .sent
+        .turns_sent()
     };
     assert_eq!(sent(all.div_ceil(4), None), 5);
     assert_eq!(sent(all.div_ceil(4) - 1, None), 3);
     assert_eq!(sent(1, None), 1);
-    // Ten tokens for each byte.
+    // The provider counted ten tokens for each byte.
     let measure = Some(TokenMeasure {
         sent_bytes: 10,
         input_tokens: 100,
@@ -150,7 +149,7 @@ fn tokens_are_bounded_by_the_estimate() {
 }
 
 #[test]
-fn half_goes_when_the_provider_says_it_is_too_much() {
+fn halve_leaves_out_the_older_half() {
     let mut half = select(
         turns("u1 a1 u2 a2 u3 a3"),
         turns("u4"),
@@ -159,17 +158,20 @@ fn half_goes_when_the_provider_says_it_is_too_much() {
     );
     assert!(half.halve());
     assert_eq!(
-        (half.turns.clone(), half.sent, half.dropped),
+        (half.turns.clone(), half.turns_sent(), half.turns_dropped),
         (turns("u3 a3 u4"), 3, 4)
     );
     let mut quarter = half.clone();
     assert!(quarter.halve());
-    assert_eq!((quarter.turns.clone(), quarter.dropped), (turns("u4"), 6));
+    assert_eq!(
+        (quarter.turns.clone(), quarter.turns_dropped),
+        (turns("u4"), 6)
+    );
     let before = quarter.clone();
     assert!(!quarter.halve());
     assert_eq!(quarter, before);
 
-    // A long turn in the past goes first, and what cannot be halved is cut as far as it can be.
+    // One long old turn is half of the bytes. A context that cannot be halved is cut as far as possible.
     let long = Turn::text(Role::User, "x".repeat(1_000));
     let session = [vec![long], turns("a1 u2 a2")].concat();
     let mut selected = select(session, turns("u3"), bounds(None, None), None);
@@ -180,10 +182,10 @@ fn half_goes_when_the_provider_says_it_is_too_much() {
     let mut selected = select(session, long_input.clone(), bounds(None, None), None);
     assert!(selected.halve());
     assert_eq!(selected.turns, long_input);
-    assert_eq!(selected.into_said(), long_input);
+    assert_eq!(selected.into_turns_before_reply(), long_input);
 }
 
-/// What may follow what in a session and an input, orderly or not.
+/// Any turns in any order, so also those that no client should send.
 fn any_turns(max: usize) -> impl Strategy<Value = Vec<Turn>> {
     let id = prop::sample::select(vec!["w", "x", "y", "z"]);
     let one = prop_oneof![
@@ -206,27 +208,29 @@ fn is_rule(turn: &Turn) -> bool {
     matches!(turn.role, Role::System | Role::Developer)
 }
 
-/// Whether every call's results stand right behind it, each once, and no result of the session stands
-/// anywhere else. `foreign` results, those of an input that answer nothing, may stand anywhere.
+/// Checks that the results of each reply's calls follow the reply, each once, and that there are no other
+/// results. Results in the input that answer no call (`foreign`) may be anywhere.
 fn check_order(sent: &[Turn], foreign: &[Turn]) -> Result<(), TestCaseError> {
-    let mut at = 0;
-    while at < sent.len() {
-        let turn = &sent[at];
-        at += 1;
+    let mut index = 0;
+    while index < sent.len() {
+        let turn = &sent[index];
+        index += 1;
         prop_assert!(
             turn.role != Role::Tool || foreign.contains(turn),
             "a result without a call"
         );
         for call in &turn.tool_calls {
-            let found = sent.get(at).and_then(|turn| turn.tool_call_id.as_deref());
+            let found = sent
+                .get(index)
+                .and_then(|turn| turn.tool_call_id.as_deref());
             prop_assert_eq!(found, Some(call.id.as_str()));
-            at += 1;
+            index += 1;
         }
     }
     Ok(())
 }
 
-/// Without the results that stand behind no call of theirs.
+/// The turns without the results that follow no call.
 fn without_foreign(sent: &[Turn]) -> Vec<Turn> {
     let mut kept: Vec<Turn> = Vec::new();
     let mut expected: usize = 0;
@@ -244,10 +248,10 @@ fn without_foreign(sent: &[Turn]) -> Vec<Turn> {
 }
 
 /// How many turns of the session are sent.
-fn stored_in(selected: &super::Selected) -> u32 {
+fn session_turns_in(selected: &super::SelectedContext) -> u32 {
     let origins = selected.origins.iter();
-    let stored = origins.filter(|origin| matches!(origin, super::Origin::Session(_)));
-    u32::try_from(stored.count()).expect("small")
+    let sent = origins.filter(|origin| **origin == super::Origin::Session);
+    u32::try_from(sent.count()).expect("small")
 }
 
 proptest! {
@@ -258,7 +262,7 @@ proptest! {
     })]
 
     #[test]
-    fn whatever_is_sent_obeys_the_rules(
+    fn every_selection_follows_the_rules(
         session in any_turns(25),
         input in any_turns(5),
         bounds in any_bounds(),
@@ -267,39 +271,38 @@ proptest! {
         let foreign: Vec<Turn> =
             input.iter().filter(|turn| turn.role == Role::Tool).cloned().collect();
         let mut selected = Some(select(session.clone(), input.clone(), bounds, None));
-        let mut longer: Option<super::Selected> = None;
+        let mut longer: Option<super::SelectedContext> = None;
         while let Some(now) = selected {
             check_order(&now.turns, &foreign)?;
-            prop_assert_eq!(now.sent as usize, now.turns.len());
             prop_assert_eq!(now.sent_bytes, sent_bytes(&now.turns));
-            prop_assert!(now.dropped as usize <= session.len());
+            prop_assert!(now.turns_dropped as usize <= session.len());
 
-            // Nothing of the input is missing.
+            // The whole input is sent.
             for turn in &input {
                 let count = |turns: &[Turn]| turns.iter().filter(|other| *other == turn).count();
                 prop_assert!(count(&now.turns) >= count(&input));
             }
 
-            // It begins with the user wherever that can be had.
-            let begins_well = now.turns.iter().find(|turn| !is_rule(turn))
+            // The sent turns begin with a user turn wherever the rules allow it.
+            let begins_with_user = now.turns.iter().find(|turn| !is_rule(turn))
                 .is_some_and(|turn| turn.role == Role::User);
-            prop_assert!(begins_well || now.cuts.is_empty());
+            prop_assert!(begins_with_user || now.cuts.is_empty());
 
-            // What is shorter is the end of what is longer.
+            // A halved selection is the end of the one before.
             if let Some(longer) = &longer {
                 prop_assert!(longer.turns.ends_with(&now.turns));
                 prop_assert!(now.turns.len() < longer.turns.len());
-                prop_assert_eq!(now.dropped - longer.dropped,
-                    stored_in(longer) - stored_in(&now));
+                prop_assert_eq!(now.turns_dropped - longer.turns_dropped,
+                    session_turns_in(longer) - session_turns_in(&now));
             } else if !now.cuts.is_empty() {
-                // More could have been cut, so the bounds must hold.
-                prop_assert!(bounds.max_turns.is_none_or(|max| now.sent <= max));
+                // More turns could be cut off, so the bounds hold.
+                prop_assert!(bounds.max_turns.is_none_or(|max| now.turns_sent() <= max));
                 prop_assert!(bounds.max_input_tokens
                     .is_none_or(|max| now.sent_bytes.div_ceil(4) <= u64::from(max)));
             }
-            // What goes into the session has nothing to do with what was cut off.
-            let said = [now.unanswered.clone(), input.clone()].concat();
-            prop_assert_eq!(now.clone().into_said(), said);
+            // The turns that are appended to the session do not depend on the cut.
+            let appended = [now.missing_results.clone(), input.clone()].concat();
+            prop_assert_eq!(now.clone().into_turns_before_reply(), appended);
 
             let mut shorter = now.clone();
             selected = shorter.halve().then_some(shorter);
@@ -308,19 +311,19 @@ proptest! {
     }
 
     #[test]
-    fn what_is_stored_afterwards_needs_no_further_repair(
+    fn the_stored_session_needs_no_more_added_results(
         session in any_turns(25),
         input in any_turns(5),
     ) {
         prop_assume!(!input.is_empty());
         let first = select(session.clone(), input, bounds(None, None), None);
-        let stored = [session, first.clone().into_said(), turns("a9")].concat();
+        let stored = [session, first.clone().into_turns_before_reply(), turns("a9")].concat();
         let next = select(stored, turns("u9"), bounds(None, None), None);
-        prop_assert_eq!(next.unanswered, vec![]);
-        // The same turns again, in the same order, so that what a provider keeps of them stays good.
-        let begins_well = first.turns.iter().find(|turn| !is_rule(turn))
+        prop_assert_eq!(next.missing_results, vec![]);
+        // The next call sends the same turns in the same order, so a provider's prompt cache stays valid.
+        let begins_with_user = first.turns.iter().find(|turn| !is_rule(turn))
             .is_some_and(|turn| turn.role == Role::User);
-        if begins_well {
+        if begins_with_user {
             let expected = [without_foreign(&first.turns), turns("a9 u9")].concat();
             prop_assert_eq!(next.turns, expected);
         }

@@ -1,0 +1,57 @@
+//! How the call of an attempt ended.
+
+use forebay_shared::{session::TokenMeasure, turn::Turn};
+
+use crate::provider::{Answer, Failure};
+
+/// How the call of an attempt ended.
+pub(super) enum CallOutcome {
+    /// The provider answered.
+    Answered(Box<CallResult>),
+    /// The call failed.
+    Failed {
+        /// What went wrong.
+        failure: Failure,
+        /// The name of the provider; absent when none was asked.
+        provider: Option<String>,
+    },
+    /// The result is no longer needed, and there is nothing to commit.
+    Dropped {
+        /// The reason, for the log.
+        reason: &'static str,
+    },
+    /// The worker stops, and the job goes back to the queue.
+    Interrupted,
+}
+
+/// The reason of a call that is dropped because its job has reached its deadline.
+pub(super) const EXPIRED: &str = "the job has expired";
+
+/// A provider's answer, and what was sent for it.
+pub(super) struct CallResult {
+    /// What the provider answered.
+    pub(super) answer: Answer,
+    /// The name of the provider.
+    pub(super) provider: String,
+    /// The turns that are appended to the session before the reply.
+    pub(super) turns_before_reply: Vec<Turn>,
+    /// How many turns were sent, the input among them.
+    pub(super) turns_sent: u32,
+    /// How many turns of the session were not sent.
+    pub(super) turns_dropped: u32,
+    /// The bytes of the turns that were sent, as JSON.
+    pub(super) sent_bytes: u64,
+    /// How long user messages wait for the results of the tools that the reply calls, in seconds.
+    pub(super) tool_wait_s: u32,
+}
+
+impl CallResult {
+    /// The tokens that the provider counted for the turns that were sent, if it gave a usable count.
+    pub(super) fn token_measure(&self) -> Option<TokenMeasure> {
+        let usage = self.answer.usage.filter(|usage| usage.input_tokens > 0)?;
+        Some(TokenMeasure {
+            sent_bytes: self.sent_bytes,
+            input_tokens: usage.input_tokens,
+        })
+    }
+}

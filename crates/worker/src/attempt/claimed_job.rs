@@ -1,0 +1,27 @@
+//! The job that an attempt has claimed.
+
+use forebay_shared::{
+    ids::{JobId, LaneKey},
+    time::TimeMs,
+};
+use tokio::time::Instant;
+
+/// A job that this worker has claimed.
+pub(super) struct ClaimedJob {
+    /// The lane of the job.
+    pub(super) lane: LaneKey,
+    /// The id of the job.
+    pub(super) job: JobId,
+    /// The fence that the claim was granted.
+    pub(super) fence: u64,
+    /// When the claim ends. The attempt must have settled the job by then.
+    pub(super) claimed_until: TimeMs,
+    /// The deadline of the job.
+    pub(super) expires_at: TimeMs,
+    /// The number of the attempt, counted from 1.
+    pub(super) attempt: u32,
+    /// How often the provider failed the job before this attempt.
+    pub(super) tries: u32,
+    /// When the attempt began.
+    pub(super) began: Instant,
+}

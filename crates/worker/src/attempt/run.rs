@@ -1,0 +1,48 @@
+//! The sequence of an attempt, from the wake to its acknowledgement.
+
+use std::sync::Arc;
+
+use forebay_shared::{ids::JobId, queue::Delivery};
+
+use super::{call::call, claim::claim, settle::settle};
+use crate::{in_flight::InFlightGuard, slot_guard::SlotGuard, worker_context::WorkerContext};
+
+/// Makes an attempt at the job of a wake.
+///
+/// This is not an `async fn`, because that would store each of its arguments twice.
+pub(crate) fn run(
+    worker: Arc<WorkerContext>,
+    delivery: Delivery,
+    in_flight: InFlightGuard,
+    slot: SlotGuard,
+) -> impl Future<Output = ()> + Send {
+    let mut delivery = Some(delivery);
+    async move {
+        let _panic_log = PanicLog(in_flight.job());
+        // Boxed, so that an attempt needs no memory for the claim and the commit during its call.
+        if let Some((job, work)) = Box::pin(claim(&worker, &mut delivery)).await {
+            let outcome = call(&worker, &job, work, &in_flight).await;
+            Box::pin(settle(&worker, &job, outcome)).await;
+        }
+        if let Some(delivery) = delivery.take() {
+            delivery.ack();
+        }
+        // In this order: the next attempt in the slot must not find this job in flight.
+        drop(in_flight);
+        drop(slot);
+    }
+}
+
+/// Logs a panic of an attempt. The guards free the job and the slot, and the message is given back.
+struct PanicLog(JobId);
+
+impl Drop for PanicLog {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!(
+                job_id = %self.0,
+                "an attempt panicked; the job's timer leads to another attempt"
+            );
+        }
+    }
+}

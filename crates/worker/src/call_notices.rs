@@ -1,0 +1,43 @@
+//! Forwards the store's notices about this worker's calls: another process may have ended the job of
+//! a call.
+//!
+//! A notice can be outdated or lost. So it only makes the call check its job, and each call also checks
+//! its job at intervals (`attempt/watch.rs`).
+
+use std::{sync::Arc, time::Duration};
+
+use forebay_runtime::member::Member;
+use forebay_shared::store::Topic;
+use tokio::time::sleep;
+
+use crate::in_flight::InFlightJobs;
+
+/// The delay before the next subscription after one has ended or failed.
+const RESUBSCRIBE_AFTER: Duration = Duration::from_secs(1);
+/// How many calls check their job at a time after a new subscription, to spare the store.
+const CHECK_BATCH: usize = 200;
+/// The delay between two such batches.
+const CHECK_BATCH_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Forwards notices for as long as the future is polled.
+pub(crate) async fn run(member: Arc<Member>, in_flight: Arc<InFlightJobs>) {
+    loop {
+        match member.store.watch(Topic::Calls(member.me.clone())).await {
+            Ok(mut notices) => {
+                // Notices from before the subscription are lost, so every call checks its job.
+                for jobs in in_flight.all().chunks(CHECK_BATCH) {
+                    jobs.iter().for_each(|job| in_flight.request_check(*job));
+                    sleep(CHECK_BATCH_INTERVAL).await;
+                }
+                while let Some(job) = notices.next().await {
+                    in_flight.request_check(job);
+                }
+                tracing::debug!("the subscription to call notices ended; subscribing again");
+            }
+            Err(error) => {
+                tracing::debug!(%error, "could not subscribe to call notices; trying again");
+            }
+        }
+        sleep(RESUBSCRIBE_AFTER).await;
+    }
+}

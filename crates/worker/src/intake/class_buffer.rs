@@ -1,0 +1,189 @@
+//! Buffers the wakes of one class ahead of the free slots.
+
+use std::{sync::Arc, time::Duration};
+
+use forebay_shared::{
+    class::Class,
+    queue::{Delivery, Queue, QueueError},
+};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep, timeout_at},
+};
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::in_flight::InFlightJobs;
+
+/// How many interactive wakes are ready behind the next one. Without them, batch would get most of
+/// several slots that become free at once.
+const INTERACTIVE_AHEAD: usize = 32;
+/// How long the queue may take to deliver the next wake after an acknowledgement: a round trip to the
+/// broker. Until then, an empty buffer does not mean that the class has no work.
+const DELIVERY_TIME_MAX: Duration = Duration::from_millis(25);
+/// The delay before a consumer that has failed or ended is started again.
+const RESTART_AFTER: Duration = Duration::from_secs(1);
+
+/// The wakes of one class that wait for a slot.
+pub(super) struct ClassBuffer {
+    class: Class,
+    consumer: Option<RunningConsumer>,
+    /// The wake that gets the next slot of the class.
+    next: Option<Delivery>,
+    /// When `next` was filled.
+    next_since: Instant,
+    /// Until when the queue may still deliver the next wake.
+    expected_until: Option<Instant>,
+}
+
+/// A task that consumes wakes. It ends when this is dropped, and unacknowledged wakes are given back.
+struct RunningConsumer {
+    wakes: mpsc::Receiver<Delivery>,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl ClassBuffer {
+    /// An empty buffer that does not consume.
+    pub(super) fn new(class: Class) -> Self {
+        Self {
+            class,
+            consumer: None,
+            next: None,
+            next_since: Instant::now(),
+            expected_until: None,
+        }
+    }
+
+    /// Whether a wake waits for a slot.
+    pub(super) const fn has_wake(&self) -> bool {
+        self.next.is_some()
+    }
+
+    /// Whether the buffer is empty but the queue may be about to deliver a wake.
+    pub(super) const fn expects_wake(&self) -> bool {
+        self.next.is_none() && self.consumer.is_some() && self.expected_until.is_some()
+    }
+
+    /// Whether wakes are consumed.
+    pub(super) const fn is_consuming(&self) -> bool {
+        self.consumer.is_some()
+    }
+
+    /// Notes that a wake was acknowledged, so that the queue may deliver the next one.
+    pub(super) fn expect_next(&mut self) {
+        self.expected_until = Some(Instant::now() + DELIVERY_TIME_MAX);
+    }
+
+    /// Takes the wake that gets the next slot.
+    pub(super) const fn take(&mut self) -> Option<Delivery> {
+        self.next.take()
+    }
+
+    /// Fills the buffer if a wake is ready.
+    pub(super) fn refill(&mut self) {
+        if self.next.is_none()
+            && let Some(consumer) = &mut self.consumer
+            && let Ok(next) = consumer.wakes.try_recv()
+        {
+            self.next = Some(next);
+            self.next_since = Instant::now();
+        }
+    }
+
+    /// Waits until a wake fills the empty buffer, or until an expected wake is overdue. Cancel-safe.
+    pub(super) async fn fill(&mut self) {
+        let Some(consumer) = self.consumer.as_mut().filter(|_| self.next.is_none()) else {
+            return std::future::pending().await;
+        };
+        let next = consumer.wakes.recv();
+        let next = match self.expected_until {
+            None => next.await,
+            Some(until) => match timeout_at(until, next).await {
+                Ok(next) => next,
+                Err(_) => {
+                    self.expected_until = None;
+                    return;
+                }
+            },
+        };
+        self.next = next;
+        self.next_since = Instant::now();
+        if self.next.is_none() {
+            // The consumer has ended. The intake's next check starts a new one.
+            self.consumer = None;
+        }
+    }
+
+    /// Starts to consume, unless it already does.
+    pub(super) fn start_consuming(&mut self, queue: Arc<dyn Queue>, unacked_max: usize) {
+        if self.consumer.is_none() {
+            let ahead = match self.class {
+                Class::Interactive => INTERACTIVE_AHEAD,
+                Class::Batch => 1,
+            };
+            let (sender, wakes) = mpsc::channel(ahead);
+            let task = tokio::spawn(consume(queue, self.class, unacked_max, sender));
+            self.consumer = Some(RunningConsumer {
+                wakes,
+                _task: AbortOnDropHandle::new(task),
+            });
+            self.expect_next();
+        }
+    }
+
+    /// Stops consuming and gives all buffered wakes back.
+    pub(super) fn stop_consuming(&mut self) {
+        self.consumer = None;
+        self.next = None;
+    }
+
+    /// Acknowledges the next wake if its job is in flight already. This needs no slot.
+    pub(super) fn drop_duplicate(&mut self, in_flight: &InFlightJobs) {
+        let is_duplicate = |next: &mut Delivery| in_flight.contains(next.wake.job);
+        if let Some(duplicate) = self.next.take_if(is_duplicate) {
+            duplicate.ack();
+        }
+    }
+
+    /// Gives all buffered wakes back if the next one has waited for `max`.
+    pub(super) fn give_back_after(&mut self, max: Duration) {
+        if self.next_since.elapsed() >= max
+            && let Some(next) = self.next.take()
+        {
+            next.give_back();
+            while let Some(Ok(behind)) = self.consumer.as_mut().map(|c| c.wakes.try_recv()) {
+                behind.give_back();
+            }
+        }
+    }
+}
+
+/// Sends the wakes of a class to `wakes`.
+///
+/// This runs in a task of its own, because a call of [`Queue::consume`] must not be dropped.
+async fn consume(
+    queue: Arc<dyn Queue>,
+    class: Class,
+    unacked_max: usize,
+    wakes: mpsc::Sender<Delivery>,
+) {
+    loop {
+        match queue.consume(class, unacked_max).await {
+            Ok(mut consumer) => {
+                while let Ok(permit) = wakes.reserve().await {
+                    let Some(delivery) = consumer.next().await else {
+                        break;
+                    };
+                    permit.send(delivery);
+                }
+            }
+            // The queue closes when the process ends, which needs no message.
+            Err(QueueError::Closed) => {}
+            Err(error) => tracing::warn!(
+                %class,
+                %error,
+                "the worker cannot receive jobs of a class from the queue; trying again"
+            ),
+        }
+        sleep(RESTART_AFTER).await;
+    }
+}

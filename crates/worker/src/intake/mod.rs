@@ -1,0 +1,149 @@
+//! Takes wakes from the queue and starts attempts while slots are free.
+//!
+//! It buffers one wake of each class, to know whether the class has work ([`Slots`] decides which class
+//! is next), and a few more interactive ones behind it. While this process cannot reach the store, the
+//! intake takes no wakes and gives the buffered ones back.
+
+mod class_buffer;
+
+use std::{sync::Arc, time::Duration};
+
+use forebay_shared::class::Class;
+use tokio::{
+    sync::mpsc,
+    time::{MissedTickBehavior, interval},
+};
+
+use crate::{
+    attempt,
+    slot_guard::SlotGuard,
+    slots::{Slots, Waiting},
+    worker_context::WorkerContext,
+};
+use class_buffer::ClassBuffer;
+
+/// How often the intake checks that the process reaches the store and that no wake is buffered too long.
+const CHECK_INTERVAL: Duration = Duration::from_millis(250);
+/// How long a wake may wait for a slot before it is given back. Another worker may have a free slot.
+const BUFFERED_MAX: Duration = Duration::from_secs(1);
+
+/// Takes wakes and starts attempts.
+pub(crate) struct Intake {
+    worker: Arc<WorkerContext>,
+    slots: Slots,
+    interactive: ClassBuffer,
+    batch: ClassBuffer,
+    /// Each slot guard has a copy. This one keeps `freed` open.
+    free: mpsc::UnboundedSender<Class>,
+    /// The slots that became free. It holds at most one message for each slot.
+    freed: mpsc::UnboundedReceiver<Class>,
+}
+
+impl Intake {
+    pub(crate) fn new(worker: Arc<WorkerContext>) -> Self {
+        let (free, freed) = mpsc::unbounded_channel();
+        Self {
+            slots: Slots::new(worker.settings.concurrency),
+            interactive: ClassBuffer::new(Class::Interactive),
+            batch: ClassBuffer::new(Class::Batch),
+            worker,
+            free,
+            freed,
+        }
+    }
+
+    /// Takes wakes until the worker is told to stop. Buffered wakes are then given back.
+    pub(crate) async fn run(mut self) {
+        let mut check = interval(CHECK_INTERVAL);
+        check.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            self.start_attempts();
+            tokio::select! {
+                () = self.worker.stop.cancelled() => break,
+                Some(class) = self.freed.recv() => {
+                    self.slots.free(class);
+                    self.buffer(class).expect_next();
+                }
+                () = self.interactive.fill() => {}
+                () = self.batch.fill() => {}
+                _ = check.tick() => self.check(),
+            }
+        }
+    }
+
+    /// Starts an attempt for each buffered wake that gets a slot.
+    fn start_attempts(&mut self) {
+        for buffer in [&mut self.interactive, &mut self.batch] {
+            buffer.refill();
+            buffer.drop_duplicate(&self.worker.in_flight);
+        }
+        while let Some(class) = self.slots.next(self.waiting()) {
+            if !self.worker.member.presence.in_touch() {
+                self.pause();
+                return;
+            }
+            let buffer = self.buffer(class);
+            let Some(delivery) = buffer.take() else {
+                return;
+            };
+            buffer.refill();
+            let Some(in_flight) = self.worker.in_flight.insert(delivery.wake.job) else {
+                delivery.ack();
+                continue;
+            };
+            self.slots.take(class);
+            let slot = SlotGuard::new(class, self.free.clone());
+            // Boxed, because each of the wrappers below would store it twice.
+            let attempt = Box::pin(attempt::run(
+                Arc::clone(&self.worker),
+                delivery,
+                in_flight,
+                slot,
+            ));
+            let abort = self.worker.abort_attempts.clone();
+            self.worker
+                .attempts
+                .spawn(abort.run_until_cancelled_owned(attempt));
+        }
+    }
+
+    fn waiting(&self) -> Waiting {
+        Waiting {
+            interactive: self.interactive.has_wake(),
+            batch: self.batch.has_wake(),
+            interactive_expected: self.interactive.expects_wake(),
+        }
+    }
+
+    const fn buffer(&mut self, class: Class) -> &mut ClassBuffer {
+        match class {
+            Class::Interactive => &mut self.interactive,
+            Class::Batch => &mut self.batch,
+        }
+    }
+
+    fn check(&mut self) {
+        if !self.worker.member.presence.in_touch() {
+            self.pause();
+            return;
+        }
+        for class in Class::ALL {
+            let unacked_max = self.slots.unacked_max(class);
+            let queue = Arc::clone(&self.worker.member.queue);
+            let buffer = self.buffer(class);
+            buffer.start_consuming(queue, unacked_max);
+            buffer.give_back_after(BUFFERED_MAX);
+        }
+    }
+
+    /// Stops consuming. Without the store this worker can claim no job, but another worker may.
+    fn pause(&mut self) {
+        if self.interactive.is_consuming() || self.batch.is_consuming() {
+            tracing::warn!(
+                "this process cannot reach the store: the worker takes no jobs until it can"
+            );
+        }
+        self.interactive.stop_consuming();
+        self.batch.stop_consuming();
+    }
+}

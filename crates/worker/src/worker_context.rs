@@ -1,0 +1,27 @@
+//! What the tasks of one worker share: its ports, its settings, the jobs in flight and its stop signals.
+
+use std::sync::Arc;
+
+use forebay_runtime::member::Member;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{in_flight::InFlightJobs, providers::Providers, settings::WorkerSettings};
+
+/// What the intake, the attempts and the drain of one worker share.
+pub(crate) struct WorkerContext {
+    /// The process that the worker runs in, with its store and queue.
+    pub(crate) member: Arc<Member>,
+    /// The providers that jobs can be sent to.
+    pub(crate) providers: Arc<dyn Providers>,
+    pub(crate) settings: WorkerSettings,
+    /// The jobs that this process works on.
+    pub(crate) in_flight: Arc<InFlightJobs>,
+    /// The tasks of the running attempts.
+    pub(crate) attempts: TaskTracker,
+    /// Cancelled when the worker is told to stop: it claims no more jobs.
+    pub(crate) stop: CancellationToken,
+    /// Cancelled at the end of the drain time: calls are dropped and their jobs released.
+    pub(crate) release_jobs: CancellationToken,
+    /// Cancelled last: attempts that could not release their job are dropped.
+    pub(crate) abort_attempts: CancellationToken,
+}
