@@ -1,4 +1,5 @@
-//! One line for each request: the route, not the path, and no part of a body.
+//! One log line for each request, at level debug: the route and the status. It shows no id from the
+//! path and no part of a body.
 
 use axum::{
     extract::{MatchedPath, Request},
@@ -7,12 +8,12 @@ use axum::{
 };
 use tokio::time::Instant;
 
-/// Passes a request on and notes what came of it.
-pub(crate) async fn note(request: Request, next: Next) -> Response {
+/// Handles a request and logs its result.
+pub(crate) async fn log_request(request: Request, next: Next) -> Response {
     if !tracing::enabled!(tracing::Level::DEBUG) {
         return next.run(request).await;
     }
-    let began = Instant::now();
+    let start = Instant::now();
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let response = next.run(request).await;
@@ -20,8 +21,8 @@ pub(crate) async fn note(request: Request, next: Next) -> Response {
         %method,
         route = route.as_ref().map(MatchedPath::as_str),
         status = response.status().as_u16(),
-        elapsed_ms = began.elapsed().as_millis(),
-        "a request was answered"
+        elapsed_ms = start.elapsed().as_millis(),
+        "request answered"
     );
     response
 }

@@ -1,176 +1,182 @@
-//! Whether submits are accepted now: the backlog bound, the health of the dispatch, room in the store.
+//! Decides if new jobs are accepted now: the backlog limit, the health of the queue, space in the store.
 //!
-//! The decision is a pure function of readings; gathering those is this file's other half. A full
-//! session is not decided here but by the lane's own rules.
+//! [`decide`] is a pure function of [`Readings`]; [`Admission`] gathers the readings. A full session is
+//! refused elsewhere, by the rules of its lane.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use forebay_runtime::member::Member;
 use forebay_shared::store::Counts;
 
-use crate::problem::{Code, Problem};
+use crate::{problem::Problem, problem_code::ProblemCode};
 
-/// How long wakes may go unconfirmed before submits are refused.
+/// How long wakes may stay unconfirmed before submits are refused.
 const UNCONFIRMED_MAX: Duration = Duration::from_secs(30);
-/// For how long a store that said it is full is taken to be; then only a submit can tell.
-const FULL_TIME: Duration = Duration::from_secs(10);
-/// The longest pause that is advised, in seconds.
+/// How long the gateway reports a full store as not ready. After that only a submit can tell.
+const STORE_FULL_TIME: Duration = Duration::from_secs(10);
+/// The longest advised pause before another submit, in seconds.
 const RETRY_AFTER_S_MAX: u64 = 300;
 
-/// What the decision rests on.
+/// The inputs of the decision.
 #[derive(Clone, Copy, Debug)]
 struct Readings {
-    /// Live jobs of the whole store, those admitted here since they were counted among them.
+    /// The live jobs of the whole store: the newest sample and the jobs admitted here since.
     live: u64,
     backlog_max: u64,
-    /// For how long no wake has been confirmed although some were tried.
+    /// How long no wake has been confirmed, although some were published.
     unconfirmed_for: Duration,
-    /// Whether the store said lately that it is full, and has taken no job since.
+    /// The last admission found the store full, less than [`STORE_FULL_TIME`] ago.
     store_full: bool,
-    /// Whether the store has answered within the presence time.
+    /// The store has answered within the presence time.
     store_answers: bool,
 }
 
 /// Why submits are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Refusal {
+enum RefusalReason {
     StoreUnavailable,
     StoreFull,
     DispatchUnhealthy,
-    /// So many jobs have to end before the next is accepted.
+    /// The next job is accepted once this many have ended.
     BacklogFull {
         excess: u64,
     },
 }
 
-const fn decide(readings: &Readings) -> Option<Refusal> {
+const fn decide(readings: &Readings) -> Option<RefusalReason> {
     if !readings.store_answers {
-        return Some(Refusal::StoreUnavailable);
+        return Some(RefusalReason::StoreUnavailable);
     }
     if readings.store_full {
-        return Some(Refusal::StoreFull);
+        return Some(RefusalReason::StoreFull);
     }
     if readings.unconfirmed_for.as_millis() > UNCONFIRMED_MAX.as_millis() {
-        return Some(Refusal::DispatchUnhealthy);
+        return Some(RefusalReason::DispatchUnhealthy);
     }
     if readings.live >= readings.backlog_max {
         let excess = readings.live - readings.backlog_max + 1;
-        return Some(Refusal::BacklogFull { excess });
+        return Some(RefusalReason::BacklogFull { excess });
     }
     None
 }
 
-/// Gathers the readings and keeps count of what this process admits between two samples.
+/// Gathers the readings, and counts the jobs that this process admits between two samples.
 pub(crate) struct Admission {
     backlog_max: u64,
-    window: Mutex<Window>,
+    since_sample: Mutex<SinceSample>,
 }
 
-/// What is known since the newest sample of the counts.
+/// What this process knows since the newest sample of the counts.
 #[derive(Default)]
-struct Window {
-    /// The sample, kept so that a new one is told by its address.
+struct SinceSample {
+    /// The newest sample. A new one is recognised by its address.
     sample: Option<Arc<Counts>>,
-    /// Its live jobs.
+    /// The sample's live jobs.
     live: u64,
-    /// Jobs admitted, or being admitted, by this process since.
+    /// The jobs that this process has admitted, or tried to admit, since the sample.
     admitted: u64,
-    /// When the store said that it is full, unless it has taken a job since.
-    full_at: Option<Instant>,
+    /// When an admission last found the store full. `None` after a successful one.
+    store_full_at: Option<Instant>,
 }
 
 impl Admission {
     pub(crate) fn new(backlog_max: u64) -> Self {
         Self {
             backlog_max,
-            window: Mutex::default(),
+            since_sample: Mutex::default(),
         }
     }
 
-    /// Takes a place for one job, or says why there is none. A place that comes to nothing is given
-    /// back by the next sample, which is no more than a second away; in turn, jobs that are admitted
-    /// while a sample is on its way, or by other gateways since, are not counted until the next.
+    /// Reserves one job of the backlog, or returns why new jobs are refused.
     ///
-    /// Whether the store answers and has room is not asked: the submit itself finds out, and is how it
-    /// is learnt that there is room again.
-    pub(crate) fn take_place(&self, member: &Member) -> Result<(), Problem> {
+    /// The next sample, at most a second later, replaces all reservations. Until then two kinds of jobs
+    /// are not counted: those of other gateways, and those admitted while the sample is being read.
+    ///
+    /// This does not check if the store is available or full. The submit itself finds that out, which is
+    /// also how the gateway learns that the store has free space again.
+    pub(crate) fn reserve(&self, member: &Member) -> Result<(), Problem> {
         let readings = Readings {
             store_full: false,
             store_answers: true,
             ..self.read(member)
         };
-        if let Some(refusal) = decide(&readings) {
-            return Err(self.problem(refusal, member));
+        if let Some(reason) = decide(&readings) {
+            return Err(self.problem(reason, member));
         }
         self.lock().admitted += 1;
         Ok(())
     }
 
-    /// Whether a submit would be accepted, for those who route traffic.
+    /// Returns `Ok` if a submit would be accepted now. Answers the readiness probe.
     pub(crate) fn ready(&self, member: &Member) -> Result<(), Problem> {
         match decide(&self.read(member)) {
-            Some(refusal) => Err(self.problem(refusal, member)),
+            Some(reason) => Err(self.problem(reason, member)),
             None => Ok(()),
         }
     }
 
-    /// What the store said to an admission: that it is full, or not.
-    pub(crate) fn note_store(&self, full: bool) {
-        self.lock().full_at = full.then(Instant::now);
+    /// Records if an admission found the store full.
+    pub(crate) fn record_store_full(&self, full: bool) {
+        self.lock().store_full_at = full.then(Instant::now);
     }
 
     fn read(&self, member: &Member) -> Readings {
         let sample = member.gauge.counts();
-        let mut window = self.lock();
+        let mut since = self.lock();
         if let Some((sample, _)) = sample
-            && !window
+            && !since
                 .sample
                 .as_ref()
                 .is_some_and(|old| Arc::ptr_eq(old, &sample))
         {
-            window.live = sample.live();
-            window.admitted = 0;
-            window.sample = Some(sample);
+            since.live = sample.live();
+            since.admitted = 0;
+            since.sample = Some(sample);
         }
         Readings {
-            live: window.live.saturating_add(window.admitted),
+            live: since.live.saturating_add(since.admitted),
             backlog_max: self.backlog_max,
             unconfirmed_for: member.wakes.unconfirmed_for(),
-            store_full: window.full_at.is_some_and(|at| at.elapsed() < FULL_TIME),
+            store_full: since
+                .store_full_at
+                .is_some_and(|at| at.elapsed() < STORE_FULL_TIME),
             store_answers: member.presence.in_touch(),
         }
     }
 
-    fn problem(&self, refusal: Refusal, member: &Member) -> Problem {
-        match refusal {
-            Refusal::StoreUnavailable => {
-                let detail = "the store has not answered for a while";
-                Problem::new(Code::StoreUnavailable, detail).retry_after(2)
+    fn problem(&self, reason: RefusalReason, member: &Member) -> Problem {
+        match reason {
+            RefusalReason::StoreUnavailable => {
+                let detail = "the store has not answered for several seconds";
+                Problem::new(ProblemCode::StoreUnavailable, detail).retry_after(2)
             }
-            Refusal::StoreFull => {
-                let detail = "the store had no room for the last job that was submitted";
-                Problem::new(Code::StoreFull, detail).retry_after(10)
+            RefusalReason::StoreFull => {
+                let detail = "the store had no space for the last submitted job";
+                Problem::new(ProblemCode::StoreFull, detail).retry_after(10)
             }
-            Refusal::DispatchUnhealthy => {
-                let detail = "the queue has confirmed no message for a while";
-                Problem::new(Code::DispatchUnhealthy, detail).retry_after(5)
+            RefusalReason::DispatchUnhealthy => {
+                let max_s = UNCONFIRMED_MAX.as_secs();
+                let detail = format!("the queue has confirmed no message for over {max_s} s");
+                Problem::new(ProblemCode::DispatchUnhealthy, detail).retry_after(5)
             }
-            Refusal::BacklogFull { excess } => {
-                // A tenth of the bound more, so that those who come back find room together.
+            RefusalReason::BacklogFull { excess } => {
+                // A tenth of the limit is added, so that many waiting clients succeed together.
                 let jobs = excess.saturating_add(self.backlog_max / 10);
                 let wait_s = member.gauge.time_to_drain_ms(jobs).div_ceil(1_000);
                 let detail = format!("at most {} jobs may be live", self.backlog_max);
-                Problem::new(Code::BacklogFull, detail)
+                Problem::new(ProblemCode::BacklogFull, detail)
                     .retry_after(wait_s.clamp(1, RETRY_AFTER_S_MAX))
             }
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Window> {
-        self.window.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, SinceSample> {
+        self.since_sample
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -178,9 +184,10 @@ impl Admission {
 mod tests {
     use std::time::Duration;
 
-    use super::{Readings, Refusal, decide};
+    use super::{Readings, RefusalReason, decide};
 
-    const FINE: Readings = Readings {
+    /// Each reading is as far as it may go without a refusal.
+    const ACCEPTED: Readings = Readings {
         live: 9,
         backlog_max: 10,
         unconfirmed_for: Duration::from_secs(30),
@@ -189,28 +196,37 @@ mod tests {
     };
 
     #[test]
-    fn submits_are_accepted_up_to_each_bound() {
-        assert_eq!(decide(&FINE), None);
+    fn submits_are_accepted_up_to_each_limit() {
+        assert_eq!(decide(&ACCEPTED), None);
     }
 
     #[test]
-    fn each_bound_refuses_with_its_own_reason() {
-        let full = Readings { live: 12, ..FINE };
-        assert_eq!(decide(&full), Some(Refusal::BacklogFull { excess: 3 }));
-        let stuck = Readings {
+    fn each_limit_has_its_own_refusal_reason() {
+        let backlog_full = Readings {
+            live: 12,
+            ..ACCEPTED
+        };
+        assert_eq!(
+            decide(&backlog_full),
+            Some(RefusalReason::BacklogFull { excess: 3 })
+        );
+        let unconfirmed = Readings {
             unconfirmed_for: Duration::from_millis(30_001),
-            ..FINE
+            ..ACCEPTED
         };
-        assert_eq!(decide(&stuck), Some(Refusal::DispatchUnhealthy));
-        let no_room = Readings {
+        assert_eq!(decide(&unconfirmed), Some(RefusalReason::DispatchUnhealthy));
+        let store_full = Readings {
             store_full: true,
-            ..FINE
+            ..ACCEPTED
         };
-        assert_eq!(decide(&no_room), Some(Refusal::StoreFull));
-        let away = Readings {
+        assert_eq!(decide(&store_full), Some(RefusalReason::StoreFull));
+        let store_unavailable = Readings {
             store_answers: false,
-            ..full
+            ..backlog_full
         };
-        assert_eq!(decide(&away), Some(Refusal::StoreUnavailable));
+        assert_eq!(
+            decide(&store_unavailable),
+            Some(RefusalReason::StoreUnavailable)
+        );
     }
 }

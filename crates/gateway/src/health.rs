@@ -1,20 +1,22 @@
-//! `/healthz`: the process is there. `/readyz`: a submit would be accepted.
+//! `GET /healthz`: the process runs. `GET /readyz`: a submit would be accepted now.
 
 use std::sync::Arc;
 
 use axum::{extract::State, http::header::CONTENT_TYPE, response::IntoResponse};
 
-use crate::{api::Api, problem::Problem};
+use crate::{problem::Problem, state::ApiState};
 
 const OK: &str = r#"{"status":"ok"}"#;
 
-/// Always answers: whoever restarts processes must not do so because a store is away.
+/// Answers 200 always: a restart of this process would not bring an unavailable store back.
 pub(crate) async fn live() -> impl IntoResponse {
     ([(CONTENT_TYPE, "application/json")], OK)
 }
 
-/// Answers as the admission of a submit would be decided now.
-pub(crate) async fn ready(State(api): State<Arc<Api>>) -> Result<impl IntoResponse, Problem> {
-    api.admission.ready(&api.member)?;
+/// Answers 200, or the problem that a submit would get now.
+pub(crate) async fn ready(
+    State(state): State<Arc<ApiState>>,
+) -> Result<impl IntoResponse, Problem> {
+    state.admission.ready(&state.member)?;
     Ok(([(CONTENT_TYPE, "application/json")], OK))
 }

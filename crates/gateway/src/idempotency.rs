@@ -1,9 +1,9 @@
-//! Which job a submit with an `Idempotency-Key` is about
-//! (IETF draft-ietf-httpapi-idempotency-key-header).
+//! The `Idempotency-Key` header (IETF draft-ietf-httpapi-idempotency-key-header): a repeated submit gets
+//! the job of the first one.
 //!
-//! A key lives in another place of the store than the lane of its job, so a submit has two steps: set
-//! the key to the id of a job, then admit that very job. Whoever finds a key without its job (a gateway
-//! died between the steps, or the lane refused) does the second step itself.
+//! The store keeps a key apart from its job's lane, so a submit takes two steps: it sets the key to a job
+//! id, then admits the job with that id. A request that finds a key without a job does the second step
+//! itself. That happens when a gateway died between the steps, or when the admission was refused.
 
 use axum::http::{HeaderMap, HeaderName};
 use forebay_shared::{
@@ -13,33 +13,29 @@ use forebay_shared::{
 };
 use sha2::{Digest, Sha256};
 
-use crate::{
-    api::Api,
-    patience,
-    problem::{Code, Problem},
-};
+use crate::{problem::Problem, problem_code::ProblemCode, state::ApiState, store_call};
 
-/// How long a key leads to its job.
+/// How long a key is kept, in milliseconds: 24 hours.
 pub(crate) const KEY_TTL_MS: u64 = 24 * 3_600_000;
-/// How much longer a job's record is kept than a key that leads to it, so that a key is never found
-/// whose job is forgotten: that would be taken for a crash between the steps, and run it again.
+/// How much longer a job's record is kept than its key, in milliseconds. A key that outlives its job
+/// would look like a crash between the two steps, and the job would run again.
 pub(crate) const RECORD_MARGIN_MS: u64 = 3_600_000;
 
-const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
-/// What an answer carries that was not made by this request.
+/// The response header that marks a job of an earlier request.
 pub(crate) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
+const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
 const ALLOWED: &str = "must be one header of 1 to 255 printable ASCII characters";
 const KEY_BYTES_MAX: usize = 255;
 
-/// The key of a request, if it has one. The draft wants a quoted string; most clients send the bare
-/// text, which means the same.
-pub(crate) fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+/// The request's key, if it has one. The draft requires a quoted string. Most clients send the text
+/// without quotes, so both are accepted and mean the same key.
+pub(crate) fn parse_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let mut values = headers.get_all(&HEADER).iter();
     let Some(value) = values.next() else {
         return Ok(None);
     };
-    let invalid = || Problem::field("Idempotency-Key", ALLOWED);
+    let invalid = || Problem::invalid_field("Idempotency-Key", ALLOWED);
     if values.next().is_some() {
         return Err(invalid());
     }
@@ -52,8 +48,8 @@ pub(crate) fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     Ok(Some(key))
 }
 
-/// The content of a structured field's string (RFC 9651, 3.3.3), or the text as it is if it is not
-/// quoted. `None` for a string that does not end where it should.
+/// The content of a quoted string (RFC 9651, section 3.3.3). Unquoted text is returned unchanged; a
+/// malformed quoted string gives `None`.
 fn unquote(text: &str) -> Option<String> {
     let Some(rest) = text.strip_prefix('"') else {
         return Some(text.to_owned());
@@ -71,39 +67,39 @@ fn unquote(text: &str) -> Option<String> {
     Some(key)
 }
 
-/// The job that a submit is about.
-pub(crate) enum Whose {
-    /// A new one, with this id: the key leads to it from now on.
-    New,
-    /// The one that an earlier request with the key and the body made, or was about to make.
-    Earlier(JobId),
+/// The job that a key belongs to.
+pub(crate) enum KeyOwner {
+    /// The job of this request. The key now leads to it.
+    ThisJob,
+    /// The job of an earlier request with the same key and body. It may not be admitted yet.
+    EarlierJob(JobId),
 }
 
-/// Sets the key to `job` unless it leads to another job already.
-pub(crate) async fn claim(
-    api: &Api,
+/// Sets the key to `job`, unless the key already belongs to another job.
+pub(crate) async fn claim_key(
+    state: &ApiState,
     key: &str,
     body: &[u8],
     job: JobId,
     now: TimeMs,
-) -> Result<Whose, Problem> {
+) -> Result<KeyOwner, Problem> {
     let entry = KeyEntry {
         job,
         body_sha256: sha256_hex(body),
         created_at: now,
     };
-    let claim = api
+    let claim = state
         .member
         .store
-        .claim_key(&api.tenant, key, &entry, KEY_TTL_MS);
-    match patience::within(claim).await? {
-        KeyOutcome::Set => Ok(Whose::New),
+        .claim_key(&state.tenant, key, &entry, KEY_TTL_MS);
+    match store_call::with_timeout(claim).await? {
+        KeyOutcome::Set => Ok(KeyOwner::ThisJob),
         KeyOutcome::Found(found) if found.body_sha256 == entry.body_sha256 => {
-            Ok(Whose::Earlier(found.job))
+            Ok(KeyOwner::EarlierJob(found.job))
         }
         KeyOutcome::Found(_) => {
             let detail = "an earlier request with this Idempotency-Key had another body";
-            Err(Problem::new(Code::IdempotencyKeyReused, detail))
+            Err(Problem::new(ProblemCode::IdempotencyKeyReused, detail))
         }
     }
 }
@@ -123,25 +119,28 @@ fn sha256_hex(body: &[u8]) -> String {
 mod tests {
     use axum::http::{HeaderMap, HeaderValue};
 
-    use super::{HEADER, key, sha256_hex};
+    use super::{HEADER, parse_key, sha256_hex};
 
-    fn of(values: &[&[u8]]) -> Option<Option<String>> {
+    fn parsed(values: &[&[u8]]) -> Option<Option<String>> {
         let mut headers = HeaderMap::new();
         for value in values {
             headers.append(HEADER, HeaderValue::from_bytes(value).unwrap());
         }
-        key(&headers).ok()
+        parse_key(&headers).ok()
     }
 
     #[test]
-    fn a_quoted_key_is_the_same_as_a_bare_one() {
-        assert_eq!(of(&[]), Some(None));
-        assert_eq!(of(&[b"a b"]), Some(Some(String::from("a b"))));
-        assert_eq!(of(&[br#""a \"b\\""#]), Some(Some(String::from(r#"a "b\"#))));
+    fn a_quoted_key_equals_the_unquoted_one() {
+        assert_eq!(parsed(&[]), Some(None));
+        assert_eq!(parsed(&[b"a b"]), Some(Some(String::from("a b"))));
+        assert_eq!(
+            parsed(&[br#""a \"b\\""#]),
+            Some(Some(String::from(r#"a "b\"#)))
+        );
     }
 
     #[test]
-    fn anything_else_is_refused() {
+    fn an_invalid_key_is_refused() {
         let long = [b'x'; 256];
         for values in [
             &[b"".as_slice()][..],
@@ -153,12 +152,12 @@ mod tests {
             &[b"a", b"b"],
             &[&long],
         ] {
-            assert_eq!(of(values), None, "{values:?}");
+            assert_eq!(parsed(values), None, "{values:?}");
         }
     }
 
     #[test]
-    fn the_hash_is_the_usual_one() {
+    fn the_hash_is_sha256_in_hex() {
         assert_eq!(
             sha256_hex(b"abc"),
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

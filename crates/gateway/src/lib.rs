@@ -1,34 +1,39 @@
-//! The gateway: Forebay's HTTP API. It accepts jobs into their lanes, answers who asks about them, and
-//! makes clients wait no longer than they want to.
+//! The gateway: Forebay's HTTP API. It accepts jobs, shows jobs and sessions, and lets clients wait for
+//! a job to end.
 //!
-//! It knows the two ports and nothing of who implements them, calls no provider and decides nothing
-//! about order: that is [`forebay_shared::lane`]. Everything it keeps in memory is bounded, see
+//! It uses the store and the queue through their ports only. It calls no provider, and leaves all rules
+//! about order to [`forebay_shared::lane`]. Everything that it keeps in memory is bounded: see
 //! [`GatewaySettings`].
 //!
 //! In reading order:
-//! - [`settings`]: what bounds a gateway.
-//! - `server`: the accept loop and its limits in time; `router`: the routes.
-//! - `problem`: every error the API can answer with, in one table.
-//! - `jobs`, `sessions`, `queues`, `health`: the routes' handlers, one file each.
-//! - `validation`: what a submit may contain. `admission`: whether one is accepted now.
-//!   `idempotency`: which job one is about.
-//! - `body`, `patience`, `api`, `access_log`: how a body is read, how long the store may take, what
-//!   handlers share, one line for each request.
+//! - [`settings`]: the gateway's limits.
+//! - `server`: accepts connections and enforces their time limits.
+//! - `router`: the routes. `access_log`: one log line for each request.
+//! - `state`: what all handlers share.
+//! - `jobs`, `sessions`, `queues`, `health`: the handlers, one file for each route. `path_ids`: the ids
+//!   in a path.
+//! - `request_body`: reads a body within its limits. `validation`: checks a submit's fields.
+//! - `idempotency`: finds the job of a repeated submit. `admission`: decides if new jobs are accepted now.
+//! - `store_call`: time limits and errors of store calls.
+//! - `problem`, `problem_code`, `retry_after`: error responses.
 
 mod access_log;
 mod admission;
-mod api;
-mod body;
 mod health;
 mod idempotency;
 mod jobs;
-mod patience;
+mod path_ids;
 mod problem;
+mod problem_code;
 mod queues;
+mod request_body;
+mod retry_after;
 mod router;
 mod server;
 mod sessions;
 pub mod settings;
+mod state;
+mod store_call;
 mod validation;
 
 pub use server::serve;

@@ -1,4 +1,4 @@
-//! `GET /v1/queues`: how much waits and how fast it goes, for each class.
+//! `GET /v1/queues`: the job counts and the drain rate of each class.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,9 +6,10 @@ use axum::{Json, extract::State};
 use forebay_shared::{class::Class, store::Counts, time::TimeMs};
 use serde::Serialize;
 
-use crate::{api::Api, patience, problem::Problem};
+use crate::{problem::Problem, state::ApiState, store_call};
 
-/// Counts that are older than this are read anew: the loop that reads them cannot reach the store.
+/// A sample older than this is not used: the counts are read from the store instead, which tells the
+/// client if the store is unavailable.
 const SAMPLE_AGE_MAX: Duration = Duration::from_secs(3);
 
 #[derive(Serialize)]
@@ -22,6 +23,7 @@ struct Classes {
     batch: ClassView,
 }
 
+/// A class as the API shows it.
 #[derive(Debug, PartialEq, Serialize)]
 struct ClassView {
     ready: i64,
@@ -33,19 +35,19 @@ struct ClassView {
     drained_per_s: f64,
 }
 
-/// Answers with the counts of all tenants.
-pub(crate) async fn get(State(api): State<Arc<Api>>) -> Result<Json<Queues>, Problem> {
-    let gauge = &api.member.gauge;
+/// Shows the counts of each class, summed over all tenants.
+pub(crate) async fn get(State(state): State<Arc<ApiState>>) -> Result<Json<Queues>, Problem> {
+    let gauge = &state.member.gauge;
     let counts = match gauge.counts() {
         Some((counts, age)) if age < SAMPLE_AGE_MAX => counts,
-        _ => Arc::new(patience::within(api.member.store.counts()).await?),
+        _ => Arc::new(store_call::with_timeout(state.member.store.counts()).await?),
     };
-    let now = api.member.store.now();
-    let of = |class| view(&counts, class, gauge.drained_per_s(class), now);
+    let now = state.member.store.now();
+    let view_of = |class| view(&counts, class, gauge.drained_per_s(class), now);
     Ok(Json(Queues {
         classes: Classes {
-            interactive: of(Class::Interactive),
-            batch: of(Class::Batch),
+            interactive: view_of(Class::Interactive),
+            batch: view_of(Class::Batch),
         },
     }))
 }
@@ -77,7 +79,7 @@ mod tests {
     use super::{ClassView, view};
 
     #[test]
-    fn a_class_is_summed_and_its_times_are_in_seconds() {
+    fn a_view_sums_a_class_and_gives_times_in_seconds() {
         let counts = Counts {
             rows: vec![TenantClass {
                 tenant: TenantId::default(),

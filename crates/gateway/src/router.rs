@@ -1,4 +1,4 @@
-//! The routes, and what surrounds all of them.
+//! The routes, and the layers around all of them.
 
 use std::{any::Any, sync::Arc};
 
@@ -12,16 +12,13 @@ use axum::{
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
-    access_log,
-    api::Api,
-    body, health, jobs,
-    problem::{Code, Problem},
-    queues, sessions,
+    access_log, health, jobs, problem::Problem, problem_code::ProblemCode, queues, request_body,
+    sessions, state::ApiState,
 };
 
-/// The API as a service.
-pub(crate) fn router(api: Arc<Api>) -> Router {
-    let body_bytes_max = api.settings.body_bytes_max;
+/// The API as an axum router.
+pub(crate) fn router(state: Arc<ApiState>) -> Router {
+    let body_bytes_max = state.settings.body_bytes_max;
     Router::new()
         .route("/v1/jobs", post(jobs::submit::post))
         .route("/v1/jobs/{id}", get(jobs::get::get))
@@ -33,37 +30,44 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/v1/queues", get(queues::get))
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
-        .fallback(no_route)
-        .method_not_allowed_fallback(no_method)
-        .with_state(api)
+        .fallback(unknown_route)
+        .method_not_allowed_fallback(method_not_allowed)
+        .with_state(state)
         .layer(middleware::from_fn(move |request, next| {
-            body::refuse_announced(body_bytes_max, request, next)
+            request_body::refuse_too_large(body_bytes_max, request, next)
         }))
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(middleware::from_fn(access_log::note))
+        .layer(CatchPanicLayer::custom(panic_response))
+        .layer(middleware::from_fn(access_log::log_request))
 }
 
-async fn no_route(uri: Uri) -> Problem {
-    let shown: String = uri.path().chars().take(100).collect();
-    Problem::new(Code::NotFound, format!("nothing answers at {shown}"))
+async fn unknown_route(uri: Uri) -> Problem {
+    let path: String = uri.path().chars().take(100).collect();
+    Problem::new(
+        ProblemCode::NotFound,
+        format!("no route has the path {path}"),
+    )
 }
 
-/// axum adds the header `Allow` to this.
-async fn no_method(method: Method) -> Problem {
-    let shown: String = method.as_str().chars().take(20).collect();
-    let detail = format!("{shown} is not among the methods of the header Allow");
-    Problem::new(Code::MethodNotAllowed, detail)
+/// axum adds the header `Allow` to this response.
+async fn method_not_allowed(method: Method) -> Problem {
+    let method: String = method.as_str().chars().take(20).collect();
+    let detail = format!("{method} is not allowed; the Allow header lists the allowed methods");
+    Problem::new(ProblemCode::MethodNotAllowed, detail)
 }
 
 #[expect(
     clippy::needless_pass_by_value,
-    reason = "the signature that the layer wants"
+    reason = "CatchPanicLayer requires this signature"
 )]
-fn panicked(panic: Box<dyn Any + Send>) -> Response {
+fn panic_response(panic: Box<dyn Any + Send>) -> Response {
     let message = panic
         .downcast_ref::<&str>()
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    tracing::error!(message, "a handler panicked");
-    Problem::new(Code::Internal, "an error of the gateway itself").into_response()
+    tracing::error!(message, "a request handler panicked; the client got 500");
+    Problem::new(
+        ProblemCode::Internal,
+        "the gateway could not handle the request",
+    )
+    .into_response()
 }

@@ -1,34 +1,35 @@
-//! What bounds a gateway. Where the values come from is the binary's business.
+//! The gateway's limits. The binary decides where their values come from.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-/// What bounds a gateway.
+/// The gateway's limits.
 #[derive(Clone, Debug)]
 pub struct GatewaySettings {
-    /// Where it listens. Read by whoever opens the listener, not by [`serve`](crate::serve).
+    /// The address to listen on. The caller of [`serve`](crate::serve) opens the listener; `serve` itself
+    /// does not read this.
     pub listen: SocketAddr,
     /// The most bytes of one request's body; 1 KiB to 1 GiB.
     pub body_bytes_max: usize,
-    /// The most bytes of all bodies that are in memory at a time; at least `body_bytes_max`. Requests
-    /// beyond it wait for room, within `body_read_ms`.
+    /// The most bytes of all bodies in memory; at least `body_bytes_max`. A request over this limit waits
+    /// for the budget, at most `body_timeout_ms`.
     pub bodies_bytes_max: usize,
-    /// The most live jobs in the store. At it submits are refused with 503; at least 1.
+    /// The most live jobs in the store, at least 1. At this number submits are refused with 503.
     pub backlog_max: u64,
-    /// The model of jobs that name none; `None`: such jobs are refused.
+    /// The model of jobs that name none. With `None` such jobs are refused.
     pub default_model: Option<String>,
-    /// How long a session is kept after it was last read or used, in milliseconds.
+    /// How long a session is kept after its last use, in milliseconds. Reading it counts as a use.
     pub session_ttl_ms: u64,
-    /// The most connections open at a time; further ones wait in the listener's backlog.
+    /// The most open connections. Further ones wait in the listener's backlog.
     pub connections_max: usize,
-    /// The most requests that wait for a job to end (`wait_s`); further ones are answered at once.
+    /// The most requests that wait for a job to end (`wait_s`). Further ones are answered at once.
     pub waits_max: usize,
-    /// How long a client may take for a request's head, and be idle between two, in milliseconds.
-    pub header_read_ms: u64,
-    /// How long a client may take for a request's body, in milliseconds.
-    pub body_read_ms: u64,
-    /// How long a client may read nothing of an answer, in milliseconds.
-    pub write_stall_ms: u64,
-    /// How long requests under way may take to end when the gateway stops, in milliseconds.
+    /// The time limit for a request's head, and for the idle time before it, in milliseconds.
+    pub header_timeout_ms: u64,
+    /// The time limit for a request's body, in milliseconds.
+    pub body_timeout_ms: u64,
+    /// How long a client may read nothing of a response, in milliseconds.
+    pub write_timeout_ms: u64,
+    /// How long open requests may take to finish when the gateway stops, in milliseconds.
     pub drain_ms: u64,
 }
 
@@ -43,11 +44,11 @@ impl Default for GatewaySettings {
             session_ttl_ms: 86_400_000,
             connections_max: 10_000,
             waits_max: 10_000,
-            // Over the 60 s for which load balancers commonly keep a connection that is idle: who closes
-            // first must not be the server, or a request that is just being sent is lost.
-            header_read_ms: 75_000,
-            body_read_ms: 30_000,
-            write_stall_ms: 30_000,
+            // Longer than the 60 s for which load balancers commonly keep an idle connection. If the
+            // server closed first, a request sent at that moment would be lost.
+            header_timeout_ms: 75_000,
+            body_timeout_ms: 30_000,
+            write_timeout_ms: 30_000,
             drain_ms: 5_000,
         }
     }

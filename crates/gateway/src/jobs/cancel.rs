@@ -1,4 +1,5 @@
-//! `POST /v1/jobs/{id}/cancel`: gives a job up, waiting or running. The lane tells the worker that calls.
+//! `POST /v1/jobs/{id}/cancel`: cancels a job, queued or running. The commit of the cancel notifies the
+//! worker that runs the job.
 
 use std::sync::Arc;
 
@@ -8,47 +9,59 @@ use axum::{
     response::Response,
 };
 use forebay_runtime::lanes::{Change, LaneError};
-use forebay_shared::{job::Status, lane::Refused, store::JobState};
+use forebay_shared::{
+    ids::JobId,
+    job::Status,
+    lane::Refused,
+    store::{JobRecord, JobState},
+};
 
-use super::{get::id, view};
+use super::view;
 use crate::{
-    api::Api,
-    patience::PATIENCE,
-    problem::{Code, Problem},
+    path_ids::job_id,
+    problem::Problem,
+    problem_code::ProblemCode,
+    state::ApiState,
+    store_call::{STORE_TIMEOUT, lane_problem},
 };
 
 /// Cancels a job.
 pub(crate) async fn post(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<ApiState>>,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
-    let id = id(path)?;
-    let record = api.read_job(id).await?.ok_or_else(Problem::job_not_found)?;
+    let id = job_id(path)?;
+    let record = read_existing(&state, id).await?;
     if let JobState::Ended(outcome) = &record.state {
-        return Err(finished(outcome.status));
+        return Err(already_ended(outcome.status));
     }
     let change = Change::cancel(record.meta.lane(), id);
-    match api.member.lanes.apply(change, PATIENCE).await {
-        Ok(_) => tracing::debug!(job_id = %id, "a job was cancelled"),
-        // It has ended since it was read: what it came to decides.
+    match state.member.lanes.apply(change, STORE_TIMEOUT).await {
+        Ok(_) => tracing::debug!(job_id = %id, "job cancelled"),
+        // The job has ended since it was read. Its outcome decides below.
         Err(LaneError::Refused(Refused::Gone)) => {}
-        Err(error) => return Err(Problem::from_lane(&error)),
+        Err(error) => return Err(lane_problem(&error)),
     }
-    let record = api.read_job(id).await?.ok_or_else(Problem::job_not_found)?;
+    let record = read_existing(&state, id).await?;
     match &record.state {
-        // Cancelled by this request, by another at the same moment, or by a first try of this one
-        // whose answer was lost: what was asked for is so.
+        // Success, even if this request did not cancel the job itself: another request may have, or an
+        // earlier try of this one whose response was lost.
         JobState::Ended(outcome) if outcome.status == Status::Cancelled => {
             Ok(view::respond(StatusCode::OK, view::stored(&record)?))
         }
-        JobState::Ended(outcome) => Err(finished(outcome.status)),
-        // Ended, and admitted again under its id in the same moment.
+        JobState::Ended(outcome) => Err(already_ended(outcome.status)),
+        // The job ended, and was admitted again under its id at the same moment.
         JobState::Live(_) => {
-            Err(Problem::new(Code::Overloaded, "the job was just made to run again").retry_after(1))
+            let detail = "the job was restarted at the same moment";
+            Err(Problem::new(ProblemCode::Overloaded, detail).retry_after(1))
         }
     }
 }
 
-fn finished(status: Status) -> Problem {
-    Problem::new(Code::JobFinished, format!("the job is {status}"))
+async fn read_existing(state: &ApiState, id: JobId) -> Result<JobRecord, Problem> {
+    state.read_job(id).await?.ok_or_else(Problem::job_not_found)
+}
+
+fn already_ended(status: Status) -> Problem {
+    Problem::new(ProblemCode::JobFinished, format!("the job is {status}"))
 }

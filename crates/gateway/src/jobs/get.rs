@@ -1,4 +1,4 @@
-//! `GET /v1/jobs/{id}`: a job as it stands, or once it has ended.
+//! `GET /v1/jobs/{id}`: shows a job, at once or as soon as it has ended.
 
 use std::sync::Arc;
 
@@ -7,51 +7,43 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode},
     response::Response,
 };
-use forebay_shared::{ids::JobId, store::JobState};
+use forebay_shared::store::JobState;
 
 use super::{view, wait};
-use crate::{
-    api::{Api, set_retry_after},
-    problem::Problem,
-};
+use crate::{path_ids::job_id, problem::Problem, retry_after::set_retry_after, state::ApiState};
 
 /// Shows a job.
 pub(crate) async fn get(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<ApiState>>,
     path: Result<Path<String>, PathRejection>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let id = id(path)?;
-    let wait = wait::asked(query.as_deref(), &headers)?;
-    // Without room for one more that waits, the answer is the one to a plain poll.
-    let room = match wait.seconds {
+    let id = job_id(path)?;
+    let wait = wait::parse(query.as_deref(), &headers)?;
+    // Without a free permit the request is answered at once, like one that does not wait.
+    let wait_permit = match wait.seconds {
         0 => None,
-        _ => api.waits.try_acquire().ok(),
+        _ => state.wait_permits.try_acquire().ok(),
     };
-    let record = if room.is_some() {
-        wait::for_end(&api, id, wait.seconds).await?
+    let record = if wait_permit.is_some() {
+        wait::until_ended(&state, id, wait.seconds).await?
     } else {
-        api.read_job(id).await?
+        state.read_job(id).await?
     };
     let record = record.ok_or_else(Problem::job_not_found)?;
 
     let mut response = view::respond(StatusCode::OK, view::stored(&record)?);
     let headers = response.headers_mut();
     if matches!(record.state, JobState::Live(_)) {
-        set_retry_after(headers, api.poll_after_s(record.meta.class));
+        set_retry_after(headers, state.poll_after_s(record.meta.class));
     }
-    if wait.preferred && (room.is_some() || wait.seconds == 0) {
-        let applied = HeaderValue::try_from(format!("wait={}", wait.seconds));
-        if let Ok(applied) = applied {
-            headers.insert("preference-applied", applied);
-        }
+    let waited_as_asked = wait_permit.is_some() || wait.seconds == 0;
+    if wait.from_prefer_header
+        && waited_as_asked
+        && let Ok(applied) = HeaderValue::try_from(format!("wait={}", wait.seconds))
+    {
+        headers.insert("preference-applied", applied);
     }
     Ok(response)
-}
-
-/// The id in a path. What is no id at all is the id of no job.
-pub(super) fn id(path: Result<Path<String>, PathRejection>) -> Result<JobId, Problem> {
-    let Path(text) = path.map_err(|_| Problem::job_not_found())?;
-    JobId::parse(&text).map_err(|_| Problem::job_not_found())
 }

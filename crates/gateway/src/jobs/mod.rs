@@ -1,4 +1,4 @@
-//! Jobs: submit, look, wait, cancel.
+//! The handlers of jobs: submit, show, wait, cancel.
 
 pub(crate) mod cancel;
 pub(crate) mod get;

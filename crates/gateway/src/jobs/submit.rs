@@ -1,7 +1,8 @@
-//! `POST /v1/jobs`: check, admit, answer. 202 means that the job is on disk.
+//! `POST /v1/jobs`: validates a submit, admits the job, answers 202. The job is on disk by then.
 //!
-//! What a body may hold is decided in `validation`, whether submits are accepted now in `admission`,
-//! which job a repeat is about in `idempotency`, and whether the session takes one more by the lane.
+//! Other files decide the details: `validation` which fields are valid, `admission` if new jobs are
+//! accepted now, `idempotency` which job a repeated submit gets, and the rules of the lane if its session
+//! takes one more job.
 
 use std::sync::Arc;
 
@@ -22,167 +23,180 @@ use forebay_shared::{
     store::{NewJob, StoreError},
     time::TimeMs,
 };
-
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{traceparent, view};
 use crate::{
-    api::{Api, set_retry_after},
-    idempotency::{self, Whose},
-    patience::PATIENCE,
-    problem::{Code, Problem},
+    idempotency::{self, KeyOwner},
+    problem::Problem,
+    problem_code::ProblemCode,
+    retry_after::set_retry_after,
+    state::ApiState,
+    store_call::{STORE_TIMEOUT, lane_problem},
     validation::{self, Submission},
 };
 
 /// Accepts a job.
 pub(crate) async fn post(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<ApiState>>,
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    // Before all else: a client that is refused while it still sends may not see why.
-    let body = api.bodies.read(&parts.headers, body).await?;
+    // The body is read before anything is checked. A client that is refused while it still sends may
+    // not see the response.
+    let body = state.bodies.read(&parts.headers, body).await?;
     check_content_type(&parts.headers)?;
-    let key = idempotency::key(&parts.headers)?;
-    let submission = validation::submission(&body.bytes, api.settings.default_model.as_deref())?;
-    let traceparent = traceparent::of(&parts.headers);
+    let key = idempotency::parse_key(&parts.headers)?;
+    let submission = validation::submission(&body.bytes, state.settings.default_model.as_deref())?;
 
-    let now = api.member.store.now();
-    let fresh = JobId::fresh(&api.tenant, submission.session.as_ref());
-    let Some(key) = key else {
-        api.admission.take_place(&api.member)?;
-        let (job, admission) = prepare(&api, fresh, submission, traceparent, now, None);
-        return admit(&api, job, admission, body.room).await;
+    let new_id = JobId::fresh(&state.tenant, submission.session.as_ref());
+    let job = PreparedJob {
+        submission,
+        traceparent: traceparent::parse(&parts.headers),
+        now: state.member.store.now(),
+        body_permit: body.permit,
     };
-    // The key comes before the limits, for a repeat is told of its job even where new ones are refused.
-    // A key that is set and then refused leads to a job that is not there yet: whoever repeats the
-    // request once there is room makes it, so nothing is lost but the key's small record.
-    let whose = idempotency::claim(&api, &key, &body.bytes, fresh, now).await?;
-    let id = match whose {
-        Whose::New => fresh,
-        Whose::Earlier(id) => {
-            if let Some(record) = api.read_job(id).await? {
+    let Some(key) = key else {
+        state.admission.reserve(&state.member)?;
+        return job.admit(&state, new_id, None).await;
+    };
+    // The key is claimed before the limits are checked, so that a repeated submit gets its job even while
+    // new jobs are refused. A refused submit leaves its key without a job; a repeat admits the job later.
+    let now = job.now;
+    let owner = idempotency::claim_key(&state, &key, &body.bytes, new_id, now).await?;
+    let id = match owner {
+        KeyOwner::ThisJob => new_id,
+        KeyOwner::EarlierJob(id) => {
+            if let Some(record) = state.read_job(id).await? {
                 let json = view::stored(&record)?;
-                return Ok(replayed(accepted(&api, id, record.meta.class, json)));
+                return Ok(replayed(accepted(&state, id, record.meta.class, json)));
             }
             id
         }
     };
-    api.admission.take_place(&api.member)?;
+    state.admission.reserve(&state.member)?;
     let keep_until = now.plus_ms(idempotency::KEY_TTL_MS + idempotency::RECORD_MARGIN_MS);
-    let (job, admission) = prepare(&api, id, submission, traceparent, now, Some(keep_until));
-    let response = admit(&api, job, admission, body.room).await?;
-    Ok(match whose {
-        Whose::New => response,
-        Whose::Earlier(_) => replayed(response),
+    let response = job.admit(&state, id, Some(keep_until)).await?;
+    Ok(match owner {
+        KeyOwner::ThisJob => response,
+        KeyOwner::EarlierJob(_) => replayed(response),
     })
 }
 
-/// A body that says it is something else than JSON is not looked at; one that says nothing is.
+/// Refuses a body whose content type is not JSON. A body without a content type is accepted.
 fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
-    let Some(kind) = headers.get(CONTENT_TYPE) else {
+    let Some(content_type) = headers.get(CONTENT_TYPE) else {
         return Ok(());
     };
-    let essence = kind.to_str().unwrap_or_default().split(';').next();
-    let essence = essence.unwrap_or_default().trim().to_ascii_lowercase();
-    let is_json = essence == "application/json"
-        || (essence.starts_with("application/") && essence.ends_with("+json"));
+    let media_type = content_type.to_str().unwrap_or_default().split(';').next();
+    let media_type = media_type.unwrap_or_default().trim().to_ascii_lowercase();
+    let is_json = media_type == "application/json"
+        || (media_type.starts_with("application/") && media_type.ends_with("+json"));
     if is_json {
         return Ok(());
     }
     let detail = "the Content-Type must be application/json";
-    Err(Problem::new(Code::UnsupportedMediaType, detail))
+    Err(Problem::new(ProblemCode::UnsupportedMediaType, detail))
 }
 
-/// The job's documents, and what the lane is to know of it.
-fn prepare(
-    api: &Api,
-    id: JobId,
+/// A valid submit, ready to be admitted under an id.
+struct PreparedJob {
     submission: Submission,
     traceparent: Option<String>,
+    /// The store's time when the submit arrived.
     now: TimeMs,
-    keep_until: Option<TimeMs>,
-) -> (NewJob, Admit) {
-    let meta = JobMeta {
-        id,
-        tenant: api.tenant.clone(),
-        session: submission.session,
-        model: submission.model,
-        class: submission.class,
-        created_at: now,
-        expires_at: now.plus_ms(submission.expires_in_ms),
-        metadata: submission.metadata,
-        keep_until,
-        traceparent,
-    };
-    let admit = Admit {
-        job: id,
-        class: meta.class,
-        deadline: meta.expires_at,
-        tool_results: submission.tool_results,
-        if_busy: submission.if_busy,
-        repair: false,
-    };
-    let request = Arc::new(submission.request);
-    (NewJob { meta, request }, admit)
+    /// Holds the body's bytes in the budget until the commit has ended.
+    body_permit: OwnedSemaphorePermit,
 }
 
-async fn admit(
-    api: &Api,
-    job: NewJob,
-    admit: Admit,
-    room: OwnedSemaphorePermit,
-) -> Result<Response, Problem> {
-    // Written before the job is given away, so that nothing of it is copied or read again.
-    let json = view::accepted(&job.meta)?;
-    let (id, class) = (admit.job, admit.class);
-    match api
-        .member
-        .lanes
-        // The commit may outlast the patience, and with it the documents, so the room stays taken.
-        .apply(Change::admit(job, admit).holding(room), PATIENCE)
-        .await
-    {
-        Ok(_) => {
-            api.admission.note_store(false);
-            tracing::debug!(job_id = %id, class = %class, "a job was accepted");
-            Ok(accepted(api, id, class, json))
-        }
-        // Two requests with one key, or an answer that was lost on its way here.
-        Err(LaneError::Refused(Refused::Exists)) => match api.read_job(id).await? {
-            Some(record) => Ok(accepted(api, id, class, view::stored(&record)?)),
-            None => Ok(accepted(api, id, class, json)),
-        },
-        Err(LaneError::Refused(Refused::Full)) => {
-            let detail = format!("a session may have at most {LANE_MAX} live jobs");
-            Err(Problem::new(Code::SessionFull, detail).retry_after(api.poll_after_s(class)))
-        }
-        Err(LaneError::Refused(Refused::Busy)) => {
-            let detail = "if_busy is reject, and the session has live jobs";
-            Err(Problem::new(Code::SessionBusy, detail))
-        }
-        Err(error) => {
-            if matches!(error, LaneError::Store(StoreError::Full)) {
-                api.admission.note_store(true);
+impl PreparedJob {
+    /// Admits the job and answers 202. `keep_until` is set for a job with an idempotency key.
+    async fn admit(
+        self,
+        state: &ApiState,
+        id: JobId,
+        keep_until: Option<TimeMs>,
+    ) -> Result<Response, Problem> {
+        let submission = self.submission;
+        let meta = JobMeta {
+            id,
+            tenant: state.tenant.clone(),
+            session: submission.session,
+            model: submission.model,
+            class: submission.class,
+            created_at: self.now,
+            expires_at: self.now.plus_ms(submission.expires_in_ms),
+            metadata: submission.metadata,
+            keep_until,
+            traceparent: self.traceparent,
+        };
+        let admit = Admit {
+            job: id,
+            class: meta.class,
+            deadline: meta.expires_at,
+            tool_results: submission.tool_results,
+            if_busy: submission.if_busy,
+            repair: false,
+        };
+        let class = meta.class;
+        // The response is written before the job moves into the change, so nothing is cloned or reread.
+        let json = view::accepted(&meta)?;
+        let request = Arc::new(submission.request);
+        // The commit may go on after the timeout with the body in memory, so it holds the permit.
+        let change = Change::admit(NewJob { meta, request }, admit).holding(self.body_permit);
+        match state.member.lanes.apply(change, STORE_TIMEOUT).await {
+            Ok(_) => {
+                state.admission.record_store_full(false);
+                tracing::debug!(job_id = %id, %class, "job accepted");
+                Ok(accepted(state, id, class, json))
             }
-            Err(Problem::from_lane(&error))
+            // The job exists already: another request with the same key admitted it, or this commit was
+            // repeated because its confirmation was lost.
+            Err(LaneError::Refused(Refused::Exists)) => match state.read_job(id).await? {
+                Some(record) => Ok(accepted(state, id, class, view::stored(&record)?)),
+                None => Ok(accepted(state, id, class, json)),
+            },
+            Err(error) => Err(refused(state, class, &error)),
         }
     }
 }
 
-fn accepted(api: &Api, id: JobId, class: Class, json: Vec<u8>) -> Response {
+/// The problem for an admission that failed.
+fn refused(state: &ApiState, class: Class, error: &LaneError) -> Problem {
+    match error {
+        LaneError::Refused(Refused::Full) => {
+            let detail = format!("a session may have at most {LANE_MAX} live jobs");
+            Problem::new(ProblemCode::SessionFull, detail).retry_after(state.poll_after_s(class))
+        }
+        LaneError::Refused(Refused::Busy) => {
+            let detail = "if_busy is reject, and the session has live jobs";
+            Problem::new(ProblemCode::SessionBusy, detail)
+        }
+        _ => {
+            if matches!(error, LaneError::Store(StoreError::Full)) {
+                state.admission.record_store_full(true);
+            }
+            lane_problem(error)
+        }
+    }
+}
+
+/// A 202 response with the job's JSON.
+fn accepted(state: &ApiState, id: JobId, class: Class, json: Vec<u8>) -> Response {
     let mut response = view::respond(StatusCode::ACCEPTED, json);
     let headers = response.headers_mut();
     if let Ok(location) = HeaderValue::try_from(format!("/v1/jobs/{id}")) {
         headers.insert(LOCATION, location);
     }
-    set_retry_after(headers, api.poll_after_s(class));
+    set_retry_after(headers, state.poll_after_s(class));
     response
 }
 
+/// Marks the response's job as one of an earlier request.
 fn replayed(mut response: Response) -> Response {
-    let yes = HeaderValue::from_static("true");
-    response.headers_mut().insert(idempotency::REPLAYED, yes);
+    let replayed = HeaderValue::from_static("true");
+    let headers = response.headers_mut();
+    headers.insert(idempotency::REPLAYED, replayed);
     response
 }
 
@@ -193,18 +207,18 @@ mod tests {
     use super::check_content_type;
 
     #[test]
-    fn json_by_any_of_its_names_or_none_is_taken() {
-        let with = |kind: &'static str| {
+    fn json_types_and_no_type_are_accepted() {
+        let accepts = |kind: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
             check_content_type(&headers).is_ok()
         };
         assert!(check_content_type(&HeaderMap::new()).is_ok());
-        assert!(with("application/json"));
-        assert!(with("Application/JSON; charset=utf-8"));
-        assert!(with("application/vnd.x+json"));
-        assert!(!with("text/plain"));
-        assert!(!with("application/x-www-form-urlencoded"));
-        assert!(!with(""));
+        assert!(accepts("application/json"));
+        assert!(accepts("Application/JSON; charset=utf-8"));
+        assert!(accepts("application/vnd.x+json"));
+        assert!(!accepts("text/plain"));
+        assert!(!accepts("application/x-www-form-urlencoded"));
+        assert!(!accepts(""));
     }
 }

@@ -1,35 +1,36 @@
-//! The W3C trace context of a submit (Trace Context, level 1), kept with the job so that the call can be
-//! joined to it. An invalid one is ignored, as the standard says.
+//! The `traceparent` header of a submit (W3C Trace Context, level 1). It is stored with the job, so that
+//! the provider call can join the client's trace. An invalid one is ignored, as the standard requires.
 
 use axum::http::HeaderMap;
 
-/// The header `traceparent`, if there is exactly one of the form that is known.
-pub(super) fn of(headers: &HeaderMap) -> Option<String> {
+/// The header's value, if the request has exactly one and it is valid.
+pub(super) fn parse(headers: &HeaderMap) -> Option<String> {
     let mut values = headers.get_all("traceparent").iter();
     let text = values.next()?.to_str().ok()?;
     (values.next().is_none() && is_valid(text)).then(|| text.to_owned())
 }
 
-/// `version-trace-parent-flags` in lower-case hex; neither id all zero, no version ff.
+/// Checks the form `version-traceid-parentid-flags` in lower-case hex. Neither id may be all zeros, and
+/// version `ff` is invalid.
 fn is_valid(text: &str) -> bool {
     let parts: Vec<&str> = text.splitn(5, '-').collect();
-    let [version, trace, parent, flags] = parts.as_slice() else {
+    let [version, trace_id, parent_id, flags] = parts.as_slice() else {
         return false;
     };
-    let hex = |part: &str, digits: usize| {
+    let is_hex = |part: &str, digits: usize| {
         part.len() == digits
             && part
                 .bytes()
                 .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
     };
-    let set = |part: &str| part.bytes().any(|b| b != b'0');
-    hex(version, 2)
+    let is_not_zero = |part: &str| part.bytes().any(|b| b != b'0');
+    is_hex(version, 2)
         && *version != "ff"
-        && hex(trace, 32)
-        && set(trace)
-        && hex(parent, 16)
-        && set(parent)
-        && hex(flags, 2)
+        && is_hex(trace_id, 32)
+        && is_not_zero(trace_id)
+        && is_hex(parent_id, 16)
+        && is_not_zero(parent_id)
+        && is_hex(flags, 2)
 }
 
 #[cfg(test)]
@@ -37,7 +38,7 @@ mod tests {
     use super::is_valid;
 
     #[test]
-    fn only_the_standard_form_is_kept() {
+    fn only_the_standard_form_is_valid() {
         let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         assert!(is_valid(good));
         for bad in [

@@ -1,4 +1,4 @@
-//! A job as the API shows it. All fields are always there; absent values are null.
+//! A job as the API shows it. Every field is always present; an absent value is null.
 
 use axum::{
     http::{HeaderValue, StatusCode, header::CONTENT_TYPE},
@@ -15,7 +15,7 @@ use forebay_shared::{
 };
 use serde::Serialize;
 
-use crate::problem::{Code, Problem};
+use crate::{problem::Problem, problem_code::ProblemCode};
 
 #[derive(Serialize)]
 struct JobView<'a> {
@@ -68,7 +68,7 @@ impl<'a> From<&'a Attempt> for AttemptView<'a> {
 }
 
 impl<'a> JobView<'a> {
-    /// A job that waits and of which nothing else is known.
+    /// A queued job that has not started yet.
     fn queued(meta: &'a JobMeta) -> Self {
         Self {
             id: meta.id,
@@ -127,31 +127,34 @@ impl<'a> JobView<'a> {
     }
 }
 
-/// The JSON of a job that was just accepted.
+/// The JSON of a job that is being admitted.
 pub(super) fn accepted(meta: &JobMeta) -> Result<Vec<u8>, Problem> {
-    json(&JobView::queued(meta))
+    to_json(&JobView::queued(meta))
 }
 
-/// The JSON of a job as the store knows it.
+/// The JSON of a job in the store.
 pub(super) fn stored(record: &JobRecord) -> Result<Vec<u8>, Problem> {
-    json(&match &record.state {
+    to_json(&match &record.state {
         JobState::Live(entry) => JobView::live(&record.meta, entry),
         JobState::Ended(outcome) => JobView::ended(&record.meta, outcome),
     })
 }
 
-/// A job's JSON as an answer.
+/// A response with a job's JSON.
 pub(super) fn respond(status: StatusCode, json: Vec<u8>) -> Response {
     let mut response = (status, json).into_response();
-    let kind = HeaderValue::from_static("application/json");
-    response.headers_mut().insert(CONTENT_TYPE, kind);
+    let json_type = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, json_type);
     response
 }
 
-fn json(view: &JobView<'_>) -> Result<Vec<u8>, Problem> {
+fn to_json(view: &JobView<'_>) -> Result<Vec<u8>, Problem> {
     serde_json::to_vec(view).map_err(|error| {
-        tracing::error!(job_id = %view.id, %error, "a job cannot be shown");
-        Problem::new(Code::Internal, "the job cannot be shown")
+        tracing::error!(job_id = %view.id, %error, "a job could not be written as JSON");
+        Problem::new(
+            ProblemCode::Internal,
+            "the job could not be written as JSON",
+        )
     })
 }
 
@@ -185,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn an_accepted_job_has_every_field_and_null_for_what_is_absent() {
+    fn an_accepted_job_has_every_field_and_null_for_absent_values() {
         let meta = meta();
         let shown: Value = serde_json::from_slice(&accepted(&meta).unwrap()).unwrap();
         let expected = json!({

@@ -1,5 +1,4 @@
-//! One connection: HTTP/1.1 with a limit on the time for each request's head, ended in order when the
-//! gateway stops.
+//! Serves one connection over HTTP/1.1, with time limits, until the client or the gateway ends it.
 
 use std::{future::Future, time::Duration};
 
@@ -12,64 +11,66 @@ use hyper_util::{
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
-use super::stall::StallLimited;
+use super::write_timeout::WriteTimeoutStream;
 
-/// The most bytes of a request's head, and of a body that are buffered before the handler takes them.
+/// The most bytes of a request's head, and of body data that is buffered before the handler reads it.
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
 
-/// What a client may take its time for.
+/// The time limits of a connection.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
-    /// A request's head, and the pause before it.
-    pub(super) header_read_time: Duration,
-    /// Reading nothing of an answer.
-    pub(super) write_stall_max: Duration,
+pub(super) struct Timeouts {
+    /// For a request's head, and for the idle time before it.
+    pub(super) header: Duration,
+    /// For a write during which the client reads nothing.
+    pub(super) write: Duration,
 }
 
-/// What all connections share.
-pub(super) struct Connections {
+/// Serves connections. Holds what all of them share.
+pub(super) struct ConnectionServer {
     builder: http1::Builder,
     router: Router,
-    limits: Limits,
+    timeouts: Timeouts,
+    /// When cancelled, a connection closes after its current request.
     stop: CancellationToken,
-    cut: CancellationToken,
+    /// When cancelled, a connection closes at once.
+    abort: CancellationToken,
 }
 
-impl Connections {
+impl ConnectionServer {
     pub(super) fn new(
         router: Router,
-        limits: Limits,
+        timeouts: Timeouts,
         stop: CancellationToken,
-        cut: CancellationToken,
+        abort: CancellationToken,
     ) -> Self {
         let mut builder = http1::Builder::new();
         builder
             .timer(TokioTimer::new())
-            .header_read_timeout(limits.header_read_time)
+            .header_read_timeout(timeouts.header)
             .max_buf_size(BUFFER_BYTES_MAX);
         Self {
             builder,
             router,
-            limits,
+            timeouts,
             stop,
-            cut,
+            abort,
         }
     }
 
-    /// Serves one connection to its end: the client's, the stop's (after the request under way), or
-    /// the cut.
+    /// Serves one connection until the client closes it, `stop` and its current request end it, or
+    /// `abort` closes it.
     pub(super) fn serve(&self, stream: TcpStream) -> impl Future<Output = ()> + Send + 'static {
         if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "a connection waits to fill its packets");
+            tracing::debug!(%error, "TCP_NODELAY was not set; responses may be delayed");
         }
         let service = TowerToHyperService::new(self.router.clone());
         let serving = self.builder.serve_connection(
-            TokioIo::new(StallLimited::new(stream, self.limits.write_stall_max)),
+            TokioIo::new(WriteTimeoutStream::new(stream, self.timeouts.write)),
             service,
         );
-        let (stop, cut) = (self.stop.clone(), self.cut.clone());
+        let (stop, abort) = (self.stop.clone(), self.abort.clone());
         async move {
-            let whole = async {
+            let until_stopped = async {
                 let mut serving = std::pin::pin!(serving);
                 tokio::select! {
                     result = &mut serving => result,
@@ -79,9 +80,9 @@ impl Connections {
                     }
                 }
             };
-            if let Some(Err(error)) = cut.run_until_cancelled(whole).await {
-                // Clients that hang up, are too slow, or do not speak HTTP.
-                tracing::debug!(%error, "a connection ended early");
+            if let Some(Err(error)) = abort.run_until_cancelled(until_stopped).await {
+                // The client disconnected, was too slow, or does not speak HTTP.
+                tracing::debug!(%error, "connection ended with an error");
             }
         }
     }

@@ -1,11 +1,11 @@
-//! The accept loop: connections within a bound, each with limits on the time its client may take, and
-//! an orderly end.
+//! Accepts connections, at most `connections_max` at a time, and drains them when the gateway stops.
 //!
-//! `axum::serve` sets no limit on the time a client takes for its headers, so slow clients would hold
-//! connections for ever: hence a loop of our own.
+//! `axum::serve` sets no time limit for a request's head, so slow clients could hold connections for
+//! ever. This loop replaces it: `connection` limits the time for a head, `write_timeout` the time for
+//! reading a response.
 
 mod connection;
-mod stall;
+mod write_timeout;
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -13,14 +13,14 @@ use forebay_runtime::member::Member;
 use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{api::Api, router::router, settings::GatewaySettings};
-use connection::{Connections, Limits};
+use crate::{router::router, settings::GatewaySettings, state::ApiState};
+use connection::{ConnectionServer, Timeouts};
 
-/// The pause after an accept that failed for want of file descriptors or memory.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// The pause after a failed accept. The usual cause is a lack of file descriptors or memory.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// Serves the API on `listener` until `stop` is cancelled and the requests under way have ended, or
-/// `drain_ms` have passed.
+/// Serves the API on `listener` until `stop` is cancelled. Then open requests may finish for `drain_ms`;
+/// connections that are still open after that are closed.
 pub async fn serve(
     listener: TcpListener,
     member: Arc<Member>,
@@ -28,60 +28,67 @@ pub async fn serve(
     stop: CancellationToken,
 ) {
     let drain_time = Duration::from_millis(settings.drain_ms);
-    let free = Arc::new(Semaphore::new(
+    let connection_permits = Arc::new(Semaphore::new(
         settings.connections_max.clamp(1, Semaphore::MAX_PERMITS),
     ));
-    let limits = Limits {
-        header_read_time: Duration::from_millis(settings.header_read_ms),
-        write_stall_max: Duration::from_millis(settings.write_stall_ms),
+    let timeouts = Timeouts {
+        header: Duration::from_millis(settings.header_timeout_ms),
+        write: Duration::from_millis(settings.write_timeout_ms),
     };
-    let api = Arc::new(Api::new(member, settings, stop.clone()));
-    // Cancelled when the drain's time is up, or when this future is dropped.
-    let cut = CancellationToken::new();
-    let _cut_at_the_end = cut.clone().drop_guard();
+    let state = Arc::new(ApiState::new(member, settings, stop.clone()));
+    // Cancelled when the drain time is over, or when this future is dropped.
+    let abort = CancellationToken::new();
+    let _abort_on_drop = abort.clone().drop_guard();
     let tasks = TaskTracker::new();
-    let connections = Connections::new(router(api), limits, stop.clone(), cut.clone());
+    let server = ConnectionServer::new(router(state), timeouts, stop.clone(), abort.clone());
 
-    let accepting = accept(&listener, &free, &tasks, &connections);
+    let accepting = accept(&listener, &connection_permits, &tasks, &server);
     stop.run_until_cancelled(accepting).await;
-    // From here on the kernel refuses who comes, so that they try elsewhere at once.
+    // Closes the port, so that new clients are refused at once and can try another gateway.
     drop(listener);
     tasks.close();
     if timeout(drain_time, tasks.wait()).await.is_err() {
-        tracing::warn!(open = tasks.len(), "connections were cut off at the end");
-        cut.cancel();
+        tracing::warn!(
+            connections = tasks.len(),
+            "drain time is over; closing the connections that are still open"
+        );
+        abort.cancel();
         tasks.wait().await;
     }
 }
 
-/// Accepts connections, no more than there is room for, for as long as it is polled.
+/// Accepts connections, one for each free permit, for as long as it is polled.
 async fn accept(
     listener: &TcpListener,
-    free: &Arc<Semaphore>,
+    connection_permits: &Arc<Semaphore>,
     tasks: &TaskTracker,
-    connections: &Connections,
+    server: &ConnectionServer,
 ) {
-    // The semaphore is never closed.
-    while let Ok(room) = Arc::clone(free).acquire_owned().await {
+    // The semaphore is never closed, so this loop does not end.
+    while let Ok(permit) = Arc::clone(connection_permits).acquire_owned().await {
         match listener.accept().await {
             Ok((stream, _)) => {
-                let serving = connections.serve(stream);
+                let serving = server.serve(stream);
                 tasks.spawn(async move {
                     serving.await;
-                    drop(room);
+                    drop(permit);
                 });
             }
-            // The client was gone before it was accepted.
-            Err(error) if is_of_the_client(&error) => {}
+            Err(error) if client_disconnected(&error) => {}
             Err(error) => {
-                tracing::warn!(%error, "no connection can be accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+                tracing::warn!(
+                    %error,
+                    retry_ms = ACCEPT_RETRY_DELAY.as_millis(),
+                    "cannot accept a connection; trying again"
+                );
+                tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
             }
         }
     }
 }
 
-fn is_of_the_client(error: &io::Error) -> bool {
+/// Returns whether the client ended the connection before it was accepted.
+fn client_disconnected(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionAborted

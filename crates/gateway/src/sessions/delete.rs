@@ -1,4 +1,4 @@
-//! `DELETE /v1/sessions/{id}`: forgets a session that has no live jobs.
+//! `DELETE /v1/sessions/{id}`: deletes a session that has no live jobs.
 
 use std::sync::Arc;
 
@@ -8,24 +8,22 @@ use axum::{
 };
 use forebay_shared::store::Removed;
 
-use super::get::id;
 use crate::{
-    api::Api,
-    patience,
-    problem::{Code, Problem},
+    path_ids::session_id, problem::Problem, problem_code::ProblemCode, state::ApiState, store_call,
 };
 
-/// Forgets a session.
+/// Deletes a session.
 pub(crate) async fn delete(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<ApiState>>,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<StatusCode, Problem> {
-    let id = id(path)?;
-    match patience::within(api.member.store.remove_session(&api.tenant, &id)).await? {
+    let id = session_id(path)?;
+    let removal = state.member.store.remove_session(&state.tenant, &id);
+    match store_call::with_timeout(removal).await? {
         Removed::Yes => Ok(StatusCode::NO_CONTENT),
         Removed::Busy => Err(Problem::new(
-            Code::SessionBusy,
-            "wait for its jobs to end, or cancel them",
+            ProblemCode::SessionBusy,
+            "cancel its live jobs, or wait until they have ended",
         )),
         Removed::Absent => Err(Problem::session_not_found()),
     }

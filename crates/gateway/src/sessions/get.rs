@@ -1,5 +1,5 @@
-//! `GET /v1/sessions/{id}`: the turns of a session. To read it is to use it: its time to live begins
-//! anew.
+//! `GET /v1/sessions/{id}`: shows a session with its turns. Reading it counts as a use, so its time to
+//! live starts again.
 
 use std::sync::Arc;
 
@@ -10,8 +10,9 @@ use axum::{
 use forebay_shared::{ids::SessionId, time::TimeMs, turn::Turn};
 use serde::Serialize;
 
-use crate::{api::Api, patience, problem::Problem};
+use crate::{path_ids::session_id, problem::Problem, state::ApiState, store_call};
 
+/// A session as the API shows it.
 #[derive(Serialize)]
 pub(crate) struct SessionView {
     id: SessionId,
@@ -20,20 +21,22 @@ pub(crate) struct SessionView {
     turn_count: usize,
     created_at: String,
     updated_at: String,
-    /// Null while it has live jobs: until then it does not expire.
+    /// Null while the session has live jobs, because it does not expire then.
     expires_at: Option<String>,
     live_jobs: usize,
 }
 
 /// Shows a session.
 pub(crate) async fn get(
-    State(api): State<Arc<Api>>,
+    State(state): State<Arc<ApiState>>,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Json<SessionView>, Problem> {
-    let id = id(path)?;
-    let ttl_ms = api.settings.session_ttl_ms;
-    let session = patience::within(api.member.store.session(&api.tenant, &id, ttl_ms)).await?;
-    let session = session.ok_or_else(Problem::session_not_found)?;
+    let id = session_id(path)?;
+    let ttl_ms = state.settings.session_ttl_ms;
+    let reading = state.member.store.session(&state.tenant, &id, ttl_ms);
+    let session = store_call::with_timeout(reading)
+        .await?
+        .ok_or_else(Problem::session_not_found)?;
     Ok(Json(SessionView {
         id,
         object: "session",
@@ -44,10 +47,4 @@ pub(crate) async fn get(
         expires_at: session.expires_at.map(TimeMs::rfc3339),
         live_jobs: session.live_jobs,
     }))
-}
-
-/// The id in a path. What is no id at all is the id of no session.
-pub(super) fn id(path: Result<Path<String>, PathRejection>) -> Result<SessionId, Problem> {
-    let Path(text) = path.map_err(|_| Problem::session_not_found())?;
-    SessionId::parse(&text).map_err(|_| Problem::session_not_found())
 }

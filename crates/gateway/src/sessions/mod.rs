@@ -1,4 +1,4 @@
-//! Sessions: look at one, forget one.
+//! The handlers of sessions: show and delete.
 
 pub(crate) mod delete;
 pub(crate) mod get;

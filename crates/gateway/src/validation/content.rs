@@ -1,20 +1,20 @@
-//! What a message says: a text, or parts of text and images.
+//! A message's content: a string, or parts of text and images.
 
 use forebay_shared::turn::{Content, ImageUrl, Part};
 use serde_json::Value;
 
 use super::{
-    faults::Faults,
-    fields::{Object, any_text, list, opaque, word},
-    path::Path,
+    field_errors::FieldErrors,
+    field_path::FieldPath,
+    values::{Object, array, non_empty_string, one_of, opaque},
 };
 
 const PARTS_MAX: usize = 256;
-const LINK_BYTES_MAX: usize = 8_192;
+const HTTPS_URL_BYTES_MAX: usize = 8_192;
 
-/// Whether a text may be empty.
+/// Whether the content may be the empty string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Emptiness {
+pub(super) enum EmptyString {
     Allowed,
     Refused,
 }
@@ -22,30 +22,30 @@ pub(super) enum Emptiness {
 /// Reads a message's content.
 pub(super) fn read(
     value: Value,
-    at: Path<'_>,
-    emptiness: Emptiness,
-    faults: &mut Faults,
+    path: FieldPath<'_>,
+    empty: EmptyString,
+    errors: &mut FieldErrors,
 ) -> Option<Content> {
     match value {
-        Value::String(text) if emptiness == Emptiness::Allowed || !text.is_empty() => {
+        Value::String(text) if empty == EmptyString::Allowed || !text.is_empty() => {
             Some(Content::Text(text))
         }
         Value::Array(_) => {
-            let parts = list(Some(value), at, 1..=PARTS_MAX, faults)?;
+            let parts = array(Some(value), path, 1..=PARTS_MAX, errors)?;
             let mut read = Vec::with_capacity(parts.len());
-            for (place, value) in parts.into_iter().enumerate() {
-                read.extend(part(value, at.index(place), faults));
+            for (index, value) in parts.into_iter().enumerate() {
+                read.extend(part(value, path.index(index), errors));
             }
             Some(Content::Parts(read))
         }
         _ => {
-            let text = match emptiness {
-                Emptiness::Allowed => "a text",
-                Emptiness::Refused => "a text that is not empty",
+            let string = match empty {
+                EmptyString::Allowed => "a string",
+                EmptyString::Refused => "a non-empty string",
             };
-            faults.add(
-                at,
-                format_args!("must be {text}, or a list of 1 to {PARTS_MAX} parts"),
+            errors.add(
+                path,
+                format_args!("must be {string} or an array of 1 to {PARTS_MAX} parts"),
             );
             None
         }
@@ -53,80 +53,80 @@ pub(super) fn read(
 }
 
 #[derive(Clone, Copy)]
-enum Kind {
+enum PartKind {
     Text,
     Image,
 }
 
-fn part(value: Value, at: Path<'_>, faults: &mut Faults) -> Option<Part> {
-    let mut fields = Object::of(value, at, faults)?;
-    let kinds = [("text", Kind::Text), ("image_url", Kind::Image)];
-    match word(
-        fields.require("type", faults),
-        at.key("type"),
+fn part(value: Value, path: FieldPath<'_>, errors: &mut FieldErrors) -> Option<Part> {
+    let mut fields = Object::new(value, path, errors)?;
+    let kinds = [("text", PartKind::Text), ("image_url", PartKind::Image)];
+    match one_of(
+        fields.require("type", errors),
+        path.key("type"),
         &kinds,
-        faults,
+        errors,
     )? {
-        Kind::Text => {
-            let text = fields.require("text", faults);
-            let text = any_text(text, at.key("text"), faults);
+        PartKind::Text => {
+            let text = fields.require("text", errors);
+            let text = non_empty_string(text, path.key("text"), errors);
             let extra = fields.take("extra_content");
-            let extra_content = opaque(extra, at.key("extra_content"), faults);
-            fields.finish("type, text, extra_content", faults);
+            let extra_content = opaque(extra, path.key("extra_content"), errors);
+            fields.refuse_unknown("type, text, extra_content", errors);
             let text = text?;
             Some(Part::Text {
                 text,
                 extra_content,
             })
         }
-        Kind::Image => {
-            let image = fields.require("image_url", faults);
-            let image_url = image.and_then(|image| image_url(image, at.key("image_url"), faults));
-            fields.finish("type, image_url", faults);
+        PartKind::Image => {
+            let image = fields.require("image_url", errors);
+            let image_url = image.and_then(|image| image_url(image, path.key("image_url"), errors));
+            fields.refuse_unknown("type, image_url", errors);
             let image_url = image_url?;
             Some(Part::ImageUrl { image_url })
         }
     }
 }
 
-fn image_url(value: Value, at: Path<'_>, faults: &mut Faults) -> Option<ImageUrl> {
-    let mut fields = Object::of(value, at, faults)?;
-    let url = match fields.require("url", faults) {
-        Some(Value::String(url)) if is_image(&url) => Some(url),
+fn image_url(value: Value, path: FieldPath<'_>, errors: &mut FieldErrors) -> Option<ImageUrl> {
+    let mut fields = Object::new(value, path, errors)?;
+    let url = match fields.require("url", errors) {
+        Some(Value::String(url)) if is_image_url(&url) => Some(url),
         Some(_) => {
-            let allowed = "must be an https: URL, or an image as data:image/TYPE;base64,DATA";
-            faults.add(at.key("url"), allowed);
+            let allowed = "must be an https: URL or an image as data:image/TYPE;base64,DATA";
+            errors.add(path.key("url"), allowed);
             None
         }
         None => None,
     };
     let words = [("auto", "auto"), ("low", "low"), ("high", "high")];
-    let detail = word(fields.take("detail"), at.key("detail"), &words, faults);
-    fields.finish("url, detail", faults);
+    let detail = one_of(fields.take("detail"), path.key("detail"), &words, errors);
+    fields.refuse_unknown("url, detail", errors);
     Some(ImageUrl {
         url: url?,
         detail: detail.map(str::to_owned),
     })
 }
 
-/// Whether this is where an image can be. Nobody here fetches it; the provider will.
-fn is_image(url: &str) -> bool {
+/// Returns whether a URL can hold an image. Forebay does not fetch it; the provider does.
+fn is_image_url(url: &str) -> bool {
     if let Some(rest) = url.strip_prefix("https://") {
         let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
         return !host.is_empty()
-            && url.len() <= LINK_BYTES_MAX
+            && url.len() <= HTTPS_URL_BYTES_MAX
             && url.bytes().all(|b| b.is_ascii_graphic());
     }
-    let Some((kind, data)) = url
+    let Some((subtype, data)) = url
         .strip_prefix("data:image/")
         .and_then(|rest| rest.split_once(";base64,"))
     else {
         return false;
     };
-    let is_kind = |b: u8| b.is_ascii_alphanumeric() || b"+-.".contains(&b);
+    let is_subtype_char = |b: u8| b.is_ascii_alphanumeric() || b"+-.".contains(&b);
     let digits = data.trim_end_matches('=');
-    (1..=64).contains(&kind.len())
-        && kind.bytes().all(is_kind)
+    (1..=64).contains(&subtype.len())
+        && subtype.bytes().all(is_subtype_char)
         && !digits.is_empty()
         && data.len() - digits.len() <= 2
         && digits
@@ -136,16 +136,16 @@ fn is_image(url: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_image;
+    use super::is_image_url;
 
     #[test]
-    fn an_image_is_at_an_https_url_or_in_a_data_url() {
+    fn https_urls_and_base64_data_urls_are_image_urls() {
         for good in [
             "https://example.com/a.png?x=1",
             "data:image/png;base64,iVBORw0=",
             "data:image/svg+xml;base64,AA==",
         ] {
-            assert!(is_image(good), "{good}");
+            assert!(is_image_url(good), "{good}");
         }
         for bad in [
             "",
@@ -161,7 +161,7 @@ mod tests {
             "data:image/png;base64,A!A",
             "data:image/;base64,AAAA",
         ] {
-            assert!(!is_image(bad), "{bad}");
+            assert!(!is_image_url(bad), "{bad}");
         }
     }
 }

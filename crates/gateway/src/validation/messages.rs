@@ -1,57 +1,60 @@
-//! The input: a text, or messages in the form of OpenAI's chat messages.
+//! The input: a string, or an array of messages in the form of OpenAI's chat messages.
 
 use forebay_shared::turn::{Content, FunctionCall, FunctionKind, Role, ToolCall, Turn};
 use serde_json::Value;
 
 use super::{
-    content::{self, Emptiness},
-    faults::Faults,
-    fields::{Object, list, opaque, text, word},
-    path::Path,
+    content::{self, EmptyString},
+    field_errors::FieldErrors,
+    field_path::FieldPath,
+    values::{Object, array, one_of, opaque, string},
 };
 
 const MESSAGES_MAX: usize = 200;
 const TOOL_CALLS_MAX: usize = 128;
-/// Of ids and names that a provider or a client chose.
+/// The limit of a tool call id, which a provider or a client chose.
 const ID_CHARS_MAX: usize = 1_000;
 const NAME_CHARS_MAX: usize = 128;
 const FIELDS: &str = "role, content, name, tool_calls, tool_call_id, extra_content";
 
 /// Reads the input.
-pub(super) fn read(value: Option<Value>, at: Path<'_>, faults: &mut Faults) -> Option<Vec<Turn>> {
+pub(super) fn read(
+    value: Option<Value>,
+    path: FieldPath<'_>,
+    errors: &mut FieldErrors,
+) -> Option<Vec<Turn>> {
     let messages = match value? {
         Value::String(text) if !text.is_empty() => return Some(vec![Turn::text(Role::User, text)]),
         Value::Array(messages) if (1..=MESSAGES_MAX).contains(&messages.len()) => messages,
         _ => {
             let allowed = format_args!(
-                "must be a text that is not empty, or a list of 1 to {MESSAGES_MAX} messages"
+                "must be a non-empty string or an array of 1 to {MESSAGES_MAX} messages"
             );
-            faults.add(at, allowed);
+            errors.add(path, allowed);
             return None;
         }
     };
     let mut turns = Vec::with_capacity(messages.len());
-    for (place, message) in messages.into_iter().enumerate() {
-        turns.extend(turn(message, at.index(place), faults));
+    for (index, message) in messages.into_iter().enumerate() {
+        turns.extend(turn(message, path.index(index), errors));
     }
     if are_tool_results(&turns)
-        && let Some(place) = turns.iter().position(|turn| turn.role != Role::Tool)
+        && let Some(index) = turns.iter().position(|turn| turn.role != Role::Tool)
     {
-        let element = at.index(place);
-        let allowed =
-            "must be tool, as in every message of an input that begins with a tool's result";
-        faults.add(element.key("role"), allowed);
+        let element = path.index(index);
+        let allowed = "must be tool, because the first message of the input has the role tool";
+        errors.add(element.key("role"), allowed);
     }
     Some(turns)
 }
 
-/// Whether the input is the results of tools, which pass the messages that wait in the session.
+/// Returns whether the input holds tool results. Such a job goes before waiting jobs of its session.
 pub(super) fn are_tool_results(input: &[Turn]) -> bool {
     input.first().is_some_and(|turn| turn.role == Role::Tool)
 }
 
-fn turn(value: Value, at: Path<'_>, faults: &mut Faults) -> Option<Turn> {
-    let mut fields = Object::of(value, at, faults)?;
+fn turn(value: Value, path: FieldPath<'_>, errors: &mut FieldErrors) -> Option<Turn> {
+    let mut fields = Object::new(value, path, errors)?;
     let roles = [
         ("system", Role::System),
         ("developer", Role::Developer),
@@ -59,83 +62,90 @@ fn turn(value: Value, at: Path<'_>, faults: &mut Faults) -> Option<Turn> {
         ("assistant", Role::Assistant),
         ("tool", Role::Tool),
     ];
-    let role = word(
-        fields.require("role", faults),
-        at.key("role"),
+    let role = one_of(
+        fields.require("role", errors),
+        path.key("role"),
         &roles,
-        faults,
+        errors,
     );
     let calls = fields.take("tool_calls");
     let call_id = fields.take("tool_call_id");
-    let said = fields.take("content");
+    let content = fields.take("content");
     let name = fields.take("name");
     let extra = fields.take("extra_content");
-    let name = text(name, at.key("name"), 1..=NAME_CHARS_MAX, faults);
-    let extra_content = opaque(extra, at.key("extra_content"), faults);
-    fields.finish(FIELDS, faults);
+    let name = string(name, path.key("name"), 1..=NAME_CHARS_MAX, errors);
+    let extra_content = opaque(extra, path.key("extra_content"), errors);
+    fields.refuse_unknown(FIELDS, errors);
     let role = role?;
 
     if calls.is_some() && role != Role::Assistant {
-        faults.add(at.key("tool_calls"), "is for the role assistant only");
+        errors.add(
+            path.key("tool_calls"),
+            "is allowed for the role assistant only",
+        );
     }
     if call_id.is_some() != (role == Role::Tool) {
         let allowed = match role {
-            Role::Tool => "is required with the role tool",
-            _ => "is for the role tool only",
+            Role::Tool => "is required for the role tool",
+            _ => "is allowed for the role tool only",
         };
-        faults.add(at.key("tool_call_id"), allowed);
+        errors.add(path.key("tool_call_id"), allowed);
     }
-    let calls_tools = calls.is_some();
-    let may_lack = role == Role::Assistant && calls_tools;
-    if said.is_none() && !may_lack {
+    let has_tool_calls = role == Role::Assistant && calls.is_some();
+    if content.is_none() && !has_tool_calls {
         let allowed = match role {
             Role::Assistant => "is required, unless there are tool_calls",
             _ => "is required",
         };
-        faults.add(at.key("content"), allowed);
+        errors.add(path.key("content"), allowed);
     }
-    // A tool may have nothing to say, and so may a reply that calls one.
-    let emptiness = if role == Role::Tool || may_lack {
-        Emptiness::Allowed
+    // A tool result may be empty, and so may the text of a reply with tool calls.
+    let empty = if role == Role::Tool || has_tool_calls {
+        EmptyString::Allowed
     } else {
-        Emptiness::Refused
+        EmptyString::Refused
     };
-    let content = said.and_then(|said| content::read(said, at.key("content"), emptiness, faults));
+    let content =
+        content.and_then(|value| content::read(value, path.key("content"), empty, errors));
     Some(Turn {
         role,
-        content: content.filter(|said| !(may_lack && is_empty(said))),
+        content: content.filter(|content| !(has_tool_calls && is_empty(content))),
         name,
-        tool_calls: tool_calls(calls, at.key("tool_calls"), faults),
-        tool_call_id: text(call_id, at.key("tool_call_id"), 1..=ID_CHARS_MAX, faults),
+        tool_calls: tool_calls(calls, path.key("tool_calls"), errors),
+        tool_call_id: string(call_id, path.key("tool_call_id"), 1..=ID_CHARS_MAX, errors),
         extra_content,
     })
 }
 
-/// Clients write the absent text of a reply that calls tools as an empty one; it is the same.
+/// Some clients send an empty string instead of no content with tool calls. Both mean the same.
 fn is_empty(content: &Content) -> bool {
     matches!(content, Content::Text(text) if text.is_empty())
 }
 
-fn tool_calls(value: Option<Value>, at: Path<'_>, faults: &mut Faults) -> Vec<ToolCall> {
-    let calls = list(value, at, 1..=TOOL_CALLS_MAX, faults).unwrap_or_default();
+fn tool_calls(
+    value: Option<Value>,
+    path: FieldPath<'_>,
+    errors: &mut FieldErrors,
+) -> Vec<ToolCall> {
+    let calls = array(value, path, 1..=TOOL_CALLS_MAX, errors).unwrap_or_default();
     let mut read = Vec::with_capacity(calls.len());
-    for (place, call) in calls.into_iter().enumerate() {
-        read.extend(tool_call(call, at.index(place), faults));
+    for (index, call) in calls.into_iter().enumerate() {
+        read.extend(tool_call(call, path.index(index), errors));
     }
     read
 }
 
-fn tool_call(value: Value, at: Path<'_>, faults: &mut Faults) -> Option<ToolCall> {
-    let mut fields = Object::of(value, at, faults)?;
-    let id = fields.require("id", faults);
-    let id = text(id, at.key("id"), 1..=ID_CHARS_MAX, faults);
+fn tool_call(value: Value, path: FieldPath<'_>, errors: &mut FieldErrors) -> Option<ToolCall> {
+    let mut fields = Object::new(value, path, errors)?;
+    let id = fields.require("id", errors);
+    let id = string(id, path.key("id"), 1..=ID_CHARS_MAX, errors);
     let kinds = [("function", FunctionKind::Function)];
-    let kind = word(fields.take("type"), at.key("type"), &kinds, faults);
-    let function = fields.require("function", faults);
-    let function = function_call(function, at.key("function"), faults);
+    let kind = one_of(fields.take("type"), path.key("type"), &kinds, errors);
+    let function = fields.require("function", errors);
+    let function = function_call(function, path.key("function"), errors);
     let extra = fields.take("extra_content");
-    let extra_content = opaque(extra, at.key("extra_content"), faults);
-    fields.finish("id, type, function, extra_content", faults);
+    let extra_content = opaque(extra, path.key("extra_content"), errors);
+    fields.refuse_unknown("id, type, function, extra_content", errors);
     Some(ToolCall {
         id: id?,
         kind: kind.unwrap_or_default(),
@@ -144,13 +154,17 @@ fn tool_call(value: Value, at: Path<'_>, faults: &mut Faults) -> Option<ToolCall
     })
 }
 
-fn function_call(value: Option<Value>, at: Path<'_>, faults: &mut Faults) -> Option<FunctionCall> {
-    let mut fields = Object::of(value?, at, faults)?;
-    let name = fields.require("name", faults);
-    let name = text(name, at.key("name"), 1..=NAME_CHARS_MAX, faults);
-    let arguments = fields.require("arguments", faults);
-    let arguments = text(arguments, at.key("arguments"), 0..=usize::MAX, faults);
-    fields.finish("name, arguments", faults);
+fn function_call(
+    value: Option<Value>,
+    path: FieldPath<'_>,
+    errors: &mut FieldErrors,
+) -> Option<FunctionCall> {
+    let mut fields = Object::new(value?, path, errors)?;
+    let name = fields.require("name", errors);
+    let name = string(name, path.key("name"), 1..=NAME_CHARS_MAX, errors);
+    let arguments = fields.require("arguments", errors);
+    let arguments = string(arguments, path.key("arguments"), 0..=usize::MAX, errors);
+    fields.refuse_unknown("name, arguments", errors);
     Some(FunctionCall {
         name: name?,
         arguments: arguments?,

@@ -1,23 +1,26 @@
-//! What a submit may contain. Every field that is not as it must be is named, with what is allowed.
+//! Validates the body of a submit. Each invalid field is named, with the values that it accepts.
 //!
-//! The body is parsed once, into a JSON value, and taken apart from there: the values move into the
-//! job's documents, nothing is copied, and a message can say more than a type's name. One file for each
-//! concern:
-//! - `path`, `faults`, `fields`: where something stands, what is wrong, and the plain kinds of values.
-//! - `body`: JSON or not, and the fields of a submit. `messages` and `content`: the input.
-//!   `tools`: tools and the choice among them. `sampling`: how the model is to answer.
-//!   `metadata`: the client's notes.
+//! The body is parsed once into a JSON value, whose parts move into the job's documents without a copy.
+//! Every object is read by these files, field by field, and unknown fields are refused here: this does not
+//! depend on how the stored types are deserialised.
+//!
+//! - `field_path`, `field_errors`, `values`: where a field is, what is wrong, and the basic kinds of values.
+//! - `submission`: the body and its top-level fields.
+//! - `messages`, `content`: the input.
+//! - `tools`: the tools and the choice among them.
+//! - `sampling`: the format, length and randomness of the reply.
+//! - `metadata`: the client's own data about the job.
 
-mod body;
 mod content;
-mod faults;
-mod fields;
+mod field_errors;
+mod field_path;
 mod messages;
 mod metadata;
-mod path;
 mod sampling;
+mod submission;
 #[cfg(test)]
 mod tests;
 mod tools;
+mod values;
 
-pub(crate) use body::{Submission, submission};
+pub(crate) use submission::{Submission, submission};

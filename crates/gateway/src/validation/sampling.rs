@@ -1,18 +1,21 @@
-//! How the model is to answer: its form, its length, its effort, its chance.
+//! The format, reasoning effort, randomness and length of the reply.
 
 use forebay_shared::job::{JsonSchema, ReasoningEffort, ResponseFormat, Stop};
 use serde_json::Value;
 
 use super::{
-    faults::Faults,
-    fields::{Object, any_text, flag, list, name, number, opaque_object, text, whole, word},
-    path::Path,
+    field_errors::FieldErrors,
+    field_path::FieldPath,
+    values::{
+        Object, array, boolean, identifier, integer, non_empty_string, number, one_of,
+        opaque_object, string,
+    },
 };
 
 const OUTPUT_TOKENS_MAX: u32 = 1_000_000;
 const STOPS_MAX: usize = 4;
 
-/// How the model is to answer.
+/// The fields that control the reply.
 pub(super) struct Sampling {
     pub(super) response_format: Option<ResponseFormat>,
     pub(super) reasoning_effort: Option<ReasoningEffort>,
@@ -22,8 +25,12 @@ pub(super) struct Sampling {
     pub(super) max_output_tokens: Option<u32>,
 }
 
-/// Takes these fields out of a submit's.
-pub(super) fn read(fields: &mut Object<'_>, at: Path<'_>, faults: &mut Faults) -> Sampling {
+/// Removes these fields from a submit and reads them.
+pub(super) fn read(
+    fields: &mut Object<'_>,
+    path: FieldPath<'_>,
+    errors: &mut FieldErrors,
+) -> Sampling {
     let efforts = [
         ("none", ReasoningEffort::None),
         ("minimal", ReasoningEffort::Minimal),
@@ -39,55 +46,54 @@ pub(super) fn read(fields: &mut Object<'_>, at: Path<'_>, faults: &mut Faults) -
     let stops = fields.take("stop");
     let tokens = fields.take("max_output_tokens");
     Sampling {
-        response_format: response_format(format, at.key("response_format"), faults),
-        reasoning_effort: word(effort, at.key("reasoning_effort"), &efforts, faults),
+        response_format: response_format(format, path.key("response_format"), errors),
+        reasoning_effort: one_of(effort, path.key("reasoning_effort"), &efforts, errors),
         temperature: number(
             temperature,
-            at.key("temperature"),
+            path.key("temperature"),
             |number| (0.0..=2.0).contains(&number),
             "from 0 to 2",
-            faults,
+            errors,
         ),
         top_p: number(
             top_p,
-            at.key("top_p"),
+            path.key("top_p"),
             |number| number > 0.0 && number <= 1.0,
-            "over 0, at most 1",
-            faults,
+            "over 0 and at most 1",
+            errors,
         ),
-        stop: stop(stops, at.key("stop"), faults),
-        max_output_tokens: whole(
+        stop: stop(stops, path.key("stop"), errors),
+        max_output_tokens: integer(
             tokens,
-            at.key("max_output_tokens"),
+            path.key("max_output_tokens"),
             1..=OUTPUT_TOKENS_MAX,
-            faults,
+            errors,
         ),
     }
 }
 
-fn stop(value: Option<Value>, at: Path<'_>, faults: &mut Faults) -> Option<Stop> {
+fn stop(value: Option<Value>, path: FieldPath<'_>, errors: &mut FieldErrors) -> Option<Stop> {
     match value? {
         Value::String(text) if !text.is_empty() => Some(Stop::One(text)),
         value @ Value::Array(_) => {
-            let values = list(Some(value), at, 1..=STOPS_MAX, faults)?;
+            let values = array(Some(value), path, 1..=STOPS_MAX, errors)?;
             let mut texts = Vec::with_capacity(values.len());
-            for (place, value) in values.into_iter().enumerate() {
-                texts.extend(any_text(Some(value), at.index(place), faults));
+            for (index, value) in values.into_iter().enumerate() {
+                texts.extend(non_empty_string(Some(value), path.index(index), errors));
             }
             Some(Stop::Many(texts))
         }
         _ => {
-            let allowed = format_args!(
-                "must be a text that is not empty, or a list of 1 to {STOPS_MAX} of them"
-            );
-            faults.add(at, allowed);
+            let allowed =
+                format_args!("must be a non-empty string or an array of 1 to {STOPS_MAX} of them");
+            errors.add(path, allowed);
             None
         }
     }
 }
 
 #[derive(Clone, Copy)]
-enum Form {
+enum FormatKind {
     Text,
     Object,
     Schema,
@@ -95,50 +101,51 @@ enum Form {
 
 fn response_format(
     value: Option<Value>,
-    at: Path<'_>,
-    faults: &mut Faults,
+    path: FieldPath<'_>,
+    errors: &mut FieldErrors,
 ) -> Option<ResponseFormat> {
-    let mut fields = Object::of(value?, at, faults)?;
-    let forms = [
-        ("text", Form::Text),
-        ("json_object", Form::Object),
-        ("json_schema", Form::Schema),
+    let mut fields = Object::new(value?, path, errors)?;
+    let kinds = [
+        ("text", FormatKind::Text),
+        ("json_object", FormatKind::Object),
+        ("json_schema", FormatKind::Schema),
     ];
-    let form = word(
-        fields.require("type", faults),
-        at.key("type"),
-        &forms,
-        faults,
+    let kind = one_of(
+        fields.require("type", errors),
+        path.key("type"),
+        &kinds,
+        errors,
     )?;
-    let format = match form {
-        Form::Text => Some(ResponseFormat::Text),
-        Form::Object => Some(ResponseFormat::JsonObject),
-        Form::Schema => {
-            let schema = fields.require("json_schema", faults);
-            let schema = schema.and_then(|value| json_schema(value, at.key("json_schema"), faults));
+    let format = match kind {
+        FormatKind::Text => Some(ResponseFormat::Text),
+        FormatKind::Object => Some(ResponseFormat::JsonObject),
+        FormatKind::Schema => {
+            let schema = fields.require("json_schema", errors);
+            let schema =
+                schema.and_then(|value| json_schema(value, path.key("json_schema"), errors));
             schema.map(|json_schema| ResponseFormat::JsonSchema { json_schema })
         }
     };
-    let allowed = match form {
-        Form::Schema => "type, json_schema",
-        Form::Text | Form::Object => "type",
+    let allowed = match kind {
+        FormatKind::Schema => "type, json_schema",
+        FormatKind::Text | FormatKind::Object => "type",
     };
-    fields.finish(allowed, faults);
+    fields.refuse_unknown(allowed, errors);
     format
 }
 
-fn json_schema(value: Value, at: Path<'_>, faults: &mut Faults) -> Option<JsonSchema> {
-    let mut fields = Object::of(value, at, faults)?;
-    let called = fields.require("name", faults);
-    let called = name(called, at.key("name"), faults);
+fn json_schema(value: Value, path: FieldPath<'_>, errors: &mut FieldErrors) -> Option<JsonSchema> {
+    let mut fields = Object::new(value, path, errors)?;
+    let name = fields.require("name", errors);
+    let name = identifier(name, path.key("name"), errors);
     let description = fields.take("description");
-    let description = text(description, at.key("description"), 0..=usize::MAX, faults);
-    let schema = fields.require("schema", faults);
-    let schema = opaque_object(schema, at.key("schema"), faults);
-    let strict = flag(fields.take("strict"), at.key("strict"), faults);
-    fields.finish("name, description, schema, strict", faults);
+    let description = string(description, path.key("description"), 0..=usize::MAX, errors);
+    let schema = fields.require("schema", errors);
+    let schema = opaque_object(schema, path.key("schema"), errors);
+    let strict = boolean(fields.take("strict"), path.key("strict"), errors);
+    fields.refuse_unknown("name, description, schema, strict", errors);
     Some(JsonSchema {
-        name: called?,
+        name: name?,
         description,
         schema: Value::Object(schema?),
         strict,

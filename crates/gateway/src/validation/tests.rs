@@ -1,5 +1,5 @@
-//! Examples: what goes in whole, what the defaults are, how faults are told. What is refused, field by
-//! field, is a table in `tests/api/bad_input.rs`, over HTTP.
+//! Examples of valid submits, the defaults, and the limit on errors. The table of invalid fields is in
+//! `tests/api/bad_input.rs`, which sends them over HTTP.
 
 use forebay_shared::{class::Class, lane::IfBusy, turn::Content};
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ fn read(body: &Value) -> Result<Submission, Problem> {
 }
 
 #[test]
-fn a_text_is_enough() {
+fn a_string_as_input_is_enough() {
     let submission = read(&json!({"input": "Hi."})).unwrap();
     let request = serde_json::to_value(&submission.request).unwrap();
     let expected = json!({"input": [{"role": "user", "content": "Hi."}], "tool_wait_s": 60});
@@ -25,7 +25,7 @@ fn a_text_is_enough() {
 }
 
 #[test]
-fn every_field_goes_in_as_it_came() {
+fn every_field_is_kept_unchanged() {
     let asked = json!({
         "input": [
             {"role": "system", "content": "Be brief."},
@@ -68,11 +68,14 @@ fn every_field_goes_in_as_it_came() {
         (IfBusy::Interrupt, 5_000)
     );
     assert_eq!(submission.metadata["k"], "v");
-    assert!(!submission.tool_results, "it does not begin with a result");
+    assert!(
+        !submission.tool_results,
+        "the input does not begin with a tool result"
+    );
 }
 
 #[test]
-fn null_is_the_same_as_absent() {
+fn null_equals_absent() {
     let body = json!({"input": "Hi.", "session_id": null, "model": null, "temperature": null,
         "tools": null, "context": null, "metadata": null, "if_busy": null});
     assert_eq!(
@@ -82,14 +85,14 @@ fn null_is_the_same_as_absent() {
 }
 
 #[test]
-fn the_empty_text_beside_tool_calls_is_no_content() {
+fn an_empty_string_with_tool_calls_is_no_content() {
     let call = json!({"id": "1", "function": {"name": "f", "arguments": ""}});
     let body = json!({"input": [{"role": "assistant", "content": "", "tool_calls": [call]}]});
     assert_eq!(read(&body).unwrap().request.input[0].content, None);
 }
 
 #[test]
-fn results_alone_are_tool_results() {
+fn an_input_of_tool_messages_holds_tool_results() {
     let result = json!({"role": "tool", "tool_call_id": "1", "content": "42"});
     let body = json!({"session_id": "s", "input": [result]});
     let submission = read(&body).unwrap();
@@ -101,7 +104,7 @@ fn results_alone_are_tool_results() {
 }
 
 #[test]
-fn the_depth_of_what_is_not_looked_into_is_bounded() {
+fn the_depth_of_opaque_values_is_limited() {
     let nested = |levels: usize| {
         let mut value = json!(1);
         for _ in 0..levels {
@@ -114,7 +117,7 @@ fn the_depth_of_what_is_not_looked_into_is_bounded() {
 }
 
 #[test]
-fn at_most_sixteen_faults_are_told() {
+fn a_response_names_at_most_sixteen_fields() {
     let body: Value = (0..100).map(|n| (format!("x{n}"), json!(n))).collect();
     let problem = format!("{:?}", read(&body).unwrap_err());
     assert_eq!(problem.matches("FieldError").count(), 16);

@@ -1,4 +1,4 @@
-//! The tools that a model may call, and whether it must.
+//! The tools that a model may call, and `tool_choice`: whether it must call one.
 
 use forebay_shared::{
     job::{FunctionDefinition, Tool, ToolChoice, ToolChoiceFunction, ToolChoiceMode},
@@ -7,26 +7,30 @@ use forebay_shared::{
 use serde_json::Value;
 
 use super::{
-    faults::Faults,
-    fields::{Object, flag, list, name, opaque_object, text, word},
-    path::Path,
+    field_errors::FieldErrors,
+    field_path::FieldPath,
+    values::{Object, array, boolean, identifier, one_of, opaque_object, string},
 };
 
 const TOOLS_MAX: usize = 128;
 const KINDS: [(&str, FunctionKind); 1] = [("function", FunctionKind::Function)];
 
-/// Reads the tools; none if there are none.
-pub(super) fn read(value: Option<Value>, at: Path<'_>, faults: &mut Faults) -> Vec<Tool> {
-    let values = list(value, at, 0..=TOOLS_MAX, faults).unwrap_or_default();
+/// Reads the tools. An absent field is an empty list.
+pub(super) fn read(
+    value: Option<Value>,
+    path: FieldPath<'_>,
+    errors: &mut FieldErrors,
+) -> Vec<Tool> {
+    let values = array(value, path, 0..=TOOLS_MAX, errors).unwrap_or_default();
     let mut tools: Vec<Tool> = Vec::with_capacity(values.len());
-    for (place, value) in values.into_iter().enumerate() {
-        let at = at.index(place);
-        let Some(tool) = tool(value, at, faults) else {
+    for (index, value) in values.into_iter().enumerate() {
+        let path = path.index(index);
+        let Some(tool) = tool(value, path, errors) else {
             continue;
         };
-        if has(&tools, &tool.function.name) {
-            let function = at.key("function");
-            faults.add(
+        if contains(&tools, &tool.function.name) {
+            let function = path.key("function");
+            errors.add(
                 function.key("name"),
                 "must differ from the names of the other tools",
             );
@@ -36,55 +40,59 @@ pub(super) fn read(value: Option<Value>, at: Path<'_>, faults: &mut Faults) -> V
     tools
 }
 
-fn has(tools: &[Tool], name: &str) -> bool {
+fn contains(tools: &[Tool], name: &str) -> bool {
     tools.iter().any(|tool| tool.function.name == name)
 }
 
-fn tool(value: Value, at: Path<'_>, faults: &mut Faults) -> Option<Tool> {
-    let mut fields = Object::of(value, at, faults)?;
-    let kind = word(
-        fields.require("type", faults),
-        at.key("type"),
+fn tool(value: Value, path: FieldPath<'_>, errors: &mut FieldErrors) -> Option<Tool> {
+    let mut fields = Object::new(value, path, errors)?;
+    let kind = one_of(
+        fields.require("type", errors),
+        path.key("type"),
         &KINDS,
-        faults,
+        errors,
     );
-    let function = fields.require("function", faults);
-    let function = function.and_then(|value| definition(value, at.key("function"), faults));
-    fields.finish("type, function", faults);
+    let function = fields.require("function", errors);
+    let function = function.and_then(|value| definition(value, path.key("function"), errors));
+    fields.refuse_unknown("type, function", errors);
     Some(Tool {
         kind: kind?,
         function: function?,
     })
 }
 
-fn definition(value: Value, at: Path<'_>, faults: &mut Faults) -> Option<FunctionDefinition> {
-    let mut fields = Object::of(value, at, faults)?;
-    let called = fields.require("name", faults);
-    let called = name(called, at.key("name"), faults);
+fn definition(
+    value: Value,
+    path: FieldPath<'_>,
+    errors: &mut FieldErrors,
+) -> Option<FunctionDefinition> {
+    let mut fields = Object::new(value, path, errors)?;
+    let name = fields.require("name", errors);
+    let name = identifier(name, path.key("name"), errors);
     let description = fields.take("description");
-    let description = text(description, at.key("description"), 0..=usize::MAX, faults);
+    let description = string(description, path.key("description"), 0..=usize::MAX, errors);
     let parameters = fields.take("parameters");
-    let parameters = opaque_object(parameters, at.key("parameters"), faults);
-    let strict = flag(fields.take("strict"), at.key("strict"), faults);
-    fields.finish("name, description, parameters, strict", faults);
+    let parameters = opaque_object(parameters, path.key("parameters"), errors);
+    let strict = boolean(fields.take("strict"), path.key("strict"), errors);
+    fields.refuse_unknown("name, description, parameters, strict", errors);
     Some(FunctionDefinition {
-        name: called?,
+        name: name?,
         description,
         parameters: parameters.map(Value::Object),
         strict,
     })
 }
 
-/// Reads whether and which tool the model must call. One that must be called must be there.
+/// Reads `tool_choice`. A tool that it names must be one of `tools`.
 pub(super) fn choice(
     value: Option<Value>,
-    at: Path<'_>,
+    path: FieldPath<'_>,
     tools: &[Tool],
-    faults: &mut Faults,
+    errors: &mut FieldErrors,
 ) -> Option<ToolChoice> {
     let value = value?;
     if value.is_object() {
-        return function(value, at, tools, faults);
+        return chosen_function(value, path, tools, errors);
     }
     let modes = [
         ("none", ToolChoiceMode::None),
@@ -97,33 +105,38 @@ pub(super) fn choice(
     let Some((_, mode)) = mode else {
         let allowed =
             r#"must be none, auto, required, or {"type": "function", "function": {"name": NAME}}"#;
-        faults.add(at, allowed);
+        errors.add(path, allowed);
         return None;
     };
     if *mode == ToolChoiceMode::Required && tools.is_empty() {
-        faults.add(at, "must not be required when there are no tools");
+        errors.add(path, "must not be required when there are no tools");
     }
     Some(ToolChoice::Mode(*mode))
 }
 
-fn function(value: Value, at: Path<'_>, tools: &[Tool], faults: &mut Faults) -> Option<ToolChoice> {
-    let mut fields = Object::of(value, at, faults)?;
-    let kind = word(
-        fields.require("type", faults),
-        at.key("type"),
+fn chosen_function(
+    value: Value,
+    path: FieldPath<'_>,
+    tools: &[Tool],
+    errors: &mut FieldErrors,
+) -> Option<ToolChoice> {
+    let mut fields = Object::new(value, path, errors)?;
+    let kind = one_of(
+        fields.require("type", errors),
+        path.key("type"),
         &KINDS,
-        faults,
+        errors,
     );
-    let function = fields.require("function", faults);
-    fields.finish("type, function", faults);
-    let at = at.key("function");
-    let mut fields = Object::of(function?, at, faults)?;
-    let called = fields.require("name", faults);
-    let called = name(called, at.key("name"), faults);
-    fields.finish("name", faults);
-    let name = called?;
-    if !has(tools, &name) {
-        faults.add(at.key("name"), "must be the name of one of the tools");
+    let function = fields.require("function", errors);
+    fields.refuse_unknown("type, function", errors);
+    let path = path.key("function");
+    let mut fields = Object::new(function?, path, errors)?;
+    let name = fields.require("name", errors);
+    let name = identifier(name, path.key("name"), errors);
+    fields.refuse_unknown("name", errors);
+    let name = name?;
+    if !contains(tools, &name) {
+        errors.add(path.key("name"), "must be the name of one of the tools");
     }
     Some(ToolChoice::Function {
         kind: kind?,

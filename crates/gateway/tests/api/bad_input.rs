@@ -1,11 +1,11 @@
-//! What a submit may not contain: status, code, the field named, and nothing stored.
+//! Invalid submits: each gets its status and code, names the invalid field, and stores nothing.
 
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
 use crate::fixture::Fixture;
 
-/// A submit with these fields, each wrong in one way, and the field that the answer must name.
+/// Submits that are invalid in one way each, and the field that the response must name.
 fn table() -> Vec<(Value, &'static str)> {
     let with = |name: &str, value: Value| {
         let mut body = Map::from_iter([
@@ -21,7 +21,8 @@ fn table() -> Vec<(Value, &'static str)> {
     let call = |value: Value| message(json!({"role": "assistant", "tool_calls": [value]}));
     let tool = |value: Value| with("tools", json!([{"type": "function", "function": value}]));
     let many = |n: usize, value: Value| Value::Array(vec![value; n]);
-    let notes = |n: usize| Value::Object((0..n).map(|n| (format!("k{n}"), json!("v"))).collect());
+    let metadata =
+        |n: usize| Value::Object((0..n).map(|n| (format!("k{n}"), json!("v"))).collect());
     let long = |chars: usize| json!("é".repeat(chars));
     let deep = (0..70).fold(json!({}), |value, _| json!({"x": value}));
     let image = |url: &str| part(json!({"type": "image_url", "image_url": {"url": url}}));
@@ -158,7 +159,7 @@ fn table() -> Vec<(Value, &'static str)> {
             json!({"input": [{"role": "tool", "tool_call_id": "1", "content": "x"}]}),
             "session_id",
         ),
-        // whose and how
+        // session, model, instructions, class
         (with("session_id", json!("")), "session_id"),
         (with("session_id", json!(7)), "session_id"),
         (with("session_id", json!("a b")), "session_id"),
@@ -204,7 +205,7 @@ fn table() -> Vec<(Value, &'static str)> {
             "context.max_input_tokens",
         ),
         (with("context", json!({"turns": 1})), "context.turns"),
-        // lists and forms
+        // stop, formats, tools, metadata
         (with("stop", json!("")), "stop"),
         (with("stop", json!([])), "stop"),
         (with("stop", json!(["a", ""])), "stop[1]"),
@@ -263,8 +264,65 @@ fn table() -> Vec<(Value, &'static str)> {
             ),
             "tool_choice.function.name",
         ),
+        // unknown fields at every level
+        (
+            part(json!({"type": "image_url", "image_url": {"url": "https://x.example"}, "x": 1})),
+            "input[1].content[0].x",
+        ),
+        (
+            part(json!({"type": "image_url", "image_url": {"url": "https://x.example", "x": 1}})),
+            "input[1].content[0].image_url.x",
+        ),
+        (
+            call(json!({"id": "1", "function": {"name": "f", "arguments": ""}, "x": 1})),
+            "input[1].tool_calls[0].x",
+        ),
+        (
+            call(json!({"id": "1", "function": {"name": "f", "arguments": "", "x": 1}})),
+            "input[1].tool_calls[0].function.x",
+        ),
+        (
+            with(
+                "tools",
+                json!([{"type": "function", "function": {"name": "f"}, "x": 1}]),
+            ),
+            "tools[0].x",
+        ),
+        (tool(json!({"name": "f", "x": 1})), "tools[0].function.x"),
+        (
+            with(
+                "tool_choice",
+                json!({"type": "function", "function": {"name": "f"}, "x": 1}),
+            ),
+            "tool_choice.x",
+        ),
+        (
+            with(
+                "tool_choice",
+                json!({"type": "function", "function": {"name": "f", "x": 1}}),
+            ),
+            "tool_choice.function.x",
+        ),
+        (
+            with("response_format", json!({"type": "json_object", "x": 1})),
+            "response_format.x",
+        ),
+        (
+            with(
+                "response_format",
+                json!({"type": "json_schema", "json_schema": {"name": "x", "schema": {}}, "x": 1}),
+            ),
+            "response_format.x",
+        ),
+        (
+            with(
+                "response_format",
+                json!({"type": "json_schema", "json_schema": {"name": "x", "schema": {}, "x": 1}}),
+            ),
+            "response_format.json_schema.x",
+        ),
         (with("metadata", json!([])), "metadata"),
-        (with("metadata", notes(17)), "metadata"),
+        (with("metadata", metadata(17)), "metadata"),
         (with("metadata", json!({"k": 1})), "metadata.k"),
         (with("metadata", json!({"k": long(513)})), "metadata.k"),
         (with("metadata", json!({"": "v"})), "metadata."),
@@ -274,7 +332,7 @@ fn table() -> Vec<(Value, &'static str)> {
 }
 
 #[tokio::test]
-async fn every_wrong_field_is_named_and_nothing_is_stored() {
+async fn every_invalid_field_is_named_and_nothing_is_stored() {
     let gateway = Fixture::start().await;
     for (body, field) in table() {
         let shown: String = body.to_string().chars().take(200).collect();
@@ -300,7 +358,7 @@ async fn every_wrong_field_is_named_and_nothing_is_stored() {
 }
 
 #[tokio::test]
-async fn what_is_allowed_up_to_the_bound_is_accepted() {
+async fn values_at_their_limits_are_accepted() {
     let gateway = Fixture::start().await;
     for body in [
         json!({"input": "Hi.", "metadata": {"k": "é".repeat(512)}}),
@@ -315,7 +373,7 @@ async fn what_is_allowed_up_to_the_bound_is_accepted() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_json_is_refused_as_such() {
+async fn a_body_that_is_not_json_is_refused() {
     let gateway = Fixture::start().await;
     let deep = format!("{}{}", r#"{"input":"Hi.","extra_body":"#, "[".repeat(200));
     let closed = format!("{deep}{}}}", "]".repeat(200));
@@ -350,11 +408,11 @@ async fn a_body_that_is_no_json_is_refused_as_such() {
 #[tokio::test]
 async fn another_content_type_is_refused() {
     let gateway = Fixture::start().await;
-    let with = |kind: &'static str| {
+    let with = |content_type: &'static str| {
         let request = gateway
             .request(Method::POST, "/v1/jobs")
             .body(r#"{"input":"Hi."}"#);
-        gateway.send(request.header("content-type", kind))
+        gateway.send(request.header("content-type", content_type))
     };
     with("text/plain")
         .await
@@ -363,7 +421,7 @@ async fn another_content_type_is_refused() {
 }
 
 #[tokio::test]
-async fn without_a_default_a_model_must_be_named() {
+async fn without_a_default_model_a_submit_must_name_one() {
     let gateway = Fixture::with(|settings| settings.default_model = None).await;
     let problem = gateway
         .submit(&json!({"input": "Hi."}))

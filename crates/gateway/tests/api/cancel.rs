@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::fixture::{Fixture, lane_of, solo, turn};
 
 #[tokio::test]
-async fn a_job_that_waits_is_cancelled_once() {
+async fn a_queued_job_is_cancelled_once() {
     let gateway = Fixture::start().await;
     let id = gateway.accepted(&turn("s")).await;
     let path = format!("/v1/jobs/{id}/cancel");
@@ -19,7 +19,7 @@ async fn a_job_that_waits_is_cancelled_once() {
 }
 
 #[tokio::test]
-async fn a_running_call_is_told() {
+async fn a_cancel_notifies_the_worker_of_a_running_job() {
     let gateway = Fixture::start().await;
     let id = gateway.accepted(&json!({"input": "Hi."})).await;
     gateway.claim(&solo(id), id).await;

@@ -1,4 +1,4 @@
-//! A gateway in this process, a client for it, and a hand that does a worker's part.
+//! A gateway in this process, an HTTP client for it, and functions that act as its worker.
 
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -22,12 +22,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::switch_store::SwitchStore;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A gateway and what stands behind it.
+/// A gateway, its store, and a client.
 pub(crate) struct Fixture {
     pub(crate) member: Arc<Member>,
-    /// Makes the store fail.
+    /// The store behind the gateway, which can be made to fail.
     pub(crate) store: Arc<SwitchStore>,
     pub(crate) address: SocketAddr,
     pub(crate) stop: CancellationToken,
@@ -36,7 +36,7 @@ pub(crate) struct Fixture {
     _folder: TempDir,
 }
 
-/// An answer, read to its end.
+/// A response, read to its end.
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: reqwest::header::HeaderMap,
@@ -46,7 +46,7 @@ pub(crate) struct Answer {
 impl Answer {
     pub(crate) async fn of(response: Response) -> Self {
         let (status, headers) = (response.status(), response.headers().clone());
-        let bytes = response.bytes().await.expect("a whole body");
+        let bytes = response.bytes().await.expect("the body is read to its end");
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
         Self {
             status,
@@ -61,7 +61,7 @@ impl Answer {
             .map(|value| value.to_str().expect("text"))
     }
 
-    /// Asserts that this is this problem, and gives its body.
+    /// Asserts that the response is a problem with this status and code. Returns its body.
     #[track_caller]
     pub(crate) fn problem(self, status: u16, code: &str) -> Value {
         assert_eq!(self.status.as_u16(), status, "{}", self.body);
@@ -84,7 +84,7 @@ impl Answer {
         self.body
     }
 
-    /// Asserts the status, and gives the body.
+    /// Asserts the status. Returns the body.
     #[track_caller]
     pub(crate) fn expect(self, status: u16) -> Value {
         assert_eq!(self.status.as_u16(), status, "{}", self.body);
@@ -93,11 +93,12 @@ impl Answer {
 }
 
 impl Fixture {
-    /// A gateway with short times and a default model.
+    /// Starts a gateway with the default settings and a default model.
     pub(crate) async fn start() -> Self {
         Self::with(|_| {}).await
     }
 
+    /// Starts a gateway with changed settings.
     pub(crate) async fn with(change: impl FnOnce(&mut GatewaySettings)) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let engine = Embedded::open(folder.path()).expect("an engine");
@@ -173,27 +174,27 @@ impl Fixture {
         self.send(request.header("idempotency-key", key)).await
     }
 
-    /// Submits a job that must be accepted; its id.
+    /// Submits a job that must be accepted. Returns its id.
     pub(crate) async fn accepted(&self, job: &Value) -> JobId {
         id_of(&self.submit(job).await.expect(202))
     }
 
-    /// Submits until the backlog bound refuses. The bound is held to within what is admitted while
-    /// a sample of the counts is on its way, so a few more than it says may go through.
+    /// Submits jobs until the backlog limit refuses one. Jobs admitted while the counts are read are not
+    /// counted, so a few more than the limit may be accepted.
     pub(crate) async fn fill(&self, backlog_max: usize) {
         for accepted in 0..backlog_max + 10 {
             let answer = self.submit(&turn("filler")).await;
             if answer.status == 503 {
-                assert!(accepted > 0, "refused before the bound");
+                assert!(accepted > 0, "refused below the limit");
                 answer.problem(503, "backlog_full");
                 return;
             }
             answer.expect(202);
         }
-        panic!("the bound of {backlog_max} was not held to");
+        panic!("no submit was refused at the limit of {backlog_max} jobs");
     }
 
-    /// Completes every job of a session, one after the other.
+    /// Completes all jobs of a session, one after the other.
     pub(crate) async fn empty(&self, session: &str) {
         let lane = lane_of(session);
         while let Some(head) = self.head(&lane).await {
@@ -211,27 +212,27 @@ impl Fixture {
         loaded.lane.head().map(|head| head.job)
     }
 
-    /// Live jobs, by the store's own count of this moment.
+    /// The number of live jobs in the store now.
     pub(crate) async fn live(&self) -> u64 {
         self.member.store.counts().await.expect("counts").live()
     }
 
-    /// Does a worker's part: claims the job.
+    /// Claims the job, as a worker does. Returns its fence.
     pub(crate) async fn claim(&self, lane: &LaneKey, job: JobId) -> u64 {
         let change = Change::claim(lane.clone(), job, self.member.me.clone(), 60_000);
         match self
             .member
             .lanes
-            .apply(change, PATIENCE)
+            .apply(change, TIMEOUT)
             .await
             .expect("a claim")
         {
             Applied::Claimed { fence, .. } => fence,
-            other => panic!("the claim was not granted: {other:?}"),
+            other => panic!("the claim was refused: {other:?}"),
         }
     }
 
-    /// Does a worker's part: claims the job and completes it with this text.
+    /// Claims the job and completes it with this text, as a worker does.
     pub(crate) async fn complete(&self, lane: &LaneKey, job: JobId, text: &str) {
         let fence = self.claim(lane, job).await;
         let content = FinishContent {
@@ -253,32 +254,32 @@ impl Fixture {
         let change = Change::finish(lane.clone(), job, fence, None, None, content);
         self.member
             .lanes
-            .apply(change, PATIENCE)
+            .apply(change, TIMEOUT)
             .await
             .expect("a finish");
     }
 }
 
-/// Asks again until the answer is as it should be; not for long.
+/// Repeats a request until its response is as expected, with a time limit.
 pub(crate) async fn until<F: Future<Output = Answer>>(
-    ask: impl Fn() -> F,
-    is_so: impl Fn(&Answer) -> bool,
+    request: impl Fn() -> F,
+    is_expected: impl Fn(&Answer) -> bool,
 ) -> Answer {
-    let asking = async {
+    let repeating = async {
         loop {
-            let answer = ask().await;
-            if is_so(&answer) {
+            let answer = request().await;
+            if is_expected(&answer) {
                 return answer;
             }
-            // What is asked for is in the next sample of the counts, or is a time that runs out.
+            // The expected change comes with the next sample of the counts, or after a timeout.
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    let asked = tokio::time::timeout(PATIENCE, asking).await;
-    asked.expect("the answer becomes what it should be")
+    let repeated = tokio::time::timeout(TIMEOUT, repeating).await;
+    repeated.expect("the response becomes as expected")
 }
 
-/// The id of a job in an answer.
+/// The id of the job in a response.
 #[track_caller]
 pub(crate) fn id_of(job: &Value) -> JobId {
     JobId::parse(job["id"].as_str().expect("an id")).expect("a job's id")
@@ -297,7 +298,7 @@ pub(crate) fn lane_of(session: &str) -> LaneKey {
     }
 }
 
-/// A submit for a session.
+/// The body of a submit for a session.
 pub(crate) fn turn(session: &str) -> Value {
     json!({"input": "Hi.", "session_id": session})
 }

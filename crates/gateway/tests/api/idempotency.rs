@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: one job for one key, whatever happens between the steps.
+//! `Idempotency-Key`: one job for one key, even if a gateway stops between the two steps of a submit.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn a_repeat_gets_the_same_job_as_it_stands_by_then() {
+async fn a_repeat_shows_the_same_job_in_its_current_status() {
     let gateway = Fixture::start().await;
     let first = gateway.submit_with_key(&turn("s"), "k").await;
     assert_eq!(first.header("idempotency-replayed"), None);
@@ -33,7 +33,10 @@ async fn a_repeat_gets_the_same_job_as_it_stands_by_then() {
         .keep_until
         .unwrap()
         .since_ms(record.meta.created_at);
-    assert!(kept_ms > 24 * 3_600_000, "longer than the key");
+    assert!(
+        kept_ms > 24 * 3_600_000,
+        "the record is kept longer than the key"
+    );
 
     gateway.complete(&lane_of("s"), id, "Hello.").await;
     let again = gateway.submit_with_key(&turn("s"), "\"k\"").await;
@@ -51,7 +54,7 @@ async fn a_repeat_gets_the_same_job_as_it_stands_by_then() {
 }
 
 #[tokio::test]
-async fn another_body_is_refused() {
+async fn a_used_key_with_another_body_is_refused() {
     let gateway = Fixture::start().await;
     gateway.submit_with_key(&turn("s"), "k").await.expect(202);
     let other = gateway.submit_with_key(&turn("other"), "k").await;
@@ -60,7 +63,7 @@ async fn another_body_is_refused() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_none_is_refused() {
+async fn an_invalid_key_is_refused() {
     let gateway = Fixture::start().await;
     for key in ["", "\"open", &"x".repeat(256)] {
         let problem = gateway.submit_with_key(&turn("s"), key).await;
@@ -71,7 +74,7 @@ async fn a_key_that_is_none_is_refused() {
 }
 
 #[tokio::test]
-async fn twenty_at_once_make_one_job() {
+async fn twenty_concurrent_submits_with_one_key_make_one_job() {
     let gateway = Fixture::start().await;
     let body = turn("s");
     let mut answers = Vec::new();
@@ -94,10 +97,10 @@ async fn twenty_at_once_make_one_job() {
 }
 
 #[tokio::test]
-async fn a_key_whose_job_was_never_admitted_gets_that_very_job() {
+async fn a_repeat_admits_the_missing_job_of_its_key() {
     let gateway = Fixture::start().await;
     let body = turn("s").to_string();
-    // A gateway that died between the two steps.
+    // The state that a gateway leaves when it dies between the two steps.
     let session = forebay_shared::ids::SessionId::parse("s").unwrap();
     let job = JobId::fresh(&TenantId::default(), Some(&session));
     let digest = Sha256::digest(body.as_bytes());
@@ -134,7 +137,7 @@ async fn a_refused_submit_can_be_repeated_with_its_key() {
 }
 
 #[tokio::test]
-async fn a_repeat_is_answered_past_the_backlog_bound() {
+async fn a_repeat_is_answered_at_the_backlog_limit() {
     let gateway = Fixture::with(|settings| settings.backlog_max = 2).await;
     let id = id_of(&gateway.submit_with_key(&turn("s"), "k").await.expect(202));
     gateway.fill(2).await;

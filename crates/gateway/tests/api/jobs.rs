@@ -1,4 +1,4 @@
-//! Submit, look, the queues, the session's rules, unknown routes.
+//! Submit and show jobs, the queues, the rules of a session, unknown routes.
 
 use forebay_shared::{ids::JobId, store::JobState};
 use reqwest::Method;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::fixture::{Fixture, id_of, lane_of, solo, turn, until};
 
 #[tokio::test]
-async fn a_submit_is_stored_and_answered_with_the_job() {
+async fn a_submit_is_stored_and_the_response_is_the_job() {
     let gateway = Fixture::start().await;
     let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     let body =
@@ -75,7 +75,7 @@ async fn a_submit_is_stored_and_answered_with_the_job() {
 }
 
 #[tokio::test]
-async fn a_job_is_shown_through_its_life() {
+async fn a_job_is_shown_in_each_status() {
     let gateway = Fixture::start().await;
     let id = gateway.accepted(&json!({"input": "Hi."})).await;
     let path = format!("/v1/jobs/{id}");
@@ -105,7 +105,7 @@ async fn a_job_is_shown_through_its_life() {
 }
 
 #[tokio::test]
-async fn strange_ids_are_the_ids_of_nothing() {
+async fn unknown_and_malformed_ids_are_not_found() {
     let gateway = Fixture::start().await;
     let unknown = JobId::fresh(&Default::default(), None).to_string();
     let long = "x".repeat(4_000);
@@ -137,7 +137,7 @@ async fn strange_ids_are_the_ids_of_nothing() {
 }
 
 #[tokio::test]
-async fn unknown_routes_and_methods_are_problems_too() {
+async fn unknown_routes_and_methods_are_answered_with_problems() {
     let gateway = Fixture::start().await;
     gateway.get("/").await.problem(404, "not_found");
     gateway.get("/v1/nothing").await.problem(404, "not_found");
@@ -154,7 +154,7 @@ async fn unknown_routes_and_methods_are_problems_too() {
 }
 
 #[tokio::test]
-async fn the_queues_count_what_waits() {
+async fn the_queues_show_waiting_jobs() {
     let gateway = Fixture::start().await;
     for _ in 0..3 {
         gateway.accepted(&turn("s")).await;
@@ -162,7 +162,7 @@ async fn the_queues_count_what_waits() {
     gateway
         .accepted(&json!({"input": "Hi.", "priority": "batch"}))
         .await;
-    // The counts are read once a second.
+    // The gateway reads the counts once a second.
     let queues = until(
         || gateway.get("/v1/queues"),
         |answer| answer.body["classes"]["batch"]["live"] == 1,
@@ -183,7 +183,7 @@ async fn the_queues_count_what_waits() {
 }
 
 #[tokio::test]
-async fn a_session_takes_no_more_than_its_lane_holds() {
+async fn a_full_session_refuses_submits() {
     let gateway = Fixture::start().await;
     for _ in 0..200 {
         gateway.accepted(&turn("s")).await;
@@ -196,9 +196,9 @@ async fn a_session_takes_no_more_than_its_lane_holds() {
 }
 
 #[tokio::test]
-async fn if_busy_is_handed_to_the_lane() {
+async fn if_busy_rejects_or_rolls_back() {
     let gateway = Fixture::start().await;
-    let with = |how: &str| json!({"input": "Hi.", "session_id": "s", "if_busy": how});
+    let with = |if_busy: &str| json!({"input": "Hi.", "session_id": "s", "if_busy": if_busy});
     let first = gateway.accepted(&with("reject")).await;
     gateway
         .submit(&with("reject"))
@@ -213,7 +213,7 @@ async fn if_busy_is_handed_to_the_lane() {
 }
 
 #[tokio::test]
-async fn results_of_tools_pass_what_waits() {
+async fn tool_results_go_before_waiting_jobs() {
     let gateway = Fixture::start().await;
     let first = gateway.accepted(&turn("s")).await;
     let results = json!({"session_id": "s", "input": [

@@ -1,4 +1,4 @@
-//! Limits: the backlog, the store away or full, the size of bodies; health.
+//! The backlog limit, an unavailable or full store, the size of bodies, and the health routes.
 
 use std::{
     sync::{
@@ -25,7 +25,7 @@ use crate::{
 const MIB: usize = 1024 * 1024;
 
 #[tokio::test]
-async fn past_the_backlog_bound_submits_are_refused_and_the_gateway_is_not_ready() {
+async fn at_the_backlog_limit_submits_are_refused_and_the_gateway_is_not_ready() {
     let gateway = Fixture::with(|settings| settings.backlog_max = 3).await;
     gateway.member.presence.clone().announced().await;
     gateway.get("/readyz").await.expect(200);
@@ -47,15 +47,15 @@ async fn past_the_backlog_bound_submits_are_refused_and_the_gateway_is_not_ready
     gateway.accepted(&turn("s")).await;
 }
 
-/// Completes a job every so often, for as long as it is polled, and counts them. What one is late the next ones
-/// make up for.
+/// Completes one job per `period`, for as long as it is polled, and counts them. After a delay it completes
+/// the missing jobs at once.
 async fn drain(
     gateway: &Fixture,
     jobs: &mut mpsc::UnboundedReceiver<JobId>,
-    every: Duration,
+    period: Duration,
     drained: &AtomicU32,
 ) {
-    let mut tick = interval(every);
+    let mut tick = interval(period);
     loop {
         tick.tick().await;
         let job = jobs.recv().await.expect("a job to complete");
@@ -64,72 +64,73 @@ async fn drain(
     }
 }
 
-/// Submits one job after the other until one is refused for the backlog; the seconds of its `Retry-After`.
+/// Submits one job after the other until the backlog limit refuses one. Returns the seconds of its
+/// `Retry-After`.
 async fn submit_until_refused(gateway: &Fixture, accepted: &mpsc::UnboundedSender<JobId>) -> u64 {
     loop {
         let answer = gateway.submit(&json!({"input": "Hi."})).await;
         if answer.status == 503 {
-            let told = answer.header("retry-after").expect("Retry-After");
-            let seconds = told.parse().expect("seconds");
+            let retry_after = answer.header("retry-after").expect("Retry-After");
+            let seconds = retry_after.parse().expect("seconds");
             answer.problem(503, "backlog_full");
             return seconds;
         }
-        // Nobody is there to hear of it only once the test has failed.
+        // The receiver is closed only if the test has failed.
         let _ = accepted.send(id_of(&answer.expect(202)));
     }
 }
 
 #[tokio::test]
-async fn retry_after_is_how_long_the_backlog_takes_at_the_rate_it_drains() {
+async fn retry_after_follows_the_measured_drain_rate() {
     const BACKLOG_MAX: u64 = 400;
-    const DRAINED_EVERY: Duration = Duration::from_millis(300);
-    /// So long that a job more or less in the first or the newest second changes the rate by little; not so
-    /// long that the first seconds are forgotten.
+    const DRAIN_PERIOD: Duration = Duration::from_millis(300);
+    /// Long enough that one job more or less changes the rate little. Short enough that the gauge still holds
+    /// the first samples.
     const MEASURED_FOR: Duration = Duration::from_secs(6);
-    /// Until what fell behind while it was filled is made up for, and seen in the counts.
-    const EVEN_AGAIN: Duration = Duration::from_secs(3);
+    /// Time for `drain` to catch up after the backlog was filled, and for the counts to show it.
+    const CATCH_UP: Duration = Duration::from_secs(3);
     let gateway = Fixture::with(|settings| settings.backlog_max = BACKLOG_MAX).await;
     let gateway = Arc::new(gateway);
     let start = Instant::now();
     let (accepted, mut jobs) = mpsc::unbounded_channel();
     let drained = AtomicU32::new(0);
 
-    let asking = async {
-        // Several at a time, to fill it before long.
+    let measuring = async {
+        // Several tasks submit, so that the backlog is filled quickly.
         let mut filling = JoinSet::new();
         for _ in 0..8 {
             let (gateway, accepted) = (Arc::clone(&gateway), accepted.clone());
             filling.spawn(async move { submit_until_refused(&gateway, &accepted).await });
         }
         filling.join_all().await;
-        let even = Instant::now() + EVEN_AGAIN;
-        tokio::time::sleep_until(even.max(start + MEASURED_FOR)).await;
-        let told_s = submit_until_refused(&gateway, &accepted).await;
-        // A machine that has other things to do drains more slowly than it was told to.
-        // The first job ended as the time began.
+        let caught_up = Instant::now() + CATCH_UP;
+        tokio::time::sleep_until(caught_up.max(start + MEASURED_FOR)).await;
+        let retry_after_s = submit_until_refused(&gateway, &accepted).await;
+        // The rate is measured, because a busy machine drains more slowly than planned. The first job does
+        // not count: it ended when the measurement began.
         let drained = f64::from(drained.load(Ordering::Relaxed)) - 1.0;
         let drained_per_s = drained / start.elapsed().as_secs_f64();
-        (told_s, drained_per_s, gateway.live().await)
+        (retry_after_s, drained_per_s, gateway.live().await)
     };
-    let (told_s, drained_per_s, live) = tokio::select! {
-        asked = asking => asked,
-        () = drain(&gateway, &mut jobs, DRAINED_EVERY, &drained) => unreachable!("it drains for ever"),
+    let (retry_after_s, drained_per_s, live) = tokio::select! {
+        measured = measuring => measured,
+        () = drain(&gateway, &mut jobs, DRAIN_PERIOD, &drained) => unreachable!("drain does not end"),
     };
 
-    // What is over the bound with the job that was refused, and a tenth of the bound. Some may have ended
-    // since the counts that it was refused by.
+    // The jobs over the limit with the refused one, and a tenth of the limit. Some jobs may have ended since
+    // the counts were read.
     let over = (live + 1).saturating_sub(BACKLOG_MAX).max(1);
     let jobs = over + BACKLOG_MAX / 10;
-    let (told_s, expected_s) = (told_s as f64, jobs as f64 / drained_per_s);
-    let off = (told_s - expected_s).abs() / expected_s;
+    let (retry_after_s, expected_s) = (retry_after_s as f64, jobs as f64 / drained_per_s);
+    let off = (retry_after_s - expected_s).abs() / expected_s;
     assert!(
         off <= 0.2,
-        "{told_s} s instead of {expected_s:.1} s for {jobs} jobs at {drained_per_s:.1} a second"
+        "{retry_after_s} s instead of {expected_s:.1} s for {jobs} jobs at {drained_per_s:.1} a second"
     );
 }
 
 #[tokio::test]
-async fn while_the_store_is_away_every_route_says_so() {
+async fn while_the_store_is_unavailable_every_route_answers_503() {
     let gateway = Fixture::start().await;
     let id = gateway.accepted(&turn("s")).await;
     for mode in [Mode::Away, Mode::Hanging] {
@@ -151,11 +152,11 @@ async fn while_the_store_is_away_every_route_says_so() {
                 answer.problem(503, "store_unavailable");
             }
         };
-        timeout(Duration::from_secs(10), all)
+        timeout(Duration::from_secs(30), all)
             .await
-            .expect("an answer within the patience");
+            .expect("responses within the store timeout");
         gateway.get("/healthz").await.expect(200);
-        // These two live on what was known a moment ago, for a moment.
+        // These two use the last sample of the counts, and the last presence, until those are too old.
         for path in ["/v1/queues", "/readyz"] {
             let away = until(|| gateway.get(path), |answer| answer.status != 200).await;
             away.problem(503, "store_unavailable");
@@ -178,7 +179,7 @@ async fn a_full_store_refuses_submits_until_one_succeeds() {
 }
 
 #[tokio::test]
-async fn a_panic_is_a_problem_of_one_request() {
+async fn a_panic_fails_one_request_only() {
     let gateway = Fixture::start().await;
     let id = gateway.accepted(&turn("s")).await;
     gateway.store.set(Mode::Panicking);
@@ -191,7 +192,7 @@ async fn a_panic_is_a_problem_of_one_request() {
 }
 
 #[tokio::test]
-async fn eleven_mib_are_too_much_and_nine_are_not() {
+async fn a_body_of_11_mib_is_refused_and_one_of_9_mib_accepted() {
     let gateway = Fixture::start().await;
     let body = |bytes: usize| json!({"input": "x".repeat(bytes)}).to_string();
     let chunked = |text: String| {
@@ -199,14 +200,17 @@ async fn eleven_mib_are_too_much_and_nine_are_not() {
         Body::wrap_stream(stream)
     };
     for path in ["/v1/jobs", "/v1/jobs/x/cancel", "/nothing"] {
-        let announced = gateway.request(Method::POST, path).body(body(11 * MIB));
-        gateway.send(announced).await.problem(413, "body_too_large");
+        let with_length = gateway.request(Method::POST, path).body(body(11 * MIB));
+        gateway
+            .send(with_length)
+            .await
+            .problem(413, "body_too_large");
     }
-    let unannounced = gateway
+    let without_length = gateway
         .request(Method::POST, "/v1/jobs")
         .body(chunked(body(11 * MIB)));
     gateway
-        .send(unannounced)
+        .send(without_length)
         .await
         .problem(413, "body_too_large");
     assert_eq!(gateway.live().await, 0);

@@ -1,5 +1,5 @@
-//! The gateway as its clients see it: over HTTP on a port of its own, in this process, with the embedded
-//! engine. There is no worker; tests that need a reply claim and finish jobs themselves.
+//! Tests of the gateway over HTTP. It runs in the test process, on a free port, over the embedded engine.
+//! There is no worker: tests that need a reply claim and finish the job themselves.
 
 mod bad_input;
 mod cancel;

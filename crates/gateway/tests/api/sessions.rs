@@ -1,4 +1,4 @@
-//! Sessions: look at one, forget one.
+//! `GET` and `DELETE /v1/sessions/{id}`.
 
 use serde_json::{Value, json};
 
@@ -36,7 +36,7 @@ async fn a_session_shows_its_turns_and_its_live_jobs() {
 }
 
 #[tokio::test]
-async fn a_session_is_forgotten_unless_it_is_busy() {
+async fn a_session_is_deleted_unless_it_has_live_jobs() {
     let gateway = Fixture::start().await;
     let id = gateway.accepted(&turn("s")).await;
     gateway

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use crate::fixture::{Fixture, solo};
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(30);
 
 #[tokio::test]
 async fn a_wait_ends_with_the_job() {
@@ -17,49 +17,49 @@ async fn a_wait_ends_with_the_job() {
     let path = format!("/v1/jobs/{id}?wait_s=60&unknown=1");
     let waiting = gateway.get(&path);
     let finishing = async {
-        // Wherever the request stands by then, it must see the end.
+        // The request must notice the end, however far it has come by then.
         tokio::time::sleep(Duration::from_millis(100)).await;
         gateway.complete(&solo(id), id, "Hello.").await;
     };
     let both = async { tokio::join!(waiting, finishing) };
     let (answer, ()) = timeout(SOON, both)
         .await
-        .expect("an answer long before 60 s");
+        .expect("a response long before 60 s");
     assert_eq!(answer.header("preference-applied"), None);
     assert_eq!(answer.expect(200)["status"], "completed");
 
     let again = timeout(SOON, gateway.get(&path))
         .await
-        .expect("an answer at once");
+        .expect("a response at once");
     assert_eq!(again.expect(200)["status"], "completed");
 }
 
 #[tokio::test]
-async fn a_wait_that_is_over_answers_with_what_is() {
+async fn a_wait_that_times_out_shows_the_queued_job() {
     let gateway = Fixture::start().await;
     let id = gateway.accepted(&json!({"input": "Hi."})).await;
-    let begun = Instant::now();
+    let start = Instant::now();
     let answer = gateway.get(&format!("/v1/jobs/{id}?wait_s=1")).await;
-    assert!(begun.elapsed() >= Duration::from_secs(1));
+    assert!(start.elapsed() >= Duration::from_secs(1));
     assert!(answer.header("retry-after").is_some());
     assert_eq!(answer.expect(200)["status"], "queued");
 }
 
 #[tokio::test]
-async fn the_limit_on_headers_does_not_cut_a_wait_short() {
-    let gateway = Fixture::with(|settings| settings.header_read_ms = 200).await;
+async fn the_header_timeout_does_not_end_a_wait() {
+    let gateway = Fixture::with(|settings| settings.header_timeout_ms = 200).await;
     let id = gateway.accepted(&json!({"input": "Hi."})).await;
     let answer = gateway.get(&format!("/v1/jobs/{id}?wait_s=1")).await;
     assert_eq!(answer.expect(200)["status"], "queued");
 }
 
 #[tokio::test]
-async fn a_preference_is_told_that_it_was_heard() {
+async fn an_applied_preference_is_confirmed() {
     let gateway = Fixture::start().await;
     let id = gateway.accepted(&json!({"input": "Hi."})).await;
-    let prefer = |what: &str| {
+    let prefer = |preference: &str| {
         let request = gateway.request(Method::GET, &format!("/v1/jobs/{id}"));
-        gateway.send(request.header("prefer", what))
+        gateway.send(request.header("prefer", preference))
     };
     let answer = prefer("wait=1").await;
     assert_eq!(answer.header("preference-applied"), Some("wait=1"));
@@ -68,7 +68,7 @@ async fn a_preference_is_told_that_it_was_heard() {
     gateway.complete(&solo(id), id, "Hello.").await;
     let answer = timeout(SOON, prefer("wait=900"))
         .await
-        .expect("an answer at once");
+        .expect("a response at once");
     assert_eq!(answer.header("preference-applied"), Some("wait=60"));
     assert_eq!(prefer("wait=long").await.header("preference-applied"), None);
 }
@@ -85,18 +85,18 @@ async fn a_wait_out_of_range_is_refused() {
 }
 
 #[tokio::test]
-async fn whoever_finds_no_room_to_wait_is_answered_at_once() {
+async fn a_wait_over_the_limit_is_answered_at_once() {
     let gateway = Fixture::with(|settings| settings.waits_max = 0).await;
     let id = gateway.accepted(&json!({"input": "Hi."})).await;
     let path = format!("/v1/jobs/{id}?wait_s=60");
     let answer = timeout(SOON, gateway.get(&path))
         .await
-        .expect("an answer at once");
+        .expect("a response at once");
     assert_eq!(answer.expect(200)["status"], "queued");
 }
 
 #[tokio::test]
-async fn a_gateway_that_stops_answers_those_who_wait() {
+async fn a_stopping_gateway_answers_waiting_requests() {
     let mut gateway = Fixture::start().await;
     let id = gateway.accepted(&json!({"input": "Hi."})).await;
     let path = format!("/v1/jobs/{id}?wait_s=60");
@@ -106,10 +106,10 @@ async fn a_gateway_that_stops_answers_those_who_wait() {
     };
     let (answer, ()) = timeout(SOON, async { tokio::join!(gateway.get(&path), stopping) })
         .await
-        .expect("an answer long before 60 s");
+        .expect("a response long before 60 s");
     assert_eq!(answer.expect(200)["status"], "queued");
     timeout(SOON, &mut gateway.server)
         .await
-        .expect("an end")
-        .expect("an orderly end");
+        .expect("the server ends")
+        .expect("the server does not panic");
 }

@@ -1,29 +1,32 @@
-//! Where something stands in a body, such as `input[2].content`. Costs nothing until it is printed.
+//! The path of a field in a body, such as `input[2].content`. It is built as text only when printed.
 
 use std::fmt;
 
-/// The most characters shown of a name that the client chose.
+/// The most characters printed of a field name that the client chose.
 const NAME_CHARS_MAX: usize = 64;
 
-/// A place in a body.
+/// The path of a field in a body.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Path<'a> {
+pub(super) enum FieldPath<'a> {
+    /// The body itself.
     Root,
-    Key(&'a Path<'a>, &'a str),
-    Index(&'a Path<'a>, usize),
+    /// A field of the object at the parent path.
+    Key(&'a FieldPath<'a>, &'a str),
+    /// An element of the array at the parent path.
+    Index(&'a FieldPath<'a>, usize),
 }
 
-impl<'a> Path<'a> {
+impl<'a> FieldPath<'a> {
     pub(super) const fn key(&'a self, name: &'a str) -> Self {
         Self::Key(self, name)
     }
 
-    pub(super) const fn index(&'a self, place: usize) -> Self {
-        Self::Index(self, place)
+    pub(super) const fn index(&'a self, index: usize) -> Self {
+        Self::Index(self, index)
     }
 }
 
-impl fmt::Display for Path<'_> {
+impl fmt::Display for FieldPath<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Root => f.write_str("body"),
@@ -36,7 +39,7 @@ impl fmt::Display for Path<'_> {
                     Some((end, _)) => write!(f, "{}...", &name[..end]),
                 }
             }
-            Self::Index(parent, place) => write!(f, "{parent}[{place}]"),
+            Self::Index(parent, index) => write!(f, "{parent}[{index}]"),
         }
     }
 }

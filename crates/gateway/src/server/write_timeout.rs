@@ -1,7 +1,7 @@
-//! A socket that fails when its client stops reading: a write that gets nowhere for too long is an error.
+//! A socket whose writes time out when its client stops reading.
 //!
-//! Without it a client that asks for much and reads nothing would hold its connection, and the answer in
-//! memory, for ever.
+//! Without it, a client that requests much and reads nothing would hold its connection, and the responses
+//! in memory, for ever.
 
 use std::{
     future::Future,
@@ -17,45 +17,45 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-/// A socket whose writes may stall only for so long.
-pub(super) struct StallLimited {
+/// A socket with a limit on the time that a write may be blocked.
+pub(super) struct WriteTimeoutStream {
     stream: TcpStream,
-    stall_max: Duration,
-    /// Runs while a write is getting nowhere.
-    stalled: Option<Pin<Box<Sleep>>>,
+    timeout: Duration,
+    /// Set while a write is blocked.
+    blocked_write: Option<Pin<Box<Sleep>>>,
 }
 
-impl StallLimited {
-    pub(super) const fn new(stream: TcpStream, stall_max: Duration) -> Self {
+impl WriteTimeoutStream {
+    pub(super) const fn new(stream: TcpStream, timeout: Duration) -> Self {
         Self {
             stream,
-            stall_max,
-            stalled: None,
+            timeout,
+            blocked_write: None,
         }
     }
 
-    /// Passes on what came of a write, unless writes have come to nothing for too long.
-    fn judge<T>(
+    /// Passes the result of a write on. Returns an error if writes have been blocked for `timeout`.
+    fn limit<T>(
         &mut self,
         cx: &mut Context<'_>,
         written: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         if written.is_ready() {
-            self.stalled = None;
+            self.blocked_write = None;
             return written;
         }
-        let stall_max = self.stall_max;
-        let stalled = self
-            .stalled
-            .get_or_insert_with(|| Box::pin(sleep(stall_max)));
-        match stalled.as_mut().poll(cx) {
+        let timeout = self.timeout;
+        let blocked_write = self
+            .blocked_write
+            .get_or_insert_with(|| Box::pin(sleep(timeout)));
+        match blocked_write.as_mut().poll(cx) {
             Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
             Poll::Pending => Poll::Pending,
         }
     }
 }
 
-impl AsyncRead for StallLimited {
+impl AsyncRead for WriteTimeoutStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -65,14 +65,14 @@ impl AsyncRead for StallLimited {
     }
 }
 
-impl AsyncWrite for StallLimited {
+impl AsyncWrite for WriteTimeoutStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.judge(cx, written)
+        self.limit(cx, written)
     }
 
     fn poll_write_vectored(
@@ -81,7 +81,7 @@ impl AsyncWrite for StallLimited {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.judge(cx, written)
+        self.limit(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -89,7 +89,7 @@ impl AsyncWrite for StallLimited {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // A socket has nothing to flush.
+        // Flushing a TCP socket never blocks, so it needs no limit.
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 

@@ -1,0 +1,75 @@
+//! The table of every error that the API answers with: status, code, title.
+
+use axum::http::StatusCode;
+
+/// What went wrong. Clients should program against the code's text, which is stable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ProblemCode {
+    /// The body is not JSON, is cut off, or is nested too deeply.
+    InvalidJson,
+    /// No route has this path.
+    NotFound,
+    /// No job has this id, its record has expired, or the text is not a job id.
+    JobNotFound,
+    /// No session has this id, it has expired, or the text is not a session id.
+    SessionNotFound,
+    /// The route does not accept this method.
+    MethodNotAllowed,
+    /// The body did not arrive within its time limit.
+    BodyTimeout,
+    /// The job has already ended, so it cannot be cancelled.
+    JobFinished,
+    /// The session has live jobs.
+    SessionBusy,
+    /// The body has more bytes than allowed.
+    BodyTooLarge,
+    /// The Content-Type is not JSON.
+    UnsupportedMediaType,
+    /// Some fields are not valid. `errors` names them and what is allowed.
+    InvalidRequest,
+    /// An earlier request had the same idempotency key and another body.
+    IdempotencyKeyReused,
+    /// The session's lane is full. `Retry-After` tells when one of its jobs may have ended.
+    SessionFull,
+    /// A defect of the gateway or of the store.
+    Internal,
+    /// The store holds as many live jobs as allowed. Has `Retry-After`, as all codes below.
+    BacklogFull,
+    /// The queue has confirmed no message for a while.
+    DispatchUnhealthy,
+    /// The store has no free space for new jobs.
+    StoreFull,
+    /// The store did not answer in time. A submit may have been accepted all the same.
+    StoreUnavailable,
+    /// Too many requests are being handled. A submit may have been accepted all the same.
+    Overloaded,
+}
+
+impl ProblemCode {
+    /// The row of the table: status, code, title.
+    #[rustfmt::skip]
+    pub(crate) const fn row(self) -> (StatusCode, &'static str, &'static str) {
+        use StatusCode as S;
+        match self {
+            Self::InvalidJson          => (S::BAD_REQUEST, "invalid_json", "The body is not valid JSON"),
+            Self::NotFound             => (S::NOT_FOUND, "not_found", "There is no such route"),
+            Self::JobNotFound          => (S::NOT_FOUND, "job_not_found", "There is no such job"),
+            Self::SessionNotFound      => (S::NOT_FOUND, "session_not_found", "There is no such session"),
+            Self::MethodNotAllowed     => (S::METHOD_NOT_ALLOWED, "method_not_allowed", "The route does not accept this method"),
+            Self::BodyTimeout          => (S::REQUEST_TIMEOUT, "body_timeout", "The body did not arrive in time"),
+            Self::JobFinished          => (S::CONFLICT, "job_finished", "The job has already ended"),
+            Self::SessionBusy          => (S::CONFLICT, "session_busy", "The session has live jobs"),
+            Self::BodyTooLarge         => (S::PAYLOAD_TOO_LARGE, "body_too_large", "The body is too large"),
+            Self::UnsupportedMediaType => (S::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "The body must be JSON"),
+            Self::InvalidRequest       => (S::UNPROCESSABLE_ENTITY, "invalid_request", "The request is not valid"),
+            Self::IdempotencyKeyReused => (S::UNPROCESSABLE_ENTITY, "idempotency_key_reused", "The idempotency key belongs to another request"),
+            Self::SessionFull          => (S::TOO_MANY_REQUESTS, "session_full", "The session has too many live jobs"),
+            Self::Internal             => (S::INTERNAL_SERVER_ERROR, "internal", "An internal error occurred"),
+            Self::BacklogFull          => (S::SERVICE_UNAVAILABLE, "backlog_full", "Too many jobs are live"),
+            Self::DispatchUnhealthy    => (S::SERVICE_UNAVAILABLE, "dispatch_unhealthy", "The queue does not confirm messages"),
+            Self::StoreFull            => (S::SERVICE_UNAVAILABLE, "store_full", "The store has no space for new jobs"),
+            Self::StoreUnavailable     => (S::SERVICE_UNAVAILABLE, "store_unavailable", "The store does not answer"),
+            Self::Overloaded           => (S::SERVICE_UNAVAILABLE, "overloaded", "Too many requests at once"),
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Calls to the store: their time limit, and the problem that each failure becomes.
+//!
+//! Reads go through [`with_timeout`]. Changes of a lane go through
+//! [`Lanes`](forebay_runtime::lanes::Lanes), which takes [`STORE_TIMEOUT`] and retries by itself.
+
+use std::{future::Future, time::Duration};
+
+use forebay_runtime::lanes::LaneError;
+use forebay_shared::store::StoreError;
+use tokio::time::timeout;
+
+use crate::{problem::Problem, problem_code::ProblemCode};
+
+/// The time limit of one call to the store.
+pub(crate) const STORE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Waits for a call to the store, at most [`STORE_TIMEOUT`]. A timeout counts as an unavailable store.
+pub(crate) async fn with_timeout<T>(
+    call: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, Problem> {
+    match timeout(STORE_TIMEOUT, call).await {
+        Ok(result) => result.map_err(|error| store_problem(&error)),
+        Err(_) => Err(store_problem(&StoreError::Unavailable(None))),
+    }
+}
+
+/// The problem for a failed store call. Only a broken store is logged as an error here: the presence
+/// loop already logs once a second that the store is unavailable.
+pub(crate) fn store_problem(error: &StoreError) -> Problem {
+    match error {
+        StoreError::Unavailable(_) => {
+            tracing::debug!(%error, "a request failed: the store is unavailable");
+            let detail = "the request may have been carried out; it is safe to repeat it";
+            Problem::new(ProblemCode::StoreUnavailable, detail).retry_after(2)
+        }
+        StoreError::Full => {
+            let detail = "new jobs are refused until the store has free space; accepted jobs go on";
+            Problem::new(ProblemCode::StoreFull, detail).retry_after(10)
+        }
+        StoreError::Broken(source) => {
+            tracing::error!(%error, %source, "a request failed: the store returned an error");
+            Problem::new(ProblemCode::Internal, "the store returned an error")
+        }
+    }
+}
+
+/// The problem for a lane change that failed. Handlers handle the refusals they expect before they
+/// call this.
+pub(crate) fn lane_problem(error: &LaneError) -> Problem {
+    match error {
+        LaneError::Store(error) => store_problem(error),
+        LaneError::Crowded => {
+            let detail = "too many requests change this session at the same time";
+            Problem::new(ProblemCode::Overloaded, detail).retry_after(1)
+        }
+        LaneError::Refused(refused) => {
+            tracing::error!(%refused, "a lane change was refused for an unexpected reason");
+            Problem::new(ProblemCode::Internal, "the change was refused")
+        }
+    }
+}
