@@ -5,11 +5,11 @@ use std::{fs::File, io::Read, path::Path, time::Duration};
 use anyhow::Context;
 use forebay_gateway::GatewaySettings;
 use forebay_runtime::{lanes::LaneSettings, member::MemberSettings};
-use forebay_shared::session::SessionBounds;
+use forebay_shared::{secret::Secret, session::SessionBounds};
 use forebay_worker::{
     WorkerSettings,
     provider::{
-        ProviderSettings, Registry, Secret,
+        ProviderSettings, Registry,
         file::ProvidersFile,
         http::{HttpLimits, HttpSettings, Proxies},
     },

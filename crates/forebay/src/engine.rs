@@ -10,8 +10,7 @@ use forebay_engine::{
     },
     embedded::Embedded,
 };
-use forebay_shared::{ids::ProcessId, queue::Queue, store::Store};
-use forebay_worker::provider::Secret;
+use forebay_shared::{ids::ProcessId, queue::Queue, secret::Secret, store::Store};
 
 use crate::settings::{Role, Settings};
 

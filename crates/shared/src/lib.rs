@@ -3,6 +3,7 @@
 //!
 //! In reading order:
 //! - [`time`], [`ids`], [`class`], [`turn`], [`job`], [`session`]: the words.
+//! - [`secret`]: a key, in a type that does not print.
 //! - [`lane`]: the rules, as pure functions.
 //! - [`wake`], [`queue`], [`store`]: the job message and the two ports, which engines implement.
 //! - [`backoff`]: the delay between tries.
@@ -13,6 +14,7 @@ pub mod ids;
 pub mod job;
 pub mod lane;
 pub mod queue;
+pub mod secret;
 pub mod session;
 pub mod store;
 pub mod time;

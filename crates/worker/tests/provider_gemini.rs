@@ -4,10 +4,11 @@ mod provider_server;
 
 use forebay_shared::{
     job::{FinishReason, Request},
+    secret::Secret,
     turn::{Role, Turn},
 };
 use forebay_worker::provider::{
-    Retry, Secret,
+    Retry,
     gemini::{Gemini, GeminiSettings},
     http::Endpoint,
 };

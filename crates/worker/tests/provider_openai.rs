@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use forebay_shared::{
     job::{FinishReason, Request},
+    secret::Secret,
     turn::{Role, Turn},
 };
 use forebay_worker::provider::{
-    Retry, Secret,
+    Retry,
     http::{Endpoint, HttpSettings},
     openai::{OpenAi, OpenAiSettings},
 };

@@ -7,7 +7,8 @@ mod parse;
 use std::{fmt, net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
-use forebay_worker::provider::{Secret, simulated::Latency};
+use forebay_shared::secret::Secret;
+use forebay_worker::provider::simulated::Latency;
 
 use parse::{within, word};
 

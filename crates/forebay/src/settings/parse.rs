@@ -2,7 +2,8 @@
 
 use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf};
 
-use forebay_worker::provider::{Secret, simulated::Latency};
+use forebay_shared::secret::Secret;
+use forebay_worker::provider::simulated::Latency;
 
 use super::LogFormat;
 

@@ -1,8 +1,6 @@
 //! What went wrong with a call, and whether another try can help.
 
-use forebay_shared::job::JobError;
-
-use super::Secret;
+use forebay_shared::{job::JobError, secret::Secret};
 
 /// A call that did not bring a reply.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

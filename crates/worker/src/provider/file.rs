@@ -1,9 +1,9 @@
-//! The file that names more providers, in TOML.
+//! The providers' file: further providers, in TOML.
 //!
 //! ```toml
-//! [providers.local]                          # `local/any-model` asks it
+//! [providers.local]                          # answers for `local/any-model`
 //! base_url = "http://127.0.0.1:11434/v1"
-//! models = ["llama-*", "qwen3"]              # asked for these without the prefix too
+//! models = ["llama-*", "qwen3"]              # and for these models without the prefix
 //!
 //! [providers.acme]
 //! kind = "openai"                            # the default; or "gemini"
@@ -13,35 +13,34 @@
 //! headers = { "x-team" = "search" }
 //! ```
 //!
-//! Reading the file and the variables is left to whoever starts the process.
+//! The caller reads the file and looks up the variables.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    error::Error,
-    sync::Arc,
-};
+use std::collections::{BTreeMap, HashMap};
 
+use forebay_shared::secret::Secret;
 use http::header::HeaderName;
 use serde::Deserialize;
 
 use super::{
-    Provider, Secret, SettingsError,
-    gemini::{Gemini, GeminiSettings},
-    http::{Endpoint, HttpSettings},
-    openai::{MaxTokensField, OpenAi, OpenAiSettings},
-    registry::{BUILT_IN, base_url},
+    entry::{ApiKind, ProviderEntry},
+    openai::MaxTokensField,
+    settings::{base_url, header_value},
+    simulated,
 };
+
+/// The names of the built-in providers, which no entry of a file can take.
+const BUILT_IN: [&str; 3] = ["openai", "gemini", simulated::NAME];
 
 /// The most entries of a file.
 const ENTRIES_MAX: usize = 100;
 
-/// The most models and the most headers of an entry.
+/// The most models of an entry, and the most headers.
 const LIST_MAX: usize = 100;
 
 /// The longest name of an entry, in bytes.
 const NAME_BYTES_MAX: usize = 32;
 
-/// Headers that belong to the request itself.
+/// Headers that every request sets itself.
 const RESERVED_HEADERS: [&str; 6] = [
     "accept-encoding",
     "host",
@@ -51,68 +50,56 @@ const RESERVED_HEADERS: [&str; 6] = [
     "connection",
 ];
 
-/// Providers by name, checked.
+/// The checked entries of a providers' file, by name.
 #[derive(Clone, Debug, Default)]
 pub struct ProvidersFile {
     pub(super) entries: BTreeMap<String, FileEntry>,
 }
 
-/// A file that cannot be used.
+/// One entry of the file.
+#[derive(Clone, Debug)]
+pub(super) struct FileEntry {
+    pub(super) provider: ProviderEntry,
+    /// Models that need no prefix: names, or their beginnings followed by `*`.
+    pub(super) models: Vec<String>,
+}
+
+/// A providers' file that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// It is not TOML, or has a field that no entry has.
+    /// The file is not TOML, or has a field that no entry has.
     #[error("line {line}: {message}")]
     Unreadable {
-        /// Counts from 1.
+        /// The line, counted from 1.
         line: usize,
-        /// What is wrong.
+        /// What is wrong, without the text of the line.
         message: String,
     },
-    /// An entry has something that cannot be.
+    /// An entry has a value that cannot be used.
     #[error("providers.{entry}: {message}")]
     Entry {
-        /// The entry's name.
+        /// The name of the entry.
         entry: String,
         /// What is wrong and what to change.
         message: String,
     },
-    /// It has too many entries.
+    /// The file has too many entries.
     #[error("has more than {ENTRIES_MAX} providers")]
     TooMany,
 }
 
-/// One provider of the file.
-#[derive(Clone, Debug)]
-pub(super) struct FileEntry {
-    kind: Kind,
-    base_url: Endpoint,
-    key_env: Option<String>,
-    key: Option<Secret>,
-    max_tokens_field: Option<MaxTokensField>,
-    headers: Vec<(HeaderName, Secret)>,
-    pub(super) models: Vec<String>,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Kind {
-    #[default]
-    Openai,
-    Gemini,
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TomlFile {
+    #[serde(default)]
+    providers: BTreeMap<String, TomlEntry>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WireFile {
+struct TomlEntry {
     #[serde(default)]
-    providers: BTreeMap<String, WireEntry>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WireEntry {
-    #[serde(default)]
-    kind: Kind,
+    kind: ApiKind,
     base_url: String,
     key_env: Option<String>,
     #[serde(default)]
@@ -123,25 +110,25 @@ struct WireEntry {
 }
 
 impl ProvidersFile {
-    /// Reads the file's text. `variable` looks a variable of the environment up. A `key_env` that is not
-    /// set is no error: jobs for that provider fail as `provider_not_configured`.
+    /// Reads the file's text. `variable` looks up a variable of the environment. A `key_env` that is not set is no
+    /// error: jobs for that provider fail as `provider_not_configured`.
     ///
     /// # Errors
     /// [`FileError`], naming the line or the entry.
     pub fn parse(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, FileError> {
-        let file: WireFile = toml::from_str(text).map_err(|error| unreadable(text, &error))?;
+        let file: TomlFile = toml::from_str(text).map_err(|error| unreadable(text, &error))?;
         if file.providers.len() > ENTRIES_MAX {
             return Err(FileError::TooMany);
         }
         let mut entries = BTreeMap::new();
         let mut owners: HashMap<String, String> = HashMap::new();
-        for (name, wire) in file.providers {
+        for (name, toml) in file.providers {
             let wrong = |message: String| FileError::Entry {
                 entry: name.clone(),
                 message,
             };
             check_name(&name).map_err(wrong)?;
-            let entry = FileEntry::check(&name, wire, variable).map_err(wrong)?;
+            let entry = FileEntry::check(&name, toml, variable).map_err(wrong)?;
             for model in &entry.models {
                 if let Some(owner) = owners.insert(model.clone(), name.clone()) {
                     return Err(wrong(format!(
@@ -158,95 +145,28 @@ impl ProvidersFile {
 impl FileEntry {
     fn check(
         name: &str,
-        wire: WireEntry,
+        toml: TomlEntry,
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, String> {
-        let base_url = base_url("base_url", &wire.base_url).map_err(|error| error.to_string())?;
-        if wire.kind == Kind::Gemini && wire.max_tokens_field.is_some() {
+        let base_url = base_url("base_url", &toml.base_url).map_err(|error| error.to_string())?;
+        if toml.kind == ApiKind::Gemini && toml.max_tokens_field.is_some() {
             return Err(String::from(
-                "max_tokens_field is for kind \"openai\" only; take it out",
+                "max_tokens_field is for kind \"openai\" only; remove it",
             ));
         }
-        if wire.models.len() > LIST_MAX || wire.headers.len() > LIST_MAX {
-            return Err(format!(
-                "models and headers may have at most {LIST_MAX} entries"
-            ));
-        }
-        for model in &wire.models {
-            let star = model.find('*');
-            if model.is_empty() || star.is_some_and(|at| at + 1 != model.len()) {
-                return Err(format!(
-                    "models: \"{model}\" must be a model's name, or its beginning followed by one *"
-                ));
-            }
-        }
-        if wire.key_env.as_deref().is_some_and(str::is_empty) {
-            return Err(String::from(
-                "key_env must name a variable; leave it out if there is no key",
-            ));
-        }
-        let mut headers = Vec::with_capacity(wire.headers.len());
-        for (header, value) in &wire.headers {
-            let name = HeaderName::try_from(header)
-                .map_err(|_| format!("headers: \"{header}\" is not the name of an HTTP header"))?;
-            if RESERVED_HEADERS.contains(&name.as_str()) {
-                return Err(format!(
-                    "headers: {name} belongs to the request itself; take it out"
-                ));
-            }
-            headers.push((name, Secret::new(value)));
-        }
-        let key = wire.key_env.as_deref().and_then(variable);
-        let key = key
-            .map(|key| Secret::new(&key))
-            .filter(|key| !key.is_empty());
-        let entry = Self {
-            kind: wire.kind,
-            base_url,
-            key_env: wire.key_env,
-            key,
-            max_tokens_field: wire.max_tokens_field,
-            headers,
-            models: wire.models,
-        };
-        // Whatever else can be wrong shows when it is built.
-        entry
-            .build(name, HttpSettings::default())
-            .map_err(|error| with_causes(&error))?;
-        Ok(entry)
-    }
-
-    /// The variable that should hold the key and does not.
-    pub(super) fn missing_key(&self) -> Option<&str> {
-        self.key_env.as_deref().filter(|_| self.key.is_none())
-    }
-
-    /// Builds the provider.
-    pub(super) fn build(
-        &self,
-        name: &str,
-        http: HttpSettings,
-    ) -> Result<Arc<dyn Provider>, SettingsError> {
-        let name = name.to_owned();
-        let base_url = self.base_url.clone();
-        let key = self.key.clone();
-        let headers = self.headers.clone();
-        Ok(match self.kind {
-            Kind::Openai => Arc::new(OpenAi::new(OpenAiSettings {
-                name,
+        check_models(&toml.models)?;
+        let headers = check_headers(name, &toml.headers)?;
+        let key = check_key(name, toml.key_env.as_deref(), variable)?;
+        Ok(Self {
+            provider: ProviderEntry {
+                kind: toml.kind,
                 base_url,
+                key_env: toml.key_env,
                 key,
-                max_tokens_field: self.max_tokens_field,
+                max_tokens_field: toml.max_tokens_field,
                 headers,
-                http,
-            })?),
-            Kind::Gemini => Arc::new(Gemini::new(GeminiSettings {
-                name,
-                base_url,
-                key,
-                headers,
-                http,
-            })?),
+            },
+            models: toml.models,
         })
     }
 }
@@ -260,32 +180,77 @@ fn check_name(name: &str) -> Result<(), String> {
         ));
     }
     if BUILT_IN.contains(&name) {
-        return Err(String::from("this name is built in; give it another one"));
+        return Err(String::from("this name is built in; choose another one"));
     }
     Ok(())
 }
 
-/// An error with what caused it, for a message that is all that is kept of it.
-fn with_causes(error: &dyn Error) -> String {
-    let mut message = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        message.push_str(": ");
-        message.push_str(&cause.to_string());
-        source = cause.source();
+fn check_models(models: &[String]) -> Result<(), String> {
+    if models.len() > LIST_MAX {
+        return Err(format!("models may have at most {LIST_MAX} entries"));
     }
-    message
+    for model in models {
+        let star = model.find('*');
+        if model.is_empty() || star.is_some_and(|at| at + 1 != model.len()) {
+            return Err(format!(
+                "models: \"{model}\" must be a model's name, or its beginning followed by one *"
+            ));
+        }
+    }
+    Ok(())
 }
 
-/// The parser's message without the line itself, which may hold a key.
+fn check_headers(
+    provider: &str,
+    headers: &BTreeMap<String, String>,
+) -> Result<Vec<(HeaderName, Secret)>, String> {
+    if headers.len() > LIST_MAX {
+        return Err(format!("headers may have at most {LIST_MAX} entries"));
+    }
+    let mut checked = Vec::with_capacity(headers.len());
+    for (header, value) in headers {
+        let name = HeaderName::try_from(header)
+            .map_err(|_| format!("headers: \"{header}\" is not the name of an HTTP header"))?;
+        if RESERVED_HEADERS.contains(&name.as_str()) {
+            return Err(format!(
+                "headers: every request sets {name} itself; remove it"
+            ));
+        }
+        let value = Secret::new(value);
+        header_value(provider, name.as_str(), &value).map_err(|error| error.to_string())?;
+        checked.push((name, value));
+    }
+    Ok(checked)
+}
+
+fn check_key(
+    provider: &str,
+    key_env: Option<&str>,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<Option<Secret>, String> {
+    let Some(key_env) = key_env else {
+        return Ok(None);
+    };
+    if key_env.is_empty() {
+        return Err(String::from(
+            "key_env must name a variable; leave it out if there is no key",
+        ));
+    }
+    let key = variable(key_env).map(|key| Secret::new(&key));
+    let key = key.filter(|key| !key.is_empty());
+    if let Some(key) = &key {
+        let what = format!("key {key_env}");
+        header_value(provider, &what, key).map_err(|error| error.to_string())?;
+    }
+    Ok(key)
+}
+
+/// The parser's message and its line, without the text of the line, which may hold a key.
 fn unreadable(text: &str, error: &toml::de::Error) -> FileError {
     let at = error.span().map_or(0, |span| span.start.min(text.len()));
+    let newlines = text.as_bytes()[..at].iter().filter(|byte| **byte == b'\n');
     FileError::Unreadable {
-        line: text.as_bytes()[..at]
-            .iter()
-            .filter(|byte| **byte == b'\n')
-            .count()
-            + 1,
+        line: newlines.count() + 1,
         message: error.message().to_owned(),
     }
 }

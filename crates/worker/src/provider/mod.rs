@@ -7,14 +7,17 @@
 //! and [`gemini`] are the providers; [`registry`] finds the one for a model, [`mod@file`] names more of
 //! them.
 
+mod entry;
 mod failure;
 pub mod file;
 pub mod gemini;
 pub mod http;
 pub mod openai;
 pub mod registry;
-mod secret;
+mod retry_after;
+mod settings;
 pub mod simulated;
+mod status;
 mod tool_call_id;
 
 use std::time::Duration;
@@ -26,8 +29,8 @@ use forebay_shared::{
 };
 
 pub use failure::{Failure, Retry};
-pub use registry::{ProviderSettings, Registry, SettingsError};
-pub use secret::Secret;
+pub use registry::{ProviderSettings, Registry};
+pub use settings::SettingsError;
 
 /// A service that answers with a model's reply.
 #[async_trait]

@@ -1,21 +1,20 @@
-//! Which provider answers for a model.
+//! Finds the provider that answers for a model.
 //!
-//! `NAME/model` asks the provider of that name; otherwise an entry of the providers' file that lists the
-//! model; otherwise `simulated` and `gemini-…` have theirs and everything else goes to the
-//! OpenAI-compatible one. A provider without its key stands in the registry too, so that a job for it
-//! fails by a name instead of going elsewhere.
+//! `NAME/model` is for the provider of that name. Other models are for the entry of the providers' file that lists
+//! them. `simulated` and `gemini-…` have their own providers; the OpenAI-compatible one answers for all else. A
+//! provider without its key is in the registry too: its jobs fail and name the missing key.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
 
-use forebay_shared::job::JobError;
+use forebay_shared::{job::JobError, secret::Secret};
 
 use super::{
-    Provider, Secret,
+    Provider, SettingsError,
+    entry::{ApiKind, ProviderEntry},
     file::ProvidersFile,
-    gemini::{Gemini, GeminiSettings},
-    http::{ClientError, Endpoint, EndpointError, HttpSettings},
+    http::HttpSettings,
     not_configured,
-    openai::{OpenAi, OpenAiSettings},
+    settings::base_url,
     simulated::{self, Latency, Simulated},
 };
 
@@ -25,10 +24,7 @@ pub const OPENAI_BASE_URL: &str = "https://api.openai.com/v1";
 /// Gemini's own base URL.
 pub const GEMINI_BASE_URL: &str = "https://generativelanguage.googleapis.com/v1beta";
 
-/// The names that are always there, which no entry of a file can take.
-pub(super) const BUILT_IN: [&str; 3] = ["openai", "gemini", simulated::NAME];
-
-/// What the providers need to know.
+/// The settings of all providers.
 #[derive(Clone, Debug)]
 pub struct ProviderSettings {
     /// `OPENAI_API_KEY`.
@@ -41,9 +37,9 @@ pub struct ProviderSettings {
     pub gemini_base_url: String,
     /// `FOREBAY_SIMULATED_LATENCY_MS`.
     pub simulated_latency: Latency,
-    /// Bounds and protocol of every provider over the network.
+    /// How every provider over the network is reached.
     pub http: HttpSettings,
-    /// Further providers, from a file.
+    /// The entries of the providers' file.
     pub file: ProvidersFile,
 }
 
@@ -61,143 +57,100 @@ impl Default for ProviderSettings {
     }
 }
 
-/// A setting of the providers that cannot be used. The process ends with it before it opens a port.
-#[derive(Debug, thiserror::Error)]
-pub enum SettingsError {
-    /// A base URL is none.
-    #[error("{setting} {error}")]
-    BaseUrl {
-        /// The variable or the entry of the file.
-        setting: String,
-        /// What is allowed.
-        error: EndpointError,
-    },
-    /// A key or a header has characters that no HTTP header can carry.
-    #[error(
-        "the {what} of the provider {provider} holds characters that cannot be sent in an HTTP header"
-    )]
-    Unsendable {
-        /// The provider.
-        provider: String,
-        /// `key`, or the header's name.
-        what: String,
-    },
-    /// TLS cannot be set up, or not the proxy.
-    #[error("the connections to the provider {0} cannot be set up")]
-    Client(String, #[source] ClientError),
-}
-
-impl SettingsError {
-    /// Names the variable of a key that cannot be sent.
-    fn of_key_in(self, variable: &str) -> Self {
-        match self {
-            Self::Unsendable { provider, what } if what == "key" => Self::Unsendable {
-                provider,
-                what: format!("key {variable}"),
-            },
-            other => other,
-        }
-    }
-}
-
-/// The providers by name, and the rules that find one for a model.
+/// All providers by name, and the rules that find one for a model.
 pub struct Registry {
     providers: BTreeMap<String, Entry>,
-    /// Models and the provider that an entry of the file says they belong to.
+    /// The models of the providers' file, in the order in which they are compared.
     routes: Vec<Route>,
 }
 
 enum Entry {
     Ready(Arc<dyn Provider>),
-    /// Has no key; the variable that would hold it.
+    /// The provider has no key; this variable should hold it.
     WithoutKey(String),
 }
 
 struct Route {
+    /// A model's name, or its beginning.
     pattern: String,
     is_prefix: bool,
     provider: String,
 }
 
 impl Registry {
-    /// Builds all providers, each with a pool of connections of its own.
+    /// Builds all providers, each with connections of its own.
     ///
     /// # Errors
     /// [`SettingsError`], naming the setting.
     pub fn new(settings: ProviderSettings) -> Result<Self, SettingsError> {
-        let http = settings.http;
-        let openai_url = base_url("OPENAI_BASE_URL", &settings.openai_base_url)?;
-        let gemini_url = base_url("GEMINI_BASE_URL", &settings.gemini_base_url)?;
         let simulated = Simulated::new(settings.simulated_latency);
         let mut registry = Self {
-            providers: BTreeMap::new(),
+            providers: BTreeMap::from([(
+                simulated::NAME.to_owned(),
+                Entry::Ready(Arc::new(simulated)),
+            )]),
             routes: Vec::new(),
         };
-        registry.add(simulated::NAME, Entry::Ready(Arc::new(simulated)));
-        registry.add(
-            "openai",
-            match usable(settings.openai_api_key) {
-                None => Entry::WithoutKey(String::from("OPENAI_API_KEY")),
-                key => Entry::Ready(Arc::new(
-                    OpenAi::new(OpenAiSettings {
-                        name: String::from("openai"),
-                        base_url: openai_url,
-                        key,
-                        max_tokens_field: None,
-                        headers: Vec::new(),
-                        http: http.clone(),
-                    })
-                    .map_err(|error| error.of_key_in("OPENAI_API_KEY"))?,
-                )),
-            },
+        let built_in = |kind, base_url, key_env: &str, key: Option<Secret>| ProviderEntry {
+            kind,
+            base_url,
+            key_env: Some(key_env.to_owned()),
+            // An empty variable counts as not set.
+            key: key.filter(|key| !key.is_empty()),
+            max_tokens_field: None,
+            headers: Vec::new(),
+        };
+        let openai = built_in(
+            ApiKind::Openai,
+            base_url("OPENAI_BASE_URL", &settings.openai_base_url)?,
+            "OPENAI_API_KEY",
+            settings.openai_api_key,
         );
-        registry.add(
-            "gemini",
-            match usable(settings.gemini_api_key) {
-                None => Entry::WithoutKey(String::from("GEMINI_API_KEY")),
-                key => Entry::Ready(Arc::new(
-                    Gemini::new(GeminiSettings {
-                        name: String::from("gemini"),
-                        base_url: gemini_url,
-                        key,
-                        headers: Vec::new(),
-                        http: http.clone(),
-                    })
-                    .map_err(|error| error.of_key_in("GEMINI_API_KEY"))?,
-                )),
-            },
+        let gemini = built_in(
+            ApiKind::Gemini,
+            base_url("GEMINI_BASE_URL", &settings.gemini_base_url)?,
+            "GEMINI_API_KEY",
+            settings.gemini_api_key,
         );
+        registry.add("openai", openai, &settings.http)?;
+        registry.add("gemini", gemini, &settings.http)?;
         for (name, entry) in settings.file.entries {
-            for model in &entry.models {
+            registry.add(&name, entry.provider, &settings.http)?;
+            registry.routes.extend(entry.models.iter().map(|model| {
                 let prefix = model.strip_suffix('*');
-                registry.routes.push(Route {
+                Route {
                     pattern: prefix.unwrap_or(model).to_owned(),
                     is_prefix: prefix.is_some(),
                     provider: name.clone(),
-                });
-            }
-            let built = match entry.missing_key() {
-                Some(variable) => Entry::WithoutKey(variable.to_owned()),
-                None => Entry::Ready(entry.build(&name, http.clone())?),
-            };
-            registry.add(&name, built);
+                }
+            }));
         }
-        // An exact name goes before a prefix, and a longer prefix before a shorter one.
+        // An exact name comes before a prefix, and a longer prefix before a shorter one.
         registry
             .routes
-            .sort_by_key(|route| (route.is_prefix, std::cmp::Reverse(route.pattern.len())));
+            .sort_by_key(|route| (route.is_prefix, Reverse(route.pattern.len())));
         Ok(registry)
     }
 
-    fn add(&mut self, name: &str, entry: Entry) {
+    fn add(
+        &mut self,
+        name: &str,
+        provider: ProviderEntry,
+        http: &HttpSettings,
+    ) -> Result<(), SettingsError> {
+        let entry = match provider.missing_key() {
+            Some(variable) => Entry::WithoutKey(variable.to_owned()),
+            None => Entry::Ready(provider.build(name, http.clone())?),
+        };
         self.providers.insert(name.to_owned(), entry);
+        Ok(())
     }
 
-    /// The provider for a model and the model's name there, without the prefix that names the provider.
+    /// The provider for a model, and the model's name without the prefix that names the provider.
     ///
     /// # Errors
-    /// `provider_not_configured` when the provider has no key, `invalid_request` when no model is named.
-    /// Neither changes by trying again.
+    /// `provider_not_configured` when the provider has no key, `invalid_request` when no model is named. Another try
+    /// cannot help.
     pub fn resolve(&self, model: &str) -> Result<(Arc<dyn Provider>, String), JobError> {
         let named = model
             .split_once('/')
@@ -216,12 +169,13 @@ impl Registry {
         }
     }
 
-    /// Whether a provider can be asked, as far as its settings tell.
+    /// Whether the provider exists and has the key that it needs.
     #[must_use]
     pub fn is_configured(&self, name: &str) -> bool {
         matches!(self.providers.get(name), Some(Entry::Ready(_)))
     }
 
+    /// The name of the provider for a model without a prefix.
     fn route(&self, model: &str) -> &str {
         let listed = self.routes.iter().find(|route| {
             if route.is_prefix {
@@ -239,23 +193,12 @@ impl Registry {
     }
 }
 
-/// A base URL, or an error that names its setting.
-pub(super) fn base_url(setting: &str, text: &str) -> Result<Endpoint, SettingsError> {
-    Endpoint::parse(text).map_err(|error| SettingsError::BaseUrl {
-        setting: setting.to_owned(),
-        error,
-    })
-}
-
-/// A variable that is set to nothing is not set.
-fn usable(key: Option<Secret>) -> Option<Secret> {
-    key.filter(|key| !key.is_empty())
-}
-
 #[cfg(test)]
 mod tests {
+    use forebay_shared::secret::Secret;
+
     use super::{ProviderSettings, Registry};
-    use crate::provider::{Secret, file::ProvidersFile, http::Proxies};
+    use crate::provider::{file::ProvidersFile, http::Proxies};
 
     const FILE: &str = r#"
         [providers.local]

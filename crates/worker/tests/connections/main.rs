@@ -15,10 +15,11 @@ use std::time::Duration;
 
 use forebay_shared::{
     job::Request,
+    secret::Secret,
     turn::{Role, Turn},
 };
 use forebay_worker::provider::{
-    Answer, Call, Failure, Provider as _, Secret,
+    Answer, Call, Failure, Provider as _,
     http::{Endpoint, HttpLimits, HttpSettings},
     openai::{OpenAi, OpenAiSettings},
 };

@@ -1,7 +1,6 @@
 //! What a providers' file may say, and what is said of one that is wrong.
 
-use super::{ProvidersFile, with_causes};
-use crate::provider::{SettingsError, http::ClientError};
+use super::ProvidersFile;
 
 fn error(text: &str) -> String {
     ProvidersFile::parse(text, &|_| None)
@@ -27,10 +26,13 @@ fn an_entry_with_everything() {
     let variable = |name: &str| (name == "ACME_API_KEY").then(|| String::from("sk-secret"));
     let file = ProvidersFile::parse(text, &variable).expect("a file");
     assert_eq!(file.entries.len(), 2);
-    assert_eq!(file.entries["acme"].missing_key(), None);
+    assert_eq!(file.entries["acme"].provider.missing_key(), None);
     assert!(!format!("{file:?}").contains("sk-secret"));
     let without = ProvidersFile::parse(text, &|_| None).expect("a file");
-    assert_eq!(without.entries["acme"].missing_key(), Some("ACME_API_KEY"));
+    assert_eq!(
+        without.entries["acme"].provider.missing_key(),
+        Some("ACME_API_KEY")
+    );
 }
 
 #[test]
@@ -99,16 +101,6 @@ fn errors_name_the_place_and_what_to_change() {
             assert!(error.contains(part), "{text}: {error}");
         }
     }
-}
-
-#[test]
-fn an_error_is_told_with_its_causes() {
-    let tls = ClientError::Tls(std::io::Error::other("no certificates"));
-    let error = SettingsError::Client(String::from("acme"), tls);
-    assert_eq!(
-        with_causes(&error),
-        "the connections to the provider acme cannot be set up: TLS cannot be set up: no certificates"
-    );
 }
 
 #[test]

@@ -3,10 +3,7 @@
 use serde_json::Value;
 
 use super::quota;
-use crate::provider::{
-    Failure, Retry,
-    http::status::{self, PAUSE_MS_MAX},
-};
+use crate::provider::{Failure, Retry, retry_after::PAUSE_MS_MAX, status};
 
 /// Classifies an answer whose status is not one of success.
 pub(super) fn classify(status: u16, retry_after_ms: Option<u64>, body: &[u8]) -> Failure {
@@ -95,7 +92,7 @@ mod tests {
     use super::{classify, classify_within_success, duration_ms};
     use crate::provider::{
         Retry::{AfterMs, Backoff, LessContext, Never},
-        http::status::PAUSE_MS_MAX,
+        retry_after::PAUSE_MS_MAX,
     };
 
     fn error(status: &str, message: &str, details: &Value) -> Value {

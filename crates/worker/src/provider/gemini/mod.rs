@@ -38,12 +38,13 @@ mod signature;
 mod thinking;
 
 use async_trait::async_trait;
+use forebay_shared::secret::Secret;
 use http::header::{HeaderMap, HeaderName};
 
 use super::{
-    Answer, Call, Failure, Provider, Secret, SettingsError,
+    Answer, Call, Failure, Provider, SettingsError,
     http::{Endpoint, HttpSettings, JsonClient},
-    openai::header_value,
+    settings::header_value,
 };
 
 /// The header that carries the key.

@@ -18,9 +18,7 @@ mod exchange;
 mod leased;
 mod pool;
 mod proxies;
-mod retry_after;
 mod shared;
-pub(super) mod status;
 mod transport;
 
 use std::{sync::Arc, time::Duration};
@@ -38,7 +36,7 @@ pub use connector::ClientError;
 pub use endpoint::{Endpoint, EndpointError};
 pub use proxies::{Proxies, ProxyError};
 
-use super::Failure;
+use super::{Failure, retry_after};
 use connector::Connector;
 use exchange::{Answered, Exchange};
 use pool::Pool;

@@ -3,10 +3,9 @@
 //! A variable that cannot be used is an error, never passed over: whoever sets one relies on it that calls do not go
 //! out directly. It matters only to a provider that it applies to.
 
+use forebay_shared::secret::Secret;
 use http::{Uri, uri::Scheme};
 use hyper_util::client::proxy::matcher::Matcher;
-
-use crate::provider::Secret;
 
 /// Where the proxy of calls to `http:` and to `https:` providers is looked for, in this order.
 const HTTP: [&str; 4] = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::provider::{
     Failure, Retry,
-    http::status::{self, pause},
+    status::{self, pause},
 };
 
 /// The codes and types that say the context is too long.

@@ -33,13 +33,15 @@ mod request;
 mod response;
 
 use async_trait::async_trait;
-use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use forebay_shared::secret::Secret;
+use http::header::{AUTHORIZATION, HeaderMap, HeaderName};
 
 pub use request::MaxTokensField;
 
 use super::{
-    Answer, Call, Failure, Provider, Secret, SettingsError,
+    Answer, Call, Failure, Provider, SettingsError,
     http::{Endpoint, HttpSettings, JsonClient},
+    settings::header_value,
 };
 
 /// OpenAI's own host, which differs from its imitators in small things.
@@ -129,19 +131,4 @@ impl Provider for OpenAi {
         };
         outcome.map_err(|failure| failure.without(&self.secrets))
     }
-}
-
-/// A header's value, marked so that no library prints it.
-pub(super) fn header_value(
-    provider: &str,
-    what: &str,
-    value: &Secret,
-) -> Result<HeaderValue, SettingsError> {
-    let mut value =
-        HeaderValue::from_str(value.expose()).map_err(|_| SettingsError::Unsendable {
-            provider: provider.to_owned(),
-            what: what.to_owned(),
-        })?;
-    value.set_sensitive(true);
-    Ok(value)
 }

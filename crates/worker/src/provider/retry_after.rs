@@ -6,7 +6,7 @@ use http::header::{HeaderMap, RETRY_AFTER};
 
 /// The longest pause that a provider can ask for, in milliseconds. Beyond it nobody waits any more, and
 /// a typo must not park a job for days.
-pub(in crate::provider) const PAUSE_MS_MAX: u64 = 60 * 60 * 1_000;
+pub(super) const PAUSE_MS_MAX: u64 = 60 * 60 * 1_000;
 
 /// The pause asked for, in milliseconds, at most [`PAUSE_MS_MAX`]; `None` when there is none or it
 /// cannot be read. `retry-after-ms`, which OpenAI sends besides, is more exact and goes first.

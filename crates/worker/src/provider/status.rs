@@ -1,23 +1,17 @@
 //! What a status means when the provider's own words say nothing more special.
 
-use crate::provider::{Failure, Retry};
-
-pub(in crate::provider) use super::retry_after::PAUSE_MS_MAX;
+use super::{Failure, Retry};
 
 /// The most bytes that are shown of what a provider said.
 const SAID_BYTES_MAX: usize = 800;
 
 /// A pause that was asked for, or one that grows.
-pub(in crate::provider) fn pause(retry_after_ms: Option<u64>) -> Retry {
+pub(super) fn pause(retry_after_ms: Option<u64>) -> Retry {
     retry_after_ms.map_or(Retry::Backoff, Retry::AfterMs)
 }
 
 /// Classifies a status that is not a success. `said` is the provider's own message.
-pub(in crate::provider) fn classify(
-    status: u16,
-    retry_after_ms: Option<u64>,
-    said: Option<&str>,
-) -> Failure {
+pub(super) fn classify(status: u16, retry_after_ms: Option<u64>, said: Option<&str>) -> Failure {
     let (code, retry) = match status {
         401 | 403 => ("authentication_failed", Retry::Never),
         402 => ("insufficient_quota", Retry::Never),
@@ -32,7 +26,7 @@ pub(in crate::provider) fn classify(
 }
 
 /// `the provider answered 429: slow down`.
-pub(in crate::provider) fn message(status: u16, said: Option<&str>) -> String {
+pub(super) fn message(status: u16, said: Option<&str>) -> String {
     match said.map(str::trim).filter(|said| !said.is_empty()) {
         Some(said) => {
             let end = said.floor_char_boundary(SAID_BYTES_MAX);

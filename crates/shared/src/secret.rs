@@ -1,25 +1,25 @@
-//! A key, in a type that does not print.
+//! A key or a password, in a type that does not print.
 //!
-//! The value leaves it in few places only: a header marked as sensitive, the removal of the value from a
-//! text that a provider sent, and the opening of a connection whose URL it is.
+//! Only [`Secret::expose`] returns the value. Its callers put it into a header that is marked as sensitive, or
+//! open a connection whose URL it is.
 
 use std::fmt;
 
-/// A value that must not show up in any log, error or debug output.
+/// A value that must not appear in any log, error or debug output.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Values shorter than this are not looked for in texts: they would match by chance.
+    /// Shorter values are not searched for in texts: they would match by chance.
     const REDACT_BYTES_MIN: usize = 6;
 
-    /// Takes a value in; white space around it, as files leave it, is dropped.
+    /// Wraps a value, without the white space around it that files often contain.
     #[must_use]
     pub fn new(value: &str) -> Self {
         Self(value.trim().to_owned())
     }
 
-    /// Whether there is nothing in it.
+    /// Whether the value is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -31,9 +31,9 @@ impl Secret {
         &self.0
     }
 
-    /// The text with every occurrence of the value replaced: some services repeat the key that they
-    /// refuse.
-    pub(crate) fn redact(&self, text: &str) -> String {
+    /// The text with every occurrence of the value replaced. Some services repeat the key that they refuse.
+    #[must_use]
+    pub fn redact(&self, text: &str) -> String {
         if self.0.len() < Self::REDACT_BYTES_MIN {
             return text.to_owned();
         }
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn is_taken_out_of_what_a_service_says() {
+    fn is_removed_from_a_text_of_a_service() {
         let key = Secret::new("sk-very-secret");
         assert_eq!(
             key.redact("bad key sk-very-secret, really: sk-very-secret"),

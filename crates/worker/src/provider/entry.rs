@@ -1,0 +1,89 @@
+//! One provider as the settings describe it: checked, but without connections yet.
+
+use std::sync::Arc;
+
+use forebay_shared::secret::Secret;
+use http::header::HeaderName;
+use serde::Deserialize;
+
+use super::{
+    Provider, SettingsError,
+    gemini::{Gemini, GeminiSettings},
+    http::{Endpoint, HttpSettings},
+    openai::{MaxTokensField, OpenAi, OpenAiSettings},
+};
+
+/// The API that a provider offers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum ApiKind {
+    /// OpenAI's chat completions.
+    #[default]
+    Openai,
+    /// Gemini's native API.
+    Gemini,
+}
+
+/// A provider that can be built.
+#[derive(Clone, Debug)]
+pub(super) struct ProviderEntry {
+    pub(super) kind: ApiKind,
+    pub(super) base_url: Endpoint,
+    /// The variable that holds the key; `None` for a provider without one.
+    pub(super) key_env: Option<String>,
+    pub(super) key: Option<Secret>,
+    /// `None` leaves the choice to the provider.
+    pub(super) max_tokens_field: Option<MaxTokensField>,
+    /// Headers for every request. Their values are secrets.
+    pub(super) headers: Vec<(HeaderName, Secret)>,
+}
+
+impl ProviderEntry {
+    /// The variable that should hold the key, if it is not set.
+    pub(super) fn missing_key(&self) -> Option<&str> {
+        self.key_env.as_deref().filter(|_| self.key.is_none())
+    }
+
+    /// Builds the provider under this name.
+    ///
+    /// # Errors
+    /// [`SettingsError`], naming the provider and what is wrong.
+    pub(super) fn build(
+        self,
+        name: &str,
+        http: HttpSettings,
+    ) -> Result<Arc<dyn Provider>, SettingsError> {
+        let Self {
+            kind,
+            base_url,
+            key_env,
+            key,
+            max_tokens_field,
+            headers,
+        } = self;
+        let name = name.to_owned();
+        let built: Result<Arc<dyn Provider>, SettingsError> = match kind {
+            ApiKind::Openai => OpenAi::new(OpenAiSettings {
+                name,
+                base_url,
+                key,
+                max_tokens_field,
+                headers,
+                http,
+            })
+            .map(|provider| Arc::new(provider) as _),
+            ApiKind::Gemini => Gemini::new(GeminiSettings {
+                name,
+                base_url,
+                key,
+                headers,
+                http,
+            })
+            .map(|provider| Arc::new(provider) as _),
+        };
+        built.map_err(|error| match key_env {
+            Some(variable) => error.of_key_in(&variable),
+            None => error,
+        })
+    }
+}
