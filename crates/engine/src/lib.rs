@@ -15,3 +15,6 @@
 
 pub mod distributed;
 pub mod embedded;
+mod record;
+mod rejection;
+mod rows;

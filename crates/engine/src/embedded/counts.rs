@@ -1,7 +1,6 @@
-//! The counts, kept in the commits themselves.
+//! The table of counts, kept up to date by the commits themselves.
 
 use forebay_shared::{
-    class::Class,
     lane::ClassCounts,
     store::{Counts, TenantClass},
     time::TimeMs,
@@ -9,44 +8,36 @@ use forebay_shared::{
 use rusqlite::{Connection, named_params};
 
 use super::columns::{At, InClass, Name, int, natural};
+use crate::rows::CountRow;
 
-/// What the commits of one transaction do to the counts.
+/// What the commits of one transaction add to the counts.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
-    /// For each tenant and class the difference, and how many jobs end. Few, as a transaction is bounded.
-    rows: Vec<(String, Class, ClassCounts, u64)>,
+pub(super) struct CountDeltas {
+    /// By tenant and class. There are few, because a transaction holds a bounded number of commits.
+    rows: Vec<(String, CountRow)>,
 }
 
-impl Tally {
-    /// Takes in a commit's difference for a class.
-    pub(super) fn add(&mut self, tenant: &str, class: Class, delta: ClassCounts, ended: u64) {
-        if ended == 0 && delta == ClassCounts::default() {
-            return;
-        }
-        let of_class = |row: &&mut (String, Class, _, _)| row.1 == class && row.0 == tenant;
-        match self.rows.iter_mut().find(of_class) {
-            Some((.., sum, all)) => {
-                *sum += delta;
-                *all += ended;
+impl CountDeltas {
+    /// Adds a row of one commit.
+    pub(super) fn add(&mut self, tenant: &str, row: &CountRow) {
+        let is_same = |(of, sum): &&mut (String, CountRow)| sum.class == row.class && of == tenant;
+        match self.rows.iter_mut().find(is_same) {
+            Some((_, sum)) => {
+                sum.live += row.live;
+                sum.ended += row.ended;
             }
-            None => self.rows.push((tenant.to_owned(), class, delta, ended)),
+            None => self.rows.push((tenant.to_owned(), *row)),
         }
     }
 
-    /// Adds it to the counts.
+    /// Writes the sums.
     pub(super) fn write(&self, db: &Connection) -> rusqlite::Result<()> {
         let mut rows = self.rows.iter();
-        rows.try_for_each(|(tenant, class, delta, ended)| add(db, tenant, *class, *delta, *ended))
+        rows.try_for_each(|(tenant, row)| write(db, tenant, row))
     }
 }
 
-fn add(
-    db: &Connection,
-    tenant: &str,
-    class: Class,
-    delta: ClassCounts,
-    ended: u64,
-) -> rusqlite::Result<()> {
+fn write(db: &Connection, tenant: &str, row: &CountRow) -> rusqlite::Result<()> {
     db.prepare_cached(
         "INSERT INTO counts
              (tenant, class, ready, in_flight, behind_session, retry_wait, ended)
@@ -59,14 +50,14 @@ fn add(
              ended = ended + excluded.ended",
     )?
     .execute(named_params! {
-        ":tenant": tenant, ":class": class.as_str(), ":ready": delta.ready,
-        ":in_flight": delta.in_flight, ":behind_session": delta.behind_session,
-        ":retry_wait": delta.retry_wait, ":ended": int(ended),
+        ":tenant": tenant, ":class": row.class.as_str(), ":ready": row.live.ready,
+        ":in_flight": row.live.in_flight, ":behind_session": row.live.behind_session,
+        ":retry_wait": row.live.retry_wait, ":ended": int(row.ended),
     })
     .map(drop)
 }
 
-/// Reads them all.
+/// Reads all counts.
 pub(super) fn read(db: &Connection, now: TimeMs) -> rusqlite::Result<Counts> {
     let rows = db
         .prepare_cached(

@@ -1,5 +1,5 @@
-//! Presence and the sweeper's election, in memory: with this engine the fleet is one process, and
-//! what it says of itself dies with it.
+//! Presence and the sweeper's election, in memory. With this engine the fleet is one process, so nothing has
+//! to outlive it.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -8,39 +8,40 @@ use std::{
 
 use forebay_shared::{ids::ProcessId, time::TimeMs};
 
-/// Entries older than this are dropped, so that the list stays as short as the fleet.
-const ENTRY_KEPT_MS: u64 = 3_600_000;
+/// Older entries are deleted, so that the list stays as short as the fleet.
+const ENTRY_TTL_MS: u64 = 3_600_000;
 
-/// Who is there, and who sweeps.
+/// The processes that are alive, and the elected sweeper.
 #[derive(Debug, Default)]
 pub(super) struct Fleet {
-    state: Mutex<State>,
+    members: Mutex<Members>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct Members {
     seen_at: HashMap<ProcessId, TimeMs>,
+    /// The sweeper and when its election ends.
     sweeper: Option<(ProcessId, TimeMs)>,
 }
 
 impl Fleet {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn members(&self) -> MutexGuard<'_, Members> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that `me` is there; who else was within the last `presence_ms`.
+    /// Records that `me` is alive. Returns the processes that announced themselves within `presence_ms`.
     pub(super) fn announce(
         &self,
         me: &ProcessId,
         presence_ms: u64,
         now: TimeMs,
     ) -> BTreeSet<ProcessId> {
-        let mut state = self.state();
-        state.seen_at.insert(me.clone(), now);
-        state
+        let mut members = self.members();
+        members.seen_at.insert(me.clone(), now);
+        members
             .seen_at
-            .retain(|_, seen_at| now.since_ms(*seen_at) < ENTRY_KEPT_MS.max(presence_ms));
-        state
+            .retain(|_, seen_at| now.since_ms(*seen_at) < ENTRY_TTL_MS.max(presence_ms));
+        members
             .seen_at
             .iter()
             .filter(|(id, seen_at)| *id == me || now.since_ms(**seen_at) < presence_ms)
@@ -48,29 +49,29 @@ impl Fleet {
             .collect()
     }
 
-    /// Forgets `me`.
+    /// Deletes the announcement of `me`.
     pub(super) fn resign(&self, me: &ProcessId) {
-        self.state().seen_at.remove(me);
+        self.members().seen_at.remove(me);
     }
 
-    /// Whether `me` sweeps for the next `ttl_ms`.
+    /// Elects `me` for the next `ttl_ms`, unless another process is elected. Returns whether `me` is.
     pub(super) fn elect(&self, me: &ProcessId, ttl_ms: u64, now: TimeMs) -> bool {
-        let mut state = self.state();
-        let free = match &state.sweeper {
+        let mut members = self.members();
+        let is_free = match &members.sweeper {
             Some((holder, until)) => holder == me || *until <= now,
             None => true,
         };
-        if free {
-            state.sweeper = Some((me.clone(), now.plus_ms(ttl_ms)));
+        if is_free {
+            members.sweeper = Some((me.clone(), now.plus_ms(ttl_ms)));
         }
-        free
+        is_free
     }
 
     /// Ends the election of `me`.
     pub(super) fn abdicate(&self, me: &ProcessId) {
-        let mut state = self.state();
-        if state.sweeper.as_ref().is_some_and(|(id, _)| id == me) {
-            state.sweeper = None;
+        let mut members = self.members();
+        if members.sweeper.as_ref().is_some_and(|(id, _)| id == me) {
+            members.sweeper = None;
         }
     }
 }

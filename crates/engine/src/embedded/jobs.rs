@@ -1,41 +1,23 @@
-//! The records of jobs.
+//! The tables of jobs and outcomes: a row in `jobs` from admission on, and one in `outcomes` once the job ends.
 
 use forebay_shared::{
     ids::JobId,
-    job::{JobMeta, Outcome},
-    lane::Lane,
-    store::{JobRecord, JobState, StoreError},
+    store::{JobRecord, StoreError},
     time::TimeMs,
 };
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 
 use super::{
     columns::{At, Id, int, size},
-    failure::unreadable,
-    moment::Moment,
+    deletion_budget::DeletionBudget,
+};
+use crate::{
+    record,
+    rejection::unreadable,
+    rows::{JobRow, OutcomeRow},
 };
 
-/// A record to write, ready for its columns.
-#[derive(Debug)]
-pub(super) struct JobRow {
-    pub(super) id: JobId,
-    pub(super) keep_until: TimeMs,
-    pub(super) meta: String,
-    pub(super) request: String,
-}
-
-/// An outcome to write, ready for its columns.
-#[derive(Debug)]
-pub(super) struct OutcomeRow {
-    pub(super) job: JobId,
-    pub(super) forget_at: TimeMs,
-    pub(super) status: &'static str,
-    pub(super) fence: u64,
-    pub(super) settled: u64,
-    pub(super) doc: String,
-}
-
-/// Whether there is a record of the job whose time is not over.
+/// Whether the job has a record that has not expired.
 pub(super) fn exists(db: &Connection, id: JobId, now: TimeMs) -> rusqlite::Result<bool> {
     db.prepare_cached(
         "SELECT 1 FROM jobs LEFT JOIN outcomes USING (n)
@@ -44,7 +26,7 @@ pub(super) fn exists(db: &Connection, id: JobId, now: TimeMs) -> rusqlite::Resul
     .exists((Id(id), At(now)))
 }
 
-/// Writes a new record, over one whose time is over if need be.
+/// Writes a new record. It replaces an expired one of the same job.
 pub(super) fn insert(db: &Connection, tenant: &str, job: &JobRow) -> rusqlite::Result<()> {
     let written = db
         .prepare_cached(
@@ -52,19 +34,19 @@ pub(super) fn insert(db: &Connection, tenant: &str, job: &JobRow) -> rusqlite::R
              VALUES (:id, :tenant, :keep_until, :meta, :request) ON CONFLICT (id) DO NOTHING",
         )?
         .execute(named_params! {
-            ":id": Id(job.id), ":tenant": tenant, ":keep_until": At(job.keep_until),
+            ":id": Id(job.job), ":tenant": tenant, ":keep_until": At(job.keep_until),
             ":meta": job.meta, ":request": job.request,
         })?;
     if written > 0 {
         return Ok(());
     }
-    reopen(db, job.id)?;
+    reopen(db, job.job)?;
     db.prepare_cached("DELETE FROM jobs WHERE id = ?1")?
-        .execute([Id(job.id)])?;
+        .execute([Id(job.job)])?;
     insert(db, tenant, job)
 }
 
-/// Writes how a job ended.
+/// Writes the outcome of a job.
 pub(super) fn end(db: &Connection, outcome: &OutcomeRow) -> rusqlite::Result<()> {
     db.prepare_cached(
         "INSERT INTO outcomes (n, forget_at, status, fence, settled, doc)
@@ -74,20 +56,20 @@ pub(super) fn end(db: &Connection, outcome: &OutcomeRow) -> rusqlite::Result<()>
              fence = excluded.fence, settled = excluded.settled, doc = excluded.doc",
     )?
     .execute(named_params! {
-        ":id": Id(outcome.job), ":forget_at": At(outcome.forget_at), ":status": outcome.status,
-        ":fence": int(outcome.fence), ":settled": int(outcome.settled), ":doc": outcome.doc,
+        ":id": Id(outcome.job), ":forget_at": At(outcome.forget_at), ":status": outcome.status.as_str(),
+        ":fence": int(outcome.fence), ":settled": int(outcome.settled), ":doc": outcome.json,
     })
     .map(drop)
 }
 
-/// Takes the outcome of a job away.
+/// Deletes the outcome of a job.
 pub(super) fn reopen(db: &Connection, id: JobId) -> rusqlite::Result<()> {
     db.prepare_cached("DELETE FROM outcomes WHERE n = (SELECT n FROM jobs WHERE id = ?1)")?
         .execute([Id(id)])
         .map(drop)
 }
 
-/// A job as it was read, its documents not yet parsed.
+/// A job as it was read. The caller parses the documents.
 #[derive(Debug)]
 pub(super) struct RawJob {
     meta: String,
@@ -95,7 +77,7 @@ pub(super) struct RawJob {
     lane: Option<String>,
 }
 
-/// Reads a job of a tenant.
+/// Reads the job if it belongs to the tenant.
 pub(super) fn read(
     db: &Connection,
     tenant: &str,
@@ -119,32 +101,17 @@ pub(super) fn read(
     .optional()
 }
 
-/// A record that is neither in a lane nor has an outcome: the file was changed by somebody else.
-#[derive(Debug, thiserror::Error)]
-#[error("the record of {0} has neither a place in a lane nor an outcome")]
-struct Stray(JobId);
-
 impl RawJob {
-    /// The answer of the port.
+    /// Parses the documents.
     pub(super) fn parse(self) -> Result<JobRecord, StoreError> {
-        let meta: JobMeta = serde_json::from_str(&self.meta).map_err(unreadable)?;
-        if let Some(doc) = &self.outcome {
-            let outcome: Outcome = serde_json::from_str(doc).map_err(unreadable)?;
-            let state = JobState::Ended(outcome);
-            return Ok(JobRecord { meta, state });
-        }
-        let lane: Lane = match &self.lane {
-            Some(doc) => serde_json::from_str(doc).map_err(unreadable)?,
-            None => Lane::default(),
-        };
-        let entry = lane.entries.into_iter().find(|entry| entry.job == meta.id);
-        let entry = entry.ok_or_else(|| unreadable(Stray(meta.id)))?;
-        let state = JobState::Live(entry);
-        Ok(JobRecord { meta, state })
+        let lane = self.lane.as_deref().map(serde_json::from_str);
+        let lane = lane.transpose().map_err(unreadable)?;
+        let outcome = self.outcome.as_deref().map(str::as_bytes);
+        record::read(self.meta.as_bytes(), outcome, lane)
     }
 }
 
-/// Reads what a job asked, as JSON.
+/// Reads the request of a job, as JSON.
 pub(super) fn request(db: &Connection, id: JobId, now: TimeMs) -> rusqlite::Result<Option<String>> {
     db.prepare_cached(
         "SELECT request FROM jobs LEFT JOIN outcomes USING (n)
@@ -154,22 +121,22 @@ pub(super) fn request(db: &Connection, id: JobId, now: TimeMs) -> rusqlite::Resu
     .optional()
 }
 
-/// Forgets records whose time is over; one at least, if there is one, and more while the moment lasts.
+/// Deletes expired records: at least one if there is one, and more within the budget.
 pub(super) fn prune(db: &Connection, limit: usize, now: TimeMs) -> rusqlite::Result<u64> {
-    let over = db
+    let expired = db
         .prepare_cached("SELECT n FROM outcomes WHERE forget_at <= ?1 LIMIT ?2")?
         .query_map((At(now), size(limit)), |row| row.get(0))?
         .collect::<rusqlite::Result<Vec<i64>>>()?;
-    let (mut gone, moment) = (0, Moment::begin());
-    for n in over {
+    let (mut deleted, budget) = (0, DeletionBudget::start());
+    for n in expired {
         db.prepare_cached("DELETE FROM jobs WHERE n = ?1")?
             .execute([n])?;
         db.prepare_cached("DELETE FROM outcomes WHERE n = ?1")?
             .execute([n])?;
-        gone += 1;
-        if moment.is_over() {
+        deleted += 1;
+        if budget.is_spent() {
             break;
         }
     }
-    Ok(gone)
+    Ok(deleted)
 }

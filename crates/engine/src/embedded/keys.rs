@@ -1,11 +1,11 @@
-//! Idempotency keys.
+//! The table of idempotency keys.
 
 use forebay_shared::time::TimeMs;
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::columns::{At, size};
 
-/// Sets a key if it is not set; otherwise brings what it was set to, as JSON.
+/// Sets a key if it is not set. Otherwise returns the stored entry, as JSON.
 pub(super) fn claim(
     db: &Connection,
     tenant: &str,
@@ -29,13 +29,13 @@ pub(super) fn claim(
     Ok(found)
 }
 
-/// Forgets keys whose time is over.
+/// Deletes expired keys.
 pub(super) fn prune(db: &Connection, limit: usize, now: TimeMs) -> rusqlite::Result<u64> {
-    let gone = db
+    let deleted = db
         .prepare_cached(
             "DELETE FROM keys WHERE (tenant, key) IN
                  (SELECT tenant, key FROM keys WHERE expires_at <= ?1 LIMIT ?2)",
         )?
         .execute((At(now), size(limit)))?;
-    Ok(u64::try_from(gone).unwrap_or(u64::MAX))
+    Ok(u64::try_from(deleted).unwrap_or(u64::MAX))
 }

@@ -1,7 +1,7 @@
-//! Lanes as they are read: the document, what records say, and what a worker needs.
+//! The table of lanes, as it is read: the lane's document, the marks of ended jobs, and the work of one job.
 
 use forebay_shared::{
-    ids::JobId,
+    ids::{JobId, LaneKey},
     job::Request,
     lane::Mark,
     session::{Conversation, TokenMeasure},
@@ -12,11 +12,12 @@ use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
 
 use super::{
     columns::{At, Ended, Id, Key, Name, Version, natural, size},
-    failure::unreadable,
+    sessions::{self, SessionKey},
 };
+use crate::rejection::unreadable;
 
-/// A lane as it was read, its documents not yet parsed: that is left to whoever asked, so that it
-/// does not hold up the engine's threads.
+/// A lane as it was read. The caller parses the documents, so that parsing does not hold up the engine's
+/// threads.
 #[derive(Debug, Default)]
 pub(super) struct RawLane {
     doc: Option<(Token, String)>,
@@ -33,27 +34,39 @@ struct RawWork {
     measure: Option<TokenMeasure>,
 }
 
-/// Which lane is read, and what with it.
+/// Which lane to read, and what else with it.
 #[derive(Clone, Debug)]
 pub(super) struct LaneQuery {
     /// The lane's key.
     pub(super) lane: String,
-    /// Its session, as tenant and name.
-    pub(super) session: Option<(String, String)>,
-    /// Jobs whose records say whether they have ended.
+    /// The lane's session, if it has one.
+    pub(super) session: Option<SessionKey>,
+    /// Jobs to read the mark of, if they have ended.
     pub(super) about: Vec<JobId>,
-    /// The job whose work is wanted.
+    /// The job to read the work of.
     pub(super) work: Option<JobId>,
 }
 
-/// The token of a lane, if it has a document.
+impl LaneQuery {
+    pub(super) fn new(lane: &LaneKey, about: &[JobId], work: Option<JobId>) -> Self {
+        let session = lane.session();
+        Self {
+            lane: lane.to_string(),
+            session: session.map(|session| SessionKey::new(lane.tenant(), session)),
+            about: about.to_vec(),
+            work,
+        }
+    }
+}
+
+/// The version of a lane, if it has a document.
 pub(super) fn token(db: &Connection, lane: &str) -> rusqlite::Result<Option<Token>> {
     db.prepare_cached("SELECT token FROM lanes WHERE key = ?1")?
         .query_row([lane], |row| row.get(0).map(|Version(token)| token))
         .optional()
 }
 
-/// Reads a lane; records and sessions whose time is over at `now` are not seen.
+/// Reads a lane. Records and sessions that have expired at `now` are left out.
 pub(super) fn read(db: &Connection, query: &LaneQuery, now: TimeMs) -> rusqlite::Result<RawLane> {
     let doc = db
         .prepare_cached("SELECT token, doc FROM lanes WHERE key = ?1")?
@@ -68,7 +81,7 @@ pub(super) fn read(db: &Connection, query: &LaneQuery, now: TimeMs) -> rusqlite:
     };
     let mut marks = Vec::new();
     for job in &query.about {
-        // What has work is live, so it has no outcome.
+        // A job with work is live, so it has no outcome.
         if work.as_ref().is_some_and(|work| work.job == *job) {
             continue;
         }
@@ -101,7 +114,7 @@ fn work(
     job: JobId,
     now: TimeMs,
 ) -> rusqlite::Result<Option<RawWork>> {
-    // A job with a timer in this lane is live, and no other has one.
+    // Exactly the live jobs of the lane have a timer.
     let found = db
         .prepare_cached(
             "SELECT meta, request FROM jobs JOIN timers ON timers.job = jobs.id
@@ -114,20 +127,24 @@ fn work(
     };
     let mut turns = Vec::new();
     let mut measure = None;
-    if let Some((tenant, session)) = &query.session {
+    if let Some(key) = &query.session {
         let found = db
             .prepare_cached(
                 "SELECT n, turns, sent_bytes, input_tokens FROM sessions
                  WHERE tenant = ?1 AND session = ?2
                    AND (expires_at IS NULL OR expires_at > ?3)",
             )?
-            .query_row((tenant, session, At(now)), |row| {
-                Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, measured(row)?))
+            .query_row((&key.tenant, &key.session, At(now)), |row| {
+                Ok((
+                    row.get::<_, i64>(0)?,
+                    row.get::<_, i64>(1)?,
+                    token_measure(row)?,
+                ))
             })
             .optional()?;
         if let Some((n, count, newest)) = found {
             if count > 0 {
-                turns = super::sessions::turns(db, n)?;
+                turns = sessions::turns(db, n)?;
             }
             measure = newest;
         }
@@ -141,7 +158,7 @@ fn work(
     }))
 }
 
-fn measured(row: &Row<'_>) -> rusqlite::Result<Option<TokenMeasure>> {
+fn token_measure(row: &Row<'_>) -> rusqlite::Result<Option<TokenMeasure>> {
     let sent: Option<i64> = row.get("sent_bytes")?;
     let tokens: Option<i64> = row.get("input_tokens")?;
     Ok(sent.zip(tokens).map(|(sent, tokens)| TokenMeasure {
@@ -151,7 +168,7 @@ fn measured(row: &Row<'_>) -> rusqlite::Result<Option<TokenMeasure>> {
 }
 
 impl RawLane {
-    /// The answer of the port.
+    /// Parses the documents.
     pub(super) fn parse(self) -> Result<Loaded, StoreError> {
         let token = self.doc.as_ref().map(|(token, _)| *token);
         let lane = match &self.doc {
@@ -174,20 +191,20 @@ impl RawLane {
 impl RawWork {
     fn parse(self) -> Result<Work, StoreError> {
         let mut request: Request = serde_json::from_str(&self.request).map_err(unreadable)?;
-        // It stays for as long as the call runs.
+        // The request stays in memory for as long as the call runs.
         request.input.shrink_to_fit();
         Ok(Work {
             meta: serde_json::from_str(&self.meta).map_err(unreadable)?,
             request,
             conversation: Conversation {
-                turns: super::sessions::parse_turns(&self.turns)?,
+                turns: sessions::parse_turns(&self.turns)?,
                 measure: self.measure,
             },
         })
     }
 }
 
-/// Lanes by what their head does, in the order of their keys' text.
+/// The heads in a given state, in the order of their lanes' keys.
 pub(super) fn heads(
     db: &Connection,
     filter: &HeadFilter,
@@ -209,7 +226,7 @@ pub(super) fn heads(
             worker: worker.map(|Name(worker)| worker),
         })
     };
-    // Lanes first, in the order of their keys: each page goes on where the last one ended.
+    // CROSS JOIN makes SQLite scan the lanes first, in the order of their keys, so each page continues the last.
     match filter {
         HeadFilter::Running => db
             .prepare_cached(

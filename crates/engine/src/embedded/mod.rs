@@ -1,36 +1,44 @@
-//! The embedded engine: a SQLite file in the data folder, and wakes in memory.
+//! The embedded engine: the store in one SQLite file in the data folder, and the queue in memory.
 //!
-//! One process works on the folder at a time, and its lock says which. All writes go through one
-//! thread (`writer`) that groups what waits into one transaction; another (`syncer`) answers once that is
-//! on the disk (`durable` says which are), a third (`copier`) copies it from SQLite's log into the database. Reads go
-//! to a few threads of their own (`readers`). A file for each table says how it is read and written. Presence, the
-//! election and the queue are in memory and die with the process.
+//! One process at a time works on the folder, and a lock file enforces that (`data_folder`).
 //!
-//! What it leaves to others: every rule about jobs. A commit says what the lane is afterwards.
+//! The store has these threads:
+//! - `writer` groups all writes that wait into one transaction,
+//! - `syncer` syncs committed transactions to the disk and then answers their writes (`durability` tracks
+//!   which transactions are on the disk),
+//! - `checkpointer` copies SQLite's write-ahead log into the database,
+//! - `readers` run reads.
+//!
+//! ARCHITECTURE.md, "The threads around SQLite", explains what each one gains.
+//!
+//! `commit` writes the rows of a commit; `lanes`, `jobs`, `timers`, `sessions`, `keys` and `counts` each know
+//! one part of the schema. Presence, the election (`fleet`), notices (`watchers`) and the queue are in memory and end with
+//! the process.
 
-mod change;
-mod clock;
+mod checkpointer;
+mod closeable_sender;
 mod columns;
-mod copier;
+mod commit;
 mod counts;
-mod durable;
-mod failure;
+mod data_folder;
+mod deletion_budget;
+mod durability;
 mod fleet;
-mod folder;
-mod intake;
 mod jobs;
 mod keys;
 mod lanes;
-mod moment;
 mod open_error;
 mod packed;
 mod queue;
 mod readers;
 mod schema;
 mod sessions;
+mod sqlite_error;
 mod store;
 mod syncer;
+mod system_clock;
 mod timers;
+mod transaction;
 mod watchers;
 mod writer;
 
@@ -45,13 +53,13 @@ use forebay_shared::{queue::Queue, store::Store};
 pub use open_error::OpenError;
 pub use queue::QUEUE_CAPACITY;
 
-/// Threads that read. Two, so that one long read does not hold up all others.
+/// How many threads read. With two, one long read does not hold up all others.
 const READERS: usize = 2;
 
 /// The embedded engine, open on its data folder.
 ///
-/// When this and all that [`store`](Self::store) and [`queue`](Self::queue) gave are dropped, the
-/// engine ends by itself; [`close`](Self::close) ends it at once and waits until the folder is free.
+/// [`close`](Self::close) ends the engine and waits until the folder is free. Without it, the engine ends when
+/// this value and everything that [`store`](Self::store) and [`queue`](Self::queue) returned are dropped.
 pub struct Embedded {
     store: Arc<store::SqliteStore>,
     queue: Arc<queue::Wakes>,
@@ -59,54 +67,57 @@ pub struct Embedded {
 }
 
 impl Embedded {
-    /// Opens the data folder, which is made if there is none, and brings its tables up to date. Blocks
-    /// for as long as that takes.
+    /// Opens the data folder. Creates it if there is none, and migrates its tables. Blocks the thread for as
+    /// long as that takes.
     ///
     /// # Errors
-    /// [`OpenError`], which says what to change; above all [`OpenError::Held`] when another process
-    /// works on the folder.
+    /// [`OpenError`], whose message says what to change. [`OpenError::Held`] if another process works on the
+    /// folder.
     pub fn open(data_dir: &Path) -> Result<Self, OpenError> {
-        Self::open_through(data_dir, |sync| sync)
+        Self::open_with_sync(data_dir, |sync| sync)
     }
 
-    /// The same, with what `through` makes of the way to sync the log.
-    fn open_through(
+    /// Opens the folder with a sync function that `wrap` makes from the real one.
+    fn open_with_sync(
         data_dir: &Path,
-        through: impl FnOnce(syncer::Sync) -> syncer::Sync,
+        wrap: impl FnOnce(syncer::SyncFn) -> syncer::SyncFn,
     ) -> Result<Self, OpenError> {
-        // Held by every thread, so that the folder is free only when the last one has let go.
-        let folder = Arc::new(folder::Folder::hold(data_dir)?);
+        // Every thread holds the folder, so it is free only when the last thread has ended.
+        let folder = Arc::new(data_folder::DataFolder::lock(data_dir)?);
         let database = folder.database();
-        let durable = Arc::<durable::Durable>::default();
+        let durability = Arc::<durability::Durability>::default();
         let mut db = schema::open_writer(&database)?;
-        let copies = schema::open_copier(&database)?;
         let unusable = |source| OpenError::Folder {
             path: data_dir.to_owned(),
             source,
         };
-        let mut sync = syncer::log_of(&database).map_err(unusable)?;
+        let mut sync = syncer::sync_log_of(&database).map_err(unusable)?;
         sync().map_err(unusable)?;
-        let sync = through(Box::new(sync));
-        let (committed, run_syncer) = syncer::Syncer::new(Arc::clone(&durable), sync);
-        let copied = Arc::clone(&folder);
-        let (log, run_copier) =
-            copier::new(&mut db, copies, &durable, move || copied.sync_database()).map_err(
-                |source| OpenError::Database {
-                    path: database.clone(),
-                    source,
-                },
-            )?;
-        let (writer, run_writer) = writer::Writer::new(db, Arc::clone(&durable), committed, log);
+        let sync = wrap(Box::new(sync));
+        let (committed, run_syncer) = syncer::Syncer::new(Arc::clone(&durability), sync);
+        let synced = Arc::clone(&folder);
+        let (checkpoints, run_checkpointer) = checkpointer::new(
+            &mut db,
+            schema::open_copier(&database)?,
+            &durability,
+            move || synced.sync_database(),
+        )
+        .map_err(|source| OpenError::Database {
+            path: database.clone(),
+            source,
+        })?;
+        let (writer, run_writer) =
+            writer::Writer::new(db, Arc::clone(&durability), committed, checkpoints);
         let connections = (0..READERS)
             .map(|_| schema::open_reader(&database))
             .collect::<Result<_, _>>()?;
-        let (readers, run_readers) = readers::Readers::new(connections, Arc::clone(&durable));
+        let (readers, run_readers) = readers::Readers::new(connections, Arc::clone(&durability));
 
         let start = |name: &str, run: Box<dyn FnOnce() + Send>| {
             let held = Arc::clone(&folder);
-            let alarm = durable::FailsOnPanic(Arc::clone(&durable));
+            let guard = durability::FailOnPanic(Arc::clone(&durability));
             let body = move || {
-                let _alarm = alarm;
+                let _guard = guard;
                 run();
                 drop(held);
             };
@@ -116,7 +127,7 @@ impl Embedded {
         let mut threads = vec![
             start("forebay-write", Box::new(move || run_writer.run()))?,
             start("forebay-sync", Box::new(move || run_syncer.run()))?,
-            start("forebay-copy", Box::new(move || run_copier.run()))?,
+            start("forebay-copy", Box::new(move || run_checkpointer.run()))?,
         ];
         for run in run_readers {
             threads.push(start("forebay-read", Box::new(move || run.run()))?);
@@ -126,8 +137,8 @@ impl Embedded {
             store: Arc::new(store::SqliteStore {
                 writer,
                 readers,
-                durable,
-                clock: clock::Clock::default(),
+                durability,
+                clock: system_clock::SystemClock::default(),
                 fleet: fleet::Fleet::default(),
                 watchers: Arc::default(),
             }),
@@ -148,34 +159,35 @@ impl Embedded {
         Arc::clone(&self.queue) as Arc<dyn Queue>
     }
 
-    /// How many transactions were written since the folder was opened: fewer than commits, when
+    /// How many transactions were written since the folder was opened. It is below the number of commits when
     /// commits came in bursts.
     #[must_use]
     pub fn transactions(&self) -> u64 {
         self.store.writer.transactions()
     }
 
-    /// Waits until the disk has failed. From then on nothing is read or written; another process may find the disk well
-    /// again, and all that was answered for on it.
+    /// Waits until the disk has failed. After that the engine neither reads nor writes. Another process may
+    /// find the disk working again, with everything that this one confirmed.
     pub async fn failed(&self) {
-        self.store.durable.failed().await;
+        self.store.durability.until_failed().await;
     }
 
-    /// Ends the engine: what waits is still written, later calls find it unavailable, and the folder
-    /// is free when this returns.
+    /// Ends the engine. Calls that wait are still done, later calls return
+    /// [`StoreError::Unavailable`](forebay_shared::store::StoreError::Unavailable), and the folder is free when
+    /// this returns.
     pub async fn close(self) {
         self.queue.stop();
         self.store.stop();
         let threads = self.threads;
-        let ended = tokio::task::spawn_blocking(move || {
+        let panicked = tokio::task::spawn_blocking(move || {
             threads
                 .into_iter()
                 .map(JoinHandle::join)
                 .filter(Result::is_err)
                 .count()
         });
-        if !matches!(ended.await, Ok(0)) {
-            tracing::error!("a thread of the database did not end well");
+        if !matches!(panicked.await, Ok(0)) {
+            tracing::error!("a thread of the database panicked; the next start recovers the data");
         }
     }
 }
@@ -207,7 +219,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_folder_is_held_until_its_engine_is_closed() {
+    async fn a_folder_is_locked_until_its_engine_is_closed() {
         let folder = tempfile::tempdir().unwrap();
         let engine = Embedded::open(folder.path()).unwrap();
         let (store, queue) = (engine.store(), engine.queue());
@@ -227,7 +239,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn writes_at_one_time_share_transactions() {
+    async fn concurrent_writes_share_transactions() {
         const WRITES: usize = 64;
         let folder = tempfile::tempdir().unwrap();
         let engine = Embedded::open(folder.path()).unwrap();
@@ -243,9 +255,9 @@ mod tests {
         engine.close().await;
     }
 
-    /// What a process that is killed leaves behind is what its files hold at that moment.
+    /// A copy of the files is what a process that is killed now leaves behind.
     #[tokio::test]
-    async fn what_was_answered_is_in_the_files_already() {
+    async fn a_confirmed_write_is_in_the_files() {
         let (folder, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let engine = Embedded::open(folder.path()).unwrap();
         let set = claim(engine.store().as_ref(), "k").await;
@@ -264,13 +276,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_not_on_the_disk_yet_is_told_to_nobody() {
+    async fn a_write_is_not_shown_before_it_is_on_the_disk() {
         let folder = tempfile::tempdir().unwrap();
-        let (go_on, told) = std::sync::mpsc::channel();
-        let engine = Embedded::open_through(folder.path(), |mut sync| {
+        let (permit, permits) = std::sync::mpsc::channel();
+        let engine = Embedded::open_with_sync(folder.path(), |mut sync| {
             Box::new(move || {
-                // Its end lets all go on.
-                let _ = told.recv();
+                // Without a sender this returns at once.
+                let _ = permits.recv();
                 sync()
             })
         })
@@ -279,7 +291,7 @@ mod tests {
         let tenant = TenantId::default();
         let job = JobId::fresh(&tenant, None);
         let mut claimed = Box::pin(claim(store.as_ref(), "a"));
-        // Read ahead, so it waits for no sync; once the write is committed, everything else does.
+        // `counts` does not wait for the disk. `job` and the write do.
         while engine.transactions() == 0 {
             assert!(claimed.as_mut().now_or_never().is_none());
             store.counts().await.unwrap();
@@ -290,10 +302,10 @@ mod tests {
             assert!(read.as_mut().now_or_never().is_none());
             store.counts().await.unwrap();
         }
-        go_on.send(()).unwrap();
+        permit.send(()).unwrap();
         assert!(matches!(claimed.await, Ok(KeyOutcome::Set)));
         assert!(read.await.unwrap().is_none());
-        drop((go_on, store));
+        drop((permit, store));
         engine.close().await;
     }
 }

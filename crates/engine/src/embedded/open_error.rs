@@ -1,46 +1,46 @@
-//! Why the embedded engine cannot start, each with what to change.
+//! The errors of a start of the embedded engine. Each message says what to change.
 
 use std::{io, path::PathBuf};
 
-/// The embedded engine cannot start. Each message says what to change.
+/// Why the embedded engine cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The folder cannot be made, read or written.
+    /// The data folder cannot be created, read or written.
     #[error(
         "cannot use the data folder {path}: set FOREBAY_DATA_DIR to a folder that this user may \
          write to", path = path.display()
     )]
     Folder {
-        /// The folder.
+        /// The data folder.
         path: PathBuf,
-        /// Why not.
+        /// The error of the system.
         source: io::Error,
     },
     /// Another process works on the folder.
     #[error(
         "the data folder {path} is in use by {holder}: stop that process, or set FOREBAY_DATA_DIR \
-         to another folder", path = path.display(), holder = process(*holder_pid)
+         to another folder", path = path.display(), holder = describe(*holder_pid)
     )]
     Held {
-        /// The process, if it has said so.
+        /// The id of the process that holds the folder, if it has written it.
         holder_pid: Option<u32>,
-        /// The folder.
+        /// The data folder.
         path: PathBuf,
     },
-    /// A newer release wrote the database.
+    /// A newer release of Forebay wrote the database.
     #[error(
         "{path} was written by a newer release (schema {found}, this one knows up to {known}): run \
          that release, or set FOREBAY_DATA_DIR to another folder", path = path.display()
     )]
     Newer {
-        /// The database.
+        /// The database file.
         path: PathBuf,
-        /// The version of its schema.
+        /// The schema version of the database.
         found: i64,
-        /// The newest version that this release can read.
+        /// The newest schema version that this release reads.
         known: i64,
     },
-    /// The file is no database of Forebay's.
+    /// The file is not a database of Forebay.
     #[error(
         "{path} is not a database of Forebay: move it away, or set FOREBAY_DATA_DIR to another \
          folder", path = path.display()
@@ -49,35 +49,35 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
     },
-    /// The file system lacks what a write-ahead log needs.
+    /// The file system does not support a write-ahead log.
     #[error(
         "the file system of {path} cannot hold a database with a write-ahead log: set \
          FOREBAY_DATA_DIR to a folder on a local disk", path = path.display()
     )]
     NoWal {
-        /// The database.
+        /// The database file.
         path: PathBuf,
     },
     /// SQLite cannot open or read the database.
     #[error(
-        "cannot open the database {path}: check the disk's room and permissions, restore the \
+        "cannot open the database {path}: check the free space and the permissions of the disk, restore the \
          folder from a backup, or set FOREBAY_DATA_DIR to another folder", path = path.display()
     )]
     Database {
-        /// The database.
+        /// The database file.
         path: PathBuf,
-        /// What SQLite says.
+        /// The error of SQLite.
         source: rusqlite::Error,
     },
-    /// The system gives this process no thread.
+    /// The system refuses to start a thread.
     #[error("cannot start a thread for the database: raise the limit on threads (ulimit -u)")]
     Thread {
-        /// Why not.
+        /// The error of the system.
         source: io::Error,
     },
 }
 
-fn process(pid: Option<u32>) -> String {
+fn describe(pid: Option<u32>) -> String {
     match pid {
         Some(pid) => format!("process {pid}"),
         None => String::from("another process"),

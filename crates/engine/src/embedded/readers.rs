@@ -1,90 +1,101 @@
-//! The threads that read, each on a connection of its own, so that no read waits for a write.
+//! The threads that read, each on its own connection, so that reads do not wait for writes.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{durable::Durable, failure::Failure, intake::Intake};
+use super::{
+    closeable_sender::CloseableSender, durability::Durability, sqlite_error::EngineClosed,
+};
+use crate::rejection::Rejection;
 
-/// Reads that wait at most; whoever comes then waits for room.
-const WAITING_MAX: usize = 1_024;
+/// How many reads may wait. Further callers wait until there is space.
+const CAPACITY: usize = 1_024;
 
-type Read = Box<dyn FnOnce(&Connection) + Send>;
+type QueuedRead = Box<dyn FnOnce(&Connection) + Send>;
 
 /// A handle to the reading threads.
 pub(super) struct Readers {
-    intake: Intake<Read>,
-    durable: Arc<Durable>,
+    reads: CloseableSender<QueuedRead>,
+    durability: Arc<Durability>,
 }
 
-/// What was read.
-pub(super) struct Seen<T> {
+/// What a read returned.
+pub(super) struct Snapshot<T> {
     pub(super) value: T,
-    /// The newest transaction that it can come from.
-    pub(super) newest: u64,
+    /// The newest transaction that the value can contain.
+    pub(super) newest_transaction: u64,
 }
 
-/// What each thread runs.
+/// The loop of each thread.
 pub(super) struct ReaderLoop {
     db: Connection,
-    waiting: Arc<Mutex<mpsc::Receiver<Read>>>,
+    reads: Arc<Mutex<mpsc::Receiver<QueuedRead>>>,
 }
 
 impl Readers {
-    /// A handle, and for each connection a loop to run on a thread of its own.
+    /// Returns a handle, and for each connection a loop to run on a thread of its own.
     pub(super) fn new(
         connections: Vec<Connection>,
-        durable: Arc<Durable>,
+        durability: Arc<Durability>,
     ) -> (Self, Vec<ReaderLoop>) {
-        let (intake, receiver) = Intake::new(WAITING_MAX);
-        let waiting = Arc::new(Mutex::new(receiver));
+        let (sender, receiver) = CloseableSender::channel(CAPACITY);
+        let reads = Arc::new(Mutex::new(receiver));
         let loops = connections
             .into_iter()
             .map(|db| ReaderLoop {
                 db,
-                waiting: Arc::clone(&waiting),
+                reads: Arc::clone(&reads),
             })
             .collect();
-        (Self { intake, durable }, loops)
+        let readers = Self {
+            reads: sender,
+            durability,
+        };
+        (readers, loops)
     }
 
-    /// Runs `work` on the database as it stands at one moment, which may be ahead of the disk.
-    pub(super) async fn run<T, W>(&self, work: W) -> Result<Seen<T>, Failure>
+    /// Runs `work` on a snapshot of the database. The snapshot may contain transactions that are not on the
+    /// disk yet.
+    pub(super) async fn run<T, W>(&self, work: W) -> Result<Snapshot<T>, Rejection>
     where
         T: Send + 'static,
         W: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let durable = Arc::clone(&self.durable);
-        let read: Read = Box::new(move |db| {
-            // Whoever asked may have gone, and then nobody needs to know.
+        let durability = Arc::clone(&self.durability);
+        let read: QueuedRead = Box::new(move |db| {
+            // No read for a caller that is gone.
             if !reply.is_closed() {
-                let read = at_one_moment(db, work);
-                let newest = durable.seen();
-                let _gone = reply.send(read.map(|value| Seen { value, newest }));
+                let read = read_snapshot(db, work);
+                let newest_transaction = durability.newest_number();
+                let _ = reply.send(read.map(|value| Snapshot {
+                    value,
+                    newest_transaction,
+                }));
             }
         });
-        self.intake.put(read).await?;
+        self.reads.send(read).await?;
         match answer.await {
-            Ok(result) => result.map_err(Failure::from),
-            Err(_) => Err(Failure::Stopped),
+            Ok(result) => result.map_err(Rejection::from),
+            Err(_) => Err(Rejection::unavailable(EngineClosed)),
         }
     }
 
     /// Takes no more reads. The threads end when those that wait are done.
     pub(super) fn stop(&self) {
-        self.intake.shut();
+        self.reads.close();
     }
 }
 
 impl ReaderLoop {
-    /// Reads until no handle is left.
+    /// Reads until the handle is closed or dropped.
     pub(super) fn run(self) {
         loop {
-            // One thread waits while it holds the lock; the others wait for the lock.
+            // One thread waits for a read while it holds the lock; the others wait for the lock.
             let next = self
-                .waiting
+                .reads
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .blocking_recv();
@@ -96,14 +107,14 @@ impl ReaderLoop {
     }
 }
 
-/// A transaction, so that all statements of `work` see the same.
-fn at_one_moment<T>(
+/// Runs `work` in one transaction, so that all its statements see the same snapshot.
+fn read_snapshot<T>(
     db: &Connection,
     work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
 ) -> rusqlite::Result<T> {
     db.prepare_cached("BEGIN")?.execute([])?;
     let answer = work(db);
-    // Nothing was written, so this only lets go of the moment.
+    // Nothing was written; this releases the snapshot.
     db.prepare_cached("ROLLBACK")?.execute([])?;
     answer
 }

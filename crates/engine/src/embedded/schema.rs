@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use rusqlite::{Connection, ErrorCode, config::DbConfig};
 
-use super::OpenError;
+use super::open_error::OpenError;
 
 /// What each version of the schema adds to the one before; `PRAGMA user_version` is how many of
 /// these a file has. Only ever append.

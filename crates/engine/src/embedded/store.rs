@@ -1,4 +1,4 @@
-//! The store's port: words into statements for the engine's threads, rows back into words.
+//! The store's port: each call becomes a read or a write on the engine's threads.
 
 use std::sync::Arc;
 
@@ -16,32 +16,37 @@ use forebay_shared::{
 use rusqlite::Connection;
 
 use super::{
-    change::{self, Change},
-    clock::Clock,
+    commit::SqlCommit,
     counts,
-    durable::Durable,
-    failure::{Accepts, Failure, unreadable},
+    durability::Durability,
     fleet::Fleet,
     jobs, keys,
     lanes::{self, LaneQuery},
     readers::Readers,
-    sessions, timers,
+    sessions::{self, SessionKey},
+    sqlite_error::DiskFailed,
+    system_clock::SystemClock,
+    timers,
     watchers::Watchers,
     writer::Writer,
 };
+use crate::{
+    rejection::{Rejection, WhenFull, unreadable},
+    rows::CommitRows,
+};
 
-/// The store of this process.
+/// The store in SQLite.
 pub(super) struct SqliteStore {
     pub(super) writer: Writer,
     pub(super) readers: Readers,
-    pub(super) durable: Arc<Durable>,
-    pub(super) clock: Clock,
+    pub(super) durability: Arc<Durability>,
+    pub(super) clock: SystemClock,
     pub(super) fleet: Fleet,
     pub(super) watchers: Arc<Watchers>,
 }
 
 impl SqliteStore {
-    /// Reads what is on the disk.
+    /// Reads, and waits until everything that the read saw is on the disk.
     async fn read<T, W>(&self, work: W) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -49,16 +54,18 @@ impl SqliteStore {
     {
         let answer = async {
             let seen = self.readers.run(work).await?;
-            self.durable.wait(seen.newest).await?;
+            self.durability
+                .until_synced(seen.newest_transaction)
+                .await?;
             Ok(seen.value)
         };
         answer
             .await
-            .map_err(|failure: Failure| failure.into_store_error(Accepts::No))
+            .map_err(|rejection: Rejection| rejection.into_store_error(WhenFull::Retry))
     }
 
-    /// Reads what may not be on the disk yet, for those who tell nobody of it before they have committed something
-    /// that comes after it.
+    /// Reads without waiting for the disk. The caller must not show the result to anybody before a later
+    /// commit of its own succeeds.
     async fn read_ahead<T, W>(&self, work: W) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -66,46 +73,51 @@ impl SqliteStore {
     {
         let answer = async {
             let seen = self.readers.run(work).await?;
-            // It may never be.
-            if self.durable.has_failed() {
-                return Err(Failure::Unsynced);
+            // After a failure, the transactions that the read saw may never reach the disk.
+            if self.durability.has_failed() {
+                return Err(Rejection::unavailable(DiskFailed));
             }
             Ok(seen.value)
         };
         answer
             .await
-            .map_err(|failure| failure.into_store_error(Accepts::No))
+            .map_err(|rejection| rejection.into_store_error(WhenFull::Retry))
     }
 
-    /// Forgets up to `limit` things. A large one takes long to delete, so each write stops after a moment, and others
-    /// have their turn before the next.
-    async fn in_pieces<W>(&self, limit: usize, forget: W) -> Result<u64, StoreError>
+    /// Deletes up to `limit` things. Large ones take long to delete, so each write stops after a short time
+    /// and lets other writes run before the next one.
+    async fn delete_in_steps<W>(&self, limit: usize, delete: W) -> Result<u64, StoreError>
     where
         W: Fn(&Connection, usize) -> rusqlite::Result<u64> + Copy + Send + 'static,
     {
         let limit_all = u64::try_from(limit).unwrap_or(u64::MAX);
-        let mut gone = 0;
-        while gone < limit_all {
-            let left = usize::try_from(limit_all - gone).unwrap_or(limit);
-            let piece = self.write(Accepts::No, move |db| forget(db, left)).await?;
-            if piece == 0 {
+        let mut deleted = 0;
+        while deleted < limit_all {
+            let left = usize::try_from(limit_all - deleted).unwrap_or(limit);
+            let step = self
+                .write(WhenFull::Retry, move |db| delete(db, left))
+                .await?;
+            if step == 0 {
                 break;
             }
-            gone += piece;
+            deleted += step;
         }
-        Ok(gone)
+        Ok(deleted)
     }
 
-    async fn write<T, W>(&self, accepts: Accepts, work: W) -> Result<T, StoreError>
+    async fn write<T, W>(&self, when_full: WhenFull, work: W) -> Result<T, StoreError>
     where
         T: Send + 'static,
         W: Fn(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
-        let answer = self.writer.run(move |to| work(to.db), |_| {}).await;
-        answer.map_err(|failure| failure.into_store_error(accepts))
+        let answer = self
+            .writer
+            .run(move |transaction| work(transaction.db), |_| {});
+        let answer = answer.await;
+        answer.map_err(|rejection| rejection.into_store_error(when_full))
     }
 
-    /// Takes no more calls; those that wait are done.
+    /// Takes no more calls. Those that wait are still done.
     pub(super) fn stop(&self) {
         self.writer.stop();
         self.readers.stop();
@@ -125,16 +137,10 @@ impl Store for SqliteStore {
         jobs: &[JobId],
         work: Option<JobId>,
     ) -> Result<Loaded, StoreError> {
-        let session = lane.session();
-        let query = LaneQuery {
-            lane: lane.to_string(),
-            session: session.map(|session| (lane.tenant().to_string(), session.to_string())),
-            about: jobs.to_vec(),
-            work,
-        };
+        let query = LaneQuery::new(lane, jobs, work);
         let now = self.now();
         let read = move |db: &Connection| lanes::read(db, &query, now);
-        // Whoever wants the work of a job claims it next.
+        // A caller that wants the work of a job claims it next, and a claim is a commit.
         let raw = match work {
             Some(_) => self.read_ahead(read).await?,
             None => self.read(read).await?,
@@ -143,15 +149,20 @@ impl Store for SqliteStore {
     }
 
     async fn commit(&self, commit: &Commit) -> Result<Committed, StoreError> {
-        let change = Change::of(commit)?;
-        let accepts = change.accepts();
-        let notices = change::notices(commit);
+        let mut rows = CommitRows::of(commit)?;
+        let when_full = if rows.jobs.is_empty() {
+            WhenFull::Retry
+        } else {
+            WhenFull::Refuse
+        };
+        let notices = std::mem::take(&mut rows.notices);
+        let change = SqlCommit::new(commit, rows);
         let watchers = Arc::clone(&self.watchers);
         let now = self.now();
         let answer = self
             .writer
             .run(
-                move |to| change.write(to, now),
+                move |transaction| change.write(transaction, now),
                 move |conflict| {
                     if conflict.is_none() {
                         watchers.notify(&notices);
@@ -159,7 +170,7 @@ impl Store for SqliteStore {
                 },
             )
             .await;
-        match answer.map_err(|failure| failure.into_store_error(accepts))? {
+        match answer.map_err(|rejection| rejection.into_store_error(when_full))? {
             None => Ok(Committed::Done),
             Some(raw) => Ok(Committed::Conflict(Box::new(raw.parse()?))),
         }
@@ -171,7 +182,7 @@ impl Store for SqliteStore {
         after: Option<&LaneKey>,
         limit: usize,
     ) -> Result<Vec<Head>, StoreError> {
-        // Every key comes after the empty text.
+        // All keys sort after the empty string.
         let after = after.map(ToString::to_string).unwrap_or_default();
         self.read_ahead(move |db| lanes::heads(db, &filter, &after, limit))
             .await
@@ -186,7 +197,7 @@ impl Store for SqliteStore {
             return Ok(Vec::new());
         }
         let moves = moves.to_vec();
-        self.write(Accepts::No, move |db| timers::shift(db, &moves))
+        self.write(WhenFull::Retry, move |db| timers::shift(db, &moves))
             .await
     }
 
@@ -215,7 +226,7 @@ impl Store for SqliteStore {
         let doc = serde_json::to_string(entry).map_err(unreadable)?;
         let (tenant, key, now) = (tenant.to_string(), key.to_owned(), self.now());
         let found = self
-            .write(Accepts::Yes, move |db| {
+            .write(WhenFull::Refuse, move |db| {
                 keys::claim(db, &tenant, &key, &doc, now, ttl_ms)
             })
             .await?;
@@ -239,19 +250,19 @@ impl Store for SqliteStore {
             session: session.clone(),
         }
         .to_string();
-        let (tenant, session) = (tenant.to_string(), session.to_string());
-        let (touched_tenant, touched_session) = (tenant.clone(), session.clone());
-        // First, so that what is read cannot be over by the time it is read.
-        let touched = self
-            .write(Accepts::No, move |db| {
-                sessions::touch(db, &touched_tenant, &touched_session, now, ttl_ms)
+        let key = SessionKey::new(tenant, session);
+        let touched = key.clone();
+        // The use is recorded first, so that the session cannot expire before the read.
+        let exists = self
+            .write(WhenFull::Retry, move |db| {
+                sessions::touch(db, &touched, now, ttl_ms)
             })
             .await?;
-        if !touched {
+        if !exists {
             return Ok(None);
         }
         let raw = self
-            .read(move |db| sessions::read(db, &lane, &tenant, &session, now))
+            .read(move |db| sessions::read(db, &lane, &key, now))
             .await?;
         raw.map(sessions::RawSession::parse).transpose()
     }
@@ -262,7 +273,7 @@ impl Store for SqliteStore {
         session: &SessionId,
     ) -> Result<Removed, StoreError> {
         let (tenant, session, now) = (tenant.clone(), session.clone(), self.now());
-        self.write(Accepts::No, move |db| {
+        self.write(WhenFull::Retry, move |db| {
             sessions::remove(db, &tenant, &session, now)
         })
         .await
@@ -270,12 +281,12 @@ impl Store for SqliteStore {
 
     async fn evict_sessions(&self, sessions_max: u64, limit: usize) -> Result<u64, StoreError> {
         let now = self.now();
-        // Mostly there is nothing to do, and that needs no turn of the writer.
+        // Usually there is nothing to evict, and then no write is needed.
         let count = self.read_ahead(move |db| sessions::count(db, now));
         if count.await? <= sessions_max {
             return Ok(0);
         }
-        self.in_pieces(limit, move |db, limit| {
+        self.delete_in_steps(limit, move |db, limit| {
             sessions::evict(db, sessions_max, limit, now)
         })
         .await
@@ -283,18 +294,19 @@ impl Store for SqliteStore {
 
     async fn prune(&self, limit: usize) -> Result<u64, StoreError> {
         let now = self.now();
-        let mut gone = 0;
-        for forget in [jobs::prune, sessions::prune, keys::prune] {
-            gone += self
-                .in_pieces(limit, move |db, limit| forget(db, limit, now))
+        let mut deleted = 0;
+        for delete in [jobs::prune, sessions::prune, keys::prune] {
+            deleted += self
+                .delete_in_steps(limit, move |db, limit| delete(db, limit, now))
                 .await?;
         }
-        Ok(gone)
+        Ok(deleted)
     }
 
     async fn announce(&self, me: &ProcessId, presence_ms: u64) -> Result<Renewal, StoreError> {
-        // Presence itself is in memory; but who cannot write must not be taken for present.
-        self.write(Accepts::No, |_| Ok(())).await?;
+        // Presence is in memory. The empty write fails if the process cannot write, which must not count as
+        // alive then.
+        self.write(WhenFull::Retry, |_| Ok(())).await?;
         let now = self.now();
         let alive = self.fleet.announce(me, presence_ms, now);
         Ok(Renewal { now, alive })

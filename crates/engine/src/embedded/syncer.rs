@@ -1,9 +1,7 @@
-//! The thread that makes committed transactions durable: it syncs SQLite's write-ahead log, once for all
-//! transactions that were committed since it began the last time, and only then answers their writes.
+//! The thread that makes committed transactions durable, and then answers their writes.
 //!
-//! SQLite could sync at each commit itself (`synchronous = FULL`), but then the writing thread stands still
-//! meanwhile. With `NORMAL` it leaves the log to us, and still syncs all that its own safety needs: the log before
-//! a checkpoint copies from it, and the database before the log is used anew.
+//! It syncs SQLite's write-ahead log once for all transactions that were committed during its last sync.
+//! ARCHITECTURE.md explains what this thread gains.
 
 use std::{
     fs::File,
@@ -12,73 +10,72 @@ use std::{
     sync::{Arc, mpsc},
 };
 
-use super::{durable::Durable, failure::Failure, writer::Write};
+use super::{
+    durability::Durability,
+    sqlite_error::DiskFailed,
+    transaction::{CommittedSender, CommittedTransaction},
+};
+use crate::rejection::Rejection;
 
-/// Transactions that wait for the sync that is under way; then the writing thread waits too, and its next group
-/// gets larger.
-const WAITING_MAX: usize = 2;
+/// How many transactions may wait for the current sync. Beyond that the writing thread waits too, and its
+/// next group gets larger.
+const CAPACITY: usize = 2;
 
-/// A transaction that was committed, or of which nothing came.
-pub(super) struct Committed {
-    pub(super) number: u64,
-    /// What to answer once it is on the disk.
-    pub(super) writes: Vec<Box<dyn Write>>,
-}
+/// Syncs to the disk what was committed.
+pub(super) type SyncFn = Box<dyn FnMut() -> io::Result<()> + Send>;
 
-/// Where the writing thread hands transactions over.
-pub(super) type Handover = mpsc::SyncSender<Committed>;
-
-/// A way to put on the disk what was committed.
-pub(super) type Sync = Box<dyn FnMut() -> io::Result<()> + Send>;
-
-/// What the thread runs.
+/// The loop of the thread.
 pub(super) struct Syncer {
-    waiting: mpsc::Receiver<Committed>,
-    durable: Arc<Durable>,
-    sync: Sync,
+    committed: mpsc::Receiver<CommittedTransaction>,
+    durability: Arc<Durability>,
+    sync: SyncFn,
 }
 
 impl Syncer {
-    /// A way in, and the loop to run on a thread of its own. `sync` puts on the disk what was committed.
-    pub(super) fn new(durable: Arc<Durable>, sync: Sync) -> (Handover, Self) {
-        let (handover, waiting) = mpsc::sync_channel(WAITING_MAX);
+    /// Returns the sender of transactions, and the loop to run on a thread of its own.
+    pub(super) fn new(durability: Arc<Durability>, sync: SyncFn) -> (CommittedSender, Self) {
+        let (sender, committed) = mpsc::sync_channel(CAPACITY);
         let syncer = Self {
-            waiting,
-            durable,
+            committed,
+            durability,
             sync,
         };
-        (handover, syncer)
+        (sender, syncer)
     }
 
-    /// Syncs until the writing thread has ended.
+    /// Runs until the writing thread has ended.
     pub(super) fn run(mut self) {
-        let mut committed = Vec::new();
-        while let Ok(first) = self.waiting.recv() {
-            committed.push(first);
-            committed.extend(self.waiting.try_iter());
-            self.settle(&mut committed);
+        let mut batch = Vec::new();
+        while let Ok(first) = self.committed.recv() {
+            batch.push(first);
+            batch.extend(self.committed.try_iter());
+            self.sync_and_answer(&mut batch);
         }
     }
 
-    fn settle(&mut self, committed: &mut Vec<Committed>) {
-        let has_writes = committed.iter().any(|one| !one.writes.is_empty());
+    fn sync_and_answer(&mut self, batch: &mut Vec<CommittedTransaction>) {
+        let has_writes = batch.iter().any(|one| !one.writes.is_empty());
         if has_writes
-            && !self.durable.has_failed()
+            && !self.durability.has_failed()
             && let Err(error) = (self.sync)()
         {
-            // What the system does with pages that it could not write is not known, so a later sync that goes
-            // well would say nothing of them.
-            tracing::error!(%error, "the database's log cannot be synced: nothing is written any more");
-            self.durable.fail();
+            // A later sync that succeeds would prove nothing: the system may have dropped the pages that it
+            // could not write.
+            tracing::error!(
+                %error,
+                "the database's log cannot be synced: nothing is written any more, and the process ends; \
+                 check the disk of the data folder"
+            );
+            self.durability.mark_failed();
         }
-        let has_failed = self.durable.has_failed();
-        for Committed { number, writes } in committed.drain(..) {
+        let has_failed = self.durability.has_failed();
+        for CommittedTransaction { number, writes } in batch.drain(..) {
             if !has_failed {
-                self.durable.reach(number);
+                self.durability.mark_synced(number);
             }
             for write in writes {
-                write.settle(if has_failed {
-                    Err(Failure::Unsynced)
+                write.answer(if has_failed {
+                    Err(Rejection::unavailable(DiskFailed))
                 } else {
                     Ok(())
                 });
@@ -87,11 +84,12 @@ impl Syncer {
     }
 }
 
-/// Syncs the write-ahead log of a database that is open. It is one file for as long as a connection is open.
-pub(super) fn log_of(
+/// Returns a function that syncs the write-ahead log of an open database. The log stays the same file for as
+/// long as a connection is open.
+pub(super) fn sync_log_of(
     database: &Path,
 ) -> io::Result<impl FnMut() -> io::Result<()> + Send + 'static> {
-    // SQLite puts its log beside the file that it finds at the end of all links.
+    // SQLite resolves all symbolic links and puts its log beside the real file.
     let mut path = database.canonicalize()?.into_os_string();
     path.push("-wal");
     let log = File::open(path)?;
@@ -111,17 +109,19 @@ mod tests {
 
     use super::*;
     use crate::embedded::{
-        copier,
+        checkpointer,
         readers::{ReaderLoop, Readers},
-        writer::{Transaction, Writer},
+        transaction::Transaction,
+        writer::Writer,
     };
 
-    /// A disk that syncs when the test says how that goes.
+    /// An engine's threads on a disk whose syncs end as the test wants.
     struct Disk {
-        /// One for each sync that has begun.
+        /// Gets a message when a sync begins.
         begun: mpsc::Receiver<()>,
-        go_on: mpsc::Sender<io::Result<()>>,
-        durable: Arc<Durable>,
+        /// Takes the result of the sync that has begun.
+        results: mpsc::Sender<io::Result<()>>,
+        durability: Arc<Durability>,
         writer: Arc<Writer>,
         readers: Readers,
         _folder: tempfile::TempDir,
@@ -135,20 +135,20 @@ mod tests {
             let mut db = Connection::open(&path).unwrap();
             db.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (x INTEGER)")
                 .unwrap();
-            let (tell, begun) = mpsc::channel();
-            let (go_on, told) = mpsc::channel::<io::Result<()>>();
-            // A test that is over lets all syncs fail.
-            let sync = move || match tell.send(()) {
-                Ok(()) => told.recv().unwrap_or(Err(io::ErrorKind::Other.into())),
+            let (begins, begun) = mpsc::channel();
+            let (results, result) = mpsc::channel::<io::Result<()>>();
+            // After the test has ended, all syncs fail.
+            let sync = move || match begins.send(()) {
+                Ok(()) => result.recv().unwrap_or(Err(io::ErrorKind::Other.into())),
                 Err(_) => Err(io::ErrorKind::Other.into()),
             };
-            let durable = Arc::<Durable>::default();
-            let (committed, syncer) = Syncer::new(Arc::clone(&durable), Box::new(sync));
-            let copies = Connection::open(&path).unwrap();
-            let (log, _) = copier::new(&mut db, copies, &durable, || Ok(())).unwrap();
-            let (writer, run) = Writer::new(db, Arc::clone(&durable), committed, log);
+            let durability = Arc::<Durability>::default();
+            let (committed, syncer) = Syncer::new(Arc::clone(&durability), Box::new(sync));
+            let other = Connection::open(&path).unwrap();
+            let (trigger, _) = checkpointer::new(&mut db, other, &durability, || Ok(())).unwrap();
+            let (writer, run) = Writer::new(db, Arc::clone(&durability), committed, trigger);
             let reader = Connection::open(&path).unwrap();
-            let (readers, loops) = Readers::new(vec![reader], Arc::clone(&durable));
+            let (readers, loops) = Readers::new(vec![reader], Arc::clone(&durability));
             let mut threads = vec![
                 thread::spawn(move || syncer.run()),
                 thread::spawn(move || run.run()),
@@ -160,8 +160,8 @@ mod tests {
             );
             Self {
                 begun,
-                go_on,
-                durable,
+                results,
+                durability,
                 writer: Arc::new(writer),
                 readers,
                 _folder: folder,
@@ -169,11 +169,14 @@ mod tests {
             }
         }
 
-        fn insert(&self, writes: &mut JoinSet<Result<(), Failure>>, x: i64) {
+        fn insert(&self, writes: &mut JoinSet<Result<(), Rejection>>, x: i64) {
             let writer = Arc::clone(&self.writer);
             writes.spawn(async move {
-                let insert = move |to: &mut Transaction<'_>| {
-                    to.db.execute("INSERT INTO t VALUES (?1)", [x]).map(drop)
+                let insert = move |transaction: &mut Transaction<'_>| {
+                    transaction
+                        .db
+                        .execute("INSERT INTO t VALUES (?1)", [x])
+                        .map(drop)
                 };
                 writer.run(insert, |()| {}).await
             });
@@ -192,30 +195,37 @@ mod tests {
                 db.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0))
             };
             let seen = self.readers.run(count).await.unwrap();
-            (seen.value, seen.newest)
+            (seen.value, seen.newest_transaction)
+        }
+    }
+
+    fn is_disk_failure<T>(result: &Result<T, Rejection>) -> bool {
+        match result {
+            Err(Rejection::Unavailable(error)) => error.is::<DiskFailed>(),
+            _ => false,
         }
     }
 
     #[tokio::test]
-    async fn nothing_is_answered_and_nothing_told_before_it_is_on_the_disk() {
+    async fn nothing_is_answered_or_shown_before_it_is_on_the_disk() {
         let disk = Disk::start();
         let mut writes = JoinSet::new();
         disk.insert(&mut writes, 1);
         disk.syncing().await;
-        // It is committed, so it can be read; but not told yet.
+        // The row can be read, since it is committed. No caller may learn of it yet.
         let (count, newest) = disk.count().await;
         assert_eq!(count, 1);
-        let mut told = std::pin::pin!(disk.durable.wait(newest));
-        assert!(told.as_mut().now_or_never().is_none());
+        let mut synced = std::pin::pin!(disk.durability.until_synced(newest));
+        assert!(synced.as_mut().now_or_never().is_none());
         assert!(writes.join_next().now_or_never().is_none());
 
-        disk.go_on.send(Ok(())).unwrap();
+        disk.results.send(Ok(())).unwrap();
         writes.join_next().await.unwrap().unwrap().unwrap();
-        told.await.unwrap();
+        synced.await.unwrap();
     }
 
     #[tokio::test]
-    async fn what_is_committed_during_a_sync_shares_the_next() {
+    async fn transactions_that_are_committed_during_a_sync_share_the_next() {
         let disk = Disk::start();
         let mut writes = JoinSet::new();
         disk.insert(&mut writes, 1);
@@ -226,11 +236,11 @@ mod tests {
                 tokio::task::yield_now().await;
             }
         }
-        disk.go_on.send(Ok(())).unwrap();
+        disk.results.send(Ok(())).unwrap();
         disk.syncing().await;
         writes.join_next().await.unwrap().unwrap().unwrap();
         assert!(writes.join_next().now_or_never().is_none());
-        disk.go_on.send(Ok(())).unwrap();
+        disk.results.send(Ok(())).unwrap();
         for _ in 0..2 {
             writes.join_next().await.unwrap().unwrap().unwrap();
         }
@@ -238,38 +248,38 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn after_a_sync_that_failed_nothing_is_ever_said_to_be_written() {
+    async fn after_a_failed_sync_no_write_is_ever_confirmed() {
         let disk = Disk::start();
         let mut writes = JoinSet::new();
         disk.insert(&mut writes, 1);
         disk.syncing().await;
         let (_, newest) = disk.count().await;
-        disk.go_on.send(Err(io::ErrorKind::Other.into())).unwrap();
+        disk.results.send(Err(io::ErrorKind::Other.into())).unwrap();
         let failed = writes.join_next().await.unwrap().unwrap();
-        assert!(matches!(failed, Err(Failure::Unsynced)), "{failed:?}");
-        let told = disk.durable.wait(newest).await;
-        assert!(matches!(told, Err(Failure::Unsynced)), "{told:?}");
+        assert!(is_disk_failure(&failed), "{failed:?}");
+        let synced = disk.durability.until_synced(newest).await;
+        assert!(is_disk_failure(&synced), "{synced:?}");
 
         disk.insert(&mut writes, 2);
         let failed = writes.join_next().await.unwrap().unwrap();
-        assert!(matches!(failed, Err(Failure::Unsynced)), "{failed:?}");
+        assert!(is_disk_failure(&failed), "{failed:?}");
         assert!(disk.begun.try_recv().is_err(), "no further sync is tried");
         assert_eq!(disk.count().await.0, 1, "nothing more is written");
     }
 
     #[test]
-    fn the_log_of_a_database_is_synced_wherever_it_is() {
+    fn the_log_is_found_through_a_symbolic_link() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("test.db");
         let link = folder.path().join("link.db");
         std::os::unix::fs::symlink(&path, &link).unwrap();
-        assert!(log_of(&path).is_err(), "there is no log yet");
+        assert!(sync_log_of(&path).is_err(), "there is no log yet");
         let db = Connection::open(&link).unwrap();
         db.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (x)")
             .unwrap();
-        let mut sync = log_of(&link).unwrap();
+        let mut sync = sync_log_of(&link).unwrap();
         sync().unwrap();
-        // Emptied, it is the same file still.
+        // An emptied log is still the same file.
         db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE); INSERT INTO t VALUES (1)")
             .unwrap();
         sync().unwrap();

@@ -1,4 +1,4 @@
-//! Timers: one for each live job.
+//! The table of timers: one row for each live job.
 
 use forebay_shared::{
     ids::JobId,
@@ -8,19 +8,9 @@ use forebay_shared::{
 use rusqlite::{Connection, named_params};
 
 use super::columns::{At, Id, Key, size};
+use crate::rows::TimerRow;
 
-/// A timer to set, ready for its columns.
-#[derive(Debug)]
-pub(super) struct TimerRow {
-    pub(super) job: JobId,
-    pub(super) at: TimeMs,
-    pub(super) class: &'static str,
-    /// Whether no worker runs the job.
-    pub(super) waiting: bool,
-    pub(super) admitted_at: TimeMs,
-}
-
-/// Sets a timer, of a job that has one or not.
+/// Sets a job's timer, whether or not it had one.
 pub(super) fn set(
     db: &Connection,
     lane: &str,
@@ -35,19 +25,20 @@ pub(super) fn set(
     )?
     .execute(named_params! {
         ":job": Id(timer.job), ":at": At(timer.at), ":lane": lane, ":tenant": tenant,
-        ":class": timer.class, ":waiting": timer.waiting, ":admitted_at": At(timer.admitted_at),
+        ":class": timer.class.as_str(), ":waiting": timer.is_waiting,
+        ":admitted_at": At(timer.admitted_at),
     })
     .map(drop)
 }
 
-/// Takes a job's timer away.
+/// Deletes a job's timer.
 pub(super) fn clear(db: &Connection, job: JobId) -> rusqlite::Result<()> {
     db.prepare_cached("DELETE FROM timers WHERE job = ?1")?
         .execute([Id(job)])
         .map(drop)
 }
 
-/// Those that are due, the earliest first.
+/// The timers that are due, earliest first.
 pub(super) fn due(db: &Connection, now: TimeMs, limit: usize) -> rusqlite::Result<Vec<Timer>> {
     db.prepare_cached("SELECT job, lane, at FROM timers WHERE at <= ?1 ORDER BY at LIMIT ?2")?
         .query_map((At(now), size(limit)), |row| {
@@ -57,7 +48,7 @@ pub(super) fn due(db: &Connection, now: TimeMs, limit: usize) -> rusqlite::Resul
         .collect()
 }
 
-/// Moves each that is still where it was read.
+/// Moves each timer that is still at `from`. Returns which ones it moved.
 pub(super) fn shift(db: &Connection, moves: &[TimerMove]) -> rusqlite::Result<Vec<bool>> {
     let mut update = db.prepare_cached("UPDATE timers SET at = ?1 WHERE job = ?2 AND at = ?3")?;
     moves

@@ -1,4 +1,4 @@
-//! Who wants to be told of what, in this process.
+//! The watchers of notices in this process.
 
 use std::{
     collections::HashMap,
@@ -11,55 +11,55 @@ use forebay_shared::{
 };
 use tokio::sync::mpsc;
 
-/// Below this many topics nobody looks for those that are watched no more.
-const TOPICS_MIN: usize = 1_024;
+/// Below this many topics, abandoned ones are not searched for.
+const CLEANUP_FROM: usize = 1_024;
 
 /// The watchers of each topic.
 #[derive(Debug, Default)]
 pub(super) struct Watchers {
-    state: Mutex<State>,
+    topics: Mutex<Topics>,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    topics: HashMap<Topic, Vec<mpsc::Sender<JobId>>>,
-    /// With so many topics it is time to look for those that are watched no more.
-    tidy_at: usize,
+struct Topics {
+    senders: HashMap<Topic, Vec<mpsc::Sender<JobId>>>,
+    /// At this many topics, those without watchers are deleted.
+    cleanup_at: usize,
 }
 
 impl Watchers {
-    /// Notices on a topic from now on.
+    /// Starts a stream of notices on a topic.
     pub(super) fn watch(&self, topic: Topic) -> Notices {
         let (sender, notices) = Notices::channel();
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.topics.len() >= state.tidy_at.max(TOPICS_MIN) {
-            state.topics.retain(|_, watchers| {
+        let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
+        if topics.senders.len() >= topics.cleanup_at.max(CLEANUP_FROM) {
+            topics.senders.retain(|_, watchers| {
                 watchers.retain(|watcher| !watcher.is_closed());
                 !watchers.is_empty()
             });
-            // Twice what is left, so that tidying costs each watch a constant.
-            state.tidy_at = state.topics.len() * 2;
+            // Doubling keeps the cost of the cleanup constant for each watch.
+            topics.cleanup_at = topics.senders.len() * 2;
         }
-        let watchers = state.topics.entry(topic).or_default();
+        let watchers = topics.senders.entry(topic).or_default();
         watchers.retain(|watcher| !watcher.is_closed());
         watchers.push(sender);
         notices
     }
 
-    /// Tells everyone who watches one of the topics. A watcher that does not keep up loses notices.
+    /// Sends notices to the watchers of their topics. A watcher whose stream is full loses the notice.
     pub(super) fn notify(&self, notices: &[(Topic, JobId)]) {
         if notices.is_empty() {
             return;
         }
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
         for (topic, job) in notices {
-            if let Some(watchers) = state.topics.get_mut(topic) {
+            if let Some(watchers) = topics.senders.get_mut(topic) {
                 watchers.retain(|watcher| {
-                    let full = watcher.try_send(*job);
-                    !matches!(full, Err(mpsc::error::TrySendError::Closed(_)))
+                    let sent = watcher.try_send(*job);
+                    !matches!(sent, Err(mpsc::error::TrySendError::Closed(_)))
                 });
                 if watchers.is_empty() {
-                    state.topics.remove(topic);
+                    topics.senders.remove(topic);
                 }
             }
         }
@@ -67,8 +67,8 @@ impl Watchers {
 
     /// Ends all streams.
     pub(super) fn stop(&self) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.topics.clear();
+        let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
+        topics.senders.clear();
     }
 }
 
@@ -79,12 +79,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn topics_that_nobody_watches_any_more_do_not_pile_up() {
+    fn abandoned_topics_are_deleted() {
         let watchers = Watchers::default();
-        for _ in 0..10 * TOPICS_MIN {
+        for _ in 0..10 * CLEANUP_FROM {
             let job = JobId::fresh(&TenantId::default(), None);
             drop(watchers.watch(Topic::Job(job)));
         }
-        assert!(watchers.state.lock().unwrap().topics.len() <= TOPICS_MIN);
+        assert!(watchers.topics.lock().unwrap().senders.len() <= CLEANUP_FROM);
     }
 }

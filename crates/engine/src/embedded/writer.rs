@@ -1,8 +1,11 @@
-//! The one thread that writes. It groups all writes that wait into one transaction, and hands it over to the
-//! `syncer`, which answers each write only when the transaction is on the disk.
+//! The one thread that writes.
 //!
-//! Should one of a group fail, the group is undone, and each of them is done in a transaction of its own. A
-//! savepoint around each would spare that, but costs a copy of every page that a write touches, always.
+//! It groups the writes that wait into one transaction and hands the committed transaction to the `syncer`,
+//! which answers each write when the transaction is on the disk.
+//!
+//! If one write of a group fails, the group is rolled back, and each write gets a transaction of its own. A
+//! savepoint around each write would avoid that, but it always costs a copy of every page that a write
+//! changes.
 
 use std::sync::{
     Arc,
@@ -13,100 +16,86 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    copier::Log,
-    counts::Tally,
-    durable::Durable,
-    failure::Failure,
-    intake::Intake,
-    syncer::{Committed, Handover},
+    checkpointer::CheckpointTrigger,
+    closeable_sender::CloseableSender,
+    counts::CountDeltas,
+    durability::Durability,
+    sqlite_error::{DiskFailed, EngineClosed},
+    transaction::{CommittedSender, CommittedTransaction, QueuedWrite, Transaction, reject_all},
 };
+use crate::rejection::Rejection;
 
-/// Writes that wait for the thread at most; whoever comes then waits for room.
-const WAITING_MAX: usize = 1_024;
-/// Writes in one transaction at most. While one is synced and answered the next is written, so it is better to have
-/// several under way than one that all wait for.
+/// How many writes may wait for the thread. Further callers wait until there is space.
+const CAPACITY: usize = 1_024;
+/// The most writes in one transaction. While one transaction is synced and answered, the next one is written,
+/// so several small ones are faster than one that everybody waits for.
 const GROUP_MAX: usize = 128;
-
-/// What a write writes to: the transaction that it shares with others.
-pub(super) struct Transaction<'a> {
-    pub(super) db: &'a Connection,
-    /// What the transaction does to the counts, written once for all of it.
-    pub(super) tally: Tally,
-}
-
-/// A write on its way.
-pub(super) trait Write: Send {
-    /// Does it, or does it again after a transaction that was undone.
-    fn run(&mut self, transaction: &mut Transaction<'_>) -> rusqlite::Result<()>;
-    /// Answers it, once its fate is known.
-    fn settle(self: Box<Self>, fate: Result<(), Failure>);
-}
 
 /// A handle to the writing thread.
 pub(super) struct Writer {
-    intake: Intake<Box<dyn Write>>,
+    writes: CloseableSender<Box<dyn QueuedWrite>>,
     transactions: Arc<AtomicU64>,
 }
 
-/// What the thread runs.
+/// The loop of the thread.
 pub(super) struct WriterLoop {
     db: Connection,
-    waiting: mpsc::Receiver<Box<dyn Write>>,
+    writes: mpsc::Receiver<Box<dyn QueuedWrite>>,
     transactions: Arc<AtomicU64>,
-    durable: Arc<Durable>,
-    committed: Handover,
-    log: Log,
+    durability: Arc<Durability>,
+    committed: CommittedSender,
+    checkpoints: CheckpointTrigger,
 }
 
 impl Writer {
-    /// A handle, and the loop to run on a thread of its own. What it commits it numbers by `durable` and hands over
-    /// to `committed`; `log` is where SQLite writes it first.
+    /// Returns a handle, and the loop to run on a thread of its own.
     pub(super) fn new(
         db: Connection,
-        durable: Arc<Durable>,
-        committed: Handover,
-        log: Log,
+        durability: Arc<Durability>,
+        committed: CommittedSender,
+        checkpoints: CheckpointTrigger,
     ) -> (Self, WriterLoop) {
-        let (intake, waiting) = Intake::new(WAITING_MAX);
+        let (sender, writes) = CloseableSender::channel(CAPACITY);
         let transactions = Arc::<AtomicU64>::default();
         let writer = Self {
-            intake,
+            writes: sender,
             transactions: Arc::clone(&transactions),
         };
         let run = WriterLoop {
             db,
-            waiting,
+            writes,
             transactions,
-            durable,
+            durability,
             committed,
-            log,
+            checkpoints,
         };
         (writer, run)
     }
 
-    /// Runs `work` in a transaction; all it wrote is on disk when this answers, or nothing of it. It may run
-    /// twice, the first time for nothing. `then` runs as soon as it is on disk, even if nobody waits for the
-    /// answer any more.
-    pub(super) async fn run<T, W, A>(&self, work: W, then: A) -> Result<T, Failure>
+    /// Runs `work` in a transaction. When this returns, everything that `work` wrote is on the disk, or
+    /// nothing is. `work` may run twice, and then its first run is rolled back. `then` runs once the
+    /// transaction is on the disk, even if the caller is gone.
+    pub(super) async fn run<T, W, A>(&self, work: W, then: A) -> Result<T, Rejection>
     where
         T: Send + 'static,
         W: Fn(&mut Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
         A: FnOnce(&T) + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let write = Pending {
+        let write = PendingWrite {
             work,
             then,
-            done: None,
+            output: None,
             reply,
         };
-        self.intake.put(Box::new(write)).await?;
-        answer.await.unwrap_or(Err(Failure::Stopped))
+        self.writes.send(Box::new(write)).await?;
+        let closed = |_| Err(Rejection::unavailable(EngineClosed));
+        answer.await.unwrap_or_else(closed)
     }
 
     /// Takes no more writes. The thread ends when those that wait are done.
     pub(super) fn stop(&self) {
-        self.intake.shut();
+        self.writes.close();
     }
 
     /// How many transactions the thread has begun.
@@ -116,58 +105,60 @@ impl Writer {
 }
 
 impl WriterLoop {
-    /// Writes until no handle is left, then tidies the file.
+    /// Writes until the handle is closed or dropped, and then copies all of the log into the database.
     pub(super) fn run(mut self) {
         let mut group = Vec::with_capacity(GROUP_MAX);
-        while let Some(first) = self.waiting.blocking_recv() {
+        while let Some(first) = self.writes.blocking_recv() {
             group.push(first);
             while group.len() < GROUP_MAX
-                && let Ok(next) = self.waiting.try_recv()
+                && let Ok(next) = self.writes.try_recv()
             {
                 group.push(next);
             }
             self.write(std::mem::take(&mut group));
-            self.log.keep_short(&self.db);
+            self.checkpoints.between_transactions(&self.db);
         }
-        self.log.rest();
-        if !self.durable.has_failed()
+        self.checkpoints.until_idle();
+        if !self.durability.has_failed()
             && let Err(error) = self.db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE);")
         {
-            tracing::warn!(%error, "the write-ahead log stays beside the database");
+            tracing::warn!(
+                %error,
+                "the write-ahead log was not copied into the database; the next start copies it"
+            );
         }
     }
 
-    /// Writes a group: together, or each alone if one of them fails.
-    fn write(&self, mut group: Vec<Box<dyn Write>>) {
-        if self.durable.has_failed() {
-            settle_all(group, &Failure::Unsynced);
+    /// Writes a group in one transaction, or each write in its own if one of them fails.
+    fn write(&self, mut group: Vec<Box<dyn QueuedWrite>>) {
+        if self.durability.has_failed() {
+            reject_all(group, &Rejection::unavailable(DiskFailed));
             return;
         }
         self.transactions.fetch_add(1, Ordering::Relaxed);
         if let Err(error) = self.execute("BEGIN IMMEDIATE") {
-            // None of them is at fault.
-            settle_all(group, &Failure::from(error));
+            // No single write caused this, so none is tried alone.
+            reject_all(group, &error.into());
             return;
         }
-        match self.transact(&mut group) {
+        match self.run_and_commit(&mut group) {
             Ok(number) => self.hand_over(number, group),
-            Err(error) if group.len() == 1 => settle_all(group, &Failure::from(error)),
+            Err(error) if group.len() == 1 => reject_all(group, &error.into()),
             Err(_) => group.into_iter().for_each(|write| self.write(vec![write])),
         }
     }
 
-    fn hand_over(&self, number: u64, writes: Vec<Box<dyn Write>>) {
-        let committed = Committed { number, writes };
-        if let Err(ended) = self.committed.send(committed) {
-            settle_all(ended.0.writes, &Failure::Unsynced);
+    fn hand_over(&self, number: u64, writes: Vec<Box<dyn QueuedWrite>>) {
+        let transaction = CommittedTransaction { number, writes };
+        if let Err(unsent) = self.committed.send(transaction) {
+            reject_all(unsent.0.writes, &Rejection::unavailable(DiskFailed));
         }
     }
 
-    /// Does these in the transaction that was begun, and says which it was: all of them are committed afterwards, or
-    /// none.
-    fn transact(&self, writes: &mut [Box<dyn Write>]) -> rusqlite::Result<u64> {
+    /// Runs the writes in the open transaction and ends it. Returns the number of the committed transaction.
+    fn run_and_commit(&self, writes: &mut [Box<dyn QueuedWrite>]) -> rusqlite::Result<u64> {
         let committed = self.run_all(writes).and_then(|()| self.commit());
-        // A full disk, for one, has ended the transaction already.
+        // Some errors, a full disk for example, have ended the transaction already.
         if committed.is_err()
             && !self.db.is_autocommit()
             && let Err(error) = self.execute("ROLLBACK")
@@ -178,25 +169,25 @@ impl WriterLoop {
     }
 
     fn commit(&self) -> rusqlite::Result<u64> {
-        // Before the commit, so that whoever reads what it wrote knows that it may have.
-        let number = self.durable.begin();
+        // The number comes first, so that every read that sees this transaction knows its number.
+        let number = self.durability.next_number();
         let committed = self.execute("COMMIT");
         if committed.is_err() {
-            // Nothing came of it, so nobody need wait for it.
+            // Reads may wait for this number already.
             self.hand_over(number, Vec::new());
         }
         committed.map(|()| number)
     }
 
-    fn run_all(&self, writes: &mut [Box<dyn Write>]) -> rusqlite::Result<()> {
+    fn run_all(&self, writes: &mut [Box<dyn QueuedWrite>]) -> rusqlite::Result<()> {
         let mut transaction = Transaction {
             db: &self.db,
-            tally: Tally::default(),
+            counts: CountDeltas::default(),
         };
         for write in writes {
             write.run(&mut transaction)?;
         }
-        transaction.tally.write(&self.db)
+        transaction.counts.write(&self.db)
     }
 
     fn execute(&self, sql: &str) -> rusqlite::Result<()> {
@@ -204,66 +195,64 @@ impl WriterLoop {
     }
 }
 
-fn settle_all(writes: Vec<Box<dyn Write>>, failure: &Failure) {
-    for write in writes {
-        write.settle(Err(failure.clone()));
-    }
-}
-
-/// A write with its answer.
-struct Pending<T, W, A> {
+/// A write and the way back to its caller.
+struct PendingWrite<T, W, A> {
     work: W,
     then: A,
-    done: Option<T>,
-    reply: oneshot::Sender<Result<T, Failure>>,
+    output: Option<T>,
+    reply: oneshot::Sender<Result<T, Rejection>>,
 }
 
-impl<T, W, A> Write for Pending<T, W, A>
+impl<T, W, A> QueuedWrite for PendingWrite<T, W, A>
 where
     T: Send,
     W: Fn(&mut Transaction<'_>) -> rusqlite::Result<T> + Send,
     A: FnOnce(&T) + Send,
 {
     fn run(&mut self, transaction: &mut Transaction<'_>) -> rusqlite::Result<()> {
-        self.done = Some((self.work)(transaction)?);
+        self.output = Some((self.work)(transaction)?);
         Ok(())
     }
 
-    fn settle(self: Box<Self>, fate: Result<(), Failure>) {
-        let answer = match (fate, self.done) {
-            (Ok(()), Some(done)) => {
-                (self.then)(&done);
-                Ok(done)
+    fn answer(self: Box<Self>, result: Result<(), Rejection>) {
+        let answer = match (result, self.output) {
+            (Ok(()), Some(output)) => {
+                (self.then)(&output);
+                Ok(output)
             }
-            (Ok(()), None) => Err(Failure::Stopped),
-            (Err(failure), _) => Err(failure),
+            (Ok(()), None) => Err(Rejection::unavailable(EngineClosed)),
+            (Err(rejection), _) => Err(rejection),
         };
-        // Whoever asked may have gone; what was written stays.
-        let _gone = self.reply.send(answer);
+        // The caller may be gone. The write stays.
+        let _ = self.reply.send(answer);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::embedded::{copier, syncer::Syncer};
+    use crate::embedded::checkpointer;
 
     fn start() -> (Arc<Writer>, WriterLoop) {
         let mut db = Connection::open_in_memory().unwrap();
         db.execute_batch("CREATE TABLE t (x INTEGER PRIMARY KEY)")
             .unwrap();
-        let durable = Arc::<Durable>::default();
-        let (committed, syncer) = Syncer::new(Arc::clone(&durable), Box::new(|| Ok(())));
-        std::thread::spawn(move || syncer.run());
-        let copies = Connection::open_in_memory().unwrap();
-        let (log, _) = copier::new(&mut db, copies, &durable, || Ok(())).unwrap();
-        let (writer, run) = Writer::new(db, durable, committed, log);
+        let (sender, committed) = std::sync::mpsc::sync_channel::<CommittedTransaction>(2);
+        std::thread::spawn(move || {
+            for write in committed.into_iter().flat_map(|one| one.writes) {
+                write.answer(Ok(()));
+            }
+        });
+        let durability = Arc::<Durability>::default();
+        let other = Connection::open_in_memory().unwrap();
+        let (trigger, _) = checkpointer::new(&mut db, other, &durability, || Ok(())).unwrap();
+        let (writer, run) = Writer::new(db, durability, sender, trigger);
         (Arc::new(writer), run)
     }
 
-    async fn insert(writer: Arc<Writer>, x: i64) -> Result<(), Failure> {
+    async fn insert(writer: Arc<Writer>, x: i64) -> Result<(), Rejection> {
         let work = move |Transaction { db, .. }: &mut Transaction<'_>| {
-            // Two steps, so that a failure of the second shows whether the first is undone.
+            // Two statements: if the second fails, the first must be rolled back.
             db.execute("INSERT INTO t VALUES (?1)", [x + 1_000])?;
             db.execute("INSERT INTO t VALUES (?1)", [x]).map(drop)
         };
@@ -277,8 +266,8 @@ mod tests {
         for x in 0..64 {
             writes.spawn(insert(writer.clone(), x));
         }
-        // All 64 are on their way before the thread begins.
-        writer.intake.holds(64).await;
+        // All 64 wait before the thread begins.
+        writer.writes.until_holding(64).await;
         std::thread::spawn(move || run.run());
         for written in writes.join_all().await {
             written.unwrap();
@@ -287,15 +276,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_write_that_fails_takes_nothing_with_it_and_leaves_nothing() {
+    async fn a_failed_write_is_rolled_back_and_the_others_are_stored() {
         let (writer, run) = start();
         let mut writes = tokio::task::JoinSet::new();
         for x in [1, 2, 2, 3] {
             writes.spawn(insert(writer.clone(), x));
         }
-        // This one's second step fails on what its first step must not leave behind.
+        // The second statement of this one fails, because 1,001 was inserted by the first write.
         writes.spawn(insert(writer.clone(), 1_001));
-        writer.intake.holds(5).await;
+        writer.writes.until_holding(5).await;
         std::thread::spawn(move || run.run());
         let refused = writes
             .join_all()
@@ -308,12 +297,12 @@ mod tests {
             db.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0))
         };
         assert_eq!(writer.run(count, |_| {}).await.unwrap(), 6);
-        // The group, each of the five alone, and the count.
+        // One for the group, one for each of the five writes, and one for the count.
         assert_eq!(writer.transactions(), 7);
     }
 
     #[tokio::test]
-    async fn when_the_disk_is_full_no_answer_lies() {
+    async fn on_a_full_disk_exactly_the_confirmed_writes_are_stored() {
         let (writer, run) = start();
         run.db
             .execute_batch("CREATE TABLE blobs (x BLOB); PRAGMA max_page_count = 64;")
@@ -327,7 +316,7 @@ mod tests {
             let writer = writer.clone();
             writes.spawn(async move { writer.run(work, |()| {}).await });
         }
-        writer.intake.holds(3).await;
+        writer.writes.until_holding(3).await;
         std::thread::spawn(move || run.run());
         let answers = writes.join_all().await;
         let written = answers.iter().filter(|answer| answer.is_ok()).count();
@@ -340,15 +329,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stopped_writer_finishes_what_waits_and_takes_no_more() {
+    async fn a_stopped_writer_finishes_waiting_writes_and_refuses_new_ones() {
         let (writer, run) = start();
         let waits = tokio::spawn(insert(writer.clone(), 1));
-        writer.intake.holds(1).await;
+        writer.writes.until_holding(1).await;
         writer.stop();
         let thread = std::thread::spawn(move || run.run());
         waits.await.unwrap().unwrap();
         let late = insert(writer, 2).await;
-        assert!(matches!(late, Err(Failure::Stopped)), "{late:?}");
+        assert!(matches!(late, Err(Rejection::Unavailable(_))), "{late:?}");
         thread.join().unwrap();
     }
 }

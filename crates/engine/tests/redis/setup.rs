@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use forebay_engine::distributed::store::{ConnectError, RedisSettings, RedisStore, Unfit};
+use forebay_engine::distributed::store::{
+    ConnectError, RedisSettings, RedisStore, UnsuitableServer,
+};
 use servers::{
     redis::{Cluster, RedisOptions},
     tls::Certificates,
@@ -32,7 +34,10 @@ async fn refusal(settings: &RedisSettings) -> ConnectError {
 async fn a_server_that_drops_live_jobs_is_refused_and_says_what_to_change() {
     let server = server(with(&["--maxmemory-policy", "allkeys-lru"])).await;
     let refused = refusal(&RedisSettings::new(server.url())).await;
-    let evicts = matches!(refused, ConnectError::Unfit(Unfit::Evicts { .. }));
+    let evicts = matches!(
+        refused,
+        ConnectError::Unsuitable(UnsuitableServer::Evicts { .. })
+    );
     assert!(evicts, "{refused:?}");
     assert!(refused.to_string().contains("set it to noeviction"));
     // Without CONFIG, INFO tells.
@@ -44,7 +49,10 @@ async fn a_server_that_drops_live_jobs_is_refused_and_says_what_to_change() {
     let url = server.url().replace("redis://", "redis://app:secret@");
     let refused = refusal(&RedisSettings::new(url)).await;
     assert!(
-        matches!(refused, ConnectError::Unfit(Unfit::Evicts { .. })),
+        matches!(
+            refused,
+            ConnectError::Unsuitable(UnsuitableServer::Evicts { .. })
+        ),
         "{refused:?}"
     );
     server
@@ -130,7 +138,10 @@ async fn several_urls_of_servers_by_themselves_are_refused() {
     let settings = RedisSettings::new(format!("{0},{0}", server.url()));
     let refused = refusal(&settings).await;
     assert!(
-        matches!(refused, ConnectError::Unfit(Unfit::NoCluster)),
+        matches!(
+            refused,
+            ConnectError::Unsuitable(UnsuitableServer::NoCluster)
+        ),
         "{refused:?}"
     );
 }

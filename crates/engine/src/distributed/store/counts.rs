@@ -1,4 +1,4 @@
-//! The counts, summed over all partitions. Each commit keeps those of its own.
+//! The counts, summed over all partitions. Each commit updates the counts of its partition.
 
 use std::collections::BTreeMap;
 
@@ -12,15 +12,16 @@ use forebay_shared::{
 use super::{
     RedisStore,
     arguments::Arguments,
-    failure::{Unexpected, unreadable},
-    keys::{class_mark, partitions},
-    reply::Reply,
+    keys::{class_code, partitions},
+    redis_error::UnexpectedReply,
+    redis_reply::RedisReply,
 };
+use crate::rejection::unreadable;
 
-/// The field for the sessions with live jobs.
+/// The field that counts the sessions with live jobs.
 const LIVE_SESSIONS: &str = "#";
 
-/// What has been summed up so far; classes by their letter.
+/// The sum of the partitions so far.
 #[derive(Default)]
 struct Sum {
     rows: BTreeMap<(TenantId, Class), TenantClass>,
@@ -28,7 +29,7 @@ struct Sum {
 }
 
 impl RedisStore {
-    /// Reads and sums them, in one trip.
+    /// Reads and sums the counts in one round trip.
     pub(super) async fn sum_counts(&self) -> Result<Counts, StoreError> {
         let now = super::arguments::ms(self.clock.now());
         let calls: Vec<_> = partitions()
@@ -40,7 +41,11 @@ impl RedisStore {
             })
             .collect();
         let mut sum = Sum::default();
-        for reply in self.link.eval_each(&self.scripts.counts, &calls).await? {
+        for reply in self
+            .connections
+            .eval_each(&self.scripts.counts, &calls)
+            .await?
+        {
             if let Some(partition) = reply.some() {
                 sum.add(partition)?;
             }
@@ -53,7 +58,7 @@ impl RedisStore {
 }
 
 impl Sum {
-    fn add(&mut self, partition: Reply) -> Result<(), StoreError> {
+    fn add(&mut self, partition: RedisReply) -> Result<(), StoreError> {
         let [idle, fields, oldest] = partition.parts()?;
         self.sessions += idle.natural()?;
         let mut fields = fields.list()?;
@@ -61,9 +66,9 @@ impl Sum {
             self.add_field(&field.text()?, number.int()?)?;
         }
         let mut oldest = oldest.list()?;
-        while let (Some(kind), Some(since)) = (oldest.next(), oldest.next()) {
+        while let (Some(tenant_class), Some(since)) = (oldest.next(), oldest.next()) {
             let since = TimeMs(since.natural()?);
-            let row = self.row(&kind.text()?)?;
+            let row = self.row(&tenant_class.text()?)?;
             row.oldest_waiting = Some(row.oldest_waiting.map_or(since, |other| other.min(since)));
         }
         Ok(())
@@ -74,9 +79,9 @@ impl Sum {
             self.sessions += u64::try_from(number).unwrap_or(0);
             return Ok(());
         }
-        let (kind, what) = field.rsplit_once('|').ok_or_else(unexpected)?;
-        let row = self.row(kind)?;
-        match what {
+        let (tenant_class, count) = field.rsplit_once('|').ok_or_else(unexpected)?;
+        let row = self.row(tenant_class)?;
+        match count {
             "r" => row.live.ready += number,
             "f" => row.live.in_flight += number,
             "b" => row.live.behind_session += number,
@@ -87,11 +92,11 @@ impl Sum {
         Ok(())
     }
 
-    fn row(&mut self, kind: &str) -> Result<&mut TenantClass, StoreError> {
-        let (tenant, mark) = kind.rsplit_once('|').ok_or_else(unexpected)?;
+    fn row(&mut self, tenant_class: &str) -> Result<&mut TenantClass, StoreError> {
+        let (tenant, code) = tenant_class.rsplit_once('|').ok_or_else(unexpected)?;
         let class = Class::ALL.into_iter().find(|class| {
-            let mut own = [0; 4];
-            mark == class_mark(*class).encode_utf8(&mut own)
+            let mut utf8 = [0; 4];
+            code == class_code(*class).encode_utf8(&mut utf8)
         });
         let class = class.ok_or_else(unexpected)?;
         let tenant = TenantId::parse(tenant).map_err(unreadable)?;
@@ -107,7 +112,7 @@ impl Sum {
 }
 
 fn unexpected() -> StoreError {
-    unreadable(Unexpected("counts"))
+    unreadable(UnexpectedReply("counts"))
 }
 
 #[cfg(test)]
@@ -122,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn partitions_are_summed_and_the_oldest_of_them_all_is_kept() {
+    fn partitions_are_summed_and_the_oldest_job_of_all_is_kept() {
         let mut sum = Sum::default();
         for (ready, since) in [("2", "700"), ("3", "500")] {
             let partition = Value::Array(vec![
@@ -130,7 +135,7 @@ mod tests {
                 list(&["default|b|r", ready, "#", "1", "default|b|e", "10"]),
                 list(&["default|b", since]),
             ]);
-            sum.add(Reply::new("counts", partition)).unwrap();
+            sum.add(RedisReply::new("counts", partition)).unwrap();
         }
         assert_eq!(sum.sessions, 10);
         let row = sum.rows.into_values().next().unwrap();
@@ -142,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_foreign_field_is_broken() {
+    fn an_unknown_field_is_an_error() {
         for field in ["x", "default|b|z", "default|q|r", "a b|i|r"] {
             assert!(Sum::default().add_field(field, 1).is_err(), "{field}");
         }

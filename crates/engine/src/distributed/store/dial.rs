@@ -1,8 +1,9 @@
-//! Makes connections to Redis, and finds out what it is: one server or a cluster.
+//! Connects to Redis, and finds out whether it is one server or a cluster.
 
 use std::{fs, time::Duration};
 
 use deadpool_redis::{Manager, Pool};
+use forebay_shared::backoff::Backoff;
 use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind,
     IntoConnectionInfo as _, RedisError, RedisResult, TlsCertificates,
@@ -15,49 +16,54 @@ use redis::{
 use tokio::time::timeout;
 
 use super::{
-    checks,
-    settings::{ConnectError, RedisSettings, Unfit},
+    server_setup::ServerSetup,
+    settings::{ConnectError, RedisSettings, UnsuitableServer},
 };
 
-/// How long an answer may take. The client's own default is 500 ms, and a command that runs into it may
-/// still run, so every call of the port is safe to repeat.
+/// The timeout of a reply. The client's default is 500 ms. A command that times out may still run, so every call
+/// of the port is safe to repeat.
 pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_millis(1_500);
-/// How long a connection may take to come about.
+/// The timeout of a TCP connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// All of the above for a connection that also has to introduce itself.
+/// The timeout of a whole connect, with TLS and the first commands.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(3);
-/// When an idle peer is asked whether it is still there, and when unacknowledged data means that it is not.
+/// The interval of TCP keepalive probes on an idle connection.
 const KEEPALIVE: Duration = Duration::from_secs(5);
+/// How long sent data may stay unacknowledged before the connection counts as lost.
 const USER_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often the cluster's client tries a command again before it gives up, and the pauses between.
+/// How often the cluster client retries a command, and the shortest and longest delay between the tries.
 const CLUSTER_RETRIES: u32 = 3;
-const CLUSTER_PAUSE_MS: (u64, u64) = (20, 200);
+const CLUSTER_RETRY_DELAY_MS: (u64, u64) = (20, 200);
 
-/// Connections for commands to one server: this many, which is enough as each carries many commands at
-/// once, and two use the client's time better than one.
+/// How many connections carry the commands to one server. Each carries many commands at once. Two serve
+/// commands faster than one, and more bring nothing.
 pub(super) const CONNECTIONS: usize = 2;
 
-/// What is behind the URL.
+/// The delays between tries to connect to a server that does not answer.
+pub(super) const RECONNECT: Backoff =
+    Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
+
+/// The kind of server behind the URL.
 pub(super) enum Server {
-    /// One server, or what looks like one.
+    /// One server.
     Single(Pool),
-    /// A Redis Cluster. Its client makes the connections to the nodes by itself; deadpool's pool of such
-    /// clients has no time limits and no certificates to set, and would bring nothing.
+    /// A Redis Cluster. Its client keeps the connections to the nodes by itself. A deadpool of such clients
+    /// could set neither timeouts nor certificates.
     Cluster(Box<ClusterClient>),
 }
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum DialError {
-    /// The server does not answer, or not now.
+    /// The server does not answer.
     #[error("Redis does not answer")]
-    Away(#[source] RedisError),
-    /// It does not let us in.
+    Unavailable(#[source] RedisError),
+    /// The server refuses the user or the password.
     #[error("Redis refuses the user or the password")]
     Denied(#[source] RedisError),
-    /// It must not be used.
+    /// The server answers but must not be used.
     #[error(transparent)]
-    Unfit(#[from] Unfit),
+    Unsuitable(#[from] UnsuitableServer),
 }
 
 impl From<RedisError> for DialError {
@@ -67,12 +73,12 @@ impl From<RedisError> for DialError {
         if denied {
             Self::Denied(error)
         } else {
-            Self::Away(error)
+            Self::Unavailable(error)
         }
     }
 }
 
-/// Makes connections.
+/// Connects to the server or the cluster of the settings.
 pub(super) struct Dialer {
     seeds: Vec<ConnectionInfo>,
     certificates: Option<TlsCertificates>,
@@ -104,12 +110,12 @@ impl Dialer {
         })
     }
 
-    /// Looks at the server, once it answers: what it is, and whether it may be used.
+    /// Finds out what the server is, and checks whether it may be used.
     pub(super) async fn probe(&self) -> Result<Server, DialError> {
         let mut reached = None;
         let mut failed = None;
         for seed in &self.seeds {
-            match self.ask(seed).await {
+            match self.query_setup(seed).await {
                 Ok(setup) => {
                     reached = Some((seed, setup));
                     break;
@@ -120,7 +126,7 @@ impl Dialer {
         let Some((seed, setup)) = reached else {
             return Err(failed.unwrap_or_else(|| timed_out().into()));
         };
-        setup.verdict()?;
+        setup.check()?;
         for warning in setup.warnings() {
             tracing::warn!("{warning}");
         }
@@ -128,7 +134,7 @@ impl Dialer {
             return Ok(Server::Cluster(Box::new(self.cluster()?)));
         }
         if self.seeds.len() > 1 {
-            return Err(Unfit::NoCluster.into());
+            return Err(UnsuitableServer::NoCluster.into());
         }
         let manager = Manager::new_with_config(seed.clone(), config())?;
         let pool = Pool::builder(manager).max_size(CONNECTIONS).build();
@@ -136,16 +142,16 @@ impl Dialer {
             .map_err(|error| RedisError::from(std::io::Error::other(error)).into())
     }
 
-    async fn ask(&self, seed: &ConnectionInfo) -> Result<checks::ServerSetup, DialError> {
-        let asks = async {
+    async fn query_setup(&self, seed: &ConnectionInfo) -> Result<ServerSetup, DialError> {
+        let query = async {
             let client = Client::open(seed.clone())?;
             let config = config();
             let mut connection = client
                 .get_multiplexed_async_connection_with_config(&config)
                 .await?;
-            checks::ask(&mut connection).await
+            ServerSetup::query(&mut connection).await
         };
-        Ok(timeout(DIAL_TIMEOUT, asks)
+        Ok(timeout(DIAL_TIMEOUT, query)
             .await
             .unwrap_or_else(|_| Err(timed_out()))?)
     }
@@ -156,8 +162,8 @@ impl Dialer {
             .response_timeout(RESPONSE_TIMEOUT)
             .overall_response_timeout(Some(RESPONSE_TIMEOUT))
             .retries(CLUSTER_RETRIES)
-            .min_retry_wait(CLUSTER_PAUSE_MS.0)
-            .max_retry_wait(CLUSTER_PAUSE_MS.1)
+            .min_retry_wait(CLUSTER_RETRY_DELAY_MS.0)
+            .max_retry_wait(CLUSTER_RETRY_DELAY_MS.1)
             .tcp_settings(tcp());
         if let Some(certificates) = &self.certificates {
             builder = builder.certs(certificates.clone());
@@ -165,14 +171,14 @@ impl Dialer {
         builder.build()
     }
 
-    /// A connection out of the pool, which makes one if it has none left, and tries one that it has.
+    /// Takes a connection from the pool. The pool tests an idle one, or opens a new one.
     pub(super) async fn single(&self, pool: &Pool) -> RedisResult<deadpool_redis::Connection> {
         let dial = async {
             let mut connection = pool.get().await.map_err(|error| match error {
                 deadpool_redis::PoolError::Backend(error) => error,
                 other => RedisError::from(std::io::Error::other(other)),
             })?;
-            self.introduce(&mut connection).await;
+            self.set_name(&mut connection).await;
             Ok(connection)
         };
         timeout(DIAL_TIMEOUT, dial)
@@ -180,24 +186,24 @@ impl Dialer {
             .unwrap_or_else(|_| Err(timed_out()))
     }
 
-    /// Says in the server's list of clients whose connection this is; no harm if it does not work.
-    async fn introduce(&self, connection: &mut MultiplexedConnection) {
+    /// Names the connection in the server's list of clients. A failure is harmless.
+    async fn set_name(&self, connection: &mut MultiplexedConnection) {
         let mut name = cmd("CLIENT");
         name.arg("SETNAME").arg(&self.client_name);
         if let Err(error) = name.exec_async(connection).await {
-            tracing::debug!(%error, "a connection to Redis stays without a name");
+            tracing::debug!(%error, "a connection to Redis has no name in CLIENT LIST");
         }
     }
 
-    /// Connections to all nodes of a cluster.
+    /// Connects to all nodes of a cluster.
     pub(super) async fn clustered(&self, client: &ClusterClient) -> RedisResult<ClusterConnection> {
         timeout(DIAL_TIMEOUT, client.get_async_connection())
             .await
             .unwrap_or_else(|_| Err(timed_out()))
     }
 
-    /// A connection for notices alone, as a connection that waits for them serves nothing else. In a
-    /// cluster any node passes on the notices of all.
+    /// Opens a connection for notices; it can carry no other commands. In a cluster, every node forwards the
+    /// notices of all nodes.
     pub(super) async fn subscriber(&self) -> RedisResult<PubSub> {
         let mut failed = timed_out();
         for seed in &self.seeds {
@@ -221,8 +227,8 @@ fn seed(url: &str, certificates: Option<&TlsCertificates>) -> RedisResult<Connec
     if !matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
         return Ok(info);
     }
-    // The one provider of this program. An error means that it has one already.
-    let _installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    // An error means that the process has a provider already, which is fine.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     match certificates {
         Some(certificates) => {
             let client = Client::build_with_tls(info, certificates.clone())?;

@@ -1,9 +1,9 @@
 //! A lane's document: one line that the scripts read, then the lane as JSON.
 //!
-//! The line is `TOKEN;MARK;ENTRIES;JOB;WORKER;ADMITTED;DEADLINE` and a line feed: the token in 32 hex digits; what
-//! the head does in one letter (`r` running, `i` or `b` ready in that class, `-` anything else); how many live jobs
-//! there are; the head; who runs it; and its times in milliseconds. The scripts so need no JSON, and the token and
-//! the mark have fixed places.
+//! The line is `TOKEN;CODE;ENTRIES;JOB;WORKER;ADMITTED;DEADLINE` and a line feed: the token in 32 hex digits; the
+//! code of the head (`r` running, `i` or `b` ready in that class, `-` anything else); the number of live jobs; the
+//! head; its worker; and its times in milliseconds. So the scripts parse no JSON, and the token and the code have
+//! fixed positions.
 
 use forebay_shared::{
     ids::{JobId, LaneKey, ProcessId},
@@ -12,46 +12,52 @@ use forebay_shared::{
     time::TimeMs,
 };
 
-use super::{failure::unreadable, keys::class_mark};
+use super::keys::class_code;
+use crate::{
+    rejection::unreadable,
+    rows::{HeadRow, LaneRow},
+};
 
 /// A document that is not of this form.
 #[derive(Debug, thiserror::Error)]
 #[error("a lane's document cannot be read")]
 struct Malformed;
 
-/// What the head of a lane does, in one letter.
-pub(super) fn mark(lane: &Lane) -> char {
-    match lane.head_state() {
-        Some(HeadState::Running(_)) => 'r',
-        Some(HeadState::Ready(class)) => class_mark(class),
-        Some(HeadState::Waiting) | None => '-',
+/// The letter for what the head of a lane does.
+pub(super) const fn head_code(head: Option<&HeadRow>) -> char {
+    match head {
+        Some(HeadRow {
+            state: HeadState::Running(_),
+            ..
+        }) => 'r',
+        Some(HeadRow {
+            state: HeadState::Ready(class),
+            ..
+        }) => class_code(*class),
+        _ => '-',
     }
 }
 
-/// Writes a lane down; nothing for an empty one.
-pub(super) fn write(lane: &Lane, token: Token) -> Result<String, StoreError> {
-    if lane.is_empty() {
-        return Ok(String::new());
-    }
-    let json = serde_json::to_string(lane).map_err(unreadable)?;
-    let head = lane
-        .head()
-        .map(|head| head.job.to_string())
-        .unwrap_or_default();
-    let worker = match lane.head_state() {
-        Some(HeadState::Running(worker)) => worker.to_string(),
-        _ => String::new(),
+/// Writes the document of a lane.
+pub(super) fn write(lane: &LaneRow, token: Token) -> String {
+    let code = head_code(lane.head.as_ref());
+    let head = match &lane.head {
+        Some(head) => {
+            let worker = match &head.state {
+                HeadState::Running(worker) => worker.as_str(),
+                _ => "",
+            };
+            let (admitted_at, deadline) = (head.admitted_at.0, head.deadline.0);
+            format!("{};{worker};{admitted_at};{deadline}", head.job)
+        }
+        None => String::from(";;;"),
     };
-    let times = lane
-        .head()
-        .map(|head| format!("{};{}", head.admitted_at.0, head.deadline.0))
-        .unwrap_or_else(|| String::from(";"));
-    Ok(format!(
-        "{};{};{};{head};{worker};{times}\n{json}",
+    format!(
+        "{};{code};{};{head}\n{}",
         token.simple(),
-        mark(lane),
-        lane.entries.len(),
-    ))
+        lane.entries,
+        lane.json,
+    )
 }
 
 /// Reads a lane and its token.
@@ -121,6 +127,14 @@ mod tests {
         }
     }
 
+    fn row(lane: &Lane) -> LaneRow {
+        LaneRow::of(lane).unwrap().unwrap()
+    }
+
+    fn code(lane: &Lane) -> char {
+        head_code(row(lane).head.as_ref())
+    }
+
     #[test]
     fn a_lane_survives_its_document() {
         let worker = ProcessId::parse("w".repeat(128).as_str()).unwrap();
@@ -129,7 +143,7 @@ mod tests {
             until: TimeMs(7),
         });
         let token = Token::new_v4();
-        let document = write(&running, token).unwrap();
+        let document = write(&row(&running), token);
         assert_eq!(read(document.as_bytes()).unwrap(), (token, running.clone()));
         let key = LaneKey::parse("s/default/chat-42").unwrap();
         let head = head(document.as_bytes(), key.clone(), TimeMs(5)).unwrap();
@@ -142,24 +156,23 @@ mod tests {
             worker: Some(worker),
         };
         assert_eq!(head, expected);
-        // The scripts read these places, and heads only the first 256 bytes.
+        // The scripts read these positions, and `heads.lua` reads only the first 256 bytes.
         assert_eq!(&document[33..34], "r");
         assert!(document.find('\n').unwrap() < 256 - 2 * 13);
     }
 
     #[test]
-    fn the_mark_says_what_the_head_does() {
+    fn the_code_tells_what_the_head_does() {
         let queued = |not_before| lane(State::Queued { not_before });
-        assert_eq!(mark(&queued(None)), 'b');
-        assert_eq!(mark(&queued(Some(TimeMs(5)))), '-');
-        assert_eq!(mark(&Lane::default()), '-');
+        assert_eq!(code(&queued(None)), 'b');
+        assert_eq!(code(&queued(Some(TimeMs(5)))), '-');
+        assert_eq!(head_code(None), '-');
         let hold = Lane {
             entries: Vec::new(),
             hold_until: Some(TimeMs(5)),
         };
-        let document = write(&hold, Token::new_v4()).unwrap();
+        let document = write(&row(&hold), Token::new_v4());
         assert_eq!(&document[32..37], ";-;0;");
-        assert_eq!(write(&Lane::default(), Token::new_v4()).unwrap(), "");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Presence, the clock and the election.
+//! Presence, the clock, and the election of the sweeper.
 
 use std::time::Instant;
 
@@ -10,77 +10,78 @@ use forebay_shared::{
 use redis::cmd;
 
 use super::{
-    RedisStore,
-    arguments::Arguments,
-    failure::{Accepts, Unexpected, unreadable},
-    reply::Reply,
+    RedisStore, arguments::Arguments, redis_error::UnexpectedReply, redis_reply::RedisReply,
 };
+use crate::rejection::{WhenFull, unreadable};
 
-/// An entry goes when it is older than so many presence times, so that the list stays as short as the
+/// An entry is deleted when it is older than this many presence times, so that the list stays as short as the
 /// fleet.
-const KEPT_PRESENCE_TIMES: u64 = 10;
-/// But not within this, in milliseconds.
-const KEPT_MS_MIN: u64 = 60_000;
+const TTL_PRESENCE_TIMES: u64 = 10;
+/// The shortest age, in milliseconds, at which an entry is deleted.
+const TTL_MIN_MS: u64 = 60_000;
 
 impl RedisStore {
-    /// Announces a process, sets the clock and brings who is there, in one trip; and in the same one
-    /// asks how full the memory is.
+    /// Announces a process, sets the clock, and reads the processes that are alive and the use of memory, in one
+    /// round trip.
     pub(super) async fn renew_presence(
         &self,
         me: &ProcessId,
         presence_ms: u64,
     ) -> Result<Renewal, StoreError> {
         let before = self.clock.now();
-        let kept_ms = presence_ms
-            .saturating_mul(KEPT_PRESENCE_TIMES)
-            .max(KEPT_MS_MIN);
+        let ttl_ms = presence_ms
+            .saturating_mul(TTL_PRESENCE_TIMES)
+            .max(TTL_MIN_MS);
         let mut args = Arguments::default();
-        args.push(me.as_str()).int(presence_ms).int(kept_ms);
+        args.push(me.as_str()).int(presence_ms).int(ttl_ms);
         let key = self.keys.presence();
         let (reply, ()) = tokio::join!(
-            self.link
-                .eval(&self.scripts.announce, &key, &args, Accepts::No),
-            self.look_at_memory(),
+            self.connections
+                .eval(&self.scripts.announce, &key, &args, WhenFull::Retry),
+            self.update_memory(),
         );
-        let answered = Instant::now();
-        let [said, alive] = reply?.parts()?;
-        let said = TimeMs(said.natural()?);
-        self.clock.correct(answered, said);
+        let received = Instant::now();
+        let [time, alive] = reply?.parts()?;
+        let time = TimeMs(time.natural()?);
+        self.clock.correct(received, time);
         let alive = alive
             .list()?
             .map(|process| ProcessId::parse(&process.text()?).map_err(unreadable));
         Ok(Renewal {
-            now: said.max(before),
+            now: time.max(before),
             alive: alive.collect::<Result<_, _>>()?,
         })
     }
 
-    async fn look_at_memory(&self) {
+    async fn update_memory(&self) {
         let mut info = cmd("INFO");
         info.arg("memory");
-        if let Ok(answer) = self.link.run_everywhere(&info).await {
-            self.memory.note(&answer);
+        if let Ok(answer) = self.connections.run_on_all_nodes(&info).await {
+            self.memory.update(&answer);
         }
     }
 
-    /// Sets the clock, before anybody has announced anything.
+    /// Sets the clock before the first announcement.
     pub(super) async fn set_clock(&self) -> Result<(), StoreError> {
-        let time = self.link.run(&cmd("TIME"), Accepts::No).await?;
-        let answered = Instant::now();
-        let [seconds, micros] = Reply::new("TIME", time).parts()?;
+        let time = self.connections.run(&cmd("TIME"), WhenFull::Retry).await?;
+        let received = Instant::now();
+        let [seconds, micros] = RedisReply::new("TIME", time).parts()?;
         let ms = seconds.natural()?.saturating_mul(1_000) + micros.natural()? / 1_000;
-        self.clock.correct(answered, TimeMs(ms));
+        self.clock.correct(received, TimeMs(ms));
         Ok(())
     }
 
-    /// Takes an announcement back.
+    /// Deletes the announcement of a process.
     pub(super) async fn end_presence(&self, me: &ProcessId) -> Result<(), StoreError> {
         let mut remove = cmd("ZREM");
         remove.arg(self.keys.presence()).arg(me.as_str());
-        self.link.run(&remove, Accepts::No).await.map(drop)
+        self.connections
+            .run(&remove, WhenFull::Retry)
+            .await
+            .map(drop)
     }
 
-    /// Elects a process, or renews its election.
+    /// Elects a process, or renews its election. Returns whether it is elected.
     pub(super) async fn elect_sweeper(
         &self,
         me: &ProcessId,
@@ -90,23 +91,23 @@ impl RedisStore {
         args.push(me.as_str()).int(ttl_ms.max(1));
         let key = self.keys.sweeper();
         let reply = self
-            .link
-            .eval(&self.scripts.elect, &key, &args, Accepts::No);
+            .connections
+            .eval(&self.scripts.elect, &key, &args, WhenFull::Retry);
         match reply.await?.int()? {
             0 => Ok(false),
             1 => Ok(true),
-            _ => Err(unreadable(Unexpected("elect"))),
+            _ => Err(unreadable(UnexpectedReply("elect"))),
         }
     }
 
-    /// Ends the election of a process.
+    /// Ends the election of a process, if it is elected.
     pub(super) async fn end_election(&self, me: &ProcessId) -> Result<(), StoreError> {
         let mut args = Arguments::default();
         args.push(me.as_str());
         let key = self.keys.sweeper();
         let reply = self
-            .link
-            .eval(&self.scripts.abdicate, &key, &args, Accepts::No);
+            .connections
+            .eval(&self.scripts.abdicate, &key, &args, WhenFull::Retry);
         reply.await.map(drop)
     }
 }

@@ -1,4 +1,4 @@
-//! Lanes by what their head does, in the order of partition and key.
+//! Finds heads by their state, in the order of partition and lane.
 
 use forebay_shared::{
     ids::LaneKey,
@@ -11,12 +11,12 @@ use super::{
     RedisStore,
     arguments::Arguments,
     document,
-    failure::unreadable,
-    keys::{class_mark, partitions},
-    reply::Reply,
+    keys::{class_code, partitions},
+    redis_reply::RedisReply,
 };
+use crate::rejection::unreadable;
 
-/// Where a page of heads goes on in the index of a partition, and where that ends.
+/// The part of a partition's index that a page of heads covers.
 struct Range {
     partition: u8,
     from: String,
@@ -24,8 +24,8 @@ struct Range {
 }
 
 impl RedisStore {
-    /// At most `limit` heads after a lane. Two trips: how many each partition has, then those of as many
-    /// partitions as are needed.
+    /// At most `limit` heads after a lane, in two round trips. The first counts the heads of each partition; the
+    /// second reads from as many partitions as needed.
     pub(super) async fn find_heads(
         &self,
         filter: &HeadFilter,
@@ -41,7 +41,7 @@ impl RedisStore {
                 .arg(&range.to);
             count
         });
-        let counts = self.link.run_each("heads", counts.collect()).await?;
+        let counts = self.connections.run_each("heads", counts.collect()).await?;
         let mut calls = Vec::new();
         let mut wanted = limit;
         for (range, count) in ranges.iter().zip(counts) {
@@ -60,23 +60,27 @@ impl RedisStore {
         }
         let mut heads = Vec::new();
         if !calls.is_empty() {
-            for reply in self.link.eval_each(&self.scripts.heads, &calls).await? {
+            for reply in self
+                .connections
+                .eval_each(&self.scripts.heads, &calls)
+                .await?
+            {
                 for head in reply.list()? {
                     heads.extend(read(head)?);
                 }
             }
         }
-        // Some may have come between the two trips.
+        // New heads may have appeared between the two round trips.
         heads.truncate(limit);
         Ok(heads)
     }
 }
 
-/// The ranges of all partitions that are not behind `after`, in order.
+/// The ranges to search, in order: the rest of the partition of `after`, and all partitions behind it.
 fn ranges(filter: &HeadFilter, after: Option<&LaneKey>) -> Vec<Range> {
-    let mark = match filter {
+    let code = match filter {
         HeadFilter::Running => 'r',
-        HeadFilter::Ready(class) => class_mark(*class),
+        HeadFilter::Ready(class) => class_code(*class),
     };
     let first = after.map_or(0, LaneKey::partition);
     partitions()
@@ -84,16 +88,16 @@ fn ranges(filter: &HeadFilter, after: Option<&LaneKey>) -> Vec<Range> {
         .map(|partition| Range {
             partition,
             from: match after {
-                Some(lane) if partition == first => format!("({mark}{lane}"),
-                _ => format!("[{mark}"),
+                Some(lane) if partition == first => format!("({code}{lane}"),
+                _ => format!("[{code}"),
             },
-            // No lane has a byte that comes after the tilde.
-            to: format!("({mark}~"),
+            // All bytes of a lane's key sort before the tilde.
+            to: format!("({code}~"),
         })
         .collect()
 }
 
-fn read(reply: Reply) -> Result<Option<Head>, StoreError> {
+fn read(reply: RedisReply) -> Result<Option<Head>, StoreError> {
     let [lane, line, timer] = reply.parts()?;
     let Some(timer) = timer.some() else {
         return Ok(None);
@@ -109,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_goes_on_where_the_last_one_ended() {
+    fn a_page_continues_after_the_last_one() {
         let lane = LaneKey::parse("s/default/chat-42").unwrap();
         let ranges = ranges(&HeadFilter::Ready(Class::Batch), Some(&lane));
         assert_eq!(ranges[0].partition, 22);

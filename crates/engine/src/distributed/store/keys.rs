@@ -1,30 +1,30 @@
-//! The names of the keys. All that one commit touches carries the partition in braces, the hash tag
-//! of Redis Cluster, and so lies in one slot.
+//! The names of the keys. All keys that one commit touches carry the partition in braces, the hash tag of
+//! Redis Cluster, so a cluster keeps them on one node.
 //!
-//! | key | type | what |
+//! | key | type | content |
 //! | --- | --- | --- |
-//! | `fb:{p}:l:LANE` | string | a lane: a line with what scripts look at ([`document`](super::document)), then JSON |
-//! | `fb:{p}:j:JOB` | hash | a job's record: `meta`, `request`, `keep_until`, `lane`; at its end `mark`, `outcome` |
-//! | `fb:{p}:t` | zset | timers: job by moment |
-//! | `fb:{p}:h` | zset | heads: what it does (`r`, `i`, `b`) and its lane, in the order of the text |
-//! | `fb:{p}:w:TENANT\|C` | zset | jobs of a tenant and class that no worker runs, by admission |
-//! | `fb:{p}:c` | hash | counts: `TENANT\|C\|X`, and in `#` the sessions with live jobs |
+//! | `fb:{p}:l:LANE` | string | a lane: a line for the scripts ([`document`](super::document)), then JSON |
+//! | `fb:{p}:j:JOB` | hash | a job's record: `meta`, `request`, `keep_until`, `lane`; once it has ended `mark`, `outcome` |
+//! | `fb:{p}:t` | zset | timers: job by time |
+//! | `fb:{p}:h` | zset | heads: code of the head (`r` running, `i` or `b` ready) and lane |
+//! | `fb:{p}:w:TENANT\|C` | zset | jobs of a tenant and class that no worker runs, by time of admission |
+//! | `fb:{p}:c` | hash | counts: `TENANT\|C\|X`; `#` counts the sessions with live jobs |
 //! | `fb:{p}:s:TENANT/SESSION` | hash | a session: `created_at`, `updated_at`, `bytes`, `sent_bytes`, `input_tokens` |
 //! | `fb:{p}:u:TENANT/SESSION` | list | its turns |
-//! | `fb:{p}:su`, `fb:{p}:sx` | zset | sessions without live jobs, by use and by expiry |
+//! | `fb:{p}:su`, `fb:{p}:sx` | zset | sessions without live jobs, by last use and by expiry |
 //! | `fb:k:TENANT/KEY` | string | an idempotency key |
-//! | `fb:fleet:presence`, `fb:fleet:sweeper` | zset, string | who is there, who sweeps |
+//! | `fb:fleet:presence`, `fb:fleet:sweeper` | zset, string | processes by their last announcement; the elected sweeper |
 //!
 //! `p` is two hex digits, `C` is `i` or `b`, and `X` one of `r` (ready), `f` (in flight), `b` (behind its
 //! session), `w` (retry wait), `e` (ended).
 
 use forebay_shared::{
     class::Class,
-    ids::{JobId, LaneKey, ProcessId, SessionId, TenantId},
+    ids::{JobId, LaneKey, SessionId, TenantId},
     store::Topic,
 };
 
-/// The names of the keys of one installation.
+/// The names of all keys that begin with one prefix.
 #[derive(Clone, Debug)]
 pub(super) struct Keys {
     prefix: String,
@@ -37,7 +37,7 @@ impl Keys {
         }
     }
 
-    /// What all keys of a partition begin with.
+    /// The prefix of all keys of a partition.
     pub(super) fn partition(&self, partition: u8) -> String {
         format!("{}:{{{partition:02x}}}:", self.prefix)
     }
@@ -57,47 +57,37 @@ impl Keys {
         format!("{}:k:{tenant}/{key}", self.prefix)
     }
 
-    /// Who is there.
+    /// The index of presence.
     pub(super) fn presence(&self) -> String {
         format!("{}:fleet:presence", self.prefix)
     }
 
-    /// Who sweeps.
+    /// The election of the sweeper.
     pub(super) fn sweeper(&self) -> String {
         format!("{}:fleet:sweeper", self.prefix)
     }
 
-    /// The channel of a topic.
+    /// The channel for the notices of a topic.
     pub(super) fn channel(&self, topic: &Topic) -> String {
         match topic {
-            Topic::Job(job) => self.job_channel(*job),
-            Topic::Calls(process) => self.calls_channel(process),
+            Topic::Job(job) => format!("{}:n:j:{job}", self.prefix),
+            Topic::Calls(process) => format!("{}:n:w:{process}", self.prefix),
         }
-    }
-
-    /// The channel that says that a job has ended.
-    pub(super) fn job_channel(&self, job: JobId) -> String {
-        format!("{}:n:j:{job}", self.prefix)
-    }
-
-    /// The channel that says that a call of a process has lost its job.
-    pub(super) fn calls_channel(&self, process: &ProcessId) -> String {
-        format!("{}:n:w:{process}", self.prefix)
     }
 }
 
-/// A session as it is named in keys and indexes.
+/// A session's name in keys and indexes.
 pub(super) fn session(tenant: &TenantId, session: &SessionId) -> String {
     format!("{tenant}/{session}")
 }
 
-/// A tenant and a class as they are named in counts and in the index of who waits.
-pub(super) fn kind(tenant: &TenantId, class: Class) -> String {
-    format!("{tenant}|{}", class_mark(class))
+/// The name of a tenant's class in the counts and in the index of waiting jobs.
+pub(super) fn tenant_class(tenant: &TenantId, class: Class) -> String {
+    format!("{tenant}|{}", class_code(class))
 }
 
-/// One letter for a class.
-pub(super) const fn class_mark(class: Class) -> char {
+/// The letter of a class.
+pub(super) const fn class_code(class: Class) -> char {
     match class {
         Class::Interactive => 'i',
         Class::Batch => 'b',
@@ -111,6 +101,8 @@ pub(super) fn partitions() -> impl Iterator<Item = u8> {
 
 #[cfg(test)]
 mod tests {
+    use forebay_shared::ids::ProcessId;
+
     use super::*;
 
     #[test]
@@ -126,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn channels_tell_jobs_and_processes_apart() {
+    fn jobs_and_processes_have_separate_channels() {
         let keys = Keys::new("fb");
         let job = JobId::fresh(&TenantId::default(), None);
         let process = ProcessId::parse("worker-1").unwrap();

@@ -1,36 +1,37 @@
 //! The store in Redis (7 or newer), Valkey or Redis Cluster.
 //!
-//! A commit is one script and one round trip; whatever it touches lies in one slot (`keys`). Sums and
-//! passes over all lanes ask the 256 partitions at once. The script copies what the caller has written
-//! down (`change`) and holds no rule.
+//! A commit is one script and one round trip. All keys that it touches are on one node (`keys`). Sums and
+//! searches over all lanes query the 256 partitions at once. The scripts hold no rules: they compare versions
+//! and write what the caller derived (`commit`).
 //!
-//! A process has two connections for commands, or one to each node of a cluster (`link`), and one for
-//! notices (`subscriber`). All are made again when they fail, for as long as the store lives.
+//! A process has two connections for commands, or one to each node of a cluster (`connections`), and one for
+//! notices (`subscriber`). Background tasks replace them when they fail, for as long as the store lives.
 //!
-//! In reading order: `settings` and `checks`, `dial`, `link`; `keys`, `document`, `scripts` and the Lua
-//! files, `change`, `loaded`; then a file for each part of the port, and `port`.
+//! In reading order: `settings`, `server_setup`, `dial`, `shared_connection`, `connections`; `keys`,
+//! `document`, `scripts` and the Lua files, `commit`, `load`; then `redis_store`, the port, and a file for each
+//! part of it.
 
 mod arguments;
-mod change;
-mod checks;
-mod clock;
+mod commit;
+mod connections;
 mod counts;
 mod dial;
 mod document;
-mod failure;
 mod fleet;
 mod heads;
 mod keys;
-mod link;
-mod loaded;
-mod memory;
-mod pause;
-mod port;
-mod reply;
+mod load;
+mod mark;
+mod memory_gauge;
+mod redis_clock;
+mod redis_error;
+mod redis_reply;
+mod redis_store;
 mod scripts;
+mod server_setup;
 mod sessions;
 mod settings;
-mod slot;
+mod shared_connection;
 mod subscriber;
 mod timers;
 
@@ -38,30 +39,30 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep, timeout};
 
-pub use settings::{ConnectError, RedisSettings, Unfit};
+pub use settings::{ConnectError, RedisSettings, UnsuitableServer};
 
-/// How long a start waits for a server that is away.
-const START_PATIENCE: Duration = Duration::from_secs(3);
+/// How long a start waits for a server that does not answer.
+const START_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The store in Redis.
 pub struct RedisStore {
     keys: keys::Keys,
     scripts: scripts::Scripts,
-    clock: clock::Clock,
-    memory: memory::Memory,
-    link: link::Link,
+    clock: redis_clock::RedisClock,
+    memory: memory_gauge::MemoryGauge,
+    connections: connections::Connections,
     subscriber: subscriber::Subscriber,
 }
 
 impl RedisStore {
     /// Connects. Must be called within a tokio runtime.
     ///
-    /// A server that is away is no error, so that a fleet and its servers can start in any order: after
-    /// three seconds the store is returned all the same, answers `Unavailable`, and goes on trying. What
-    /// would have been an error is then logged, again and again, until somebody mends it.
+    /// A server that does not answer is no error, so that a fleet and its servers can start in any order. After
+    /// three seconds the store is returned anyway. It returns `Unavailable` and keeps trying to connect. An
+    /// unsuitable server that answers later is logged.
     ///
     /// # Errors
-    /// [`ConnectError`], which says what to change.
+    /// [`ConnectError`], whose message says what to change.
     pub async fn connect(settings: &RedisSettings) -> Result<Self, ConnectError> {
         let dialer = Arc::new(dial::Dialer::new(settings)?);
         let server = first_contact(&dialer).await?;
@@ -69,37 +70,43 @@ impl RedisStore {
         let keys = keys::Keys::new(&settings.prefix);
         let store = Self {
             scripts: scripts::Scripts::new(),
-            clock: clock::Clock::new(),
-            memory: memory::Memory::default(),
-            link: link::Link::start(Arc::clone(&dialer), server),
+            clock: redis_clock::RedisClock::new(),
+            memory: memory_gauge::MemoryGauge::default(),
+            connections: connections::Connections::start(Arc::clone(&dialer), server),
             subscriber: subscriber::Subscriber::start(dialer, keys.clone()),
             keys,
         };
         if found
-            && timeout(START_PATIENCE, store.link.up()).await.is_ok()
+            && timeout(START_TIMEOUT, store.connections.until_open())
+                .await
+                .is_ok()
             && let Err(error) = store.set_clock().await
         {
-            tracing::debug!(%error, "the clock of Redis was not read at the start");
+            tracing::debug!(%error, "the clock of Redis could not be read at the start; the first announcement reads it");
         }
         Ok(store)
     }
 }
 
-/// What the server is; `None` if it is away.
+/// Finds out what the server is; `None` if it does not answer.
 async fn first_contact(dialer: &dial::Dialer) -> Result<Option<dial::Server>, ConnectError> {
-    let until = Instant::now() + START_PATIENCE;
-    let mut pause = pause::Pause::default();
+    let until = Instant::now() + START_TIMEOUT;
+    let mut failures = 0;
     loop {
         match dialer.probe().await {
             Ok(server) => return Ok(Some(server)),
             Err(dial::DialError::Denied(error)) => return Err(ConnectError::Denied(error)),
-            Err(dial::DialError::Unfit(unfit)) => return Err(ConnectError::Unfit(unfit)),
-            Err(dial::DialError::Away(_)) if Instant::now() < until => sleep(pause.next()).await,
-            Err(dial::DialError::Away(error)) => {
+            Err(dial::DialError::Unsuitable(error)) => return Err(ConnectError::Unsuitable(error)),
+            Err(dial::DialError::Unavailable(_)) if Instant::now() < until => {
+                sleep(dial::RECONNECT.delay(failures, rand::random())).await;
+                failures += 1;
+            }
+            Err(dial::DialError::Unavailable(error)) => {
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(
                     error,
-                    "Redis is away; its settings are looked at when it answers"
+                    "Redis does not answer; the store is unavailable, keeps trying to connect, and checks \
+                     the server's settings then"
                 );
                 return Ok(None);
             }

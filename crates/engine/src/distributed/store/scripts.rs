@@ -1,21 +1,21 @@
-//! The scripts, by name, each with the conditions under which a server may run it.
+//! The Lua scripts, each with the flags under which the server runs it.
 //!
-//! All run by their digest. A server that has forgotten them (it was restarted, it has failed over,
-//! somebody flushed them) says so, and then gets the source along; see `link.rs`.
+//! Scripts run by their digest. A server does not know a digest after a restart, a failover or a flush, and
+//! then gets the source (see `connections.rs`).
 
 use redis::Script as Compiled;
 
-/// What a script may do on a server that is short of memory.
+/// What a script may do on a server without free memory.
 ///
-/// From Redis 7 on the first line of a script says so, and the server asks before it starts one, never
-/// in the middle of it.
+/// From Redis 7 on, the first line of a script declares this. The server checks it before the script starts,
+/// never in the middle.
 #[derive(Clone, Copy)]
 enum Flags {
-    /// Writes, and makes new jobs: refused when memory is used up.
+    /// It writes and accepts new jobs: the server refuses it without free memory.
     Admits,
-    /// Writes, so that what is running can finish: allowed even then.
+    /// It writes, so that running jobs can finish: the server runs it even then.
     Settles,
-    /// Reads only.
+    /// It only reads.
     Reads,
 }
 
@@ -42,7 +42,7 @@ impl Script {
         }
     }
 
-    /// Its SHA-1, by which a server knows it.
+    /// The SHA-1 of the source, by which a server finds a script that it knows.
     pub(super) fn digest(&self) -> &str {
         self.compiled.get_hash()
     }
@@ -52,7 +52,7 @@ impl Script {
     }
 }
 
-const LOOK: &str = include_str!("scripts/look.lua");
+const LANE: &str = include_str!("scripts/lane.lua");
 
 macro_rules! scripts {
     ($($name:ident: $flags:ident, [$($part:expr),+];)+) => {
@@ -72,12 +72,12 @@ macro_rules! scripts {
 }
 
 scripts! {
-    admit: Admits, [LOOK, include_str!("scripts/commit.lua")];
-    settle: Settles, [LOOK, include_str!("scripts/commit.lua")];
-    load: Reads, [LOOK, include_str!("scripts/load.lua")];
+    admit: Admits, [LANE, include_str!("scripts/commit.lua")];
+    settle: Settles, [LANE, include_str!("scripts/commit.lua")];
+    load: Reads, [LANE, include_str!("scripts/load.lua")];
     job: Reads, [include_str!("scripts/job.lua")];
-    session: Settles, [LOOK, include_str!("scripts/session.lua")];
-    forget: Settles, [LOOK, include_str!("scripts/forget.lua")];
+    session: Settles, [LANE, include_str!("scripts/session.lua")];
+    forget: Settles, [LANE, include_str!("scripts/forget.lua")];
     prune: Settles, [include_str!("scripts/prune.lua")];
     shift: Settles, [include_str!("scripts/move.lua")];
     heads: Reads, [include_str!("scripts/heads.lua")];

@@ -1,4 +1,4 @@
-//! Sessions: read, forgotten, evicted.
+//! Reads, deletes and evicts sessions.
 
 use std::collections::BTreeMap;
 
@@ -13,17 +13,18 @@ use redis::cmd;
 use super::{
     RedisStore,
     arguments::{Arguments, ms},
-    failure::{Accepts, Unexpected, unreadable},
     keys::{self, partitions},
-    loaded::read_turns,
-    reply::Reply,
+    load::read_turns,
+    redis_error::UnexpectedReply,
+    redis_reply::RedisReply,
 };
+use crate::rejection::{WhenFull, unreadable};
 
-/// Sessions whose time is over that are taken out of the indexes at most before others are evicted.
-const OVER_MAX: usize = 10_000;
+/// The most expired sessions that an eviction deletes from the indexes first.
+const EXPIRED_MAX: usize = 10_000;
 
 impl RedisStore {
-    /// Reads a session, which counts as a use.
+    /// Reads a session and records the read as a use.
     pub(super) async fn read_session(
         &self,
         tenant: &TenantId,
@@ -38,7 +39,10 @@ impl RedisStore {
         let mut args = Arguments::default();
         args.push(partition).push(name).at(now).at(expires_at);
         let script = &self.scripts.session;
-        let reply = self.link.eval(script, &key, &args, Accepts::No).await?;
+        let reply = self
+            .connections
+            .eval(script, &key, &args, WhenFull::Retry)
+            .await?;
         let Some(reply) = reply.some() else {
             return Ok(None);
         };
@@ -53,7 +57,7 @@ impl RedisStore {
         }))
     }
 
-    /// Forgets a session without live jobs.
+    /// Deletes a session without live jobs.
     pub(super) async fn forget_session(
         &self,
         tenant: &TenantId,
@@ -64,17 +68,20 @@ impl RedisStore {
         let mut args = Arguments::default();
         args.push(partition).push(keys::session(tenant, session));
         let script = &self.scripts.forget;
-        let reply = self.link.eval(script, &key, &args, Accepts::No).await?;
-        let [said] = reply.parts()?;
-        match said.int()? {
+        let reply = self
+            .connections
+            .eval(script, &key, &args, WhenFull::Retry)
+            .await?;
+        let [result] = reply.parts()?;
+        match result.int()? {
             0 => Ok(Removed::Absent),
             1 => Ok(Removed::Yes),
             2 => Ok(Removed::Busy),
-            _ => Err(unreadable(Unexpected("forget"))),
+            _ => Err(unreadable(UnexpectedReply("forget"))),
         }
     }
 
-    /// Takes sessions whose time is over out of the indexes. Records and keys expire by themselves.
+    /// Deletes expired sessions from the indexes. Redis expires records and idempotency keys by itself.
     pub(super) async fn prune_sessions(&self, limit: usize) -> Result<u64, StoreError> {
         let now = ms(self.clock.now());
         let counts = self.count_each("sx", "-inf", &now).await?;
@@ -94,12 +101,15 @@ impl RedisStore {
         if calls.is_empty() {
             return Ok(0);
         }
-        let replies = self.link.eval_each(&self.scripts.prune, &calls).await?;
-        replies.into_iter().map(Reply::natural).sum()
+        let replies = self
+            .connections
+            .eval_each(&self.scripts.prune, &calls)
+            .await?;
+        replies.into_iter().map(RedisReply::natural).sum()
     }
 
-    /// Forgets the least recently used sessions without live jobs, as many as are too many.
-    pub(super) async fn evict_least_used(
+    /// Deletes the least recently used sessions without live jobs, down to `sessions_max`, at most `limit`.
+    pub(super) async fn evict_least_recently_used(
         &self,
         sessions_max: u64,
         limit: usize,
@@ -113,12 +123,12 @@ impl RedisStore {
         if excess == 0 {
             return Ok(0);
         }
-        // What is over is not counted above, and must not be taken for a session below.
-        self.prune_sessions(OVER_MAX).await?;
-        let mut least_used = self.least_used(excess).await?;
-        least_used.sort_unstable();
+        // Expired sessions are not counted above, and must not be evicted below instead of others.
+        self.prune_sessions(EXPIRED_MAX).await?;
+        let mut candidates = self.least_recently_used(excess).await?;
+        candidates.sort_unstable();
         let mut by_partition: BTreeMap<u8, Vec<String>> = BTreeMap::new();
-        for (_, partition, name) in least_used.into_iter().take(excess) {
+        for (_, partition, name) in candidates.into_iter().take(excess) {
             by_partition.entry(partition).or_default().push(name);
         }
         let calls: Vec<_> = by_partition
@@ -133,18 +143,25 @@ impl RedisStore {
                 (format!("{partition}su"), args)
             })
             .collect();
-        let mut gone = 0;
-        for reply in self.link.eval_each(&self.scripts.forget, &calls).await? {
-            for said in reply.list()? {
-                gone += u64::from(said.int()? == 1);
+        let mut deleted = 0;
+        for reply in self
+            .connections
+            .eval_each(&self.scripts.forget, &calls)
+            .await?
+        {
+            for result in reply.list()? {
+                deleted += u64::from(result.int()? == 1);
             }
         }
-        Ok(gone)
+        Ok(deleted)
     }
 
-    /// When each was used, its partition and its name: the `limit` least used of each partition, which
-    /// are at least those of all together.
-    async fn least_used(&self, limit: usize) -> Result<Vec<(u64, u8, String)>, StoreError> {
+    /// The `limit` least recently used sessions of each partition, as last use, partition and name. They include
+    /// the `limit` least recently used of all.
+    async fn least_recently_used(
+        &self,
+        limit: usize,
+    ) -> Result<Vec<(u64, u8, String)>, StoreError> {
         let reads = partitions().map(|partition| {
             let mut read = cmd("ZRANGE");
             read.arg(format!("{}su", self.keys.partition(partition)))
@@ -154,7 +171,7 @@ impl RedisStore {
             read
         });
         let replies = self
-            .link
+            .connections
             .run_each("sessions by use", reads.collect())
             .await?;
         let mut found = Vec::new();
@@ -167,7 +184,7 @@ impl RedisStore {
         Ok(found)
     }
 
-    /// How many members of an index have a score in a range, for each partition.
+    /// Counts the members of an index within a range of scores, for each partition.
     async fn count_each(
         &self,
         index: &str,
@@ -182,7 +199,10 @@ impl RedisStore {
                 .arg(to);
             count
         });
-        let replies = self.link.run_each("sessions", counts.collect()).await?;
+        let replies = self
+            .connections
+            .run_each("sessions", counts.collect())
+            .await?;
         let counts = partitions().zip(replies);
         counts
             .map(|(partition, count)| Ok((partition, count.natural()?)))

@@ -1,25 +1,25 @@
-//! Where the store is, and why one cannot work with it.
+//! The settings of the store, and the errors of a start.
 
 use std::{fmt, path::PathBuf};
 
 use redis::RedisError;
 
-/// Where the store is and how to get there.
+/// Where Redis is and how to connect to it.
 #[derive(Clone)]
 pub struct RedisSettings {
-    /// `redis://` or `rediss://` with TLS; several, with commas between them, of a Redis Cluster, of
-    /// which any that answers leads to all others. May carry a password, so it is never printed.
+    /// `redis://`, or `rediss://` for TLS. For a Redis Cluster several URLs, separated by commas; any node that
+    /// answers names the others. The URL may contain a password, so it is never printed.
     pub url: String,
-    /// A file with the certificates (PEM) of the authorities to trust instead of the machine's own.
+    /// A PEM file with the certificate authorities to trust instead of the machine's.
     pub ca_file: Option<PathBuf>,
-    /// What all keys and channels begin with, so that installations can share a server.
+    /// The prefix of all keys and channels, so that installations can share a server.
     pub prefix: String,
-    /// What the connections are called in `CLIENT LIST`: which process they belong to. No spaces.
+    /// The name of the connections in `CLIENT LIST`, usually the process's id. No spaces.
     pub client_name: String,
 }
 
 impl RedisSettings {
-    /// Settings with the defaults: the machine's own authorities, prefix `fb`.
+    /// Settings with the defaults: the machine's certificate authorities and the prefix `fb`.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
         Self {
@@ -41,47 +41,47 @@ impl fmt::Debug for RedisSettings {
     }
 }
 
-/// Why the store cannot be used. That it is away at the moment is not among the reasons.
+/// Why the store cannot be used. A server that does not answer is no such error.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// The URL is not one.
-    #[error("the URL of Redis cannot be read")]
+    /// The URL is invalid.
+    #[error("the URL of Redis is invalid")]
     Url(#[source] RedisError),
-    /// The file with the authorities cannot be read.
+    /// The file with the certificate authorities cannot be read.
     #[error("the certificates in {} cannot be read", path.display())]
     CaFile {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The error of the system.
         source: std::io::Error,
     },
-    /// The server does not let us in.
+    /// The server refuses the user or the password.
     #[error("Redis refuses the user or the password")]
     Denied(#[source] RedisError),
-    /// The server is set up in a way that would lose jobs, or it is too old.
+    /// The server's settings would lose jobs, or it is too old.
     #[error(transparent)]
-    Unfit(#[from] Unfit),
+    Unsuitable(#[from] UnsuitableServer),
 }
 
-/// Why a server that answers must not be used, and what to change.
+/// Why a server must not be used. Each message says what to change.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unfit {
-    /// It lacks what the scripts need.
-    #[error("this is Redis {version}, and version 7 or newer (or Valkey) is needed")]
+pub enum UnsuitableServer {
+    /// The server lacks features that the scripts need.
+    #[error("this is Redis {version}; Forebay needs Redis 7 or newer, or Valkey")]
     TooOld {
-        /// What it says of itself.
+        /// The version that the server reports.
         version: String,
     },
-    /// It may drop live jobs when its memory is used up.
+    /// The server may delete live jobs when its memory is full.
     #[error(
-        "maxmemory-policy is {policy}, with which Redis drops live jobs when its memory is used up: \
-         set it to noeviction"
+        "maxmemory-policy is {policy}, with which Redis deletes live jobs when its memory is full: set it \
+         to noeviction"
     )]
     Evicts {
-        /// What is set.
+        /// The policy that is set.
         policy: String,
     },
-    /// Several addresses lead to a server that is not part of a cluster.
+    /// Several URLs are given, but the server is not part of a cluster.
     #[error("several Redis URLs are given, but the server is not part of a Redis Cluster")]
     NoCluster,
 }

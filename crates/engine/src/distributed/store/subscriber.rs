@@ -1,8 +1,8 @@
-//! The one connection that waits for notices, for all watchers of the process.
+//! The connection for notices, shared by all watchers of the process.
 //!
-//! A task owns it, and subscribes to a topic while somebody watches it. When the connection is lost all
-//! streams end, because notices may have been lost with it: whoever watches looks again and watches
-//! again, which waits for the next connection.
+//! A task owns the connection and subscribes to each topic that has watchers. When the connection is lost, all
+//! streams end, because notices may be lost too. A watcher then reads the state again and watches again, which
+//! waits for the next connection.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -26,60 +26,59 @@ use tokio::{
 };
 
 use super::{
-    dial::{Dialer, RESPONSE_TIMEOUT},
-    failure::NoConnection,
+    dial::{Dialer, RECONNECT, RESPONSE_TIMEOUT},
     keys::Keys,
-    pause::Pause,
+    redis_error::NoConnection,
 };
 
-/// Topics that wait to be watched at most; whoever comes then waits for room.
-const WAITING_MAX: usize = 1_024;
-/// How many of them are subscribed to at once.
+/// How many requests to watch a topic may wait. Further callers wait until there is space.
+const CAPACITY: usize = 1_024;
+/// How many topics one command subscribes to at most.
 const BATCH: usize = 256;
-/// How long a watcher waits for the connection to come back.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// How often the connection is tried, and topics that nobody watches any more are left. A notice that
-/// was lost with a dead connection so comes late by no more than this.
-const TIDY_EVERY: Duration = Duration::from_secs(2);
+/// How long a request to watch waits for a connection.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(1);
+/// How often the connection is tested and abandoned topics are unsubscribed. It bounds how long a dead connection
+/// goes unnoticed.
+const CLEANUP_INTERVAL: Duration = Duration::from_secs(2);
 
-/// A topic that somebody wants to watch.
-struct Watch {
+/// A request to watch a topic.
+struct WatchRequest {
     topic: Topic,
-    answer: oneshot::Sender<Notices>,
+    reply: oneshot::Sender<Notices>,
 }
 
 /// The handle to the task.
 pub(super) struct Subscriber {
-    watches: mpsc::Sender<Watch>,
+    requests: mpsc::Sender<WatchRequest>,
     task: JoinHandle<()>,
 }
 
 impl Subscriber {
     /// Starts the task.
     pub(super) fn start(dialer: Arc<Dialer>, keys: Keys) -> Self {
-        let (watches, waiting) = mpsc::channel(WAITING_MAX);
-        let run = Loop {
+        let (sender, requests) = mpsc::channel(CAPACITY);
+        let run = SubscriberLoop {
             dialer,
             keys,
-            waiting,
+            requests,
         };
         Self {
-            watches,
+            requests: sender,
             task: tokio::spawn(run.run()),
         }
     }
 
-    /// Notices on a topic from now on.
+    /// Starts a stream of notices on a topic.
     pub(super) async fn watch(&self, topic: Topic) -> Result<Notices, StoreError> {
-        let away = || StoreError::Unavailable(Some(Box::new(NoConnection)));
-        let (answer, answered) = oneshot::channel();
-        let asks = async {
-            self.watches.send(Watch { topic, answer }).await.ok()?;
-            answered.await.ok()
+        let (reply, notices) = oneshot::channel();
+        let request = async {
+            let request = WatchRequest { topic, reply };
+            self.requests.send(request).await.ok()?;
+            notices.await.ok()
         };
-        match timeout(PATIENCE + RESPONSE_TIMEOUT, asks).await {
+        match timeout(CONNECTION_TIMEOUT + RESPONSE_TIMEOUT, request).await {
             Ok(Some(notices)) => Ok(notices),
-            Ok(None) | Err(_) => Err(away()),
+            Ok(None) | Err(_) => Err(StoreError::Unavailable(Some(Box::new(NoConnection)))),
         }
     }
 }
@@ -90,82 +89,83 @@ impl Drop for Subscriber {
     }
 }
 
-struct Loop {
+struct SubscriberLoop {
     dialer: Arc<Dialer>,
     keys: Keys,
-    waiting: mpsc::Receiver<Watch>,
+    requests: mpsc::Receiver<WatchRequest>,
 }
 
-impl Loop {
+impl SubscriberLoop {
     async fn run(mut self) {
-        let mut pause = Pause::default();
+        let mut failures = 0;
         loop {
             match self.dialer.subscriber().await {
                 Ok(connection) => {
-                    pause.reset();
+                    failures = 0;
                     let (sink, stream) = connection.split();
                     let mut connected = Connected {
                         sink,
                         keys: &self.keys,
                         watchers: HashMap::new(),
                     };
-                    let Err(error) = connected.serve(stream, &mut self.waiting).await else {
+                    let Err(error) = connected.serve(stream, &mut self.requests).await else {
                         return;
                     };
                     tracing::debug!(
                         error = &error as &dyn std::error::Error,
-                        "the connection for notices was lost"
+                        "the connection for notices was lost; connecting again"
                     );
                 }
                 Err(error) => {
                     tracing::debug!(
                         error = &error as &dyn std::error::Error,
-                        "no connection for notices"
+                        "no connection for notices; trying again"
                     );
                 }
             }
-            // Those who wait to watch meanwhile wait on, for as long as their own patience lasts.
-            sleep(pause.next()).await;
+            // Requests to watch wait meanwhile, up to their own timeout.
+            sleep(RECONNECT.delay(failures, rand::random())).await;
+            failures = failures.saturating_add(1);
         }
     }
 }
 
-/// The task while it has a connection.
+/// The state of the task while it has a connection.
 struct Connected<'a> {
     sink: PubSubSink,
     keys: &'a Keys,
-    /// By channel.
+    /// The watchers of each channel.
     watchers: HashMap<String, Vec<mpsc::Sender<JobId>>>,
 }
 
 impl Connected<'_> {
-    /// Serves until the connection is lost, or nobody can watch any more.
+    /// Serves until the connection is lost (an error), or the store is dropped.
     async fn serve(
         &mut self,
         mut stream: PubSubStream,
-        waiting: &mut mpsc::Receiver<Watch>,
+        requests: &mut mpsc::Receiver<WatchRequest>,
     ) -> Result<(), RedisError> {
-        let mut tidy = interval(TIDY_EVERY);
-        tidy.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut cleanup = interval(CLEANUP_INTERVAL);
+        cleanup.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut batch = Vec::with_capacity(BATCH);
         loop {
             tokio::select! {
                 message = stream.next() => match message {
-                    Some(message) => self.pass_on(&message),
+                    Some(message) => self.forward(&message),
                     None => return Err(closed()),
                 },
-                came = waiting.recv_many(&mut batch, BATCH) => {
-                    if came == 0 {
+                received = requests.recv_many(&mut batch, BATCH) => {
+                    if received == 0 {
                         return Ok(());
                     }
                     self.watch(batch.drain(..)).await?;
                 }
-                _ = tidy.tick() => self.tidy().await?,
+                _ = cleanup.tick() => self.clean_up().await?,
             }
         }
     }
 
-    fn pass_on(&mut self, message: &Msg) {
+    fn forward(&mut self, message: &Msg) {
         let Some(watchers) = self.watchers.get_mut(message.get_channel_name()) else {
             return;
         };
@@ -173,7 +173,7 @@ impl Connected<'_> {
         let Some(job) = text.and_then(|text| JobId::parse(text).ok()) else {
             return;
         };
-        // A watcher that does not keep up loses notices, as it must expect.
+        // A watcher whose stream is full loses the notice.
         watchers.retain(|watcher| {
             !matches!(
                 watcher.try_send(job),
@@ -182,13 +182,13 @@ impl Connected<'_> {
         });
     }
 
-    /// Subscribes to the topics that are new, and answers when the server has confirmed it: what is
-    /// published from then on is seen.
-    async fn watch(&mut self, batch: impl Iterator<Item = Watch>) -> Result<(), RedisError> {
+    /// Subscribes to the new topics, and answers when the server has confirmed: from then on, no notice is
+    /// missed.
+    async fn watch(&mut self, batch: impl Iterator<Item = WatchRequest>) -> Result<(), RedisError> {
         let mut new = Vec::new();
-        let mut answers = Vec::new();
-        for Watch { topic, answer } in batch {
-            if answer.is_closed() {
+        let mut replies = Vec::new();
+        for WatchRequest { topic, reply } in batch {
+            if reply.is_closed() {
                 continue;
             }
             let (sender, notices) = Notices::channel();
@@ -200,41 +200,43 @@ impl Connected<'_> {
                     vacant.insert(vec![sender]);
                 }
             }
-            answers.push((answer, notices));
+            replies.push((reply, notices));
         }
         if !new.is_empty() {
-            within(self.sink.subscribe(&new)).await?;
+            with_timeout(self.sink.subscribe(&new)).await?;
         }
-        for (answer, notices) in answers {
-            // Who has given up meanwhile does not care, and is left at the next tidying.
-            let _gone = answer.send(notices);
+        for (reply, notices) in replies {
+            // If the caller is gone, the next cleanup unsubscribes.
+            let _ = reply.send(notices);
         }
         Ok(())
     }
 
-    /// Leaves the topics that nobody watches any more, and makes sure that the server is there.
-    async fn tidy(&mut self) -> Result<(), RedisError> {
-        let mut left = Vec::new();
+    /// Unsubscribes from abandoned topics, and tests the connection.
+    async fn clean_up(&mut self) -> Result<(), RedisError> {
+        let mut abandoned = Vec::new();
         self.watchers.retain(|channel, watchers| {
             watchers.retain(|watcher| !watcher.is_closed());
             if watchers.is_empty() {
-                left.push(channel.clone());
+                abandoned.push(channel.clone());
             }
             !watchers.is_empty()
         });
-        for channels in left.chunks(BATCH) {
-            within(self.sink.unsubscribe(channels)).await?;
+        for channels in abandoned.chunks(BATCH) {
+            with_timeout(self.sink.unsubscribe(channels)).await?;
         }
-        within(self.sink.ping::<redis::Value>()).await?;
+        with_timeout(self.sink.ping::<redis::Value>()).await?;
         Ok(())
     }
 }
 
-async fn within<T>(answer: impl Future<Output = Result<T, RedisError>>) -> Result<T, RedisError> {
-    let late = || std::io::Error::from(std::io::ErrorKind::TimedOut).into();
+async fn with_timeout<T>(
+    answer: impl Future<Output = Result<T, RedisError>>,
+) -> Result<T, RedisError> {
+    let timed_out = || std::io::Error::from(std::io::ErrorKind::TimedOut).into();
     timeout(RESPONSE_TIMEOUT, answer)
         .await
-        .unwrap_or_else(|_| Err(late()))
+        .unwrap_or_else(|_| Err(timed_out()))
 }
 
 fn closed() -> RedisError {

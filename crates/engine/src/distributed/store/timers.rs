@@ -1,4 +1,4 @@
-//! Timers, over all partitions.
+//! Reads and moves timers, over all partitions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,43 +12,46 @@ use redis::cmd;
 use super::{
     RedisStore,
     arguments::{Arguments, ms},
-    failure::unreadable,
     keys::partitions,
 };
+use crate::rejection::unreadable;
 
-/// The fewest timers that a partition is asked for at first.
+/// The fewest timers that each partition is queried for at first.
 const SHARE_MIN: usize = 8;
 
 impl RedisStore {
-    /// Those that are due, the earliest first.
+    /// The timers that are due, earliest first.
     ///
-    /// Each partition is asked for its share with something over, and asked again only if more of it may
-    /// be among the earliest: after an outage all of a backlog is due.
+    /// Each partition is queried for twice its share of `limit`. It is queried again for more only if more of its
+    /// timers may be among the earliest. After an outage a whole backlog is due.
     pub(super) async fn due_timers(
         &self,
         now: TimeMs,
         limit: usize,
     ) -> Result<Vec<Timer>, StoreError> {
         let mut due: BTreeSet<(u64, JobId)> = BTreeSet::new();
-        let mut asked: Vec<u8> = partitions().collect();
-        let mut share = (limit / asked.len() * 2).max(SHARE_MIN);
-        while !asked.is_empty() {
-            let mut more = Vec::new();
-            for (partition, found) in self.due_of(&asked, now, share.min(limit)).await? {
+        let mut queried: Vec<u8> = partitions().collect();
+        let mut share = (limit / queried.len() * 2).max(SHARE_MIN);
+        while !queried.is_empty() {
+            let mut unfinished = Vec::new();
+            for (partition, found) in self.due_of(&queried, now, share.min(limit)).await? {
                 if found.len() >= share && share < limit {
-                    more.extend(found.last().map(|(at, _)| (partition, *at)));
+                    unfinished.extend(found.last().map(|(at, _)| (partition, *at)));
                 }
                 due.extend(found);
             }
             let cut = due.iter().nth(limit.saturating_sub(1)).map(|(at, _)| *at);
-            more.retain(|(_, last)| cut.is_none_or(|cut| *last <= cut));
-            asked = more.into_iter().map(|(partition, _)| partition).collect();
+            unfinished.retain(|(_, last)| cut.is_none_or(|cut| *last <= cut));
+            queried = unfinished
+                .into_iter()
+                .map(|(partition, _)| partition)
+                .collect();
             share = share.saturating_mul(4);
         }
         self.with_lanes(due.into_iter().take(limit).collect()).await
     }
 
-    /// The earliest `limit` of each of these partitions.
+    /// The earliest `limit` due timers of each of these partitions.
     async fn due_of(
         &self,
         partitions: &[u8],
@@ -65,7 +68,7 @@ impl RedisStore {
                 .arg("WITHSCORES");
             read
         });
-        let replies = self.link.run_each("timers", reads.collect()).await?;
+        let replies = self.connections.run_each("timers", reads.collect()).await?;
         let mut found = Vec::with_capacity(partitions.len());
         for (partition, reply) in partitions.iter().zip(replies) {
             let mut parts = reply.list()?;
@@ -79,7 +82,7 @@ impl RedisStore {
         Ok(found)
     }
 
-    /// Brings the lane of each job. One more trip, but only when something is due.
+    /// Adds the lane of each job. This takes another round trip, but only when timers are due.
     async fn with_lanes(&self, due: Vec<(u64, JobId)>) -> Result<Vec<Timer>, StoreError> {
         if due.is_empty() {
             return Ok(Vec::new());
@@ -89,10 +92,13 @@ impl RedisStore {
             read.arg(self.keys.job(*job)).arg("lane");
             read
         });
-        let lanes = self.link.run_each("lane of a job", reads.collect()).await?;
+        let lanes = self
+            .connections
+            .run_each("lane of a job", reads.collect())
+            .await?;
         let mut timers = Vec::with_capacity(due.len());
         for ((at, job), lane) in due.into_iter().zip(lanes) {
-            // Ended and forgotten between the two trips.
+            // The record may have expired between the two round trips.
             let Some(lane) = lane.some() else { continue };
             timers.push(Timer {
                 job,
@@ -103,7 +109,7 @@ impl RedisStore {
         Ok(timers)
     }
 
-    /// Moves each timer that is still the one that was read, in one trip.
+    /// Moves each timer that is still at `from`, in one round trip. Returns which ones it moved.
     pub(super) async fn shift_timers(&self, moves: &[TimerMove]) -> Result<Vec<bool>, StoreError> {
         let mut by_partition: BTreeMap<u8, Vec<usize>> = BTreeMap::new();
         for (n, timer) in moves.iter().enumerate() {
@@ -114,19 +120,22 @@ impl RedisStore {
         }
         let calls: Vec<_> = by_partition
             .iter()
-            .map(|(partition, places)| {
+            .map(|(partition, positions)| {
                 let mut args = Arguments::default();
-                for timer in places.iter().map(|n| &moves[*n]) {
+                for timer in positions.iter().map(|n| &moves[*n]) {
                     args.push(timer.job.to_string()).at(timer.from).at(timer.to);
                 }
                 (format!("{}t", self.keys.partition(*partition)), args)
             })
             .collect();
         let mut moved = vec![false; moves.len()];
-        let replies = self.link.eval_each(&self.scripts.shift, &calls).await?;
-        for (places, reply) in by_partition.values().zip(replies) {
-            for (n, said) in places.iter().zip(reply.list()?) {
-                moved[*n] = said.int()? == 1;
+        let replies = self
+            .connections
+            .eval_each(&self.scripts.shift, &calls)
+            .await?;
+        for (positions, reply) in by_partition.values().zip(replies) {
+            for (n, result) in positions.iter().zip(reply.list()?) {
+                moved[*n] = result.int()? == 1;
             }
         }
         Ok(moved)

@@ -1,4 +1,4 @@
-//! How sessions go: when asked, as the least used of too many, and when their time is over.
+//! Deletes sessions: on request, when there are too many, and when they have expired.
 
 use forebay_shared::{
     ids::{LaneKey, SessionId, TenantId},
@@ -9,10 +9,10 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use crate::embedded::{
     columns::{At, Name, int, natural, size},
-    moment::Moment,
+    deletion_budget::DeletionBudget,
 };
 
-/// Forgets a session, unless it has live jobs.
+/// Deletes a session, unless it has live jobs.
 pub(in crate::embedded) fn remove(
     db: &Connection,
     tenant: &TenantId,
@@ -40,9 +40,9 @@ pub(in crate::embedded) fn remove(
     })
 }
 
-/// How many sessions there are.
+/// How many sessions have not expired.
 pub(in crate::embedded) fn count(db: &Connection, now: TimeMs) -> rusqlite::Result<u64> {
-    // All but those whose time is over, which are few as they are pruned.
+    // Expired sessions are few, because they are pruned, so counting them is cheap.
     db.prepare_cached(
         "SELECT (SELECT sessions FROM totals)
               - (SELECT count(*) FROM sessions WHERE expires_at <= ?1)",
@@ -50,8 +50,8 @@ pub(in crate::embedded) fn count(db: &Connection, now: TimeMs) -> rusqlite::Resu
     .query_row([At(now)], |row| row.get(0).map(natural))
 }
 
-/// Forgets the least recently used sessions without live jobs, until at most `sessions_max` are left
-/// or `limit` have gone.
+/// Deletes the least recently used sessions without live jobs, until at most `sessions_max` are left
+/// or `limit` are deleted.
 pub(in crate::embedded) fn evict(
     db: &Connection,
     sessions_max: u64,
@@ -69,17 +69,17 @@ pub(in crate::embedded) fn evict(
     forget_all(db, least_used)
 }
 
-/// Forgets sessions whose time is over.
+/// Deletes expired sessions.
 pub(in crate::embedded) fn prune(
     db: &Connection,
     limit: usize,
     now: TimeMs,
 ) -> rusqlite::Result<u64> {
-    let over = db
+    let expired = db
         .prepare_cached("SELECT n, tenant, session FROM sessions WHERE expires_at <= ?1 LIMIT ?2")?
         .query_map((At(now), size(limit)), named)?
         .collect::<rusqlite::Result<Vec<_>>>()?;
-    forget_all(db, over)
+    forget_all(db, expired)
 }
 
 type Named = (i64, Name<TenantId>, Name<SessionId>);
@@ -88,20 +88,20 @@ fn named(row: &rusqlite::Row<'_>) -> rusqlite::Result<Named> {
     Ok((row.get(0)?, row.get(1)?, row.get(2)?))
 }
 
-/// Forgets these, the first at least, and more while the moment lasts.
+/// Deletes sessions: at least the first, and more within the budget.
 fn forget_all(db: &Connection, sessions: Vec<Named>) -> rusqlite::Result<u64> {
-    let (mut gone, moment) = (0, Moment::begin());
+    let (mut deleted, budget) = (0, DeletionBudget::start());
     for (n, Name(tenant), Name(session)) in sessions {
         forget(db, n, tenant, session)?;
-        gone += 1;
-        if moment.is_over() {
+        deleted += 1;
+        if budget.is_spent() {
             break;
         }
     }
-    Ok(gone)
+    Ok(deleted)
 }
 
-/// Deletes an idle session, and the hold that may be left on its lane.
+/// Deletes a session without live jobs, and the hold that its lane may still have.
 fn forget(db: &Connection, n: i64, tenant: TenantId, session: SessionId) -> rusqlite::Result<()> {
     delete_rows(db, n)?;
     let lane = LaneKey::Session { tenant, session }.to_string();
@@ -110,7 +110,7 @@ fn forget(db: &Connection, n: i64, tenant: TenantId, session: SessionId) -> rusq
         .map(drop)
 }
 
-/// Deletes a session and its turns, and leaves its lane alone.
+/// Deletes a session and its turns, but not its lane.
 pub(super) fn delete_rows(db: &Connection, n: i64) -> rusqlite::Result<()> {
     db.prepare_cached("DELETE FROM turns WHERE session = ?1")?
         .execute([n])?;

@@ -1,9 +1,11 @@
-//! Sessions: their turns, and the time and the use after which they go.
+//! The tables of sessions and turns.
 
 mod forget;
+mod key;
 mod read;
 mod write;
 
 pub(super) use forget::{count, evict, prune, remove};
+pub(super) use key::SessionKey;
 pub(super) use read::{RawSession, parse_turns, read, touch, turns};
-pub(super) use write::{SessionChange, write};
+pub(super) use write::write;

@@ -1,18 +1,19 @@
-//! Sessions as they are read, which is a use of them.
+//! Reads sessions. Each read counts as a use of the session.
 
 use forebay_shared::{session::Session, store::StoreError, time::TimeMs, turn::Turn};
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 
-use crate::embedded::{
-    columns::{At, natural},
-    failure::unreadable,
+use super::SessionKey;
+use crate::{
+    embedded::columns::{At, natural},
+    rejection::unreadable,
 };
 
-/// Notes that a session is used: its time to live, if that runs, begins anew. Whether there is one.
+/// Records a use of a session and restarts its time to live, if it has no live jobs. Returns whether the
+/// session exists.
 pub(in crate::embedded) fn touch(
     db: &Connection,
-    tenant: &str,
-    session: &str,
+    key: &SessionKey,
     now: TimeMs,
     ttl_ms: u64,
 ) -> rusqlite::Result<bool> {
@@ -25,12 +26,12 @@ pub(in crate::embedded) fn touch(
         )?
         .execute(named_params! {
             ":now": At(now), ":until": At(now.plus_ms(ttl_ms)),
-            ":tenant": tenant, ":session": session,
+            ":tenant": key.tenant, ":session": key.session,
         })?;
     Ok(touched > 0)
 }
 
-/// A session as it was read, its turns not yet parsed.
+/// A session as it was read. The caller parses the turns.
 #[derive(Debug)]
 pub(in crate::embedded) struct RawSession {
     turns: Vec<String>,
@@ -44,8 +45,7 @@ pub(in crate::embedded) struct RawSession {
 pub(in crate::embedded) fn read(
     db: &Connection,
     lane: &str,
-    tenant: &str,
-    session: &str,
+    key: &SessionKey,
     now: TimeMs,
 ) -> rusqlite::Result<Option<RawSession>> {
     let found = db
@@ -57,7 +57,7 @@ pub(in crate::embedded) fn read(
         )?
         .query_row(
             named_params! {
-                ":lane": lane, ":tenant": tenant, ":session": session, ":now": At(now),
+                ":lane": lane, ":tenant": key.tenant, ":session": key.session, ":now": At(now),
             },
             |row| {
                 let (At(created_at), At(updated_at)) = (row.get(1)?, row.get(2)?);
@@ -81,7 +81,7 @@ pub(in crate::embedded) fn read(
 }
 
 impl RawSession {
-    /// The answer of the port.
+    /// Parses the turns.
     pub(in crate::embedded) fn parse(self) -> Result<Session, StoreError> {
         Ok(Session {
             turns: parse_turns(&self.turns)?,
@@ -100,7 +100,7 @@ pub(in crate::embedded) fn turns(db: &Connection, n: i64) -> rusqlite::Result<Ve
         .collect()
 }
 
-/// Turns from their JSON.
+/// Parses turns.
 pub(in crate::embedded) fn parse_turns(docs: &[String]) -> Result<Vec<Turn>, StoreError> {
     docs.iter()
         .map(|doc| serde_json::from_str(doc).map_err(unreadable))

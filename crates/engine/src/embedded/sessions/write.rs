@@ -1,42 +1,33 @@
-//! What a commit does to a session.
+//! Applies the change of a commit to a session.
 
-use forebay_shared::{
-    session::{SessionBounds, TokenMeasure},
-    time::TimeMs,
-};
+use forebay_shared::{session::SessionBounds, time::TimeMs};
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 
-use super::forget;
-use crate::embedded::columns::{At, int, size};
+use super::{SessionKey, forget};
+use crate::{
+    embedded::columns::{At, int, size},
+    rows::SessionRow,
+};
 
-/// What a commit does to a session, ready for its columns.
-#[derive(Debug)]
-pub(in crate::embedded) struct SessionChange {
-    pub(in crate::embedded) tenant: String,
-    pub(in crate::embedded) session: String,
-    /// Turns to append, as JSON.
-    pub(in crate::embedded) append: Vec<String>,
-    pub(in crate::embedded) measure: Option<TokenMeasure>,
-    pub(in crate::embedded) bounds: SessionBounds,
-    pub(in crate::embedded) at: TimeMs,
-    /// Whether it has live jobs afterwards.
-    pub(in crate::embedded) live: bool,
-}
-
-/// The row of a session, as far as a change needs it.
+/// The columns of a session that a change needs.
 #[derive(Clone, Copy)]
-struct Stored {
+struct StoredSession {
     n: i64,
     turns: i64,
     bytes: i64,
     next_seq: i64,
 }
 
-/// Applies the change; makes the session if there is none, anew if its time was over.
-pub(in crate::embedded) fn write(db: &Connection, change: &SessionChange) -> rusqlite::Result<()> {
-    let mut row = match find_or_drop(db, change)? {
+/// Writes the change at the time `at`. It creates the session if there is none, and replaces an expired one.
+pub(in crate::embedded) fn write(
+    db: &Connection,
+    key: &SessionKey,
+    change: &SessionRow,
+    at: TimeMs,
+) -> rusqlite::Result<()> {
+    let mut row = match find_unexpired(db, key, at)? {
         Some(row) => row,
-        None => insert(db, change)?,
+        None => insert(db, key, at)?,
     };
     for doc in &change.append {
         db.prepare_cached("INSERT INTO turns (session, seq, bytes, doc) VALUES (?1, ?2, ?3, ?4)")?
@@ -55,8 +46,8 @@ pub(in crate::embedded) fn write(db: &Connection, change: &SessionChange) -> rus
          WHERE n = :n",
     )?
     .execute(named_params! {
-        ":at": At(change.at),
-        ":expires_at": (!change.live).then(|| At(change.at.plus_ms(change.bounds.ttl_ms))),
+        ":at": At(at),
+        ":expires_at": change.expires_at.map(At),
         ":turns": row.turns,
         ":bytes": row.bytes,
         ":next_seq": row.next_seq,
@@ -67,14 +58,19 @@ pub(in crate::embedded) fn write(db: &Connection, change: &SessionChange) -> rus
     Ok(())
 }
 
-fn find_or_drop(db: &Connection, change: &SessionChange) -> rusqlite::Result<Option<Stored>> {
+/// Finds the session. An expired one is deleted first.
+fn find_unexpired(
+    db: &Connection,
+    key: &SessionKey,
+    at: TimeMs,
+) -> rusqlite::Result<Option<StoredSession>> {
     let found = db
         .prepare_cached(
             "SELECT n, turns, turns_bytes, next_seq, expires_at FROM sessions
              WHERE tenant = ?1 AND session = ?2",
         )?
-        .query_row((&change.tenant, &change.session), |row| {
-            let stored = Stored {
+        .query_row((&key.tenant, &key.session), |row| {
+            let stored = StoredSession {
                 n: row.get(0)?,
                 turns: row.get(1)?,
                 bytes: row.get(2)?,
@@ -87,22 +83,22 @@ fn find_or_drop(db: &Connection, change: &SessionChange) -> rusqlite::Result<Opt
     let Some((row, expires_at)) = found else {
         return Ok(None);
     };
-    if expires_at.is_some_and(|At(expires_at)| expires_at <= change.at) {
-        // Its lane is the commit's own business.
+    if expires_at.is_some_and(|At(expires_at)| expires_at <= at) {
+        // The commit itself has just written the session's lane.
         forget::delete_rows(db, row.n)?;
         return Ok(None);
     }
     Ok(Some(row))
 }
 
-fn insert(db: &Connection, change: &SessionChange) -> rusqlite::Result<Stored> {
+fn insert(db: &Connection, key: &SessionKey, at: TimeMs) -> rusqlite::Result<StoredSession> {
     db.prepare_cached(
         "INSERT INTO sessions
              (tenant, session, created_at, updated_at, used_at, turns, turns_bytes, next_seq)
          VALUES (?1, ?2, ?3, ?3, ?3, 0, 0, 0)",
     )?
-    .execute((&change.tenant, &change.session, At(change.at)))?;
-    Ok(Stored {
+    .execute((&key.tenant, &key.session, At(at)))?;
+    Ok(StoredSession {
         n: db.last_insert_rowid(),
         turns: 0,
         bytes: 0,
@@ -110,8 +106,8 @@ fn insert(db: &Connection, change: &SessionChange) -> rusqlite::Result<Stored> {
     })
 }
 
-/// Drops the oldest turns until the bounds hold; the newest turn stays whatever its size.
-fn trim(db: &Connection, row: &mut Stored, bounds: &SessionBounds) -> rusqlite::Result<()> {
+/// Deletes the oldest turns until the bounds hold. The newest turn stays, whatever its size.
+fn trim(db: &Connection, row: &mut StoredSession, bounds: &SessionBounds) -> rusqlite::Result<()> {
     let (turns_max, bytes_max) = (size(bounds.turns_max), size(bounds.turns_bytes_max));
     let mut dropped = None;
     if row.turns > turns_max || row.bytes > bytes_max {

@@ -1,5 +1,5 @@
--- Announces a process; says what time it is and who else is there. KEYS: the presences.
--- ARGV: process, presence time, and after how long an entry goes, both in milliseconds.
+-- Announces a process. Returns the time and the processes that are alive. KEYS: the index of presence.
+-- ARGV: process, presence time, age at which an entry is deleted; both in milliseconds.
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local function ms(value) return string.format('%.0f', value) end

@@ -1,11 +1,12 @@
--- Writes a change of a lane, all of it or nothing. KEYS: the lane.
--- ARGV: prefix, token expected or '', document or '', head's mark, moment, session or '', then what
--- `load` takes (number of jobs asked about, those, job whose work is wanted), then the lists of
--- `change.rs`, each after its length.
+-- Writes a change of a lane: all of it, or nothing. KEYS: the lane.
+-- ARGV: prefix, expected token or '', document or '', code of the head, time; then what `load.lua` takes
+-- after the prefix (session or '', number of jobs asked about, those jobs, job whose work is wanted or '');
+-- then the lists of `commit.rs`, each after its length.
+-- Returns 1, or on a conflict what `load.lua` returns.
 --
--- An error does not undo what a script wrote before it, so everything that can stand against the
--- commit is looked at before the first write, and no write below depends on what a caller may get wrong.
-local p, expect, document, mark, at, session = unpack(ARGV, 1, 6)
+-- An error does not undo earlier writes of a script. So every check comes before the first write, and no
+-- later write can fail because of an argument.
+local p, expect, document, code, at, session = unpack(ARGV, 1, 6)
 local about = tonumber(ARGV[7])
 local old = redis.call('GET', KEYS[1])
 local i = 9 + about
@@ -20,7 +21,7 @@ for n = 0, admitted - 1 do
   conflict = conflict or redis.call('EXISTS', p .. 'j:' .. ARGV[i + 4 * n]) == 1
 end
 if conflict then
-  return look(p, old, session, 8, about, ARGV[8 + about])
+  return lane_reply(p, old, session, 8, about, ARGV[8 + about])
 end
 
 local was_live = entries(old) > 0
@@ -32,55 +33,60 @@ if document == '' then
 else
   redis.call('SET', KEYS[1], document)
 end
-local old_mark = old and string.sub(old, 34, 34) or '-'
-if old_mark ~= mark then
-  if old_mark ~= '-' then redis.call('ZREM', p .. 'h', old_mark .. lane) end
-  if mark ~= '-' then redis.call('ZADD', p .. 'h', 0, mark .. lane) end
+local old_code = old and string.sub(old, 34, 34) or '-'
+if old_code ~= code then
+  if old_code ~= '-' then redis.call('ZREM', p .. 'h', old_code .. lane) end
+  if code ~= '-' then redis.call('ZADD', p .. 'h', 0, code .. lane) end
 end
 
--- Records.
+-- Records of new jobs.
 for _ = 1, admitted do
   local key = p .. 'j:' .. take()
   redis.call('HSET', key, 'meta', take(), 'request', take(), 'keep_until', take(), 'lane', lane)
 end
+
+-- Jobs that ended before and are live again.
 for _ = 1, tonumber(take()) do
   local key = p .. 'j:' .. take()
   redis.call('HDEL', key, 'mark', 'outcome')
   redis.call('PERSIST', key)
 end
-for _ = 1, tonumber(take()) do
-  local key, said, outcome, forget_at = p .. 'j:' .. take(), take(), take(), take()
-  local keep_until = redis.call('HGET', key, 'keep_until')
-  if keep_until then
-    redis.call('HSET', key, 'mark', said, 'outcome', outcome)
-    if tonumber(keep_until) > tonumber(forget_at) then forget_at = keep_until end
-    redis.call('PEXPIREAT', key, forget_at)
-  end
-end
 
--- Timers, and who waits since when.
+-- Timers, and since when a job waits for a worker.
 for _ = 1, tonumber(take()) do
   local job, timer, waiting, since = take(), take(), p .. 'w:' .. take(), take()
-  if timer == '' then
-    redis.call('ZREM', p .. 't', job)
-  else
-    redis.call('ZADD', p .. 't', timer, job)
-  end
+  redis.call('ZADD', p .. 't', timer, job)
   if since == '' then
     redis.call('ZREM', waiting, job)
   else
     redis.call('ZADD', waiting, since, job)
   end
 end
+
+-- Outcomes. A job that ends loses its timer.
+for _ = 1, tonumber(take()) do
+  local job, waiting, mark, outcome, forget_at = take(), p .. 'w:' .. take(), take(), take(), take()
+  local key = p .. 'j:' .. job
+  local keep_until = redis.call('HGET', key, 'keep_until')
+  if keep_until then
+    redis.call('HSET', key, 'mark', mark, 'outcome', outcome)
+    if tonumber(keep_until) > tonumber(forget_at) then forget_at = keep_until end
+    redis.call('PEXPIREAT', key, forget_at)
+  end
+  redis.call('ZREM', p .. 't', job)
+  redis.call('ZREM', waiting, job)
+end
+
+-- Counts.
 for _ = 1, tonumber(take()) do
   redis.call('HINCRBY', p .. 'c', take(), take())
 end
 
--- The session, if something of it changes: one write or none. It expires only while it has no live jobs.
+-- The session: one change or none. It has an expiry only while it has no live jobs.
 for _ = 1, tonumber(take()) do
   local s, u = p .. 's:' .. session, p .. 'u:' .. session
-  local live, expires_at = take() == '1', take()
-  local turns_max, bytes_max = tonumber(take()), tonumber(take())
+  local expires_at, turns_max, bytes_max = take(), tonumber(take()), tonumber(take())
+  local is_live = expires_at == ''
   local sent_bytes, input_tokens = take(), take()
   local row = redis.call('HMGET', s, 'updated_at', 'bytes')
   local bytes = tonumber(row[2] or 0)
@@ -90,7 +96,7 @@ for _ = 1, tonumber(take()) do
     turns = redis.call('RPUSH', u, turn)
     bytes = bytes + #turn
   end
-  -- The newest turn stays whatever its size.
+  -- The newest turn stays, whatever its size.
   while turns > 1 and (turns > turns_max or bytes > bytes_max) do
     bytes = bytes - #redis.call('LPOP', u)
     turns = turns - 1
@@ -102,13 +108,13 @@ for _ = 1, tonumber(take()) do
   if sent_bytes ~= '' then
     redis.call('HSET', s, 'sent_bytes', sent_bytes, 'input_tokens', input_tokens)
   end
-  if live ~= was_live then redis.call('HINCRBY', p .. 'c', '#', live and 1 or -1) end
-  if not live then
+  if is_live ~= was_live then redis.call('HINCRBY', p .. 'c', '#', is_live and 1 or -1) end
+  if not is_live then
     redis.call('ZADD', p .. 'su', updated_at, session)
     redis.call('ZADD', p .. 'sx', expires_at, session)
     redis.call('PEXPIREAT', u, expires_at)
     redis.call('PEXPIREAT', s, expires_at)
-    -- A hold outlives its session no longer than a session without one.
+    -- A hold expires together with its session.
     if document ~= '' then redis.call('PEXPIREAT', KEYS[1], expires_at) end
   elseif not was_live then
     redis.call('ZREM', p .. 'su', session)
@@ -118,6 +124,7 @@ for _ = 1, tonumber(take()) do
   end
 end
 
+-- Notices.
 for _ = 1, tonumber(take()) do
   redis.call('PUBLISH', take(), take())
 end

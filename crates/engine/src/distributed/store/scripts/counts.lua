@@ -1,15 +1,16 @@
--- What one partition counts. KEYS: its counts. ARGV: prefix, now.
--- Returns the number of idle sessions, the counts, and for each kind of job since when the oldest waits.
+-- The counts of one partition. KEYS: its counts. ARGV: prefix, now.
+-- Returns the number of sessions without live jobs, the counts, and for each tenant and class since when its
+-- oldest job waits for a worker.
 local rows = redis.call('HGETALL', KEYS[1])
 if #rows == 0 then return false end
 local oldest, seen = {}, {}
 for n = 1, #rows, 2 do
-  local kind = string.match(rows[n], '^(.+)|%a$')
-  if kind and not seen[kind] then
-    seen[kind] = true
-    local first = redis.call('ZRANGE', ARGV[1] .. 'w:' .. kind, 0, 0, 'WITHSCORES')
+  local tenant_class = string.match(rows[n], '^(.+)|%a$')
+  if tenant_class and not seen[tenant_class] then
+    seen[tenant_class] = true
+    local first = redis.call('ZRANGE', ARGV[1] .. 'w:' .. tenant_class, 0, 0, 'WITHSCORES')
     if first[2] then
-      oldest[#oldest + 1] = kind
+      oldest[#oldest + 1] = tenant_class
       oldest[#oldest + 1] = first[2]
     end
   end

@@ -1,4 +1,5 @@
--- Makes a process the one that sweeps, or renews that. KEYS: the election. ARGV: process, milliseconds.
+-- Elects a process as sweeper, or renews its election. Returns 1 if it is elected, 0 if another one is.
+-- KEYS: the election. ARGV: process, duration in milliseconds.
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])

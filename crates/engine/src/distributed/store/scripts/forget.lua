@@ -1,5 +1,5 @@
--- Forgets sessions without live jobs, and the holds on their lanes. KEYS: any of the partition.
--- ARGV: prefix, names. For each: 0 there was none, 1 it is gone, 2 it has live jobs.
+-- Deletes sessions without live jobs, and the holds of their lanes. KEYS: any key of the partition.
+-- ARGV: prefix, sessions. Returns for each: 0 unknown, 1 deleted, 2 has live jobs.
 local p, answers = ARGV[1], {}
 for n = 2, #ARGV do
   local session = ARGV[n]

@@ -1,10 +1,10 @@
 -- Heads of one partition, in the order of their lanes. KEYS: the index of heads.
--- ARGV: prefix, lower and upper bound, the most. Returns lane, first line of its document, timer.
+-- ARGV: prefix, lower bound, upper bound, limit. Returns lane, first line of its document, timer.
 local p, found = ARGV[1], {}
 local members = redis.call('ZRANGE', KEYS[1], ARGV[2], ARGV[3], 'BYLEX', 'LIMIT', 0, ARGV[4])
 for _, member in ipairs(members) do
   local lane = string.sub(member, 2)
-  -- A token, a mark, a number of three digits, a job, a process and two times have no more bytes than this.
+  -- The longest first line (token, code, three digits, job, process, two times) is shorter than this.
   local line = redis.call('GETRANGE', p .. 'l:' .. lane, 0, 255)
   local job = string.match(line, '^%x+;.;%d+;([^;]*);')
   if job then

@@ -1,4 +1,5 @@
--- A job's record, and the document of its lane while it is live. KEYS: the record. ARGV: prefix.
+-- A job's meta and outcome, or its meta and the document of its lane while it is live. KEYS: the record.
+-- ARGV: prefix.
 local record = redis.call('HMGET', KEYS[1], 'meta', 'outcome', 'lane')
 if not record[1] then return false end
 local document = false

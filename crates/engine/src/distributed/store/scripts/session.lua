@@ -1,4 +1,5 @@
--- Reads a session, which counts as a use. KEYS: the session. ARGV: prefix, name, now, expires_at.
+-- Reads a session and records the read as a use. KEYS: the session.
+-- ARGV: prefix, session, now, when it expires from now on if it has no live jobs.
 local p, session, now, expires_at = unpack(ARGV)
 local row = redis.call('HMGET', KEYS[1], 'created_at', 'updated_at')
 if not row[1] then return false end

@@ -1,22 +1,21 @@
-//! A place for one connection that many commands share: taken from by those who send, filled and
-//! emptied by the task that keeps it.
+//! A connection that many commands share, and that a background task replaces when it breaks.
 
 use std::sync::{PoisonError, RwLock};
 
 use redis::{aio::MultiplexedConnection, cluster_async::ClusterConnection};
 use tokio::sync::Notify;
 
-/// A place for a connection.
+/// Holds the current connection, if there is one.
 #[derive(Default)]
-pub(super) struct Slot {
-    current: RwLock<Option<Handle>>,
+pub(super) struct SharedConnection {
+    current: RwLock<Option<ConnectionHandle>>,
     broken: Notify,
-    filled: Notify,
+    opened: Notify,
 }
 
-/// A connection to clone.
+/// A connection, cheap to clone for each command.
 #[derive(Clone)]
-pub(super) struct Handle {
+pub(super) struct ConnectionHandle {
     pub(super) id: u64,
     pub(super) connection: Connection,
 }
@@ -27,23 +26,23 @@ pub(super) enum Connection {
     Cluster(ClusterConnection),
 }
 
-impl Slot {
-    /// The connection, to be used for one command.
-    pub(super) fn handle(&self) -> Option<Handle> {
+impl SharedConnection {
+    /// The connection to use for one command.
+    pub(super) fn handle(&self) -> Option<ConnectionHandle> {
         self.current
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
 
-    /// Puts a connection in.
-    pub(super) fn fill(&self, handle: &Handle) {
+    /// Replaces the connection.
+    pub(super) fn replace(&self, handle: &ConnectionHandle) {
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(handle.clone());
-        self.filled.notify_waiters();
+        self.opened.notify_waiters();
     }
 
-    /// Has the connection replaced, if it still is this one.
-    pub(super) fn mark_broken(&self, handle: &Handle) {
+    /// Requests another connection, unless this one was replaced already.
+    pub(super) fn mark_broken(&self, handle: &ConnectionHandle) {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         if current
             .as_ref()
@@ -54,18 +53,18 @@ impl Slot {
         if matches!(handle.connection, Connection::Single(_)) {
             *current = None;
         }
-        // The connections of a cluster stay in use until others are there: one node's failure says
-        // nothing of the other nodes.
+        // The connections to a cluster stay in use until they are replaced, because the failure of one node
+        // does not concern the others.
         self.broken.notify_one();
     }
 
-    /// Waits until the connection of this id is to be replaced.
+    /// Waits until the connection with this id has to be replaced.
     pub(super) async fn until_broken(&self, id: u64) {
         loop {
             self.broken.notified().await;
             match self.handle() {
-                // What was broken is a connection before this one.
-                Some(Handle {
+                // The notification was for an earlier connection.
+                Some(ConnectionHandle {
                     id: current,
                     connection: Connection::Single(_),
                 }) if current == id => {}
@@ -75,13 +74,13 @@ impl Slot {
     }
 
     /// Waits until there is a connection.
-    pub(super) async fn until_filled(&self) {
+    pub(super) async fn until_open(&self) {
         loop {
-            let filled = self.filled.notified();
+            let opened = self.opened.notified();
             if self.handle().is_some() {
                 return;
             }
-            filled.await;
+            opened.await;
         }
     }
 }

@@ -1,15 +1,15 @@
-//! Looks at how a server is set up, before anything is trusted to it.
+//! Checks the settings of a server before the store uses it.
 
 use std::collections::HashMap;
 
 use redis::{RedisError, Value, aio::ConnectionLike, cmd};
 
-use super::settings::Unfit;
+use super::settings::UnsuitableServer;
 
-/// The oldest release with flags of scripts and `SET … NX GET`.
+/// The oldest major version that has script flags and `SET … NX GET`.
 const MAJOR_MIN: u32 = 7;
 
-/// How a server is set up, as far as it tells.
+/// The settings of a server that matter; `None` for one that the server does not tell.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct ServerSetup {
     version: String,
@@ -19,28 +19,28 @@ pub(super) struct ServerSetup {
     policy: Option<String>,
 }
 
-/// Asks a server. Where CONFIG is denied, as on managed servers, what INFO says is all there is.
-pub(super) async fn ask(
-    connection: &mut (impl ConnectionLike + Send),
-) -> Result<ServerSetup, RedisError> {
-    let info: String = cmd("INFO").query_async(connection).await?;
-    let mut setup = ServerSetup::of_info(&info);
-    let mut config = cmd("CONFIG");
-    config
-        .arg("GET")
-        .arg(&["appendonly", "appendfsync", "maxmemory-policy"]);
-    match config
-        .query_async::<HashMap<String, Value>>(connection)
-        .await
-    {
-        Ok(config) => setup.add_config(&config),
-        Err(error) if error.is_io_error() => return Err(error),
-        Err(_) => tracing::debug!("CONFIG is denied; what INFO says of Redis is what is known"),
-    }
-    Ok(setup)
-}
-
 impl ServerSetup {
+    /// Queries a server. Managed servers often deny CONFIG; then only INFO is used.
+    pub(super) async fn query(
+        connection: &mut (impl ConnectionLike + Send),
+    ) -> Result<Self, RedisError> {
+        let info: String = cmd("INFO").query_async(connection).await?;
+        let mut setup = Self::of_info(&info);
+        let mut config = cmd("CONFIG");
+        config
+            .arg("GET")
+            .arg(&["appendonly", "appendfsync", "maxmemory-policy"]);
+        match config
+            .query_async::<HashMap<String, Value>>(connection)
+            .await
+        {
+            Ok(config) => setup.add_config(&config),
+            Err(error) if error.is_io_error() => return Err(error),
+            Err(_) => tracing::debug!("Redis denies CONFIG; only the settings in INFO are checked"),
+        }
+        Ok(setup)
+    }
+
     fn of_info(info: &str) -> Self {
         let field = |name: &str| {
             let line = info.lines().find_map(|line| line.strip_prefix(name));
@@ -68,45 +68,45 @@ impl ServerSetup {
         self.policy = value("maxmemory-policy").or_else(|| self.policy.take());
     }
 
-    /// Why the server must not be used, if that is so.
-    pub(super) fn verdict(&self) -> Result<(), Unfit> {
+    /// Refuses a server that must not be used.
+    pub(super) fn check(&self) -> Result<(), UnsuitableServer> {
         let major = self.version.split('.').next();
         if major
             .and_then(|major| major.parse::<u32>().ok())
             .unwrap_or(0)
             < MAJOR_MIN
         {
-            return Err(Unfit::TooOld {
+            return Err(UnsuitableServer::TooOld {
                 version: self.version.clone(),
             });
         }
         match &self.policy {
-            Some(policy) if policy.starts_with("allkeys") => Err(Unfit::Evicts {
+            Some(policy) if policy.starts_with("allkeys") => Err(UnsuitableServer::Evicts {
                 policy: policy.clone(),
             }),
             _ => Ok(()),
         }
     }
 
-    /// What can be lost with a server that is set up like this, for the operator to read.
+    /// Warnings for the operator about data that these settings can lose.
     pub(super) fn warnings(&self) -> Vec<&'static str> {
         let mut warnings = Vec::new();
         match (self.appendonly, self.appendfsync.as_deref()) {
             (Some(false), _) => warnings.push(
-                "appendonly is off: a restart of Redis loses accepted jobs, whatever came after its \
-                 last snapshot; set appendonly yes and appendfsync always",
+                "appendonly is off: a restart of Redis loses all accepted jobs since its last snapshot; \
+                 set appendonly yes and appendfsync always",
             ),
             (_, Some("everysec")) => warnings.push(
-                "appendfsync is everysec: up to two seconds of accepted jobs are lost when Redis is \
-                 killed; set appendfsync always",
+                "appendfsync is everysec: if Redis is killed, up to two seconds of accepted jobs are lost; \
+                 set appendfsync always",
             ),
             (_, Some("no")) => warnings.push(
-                "appendfsync is no: what the system had not yet written is lost when Redis is killed \
-                 or the machine fails; set appendfsync always",
+                "appendfsync is no: if Redis is killed or the machine fails, accepted jobs that were not yet \
+                 written are lost; set appendfsync always",
             ),
             (_, None) => warnings.push(
-                "Redis does not tell its appendfsync: unless it is always, a failure may lose \
-                 accepted jobs",
+                "Redis does not report its appendfsync: unless it is always, a failure may lose accepted \
+                 jobs",
             ),
             _ => {}
         }
@@ -115,10 +115,10 @@ impl ServerSetup {
             .as_deref()
             .is_some_and(|policy| policy.starts_with("volatile"))
         {
-            // Live jobs have no expiry, so they cannot be dropped under this policy.
+            // This policy only deletes keys with an expiry, and live jobs have none.
             warnings.push(
-                "maxmemory-policy is volatile: with its memory used up, Redis drops finished jobs, \
-                 idle sessions and idempotency keys before their time; set it to noeviction",
+                "maxmemory-policy is volatile: when its memory is full, Redis deletes finished jobs, idle \
+                 sessions and idempotency keys too early; set it to noeviction",
             );
         }
         warnings
@@ -143,35 +143,35 @@ mod tests {
         # Memory\r\nmaxmemory_policy:noeviction\r\n# Cluster\r\ncluster_enabled:0\r\n";
 
     #[test]
-    fn a_server_set_up_as_it_should_be_passes_without_a_word() {
+    fn a_server_with_the_right_settings_passes_without_a_warning() {
         let config = [
             ("appendonly", "yes"),
             ("appendfsync", "always"),
             ("maxmemory-policy", "noeviction"),
         ];
         let setup = setup(INFO, &config);
-        assert_eq!(setup.verdict(), Ok(()));
+        assert_eq!(setup.check(), Ok(()));
         assert_eq!(setup.warnings(), Vec::<&str>::new());
         assert!(!setup.clustered);
     }
 
     #[test]
-    fn without_config_info_is_believed() {
+    fn without_config_the_settings_in_info_are_checked() {
         let setup = setup(&INFO.replace("noeviction", "allkeys-lru"), &[]);
-        let refused = setup.verdict().unwrap_err();
+        let refused = setup.check().unwrap_err();
         assert!(refused.to_string().contains("noeviction"), "{refused}");
         assert!(setup.warnings()[0].starts_with("appendonly is off"));
     }
 
     #[test]
-    fn what_can_be_lost_is_named() {
+    fn the_warnings_name_what_can_be_lost() {
         let config = [
             ("appendonly", "yes"),
             ("appendfsync", "everysec"),
             ("maxmemory-policy", "volatile-lru"),
         ];
         let setup = setup(INFO, &config);
-        assert_eq!(setup.verdict(), Ok(()));
+        assert_eq!(setup.check(), Ok(()));
         let warnings = setup.warnings();
         assert!(warnings[0].contains("two seconds"));
         assert!(warnings[1].contains("volatile"));
@@ -180,8 +180,8 @@ mod tests {
     #[test]
     fn an_old_server_is_refused() {
         let old = setup(&INFO.replace("7.0.15", "6.2.14"), &[]);
-        assert!(matches!(old.verdict(), Err(Unfit::TooOld { .. })));
+        assert!(matches!(old.check(), Err(UnsuitableServer::TooOld { .. })));
         let valkey = INFO.replace("7.0.15", "7.2.4\r\nvalkey_version:8.1.0");
-        assert_eq!(setup(&valkey, &[]).verdict(), Ok(()));
+        assert_eq!(setup(&valkey, &[]).check(), Ok(()));
     }
 }

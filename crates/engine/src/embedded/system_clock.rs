@@ -1,4 +1,4 @@
-//! The store's clock: the machine's, which never goes backwards while the process lives.
+//! The store's clock: the machine's clock, made monotonic for the life of the process.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -7,14 +7,14 @@ use std::{
 
 use forebay_shared::time::TimeMs;
 
-/// The machine's clock, made monotone.
+/// The machine's clock, which never goes backwards.
 #[derive(Debug, Default)]
-pub(super) struct Clock {
+pub(super) struct SystemClock {
     latest_ms: AtomicU64,
 }
 
-impl Clock {
-    /// Now, or the latest moment told so far if the machine's clock was set back.
+impl SystemClock {
+    /// The current time, or the latest time returned so far if the machine's clock was set back.
     pub(super) fn now(&self) -> TimeMs {
         let machine_ms = SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -32,7 +32,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_was_set_back_stands_still() {
-        let clock = Clock::default();
+        let clock = SystemClock::default();
         let ahead = clock.now().plus_ms(3_600_000);
         clock.latest_ms.store(ahead.0, Ordering::Relaxed);
         assert_eq!(clock.now(), ahead);

@@ -1,4 +1,4 @@
-//! The data folder: made for its owner alone, and held by one process at a time.
+//! The data folder: private to its owner, and locked by one process at a time.
 
 use std::{
     fs::{DirBuilder, File, OpenOptions, TryLockError},
@@ -7,26 +7,27 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::OpenError;
+use super::open_error::OpenError;
 
 const DATABASE: &str = "forebay.db";
 const LOCK: &str = "lock";
-/// A process id and a line end; what is longer was not written by us.
+/// The lock file holds a process id and a line feed. Anything longer is not from Forebay.
 const HOLDER_BYTES_MAX: u64 = 32;
 
-/// The data folder, locked for as long as this lives.
+/// The data folder, locked until this is dropped.
 #[derive(Debug)]
-pub(super) struct Folder {
+pub(super) struct DataFolder {
     path: PathBuf,
-    // Not closed before the last connection: with it, all locks of this process on the file would go.
+    // It must stay open longer than all connections: closing any descriptor of a file releases all POSIX locks
+    // of the process on that file, SQLite's included.
     database: File,
     _lock: File,
 }
 
-impl Folder {
-    /// Makes the folder if there is none, takes its lock, and makes an empty database file that only
-    /// its owner may read (SQLite gives its other files the same permissions).
-    pub(super) fn hold(path: &Path) -> Result<Self, OpenError> {
+impl DataFolder {
+    /// Creates the folder if there is none, locks it, and creates an empty database file that only its owner
+    /// may read. SQLite gives its other files the same permissions.
+    pub(super) fn lock(path: &Path) -> Result<Self, OpenError> {
         let unusable = |source| OpenError::Folder {
             path: path.to_owned(),
             source,
@@ -41,13 +42,13 @@ impl Folder {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 return Err(OpenError::Held {
-                    holder_pid: holder(&mut lock),
+                    holder_pid: read_holder(&mut lock),
                     path: path.to_owned(),
                 });
             }
             Err(TryLockError::Error(source)) => return Err(unusable(source)),
         }
-        name_holder(&mut lock).map_err(unusable)?;
+        write_holder(&mut lock).map_err(unusable)?;
         let database = open_private(&path.join(DATABASE)).map_err(unusable)?;
         Ok(Self {
             path: path.to_owned(),
@@ -56,17 +57,17 @@ impl Folder {
         })
     }
 
-    /// The folder.
+    /// The path of the folder.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Puts on the disk what was written to the database.
+    /// Syncs the database file.
     pub(super) fn sync_database(&self) -> io::Result<()> {
         self.database.sync_data()
     }
 
-    /// The file of the database.
+    /// The path of the database file.
     pub(super) fn database(&self) -> PathBuf {
         self.path.join(DATABASE)
     }
@@ -82,14 +83,14 @@ fn open_private(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-fn name_holder(lock: &mut File) -> io::Result<()> {
+fn write_holder(lock: &mut File) -> io::Result<()> {
     lock.set_len(0)?;
     lock.rewind()?;
     writeln!(lock, "{}", std::process::id())
 }
 
-/// Who holds the lock; `None` if it has not got round to saying so.
-fn holder(lock: &mut File) -> Option<u32> {
+/// The process that holds the lock; `None` if it has not written its id yet.
+fn read_holder(lock: &mut File) -> Option<u32> {
     let mut text = String::new();
     lock.take(HOLDER_BYTES_MAX).read_to_string(&mut text).ok()?;
     text.trim().parse().ok()
@@ -102,11 +103,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_second_holder_is_told_who_the_first_is_and_what_to_change() {
+    fn a_second_process_learns_who_holds_the_folder_and_what_to_change() {
         let parent = tempfile::tempdir().unwrap();
         let path = parent.path().join("data");
-        let first = Folder::hold(&path).unwrap();
-        let refused = Folder::hold(&path).unwrap_err();
+        let first = DataFolder::lock(&path).unwrap();
+        let refused = DataFolder::lock(&path).unwrap_err();
         let OpenError::Held { holder_pid, .. } = &refused else {
             panic!("{refused:?}");
         };
@@ -120,14 +121,14 @@ mod tests {
             assert!(message.contains(part), "{message}");
         }
         drop(first);
-        Folder::hold(&path).unwrap();
+        DataFolder::lock(&path).unwrap();
     }
 
     #[test]
-    fn folder_and_files_are_their_owners_alone() {
+    fn folder_and_files_are_private_to_their_owner() {
         let parent = tempfile::tempdir().unwrap();
         let path = parent.path().join("a/b");
-        let folder = Folder::hold(&path).unwrap();
+        let folder = DataFolder::lock(&path).unwrap();
         let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&path), 0o700);
         assert_eq!(mode(&folder.database()), 0o600);
@@ -137,7 +138,7 @@ mod tests {
     #[test]
     fn a_path_that_cannot_be_a_folder_is_named() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let refused = Folder::hold(&file.path().join("data")).unwrap_err();
+        let refused = DataFolder::lock(&file.path().join("data")).unwrap_err();
         assert!(matches!(refused, OpenError::Folder { .. }), "{refused:?}");
         assert!(refused.to_string().contains("FOREBAY_DATA_DIR"));
     }

@@ -1,4 +1,4 @@
-//! The port, call by call.
+//! The store's port: each call becomes a command or a script.
 
 use async_trait::async_trait;
 use forebay_shared::{
@@ -13,13 +13,10 @@ use forebay_shared::{
 };
 use redis::cmd;
 
-use super::{
-    RedisStore,
-    arguments::Arguments,
-    change,
-    failure::{Accepts, unreadable},
-    loaded,
-    reply::Reply,
+use super::{RedisStore, arguments::Arguments, commit::arguments, load, redis_reply::RedisReply};
+use crate::{
+    rejection::{WhenFull, unreadable},
+    rows::CommitRows,
 };
 
 #[async_trait]
@@ -36,28 +33,33 @@ impl Store for RedisStore {
     ) -> Result<Loaded, StoreError> {
         let mut args = Arguments::default();
         args.push(self.keys.partition(lane.partition()));
-        loaded::push_look(&mut args, lane, jobs, work);
+        load::push_query(&mut args, lane, jobs, work);
         let key = self.keys.lane(lane);
-        let reply = self.link.eval(&self.scripts.load, &key, &args, Accepts::No);
-        loaded::read(reply.await?, jobs, work)
+        let script = &self.scripts.load;
+        let reply = self.connections.eval(script, &key, &args, WhenFull::Retry);
+        load::read(reply.await?, jobs, work)
     }
 
     async fn commit(&self, commit: &Commit) -> Result<Committed, StoreError> {
-        let accepts = change::accepts(commit);
-        if accepts == Accepts::Yes && self.memory.is_full() {
+        let accepts_jobs = !commit.admitted.is_empty();
+        if accepts_jobs && self.memory.is_full() {
             return Err(StoreError::Full);
         }
-        let script = match accepts {
-            Accepts::Yes => &self.scripts.admit,
-            Accepts::No => &self.scripts.settle,
+        let (script, when_full) = if accepts_jobs {
+            (&self.scripts.admit, WhenFull::Refuse)
+        } else {
+            (&self.scripts.settle, WhenFull::Retry)
         };
-        let args = change::arguments(&self.keys, commit)?;
+        let args = arguments(&self.keys, commit, CommitRows::of(commit)?)?;
         let key = self.keys.lane(&commit.lane);
-        let reply = self.link.eval(script, &key, &args, accepts).await?;
+        let reply = self
+            .connections
+            .eval(script, &key, &args, when_full)
+            .await?;
         if reply.is_done() {
             return Ok(Committed::Done);
         }
-        let newer = loaded::read(reply, &commit.about, commit.work)?;
+        let newer = load::read(reply, &commit.about, commit.work)?;
         Ok(Committed::Conflict(Box::new(newer)))
     }
 
@@ -85,21 +87,22 @@ impl Store for RedisStore {
         let mut args = Arguments::default();
         args.push(self.keys.partition(job.partition()));
         let key = self.keys.job(job);
-        let reply = self.link.eval(&self.scripts.job, &key, &args, Accepts::No);
+        let script = &self.scripts.job;
+        let reply = self.connections.eval(script, &key, &args, WhenFull::Retry);
         let Some(reply) = reply.await?.some() else {
             return Ok(None);
         };
-        let record = loaded::read_job(reply)?;
+        let record = load::read_job(reply)?;
         Ok((record.meta.tenant == *tenant).then_some(record))
     }
 
     async fn request(&self, job: JobId) -> Result<Option<Request>, StoreError> {
         let mut get = cmd("HGET");
         get.arg(self.keys.job(job)).arg("request");
-        let value = self.link.run(&get, Accepts::No).await?;
-        Reply::new("request", value)
+        let value = self.connections.run(&get, WhenFull::Retry).await?;
+        RedisReply::new("request", value)
             .some()
-            .map(Reply::json)
+            .map(RedisReply::json)
             .transpose()
     }
 
@@ -116,8 +119,8 @@ impl Store for RedisStore {
             .arg(document)
             .arg(&["NX", "GET", "PX"])
             .arg(ttl_ms.max(1));
-        let value = self.link.run(&set, Accepts::Yes).await?;
-        match Reply::new("claim of a key", value).some() {
+        let value = self.connections.run(&set, WhenFull::Refuse).await?;
+        match RedisReply::new("claim of a key", value).some() {
             None => Ok(KeyOutcome::Set),
             Some(found) => Ok(KeyOutcome::Found(found.json()?)),
         }
@@ -141,7 +144,7 @@ impl Store for RedisStore {
     }
 
     async fn evict_sessions(&self, sessions_max: u64, limit: usize) -> Result<u64, StoreError> {
-        self.evict_least_used(sessions_max, limit).await
+        self.evict_least_recently_used(sessions_max, limit).await
     }
 
     async fn prune(&self, limit: usize) -> Result<u64, StoreError> {

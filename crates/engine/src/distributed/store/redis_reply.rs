@@ -1,41 +1,37 @@
-//! Takes a script's reply apart.
+//! Takes apart the reply of a command or a script.
 
 use forebay_shared::store::StoreError;
 use redis::Value;
 
-use super::failure::{Unexpected, unreadable};
+use super::redis_error::UnexpectedReply;
+use crate::rejection::unreadable;
 
-/// A reply, or a part of one, with the name of what was called for the error's sake.
-pub(super) struct Reply {
+/// A reply or a part of one, with the name of the call for error messages.
+pub(super) struct RedisReply {
     call: &'static str,
     value: Value,
 }
 
-impl Reply {
+impl RedisReply {
     pub(super) const fn new(call: &'static str, value: Value) -> Self {
         Self { call, value }
     }
 
     fn unexpected(&self) -> StoreError {
-        unreadable(Unexpected(self.call))
+        unreadable(UnexpectedReply(self.call))
     }
 
-    /// Nothing, which scripts say with `false`.
-    pub(super) const fn is_nothing(&self) -> bool {
-        matches!(self.value, Value::Nil)
-    }
-
-    /// Whether it is the 1 with which a script says that it has done what it was asked.
+    /// Whether the script returned 1, which means that it did what it was asked.
     pub(super) const fn is_done(&self) -> bool {
         matches!(self.value, Value::Int(1))
     }
 
-    /// The reply, unless it is nothing.
+    /// The reply, unless it is nil. A script returns nil as `false`.
     pub(super) fn some(self) -> Option<Self> {
-        (!self.is_nothing()).then_some(self)
+        (!matches!(self.value, Value::Nil)).then_some(self)
     }
 
-    /// Its parts.
+    /// The parts of a list.
     pub(super) fn list(self) -> Result<impl Iterator<Item = Self>, StoreError> {
         let call = self.call;
         match self.value {
@@ -44,14 +40,16 @@ impl Reply {
         }
     }
 
-    /// Its parts, if there are `N`.
+    /// The parts of a list of length `N`.
     pub(super) fn parts<const N: usize>(self) -> Result<[Self; N], StoreError> {
         let call = self.call;
         let parts: Vec<Self> = self.list()?.collect();
-        parts.try_into().map_err(|_| unreadable(Unexpected(call)))
+        parts
+            .try_into()
+            .map_err(|_| unreadable(UnexpectedReply(call)))
     }
 
-    /// Bytes.
+    /// A string as bytes.
     pub(super) fn bytes(self) -> Result<Vec<u8>, StoreError> {
         match self.value {
             Value::BulkString(bytes) => Ok(bytes),
@@ -60,12 +58,12 @@ impl Reply {
         }
     }
 
-    /// Text.
+    /// A string.
     pub(super) fn text(self) -> Result<String, StoreError> {
         String::from_utf8(self.bytes()?).map_err(unreadable)
     }
 
-    /// A number, however Redis writes it; scores come as text.
+    /// An integer. Redis returns scores as strings.
     pub(super) fn int(self) -> Result<i64, StoreError> {
         match &self.value {
             Value::Int(int) => Ok(*int),
@@ -77,19 +75,19 @@ impl Reply {
         }
     }
 
-    /// A number that is not negative; 0 for one that is.
+    /// An integer; 0 if it is negative.
     pub(super) fn natural(self) -> Result<u64, StoreError> {
         self.int().map(|int| u64::try_from(int).unwrap_or(0))
     }
 
-    /// A document.
+    /// A JSON document.
     pub(super) fn json<T: serde::de::DeserializeOwned>(self) -> Result<T, StoreError> {
         serde_json::from_slice(&self.bytes()?).map_err(unreadable)
     }
 }
 
-/// Scores are doubles: whole up to 2^53 ([`arguments::MS_MAX`](super::arguments::MS_MAX) is below
-/// that), but the largest may be written with an exponent.
+/// Scores are doubles. They are whole up to 2^53, and [`MS_MAX`](super::arguments::MS_MAX) is below that, but
+/// Redis may write large ones with an exponent.
 fn parse_int(text: &str) -> Option<i64> {
     if let Ok(int) = text.parse() {
         return Some(int);
@@ -97,7 +95,7 @@ fn parse_int(text: &str) -> Option<i64> {
     let double: f64 = text.parse().ok()?;
     #[expect(
         clippy::cast_possible_truncation,
-        reason = "a score is whole, and what is beyond the range saturates"
+        reason = "a score is whole, and a cast beyond the range of i64 saturates"
     )]
     double.is_finite().then_some(double as i64)
 }
@@ -106,25 +104,26 @@ fn parse_int(text: &str) -> Option<i64> {
 mod tests {
     use super::*;
 
-    fn bulk(text: &str) -> Reply {
-        Reply::new("test", Value::BulkString(text.into()))
+    fn bulk(text: &str) -> RedisReply {
+        RedisReply::new("test", Value::BulkString(text.into()))
     }
 
     #[test]
-    fn numbers_are_read_however_they_are_written() {
+    fn integers_are_read_in_every_notation() {
         for (text, int) in [("12", 12), ("-3", -3), ("9e+15", 9_000_000_000_000_000)] {
             assert_eq!(bulk(text).int().unwrap(), int);
         }
         assert!(bulk("x").int().is_err());
-        assert_eq!(Reply::new("test", Value::Int(5)).natural().unwrap(), 5);
+        let five = RedisReply::new("test", Value::Int(5));
+        assert_eq!(five.natural().unwrap(), 5);
         assert_eq!(bulk("-3").natural().unwrap(), 0);
     }
 
     #[test]
-    fn what_has_another_form_is_broken() {
-        assert!(Reply::new("test", Value::Okay).list().is_err());
+    fn an_unexpected_type_or_length_is_an_error() {
+        assert!(RedisReply::new("test", Value::Okay).list().is_err());
         let two = Value::Array(vec![Value::Nil, Value::Nil]);
-        assert!(Reply::new("test", two).parts::<3>().is_err());
-        assert!(Reply::new("test", Value::Nil).some().is_none());
+        assert!(RedisReply::new("test", two).parts::<3>().is_err());
+        assert!(RedisReply::new("test", Value::Nil).some().is_none());
     }
 }

@@ -1,0 +1,176 @@
+//! A commit as the arguments of `commit.lua`.
+//!
+//! The caller derives all rows beforehand, so the script only compares versions and writes.
+
+use forebay_shared::{
+    ids::LaneKey,
+    lane::ClassCounts,
+    store::{Commit, StoreError},
+};
+
+use super::{
+    arguments::Arguments,
+    document,
+    keys::{Keys, tenant_class},
+    load, mark,
+};
+use crate::rows::{CommitRows, CountRow, JobRow, OutcomeRow, SessionRow, TimerRow};
+
+/// The arguments of `commit.lua`, in its order.
+pub(super) fn arguments(
+    keys: &Keys,
+    commit: &Commit,
+    rows: CommitRows,
+) -> Result<Arguments, StoreError> {
+    let lane = rows.lane.as_ref();
+    let expect = commit.expect.map(|token| token.simple().to_string());
+    let document = lane.map(|lane| document::write(lane, commit.token));
+    let mut args = Arguments::default();
+    args.push(keys.partition(commit.lane.partition()))
+        .push(expect.unwrap_or_default())
+        .push(document.unwrap_or_default())
+        .push(document::head_code(lane.and_then(|lane| lane.head.as_ref())).to_string())
+        .at(commit.at);
+    load::push_query(&mut args, &commit.lane, &commit.about, commit.work);
+    push_jobs(&mut args, rows.jobs);
+    args.size(rows.reopened.len());
+    for job in rows.reopened {
+        args.push(job.to_string());
+    }
+    push_timers(&mut args, &commit.lane, &rows.timers);
+    push_outcomes(&mut args, &commit.lane, rows.outcomes)?;
+    push_counts(&mut args, &commit.lane, &rows.counts);
+    push_session(&mut args, rows.session);
+    args.size(rows.notices.len());
+    for (topic, job) in rows.notices {
+        args.push(keys.channel(&topic)).push(job.to_string());
+    }
+    Ok(args)
+}
+
+fn push_jobs(args: &mut Arguments, jobs: Vec<JobRow>) {
+    args.size(jobs.len());
+    for job in jobs {
+        args.push(job.job.to_string())
+            .push(job.meta)
+            .push(job.request)
+            .at(job.keep_until);
+    }
+}
+
+fn push_timers(args: &mut Arguments, lane: &LaneKey, timers: &[TimerRow]) {
+    args.size(timers.len());
+    for timer in timers {
+        args.push(timer.job.to_string())
+            .at(timer.at)
+            .push(tenant_class(lane.tenant(), timer.class))
+            .optional_at(timer.is_waiting.then_some(timer.admitted_at));
+    }
+}
+
+fn push_outcomes(
+    args: &mut Arguments,
+    lane: &LaneKey,
+    outcomes: Vec<OutcomeRow>,
+) -> Result<(), StoreError> {
+    args.size(outcomes.len());
+    for outcome in outcomes {
+        args.push(outcome.job.to_string())
+            .push(tenant_class(lane.tenant(), outcome.class))
+            .push(mark::write(&outcome)?)
+            .push(outcome.json)
+            .at(outcome.forget_at);
+    }
+    Ok(())
+}
+
+fn push_counts(args: &mut Arguments, lane: &LaneKey, counts: &[CountRow]) {
+    let rows = counts.iter().flat_map(|row| {
+        let ended = i64::try_from(row.ended).unwrap_or(i64::MAX);
+        let live = live_counts(row.live).into_iter();
+        live.chain([('e', ended)])
+            .map(|(code, change)| (row.class, code, change))
+    });
+    let changes: Vec<_> = rows.filter(|(.., change)| *change != 0).collect();
+    args.size(changes.len());
+    for (class, code, change) in changes {
+        args.push(format!("{}|{code}", tenant_class(lane.tenant(), class)))
+            .int(change);
+    }
+}
+
+/// The counts of live jobs, each with the letter of its field.
+const fn live_counts(counts: ClassCounts) -> [(char, i64); 4] {
+    [
+        ('r', counts.ready),
+        ('f', counts.in_flight),
+        ('b', counts.behind_session),
+        ('w', counts.retry_wait),
+    ]
+}
+
+fn push_session(args: &mut Arguments, session: Option<SessionRow>) {
+    args.size(usize::from(session.is_some()));
+    let Some(session) = session else { return };
+    args.optional_at(session.expires_at)
+        .size(session.bounds.turns_max)
+        .size(session.bounds.turns_bytes_max);
+    match session.measure {
+        Some(measure) => args.int(measure.sent_bytes).int(measure.input_tokens),
+        None => args.push("").push(""),
+    };
+    args.size(session.append.len());
+    for turn in session.append {
+        args.push(turn);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use forebay_shared::{
+        ids::{JobId, TenantId},
+        job::Status,
+    };
+
+    use super::*;
+    use crate::rows::tests::{empty_commit, ending_commit};
+
+    fn texts(commit: &Commit) -> Vec<String> {
+        let rows = CommitRows::of(commit).unwrap();
+        let args = arguments(&Keys::new("fb"), commit, rows).unwrap();
+        let texts = args.as_slice().iter();
+        texts
+            .map(|arg| String::from_utf8(arg.clone()).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn an_empty_commit_has_a_length_for_every_list() {
+        let job = JobId::fresh(&TenantId::default(), None);
+        let partition = format!("fb:{{{:02x}}}:", job.partition());
+        let expected = [
+            &partition, "", "", "-", "5", "", "0", "", "0", "0", "0", "0", "0", "0", "0",
+        ];
+        assert_eq!(texts(&empty_commit(job)), expected);
+    }
+
+    #[test]
+    fn an_outcome_carries_its_class_its_mark_and_its_expiry() {
+        let job = JobId::fresh(&TenantId::default(), None);
+        let id = job.to_string();
+        let texts = texts(&ending_commit(job));
+        let outcome = texts.iter().position(|text| *text == id).unwrap();
+        assert_eq!(texts[outcome + 1], "default|b");
+        assert_eq!(texts[outcome + 4], "15");
+        let counts = ["2", "default|b|r", "-1", "default|b|e", "1"];
+        assert_eq!(texts[outcome + 5..outcome + 10], counts);
+        let notice = format!("fb:n:j:{job}");
+        assert_eq!(texts[outcome + 10..], ["0", "1", &notice, &id]);
+
+        let mark = mark::read(texts[outcome + 2].as_bytes()).unwrap();
+        assert_eq!(
+            (mark.status, mark.fence, mark.settled),
+            (Status::Cancelled, 2, 1)
+        );
+    }
+}

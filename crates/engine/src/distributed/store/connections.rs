@@ -1,0 +1,327 @@
+//! The connections for commands.
+//!
+//! Each connection carries many commands at once, so callers share it: a command clones a handle, without a
+//! checkout or a PING before it. A background task for each connection replaces it when it breaks. Meanwhile
+//! commands use the other connection, or fail at once.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use forebay_shared::store::StoreError;
+use futures_util::future::join_all;
+use redis::{
+    Cmd, ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, Value,
+    aio::ConnectionLike as _,
+    cluster_routing::{MultipleNodeRoutingInfo, ResponsePolicy, RoutingInfo},
+};
+use tokio::{
+    sync::OnceCell,
+    task::JoinHandle,
+    time::{Instant, sleep},
+};
+
+use super::{
+    arguments::Arguments,
+    dial::{CONNECTIONS, DialError, Dialer, RECONNECT, Server},
+    redis_error::{NoConnection, breaks_connection},
+    redis_reply::RedisReply,
+    scripts::Script,
+    shared_connection::{Connection, ConnectionHandle, SharedConnection},
+};
+use crate::rejection::{Rejection, WhenFull};
+
+/// The shortest time between two replacements of the connections to a cluster.
+const CLUSTER_REPLACE_DELAY: Duration = Duration::from_secs(1);
+
+/// A connection that lived at least this long is replaced without a delay.
+const STABLE_AFTER: Duration = Duration::from_secs(2);
+
+/// The connections and the tasks that replace them.
+pub(super) struct Connections {
+    inner: Arc<Inner>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+struct Inner {
+    dialer: Arc<Dialer>,
+    /// Empty until a server has answered for the first time.
+    server: OnceCell<Server>,
+    shared: [SharedConnection; CONNECTIONS],
+    next: AtomicUsize,
+    ids: AtomicU64,
+}
+
+impl Connections {
+    /// Starts the tasks. `server` is what the first contact found, if it found one.
+    pub(super) fn start(dialer: Arc<Dialer>, server: Option<Server>) -> Self {
+        let inner = Arc::new(Inner {
+            dialer,
+            server: OnceCell::new_with(server),
+            shared: std::array::from_fn(|_| SharedConnection::default()),
+            next: AtomicUsize::new(0),
+            ids: AtomicU64::new(0),
+        });
+        let tasks = (0..CONNECTIONS)
+            .map(|n| tokio::spawn(Arc::clone(&inner).keep_open(n)))
+            .collect();
+        Self { inner, tasks }
+    }
+
+    /// Waits until there is a connection.
+    pub(super) async fn until_open(&self) {
+        self.inner.shared[0].until_open().await;
+    }
+
+    /// Runs a command.
+    pub(super) async fn run(
+        &self,
+        command: &Cmd,
+        when_full: WhenFull,
+    ) -> Result<Value, StoreError> {
+        let answer = self.inner.send(command).await;
+        answer.map_err(|error| Rejection::from(error).into_store_error(when_full))
+    }
+
+    /// Runs a script on a key: by its digest, or with its source if the server does not know the digest.
+    pub(super) async fn eval(
+        &self,
+        script: &Script,
+        key: &str,
+        args: &Arguments,
+        when_full: WhenFull,
+    ) -> Result<RedisReply, StoreError> {
+        let mut answer = self.inner.send(&by_digest(script, key, args)).await;
+        if answer.as_ref().is_err_and(is_unknown_script) {
+            answer = self.inner.send(&by_source(script, key, args)).await;
+        }
+        match answer {
+            Ok(value) => Ok(RedisReply::new(script.name, value)),
+            Err(error) => Err(Rejection::from(error).into_store_error(when_full)),
+        }
+    }
+
+    /// Runs a script on many keys, in one round trip to each server.
+    pub(super) async fn eval_each(
+        &self,
+        script: &Script,
+        calls: &[(String, Arguments)],
+    ) -> Result<Vec<RedisReply>, StoreError> {
+        let commands = calls.iter().map(|(key, args)| by_digest(script, key, args));
+        let answers = self.inner.send_all(commands.collect()).await;
+        let mut replies = Vec::with_capacity(calls.len());
+        for (answer, (key, args)) in answers.map_err(retry_when_full)?.into_iter().zip(calls) {
+            replies.push(match answer {
+                Ok(value) => RedisReply::new(script.name, value),
+                Err(error) if is_unknown_script(&error) => {
+                    self.eval(script, key, args, WhenFull::Retry).await?
+                }
+                Err(error) => return Err(retry_when_full(error)),
+            });
+        }
+        Ok(replies)
+    }
+
+    /// Runs many commands, in one round trip to each server. `name` is for error messages.
+    pub(super) async fn run_each(
+        &self,
+        name: &'static str,
+        commands: Vec<Cmd>,
+    ) -> Result<Vec<RedisReply>, StoreError> {
+        let answers = self.inner.send_all(commands).await;
+        answers
+            .map_err(retry_when_full)?
+            .into_iter()
+            .map(|answer| match answer {
+                Ok(value) => Ok(RedisReply::new(name, value)),
+                Err(error) => Err(retry_when_full(error)),
+            })
+            .collect()
+    }
+
+    /// Runs a command on the server, or on every primary of a cluster. A cluster returns a map.
+    pub(super) async fn run_on_all_nodes(&self, command: &Cmd) -> Result<Value, StoreError> {
+        let answer = match self.inner.pick() {
+            Some((
+                _,
+                ConnectionHandle {
+                    connection: Connection::Cluster(mut cluster),
+                    ..
+                },
+            )) => {
+                let nodes = MultipleNodeRoutingInfo::AllMasters;
+                let route = RoutingInfo::MultiNode((nodes, None::<ResponsePolicy>));
+                cluster.route_command(command.clone(), route).await
+            }
+            _ => self.inner.send(command).await,
+        };
+        answer.map_err(retry_when_full)
+    }
+}
+
+impl Drop for Connections {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+impl Inner {
+    /// Picks the connections in turn.
+    fn pick(&self) -> Option<(&SharedConnection, ConnectionHandle)> {
+        let first = self.next.fetch_add(1, Ordering::Relaxed);
+        (0..CONNECTIONS).find_map(|n| {
+            let shared = &self.shared[(first + n) % CONNECTIONS];
+            shared.handle().map(|handle| (shared, handle))
+        })
+    }
+
+    async fn send(&self, command: &Cmd) -> RedisResult<Value> {
+        let (shared, mut handle) = self.pick().ok_or_else(no_connection)?;
+        let answer = match &mut handle.connection {
+            Connection::Single(connection) => connection.send_packed_command(command).await,
+            Connection::Cluster(cluster) => cluster.req_packed_command(command).await,
+        };
+        let answer = answer.and_then(Value::extract_error);
+        answer.inspect_err(|error| replace_if_broken(shared, &handle, error))
+    }
+
+    /// Sends commands together. Each has its own answer, unless the connection fails.
+    async fn send_all(&self, commands: Vec<Cmd>) -> RedisResult<Vec<RedisResult<Value>>> {
+        let (shared, mut handle) = self.pick().ok_or_else(no_connection)?;
+        let answers = match &mut handle.connection {
+            Connection::Single(connection) => {
+                let count = commands.len();
+                let mut pipeline = Pipeline::with_capacity(count);
+                for command in commands {
+                    pipeline.add_command(command);
+                }
+                connection.send_packed_commands(&pipeline, 0, count).await
+            }
+            // A pipeline goes to one node only, so the commands to a cluster are sent concurrently.
+            Connection::Cluster(cluster) => {
+                let answers = commands.iter().map(|command| {
+                    let mut cluster = cluster.clone();
+                    async move { cluster.req_packed_command(command).await }
+                });
+                join_all(answers).await.into_iter().collect()
+            }
+        };
+        let answers = answers.inspect_err(|error| replace_if_broken(shared, &handle, error))?;
+        Ok(answers.into_iter().map(Value::extract_error).collect())
+    }
+
+    /// Opens connection `n` and replaces it each time it breaks.
+    async fn keep_open(self: Arc<Self>, n: usize) {
+        let shared = &self.shared[n];
+        let mut failures = 0;
+        let mut was_open = true;
+        loop {
+            let opened = match self.open(n).await {
+                Ok(Some(opened)) => opened,
+                // A cluster needs only the first shared connection.
+                Ok(None) => return,
+                Err(error) => {
+                    if was_open && n == 0 {
+                        tracing::warn!(
+                            error = &error as &dyn std::error::Error,
+                            "no connection to Redis; the store is unavailable and keeps trying to connect"
+                        );
+                    }
+                    was_open = false;
+                    sleep(RECONNECT.delay(failures, rand::random())).await;
+                    failures = failures.saturating_add(1);
+                    continue;
+                }
+            };
+            if !was_open && n == 0 {
+                tracing::info!("connected to Redis");
+            }
+            was_open = true;
+            let since = Instant::now();
+            shared.replace(&opened.handle);
+            shared.until_broken(opened.handle.id).await;
+            if let Some(pooled) = opened.pooled {
+                // Taken out of the pool for good, so that the pool makes a new one.
+                drop(deadpool_redis::Connection::take(pooled));
+            } else {
+                sleep(CLUSTER_REPLACE_DELAY).await;
+            }
+            // The delay spares a server that accepts connections and then fails on them.
+            if since.elapsed() >= STABLE_AFTER {
+                failures = 0;
+            } else {
+                sleep(RECONNECT.delay(failures, rand::random())).await;
+                failures = failures.saturating_add(1);
+            }
+        }
+    }
+
+    async fn open(&self, n: usize) -> Result<Option<OpenedConnection>, DialError> {
+        let server = self.server.get_or_try_init(|| self.dialer.probe()).await?;
+        let id = self.ids.fetch_add(1, Ordering::Relaxed);
+        match server {
+            Server::Single(pool) => {
+                let pooled = self.dialer.single(pool).await?;
+                let connection = Connection::Single((*pooled).clone());
+                Ok(Some(OpenedConnection {
+                    handle: ConnectionHandle { id, connection },
+                    pooled: Some(pooled),
+                }))
+            }
+            Server::Cluster(client) if n == 0 => {
+                let connection = Connection::Cluster(self.dialer.clustered(client).await?);
+                Ok(Some(OpenedConnection {
+                    handle: ConnectionHandle { id, connection },
+                    pooled: None,
+                }))
+            }
+            Server::Cluster(_) => Ok(None),
+        }
+    }
+}
+
+/// A new connection, and its entry in the pool if it comes from one.
+struct OpenedConnection {
+    handle: ConnectionHandle,
+    pooled: Option<deadpool_redis::Connection>,
+}
+
+fn no_connection() -> RedisError {
+    io::Error::new(io::ErrorKind::NotConnected, NoConnection).into()
+}
+
+fn replace_if_broken(shared: &SharedConnection, handle: &ConnectionHandle, error: &RedisError) {
+    if breaks_connection(error) {
+        shared.mark_broken(handle);
+    }
+}
+
+fn retry_when_full(error: RedisError) -> StoreError {
+    Rejection::from(error).into_store_error(WhenFull::Retry)
+}
+
+fn is_unknown_script(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
+}
+
+fn by_digest(script: &Script, key: &str, args: &Arguments) -> Cmd {
+    eval_command("EVALSHA", script.digest(), key, args)
+}
+
+/// The server keeps the source, so that it knows the digest from then on.
+fn by_source(script: &Script, key: &str, args: &Arguments) -> Cmd {
+    eval_command("EVAL", script.source(), key, args)
+}
+
+fn eval_command(name: &str, script: &str, key: &str, args: &Arguments) -> Cmd {
+    let mut command = redis::cmd(name);
+    command.arg(script).arg(1).arg(key).arg(args.as_slice());
+    command
+}

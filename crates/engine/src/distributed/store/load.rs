@@ -1,0 +1,97 @@
+//! Reads a lane: the arguments of `load.lua`, and its reply. `commit.lua` takes the same arguments and
+//! returns the same reply on a conflict.
+
+use forebay_shared::{
+    ids::{JobId, LaneKey},
+    lane::Lane,
+    session::{Conversation, TokenMeasure},
+    store::{JobRecord, Loaded, StoreError, Work},
+    turn::Turn,
+};
+
+use super::{arguments::Arguments, document, keys, mark, redis_reply::RedisReply};
+use crate::record;
+
+/// Appends the session, the jobs to read the marks of, and the job to read the work of.
+pub(super) fn push_query(
+    args: &mut Arguments,
+    lane: &LaneKey,
+    about: &[JobId],
+    work: Option<JobId>,
+) {
+    let session = lane.session();
+    let session = session.map(|session| keys::session(lane.tenant(), session));
+    args.push(session.unwrap_or_default()).size(about.len());
+    for job in about {
+        args.push(job.to_string());
+    }
+    args.push(work.map(|job| job.to_string()).unwrap_or_default());
+}
+
+/// Reads the reply to the same query.
+pub(super) fn read(
+    reply: RedisReply,
+    about: &[JobId],
+    work: Option<JobId>,
+) -> Result<Loaded, StoreError> {
+    let [document, marks, found_work] = reply.parts()?;
+    let (token, lane) = match document.some() {
+        Some(document) => {
+            let (token, lane) = document::read(&document.bytes()?)?;
+            (Some(token), lane)
+        }
+        None => (None, Lane::default()),
+    };
+    let mut loaded = Loaded {
+        lane,
+        token,
+        marks: Vec::new(),
+        work: None,
+    };
+    for (job, mark) in about.iter().zip(marks.list()?) {
+        if let Some(mark) = mark.some() {
+            loaded.marks.push((*job, mark::read(&mark.bytes()?)?));
+        }
+    }
+    if let (Some(job), Some(found_work)) = (work, found_work.some())
+        && loaded.lane.find(job).is_some()
+    {
+        loaded.work = Some(read_work(found_work)?);
+    }
+    Ok(loaded)
+}
+
+fn read_work(reply: RedisReply) -> Result<Work, StoreError> {
+    let [meta, request, sent_bytes, input_tokens, turns] = reply.parts()?;
+    let measure = match (sent_bytes.some(), input_tokens.some()) {
+        (Some(sent_bytes), Some(input_tokens)) => Some(TokenMeasure {
+            sent_bytes: sent_bytes.natural()?,
+            input_tokens: input_tokens.natural()?,
+        }),
+        _ => None,
+    };
+    Ok(Work {
+        meta: meta.json()?,
+        request: request.json()?,
+        conversation: Conversation {
+            turns: read_turns(turns)?,
+            measure,
+        },
+    })
+}
+
+/// Reads turns, oldest first.
+pub(super) fn read_turns(reply: RedisReply) -> Result<Vec<Turn>, StoreError> {
+    reply.list()?.map(RedisReply::json).collect()
+}
+
+/// Reads the reply of `job.lua`.
+pub(super) fn read_job(reply: RedisReply) -> Result<JobRecord, StoreError> {
+    let [meta, outcome, document] = reply.parts()?;
+    let outcome = outcome.some().map(RedisReply::bytes).transpose()?;
+    let lane = match document.some() {
+        Some(document) => Some(document::read(&document.bytes()?)?.1),
+        None => None,
+    };
+    record::read(&meta.bytes()?, outcome.as_deref(), lane)
+}

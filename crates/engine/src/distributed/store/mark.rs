@@ -1,0 +1,22 @@
+//! The mark in a job's record: how the job ended, without its reply. The rules need it when a call comes for
+//! a job that is no longer in its lane.
+
+use forebay_shared::{lane::Mark, store::StoreError};
+
+use crate::{rejection::unreadable, rows::OutcomeRow};
+
+/// Writes the mark of an outcome.
+pub(super) fn write(outcome: &OutcomeRow) -> Result<String, StoreError> {
+    let mark = (outcome.status, outcome.fence, outcome.settled);
+    serde_json::to_string(&mark).map_err(unreadable)
+}
+
+/// Reads a mark.
+pub(super) fn read(bytes: &[u8]) -> Result<Mark, StoreError> {
+    let (status, fence, settled) = serde_json::from_slice(bytes).map_err(unreadable)?;
+    Ok(Mark {
+        status,
+        fence,
+        settled,
+    })
+}

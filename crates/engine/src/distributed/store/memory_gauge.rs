@@ -1,0 +1,85 @@
+//! How much memory of the server is in use. New jobs are refused before all of it is, so that running jobs can
+//! finish.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use redis::Value;
+
+/// From this percentage of `maxmemory` on, no new jobs are accepted.
+const FULL_PERCENT: u128 = 80;
+
+/// Whether the server was full at the last look.
+#[derive(Debug, Default)]
+pub(super) struct MemoryGauge {
+    is_full: AtomicBool,
+}
+
+impl MemoryGauge {
+    pub(super) fn is_full(&self) -> bool {
+        self.is_full.load(Ordering::Relaxed)
+    }
+
+    /// Reads a reply to `INFO memory`; from a cluster, a map with one reply for each node.
+    pub(super) fn update(&self, answer: &Value) {
+        let is_full = match answer {
+            Value::Map(nodes) => nodes.iter().any(|(_, info)| shows_full(info)),
+            info => shows_full(info),
+        };
+        if self.is_full.swap(is_full, Ordering::Relaxed) != is_full {
+            if is_full {
+                tracing::warn!(
+                    "Redis uses 80 % of its maxmemory or more: new jobs are refused until memory is free; raise maxmemory"
+                );
+            } else {
+                tracing::info!("Redis has free memory again: new jobs are accepted");
+            }
+        }
+    }
+}
+
+fn shows_full(info: &Value) -> bool {
+    let text = match info {
+        Value::BulkString(bytes) => String::from_utf8_lossy(bytes),
+        Value::VerbatimString { text, .. } | Value::SimpleString(text) => text.as_str().into(),
+        _ => return false,
+    };
+    let number = |name: &str| -> Option<u128> {
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        line?.strip_prefix(':')?.trim().parse().ok()
+    };
+    match (number("used_memory"), number("maxmemory")) {
+        // A maxmemory of 0 means no limit.
+        (Some(used), Some(max)) if max > 0 => used * 100 >= max * FULL_PERCENT,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn info(used: u64, max: u64) -> Value {
+        let text =
+            format!("# Memory\r\nused_memory:{used}\r\nused_memory_rss:1\r\nmaxmemory:{max}\r\n");
+        Value::BulkString(text.into_bytes())
+    }
+
+    #[test]
+    fn is_full_from_eighty_percent_on() {
+        let memory = MemoryGauge::default();
+        for (used, max, full) in [(79, 100, false), (80, 100, true), (500, 0, false)] {
+            memory.update(&info(used, max));
+            assert_eq!(memory.is_full(), full, "{used} of {max}");
+        }
+    }
+
+    #[test]
+    fn one_full_node_of_a_cluster_is_enough() {
+        let memory = MemoryGauge::default();
+        let node = |used| (Value::SimpleString(String::from("node")), info(used, 100));
+        memory.update(&Value::Map(vec![node(10), node(90)]));
+        assert!(memory.is_full());
+        memory.update(&Value::Map(vec![node(10), node(20)]));
+        assert!(!memory.is_full());
+    }
+}

@@ -1,0 +1,100 @@
+//! The store's clock: the clock of Redis, read at each announcement and advanced by this process's own timer.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
+
+use forebay_shared::time::TimeMs;
+
+/// After a correction backwards by at most this, the clock stands still until it has caught up, so that time
+/// does not run backwards. After a larger one it jumps, because the server's clock was set.
+const STAND_STILL_MAX_MS: u64 = 1_000;
+
+/// The clock of Redis, as this process knows it.
+#[derive(Debug)]
+pub(super) struct RedisClock {
+    reading: Mutex<Reading>,
+}
+
+#[derive(Debug)]
+struct Reading {
+    /// The time of Redis, and when this process got it.
+    anchor: (Instant, TimeMs),
+    /// The latest time that `now` returned.
+    latest: TimeMs,
+}
+
+impl Reading {
+    fn at(&self, moment: Instant) -> TimeMs {
+        let (anchor, time) = self.anchor;
+        let passed = moment.saturating_duration_since(anchor).as_millis();
+        time.plus_ms(u64::try_from(passed).unwrap_or(u64::MAX))
+    }
+}
+
+impl RedisClock {
+    /// Starts with this machine's clock until the first correction.
+    pub(super) fn new() -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        let ms = since.map_or(0, |since| {
+            u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+        });
+        Self {
+            reading: Mutex::new(Reading {
+                anchor: (Instant::now(), TimeMs(ms)),
+                latest: TimeMs(0),
+            }),
+        }
+    }
+
+    /// The current time.
+    pub(super) fn now(&self) -> TimeMs {
+        self.now_at(Instant::now())
+    }
+
+    fn now_at(&self, moment: Instant) -> TimeMs {
+        let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        reading.latest = reading.at(moment).max(reading.latest);
+        reading.latest
+    }
+
+    /// Sets the clock to the time that a reply of Redis carried; `received` is when the reply came. Redis read
+    /// its clock before that, so this clock is late by the reply's transit time, and never early.
+    pub(super) fn correct(&self, received: Instant, time: TimeMs) {
+        let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        reading.anchor = (received, time);
+        if reading.latest.since_ms(time) > STAND_STILL_MAX_MS {
+            reading.latest = time;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn follows_the_clock_of_redis_from_the_reply_on() {
+        let clock = RedisClock::new();
+        let received = Instant::now();
+        clock.correct(received, TimeMs(1_000_000));
+        assert_eq!(clock.now_at(received), TimeMs(1_000_000));
+        let later = received + Duration::from_millis(500);
+        assert_eq!(clock.now_at(later), TimeMs(1_000_500));
+    }
+
+    #[test]
+    fn small_corrections_never_turn_the_clock_back_and_large_ones_do() {
+        let clock = RedisClock::new();
+        let moment = Instant::now();
+        clock.correct(moment, TimeMs(1_000_000));
+        assert_eq!(clock.now_at(moment), TimeMs(1_000_000));
+        clock.correct(moment, TimeMs(999_500));
+        assert_eq!(clock.now_at(moment), TimeMs(1_000_000));
+        clock.correct(moment, TimeMs(500_000));
+        assert_eq!(clock.now_at(moment), TimeMs(500_000));
+    }
+}

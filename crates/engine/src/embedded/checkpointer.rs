@@ -1,0 +1,365 @@
+//! The thread that copies SQLite's write-ahead log into the database, while the writing thread goes on.
+//!
+//! SQLite calls such a copy a checkpoint. It starts the log anew when a transaction begins and all of the log
+//! is copied. While others write, a copy is never complete, so the writing thread copies the small rest
+//! between two of its own transactions. SQLite syncs the database then; the checkpointer has synced it
+//! before, so that this takes little time too.
+//!
+//! A failed copy ends all writing. Nobody knows which pages the system has dropped, so a later sync that
+//! succeeds would prove nothing. The log is then the only good copy and must not be started anew.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+        mpsc,
+    },
+    thread,
+    time::Duration,
+};
+
+use rusqlite::{Connection, ErrorCode};
+
+use super::durability::Durability;
+
+/// The log is copied from this length on, in pages of 4 KiB. A longer log saves copies, because a page that
+/// was written several times is copied once. A shorter log makes reads faster.
+const COPY_FROM: u32 = 8_000;
+/// From this length on, the writing thread waits for the copy, so that the log stays bounded. A long read, a
+/// backup for example, still makes the log longer, because pages that it needs are not copied.
+const WAIT_FROM: u32 = 4 * COPY_FROM;
+/// How long the checkpointer waits when it cannot copy now.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+/// The most pages that are left to the writing thread. While more are left, the checkpointer copies again.
+const REST_MAX: u32 = 500;
+/// The most copies in a row.
+const COPIES_MAX: usize = 4;
+
+/// The writing thread's side: it requests copies and completes them.
+pub(super) struct CheckpointTrigger {
+    log_pages: Arc<AtomicU32>,
+    request: mpsc::SyncSender<()>,
+    done: mpsc::Receiver<()>,
+    is_requested: bool,
+    durability: Arc<Durability>,
+}
+
+/// The loop of the thread.
+pub(super) struct Checkpointer {
+    db: Connection,
+    log_pages: Arc<AtomicU32>,
+    requested: mpsc::Receiver<()>,
+    done: mpsc::SyncSender<()>,
+    durability: Arc<Durability>,
+    sync: Box<dyn FnMut() -> io::Result<()> + Send>,
+}
+
+/// Returns the writing thread's side and the loop to run on a thread of its own.
+///
+/// `writer` is the connection that writes, `checkpointer` the one that copies. `sync` syncs the database file.
+pub(super) fn new(
+    writer: &mut Connection,
+    checkpointer: Connection,
+    durability: &Arc<Durability>,
+    sync: impl FnMut() -> io::Result<()> + Send + 'static,
+) -> rusqlite::Result<(CheckpointTrigger, Checkpointer)> {
+    let log_pages = Arc::<AtomicU32>::default();
+    let newest = Arc::clone(&log_pages);
+    // This replaces SQLite's own hook, which would copy in the writing thread.
+    writer.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, pages| {
+        newest.store(u32::try_from(pages).unwrap_or(0), Ordering::Relaxed);
+        Ok(())
+    }))?;
+    let (request, requested) = mpsc::sync_channel(1);
+    let (finish, done) = mpsc::sync_channel(1);
+    let trigger = CheckpointTrigger {
+        log_pages: Arc::clone(&log_pages),
+        request,
+        done,
+        is_requested: false,
+        durability: Arc::clone(durability),
+    };
+    let checkpointer = Checkpointer {
+        db: checkpointer,
+        log_pages,
+        requested,
+        done: finish,
+        durability: Arc::clone(durability),
+        sync: Box::new(sync),
+    };
+    Ok((trigger, checkpointer))
+}
+
+impl CheckpointTrigger {
+    /// Keeps the log short. The writing thread calls this between two transactions of `db`.
+    pub(super) fn between_transactions(&mut self, db: &Connection) {
+        if self.durability.has_failed() {
+            return;
+        }
+        let log_pages = self.log_pages.load(Ordering::Relaxed);
+        if !self.is_requested {
+            self.is_requested = log_pages >= COPY_FROM && self.request.send(()).is_ok();
+            return;
+        }
+        let is_done = if log_pages < WAIT_FROM {
+            self.done.try_recv().is_ok()
+        } else {
+            self.done.recv().is_ok()
+        };
+        if is_done {
+            self.is_requested = false;
+            checkpoint(db, &self.durability);
+        }
+    }
+
+    /// Waits until the checkpointer is idle.
+    pub(super) fn until_idle(&mut self) {
+        if std::mem::take(&mut self.is_requested) {
+            // An error means that the thread has ended.
+            let _ = self.done.recv();
+        }
+    }
+}
+
+impl Checkpointer {
+    /// Copies on request, until the writing thread has ended.
+    pub(super) fn run(mut self) {
+        while self.requested.recv().is_ok() {
+            self.copy_and_sync();
+            if self.done.send(()).is_err() {
+                break;
+            }
+        }
+    }
+
+    fn copy_and_sync(&mut self) {
+        for _ in 0..COPIES_MAX {
+            match checkpoint(&self.db, &self.durability) {
+                Checkpoint::Copied(pages) => {
+                    let log_pages = self.log_pages.load(Ordering::Relaxed);
+                    if log_pages.saturating_sub(pages) <= REST_MAX {
+                        break;
+                    }
+                }
+                Checkpoint::Postponed => {
+                    thread::sleep(RETRY_DELAY);
+                    return;
+                }
+                Checkpoint::Failed => return,
+            }
+        }
+        if let Err(error) = (self.sync)() {
+            tracing::error!(
+                %error,
+                "the database cannot be synced: nothing is written any more, and the process ends; \
+                 check the disk of the data folder"
+            );
+            self.durability.mark_failed();
+        }
+    }
+}
+
+/// The result of a copy.
+enum Checkpoint {
+    /// This many pages of the log are copied.
+    Copied(u32),
+    /// The disk is full, or another program copies the log at the same time. The log still holds everything.
+    Postponed,
+    /// The disk failed, now or before.
+    Failed,
+}
+
+/// Copies what can be copied without blocking readers or the writer.
+fn checkpoint(db: &Connection, durability: &Durability) -> Checkpoint {
+    if durability.has_failed() {
+        return Checkpoint::Failed;
+    }
+    // SQLite returns -1 as the length while another program copies.
+    let copied = db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
+        row.get::<_, i64>(2).map(u32::try_from)
+    });
+    match copied {
+        Ok(Ok(pages)) => Checkpoint::Copied(pages),
+        Ok(Err(_)) => Checkpoint::Postponed,
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => {
+            tracing::warn!(
+                %error,
+                "the disk is full: the write-ahead log grows until there is space to copy it into the database"
+            );
+            Checkpoint::Postponed
+        }
+        Err(error) => {
+            tracing::error!(
+                %error,
+                "the write-ahead log cannot be copied into the database: nothing is written any more, and \
+                 the process ends; check the disk of the data folder"
+            );
+            durability.mark_failed();
+            Checkpoint::Failed
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROW_BYTES: i64 = 3_000;
+
+    struct Database {
+        _folder: tempfile::TempDir,
+        path: std::path::PathBuf,
+        db: Connection,
+    }
+
+    impl Database {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("test.db");
+            let db = Connection::open(&path).unwrap();
+            db.execute_batch(
+                "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; CREATE TABLE t (x)",
+            )
+            .unwrap();
+            Self {
+                _folder: folder,
+                path,
+                db,
+            }
+        }
+
+        /// Writes about this many pages in one transaction.
+        fn write(&self, pages: u32) {
+            self.db.execute_batch("BEGIN").unwrap();
+            let mut insert = self
+                .db
+                .prepare_cached("INSERT INTO t VALUES (zeroblob(?1))")
+                .unwrap();
+            for _ in 0..pages {
+                insert.execute([ROW_BYTES]).unwrap();
+            }
+            self.db.execute_batch("COMMIT").unwrap();
+        }
+    }
+
+    #[test]
+    fn the_log_starts_anew_under_constant_writes() {
+        let mut database = Database::new();
+        let other = Connection::open(&database.path).unwrap();
+        let durability = Arc::default();
+        let (mut trigger, checkpointer) =
+            new(&mut database.db, other, &durability, || Ok(())).unwrap();
+        let thread = thread::spawn(move || checkpointer.run());
+        let mut longest = 0;
+        let mut restarts = 0;
+        let mut before = 0;
+        for _ in 0..600 {
+            database.write(100);
+            trigger.between_transactions(&database.db);
+            let length = trigger.log_pages.load(Ordering::Relaxed);
+            restarts += u32::from(length < before);
+            before = length;
+            longest = longest.max(length);
+        }
+        // 60,000 pages in all.
+        assert!(restarts > 0, "the log is {longest} pages long");
+        assert!(longest < WAIT_FROM + 1_000, "{longest} pages");
+        trigger.until_idle();
+        drop(trigger);
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn the_writer_waits_when_the_log_is_too_long() {
+        let mut database = Database::new();
+        let other = Connection::open(&database.path).unwrap();
+        let durability = Arc::default();
+        let (mut trigger, checkpointer) =
+            new(&mut database.db, other, &durability, || Ok(())).unwrap();
+        database.write(COPY_FROM);
+        trigger.between_transactions(&database.db);
+        assert!(trigger.is_requested);
+        database.write(COPY_FROM);
+        trigger.between_transactions(&database.db);
+        assert!(
+            trigger.is_requested,
+            "the copy runs and the writer does not wait"
+        );
+        database.write(2 * COPY_FROM);
+        let thread = thread::spawn(move || checkpointer.run());
+        trigger.between_transactions(&database.db);
+        assert!(!trigger.is_requested, "the writer waited for the copy");
+        database.write(1);
+        assert!(
+            trigger.log_pages.load(Ordering::Relaxed) < 10,
+            "the log is new"
+        );
+        drop(trigger);
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn after_a_failed_sync_nothing_is_copied() {
+        let mut database = Database::new();
+        let other = Connection::open(&database.path).unwrap();
+        let durability = Arc::<Durability>::default();
+        let fails = || Err(io::ErrorKind::Other.into());
+        let (mut trigger, checkpointer) = new(&mut database.db, other, &durability, fails).unwrap();
+        let thread = thread::spawn(move || checkpointer.run());
+        database.write(COPY_FROM);
+        trigger.between_transactions(&database.db);
+        trigger.until_idle();
+        assert!(durability.has_failed());
+        let before = trigger.log_pages.load(Ordering::Relaxed);
+        database.write(COPY_FROM);
+        trigger.between_transactions(&database.db);
+        assert!(!trigger.is_requested);
+        database.write(1);
+        assert!(
+            trigger.log_pages.load(Ordering::Relaxed) > before,
+            "the log went on"
+        );
+        drop(trigger);
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn a_copy_by_another_program_is_no_failure() {
+        static WAITING: AtomicU32 = AtomicU32::new(0);
+        let database = Database::new();
+        database.write(10);
+        // A reader holds up a full checkpoint, which then waits while it holds the checkpoint lock.
+        let reader = Connection::open(&database.path).unwrap();
+        reader
+            .execute_batch("BEGIN; SELECT count(*) FROM t;")
+            .unwrap();
+        database.write(10);
+        let mut other = Connection::open(&database.path).unwrap();
+        other
+            .busy_handler(Some(|tries| {
+                WAITING.store(1, Ordering::Relaxed);
+                thread::sleep(Duration::from_millis(1));
+                tries < 20_000 && WAITING.load(Ordering::Relaxed) < 2
+            }))
+            .unwrap();
+        let copying = thread::spawn(move || {
+            let _ = other.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(()));
+        });
+        while WAITING.load(Ordering::Relaxed) == 0 {
+            thread::yield_now();
+        }
+        let durability = Durability::default();
+        assert!(matches!(
+            checkpoint(&database.db, &durability),
+            Checkpoint::Postponed
+        ));
+        assert!(!durability.has_failed());
+        drop(reader);
+        copying.join().unwrap();
+        assert!(matches!(
+            checkpoint(&database.db, &durability),
+            Checkpoint::Copied(_)
+        ));
+    }
+}

@@ -1,0 +1,54 @@
+//! The sending end of a bounded channel to the engine's threads. It can be closed for all who hold it.
+
+use std::sync::{PoisonError, RwLock};
+
+use tokio::sync::mpsc;
+
+use super::sqlite_error::EngineClosed;
+use crate::rejection::Rejection;
+
+/// A sender of work. After [`close`](Self::close), the receiver still gets what was sent before, and then
+/// `None`.
+pub(super) struct CloseableSender<T> {
+    sender: RwLock<Option<mpsc::Sender<T>>>,
+}
+
+impl<T> CloseableSender<T> {
+    /// A channel that holds at most `capacity` items.
+    pub(super) fn channel(capacity: usize) -> (Self, mpsc::Receiver<T>) {
+        let (sender, receiver) = mpsc::channel(capacity);
+        let sender = RwLock::new(Some(sender));
+        (Self { sender }, receiver)
+    }
+
+    /// Sends work; waits while the channel is full.
+    pub(super) async fn send(&self, work: T) -> Result<(), Rejection> {
+        let closed = || Rejection::unavailable(EngineClosed);
+        let sender = self.sender().ok_or_else(closed)?;
+        sender.send(work).await.map_err(|_| closed())
+    }
+
+    /// Refuses all work from now on.
+    pub(super) fn close(&self) {
+        self.sender
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+    }
+
+    fn sender(&self) -> Option<mpsc::Sender<T>> {
+        self.sender
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Waits until the channel holds `count` items.
+    #[cfg(test)]
+    pub(super) async fn until_holding(&self, count: usize) {
+        let sender = self.sender().expect("the channel is open");
+        while sender.max_capacity() - sender.capacity() < count {
+            tokio::task::yield_now().await;
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! A commit on its way into the tables.
+//!
+//! The caller derives all rows beforehand, so that the writing thread only checks the lane's version and
+//! fills columns.
+
+use forebay_shared::{
+    lane::HeadState,
+    store::{Commit, Token},
+    time::TimeMs,
+};
+use rusqlite::{Connection, ToSql, named_params};
+
+use super::{
+    columns::{At, Id, Version, size},
+    jobs,
+    lanes::{self, LaneQuery, RawLane},
+    sessions, timers,
+    transaction::Transaction,
+};
+use crate::rows::{CommitRows, LaneRow};
+
+/// A commit, ready for the writing thread.
+#[derive(Debug)]
+pub(super) struct SqlCommit {
+    query: LaneQuery,
+    tenant: String,
+    expect: Option<Token>,
+    token: Token,
+    at: TimeMs,
+    rows: CommitRows,
+}
+
+impl SqlCommit {
+    pub(super) fn new(commit: &Commit, rows: CommitRows) -> Self {
+        Self {
+            query: LaneQuery::new(&commit.lane, &commit.about, commit.work),
+            tenant: commit.lane.tenant().to_string(),
+            expect: commit.expect,
+            token: commit.token,
+            at: commit.at,
+            rows,
+        }
+    }
+
+    /// Writes all rows; on a conflict it writes none, and returns the lane as it is now.
+    pub(super) fn write(
+        &self,
+        transaction: &mut Transaction<'_>,
+        now: TimeMs,
+    ) -> rusqlite::Result<Option<RawLane>> {
+        let db = transaction.db;
+        // Everything that can refuse the commit comes before its first write, so there is nothing to undo.
+        let mut is_conflict = false;
+        for job in &self.rows.jobs {
+            is_conflict = is_conflict || jobs::exists(db, job.job, now)?;
+        }
+        if is_conflict || !self.write_lane(db)? {
+            return lanes::read(db, &self.query, now).map(Some);
+        }
+        for job in &self.rows.jobs {
+            jobs::insert(db, &self.tenant, job)?;
+        }
+        for job in &self.rows.reopened {
+            jobs::reopen(db, *job)?;
+        }
+        for timer in &self.rows.timers {
+            timers::set(db, &self.query.lane, &self.tenant, timer)?;
+        }
+        for outcome in &self.rows.outcomes {
+            timers::clear(db, outcome.job)?;
+            jobs::end(db, outcome)?;
+        }
+        if let (Some(key), Some(session)) = (&self.query.session, &self.rows.session) {
+            sessions::write(db, key, session, self.at)?;
+        }
+        for count in &self.rows.counts {
+            transaction.counts.add(&self.tenant, count);
+        }
+        Ok(None)
+    }
+
+    /// Writes the lane if its stored version is the expected one. Returns whether it was.
+    fn write_lane(&self, db: &Connection) -> rusqlite::Result<bool> {
+        let key = &self.query.lane;
+        let rows = match (&self.rows.lane, self.expect) {
+            (None, None) => return Ok(lanes::token(db, key)?.is_none()),
+            (None, Some(expect)) => db
+                .prepare_cached("DELETE FROM lanes WHERE key = ?1 AND token = ?2")?
+                .execute((key, Version(expect)))?,
+            (Some(lane), None) => self.write_row(
+                db,
+                "INSERT INTO lanes
+                     (key, token, entries, head, head_state, class, worker, deadline, doc)
+                 VALUES
+                     (:key, :token, :entries, :head, :head_state, :class, :worker, :deadline, :doc)
+                 ON CONFLICT (key) DO NOTHING",
+                lane,
+                named_params! {},
+            )?,
+            (Some(lane), Some(expect)) => self.write_row(
+                db,
+                "UPDATE lanes SET token = :token, entries = :entries, head = :head,
+                     head_state = :head_state, class = :class, worker = :worker,
+                     deadline = :deadline, doc = :doc
+                 WHERE key = :key AND token = :expect",
+                lane,
+                named_params! {":expect": Version(expect)},
+            )?,
+        };
+        Ok(rows > 0)
+    }
+
+    fn write_row(
+        &self,
+        db: &Connection,
+        sql: &str,
+        lane: &LaneRow,
+        more: &[(&str, &dyn ToSql)],
+    ) -> rusqlite::Result<usize> {
+        let head = lane.head.as_ref();
+        let (state, worker) = match head.map(|head| &head.state) {
+            Some(HeadState::Ready(_)) => (Some("ready"), None),
+            Some(HeadState::Waiting) => (Some("waiting"), None),
+            Some(HeadState::Running(worker)) => (Some("running"), Some(worker.as_str())),
+            None => (None, None),
+        };
+        let row = named_params! {
+            ":key": self.query.lane, ":token": Version(self.token),
+            ":entries": size(lane.entries), ":head": head.map(|head| Id(head.job)),
+            ":head_state": state, ":class": head.map(|head| head.class.as_str()),
+            ":worker": worker, ":deadline": head.map(|head| At(head.deadline)),
+            ":doc": lane.json,
+        };
+        db.prepare_cached(sql)?.execute(&*[row, more].concat())
+    }
+}

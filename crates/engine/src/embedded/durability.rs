@@ -1,0 +1,116 @@
+//! Which transactions are on the disk, so that no caller learns of one that a crash could still undo.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use tokio::sync::watch;
+
+use super::sqlite_error::DiskFailed;
+use crate::rejection::Rejection;
+
+/// The numbers of transactions: the newest that may have been committed, and the newest on the disk.
+pub(super) struct Durability {
+    newest: AtomicU64,
+    synced: watch::Sender<Synced>,
+}
+
+#[derive(Clone, Copy)]
+struct Synced {
+    /// This transaction and all before it are on the disk.
+    number: u64,
+    /// The disk failed, so no later transaction ever counts as durable.
+    has_failed: bool,
+}
+
+impl Default for Durability {
+    fn default() -> Self {
+        Self {
+            newest: AtomicU64::new(0),
+            synced: watch::Sender::new(Synced {
+                number: 0,
+                has_failed: false,
+            }),
+        }
+    }
+}
+
+impl Durability {
+    /// Numbers a transaction that is about to be committed. Each number must be passed to
+    /// [`mark_synced`](Self::mark_synced) later, even if the commit fails.
+    pub(super) fn next_number(&self) -> u64 {
+        self.newest.fetch_add(1, Ordering::AcqRel) + 1
+    }
+
+    /// The newest transaction that a read which ends now can have seen.
+    pub(super) fn newest_number(&self) -> u64 {
+        self.newest.load(Ordering::Acquire)
+    }
+
+    /// Reports that this transaction and all before it are on the disk.
+    pub(super) fn mark_synced(&self, number: u64) {
+        self.synced.send_modify(|synced| synced.number = number);
+    }
+
+    /// Reports that the disk failed.
+    pub(super) fn mark_failed(&self) {
+        self.synced.send_modify(|synced| synced.has_failed = true);
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.synced.borrow().has_failed
+    }
+
+    /// Waits until the disk has failed.
+    pub(super) async fn until_failed(&self) {
+        // It returns no error, since this struct owns the sender.
+        let mut synced = self.synced.subscribe();
+        let _ = synced.wait_for(|synced| synced.has_failed).await;
+    }
+
+    /// Waits until this transaction is on the disk.
+    pub(super) async fn until_synced(&self, number: u64) -> Result<(), Rejection> {
+        let is_settled = |synced: &Synced| synced.number >= number || synced.has_failed;
+        let mut synced = self.synced.subscribe();
+        match synced.wait_for(is_settled).await.map(|synced| *synced) {
+            Ok(synced) if synced.number >= number => Ok(()),
+            _ => Err(Rejection::unavailable(DiskFailed)),
+        }
+    }
+}
+
+/// Marks the disk as failed if the thread that holds it panics. Otherwise callers would wait for that
+/// thread forever.
+pub(super) struct FailOnPanic(pub(super) Arc<Durability>);
+
+impl Drop for FailOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.mark_failed();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_thread_that_panics_is_not_waited_for() {
+        let durability = Arc::<Durability>::default();
+        let number = durability.next_number();
+        let guard = FailOnPanic(Arc::clone(&durability));
+        let thread = std::thread::spawn(move || {
+            let _guard = guard;
+            panic!("the test wants this panic");
+        });
+        let synced = durability.until_synced(number).await;
+        assert!(
+            matches!(synced, Err(Rejection::Unavailable(_))),
+            "{synced:?}"
+        );
+        durability.until_failed().await;
+        assert!(thread.join().is_err());
+    }
+}

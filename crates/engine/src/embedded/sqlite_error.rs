@@ -1,0 +1,57 @@
+//! What an error of SQLite means for the store.
+
+use std::sync::Arc;
+
+use rusqlite::ErrorCode;
+
+use crate::rejection::Rejection;
+
+/// The engine was closed, so its threads take no more calls.
+#[derive(Debug, thiserror::Error)]
+#[error("the embedded engine is closed")]
+pub(super) struct EngineClosed;
+
+/// The disk failed, so nobody knows whether a transaction is on it.
+#[derive(Debug, thiserror::Error)]
+#[error("the disk failed: the engine neither reads nor writes any more; restart the process")]
+pub(super) struct DiskFailed;
+
+impl From<rusqlite::Error> for Rejection {
+    fn from(error: rusqlite::Error) -> Self {
+        let code = error.sqlite_error_code();
+        let error = Arc::new(error);
+        match code {
+            Some(ErrorCode::DiskFull) => Self::Full(error),
+            Some(
+                ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::OperationAborted
+                | ErrorCode::OperationInterrupted
+                | ErrorCode::OutOfMemory
+                | ErrorCode::SystemIoFailure,
+            ) => Self::Unavailable(error),
+            _ => Self::Broken(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::*;
+
+    fn rejection(code: std::ffi::c_int) -> Rejection {
+        rusqlite::Error::SqliteFailure(ffi::Error::new(code), None).into()
+    }
+
+    #[test]
+    fn errors_are_classified_by_whether_a_retry_can_help() {
+        let full = rejection(ffi::SQLITE_FULL);
+        assert!(matches!(full, Rejection::Full(_)), "{full:?}");
+        let busy = rejection(ffi::SQLITE_BUSY);
+        assert!(matches!(busy, Rejection::Unavailable(_)), "{busy:?}");
+        let corrupt = rejection(ffi::SQLITE_CORRUPT);
+        assert!(matches!(corrupt, Rejection::Broken(_)), "{corrupt:?}");
+    }
+}

@@ -1,0 +1,42 @@
+//! A transaction and the writes that share it, on the way from the writing thread to the syncing thread.
+
+use std::sync::mpsc;
+
+use rusqlite::Connection;
+
+use super::counts::CountDeltas;
+use crate::rejection::Rejection;
+
+/// A transaction that is open, as its writes see it.
+pub(super) struct Transaction<'a> {
+    pub(super) db: &'a Connection,
+    /// What all writes of the transaction add to the counts; written once, before the commit.
+    pub(super) counts: CountDeltas,
+}
+
+/// A write that somebody waits for.
+pub(super) trait QueuedWrite: Send {
+    /// Runs the statements. It runs again if the transaction was rolled back.
+    fn run(&mut self, transaction: &mut Transaction<'_>) -> rusqlite::Result<()>;
+
+    /// Answers the caller, once the write is durable or has failed.
+    fn answer(self: Box<Self>, result: Result<(), Rejection>);
+}
+
+/// A transaction that SQLite has committed but that may not be on the disk yet.
+pub(super) struct CommittedTransaction {
+    /// The number from [`Durability`](super::durability::Durability).
+    pub(super) number: u64,
+    /// The writes to answer once the transaction is on the disk; none if the commit failed.
+    pub(super) writes: Vec<Box<dyn QueuedWrite>>,
+}
+
+/// Takes committed transactions to the syncing thread.
+pub(super) type CommittedSender = mpsc::SyncSender<CommittedTransaction>;
+
+/// Answers all writes with the same rejection.
+pub(super) fn reject_all(writes: Vec<Box<dyn QueuedWrite>>, rejection: &Rejection) {
+    for write in writes {
+        write.answer(Err(rejection.clone()));
+    }
+}

@@ -1,0 +1,34 @@
+//! A job's record, put together from the documents that an engine stores.
+
+use forebay_shared::{
+    ids::JobId,
+    job::JobMeta,
+    lane::Lane,
+    store::{JobRecord, JobState, StoreError},
+};
+
+use crate::rejection::unreadable;
+
+/// Neither the lane nor an outcome holds the job. Another program changed the data, or a Redis replica took
+/// over without the newest writes.
+#[derive(Debug, thiserror::Error)]
+#[error("the record of {0} has neither an entry in a lane nor an outcome")]
+struct OrphanRecord(JobId);
+
+/// Reads a record: `meta` and `outcome` are JSON, `lane` is the job's lane while it is live.
+pub(crate) fn read(
+    meta: &[u8],
+    outcome: Option<&[u8]>,
+    lane: Option<Lane>,
+) -> Result<JobRecord, StoreError> {
+    let meta: JobMeta = serde_json::from_slice(meta).map_err(unreadable)?;
+    let state = match outcome {
+        Some(outcome) => JobState::Ended(serde_json::from_slice(outcome).map_err(unreadable)?),
+        None => {
+            let mut entries = lane.unwrap_or_default().entries.into_iter();
+            let entry = entries.find(|entry| entry.job == meta.id);
+            JobState::Live(entry.ok_or_else(|| unreadable(OrphanRecord(meta.id)))?)
+        }
+    };
+    Ok(JobRecord { meta, state })
+}

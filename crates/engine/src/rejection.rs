@@ -1,0 +1,80 @@
+//! Why a store could not do what it was asked.
+//!
+//! Each engine classifies the errors of its library as a [`Rejection`]. One mapping turns a rejection into
+//! the port's [`StoreError`].
+
+use std::{error::Error, sync::Arc};
+
+use forebay_shared::store::StoreError;
+
+/// Why a read or a write failed. It can be cloned, because all writes of one transaction share its fate.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum Rejection {
+    /// The disk or the server's memory is full. Nothing was written.
+    #[error("the store is full")]
+    Full(#[source] Arc<dyn Error + Send + Sync>),
+    /// The store is closed, away, slow or busy. The call may have taken effect; it is safe to repeat.
+    #[error("the store is unavailable")]
+    Unavailable(#[source] Arc<dyn Error + Send + Sync>),
+    /// The store refused the statement, or holds something unreadable. Repeating the call cannot help.
+    #[error("the store is broken")]
+    Broken(#[source] Arc<dyn Error + Send + Sync>),
+}
+
+/// What a full store means for a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WhenFull {
+    /// The call accepts a new job: the job is refused.
+    Refuse,
+    /// The call records work that is already done: it has to be tried again.
+    Retry,
+}
+
+impl Rejection {
+    /// Wraps an error that may pass.
+    pub(crate) fn unavailable(error: impl Error + Send + Sync + 'static) -> Self {
+        Self::Unavailable(Arc::new(error))
+    }
+
+    /// The error of the port.
+    pub(crate) fn into_store_error(self, when_full: WhenFull) -> StoreError {
+        match (self, when_full) {
+            (Self::Full(_), WhenFull::Refuse) => StoreError::Full,
+            (Self::Full(error) | Self::Unavailable(error), _) => {
+                StoreError::Unavailable(Some(Box::new(error)))
+            }
+            (Self::Broken(error), _) => StoreError::Broken(Box::new(error)),
+        }
+    }
+}
+
+/// The port's error for a document that cannot be read or written.
+pub(crate) fn unreadable(error: impl Error + Send + Sync + 'static) -> StoreError {
+    StoreError::Broken(Box::new(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn a_full_store_refuses_new_jobs_and_lets_others_try_again() {
+        let full = || Rejection::Full(Arc::new(io::Error::from(io::ErrorKind::StorageFull)));
+        let refused = full().into_store_error(WhenFull::Refuse);
+        assert!(matches!(refused, StoreError::Full), "{refused:?}");
+        assert!(full().into_store_error(WhenFull::Retry).is_transient());
+    }
+
+    #[test]
+    fn only_an_unavailable_store_is_worth_another_try() {
+        let error = || io::Error::from(io::ErrorKind::TimedOut);
+        for when_full in [WhenFull::Refuse, WhenFull::Retry] {
+            let unavailable = Rejection::unavailable(error()).into_store_error(when_full);
+            assert!(unavailable.is_transient(), "{unavailable:?}");
+            let broken = Rejection::Broken(Arc::new(error())).into_store_error(when_full);
+            assert!(matches!(broken, StoreError::Broken(_)), "{broken:?}");
+        }
+    }
+}

@@ -1,0 +1,365 @@
+//! The rows that a [`Commit`] writes, derived once for all engines.
+//!
+//! An engine checks the commit against what it holds, and then writes these rows. How they are laid out in
+//! keys or columns is up to the engine.
+
+use forebay_shared::{
+    class::Class,
+    ids::JobId,
+    job::Status,
+    lane::{ClassCounts, HeadState, Lane, State},
+    session::{SessionBounds, TokenMeasure},
+    store::{Commit, Ended, NewJob, SessionWrite, StoreError, Topic},
+    time::TimeMs,
+};
+use serde::Serialize;
+
+use crate::rejection::unreadable;
+
+/// Everything that a commit writes.
+#[derive(Debug)]
+pub(crate) struct CommitRows {
+    /// The lane after the commit; `None` deletes its document.
+    pub(crate) lane: Option<LaneRow>,
+    /// Records of the jobs that enter the lane for the first time.
+    pub(crate) jobs: Vec<JobRow>,
+    /// Jobs that ended before and are live again: their outcomes are deleted.
+    pub(crate) reopened: Vec<JobId>,
+    /// Timers of live jobs to set.
+    pub(crate) timers: Vec<TimerRow>,
+    /// Outcomes of the jobs that end. Their timers are deleted.
+    pub(crate) outcomes: Vec<OutcomeRow>,
+    /// The session of the lane, if the commit changes it.
+    pub(crate) session: Option<SessionRow>,
+    /// Counts to add, one row for each class that changes.
+    pub(crate) counts: Vec<CountRow>,
+    /// Notices to send once the commit is durable, each with the job that it names.
+    pub(crate) notices: Vec<(Topic, JobId)>,
+}
+
+/// A lane that is not empty.
+#[derive(Debug)]
+pub(crate) struct LaneRow {
+    /// How many live jobs the lane has.
+    pub(crate) entries: usize,
+    /// The head; `None` for a lane that only has a hold.
+    pub(crate) head: Option<HeadRow>,
+    /// The lane as JSON.
+    pub(crate) json: String,
+}
+
+/// The head of a lane, for the index of heads.
+#[derive(Debug)]
+pub(crate) struct HeadRow {
+    /// The job.
+    pub(crate) job: JobId,
+    /// The class of the job.
+    pub(crate) class: Class,
+    /// What the head does.
+    pub(crate) state: HeadState,
+    /// When the job entered the lane.
+    pub(crate) admitted_at: TimeMs,
+    /// When the job expires.
+    pub(crate) deadline: TimeMs,
+}
+
+/// The record of a new job.
+#[derive(Debug)]
+pub(crate) struct JobRow {
+    /// The job.
+    pub(crate) job: JobId,
+    /// The record must not be deleted before this time; 0 for no such time.
+    pub(crate) keep_until: TimeMs,
+    /// The job's [`JobMeta`](forebay_shared::job::JobMeta) as JSON.
+    pub(crate) meta: String,
+    /// The job's request as JSON.
+    pub(crate) request: String,
+}
+
+/// The timer of a live job.
+#[derive(Debug)]
+pub(crate) struct TimerRow {
+    /// The job.
+    pub(crate) job: JobId,
+    /// When the timer is due.
+    pub(crate) at: TimeMs,
+    /// The class of the job.
+    pub(crate) class: Class,
+    /// Whether no worker runs the job.
+    pub(crate) is_waiting: bool,
+    /// When the job entered the lane.
+    pub(crate) admitted_at: TimeMs,
+}
+
+/// How a job ended.
+#[derive(Debug)]
+pub(crate) struct OutcomeRow {
+    /// The job.
+    pub(crate) job: JobId,
+    /// The class of the job.
+    pub(crate) class: Class,
+    /// When the record may be deleted, unless its `keep_until` is later.
+    pub(crate) forget_at: TimeMs,
+    /// The final status.
+    pub(crate) status: Status,
+    /// The newest fence that the job had.
+    pub(crate) fence: u64,
+    /// The fence that settled the job; 0 for none.
+    pub(crate) settled: u64,
+    /// The outcome as JSON.
+    pub(crate) json: String,
+}
+
+/// The change of a session.
+#[derive(Debug)]
+pub(crate) struct SessionRow {
+    /// Turns to append, each as JSON.
+    pub(crate) append: Vec<String>,
+    /// The newest measure of the session's tokens; `None` leaves the stored one.
+    pub(crate) measure: Option<TokenMeasure>,
+    /// The bounds to trim the turns to.
+    pub(crate) bounds: SessionBounds,
+    /// When the session expires if it is not used before; `None` while it has live jobs.
+    pub(crate) expires_at: Option<TimeMs>,
+}
+
+/// What a commit adds to the counts of the tenant and a class.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CountRow {
+    /// The class.
+    pub(crate) class: Class,
+    /// The change of the counts of live jobs.
+    pub(crate) live: ClassCounts,
+    /// How many jobs end.
+    pub(crate) ended: u64,
+}
+
+/// The commit contradicts itself, so whoever built it has a fault.
+#[derive(Debug, thiserror::Error)]
+#[error("a commit sets a timer for {0}, which is not in the lane")]
+struct TimerWithoutEntry(JobId);
+
+impl CommitRows {
+    /// Derives the rows of a commit.
+    ///
+    /// # Errors
+    /// [`StoreError::Broken`] if a document cannot be written as JSON, or a timer belongs to no live job.
+    pub(crate) fn of(commit: &Commit) -> Result<Self, StoreError> {
+        let session = commit.session.as_ref();
+        let session = session.filter(|_| commit.lane.session().is_some());
+        Ok(Self {
+            lane: LaneRow::of(&commit.next)?,
+            jobs: collect(&commit.admitted, JobRow::of)?,
+            reopened: commit.reopened.clone(),
+            timers: timers(commit)?,
+            outcomes: collect(&commit.ended, |ended| OutcomeRow::of(ended, commit.at))?,
+            session: session
+                .map(|write| SessionRow::of(write, commit))
+                .transpose()?,
+            counts: counts(commit),
+            notices: notices(commit),
+        })
+    }
+}
+
+impl LaneRow {
+    pub(crate) fn of(lane: &Lane) -> Result<Option<Self>, StoreError> {
+        if lane.is_empty() {
+            return Ok(None);
+        }
+        let head = lane.head().zip(lane.head_state());
+        Ok(Some(Self {
+            entries: lane.entries.len(),
+            head: head.map(|(head, state)| HeadRow {
+                job: head.job,
+                class: head.class,
+                state,
+                admitted_at: head.admitted_at,
+                deadline: head.deadline,
+            }),
+            json: json(lane)?,
+        }))
+    }
+}
+
+impl JobRow {
+    fn of(new: &NewJob) -> Result<Self, StoreError> {
+        Ok(Self {
+            job: new.meta.id,
+            keep_until: new.meta.keep_until.unwrap_or_default(),
+            meta: json(&new.meta)?,
+            request: json(new.request.as_ref())?,
+        })
+    }
+}
+
+impl OutcomeRow {
+    fn of(ended: &Ended, at: TimeMs) -> Result<Self, StoreError> {
+        Ok(Self {
+            job: ended.job,
+            class: ended.class,
+            forget_at: at.plus_ms(ended.keep_ms),
+            status: ended.outcome.status,
+            fence: ended.outcome.fence,
+            settled: ended.outcome.settled,
+            json: json(&ended.outcome)?,
+        })
+    }
+}
+
+impl SessionRow {
+    fn of(write: &SessionWrite, commit: &Commit) -> Result<Self, StoreError> {
+        let is_idle = commit.next.entries.is_empty();
+        Ok(Self {
+            append: collect(&write.append, json)?,
+            measure: write.measure,
+            bounds: write.bounds,
+            expires_at: is_idle.then(|| commit.at.plus_ms(write.bounds.ttl_ms)),
+        })
+    }
+}
+
+/// The timers to set. A job loses its timer only when it ends, so the outcomes name those to delete.
+fn timers(commit: &Commit) -> Result<Vec<TimerRow>, StoreError> {
+    let set = commit.timers.iter();
+    set.filter_map(|(job, at)| at.map(|at| (*job, at)))
+        .map(|(job, at)| {
+            let entry = commit.next.find(job);
+            let (_, entry) = entry.ok_or_else(|| unreadable(TimerWithoutEntry(job)))?;
+            Ok(TimerRow {
+                job,
+                at,
+                class: entry.class,
+                is_waiting: !matches!(entry.state, State::Running { .. }),
+                admitted_at: entry.admitted_at,
+            })
+        })
+        .collect()
+}
+
+fn counts(commit: &Commit) -> Vec<CountRow> {
+    let rows = Class::ALL.map(|class| {
+        let ended = commit.ended.iter().filter(|ended| ended.class == class);
+        CountRow {
+            class,
+            live: commit.counts[class],
+            ended: u64::try_from(ended.count()).unwrap_or(u64::MAX),
+        }
+    });
+    let is_change = |row: &CountRow| row.ended > 0 || row.live != ClassCounts::default();
+    rows.into_iter().filter(is_change).collect()
+}
+
+fn notices(commit: &Commit) -> Vec<(Topic, JobId)> {
+    let ended = commit.ended.iter();
+    let ended = ended.map(|ended| (Topic::Job(ended.job), ended.job));
+    let dropped = commit.dropped_calls.iter();
+    let dropped = dropped.map(|(process, job)| (Topic::Calls(process.clone()), *job));
+    ended.chain(dropped).collect()
+}
+
+fn collect<T, R>(
+    items: &[T],
+    row: impl Fn(&T) -> Result<R, StoreError>,
+) -> Result<Vec<R>, StoreError> {
+    items.iter().map(row).collect()
+}
+
+fn json<T: Serialize>(document: &T) -> Result<String, StoreError> {
+    serde_json::to_string(document).map_err(unreadable)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use forebay_shared::{
+        ids::{LaneKey, TenantId},
+        job::Outcome,
+        lane::LaneCounts,
+        store::Token,
+    };
+
+    use super::*;
+
+    /// A commit that changes nothing, of the lane of a job without a session.
+    pub(crate) fn empty_commit(job: JobId) -> Commit {
+        Commit {
+            lane: LaneKey::of(&TenantId::default(), None, job),
+            expect: None,
+            token: Token::new_v4(),
+            next: Lane::default(),
+            timers: Vec::new(),
+            admitted: Vec::new(),
+            reopened: Vec::new(),
+            ended: Vec::new(),
+            session: None,
+            counts: LaneCounts::default(),
+            dropped_calls: Vec::new(),
+            about: Vec::new(),
+            work: None,
+            at: TimeMs(5),
+        }
+    }
+
+    /// A commit that ends a queued batch job.
+    pub(crate) fn ending_commit(job: JobId) -> Commit {
+        let mut commit = empty_commit(job);
+        commit.ended = vec![Ended {
+            job,
+            class: Class::Batch,
+            outcome: Outcome {
+                status: Status::Cancelled,
+                started_at: None,
+                ended_at: TimeMs(5),
+                fence: 2,
+                settled: 1,
+                attempts: Vec::new(),
+                reply: None,
+                error: None,
+                provider: None,
+            },
+            keep_ms: 10,
+        }];
+        commit.timers = vec![(job, None)];
+        commit.counts.batch.ready = -1;
+        commit
+    }
+
+    fn job() -> JobId {
+        JobId::fresh(&TenantId::default(), None)
+    }
+
+    #[test]
+    fn an_empty_commit_only_deletes_the_lane() {
+        let rows = CommitRows::of(&empty_commit(job())).unwrap();
+        assert!(rows.lane.is_none() && rows.session.is_none());
+        assert!(rows.jobs.is_empty() && rows.outcomes.is_empty());
+        assert!(rows.timers.is_empty() && rows.counts.is_empty());
+        assert!(rows.notices.is_empty());
+    }
+
+    #[test]
+    fn a_job_that_ends_is_counted_and_announced_once_and_gets_no_timer() {
+        let job = job();
+        let rows = CommitRows::of(&ending_commit(job)).unwrap();
+        assert!(rows.timers.is_empty());
+        let [outcome] = &rows.outcomes[..] else {
+            panic!("{rows:?}");
+        };
+        assert_eq!((outcome.job, outcome.forget_at), (job, TimeMs(15)));
+        let [count] = &rows.counts[..] else {
+            panic!("{rows:?}");
+        };
+        assert_eq!((count.class, count.ended), (Class::Batch, 1));
+        assert_eq!(count.live.ready, -1);
+        assert_eq!(rows.notices, [(Topic::Job(job), job)]);
+    }
+
+    #[test]
+    fn a_timer_for_a_job_that_is_not_in_the_lane_is_a_fault() {
+        let job = job();
+        let mut commit = empty_commit(job);
+        commit.timers = vec![(job, Some(TimeMs(7)))];
+        let refused = CommitRows::of(&commit).unwrap_err();
+        assert!(matches!(refused, StoreError::Broken(_)));
+    }
+}
