@@ -90,7 +90,7 @@ impl Servers {
     async fn open(&self, me: &ProcessId) -> anyhow::Result<Engine> {
         let queue = QueueSettings {
             ca_file: self.amqp_ca_file.clone(),
-            ..QueueSettings::named(me.as_str())
+            ..QueueSettings::new(me.as_str())
         };
         RabbitQueue::check(self.amqp_url.expose(), &queue)?;
         let store = RedisSettings {

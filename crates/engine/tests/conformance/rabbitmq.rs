@@ -77,7 +77,7 @@ impl Harness for RabbitHarness {
 }
 
 async fn connect(vhost: &Vhost) -> Arc<RabbitQueue> {
-    let queue = RabbitQueue::new(vhost.url(), &QueueSettings::named("conformance")).unwrap();
+    let queue = RabbitQueue::new(vhost.url(), &QueueSettings::new("conformance")).unwrap();
     let connected = async {
         while queue.depth(Class::Interactive).await.is_err() {
             tokio::time::sleep(Duration::from_millis(10)).await;

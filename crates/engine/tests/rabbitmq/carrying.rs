@@ -113,7 +113,7 @@ async fn over_tls_with_an_authority_of_ones_own() {
         tls: Some(Arc::clone(&certificates)),
     });
     let rabbit = rabbit.await.unwrap();
-    let mut settings = QueueSettings::named("worker-1");
+    let mut settings = QueueSettings::new("worker-1");
     settings.ca_file = Some(certificates.ca_file());
     let queue = RabbitQueue::new(&rabbit.url(), &settings).unwrap();
     crate::scene::until_connected(&queue).await;

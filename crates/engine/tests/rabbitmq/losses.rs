@@ -51,7 +51,10 @@ async fn a_single_message_without_a_queue_is_refused_with_the_reason() {
     let management = shared().await.unwrap().management().unwrap();
     let path = format!("/api/queues/{}/{INTERACTIVE}", vhost.name());
     management.delete(&path).await.unwrap();
-    assert_eq!(unpublished(&queue).await, "the queue is not there");
+    assert_eq!(
+        unpublished(&queue).await,
+        "the queue of a message in the batch does not exist"
+    );
     publish_at_last(&queue, Class::Interactive).await;
     counts_become(&vhost, 1, 0).await;
 }

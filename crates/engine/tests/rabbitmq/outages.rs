@@ -48,7 +48,7 @@ async fn what_was_confirmed_and_not_acked_comes_again() {
     let begun = Instant::now();
     assert_eq!(
         unpublished(&queue).await,
-        "there is no connection to the broker"
+        "there is no connection to RabbitMQ"
     );
     assert!(begun.elapsed() < Duration::from_secs(1));
 
@@ -80,7 +80,7 @@ async fn a_process_may_start_before_its_broker() {
     let queue = process(&url, "worker-1");
     assert_eq!(
         unpublished(&queue).await,
-        "there is no connection to the broker"
+        "there is no connection to RabbitMQ"
     );
     let consumer = queue.consume(Class::Interactive, 1).await;
     assert!(matches!(consumer.err(), Some(QueueError::Unavailable(_))));

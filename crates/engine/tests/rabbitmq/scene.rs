@@ -29,7 +29,7 @@ pub(crate) async fn vhost() -> Vhost {
 
 /// A process that is not connected yet.
 pub(crate) fn process(url: &str, name: &str) -> Arc<RabbitQueue> {
-    Arc::new(RabbitQueue::new(url, &QueueSettings::named(name)).unwrap())
+    Arc::new(RabbitQueue::new(url, &QueueSettings::new(name)).unwrap())
 }
 
 /// A process that can publish.

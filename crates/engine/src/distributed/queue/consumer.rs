@@ -1,26 +1,29 @@
-//! The consuming end of a line, as its user has it.
+//! The consumer that the queue's user holds: receives the deliveries of one class from its subscription.
 
 use async_trait::async_trait;
 use forebay_shared::queue::{Consumer, Delivery};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-/// A delivery, and the end of the generation that it belongs to.
+/// A delivery, and whether its connection has ended.
 #[derive(Debug)]
-pub(super) struct Incoming {
+pub(super) struct ReceivedDelivery {
     pub(super) delivery: Delivery,
-    pub(super) generation: CancellationToken,
+    pub(super) connection_ended: CancellationToken,
 }
 
-/// Wakes of one class, from whichever generation.
+/// The wakes of one class, across connections.
 #[derive(Debug)]
 pub(super) struct RabbitConsumer {
-    deliveries: mpsc::Receiver<Incoming>,
+    deliveries: mpsc::Receiver<ReceivedDelivery>,
     closing: CancellationToken,
 }
 
 impl RabbitConsumer {
-    pub(super) fn new(deliveries: mpsc::Receiver<Incoming>, closing: CancellationToken) -> Self {
+    pub(super) fn new(
+        deliveries: mpsc::Receiver<ReceivedDelivery>,
+        closing: CancellationToken,
+    ) -> Self {
         Self {
             deliveries,
             closing,
@@ -32,14 +35,14 @@ impl RabbitConsumer {
 impl Consumer for RabbitConsumer {
     async fn next(&mut self) -> Option<Delivery> {
         loop {
-            let incoming = tokio::select! {
+            let received = tokio::select! {
                 biased;
                 () = self.closing.cancelled() => return None,
-                incoming = self.deliveries.recv() => incoming?,
+                received = self.deliveries.recv() => received?,
             };
-            // The broker has given those of an ended generation to somebody again.
-            if !incoming.generation.is_cancelled() {
-                return Some(incoming.delivery);
+            // The broker delivers those of an ended connection again.
+            if !received.connection_ended.is_cancelled() {
+                return Some(received.delivery);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Where the broker is: the URL, read and completed. Opens nothing.
+//! Parses the broker's URL and adds defaults to it. Connects to nothing.
 
 use std::{fmt, path::Path, time::Duration};
 
@@ -8,47 +8,45 @@ use lapin::{
 };
 use url::{Host, Url};
 
-use super::settings::ConfigError;
+use super::settings::QueueSettingsError;
 
-/// The broker is taken for dead after two of these without a sign of it. RabbitMQ's default of a
-/// minute would leave a cut-off consumer unnoticed for two.
+/// A connection counts as lost after two heartbeats without data. RabbitMQ's default of 60 seconds would leave a
+/// lost consumer unnoticed for two minutes.
 const HEARTBEAT_S: u16 = 5;
 
-/// For the connection and its handshake, unless the URL says otherwise.
+/// The timeout of the connection and its handshake, unless the URL sets one.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A broker, and how to reach it. Prints without the password.
+/// The address of a broker. Its `Debug` form has no password.
 #[derive(Clone)]
 pub(super) struct Endpoint {
     pub(super) uri: AMQPUri,
     pub(super) tls: OwnedTLSConfig,
-    /// lapin reads `connection_timeout` from the URL and never looks at it when it connects
-    /// asynchronously; and without one, a host that drops packets is given two minutes by the system.
+    /// lapin ignores the URL's `connection_timeout` when it connects asynchronously. Without a timeout, the
+    /// system waits two minutes for a host that drops packets.
     pub(super) connect_timeout: Duration,
 }
 
 impl Endpoint {
-    pub(super) fn parse(url: &str, ca_file: Option<&Path>) -> Result<Self, ConfigError> {
-        // Looked at first by ourselves, because some of lapin's errors repeat the URL, password and all.
-        let parsed = Url::parse(url).map_err(|e| ConfigError::Url(e.to_string()))?;
+    pub(super) fn parse(url: &str, ca_file: Option<&Path>) -> Result<Self, QueueSettingsError> {
+        // Parsed here first, because some of lapin's errors repeat the URL with its password.
+        let parsed = Url::parse(url).map_err(|e| QueueSettingsError::Url(e.to_string()))?;
         if !matches!(parsed.scheme(), "amqp" | "amqps") {
-            return Err(ConfigError::Scheme(String::from(parsed.scheme())));
+            return Err(QueueSettingsError::Scheme(String::from(parsed.scheme())));
         }
         if parsed.host().is_none() {
-            return Err(ConfigError::Url(String::from("it names no host")));
+            return Err(QueueSettingsError::Url(String::from("it has no host")));
         }
-        let mut uri: AMQPUri = url.parse().map_err(ConfigError::Url)?;
+        let mut uri: AMQPUri = url.parse().map_err(QueueSettingsError::Url)?;
         if let Some(Host::Ipv6(address)) = parsed.host() {
-            // lapin takes only names and puts `localhost` in the place of such an address.
+            // lapin accepts only names and replaces an IPv6 address with `localhost`.
             uri.authority.host = address.to_string();
         }
         if uri.vhost.is_empty() {
-            // By the letter `amqp://host/` names a virtual host without a name. Nobody has one, and
-            // everybody means the default.
+            // To the letter, `amqp://host/` names a virtual host with an empty name. Users mean the default.
             uri.vhost = String::from("/");
         }
-        // Both ways to lose a connection without noticing are closed by default.
-        let _given = uri.query.heartbeat.get_or_insert(HEARTBEAT_S);
+        let _heartbeat_s = uri.query.heartbeat.get_or_insert(HEARTBEAT_S);
         let connect_timeout = uri
             .query
             .connection_timeout
@@ -69,15 +67,16 @@ impl Endpoint {
     }
 }
 
-fn read_certificates(path: &Path) -> Result<String, ConfigError> {
-    let pem = std::fs::read_to_string(path).map_err(|source| ConfigError::CaUnread {
-        path: path.to_owned(),
-        source,
-    })?;
+fn read_certificates(path: &Path) -> Result<String, QueueSettingsError> {
+    let pem =
+        std::fs::read_to_string(path).map_err(|source| QueueSettingsError::CaFileUnreadable {
+            path: path.to_owned(),
+            source,
+        })?;
     if pem.contains("-----BEGIN CERTIFICATE-----") {
         Ok(pem)
     } else {
-        Err(ConfigError::CaEmpty {
+        Err(QueueSettingsError::CaFileEmpty {
             path: path.to_owned(),
         })
     }
@@ -98,14 +97,14 @@ impl fmt::Debug for Endpoint {
 mod tests {
     use std::time::Duration;
 
-    use super::{ConfigError, Endpoint};
+    use super::{Endpoint, QueueSettingsError};
 
     fn parse(url: &str) -> Endpoint {
         Endpoint::parse(url, None).unwrap()
     }
 
     #[test]
-    fn what_the_url_leaves_open_gets_tight_limits() {
+    fn missing_timeouts_have_short_defaults() {
         let endpoint = parse("amqp://guest:secret@broker:5673/%2f");
         assert_eq!(endpoint.uri.query.heartbeat, Some(5));
         assert_eq!(endpoint.connect_timeout, Duration::from_secs(5));
@@ -120,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_and_virtual_hosts_are_what_was_meant() {
+    fn parses_hosts_and_virtual_hosts() {
         for (url, host, vhost) in [
             ("amqp://127.0.0.1", "127.0.0.1", "/"),
             ("amqp://[::1]:5672/", "::1", "/"),
@@ -136,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_url_is_named_and_never_repeated() {
+    fn errors_name_the_setting_and_never_repeat_the_url() {
         for url in [
             "",
             "broker",
@@ -154,12 +153,18 @@ mod tests {
     }
 
     #[test]
-    fn certificates_must_be_there() {
+    fn the_ca_file_must_hold_a_certificate() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ca.pem");
         let parse = || Endpoint::parse("amqps://broker", Some(&path));
-        assert!(matches!(parse(), Err(ConfigError::CaUnread { .. })));
+        assert!(matches!(
+            parse(),
+            Err(QueueSettingsError::CaFileUnreadable { .. })
+        ));
         std::fs::write(&path, "nothing").unwrap();
-        assert!(matches!(parse(), Err(ConfigError::CaEmpty { .. })));
+        assert!(matches!(
+            parse(),
+            Err(QueueSettingsError::CaFileEmpty { .. })
+        ));
     }
 }

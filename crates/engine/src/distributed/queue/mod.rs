@@ -1,34 +1,33 @@
 //! The queue in RabbitMQ: one quorum queue for each class, confirmed publishes, and consumers that
-//! outlive the broker.
+//! survive the loss of a connection.
 //!
-//! What stands below this file, in reading order: where the broker is (`endpoint`), what is declared
-//! there (`topology`), one connection for as long as it works (`link`, `plug`), its succession by
-//! the next (`supervisor`), sending (`publisher`, `confirms`) and receiving
-//! (`line`, `slots`, `consumer`, `reading`, `unreadable`, `acker`, `runs`).
+//! In reading order: `settings` and `endpoint` check what the operator configures, `topology` declares the
+//! queues, `connection` and `socket_guard` are one connection, and `supervisor` replaces it when it ends.
+//! `publisher` publishes. `subscription`, `permits`, `consumer`, `decode` and `unreadable` receive;
+//! `acknowledger` and `ack_batch` settle what was received.
 //!
-//! Nothing here repeats a wake that did not get through: its job's timer does. Nothing here judges what
-//! a wake asks for: whoever receives it does, over the store.
+//! The queue does not repeat a wake that was not confirmed: the job's timer does. It does not interpret a
+//! wake either: the receiver does, with the store.
 //!
-//! A process has at most two connections, one that publishes and, once it consumes, one that consumes:
-//! when the broker runs short of memory or disk it stops reading from connections that publish, and the
-//! acks of finished work must still get through.
+//! A process has at most two connections: one publishes, and one consumes once it has a consumer. When the
+//! broker runs out of memory or disk it stops reading from connections that publish, and acks must still
+//! reach it.
 //!
 //! lapin logs whole returned messages at WARN (target `lapin::returned_messages`) and every lost
-//! connection at ERROR (`lapin::channels`, `lapin::io_loop`). What matters of it is logged here, so a
-//! process's filter should hold `lapin=off`.
+//! connection at ERROR (`lapin::channels`, `lapin::io_loop`). This module logs what an operator needs, so
+//! the log filter of a process should contain `lapin=off`.
 
-mod acker;
-mod confirms;
+mod ack_batch;
+mod acknowledger;
+mod connection;
 mod consumer;
+mod decode;
 mod endpoint;
-mod line;
-mod link;
-mod plug;
+mod permits;
 mod publisher;
-mod reading;
-mod runs;
 mod settings;
-mod slots;
+mod socket_guard;
+mod subscription;
 mod supervisor;
 mod topology;
 mod unreadable;
@@ -51,106 +50,110 @@ use tokio_util::{
     task::TaskTracker,
 };
 
-pub use self::settings::{ConfigError, QueueSettings};
+pub use self::settings::{QueueSettings, QueueSettingsError};
 use self::{
+    connection::{BrokerConfig, CALL_TIMEOUT, Purpose},
     consumer::RabbitConsumer,
+    decode::BODY_BYTES_MAX,
     endpoint::Endpoint,
-    line::Line,
-    link::{Links, RPC_TIMEOUT, Site},
+    permits::DeliveryPermits,
     publisher::Publisher,
-    reading::BODY_BYTES_MAX,
-    topology::Names,
+    subscription::Subscription,
+    supervisor::{CurrentConnection, supervise},
+    topology::QueueNames,
 };
 
-/// How long the connections are given to say goodbye, after everything else is settled.
-const GOODBYE: Duration = Duration::from_secs(2);
+/// The timeout of the disconnect. It is longer than what each connection needs, and ends the wait even
+/// if lapin hangs.
+const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// Wakes in RabbitMQ.
+/// The wakes in RabbitMQ.
 pub struct RabbitQueue {
-    site: Arc<Site>,
+    config: Arc<BrokerConfig>,
     publisher: Publisher,
-    publishing: Links,
-    /// There once something is consumed: a process that only publishes has one connection.
-    consuming: OnceLock<Links>,
-    /// Ends the taking of orders and of deliveries.
+    publishing: CurrentConnection,
+    /// Opened for the first consumer, so a process that only publishes has one connection.
+    consuming: OnceLock<CurrentConnection>,
+    /// Stops new publishes and new deliveries.
     closing: CancellationToken,
     /// Ends the connections.
     closed: CancellationToken,
-    /// What has to come to its end between the two.
-    work: TaskTracker,
+    /// The tasks that finish between `closing` and `closed`.
+    tasks: TaskTracker,
     supervisors: TaskTracker,
     _on_drop: [DropGuard; 2],
 }
 
 impl RabbitQueue {
-    /// Checks the settings and begins nothing.
+    /// Checks the settings without connecting.
     ///
     /// # Errors
-    /// [`ConfigError`] for settings that can never work.
-    pub fn check(url: &str, settings: &QueueSettings) -> Result<(), ConfigError> {
+    /// [`QueueSettingsError`] for settings that cannot work.
+    pub fn check(url: &str, settings: &QueueSettings) -> Result<(), QueueSettingsError> {
         settings.check()?;
         Endpoint::parse(url, settings.ca_file.as_deref()).map(drop)
     }
 
-    /// Checks the settings and begins to connect, in the background: the broker may be away now. Must
-    /// be called within a tokio runtime.
+    /// Checks the settings and starts to connect in the background. The broker may be down at this time.
+    /// Must be called within a tokio runtime.
     ///
     /// # Errors
-    /// [`ConfigError`] for settings that can never work.
-    pub fn new(url: &str, settings: &QueueSettings) -> Result<Self, ConfigError> {
+    /// [`QueueSettingsError`] for settings that cannot work.
+    pub fn new(url: &str, settings: &QueueSettings) -> Result<Self, QueueSettingsError> {
         settings.check()?;
-        let site = Arc::new(Site {
+        let config = Arc::new(BrokerConfig {
             endpoint: Endpoint::parse(url, settings.ca_file.as_deref())?,
-            names: Names::with_prefix(&settings.prefix),
-            name: settings.name.clone(),
+            queues: QueueNames::with_prefix(&settings.prefix),
+            process_name: settings.process_name.clone(),
         });
         let closing = CancellationToken::new();
         let closed = CancellationToken::new();
-        let work = TaskTracker::new();
+        let tasks = TaskTracker::new();
         let supervisors = TaskTracker::new();
-        let publishing =
-            supervisor::supervise(&site, link::Purpose::Publish, &closed, &supervisors);
-        let (publisher, task) =
-            publisher::start(publishing.clone(), site.name.clone(), closing.clone());
-        work.spawn(task);
+        let publishing = supervise(&config, Purpose::Publish, &closed, &supervisors);
+        let publisher = publisher::start(&publishing, &config.process_name, &closing, &tasks);
         let _on_drop = [closing.clone().drop_guard(), closed.clone().drop_guard()];
         Ok(Self {
-            site,
+            config,
             publisher,
             publishing,
             consuming: OnceLock::new(),
             closing,
             closed,
-            work,
+            tasks,
             supervisors,
             _on_drop,
         })
     }
 
-    /// Stops taking and giving, waits for what is on its way (publishes for their confirms, deliveries
-    /// for whoever has them to settle them), at most for so long, and disconnects. What is unsettled
-    /// then is redelivered. A worker that drains drops its consumers first, which gives back what was
-    /// prefetched, and comes here when it has nothing more to publish.
+    /// Closes the queue. It refuses new publishes, ends the consumers, waits at most `drain` for confirms and
+    /// for the users to settle their deliveries, and disconnects. RabbitMQ delivers again what is unsettled
+    /// then.
+    ///
+    /// A worker that drains drops its consumers first, which returns prefetched messages to the queue. It
+    /// closes the queue when it has nothing more to publish.
     pub async fn close(&self, drain: Duration) {
         self.closing.cancel();
-        self.work.close();
-        if tokio::time::timeout(drain, self.work.wait()).await.is_err() {
+        self.tasks.close();
+        if tokio::time::timeout(drain, self.tasks.wait())
+            .await
+            .is_err()
+        {
             tracing::warn!(
-                tasks = self.work.len(),
-                "the queue closes with work unsettled"
+                tasks = self.tasks.len(),
+                "disconnecting from RabbitMQ with unsettled messages; it delivers them again"
             );
         }
         self.closed.cancel();
         self.supervisors.close();
-        // Each has a time limit of its own; this one is for the case that I am wrong about it.
-        let _late = tokio::time::timeout(GOODBYE * 2, self.supervisors.wait()).await;
+        let _disconnected = tokio::time::timeout(DISCONNECT_TIMEOUT, self.supervisors.wait()).await;
     }
 
-    fn consuming(&self) -> &Links {
+    fn consuming(&self) -> &CurrentConnection {
         self.consuming.get_or_init(|| {
-            supervisor::supervise(
-                &self.site,
-                link::Purpose::Consume,
+            supervise(
+                &self.config,
+                Purpose::Consume,
                 &self.closed,
                 &self.supervisors,
             )
@@ -161,14 +164,13 @@ impl RabbitQueue {
 #[async_trait]
 impl Queue for RabbitQueue {
     async fn publish(&self, wake: &Wake) -> Result<(), QueueError> {
-        let body =
-            serde_json::to_vec(wake).map_err(|e| QueueError::Unavailable(Some(Box::new(e))))?;
+        let body = serde_json::to_vec(wake).map_err(unavailable)?;
         if body.len() > BODY_BYTES_MAX {
-            // Its readers would set it aside. The fields of a wake are bounded, so this is a bug.
-            let error = format!("a wake of {} bytes", body.len());
-            return Err(QueueError::Unavailable(Some(error.into())));
+            // The receivers could not read it. The fields of a wake are bounded, so this is a bug.
+            let error = format!("a wake has {} bytes, which is too long", body.len());
+            return Err(unavailable(error));
         }
-        let queue = self.site.names.jobs(wake.class).clone();
+        let queue = self.config.queues.jobs(wake.class).clone();
         self.publisher
             .publish(queue, body, FieldTable::default())
             .await
@@ -182,29 +184,30 @@ impl Queue for RabbitQueue {
         if self.closing.is_cancelled() {
             return Err(QueueError::Closed);
         }
-        let (out, deliveries) = mpsc::channel(1);
-        let (begun, has_begun) = oneshot::channel();
-        let line = Line::new(line::Order {
+        let (deliveries, received) = mpsc::channel(1);
+        let (started, has_started) = oneshot::channel();
+        let subscription = Subscription {
             class,
-            site: Arc::clone(&self.site),
-            unacked_max,
-            links: self.consuming().clone(),
+            config: Arc::clone(&self.config),
+            permits: DeliveryPermits::new(unacked_max),
+            connection: self.consuming().clone(),
             publisher: self.publisher.clone(),
             closing: self.closing.clone(),
-            work: self.work.clone(),
-            out,
-            begun: Some(begun),
-        });
-        self.work.spawn(line.run());
-        // A connection and a few calls over it. If this gives up, the line sees its receiver go.
-        let patience = self.site.endpoint.connect_timeout + RPC_TIMEOUT;
-        match tokio::time::timeout(patience, has_begun).await {
+            tasks: self.tasks.clone(),
+            deliveries,
+            started: Some(started),
+        };
+        self.tasks.spawn(subscription.run());
+        // Enough for a connection and a few calls over it. After a timeout `received` is dropped, which ends
+        // the subscription.
+        let timeout = self.config.endpoint.connect_timeout + CALL_TIMEOUT;
+        match tokio::time::timeout(timeout, has_started).await {
             Ok(Ok(())) => Ok(Box::new(RabbitConsumer::new(
-                deliveries,
+                received,
                 self.closing.clone(),
             ))),
-            Ok(Err(_gone)) => Err(QueueError::Closed),
-            Err(late) => Err(QueueError::Unavailable(Some(Box::new(late)))),
+            Ok(Err(_dropped)) => Err(QueueError::Closed),
+            Err(elapsed) => Err(unavailable(elapsed)),
         }
     }
 
@@ -212,14 +215,13 @@ impl Queue for RabbitQueue {
         if self.closing.is_cancelled() {
             return Err(QueueError::Closed);
         }
-        // Rather the connection that alarms never block.
-        let consuming = self.consuming.get().and_then(Links::now);
-        let Some(link) = consuming.or_else(|| self.publishing.now()) else {
+        // The consuming connection first, because no alarm blocks it.
+        let consuming = self.consuming.get().and_then(CurrentConnection::get);
+        let Some(connection) = consuming.or_else(|| self.publishing.get()) else {
             return Err(QueueError::Unavailable(None));
         };
-        link.depth(self.site.names.jobs(class))
-            .await
-            .map_err(|e| QueueError::Unavailable(Some(Box::new(e))))
+        let queue = self.config.queues.jobs(class);
+        connection.depth(queue).await.map_err(unavailable)
     }
 
     fn survives_restart(&self) -> bool {
@@ -227,11 +229,15 @@ impl Queue for RabbitQueue {
     }
 }
 
+fn unavailable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> QueueError {
+    QueueError::Unavailable(Some(error.into()))
+}
+
 impl std::fmt::Debug for RabbitQueue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RabbitQueue")
-            .field("at", &self.site.endpoint)
-            .field("name", &self.site.name)
+            .field("broker", &self.config.endpoint)
+            .field("process_name", &self.config.process_name)
             .finish_non_exhaustive()
     }
 }

@@ -1,86 +1,83 @@
-//! Sends messages and tells each sender when the broker has its message for sure.
+//! Publishes messages and reports to each caller whether the broker has confirmed its message.
 //!
-//! One task owns the publishing channel. Of a publish lapin takes the delivery tag under one lock and
-//! queues the frames under another, so that two tasks that publish on one channel can come by each
-//! other's confirms. Here both happen in one poll of one task.
+//! Several tasks take the waiting requests in batches. Each owns a channel and has one batch on it at a
+//! time: it publishes the batch, waits for all its confirms, and answers the callers. So:
 //!
-//! Without a connection, and while an alarm blocks it, a publish fails at once: its job's timer makes up
-//! for it, and nothing piles up here.
+//! - A confirm matches its message. lapin takes the delivery tag of a publish under one lock and queues its
+//!   frames under another, so two tasks that publish on one channel can get each other's confirms.
+//! - A returned message belongs to the batch with whose confirms it comes. lapin hands it to the next
+//!   confirm that it settles, which may be another message's.
+//!
+//! While there is no connection, or an alarm blocks it, requests fail at once. The jobs' timers wake
+//! them later, and nothing accumulates here.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    future::Future,
-    time::Duration,
-};
+use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
 use forebay_shared::queue::QueueError;
-use futures_util::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
+use futures_util::future::try_join_all;
 use lapin::{
-    BasicProperties, Channel,
+    BasicProperties, Channel, Confirmation,
     options::{BasicPublishOptions, ConfirmSelectOptions},
     types::{FieldTable, ShortString},
 };
-use tokio::{
-    sync::{mpsc, oneshot},
-    time::Instant,
-};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    confirms::{Outcome, Settled, judge},
-    link::{Link, LinkError, Links, within},
+    connection::{BrokerConnection, ConnectionError, with_timeout},
+    supervisor::CurrentConnection,
 };
 
-/// A confirm that takes longer does not come: the generation ends.
-const CONFIRM_TIMEOUT: Duration = Duration::from_secs(5);
+/// Batches in flight: while one waits for its confirms, the broker receives the next.
+const BATCHES_IN_FLIGHT: usize = 2;
 
-/// Publishes that wait for their confirms at a time: enough for all that the broker can confirm.
-const IN_FLIGHT_MAX: usize = 1024;
+/// The most messages of a batch.
+const BATCH_MAX: usize = 1024;
 
-/// Publishes that wait for room among these.
+/// The most requests that wait for a batch.
 const WAITING_MAX: usize = 1024;
 
-/// For a publish from its call to its answer, should the task be held up by whatever.
+/// The timeout of a publish, from the call to its answer.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Why a publish is not known to have got through.
+/// Why the broker did not confirm a message.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-enum Unpublished {
-    #[error("there is no connection to the broker")]
-    Away,
-    #[error("the broker takes nothing now: an alarm blocks the connection")]
+enum PublishError {
+    #[error("there is no connection to RabbitMQ")]
+    NotConnected,
+    #[error("RabbitMQ blocks publishing because of a memory or disk alarm")]
     Blocked,
-    #[error("the broker did not confirm in time")]
-    Unconfirmed,
-    #[error("the broker refused the message")]
+    #[error("RabbitMQ did not confirm the message in time")]
+    Timeout,
+    #[error("RabbitMQ refused the message")]
     Refused,
-    #[error("the queue is not there")]
+    #[error("the queue of a message in the batch does not exist")]
     Unroutable,
 }
 
-impl From<Unpublished> for QueueError {
-    fn from(error: Unpublished) -> Self {
+impl From<PublishError> for QueueError {
+    fn from(error: PublishError) -> Self {
         Self::Unavailable(Some(Box::new(error)))
     }
 }
 
-/// The handle of the task.
+/// The handle to the publishing tasks.
 #[derive(Clone, Debug)]
 pub(super) struct Publisher {
-    orders: mpsc::Sender<Order>,
+    requests: mpsc::Sender<PublishRequest>,
     closing: CancellationToken,
 }
 
 #[derive(Debug)]
-struct Order {
+struct PublishRequest {
     queue: ShortString,
     body: Vec<u8>,
     headers: FieldTable,
-    answer: oneshot::Sender<Result<(), Unpublished>>,
+    answer: oneshot::Sender<Result<(), PublishError>>,
 }
 
 impl Publisher {
-    /// Puts a message in a queue; returns once the broker has it for sure.
+    /// Publishes a message to a queue. Returns once the broker has confirmed it.
     pub(super) async fn publish(
         &self,
         queue: ShortString,
@@ -88,239 +85,203 @@ impl Publisher {
         headers: FieldTable,
     ) -> Result<(), QueueError> {
         let (answer, answered) = oneshot::channel();
-        let order = Order {
+        let request = PublishRequest {
             queue,
             body,
             headers,
             answer,
         };
         let published = async {
-            if self.closing.is_cancelled() || self.orders.send(order).await.is_err() {
+            if self.closing.is_cancelled() || self.requests.send(request).await.is_err() {
                 return Err(QueueError::Closed);
             }
             match answered.await {
                 Ok(answer) => Ok(answer?),
-                // The generation ended.
-                Err(_dropped) => Err(Unpublished::Away.into()),
+                // The connection ended while the batch was in flight.
+                Err(_dropped) => Err(PublishError::NotConnected.into()),
             }
         };
         tokio::time::timeout(PUBLISH_TIMEOUT, published)
             .await
-            .unwrap_or_else(|_late| Err(Unpublished::Unconfirmed.into()))
+            .unwrap_or_else(|_elapsed| Err(PublishError::Timeout.into()))
     }
 }
 
-/// The handle, and the task to be spawned. It ends after `closing`, with the last confirm.
+/// Spawns the publishing tasks. They end after `closing`, with the last confirm.
 pub(super) fn start(
-    links: Links,
-    name: String,
-    closing: CancellationToken,
-) -> (Publisher, impl Future<Output = ()> + Send) {
-    let (orders, taken) = mpsc::channel(WAITING_MAX);
-    let publisher = Publisher {
-        orders,
+    connection: &CurrentConnection,
+    process_name: &str,
+    closing: &CancellationToken,
+    tasks: &TaskTracker,
+) -> Publisher {
+    let (sender, receiver) = mpsc::channel(WAITING_MAX);
+    let receiver = Arc::new(Mutex::new(receiver));
+    for _ in 0..BATCHES_IN_FLIGHT {
+        let publishing = PublishingTask {
+            requests: WaitingRequests {
+                receiver: Arc::clone(&receiver),
+                closing: closing.clone(),
+            },
+            connection: connection.clone(),
+            process_name: process_name.into(),
+        };
+        tasks.spawn(publishing.run());
+    }
+    Publisher {
+        requests: sender,
         closing: closing.clone(),
-    };
-    let desk = Desk {
-        orders: taken,
-        links,
-        name: ShortString::from(name),
-        closing,
-    };
-    (publisher, desk.run())
+    }
 }
 
-struct Desk {
-    orders: mpsc::Receiver<Order>,
-    links: Links,
-    name: ShortString,
+/// The requests that no task has taken. The tasks share them.
+struct WaitingRequests {
+    receiver: Arc<Mutex<mpsc::Receiver<PublishRequest>>>,
     closing: CancellationToken,
 }
 
-/// A publish on its way.
-struct Flight {
-    answer: oneshot::Sender<Result<(), Unpublished>>,
-    deadline: Instant,
+impl WaitingRequests {
+    /// Waits for requests and takes them. Empty when the queue closes and no request is left.
+    async fn next_batch(&self) -> Vec<PublishRequest> {
+        let mut batch = Vec::new();
+        let mut receiver = self.receiver.lock().await;
+        tokio::select! {
+            _ = receiver.recv_many(&mut batch, BATCH_MAX) => return batch,
+            () = self.closing.cancelled() => {}
+        }
+        receiver.close();
+        receiver.recv_many(&mut batch, BATCH_MAX).await;
+        batch
+    }
 }
 
-/// Why nothing more is sent over a generation.
-enum End {
-    /// It has ended.
-    Generation,
-    /// Nobody has anything to send any more.
-    Orders,
+/// Takes batches of requests and publishes them, one batch at a time.
+struct PublishingTask {
+    requests: WaitingRequests,
+    connection: CurrentConnection,
+    process_name: ShortString,
 }
 
-impl Desk {
+impl PublishingTask {
     async fn run(mut self) {
         loop {
-            // Looked at anew at each turn, and waited for only if there is none.
-            self.links.0.mark_unchanged();
-            if let Some(link) = self.links.now() {
-                match self.serve(&link).await {
-                    Ok(End::Orders) => return,
-                    Ok(End::Generation) => {}
-                    Err(error) => link.end(&error),
+            let connection = tokio::select! {
+                biased;
+                connection = self.connection.wait() => connection,
+                batch = self.requests.next_batch() => {
+                    if batch.is_empty() {
+                        return;
+                    }
+                    refuse(batch, PublishError::NotConnected);
+                    continue;
                 }
-                continue;
-            }
-            tokio::select! {
-                () = self.closing.cancelled() => return,
-                more = self.links.changed() => if !more { return },
-                order = self.orders.recv() => match order {
-                    Some(order) => answer(order.answer, Err(Unpublished::Away)),
-                    None => return,
-                },
+            };
+            let Some(connection) = connection else { return };
+            match self.publish_over(&connection).await {
+                Ok(ControlFlow::Continue(())) => {}
+                Ok(ControlFlow::Break(())) => return,
+                Err(error) => connection.fail(&error),
             }
         }
     }
 
-    /// Publishes over one generation until it or the orders end. What is on its way when the generation
-    /// ends is answered by being dropped.
-    async fn serve(&mut self, link: &Link) -> Result<End, LinkError> {
-        let channel = link.channel().await?;
-        let options = ConfirmSelectOptions::default();
-        within("confirm.select", channel.confirm_select(options)).await?;
-        let mut blocked = link.blocked();
-        let mut flights: BTreeMap<u64, Flight> = BTreeMap::new();
-        let mut confirms = FuturesUnordered::new();
-        let mut returned = HashSet::new();
-        let mut number = 0_u64;
-        let mut ending = false;
-        loop {
-            if ending && flights.is_empty() && self.orders.is_empty() {
-                return Ok(End::Orders);
-            }
-            // Numbers and deadlines rise together.
-            let oldest = flights.first_key_value().map(|(_, f)| f.deadline);
+    /// Publishes until the connection ends or an alarm blocks it. Breaks when no request will follow.
+    async fn publish_over(
+        &self,
+        connection: &BrokerConnection,
+    ) -> Result<ControlFlow<()>, ConnectionError> {
+        while connection.is_blocked() {
             tokio::select! {
                 biased;
-                () = link.ended() => return Ok(End::Generation),
-                Some(first) = confirms.next(), if !confirms.is_empty() => {
-                    let mut batch = vec![first?];
-                    take_settled(&channel, &mut confirms, &mut batch).await?;
-                    let mut queue_is_gone = false;
-                    for (number, outcome) in judge(&batch, &mut returned) {
-                        queue_is_gone |= outcome == Outcome::Unroutable;
-                        if let Some(flight) = flights.remove(&number) {
-                            answer(flight.answer, outcome.into());
-                        }
+                () = connection.ended() => return Ok(ControlFlow::Continue(())),
+                () = connection.blocked_becomes(false) => {}
+                batch = self.requests.next_batch() => {
+                    if batch.is_empty() {
+                        return Ok(ControlFlow::Break(()));
                     }
-                    if queue_is_gone {
-                        // The next generation declares it again.
-                        link.end(&Unpublished::Unroutable);
-                        return Ok(End::Generation);
-                    }
+                    refuse(batch, PublishError::Blocked);
                 }
-                Ok(()) = blocked.changed() => {
-                    if *blocked.borrow_and_update() {
-                        // They may go out when the alarm ends, or not. The bound on `confirms` holds
-                        // for them until then.
-                        for (_, flight) in std::mem::take(&mut flights) {
-                            answer(flight.answer, Err(Unpublished::Blocked));
-                        }
-                    }
+            }
+        }
+        let channel = connection.channel().await?;
+        let options = ConfirmSelectOptions::default();
+        with_timeout("confirm.select", channel.confirm_select(options)).await?;
+        loop {
+            let batch = tokio::select! {
+                biased;
+                () = connection.ended() => return Ok(ControlFlow::Continue(())),
+                () = connection.blocked_becomes(true) => return Ok(ControlFlow::Continue(())),
+                batch = self.requests.next_batch() => batch,
+            };
+            if batch.is_empty() {
+                return Ok(ControlFlow::Break(()));
+            }
+            let published = self.publish_batch(&channel, &batch);
+            let confirms = tokio::select! {
+                biased;
+                () = connection.ended() => return Ok(ControlFlow::Continue(())),
+                confirms = with_timeout("basic.publish", published) => confirms?,
+                () = connection.blocked_becomes(true) => {
+                    // lapin may send these messages after the alarm. So this channel is not used again: no
+                    // late confirm or returned message reaches the next batch.
+                    refuse(batch, PublishError::Blocked);
+                    return Ok(ControlFlow::Continue(()));
                 }
-                () = passed(oldest), if oldest.is_some() => {
-                    return Err(LinkError::Late("basic.publish"));
-                }
-                order = self.orders.recv(), if confirms.len() < IN_FLIGHT_MAX => match order {
-                    None => ending = true,
-                    Some(order) if *blocked.borrow() => {
-                        answer(order.answer, Err(Unpublished::Blocked));
-                    }
-                    Some(order) => {
-                        number += 1;
-                        let deadline = Instant::now() + CONFIRM_TIMEOUT;
-                        let flight = Flight { answer: order.answer, deadline };
-                        flights.insert(number, flight);
-                        let properties = self.properties(number, order.headers);
-                        confirms.push(publish(&channel, number, order.queue, order.body, properties));
-                    }
-                },
-                () = self.closing.cancelled(), if !ending => {
-                    self.orders.close();
-                    ending = true;
-                }
+            };
+            if confirms.iter().any(has_returned_message) {
+                // The next connection declares the queues again.
+                connection.fail(&PublishError::Unroutable);
+                refuse(batch, PublishError::Unroutable);
+                return Ok(ControlFlow::Continue(()));
+            }
+            for (request, confirm) in batch.into_iter().zip(confirms) {
+                let result = if confirm.is_ack() {
+                    Ok(())
+                } else {
+                    Err(PublishError::Refused)
+                };
+                answer(request, result);
             }
         }
     }
 
-    fn properties(&self, number: u64, headers: FieldTable) -> BasicProperties {
-        BasicProperties::default()
-            .with_delivery_mode(2)
-            .with_content_type("application/json".into())
-            .with_app_id(self.name.clone())
-            .with_message_id(number.to_string().into())
-            .with_headers(headers)
+    /// Publishes a batch. Returns its confirms, in the same order.
+    async fn publish_batch(
+        &self,
+        channel: &Channel,
+        batch: &[PublishRequest],
+    ) -> lapin::Result<Vec<Confirmation>> {
+        let options = BasicPublishOptions {
+            mandatory: true,
+            ..BasicPublishOptions::default()
+        };
+        let publish = async |request: &PublishRequest| {
+            let properties = BasicProperties::default()
+                .with_delivery_mode(2)
+                .with_content_type("application/json".into())
+                .with_app_id(self.process_name.clone())
+                .with_headers(request.headers.clone());
+            let queue = request.queue.clone();
+            let sent = channel.basic_publish("".into(), queue, options, &request.body, properties);
+            sent.await?.await
+        };
+        try_join_all(batch.iter().map(publish)).await
     }
 }
 
-/// One publish, from its frames to its confirm.
-async fn publish(
-    channel: &Channel,
-    number: u64,
-    queue: ShortString,
-    body: Vec<u8>,
-    properties: BasicProperties,
-) -> lapin::Result<Settled> {
-    let options = BasicPublishOptions {
-        mandatory: true,
-        ..BasicPublishOptions::default()
-    };
-    let sent = channel.basic_publish("".into(), queue, options, &body, properties);
-    let confirmation = sent.await?.await?;
-    let acked = confirmation.is_ack();
-    let returned = confirmation.take_message().and_then(|message| {
-        let id = message.properties.message_id().as_ref()?;
-        id.as_str().parse().ok()
-    });
-    Ok(Settled {
-        number,
-        acked,
-        returned,
-    })
+fn has_returned_message(confirm: &Confirmation) -> bool {
+    matches!(
+        confirm,
+        Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_))
+    )
 }
 
-/// Takes all confirms that are settled by now, so that no publish is judged without the returned
-/// messages that came before its own confirm.
-async fn take_settled<F>(
-    channel: &Channel,
-    confirms: &mut FuturesUnordered<F>,
-    batch: &mut Vec<Settled>,
-) -> lapin::Result<()>
-where
-    F: Future<Output = lapin::Result<Settled>>,
-{
-    // lapin settles the confirms of a `multiple` one after the other under a lock. This call takes that
-    // lock on its first poll, before it waits for anything: after it, all of them are settled.
-    let _barrier = channel.wait_for_confirms().now_or_never();
-    // Twice, as the first round may break off early to let others run.
-    for _round in 0..2 {
-        while let Some(Some(settled)) = confirms.next().now_or_never() {
-            batch.push(settled?);
-        }
-    }
-    Ok(())
-}
-
-async fn passed(deadline: Option<Instant>) {
-    if let Some(deadline) = deadline {
-        tokio::time::sleep_until(deadline).await;
+fn refuse(batch: Vec<PublishRequest>, error: PublishError) {
+    for request in batch {
+        answer(request, Err(error));
     }
 }
 
-impl From<Outcome> for Result<(), Unpublished> {
-    fn from(outcome: Outcome) -> Self {
-        match outcome {
-            Outcome::Stored => Ok(()),
-            Outcome::Refused => Err(Unpublished::Refused),
-            Outcome::Unroutable => Err(Unpublished::Unroutable),
-        }
-    }
-}
-
-fn answer(to: oneshot::Sender<Result<(), Unpublished>>, answer: Result<(), Unpublished>) {
-    // Whoever asked may have stopped waiting.
-    let _gone = to.send(answer);
+fn answer(request: PublishRequest, result: Result<(), PublishError>) {
+    // The caller may have stopped waiting.
+    let _dropped = request.answer.send(result);
 }

@@ -1,4 +1,4 @@
-//! Keeps one connection to the broker: when a generation has ended, builds the next, for ever.
+//! Keeps one connection to the broker: when it ends, opens the next, until the queue closes.
 
 use std::{
     sync::Arc,
@@ -9,84 +9,109 @@ use forebay_shared::backoff::Backoff;
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::link::{Link, Links, Purpose, Site};
+use super::connection::{BrokerConfig, BrokerConnection, Purpose};
 
 /// The longest delay is short, so that a broker that is back is used soon: this delay counts against the
 /// 30 seconds for which submits are accepted without a broker. A refused connection attempt costs little.
 const RECONNECT: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
 
-/// A generation that lived so long was a good one: the next failure is a new trouble.
-const GOOD_AFTER: Duration = Duration::from_secs(5);
+/// A connection that lived this long resets the backoff: its end is a new outage.
+const STABLE_AFTER: Duration = Duration::from_secs(5);
 
-/// Begins to keep a connection, until `closed`.
+/// Spawns the task that keeps a connection until `closed`.
 pub(super) fn supervise(
-    site: &Arc<Site>,
+    config: &Arc<BrokerConfig>,
     purpose: Purpose,
     closed: &CancellationToken,
     tasks: &TaskTracker,
-) -> Links {
-    let (generations, links) = watch::channel(None);
-    let (site, closed) = (Arc::clone(site), closed.clone());
-    tasks.spawn(async move { keep(&site, purpose, &closed, &generations).await });
-    Links(links)
+) -> CurrentConnection {
+    let (sender, receiver) = watch::channel(None);
+    let (config, closed) = (Arc::clone(config), closed.clone());
+    tasks.spawn(async move { keep_connected(&config, purpose, &closed, &sender).await });
+    CurrentConnection(receiver)
 }
 
-async fn keep(
-    site: &Site,
+/// The open connection, if there is one.
+#[derive(Clone, Debug)]
+pub(super) struct CurrentConnection(watch::Receiver<Option<Arc<BrokerConnection>>>);
+
+impl CurrentConnection {
+    pub(super) fn get(&self) -> Option<Arc<BrokerConnection>> {
+        let connection = self.0.borrow().clone();
+        // A failed connection stays here until the supervisor has noticed.
+        connection.filter(|connection| !connection.has_ended())
+    }
+
+    /// Waits for an open connection. `None` when the supervisor has stopped.
+    pub(super) async fn wait(&mut self) -> Option<Arc<BrokerConnection>> {
+        loop {
+            // Before `get`, so that a change between the two is not missed.
+            self.0.mark_unchanged();
+            if let Some(connection) = self.get() {
+                return Some(connection);
+            }
+            self.0.changed().await.ok()?;
+        }
+    }
+}
+
+async fn keep_connected(
+    config: &BrokerConfig,
     purpose: Purpose,
     closed: &CancellationToken,
-    generations: &watch::Sender<Option<Arc<Link>>>,
+    current: &watch::Sender<Option<Arc<BrokerConnection>>>,
 ) {
+    let broker = &config.endpoint;
+    let purpose_name = purpose.as_str();
     let mut failures = 0_u32;
-    let mut away_since: Option<Instant> = None;
+    let mut down_since: Option<Instant> = None;
     loop {
         let opened = tokio::select! {
             () = closed.cancelled() => return,
-            opened = Link::open(site, purpose) => opened,
+            opened = BrokerConnection::open(config, purpose) => opened,
         };
         match opened {
-            Ok(link) => {
-                let away_ms = away_since.take().map(|since| since.elapsed().as_millis());
+            Ok(connection) => {
+                let down_ms = down_since.take().map(|since| since.elapsed().as_millis());
                 tracing::info!(
-                    purpose = purpose.as_str(),
-                    at = ?site.endpoint,
-                    away_ms,
+                    purpose = purpose_name,
+                    ?broker,
+                    down_ms,
                     "connected to RabbitMQ"
                 );
-                let link = Arc::new(link);
-                let since = Instant::now();
-                generations.send_replace(Some(Arc::clone(&link)));
+                let connection = Arc::new(connection);
+                let opened_at = Instant::now();
+                current.send_replace(Some(Arc::clone(&connection)));
                 tokio::select! {
                     () = closed.cancelled() => {}
-                    () = link.watch() => {}
+                    () = connection.monitor() => {}
                 }
-                // First, so that nobody begins anything on it while it says goodbye.
-                generations.send_replace(None);
-                link.close().await;
-                if since.elapsed() >= GOOD_AFTER {
+                // Before the close, so that nobody uses the connection while it closes.
+                current.send_replace(None);
+                connection.close().await;
+                if opened_at.elapsed() >= STABLE_AFTER {
                     failures = 0;
                 }
-                away_since = Some(Instant::now());
-            }
-            // Once for each outage, not once for each try.
-            Err(error) if away_since.is_none() => {
-                let error: &(dyn std::error::Error + 'static) = &error;
-                let at = &site.endpoint;
-                tracing::warn!(
-                    purpose = purpose.as_str(),
-                    ?at,
-                    error,
-                    "cannot reach RabbitMQ"
-                );
-                away_since = Some(Instant::now());
+                down_since = Some(Instant::now());
             }
             Err(error) => {
                 let error: &(dyn std::error::Error + 'static) = &error;
-                tracing::debug!(
-                    purpose = purpose.as_str(),
-                    error,
-                    "still cannot reach RabbitMQ"
-                );
+                // One warning for each outage, not for each try.
+                if down_since.is_none() {
+                    tracing::warn!(
+                        purpose = purpose_name,
+                        ?broker,
+                        error,
+                        "cannot connect to RabbitMQ; trying again until it answers"
+                    );
+                    down_since = Some(Instant::now());
+                } else {
+                    tracing::debug!(
+                        purpose = purpose_name,
+                        error,
+                        "still cannot connect to RabbitMQ"
+                    );
+                }
             }
         }
         let delay = RECONNECT.delay(failures, rand::random());

@@ -1,6 +1,6 @@
-//! What is declared on the broker: two queues of wakes, and one of messages that nobody could read.
+//! Declares the queues: one for each class's wakes, and one for messages that cannot be read.
 //!
-//! No exchange, no delays, no dead-letter cycles: waiting is the timers' work.
+//! There is no exchange, no delay and no dead-letter cycle: jobs wait with timers in the store.
 
 use forebay_shared::class::Class;
 use lapin::{
@@ -9,24 +9,24 @@ use lapin::{
     types::{AMQPValue, FieldTable, ShortString},
 };
 
-/// Since RabbitMQ 4.0 a quorum queue drops a message after 20 deliveries, and a worker that dies spends
-/// one for everything it had prefetched. How often a job is tried is the lane's to count, so the limit
-/// here is as good as none; 3.10 knows the argument too, and no other way to say so.
+/// The delivery limit of a quorum queue, so high that no message reaches it. Since RabbitMQ 4.0 a queue drops
+/// a message after 20 deliveries by default, and each death of a worker costs one for every message that it
+/// had prefetched. The lane counts the tries of a job. Since RabbitMQ 3.10 a queue accepts this argument.
 const DELIVERIES_MAX: i64 = 1_000_000;
 
-/// What is set aside is for people to look at; the oldest make room.
+/// The bounds of the queue for unreadable messages. Beyond them RabbitMQ drops the oldest.
 const UNREADABLE_MAX: i64 = 10_000;
 const UNREADABLE_BYTES_MAX: i64 = 64 * 1024 * 1024;
 
 /// The names of the queues.
 #[derive(Clone, Debug)]
-pub(super) struct Names {
+pub(super) struct QueueNames {
     interactive: ShortString,
     batch: ShortString,
     pub(super) unreadable: ShortString,
 }
 
-impl Names {
+impl QueueNames {
     pub(super) fn with_prefix(prefix: &str) -> Self {
         let jobs = |class: Class| ShortString::from(format!("{prefix}.jobs.{class}"));
         Self {
@@ -44,9 +44,9 @@ impl Names {
     }
 }
 
-/// Declares all queues: at each new connection, so that a queue that was deleted, or a broker that lost
-/// its disk, is made good by the reconnect that follows.
-pub(super) async fn declare(channel: &Channel, names: &Names) -> lapin::Result<()> {
+/// Declares all queues. Each new connection does, so a reconnect restores queues that were deleted or lost
+/// with the broker's disk.
+pub(super) async fn declare(channel: &Channel, names: &QueueNames) -> lapin::Result<()> {
     for class in Class::ALL {
         declare_quorum(channel, names.jobs(class).clone(), FieldTable::default()).await?;
     }
@@ -62,7 +62,7 @@ pub(super) async fn declare(channel: &Channel, names: &Names) -> lapin::Result<(
     declare_quorum(channel, names.unreadable.clone(), bounds).await
 }
 
-/// Quorum queues survive a node, and even on a single one they confirm faster than classic ones.
+/// A quorum queue survives the loss of a node. Even on a single node it confirms faster than a classic queue.
 async fn declare_quorum(
     channel: &Channel,
     name: ShortString,

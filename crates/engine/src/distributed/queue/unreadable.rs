@@ -1,79 +1,79 @@
-//! Sets aside what nobody could read, with the reason, so that people can look at it and the consumer
-//! goes on.
+//! Moves a message that cannot be read to a queue of its own, with the reason. An operator can look at it
+//! there, and the consumer continues.
 
 use std::{sync::Arc, time::Duration};
 
 use forebay_shared::queue::{QueueError, Settle};
 use lapin::{
-    message::Delivery,
-    types::{AMQPValue, FieldTable},
+    message::Delivery as Message,
+    types::{AMQPValue, FieldTable, ShortString},
 };
 
 use super::{
-    acker::Notes,
-    link::{Link, Site},
+    acknowledger::Acknowledger,
+    connection::BrokerConnection,
+    decode::{BODY_BYTES_MAX, Unreadable},
     publisher::Publisher,
-    reading::{BODY_BYTES_MAX, Unreadable},
-    runs::Note,
 };
 
-/// Between two tries, while the broker takes nothing.
-const PAUSE: Duration = Duration::from_secs(1);
+/// The delay between two tries while the broker does not confirm.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// A reason may quote the message, which can hold anything.
+/// The reason may quote the message, so it needs a bound.
 const REASON_BYTES_MAX: usize = 512;
 
-/// Moves a message over: first there, then gone here. Until then it stays unsettled and takes part in
-/// the bound on what is. Over the publishing connection, as a connection that publishes can be blocked,
-/// and this one must not be.
-pub(super) async fn set_aside(
-    delivery: Delivery,
-    reason: Unreadable,
-    site: Arc<Site>,
-    publisher: Publisher,
-    link: Arc<Link>,
-    notes: Notes,
-) {
-    tracing::warn!(
-        queue = delivery.routing_key.as_str(),
-        bytes = delivery.data.len(),
-        "a message cannot be read and is set aside"
-    );
-    let tag = delivery.delivery_tag;
-    let headers = headers(&delivery, &reason);
-    let mut body = delivery.data;
-    body.truncate(BODY_BYTES_MAX);
-    loop {
-        let to = site.names.unreadable.clone();
-        match publisher.publish(to, body.clone(), headers.clone()).await {
-            Ok(()) => {
-                notes.take(Note::Settled(tag, Settle::Ack));
-                return;
-            }
-            // It comes again, to somebody else.
-            Err(QueueError::Closed) => return,
-            Err(QueueError::Full | QueueError::Unavailable(_)) => {}
-        }
-        tokio::select! {
-            () = link.ended() => return,
-            () = tokio::time::sleep(PAUSE) => {}
-        }
-    }
+/// A message that is not a wake, as it was received.
+pub(super) struct UnreadableMessage {
+    pub(super) message: Message,
+    pub(super) reason: Unreadable,
+    pub(super) connection: Arc<BrokerConnection>,
+    pub(super) acknowledger: Acknowledger,
 }
 
-fn headers(delivery: &Delivery, reason: &Unreadable) -> FieldTable {
-    let mut reason = reason.to_string();
-    reason.truncate(reason.floor_char_boundary(REASON_BYTES_MAX));
-    let bytes = i64::try_from(delivery.data.len()).unwrap_or(i64::MAX);
-    let queue = delivery.routing_key.as_str();
-    let mut headers = FieldTable::default();
-    for (name, value) in [
-        ("x-forebay-reason", AMQPValue::LongString(reason.into())),
-        ("x-forebay-queue", AMQPValue::LongString(queue.into())),
-        // As it came: what is longer than a wake may be is cut.
-        ("x-forebay-bytes", AMQPValue::LongLongInt(bytes)),
-    ] {
-        headers.insert(name.into(), value);
+impl UnreadableMessage {
+    /// Publishes the message to another queue, and acks it once that is confirmed. Until then it stays
+    /// unsettled and counts towards the prefetch. The publisher has a connection of its own: an alarm blocks a
+    /// connection that publishes, and must not block one that consumes.
+    pub(super) async fn move_to(self, queue: ShortString, publisher: Publisher) {
+        tracing::warn!(
+            from = self.message.routing_key.as_str(),
+            to = queue.as_str(),
+            body_bytes = self.message.data.len(),
+            "a message cannot be read; moving it to another queue for inspection"
+        );
+        let headers = self.headers();
+        let tag = self.message.delivery_tag;
+        let mut body = self.message.data;
+        body.truncate(BODY_BYTES_MAX);
+        loop {
+            let published = publisher.publish(queue.clone(), body.clone(), headers.clone());
+            match published.await {
+                Ok(()) => return self.acknowledger.settle(tag, Settle::Ack),
+                // The broker delivers the message again, to another process.
+                Err(QueueError::Closed) => return,
+                Err(QueueError::Full | QueueError::Unavailable(_)) => {}
+            }
+            tokio::select! {
+                () = self.connection.ended() => return,
+                () = tokio::time::sleep(RETRY_DELAY) => {}
+            }
+        }
     }
-    headers
+
+    fn headers(&self) -> FieldTable {
+        let mut reason = self.reason.to_string();
+        reason.truncate(reason.floor_char_boundary(REASON_BYTES_MAX));
+        let queue = self.message.routing_key.as_str();
+        // The length before the body is cut.
+        let body_bytes = i64::try_from(self.message.data.len()).unwrap_or(i64::MAX);
+        let mut headers = FieldTable::default();
+        for (name, value) in [
+            ("x-forebay-reason", AMQPValue::LongString(reason.into())),
+            ("x-forebay-queue", AMQPValue::LongString(queue.into())),
+            ("x-forebay-bytes", AMQPValue::LongLongInt(body_bytes)),
+        ] {
+            headers.insert(name.into(), value);
+        }
+        headers
+    }
 }

@@ -1,29 +1,29 @@
-//! Reads messages: a wake, or the reason why it is none.
+//! Decodes the body of a message: a wake, or the reason why it cannot be read.
 
 use forebay_shared::wake::Wake;
 use serde::Deserialize;
 
-/// The longest message that is read. A wake has some hundred bytes; its fields are bounded far below.
+/// The longest body that is decoded. A wake has a few hundred bytes, and its fields are bounded.
 pub(super) const BODY_BYTES_MAX: usize = 64 * 1024;
 
-/// Why a message is no wake that this release can read.
+/// Why this release cannot read a message.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unreadable {
-    #[error("{0} bytes, of which at most {BODY_BYTES_MAX} are read")]
+    #[error("it has {0} bytes; at most {BODY_BYTES_MAX} are allowed")]
     TooLong(usize),
-    #[error("not a wake: {0}")]
+    #[error("it is not a wake: {0}")]
     NotAWake(#[source] serde_json::Error),
-    #[error("version {0}, of which only {known} is known", known = Wake::VERSION)]
+    #[error("it has version {0}; this release reads version {known}", known = Wake::VERSION)]
     UnknownVersion(u32),
 }
 
-/// Of any version, past or future, this much can be read.
+/// The field that a wake of every version has.
 #[derive(Deserialize)]
 struct Versioned {
     v: u32,
 }
 
-pub(super) fn read(body: &[u8]) -> Result<Wake, Unreadable> {
+pub(super) fn decode_wake(body: &[u8]) -> Result<Wake, Unreadable> {
     if body.len() > BODY_BYTES_MAX {
         return Err(Unreadable::TooLong(body.len()));
     }
@@ -43,7 +43,7 @@ mod tests {
         wake::Wake,
     };
 
-    use super::{BODY_BYTES_MAX, Unreadable, read};
+    use super::{BODY_BYTES_MAX, Unreadable, decode_wake};
 
     fn wake() -> Wake {
         let tenant = TenantId::default();
@@ -61,21 +61,24 @@ mod tests {
     }
 
     #[test]
-    fn a_wake_is_read_back() {
+    fn decodes_a_wake() {
         let wake = wake();
         let body = serde_json::to_vec(&wake).unwrap();
-        assert_eq!(read(&body).unwrap(), wake);
+        assert_eq!(decode_wake(&body).unwrap(), wake);
     }
 
     #[test]
-    fn what_is_no_wake_has_a_reason() {
+    fn reports_why_a_message_cannot_be_read() {
         for body in [&b""[..], b"{", b"{}", b"[1]", b"\xff", b"{\"v\":1}"] {
-            assert!(matches!(read(body), Err(Unreadable::NotAWake(_))));
+            assert!(matches!(decode_wake(body), Err(Unreadable::NotAWake(_))));
         }
         let newer = Wake { v: 2, ..wake() };
         let newer = serde_json::to_vec(&newer).unwrap();
-        assert!(matches!(read(&newer), Err(Unreadable::UnknownVersion(2))));
+        assert!(matches!(
+            decode_wake(&newer),
+            Err(Unreadable::UnknownVersion(2))
+        ));
         let long = vec![b' '; BODY_BYTES_MAX + 1];
-        assert!(matches!(read(&long), Err(Unreadable::TooLong(_))));
+        assert!(matches!(decode_wake(&long), Err(Unreadable::TooLong(_))));
     }
 }

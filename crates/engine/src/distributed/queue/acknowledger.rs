@@ -1,0 +1,91 @@
+//! Settles the deliveries of one channel. One task sends the frames, so that acks that arrive while a
+//! frame is on its way go out together.
+//!
+//! RabbitMQ closes a channel when a delivery stays unsettled for 30 minutes. The timeouts of calls are well
+//! below that.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use forebay_shared::queue::Settle;
+use futures_util::future::try_join_all;
+use lapin::{
+    Channel,
+    options::{BasicAckOptions, BasicNackOptions},
+};
+use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
+
+use super::{
+    ack_batch::{AckBatcher, AckFrame},
+    connection::{BrokerConnection, ConnectionError, with_timeout},
+};
+
+/// The most deliveries of a batch.
+const BATCH_MAX: usize = 1024;
+
+/// The handle to the task that settles the deliveries of a channel.
+#[derive(Clone, Debug)]
+pub(super) struct Acknowledger(mpsc::UnboundedSender<(u64, Settle)>);
+
+impl Acknowledger {
+    /// Spawns the task. It closes the channel when every handle is gone. It ends with the connection and
+    /// drops what is left, because the broker delivers that again.
+    pub(super) fn start(
+        channel: Channel,
+        connection: Arc<BrokerConnection>,
+        tasks: &TaskTracker,
+    ) -> Self {
+        // Unbounded, because a caller must not wait to settle. The prefetch bounds it.
+        let (sender, settled) = mpsc::unbounded_channel();
+        tasks.spawn(async move {
+            if let Err(error) = send_batches(&channel, &connection, settled).await {
+                connection.fail(&error);
+            }
+        });
+        Self(sender)
+    }
+
+    /// Settles the delivery with this tag.
+    pub(super) fn settle(&self, tag: u64, settle: Settle) {
+        // Fails only when the connection has ended.
+        let _dropped = self.0.send((tag, settle));
+    }
+}
+
+async fn send_batches(
+    channel: &Channel,
+    connection: &BrokerConnection,
+    mut settled: mpsc::UnboundedReceiver<(u64, Settle)>,
+) -> Result<(), ConnectionError> {
+    let mut batcher = AckBatcher::default();
+    let mut received = Vec::new();
+    loop {
+        tokio::select! {
+            biased;
+            () = connection.ended() => return Ok(()),
+            count = settled.recv_many(&mut received, BATCH_MAX) => if count == 0 { break },
+        }
+        let batch = BTreeMap::from_iter(received.drain(..));
+        let frames = batcher.frames(&batch);
+        let sent = try_join_all(frames.iter().map(|frame| send(channel, *frame)));
+        with_timeout("basic.ack", sent).await?;
+    }
+    with_timeout("channel.close", channel.close(200, "OK".into())).await
+}
+
+/// Sends a frame over the channel, not with lapin's acker of the delivery: on a closed channel that one
+/// returns `Ok(false)`, which is easily mistaken for success.
+async fn send(channel: &Channel, frame: AckFrame) -> lapin::Result<()> {
+    match frame {
+        AckFrame::Ack { tag, multiple } => {
+            channel.basic_ack(tag, BasicAckOptions { multiple }).await
+        }
+        AckFrame::Requeue { tag } => {
+            let options = BasicNackOptions {
+                multiple: false,
+                requeue: true,
+            };
+            channel.basic_nack(tag, options).await
+        }
+    }
+}

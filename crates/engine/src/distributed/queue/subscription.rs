@@ -1,0 +1,215 @@
+//! Receives the wakes of one class over one connection after the other, and forwards them to the consumer.
+//!
+//! Each channel has one consumer of the broker. When its stream ends although nobody cancelled it, the
+//! connection counts as failed, whatever lapin reports.
+
+use std::{pin::pin, sync::Arc};
+
+use forebay_shared::{
+    class::Class,
+    queue::{Delivery, Settle},
+};
+use futures_util::StreamExt as _;
+use lapin::{
+    Channel,
+    options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions},
+    types::{FieldTable, ShortString},
+};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    acknowledger::Acknowledger,
+    connection::{BrokerConfig, BrokerConnection, ConnectionError, with_timeout},
+    consumer::ReceivedDelivery,
+    decode::decode_wake,
+    permits::{ChannelPermits, DeliveryPermits},
+    publisher::Publisher,
+    supervisor::CurrentConnection,
+    unreadable::UnreadableMessage,
+};
+
+/// A subscription to the wakes of one class.
+pub(super) struct Subscription {
+    pub(super) class: Class,
+    pub(super) config: Arc<BrokerConfig>,
+    pub(super) permits: DeliveryPermits,
+    pub(super) connection: CurrentConnection,
+    /// Publishes the messages that cannot be read to the queue for them.
+    pub(super) publisher: Publisher,
+    /// Ends the subscription.
+    pub(super) closing: CancellationToken,
+    pub(super) tasks: TaskTracker,
+    /// Leads to the consumer. The subscription ends when the consumer is dropped.
+    pub(super) deliveries: mpsc::Sender<ReceivedDelivery>,
+    /// Notified once the broker has registered the first consumer.
+    pub(super) started: Option<oneshot::Sender<()>>,
+}
+
+/// A channel that consumes.
+struct ConsumingChannel {
+    channel: Channel,
+    connection: Arc<BrokerConnection>,
+    permits: ChannelPermits,
+    messages: lapin::Consumer,
+    acknowledger: Acknowledger,
+}
+
+/// Why a subscription stops receiving from a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum StopReason {
+    /// The queue closes, or the consumer was dropped.
+    Unsubscribed,
+    /// A new channel can prefetch more.
+    PrefetchCanGrow,
+    /// The connection has ended.
+    Disconnected,
+}
+
+impl Subscription {
+    pub(super) async fn run(mut self) {
+        loop {
+            let connection = tokio::select! {
+                () = self.closing.cancelled() => return,
+                () = self.deliveries.closed() => return,
+                connection = self.connection.wait() => connection,
+            };
+            let Some(connection) = connection else { return };
+            match self.receive(&connection).await {
+                Ok(StopReason::Unsubscribed) => return,
+                Ok(StopReason::PrefetchCanGrow | StopReason::Disconnected) => {}
+                Err(error) => connection.fail(&error),
+            }
+        }
+    }
+
+    /// Receives over a channel until there is a reason to stop.
+    async fn receive(
+        &mut self,
+        connection: &Arc<BrokerConnection>,
+    ) -> Result<StopReason, ConnectionError> {
+        let mut from = self.consume(connection).await?;
+        if let Some(started) = self.started.take() {
+            // Fails only when the consumer was dropped too.
+            let _dropped = started.send(());
+        }
+        let reason = self.forward(&mut from).await?;
+        if reason != StopReason::Disconnected {
+            // Prefetched messages go back to the queue at once. The channel stays open until the user has
+            // settled its deliveries.
+            let cancel = from
+                .channel
+                .basic_cancel(self.consumer_tag(), BasicCancelOptions::default());
+            with_timeout("basic.cancel", cancel).await?;
+            while let Some(Ok(message)) = from.messages.next().await {
+                from.acknowledger
+                    .settle(message.delivery_tag, Settle::GiveBack);
+            }
+        }
+        Ok(reason)
+    }
+
+    async fn consume(
+        &self,
+        connection: &Arc<BrokerConnection>,
+    ) -> Result<ConsumingChannel, ConnectionError> {
+        let permits = self.permits.for_channel();
+        let channel = connection.channel().await?;
+        // Before the consumer starts, because lapin buffers deliveries without a bound.
+        let qos = channel.basic_qos(permits.prefetch(), BasicQosOptions::default());
+        with_timeout("basic.qos", qos).await?;
+        let consume = channel.basic_consume(
+            self.config.queues.jobs(self.class).clone(),
+            self.consumer_tag(),
+            BasicConsumeOptions::default(),
+            FieldTable::default(),
+        );
+        let messages = with_timeout("basic.consume", consume).await?;
+        let connection = Arc::clone(connection);
+        Ok(ConsumingChannel {
+            acknowledger: Acknowledger::start(
+                channel.clone(),
+                Arc::clone(&connection),
+                &self.tasks,
+            ),
+            channel,
+            connection,
+            permits,
+            messages,
+        })
+    }
+
+    /// The name of the consumer in the management UI.
+    fn consumer_tag(&self) -> ShortString {
+        format!("{} {}", self.config.process_name, self.class).into()
+    }
+
+    async fn forward(&self, from: &mut ConsumingChannel) -> Result<StopReason, ConnectionError> {
+        let ConsumingChannel {
+            connection,
+            permits,
+            messages,
+            acknowledger,
+            ..
+        } = from;
+        let mut stop = pin!(self.stop_reason(connection, permits));
+        loop {
+            // A message is taken only when it can be forwarded, so that the prefetch stays in one place.
+            let next = async {
+                let slot = self.deliveries.reserve().await.ok()?;
+                let permit = permits.acquire().await;
+                Some((messages.next().await, permit, slot))
+            };
+            let (message, permit, slot) = tokio::select! {
+                biased;
+                reason = &mut stop => return Ok(reason),
+                next = next => match next {
+                    Some(next) => next,
+                    None => return Ok(StopReason::Unsubscribed),
+                },
+            };
+            let message = message.ok_or(ConnectionError::ConsumerCancelled)??;
+            match decode_wake(&message.data) {
+                Ok(wake) => {
+                    let (tag, acknowledger) = (message.delivery_tag, acknowledger.clone());
+                    slot.send(ReceivedDelivery {
+                        delivery: Delivery::new(wake, move |_, settle| {
+                            acknowledger.settle(tag, settle);
+                            permit.release();
+                        }),
+                        connection_ended: connection.ended_token(),
+                    });
+                }
+                Err(reason) => {
+                    let unreadable = UnreadableMessage {
+                        message,
+                        reason,
+                        connection: Arc::clone(connection),
+                        acknowledger: acknowledger.clone(),
+                    };
+                    let queue = self.config.queues.unreadable.clone();
+                    let publisher = self.publisher.clone();
+                    // The permits bound the number of these tasks.
+                    self.tasks.spawn(async move {
+                        unreadable.move_to(queue, publisher).await;
+                        permit.release();
+                    });
+                }
+            }
+        }
+    }
+
+    async fn stop_reason(
+        &self,
+        connection: &BrokerConnection,
+        permits: &ChannelPermits,
+    ) -> StopReason {
+        tokio::select! {
+            biased;
+            () = connection.ended() => StopReason::Disconnected,
+            () = self.closing.cancelled() => StopReason::Unsubscribed,
+            () = self.deliveries.closed() => StopReason::Unsubscribed,
+            () = permits.prefetch_can_grow() => StopReason::PrefetchCanGrow,
+        }
+    }
+}
