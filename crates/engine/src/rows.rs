@@ -9,7 +9,7 @@ use forebay_shared::{
     job::Status,
     lane::{ClassCounts, HeadState, Lane, State},
     session::{SessionBounds, TokenMeasure},
-    store::{Commit, Ended, NewJob, SessionWrite, StoreError, Topic},
+    store::{Commit, EndedJob, NewJob, SessionWrite, StoreError, Topic},
     time::TimeMs,
 };
 use serde::Serialize;
@@ -194,7 +194,7 @@ impl JobRow {
 }
 
 impl OutcomeRow {
-    fn of(ended: &Ended, at: TimeMs) -> Result<Self, StoreError> {
+    fn of(ended: &EndedJob, at: TimeMs) -> Result<Self, StoreError> {
         Ok(Self {
             job: ended.job,
             class: ended.class,
@@ -275,7 +275,7 @@ pub(crate) mod tests {
         ids::{LaneKey, TenantId},
         job::Outcome,
         lane::LaneCounts,
-        store::Token,
+        store::LaneVersion,
     };
 
     use super::*;
@@ -284,8 +284,8 @@ pub(crate) mod tests {
     pub(crate) fn empty_commit(job: JobId) -> Commit {
         Commit {
             lane: LaneKey::of(&TenantId::default(), None, job),
-            expect: None,
-            token: Token::new_v4(),
+            expected: None,
+            version: LaneVersion::new_v4(),
             next: Lane::default(),
             timers: Vec::new(),
             admitted: Vec::new(),
@@ -294,8 +294,8 @@ pub(crate) mod tests {
             session: None,
             counts: LaneCounts::default(),
             dropped_calls: Vec::new(),
-            about: Vec::new(),
-            work: None,
+            outcomes_of: Vec::new(),
+            work_of: None,
             at: TimeMs(5),
         }
     }
@@ -303,7 +303,7 @@ pub(crate) mod tests {
     /// A commit that ends a queued batch job.
     pub(crate) fn ending_commit(job: JobId) -> Commit {
         let mut commit = empty_commit(job);
-        commit.ended = vec![Ended {
+        commit.ended = vec![EndedJob {
             job,
             class: Class::Batch,
             outcome: Outcome {

@@ -143,7 +143,7 @@ impl Admission {
             store_full: since
                 .store_full_at
                 .is_some_and(|at| at.elapsed() < STORE_FULL_TIME),
-            store_answers: member.presence.in_touch(),
+            store_answers: member.presence.is_current(),
         }
     }
 

@@ -8,7 +8,7 @@
 use axum::http::{HeaderMap, HeaderName};
 use forebay_shared::{
     ids::JobId,
-    store::{KeyEntry, KeyOutcome},
+    store::{IdempotencyEntry, SetKeyResult},
     time::TimeMs,
 };
 use sha2::{Digest, Sha256};
@@ -76,14 +76,14 @@ pub(crate) enum KeyOwner {
 }
 
 /// Sets the key to `job`, unless the key already belongs to another job.
-pub(crate) async fn claim_key(
+pub(crate) async fn set_idempotency_key(
     state: &ApiState,
     key: &str,
     body: &[u8],
     job: JobId,
     now: TimeMs,
 ) -> Result<KeyOwner, Problem> {
-    let entry = KeyEntry {
+    let entry = IdempotencyEntry {
         job,
         body_sha256: sha256_hex(body),
         created_at: now,
@@ -91,13 +91,13 @@ pub(crate) async fn claim_key(
     let claim = state
         .member
         .store
-        .claim_key(&state.tenant, key, &entry, KEY_TTL_MS);
+        .set_idempotency_key(&state.tenant, key, &entry, KEY_TTL_MS);
     match store_call::with_timeout(claim).await? {
-        KeyOutcome::Set => Ok(KeyOwner::ThisJob),
-        KeyOutcome::Found(found) if found.body_sha256 == entry.body_sha256 => {
+        SetKeyResult::Set => Ok(KeyOwner::ThisJob),
+        SetKeyResult::AlreadySet(found) if found.body_sha256 == entry.body_sha256 => {
             Ok(KeyOwner::EarlierJob(found.job))
         }
-        KeyOutcome::Found(_) => {
+        SetKeyResult::AlreadySet(_) => {
             let detail = "an earlier request with this Idempotency-Key had another body";
             Err(Problem::new(ProblemCode::IdempotencyKeyReused, detail))
         }

@@ -72,7 +72,7 @@ mod tests {
         class::Class,
         ids::TenantId,
         lane::ClassCounts,
-        store::{Counts, TenantClass},
+        store::{Counts, TenantClassCounts},
         time::TimeMs,
     };
 
@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn a_view_sums_a_class_and_gives_times_in_seconds() {
         let counts = Counts {
-            rows: vec![TenantClass {
+            rows: vec![TenantClassCounts {
                 tenant: TenantId::default(),
                 class: Class::Batch,
                 live: ClassCounts {

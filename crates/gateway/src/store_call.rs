@@ -49,7 +49,7 @@ pub(crate) fn store_problem(error: &StoreError) -> Problem {
 pub(crate) fn lane_problem(error: &LaneError) -> Problem {
     match error {
         LaneError::Store(error) => store_problem(error),
-        LaneError::Crowded => {
+        LaneError::Contended => {
             let detail = "too many requests change this session at the same time";
             Problem::new(ProblemCode::Overloaded, detail).retry_after(1)
         }

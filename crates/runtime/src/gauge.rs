@@ -74,7 +74,7 @@ impl Gauge {
     }
 
     /// Notes how many wakes of a class wait in the queue.
-    pub fn note_depth(&self, class: Class, depth: u64) {
+    pub fn record_depth(&self, class: Class, depth: u64) {
         let mut depths = self.depths.write().unwrap_or_else(PoisonError::into_inner);
         depths[class as usize] = Some((depth, Instant::now()));
     }
@@ -82,7 +82,7 @@ impl Gauge {
     /// Whether the queue of a class is known to hold a wake for each head that could run, and nobody takes
     /// them: then one more would only be one too many.
     #[must_use]
-    pub fn queue_holds_all(&self, class: Class) -> bool {
+    pub fn queue_holds_all_wakes(&self, class: Class) -> bool {
         let depths = self.depths.read().unwrap_or_else(PoisonError::into_inner);
         let Some((depth, _)) = depths[class as usize].filter(|(_, at)| at.elapsed() < DEPTH_TIME)
         else {
@@ -167,7 +167,7 @@ mod tests {
         class::Class,
         ids::TenantId,
         lane::ClassCounts,
-        store::{Counts, TenantClass},
+        store::{Counts, TenantClassCounts},
     };
 
     fn counts(ready: i64, ended: u64) -> Counts {
@@ -178,7 +178,7 @@ mod tests {
         let tenant = TenantId::default();
         let class = Class::Interactive;
         Counts {
-            rows: vec![TenantClass {
+            rows: vec![TenantClassCounts {
                 tenant,
                 class,
                 live,
@@ -194,16 +194,16 @@ mod tests {
         let gauge = Gauge::default();
         gauge.note(counts(100, 0), Instant::now());
         assert!(
-            !gauge.queue_holds_all(Class::Interactive),
+            !gauge.queue_holds_all_wakes(Class::Interactive),
             "nobody has looked"
         );
-        gauge.note_depth(Class::Interactive, 99);
-        assert!(!gauge.queue_holds_all(Class::Interactive));
-        gauge.note_depth(Class::Interactive, 100);
-        assert!(gauge.queue_holds_all(Class::Interactive));
-        gauge.note_depth(Class::Batch, 5);
+        gauge.record_depth(Class::Interactive, 99);
+        assert!(!gauge.queue_holds_all_wakes(Class::Interactive));
+        gauge.record_depth(Class::Interactive, 100);
+        assert!(gauge.queue_holds_all_wakes(Class::Interactive));
+        gauge.record_depth(Class::Batch, 5);
         assert!(
-            !gauge.queue_holds_all(Class::Batch),
+            !gauge.queue_holds_all_wakes(Class::Batch),
             "there is no work for it"
         );
     }

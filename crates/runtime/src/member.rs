@@ -28,7 +28,7 @@ pub struct MemberSettings {
 /// A process of the fleet.
 pub struct Member {
     /// Its identity, for as long as it lives.
-    pub me: ProcessId,
+    pub id: ProcessId,
     /// The store.
     pub store: Arc<dyn Store>,
     /// The queue.
@@ -61,7 +61,7 @@ impl Member {
     /// Joins the fleet: starts the loops. Must be called within a tokio runtime.
     #[must_use]
     pub fn join(
-        me: ProcessId,
+        id: ProcessId,
         store: Arc<dyn Store>,
         queue: Arc<dyn Queue>,
         settings: &MemberSettings,
@@ -71,10 +71,10 @@ impl Member {
         let (wakes, wakes_loop) =
             Wakes::new(Arc::clone(&queue), Arc::clone(&store), Arc::clone(&gauge));
         let (presence, presence_loop) =
-            Presence::new(Arc::clone(&store), me.clone(), settings.presence_ms);
+            Presence::new(Arc::clone(&store), id.clone(), settings.presence_ms);
         let lanes = Lanes::new(Arc::clone(&store), wakes.clone(), settings.lanes);
         let sweeper = Sweeper {
-            me: me.clone(),
+            id: id.clone(),
             store: Arc::clone(&store),
             queue: Arc::clone(&queue),
             lanes: lanes.clone(),
@@ -101,7 +101,7 @@ impl Member {
         spawn(Box::pin(async move { sampled.run(&*sampled_store).await }));
         tasks.close();
         Self {
-            me,
+            id,
             store,
             queue,
             lanes,
@@ -126,8 +126,8 @@ impl Member {
         self.stop.cancel();
         self.tasks.wait().await;
         for result in [
-            self.store.abdicate(&self.me).await,
-            self.store.resign(&self.me).await,
+            self.store.step_down(&self.id).await,
+            self.store.withdraw(&self.id).await,
         ] {
             if let Err(error) = result {
                 tracing::debug!(%error, "the store was not told of the departure");

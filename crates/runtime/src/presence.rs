@@ -1,4 +1,6 @@
-//! Announces this process once a second, and knows who else is there and who is gone.
+//! Announces this process once a second, and keeps the list of the processes that are alive.
+//!
+//! The sweeper uses the list to find the jobs of workers that are gone.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,127 +9,126 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, timeout},
 };
 
-use forebay_shared::{ids::ProcessId, lane, store::Store};
+use forebay_shared::{ids::ProcessId, lane::LiveProcesses, store::Store};
 
-/// How often a process announces itself; more often if the presence time is short.
-const RENEW_MS_MAX: u64 = 1_000;
+/// The interval between two announcements. It is shorter if the presence time is short.
+const ANNOUNCE_MS_MAX: u64 = 1_000;
 
-/// What is known from the last renewal.
+/// The last successful announcement.
 #[derive(Clone, Debug)]
-struct Known {
-    view: lane::Presence,
-    renewed: Instant,
-    /// Since when the renewals have had no gap of a presence time.
+struct Announced {
+    live: LiveProcesses,
+    /// When it was sent.
+    sent: Instant,
+    /// Since when the announcements have had no gap of a presence time.
     unbroken_since: Instant,
 }
 
-/// The handle to the loop: who is at work.
+/// The presence of this process and of the others. A cheap handle to a [`PresenceLoop`].
 #[derive(Clone)]
 pub struct Presence {
-    known: watch::Receiver<Option<Known>>,
+    last: watch::Receiver<Option<Announced>>,
     presence_time: Duration,
 }
 
 /// The loop behind [`Presence`].
 pub struct PresenceLoop {
     store: Arc<dyn Store>,
-    me: ProcessId,
-    known: watch::Sender<Option<Known>>,
+    process: ProcessId,
+    last: watch::Sender<Option<Announced>>,
     presence_ms: u64,
 }
 
 impl Presence {
-    /// The handle, and the loop that somebody has to run.
+    /// Creates the handle, and the loop that the caller must run.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, me: ProcessId, presence_ms: u64) -> (Self, PresenceLoop) {
+    pub fn new(
+        store: Arc<dyn Store>,
+        process: ProcessId,
+        presence_ms: u64,
+    ) -> (Self, PresenceLoop) {
         let (sender, receiver) = watch::channel(None);
         let presence_time = Duration::from_millis(presence_ms);
         let run = PresenceLoop {
             store,
-            me,
-            known: sender,
+            process,
+            last: sender,
             presence_ms,
         };
         (
             Self {
-                known: receiver,
+                last: receiver,
                 presence_time,
             },
             run,
         )
     }
 
-    /// Whether the store has answered within one presence time. A worker that is out of touch may be
-    /// taken for gone, and must take no further jobs.
+    /// Whether this process has announced itself within the presence time. Otherwise other processes may take it for
+    /// gone, and a worker must not take further jobs.
     #[must_use]
-    pub fn in_touch(&self) -> bool {
-        self.known
+    pub fn is_current(&self) -> bool {
+        self.last
             .borrow()
             .as_ref()
-            .is_some_and(|k| k.renewed.elapsed() < self.presence_time)
+            .is_some_and(|last| last.sent.elapsed() < self.presence_time)
     }
 
-    /// Who is at work, for a sweeper to judge others by. `None` while this process has not itself been
-    /// present without a gap for one presence time: after an outage of the store all presences have
-    /// lapsed, and nobody is gone.
+    /// The processes that are alive, for a sweeper that looks for workers that are gone. `None` until this process has
+    /// announced itself without a gap for one presence time: after an outage of the store all announcements have
+    /// expired, and no process may be judged by them.
     #[must_use]
-    pub fn verdict(&self) -> Option<lane::Presence> {
-        let known = self.known.borrow();
-        let known = known.as_ref()?;
-        let unbroken = known.renewed.elapsed() < self.presence_time
-            && known
-                .renewed
-                .saturating_duration_since(known.unbroken_since)
-                >= self.presence_time;
-        unbroken.then(|| known.view.clone())
+    pub fn live_processes(&self) -> Option<LiveProcesses> {
+        let last = self.last.borrow();
+        let last = last.as_ref()?;
+        let is_unbroken = last.sent.elapsed() < self.presence_time
+            && last.sent.saturating_duration_since(last.unbroken_since) >= self.presence_time;
+        is_unbroken.then(|| last.live.clone())
     }
 
-    /// Waits until the store has answered the first time.
+    /// Waits for the first successful announcement.
     pub async fn announced(&mut self) {
-        // An error means that the loop is gone, and with it the process.
-        let _ = self.known.wait_for(Option::is_some).await;
+        // An error means that the loop has ended, so this process shuts down.
+        let _ = self.last.wait_for(Option::is_some).await;
     }
 }
 
 impl PresenceLoop {
-    /// Announces this process, again and again, for as long as the future is polled.
+    /// Announces this process repeatedly, for as long as the future is polled.
     pub async fn run(self) {
-        let every = Duration::from_millis((self.presence_ms / 3).clamp(10, RENEW_MS_MAX));
+        let every = Duration::from_millis((self.presence_ms / 3).clamp(10, ANNOUNCE_MS_MAX));
         let presence_time = Duration::from_millis(self.presence_ms);
         let mut tick = interval(every);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tick.tick().await;
-            // From before the call: what was true when it was asked is all that is known.
-            let asked = Instant::now();
-            match timeout(
-                presence_time,
-                self.store.announce(&self.me, self.presence_ms),
-            )
-            .await
-            {
-                Ok(Ok(renewal)) => self.known.send_modify(|known| {
-                    // To the answer, since a store that stalls for less than the presence time has let
-                    // everybody's presence age by as much: nobody may be judged by that view.
-                    let answered = Instant::now();
-                    let unbroken_since = match known {
-                        Some(k) if answered.duration_since(k.renewed) < presence_time => {
-                            k.unbroken_since
+            // The time before the call: the response tells nothing about what happened after it was sent.
+            let sent = Instant::now();
+            let announce = self.store.announce(&self.process, self.presence_ms);
+            match timeout(presence_time, announce).await {
+                Ok(Ok(live)) => self.last.send_modify(|last| {
+                    // The gap is measured up to the response. A store that stalls delays the announcements of all
+                    // processes, and its list would miss processes that are alive.
+                    let received = Instant::now();
+                    let unbroken_since = match last {
+                        Some(last) if received.duration_since(last.sent) < presence_time => {
+                            last.unbroken_since
                         }
-                        _ => answered,
+                        _ => received,
                     };
-                    let view = lane::Presence {
-                        at: renewal.now,
-                        alive: Arc::new(renewal.alive),
-                    };
-                    *known = Some(Known {
-                        view,
-                        renewed: asked,
+                    *last = Some(Announced {
+                        live,
+                        sent,
                         unbroken_since,
                     });
                 }),
-                Ok(Err(error)) => tracing::warn!(%error, "this process could not announce itself"),
-                Err(_) => tracing::warn!("this process could not announce itself in time"),
+                Ok(Err(error)) => tracing::warn!(
+                    %error,
+                    "this process could not announce itself; it takes no new jobs until it can"
+                ),
+                Err(_) => tracing::warn!(
+                    "this process could not announce itself in time; it takes no new jobs until it can"
+                ),
             }
         }
     }

@@ -138,7 +138,7 @@ impl Wakes {
     #[must_use]
     pub fn parked_again(&self, class: Class, admitted_at: TimeMs, now: TimeMs) -> Option<TimeMs> {
         let is_old = now.since_ms(admitted_at) >= REVISIT_MS;
-        (is_old && self.gauge.queue_holds_all(class)).then(|| parked(&self.gauge, class, now))
+        (is_old && self.gauge.queue_holds_all_wakes(class)).then(|| parked(&self.gauge, class, now))
     }
 
     /// For how long no publish has been confirmed although some were tried, the last of them lately;

@@ -1,110 +1,110 @@
-//! The port to the queue that carries wakes from those who know of work to those who do it.
+//! The port to the queue, which carries wakes to the workers.
 
 use async_trait::async_trait;
 
 use crate::{class::Class, wake::Wake};
 
-/// A queue could not do what it was asked; the timers make up for it.
+/// Why the queue did not do what the caller asked for. The timers in the store make up for a lost wake.
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
-    /// It has no room for more. Those who take from it make some.
+    /// The queue has no space for more messages until consumers take some.
     #[error("the queue is full")]
     Full,
-    /// It is away or blocked. Another try, later, can help.
-    #[error("the queue does not take or give messages now")]
+    /// The queue does not respond, or is blocked. A later retry can help.
+    #[error("the queue does not take or deliver messages now")]
     Unavailable(#[source] Option<Box<dyn std::error::Error + Send + Sync>>),
-    /// It closed, for this process will end.
+    /// The queue is closed because this process shuts down.
     #[error("the queue is closed")]
     Closed,
 }
 
-/// Carries wakes, at least once while it lives.
+/// Carries wakes. Each is delivered at least once while the queue keeps its messages.
 #[async_trait]
 pub trait Queue: Send + Sync {
-    /// Hands a wake over; returns once the queue has it for sure.
+    /// Publishes a wake. Returns once the queue has confirmed it.
     ///
     /// # Errors
-    /// [`QueueError`] when that is not known. The wake may have gone out all the same.
+    /// [`QueueError`] if there is no confirm. The wake may have been published all the same.
     async fn publish(&self, wake: &Wake) -> Result<(), QueueError>;
 
-    /// Begins to receive the wakes of a class, at most `unacked_max` of them unsettled at a time. A
-    /// process may have one consumer for each class.
+    /// Starts to consume the wakes of a class, with at most `unacked_max` unsettled deliveries. A process may have one
+    /// consumer per class.
     ///
     /// # Errors
-    /// [`QueueError`] when the queue cannot be reached; once begun, a consumer outlives that.
+    /// [`QueueError`] if the queue cannot be reached. A consumer that has started survives later outages.
     async fn consume(
         &self,
         class: Class,
         unacked_max: usize,
     ) -> Result<Box<dyn Consumer>, QueueError>;
 
-    /// How many wakes of a class wait for a consumer.
+    /// Returns how many wakes of a class wait for a consumer.
     ///
     /// # Errors
-    /// [`QueueError`] when the queue cannot be asked.
+    /// [`QueueError`] if the queue cannot be reached.
     async fn depth(&self, class: Class) -> Result<u64, QueueError>;
 
-    /// Whether wakes outlive a restart of all processes. Where they do not, whoever sweeps first
-    /// after a start wakes every lane that has work.
+    /// Whether wakes survive a restart of all processes. If they do not, the first sweeper after a start wakes every
+    /// lane that has work.
     fn survives_restart(&self) -> bool;
 }
 
 /// A stream of wakes.
 #[async_trait]
 pub trait Consumer: Send {
-    /// The next one; waits for it. Safe to drop and to call again. `None` when the queue is closed.
+    /// Waits for the next delivery. `None` when the queue is closed. Cancel safe: a dropped call loses no delivery.
     async fn next(&mut self) -> Option<Delivery>;
 }
 
-/// What is told how a wake was settled.
-type Settler = dyn FnOnce(&Wake, Settle) + Send;
+/// Called with the disposition of a delivery.
+type OnSettled = dyn FnOnce(&Wake, Disposition) + Send;
 
-/// A wake that was received, to be settled exactly once. One that is dropped unsettled is given back.
+/// A received wake, to be settled exactly once. A delivery that is dropped unsettled is requeued.
 pub struct Delivery {
     /// The wake.
     pub wake: Wake,
-    settle: Option<Box<Settler>>,
+    on_settled: Option<Box<OnSettled>>,
 }
 
-/// What becomes of a delivery.
+/// How a delivery was settled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Settle {
-    /// It is done with.
+pub enum Disposition {
+    /// The queue can forget the wake.
     Ack,
-    /// Somebody else may have it.
-    GiveBack,
+    /// The queue delivers the wake again, to any consumer.
+    Requeue,
 }
 
 impl Delivery {
-    /// A delivery that tells `settle` what became of its wake. `settle` must not block.
+    /// Creates a delivery that calls `on_settled` once. `on_settled` must not block.
     #[must_use]
-    pub fn new(wake: Wake, settle: impl FnOnce(&Wake, Settle) + Send + 'static) -> Self {
+    pub fn new(wake: Wake, on_settled: impl FnOnce(&Wake, Disposition) + Send + 'static) -> Self {
         Self {
             wake,
-            settle: Some(Box::new(settle)),
+            on_settled: Some(Box::new(on_settled)),
         }
     }
 
-    /// Done: whatever it asked for has been committed, or was not to be done.
+    /// Acknowledges the wake: its work is committed, or there is none.
     pub fn ack(mut self) {
-        self.settle(Settle::Ack);
+        self.settle(Disposition::Ack);
     }
 
-    /// Not done: another consumer may have it.
-    pub fn give_back(mut self) {
-        self.settle(Settle::GiveBack);
+    /// Puts the wake back into the queue, for any consumer.
+    pub fn requeue(mut self) {
+        self.settle(Disposition::Requeue);
     }
 
-    fn settle(&mut self, how: Settle) {
-        if let Some(settle) = self.settle.take() {
-            settle(&self.wake, how);
+    fn settle(&mut self, disposition: Disposition) {
+        if let Some(on_settled) = self.on_settled.take() {
+            on_settled(&self.wake, disposition);
         }
     }
 }
 
 impl Drop for Delivery {
     fn drop(&mut self) {
-        self.settle(Settle::GiveBack);
+        self.settle(Disposition::Requeue);
     }
 }
 

@@ -22,7 +22,7 @@ const CHECK_BATCH_INTERVAL: Duration = Duration::from_millis(20);
 /// Forwards notices for as long as the future is polled.
 pub(crate) async fn run(member: Arc<Member>, in_flight: Arc<InFlightJobs>) {
     loop {
-        match member.store.watch(Topic::Calls(member.me.clone())).await {
+        match member.store.watch(Topic::Calls(member.id.clone())).await {
             Ok(mut notices) => {
                 // Notices from before the subscription are lost, so every call checks its job.
                 for jobs in in_flight.all().chunks(CHECK_BATCH) {

@@ -5,7 +5,7 @@ use forebay_shared::{
     class::Class,
     ids::{JobId, LaneKey},
     job::Status,
-    store::Token,
+    store::LaneVersion,
     time::TimeMs,
 };
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
@@ -85,7 +85,7 @@ impl FromSql for Key {
 }
 
 /// A lane's token in a column.
-pub(super) struct Version(pub(super) Token);
+pub(super) struct Version(pub(super) LaneVersion);
 
 impl ToSql for Version {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
@@ -95,7 +95,7 @@ impl ToSql for Version {
 
 impl FromSql for Version {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        Token::from_slice(value.as_blob()?)
+        LaneVersion::from_slice(value.as_blob()?)
             .map(Self)
             .map_err(FromSqlError::other)
     }

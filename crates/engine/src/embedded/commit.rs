@@ -5,7 +5,7 @@
 
 use forebay_shared::{
     lane::HeadState,
-    store::{Commit, Token},
+    store::{Commit, LaneVersion},
     time::TimeMs,
 };
 use rusqlite::{Connection, ToSql, named_params};
@@ -24,8 +24,8 @@ use crate::rows::{CommitRows, LaneRow};
 pub(super) struct SqlCommit {
     query: LaneQuery,
     tenant: String,
-    expect: Option<Token>,
-    token: Token,
+    expect: Option<LaneVersion>,
+    token: LaneVersion,
     at: TimeMs,
     rows: CommitRows,
 }
@@ -33,10 +33,10 @@ pub(super) struct SqlCommit {
 impl SqlCommit {
     pub(super) fn new(commit: &Commit, rows: CommitRows) -> Self {
         Self {
-            query: LaneQuery::new(&commit.lane, &commit.about, commit.work),
+            query: LaneQuery::new(&commit.lane, &commit.outcomes_of, commit.work_of),
             tenant: commit.lane.tenant().to_string(),
-            expect: commit.expect,
-            token: commit.token,
+            expect: commit.expected,
+            token: commit.version,
             at: commit.at,
             rows,
         }

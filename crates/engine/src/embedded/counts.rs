@@ -2,7 +2,7 @@
 
 use forebay_shared::{
     lane::ClassCounts,
-    store::{Counts, TenantClass},
+    store::{Counts, TenantClassCounts},
     time::TimeMs,
 };
 use rusqlite::{Connection, named_params};
@@ -70,7 +70,7 @@ pub(super) fn read(db: &Connection, now: TimeMs) -> rusqlite::Result<Counts> {
         .query_map([], |row| {
             let (Name(tenant), InClass(class)) = (row.get(0)?, row.get(1)?);
             let oldest: Option<At> = row.get(7)?;
-            Ok(TenantClass {
+            Ok(TenantClassCounts {
                 tenant,
                 class,
                 live: ClassCounts {

@@ -50,12 +50,12 @@ impl Fleet {
     }
 
     /// Deletes the announcement of `me`.
-    pub(super) fn resign(&self, me: &ProcessId) {
+    pub(super) fn withdraw(&self, me: &ProcessId) {
         self.members().seen_at.remove(me);
     }
 
     /// Elects `me` for the next `ttl_ms`, unless another process is elected. Returns whether `me` is.
-    pub(super) fn elect(&self, me: &ProcessId, ttl_ms: u64, now: TimeMs) -> bool {
+    pub(super) fn elect_sweeper(&self, me: &ProcessId, ttl_ms: u64, now: TimeMs) -> bool {
         let mut members = self.members();
         let is_free = match &members.sweeper {
             Some((holder, until)) => holder == me || *until <= now,
@@ -68,7 +68,7 @@ impl Fleet {
     }
 
     /// Ends the election of `me`.
-    pub(super) fn abdicate(&self, me: &ProcessId) {
+    pub(super) fn step_down(&self, me: &ProcessId) {
         let mut members = self.members();
         if members.sweeper.as_ref().is_some_and(|(id, _)| id == me) {
             members.sweeper = None;

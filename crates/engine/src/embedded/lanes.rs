@@ -1,11 +1,11 @@
-//! The table of lanes, as it is read: the lane's document, the marks of ended jobs, and the work of one job.
+//! The table of lanes, as it is read: the lane's document, the outcomes of ended jobs, and the work of one job.
 
 use forebay_shared::{
     ids::{JobId, LaneKey},
     job::Request,
-    lane::Mark,
+    lane::OutcomeSummary,
     session::{Conversation, TokenMeasure},
-    store::{Head, HeadFilter, Loaded, StoreError, Token, Work},
+    store::{Head, HeadFilter, LaneVersion, LoadedLane, StoreError, Work},
     time::TimeMs,
 };
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
@@ -20,8 +20,8 @@ use crate::rejection::unreadable;
 /// threads.
 #[derive(Debug, Default)]
 pub(super) struct RawLane {
-    doc: Option<(Token, String)>,
-    marks: Vec<(JobId, Mark)>,
+    doc: Option<(LaneVersion, String)>,
+    outcomes: Vec<(JobId, OutcomeSummary)>,
     work: Option<RawWork>,
 }
 
@@ -60,7 +60,7 @@ impl LaneQuery {
 }
 
 /// The version of a lane, if it has a document.
-pub(super) fn token(db: &Connection, lane: &str) -> rusqlite::Result<Option<Token>> {
+pub(super) fn token(db: &Connection, lane: &str) -> rusqlite::Result<Option<LaneVersion>> {
     db.prepare_cached("SELECT token FROM lanes WHERE key = ?1")?
         .query_row([lane], |row| row.get(0).map(|Version(token)| token))
         .optional()
@@ -79,27 +79,31 @@ pub(super) fn read(db: &Connection, query: &LaneQuery, now: TimeMs) -> rusqlite:
         Some(job) => work(db, query, job, now)?,
         None => None,
     };
-    let mut marks = Vec::new();
+    let mut outcomes = Vec::new();
     for job in &query.about {
         // A job with work is live, so it has no outcome.
         if work.as_ref().is_some_and(|work| work.job == *job) {
             continue;
         }
         if let Some(mark) = mark(db, *job, now)? {
-            marks.push((*job, mark));
+            outcomes.push((*job, mark));
         }
     }
-    Ok(RawLane { doc, marks, work })
+    Ok(RawLane {
+        doc,
+        outcomes,
+        work,
+    })
 }
 
-fn mark(db: &Connection, job: JobId, now: TimeMs) -> rusqlite::Result<Option<Mark>> {
+fn mark(db: &Connection, job: JobId, now: TimeMs) -> rusqlite::Result<Option<OutcomeSummary>> {
     db.prepare_cached(
         "SELECT status, fence, settled FROM outcomes JOIN jobs USING (n)
          WHERE jobs.id = ?1 AND forget_at > ?2",
     )?
     .query_row((Id(job), At(now)), |row| {
         let Ended(status) = row.get(0)?;
-        Ok(Mark {
+        Ok(OutcomeSummary {
             status,
             fence: natural(row.get(1)?),
             settled: natural(row.get(2)?),
@@ -169,7 +173,7 @@ fn token_measure(row: &Row<'_>) -> rusqlite::Result<Option<TokenMeasure>> {
 
 impl RawLane {
     /// Parses the documents.
-    pub(super) fn parse(self) -> Result<Loaded, StoreError> {
+    pub(super) fn parse(self) -> Result<LoadedLane, StoreError> {
         let token = self.doc.as_ref().map(|(token, _)| *token);
         let lane = match &self.doc {
             Some((_, doc)) => serde_json::from_str(doc).map_err(unreadable)?,
@@ -179,10 +183,10 @@ impl RawLane {
             Some(raw) if lane.find(raw.job).is_some() => Some(raw.parse()?),
             _ => None,
         };
-        Ok(Loaded {
+        Ok(LoadedLane {
             lane,
-            token,
-            marks: self.marks,
+            version: token,
+            outcomes: self.outcomes,
             work,
         })
     }

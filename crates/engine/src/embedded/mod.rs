@@ -200,7 +200,7 @@ mod tests {
         class::Class,
         ids::{JobId, TenantId},
         queue::QueueError,
-        store::{KeyEntry, KeyOutcome, StoreError},
+        store::{IdempotencyEntry, SetKeyResult, StoreError},
         time::TimeMs,
     };
 
@@ -208,14 +208,16 @@ mod tests {
 
     use super::*;
 
-    async fn claim(store: &dyn Store, key: &str) -> Result<KeyOutcome, StoreError> {
+    async fn claim(store: &dyn Store, key: &str) -> Result<SetKeyResult, StoreError> {
         let tenant = TenantId::default();
-        let entry = KeyEntry {
+        let entry = IdempotencyEntry {
             job: JobId::fresh(&tenant, None),
             body_sha256: "00".repeat(32),
             created_at: TimeMs(1),
         };
-        store.claim_key(&tenant, key, &entry, 3_600_000).await
+        store
+            .set_idempotency_key(&tenant, key, &entry, 3_600_000)
+            .await
     }
 
     #[tokio::test]
@@ -249,7 +251,7 @@ mod tests {
             writes.spawn(async move { claim(store.as_ref(), &n.to_string()).await });
         }
         for written in writes.join_all().await {
-            assert_eq!(written.unwrap(), KeyOutcome::Set);
+            assert_eq!(written.unwrap(), SetKeyResult::Set);
         }
         assert!(engine.transactions() < WRITES as u64 / 2);
         engine.close().await;
@@ -261,7 +263,7 @@ mod tests {
         let (folder, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let engine = Embedded::open(folder.path()).unwrap();
         let set = claim(engine.store().as_ref(), "k").await;
-        assert_eq!(set.unwrap(), KeyOutcome::Set);
+        assert_eq!(set.unwrap(), SetKeyResult::Set);
         for file in fs::read_dir(folder.path()).unwrap() {
             let file = file.unwrap();
             let mode = file.metadata().unwrap().permissions().mode();
@@ -270,7 +272,10 @@ mod tests {
         }
         let after = Embedded::open(copy.path()).unwrap();
         let found = claim(after.store().as_ref(), "k").await;
-        assert!(matches!(found, Ok(KeyOutcome::Found(_))), "{found:?}");
+        assert!(
+            matches!(found, Ok(SetKeyResult::AlreadySet(_))),
+            "{found:?}"
+        );
         after.close().await;
         engine.close().await;
     }
@@ -303,7 +308,7 @@ mod tests {
             store.counts().await.unwrap();
         }
         permit.send(()).unwrap();
-        assert!(matches!(claimed.await, Ok(KeyOutcome::Set)));
+        assert!(matches!(claimed.await, Ok(SetKeyResult::Set)));
         assert!(read.await.unwrap().is_none());
         drop((permit, store));
         engine.close().await;

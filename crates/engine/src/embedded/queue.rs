@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 use forebay_shared::{
     class::Class,
-    queue::{Consumer, Delivery, Queue, QueueError, Settle},
+    queue::{Consumer, Delivery, Disposition, Queue, QueueError},
     wake::Wake,
 };
 use tokio::sync::{Notify, Semaphore};
@@ -63,7 +63,7 @@ impl Line {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn give_back(&self, wake: &Wake) {
+    fn requeue(&self, wake: &Wake) {
         // Beyond the capacity, if need be: what was handed out is bounded by those who took it.
         self.state().waiting.push_front(Packed::of(wake));
         self.added.notify_one();
@@ -130,8 +130,8 @@ impl LineConsumer {
             if let Some(wake) = taken.and_then(|wake| wake.unpack(self.class)) {
                 let line = Arc::clone(&self.line);
                 return Some(Delivery::new(wake, move |wake, settle| {
-                    if settle == Settle::GiveBack {
-                        line.give_back(wake);
+                    if settle == Disposition::Requeue {
+                        line.requeue(wake);
                     }
                     drop(slot);
                 }));
@@ -190,7 +190,7 @@ mod tests {
         let mut consumer = queue.consume(Class::Interactive, 8).await.unwrap();
         let first = consumer.next().await.unwrap();
         assert_eq!(first.wake.job, jobs[0]);
-        first.give_back();
+        first.requeue();
         for job in jobs {
             let next = consumer.next().await.unwrap();
             assert_eq!(next.wake.job, job);

@@ -6,10 +6,11 @@ use async_trait::async_trait;
 use forebay_shared::{
     ids::{JobId, LaneKey, ProcessId, SessionId, TenantId},
     job::Request,
+    lane::LiveProcesses,
     session::Session,
     store::{
-        Commit, Committed, Counts, Head, HeadFilter, JobRecord, KeyEntry, KeyOutcome, Loaded,
-        Notices, Removed, Renewal, Store, StoreError, Timer, TimerMove, Topic,
+        Commit, CommitResult, Counts, Head, HeadFilter, IdempotencyEntry, JobRecord, LoadedLane,
+        Notices, SessionRemoval, SetKeyResult, Store, StoreError, Timer, TimerMove, Topic,
     },
     time::TimeMs,
 };
@@ -136,7 +137,7 @@ impl Store for SqliteStore {
         lane: &LaneKey,
         jobs: &[JobId],
         work: Option<JobId>,
-    ) -> Result<Loaded, StoreError> {
+    ) -> Result<LoadedLane, StoreError> {
         let query = LaneQuery::new(lane, jobs, work);
         let now = self.now();
         let read = move |db: &Connection| lanes::read(db, &query, now);
@@ -148,7 +149,7 @@ impl Store for SqliteStore {
         raw.parse()
     }
 
-    async fn commit(&self, commit: &Commit) -> Result<Committed, StoreError> {
+    async fn commit(&self, commit: &Commit) -> Result<CommitResult, StoreError> {
         let mut rows = CommitRows::of(commit)?;
         let when_full = if rows.jobs.is_empty() {
             WhenFull::Retry
@@ -171,8 +172,8 @@ impl Store for SqliteStore {
             )
             .await;
         match answer.map_err(|rejection| rejection.into_store_error(when_full))? {
-            None => Ok(Committed::Done),
-            Some(raw) => Ok(Committed::Conflict(Box::new(raw.parse()?))),
+            None => Ok(CommitResult::Done),
+            Some(raw) => Ok(CommitResult::Conflict(Box::new(raw.parse()?))),
         }
     }
 
@@ -188,7 +189,7 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn due(&self, now: TimeMs, limit: usize) -> Result<Vec<Timer>, StoreError> {
+    async fn due_timers(&self, now: TimeMs, limit: usize) -> Result<Vec<Timer>, StoreError> {
         self.read_ahead(move |db| timers::due(db, now, limit)).await
     }
 
@@ -216,13 +217,13 @@ impl Store for SqliteStore {
             .transpose()
     }
 
-    async fn claim_key(
+    async fn set_idempotency_key(
         &self,
         tenant: &TenantId,
         key: &str,
-        entry: &KeyEntry,
+        entry: &IdempotencyEntry,
         ttl_ms: u64,
-    ) -> Result<KeyOutcome, StoreError> {
+    ) -> Result<SetKeyResult, StoreError> {
         let doc = serde_json::to_string(entry).map_err(unreadable)?;
         let (tenant, key, now) = (tenant.to_string(), key.to_owned(), self.now());
         let found = self
@@ -231,8 +232,8 @@ impl Store for SqliteStore {
             })
             .await?;
         match found {
-            None => Ok(KeyOutcome::Set),
-            Some(doc) => Ok(KeyOutcome::Found(
+            None => Ok(SetKeyResult::Set),
+            Some(doc) => Ok(SetKeyResult::AlreadySet(
                 serde_json::from_str(&doc).map_err(unreadable)?,
             )),
         }
@@ -271,7 +272,7 @@ impl Store for SqliteStore {
         &self,
         tenant: &TenantId,
         session: &SessionId,
-    ) -> Result<Removed, StoreError> {
+    ) -> Result<SessionRemoval, StoreError> {
         let (tenant, session, now) = (tenant.clone(), session.clone(), self.now());
         self.write(WhenFull::Retry, move |db| {
             sessions::remove(db, &tenant, &session, now)
@@ -292,7 +293,7 @@ impl Store for SqliteStore {
         .await
     }
 
-    async fn prune(&self, limit: usize) -> Result<u64, StoreError> {
+    async fn delete_expired(&self, limit: usize) -> Result<u64, StoreError> {
         let now = self.now();
         let mut deleted = 0;
         for delete in [jobs::prune, sessions::prune, keys::prune] {
@@ -303,26 +304,33 @@ impl Store for SqliteStore {
         Ok(deleted)
     }
 
-    async fn announce(&self, me: &ProcessId, presence_ms: u64) -> Result<Renewal, StoreError> {
+    async fn announce(
+        &self,
+        me: &ProcessId,
+        presence_ms: u64,
+    ) -> Result<LiveProcesses, StoreError> {
         // Presence is in memory. The empty write fails if the process cannot write, which must not count as
         // alive then.
         self.write(WhenFull::Retry, |_| Ok(())).await?;
         let now = self.now();
         let alive = self.fleet.announce(me, presence_ms, now);
-        Ok(Renewal { now, alive })
+        Ok(LiveProcesses {
+            at: now,
+            alive: Arc::new(alive),
+        })
     }
 
-    async fn resign(&self, me: &ProcessId) -> Result<(), StoreError> {
-        self.fleet.resign(me);
+    async fn withdraw(&self, me: &ProcessId) -> Result<(), StoreError> {
+        self.fleet.withdraw(me);
         Ok(())
     }
 
-    async fn elect(&self, me: &ProcessId, ttl_ms: u64) -> Result<bool, StoreError> {
-        Ok(self.fleet.elect(me, ttl_ms, self.now()))
+    async fn elect_sweeper(&self, me: &ProcessId, ttl_ms: u64) -> Result<bool, StoreError> {
+        Ok(self.fleet.elect_sweeper(me, ttl_ms, self.now()))
     }
 
-    async fn abdicate(&self, me: &ProcessId) -> Result<(), StoreError> {
-        self.fleet.abdicate(me);
+    async fn step_down(&self, me: &ProcessId) -> Result<(), StoreError> {
+        self.fleet.step_down(me);
         Ok(())
     }
 

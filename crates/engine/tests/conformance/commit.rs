@@ -3,7 +3,7 @@
 use forebay_shared::{
     ids::TenantId,
     lane::Event,
-    store::{Committed, Counts, Loaded, Removed, Store},
+    store::{CommitResult, Counts, LoadedLane, SessionRemoval, Store},
     time::TimeMs,
 };
 
@@ -12,16 +12,16 @@ use crate::{
     harness::Harness,
 };
 
-fn conflict(committed: Committed) -> Loaded {
+fn conflict(committed: CommitResult) -> LoadedLane {
     match committed {
-        Committed::Conflict(newer) => *newer,
-        Committed::Done => panic!("it should have been refused"),
+        CommitResult::Conflict(newer) => *newer,
+        CommitResult::Done => panic!("it should have been refused"),
     }
 }
 
 async fn timers(store: &dyn Store) -> usize {
     let end = store.now().plus_ms(10 * LONG_MS);
-    store.due(end, 1_000).await.unwrap().len()
+    store.due_timers(end, 1_000).await.unwrap().len()
 }
 
 pub(crate) async fn reads_back_what_was_committed(engine: impl Harness) {
@@ -29,15 +29,15 @@ pub(crate) async fn reads_back_what_was_committed(engine: impl Harness) {
         Driver::session(&engine.store(), "s"),
         Driver::solo(&engine.store()),
     ] {
-        assert_eq!(lane.load(&[]).await.token, None);
+        assert_eq!(lane.load(&[]).await.version, None);
         let event = Event::Admit(lane.admission(lane.job()));
         let (commit, _) = lane.commit(&lane.load(&[]).await, &event, vec![]).unwrap();
         let committed = lane.store.commit(&commit).await.unwrap();
-        assert!(matches!(committed, Committed::Done));
+        assert!(matches!(committed, CommitResult::Done));
         let loaded = lane.load(&[event.job()]).await;
         assert_eq!(loaded.lane, commit.next);
-        assert_eq!(loaded.token, Some(commit.token));
-        assert_eq!(loaded.marks, []);
+        assert_eq!(loaded.version, Some(commit.version));
+        assert_eq!(loaded.outcomes, []);
     }
 }
 
@@ -53,7 +53,7 @@ pub(crate) async fn a_stale_commit_gets_the_newer_lane_and_writes_nothing(engine
     let before = counts(&lane).await;
     let found = conflict(lane.store.commit(&commit).await.unwrap());
     assert_eq!(found.lane, newer.lane);
-    assert_eq!(found.token, newer.token);
+    assert_eq!(found.version, newer.version);
     assert_eq!(found.lane.entries.len(), 1);
     assert_eq!(found.lane.entries[0].job, first);
 
@@ -73,11 +73,11 @@ pub(crate) async fn a_repeated_commit_meets_its_own_token(engine: impl Harness) 
     let (commit, _) = lane.commit(&lane.load(&[]).await, &event, vec![]).unwrap();
     assert!(matches!(
         lane.store.commit(&commit).await.unwrap(),
-        Committed::Done
+        CommitResult::Done
     ));
     let once = counts(&lane).await;
     let found = conflict(lane.store.commit(&commit).await.unwrap());
-    assert_eq!(found.token, Some(commit.token));
+    assert_eq!(found.version, Some(commit.version));
     assert_eq!(found.lane, commit.next);
     assert_eq!(counts(&lane).await, once);
 }
@@ -92,14 +92,14 @@ pub(crate) async fn exactly_one_of_racing_commits_wins(engine: impl Harness) {
             let event = Event::Admit(lane.admission(lane.job()));
             let (commit, _) = lane.commit(&loaded, &event, vec![]).unwrap();
             let store = lane.store.clone();
-            racers.spawn(async move { (commit.token, store.commit(&commit).await.unwrap()) });
+            racers.spawn(async move { (commit.version, store.commit(&commit).await.unwrap()) });
         }
         let mut winner = None;
         let mut seen_by_losers = Vec::new();
         for (token, committed) in racers.join_all().await {
             match committed {
-                Committed::Done => assert_eq!(winner.replace(token), None, "two won"),
-                Committed::Conflict(newer) => seen_by_losers.push(newer.token),
+                CommitResult::Done => assert_eq!(winner.replace(token), None, "two won"),
+                CommitResult::Conflict(newer) => seen_by_losers.push(newer.version),
             }
         }
         assert!(winner.is_some(), "nobody won");
@@ -114,18 +114,18 @@ pub(crate) async fn a_job_with_a_record_is_not_admitted_again(engine: impl Harne
     let session = lane.session.clone().unwrap();
     let job = lane.complete(&["hello"]).await;
     let removed = lane.store.remove_session(&lane.tenant, &session).await;
-    assert_eq!(removed.unwrap(), Removed::Yes);
+    assert_eq!(removed.unwrap(), SessionRemoval::Removed);
     let before = counts(&lane).await;
 
     // As by a gateway that does not know of the record: the lane is empty and the token is right.
-    let unaware = Loaded::default();
+    let unaware = LoadedLane::default();
     let event = Event::Admit(lane.admission(job));
     let (commit, _) = lane.commit(&unaware, &event, turns(&["again"])).unwrap();
     let found = conflict(lane.store.commit(&commit).await.unwrap());
-    assert_eq!(found.token, None);
-    assert!(found.mark(job).is_some(), "{found:?}");
+    assert_eq!(found.version, None);
+    assert!(found.outcome(job).is_some(), "{found:?}");
 
-    assert_eq!(lane.load(&[]).await.token, None);
+    assert_eq!(lane.load(&[]).await.version, None);
     assert_eq!(counts(&lane).await, before);
     assert_eq!(timers(lane.store.as_ref()).await, 0);
     assert_eq!(lane.read(LONG_MS).await, None);
@@ -139,8 +139,8 @@ pub(crate) async fn an_empty_lane_has_no_document(engine: impl Harness) {
         let job = lane.complete(&[]).await;
         let loaded = lane.load(&[job]).await;
         assert!(loaded.lane.is_empty());
-        assert_eq!(loaded.token, None);
-        assert!(loaded.mark(job).is_some());
+        assert_eq!(loaded.version, None);
+        assert!(loaded.outcome(job).is_some());
     }
 }
 

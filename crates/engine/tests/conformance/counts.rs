@@ -7,7 +7,7 @@ use forebay_shared::{
     ids::{JobId, LaneKey, TenantId},
     job::JobError,
     lane::{ClassCounts, Event, HeadState, IfBusy, Lane, LaneCounts, State},
-    store::{HeadFilter, Store, TenantClass},
+    store::{HeadFilter, Store, TenantClassCounts},
 };
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
@@ -138,7 +138,7 @@ async fn check(store: &dyn Store, lanes: &[Driver], ended: &BTreeMap<(TenantId, 
 
     let counts = store.counts().await.unwrap();
     for ((tenant, class), sum) in &live {
-        let is_this = |row: &&TenantClass| row.tenant == *tenant && row.class == *class;
+        let is_this = |row: &&TenantClassCounts| row.tenant == *tenant && row.class == *class;
         let row = counts.rows.iter().find(is_this);
         let row_of = (tenant.clone(), *class);
         let found = row.map(|row| row.live).unwrap_or_default();
@@ -150,7 +150,7 @@ async fn check(store: &dyn Store, lanes: &[Driver], ended: &BTreeMap<(TenantId, 
     }
 
     let far = store.now().plus_ms(9 * LONG_MS);
-    let timers = store.due(far, 1_000).await.unwrap();
+    let timers = store.due_timers(far, 1_000).await.unwrap();
     assert_eq!(timers.len(), jobs.len(), "one timer for each live job");
     let timed: BTreeSet<_> = timers
         .into_iter()

@@ -8,7 +8,7 @@ use forebay_shared::{
     job::{FinishReason, JobMeta, Reply, Request},
     lane::{self, Admit, Claim, Effects, Event, IfBusy, Lane, LaneCounts, Refused},
     session::{Session, SessionBounds, TokenMeasure},
-    store::{Commit, Committed, Ended, Loaded, NewJob, SessionWrite, Store, Token},
+    store::{Commit, CommitResult, EndedJob, LaneVersion, LoadedLane, NewJob, SessionWrite, Store},
     time::TimeMs,
     turn::{Content, Role, Turn},
 };
@@ -115,7 +115,7 @@ impl Driver {
     }
 
     /// The lane as it is, with the mark of a job.
-    pub(crate) async fn load(&self, jobs: &[JobId]) -> Loaded {
+    pub(crate) async fn load(&self, jobs: &[JobId]) -> LoadedLane {
         self.store.load(&self.key(), jobs, None).await.unwrap()
     }
 
@@ -129,20 +129,20 @@ impl Driver {
     /// The commit that an event makes of a lane.
     pub(crate) fn commit(
         &self,
-        loaded: &Loaded,
+        loaded: &LoadedLane,
         event: &Event,
         append: Vec<Turn>,
     ) -> Result<(Commit, Effects), Refused> {
         let at = self.store.now();
         let job = event.job();
-        let (next, effects) = lane::apply(&loaded.lane, loaded.mark(job), event, at)?;
+        let (next, effects) = lane::apply(&loaded.lane, loaded.outcome(job), event, at)?;
         let mut timers: Vec<(JobId, Option<TimeMs>)> = Vec::new();
         for (job, timer) in &effects.timers {
             timers.retain(|(earlier, _)| earlier != job);
             timers.push((*job, *timer));
         }
         let admitted = effects.admitted.then(|| self.record(event, at));
-        let ended = effects.ended.iter().cloned().map(|ending| Ended {
+        let ended = effects.ended.iter().cloned().map(|ending| EndedJob {
             job: ending.entry.job,
             class: ending.entry.class,
             keep_ms: self.keep_ms,
@@ -156,8 +156,8 @@ impl Driver {
             || is_live(&next) != is_live(&loaded.lane);
         let commit = Commit {
             lane: self.key(),
-            expect: loaded.token,
-            token: Token::new_v4(),
+            expected: loaded.version,
+            version: LaneVersion::new_v4(),
             timers,
             admitted: admitted.into_iter().collect(),
             reopened: effects.reopened.into_iter().collect(),
@@ -169,8 +169,8 @@ impl Driver {
             }),
             counts: LaneCounts::of(&next) - LaneCounts::of(&loaded.lane),
             dropped_calls: effects.dropped_calls.clone(),
-            about: vec![job],
-            work: None,
+            outcomes_of: vec![job],
+            work_of: None,
             at,
             next,
         };
@@ -208,8 +208,8 @@ impl Driver {
         loop {
             let (commit, effects) = self.commit(&loaded, event, append.clone())?;
             match self.store.commit(&commit).await.unwrap() {
-                Committed::Done => return Ok(effects),
-                Committed::Conflict(newer) => loaded = *newer,
+                CommitResult::Done => return Ok(effects),
+                CommitResult::Conflict(newer) => loaded = *newer,
             }
         }
     }

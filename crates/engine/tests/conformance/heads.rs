@@ -41,7 +41,9 @@ pub(crate) async fn are_found_by_what_they_do(engine: impl Harness) {
     // A lane that has no head.
     Driver::session(&store, "idle").complete(&[]).await;
 
-    let timers = store.due(store.now().plus_ms(9 * LONG_MS), 100).await;
+    let timers = store
+        .due_timers(store.now().plus_ms(9 * LONG_MS), 100)
+        .await;
     let timers = timers.unwrap();
     let expected = [
         (

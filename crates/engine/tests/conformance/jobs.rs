@@ -74,8 +74,8 @@ pub(crate) async fn a_record_goes_after_its_time(engine: impl Harness) {
     passed(store.as_ref(), store.now().plus_ms(lane.keep_ms)).await;
     assert!(record(&lane, job).await.is_none());
     assert!(store.request(job).await.unwrap().is_none());
-    assert_eq!(lane.load(&[job]).await.mark(job), None);
-    while store.prune(100).await.unwrap() > 0 {}
+    assert_eq!(lane.load(&[job]).await.outcome(job), None);
+    while store.delete_expired(100).await.unwrap() > 0 {}
     assert!(record(&lane, job).await.is_none());
     // Forgotten in full: it may be admitted like one that never was.
     lane.keep_ms = LONG_MS;
@@ -90,7 +90,7 @@ pub(crate) async fn a_record_stays_while_a_key_leads_to_it(engine: impl Harness)
     lane.keep_until = Some(store.now().plus_ms(LONG_MS));
     let job = lane.complete(&[]).await;
     passed(store.as_ref(), store.now().plus_ms(lane.keep_ms)).await;
-    store.prune(100).await.unwrap();
+    store.delete_expired(100).await.unwrap();
     assert!(record(&lane, job).await.is_some());
 }
 
@@ -104,10 +104,10 @@ pub(crate) async fn a_reopened_job_is_live_again(engine: impl Harness) {
         panic!("it is live");
     };
     assert!(entry.fence > entry.settled);
-    assert_eq!(lane.load(&[job]).await.mark(job), None);
+    assert_eq!(lane.load(&[job]).await.outcome(job), None);
     let fence = lane.claim(job, "worker-2").await;
     lane.finish(job, fence, &[]).await;
-    let mark = lane.load(&[job]).await.mark(job).unwrap();
+    let mark = lane.load(&[job]).await.outcome(job).unwrap();
     assert_eq!((mark.fence, mark.settled), (fence, fence));
 }
 
@@ -116,8 +116,8 @@ pub(crate) async fn marks_tell_of_ended_jobs_only(engine: impl Harness) {
     let (cancelled, live, unknown) = (lane.admit().await, lane.admit().await, lane.job());
     lane.step(&Event::Cancel { job: cancelled }).await;
     let loaded = lane.load(&[cancelled, live, unknown]).await;
-    assert_eq!(loaded.marks.len(), 1);
-    let mark = loaded.mark(cancelled).unwrap();
+    assert_eq!(loaded.outcomes.len(), 1);
+    let mark = loaded.outcome(cancelled).unwrap();
     assert_eq!(mark.status, Status::Cancelled);
     assert_eq!(mark.settled, 0);
 }

@@ -2,7 +2,7 @@
 
 use forebay_shared::{
     ids::TenantId,
-    store::{KeyEntry, KeyOutcome, Store},
+    store::{IdempotencyEntry, SetKeyResult, Store},
 };
 
 use crate::{
@@ -10,8 +10,8 @@ use crate::{
     harness::{Harness, passed},
 };
 
-fn entry(lane: &Driver) -> KeyEntry {
-    KeyEntry {
+fn entry(lane: &Driver) -> IdempotencyEntry {
+    IdempotencyEntry {
         job: Driver::solo(&lane.store).job(),
         body_sha256: "0f".repeat(32),
         created_at: lane.store.now(),
@@ -23,18 +23,24 @@ pub(crate) async fn are_set_once(engine: impl Harness) {
     let store = &lane.store;
     let tenant = TenantId::default();
     let (first, second) = (entry(&lane), entry(&lane));
-    let set = store.claim_key(&tenant, "k", &first, LONG_MS).await;
-    assert_eq!(set.unwrap(), KeyOutcome::Set);
-    let found = store.claim_key(&tenant, "k", &second, LONG_MS).await;
-    assert_eq!(found.unwrap(), KeyOutcome::Found(first));
+    let set = store
+        .set_idempotency_key(&tenant, "k", &first, LONG_MS)
+        .await;
+    assert_eq!(set.unwrap(), SetKeyResult::Set);
+    let found = store
+        .set_idempotency_key(&tenant, "k", &second, LONG_MS)
+        .await;
+    assert_eq!(found.unwrap(), SetKeyResult::AlreadySet(first));
     // Keys are their tenants' own, whatever characters they have.
     for (tenant, key) in [
         ("other", "k"),
-        ("default", "a key, with 'marks' and \u{1f511}"),
+        ("default", "a key, with 'outcomes' and \u{1f511}"),
     ] {
         let tenant = TenantId::parse(tenant).unwrap();
-        let set = store.claim_key(&tenant, key, &second, LONG_MS).await;
-        assert_eq!(set.unwrap(), KeyOutcome::Set);
+        let set = store
+            .set_idempotency_key(&tenant, key, &second, LONG_MS)
+            .await;
+        assert_eq!(set.unwrap(), SetKeyResult::Set);
     }
 }
 
@@ -45,10 +51,12 @@ pub(crate) async fn are_set_once_by_many_at_a_time(engine: impl Harness) {
         let (entry, store) = (entry(&lane), lane.store.clone());
         claims.spawn(async move {
             let tenant = TenantId::default();
-            let claimed = store.claim_key(&tenant, "k", &entry, LONG_MS).await;
+            let claimed = store
+                .set_idempotency_key(&tenant, "k", &entry, LONG_MS)
+                .await;
             match claimed.unwrap() {
-                KeyOutcome::Set => (true, entry),
-                KeyOutcome::Found(entry) => (false, entry),
+                SetKeyResult::Set => (true, entry),
+                SetKeyResult::AlreadySet(entry) => (false, entry),
             }
         });
     }
@@ -63,11 +71,15 @@ pub(crate) async fn can_be_set_again_after_their_time(engine: impl Harness) {
     let store: &dyn Store = lane.store.as_ref();
     let tenant = TenantId::default();
     for round in 0..2 {
-        let set = store.claim_key(&tenant, "k", &entry(&lane), 40).await;
-        assert_eq!(set.unwrap(), KeyOutcome::Set, "round {round}");
+        let set = store
+            .set_idempotency_key(&tenant, "k", &entry(&lane), 40)
+            .await;
+        assert_eq!(set.unwrap(), SetKeyResult::Set, "round {round}");
         passed(store, store.now().plus_ms(40)).await;
     }
-    while store.prune(100).await.unwrap() > 0 {}
-    let set = store.claim_key(&tenant, "k", &entry(&lane), LONG_MS).await;
-    assert_eq!(set.unwrap(), KeyOutcome::Set);
+    while store.delete_expired(100).await.unwrap() > 0 {}
+    let set = store
+        .set_idempotency_key(&tenant, "k", &entry(&lane), LONG_MS)
+        .await;
+    assert_eq!(set.unwrap(), SetKeyResult::Set);
 }

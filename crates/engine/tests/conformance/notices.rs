@@ -3,7 +3,7 @@
 use forebay_shared::{
     ids::JobId,
     lane::Event,
-    store::{Committed, JobState, Notices, Topic},
+    store::{CommitResult, JobState, Notices, Topic},
 };
 use tokio::time::timeout;
 
@@ -63,7 +63,7 @@ pub(crate) async fn are_not_sent_for_a_refused_commit(engine: impl Harness) {
     let mut of_second = store.watch(Topic::Job(second)).await.unwrap();
     let (commit, _) = lane.commit(&stale, &Event::Cancel { job }, vec![]).unwrap();
     let refused = store.commit(&commit).await.unwrap();
-    assert!(matches!(refused, Committed::Conflict(_)));
+    assert!(matches!(refused, CommitResult::Conflict(_)));
     lane.step(&Event::Cancel { job: second }).await;
     assert_eq!(next(&mut of_second).await, Some(second));
     lane.step(&Event::Cancel { job }).await;

@@ -12,17 +12,17 @@ pub(crate) async fn lapses_without_renewal(engine: impl Harness) {
     let (a, b) = (worker("a"), worker("b"));
     let before = store.now();
     let renewal = store.announce(&a, LONG_MS).await.unwrap();
-    assert!(renewal.now >= before);
-    assert_eq!(renewal.alive, BTreeSet::from([a.clone()]));
+    assert!(renewal.at >= before);
+    assert_eq!(*renewal.alive, BTreeSet::from([a.clone()]));
     let renewal = store.announce(&b, LONG_MS).await.unwrap();
-    assert_eq!(renewal.alive, BTreeSet::from([a.clone(), b.clone()]));
+    assert_eq!(*renewal.alive, BTreeSet::from([a.clone(), b.clone()]));
 
     passed(store.as_ref(), store.now().plus_ms(50)).await;
     let renewal = store.announce(&b, 50).await.unwrap();
-    assert_eq!(renewal.alive, BTreeSet::from([b.clone()]));
+    assert_eq!(*renewal.alive, BTreeSet::from([b.clone()]));
     // Whoever comes back is there again.
     let renewal = store.announce(&a, LONG_MS).await.unwrap();
-    assert_eq!(renewal.alive, BTreeSet::from([a, b]));
+    assert_eq!(*renewal.alive, BTreeSet::from([a, b]));
 }
 
 pub(crate) async fn ends_with_a_resignation(engine: impl Harness) {
@@ -30,30 +30,30 @@ pub(crate) async fn ends_with_a_resignation(engine: impl Harness) {
     let (a, b) = (worker("a"), worker("b"));
     store.announce(&a, LONG_MS).await.unwrap();
     store.announce(&b, LONG_MS).await.unwrap();
-    store.resign(&a).await.unwrap();
-    store.resign(&worker("never-there")).await.unwrap();
+    store.withdraw(&a).await.unwrap();
+    store.withdraw(&worker("never-there")).await.unwrap();
     let renewal = store.announce(&b, LONG_MS).await.unwrap();
-    assert_eq!(renewal.alive, BTreeSet::from([b]));
+    assert_eq!(*renewal.alive, BTreeSet::from([b]));
 }
 
 pub(crate) async fn elects_one(engine: impl Harness) {
     let store = engine.store();
     let (a, b) = (worker("a"), worker("b"));
-    assert!(store.elect(&a, LONG_MS).await.unwrap());
-    assert!(!store.elect(&b, LONG_MS).await.unwrap());
-    assert!(store.elect(&a, LONG_MS).await.unwrap(), "it renews");
-    store.abdicate(&b).await.unwrap();
-    assert!(!store.elect(&b, LONG_MS).await.unwrap());
-    store.abdicate(&a).await.unwrap();
-    assert!(store.elect(&b, LONG_MS).await.unwrap());
-    assert!(!store.elect(&a, LONG_MS).await.unwrap());
+    assert!(store.elect_sweeper(&a, LONG_MS).await.unwrap());
+    assert!(!store.elect_sweeper(&b, LONG_MS).await.unwrap());
+    assert!(store.elect_sweeper(&a, LONG_MS).await.unwrap(), "it renews");
+    store.step_down(&b).await.unwrap();
+    assert!(!store.elect_sweeper(&b, LONG_MS).await.unwrap());
+    store.step_down(&a).await.unwrap();
+    assert!(store.elect_sweeper(&b, LONG_MS).await.unwrap());
+    assert!(!store.elect_sweeper(&a, LONG_MS).await.unwrap());
 
     let mut candidates = tokio::task::JoinSet::new();
-    store.abdicate(&b).await.unwrap();
+    store.step_down(&b).await.unwrap();
     for n in 0..8 {
         let store = store.clone();
         let me = worker(&format!("candidate-{n}"));
-        candidates.spawn(async move { store.elect(&me, LONG_MS).await.unwrap() });
+        candidates.spawn(async move { store.elect_sweeper(&me, LONG_MS).await.unwrap() });
     }
     let elected = candidates.join_all().await;
     assert_eq!(elected.into_iter().filter(|elected| *elected).count(), 1);
@@ -61,8 +61,8 @@ pub(crate) async fn elects_one(engine: impl Harness) {
 
 pub(crate) async fn elections_expire(engine: impl Harness) {
     let store = engine.store();
-    assert!(store.elect(&worker("a"), 40).await.unwrap());
+    assert!(store.elect_sweeper(&worker("a"), 40).await.unwrap());
     passed(store.as_ref(), store.now().plus_ms(40)).await;
-    assert!(store.elect(&worker("b"), LONG_MS).await.unwrap());
-    assert!(!store.elect(&worker("a"), LONG_MS).await.unwrap());
+    assert!(store.elect_sweeper(&worker("b"), LONG_MS).await.unwrap());
+    assert!(!store.elect_sweeper(&worker("a"), LONG_MS).await.unwrap());
 }

@@ -113,7 +113,7 @@ pub(crate) async fn delivers_again_what_was_given_back(engine: impl Harness) {
     for _ in 0..3 {
         let delivery = next(&mut consumer).await;
         assert_eq!(delivery.wake.job, sent[0]);
-        delivery.give_back();
+        delivery.requeue();
     }
     next(&mut consumer).await.ack();
     nothing_comes(&mut consumer).await;

@@ -3,7 +3,7 @@
 use forebay_shared::{
     class::Class,
     ids::TenantId,
-    store::{JobState, KeyEntry, KeyOutcome},
+    store::{IdempotencyEntry, JobState, SetKeyResult},
 };
 
 use crate::{
@@ -18,17 +18,20 @@ pub(crate) async fn keeps_all_that_was_committed(mut engine: impl Harness) {
     let ended = lane.complete(&["kept"]).await;
     let (running, queued) = (lane.admit().await, lane.admit().await);
     lane.claim(running, "worker-1").await;
-    let key = KeyEntry {
+    let key = IdempotencyEntry {
         job: ended,
         body_sha256: "ab".repeat(32),
         created_at: store.now(),
     };
     let tenant = TenantId::default();
-    store.claim_key(&tenant, "k", &key, LONG_MS).await.unwrap();
+    store
+        .set_idempotency_key(&tenant, "k", &key, LONG_MS)
+        .await
+        .unwrap();
     let loaded = lane.load(&[ended]).await;
     let counts = store.counts().await.unwrap();
     let far = store.now().plus_ms(9 * LONG_MS);
-    let timers = store.due(far, 100).await.unwrap();
+    let timers = store.due_timers(far, 100).await.unwrap();
     drop(store);
 
     engine.restart().await;
@@ -36,17 +39,20 @@ pub(crate) async fn keeps_all_that_was_committed(mut engine: impl Harness) {
     lane.store = store.clone();
     let found = lane.load(&[ended]).await;
     assert_eq!(
-        (found.lane, found.token, found.marks),
-        (loaded.lane, loaded.token, loaded.marks)
+        (found.lane, found.version, found.outcomes),
+        (loaded.lane, loaded.version, loaded.outcomes)
     );
     assert_eq!(store.counts().await.unwrap(), counts);
-    assert_eq!(store.due(far, 100).await.unwrap(), timers);
+    assert_eq!(store.due_timers(far, 100).await.unwrap(), timers);
     assert_eq!(texts(&lane.read(LONG_MS).await.unwrap().turns), ["kept"]);
     assert_eq!(store.request(queued).await.unwrap(), Some(request(queued)));
     let record = store.job(&tenant, ended).await.unwrap().unwrap();
     assert!(matches!(record.state, JobState::Ended(_)));
-    let claimed = store.claim_key(&tenant, "k", &key, LONG_MS).await.unwrap();
-    assert_eq!(claimed, KeyOutcome::Found(key));
+    let claimed = store
+        .set_idempotency_key(&tenant, "k", &key, LONG_MS)
+        .await
+        .unwrap();
+    assert_eq!(claimed, SetKeyResult::AlreadySet(key));
     // And it goes on where it was.
     lane.finish(running, 1, &["after"]).await;
     lane.claim(queued, "worker-2").await;

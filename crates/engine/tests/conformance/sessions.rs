@@ -2,7 +2,7 @@
 
 use forebay_shared::{
     lane::{Event, IfBusy},
-    store::{Removed, Store},
+    store::{SessionRemoval, Store},
 };
 
 use crate::{
@@ -93,8 +93,8 @@ pub(crate) async fn go_after_their_time(engine: impl Harness) {
     assert_eq!(store.counts().await.unwrap().sessions, 0);
     let session = lane.session.clone().unwrap();
     let removed = store.remove_session(&lane.tenant, &session).await;
-    assert_eq!(removed.unwrap(), Removed::Absent);
-    while store.prune(100).await.unwrap() > 0 {}
+    assert_eq!(removed.unwrap(), SessionRemoval::NotFound);
+    while store.delete_expired(100).await.unwrap() > 0 {}
     assert_eq!(lane.read(LONG_MS).await, None);
 }
 
@@ -138,7 +138,7 @@ pub(crate) async fn with_live_jobs_never_expire(engine: impl Harness) {
     lane.bounds.ttl_ms = 30;
     let job = lane.admit().await;
     wait_ms(store.as_ref(), 2 * lane.bounds.ttl_ms).await;
-    store.prune(100).await.unwrap();
+    store.delete_expired(100).await.unwrap();
     let read = lane.read(30).await.unwrap();
     assert_eq!((read.live_jobs, read.expires_at), (1, None));
 
@@ -184,15 +184,15 @@ pub(crate) async fn are_removed_when_idle(engine: impl Harness) {
     let lane = Driver::session(&store, "s");
     let session = lane.session.clone().unwrap();
     let remove = || store.remove_session(&lane.tenant, &session);
-    assert_eq!(remove().await.unwrap(), Removed::Absent);
+    assert_eq!(remove().await.unwrap(), SessionRemoval::NotFound);
     let job = lane.admit().await;
-    assert_eq!(remove().await.unwrap(), Removed::Busy);
+    assert_eq!(remove().await.unwrap(), SessionRemoval::HasLiveJobs);
     let fence = lane.claim(job, "worker-1").await;
-    assert_eq!(remove().await.unwrap(), Removed::Busy);
+    assert_eq!(remove().await.unwrap(), SessionRemoval::HasLiveJobs);
     lane.finish(job, fence, &["a"]).await;
-    assert_eq!(remove().await.unwrap(), Removed::Yes);
+    assert_eq!(remove().await.unwrap(), SessionRemoval::Removed);
     assert_eq!(lane.read(LONG_MS).await, None);
-    assert_eq!(remove().await.unwrap(), Removed::Absent);
+    assert_eq!(remove().await.unwrap(), SessionRemoval::NotFound);
     // Its jobs have records of their own.
     assert!(store.job(&lane.tenant, job).await.unwrap().is_some());
     lane.complete(&["b"]).await;
@@ -209,17 +209,17 @@ pub(crate) async fn take_the_hold_on_their_lane_with_them(engine: impl Harness) 
         .await;
     let held = lane.load(&[]).await;
     assert!(held.lane.hold_until.is_some());
-    assert!(held.token.is_some(), "a lane with a hold has a document");
+    assert!(held.version.is_some(), "a lane with a hold has a document");
 
     // A lane that only holds is not a busy one.
     let read = lane.read(LONG_MS).await.unwrap();
     assert_eq!(read.live_jobs, 0);
     assert!(read.expires_at.is_some());
     let removed = store.remove_session(&lane.tenant, &session).await;
-    assert_eq!(removed.unwrap(), Removed::Yes);
+    assert_eq!(removed.unwrap(), SessionRemoval::Removed);
     let free = lane.load(&[]).await;
     assert!(free.lane.is_empty());
-    assert_eq!(free.token, None);
+    assert_eq!(free.version, None);
     let mut admission = lane.admission(lane.job());
     admission.if_busy = IfBusy::Reject;
     lane.step(&Event::Admit(admission)).await;

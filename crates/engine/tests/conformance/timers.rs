@@ -14,7 +14,7 @@ use crate::{
 
 async fn all(store: &dyn Store) -> Vec<Timer> {
     let end = store.now().plus_ms(10 * LONG_MS);
-    store.due(end, 1_000).await.unwrap()
+    store.due_timers(end, 1_000).await.unwrap()
 }
 
 pub(crate) async fn every_live_job_has_one(engine: impl Harness) {
@@ -68,7 +68,7 @@ pub(crate) async fn come_due_in_order_and_within_the_limit(engine: impl Harness)
     let due = |at: u64, limit: usize| {
         let store = store.clone();
         async move {
-            let due = store.due(start.plus_ms(at), limit).await.unwrap();
+            let due = store.due_timers(start.plus_ms(at), limit).await.unwrap();
             let offset = |timer: &Timer| timer.at.since_ms(start);
             due.iter().map(offset).collect::<Vec<_>>()
         }

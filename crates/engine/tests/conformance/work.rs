@@ -4,7 +4,7 @@ use forebay_shared::{
     ids::JobId,
     lane::Event,
     session::TokenMeasure,
-    store::{Committed, Work},
+    store::{CommitResult, Work},
 };
 
 use crate::{
@@ -62,8 +62,8 @@ pub(crate) async fn comes_with_a_conflict(engine: impl Harness) {
         limit_ms: LONG_MS,
     };
     let (mut commit, _) = lane.commit(&stale, &claim, vec![]).unwrap();
-    commit.work = Some(job);
-    let Committed::Conflict(newer) = lane.store.commit(&commit).await.unwrap() else {
+    commit.work_of = Some(job);
+    let CommitResult::Conflict(newer) = lane.store.commit(&commit).await.unwrap() else {
         panic!("the lane had changed");
     };
     assert_eq!(newer.lane.entries.len(), 2);

@@ -43,7 +43,7 @@ async fn waits_for_what_was_handed_out_and_gives_the_rest_back() {
     assert!(!closing.is_finished());
     first.ack();
     counts_become(&vhost, 6, 1).await;
-    second.give_back();
+    second.requeue();
     timeout(Duration::from_secs(10), closing)
         .await
         .expect("nothing is unsettled any more")

@@ -2,7 +2,7 @@
 
 use forebay_shared::{
     lane::Event,
-    store::{Loaded, Store, StoreError},
+    store::{LoadedLane, Store, StoreError},
 };
 use servers::redis::{Redis, RedisOptions};
 
@@ -27,7 +27,9 @@ async fn bound(server: &Redis, used_percent: u64) {
 
 async fn try_to_admit(lane: &Driver) -> Result<(), StoreError> {
     let event = Event::Admit(lane.admission(lane.job()));
-    let (commit, _) = lane.commit(&Loaded::default(), &event, Vec::new()).unwrap();
+    let (commit, _) = lane
+        .commit(&LoadedLane::default(), &event, Vec::new())
+        .unwrap();
     lane.store.commit(&commit).await.map(drop)
 }
 
@@ -53,7 +55,12 @@ async fn what_runs_can_finish_and_nothing_new_is_accepted() {
     lane.try_step(&finish, turns(&["another"])).await.unwrap();
     assert_eq!(lane.read(60_000).await.unwrap().turns.len(), 2);
     store.announce(&worker("worker-1"), 3_000).await.unwrap();
-    assert!(store.elect(&worker("worker-1"), 3_000).await.unwrap());
+    assert!(
+        store
+            .elect_sweeper(&worker("worker-1"), 3_000)
+            .await
+            .unwrap()
+    );
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use std::{
 
 use forebay_shared::{
     lane::Event,
-    store::{Committed, JobState, Loaded, Store},
+    store::{CommitResult, JobState, LoadedLane, Store},
 };
 use servers::{proxy::Proxy, redis::RedisOptions};
 use tokio::{
@@ -49,7 +49,7 @@ async fn what_was_acknowledged_before_a_kill_is_there_afterwards() {
         let acknowledged = Arc::clone(&acknowledged);
         submitters.spawn(async move {
             let mut kept = Vec::new();
-            let mut loaded = Loaded::default();
+            let mut loaded = LoadedLane::default();
             // Until the server is gone; a full lane ends it too, but the kill comes long before.
             while let Ok((commit, _)) = lane.commit(
                 &loaded,
@@ -57,15 +57,15 @@ async fn what_was_acknowledged_before_a_kill_is_there_afterwards() {
                 Vec::new(),
             ) {
                 match lane.store.commit(&commit).await {
-                    Ok(Committed::Done) => kept.push(commit.admitted[0].meta.id),
-                    Ok(Committed::Conflict(_)) => panic!("nobody else writes"),
+                    Ok(CommitResult::Done) => kept.push(commit.admitted[0].meta.id),
+                    Ok(CommitResult::Conflict(_)) => panic!("nobody else writes"),
                     Err(error) => {
                         assert!(error.is_transient(), "{error:?}");
                         break;
                     }
                 }
                 acknowledged.fetch_add(1, Ordering::Relaxed);
-                loaded.token = Some(commit.token);
+                loaded.version = Some(commit.version);
                 loaded.lane = commit.next;
             }
             kept
@@ -99,7 +99,9 @@ async fn a_commit_whose_answer_was_lost_is_recognised_by_its_token() {
     Driver::session(&store, "warm").admit().await;
     let lane = Driver::session(&store, "s");
     let event = Event::Admit(lane.admission(lane.job()));
-    let (commit, _) = lane.commit(&Loaded::default(), &event, Vec::new()).unwrap();
+    let (commit, _) = lane
+        .commit(&LoadedLane::default(), &event, Vec::new())
+        .unwrap();
     // Frozen: it gets the command, and runs it when nobody waits for the answer any more.
     server.pause().unwrap();
     let begun = Instant::now();
@@ -113,8 +115,8 @@ async fn a_commit_whose_answer_was_lost_is_recognised_by_its_token() {
     server.resume().unwrap();
     until_it_answers(store.as_ref()).await;
     match store.commit(&commit).await.unwrap() {
-        Committed::Conflict(found) => assert_eq!(found.token, Some(commit.token)),
-        Committed::Done => panic!("the frozen server forgot what it had been sent"),
+        CommitResult::Conflict(found) => assert_eq!(found.version, Some(commit.version)),
+        CommitResult::Done => panic!("the frozen server forgot what it had been sent"),
     }
     assert_eq!(store.counts().await.unwrap().live(), 2);
 }

@@ -24,11 +24,11 @@ async fn the_earliest_are_found_wherever_they_lie() {
         }
     }
     let far = store.now().plus_ms(9 * LONG_MS);
-    let all = store.due(far, 1_000).await.unwrap();
+    let all = store.due_timers(far, 1_000).await.unwrap();
     assert_eq!(all.len(), 84);
     assert!(all.is_sorted_by_key(|timer| timer.at));
     for limit in [1, 9, 50, 83, 84, 85] {
-        let found = store.due(far, limit).await.unwrap();
+        let found = store.due_timers(far, limit).await.unwrap();
         assert_eq!(found, all[..limit.min(84)], "limit {limit}");
     }
 }

@@ -8,7 +8,7 @@ use axum::{
     http::StatusCode,
     response::Response,
 };
-use forebay_runtime::lanes::{Change, LaneError};
+use forebay_runtime::lanes::{LaneChange, LaneError};
 use forebay_shared::{
     ids::JobId,
     job::Status,
@@ -35,7 +35,7 @@ pub(crate) async fn post(
     if let JobState::Ended(outcome) = &record.state {
         return Err(already_ended(outcome.status));
     }
-    let change = Change::cancel(record.meta.lane(), id);
+    let change = LaneChange::cancel(record.meta.lane(), id);
     match state.member.lanes.apply(change, STORE_TIMEOUT).await {
         Ok(_) => tracing::debug!(job_id = %id, "job cancelled"),
         // The job has ended since it was read. Its outcome decides below.

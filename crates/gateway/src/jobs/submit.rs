@@ -14,7 +14,7 @@ use axum::{
     },
     response::Response,
 };
-use forebay_runtime::lanes::{Change, LaneError};
+use forebay_runtime::lanes::{LaneChange, LaneError};
 use forebay_shared::{
     class::Class,
     ids::JobId,
@@ -63,7 +63,7 @@ pub(crate) async fn post(
     // The key is claimed before the limits are checked, so that a repeated submit gets its job even while
     // new jobs are refused. A refused submit leaves its key without a job; a repeat admits the job later.
     let now = job.now;
-    let owner = idempotency::claim_key(&state, &key, &body.bytes, new_id, now).await?;
+    let owner = idempotency::set_idempotency_key(&state, &key, &body.bytes, new_id, now).await?;
     let id = match owner {
         KeyOwner::ThisJob => new_id,
         KeyOwner::EarlierJob(id) => {
@@ -143,7 +143,7 @@ impl PreparedJob {
         let json = view::accepted(&meta)?;
         let request = Arc::new(submission.request);
         // The commit may go on after the timeout with the body in memory, so it holds the permit.
-        let change = Change::admit(NewJob { meta, request }, admit).holding(self.body_permit);
+        let change = LaneChange::admit(NewJob { meta, request }, admit).holding(self.body_permit);
         match state.member.lanes.apply(change, STORE_TIMEOUT).await {
             Ok(_) => {
                 state.admission.record_store_full(false);

@@ -6,7 +6,7 @@ use axum::{
     extract::{Path, State, rejection::PathRejection},
     http::StatusCode,
 };
-use forebay_shared::store::Removed;
+use forebay_shared::store::SessionRemoval;
 
 use crate::{
     path_ids::session_id, problem::Problem, problem_code::ProblemCode, state::ApiState, store_call,
@@ -20,11 +20,11 @@ pub(crate) async fn delete(
     let id = session_id(path)?;
     let removal = state.member.store.remove_session(&state.tenant, &id);
     match store_call::with_timeout(removal).await? {
-        Removed::Yes => Ok(StatusCode::NO_CONTENT),
-        Removed::Busy => Err(Problem::new(
+        SessionRemoval::Removed => Ok(StatusCode::NO_CONTENT),
+        SessionRemoval::HasLiveJobs => Err(Problem::new(
             ProblemCode::SessionBusy,
             "cancel its live jobs, or wait until they have ended",
         )),
-        Removed::Absent => Err(Problem::session_not_found()),
+        SessionRemoval::NotFound => Err(Problem::session_not_found()),
     }
 }

@@ -23,7 +23,7 @@ async fn a_cancel_notifies_the_worker_of_a_running_job() {
     let gateway = Fixture::start().await;
     let id = gateway.accepted(&json!({"input": "Hi."})).await;
     gateway.claim(&solo(id), id).await;
-    let topic = Topic::Calls(gateway.member.me.clone());
+    let topic = Topic::Calls(gateway.member.id.clone());
     let mut calls = gateway.member.store.watch(topic).await.unwrap();
     let job = gateway
         .post(&format!("/v1/jobs/{id}/cancel"))

@@ -5,7 +5,7 @@ use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 use forebay_engine::embedded::Embedded;
 use forebay_gateway::GatewaySettings;
 use forebay_runtime::{
-    lanes::{Applied, Change, FinishContent, LaneSettings},
+    lanes::{Applied, AttemptOutput, LaneChange, LaneSettings},
     member::{Member, MemberSettings},
 };
 use forebay_shared::{
@@ -219,7 +219,7 @@ impl Fixture {
 
     /// Claims the job, as a worker does. Returns its fence.
     pub(crate) async fn claim(&self, lane: &LaneKey, job: JobId) -> u64 {
-        let change = Change::claim(lane.clone(), job, self.member.me.clone(), 60_000);
+        let change = LaneChange::claim(lane.clone(), job, self.member.id.clone(), 60_000);
         match self
             .member
             .lanes
@@ -235,7 +235,7 @@ impl Fixture {
     /// Claims the job and completes it with this text, as a worker does.
     pub(crate) async fn complete(&self, lane: &LaneKey, job: JobId, text: &str) {
         let fence = self.claim(lane, job).await;
-        let content = FinishContent {
+        let content = AttemptOutput {
             reply: Some(Reply {
                 text: Some(text.to_owned()),
                 tool_calls: Vec::new(),
@@ -251,7 +251,7 @@ impl Fixture {
             ],
             measure: None,
         };
-        let change = Change::finish(lane.clone(), job, fence, None, None, content);
+        let change = LaneChange::finish(lane.clone(), job, fence, None, None, content);
         self.member
             .lanes
             .apply(change, TIMEOUT)

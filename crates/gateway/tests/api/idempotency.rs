@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use forebay_shared::{
     ids::{JobId, TenantId},
-    store::{KeyEntry, KeyOutcome},
+    store::{IdempotencyEntry, SetKeyResult},
 };
 use reqwest::Method;
 use serde_json::json;
@@ -104,7 +104,7 @@ async fn a_repeat_admits_the_missing_job_of_its_key() {
     let session = forebay_shared::ids::SessionId::parse("s").unwrap();
     let job = JobId::fresh(&TenantId::default(), Some(&session));
     let digest = Sha256::digest(body.as_bytes());
-    let entry = KeyEntry {
+    let entry = IdempotencyEntry {
         job,
         body_sha256: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
         created_at: gateway.member.store.now(),
@@ -112,9 +112,9 @@ async fn a_repeat_admits_the_missing_job_of_its_key() {
     let set = gateway
         .member
         .store
-        .claim_key(&TenantId::default(), "k", &entry, 60_000)
+        .set_idempotency_key(&TenantId::default(), "k", &entry, 60_000)
         .await;
-    assert_eq!(set.unwrap(), KeyOutcome::Set);
+    assert_eq!(set.unwrap(), SetKeyResult::Set);
 
     let request = gateway.request(Method::POST, "/v1/jobs").body(body);
     let answer = gateway.send(request.header("idempotency-key", "k")).await;

@@ -12,10 +12,11 @@ use async_trait::async_trait;
 use forebay_shared::{
     ids::{JobId, LaneKey, ProcessId, SessionId, TenantId},
     job::Request,
+    lane::LiveProcesses,
     session::Session,
     store::{
-        Commit, Committed, Counts, Head, HeadFilter, JobRecord, KeyEntry, KeyOutcome, Loaded,
-        Notices, Removed, Renewal, Store, StoreError, Timer, TimerMove, Topic,
+        Commit, CommitResult, Counts, Head, HeadFilter, IdempotencyEntry, JobRecord, LoadedLane,
+        Notices, SessionRemoval, SetKeyResult, Store, StoreError, Timer, TimerMove, Topic,
     },
     time::TimeMs,
 };
@@ -77,11 +78,11 @@ impl Store for SwitchStore {
         lane: &LaneKey,
         jobs: &[JobId],
         work: Option<JobId>,
-    ) -> Result<Loaded, StoreError> {
+    ) -> Result<LoadedLane, StoreError> {
         self.pass().await?.load(lane, jobs, work).await
     }
 
-    async fn commit(&self, commit: &Commit) -> Result<Committed, StoreError> {
+    async fn commit(&self, commit: &Commit) -> Result<CommitResult, StoreError> {
         if self.is(Mode::Full) && !commit.admitted.is_empty() {
             return Err(StoreError::Full);
         }
@@ -97,8 +98,8 @@ impl Store for SwitchStore {
         self.pass().await?.heads(filter, after, limit).await
     }
 
-    async fn due(&self, now: TimeMs, limit: usize) -> Result<Vec<Timer>, StoreError> {
-        self.pass().await?.due(now, limit).await
+    async fn due_timers(&self, now: TimeMs, limit: usize) -> Result<Vec<Timer>, StoreError> {
+        self.pass().await?.due_timers(now, limit).await
     }
 
     async fn move_timers(&self, moves: &[TimerMove]) -> Result<Vec<bool>, StoreError> {
@@ -114,16 +115,16 @@ impl Store for SwitchStore {
         self.pass().await?.request(job).await
     }
 
-    async fn claim_key(
+    async fn set_idempotency_key(
         &self,
         tenant: &TenantId,
         key: &str,
-        entry: &KeyEntry,
+        entry: &IdempotencyEntry,
         ttl_ms: u64,
-    ) -> Result<KeyOutcome, StoreError> {
+    ) -> Result<SetKeyResult, StoreError> {
         self.pass()
             .await?
-            .claim_key(tenant, key, entry, ttl_ms)
+            .set_idempotency_key(tenant, key, entry, ttl_ms)
             .await
     }
 
@@ -140,7 +141,7 @@ impl Store for SwitchStore {
         &self,
         tenant: &TenantId,
         session: &SessionId,
-    ) -> Result<Removed, StoreError> {
+    ) -> Result<SessionRemoval, StoreError> {
         self.pass().await?.remove_session(tenant, session).await
     }
 
@@ -148,24 +149,28 @@ impl Store for SwitchStore {
         self.pass().await?.evict_sessions(sessions_max, limit).await
     }
 
-    async fn prune(&self, limit: usize) -> Result<u64, StoreError> {
-        self.pass().await?.prune(limit).await
+    async fn delete_expired(&self, limit: usize) -> Result<u64, StoreError> {
+        self.pass().await?.delete_expired(limit).await
     }
 
-    async fn announce(&self, me: &ProcessId, presence_ms: u64) -> Result<Renewal, StoreError> {
+    async fn announce(
+        &self,
+        me: &ProcessId,
+        presence_ms: u64,
+    ) -> Result<LiveProcesses, StoreError> {
         self.pass().await?.announce(me, presence_ms).await
     }
 
-    async fn resign(&self, me: &ProcessId) -> Result<(), StoreError> {
-        self.pass().await?.resign(me).await
+    async fn withdraw(&self, me: &ProcessId) -> Result<(), StoreError> {
+        self.pass().await?.withdraw(me).await
     }
 
-    async fn elect(&self, me: &ProcessId, ttl_ms: u64) -> Result<bool, StoreError> {
-        self.pass().await?.elect(me, ttl_ms).await
+    async fn elect_sweeper(&self, me: &ProcessId, ttl_ms: u64) -> Result<bool, StoreError> {
+        self.pass().await?.elect_sweeper(me, ttl_ms).await
     }
 
-    async fn abdicate(&self, me: &ProcessId) -> Result<(), StoreError> {
-        self.pass().await?.abdicate(me).await
+    async fn step_down(&self, me: &ProcessId) -> Result<(), StoreError> {
+        self.pass().await?.step_down(me).await
     }
 
     async fn counts(&self) -> Result<Counts, StoreError> {

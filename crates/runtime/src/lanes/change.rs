@@ -5,7 +5,7 @@ use std::{any::Any, fmt};
 use forebay_shared::{
     ids::{JobId, LaneKey, ProcessId},
     job::{JobError, Reply},
-    lane::{Admit, Event, Presence},
+    lane::{Admit, Event, LiveProcesses},
     session::TokenMeasure,
     store::{NewJob, Timer, Work},
     time::TimeMs,
@@ -14,23 +14,23 @@ use forebay_shared::{
 
 /// A change that somebody wants made to a lane.
 #[derive(Debug)]
-pub struct Change {
+pub struct LaneChange {
     /// The lane.
     pub lane: LaneKey,
     /// What happens to it.
     pub event: Event,
     /// What is written along with it.
     pub bring: Bring,
-    /// Kept until the change has been made or given up: the room that its documents take in memory.
-    pub room: Option<Room>,
+    /// Kept until the change has been made or given up: the permit that its documents take in memory.
+    pub permit: Option<HeldPermit>,
 }
 
-/// Something whose drop gives room in memory back.
-pub struct Room(#[expect(dead_code, reason = "held, not read")] Box<dyn Any + Send>);
+/// Something whose drop gives permit in memory back.
+pub struct HeldPermit(#[expect(dead_code, reason = "held, not read")] Box<dyn Any + Send>);
 
-impl fmt::Debug for Room {
+impl fmt::Debug for HeldPermit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Room")
+        f.write_str("HeldPermit")
     }
 }
 
@@ -42,14 +42,14 @@ pub enum Bring {
     /// The record of an admitted job.
     Job(Box<NewJob>),
     /// What an attempt came to.
-    Attempt(Box<FinishContent>),
+    Attempt(Box<AttemptOutput>),
     /// The timer that made the sweeper look; the tick moves it only if it is still this one.
     Timer(TimeMs),
 }
 
 /// What an attempt came to.
 #[derive(Clone, Debug, Default)]
-pub struct FinishContent {
+pub struct AttemptOutput {
     /// The reply, of a completed job.
     pub reply: Option<Reply>,
     /// The provider that was asked.
@@ -83,7 +83,7 @@ pub enum Applied {
     NotDue,
 }
 
-impl Change {
+impl LaneChange {
     /// A gateway accepts a job.
     #[must_use]
     pub fn admit(job: NewJob, admit: Admit) -> Self {
@@ -91,14 +91,14 @@ impl Change {
             lane: job.meta.lane(),
             event: Event::Admit(admit),
             bring: Bring::Job(Box::new(job)),
-            room: None,
+            permit: None,
         }
     }
 
-    /// The same, and `room` is kept until it has been made or given up.
+    /// The same, and `permit` is kept until it has been made or given up.
     #[must_use]
-    pub fn holding(mut self, room: impl Any + Send) -> Self {
-        self.room = Some(Room(Box::new(room)));
+    pub fn holding(mut self, permit: impl Any + Send) -> Self {
+        self.permit = Some(HeldPermit(Box::new(permit)));
         self
     }
 
@@ -115,7 +115,7 @@ impl Change {
             lane,
             event,
             bring: Bring::Nothing,
-            room: None,
+            permit: None,
         }
     }
 
@@ -128,7 +128,7 @@ impl Change {
         fence: u64,
         error: Option<JobError>,
         hold_ms: Option<u64>,
-        content: FinishContent,
+        content: AttemptOutput,
     ) -> Self {
         // A lane without a session has nobody who could bring the results.
         let hold_ms = hold_ms.filter(|_| lane.session().is_some());
@@ -142,7 +142,7 @@ impl Change {
             lane,
             event,
             bring: Bring::Attempt(Box::new(content)),
-            room: None,
+            permit: None,
         }
     }
 
@@ -155,7 +155,7 @@ impl Change {
         not_before: TimeMs,
         tries_max: u32,
         error: JobError,
-        content: FinishContent,
+        content: AttemptOutput,
     ) -> Self {
         let event = Event::Retry {
             job,
@@ -168,7 +168,7 @@ impl Change {
             lane,
             event,
             bring: Bring::Attempt(Box::new(content)),
-            room: None,
+            permit: None,
         }
     }
 
@@ -179,7 +179,7 @@ impl Change {
             lane,
             event: Event::Release { job, fence },
             bring: Bring::Nothing,
-            room: None,
+            permit: None,
         }
     }
 
@@ -190,13 +190,13 @@ impl Change {
             lane,
             event: Event::Cancel { job },
             bring: Bring::Nothing,
-            room: None,
+            permit: None,
         }
     }
 
     /// A timer is due.
     #[must_use]
-    pub fn tick(timer: Timer, presence: Option<Presence>) -> Self {
+    pub fn tick(timer: Timer, presence: Option<LiveProcesses>) -> Self {
         let event = Event::Tick {
             job: timer.job,
             presence,
@@ -205,7 +205,7 @@ impl Change {
             lane: timer.lane,
             event,
             bring: Bring::Timer(timer.at),
-            room: None,
+            permit: None,
         }
     }
 }

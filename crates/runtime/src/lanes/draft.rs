@@ -6,9 +6,12 @@ use super::{Bring, LaneSettings};
 use forebay_shared::{
     ids::{JobId, LaneKey, ProcessId},
     job::{Reply, Request},
-    lane::{Effects, Ending, Lane, LaneCounts},
+    lane::{Effects, EndedEntry, Lane, LaneCounts},
     session::TokenMeasure,
-    store::{Commit, Ended, Loaded, NewJob, SessionWrite, Store, StoreError, TimerMove, Token},
+    store::{
+        Commit, EndedJob, LaneVersion, LoadedLane, NewJob, SessionWrite, Store, StoreError,
+        TimerMove,
+    },
     time::TimeMs,
     turn::Turn,
 };
@@ -23,7 +26,7 @@ enum Append {
 
 /// What a round has come to so far.
 pub(super) struct Draft<'a> {
-    seen: &'a Loaded,
+    seen: &'a LoadedLane,
     pub(super) lane: Lane,
     pub(super) wake: Option<JobId>,
     /// Timers to move without a commit, with the head to wake for each that moves.
@@ -31,14 +34,14 @@ pub(super) struct Draft<'a> {
     timers: Vec<(JobId, Option<TimeMs>)>,
     admitted: Vec<NewJob>,
     reopened: Vec<JobId>,
-    ended: Vec<(Ending, Option<Reply>, Option<String>)>,
+    ended: Vec<(EndedEntry, Option<Reply>, Option<String>)>,
     append: Vec<Append>,
     measure: Option<TokenMeasure>,
     dropped_calls: Vec<(ProcessId, JobId)>,
 }
 
 impl<'a> Draft<'a> {
-    pub(super) fn new(seen: &'a Loaded) -> Self {
+    pub(super) fn new(seen: &'a LoadedLane) -> Self {
         Self {
             seen,
             lane: seen.lane.clone(),
@@ -140,7 +143,7 @@ impl<'a> Draft<'a> {
         let ended = self
             .ended
             .into_iter()
-            .map(|(ending, reply, provider)| Ended {
+            .map(|(ending, reply, provider)| EndedJob {
                 job: ending.entry.job,
                 class: ending.entry.class,
                 outcome: ending.into_outcome(reply, provider),
@@ -148,8 +151,8 @@ impl<'a> Draft<'a> {
             });
         Ok(Commit {
             lane: key.clone(),
-            expect: self.seen.token,
-            token: Token::new_v4(),
+            expected: self.seen.version,
+            version: LaneVersion::new_v4(),
             counts: LaneCounts::of(&self.lane) - LaneCounts::of(&self.seen.lane),
             next: self.lane,
             timers: self.timers,
@@ -162,8 +165,8 @@ impl<'a> Draft<'a> {
                 bounds: settings.session,
             }),
             dropped_calls: self.dropped_calls,
-            about,
-            work,
+            outcomes_of: about,
+            work_of: work,
             at: now,
         })
     }

@@ -32,7 +32,7 @@ use forebay_shared::{
     store::{Head, Store, StoreError},
 };
 
-pub use change::{Applied, Bring, Change, FinishContent};
+pub use change::{Applied, AttemptOutput, Bring, LaneChange};
 use round::Pending;
 
 /// The most events that may wait for one lane in one process.
@@ -58,7 +58,7 @@ pub enum LaneError {
     Store(#[source] StoreError),
     /// Too many changes of this lane wait in this process, or others change it without pause.
     #[error("too many changes of one session at once")]
-    Crowded,
+    Contended,
 }
 
 impl LaneError {
@@ -67,7 +67,7 @@ impl LaneError {
     pub const fn refused(&self) -> Option<Refused> {
         match self {
             Self::Refused(refused) => Some(*refused),
-            Self::Store(_) | Self::Crowded => None,
+            Self::Store(_) | Self::Contended => None,
         }
     }
 }
@@ -102,13 +102,13 @@ impl Lanes {
         }
     }
 
-    /// Makes a change; returns once it is on disk, or after `patience`, whatever is first.
+    /// Makes a change; returns once it is on disk, or after `timeout`, whatever is first.
     ///
     /// # Errors
     /// [`LaneError`]. After `Store` the change may have been made, or may still be made by a commit that
     /// is under way; to repeat it is safe.
-    pub async fn apply(&self, change: Change, patience: Duration) -> Result<Applied, LaneError> {
-        let until = Instant::now() + patience;
+    pub async fn apply(&self, change: LaneChange, timeout: Duration) -> Result<Applied, LaneError> {
+        let until = Instant::now() + timeout;
         let (answer, receiver) = oneshot::channel();
         let lane = change.lane.clone();
         self.enqueue(lane, Pending::new(change, until, answer))?;
@@ -136,7 +136,7 @@ impl Lanes {
             .unwrap_or_else(PoisonError::into_inner);
         if let Some(queue) = waiting.get_mut(&lane) {
             if queue.len() >= WAITING_MAX {
-                return Err(LaneError::Crowded);
+                return Err(LaneError::Contended);
             }
             queue.push_back(pending);
             return Ok(());

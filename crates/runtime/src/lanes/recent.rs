@@ -11,7 +11,7 @@ use std::{
 use forebay_shared::{
     ids::LaneKey,
     lane::{HeadState, Lane},
-    store::{Loaded, Token},
+    store::{LaneVersion, LoadedLane},
 };
 
 /// The most lanes remembered: as many as a worker can run. Those of attempts that ended without a commit
@@ -21,12 +21,12 @@ const LANES_MAX: usize = 100_000;
 /// The lanes whose heads this process runs.
 #[derive(Default)]
 pub(super) struct Recent {
-    lanes: Mutex<HashMap<LaneKey, (Lane, Token)>>,
+    lanes: Mutex<HashMap<LaneKey, (Lane, LaneVersion)>>,
 }
 
 impl Recent {
     /// Remembers a lane that was just committed, if its head runs.
-    pub(super) fn keep(&self, key: &LaneKey, lane: &Lane, token: Token) {
+    pub(super) fn keep(&self, key: &LaneKey, lane: &Lane, token: LaneVersion) {
         if !matches!(lane.head_state(), Some(HeadState::Running(_))) {
             return;
         }
@@ -38,13 +38,13 @@ impl Recent {
     }
 
     /// What is remembered of a lane, which is forgotten with that.
-    pub(super) fn take(&self, key: &LaneKey) -> Option<Loaded> {
+    pub(super) fn take(&self, key: &LaneKey) -> Option<LoadedLane> {
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
         let (lane, token) = lanes.remove(key)?;
-        Some(Loaded {
+        Some(LoadedLane {
             lane,
-            token: Some(token),
-            ..Loaded::default()
+            version: Some(token),
+            ..LoadedLane::default()
         })
     }
 }

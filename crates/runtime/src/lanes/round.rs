@@ -4,14 +4,14 @@
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{
-    Applied, Bring, Change, Inner, LaneError,
+    Applied, Bring, Inner, LaneChange, LaneError,
     draft::Draft,
-    surely::{Pause, commit_surely, load, move_timers},
+    surely::{Pause, commit_with_retry, load, move_timers},
 };
 use forebay_shared::{
     ids::{JobId, LaneKey},
     lane::{Claim, Event, Lane, Refused, State, apply},
-    store::{Commit, Loaded, StoreError, Work},
+    store::{Commit, LoadedLane, StoreError, Work},
     time::TimeMs,
 };
 
@@ -20,14 +20,14 @@ const CONFLICTS_MAX: u32 = 100;
 
 /// A change that waits, and who waits for it.
 pub(super) struct Pending {
-    change: Change,
+    change: LaneChange,
     until: Instant,
     answer: oneshot::Sender<Result<Applied, LaneError>>,
 }
 
 impl Pending {
     pub(super) fn new(
-        change: Change,
+        change: LaneChange,
         until: Instant,
         answer: oneshot::Sender<Result<Applied, LaneError>>,
     ) -> Self {
@@ -65,7 +65,7 @@ pub(super) async fn run(inner: &Inner, key: &LaneKey, mut pending: Vec<Pending>)
             .into_iter()
             .partition(|p| matches!(p.change.event, Event::Admit(_)));
         for refused in admissions {
-            let _ = refused.answer.send(Err(likeness(error)));
+            let _ = refused.answer.send(Err(clone_error(error)));
         }
         pending = others;
         if pending.is_empty() {
@@ -89,17 +89,17 @@ pub(super) async fn run(inner: &Inner, key: &LaneKey, mut pending: Vec<Pending>)
         }
         Err(error) => {
             for pending in pending {
-                let _ = pending.answer.send(Err(likeness(&error)));
+                let _ = pending.answer.send(Err(clone_error(&error)));
             }
         }
     }
 }
 
 /// The same error for one more of those who wait. Sources cannot be copied; they are in the log.
-fn likeness(error: &LaneError) -> LaneError {
+fn clone_error(error: &LaneError) -> LaneError {
     LaneError::Store(match error {
         LaneError::Refused(refused) => return LaneError::Refused(*refused),
-        LaneError::Crowded => return LaneError::Crowded,
+        LaneError::Contended => return LaneError::Contended,
         LaneError::Store(StoreError::Full) => StoreError::Full,
         LaneError::Store(StoreError::Unavailable(source)) => {
             tracing::debug!(?source, "the store did not take a change");
@@ -167,13 +167,13 @@ async fn settle(
         let mut verdicts = Vec::with_capacity(pending.len());
         for Pending { change, .. } in pending.iter() {
             let job = change.event.job();
-            verdicts.push(apply(&draft.lane, seen.mark(job), &change.event, now).map(
-                |(next, effects)| {
+            verdicts.push(
+                apply(&draft.lane, seen.outcome(job), &change.event, now).map(|(next, effects)| {
                     let claim = effects.claim;
                     draft.absorb(job, next, effects, &change.bring);
                     claim
-                },
-            ));
+                }),
+            );
         }
         if is_guess && (verdicts.iter().any(Result::is_err) || !draft.is_changed()) {
             // No commit would check it, so it must be looked at.
@@ -195,7 +195,7 @@ async fn settle(
                     continue;
                 }
             };
-            if let Some(newer) = commit_surely(inner, &commit, until, || {
+            if let Some(newer) = commit_with_retry(inner, &commit, until, || {
                 remember_claim(pending, &verdicts);
             })
             .await?
@@ -205,7 +205,7 @@ async fn settle(
                 continue;
             }
             if is_ours {
-                inner.recent.keep(key, &commit.next, commit.token);
+                inner.recent.keep(key, &commit.next, commit.version);
             }
             send_wake(inner, key, &commit, wake, pending);
         }
@@ -228,18 +228,18 @@ async fn settle(
             work: seen.work,
         });
     }
-    Err(LaneError::Crowded)
+    Err(LaneError::Contended)
 }
 
 /// A guess at the lane that spares a look at it, since the commit checks it: as this process left it, or,
 /// for admissions alone, that there is none. So the common submit is one round trip, and the common end
 /// of an attempt too. A claim needs more than the lane, so it has no guess.
-fn guess(remembered: Option<Loaded>, pending: &[Pending]) -> Option<Loaded> {
+fn guess(remembered: Option<LoadedLane>, pending: &[Pending]) -> Option<LoadedLane> {
     if pending.iter().any(Pending::is_claim) {
         return None;
     }
     let is_new = |p: &Pending| matches!(&p.change.event, Event::Admit(admit) if !admit.repair);
-    remembered.or_else(|| pending.iter().all(is_new).then(Loaded::default))
+    remembered.or_else(|| pending.iter().all(is_new).then(LoadedLane::default))
 }
 
 /// The answer to a claim may have been lost: should the lane turn out to run for this worker with

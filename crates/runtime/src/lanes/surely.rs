@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::{Inner, LaneError};
 use forebay_shared::{
     ids::{JobId, LaneKey},
-    store::{Commit, Committed, Loaded, StoreError, TimerMove},
+    store::{Commit, CommitResult, LoadedLane, StoreError, TimerMove},
 };
 
 /// The pause after the first failure of the store; doubles up to the longest.
@@ -22,7 +22,7 @@ pub(super) async fn load(
     jobs: &[JobId],
     work: Option<JobId>,
     until: Instant,
-) -> Result<Loaded, LaneError> {
+) -> Result<LoadedLane, LaneError> {
     let mut pause = Pause::until(until);
     loop {
         match inner.store.load(key, jobs, work).await {
@@ -50,21 +50,21 @@ pub(super) async fn move_timers(
 
 /// Makes a commit, and goes on until it is known to be made or not. `Some`: the lane had changed. `in_doubt` is
 /// called when a try may have succeeded without our knowing.
-pub(super) async fn commit_surely(
+pub(super) async fn commit_with_retry(
     inner: &Inner,
     commit: &Commit,
     until: Instant,
     mut in_doubt: impl FnMut(),
-) -> Result<Option<Loaded>, LaneError> {
+) -> Result<Option<LoadedLane>, LaneError> {
     let mut pause = Pause::until(until);
     loop {
         match inner.store.commit(commit).await {
-            Ok(Committed::Done) => return Ok(None),
+            Ok(CommitResult::Done) => return Ok(None),
             // My own token: an earlier try, whose answer was lost, had succeeded.
-            Ok(Committed::Conflict(loaded)) if loaded.token == Some(commit.token) => {
+            Ok(CommitResult::Conflict(loaded)) if loaded.version == Some(commit.version) => {
                 return Ok(None);
             }
-            Ok(Committed::Conflict(loaded)) => return Ok(Some(*loaded)),
+            Ok(CommitResult::Conflict(loaded)) => return Ok(Some(*loaded)),
             Err(error) => {
                 in_doubt();
                 pause.after(error).await?;

@@ -34,7 +34,7 @@ pub struct SweeperSettings {
 /// Acts on due timers while it is elected.
 pub struct Sweeper {
     /// Who sweeps.
-    pub me: ProcessId,
+    pub id: ProcessId,
     /// The store.
     pub store: Arc<dyn Store>,
     /// The queue, asked for its depth only; wakes go through `lanes`.
@@ -64,7 +64,7 @@ impl Sweeper {
             if Instant::now() < stand_after {
                 continue;
             }
-            match self.store.elect(&self.me, ELECTION_TTL_MS).await {
+            match self.store.elect_sweeper(&self.id, ELECTION_TTL_MS).await {
                 Ok(true) => {}
                 Ok(false) => {
                     reign = None;
@@ -77,12 +77,12 @@ impl Sweeper {
                 }
             }
             let reigning = reign.get_or_insert_with(|| {
-                tracing::debug!(process = %self.me, "elected to sweep");
+                tracing::debug!(process = %self.id, "elected to sweep");
                 Reign::new()
             });
             if self.wakes.unconfirmed_for() > UNCONFIRMED_MAX && reigning.age() > UNCONFIRMED_MAX {
                 tracing::warn!("the queue confirms nothing; another process may sweep");
-                if let Err(error) = self.store.abdicate(&self.me).await {
+                if let Err(error) = self.store.step_down(&self.id).await {
                     tracing::debug!(%error, "the store was not told");
                 }
                 reign = None;

@@ -6,10 +6,10 @@ use futures_util::{StreamExt, stream};
 use tokio::time::{Instant, sleep};
 
 use super::{ELECTION_TTL_MS, Sweeper};
-use crate::lanes::Change;
+use crate::lanes::LaneChange;
 use forebay_shared::{
     class::Class,
-    lane::{Presence, REVISIT_MS, Refused},
+    lane::{LiveProcesses, REVISIT_MS, Refused},
     store::{HeadFilter, StoreError, Timer, TimerMove},
 };
 
@@ -31,11 +31,11 @@ impl Sweeper {
     /// Acts on every timer that is due.
     pub(super) async fn tick_due(&self) -> Result<(), StoreError> {
         for _ in 0..PAGES_MAX {
-            let due = self.store.due(self.store.now(), PAGE).await?;
+            let due = self.store.due_timers(self.store.now(), PAGE).await?;
             let full = due.len() == PAGE;
-            let presence = self.presence.verdict();
+            let presence = self.presence.live_processes();
             self.tick_all(due, presence.as_ref()).await;
-            if !full || !self.store.elect(&self.me, ELECTION_TTL_MS).await? {
+            if !full || !self.store.elect_sweeper(&self.id, ELECTION_TTL_MS).await? {
                 break;
             }
         }
@@ -43,7 +43,10 @@ impl Sweeper {
     }
 
     /// Looks at every running job of a worker that is gone; whether each was acted on.
-    pub(super) async fn pass_over_running(&self, verdict: &Presence) -> Result<bool, StoreError> {
+    pub(super) async fn pass_over_running(
+        &self,
+        verdict: &LiveProcesses,
+    ) -> Result<bool, StoreError> {
         let mut after = None;
         let mut all = true;
         loop {
@@ -69,7 +72,7 @@ impl Sweeper {
                 })
                 .collect();
             all &= self.tick_all(orphans, Some(verdict)).await;
-            if !self.store.elect(&self.me, ELECTION_TTL_MS).await? {
+            if !self.store.elect_sweeper(&self.id, ELECTION_TTL_MS).await? {
                 return Ok(false);
             }
         }
@@ -89,7 +92,7 @@ impl Sweeper {
             };
             after = Some(last.lane.clone());
             self.lanes.wake(class, &heads).await?;
-            if !self.store.elect(&self.me, ELECTION_TTL_MS).await? {
+            if !self.store.elect_sweeper(&self.id, ELECTION_TTL_MS).await? {
                 return Ok(());
             }
             sleep(began.elapsed().min(PAUSE_MAX)).await;
@@ -97,7 +100,7 @@ impl Sweeper {
     }
 
     /// Ticks, many lanes at a time; whether each was acted on.
-    async fn tick_all(&self, timers: Vec<Timer>, presence: Option<&Presence>) -> bool {
+    async fn tick_all(&self, timers: Vec<Timer>, presence: Option<&LiveProcesses>) -> bool {
         stream::iter(timers)
             .map(|timer| self.tick(timer, presence.cloned()))
             .buffer_unordered(AT_ONCE)
@@ -105,11 +108,11 @@ impl Sweeper {
             .await
     }
 
-    async fn tick(&self, timer: Timer, presence: Option<Presence>) -> bool {
+    async fn tick(&self, timer: Timer, presence: Option<LiveProcesses>) -> bool {
         let (job, at) = (timer.job, timer.at);
         let Err(error) = self
             .lanes
-            .apply(Change::tick(timer, presence), PATIENCE)
+            .apply(LaneChange::tick(timer, presence), PATIENCE)
             .await
         else {
             return true;
@@ -135,12 +138,12 @@ impl Sweeper {
     /// Forgets what is over, and the sessions that are too many.
     pub(super) async fn forget(&self) -> Result<(), StoreError> {
         for _ in 0..PAGES_MAX {
-            let mut gone = self.store.prune(PAGE).await?;
+            let mut gone = self.store.delete_expired(PAGE).await?;
             if let Some(sessions_max) = self.settings.sessions_max {
                 gone = gone.max(self.store.evict_sessions(sessions_max, PAGE).await?);
             }
             // Less than a page of each: nothing is left.
-            if gone < PAGE as u64 || !self.store.elect(&self.me, ELECTION_TTL_MS).await? {
+            if gone < PAGE as u64 || !self.store.elect_sweeper(&self.id, ELECTION_TTL_MS).await? {
                 break;
             }
         }

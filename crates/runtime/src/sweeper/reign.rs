@@ -73,7 +73,7 @@ impl Reign {
 
     /// Passes over the running jobs once after the election, and whenever somebody has gone.
     async fn pass_if_somebody_left(&mut self, sweeper: &Sweeper) -> Result<(), StoreError> {
-        let Some(verdict) = sweeper.presence.verdict() else {
+        let Some(verdict) = sweeper.presence.live_processes() else {
             return Ok(());
         };
         let unchanged = |passed: &Arc<BTreeSet<ProcessId>>| passed.is_subset(&verdict.alive);
@@ -94,7 +94,7 @@ impl Reign {
             // A broker that stalls must not hold up what needs no broker, expiry above all.
             let depth = timeout(DEPTH_TIMEOUT, sweeper.queue.depth(class)).await;
             if let Ok(Ok(depth)) = depth {
-                sweeper.gauge.note_depth(class, depth);
+                sweeper.gauge.record_depth(class, depth);
             }
             let is_empty = matches!(depth, Ok(Ok(0)));
             if has_work && is_empty && *found_empty {

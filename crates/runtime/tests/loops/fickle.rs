@@ -9,10 +9,11 @@ use async_trait::async_trait;
 use forebay_shared::{
     ids::{JobId, LaneKey, ProcessId, SessionId, TenantId},
     job::Request,
+    lane::LiveProcesses,
     session::Session,
     store::{
-        Commit, Committed, Counts, Head, HeadFilter, JobRecord, KeyEntry, KeyOutcome, Loaded,
-        Notices, Removed, Renewal, Store, StoreError, Timer, TimerMove, Topic,
+        Commit, CommitResult, Counts, Head, HeadFilter, IdempotencyEntry, JobRecord, LoadedLane,
+        Notices, SessionRemoval, SetKeyResult, Store, StoreError, Timer, TimerMove, Topic,
     },
     time::TimeMs,
 };
@@ -159,12 +160,12 @@ impl Store for Fickle {
         lane: &LaneKey,
         jobs: &[JobId],
         work: Option<JobId>,
-    ) -> Result<Loaded, StoreError> {
+    ) -> Result<LoadedLane, StoreError> {
         let call = self.behind.load(lane, jobs, work);
         self.call(Op::Load, call).await
     }
 
-    async fn commit(&self, commit: &Commit) -> Result<Committed, StoreError> {
+    async fn commit(&self, commit: &Commit) -> Result<CommitResult, StoreError> {
         self.tried.lock().unwrap().push(commit.clone());
         if *self.mode.borrow() == Mode::Full && !commit.admitted.is_empty() {
             self.script(Op::Commit, [Fault::Full]);
@@ -182,8 +183,8 @@ impl Store for Fickle {
         self.call(Op::Heads, call).await
     }
 
-    async fn due(&self, now: TimeMs, limit: usize) -> Result<Vec<Timer>, StoreError> {
-        self.call(Op::Due, self.behind.due(now, limit)).await
+    async fn due_timers(&self, now: TimeMs, limit: usize) -> Result<Vec<Timer>, StoreError> {
+        self.call(Op::Due, self.behind.due_timers(now, limit)).await
     }
 
     async fn move_timers(&self, moves: &[TimerMove]) -> Result<Vec<bool>, StoreError> {
@@ -199,14 +200,14 @@ impl Store for Fickle {
         self.call(Op::Other, self.behind.request(job)).await
     }
 
-    async fn claim_key(
+    async fn set_idempotency_key(
         &self,
         tenant: &TenantId,
         key: &str,
-        entry: &KeyEntry,
+        entry: &IdempotencyEntry,
         ttl_ms: u64,
-    ) -> Result<KeyOutcome, StoreError> {
-        let call = self.behind.claim_key(tenant, key, entry, ttl_ms);
+    ) -> Result<SetKeyResult, StoreError> {
+        let call = self.behind.set_idempotency_key(tenant, key, entry, ttl_ms);
         self.call(Op::Other, call).await
     }
 
@@ -224,7 +225,7 @@ impl Store for Fickle {
         &self,
         tenant: &TenantId,
         session: &SessionId,
-    ) -> Result<Removed, StoreError> {
+    ) -> Result<SessionRemoval, StoreError> {
         let call = self.behind.remove_session(tenant, session);
         self.call(Op::Other, call).await
     }
@@ -234,25 +235,31 @@ impl Store for Fickle {
         self.call(Op::Evict, call).await
     }
 
-    async fn prune(&self, limit: usize) -> Result<u64, StoreError> {
-        self.call(Op::Prune, self.behind.prune(limit)).await
+    async fn delete_expired(&self, limit: usize) -> Result<u64, StoreError> {
+        self.call(Op::Prune, self.behind.delete_expired(limit))
+            .await
     }
 
-    async fn announce(&self, me: &ProcessId, presence_ms: u64) -> Result<Renewal, StoreError> {
+    async fn announce(
+        &self,
+        me: &ProcessId,
+        presence_ms: u64,
+    ) -> Result<LiveProcesses, StoreError> {
         let call = self.behind.announce(me, presence_ms);
         self.call(Op::Announce, call).await
     }
 
-    async fn resign(&self, me: &ProcessId) -> Result<(), StoreError> {
-        self.call(Op::Resign, self.behind.resign(me)).await
+    async fn withdraw(&self, me: &ProcessId) -> Result<(), StoreError> {
+        self.call(Op::Resign, self.behind.withdraw(me)).await
     }
 
-    async fn elect(&self, me: &ProcessId, ttl_ms: u64) -> Result<bool, StoreError> {
-        self.call(Op::Elect, self.behind.elect(me, ttl_ms)).await
+    async fn elect_sweeper(&self, me: &ProcessId, ttl_ms: u64) -> Result<bool, StoreError> {
+        self.call(Op::Elect, self.behind.elect_sweeper(me, ttl_ms))
+            .await
     }
 
-    async fn abdicate(&self, me: &ProcessId) -> Result<(), StoreError> {
-        self.call(Op::Abdicate, self.behind.abdicate(me)).await
+    async fn step_down(&self, me: &ProcessId) -> Result<(), StoreError> {
+        self.call(Op::Abdicate, self.behind.step_down(me)).await
     }
 
     async fn counts(&self) -> Result<Counts, StoreError> {

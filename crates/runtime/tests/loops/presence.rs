@@ -19,7 +19,9 @@ fn begin(scene: &Scene) -> Presence {
 }
 
 fn alive(presence: &Presence) -> Option<BTreeSet<ProcessId>> {
-    presence.verdict().map(|view| BTreeSet::clone(&view.alive))
+    presence
+        .live_processes()
+        .map(|view| BTreeSet::clone(&view.alive))
 }
 
 fn names<const N: usize>(names: [&str; N]) -> Option<BTreeSet<ProcessId>> {
@@ -30,9 +32,9 @@ fn names<const N: usize>(names: [&str; N]) -> Option<BTreeSet<ProcessId>> {
 async fn there_is_no_verdict_until_one_presence_time_has_passed() {
     let scene = Scene::new();
     let presence = begin(&scene);
-    assert!(!presence.in_touch());
+    assert!(!presence.is_current());
     pass_ms(2_900).await;
-    assert!(presence.in_touch());
+    assert!(presence.is_current());
     assert_eq!(alive(&presence), None);
     pass_ms(200).await;
     assert_eq!(alive(&presence), names(["me"]));
@@ -61,8 +63,8 @@ async fn a_renewal_that_fails_once_is_no_gap() {
     scene.store.script(Op::Announce, [Fault::Broken]);
     for _ in 0..50 {
         pass_ms(100).await;
-        assert!(presence.in_touch());
-        assert!(presence.verdict().is_some());
+        assert!(presence.is_current());
+        assert!(presence.live_processes().is_some());
     }
 }
 
@@ -74,18 +76,18 @@ async fn after_a_gap_the_verdict_is_withheld_for_one_presence_time() {
         pass_ms(4_500).await;
         scene.store.set(mode);
         pass_ms(2_000).await;
-        assert!(presence.in_touch() && presence.verdict().is_some());
+        assert!(presence.is_current() && presence.live_processes().is_some());
         pass_ms(1_000).await;
-        assert!(!presence.in_touch(), "{mode:?}");
+        assert!(!presence.is_current(), "{mode:?}");
         assert_eq!(alive(&presence), None);
         pass_ms(5_000).await;
         scene.store.set(Mode::Fine);
         let back = Instant::now();
-        while presence.verdict().is_none() {
+        while presence.live_processes().is_none() {
             pass_ms(10).await;
         }
         let withheld = back.elapsed().as_millis();
-        assert!(presence.in_touch());
+        assert!(presence.is_current());
         // A renewal that was under way when the store came back may count from when it was asked for.
         let at_least = if mode == Mode::Away { 3_000 } else { 1 };
         assert!(
@@ -105,9 +107,9 @@ async fn what_is_known_is_as_old_as_the_question() {
     let mut presence = begin(&scene);
     presence.announced().await;
     pass_ms(900).await;
-    assert!(presence.in_touch());
+    assert!(presence.is_current());
     pass_ms(150).await;
-    assert!(!presence.in_touch());
+    assert!(!presence.is_current());
 }
 
 #[tokio::test(start_paused = true)]
@@ -120,7 +122,7 @@ async fn whoever_waits_for_the_first_announcement_waits_for_the_store() {
     scene.store.set(Mode::Fine);
     let soon = tokio::time::timeout(Duration::from_millis(1_100), presence.announced()).await;
     assert!(soon.is_ok());
-    assert!(presence.in_touch());
+    assert!(presence.is_current());
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,7 +7,7 @@ use std::{
 
 use forebay_runtime::{
     gauge::Gauge,
-    lanes::{Applied, Change, FinishContent, LaneError, LaneSettings, Lanes},
+    lanes::{Applied, AttemptOutput, LaneChange, LaneError, LaneSettings, Lanes},
     member::{Member, MemberSettings},
     wakes::Wakes,
 };
@@ -147,7 +147,7 @@ impl Scene {
     }
 
     /// The admission of a job that says `text`.
-    pub(crate) fn message(&self, session: &str, job: JobId, text: &str) -> Change {
+    pub(crate) fn message(&self, session: &str, job: JobId, text: &str) -> LaneChange {
         self.message_with(session, job, text, |_| {})
     }
 
@@ -158,7 +158,7 @@ impl Scene {
         job: JobId,
         text: &str,
         edit: impl FnOnce(&mut Admit),
-    ) -> Change {
+    ) -> LaneChange {
         let mut admit = Admit {
             job,
             class: Class::Interactive,
@@ -185,7 +185,7 @@ impl Scene {
             ..Request::default()
         };
         let request = Arc::new(request);
-        Change::admit(NewJob { meta, request }, admit)
+        LaneChange::admit(NewJob { meta, request }, admit)
     }
 
     /// Admits a job, and hopes for the best.
@@ -201,7 +201,7 @@ impl Scene {
         claim(&self.lanes, session, job, "me").await.unwrap()
     }
 
-    pub(crate) async fn apply(&self, change: Change) -> Result<Applied, LaneError> {
+    pub(crate) async fn apply(&self, change: LaneChange) -> Result<Applied, LaneError> {
         self.lanes.apply(change, PATIENCE).await
     }
 
@@ -272,12 +272,12 @@ pub(crate) async fn claim(
     }
 }
 
-pub(crate) fn claim_change(session: &str, job: JobId, worker: &str) -> Change {
-    Change::claim(lane(session), job, process(worker), LIMIT_MS)
+pub(crate) fn claim_change(session: &str, job: JobId, worker: &str) -> LaneChange {
+    LaneChange::claim(lane(session), job, process(worker), LIMIT_MS)
 }
 
 /// The end of an attempt with a reply of this text, which is all that goes into the session.
-pub(crate) fn finish(session: &str, job: JobId, fence: u64, text: &str) -> Change {
+pub(crate) fn finish(session: &str, job: JobId, fence: u64, text: &str) -> LaneChange {
     let reply = Reply {
         text: Some(text.to_owned()),
         tool_calls: Vec::new(),
@@ -286,17 +286,17 @@ pub(crate) fn finish(session: &str, job: JobId, fence: u64, text: &str) -> Chang
         turns_sent: 1,
         turns_dropped: 0,
     };
-    let content = FinishContent {
+    let content = AttemptOutput {
         reply: Some(reply),
         turns: vec![Turn::text(Role::Assistant, text)],
-        ..FinishContent::default()
+        ..AttemptOutput::default()
     };
-    Change::finish(lane(session), job, fence, None, None, content)
+    LaneChange::finish(lane(session), job, fence, None, None, content)
 }
 
 /// The failure of an attempt, to be tried again at `not_before`.
-pub(crate) fn retry(session: &str, job: JobId, fence: u64, not_before: TimeMs) -> Change {
+pub(crate) fn retry(session: &str, job: JobId, fence: u64, not_before: TimeMs) -> LaneChange {
     let error = JobError::new("rate_limited", "as the test says");
-    let content = FinishContent::default();
-    Change::retry(lane(session), job, fence, not_before, 5, error, content)
+    let content = AttemptOutput::default();
+    LaneChange::retry(lane(session), job, fence, not_before, 5, error, content)
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use forebay_runtime::{
     gauge::Gauge,
-    lanes::{Change, Lanes},
+    lanes::{LaneChange, Lanes},
     wakes::Wakes,
 };
 use forebay_shared::{
@@ -284,14 +284,14 @@ async fn a_tick_of_a_head_asks_for_its_wake_only_if_it_moved_the_timer() {
         at: scene.timer(job).plus_ms(1),
     };
     scene
-        .apply(Change::tick(stale.clone(), None))
+        .apply(LaneChange::tick(stale.clone(), None))
         .await
         .unwrap();
     settle().await;
     assert!(scene.queue.woken().is_empty());
     let at = scene.timer(job);
     let timer = Timer { at, ..stale };
-    scene.apply(Change::tick(timer, None)).await.unwrap();
+    scene.apply(LaneChange::tick(timer, None)).await.unwrap();
     settle().await;
     assert_eq!(scene.queue.woken(), [job]);
 }

@@ -1,7 +1,7 @@
 //! A gateway accepts a job.
 
 use super::{
-    Admit, Effects, Entry, IfBusy, LANE_MAX, Lane, Mark, Refused, State,
+    Admit, Effects, Entry, IfBusy, LANE_MAX, Lane, OutcomeSummary, Refused, State,
     edit::{self, Exit},
 };
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
 
 pub(super) fn admit(
     lane: &mut Lane,
-    record: Option<Mark>,
+    record: Option<OutcomeSummary>,
     event: &Admit,
     now: TimeMs,
     out: &mut Effects,

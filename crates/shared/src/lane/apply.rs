@@ -1,6 +1,6 @@
 //! The one door to the protocol.
 
-use super::{Effects, Event, Lane, Mark, Refused, admit, cancel, claim, settle, tick};
+use super::{Effects, Event, Lane, OutcomeSummary, Refused, admit, cancel, claim, settle, tick};
 use crate::time::TimeMs;
 
 /// What a lane is after an event, and what comes with it.
@@ -14,7 +14,7 @@ use crate::time::TimeMs;
 /// [`Refused`], when the event changes nothing.
 pub fn apply(
     lane: &Lane,
-    record: Option<Mark>,
+    record: Option<OutcomeSummary>,
     event: &Event,
     now: TimeMs,
 ) -> Result<(Lane, Effects), Refused> {

@@ -1,6 +1,6 @@
 //! The moves that several events share: taking an entry out, making a new head ready, ending a hold.
 
-use super::{Effects, Ending, Entry, GRACE_MS, Lane, REVISIT_MS, State};
+use super::{Effects, EndedEntry, Entry, GRACE_MS, Lane, REVISIT_MS, State};
 use crate::{
     job::{JobError, Status},
     time::TimeMs,
@@ -24,7 +24,7 @@ pub(super) fn remove(lane: &mut Lane, place: usize, exit: Exit, now: TimeMs, out
         out.dropped_calls.push((worker.clone(), entry.job));
     }
     out.timers.push((entry.job, None));
-    out.ended.push(Ending {
+    out.ended.push(EndedEntry {
         status: exit.status,
         error: exit.error,
         at: now,

@@ -15,7 +15,7 @@ pub struct Effects {
     /// A head that can run now and that somebody should be told of.
     pub wake: Option<JobId>,
     /// Jobs that left the lane.
-    pub ended: Vec<Ending>,
+    pub ended: Vec<EndedEntry>,
     /// Whether the job entered the lane: its record is to be written.
     pub admitted: bool,
     /// A job that had ended and entered the lane again: its outcome is to be taken away.
@@ -47,7 +47,7 @@ pub enum Claim {
 
 /// A job that left its lane.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ending {
+pub struct EndedEntry {
     /// Its last state in the lane.
     pub entry: Entry,
     /// How it ended.
@@ -60,7 +60,7 @@ pub struct Ending {
     pub settled: u64,
 }
 
-impl Ending {
+impl EndedEntry {
     /// The record of it, with the reply if there is one.
     #[must_use]
     pub fn into_outcome(self, reply: Option<Reply>, provider: Option<String>) -> Outcome {

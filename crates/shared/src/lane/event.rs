@@ -69,7 +69,7 @@ pub enum Event {
         /// The job.
         job: JobId,
         /// Who is known to be at work; `None` while nobody may be judged gone.
-        presence: Option<Presence>,
+        presence: Option<LiveProcesses>,
     },
 }
 
@@ -105,21 +105,21 @@ pub enum IfBusy {
     Interrupt,
 }
 
-/// Who was at work at one moment.
+/// The processes that were alive at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Presence {
-    /// When this was read. Says nothing of a worker that took its job later.
+pub struct LiveProcesses {
+    /// The moment, by the store's clock. A worker that claimed its job later cannot be judged by this.
     pub at: TimeMs,
-    /// The processes that had announced themselves within one presence time.
+    /// The processes that had announced themselves within one presence time before.
     pub alive: Arc<BTreeSet<ProcessId>>,
 }
 
-/// What the record of a job that has left its lane says.
+/// The part of a job's outcome that the rules need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Mark {
-    /// How it ended.
+pub struct OutcomeSummary {
+    /// How the job ended.
     pub status: Status,
-    /// The newest fence it ever had.
+    /// The newest fence that the job ever had.
     pub fence: u64,
     /// The fence that settled it; 0 for none.
     pub settled: u64,

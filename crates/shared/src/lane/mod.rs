@@ -36,8 +36,8 @@ use crate::{
 pub use apply::apply;
 pub use counts::{ClassCounts, LaneCounts};
 pub use edit::wake_timer;
-pub use effects::{Claim, Effects, Ending, Refused};
-pub use event::{Admit, Event, IfBusy, Mark, Presence};
+pub use effects::{Claim, Effects, EndedEntry, Refused};
+pub use event::{Admit, Event, IfBusy, LiveProcesses, OutcomeSummary};
 
 /// The most live jobs of one session.
 pub const LANE_MAX: usize = 200;

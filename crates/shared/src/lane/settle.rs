@@ -2,7 +2,7 @@
 //! settled already is a success without effects.
 
 use super::{
-    Effects, Lane, Mark, Refused, State,
+    Effects, Lane, OutcomeSummary, Refused, State,
     edit::{self, Exit},
 };
 use crate::{
@@ -21,7 +21,12 @@ enum Say {
 
 /// A job that tick has put back is still its last attempt's to settle, until somebody claims it: the
 /// reply is there, and a second call would cost more than to take it.
-fn say(lane: &Lane, record: Option<Mark>, job: JobId, fence: u64) -> Result<Say, Refused> {
+fn say(
+    lane: &Lane,
+    record: Option<OutcomeSummary>,
+    job: JobId,
+    fence: u64,
+) -> Result<Say, Refused> {
     match lane.find(job) {
         Some((_, entry)) if entry.settled == fence => Ok(Say::Repeat),
         Some((_, entry)) if entry.fence != fence => Err(Refused::Fenced),
@@ -38,7 +43,7 @@ fn say(lane: &Lane, record: Option<Mark>, job: JobId, fence: u64) -> Result<Say,
 )]
 pub(super) fn finish(
     lane: &mut Lane,
-    record: Option<Mark>,
+    record: Option<OutcomeSummary>,
     job: JobId,
     fence: u64,
     error: Option<&JobError>,
@@ -76,7 +81,7 @@ pub(super) struct Retry<'a> {
 
 pub(super) fn retry(
     lane: &mut Lane,
-    record: Option<Mark>,
+    record: Option<OutcomeSummary>,
     job: JobId,
     fence: u64,
     retry: &Retry<'_>,
@@ -110,7 +115,7 @@ pub(super) fn retry(
 
 pub(super) fn release(
     lane: &mut Lane,
-    record: Option<Mark>,
+    record: Option<OutcomeSummary>,
     job: JobId,
     fence: u64,
     now: TimeMs,

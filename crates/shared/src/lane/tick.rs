@@ -1,7 +1,7 @@
 //! A job's timer is due: what should have happened by now, and has not?
 
 use super::{
-    Effects, Entry, Lane, Presence, Refused, State, TAKEOVERS_MAX,
+    Effects, Entry, Lane, LiveProcesses, Refused, State, TAKEOVERS_MAX,
     edit::{self, Exit},
 };
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
 pub(super) fn tick(
     lane: &mut Lane,
     job: JobId,
-    presence: Option<&Presence>,
+    presence: Option<&LiveProcesses>,
     now: TimeMs,
     out: &mut Effects,
 ) -> Result<(), Refused> {
@@ -62,7 +62,7 @@ pub(super) fn tick(
 }
 
 /// A worker that took its job after the list of the living was read is not on it, and not gone.
-fn is_gone(worker: &ProcessId, entry: &Entry, seen: &Presence) -> bool {
+fn is_gone(worker: &ProcessId, entry: &Entry, seen: &LiveProcesses) -> bool {
     let claimed_before = entry
         .attempts
         .last()

@@ -1,8 +1,8 @@
-//! One atomic change of a lane and everything that changes with it.
+//! One atomic change of a lane, with every record that changes with it.
 
 use std::sync::Arc;
 
-use super::Loaded;
+use super::LoadedLane;
 use crate::{
     class::Class,
     ids::{JobId, LaneKey, ProcessId},
@@ -13,93 +13,95 @@ use crate::{
     turn::Turn,
 };
 
-/// The version of a lane's document: a random value chosen by whoever committed it, so that a commit
-/// whose answer was lost is recognised by its own.
-pub type Token = uuid::Uuid;
+/// The version of a lane's document. The committer chooses a random value, so a commit whose response was lost
+/// recognises its own version when it is tried again.
+pub type LaneVersion = uuid::Uuid;
 
-/// One atomic change of a lane.
+/// One atomic change of a lane, with every record that changes with it.
 #[derive(Clone, Debug)]
 pub struct Commit {
-    /// The lane.
+    /// The lane to change.
     pub lane: LaneKey,
-    /// The token that the lane had when it was read; `None` if there was no document.
-    pub expect: Option<Token>,
-    /// The token that it has afterwards, unless it is empty then.
-    pub token: Token,
-    /// The lane afterwards.
+    /// The version that was read. The commit is a conflict if the lane has another one now. `None` if the lane had
+    /// no document.
+    pub expected: Option<LaneVersion>,
+    /// The version after the commit. An empty lane has no document, and so no version.
+    pub version: LaneVersion,
+    /// The lane after the commit.
     pub next: Lane,
-    /// Timers to set, or to take away; each job at most once.
+    /// The timers to set, or to remove (`None`). A job occurs at most once.
     pub timers: Vec<(JobId, Option<TimeMs>)>,
-    /// Records to write. If one of them exists already, nothing at all is written.
+    /// The records to create. If one of them exists already, nothing at all is written.
     pub admitted: Vec<NewJob>,
-    /// Jobs that ended and entered the lane again: their outcome is taken away.
+    /// Jobs that had ended and are live again: their outcomes are removed.
     pub reopened: Vec<JobId>,
-    /// Outcomes to write.
-    pub ended: Vec<Ended>,
-    /// What changes in the session; absent for a lane without one, and where nothing changes.
+    /// The outcomes to write.
+    pub ended: Vec<EndedJob>,
+    /// The change of the session. `None` for a lane without a session, and if nothing of the session changes.
     pub session: Option<SessionWrite>,
-    /// The difference that it makes to the counts.
+    /// The difference that the commit makes to the counts.
     pub counts: LaneCounts,
-    /// Whom to tell, once it is written, that nobody waits for a call any more.
+    /// Running calls that are to be dropped, with the workers that make them. The workers are notified after the
+    /// write.
     pub dropped_calls: Vec<(ProcessId, JobId)>,
-    /// Jobs of which a conflict should say whether they have ended.
-    pub about: Vec<JobId>,
-    /// The job whose work a conflict should bring anew.
-    pub work: Option<JobId>,
-    /// The moment of the change, by the store's clock.
+    /// Jobs whose outcomes a conflict reports.
+    pub outcomes_of: Vec<JobId>,
+    /// The job whose work a conflict reports.
+    pub work_of: Option<JobId>,
+    /// The time of the change, by the store's clock.
     pub at: TimeMs,
 }
 
 /// A job that enters its lane.
 #[derive(Clone, Debug)]
 pub struct NewJob {
-    /// Its small part.
+    /// The small part of the record, which every poll reads.
     pub meta: JobMeta,
-    /// What it asks.
+    /// The request to the model.
     pub request: Arc<Request>,
 }
 
 /// A job that ends.
 #[derive(Clone, Debug)]
-pub struct Ended {
+pub struct EndedJob {
     /// The job.
     pub job: JobId,
-    /// Its class, whose count of ended jobs rises.
+    /// The class of the job. The count of ended jobs of this class rises.
     pub class: Class,
-    /// How it ended.
+    /// How the job ended.
     pub outcome: Outcome,
-    /// How long its record is kept from now on, in milliseconds; longer if its `keep_until` says so.
+    /// How long the record is kept from now on, in milliseconds. A later `keep_until` in the job's meta wins.
     pub keep_ms: u64,
 }
 
-/// What a commit does to the session of its lane. Every such commit counts as a use of it.
+/// What a commit changes in the session of its lane. Every such commit counts as a use of the session.
 #[derive(Clone, Debug)]
 pub struct SessionWrite {
-    /// Turns to append, in order.
+    /// The turns to append, in order.
     pub append: Vec<Turn>,
-    /// A newer measure of its tokens, if there is one.
+    /// A newer token measure, if there is one.
     pub measure: Option<TokenMeasure>,
-    /// What bounds it.
+    /// The limits of the session.
     pub bounds: SessionBounds,
 }
 
-/// What became of a commit.
+/// The result of a commit that the store executed.
 #[derive(Clone, Debug)]
-pub enum Committed {
-    /// It is on disk.
+pub enum CommitResult {
+    /// The commit is on disk.
     Done,
-    /// The lane has changed, or a record existed; nothing was written. If the token in here is the
-    /// commit's own, an earlier try of it had succeeded.
-    Conflict(Box<Loaded>),
+    /// Nothing was written: the lane has changed since it was read, or a record to create exists. If the version in
+    /// here is the commit's own, an earlier try of the same commit has succeeded.
+    Conflict(Box<LoadedLane>),
 }
 
 /// A timer to move without a change of its lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimerMove {
-    /// The job.
+    /// The job whose timer moves.
     pub job: JobId,
-    /// What the timer was when it was read; otherwise it stays.
+    /// The time that was read. The timer moves only if it still has this value.
     pub from: TimeMs,
-    /// What it becomes.
+    /// The new time.
     pub to: TimeMs,
 }

@@ -1,44 +1,44 @@
-//! The counts of a store.
+//! The counts of live and ended jobs.
 
 use crate::{class::Class, ids::TenantId, lane::ClassCounts, time::TimeMs};
 
-/// What a store holds, as of one moment.
+/// The counts of all jobs and sessions at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// For each tenant and class that has or had jobs.
-    pub rows: Vec<TenantClass>,
+    /// One row for each tenant and class that has or had jobs.
+    pub rows: Vec<TenantClassCounts>,
     /// Sessions, with and without live jobs.
     pub sessions: u64,
 }
 
 /// The counts of one class of one tenant.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TenantClass {
-    /// Whose.
+pub struct TenantClassCounts {
+    /// The tenant that owns the jobs.
     pub tenant: TenantId,
-    /// Which class.
+    /// The class of the jobs.
     pub class: Class,
-    /// Its live jobs.
+    /// The live jobs.
     pub live: ClassCounts,
-    /// How many have ended since the store was made; never falls.
+    /// Jobs that have ended since the store was created. Never falls.
     pub ended: u64,
-    /// When the oldest of its jobs that no worker runs was accepted.
+    /// When the oldest job that no worker runs was accepted.
     pub oldest_waiting: Option<TimeMs>,
 }
 
 /// The counts of one class over all tenants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ClassTotals {
-    /// Its live jobs.
+    /// The live jobs.
     pub live: ClassCounts,
-    /// How many have ended since the store was made.
+    /// Jobs that have ended since the store was created.
     pub ended: u64,
-    /// When the oldest of its jobs that no worker runs was accepted.
+    /// When the oldest job that no worker runs was accepted.
     pub oldest_waiting: Option<TimeMs>,
 }
 
 impl Counts {
-    /// The counts of a class over all tenants.
+    /// Adds the rows of one class up.
     #[must_use]
     pub fn class(&self, class: Class) -> ClassTotals {
         let mut totals = ClassTotals::default();
@@ -56,7 +56,7 @@ impl Counts {
         totals
     }
 
-    /// All live jobs.
+    /// The number of live jobs of all tenants and classes.
     #[must_use]
     pub fn live(&self) -> u64 {
         let live: i64 = self.rows.iter().map(|row| row.live.live()).sum();

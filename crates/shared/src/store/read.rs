@@ -1,118 +1,118 @@
-//! What the store answers.
+//! What reads of the store return.
 
 use serde::{Deserialize, Serialize};
 
-use super::Token;
+use super::LaneVersion;
 use crate::{
     class::Class,
     ids::{JobId, LaneKey, ProcessId},
     job::{JobMeta, Outcome, Request},
-    lane::{Entry, Lane, Mark},
+    lane::{Entry, Lane, OutcomeSummary},
     session::Conversation,
     time::TimeMs,
 };
 
-/// A lane as it stands.
+/// A lane as the store holds it, with what the caller asked for beside it.
 #[derive(Clone, Debug, Default)]
-pub struct Loaded {
-    /// The lane; empty if it has no document.
+pub struct LoadedLane {
+    /// The lane. Empty if it has no document.
     pub lane: Lane,
-    /// Its token; `None` if it has no document.
-    pub token: Option<Token>,
-    /// What the records of the jobs that were asked about say, of those that have ended.
-    pub marks: Vec<(JobId, Mark)>,
-    /// What a worker needs, if it was asked for and the job is live.
+    /// The lane's version. `None` if it has no document.
+    pub version: Option<LaneVersion>,
+    /// The outcomes of those requested jobs that have ended.
+    pub outcomes: Vec<(JobId, OutcomeSummary)>,
+    /// The requested work. `None` if none was requested, or if that job is not live.
     pub work: Option<Work>,
 }
 
-impl Loaded {
-    /// What the record of a job says, if it has ended.
+impl LoadedLane {
+    /// The outcome of a requested job, if the job has ended.
     #[must_use]
-    pub fn mark(&self, job: JobId) -> Option<Mark> {
-        self.marks
+    pub fn outcome(&self, job: JobId) -> Option<OutcomeSummary> {
+        self.outcomes
             .iter()
             .find(|(id, _)| *id == job)
-            .map(|(_, mark)| *mark)
+            .map(|(_, outcome)| *outcome)
     }
 }
 
 /// What a worker needs to run a job.
 #[derive(Clone, Debug)]
 pub struct Work {
-    /// The job.
+    /// The small part of the job's record.
     pub meta: JobMeta,
-    /// What it asks.
+    /// The request to the model.
     pub request: Request,
-    /// The turns of its session before it.
+    /// The turns of the session before this job.
     pub conversation: Conversation,
 }
 
-/// A job as a reader sees it.
+/// A job as a client sees it.
 #[derive(Clone, Debug)]
 pub struct JobRecord {
-    /// What never changes.
+    /// The part that never changes.
     pub meta: JobMeta,
-    /// Where it stands.
+    /// The job's current state.
     pub state: JobState,
 }
 
-/// Where a job stands.
+/// The current state of a job.
 #[derive(Clone, Debug)]
 pub enum JobState {
-    /// In its lane.
+    /// The job is in its lane, with this entry.
     Live(Entry),
-    /// At its end.
+    /// The job has ended, with this outcome.
     Ended(Outcome),
 }
 
-/// What an idempotency key leads to.
+/// What the store keeps under an idempotency key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KeyEntry {
-    /// The job that the first request with the key made, or is making.
+pub struct IdempotencyEntry {
+    /// The job that the first request with the key has created, or is about to create.
     pub job: JobId,
-    /// SHA-256 of that request's body, in hex.
+    /// The SHA-256 of that request's body, in hex.
     pub body_sha256: String,
     /// When the key was set.
     pub created_at: TimeMs,
 }
 
-/// What became of setting an idempotency key.
+/// The result of setting an idempotency key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum KeyOutcome {
-    /// It is set now.
+pub enum SetKeyResult {
+    /// The key was free. It has the given entry now.
     Set,
-    /// It was set before, to this.
-    Found(KeyEntry),
+    /// The key was set before, to this entry. Nothing was written.
+    AlreadySet(IdempotencyEntry),
 }
 
-/// What became of forgetting a session.
+/// The result of removing a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Removed {
-    /// It is gone.
-    Yes,
-    /// It has live jobs.
-    Busy,
-    /// There was none.
-    Absent,
+pub enum SessionRemoval {
+    /// The session is removed.
+    Removed,
+    /// The session has live jobs. Nothing was removed.
+    HasLiveJobs,
+    /// There is no such session.
+    NotFound,
 }
 
-/// A job's timer.
+/// The timer of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timer {
     /// The job.
     pub job: JobId,
-    /// Its lane.
+    /// The job's lane.
     pub lane: LaneKey,
-    /// When something must have happened.
+    /// When the timer is due.
     pub at: TimeMs,
 }
 
-/// Which heads are looked for.
+/// Which heads of lanes a search returns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HeadFilter {
-    /// Those that a worker runs.
+    /// Heads that a worker runs.
     Running,
-    /// Those of a class that could run this moment.
+    /// Heads of this class that a worker could run now.
     Ready(Class),
 }
 
@@ -121,14 +121,14 @@ pub enum HeadFilter {
 pub struct Head {
     /// The lane.
     pub lane: LaneKey,
-    /// The head.
+    /// The job at the head.
     pub job: JobId,
-    /// When it entered the lane.
+    /// When the job entered the lane.
     pub admitted_at: TimeMs,
-    /// When nobody wants it any more.
+    /// When the job expires.
     pub deadline: TimeMs,
-    /// Its timer.
+    /// When the job's timer is due.
     pub timer: TimeMs,
-    /// Who runs it, if somebody does.
+    /// The worker that runs the job, if one does.
     pub worker: Option<ProcessId>,
 }

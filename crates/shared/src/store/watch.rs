@@ -1,36 +1,37 @@
-//! Notices: hints that something is worth a look.
+//! Notices: hints that a job has changed.
 
 use tokio::sync::mpsc;
 
 use crate::ids::{JobId, ProcessId};
 
-/// What a notice can be about.
+/// What a caller can watch.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Topic {
-    /// This job has ended.
+    /// The end of this job.
     Job(JobId),
-    /// A call that this process makes has lost its job.
+    /// The jobs that this process runs, and that another process has ended: their calls are to be dropped.
     Calls(ProcessId),
 }
 
-/// A stream of notices on one topic.
+/// A stream of notices on one topic. Any notice may be lost, so the watcher must also look from time to time.
 #[derive(Debug)]
 pub struct Notices {
     receiver: mpsc::Receiver<JobId>,
 }
 
 impl Notices {
-    /// How many notices wait at most; further ones are lost, as any may be.
-    pub const WAITING_MAX: usize = 256;
+    /// The most notices that are buffered. Further ones are dropped.
+    pub const BUFFERED_MAX: usize = 256;
 
-    /// A stream and what feeds it. A sender whose stream was dropped says so by `is_closed`.
+    /// Creates a stream and its sender. The sender's `is_closed` tells when the stream has been dropped.
     #[must_use]
     pub fn channel() -> (mpsc::Sender<JobId>, Self) {
-        let (sender, receiver) = mpsc::channel(Self::WAITING_MAX);
+        let (sender, receiver) = mpsc::channel(Self::BUFFERED_MAX);
         (sender, Self { receiver })
     }
 
-    /// The next one; waits for it. `None` when there will be no more: look again, watch again.
+    /// Waits for the next notice and returns its job. `None` when the stream has ended: read the job, then watch
+    /// again.
     pub async fn next(&mut self) -> Option<JobId> {
         self.receiver.recv().await
     }

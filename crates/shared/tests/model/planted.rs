@@ -1,7 +1,7 @@
 //! Plants faults around `lane::apply`: in its arguments and in its result. The steps plant the rest. Production code
 //! does not know them.
 
-use forebay_shared::lane::{Event, IfBusy, Lane, Mark, State};
+use forebay_shared::lane::{Event, IfBusy, Lane, OutcomeSummary, State};
 
 use crate::{
     mutation::Mutation,
@@ -13,7 +13,7 @@ use crate::{
 pub(crate) fn change_input(
     mutation: Mutation,
     lane: &mut Lane,
-    record: &mut Option<Mark>,
+    record: &mut Option<OutcomeSummary>,
     event: &mut Event,
 ) {
     match (mutation, event) {

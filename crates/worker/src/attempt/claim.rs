@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use forebay_runtime::lanes::{Applied, Change, LaneError};
+use forebay_runtime::lanes::{Applied, LaneChange, LaneError};
 use forebay_shared::{
     ids::{JobId, LaneKey},
     lane::{Refused, State},
@@ -41,7 +41,7 @@ pub(super) async fn claim(
     let mut may_have_claimed = false;
     while !worker.stop.is_cancelled() && Instant::now() < deadline {
         let began = Instant::now();
-        let claim = Change::claim(lane.clone(), job, worker.member.me.clone(), limit_ms);
+        let claim = LaneChange::claim(lane.clone(), job, worker.member.id.clone(), limit_ms);
         match worker.member.lanes.apply(claim, APPLY_TIMEOUT).await {
             Ok(Applied::Claimed {
                 fence,
@@ -83,7 +83,7 @@ pub(super) async fn claim(
                 );
                 return None;
             }
-            Err(error @ (LaneError::Store(_) | LaneError::Crowded)) => {
+            Err(error @ (LaneError::Store(_) | LaneError::Contended)) => {
                 may_have_claimed = true;
                 tracing::debug!(job_id = %job, %error, "a claim got no answer; trying again");
                 give_back(delivery);
@@ -97,7 +97,7 @@ pub(super) async fn claim(
 
 fn give_back(delivery: &mut Option<Delivery>) {
     if let Some(delivery) = delivery.take() {
-        delivery.give_back();
+        delivery.requeue();
     }
 }
 
@@ -118,9 +118,9 @@ async fn release_lost_claim(
         .map_err(LaneError::Store)?;
     if let Some(head) = loaded.lane.head()
         && head.job == job
-        && matches!(&head.state, State::Running { worker: claimant, .. } if *claimant == worker.member.me)
+        && matches!(&head.state, State::Running { worker: claimant, .. } if *claimant == worker.member.id)
     {
-        let release = Change::release(lane.clone(), job, head.fence);
+        let release = LaneChange::release(lane.clone(), job, head.fence);
         match worker.member.lanes.apply(release, APPLY_TIMEOUT).await {
             Ok(_) | Err(LaneError::Refused(_)) => {
                 tracing::debug!(job_id = %job, "a claim whose answer was lost is released");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use forebay_runtime::lanes::{Change, FinishContent, LaneError};
+use forebay_runtime::lanes::{AttemptOutput, LaneChange, LaneError};
 use forebay_shared::{
     job::{JobError, Reply},
     store::StoreError,
@@ -63,14 +63,14 @@ async fn complete(worker: &WorkerContext, job: &ClaimedJob, result: CallResult) 
     let hold_ms = holds_session.then(|| u64::from(result.tool_wait_s) * 1_000);
     let mut turns = result.turns_before_reply;
     turns.push(answer.turn);
-    let content = FinishContent {
+    let content = AttemptOutput {
         reply: Some(reply),
         provider: Some(result.provider),
         turns,
         measure,
     };
     let finish = || {
-        Change::finish(
+        LaneChange::finish(
             job.lane.clone(),
             job.job,
             job.fence,
@@ -91,14 +91,14 @@ async fn fail(
     provider: Option<String>,
 ) -> Settled {
     let Failure { error, retry } = failure;
-    let content = FinishContent {
+    let content = AttemptOutput {
         provider,
-        ..FinishContent::default()
+        ..AttemptOutput::default()
     };
     let is_committed = match retry {
         Retry::Never | Retry::LessContext => {
             let finish = || {
-                Change::finish(
+                LaneChange::finish(
                     job.lane.clone(),
                     job.job,
                     job.fence,
@@ -121,7 +121,7 @@ async fn try_again(
     job: &ClaimedJob,
     provider_delay_ms: Option<u64>,
     error: &JobError,
-    content: &FinishContent,
+    content: &AttemptOutput,
 ) -> bool {
     let now = worker.member.store.now();
     if now >= job.expires_at {
@@ -135,7 +135,7 @@ async fn try_again(
         &worker.settings,
     );
     let retry = || {
-        Change::retry(
+        LaneChange::retry(
             job.lane.clone(),
             job.job,
             job.fence,
@@ -150,7 +150,7 @@ async fn try_again(
 
 /// Commits a change, and repeats it while the store does not answer, until the claim ends. Returns whether
 /// the change was committed.
-async fn commit(worker: &WorkerContext, job: &ClaimedJob, change: impl Fn() -> Change) -> bool {
+async fn commit(worker: &WorkerContext, job: &ClaimedJob, change: impl Fn() -> LaneChange) -> bool {
     let (job_id, attempt) = (job.job, job.attempt);
     loop {
         let error = match worker.member.lanes.apply(change(), COMMIT_TIMEOUT).await {
@@ -180,7 +180,7 @@ async fn commit(worker: &WorkerContext, job: &ClaimedJob, change: impl Fn() -> C
 /// Gives the job back to the queue without a try. If this fails, the sweeper requeues the job once this
 /// worker is gone.
 async fn release(worker: &WorkerContext, job: &ClaimedJob) -> Settled {
-    let release = Change::release(job.lane.clone(), job.job, job.fence);
+    let release = LaneChange::release(job.lane.clone(), job.job, job.fence);
     match worker.member.lanes.apply(release, RELEASE_TIMEOUT).await {
         Ok(_) => Some(String::from("released")),
         Err(error) => {

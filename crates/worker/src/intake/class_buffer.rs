@@ -149,9 +149,9 @@ impl ClassBuffer {
         if self.next_since.elapsed() >= max
             && let Some(next) = self.next.take()
         {
-            next.give_back();
+            next.requeue();
             while let Some(Ok(behind)) = self.consumer.as_mut().map(|c| c.wakes.try_recv()) {
-                behind.give_back();
+                behind.requeue();
             }
         }
     }

@@ -78,7 +78,7 @@ impl Intake {
             buffer.drop_duplicate(&self.worker.in_flight);
         }
         while let Some(class) = self.slots.next(self.waiting()) {
-            if !self.worker.member.presence.in_touch() {
+            if !self.worker.member.presence.is_current() {
                 self.pause();
                 return;
             }
@@ -123,7 +123,7 @@ impl Intake {
     }
 
     fn check(&mut self) {
-        if !self.worker.member.presence.in_touch() {
+        if !self.worker.member.presence.is_current() {
             self.pause();
             return;
         }

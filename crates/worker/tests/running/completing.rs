@@ -29,7 +29,7 @@ async fn a_job_completes_with_what_the_provider_said() {
     let [attempt] = &outcome.attempts[..] else {
         panic!("one attempt: {:?}", outcome.attempts);
     };
-    assert_eq!(attempt.worker, fleet.member.me);
+    assert_eq!(attempt.worker, fleet.member.id);
     assert_eq!(attempt.error, None);
 }
 

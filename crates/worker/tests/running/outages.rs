@@ -11,7 +11,7 @@ impl Fleet {
     async fn store_goes_away(&self) {
         self.fickle.away.store(true, Ordering::SeqCst);
         eventually("the member is out of touch", async || {
-            !self.member.presence.in_touch()
+            !self.member.presence.is_current()
         })
         .await;
     }

@@ -9,10 +9,11 @@ use async_trait::async_trait;
 use forebay_shared::{
     ids::{JobId, LaneKey, ProcessId, SessionId, TenantId},
     job::Request,
+    lane::LiveProcesses,
     session::Session,
     store::{
-        Commit, Committed, Counts, Head, HeadFilter, JobRecord, KeyEntry, KeyOutcome, Loaded,
-        Notices, Removed, Renewal, Store, StoreError, Timer, TimerMove, Topic,
+        Commit, CommitResult, Counts, Head, HeadFilter, IdempotencyEntry, JobRecord, LoadedLane,
+        Notices, SessionRemoval, SetKeyResult, Store, StoreError, Timer, TimerMove, Topic,
     },
     time::TimeMs,
 };
@@ -61,12 +62,12 @@ impl Store for Fickle {
         lane: &LaneKey,
         jobs: &[JobId],
         work: Option<JobId>,
-    ) -> Result<Loaded, StoreError> {
+    ) -> Result<LoadedLane, StoreError> {
         self.up()?;
         self.inner.load(lane, jobs, work).await
     }
 
-    async fn commit(&self, commit: &Commit) -> Result<Committed, StoreError> {
+    async fn commit(&self, commit: &Commit) -> Result<CommitResult, StoreError> {
         self.up()?;
         let result = self.inner.commit(commit).await;
         if result.is_ok() && self.lose_answer.swap(false, Ordering::SeqCst) {
@@ -89,9 +90,9 @@ impl Store for Fickle {
         self.inner.heads(filter, after, limit).await
     }
 
-    async fn due(&self, now: TimeMs, limit: usize) -> Result<Vec<Timer>, StoreError> {
+    async fn due_timers(&self, now: TimeMs, limit: usize) -> Result<Vec<Timer>, StoreError> {
         self.up()?;
-        self.inner.due(now, limit).await
+        self.inner.due_timers(now, limit).await
     }
 
     async fn move_timers(&self, moves: &[TimerMove]) -> Result<Vec<bool>, StoreError> {
@@ -109,15 +110,17 @@ impl Store for Fickle {
         self.inner.request(job).await
     }
 
-    async fn claim_key(
+    async fn set_idempotency_key(
         &self,
         tenant: &TenantId,
         key: &str,
-        entry: &KeyEntry,
+        entry: &IdempotencyEntry,
         ttl_ms: u64,
-    ) -> Result<KeyOutcome, StoreError> {
+    ) -> Result<SetKeyResult, StoreError> {
         self.up()?;
-        self.inner.claim_key(tenant, key, entry, ttl_ms).await
+        self.inner
+            .set_idempotency_key(tenant, key, entry, ttl_ms)
+            .await
     }
 
     async fn session(
@@ -134,7 +137,7 @@ impl Store for Fickle {
         &self,
         tenant: &TenantId,
         session: &SessionId,
-    ) -> Result<Removed, StoreError> {
+    ) -> Result<SessionRemoval, StoreError> {
         self.up()?;
         self.inner.remove_session(tenant, session).await
     }
@@ -144,29 +147,33 @@ impl Store for Fickle {
         self.inner.evict_sessions(sessions_max, limit).await
     }
 
-    async fn prune(&self, limit: usize) -> Result<u64, StoreError> {
+    async fn delete_expired(&self, limit: usize) -> Result<u64, StoreError> {
         self.up()?;
-        self.inner.prune(limit).await
+        self.inner.delete_expired(limit).await
     }
 
-    async fn announce(&self, me: &ProcessId, presence_ms: u64) -> Result<Renewal, StoreError> {
+    async fn announce(
+        &self,
+        me: &ProcessId,
+        presence_ms: u64,
+    ) -> Result<LiveProcesses, StoreError> {
         self.up()?;
         self.inner.announce(me, presence_ms).await
     }
 
-    async fn resign(&self, me: &ProcessId) -> Result<(), StoreError> {
+    async fn withdraw(&self, me: &ProcessId) -> Result<(), StoreError> {
         self.up()?;
-        self.inner.resign(me).await
+        self.inner.withdraw(me).await
     }
 
-    async fn elect(&self, me: &ProcessId, ttl_ms: u64) -> Result<bool, StoreError> {
+    async fn elect_sweeper(&self, me: &ProcessId, ttl_ms: u64) -> Result<bool, StoreError> {
         self.up()?;
-        self.inner.elect(me, ttl_ms).await
+        self.inner.elect_sweeper(me, ttl_ms).await
     }
 
-    async fn abdicate(&self, me: &ProcessId) -> Result<(), StoreError> {
+    async fn step_down(&self, me: &ProcessId) -> Result<(), StoreError> {
         self.up()?;
-        self.inner.abdicate(me).await
+        self.inner.step_down(me).await
     }
 
     async fn counts(&self) -> Result<Counts, StoreError> {

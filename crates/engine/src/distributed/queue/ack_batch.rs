@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use forebay_shared::queue::Settle;
+use forebay_shared::queue::Disposition;
 
 /// A frame to send to the broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub(super) struct AckBatcher {
 impl AckBatcher {
     /// Returns the frames that settle a batch of deliveries, by tag. They may be sent in any order, but
     /// before the frames of the next batch.
-    pub(super) fn frames(&mut self, batch: &BTreeMap<u64, Settle>) -> Vec<AckFrame> {
+    pub(super) fn frames(&mut self, batch: &BTreeMap<u64, Disposition>) -> Vec<AckFrame> {
         let mut frames = Vec::new();
         let run = self.acked_without_gap(batch);
         if let Some(&tag) = run.last() {
@@ -38,11 +38,11 @@ impl AckBatcher {
         }
         let others = batch.iter().skip(run.len());
         frames.extend(others.map(|(&tag, settle)| match settle {
-            Settle::Ack => AckFrame::Ack {
+            Disposition::Ack => AckFrame::Ack {
                 tag,
                 multiple: false,
             },
-            Settle::GiveBack => AckFrame::Requeue { tag },
+            Disposition::Requeue => AckFrame::Requeue { tag },
         }));
         self.settled_beyond.extend(batch.keys());
         while self.settled_beyond.remove(&(self.settled_up_to + 1)) {
@@ -52,14 +52,14 @@ impl AckBatcher {
     }
 
     /// The first tags of the batch, as long as each is acked and all deliveries before it are settled.
-    fn acked_without_gap(&self, batch: &BTreeMap<u64, Settle>) -> Vec<u64> {
+    fn acked_without_gap(&self, batch: &BTreeMap<u64, Disposition>) -> Vec<u64> {
         let mut next = self.settled_up_to + 1;
         let mut run = Vec::new();
         for (&tag, settle) in batch {
             while self.settled_beyond.contains(&next) {
                 next += 1;
             }
-            if tag != next || *settle != Settle::Ack {
+            if tag != next || *settle != Disposition::Ack {
                 break;
             }
             run.push(tag);
@@ -73,12 +73,12 @@ impl AckBatcher {
 mod tests {
     use std::collections::BTreeMap;
 
-    use forebay_shared::queue::Settle::{self, Ack, GiveBack};
+    use forebay_shared::queue::Disposition::{self, Ack, Requeue};
     use proptest::prelude::*;
 
     use super::{AckBatcher, AckFrame};
 
-    fn acks<const N: usize>(tags: [u64; N]) -> BTreeMap<u64, Settle> {
+    fn acks<const N: usize>(tags: [u64; N]) -> BTreeMap<u64, Disposition> {
         BTreeMap::from(tags.map(|tag| (tag, Ack)))
     }
 
@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn no_ack_covers_a_requeued_delivery() {
         let mut batcher = AckBatcher::default();
-        let batch = BTreeMap::from([(1, Ack), (2, GiveBack), (3, Ack)]);
+        let batch = BTreeMap::from([(1, Ack), (2, Requeue), (3, Ack)]);
         let frames = batcher.frames(&batch);
         assert_eq!(frames, [ack(1), AckFrame::Requeue { tag: 2 }, ack(3)]);
         assert_eq!(batcher.frames(&acks([4, 5])), [ack_up_to(5)]);
@@ -139,7 +139,7 @@ mod tests {
             let mut broker: BTreeMap<u64, Option<bool>> = (1..=40).map(|tag| (tag, None)).collect();
             let mut settled = settled.into_iter().peekable();
             for size in sizes {
-                let settle = |tag| (tag, if requeued.contains(&tag) { GiveBack } else { Ack });
+                let settle = |tag| (tag, if requeued.contains(&tag) { Requeue } else { Ack });
                 let batch = BTreeMap::from_iter(settled.by_ref().take(size).map(settle));
                 for frame in batcher.frames(&batch) {
                     let (first, tag, acked) = match frame {

@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use forebay_shared::queue::Settle;
+use forebay_shared::queue::Disposition;
 use futures_util::future::try_join_all;
 use lapin::{
     Channel,
@@ -25,7 +25,7 @@ const BATCH_MAX: usize = 1024;
 
 /// The handle to the task that settles the deliveries of a channel.
 #[derive(Clone, Debug)]
-pub(super) struct Acknowledger(mpsc::UnboundedSender<(u64, Settle)>);
+pub(super) struct Acknowledger(mpsc::UnboundedSender<(u64, Disposition)>);
 
 impl Acknowledger {
     /// Spawns the task. It closes the channel when every handle is gone. It ends with the connection and
@@ -46,7 +46,7 @@ impl Acknowledger {
     }
 
     /// Settles the delivery with this tag.
-    pub(super) fn settle(&self, tag: u64, settle: Settle) {
+    pub(super) fn settle(&self, tag: u64, settle: Disposition) {
         // Fails only when the connection has ended.
         let _dropped = self.0.send((tag, settle));
     }
@@ -55,7 +55,7 @@ impl Acknowledger {
 async fn send_batches(
     channel: &Channel,
     connection: &BrokerConnection,
-    mut settled: mpsc::UnboundedReceiver<(u64, Settle)>,
+    mut settled: mpsc::UnboundedReceiver<(u64, Disposition)>,
 ) -> Result<(), ConnectionError> {
     let mut batcher = AckBatcher::default();
     let mut received = Vec::new();

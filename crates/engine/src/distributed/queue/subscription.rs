@@ -7,7 +7,7 @@ use std::{pin::pin, sync::Arc};
 
 use forebay_shared::{
     class::Class,
-    queue::{Delivery, Settle},
+    queue::{Delivery, Disposition},
 };
 use futures_util::StreamExt as _;
 use lapin::{
@@ -103,7 +103,7 @@ impl Subscription {
             with_timeout("basic.cancel", cancel).await?;
             while let Some(Ok(message)) = from.messages.next().await {
                 from.acknowledger
-                    .settle(message.delivery_tag, Settle::GiveBack);
+                    .settle(message.delivery_tag, Disposition::Requeue);
             }
         }
         Ok(reason)

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use forebay_shared::queue::{QueueError, Settle};
+use forebay_shared::queue::{Disposition, QueueError};
 use lapin::{
     message::Delivery as Message,
     types::{AMQPValue, FieldTable, ShortString},
@@ -48,7 +48,7 @@ impl UnreadableMessage {
         loop {
             let published = publisher.publish(queue.clone(), body.clone(), headers.clone());
             match published.await {
-                Ok(()) => return self.acknowledger.settle(tag, Settle::Ack),
+                Ok(()) => return self.acknowledger.settle(tag, Disposition::Ack),
                 // The broker delivers the message again, to another process.
                 Err(QueueError::Closed) => return,
                 Err(QueueError::Full | QueueError::Unavailable(_)) => {}

@@ -23,15 +23,15 @@ pub(super) fn arguments(
     rows: CommitRows,
 ) -> Result<Arguments, StoreError> {
     let lane = rows.lane.as_ref();
-    let expect = commit.expect.map(|token| token.simple().to_string());
-    let document = lane.map(|lane| document::write(lane, commit.token));
+    let expect = commit.expected.map(|token| token.simple().to_string());
+    let document = lane.map(|lane| document::write(lane, commit.version));
     let mut args = Arguments::default();
     args.push(keys.partition(commit.lane.partition()))
         .push(expect.unwrap_or_default())
         .push(document.unwrap_or_default())
         .push(document::head_code(lane.and_then(|lane| lane.head.as_ref())).to_string())
         .at(commit.at);
-    load::push_query(&mut args, &commit.lane, &commit.about, commit.work);
+    load::push_query(&mut args, &commit.lane, &commit.outcomes_of, commit.work_of);
     push_jobs(&mut args, rows.jobs);
     args.size(rows.reopened.len());
     for job in rows.reopened {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use forebay_shared::{
     class::Class,
     ids::TenantId,
-    store::{Counts, StoreError, TenantClass},
+    store::{Counts, StoreError, TenantClassCounts},
     time::TimeMs,
 };
 
@@ -24,7 +24,7 @@ const LIVE_SESSIONS: &str = "#";
 /// The sum of the partitions so far.
 #[derive(Default)]
 struct Sum {
-    rows: BTreeMap<(TenantId, Class), TenantClass>,
+    rows: BTreeMap<(TenantId, Class), TenantClassCounts>,
     sessions: u64,
 }
 
@@ -92,7 +92,7 @@ impl Sum {
         Ok(())
     }
 
-    fn row(&mut self, tenant_class: &str) -> Result<&mut TenantClass, StoreError> {
+    fn row(&mut self, tenant_class: &str) -> Result<&mut TenantClassCounts, StoreError> {
         let (tenant, code) = tenant_class.rsplit_once('|').ok_or_else(unexpected)?;
         let class = Class::ALL.into_iter().find(|class| {
             let mut utf8 = [0; 4];
@@ -101,7 +101,7 @@ impl Sum {
         let class = class.ok_or_else(unexpected)?;
         let tenant = TenantId::parse(tenant).map_err(unreadable)?;
         let row = self.rows.entry((tenant.clone(), class));
-        Ok(row.or_insert_with(|| TenantClass {
+        Ok(row.or_insert_with(|| TenantClassCounts {
             tenant,
             class,
             live: forebay_shared::lane::ClassCounts::default(),

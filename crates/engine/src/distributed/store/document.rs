@@ -8,7 +8,7 @@
 use forebay_shared::{
     ids::{JobId, LaneKey, ProcessId},
     lane::{HeadState, Lane},
-    store::{Head, StoreError, Token},
+    store::{Head, LaneVersion, StoreError},
     time::TimeMs,
 };
 
@@ -39,7 +39,7 @@ pub(super) const fn head_code(head: Option<&HeadRow>) -> char {
 }
 
 /// Writes the document of a lane.
-pub(super) fn write(lane: &LaneRow, token: Token) -> String {
+pub(super) fn write(lane: &LaneRow, token: LaneVersion) -> String {
     let code = head_code(lane.head.as_ref());
     let head = match &lane.head {
         Some(head) => {
@@ -61,12 +61,12 @@ pub(super) fn write(lane: &LaneRow, token: Token) -> String {
 }
 
 /// Reads a lane and its token.
-pub(super) fn read(document: &[u8]) -> Result<(Token, Lane), StoreError> {
+pub(super) fn read(document: &[u8]) -> Result<(LaneVersion, Lane), StoreError> {
     let end = document.iter().position(|byte| *byte == b'\n');
     let end = end.ok_or_else(|| unreadable(Malformed))?;
     let token = document
         .get(..32)
-        .and_then(|token| Token::try_parse_ascii(token).ok())
+        .and_then(|token| LaneVersion::try_parse_ascii(token).ok())
         .ok_or_else(|| unreadable(Malformed))?;
     let lane = serde_json::from_slice(&document[end + 1..]).map_err(unreadable)?;
     Ok((token, lane))
@@ -142,7 +142,7 @@ mod tests {
             worker: worker.clone(),
             until: TimeMs(7),
         });
-        let token = Token::new_v4();
+        let token = LaneVersion::new_v4();
         let document = write(&row(&running), token);
         assert_eq!(read(document.as_bytes()).unwrap(), (token, running.clone()));
         let key = LaneKey::parse("s/default/chat-42").unwrap();
@@ -171,7 +171,7 @@ mod tests {
             entries: Vec::new(),
             hold_until: Some(TimeMs(5)),
         };
-        let document = write(&row(&hold), Token::new_v4());
+        let document = write(&row(&hold), LaneVersion::new_v4());
         assert_eq!(&document[32..37], ";-;0;");
     }
 

@@ -1,12 +1,8 @@
 //! Presence, the clock, and the election of the sweeper.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
-use forebay_shared::{
-    ids::ProcessId,
-    store::{Renewal, StoreError},
-    time::TimeMs,
-};
+use forebay_shared::{ids::ProcessId, lane::LiveProcesses, store::StoreError, time::TimeMs};
 use redis::cmd;
 
 use super::{
@@ -27,7 +23,7 @@ impl RedisStore {
         &self,
         me: &ProcessId,
         presence_ms: u64,
-    ) -> Result<Renewal, StoreError> {
+    ) -> Result<LiveProcesses, StoreError> {
         let before = self.clock.now();
         let ttl_ms = presence_ms
             .saturating_mul(TTL_PRESENCE_TIMES)
@@ -47,9 +43,9 @@ impl RedisStore {
         let alive = alive
             .list()?
             .map(|process| ProcessId::parse(&process.text()?).map_err(unreadable));
-        Ok(Renewal {
-            now: time.max(before),
-            alive: alive.collect::<Result<_, _>>()?,
+        Ok(LiveProcesses {
+            at: time.max(before),
+            alive: Arc::new(alive.collect::<Result<_, _>>()?),
         })
     }
 

@@ -5,14 +5,14 @@ use forebay_shared::{
     ids::{JobId, LaneKey},
     lane::Lane,
     session::{Conversation, TokenMeasure},
-    store::{JobRecord, Loaded, StoreError, Work},
+    store::{JobRecord, LoadedLane, StoreError, Work},
     turn::Turn,
 };
 
 use super::{arguments::Arguments, document, keys, mark, redis_reply::RedisReply};
 use crate::record;
 
-/// Appends the session, the jobs to read the marks of, and the job to read the work of.
+/// Appends the session, the jobs to read the outcomes of, and the job to read the work of.
 pub(super) fn push_query(
     args: &mut Arguments,
     lane: &LaneKey,
@@ -33,8 +33,8 @@ pub(super) fn read(
     reply: RedisReply,
     about: &[JobId],
     work: Option<JobId>,
-) -> Result<Loaded, StoreError> {
-    let [document, marks, found_work] = reply.parts()?;
+) -> Result<LoadedLane, StoreError> {
+    let [document, outcomes, found_work] = reply.parts()?;
     let (token, lane) = match document.some() {
         Some(document) => {
             let (token, lane) = document::read(&document.bytes()?)?;
@@ -42,15 +42,15 @@ pub(super) fn read(
         }
         None => (None, Lane::default()),
     };
-    let mut loaded = Loaded {
+    let mut loaded = LoadedLane {
         lane,
-        token,
-        marks: Vec::new(),
+        version: token,
+        outcomes: Vec::new(),
         work: None,
     };
-    for (job, mark) in about.iter().zip(marks.list()?) {
+    for (job, mark) in about.iter().zip(outcomes.list()?) {
         if let Some(mark) = mark.some() {
-            loaded.marks.push((*job, mark::read(&mark.bytes()?)?));
+            loaded.outcomes.push((*job, mark::read(&mark.bytes()?)?));
         }
     }
     if let (Some(job), Some(found_work)) = (work, found_work.some())

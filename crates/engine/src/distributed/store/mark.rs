@@ -1,7 +1,7 @@
 //! The mark in a job's record: how the job ended, without its reply. The rules need it when a call comes for
 //! a job that is no longer in its lane.
 
-use forebay_shared::{lane::Mark, store::StoreError};
+use forebay_shared::{lane::OutcomeSummary, store::StoreError};
 
 use crate::{rejection::unreadable, rows::OutcomeRow};
 
@@ -12,9 +12,9 @@ pub(super) fn write(outcome: &OutcomeRow) -> Result<String, StoreError> {
 }
 
 /// Reads a mark.
-pub(super) fn read(bytes: &[u8]) -> Result<Mark, StoreError> {
+pub(super) fn read(bytes: &[u8]) -> Result<OutcomeSummary, StoreError> {
     let (status, fence, settled) = serde_json::from_slice(bytes).map_err(unreadable)?;
-    Ok(Mark {
+    Ok(OutcomeSummary {
         status,
         fence,
         settled,

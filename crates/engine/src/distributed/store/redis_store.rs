@@ -4,10 +4,11 @@ use async_trait::async_trait;
 use forebay_shared::{
     ids::{JobId, LaneKey, ProcessId, SessionId, TenantId},
     job::Request,
+    lane::LiveProcesses,
     session::Session,
     store::{
-        Commit, Committed, Counts, Head, HeadFilter, JobRecord, KeyEntry, KeyOutcome, Loaded,
-        Notices, Removed, Renewal, Store, StoreError, Timer, TimerMove, Topic,
+        Commit, CommitResult, Counts, Head, HeadFilter, IdempotencyEntry, JobRecord, LoadedLane,
+        Notices, SessionRemoval, SetKeyResult, Store, StoreError, Timer, TimerMove, Topic,
     },
     time::TimeMs,
 };
@@ -30,7 +31,7 @@ impl Store for RedisStore {
         lane: &LaneKey,
         jobs: &[JobId],
         work: Option<JobId>,
-    ) -> Result<Loaded, StoreError> {
+    ) -> Result<LoadedLane, StoreError> {
         let mut args = Arguments::default();
         args.push(self.keys.partition(lane.partition()));
         load::push_query(&mut args, lane, jobs, work);
@@ -40,7 +41,7 @@ impl Store for RedisStore {
         load::read(reply.await?, jobs, work)
     }
 
-    async fn commit(&self, commit: &Commit) -> Result<Committed, StoreError> {
+    async fn commit(&self, commit: &Commit) -> Result<CommitResult, StoreError> {
         let accepts_jobs = !commit.admitted.is_empty();
         if accepts_jobs && self.memory.is_full() {
             return Err(StoreError::Full);
@@ -57,10 +58,10 @@ impl Store for RedisStore {
             .eval(script, &key, &args, when_full)
             .await?;
         if reply.is_done() {
-            return Ok(Committed::Done);
+            return Ok(CommitResult::Done);
         }
-        let newer = load::read(reply, &commit.about, commit.work)?;
-        Ok(Committed::Conflict(Box::new(newer)))
+        let newer = load::read(reply, &commit.outcomes_of, commit.work_of)?;
+        Ok(CommitResult::Conflict(Box::new(newer)))
     }
 
     async fn heads(
@@ -72,7 +73,7 @@ impl Store for RedisStore {
         self.find_heads(&filter, after, limit).await
     }
 
-    async fn due(&self, now: TimeMs, limit: usize) -> Result<Vec<Timer>, StoreError> {
+    async fn due_timers(&self, now: TimeMs, limit: usize) -> Result<Vec<Timer>, StoreError> {
         self.due_timers(now, limit).await
     }
 
@@ -106,13 +107,13 @@ impl Store for RedisStore {
             .transpose()
     }
 
-    async fn claim_key(
+    async fn set_idempotency_key(
         &self,
         tenant: &TenantId,
         key: &str,
-        entry: &KeyEntry,
+        entry: &IdempotencyEntry,
         ttl_ms: u64,
-    ) -> Result<KeyOutcome, StoreError> {
+    ) -> Result<SetKeyResult, StoreError> {
         let document = serde_json::to_string(entry).map_err(unreadable)?;
         let mut set = cmd("SET");
         set.arg(self.keys.idempotency(tenant, key))
@@ -121,8 +122,8 @@ impl Store for RedisStore {
             .arg(ttl_ms.max(1));
         let value = self.connections.run(&set, WhenFull::Refuse).await?;
         match RedisReply::new("claim of a key", value).some() {
-            None => Ok(KeyOutcome::Set),
-            Some(found) => Ok(KeyOutcome::Found(found.json()?)),
+            None => Ok(SetKeyResult::Set),
+            Some(found) => Ok(SetKeyResult::AlreadySet(found.json()?)),
         }
     }
 
@@ -139,7 +140,7 @@ impl Store for RedisStore {
         &self,
         tenant: &TenantId,
         session: &SessionId,
-    ) -> Result<Removed, StoreError> {
+    ) -> Result<SessionRemoval, StoreError> {
         self.forget_session(tenant, session).await
     }
 
@@ -147,23 +148,27 @@ impl Store for RedisStore {
         self.evict_least_recently_used(sessions_max, limit).await
     }
 
-    async fn prune(&self, limit: usize) -> Result<u64, StoreError> {
+    async fn delete_expired(&self, limit: usize) -> Result<u64, StoreError> {
         self.prune_sessions(limit).await
     }
 
-    async fn announce(&self, me: &ProcessId, presence_ms: u64) -> Result<Renewal, StoreError> {
+    async fn announce(
+        &self,
+        me: &ProcessId,
+        presence_ms: u64,
+    ) -> Result<LiveProcesses, StoreError> {
         self.renew_presence(me, presence_ms).await
     }
 
-    async fn resign(&self, me: &ProcessId) -> Result<(), StoreError> {
+    async fn withdraw(&self, me: &ProcessId) -> Result<(), StoreError> {
         self.end_presence(me).await
     }
 
-    async fn elect(&self, me: &ProcessId, ttl_ms: u64) -> Result<bool, StoreError> {
+    async fn elect_sweeper(&self, me: &ProcessId, ttl_ms: u64) -> Result<bool, StoreError> {
         self.elect_sweeper(me, ttl_ms).await
     }
 
-    async fn abdicate(&self, me: &ProcessId) -> Result<(), StoreError> {
+    async fn step_down(&self, me: &ProcessId) -> Result<(), StoreError> {
         self.end_election(me).await
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use forebay_shared::{
     ids::{SessionId, TenantId},
     session::Session,
-    store::{Removed, StoreError},
+    store::{SessionRemoval, StoreError},
     time::TimeMs,
 };
 use redis::cmd;
@@ -62,7 +62,7 @@ impl RedisStore {
         &self,
         tenant: &TenantId,
         session: &SessionId,
-    ) -> Result<Removed, StoreError> {
+    ) -> Result<SessionRemoval, StoreError> {
         let partition = self.keys.partition(partition_of(tenant, session));
         let key = format!("{partition}su");
         let mut args = Arguments::default();
@@ -74,9 +74,9 @@ impl RedisStore {
             .await?;
         let [result] = reply.parts()?;
         match result.int()? {
-            0 => Ok(Removed::Absent),
-            1 => Ok(Removed::Yes),
-            2 => Ok(Removed::Busy),
+            0 => Ok(SessionRemoval::NotFound),
+            1 => Ok(SessionRemoval::Removed),
+            2 => Ok(SessionRemoval::HasLiveJobs),
             _ => Err(unreadable(UnexpectedReply("forget"))),
         }
     }

@@ -2,7 +2,7 @@
 
 use forebay_shared::{
     ids::{LaneKey, SessionId, TenantId},
-    store::Removed,
+    store::SessionRemoval,
     time::TimeMs,
 };
 use rusqlite::{Connection, OptionalExtension as _};
@@ -18,7 +18,7 @@ pub(in crate::embedded) fn remove(
     tenant: &TenantId,
     session: &SessionId,
     now: TimeMs,
-) -> rusqlite::Result<Removed> {
+) -> rusqlite::Result<SessionRemoval> {
     let found = db
         .prepare_cached("SELECT n, expires_at FROM sessions WHERE tenant = ?1 AND session = ?2")?
         .query_row((tenant.as_str(), session.as_str()), |row| {
@@ -27,16 +27,16 @@ pub(in crate::embedded) fn remove(
         })
         .optional()?;
     let Some((n, expires_at)) = found else {
-        return Ok(Removed::Absent);
+        return Ok(SessionRemoval::NotFound);
     };
     let Some(At(expires_at)) = expires_at else {
-        return Ok(Removed::Busy);
+        return Ok(SessionRemoval::HasLiveJobs);
     };
     forget(db, n, tenant.clone(), session.clone())?;
     Ok(if expires_at > now {
-        Removed::Yes
+        SessionRemoval::Removed
     } else {
-        Removed::Absent
+        SessionRemoval::NotFound
     })
 }
 

@@ -1,6 +1,6 @@
 //! The events that wait for one lane are folded into one commit, in their order.
 
-use forebay_runtime::lanes::{Applied, Change};
+use forebay_runtime::lanes::{Applied, LaneChange};
 use forebay_shared::{
     job::Status,
     lane::{IfBusy, Refused},
@@ -120,7 +120,7 @@ async fn each_is_answered_for_itself() {
     let a = scene.admit("s", "hello").await;
     let (unknown, new) = (job_of("s"), job_of("s"));
     let (gone, admitted, not_head) = tokio::join!(
-        scene.apply(Change::cancel(lane("s"), unknown)),
+        scene.apply(LaneChange::cancel(lane("s"), unknown)),
         scene.apply(scene.message("s", new, "hello")),
         scene.apply(claim_change("s", new, "me")),
     );
@@ -136,7 +136,7 @@ async fn a_job_that_is_claimed_and_cancelled_at_once_is_not_run() {
     let job = scene.admit("s", "hello").await;
     let (claimed, cancelled) = tokio::join!(
         scene.apply(claim_change("s", job, "me")),
-        scene.apply(Change::cancel(lane("s"), job)),
+        scene.apply(LaneChange::cancel(lane("s"), job)),
     );
     assert!(matches!(claimed, Ok(Applied::NotDue)), "{claimed:?}");
     assert!(matches!(cancelled, Ok(Applied::Done)));
@@ -149,7 +149,7 @@ async fn a_cancel_tells_whoever_makes_the_call_and_wakes_the_next() {
     let (a, b) = (scene.admit("s", "one").await, scene.admit("s", "two").await);
     scene.claim("s", a).await;
     scene.queue.purge();
-    scene.apply(Change::cancel(lane("s"), a)).await.unwrap();
+    scene.apply(LaneChange::cancel(lane("s"), a)).await.unwrap();
     settle().await;
     assert_eq!(scene.ended_as(a), Some(Status::Cancelled));
     assert_eq!(scene.queue.woken(), [b]);
@@ -193,7 +193,7 @@ async fn a_tick_that_is_folded_behind_a_claim_neither_moves_its_timer_nor_wakes(
     };
     let (claimed, ticked) = tokio::join!(
         scene.apply(claim_change("s", job, "me")),
-        scene.apply(Change::tick(timer, None)),
+        scene.apply(LaneChange::tick(timer, None)),
     );
     assert!(matches!(claimed, Ok(Applied::Claimed { .. })));
     assert!(matches!(ticked, Ok(Applied::Done)));
@@ -216,7 +216,7 @@ async fn a_tick_that_is_folded_with_a_commit_still_wakes_its_head() {
         at,
     };
     let (ticked, admitted) = tokio::join!(
-        scene.apply(Change::tick(timer, None)),
+        scene.apply(LaneChange::tick(timer, None)),
         scene.apply(scene.message("s", job_of("s"), "behind it")),
     );
     assert!(ticked.is_ok() && admitted.is_ok());

@@ -1,10 +1,10 @@
 //! A commit whose answer was lost is recognised, by its token or by what it left in the lane.
 
-use forebay_runtime::lanes::{Applied, Change, Lanes};
+use forebay_runtime::lanes::{Applied, LaneChange, Lanes};
 use forebay_shared::{
     class::Class,
     job::Status,
-    lane::{Presence, Refused, State},
+    lane::{LiveProcesses, Refused, State},
     store::Timer,
     time::TimeMs,
 };
@@ -23,7 +23,7 @@ fn lose_answer_then(scene: &Scene, then: impl Future<Output = ()> + Send + 'stat
 
 /// Another process takes a job over from a worker that is gone.
 async fn take_over(lanes: Lanes, session: &'static str, job: forebay_shared::ids::JobId) {
-    let presence = Presence {
+    let presence = LiveProcesses {
         at: TimeMs(u64::MAX),
         alive: std::sync::Arc::default(),
     };
@@ -32,7 +32,7 @@ async fn take_over(lanes: Lanes, session: &'static str, job: forebay_shared::ids
         lane: lane(session),
         at: TimeMs(0),
     };
-    let change = Change::tick(timer, Some(presence));
+    let change = LaneChange::tick(timer, Some(presence));
     lanes.apply(change, PATIENCE).await.unwrap();
 }
 
@@ -43,7 +43,7 @@ async fn a_commit_is_recognised_by_its_own_token() {
     let job = scene.admit("s", "hello").await;
     let tried = scene.store.tried();
     assert_eq!(tried.len(), 2);
-    assert_eq!(tried[0].token, tried[1].token);
+    assert_eq!(tried[0].version, tried[1].version);
     assert_eq!(scene.made(), 1, "no second effect");
     settle().await;
     assert_eq!(scene.queue.woken(), [job], "and its wake goes out");
@@ -123,7 +123,7 @@ async fn a_claim_that_was_cancelled_meanwhile_is_refused() {
     let job = scene.admit("s", "one").await;
     let third = scene.third_party();
     lose_answer_then(&scene, async move {
-        let cancel = Change::cancel(lane("s"), job);
+        let cancel = LaneChange::cancel(lane("s"), job);
         third.apply(cancel, PATIENCE).await.unwrap();
     });
     let applied = scene.apply(claim_change("s", job, "me")).await;
@@ -202,7 +202,7 @@ async fn a_release_is_a_success_though_another_has_claimed_the_job_since() {
     lose_answer_then(&scene, async move {
         assert_eq!(claim(&third, "s", job, "other").await.unwrap(), 2);
     });
-    let release = Change::release(lane("s"), job, fence);
+    let release = LaneChange::release(lane("s"), job, fence);
     assert!(matches!(scene.apply(release).await, Ok(Applied::Done)));
     assert_eq!(scene.entry("s", job).fence, 2);
 }

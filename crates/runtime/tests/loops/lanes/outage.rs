@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use forebay_runtime::lanes::{Change, LaneError};
+use forebay_runtime::lanes::{LaneChange, LaneError};
 use forebay_shared::{
     job::Status,
     store::{StoreError, Timer},
@@ -119,7 +119,7 @@ async fn in_a_full_store_what_was_accepted_still_runs_and_ends() {
 async fn a_broken_store_is_not_tried_again() {
     let scene = Scene::new();
     scene.store.script(Op::Load, [Fault::Broken]);
-    let cancel = Change::cancel(lane("s"), job_of("s"));
+    let cancel = LaneChange::cancel(lane("s"), job_of("s"));
     let applied = scene.apply(cancel).await;
     assert!(matches!(
         applied,
@@ -184,7 +184,7 @@ async fn a_caller_that_goes_away_before_its_turn_leaves_nothing() {
 async fn only_so_many_may_wait_for_one_lane() {
     let scene = Scene::new();
     scene.store.set(Mode::Hanging);
-    let cancel = || scene.apply(Change::cancel(lane("s"), job_of("s")));
+    let cancel = || scene.apply(LaneChange::cancel(lane("s"), job_of("s")));
     let mut under_way = Box::pin(cancel());
     assert!(under_way.as_mut().now_or_never().is_none());
     settle().await;
@@ -193,9 +193,9 @@ async fn only_so_many_may_wait_for_one_lane() {
         assert!(change.as_mut().now_or_never().is_none());
     }
     let one_too_many = cancel().now_or_never().expect("an answer at once");
-    assert!(matches!(one_too_many, Err(LaneError::Crowded)));
+    assert!(matches!(one_too_many, Err(LaneError::Contended)));
     // Another lane is none of its business.
-    let other = scene.apply(Change::cancel(lane("t"), job_of("t")));
+    let other = scene.apply(LaneChange::cancel(lane("t"), job_of("t")));
     assert!(other.now_or_never().is_none());
 }
 
@@ -214,15 +214,18 @@ async fn a_lane_that_others_change_without_pause_is_crowded() {
     scene
         .store
         .script(Op::Commit, (0..99).map(|_| other_change()));
-    scene.apply(Change::cancel(lane("s"), job)).await.unwrap();
+    scene
+        .apply(LaneChange::cancel(lane("s"), job))
+        .await
+        .unwrap();
     assert_eq!(scene.order("s").len(), 99);
 
     let job = scene.order("s")[0];
     scene
         .store
         .script(Op::Commit, (0..100).map(|_| other_change()));
-    let applied = scene.apply(Change::cancel(lane("s"), job)).await;
-    assert!(matches!(applied, Err(LaneError::Crowded)), "{applied:?}");
+    let applied = scene.apply(LaneChange::cancel(lane("s"), job)).await;
+    assert!(matches!(applied, Err(LaneError::Contended)), "{applied:?}");
     assert_eq!(scene.ended_as(job), None);
 }
 
@@ -238,10 +241,10 @@ async fn timers_that_cannot_be_moved_are_an_error_of_the_tick() {
         lane: lane("s"),
         at,
     };
-    let applied = scene.apply(Change::tick(timer.clone(), None)).await;
+    let applied = scene.apply(LaneChange::tick(timer.clone(), None)).await;
     assert!(matches!(applied, Err(LaneError::Store(_))));
     assert_eq!(scene.timer(job), at);
-    scene.apply(Change::tick(timer, None)).await.unwrap();
+    scene.apply(LaneChange::tick(timer, None)).await.unwrap();
     assert_ne!(scene.timer(job), at);
 }
 

@@ -1,6 +1,6 @@
 //! What a process remembers of the lanes whose heads it runs: a load spared, never an answer given.
 
-use forebay_runtime::lanes::{Applied, Change};
+use forebay_runtime::lanes::{Applied, LaneChange};
 use forebay_shared::{
     job::Status,
     lane::{IfBusy, REVISIT_MS, Refused},
@@ -45,7 +45,10 @@ async fn a_lane_whose_head_does_not_run_is_not_remembered() {
     let later = scene.now().plus_ms(1_000);
     scene.apply(retry("s", job, fence, later)).await.unwrap();
     let loads = scene.store.calls(Op::Load);
-    scene.apply(Change::cancel(lane("s"), job)).await.unwrap();
+    scene
+        .apply(LaneChange::cancel(lane("s"), job))
+        .await
+        .unwrap();
     assert_eq!(scene.store.calls(Op::Load), loads + 1);
 }
 
@@ -69,7 +72,7 @@ async fn a_finish_is_refused_by_the_lane_as_it_is() {
     let scene = Scene::new();
     let job = scene.admit("s", "one").await;
     let fence = scene.claim("s", job).await;
-    let cancel = Change::cancel(lane("s"), job);
+    let cancel = LaneChange::cancel(lane("s"), job);
     scene.third_party().apply(cancel, PATIENCE).await.unwrap();
     let finished = scene.apply(finish("s", job, fence, "reply")).await;
     assert_eq!(finished.unwrap_err().refused(), Some(Refused::Gone));
@@ -83,7 +86,7 @@ async fn nobody_is_refused_from_memory() {
     scene.claim("s", a).await;
     let third = scene.third_party();
     // As it is remembered, the session is busy.
-    let cancel = Change::cancel(lane("s"), a);
+    let cancel = LaneChange::cancel(lane("s"), a);
     third.apply(cancel, PATIENCE).await.unwrap();
     let b = job_of("s");
     let change = scene.message_with("s", b, "two", |admit| admit.if_busy = IfBusy::Reject);
@@ -94,7 +97,7 @@ async fn nobody_is_refused_from_memory() {
     let c = job_of("s");
     let change = scene.message("s", c, "three");
     third.apply(change, PATIENCE).await.unwrap();
-    scene.apply(Change::cancel(lane("s"), c)).await.unwrap();
+    scene.apply(LaneChange::cancel(lane("s"), c)).await.unwrap();
     assert_eq!(scene.ended_as(c), Some(Status::Cancelled));
 }
 
@@ -105,7 +108,7 @@ async fn what_changes_nothing_is_not_answered_from_memory() {
     let fence = scene.claim("s", job).await;
     pass_ms(1_000).await;
     // As it is remembered, the job runs, and its timer is all there is to move.
-    let release = Change::release(lane("s"), job, fence);
+    let release = LaneChange::release(lane("s"), job, fence);
     scene.third_party().apply(release, PATIENCE).await.unwrap();
     let at = scene.timer(job);
     scene.queue.purge();
@@ -115,7 +118,7 @@ async fn what_changes_nothing_is_not_answered_from_memory() {
         lane: lane("s"),
         at,
     };
-    let applied = scene.apply(Change::tick(timer, None)).await;
+    let applied = scene.apply(LaneChange::tick(timer, None)).await;
     assert!(matches!(applied, Ok(Applied::Done)));
     settle().await;
     assert_eq!(scene.queue.woken(), [job], "it waits, so it is woken");

@@ -4,23 +4,23 @@ use forebay_shared::{
     class::Class,
     ids::TenantId,
     lane::{ClassCounts, LaneCounts},
-    store::{Commit, Committed, TimerMove},
+    store::{Commit, CommitResult, TimerMove},
 };
 
 use super::State;
 
 impl State {
-    pub(super) fn commit(&mut self, commit: &Commit) -> Committed {
+    pub(super) fn commit(&mut self, commit: &Commit) -> CommitResult {
         let token = self.lanes.get(&commit.lane).map(|(_, token)| *token);
         let exists = |new: &forebay_shared::store::NewJob| self.jobs.contains_key(&new.meta.id);
-        if token != commit.expect || commit.admitted.iter().any(exists) {
-            let newer = self.load(&commit.lane, &commit.about, commit.work);
-            return Committed::Conflict(Box::new(newer));
+        if token != commit.expected || commit.admitted.iter().any(exists) {
+            let newer = self.load(&commit.lane, &commit.outcomes_of, commit.work_of);
+            return CommitResult::Conflict(Box::new(newer));
         }
         if commit.next.is_empty() {
             self.lanes.remove(&commit.lane);
         } else {
-            let document = (commit.next.clone(), commit.token);
+            let document = (commit.next.clone(), commit.version);
             self.lanes.insert(commit.lane.clone(), document);
         }
         for new in &commit.admitted {
@@ -53,7 +53,7 @@ impl State {
         }
         self.made.push(commit.clone());
         self.check(commit);
-        Committed::Done
+        CommitResult::Done
     }
 
     fn count(&mut self, tenant: &TenantId, class: Class, delta: ClassCounts, ended: u64) {

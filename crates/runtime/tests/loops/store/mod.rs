@@ -9,7 +9,7 @@ mod read;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::{
-        Mutex, MutexGuard,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -19,12 +19,12 @@ use forebay_shared::{
     class::Class,
     ids::{JobId, LaneKey, ProcessId, SessionId, TenantId},
     job::{Outcome, Request},
-    lane::{ClassCounts, Lane},
+    lane::{ClassCounts, Lane, LiveProcesses},
     session::{Conversation, Session},
     store::{
-        Commit, Committed, Counts, Head, HeadFilter, JobRecord, JobState, KeyEntry, KeyOutcome,
-        Loaded, NewJob, Notices, Removed, Renewal, Store, StoreError, TenantClass, Timer,
-        TimerMove, Token, Topic,
+        Commit, CommitResult, Counts, Head, HeadFilter, IdempotencyEntry, JobRecord, JobState,
+        LaneVersion, LoadedLane, NewJob, Notices, SessionRemoval, SetKeyResult, Store, StoreError,
+        TenantClassCounts, Timer, TimerMove, Topic,
     },
     time::TimeMs,
 };
@@ -46,14 +46,14 @@ pub(crate) struct Memory {
 /// What it holds.
 #[derive(Default)]
 pub(crate) struct State {
-    pub(crate) lanes: BTreeMap<LaneKey, (Lane, Token)>,
+    pub(crate) lanes: BTreeMap<LaneKey, (Lane, LaneVersion)>,
     pub(crate) jobs: HashMap<JobId, (NewJob, Option<Outcome>)>,
     pub(crate) timers: BTreeMap<JobId, (LaneKey, TimeMs)>,
     pub(crate) sessions: HashMap<(TenantId, SessionId), Conversation>,
     pub(crate) counts: BTreeMap<(TenantId, Class), (ClassCounts, u64)>,
     /// The commits that were made, in order.
     pub(crate) made: Vec<Commit>,
-    keys: HashMap<(TenantId, String), KeyEntry>,
+    keys: HashMap<(TenantId, String), IdempotencyEntry>,
     present: HashMap<ProcessId, TimeMs>,
     sweeper: Option<(ProcessId, TimeMs)>,
 }
@@ -109,11 +109,11 @@ impl Store for Memory {
         lane: &LaneKey,
         jobs: &[JobId],
         work: Option<JobId>,
-    ) -> Result<Loaded, StoreError> {
+    ) -> Result<LoadedLane, StoreError> {
         Ok(self.state().load(lane, jobs, work))
     }
 
-    async fn commit(&self, commit: &Commit) -> Result<Committed, StoreError> {
+    async fn commit(&self, commit: &Commit) -> Result<CommitResult, StoreError> {
         Ok(self.state().commit(commit))
     }
 
@@ -126,8 +126,8 @@ impl Store for Memory {
         Ok(self.state().heads(&filter, after, limit))
     }
 
-    async fn due(&self, now: TimeMs, limit: usize) -> Result<Vec<Timer>, StoreError> {
-        Ok(self.state().due(now, limit))
+    async fn due_timers(&self, now: TimeMs, limit: usize) -> Result<Vec<Timer>, StoreError> {
+        Ok(self.state().due_timers(now, limit))
     }
 
     async fn move_timers(&self, moves: &[TimerMove]) -> Result<Vec<bool>, StoreError> {
@@ -161,20 +161,20 @@ impl Store for Memory {
             .map(|(new, _)| Request::clone(&new.request)))
     }
 
-    async fn claim_key(
+    async fn set_idempotency_key(
         &self,
         tenant: &TenantId,
         key: &str,
-        entry: &KeyEntry,
+        entry: &IdempotencyEntry,
         _ttl_ms: u64,
-    ) -> Result<KeyOutcome, StoreError> {
+    ) -> Result<SetKeyResult, StoreError> {
         let mut state = self.state();
         let key = (tenant.clone(), key.to_owned());
         if let Some(found) = state.keys.get(&key) {
-            return Ok(KeyOutcome::Found(found.clone()));
+            return Ok(SetKeyResult::AlreadySet(found.clone()));
         }
         state.keys.insert(key, entry.clone());
-        Ok(KeyOutcome::Set)
+        Ok(SetKeyResult::Set)
     }
 
     async fn session(
@@ -190,7 +190,7 @@ impl Store for Memory {
         &self,
         tenant: &TenantId,
         session: &SessionId,
-    ) -> Result<Removed, StoreError> {
+    ) -> Result<SessionRemoval, StoreError> {
         Ok(self.state().remove_session(tenant, session))
     }
 
@@ -198,11 +198,15 @@ impl Store for Memory {
         Ok(forget(&self.to_evict, limit))
     }
 
-    async fn prune(&self, limit: usize) -> Result<u64, StoreError> {
+    async fn delete_expired(&self, limit: usize) -> Result<u64, StoreError> {
         Ok(forget(&self.to_prune, limit))
     }
 
-    async fn announce(&self, me: &ProcessId, presence_ms: u64) -> Result<Renewal, StoreError> {
+    async fn announce(
+        &self,
+        me: &ProcessId,
+        presence_ms: u64,
+    ) -> Result<LiveProcesses, StoreError> {
         let now = self.now();
         let mut state = self.state();
         state.present.insert(me.clone(), now);
@@ -212,15 +216,18 @@ impl Store for Memory {
             .filter(|(_, seen)| now.since_ms(**seen) < presence_ms)
             .map(|(process, _)| process.clone())
             .collect();
-        Ok(Renewal { now, alive })
+        Ok(LiveProcesses {
+            at: now,
+            alive: Arc::new(alive),
+        })
     }
 
-    async fn resign(&self, me: &ProcessId) -> Result<(), StoreError> {
+    async fn withdraw(&self, me: &ProcessId) -> Result<(), StoreError> {
         self.state().present.remove(me);
         Ok(())
     }
 
-    async fn elect(&self, me: &ProcessId, ttl_ms: u64) -> Result<bool, StoreError> {
+    async fn elect_sweeper(&self, me: &ProcessId, ttl_ms: u64) -> Result<bool, StoreError> {
         let now = self.now();
         let mut state = self.state();
         let is_free = match &state.sweeper {
@@ -233,7 +240,7 @@ impl Store for Memory {
         Ok(is_free)
     }
 
-    async fn abdicate(&self, me: &ProcessId) -> Result<(), StoreError> {
+    async fn step_down(&self, me: &ProcessId) -> Result<(), StoreError> {
         let mut state = self.state();
         if state.sweeper.as_ref().is_some_and(|(id, _)| id == me) {
             state.sweeper = None;
@@ -244,7 +251,7 @@ impl Store for Memory {
     async fn counts(&self) -> Result<Counts, StoreError> {
         let state = self.state();
         let row = |((tenant, class), (live, ended)): (&(TenantId, Class), &(ClassCounts, u64))| {
-            TenantClass {
+            TenantClassCounts {
                 tenant: tenant.clone(),
                 class: *class,
                 live: *live,

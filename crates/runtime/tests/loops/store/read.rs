@@ -3,37 +3,37 @@
 use forebay_shared::{
     ids::{JobId, LaneKey, SessionId, TenantId},
     job::Request,
-    lane::{HeadState, Mark},
+    lane::{HeadState, OutcomeSummary},
     session::Session,
-    store::{Head, HeadFilter, Loaded, Removed, Timer, Work},
+    store::{Head, HeadFilter, LoadedLane, SessionRemoval, Timer, Work},
     time::TimeMs,
 };
 
 use super::State;
 
 impl State {
-    pub(super) fn load(&self, lane: &LaneKey, about: &[JobId], work: Option<JobId>) -> Loaded {
+    pub(super) fn load(&self, lane: &LaneKey, about: &[JobId], work: Option<JobId>) -> LoadedLane {
         let (document, token) = match self.lanes.get(lane) {
             Some((document, token)) => (document.clone(), Some(*token)),
             None => Default::default(),
         };
-        let marks = about
+        let outcomes = about
             .iter()
-            .filter_map(|job| Some((*job, self.mark(*job)?)));
+            .filter_map(|job| Some((*job, self.outcome(*job)?)));
         let work = work
             .filter(|job| document.find(*job).is_some())
             .map(|job| self.work(lane, job));
-        Loaded {
-            marks: marks.collect(),
+        LoadedLane {
+            outcomes: outcomes.collect(),
             work,
             lane: document,
-            token,
+            version: token,
         }
     }
 
-    fn mark(&self, job: JobId) -> Option<Mark> {
+    fn outcome(&self, job: JobId) -> Option<OutcomeSummary> {
         let (_, outcome) = self.jobs.get(&job)?;
-        outcome.as_ref().map(|outcome| Mark {
+        outcome.as_ref().map(|outcome| OutcomeSummary {
             status: outcome.status,
             fence: outcome.fence,
             settled: outcome.settled,
@@ -84,7 +84,7 @@ impl State {
             .collect()
     }
 
-    pub(super) fn due(&self, now: TimeMs, limit: usize) -> Vec<Timer> {
+    pub(super) fn due_timers(&self, now: TimeMs, limit: usize) -> Vec<Timer> {
         let mut due: Vec<Timer> = self
             .timers
             .iter()
@@ -111,16 +111,20 @@ impl State {
         })
     }
 
-    pub(super) fn remove_session(&mut self, tenant: &TenantId, session: &SessionId) -> Removed {
+    pub(super) fn remove_session(
+        &mut self,
+        tenant: &TenantId,
+        session: &SessionId,
+    ) -> SessionRemoval {
         if self.live_jobs(tenant, session) > 0 {
-            return Removed::Busy;
+            return SessionRemoval::HasLiveJobs;
         }
         let (tenant, session) = (tenant.clone(), session.clone());
         let gone = self.sessions.remove(&(tenant.clone(), session.clone()));
         self.lanes.remove(&LaneKey::Session { tenant, session });
         match gone {
-            Some(_) => Removed::Yes,
-            None => Removed::Absent,
+            Some(_) => SessionRemoval::Removed,
+            None => SessionRemoval::NotFound,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Due timers are acted on: wakes, retries, ends of time.
 
-use forebay_runtime::lanes::Change;
+use forebay_runtime::lanes::LaneChange;
 use forebay_shared::{
     ids::JobId,
     job::Status,
@@ -156,7 +156,14 @@ async fn strays_are_put_off_and_keep_nobody_from_being_seen() {
     pass_ms(1_000).await;
     assert_eq!(scene.queue.woken(), [job]);
     let now = scene.now();
-    assert!(scene.memory.due(now, 1_000).await.unwrap().is_empty());
+    assert!(
+        scene
+            .memory
+            .due_timers(now, 1_000)
+            .await
+            .unwrap()
+            .is_empty()
+    );
     assert_eq!(
         scene.memory.state().timers.len(),
         6_001,
@@ -189,7 +196,7 @@ async fn after_an_outage_of_the_store_it_goes_on() {
         pass_ms(1_000).await;
     }
     assert_eq!(scene.queue.woken(), [job]);
-    let silent = Change::cancel(lane("s"), job);
+    let silent = LaneChange::cancel(lane("s"), job);
     scene.apply(silent).await.unwrap();
 }
 

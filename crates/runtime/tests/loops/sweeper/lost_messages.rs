@@ -64,7 +64,7 @@ async fn a_queue_found_empty_once_may_just_have_been_consumed() {
         pass_ms(5_000).await;
         assert_eq!(scene.queue.woken(), [job]);
         scene
-            .apply(forebay_runtime::lanes::Change::cancel(
+            .apply(forebay_runtime::lanes::LaneChange::cancel(
                 crate::scene::lane("t"),
                 job,
             ))

@@ -1,6 +1,6 @@
 //! The jobs of a worker that is gone are taken over, and of nobody else.
 
-use forebay_runtime::lanes::Change;
+use forebay_runtime::lanes::LaneChange;
 use forebay_shared::{ids::ProcessId, lane::State};
 use tokio::time::Instant;
 
@@ -135,5 +135,10 @@ async fn the_reply_of_a_worker_that_was_taken_for_dead_still_counts_until_the_ne
     let finish = crate::scene::finish("s", job, fence, "reply");
     scene.apply(finish).await.unwrap();
     assert_eq!(scene.turns("s"), ["reply"]);
-    assert!(scene.apply(Change::cancel(lane("s"), job)).await.is_err());
+    assert!(
+        scene
+            .apply(LaneChange::cancel(lane("s"), job))
+            .await
+            .is_err()
+    );
 }

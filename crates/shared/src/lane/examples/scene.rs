@@ -8,8 +8,8 @@ use crate::{
     ids::{JobId, ProcessId, TenantId},
     job::{JobError, Status},
     lane::{
-        Admit, Claim, Effects, Event, IfBusy, Lane, LaneCounts, Mark, Presence, Refused, State,
-        apply,
+        Admit, Claim, Effects, Event, IfBusy, Lane, LaneCounts, LiveProcesses, OutcomeSummary,
+        Refused, State, apply,
     },
     time::TimeMs,
 };
@@ -65,7 +65,7 @@ pub(in crate::lane) struct Scene {
     /// The timers that stand.
     pub(in crate::lane) timers: BTreeMap<JobId, TimeMs>,
     /// The records of the jobs that have ended.
-    pub(in crate::lane) records: BTreeMap<JobId, Mark>,
+    pub(in crate::lane) records: BTreeMap<JobId, OutcomeSummary>,
     pub(in crate::lane) now: TimeMs,
 }
 
@@ -107,7 +107,7 @@ impl Scene {
             };
         }
         for ending in &effects.ended {
-            let mark = Mark {
+            let mark = OutcomeSummary {
                 status: ending.status,
                 fence: ending.entry.fence,
                 settled: ending.settled,
@@ -215,7 +215,7 @@ impl Scene {
         let alive = Arc::new(alive.iter().map(|name| process(name)).collect());
         self.apply(&Event::Tick {
             job: job(n),
-            presence: Some(Presence { at, alive }),
+            presence: Some(LiveProcesses { at, alive }),
         })
     }
 

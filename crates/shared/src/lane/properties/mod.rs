@@ -15,7 +15,7 @@ use self::{
     steps::{Step, event, step},
 };
 use super::{
-    Claim, Event, Presence, Refused,
+    Claim, Event, LiveProcesses, Refused,
     examples::scene::{Scene, process},
 };
 use crate::ids::JobId;
@@ -82,7 +82,7 @@ proptest! {
             let Some((due, at)) = scene.timers.iter().min_by_key(|(_, at)| **at) else { break };
             let due = *due;
             scene.now = scene.now.max(*at).plus_ms(1);
-            let presence = Presence { at: scene.now, alive: Arc::default() };
+            let presence = LiveProcesses { at: scene.now, alive: Arc::default() };
             let effects = scene.apply(&Event::Tick { job: due, presence: Some(presence) }).unwrap();
             if let Some(head) = effects.wake {
                 let claim = Event::Claim { job: head, worker: process("d"), asked: None, limit_ms: 1_000 };

@@ -8,7 +8,7 @@ use crate::{
     class::Class,
     ids::JobId,
     lane::{
-        Admit, Event, IfBusy, Presence,
+        Admit, Event, IfBusy, LiveProcesses,
         examples::scene::{START, Scene, error, job, message, process},
     },
 };
@@ -156,7 +156,7 @@ pub(super) fn event(scene: &Scene, step: Step) -> Option<Event> {
         Step::Cancel { job } => Event::Cancel { job },
         Step::Tick { job, alive } => Event::Tick {
             job,
-            presence: alive.map(|alive| Presence {
+            presence: alive.map(|alive| LiveProcesses {
                 at: scene.now,
                 alive: Arc::new(
                     alive

@@ -6,7 +6,7 @@ use forebay_shared::{
     class::Class,
     ids::JobId,
     job::{JobError, Status},
-    lane::{self, Admit, Event, IfBusy, Mark, Presence, TAKEOVERS_MAX},
+    lane::{self, Admit, Event, IfBusy, LiveProcesses, OutcomeSummary, TAKEOVERS_MAX},
 };
 
 use super::{
@@ -52,7 +52,7 @@ pub(super) fn real_event(configuration: &Configuration, input: &ApplyInput) -> E
         ModelEvent::Cancel => Event::Cancel { job },
         ModelEvent::Tick(sight) => {
             let gone = matches!(sight, WorkerSight::Gone | WorkerSight::GoneOnceTooOften);
-            let presence = gone.then(|| Presence {
+            let presence = gone.then(|| LiveProcesses {
                 at: NOW,
                 alive: Arc::new(BTreeSet::new()),
             });
@@ -141,7 +141,7 @@ fn real_entry(entry: &Entry, sight: WorkerSight) -> lane::Entry {
 }
 
 /// The record of a job that has ended.
-pub(super) fn real_record((life, fence, settled): (JobLife, u8, u8)) -> Mark {
+pub(super) fn real_record((life, fence, settled): (JobLife, u8, u8)) -> OutcomeSummary {
     let status = match life {
         JobLife::Completed => Status::Completed,
         JobLife::Failed => Status::Failed,
@@ -149,7 +149,7 @@ pub(super) fn real_record((life, fence, settled): (JobLife, u8, u8)) -> Mark {
         JobLife::Expired => Status::Expired,
         JobLife::Absent | JobLife::Live => panic!("a job that has not ended has no record"),
     };
-    Mark {
+    OutcomeSummary {
         status,
         fence: u64::from(fence),
         settled: u64::from(settled),

@@ -10,7 +10,7 @@ use std::{
 
 use forebay_engine::embedded::Embedded;
 use forebay_runtime::{
-    lanes::{Change, LaneSettings},
+    lanes::{LaneChange, LaneSettings},
     member::{Member, MemberSettings},
 };
 use forebay_shared::{
@@ -187,7 +187,7 @@ impl Fleet {
         };
         self.member
             .lanes
-            .apply(Change::admit(job, admit), PATIENCE)
+            .apply(LaneChange::admit(job, admit), PATIENCE)
             .await
             .expect("the job is accepted");
         id
@@ -243,7 +243,7 @@ impl Fleet {
         let lane = LaneKey::of(&TenantId::default(), session, job);
         self.member
             .lanes
-            .apply(Change::cancel(lane, job), PATIENCE)
+            .apply(LaneChange::cancel(lane, job), PATIENCE)
             .await
             .expect("a cancel");
     }
