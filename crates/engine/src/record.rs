@@ -1,6 +1,7 @@
 //! A job's record, put together from the documents that an engine stores.
 
 use forebay_shared::{
+    document,
     ids::JobId,
     job::JobMeta,
     lane::Lane,
@@ -21,9 +22,9 @@ pub(crate) fn read(
     outcome: Option<&[u8]>,
     lane: Option<Lane>,
 ) -> Result<JobRecord, StoreError> {
-    let meta: JobMeta = serde_json::from_slice(meta).map_err(unreadable)?;
+    let meta: JobMeta = document::read(meta)?;
     let state = match outcome {
-        Some(outcome) => JobState::Ended(serde_json::from_slice(outcome).map_err(unreadable)?),
+        Some(outcome) => JobState::Ended(document::read(outcome)?),
         None => {
             let mut entries = lane.unwrap_or_default().entries.into_iter();
             let entry = entries.find(|entry| entry.job == meta.id);

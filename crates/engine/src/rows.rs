@@ -272,6 +272,7 @@ fn json<T: Serialize>(document: &T) -> Result<String, StoreError> {
 #[cfg(test)]
 pub(crate) mod tests {
     use forebay_shared::{
+        document::{UnknownFields, Version},
         ids::{LaneKey, TenantId},
         job::Outcome,
         lane::LaneCounts,
@@ -307,6 +308,7 @@ pub(crate) mod tests {
             job,
             class: Class::Batch,
             outcome: Outcome {
+                v: Version::FIRST,
                 status: Status::Cancelled,
                 started_at: None,
                 ended_at: TimeMs(5),
@@ -316,6 +318,8 @@ pub(crate) mod tests {
                 reply: None,
                 error: None,
                 provider: None,
+                entry: UnknownFields::NONE,
+                unknown: UnknownFields::NONE,
             },
             keep_ms: 10,
         }];

@@ -7,6 +7,7 @@
 
 use axum::http::{HeaderMap, HeaderName};
 use forebay_shared::{
+    document::{UnknownFields, Version},
     ids::JobId,
     store::{IdempotencyEntry, SetKeyResult},
     time::TimeMs,
@@ -87,6 +88,8 @@ pub(crate) async fn set_idempotency_key(
         job,
         body_sha256: sha256_hex(body),
         created_at: now,
+        v: Version::FIRST,
+        unknown: UnknownFields::NONE,
     };
     let claim = state
         .member

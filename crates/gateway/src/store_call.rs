@@ -37,6 +37,11 @@ pub(crate) fn store_problem(error: &StoreError) -> Problem {
             let detail = "new jobs are refused until the store has free space; accepted jobs go on";
             Problem::new(ProblemCode::StoreFull, detail).retry_after(10)
         }
+        StoreError::Newer(document) => {
+            tracing::warn!(%document, "a request failed: only a gateway of a newer release can answer it");
+            let detail = "a newer release of Forebay stored this; ask again, for a gateway of that release can answer";
+            Problem::new(ProblemCode::StoreUnavailable, detail).retry_after(2)
+        }
         StoreError::Broken(source) => {
             tracing::error!(%error, %source, "a request failed: the store returned an error");
             Problem::new(ProblemCode::Internal, "the store returned an error")

@@ -4,12 +4,14 @@
 //! In reading order:
 //! - [`time`], [`ids`], [`class`], [`turn`], [`job`], [`session`]: the words.
 //! - [`secret`]: a key, in a type that does not print.
+//! - [`document`]: how stored documents of several releases stand side by side.
 //! - [`lane`]: the rules, as pure functions.
 //! - [`wake`], [`queue`], [`store`]: the job message and the two ports, which engines implement.
 //! - [`backoff`]: the delay between tries.
 
 pub mod backoff;
 pub mod class;
+pub mod document;
 pub mod ids;
 pub mod job;
 pub mod lane;

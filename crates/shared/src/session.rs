@@ -1,7 +1,5 @@
 //! A session: the turns of one conversation, kept outside every process.
 
-use serde::{Deserialize, Serialize};
-
 use crate::{time::TimeMs, turn::Turn};
 
 /// What bounds a session in the store. A part of every commit that touches one, so that engines
@@ -18,7 +16,7 @@ pub struct SessionBounds {
 
 /// What a provider's own count of tokens said about turns of this session: the newest pair of bytes
 /// sent and tokens counted, from which the tokens of other turns are estimated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TokenMeasure {
     /// Bytes of the turns sent, as JSON.
     pub sent_bytes: u64,

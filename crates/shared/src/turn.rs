@@ -1,29 +1,34 @@
 //! A turn: one message of a session, in the form of OpenAI's chat messages.
 //!
-//! What a provider adds and wants back unchanged (Gemini's thought signatures) travels in
-//! `extra_content`, which nobody here looks into.
+//! What a provider adds and wants back unchanged (Gemini's thought signatures) is in `extra_content`, which
+//! nothing in this crate reads.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::document::{Document, UnknownFields, Version};
 
 /// Who speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// The operator's rules.
     System,
     /// The operator's rules, by the name that OpenAI's newer models use.
     Developer,
-    /// The person, or whoever stands for one.
+    /// The person or program that talks to the model.
     User,
     /// The model.
     Assistant,
     /// The result of a tool that the model called.
     Tool,
+    /// A role that this release does not know.
+    #[serde(untagged)]
+    Unknown(Box<str>),
 }
 
 /// One message of a session.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Turn {
     /// Who speaks.
     pub role: Role,
@@ -36,25 +41,47 @@ pub struct Turn {
     /// Tools that the assistant calls.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tool_calls: Vec<ToolCall>,
-    /// Which call a turn of role `tool` answers.
+    /// The id of the call that a turn of role `tool` answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool_call_id: Option<String>,
-    /// What a provider added and wants back, unread.
+    /// What a provider added and wants back unchanged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub extra_content: Option<serde_json::Value>,
+    pub extra_content: Option<Value>,
+    /// Fields that this release does not know.
+    #[serde(flatten)]
+    pub unknown: UnknownFields,
+}
+
+impl Document for Turn {
+    const NAME: &'static str = "turn";
+
+    /// This release writes turns of the first version only, and leaves `v` out.
+    fn version(&self) -> Version {
+        self.unknown.version()
+    }
 }
 
 impl Turn {
-    /// A turn of plain text.
+    /// A turn of this role that says nothing.
     #[must_use]
-    pub fn text(role: Role, text: impl Into<String>) -> Self {
+    pub const fn empty(role: Role) -> Self {
         Self {
             role,
-            content: Some(Content::Text(text.into())),
+            content: None,
             name: None,
             tool_calls: Vec::new(),
             tool_call_id: None,
             extra_content: None,
+            unknown: UnknownFields::NONE,
+        }
+    }
+
+    /// A turn of plain text.
+    #[must_use]
+    pub fn text(role: Role, text: impl Into<String>) -> Self {
+        Self {
+            content: Some(Content::Text(text.into())),
+            ..Self::empty(role)
         }
     }
 }
@@ -70,7 +97,7 @@ pub enum Content {
 }
 
 impl Content {
-    /// All text in it, images left out.
+    /// All text in it, without the images.
     #[must_use]
     pub fn to_text(&self) -> String {
         match self {
@@ -79,7 +106,7 @@ impl Content {
                 .iter()
                 .filter_map(|part| match part {
                     Part::Text { text, .. } => Some(text.as_str()),
-                    Part::ImageUrl { .. } => None,
+                    Part::ImageUrl { .. } | Part::Unknown(_) => None,
                 })
                 .collect(),
         }
@@ -88,65 +115,90 @@ impl Content {
 
 /// A piece of a turn's content.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(tag = "type", rename_all = "snake_case")]
 pub enum Part {
     /// A piece of text.
     Text {
         /// The text.
         text: String,
-        /// What a provider added and wants back, unread.
+        /// What a provider added and wants back unchanged.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        extra_content: Option<serde_json::Value>,
+        extra_content: Option<Value>,
+        /// Fields that this release does not know.
+        #[serde(flatten)]
+        unknown: UnknownFields,
     },
-    /// An image, by reference; no process of ours fetches it.
+    /// An image, by reference; no process of Forebay fetches it.
     ImageUrl {
-        /// Where it is.
+        /// The image's address.
         image_url: ImageUrl,
+        /// Fields that this release does not know.
+        #[serde(flatten)]
+        unknown: UnknownFields,
     },
+    /// A part of a type that this release does not know.
+    #[serde(untagged)]
+    Unknown(Box<Map<String, Value>>),
 }
 
-/// Where an image is.
+/// The address of an image.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct ImageUrl {
     /// An `https:` URL, or a `data:` URL with the image in base64.
     pub url: String,
     /// How closely the model should look: `auto`, `low` or `high`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// Fields that this release does not know.
+    #[serde(flatten)]
+    pub unknown: UnknownFields,
 }
 
 /// A call of a tool by the assistant.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct ToolCall {
     /// The id that the result must carry as its `tool_call_id`.
     pub id: String,
-    /// Always `function`.
+    /// What kind of tool is called.
     #[serde(rename = "type", default)]
     pub kind: FunctionKind,
-    /// What is called.
+    /// The function that is called; empty for a kind of tool that this release does not know.
+    #[serde(default, skip_serializing_if = "FunctionCall::is_empty")]
     pub function: FunctionCall,
-    /// What a provider added and wants back, unread.
+    /// What a provider added and wants back unchanged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub extra_content: Option<serde_json::Value>,
+    pub extra_content: Option<Value>,
+    /// Fields that this release does not know.
+    #[serde(flatten)]
+    pub unknown: UnknownFields,
 }
 
-/// The one kind of tool there is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// A kind of tool.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FunctionKind {
     /// A function that the client runs.
     #[default]
     Function,
+    /// A kind of tool that this release does not know.
+    #[serde(untagged)]
+    Unknown(Box<str>),
 }
 
 /// The function called and its arguments.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct FunctionCall {
     /// The function's name.
     pub name: String,
     /// Its arguments, a JSON text as the model wrote it (so not necessarily valid).
     pub arguments: String,
+    /// Fields that this release does not know.
+    #[serde(flatten)]
+    pub unknown: UnknownFields,
+}
+
+impl FunctionCall {
+    fn is_empty(&self) -> bool {
+        self.name.is_empty() && self.arguments.is_empty() && self.unknown.is_empty()
+    }
 }

@@ -1,6 +1,7 @@
 //! The tables of jobs and outcomes: a row in `jobs` from admission on, and one in `outcomes` once the job ends.
 
 use forebay_shared::{
+    document,
     ids::JobId,
     store::{JobRecord, StoreError},
     time::TimeMs,
@@ -13,7 +14,6 @@ use super::{
 };
 use crate::{
     record,
-    rejection::unreadable,
     rows::{JobRow, OutcomeRow},
 };
 
@@ -104,8 +104,8 @@ pub(super) fn read(
 impl RawJob {
     /// Parses the documents.
     pub(super) fn parse(self) -> Result<JobRecord, StoreError> {
-        let lane = self.lane.as_deref().map(serde_json::from_str);
-        let lane = lane.transpose().map_err(unreadable)?;
+        let lane = self.lane.map(|doc| document::read(doc.as_bytes()));
+        let lane = lane.transpose()?;
         let outcome = self.outcome.as_deref().map(str::as_bytes);
         record::read(self.meta.as_bytes(), outcome, lane)
     }

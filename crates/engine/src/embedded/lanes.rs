@@ -1,6 +1,7 @@
 //! The table of lanes, as it is read: the lane's document, the outcomes of ended jobs, and the work of one job.
 
 use forebay_shared::{
+    document,
     ids::{JobId, LaneKey},
     job::Request,
     lane::OutcomeSummary,
@@ -194,11 +195,11 @@ impl RawLane {
 
 impl RawWork {
     fn parse(self) -> Result<Work, StoreError> {
-        let mut request: Request = serde_json::from_str(&self.request).map_err(unreadable)?;
+        let mut request: Request = document::read(self.request.as_bytes())?;
         // The request stays in memory for as long as the call runs.
         request.input.shrink_to_fit();
         Ok(Work {
-            meta: serde_json::from_str(&self.meta).map_err(unreadable)?,
+            meta: document::read(self.meta.as_bytes())?,
             request,
             conversation: Conversation {
                 turns: sessions::parse_turns(&self.turns)?,

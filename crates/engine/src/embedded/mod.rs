@@ -198,6 +198,7 @@ mod tests {
 
     use forebay_shared::{
         class::Class,
+        document::{UnknownFields, Version},
         ids::{JobId, TenantId},
         queue::QueueError,
         store::{IdempotencyEntry, SetKeyResult, StoreError},
@@ -211,9 +212,11 @@ mod tests {
     async fn claim(store: &dyn Store, key: &str) -> Result<SetKeyResult, StoreError> {
         let tenant = TenantId::default();
         let entry = IdempotencyEntry {
+            v: Version::FIRST,
             job: JobId::fresh(&tenant, None),
             body_sha256: "00".repeat(32),
             created_at: TimeMs(1),
+            unknown: UnknownFields::NONE,
         };
         store
             .set_idempotency_key(&tenant, key, &entry, 3_600_000)

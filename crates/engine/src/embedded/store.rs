@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use forebay_shared::{
+    document,
     ids::{JobId, LaneKey, ProcessId, SessionId, TenantId},
     job::Request,
     lane::LiveProcesses,
@@ -213,7 +214,7 @@ impl Store for SqliteStore {
     async fn request(&self, job: JobId) -> Result<Option<Request>, StoreError> {
         let now = self.now();
         let doc = self.read(move |db| jobs::request(db, job, now)).await?;
-        doc.map(|doc| serde_json::from_str(&doc).map_err(unreadable))
+        doc.map(|doc| Ok(document::read(doc.as_bytes())?))
             .transpose()
     }
 
@@ -233,9 +234,7 @@ impl Store for SqliteStore {
             .await?;
         match found {
             None => Ok(SetKeyResult::Set),
-            Some(doc) => Ok(SetKeyResult::AlreadySet(
-                serde_json::from_str(&doc).map_err(unreadable)?,
-            )),
+            Some(doc) => Ok(SetKeyResult::AlreadySet(document::read(doc.as_bytes())?)),
         }
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use forebay_shared::{
     class::Class,
+    document::{UnknownFields, Version},
     ids::{JobId, LaneKey, ProcessId, SessionId, TenantId},
     job::{FinishReason, JobMeta, Reply, Request},
     lane::{self, Admit, Claim, Effects, Event, IfBusy, Lane, LaneCounts, Refused},
@@ -183,6 +184,7 @@ impl Driver {
         };
         NewJob {
             meta: JobMeta {
+                v: Version::FIRST,
                 id: admit.job,
                 tenant: self.tenant.clone(),
                 session: self.session.clone(),
@@ -193,6 +195,7 @@ impl Driver {
                 metadata: serde_json::Map::new(),
                 keep_until: self.keep_until,
                 traceparent: None,
+                unknown: UnknownFields::NONE,
             },
             request: Arc::new(request(admit.job)),
         }
@@ -273,5 +276,6 @@ fn reply() -> Reply {
         usage: None,
         turns_sent: 1,
         turns_dropped: 0,
+        unknown: UnknownFields::NONE,
     }
 }

@@ -1,6 +1,7 @@
 //! Idempotency keys.
 
 use forebay_shared::{
+    document::{UnknownFields, Version},
     ids::TenantId,
     store::{IdempotencyEntry, SetKeyResult, Store},
 };
@@ -12,9 +13,11 @@ use crate::{
 
 fn entry(lane: &Driver) -> IdempotencyEntry {
     IdempotencyEntry {
+        v: Version::FIRST,
         job: Driver::solo(&lane.store).job(),
         body_sha256: "0f".repeat(32),
         created_at: lane.store.now(),
+        unknown: UnknownFields::NONE,
     }
 }
 

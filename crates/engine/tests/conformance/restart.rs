@@ -2,6 +2,7 @@
 
 use forebay_shared::{
     class::Class,
+    document::{UnknownFields, Version},
     ids::TenantId,
     store::{IdempotencyEntry, JobState, SetKeyResult},
 };
@@ -19,9 +20,11 @@ pub(crate) async fn keeps_all_that_was_committed(mut engine: impl Harness) {
     let (running, queued) = (lane.admit().await, lane.admit().await);
     lane.claim(running, "worker-1").await;
     let key = IdempotencyEntry {
+        v: Version::FIRST,
         job: ended,
         body_sha256: "ab".repeat(32),
         created_at: store.now(),
+        unknown: UnknownFields::NONE,
     };
     let tenant = TenantId::default();
     store

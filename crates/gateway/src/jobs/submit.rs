@@ -17,6 +17,7 @@ use axum::{
 use forebay_runtime::lanes::{LaneChange, LaneError};
 use forebay_shared::{
     class::Class,
+    document::{UnknownFields, Version},
     ids::JobId,
     job::JobMeta,
     lane::{Admit, LANE_MAX, Refused},
@@ -119,6 +120,7 @@ impl PreparedJob {
     ) -> Result<Response, Problem> {
         let submission = self.submission;
         let meta = JobMeta {
+            v: Version::FIRST,
             id,
             tenant: state.tenant.clone(),
             session: submission.session,
@@ -129,6 +131,7 @@ impl PreparedJob {
             metadata: submission.metadata,
             keep_until,
             traceparent: self.traceparent,
+            unknown: UnknownFields::NONE,
         };
         let admit = Admit {
             job: id,

@@ -30,8 +30,8 @@ struct JobView<'a> {
     ended_at: Option<String>,
     expires_at: String,
     output: Option<OutputView<'a>>,
-    finish_reason: Option<FinishReason>,
-    usage: Option<Usage>,
+    finish_reason: Option<&'a FinishReason>,
+    usage: Option<&'a Usage>,
     provider: Option<&'a str>,
     error: Option<&'a JobError>,
     attempts: Vec<AttemptView<'a>>,
@@ -115,8 +115,8 @@ impl<'a> JobView<'a> {
                 text: reply.text.as_deref(),
                 tool_calls: &reply.tool_calls,
             }),
-            finish_reason: reply.map(|reply| reply.finish_reason),
-            usage: reply.and_then(|reply| reply.usage),
+            finish_reason: reply.map(|reply| &reply.finish_reason),
+            usage: reply.and_then(|reply| reply.usage.as_ref()),
             provider: outcome.provider.as_deref(),
             error: outcome.error.as_ref(),
             attempts: outcome.attempts.iter().map(Into::into).collect(),
@@ -162,6 +162,7 @@ fn to_json(view: &JobView<'_>) -> Result<Vec<u8>, Problem> {
 mod tests {
     use forebay_shared::{
         class::Class,
+        document::{UnknownFields, Version},
         ids::{JobId, ProcessId, TenantId},
         job::{Attempt, FinishReason, JobMeta, Outcome, Reply, Status, Usage},
         store::{JobRecord, JobState},
@@ -174,6 +175,7 @@ mod tests {
     fn meta() -> JobMeta {
         let tenant = TenantId::default();
         JobMeta {
+            v: Version::FIRST,
             id: JobId::fresh(&tenant, None),
             tenant,
             session: None,
@@ -184,6 +186,7 @@ mod tests {
             metadata: serde_json::Map::new(),
             keep_until: None,
             traceparent: None,
+            unknown: UnknownFields::NONE,
         }
     }
 
@@ -205,6 +208,9 @@ mod tests {
     fn a_completed_job_shows_its_reply_and_its_attempts() {
         let worker = ProcessId::fresh("worker");
         let outcome = Outcome {
+            v: Version::FIRST,
+            entry: UnknownFields::NONE,
+            unknown: UnknownFields::NONE,
             status: Status::Completed,
             started_at: Some(TimeMs(1)),
             ended_at: TimeMs(2),
@@ -216,6 +222,7 @@ mod tests {
                 started_at: TimeMs(1),
                 ended_at: Some(TimeMs(2)),
                 error: None,
+                unknown: UnknownFields::NONE,
             }],
             reply: Some(Reply {
                 text: Some(String::from("Hi.")),
@@ -225,9 +232,11 @@ mod tests {
                     input_tokens: 3,
                     output_tokens: 1,
                     total_tokens: 4,
+                    unknown: UnknownFields::NONE,
                 }),
                 turns_sent: 1,
                 turns_dropped: 0,
+                unknown: UnknownFields::NONE,
             }),
             error: None,
             provider: Some(String::from("simulated")),

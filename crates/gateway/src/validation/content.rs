@@ -1,6 +1,9 @@
 //! A message's content: a string, or parts of text and images.
 
-use forebay_shared::turn::{Content, ImageUrl, Part};
+use forebay_shared::{
+    document::UnknownFields,
+    turn::{Content, ImageUrl, Part},
+};
 use serde_json::Value;
 
 use super::{
@@ -77,6 +80,7 @@ fn part(value: Value, path: FieldPath<'_>, errors: &mut FieldErrors) -> Option<P
             Some(Part::Text {
                 text,
                 extra_content,
+                unknown: UnknownFields::NONE,
             })
         }
         PartKind::Image => {
@@ -84,7 +88,10 @@ fn part(value: Value, path: FieldPath<'_>, errors: &mut FieldErrors) -> Option<P
             let image_url = image.and_then(|image| image_url(image, path.key("image_url"), errors));
             fields.refuse_unknown("type, image_url", errors);
             let image_url = image_url?;
-            Some(Part::ImageUrl { image_url })
+            Some(Part::ImageUrl {
+                image_url,
+                unknown: UnknownFields::NONE,
+            })
         }
     }
 }
@@ -106,6 +113,7 @@ fn image_url(value: Value, path: FieldPath<'_>, errors: &mut FieldErrors) -> Opt
     Some(ImageUrl {
         url: url?,
         detail: detail.map(str::to_owned),
+        unknown: UnknownFields::NONE,
     })
 }
 

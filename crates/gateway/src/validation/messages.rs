@@ -1,6 +1,9 @@
 //! The input: a string, or an array of messages in the form of OpenAI's chat messages.
 
-use forebay_shared::turn::{Content, FunctionCall, FunctionKind, Role, ToolCall, Turn};
+use forebay_shared::{
+    document::UnknownFields,
+    turn::{Content, FunctionCall, FunctionKind, Role, ToolCall, Turn},
+};
 use serde_json::Value;
 
 use super::{
@@ -114,6 +117,7 @@ fn turn(value: Value, path: FieldPath<'_>, errors: &mut FieldErrors) -> Option<T
         tool_calls: tool_calls(calls, path.key("tool_calls"), errors),
         tool_call_id: string(call_id, path.key("tool_call_id"), 1..=ID_CHARS_MAX, errors),
         extra_content,
+        unknown: UnknownFields::NONE,
     })
 }
 
@@ -151,6 +155,7 @@ fn tool_call(value: Value, path: FieldPath<'_>, errors: &mut FieldErrors) -> Opt
         kind: kind.unwrap_or_default(),
         function: function?,
         extra_content,
+        unknown: UnknownFields::NONE,
     })
 }
 
@@ -168,5 +173,6 @@ fn function_call(
     Some(FunctionCall {
         name: name?,
         arguments: arguments?,
+        unknown: UnknownFields::NONE,
     })
 }

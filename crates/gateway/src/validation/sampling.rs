@@ -1,6 +1,9 @@
 //! The format, reasoning effort, randomness and length of the reply.
 
-use forebay_shared::job::{JsonSchema, ReasoningEffort, ResponseFormat, Stop};
+use forebay_shared::{
+    document::UnknownFields,
+    job::{JsonSchema, ReasoningEffort, ResponseFormat, Stop},
+};
 use serde_json::Value;
 
 use super::{
@@ -117,13 +120,20 @@ fn response_format(
         errors,
     )?;
     let format = match kind {
-        FormatKind::Text => Some(ResponseFormat::Text),
-        FormatKind::Object => Some(ResponseFormat::JsonObject),
+        FormatKind::Text => Some(ResponseFormat::Text {
+            unknown: UnknownFields::NONE,
+        }),
+        FormatKind::Object => Some(ResponseFormat::JsonObject {
+            unknown: UnknownFields::NONE,
+        }),
         FormatKind::Schema => {
             let schema = fields.require("json_schema", errors);
             let schema =
                 schema.and_then(|value| json_schema(value, path.key("json_schema"), errors));
-            schema.map(|json_schema| ResponseFormat::JsonSchema { json_schema })
+            schema.map(|json_schema| ResponseFormat::JsonSchema {
+                json_schema,
+                unknown: UnknownFields::NONE,
+            })
         }
     };
     let allowed = match kind {
@@ -149,5 +159,6 @@ fn json_schema(value: Value, path: FieldPath<'_>, errors: &mut FieldErrors) -> O
         description,
         schema: Value::Object(schema?),
         strict,
+        unknown: UnknownFields::NONE,
     })
 }

@@ -2,6 +2,7 @@
 
 use forebay_shared::{
     class::Class,
+    document::{UnknownFields, Version},
     ids::SessionId,
     job::{ContextBounds, Request},
     lane::IfBusy,
@@ -118,6 +119,7 @@ fn read(value: Value, default_model: Option<&str>, errors: &mut FieldErrors) -> 
     }
     Some(Submission {
         request: Request {
+            v: Version::FIRST,
             input,
             instructions,
             tools,
@@ -131,6 +133,7 @@ fn read(value: Value, default_model: Option<&str>, errors: &mut FieldErrors) -> 
             context,
             tool_wait_s: tool_wait_s.unwrap_or(TOOL_WAIT_S_DEFAULT),
             extra_body: extra_body.unwrap_or_default(),
+            unknown: UnknownFields::NONE,
         },
         session,
         model: model?,
@@ -216,6 +219,7 @@ fn context(value: Option<Value>, path: FieldPath<'_>, errors: &mut FieldErrors) 
             1..=CONTEXT_TOKENS_MAX,
             errors,
         ),
+        unknown: UnknownFields::NONE,
     };
     fields.refuse_unknown("max_turns, max_input_tokens", errors);
     context

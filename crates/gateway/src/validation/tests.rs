@@ -15,7 +15,8 @@ fn read(body: &Value) -> Result<Submission, Problem> {
 fn a_string_as_input_is_enough() {
     let submission = read(&json!({"input": "Hi."})).unwrap();
     let request = serde_json::to_value(&submission.request).unwrap();
-    let expected = json!({"input": [{"role": "user", "content": "Hi."}], "tool_wait_s": 60});
+    let expected =
+        json!({"input": [{"role": "user", "content": "Hi."}], "tool_wait_s": 60, "v": 1});
     assert_eq!(request, expected);
     assert_eq!(submission.model, "simulated");
     assert_eq!(submission.class, Class::Interactive);
@@ -47,9 +48,10 @@ fn every_field_is_kept_unchanged() {
         "response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {}}},
         "reasoning_effort": "low", "temperature": 0.5, "top_p": 1.0, "stop": ["a", "b"],
         "max_output_tokens": 7, "context": {"max_turns": 3, "max_input_tokens": 9},
-        "tool_wait_s": 0, "extra_body": {"seed": 1},
+        "tool_wait_s": 0, "v": 1, "extra_body": {"seed": 1},
     });
     let mut body = asked.clone();
+    body.as_object_mut().unwrap().remove("v");
     body["session_id"] = json!("chat-1");
     body["model"] = json!("gemini-x");
     body["priority"] = json!("batch");

@@ -1,6 +1,7 @@
 //! The tools that a model may call, and `tool_choice`: whether it must call one.
 
 use forebay_shared::{
+    document::UnknownFields,
     job::{FunctionDefinition, Tool, ToolChoice, ToolChoiceFunction, ToolChoiceMode},
     turn::FunctionKind,
 };
@@ -58,6 +59,7 @@ fn tool(value: Value, path: FieldPath<'_>, errors: &mut FieldErrors) -> Option<T
     Some(Tool {
         kind: kind?,
         function: function?,
+        unknown: UnknownFields::NONE,
     })
 }
 
@@ -80,6 +82,7 @@ fn definition(
         description,
         parameters: parameters.map(Value::Object),
         strict,
+        unknown: UnknownFields::NONE,
     })
 }
 
@@ -111,7 +114,7 @@ pub(super) fn choice(
     if *mode == ToolChoiceMode::Required && tools.is_empty() {
         errors.add(path, "must not be required when there are no tools");
     }
-    Some(ToolChoice::Mode(*mode))
+    Some(ToolChoice::Mode(mode.clone()))
 }
 
 fn chosen_function(
@@ -140,6 +143,10 @@ fn chosen_function(
     }
     Some(ToolChoice::Function {
         kind: kind?,
-        function: ToolChoiceFunction { name },
+        function: ToolChoiceFunction {
+            name,
+            unknown: UnknownFields::NONE,
+        },
+        unknown: UnknownFields::NONE,
     })
 }

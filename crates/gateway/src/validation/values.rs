@@ -168,7 +168,7 @@ pub(super) fn boolean(
 }
 
 /// One of these words, returned as its meaning.
-pub(super) fn one_of<T: Copy>(
+pub(super) fn one_of<T: Clone>(
     value: Option<Value>,
     path: FieldPath<'_>,
     words: &[(&str, T)],
@@ -178,7 +178,7 @@ pub(super) fn one_of<T: Copy>(
     let meaning = value
         .as_str()
         .and_then(|text| words.iter().find(|(word, _)| *word == text))
-        .map(|(_, meaning)| *meaning);
+        .map(|(_, meaning)| meaning.clone());
     if meaning.is_none() {
         let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
         errors.add(path, format_args!("must be one of {}", words.join(", ")));

@@ -9,6 +9,7 @@ use forebay_runtime::{
     member::{Member, MemberSettings},
 };
 use forebay_shared::{
+    document::UnknownFields,
     ids::{JobId, LaneKey, ProcessId, SessionId, TenantId},
     job::{FinishReason, Reply},
     session::SessionBounds,
@@ -243,6 +244,7 @@ impl Fixture {
                 usage: None,
                 turns_sent: 1,
                 turns_dropped: 0,
+                unknown: UnknownFields::NONE,
             }),
             provider: Some(String::from("by hand")),
             turns: vec![

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use forebay_shared::{
+    document::{UnknownFields, Version},
     ids::{JobId, TenantId},
     store::{IdempotencyEntry, SetKeyResult},
 };
@@ -105,9 +106,11 @@ async fn a_repeat_admits_the_missing_job_of_its_key() {
     let job = JobId::fresh(&TenantId::default(), Some(&session));
     let digest = Sha256::digest(body.as_bytes());
     let entry = IdempotencyEntry {
+        v: Version::FIRST,
         job,
         body_sha256: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
         created_at: gateway.member.store.now(),
+        unknown: UnknownFields::NONE,
     };
     let set = gateway
         .member

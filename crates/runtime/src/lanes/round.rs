@@ -105,6 +105,7 @@ fn clone_error(error: &LaneError) -> LaneError {
             tracing::debug!(?source, "the store did not take a change");
             StoreError::Unavailable(None)
         }
+        LaneError::Store(StoreError::Newer(newer)) => StoreError::Newer(*newer),
         LaneError::Store(StoreError::Broken(source)) => {
             tracing::error!(?source, "the store failed");
             StoreError::Broken("the reason is in this process's log".into())

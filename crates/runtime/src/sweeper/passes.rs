@@ -6,10 +6,10 @@ use futures_util::{StreamExt, stream};
 use tokio::time::{Instant, sleep};
 
 use super::{ELECTION_TTL_MS, Sweeper};
-use crate::lanes::LaneChange;
+use crate::lanes::{LaneChange, LaneError};
 use forebay_shared::{
     class::Class,
-    lane::{LiveProcesses, REVISIT_MS, Refused},
+    lane::{GRACE_MS, LiveProcesses, REVISIT_MS, Refused},
     store::{HeadFilter, StoreError, Timer, TimerMove},
 };
 
@@ -117,10 +117,12 @@ impl Sweeper {
         else {
             return true;
         };
-        if error.refused() == Some(Refused::Gone) {
-            // The job ended meanwhile and took its timer along. Should a timer without a job ever
-            // stand, it must not keep the others from being seen.
-            let to = self.store.now().plus_ms(REVISIT_MS);
+        let is_newer = matches!(error, LaneError::Store(StoreError::Newer(_)));
+        if is_newer || error.refused() == Some(Refused::Gone) {
+            // The job ended meanwhile and took its timer along, or only a sweeper of a newer release can act on the
+            // timer. A timer that stays due must not keep the others from being seen.
+            let delay_ms = if is_newer { GRACE_MS } else { REVISIT_MS };
+            let to = self.store.now().plus_ms(delay_ms);
             if let Err(error) = self
                 .store
                 .move_timers(&[TimerMove { job, from: at, to }])

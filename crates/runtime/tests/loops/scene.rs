@@ -13,6 +13,7 @@ use forebay_runtime::{
 };
 use forebay_shared::{
     class::Class,
+    document::{UnknownFields, Version},
     ids::{JobId, LaneKey, ProcessId, SessionId, TenantId},
     job::{FinishReason, JobError, JobMeta, Reply, Request, Status},
     lane::{Admit, Entry, IfBusy},
@@ -169,6 +170,7 @@ impl Scene {
         };
         edit(&mut admit);
         let meta = JobMeta {
+            v: Version::FIRST,
             id: job,
             tenant: TenantId::default(),
             session: lane(session).session().cloned(),
@@ -179,6 +181,7 @@ impl Scene {
             metadata: serde_json::Map::new(),
             keep_until: None,
             traceparent: None,
+            unknown: UnknownFields::NONE,
         };
         let request = Request {
             input: vec![Turn::text(Role::User, text)],
@@ -285,6 +288,7 @@ pub(crate) fn finish(session: &str, job: JobId, fence: u64, text: &str) -> LaneC
         usage: None,
         turns_sent: 1,
         turns_dropped: 0,
+        unknown: UnknownFields::NONE,
     };
     let content = AttemptOutput {
         reply: Some(reply),

@@ -1,44 +1,59 @@
-//! The small part of a job that every look at it needs.
+//! The small part of a job that every read of it needs.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     class::Class,
+    document::{Document, UnknownFields, Version},
     ids::{JobId, LaneKey, SessionId, TenantId},
     time::TimeMs,
 };
 
-/// What is known of a job from its admission on and never changes. Read with every poll, so small:
-/// the request itself is stored apart.
+/// What is known of a job from its admission on and never changes. Each poll reads it, so it is small: the
+/// request is stored apart.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct JobMeta {
+    /// The version of the document's form.
+    #[serde(default)]
+    pub v: Version,
     /// The job.
     pub id: JobId,
-    /// Whose it is.
+    /// The tenant that owns the job.
     pub tenant: TenantId,
-    /// The session whose turn it is, if it belongs to one.
+    /// The session that the job belongs to, if any.
     pub session: Option<SessionId>,
-    /// The model that will be asked, as the client or the default named it.
+    /// The name of the model, from the client or the default.
     pub model: String,
-    /// How urgent it is.
+    /// How urgent the job is.
     pub class: Class,
-    /// When it was accepted.
+    /// When the job was accepted.
     pub created_at: TimeMs,
-    /// The moment after which nobody wants it any more.
+    /// When the job expires unless it has ended.
     pub expires_at: TimeMs,
-    /// The client's own notes: at most 16 short texts, returned as they came.
+    /// The client's own metadata: at most 16 short texts, returned unchanged.
     #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
     pub metadata: serde_json::Map<String, serde_json::Value>,
-    /// The record may not go before this moment: an idempotency key leads to it until then.
+    /// The record is kept until this moment at least, because an idempotency key leads to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_until: Option<TimeMs>,
-    /// The W3C trace context of the submit, so that the call can be joined to it.
+    /// The W3C trace context of the submit, so that the provider call joins its trace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
+    /// Fields that this release does not know.
+    #[serde(flatten)]
+    pub unknown: UnknownFields,
+}
+
+impl Document for JobMeta {
+    const NAME: &'static str = "job record";
+
+    fn version(&self) -> Version {
+        self.v
+    }
 }
 
 impl JobMeta {
-    /// The lane it waits in.
+    /// The lane of the job.
     #[must_use]
     pub fn lane(&self) -> LaneKey {
         LaneKey::of(&self.tenant, self.session.as_ref(), self.id)

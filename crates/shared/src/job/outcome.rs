@@ -1,49 +1,74 @@
-//! How a job ended, written once, by the commit that ended it.
+//! How a job ended. The commit that ends the job writes it, once.
 
 use serde::{Deserialize, Serialize};
 
 use super::Status;
-use crate::{ids::ProcessId, time::TimeMs, turn::ToolCall};
+use crate::{
+    document::{Document, UnknownFields, Version},
+    ids::ProcessId,
+    time::TimeMs,
+    turn::ToolCall,
+};
 
 /// How a job ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
+    /// The version of the document's form.
+    #[serde(default)]
+    pub v: Version,
     /// One of the four terminal states.
     pub status: Status,
-    /// When a worker first took it.
+    /// When a worker first claimed the job.
     pub started_at: Option<TimeMs>,
-    /// When it ended.
+    /// When the job ended.
     pub ended_at: TimeMs,
-    /// The newest fence it ever had. A repair goes on from here.
+    /// The newest fence that the job had. A repair continues from here.
     pub fence: u64,
-    /// The fence that settled it, so that a repeat of that call is recognised; 0 for none.
+    /// The fence that settled the job, so that a repeat of that call is recognised; 0 for none.
     pub settled: u64,
-    /// The attempts made, oldest first; bounded, see [`ATTEMPTS_MAX`](crate::lane::ATTEMPTS_MAX).
+    /// The attempts made, oldest first; at most [`ATTEMPTS_MAX`](crate::lane::ATTEMPTS_MAX).
     pub attempts: Vec<Attempt>,
     /// The reply; only of a completed job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply: Option<Reply>,
-    /// Why there is none; of every job that did not complete.
+    /// Why there is no reply; of every job that did not complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<JobError>,
     /// The provider that was asked last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
+    /// The fields of the job's entry in its lane that the process that ended the job did not know.
+    #[serde(default, skip_serializing_if = "UnknownFields::is_empty")]
+    pub entry: UnknownFields,
+    /// Fields that this release does not know.
+    #[serde(flatten)]
+    pub unknown: UnknownFields,
+}
+
+impl Document for Outcome {
+    const NAME: &'static str = "outcome of a job";
+
+    fn version(&self) -> Version {
+        self.v
+    }
 }
 
 /// One attempt at a job.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Attempt {
-    /// Counts from 1.
+    /// The number of the attempt, from 1.
     pub n: u32,
-    /// Who made it.
+    /// The process that made the attempt.
     pub worker: ProcessId,
-    /// When it was claimed.
+    /// When the job was claimed.
     pub started_at: TimeMs,
-    /// When it ended; absent while it runs.
+    /// When the attempt ended; absent while it runs.
     pub ended_at: Option<TimeMs>,
-    /// What went wrong; absent while it runs and when nothing did.
+    /// What went wrong; absent while the attempt runs and when it succeeded.
     pub error: Option<JobError>,
+    /// Fields that this release does not know.
+    #[serde(flatten)]
+    pub unknown: UnknownFields,
 }
 
 /// Why a job, or an attempt at one, did not succeed.
@@ -53,13 +78,16 @@ pub struct JobError {
     pub code: String,
     /// A sentence for people, of at most [`JobError::MESSAGE_BYTES_MAX`] bytes.
     pub message: String,
+    /// Fields that this release does not know.
+    #[serde(flatten)]
+    pub unknown: UnknownFields,
 }
 
 impl JobError {
-    /// The most bytes a message may have; what is over is cut off.
+    /// The most bytes of a message; a longer one is cut.
     pub const MESSAGE_BYTES_MAX: usize = 1_000;
 
-    /// An error with its message cut to the bound.
+    /// An error with its message cut to [`Self::MESSAGE_BYTES_MAX`].
     #[must_use]
     pub fn new(code: &str, message: impl Into<String>) -> Self {
         let mut message = message.into();
@@ -70,49 +98,59 @@ impl JobError {
         Self {
             code: code.to_owned(),
             message,
+            unknown: UnknownFields::NONE,
         }
     }
 }
 
-/// What a model answered.
+/// A model's reply.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reply {
-    /// The text; absent when it only called tools.
+    /// The text; absent when the model only called tools.
     pub text: Option<String>,
-    /// The tools it called.
+    /// The tools that the model called.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tool_calls: Vec<ToolCall>,
-    /// Why it stopped.
+    /// Why the model stopped.
     pub finish_reason: FinishReason,
-    /// What it cost, if the provider said.
+    /// What the call cost, if the provider reported it.
     pub usage: Option<Usage>,
     /// How many turns the provider was sent, the input among them.
     pub turns_sent: u32,
     /// How many turns of the session were left out to fit.
     pub turns_dropped: u32,
+    /// Fields that this release does not know.
+    #[serde(flatten)]
+    pub unknown: UnknownFields,
 }
 
 /// Why a model stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FinishReason {
-    /// It was done, or met a stop sequence.
+    /// The reply is complete, or met a stop sequence.
     Stop,
-    /// It ran into the bound on its output.
+    /// The reply reached the bound on its tokens.
     Length,
-    /// It calls tools and waits for their results.
+    /// The model calls tools and waits for their results.
     ToolCalls,
-    /// The provider kept something back.
+    /// The provider withheld a part of the reply.
     ContentFilter,
+    /// A reason that this release does not know.
+    #[serde(untagged)]
+    Unknown(Box<str>),
 }
 
 /// What a call cost, in the provider's tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     /// Tokens sent.
     pub input_tokens: u64,
     /// Tokens received.
     pub output_tokens: u64,
-    /// Both.
+    /// The sum of both.
     pub total_tokens: u64,
+    /// Fields that this release does not know.
+    #[serde(flatten)]
+    pub unknown: UnknownFields,
 }

@@ -1,22 +1,28 @@
 //! What a job asks of a model, in the terms of OpenAI's chat completions.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-use crate::turn::{FunctionKind, Turn};
+use crate::{
+    document::{Document, UnknownFields, Version},
+    turn::{FunctionKind, Turn},
+};
 
-/// What a job asks. Checked by the gateway, kept as it came, read by the worker that runs the job.
+/// What a job asks. The gateway checks it and the worker that runs the job reads it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Request {
+    /// The version of the document's form.
+    #[serde(default)]
+    pub v: Version,
     /// The turns that this job adds to its session.
     pub input: Vec<Turn>,
-    /// Rules for the model that hold for this job only; not kept in the session.
+    /// Instructions to the model for this job only; not kept in the session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instructions: Option<String>,
     /// Tools that the model may call.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<Tool>,
-    /// Whether and which tool it must call.
+    /// Whether the model must call a tool, and which.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool_choice: Option<ToolChoice>,
     /// The form of the reply.
@@ -25,10 +31,10 @@ pub struct Request {
     /// How long a reasoning model should think.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reasoning_effort: Option<ReasoningEffort>,
-    /// 0 to 2.
+    /// The sampling temperature, 0 to 2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
-    /// Over 0, at most 1.
+    /// The share of likely tokens that are sampled from, over 0, at most 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub top_p: Option<f64>,
     /// Texts at which the reply ends.
@@ -38,132 +44,180 @@ pub struct Request {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_output_tokens: Option<u32>,
     /// How much of the session is sent along.
-    #[serde(default, skip_serializing_if = "ContextBounds::is_unbounded")]
+    #[serde(default, skip_serializing_if = "ContextBounds::is_empty")]
     pub context: ContextBounds,
     /// How long the session waits for tool results after this job's reply calls tools, in seconds.
     pub tool_wait_s: u32,
-    /// Fields put into the provider's request as they are.
-    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
-    pub extra_body: serde_json::Map<String, serde_json::Value>,
+    /// Fields that go into the provider's request unchanged.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub extra_body: Map<String, Value>,
+    /// Fields that this release does not know.
+    #[serde(flatten)]
+    pub unknown: UnknownFields,
+}
+
+impl Document for Request {
+    const NAME: &'static str = "request of a job";
+
+    fn version(&self) -> Version {
+        self.v
+    }
 }
 
 /// How much of the session is sent along with a job's input.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContextBounds {
-    /// The most messages, the input among them.
+    /// The most turns, the input among them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_turns: Option<u32>,
-    /// The most tokens, as estimated from what the provider reported before.
+    /// The most tokens, estimated from the provider's earlier counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_input_tokens: Option<u32>,
+    /// Fields that this release does not know.
+    #[serde(flatten)]
+    pub unknown: UnknownFields,
 }
 
 impl ContextBounds {
-    /// Whether everything may be sent.
-    #[must_use]
-    pub const fn is_unbounded(&self) -> bool {
-        self.max_turns.is_none() && self.max_input_tokens.is_none()
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
     }
 }
 
 /// A tool that the model may call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Tool {
-    /// Always `function`.
+    /// What kind of tool it is.
     #[serde(rename = "type")]
     pub kind: FunctionKind,
-    /// The function.
+    /// The function; empty for a kind of tool that this release does not know.
+    #[serde(default, skip_serializing_if = "FunctionDefinition::is_empty")]
     pub function: FunctionDefinition,
+    /// Fields that this release does not know.
+    #[serde(flatten)]
+    pub unknown: UnknownFields,
 }
 
 /// A function as the model sees it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct FunctionDefinition {
-    /// Its name.
+    /// The function's name.
     pub name: String,
-    /// What it does.
+    /// What the function does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// Its parameters, as a JSON Schema.
+    /// The function's parameters, as a JSON Schema.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub parameters: Option<serde_json::Value>,
+    pub parameters: Option<Value>,
     /// Whether the arguments must follow the schema exactly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strict: Option<bool>,
+    /// Fields that this release does not know.
+    #[serde(flatten)]
+    pub unknown: UnknownFields,
 }
 
-/// Whether and which tool the model must call.
+impl FunctionDefinition {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Whether the model must call a tool, and which.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum ToolChoice {
-    /// In general.
+    /// Whether the model must call a tool, whichever it is.
     Mode(ToolChoiceMode),
-    /// This one.
+    /// The model must call this function.
     Function {
-        /// Always `function`.
+        /// What kind of tool it is.
         #[serde(rename = "type")]
         kind: FunctionKind,
-        /// Which.
+        /// The function that must be called.
         function: ToolChoiceFunction,
+        /// Fields that this release does not know.
+        #[serde(flatten)]
+        unknown: UnknownFields,
     },
+    /// A form of this choice that this release does not know.
+    Unknown(Value),
 }
 
 /// Whether the model must call a tool.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ToolChoiceMode {
-    /// It must not.
+    /// The model must not call a tool.
     None,
-    /// As it sees fit.
+    /// The model decides.
     Auto,
-    /// It must call at least one.
+    /// The model must call at least one tool.
     Required,
+    /// A mode that this release does not know.
+    #[serde(untagged)]
+    Unknown(Box<str>),
 }
 
 /// The function that must be called.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct ToolChoiceFunction {
-    /// Its name.
+    /// The function's name.
     pub name: String,
+    /// Fields that this release does not know.
+    #[serde(flatten)]
+    pub unknown: UnknownFields,
 }
 
 /// The form of the reply.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(tag = "type", rename_all = "snake_case")]
 pub enum ResponseFormat {
     /// Any text.
-    Text,
+    Text {
+        /// Fields that this release does not know.
+        #[serde(flatten)]
+        unknown: UnknownFields,
+    },
     /// A JSON object.
-    JsonObject,
+    JsonObject {
+        /// Fields that this release does not know.
+        #[serde(flatten)]
+        unknown: UnknownFields,
+    },
     /// JSON that follows a schema.
     JsonSchema {
         /// The schema and its name.
         json_schema: JsonSchema,
+        /// Fields that this release does not know.
+        #[serde(flatten)]
+        unknown: UnknownFields,
     },
+    /// A form that this release does not know.
+    #[serde(untagged)]
+    Unknown(Box<Map<String, Value>>),
 }
 
 /// A schema for the reply.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct JsonSchema {
-    /// Its name.
+    /// The schema's name.
     pub name: String,
-    /// What it is for.
+    /// What the schema is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// The JSON Schema itself.
-    pub schema: serde_json::Value,
-    /// Whether it must be followed exactly.
+    pub schema: Value,
+    /// Whether the reply must follow the schema exactly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strict: Option<bool>,
+    /// Fields that this release does not know.
+    #[serde(flatten)]
+    pub unknown: UnknownFields,
 }
 
 /// How long a reasoning model should think.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[expect(
     missing_docs,
@@ -176,20 +230,23 @@ pub enum ReasoningEffort {
     Medium,
     High,
     Xhigh,
+    /// A word that this release does not know.
+    #[serde(untagged)]
+    Unknown(Box<str>),
 }
 
 /// Texts at which the reply ends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Stop {
-    /// One.
+    /// One text.
     One(String),
-    /// Several, at most four.
+    /// Several texts, at most four.
     Many(Vec<String>),
 }
 
 impl Stop {
-    /// All of them.
+    /// All texts.
     #[must_use]
     pub fn texts(&self) -> &[String] {
         match self {

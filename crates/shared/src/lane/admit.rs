@@ -5,6 +5,7 @@ use super::{
     edit::{self, Exit},
 };
 use crate::{
+    document::UnknownFields,
     job::{JobError, Status},
     time::TimeMs,
 };
@@ -44,6 +45,8 @@ pub(super) fn admit(
         admitted_at: now,
         started_at: None,
         attempts: Vec::new(),
+        unknown: UnknownFields::NONE,
+        unknown_in_state: UnknownFields::NONE,
     };
     if event.repair {
         out.reopened = Some(event.job);

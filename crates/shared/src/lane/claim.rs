@@ -2,6 +2,7 @@
 
 use super::{ATTEMPTS_MAX, Claim, Effects, Lane, Refused, State, edit};
 use crate::{
+    document::UnknownFields,
     ids::{JobId, ProcessId},
     job::Attempt,
     time::TimeMs,
@@ -64,6 +65,7 @@ pub(super) fn claim(
         started_at: now,
         ended_at: None,
         error: None,
+        unknown: UnknownFields::NONE,
     });
     out.timers
         .push((job, Some(edit::running_timer(until, head.deadline, now))));

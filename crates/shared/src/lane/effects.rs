@@ -2,6 +2,7 @@
 
 use super::Entry;
 use crate::{
+    document::{UnknownFields, Version},
     ids::{JobId, ProcessId},
     job::{JobError, Outcome, Reply, Status},
     time::TimeMs,
@@ -65,6 +66,7 @@ impl EndedEntry {
     #[must_use]
     pub fn into_outcome(self, reply: Option<Reply>, provider: Option<String>) -> Outcome {
         Outcome {
+            v: Version::FIRST,
             status: self.status,
             started_at: self.entry.started_at,
             ended_at: self.at,
@@ -74,6 +76,11 @@ impl EndedEntry {
             reply,
             error: self.error,
             provider,
+            entry: self
+                .entry
+                .unknown
+                .with_object("state", self.entry.unknown_in_state),
+            unknown: UnknownFields::NONE,
         }
     }
 }

@@ -17,6 +17,7 @@ mod edit;
 mod effects;
 mod event;
 mod settle;
+mod stored;
 mod tick;
 
 #[cfg(test)]
@@ -28,6 +29,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     class::Class,
+    document::{Document, UnknownFields, Version},
     ids::{JobId, ProcessId},
     job::Attempt,
     time::TimeMs,
@@ -53,15 +55,29 @@ pub const REVISIT_MS: u64 = 60_000;
 /// The live jobs of one session, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Lane {
+    /// The version of the document's form.
+    #[serde(default)]
+    pub v: Version,
     /// The head first.
     pub entries: Vec<Entry>,
     /// Until when messages of the user wait for the results of tools that the last reply called.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold_until: Option<TimeMs>,
+    /// Fields that this release does not know. They go with the lane's last job.
+    #[serde(flatten)]
+    pub unknown: UnknownFields,
+}
+
+impl Document for Lane {
+    const NAME: &'static str = "lane";
+
+    fn version(&self) -> Version {
+        self.v
+    }
 }
 
 /// A live job in its lane.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Entry {
     /// The job.
     pub job: JobId,
@@ -88,13 +104,15 @@ pub struct Entry {
     /// When a worker first took it.
     pub started_at: Option<TimeMs>,
     /// What was attempted, at most [`ATTEMPTS_MAX`], oldest first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attempts: Vec<Attempt>,
+    /// Fields of the entry that this release does not know. They go into the job's outcome.
+    pub unknown: UnknownFields,
+    /// Fields of the stored state that this release does not know. They stay when the state changes.
+    pub unknown_in_state: UnknownFields,
 }
 
 /// What a live job does.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum State {
     /// It waits.
     Queued {

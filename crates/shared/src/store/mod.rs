@@ -11,6 +11,7 @@ mod watch;
 use async_trait::async_trait;
 
 use crate::{
+    document::{NewerDocument, ReadError},
     ids::{JobId, LaneKey, ProcessId, SessionId, TenantId},
     job::Request,
     lane::LiveProcesses,
@@ -35,9 +36,21 @@ pub enum StoreError {
     /// The store has no space for new jobs. Nothing was written. Jobs that were accepted before can still finish.
     #[error("the store has no space for new jobs")]
     Full,
+    /// The store holds a document that only a newer release may act on. A process of that release can help.
+    #[error("a newer release wrote a document in the store")]
+    Newer(#[source] NewerDocument),
     /// Stored data cannot be read, or the store rejected a statement. A retry cannot help.
     #[error("the store failed")]
     Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl From<ReadError> for StoreError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Newer(newer) => Self::Newer(newer),
+            ReadError::Invalid { .. } => Self::Broken(Box::new(error)),
+        }
+    }
 }
 
 impl StoreError {

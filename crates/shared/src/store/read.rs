@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::LaneVersion;
 use crate::{
     class::Class,
+    document::{Document, UnknownFields, Version},
     ids::{JobId, LaneKey, ProcessId},
     job::{JobMeta, Outcome, Request},
     lane::{Entry, Lane, OutcomeSummary},
@@ -68,12 +69,26 @@ pub enum JobState {
 /// What the store keeps under an idempotency key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IdempotencyEntry {
+    /// The version of the document's form.
+    #[serde(default)]
+    pub v: Version,
     /// The job that the first request with the key has created, or is about to create.
     pub job: JobId,
     /// The SHA-256 of that request's body, in hex.
     pub body_sha256: String,
     /// When the key was set.
     pub created_at: TimeMs,
+    /// Fields that this release does not know.
+    #[serde(flatten)]
+    pub unknown: UnknownFields,
+}
+
+impl Document for IdempotencyEntry {
+    const NAME: &'static str = "idempotency key";
+
+    fn version(&self) -> Version {
+        self.v
+    }
 }
 
 /// The result of setting an idempotency key.

@@ -54,10 +54,11 @@ fn prepare(
         mut request,
         conversation,
     } = *work;
+    let input = std::mem::take(&mut request.input);
     let selected = context::select(
         conversation.turns,
-        std::mem::take(&mut request.input),
-        request.context,
+        input,
+        &request.context,
         conversation.measure,
     );
     let (provider, model) = match worker.providers.resolve(&meta.model) {

@@ -48,7 +48,10 @@ pub(super) struct CallResult {
 impl CallResult {
     /// The tokens that the provider counted for the turns that were sent, if it gave a usable count.
     pub(super) fn token_measure(&self) -> Option<TokenMeasure> {
-        let usage = self.answer.usage.filter(|usage| usage.input_tokens > 0)?;
+        let usage = self.answer.usage.as_ref()?;
+        if usage.input_tokens == 0 {
+            return None;
+        }
         Some(TokenMeasure {
             sent_bytes: self.sent_bytes,
             input_tokens: usage.input_tokens,

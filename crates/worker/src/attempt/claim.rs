@@ -7,7 +7,7 @@ use forebay_shared::{
     ids::{JobId, LaneKey},
     lane::{Refused, State},
     queue::Delivery,
-    store::Work,
+    store::{StoreError, Work},
 };
 use tokio::time::{Instant, sleep};
 
@@ -16,6 +16,8 @@ use crate::{settings::COMMIT_MARGIN_MS, worker_context::WorkerContext};
 
 /// The timeout of one claim, and of the release of a lost claim.
 const APPLY_TIMEOUT: Duration = Duration::from_secs(5);
+/// The delay before the message of a job is given back because only a newer release may run the job.
+const NEWER_RELEASE_AFTER: Duration = Duration::from_secs(1);
 /// The delay before the next claim while the store does not answer.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
@@ -74,6 +76,14 @@ pub(super) async fn claim(
             Err(LaneError::Refused(refused)) => {
                 tracing::debug!(job_id = %job, %refused, "a wake was dropped: the job cannot run now");
                 return None;
+            }
+            Err(LaneError::Store(StoreError::Newer(document))) => {
+                tracing::debug!(job_id = %job, %document, "a job is left to a worker of a newer release");
+                worker
+                    .stop
+                    .run_until_cancelled(sleep(NEWER_RELEASE_AFTER))
+                    .await;
+                break;
             }
             Err(LaneError::Store(error)) if !error.is_transient() => {
                 tracing::error!(

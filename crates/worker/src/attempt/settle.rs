@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use forebay_runtime::lanes::{AttemptOutput, LaneChange, LaneError};
 use forebay_shared::{
+    document::UnknownFields,
     job::{JobError, Reply},
     store::StoreError,
 };
@@ -58,6 +59,7 @@ async fn complete(worker: &WorkerContext, job: &ClaimedJob, result: CallResult) 
         usage: answer.usage,
         turns_sent: result.turns_sent,
         turns_dropped: result.turns_dropped,
+        unknown: UnknownFields::NONE,
     };
     let holds_session = !reply.tool_calls.is_empty() && result.tool_wait_s > 0;
     let hold_ms = holds_session.then(|| u64::from(result.tool_wait_s) * 1_000);
@@ -162,7 +164,10 @@ async fn commit(worker: &WorkerContext, job: &ClaimedJob, change: impl Fn() -> L
             }
             Err(error) => error,
         };
-        let is_broken = matches!(error, LaneError::Store(StoreError::Broken(_)));
+        let is_broken = matches!(
+            error,
+            LaneError::Store(StoreError::Broken(_) | StoreError::Newer(_))
+        );
         if is_broken || worker.member.store.now() >= job.claimed_until {
             tracing::error!(
                 %job_id,

@@ -48,7 +48,7 @@ pub(crate) struct SelectedContext {
 pub(crate) fn select(
     session: Vec<Turn>,
     input: Vec<Turn>,
-    bounds: ContextBounds,
+    bounds: &ContextBounds,
     measure: Option<TokenMeasure>,
 ) -> SelectedContext {
     let OrderedTurns {
@@ -146,22 +146,22 @@ fn later_cuts(cuts: &[usize], cut: usize) -> Box<[usize]> {
 
 /// The indices at which the sent turns may begin, ascending. Empty only when there are no turns.
 fn cuts(turns: &[OrderedTurn]) -> Vec<usize> {
-    let role = |index: usize| turns[index].turn.role;
-    let is_rule = |role: Role| matches!(role, Role::System | Role::Developer);
+    let role = |index: usize| &turns[index].turn.role;
+    let is_rule = |role: &Role| matches!(role, Role::System | Role::Developer);
     // The whole input is sent. If it begins with a tool result, the call is sent too.
     let first_input = turns.iter().position(|ordered| ordered.origin.is_input());
     let last_cut = match first_input {
         None => turns.len(),
-        Some(first) if role(first) == Role::Tool => (0..first)
-            .rfind(|index| role(*index) == Role::Assistant)
+        Some(first) if *role(first) == Role::Tool => (0..first)
+            .rfind(|index| *role(*index) == Role::Assistant)
             .unwrap_or(first),
         Some(first) => first,
     };
     let can_begin = |index: usize| {
-        let first_after_rules = (index..turns.len()).map(role).find(|role| !is_rule(*role));
+        let first_after_rules = (index..turns.len()).map(role).find(|role| !is_rule(role));
         // System and developer turns stay with the user turn that follows them.
         let follows_rule = index > 0 && is_rule(role(index - 1));
-        first_after_rules == Some(Role::User) && !follows_rule
+        first_after_rules == Some(&Role::User) && !follows_rule
     };
     let mut cuts: Vec<usize> = (0..turns.len())
         .filter(|index| *index <= last_cut && can_begin(*index))

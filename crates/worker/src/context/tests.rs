@@ -1,6 +1,7 @@
 //! The rules of context selection, by example and by property.
 
 use forebay_shared::{
+    document::UnknownFields,
     job::ContextBounds,
     session::TokenMeasure,
     turn::{FunctionCall, FunctionKind, Role, ToolCall, Turn},
@@ -39,8 +40,10 @@ fn calls(ids: &[String]) -> Turn {
                 function: FunctionCall {
                     name: String::from("f"),
                     arguments: String::from("{}"),
+                    unknown: UnknownFields::NONE,
                 },
                 extra_content: None,
+                unknown: UnknownFields::NONE,
             })
             .collect(),
         ..Turn::text(Role::Assistant, "")
@@ -58,6 +61,7 @@ fn bounds(max_turns: Option<u32>, max_input_tokens: Option<u32>) -> ContextBound
     ContextBounds {
         max_turns,
         max_input_tokens,
+        unknown: UnknownFields::NONE,
     }
 }
 
@@ -108,7 +112,7 @@ fn selects_and_orders_turns() {
         ),
         ("u1 cx cx rx a1", "u2", None, "u1 cx nx cx rx a1 u2", 0, ""),
     ] {
-        let selected = select(turns(session), turns(input), bounds(max_turns, None), None);
+        let selected = select(turns(session), turns(input), &bounds(max_turns, None), None);
         let case = format!("{session} | {input}, at most {max_turns:?}");
         assert_eq!(selected.turns, turns(sent), "{case}");
         assert_eq!(selected.turns_dropped, dropped, "{case}");
@@ -130,7 +134,7 @@ fn tokens_are_bounded_by_the_estimate() {
         select(
             session.clone(),
             input.clone(),
-            bounds(None, Some(max)),
+            &bounds(None, Some(max)),
             measure,
         )
         .turns_sent()
@@ -153,7 +157,7 @@ fn halve_leaves_out_the_older_half() {
     let mut half = select(
         turns("u1 a1 u2 a2 u3 a3"),
         turns("u4"),
-        bounds(None, None),
+        &bounds(None, None),
         None,
     );
     assert!(half.halve());
@@ -174,12 +178,12 @@ fn halve_leaves_out_the_older_half() {
     // One long old turn is half of the bytes. A context that cannot be halved is cut as far as possible.
     let long = Turn::text(Role::User, "x".repeat(1_000));
     let session = [vec![long], turns("a1 u2 a2")].concat();
-    let mut selected = select(session, turns("u3"), bounds(None, None), None);
+    let mut selected = select(session, turns("u3"), &bounds(None, None), None);
     assert!(selected.halve());
     assert_eq!(selected.turns, turns("u2 a2 u3"));
     let long_input = vec![Turn::text(Role::User, "x".repeat(1_000))];
     let session = turns("u1 a1 u2 a2");
-    let mut selected = select(session, long_input.clone(), bounds(None, None), None);
+    let mut selected = select(session, long_input.clone(), &bounds(None, None), None);
     assert!(selected.halve());
     assert_eq!(selected.turns, long_input);
     assert_eq!(selected.into_turns_before_reply(), long_input);
@@ -270,7 +274,7 @@ proptest! {
         prop_assume!(!input.is_empty());
         let foreign: Vec<Turn> =
             input.iter().filter(|turn| turn.role == Role::Tool).cloned().collect();
-        let mut selected = Some(select(session.clone(), input.clone(), bounds, None));
+        let mut selected = Some(select(session.clone(), input.clone(), &bounds, None));
         let mut longer: Option<super::SelectedContext> = None;
         while let Some(now) = selected {
             check_order(&now.turns, &foreign)?;
@@ -316,9 +320,9 @@ proptest! {
         input in any_turns(5),
     ) {
         prop_assume!(!input.is_empty());
-        let first = select(session.clone(), input, bounds(None, None), None);
+        let first = select(session.clone(), input, &bounds(None, None), None);
         let stored = [session, first.clone().into_turns_before_reply(), turns("a9")].concat();
-        let next = select(stored, turns("u9"), bounds(None, None), None);
+        let next = select(stored, turns("u9"), &bounds(None, None), None);
         prop_assert_eq!(next.missing_results, vec![]);
         // The next call sends the same turns in the same order, so a provider's prompt cache stays valid.
         let begins_with_user = first.turns.iter().find(|turn| !is_rule(turn))

@@ -1,6 +1,7 @@
 //! Replies that call tools.
 
 use forebay_shared::{
+    document::UnknownFields,
     job::{FinishReason, Status},
     lane::State,
     turn::{FunctionCall, FunctionKind, Role, ToolCall, Turn},
@@ -15,8 +16,10 @@ fn calls_a_tool() -> Turn {
         function: FunctionCall {
             name: "f".to_owned(),
             arguments: "{}".to_owned(),
+            unknown: UnknownFields::NONE,
         },
         extra_content: None,
+        unknown: UnknownFields::NONE,
     };
     Turn {
         content: None,
@@ -33,7 +36,7 @@ fn result() -> Turn {
 }
 
 fn roles(turns: &[Turn]) -> Vec<Role> {
-    turns.iter().map(|turn| turn.role).collect()
+    turns.iter().map(|turn| turn.role.clone()).collect()
 }
 
 #[tokio::test]

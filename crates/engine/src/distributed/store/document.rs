@@ -6,6 +6,7 @@
 //! fixed positions.
 
 use forebay_shared::{
+    document,
     ids::{JobId, LaneKey, ProcessId},
     lane::{HeadState, Lane},
     store::{Head, LaneVersion, StoreError},
@@ -68,7 +69,7 @@ pub(super) fn read(document: &[u8]) -> Result<(LaneVersion, Lane), StoreError> {
         .get(..32)
         .and_then(|token| LaneVersion::try_parse_ascii(token).ok())
         .ok_or_else(|| unreadable(Malformed))?;
-    let lane = serde_json::from_slice(&document[end + 1..]).map_err(unreadable)?;
+    let lane = document::read(&document[end + 1..])?;
     Ok((token, lane))
 }
 
@@ -96,6 +97,7 @@ pub(super) fn head(document: &[u8], lane: LaneKey, timer: TimeMs) -> Result<Head
 mod tests {
     use forebay_shared::{
         class::Class,
+        document::UnknownFields,
         ids::TenantId,
         lane::{Entry, State},
     };
@@ -117,13 +119,15 @@ mod tests {
             admitted_at: TimeMs(1),
             started_at: None,
             attempts: Vec::new(),
+            unknown: UnknownFields::NONE,
+            unknown_in_state: UnknownFields::NONE,
         }
     }
 
     fn lane(state: State) -> Lane {
         Lane {
             entries: vec![entry(state)],
-            hold_until: None,
+            ..Lane::default()
         }
     }
 
@@ -168,8 +172,8 @@ mod tests {
         assert_eq!(code(&queued(Some(TimeMs(5)))), '-');
         assert_eq!(head_code(None), '-');
         let hold = Lane {
-            entries: Vec::new(),
             hold_until: Some(TimeMs(5)),
+            ..Lane::default()
         };
         let document = write(&row(&hold), LaneVersion::new_v4());
         assert_eq!(&document[32..37], ";-;0;");

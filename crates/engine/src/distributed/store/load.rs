@@ -71,8 +71,8 @@ fn read_work(reply: RedisReply) -> Result<Work, StoreError> {
         _ => None,
     };
     Ok(Work {
-        meta: meta.json()?,
-        request: request.json()?,
+        meta: meta.document()?,
+        request: request.document()?,
         conversation: Conversation {
             turns: read_turns(turns)?,
             measure,
@@ -82,7 +82,7 @@ fn read_work(reply: RedisReply) -> Result<Work, StoreError> {
 
 /// Reads turns, oldest first.
 pub(super) fn read_turns(reply: RedisReply) -> Result<Vec<Turn>, StoreError> {
-    reply.list()?.map(RedisReply::json).collect()
+    reply.list()?.map(RedisReply::document).collect()
 }
 
 /// Reads the reply of `job.lua`.

@@ -3,6 +3,8 @@
 
 use forebay_shared::{lane::OutcomeSummary, store::StoreError};
 
+use serde_json::Value;
+
 use crate::{rejection::unreadable, rows::OutcomeRow};
 
 /// Writes the mark of an outcome.
@@ -13,7 +15,10 @@ pub(super) fn write(outcome: &OutcomeRow) -> Result<String, StoreError> {
 
 /// Reads a mark.
 pub(super) fn read(bytes: &[u8]) -> Result<OutcomeSummary, StoreError> {
-    let (status, fence, settled) = serde_json::from_slice(bytes).map_err(unreadable)?;
+    // A newer release may have appended values.
+    let values: Vec<Value> = serde_json::from_slice(bytes).map_err(unreadable)?;
+    let known: Value = values.into_iter().take(3).collect();
+    let (status, fence, settled) = serde_json::from_value(known).map_err(unreadable)?;
     Ok(OutcomeSummary {
         status,
         fence,

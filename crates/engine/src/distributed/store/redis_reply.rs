@@ -1,6 +1,9 @@
 //! Takes apart the reply of a command or a script.
 
-use forebay_shared::store::StoreError;
+use forebay_shared::{
+    document::{self, Document},
+    store::StoreError,
+};
 use redis::Value;
 
 use super::redis_error::UnexpectedReply;
@@ -81,8 +84,8 @@ impl RedisReply {
     }
 
     /// A JSON document.
-    pub(super) fn json<T: serde::de::DeserializeOwned>(self) -> Result<T, StoreError> {
-        serde_json::from_slice(&self.bytes()?).map_err(unreadable)
+    pub(super) fn document<T: Document>(self) -> Result<T, StoreError> {
+        Ok(document::read(&self.bytes()?)?)
     }
 }
 

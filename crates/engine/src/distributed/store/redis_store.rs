@@ -103,7 +103,7 @@ impl Store for RedisStore {
         let value = self.connections.run(&get, WhenFull::Retry).await?;
         RedisReply::new("request", value)
             .some()
-            .map(RedisReply::json)
+            .map(RedisReply::document)
             .transpose()
     }
 
@@ -123,7 +123,7 @@ impl Store for RedisStore {
         let value = self.connections.run(&set, WhenFull::Refuse).await?;
         match RedisReply::new("claim of a key", value).some() {
             None => Ok(SetKeyResult::Set),
-            Some(found) => Ok(SetKeyResult::AlreadySet(found.json()?)),
+            Some(found) => Ok(SetKeyResult::AlreadySet(found.document()?)),
         }
     }
 

@@ -1,13 +1,10 @@
 //! Reads sessions. Each read counts as a use of the session.
 
-use forebay_shared::{session::Session, store::StoreError, time::TimeMs, turn::Turn};
+use forebay_shared::{document, session::Session, store::StoreError, time::TimeMs, turn::Turn};
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 
 use super::SessionKey;
-use crate::{
-    embedded::columns::{At, natural},
-    rejection::unreadable,
-};
+use crate::embedded::columns::{At, natural};
 
 /// Records a use of a session and restarts its time to live, if it has no live jobs. Returns whether the
 /// session exists.
@@ -103,6 +100,6 @@ pub(in crate::embedded) fn turns(db: &Connection, n: i64) -> rusqlite::Result<Ve
 /// Parses turns.
 pub(in crate::embedded) fn parse_turns(docs: &[String]) -> Result<Vec<Turn>, StoreError> {
     docs.iter()
-        .map(|doc| serde_json::from_str(doc).map_err(unreadable))
+        .map(|doc| Ok(document::read(doc.as_bytes())?))
         .collect()
 }

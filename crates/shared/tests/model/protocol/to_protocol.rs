@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use forebay_shared::{
     class::Class,
+    document::UnknownFields,
     ids::JobId,
     job::{JobError, Status},
     lane::{self, Admit, Event, IfBusy, LiveProcesses, OutcomeSummary, TAKEOVERS_MAX},
@@ -102,6 +103,7 @@ pub(super) fn real_lane(input: &ApplyInput) -> lane::Lane {
     lane::Lane {
         entries: entries.map(|entry| real_entry(entry, sight)).collect(),
         hold_until: real_time(input.lane.hold),
+        ..lane::Lane::default()
     }
 }
 
@@ -137,6 +139,8 @@ fn real_entry(entry: &Entry, sight: WorkerSight) -> lane::Entry {
         admitted_at: NOW,
         started_at: None,
         attempts: Vec::new(),
+        unknown: UnknownFields::NONE,
+        unknown_in_state: UnknownFields::NONE,
     }
 }
 

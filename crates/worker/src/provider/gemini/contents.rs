@@ -4,7 +4,7 @@
 //! of the calls: Gemini refuses other numbers of them, and without ids it can tell them by their order
 //! only.
 
-use forebay_shared::turn::{Content, ImageUrl, Part, Role, ToolCall, Turn};
+use forebay_shared::turn::{Content, FunctionKind, ImageUrl, Part, Role, ToolCall, Turn};
 use serde_json::{Map, Value, json};
 
 use super::{signature, unsupported};
@@ -32,9 +32,10 @@ pub(super) fn of(turns: &[Turn]) -> Result<Contents, Failure> {
             return Err(unsupported("a turn with a name, which it has no field for"));
         }
         at += 1;
-        match turn.role {
+        match &turn.role {
             Role::System | Role::Developer => mapped.system.extend(parts(turn)?),
             Role::User => push(&mut mapped.contents, "user", parts(turn)?),
+            Role::Unknown(role) => return Err(unsupported(&format!("a turn of the role {role}"))),
             Role::Assistant => push(&mut mapped.contents, "model", model_parts(turn)?),
             Role::Tool => {
                 let first = at - 1;
@@ -81,8 +82,10 @@ fn parts(turn: &Turn) -> Result<Vec<Value>, Failure> {
                 Part::Text {
                     text: said,
                     extra_content,
+                    ..
                 } => Ok(text(said, signature::of(extra_content.as_ref()))),
-                Part::ImageUrl { image_url } => image(image_url),
+                Part::ImageUrl { image_url, .. } => image(image_url),
+                Part::Unknown(_) => Err(unsupported("a part of this type")),
             })
             .collect(),
     }
@@ -102,6 +105,10 @@ fn signed(mut part: Value, signature: Option<&str>) -> Value {
 /// What the model said and which tools it called.
 fn model_parts(turn: &Turn) -> Result<Vec<Value>, Failure> {
     let mut parts = parts(turn)?;
+    let is_function = |call: &ToolCall| call.kind == FunctionKind::Function;
+    if !turn.tool_calls.iter().all(is_function) {
+        return Err(unsupported("a call of a tool that is no function"));
+    }
     parts.extend(turn.tool_calls.iter().map(|call| {
         let mut function = json!({"name": call.function.name, "args": arguments(call)});
         if !tool_call_id::is_made(&call.id) {
@@ -157,11 +164,9 @@ fn output(turn: &Turn) -> Result<Value, Failure> {
     let content = match &turn.content {
         None => String::new(),
         Some(Content::Parts(parts))
-            if parts
-                .iter()
-                .any(|part| matches!(part, Part::ImageUrl { .. })) =>
+            if parts.iter().any(|part| !matches!(part, Part::Text { .. })) =>
         {
-            return Err(unsupported("an image in a tool's result"));
+            return Err(unsupported("anything but text in a tool's result"));
         }
         Some(content) => content.to_text(),
     };

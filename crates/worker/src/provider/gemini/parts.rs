@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use forebay_shared::turn::{Content, FunctionCall, FunctionKind, Part, ToolCall};
+use forebay_shared::{
+    document::UnknownFields,
+    turn::{Content, FunctionCall, FunctionKind, Part, ToolCall},
+};
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::Value;
 
@@ -75,8 +78,10 @@ pub(super) fn read(
                     arguments: call
                         .args
                         .map_or_else(|| String::from("{}"), |args| args.to_string()),
+                    unknown: UnknownFields::NONE,
                 },
                 extra_content: signature::kept(part.thought_signature),
+                unknown: UnknownFields::NONE,
             });
         } else if part.thought {
             // Summaries of thoughts are for looking at, not a part of the reply.
@@ -142,6 +147,7 @@ fn content(mut texts: Vec<Text>) -> (Option<Content>, Option<Value>) {
                 .map(|Text { said, signature }| Part::Text {
                     text: said,
                     extra_content: signature::kept(signature),
+                    unknown: UnknownFields::NONE,
                 });
             (Some(Content::Parts(parts.collect())), None)
         }

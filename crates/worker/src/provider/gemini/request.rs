@@ -1,6 +1,9 @@
 //! A job's request in Gemini's form.
 
-use forebay_shared::job::{JsonSchema, Request, ResponseFormat, Tool, ToolChoice, ToolChoiceMode};
+use forebay_shared::{
+    job::{JsonSchema, Request, ResponseFormat, Tool, ToolChoice, ToolChoiceMode},
+    turn::FunctionKind,
+};
 use serde_json::{Map, Value, json};
 
 use super::{contents, signature, thinking, unsupported};
@@ -32,10 +35,14 @@ fn fields(call: &Call<'_>) -> Result<Map<String, Value>, Failure> {
         body.insert("systemInstruction".into(), json!({"parts": system}));
     }
     if !asked.tools.is_empty() {
-        let functions: Vec<Value> = asked.tools.iter().map(declaration).collect();
+        let functions: Vec<Value> = asked
+            .tools
+            .iter()
+            .map(declaration)
+            .collect::<Result<_, _>>()?;
         body.insert("tools".into(), json!([{"functionDeclarations": functions}]));
     }
-    if let Some(calling) = calling(asked) {
+    if let Some(calling) = calling(asked)? {
         body.insert(
             "toolConfig".into(),
             json!({"functionCallingConfig": calling}),
@@ -49,7 +56,10 @@ fn fields(call: &Call<'_>) -> Result<Map<String, Value>, Failure> {
     Ok(body)
 }
 
-fn declaration(tool: &Tool) -> Value {
+fn declaration(tool: &Tool) -> Result<Value, Failure> {
+    if tool.kind != FunctionKind::Function {
+        return Err(unsupported("a tool that is no function"));
+    }
     let function = &tool.function;
     let mut declared = json!({"name": function.name});
     if let Some(description) = &function.description {
@@ -59,17 +69,17 @@ fn declaration(tool: &Tool) -> Value {
         // `parameters` would take a part of OpenAPI's schemas only.
         declared["parametersJsonSchema"] = parameters.clone();
     }
-    declared
+    Ok(declared)
 }
 
 /// How tools are to be called. `strict`, which Gemini has no field for on a tool, is its mode VALIDATED;
 /// the mode ANY follows the schemas anyway.
-fn calling(asked: &Request) -> Option<Value> {
+fn calling(asked: &Request) -> Result<Option<Value>, Failure> {
     let strict = asked
         .tools
         .iter()
         .any(|tool| tool.function.strict == Some(true));
-    match &asked.tool_choice {
+    Ok(match &asked.tool_choice {
         None if strict => Some(json!({"mode": "VALIDATED"})),
         None => None,
         Some(ToolChoice::Mode(ToolChoiceMode::None)) => Some(json!({"mode": "NONE"})),
@@ -81,7 +91,10 @@ fn calling(asked: &Request) -> Option<Value> {
         Some(ToolChoice::Function { function, .. }) => {
             Some(json!({"mode": "ANY", "allowedFunctionNames": [function.name]}))
         }
-    }
+        Some(ToolChoice::Mode(ToolChoiceMode::Unknown(_)) | ToolChoice::Unknown(_)) => {
+            return Err(unsupported("this tool_choice"));
+        }
+    })
 }
 
 fn generation(model: &str, asked: &Request) -> Result<Map<String, Value>, Failure> {
@@ -98,18 +111,19 @@ fn generation(model: &str, asked: &Request) -> Result<Map<String, Value>, Failur
     if let Some(max) = asked.max_output_tokens {
         config.insert("maxOutputTokens".into(), max.into());
     }
-    if let Some(effort) = asked.reasoning_effort {
+    if let Some(effort) = &asked.reasoning_effort {
         config.insert("thinkingConfig".into(), thinking::config(model, effort)?);
     }
     match &asked.response_format {
-        None | Some(ResponseFormat::Text) => {}
-        Some(ResponseFormat::JsonObject) => {
+        None | Some(ResponseFormat::Text { .. }) => {}
+        Some(ResponseFormat::JsonObject { .. }) => {
             config.insert("responseMimeType".into(), "application/json".into());
         }
-        Some(ResponseFormat::JsonSchema { json_schema }) => {
+        Some(ResponseFormat::JsonSchema { json_schema, .. }) => {
             config.insert("responseMimeType".into(), "application/json".into());
             config.insert("responseJsonSchema".into(), described(json_schema)?);
         }
+        Some(ResponseFormat::Unknown(_)) => return Err(unsupported("this response_format")),
     }
     Ok(config)
 }

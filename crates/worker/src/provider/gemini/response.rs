@@ -1,6 +1,7 @@
 //! A reply in Gemini's form; what its parts hold is `parts`' business.
 
 use forebay_shared::{
+    document::UnknownFields,
     job::{FinishReason, Usage},
     turn::{Role, Turn},
 };
@@ -92,6 +93,7 @@ pub(super) fn read(body: &[u8], turns: &[Turn]) -> Result<Answer, Failure> {
             tool_calls,
             tool_call_id: None,
             extra_content,
+            unknown: UnknownFields::NONE,
         },
         finish_reason,
         usage: body.usage_metadata.as_ref().map(usage),
@@ -142,6 +144,7 @@ fn usage(said: &UsageMetadata) -> Usage {
         total_tokens: said
             .total_token_count
             .unwrap_or_else(|| input_tokens.saturating_add(output_tokens)),
+        unknown: UnknownFields::NONE,
     }
 }
 

@@ -9,7 +9,7 @@ use crate::provider::Failure;
 
 /// The `thinkingConfig` for a model. The budgets are those that Google's own OpenAI-compatible endpoint
 /// takes for these words.
-pub(super) fn config(model: &str, effort: ReasoningEffort) -> Result<Value, Failure> {
+pub(super) fn config(model: &str, effort: &ReasoningEffort) -> Result<Value, Failure> {
     match generation(model) {
         Some((major, minor)) if (major, minor) < (2, 5) => Err(unsupported(&format!(
             "{model} does not reason, so reasoning_effort cannot be set"
@@ -19,7 +19,7 @@ pub(super) fn config(model: &str, effort: ReasoningEffort) -> Result<Value, Fail
     }
 }
 
-fn budget(model: &str, effort: ReasoningEffort) -> Result<u32, Failure> {
+fn budget(model: &str, effort: &ReasoningEffort) -> Result<u32, Failure> {
     match effort {
         ReasoningEffort::None if model.contains("pro") => Err(unsupported(
             "reasoning_effort none: this model always reasons; minimal, low, medium and high are possible",
@@ -28,21 +28,21 @@ fn budget(model: &str, effort: ReasoningEffort) -> Result<u32, Failure> {
         ReasoningEffort::Minimal | ReasoningEffort::Low => Ok(1_024),
         ReasoningEffort::Medium => Ok(8_192),
         ReasoningEffort::High => Ok(24_576),
-        ReasoningEffort::Xhigh => Err(unsupported(
-            "reasoning_effort xhigh: none, minimal, low, medium and high are possible",
+        ReasoningEffort::Xhigh | ReasoningEffort::Unknown(_) => Err(unsupported(
+            "this reasoning_effort: none, minimal, low, medium and high are possible",
         )),
     }
 }
 
-fn level(effort: ReasoningEffort) -> Result<&'static str, Failure> {
+fn level(effort: &ReasoningEffort) -> Result<&'static str, Failure> {
     match effort {
         ReasoningEffort::Minimal => Ok("minimal"),
         ReasoningEffort::Low => Ok("low"),
         ReasoningEffort::Medium => Ok("medium"),
         ReasoningEffort::High => Ok("high"),
-        ReasoningEffort::None | ReasoningEffort::Xhigh => Err(unsupported(
-            "reasoning_effort none or xhigh: this model knows minimal, low, medium and high",
-        )),
+        ReasoningEffort::None | ReasoningEffort::Xhigh | ReasoningEffort::Unknown(_) => Err(
+            unsupported("this reasoning_effort: this model knows minimal, low, medium and high"),
+        ),
     }
 }
 
@@ -81,7 +81,7 @@ mod tests {
             ("gemini-2.0-flash", Low, Option::None),
         ];
         for (model, effort, expected) in rows {
-            match (config(model, effort), expected) {
+            match (config(model, &effort), expected) {
                 (Ok(found), Some(expected)) => assert_eq!(found, expected, "{model} {effort:?}"),
                 (Err(failure), Option::None) => {
                     assert_eq!(failure.error.code, "unsupported_parameter");

@@ -63,8 +63,8 @@ fn fields(
     if let Some(format) = &asked.response_format {
         body.insert("response_format".into(), value(format)?);
     }
-    if let Some(effort) = asked.reasoning_effort {
-        body.insert("reasoning_effort".into(), value(&effort)?);
+    if let Some(effort) = &asked.reasoning_effort {
+        body.insert("reasoning_effort".into(), value(effort)?);
     }
     if let Some(temperature) = asked.temperature {
         body.insert("temperature".into(), json!(temperature));

@@ -1,6 +1,7 @@
 //! A reply in OpenAI's form, read leniently: its imitators leave fields out or write them another way.
 
 use forebay_shared::{
+    document::UnknownFields,
     job::{FinishReason, Usage},
     turn::{Content, FunctionCall, FunctionKind, Role, ToolCall, Turn},
 };
@@ -117,6 +118,7 @@ pub(super) fn read(body: &[u8], turns: &[Turn], provider: &str) -> Result<Answer
             tool_calls,
             tool_call_id: None,
             extra_content,
+            unknown: UnknownFields::NONE,
         },
         finish_reason,
         usage: body.usage.as_ref().map(usage),
@@ -151,8 +153,10 @@ fn tool_calls(
                     Some(Value::Null) | None => String::from("{}"),
                     Some(value) => value.to_string(),
                 },
+                unknown: UnknownFields::NONE,
             },
             extra_content: call.extra_content,
+            unknown: UnknownFields::NONE,
         })
         .collect()
 }
@@ -192,6 +196,7 @@ fn usage(said: &WireUsage) -> Usage {
         total_tokens: said
             .total_tokens
             .unwrap_or_else(|| input_tokens.saturating_add(output_tokens)),
+        unknown: UnknownFields::NONE,
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use forebay_shared::{
+    document::UnknownFields,
     job::{FinishReason, ResponseFormat, ToolChoice, ToolChoiceMode, Usage},
     turn::{Content, Role, Turn},
 };
@@ -68,18 +69,21 @@ impl Provider for Simulated {
 fn answer(call: &Call<'_>) -> Result<Answer, Failure> {
     let asked = call.request;
     let must_call = matches!(
-        asked.tool_choice,
+        &asked.tool_choice,
         Some(ToolChoice::Mode(ToolChoiceMode::Required) | ToolChoice::Function { .. })
     );
     if must_call {
         return Err(unsupported("call tools"));
     }
-    let text = match asked.response_format {
+    let text = match &asked.response_format {
         Some(ResponseFormat::JsonSchema { .. }) => return Err(unsupported("follow a JSON schema")),
-        Some(ResponseFormat::JsonObject) => {
+        Some(ResponseFormat::Unknown(_)) => {
+            return Err(unsupported("answer in the form that response_format asks"));
+        }
+        Some(ResponseFormat::JsonObject { .. }) => {
             serde_json::json!({"reply": text(call.turns)}).to_string()
         }
-        Some(ResponseFormat::Text) | None => text(call.turns),
+        Some(ResponseFormat::Text { .. }) | None => text(call.turns),
     };
     let input_tokens = context::sent_bytes(call.turns).div_ceil(4);
     let output_tokens = (text.len() as u64).div_ceil(4);
@@ -90,6 +94,7 @@ fn answer(call: &Call<'_>) -> Result<Answer, Failure> {
             input_tokens,
             output_tokens,
             total_tokens: input_tokens + output_tokens,
+            unknown: UnknownFields::NONE,
         }),
     })
 }
@@ -246,7 +251,7 @@ mod tests {
         }
         assert!(!matches!(
             asks[1].response_format,
-            None | Some(ResponseFormat::Text)
+            None | Some(ResponseFormat::Text { .. })
         ));
     }
 }

@@ -15,6 +15,7 @@ use forebay_runtime::{
 };
 use forebay_shared::{
     class::Class,
+    document::{UnknownFields, Version},
     ids::{JobId, LaneKey, ProcessId, SessionId, TenantId},
     job::{JobMeta, Outcome},
     lane::{Admit, Entry, IfBusy},
@@ -164,6 +165,7 @@ impl Fleet {
             .all(|turn| turn.role == Role::Tool);
         let job = NewJob {
             meta: JobMeta {
+                v: Version::FIRST,
                 id,
                 tenant,
                 session: submit.session,
@@ -174,6 +176,7 @@ impl Fleet {
                 metadata: serde_json::Map::new(),
                 keep_until: None,
                 traceparent: None,
+                unknown: UnknownFields::NONE,
             },
             request: Arc::new(submit.request),
         };
@@ -279,7 +282,7 @@ impl Fleet {
             .unwrap_or_default();
         turns
             .iter()
-            .map(|turn| (turn.role, text_of(turn)))
+            .map(|turn| (turn.role.clone(), text_of(turn)))
             .collect()
     }
 

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use forebay_shared::{
+    document::UnknownFields,
     job::{FinishReason, JobError, Usage},
     turn::{Content, Role, Turn},
 };
@@ -48,6 +49,7 @@ impl Asked {
             input_tokens: 7,
             output_tokens: 2,
             total_tokens: 9,
+            unknown: UnknownFields::NONE,
         };
         self.reply(Reply::Result(Box::new(Ok(Answer {
             turn,

@@ -1,0 +1,252 @@
+//! Stored documents across releases: their version, and the fields that this release does not know.
+//!
+//! In a rolling upgrade processes of two releases work on the same documents. A newer release may add a
+//! field at any time: an older process ignores it and keeps it when it writes the document again. A change
+//! that an older process must not ignore raises the document's version: an older process then leaves the
+//! document to newer ones.
+//!
+//! What clients send is checked by the gateway, which refuses unknown fields.
+
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{DeserializeOwned, MapAccess, Visitor},
+};
+use serde_json::{Map, Value};
+
+/// Fields of a stored object that this release does not know. Flattened into the object they belong to.
+///
+/// Eight bytes when there are none, as nearly always.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct UnknownFields(Option<Box<Map<String, Value>>>);
+
+impl UnknownFields {
+    /// No fields.
+    pub const NONE: Self = Self(None);
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// The value of a field.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.0.as_ref()?.get(name)
+    }
+
+    /// The version in a field `v`; the first if there is none.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        let v = self.get("v").and_then(Value::as_u64);
+        v.map_or(Version::FIRST, |v| {
+            Version(u32::try_from(v).unwrap_or(u32::MAX))
+        })
+    }
+
+    /// These fields, and further ones as an object under `name`, if there are any.
+    #[must_use]
+    pub fn with_object(mut self, name: &str, fields: Self) -> Self {
+        if let Some(fields) = fields.0 {
+            let all = self.0.get_or_insert_default();
+            all.insert(name.to_owned(), Value::Object(*fields));
+        }
+        self
+    }
+
+    /// Removes all fields.
+    pub fn clear(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl FromIterator<(String, Value)> for UnknownFields {
+    fn from_iter<I: IntoIterator<Item = (String, Value)>>(fields: I) -> Self {
+        let fields: Map<String, Value> = fields.into_iter().collect();
+        Self((!fields.is_empty()).then(|| Box::new(fields)))
+    }
+}
+
+impl Serialize for UnknownFields {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().flat_map(|fields| fields.iter()))
+    }
+}
+
+impl<'de> Deserialize<'de> for UnknownFields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(UnknownFieldsVisitor)
+    }
+}
+
+struct UnknownFieldsVisitor;
+
+impl<'de> Visitor<'de> for UnknownFieldsVisitor {
+    type Value = UnknownFields;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<UnknownFields, A::Error> {
+        let mut fields = Map::new();
+        while let Some((name, value)) = map.next_entry()? {
+            fields.insert(name, value);
+        }
+        Ok(UnknownFields(
+            (!fields.is_empty()).then(|| Box::new(fields)),
+        ))
+    }
+}
+
+/// The version of a document's form, its field `v`. It stays as it was read when the document is written
+/// again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Version(pub u32);
+
+impl Version {
+    /// The version of documents without the field.
+    pub const FIRST: Self = Self(1);
+}
+
+impl Default for Version {
+    fn default() -> Self {
+        Self::FIRST
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A stored document with a version.
+pub trait Document: DeserializeOwned {
+    /// What the document is called in errors.
+    const NAME: &'static str;
+    /// The newest version that this release may act on.
+    const KNOWN: Version = Version::FIRST;
+
+    /// The version of this document.
+    fn version(&self) -> Version;
+}
+
+/// A document that this process cannot act on.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// A newer release wrote it.
+    #[error(transparent)]
+    Newer(#[from] NewerDocument),
+    /// It is not of the document's form.
+    #[error("a stored {name} cannot be read")]
+    Invalid {
+        /// What the document is called.
+        name: &'static str,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+}
+
+/// A document of a version that only newer releases may act on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a stored {name} has version {found}, and this release knows versions up to {known}")]
+pub struct NewerDocument {
+    /// What the document is called.
+    pub name: &'static str,
+    /// The document's version.
+    pub found: Version,
+    /// The newest version that this release may act on.
+    pub known: Version,
+}
+
+/// Reads a document from its JSON.
+///
+/// # Errors
+/// [`ReadError::Newer`] for a higher version than [`Document::KNOWN`], whatever else stands in the document;
+/// [`ReadError::Invalid`] for what is not of the document's form.
+pub fn read<T: Document>(json: &[u8]) -> Result<T, ReadError> {
+    let read = serde_json::from_slice::<T>(json);
+    let version = match &read {
+        Ok(document) => document.version(),
+        Err(_) => version(json),
+    };
+    if version > T::KNOWN {
+        return Err(ReadError::Newer(NewerDocument {
+            name: T::NAME,
+            found: version,
+            known: T::KNOWN,
+        }));
+    }
+    read.map_err(|source| ReadError::Invalid {
+        name: T::NAME,
+        source,
+    })
+}
+
+/// The version of a document that cannot be read; the first if that cannot be read either.
+fn version(json: &[u8]) -> Version {
+    #[derive(Deserialize)]
+    struct Versioned {
+        #[serde(default)]
+        v: Version,
+    }
+    serde_json::from_slice(json).map_or(Version::FIRST, |Versioned { v }| v)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Sample {
+        #[serde(default)]
+        v: Version,
+        known: u32,
+        #[serde(flatten)]
+        unknown: UnknownFields,
+    }
+
+    impl Document for Sample {
+        const NAME: &'static str = "sample";
+        fn version(&self) -> Version {
+            self.v
+        }
+    }
+
+    #[test]
+    fn unknown_fields_are_kept_and_cost_eight_bytes() {
+        let json = json!({"v": 1, "known": 1, "new": {"deep": [1.5, null]}, "newer": 2});
+        let sample: Sample = read(json.to_string().as_bytes()).unwrap();
+        assert_eq!(sample.unknown.get("newer"), Some(&json!(2)));
+        assert_eq!(serde_json::to_value(&sample).unwrap(), json);
+        assert_eq!(size_of::<UnknownFields>(), 8);
+
+        let plain: Sample = read(br#"{"known": 1}"#).unwrap();
+        assert!(plain.unknown.is_empty());
+        assert_eq!(
+            serde_json::to_string(&plain).unwrap(),
+            r#"{"v":1,"known":1}"#
+        );
+    }
+
+    #[test]
+    fn a_newer_version_is_told_from_a_broken_document() {
+        for newer in [r#"{"v": 2, "known": 1}"#, r#"{"known": "text", "v": 2}"#] {
+            let error = read::<Sample>(newer.as_bytes()).unwrap_err();
+            let ReadError::Newer(newer) = error else {
+                panic!("{error:?}");
+            };
+            assert_eq!((newer.found, newer.known), (Version(2), Version(1)));
+        }
+        for broken in ["", "{", "[]", "{}", r#"{"v": "x", "known": 1}"#] {
+            let error = read::<Sample>(broken.as_bytes()).unwrap_err();
+            assert!(matches!(error, ReadError::Invalid { .. }), "{error:?}");
+        }
+    }
+}

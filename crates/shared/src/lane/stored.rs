@@ -1,0 +1,153 @@
+//! The stored form of an entry: its state is an object with the state's name, and unknown fields are kept in
+//! the entry and in that object, whatever the state changes to.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::{Entry, State};
+use crate::{
+    class::Class,
+    document::UnknownFields,
+    ids::{JobId, ProcessId},
+    job::Attempt,
+    time::TimeMs,
+};
+
+#[derive(Deserialize)]
+struct StoredEntry {
+    job: JobId,
+    class: Class,
+    fence: u64,
+    settled: u64,
+    state: StoredState,
+    deadline: TimeMs,
+    tool_results: bool,
+    claimed: bool,
+    tries: u32,
+    takeovers: u32,
+    admitted_at: TimeMs,
+    started_at: Option<TimeMs>,
+    #[serde(default)]
+    attempts: Vec<Attempt>,
+    #[serde(flatten)]
+    unknown: UnknownFields,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum StoredState {
+    Queued {
+        not_before: Option<TimeMs>,
+        #[serde(flatten)]
+        unknown: UnknownFields,
+    },
+    Running {
+        worker: ProcessId,
+        until: TimeMs,
+        #[serde(flatten)]
+        unknown: UnknownFields,
+    },
+}
+
+impl<'de> Deserialize<'de> for Entry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let stored = StoredEntry::deserialize(deserializer)?;
+        let (state, unknown_in_state) = match stored.state {
+            StoredState::Queued {
+                not_before,
+                unknown,
+            } => (State::Queued { not_before }, unknown),
+            StoredState::Running {
+                worker,
+                until,
+                unknown,
+            } => (State::Running { worker, until }, unknown),
+        };
+        Ok(Self {
+            job: stored.job,
+            class: stored.class,
+            fence: stored.fence,
+            settled: stored.settled,
+            state,
+            deadline: stored.deadline,
+            tool_results: stored.tool_results,
+            claimed: stored.claimed,
+            tries: stored.tries,
+            takeovers: stored.takeovers,
+            admitted_at: stored.admitted_at,
+            started_at: stored.started_at,
+            attempts: stored.attempts,
+            unknown: stored.unknown,
+            unknown_in_state,
+        })
+    }
+}
+
+/// Borrows an entry to write it.
+#[derive(Serialize)]
+struct EntryToStore<'a> {
+    job: JobId,
+    class: Class,
+    fence: u64,
+    settled: u64,
+    state: StateToStore<'a>,
+    deadline: TimeMs,
+    tool_results: bool,
+    claimed: bool,
+    tries: u32,
+    takeovers: u32,
+    admitted_at: TimeMs,
+    started_at: Option<TimeMs>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    attempts: &'a [Attempt],
+    #[serde(flatten)]
+    unknown: &'a UnknownFields,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum StateToStore<'a> {
+    Queued {
+        not_before: Option<TimeMs>,
+        #[serde(flatten)]
+        unknown: &'a UnknownFields,
+    },
+    Running {
+        worker: &'a ProcessId,
+        until: TimeMs,
+        #[serde(flatten)]
+        unknown: &'a UnknownFields,
+    },
+}
+
+impl Serialize for Entry {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let unknown = &self.unknown_in_state;
+        EntryToStore {
+            job: self.job,
+            class: self.class,
+            fence: self.fence,
+            settled: self.settled,
+            state: match &self.state {
+                State::Queued { not_before } => StateToStore::Queued {
+                    not_before: *not_before,
+                    unknown,
+                },
+                State::Running { worker, until } => StateToStore::Running {
+                    worker,
+                    until: *until,
+                    unknown,
+                },
+            },
+            deadline: self.deadline,
+            tool_results: self.tool_results,
+            claimed: self.claimed,
+            tries: self.tries,
+            takeovers: self.takeovers,
+            admitted_at: self.admitted_at,
+            started_at: self.started_at,
+            attempts: &self.attempts,
+            unknown: &self.unknown,
+        }
+        .serialize(serializer)
+    }
+}
