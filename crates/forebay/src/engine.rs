@@ -1,4 +1,4 @@
-//! Picks the engine: the only place that names a concrete one.
+//! Chooses and opens the engine. No other file of the workspace names a concrete engine.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -14,20 +14,20 @@ use forebay_shared::{ids::ProcessId, queue::Queue, secret::Secret, store::Store}
 
 use crate::settings::{Role, Settings};
 
-/// How long the queue may take to hand over what is on its way when the process stops. Short, so that it can still
-/// say goodbye before the process goes; timers see to what is lost with it.
-const QUEUE_CLOSE: Duration = Duration::from_millis(500);
+/// How long the queue may take to send pending messages and acks when the process stops. It is short, so that the
+/// connections can still close in order. The timers recover whatever is lost.
+const QUEUE_CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Which engine a process runs on.
+/// The engine that the settings choose.
 #[derive(Clone, Debug)]
 pub(crate) enum Choice {
-    /// SQLite in this folder.
+    /// SQLite in this folder, and in-process channels.
     Embedded(PathBuf),
-    /// RabbitMQ and Redis.
+    /// RabbitMQ and Redis at these addresses.
     Distributed(Servers),
 }
 
-/// Where the servers are.
+/// The addresses of RabbitMQ and Redis.
 #[derive(Clone, Debug)]
 pub(crate) struct Servers {
     amqp_url: Secret,
@@ -37,21 +37,21 @@ pub(crate) struct Servers {
 }
 
 impl Choice {
-    /// What the settings ask for.
+    /// Reads the choice from the settings.
     pub(crate) fn of(role: Option<Role>, settings: &Settings) -> anyhow::Result<Self> {
         let amqp = settings.amqp_url.as_ref().filter(|url| !url.is_empty());
         let redis = settings.redis_url.as_ref().filter(|url| !url.is_empty());
         match (amqp, redis, role) {
             (Some(_), None, _) => {
-                bail!("AMQP_URL is set and REDIS_URL is not: set both, or neither")
+                bail!("AMQP_URL is set but REDIS_URL is not; set both or neither")
             }
             (None, Some(_), _) => {
-                bail!("REDIS_URL is set and AMQP_URL is not: set both, or neither")
+                bail!("REDIS_URL is set but AMQP_URL is not; set both or neither")
             }
             (None, None, Some(role)) => {
                 bail!(
-                    "forebay {role} needs AMQP_URL and REDIS_URL: over the embedded engine, gateway \
-                     and worker run in one process, as plain `forebay`"
+                    "forebay {role} needs AMQP_URL and REDIS_URL; without them, run `forebay`, \
+                     which is gateway and worker in one process"
                 )
             }
             (None, None, None) => Ok(Self::Embedded(settings.data_dir.clone())),
@@ -64,21 +64,22 @@ impl Choice {
         }
     }
 
-    /// Whether it needs no other server.
+    /// Returns whether the engine needs no other server.
     pub(crate) const fn is_embedded(&self) -> bool {
         matches!(self, Self::Embedded(_))
     }
 
-    /// Opens it for the process `me`. Servers that are away now are waited for in the background.
+    /// Opens the engine for the process `me`. If a server is unavailable, it connects in the background.
     pub(crate) async fn open(&self, me: &ProcessId) -> anyhow::Result<Engine> {
         match self {
             Self::Embedded(folder) => {
-                let engine = Embedded::open(folder).context("the embedded engine did not open")?;
+                let engine =
+                    Embedded::open(folder).context("the embedded database could not be opened")?;
                 let (store, queue) = (engine.store(), engine.queue());
                 Ok(Engine {
                     store,
                     queue,
-                    open: Open::Embedded(engine),
+                    handle: EngineHandle::Embedded(engine),
                 })
             }
             Self::Distributed(servers) => servers.open(me).await,
@@ -98,8 +99,8 @@ impl Servers {
             client_name: me.to_string(),
             ..RedisSettings::new(self.redis_url.expose())
         };
-        // Before the queue, which begins to connect at once: what lapin's threads have begun must not find
-        // the runtime gone because Redis was refused.
+        // Redis comes first, because it may refuse the start. The queue connects at once, and lapin's threads
+        // would then run after the runtime is gone.
         let store = RedisStore::connect(&store).await.map_err(|error| {
             let variable = match &error {
                 ConnectError::CaFile { .. } => "REDIS_CA_FILE",
@@ -111,7 +112,7 @@ impl Servers {
         Ok(Engine {
             store: Arc::new(store),
             queue: Arc::clone(&queue) as Arc<dyn Queue>,
-            open: Open::Distributed(queue),
+            handle: EngineHandle::Distributed(queue),
         })
     }
 }
@@ -120,28 +121,28 @@ impl Servers {
 pub(crate) struct Engine {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) queue: Arc<dyn Queue>,
-    open: Open,
+    handle: EngineHandle,
 }
 
-enum Open {
+enum EngineHandle {
     Embedded(Embedded),
     Distributed(Arc<RabbitQueue>),
 }
 
 impl Engine {
-    /// Waits until it can do no more; for ever, if it can recover by itself from whatever happens.
+    /// Waits until the engine has failed for good. The distributed engine reconnects instead, so it never fails.
     pub(crate) async fn failed(&self) {
-        match &self.open {
-            Open::Embedded(engine) => engine.failed().await,
-            Open::Distributed(_) => std::future::pending().await,
+        match &self.handle {
+            EngineHandle::Embedded(engine) => engine.failed().await,
+            EngineHandle::Distributed(_) => std::future::pending().await,
         }
     }
 
-    /// Closes it; everything that was answered for is on disk before and after.
+    /// Closes the engine. Everything confirmed is already on disk.
     pub(crate) async fn close(self) {
-        match self.open {
-            Open::Embedded(engine) => engine.close().await,
-            Open::Distributed(queue) => queue.close(QUEUE_CLOSE).await,
+        match self.handle {
+            EngineHandle::Embedded(engine) => engine.close().await,
+            EngineHandle::Distributed(queue) => queue.close(QUEUE_CLOSE_TIMEOUT).await,
         }
     }
 }

@@ -1,10 +1,13 @@
-//! Composes the parts into processes. It has no behaviour of its own: it reads the settings, picks the
-//! engine, starts what the role needs, waits for a signal, and stops it again under a time limit.
+//! Composes the crates into processes. A process reads its settings, opens an engine, starts the parts of
+//! its role, waits for a signal, and stops within a time limit. This crate has no other behaviour.
+//!
+//! In reading order: `settings` (the command line), `compose` (settings to plan), `engine` (opens the
+//! store and the queue), `run` (start to exit), `log`, `signals`, `open_file_limit`.
 
 mod compose;
-mod descriptors;
 mod engine;
 mod log;
+mod open_file_limit;
 mod run;
 mod settings;
 mod signals;
@@ -13,20 +16,20 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-pub use settings::{Cli, LogFormat, Role, Settings};
+pub use settings::{Cli, Role, Settings};
 
-/// The exit code for a start that the settings, or who else is running, make impossible.
+/// The exit code of a process that could not start: wrong settings, a port or a data folder in use.
 const EXIT_SETTINGS: u8 = 2;
 
-/// Runs a process to its end. `role` fixes what the binary does, whatever command is given.
+/// Runs a process until it exits. A binary with a fixed `role` refuses commands for another role.
 #[must_use]
 pub fn main(role: Option<Role>) -> ExitCode {
-    // A wrong flag or variable ends the process here, with code 2 and a message that names it.
+    // An invalid flag or variable ends the process here, with code 2 and an error that names it.
     let cli = Cli::parse();
-    if let (Some(role), Some(asked)) = (role, cli.role)
-        && role != asked
+    if let (Some(role), Some(requested)) = (role, cli.role)
+        && role != requested
     {
-        eprintln!("forebay: this binary is the {role}: it has no command {asked}");
+        eprintln!("forebay: this binary is the {role} and cannot run as {requested}");
         return ExitCode::from(EXIT_SETTINGS);
     }
     let plan = match compose::plan(role.or(cli.role), cli.settings) {
@@ -37,15 +40,15 @@ pub fn main(role: Option<Role>) -> ExitCode {
         }
     };
     log::init(&plan.log);
-    descriptors::raise_limit();
+    open_file_limit::raise();
     match run::run(plan) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(run::Failure::Start(error)) => {
+        Err(run::RunError::Start(error)) => {
             eprintln!("forebay: {error:#}");
             ExitCode::from(EXIT_SETTINGS)
         }
-        Err(run::Failure::Running(error)) => {
-            tracing::error!(error = format!("{error:#}"), "the process failed");
+        Err(run::RunError::Running(error)) => {
+            tracing::error!(error = format!("{error:#}"), "exiting after a failure");
             ExitCode::FAILURE
         }
     }

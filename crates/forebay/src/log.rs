@@ -2,28 +2,35 @@
 
 use tracing_subscriber::{EnvFilter, fmt};
 
-use crate::settings::LogFormat;
-
-/// What is logged, and how.
+/// The filter and the format of log lines.
 #[derive(Clone, Debug)]
 pub(crate) struct LogSettings {
-    /// A filter of tracing, checked when it was read.
+    /// A valid filter in the syntax of tracing.
     pub(crate) filter: String,
     pub(crate) format: LogFormat,
 }
 
-/// lapin logs whole returned messages, and errors that the engine handles and logs itself.
-const QUIET: &str = "lapin=off";
+/// The format of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Text for people.
+    Text,
+    /// One JSON object for each line.
+    Json,
+}
+
+/// Turns lapin's own log lines off: they contain whole messages, and errors that the engine already logs.
+const LAPIN_OFF: &str = "lapin=off";
 
 /// Starts logging. Must be called once.
 pub(crate) fn init(settings: &LogSettings) {
-    let lines = fmt()
-        .with_env_filter(EnvFilter::new(format!("{QUIET},{}", settings.filter)))
+    let subscriber = fmt()
+        .with_env_filter(EnvFilter::new(format!("{LAPIN_OFF},{}", settings.filter)))
         .with_writer(std::io::stderr);
     match settings.format {
-        LogFormat::Text => lines
+        LogFormat::Text => subscriber
             .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
             .init(),
-        LogFormat::Json => lines.json().flatten_event(true).init(),
+        LogFormat::Json => subscriber.json().flatten_event(true).init(),
     }
 }

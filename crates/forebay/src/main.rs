@@ -1,4 +1,4 @@
-//! `forebay`: the whole pair in one process, or, by command, one half of it.
+//! `forebay`: gateway and worker in one process, or one of them by command.
 
 use std::process::ExitCode;
 

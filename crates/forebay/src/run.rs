@@ -1,90 +1,96 @@
-//! A process from its start to its end: open, join, serve, wait for a signal, drain, leave.
+//! Runs a process from start to exit: open the engine, join the fleet, serve, wait for a signal, drain, leave.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use forebay_runtime::member::Member;
 use forebay_shared::ids::ProcessId;
 use forebay_worker::RELEASING_MS_MAX;
-use tokio::{
-    net::TcpListener,
-    task::{JoinError, JoinHandle},
-    time::timeout,
-};
+use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{compose::Plan, engine::Engine, signals::Signals};
 
-/// What a stop may take after the drain, in three steps of 4 s together; the README tells that number, and whoever
-/// runs the process counts on it. The first step: the worker gives back what still runs, requests that are
-/// under way are answered, the fleet is left.
-const LEAVING: Duration = Duration::from_millis(RELEASING_MS_MAX + 500);
-/// The second: the engine is closed. What it cannot hand over by then is as after a kill.
-const CLOSING: Duration = Duration::from_millis(1_000);
-/// The third: tasks that block end, or are left behind.
-const ABANDONING: Duration = Duration::from_millis(500);
+// After the drain time a stop takes at most 4 s: the sum of the next three timeouts. The README promises this
+// number, and operators set their kill timeouts by it.
+/// For the worker to release its running jobs, for open requests to finish, and for leaving the fleet.
+const LEAVE_TIMEOUT: Duration = Duration::from_millis(RELEASING_MS_MAX + 500);
+/// For closing the engine. Messages that it cannot send in this time are recovered as after a kill.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(1_000);
+/// For blocking tasks to end. Those that still run are abandoned.
+const RUNTIME_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Why a process ended other than by a signal.
-pub(crate) enum Failure {
-    /// It never started: the settings, the data folder or the port do not allow it.
+/// Why a process ended without a signal.
+pub(crate) enum RunError {
+    /// It could not start: the settings, the data folder or the port do not allow it.
     Start(anyhow::Error),
-    /// It ran, and something in it failed.
+    /// It started, and a part of it failed later.
     Running(anyhow::Error),
 }
 
-/// Runs the plan until a signal ends it.
-pub(crate) fn run(plan: Plan) -> Result<(), Failure> {
+/// Runs the plan until a signal stops the process.
+pub(crate) fn run(plan: Plan) -> Result<(), RunError> {
     let runtime = tokio::runtime::Runtime::new()
-        .context("the runtime did not start")
-        .map_err(Failure::Start)?;
+        .context("the async runtime could not be started")
+        .map_err(RunError::Start)?;
     let result = runtime.block_on(async {
         let me = ProcessId::fresh(plan.role);
-        let engine = plan.engine.open(&me).await.map_err(Failure::Start)?;
+        let engine = plan.engine.open(&me).await.map_err(RunError::Start)?;
         let result = serve(plan, &me, &engine).await;
-        if timeout(CLOSING, engine.close()).await.is_err() {
-            tracing::warn!("the engine was not closed in good order");
+        if timeout(CLOSE_TIMEOUT, engine.close()).await.is_err() {
+            tracing::warn!("the engine did not close in time; the timers recover unsent messages");
         }
         result
     });
-    // What still runs has had its time; it must not keep the process.
-    runtime.shutdown_timeout(ABANDONING);
+    runtime.shutdown_timeout(RUNTIME_TIMEOUT);
     result
 }
 
-/// The parts of a process that end only when they are told to.
-struct Parts {
-    worker: Option<JoinHandle<()>>,
-    gateway: Option<JoinHandle<()>>,
+/// A part of the process: the worker or the gateway. It runs until its token is cancelled.
+struct Part {
+    name: &'static str,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
 }
 
-impl Parts {
-    /// Waits until a part ends by itself, which none should; says which.
-    async fn ended(&mut self) -> anyhow::Error {
-        let (part, result) = tokio::select! {
-            result = join(&mut self.worker) => ("worker", result),
-            result = join(&mut self.gateway) => ("gateway", result),
-        };
-        match result {
-            Ok(()) => anyhow::anyhow!("the {part} ended by itself"),
-            Err(error) => anyhow::Error::new(error).context(format!("the {part} failed")),
+impl Part {
+    fn start<F>(name: &'static str, run: impl FnOnce(CancellationToken) -> F) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(run(stop.clone()));
+        Self { name, stop, task }
+    }
+
+    /// Waits until the part ends, which it should not do before it is stopped. Returns the error.
+    async fn ended_early(part: &mut Option<Self>) -> anyhow::Error {
+        match part {
+            Some(part) => match (&mut part.task).await {
+                Ok(()) => anyhow!("the {} ended without a stop", part.name),
+                Err(error) => {
+                    anyhow::Error::new(error).context(format!("the {} failed", part.name))
+                }
+            },
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Stops the part and waits until it has ended.
+    async fn stop(self) {
+        self.stop.cancel();
+        if let Err(error) = self.task.await {
+            tracing::error!(part = self.name, %error, "a part failed while it stopped");
         }
     }
 }
 
-/// Waits for a part; for ever, if the process has no such part.
-async fn join(part: &mut Option<JoinHandle<()>>) -> Result<(), JoinError> {
-    match part {
-        Some(part) => part.await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn serve(plan: Plan, me: &ProcessId, engine: &Engine) -> Result<(), Failure> {
+async fn serve(plan: Plan, me: &ProcessId, engine: &Engine) -> Result<(), RunError> {
     let mut signals = Signals::listen()
-        .context("signals cannot be received")
-        .map_err(Failure::Start)?;
+        .context("the process cannot receive signals")
+        .map_err(RunError::Start)?;
     let listener = match &plan.gateway {
-        Some(settings) => Some(listen(settings.listen).await.map_err(Failure::Start)?),
+        Some(settings) => Some(listen(settings.listen).await.map_err(RunError::Start)?),
         None => None,
     };
     let address = listener
@@ -93,60 +99,55 @@ async fn serve(plan: Plan, me: &ProcessId, engine: &Engine) -> Result<(), Failur
 
     let (store, queue) = (Arc::clone(&engine.store), Arc::clone(&engine.queue));
     let member = Arc::new(Member::join(me.clone(), store, queue, &plan.member));
-    let (stop_gateway, stop_worker) = (CancellationToken::new(), CancellationToken::new());
-    let mut parts = Parts {
-        worker: None,
-        gateway: None,
-    };
-    if let Some((settings, registry)) = plan.worker {
-        let stop = stop_worker.clone();
-        let run = forebay_worker::run(Arc::clone(&member), Arc::new(registry), settings, stop);
-        parts.worker = Some(tokio::spawn(run));
-    }
-    if let (Some(listener), Some(settings)) = (listener, plan.gateway) {
-        let stop = stop_gateway.clone();
-        let run = forebay_gateway::serve(listener, Arc::clone(&member), settings, stop);
-        parts.gateway = Some(tokio::spawn(run));
-    }
+    let mut worker = plan.worker.map(|(settings, registry)| {
+        let member = Arc::clone(&member);
+        Part::start("worker", |stop| {
+            forebay_worker::run(member, Arc::new(registry), settings, stop)
+        })
+    });
+    let mut gateway = listener.zip(plan.gateway).map(|(listener, settings)| {
+        let member = Arc::clone(&member);
+        Part::start("gateway", |stop| {
+            forebay_gateway::serve(listener, member, settings, stop)
+        })
+    });
     if plan.simulates {
-        tracing::warn!("no key and no FOREBAY_MODEL: jobs that name no model are simulated");
+        tracing::warn!(
+            "jobs that name no model get simulated replies; set an API key or FOREBAY_MODEL"
+        );
     }
     match address {
         Some(address) => tracing::info!(process = %me, "listening on http://{address}"),
-        None => tracing::info!(process = %me, "at work"),
+        None => tracing::info!(process = %me, "worker started"),
     }
 
     tokio::select! {
         signal = signals.next() => {
             tracing::info!(signal, drain_s = plan.drain.as_secs(), "stopping");
         }
-        error = parts.ended() => return Err(Failure::Running(error)),
+        error = Part::ended_early(&mut worker) => return Err(RunError::Running(error)),
+        error = Part::ended_early(&mut gateway) => return Err(RunError::Running(error)),
         () = engine.failed() => {
-            return Err(Failure::Running(anyhow::anyhow!("the disk of the data folder failed")));
+            return Err(RunError::Running(anyhow!("the disk of FOREBAY_DATA_DIR failed")));
         }
         () = member.failed() => {
-            return Err(Failure::Running(anyhow::anyhow!("a loop of this process panicked")));
+            return Err(RunError::Running(anyhow!("a background loop panicked")));
         }
     }
-    // The gateway goes on while the worker drains, so that clients can fetch what still ends.
-    let stop = async {
-        for (stop, part) in [(stop_worker, parts.worker), (stop_gateway, parts.gateway)] {
-            stop.cancel();
-            if let Some(part) = part
-                && let Err(error) = part.await
-            {
-                tracing::error!(%error, "a part failed while it stopped");
-            }
+    let stopping = async {
+        // The gateway goes on while the worker drains, so that clients can fetch the results.
+        for part in [worker, gateway].into_iter().flatten() {
+            part.stop().await;
         }
         member.leave().await;
     };
     tokio::select! {
-        result = timeout(plan.drain + LEAVING, stop) => {
+        result = timeout(plan.drain + LEAVE_TIMEOUT, stopping) => {
             if result.is_err() {
-                tracing::warn!("stopped with work unsettled; timers will see to it");
+                tracing::warn!("the stop timed out; unfinished jobs run again when their timers are due");
             }
         }
-        signal = signals.next() => tracing::warn!(signal, "told twice: stopping at once"),
+        signal = signals.next() => tracing::warn!(signal, "second signal: exiting at once"),
     }
     tracing::info!("stopped");
     Ok(())

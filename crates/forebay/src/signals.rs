@@ -1,17 +1,17 @@
-//! The signals that end a process: SIGTERM, and SIGINT as a terminal sends it.
+//! The signals that stop a process: SIGTERM, and SIGINT (Ctrl-C in a terminal).
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Waits for signals.
+/// Receives the signals.
 pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Signals {
-    /// From now on signals no longer end the process by themselves.
+    /// Registers for the signals. From now on they no longer end the process by themselves.
     pub(crate) fn listen() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
@@ -19,7 +19,7 @@ impl Signals {
         })
     }
 
-    /// The name of the next signal.
+    /// Waits for the next signal. Returns its name.
     pub(crate) async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",

@@ -1,5 +1,4 @@
-//! The binaries that are one half of the pair: `gateway` and `worker` are `forebay gateway` and
-//! `forebay worker`, whatever else is asked.
+//! The binaries `gateway` and `worker`. They behave as `forebay gateway` and `forebay worker`.
 
 use std::process::{Command, Output};
 
@@ -9,7 +8,7 @@ fn run(binary: &str, args: &[&str], variables: &[(&str, &str)]) -> Output {
         .args(args)
         .env_clear()
         .envs(variables.iter().copied());
-    command.output().expect("the binary runs")
+    command.output().expect("the binary starts")
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -17,31 +16,31 @@ fn text(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn each_half_needs_both_servers_and_says_so() {
+fn each_role_requires_both_servers() {
     let binaries = [
         ("gateway", env!("CARGO_BIN_EXE_gateway")),
         ("worker", env!("CARGO_BIN_EXE_worker")),
     ];
     for (role, binary) in binaries {
-        let ended = run(binary, &[], &[]);
-        let said = text(&ended.stderr);
-        assert_eq!(ended.status.code(), Some(2), "{said}");
+        let output = run(binary, &[], &[]);
+        let errors = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{errors}");
         assert!(
-            said.contains(&format!("forebay {role} needs AMQP_URL and REDIS_URL")),
-            "{said}"
+            errors.contains(&format!("forebay {role} needs AMQP_URL and REDIS_URL")),
+            "{errors}"
         );
 
-        let ended = run(binary, &[], &[("AMQP_URL", "amqp://127.0.0.1:1")]);
-        let said = text(&ended.stderr);
-        assert_eq!(ended.status.code(), Some(2), "{said}");
-        assert!(said.contains("REDIS_URL is not"), "{said}");
+        let output = run(binary, &[], &[("AMQP_URL", "amqp://127.0.0.1:1")]);
+        let errors = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{errors}");
+        assert!(errors.contains("REDIS_URL is not"), "{errors}");
     }
 }
 
 #[test]
-fn a_half_is_no_other_half() {
-    let ended = run(env!("CARGO_BIN_EXE_gateway"), &["worker"], &[]);
-    let said = text(&ended.stderr);
-    assert_eq!(ended.status.code(), Some(2), "{said}");
-    assert!(said.contains("this binary is the gateway"), "{said}");
+fn a_binary_with_a_role_refuses_another_role() {
+    let output = run(env!("CARGO_BIN_EXE_gateway"), &["worker"], &[]);
+    let errors = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{errors}");
+    assert!(errors.contains("this binary is the gateway"), "{errors}");
 }

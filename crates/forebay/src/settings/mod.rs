@@ -1,6 +1,6 @@
-//! Flags and environment variables: one definition, one default and one explanation for each.
+//! The command line: flags and environment variables, each defined once with its default and help text.
 //!
-//! A wrong value ends the start before anything is opened, with a message that names the variable.
+//! An invalid value stops the start before anything is opened, with an error that names the variable.
 
 mod parse;
 
@@ -10,16 +10,17 @@ use clap::{Args, Parser, Subcommand};
 use forebay_shared::secret::Secret;
 use forebay_worker::provider::simulated::Latency;
 
-use parse::{within, word};
+use crate::log::LogFormat;
+use parse::{integer_in, printable_word};
 
 /// A durable queue between an application and the LLM APIs it calls.
 ///
-/// Without a command, gateway and worker run together in this one process; without `AMQP_URL` and
-/// `REDIS_URL`, over an embedded database that needs no other server.
+/// Without a command, one process runs the gateway and the worker. Without `AMQP_URL` and `REDIS_URL`
+/// it uses an embedded database and needs no other server.
 #[derive(Debug, Parser)]
 #[command(name = "forebay", version, max_term_width = 100)]
 pub struct Cli {
-    /// What to run; without it, everything in one process.
+    /// The part to run. Without a command, one process runs both.
     #[command(subcommand)]
     pub role: Option<Role>,
     /// The settings.
@@ -27,12 +28,12 @@ pub struct Cli {
     pub settings: Settings,
 }
 
-/// What one process of a fleet does.
+/// The part that a process of a fleet runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
 pub enum Role {
-    /// Serve the HTTP API only. Needs AMQP_URL and REDIS_URL.
+    /// Serve the HTTP API only. Requires AMQP_URL and REDIS_URL.
     Gateway,
-    /// Run jobs only. Needs AMQP_URL and REDIS_URL.
+    /// Run jobs only. Requires AMQP_URL and REDIS_URL.
     Worker,
 }
 
@@ -45,14 +46,15 @@ impl fmt::Display for Role {
     }
 }
 
-/// All settings, each a flag and an environment variable.
+/// All settings. Each is a flag and an environment variable.
 #[derive(Clone, Debug, Args)]
 pub struct Settings {
-    /// Where the HTTP API listens, address and port; port 0 takes a free one.
+    /// The address and port of the HTTP API. Port 0 picks a free port.
     #[arg(long, env = "FOREBAY_LISTEN", global = true, default_value = "127.0.0.1:8080", value_parser = parse::listen)]
     pub listen: SocketAddr,
 
-    /// The folder of the embedded database; made if it does not exist. One process at a time.
+    /// The folder of the embedded database, created if it does not exist. Only one process can use it
+    /// at a time.
     #[arg(
         long,
         env = "FOREBAY_DATA_DIR",
@@ -62,100 +64,102 @@ pub struct Settings {
     pub data_dir: PathBuf,
 
     /// The model of jobs that name none.
-    #[arg(long, env = "FOREBAY_MODEL", global = true, value_parser = word("FOREBAY_MODEL"))]
+    #[arg(long, env = "FOREBAY_MODEL", global = true, value_parser = printable_word("FOREBAY_MODEL"))]
     pub model: Option<String>,
 
-    /// Calls in flight in one worker, 1 to 100000.
-    #[arg(long, env = "FOREBAY_CONCURRENCY", global = true, default_value = "256", value_parser = within("FOREBAY_CONCURRENCY", 1..=100_000))]
+    /// The most calls in flight in one worker, 1 to 100000.
+    #[arg(long, env = "FOREBAY_CONCURRENCY", global = true, default_value = "256", value_parser = integer_in("FOREBAY_CONCURRENCY", 1..=100_000))]
     pub concurrency: u64,
 
-    /// How long the built-in provider `simulated` takes: milliseconds, or a range such as 2000-5000.
+    /// How long the built-in provider `simulated` takes, in milliseconds: a number, or a range such as
+    /// 2000-5000.
     #[arg(long, env = "FOREBAY_SIMULATED_LATENCY_MS", global = true, default_value = "250", value_parser = parse::latency)]
     pub simulated_latency_ms: Latency,
 
     /// How long a session without live jobs is kept after its last use, in seconds, 1 to 31536000.
-    #[arg(long, env = "FOREBAY_SESSION_TTL_S", global = true, default_value = "86400", value_parser = within("FOREBAY_SESSION_TTL_S", 1..=31_536_000))]
+    #[arg(long, env = "FOREBAY_SESSION_TTL_S", global = true, default_value = "86400", value_parser = integer_in("FOREBAY_SESSION_TTL_S", 1..=31_536_000))]
     pub session_ttl_s: u64,
 
-    /// The most sessions kept, 1 or more; the least recently used go first, those with live jobs
-    /// never. No cap by default.
-    #[arg(long, env = "FOREBAY_SESSIONS_MAX", global = true, value_parser = within("FOREBAY_SESSIONS_MAX", 1..=1_000_000_000))]
+    /// The most sessions kept, 1 to 1000000000. The least recently used are evicted first, never those
+    /// with live jobs. No limit by default.
+    #[arg(long, env = "FOREBAY_SESSIONS_MAX", global = true, value_parser = integer_in("FOREBAY_SESSIONS_MAX", 1..=1_000_000_000))]
     pub sessions_max: Option<u64>,
 
-    /// The most messages kept of one session, 2 to 10000; the oldest go first.
-    #[arg(long, env = "FOREBAY_SESSION_TURNS_MAX", global = true, default_value = "200", value_parser = within("FOREBAY_SESSION_TURNS_MAX", 2..=10_000))]
+    /// The most messages kept of one session, 2 to 10000. The oldest are dropped first.
+    #[arg(long, env = "FOREBAY_SESSION_TURNS_MAX", global = true, default_value = "200", value_parser = integer_in("FOREBAY_SESSION_TURNS_MAX", 2..=10_000))]
     pub session_turns_max: u64,
 
-    /// How long a job that has ended can be read, in seconds, 1 to 31536000. One with an idempotency
-    /// key at least as long as the key, 24 h from the submit.
-    #[arg(long, env = "FOREBAY_RESULT_TTL_S", global = true, default_value = "86400", value_parser = within("FOREBAY_RESULT_TTL_S", 1..=31_536_000))]
+    /// How long an ended job is kept, in seconds, 1 to 31536000. A job with an idempotency key is kept
+    /// at least as long as its key, 24 hours from the submit.
+    #[arg(long, env = "FOREBAY_RESULT_TTL_S", global = true, default_value = "86400", value_parser = integer_in("FOREBAY_RESULT_TTL_S", 1..=31_536_000))]
     pub result_ttl_s: u64,
 
-    /// The most live jobs, 1 to 100000000. Past that submits get 503 with Retry-After.
-    #[arg(long, env = "FOREBAY_BACKLOG_MAX", global = true, default_value = "100000", value_parser = within("FOREBAY_BACKLOG_MAX", 1..=100_000_000))]
+    /// The most live jobs, 1 to 100000000. At this number submits get 503 with Retry-After.
+    #[arg(long, env = "FOREBAY_BACKLOG_MAX", global = true, default_value = "100000", value_parser = integer_in("FOREBAY_BACKLOG_MAX", 1..=100_000_000))]
     pub backlog_max: u64,
 
-    /// The most tries at a job whose provider fails, 1 to 100.
-    #[arg(long, env = "FOREBAY_TRIES_MAX", global = true, default_value = "5", value_parser = within("FOREBAY_TRIES_MAX", 1..=100))]
+    /// The most tries of a job whose provider fails, 1 to 100.
+    #[arg(long, env = "FOREBAY_TRIES_MAX", global = true, default_value = "5", value_parser = integer_in("FOREBAY_TRIES_MAX", 1..=100))]
     pub tries_max: u64,
 
-    /// The longest one call may take, in seconds, 1 to 1500.
-    #[arg(long, env = "FOREBAY_CALL_TIMEOUT_S", global = true, default_value = "600", value_parser = within("FOREBAY_CALL_TIMEOUT_S", 1..=1_500))]
+    /// The time limit of one provider call, in seconds, 1 to 1500.
+    #[arg(long, env = "FOREBAY_CALL_TIMEOUT_S", global = true, default_value = "600", value_parser = integer_in("FOREBAY_CALL_TIMEOUT_S", 1..=1_500))]
     pub call_timeout_s: u64,
 
-    /// The longest a connection to a provider may take, in milliseconds, 1 to 60000.
-    #[arg(long, env = "FOREBAY_CONNECT_TIMEOUT_MS", global = true, default_value = "10000", value_parser = within("FOREBAY_CONNECT_TIMEOUT_MS", 1..=60_000))]
+    /// The time limit for connecting to a provider, in milliseconds, 1 to 60000.
+    #[arg(long, env = "FOREBAY_CONNECT_TIMEOUT_MS", global = true, default_value = "10000", value_parser = integer_in("FOREBAY_CONNECT_TIMEOUT_MS", 1..=60_000))]
     pub connect_timeout_ms: u64,
 
-    /// The longest a provider may be silent before its answer begins, in milliseconds, 1 to 1500000.
-    /// Providers that do not stream are silent until the whole reply is there.
-    #[arg(long, env = "FOREBAY_FIRST_BYTE_TIMEOUT_MS", global = true, default_value = "600000", value_parser = within("FOREBAY_FIRST_BYTE_TIMEOUT_MS", 1..=1_500_000))]
+    /// The time limit for the first byte of a provider's response, in milliseconds, 1 to 1500000. A
+    /// provider that does not stream sends it only when the whole reply is ready.
+    #[arg(long, env = "FOREBAY_FIRST_BYTE_TIMEOUT_MS", global = true, default_value = "600000", value_parser = integer_in("FOREBAY_FIRST_BYTE_TIMEOUT_MS", 1..=1_500_000))]
     pub first_byte_timeout_ms: u64,
 
-    /// The most bytes that are read of a provider's answer, 1024 to 1073741824.
-    #[arg(long, env = "FOREBAY_RESPONSE_BYTES_MAX", global = true, default_value = "16777216", value_parser = within("FOREBAY_RESPONSE_BYTES_MAX", 1_024..=1_073_741_824))]
+    /// The most bytes of a provider's response, 1024 to 1073741824.
+    #[arg(long, env = "FOREBAY_RESPONSE_BYTES_MAX", global = true, default_value = "16777216", value_parser = integer_in("FOREBAY_RESPONSE_BYTES_MAX", 1_024..=1_073_741_824))]
     pub response_bytes_max: u64,
 
-    /// The pause before the second try, in milliseconds, 1 to 60000; doubles with each further one,
-    /// up to a minute, and is jittered. A provider's Retry-After is obeyed where it is longer.
-    #[arg(long, env = "FOREBAY_BACKOFF_MS", global = true, default_value = "1000", value_parser = within("FOREBAY_BACKOFF_MS", 1..=60_000))]
+    /// The pause before the second try, in milliseconds, 1 to 60000. It doubles with each further try,
+    /// up to a minute, and is jittered. If the provider's Retry-After is longer, it is used instead.
+    #[arg(long, env = "FOREBAY_BACKOFF_MS", global = true, default_value = "1000", value_parser = integer_in("FOREBAY_BACKOFF_MS", 1..=60_000))]
     pub backoff_ms: u64,
 
-    /// How long a worker that was told to stop lets its calls finish, in seconds, 0 to 1500. The
-    /// process ends at most 4 seconds later.
-    #[arg(long, env = "FOREBAY_DRAIN_S", global = true, default_value = "25", value_parser = within("FOREBAY_DRAIN_S", 0..=1_500))]
+    /// How long a worker's calls may go on after SIGTERM, in seconds, 0 to 1500. The process exits at
+    /// most 4 seconds later.
+    #[arg(long, env = "FOREBAY_DRAIN_S", global = true, default_value = "25", value_parser = integer_in("FOREBAY_DRAIN_S", 0..=1_500))]
     pub drain_s: u64,
 
-    /// After how long without a sign a process counts as gone, in milliseconds, 300 to 60000.
-    #[arg(long, env = "FOREBAY_PRESENCE_MS", global = true, default_value = "3000", value_parser = within("FOREBAY_PRESENCE_MS", 300..=60_000))]
+    /// How long a process may fail to renew its presence before it counts as gone, in milliseconds, 300
+    /// to 60000.
+    #[arg(long, env = "FOREBAY_PRESENCE_MS", global = true, default_value = "3000", value_parser = integer_in("FOREBAY_PRESENCE_MS", 300..=60_000))]
     pub presence_ms: u64,
 
-    /// The most bytes of a request body, 1024 to 104857600. Over that: 413.
-    #[arg(long, env = "FOREBAY_BODY_BYTES_MAX", global = true, default_value = "10485760", value_parser = within("FOREBAY_BODY_BYTES_MAX", 1_024..=104_857_600))]
+    /// The most bytes of a request body, 1024 to 104857600. A larger body gets 413.
+    #[arg(long, env = "FOREBAY_BODY_BYTES_MAX", global = true, default_value = "10485760", value_parser = integer_in("FOREBAY_BODY_BYTES_MAX", 1_024..=104_857_600))]
     pub body_bytes_max: u64,
 
-    /// RabbitMQ, as an amqp: or amqps: URL. Together with REDIS_URL.
+    /// The amqp: or amqps: URL of RabbitMQ. Set it together with REDIS_URL.
     #[arg(long, env = "AMQP_URL", global = true, hide_env_values = true, value_parser = parse::secret)]
     pub amqp_url: Option<Secret>,
 
-    /// A PEM file with certificates to trust for an amqps: URL, beside the system's.
+    /// A PEM file of certificates to trust for an amqps: URL, in addition to the system's.
     #[arg(long, env = "AMQP_CA_FILE", global = true, value_parser = parse::file("AMQP_CA_FILE"))]
     pub amqp_ca_file: Option<PathBuf>,
 
-    /// Redis, as a redis: or rediss: URL; several with commas for a Redis Cluster. Together with
-    /// AMQP_URL.
+    /// The redis: or rediss: URL of Redis. For a Redis Cluster, several URLs separated by commas. Set it
+    /// together with AMQP_URL.
     #[arg(long, env = "REDIS_URL", global = true, hide_env_values = true, value_parser = parse::secret)]
     pub redis_url: Option<Secret>,
 
-    /// A PEM file with certificates to trust for a rediss: URL, instead of the system's.
+    /// A PEM file of certificates to trust for a rediss: URL, instead of the system's.
     #[arg(long, env = "REDIS_CA_FILE", global = true, value_parser = parse::file("REDIS_CA_FILE"))]
     pub redis_ca_file: Option<PathBuf>,
 
-    /// The key of the OpenAI-compatible API. Without it, jobs that need it fail.
+    /// The key of the OpenAI-compatible API. Without it, jobs that use this API fail.
     #[arg(long, env = "OPENAI_API_KEY", global = true, hide_env_values = true, value_parser = parse::secret)]
     pub openai_api_key: Option<Secret>,
 
-    /// The OpenAI-compatible API.
+    /// The base URL of the OpenAI-compatible API.
     #[arg(
         long,
         env = "OPENAI_BASE_URL",
@@ -164,11 +168,11 @@ pub struct Settings {
     )]
     pub openai_base_url: String,
 
-    /// The key of the Gemini API. Without it, jobs that need it fail.
+    /// The key of the Gemini API. Without it, jobs that use this API fail.
     #[arg(long, env = "GEMINI_API_KEY", global = true, hide_env_values = true, value_parser = parse::secret)]
     pub gemini_api_key: Option<Secret>,
 
-    /// The Gemini API.
+    /// The base URL of the Gemini API.
     #[arg(
         long,
         env = "GEMINI_BASE_URL",
@@ -190,16 +194,7 @@ pub struct Settings {
     #[arg(long, env = "FOREBAY_LOG", global = true, default_value = "info", value_parser = parse::log_filter)]
     pub log: String,
 
-    /// How it is logged, on standard error: text or json.
+    /// The format of log lines on standard error: text or json.
     #[arg(long, env = "FOREBAY_LOG_FORMAT", global = true, default_value = "text", value_parser = parse::log_format)]
     pub log_format: LogFormat,
-}
-
-/// The form of log lines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object for each line.
-    Json,
 }

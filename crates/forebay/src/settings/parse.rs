@@ -1,14 +1,14 @@
-//! Reads values, with errors that name the environment variable and what is allowed.
+//! Parses values. Errors name the environment variable and the values that it accepts.
 
 use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf};
 
 use forebay_shared::secret::Secret;
 use forebay_worker::provider::simulated::Latency;
 
-use super::LogFormat;
+use crate::log::LogFormat;
 
-/// A whole number within a range.
-pub(super) fn within(
+/// A whole number in the range.
+pub(super) fn integer_in(
     variable: &'static str,
     range: RangeInclusive<u64>,
 ) -> impl Fn(&str) -> Result<u64, String> + Clone + Send + Sync + 'static {
@@ -26,13 +26,14 @@ pub(super) fn within(
     }
 }
 
-/// A text that is not empty.
-pub(super) fn word(
+/// A text of 1 to 200 printable characters without spaces.
+pub(super) fn printable_word(
     variable: &'static str,
 ) -> impl Fn(&str) -> Result<String, String> + Clone + Send + Sync + 'static {
     move |text| {
-        let is_fine = (1..=200).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
-        if is_fine {
+        let is_valid =
+            (1..=200).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+        if is_valid {
             Ok(text.to_owned())
         } else {
             Err(format!(
@@ -56,11 +57,11 @@ pub(super) fn latency(text: &str) -> Result<Latency, String> {
 pub(super) fn log_filter(text: &str) -> Result<String, String> {
     tracing_subscriber::EnvFilter::try_new(text)
         .map(|_| text.to_owned())
-        .map_err(|error| format!("FOREBAY_LOG is not a filter of tracing: {error}"))
+        .map_err(|error| format!("FOREBAY_LOG must be a filter in the syntax of tracing: {error}"))
 }
 
-/// Anything; what is empty counts as not given.
-#[expect(clippy::unnecessary_wraps, reason = "the form that clap asks for")]
+/// Any text. An empty one counts as not set.
+#[expect(clippy::unnecessary_wraps, reason = "clap requires this signature")]
 pub(super) fn secret(text: &str) -> Result<Secret, String> {
     Ok(Secret::new(text))
 }
@@ -83,7 +84,7 @@ pub(super) fn file(
     move |text| {
         if text.is_empty() {
             return Err(format!(
-                "{variable} must be the path of a file; leave it out for none"
+                "{variable} must be the path of a file; unset it to use none"
             ));
         }
         Ok(PathBuf::from(text))

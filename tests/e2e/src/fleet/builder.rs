@@ -107,7 +107,7 @@ impl Builder {
             process = process.env(name, text(&tls.ca_file()));
         }
         let gateway = process.clone().arg("gateway");
-        let worker = process.arg("worker").ready_when_it_says("at work");
+        let worker = process.arg("worker").ready_when_it_says("worker started");
         let mut fleet = Fleet {
             gateways: start(&gateway, self.gateways).await,
             workers: start(&worker, self.workers).await,

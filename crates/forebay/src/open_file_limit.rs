@@ -1,9 +1,9 @@
-//! File descriptors: each connection takes one, and the soft limit of many systems is 1,024.
+//! The limit of open files. Each connection needs one, and many systems allow only 1,024 by default.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Raises the soft limit to the hard one, as a server may. Where that is refused, the old one stands.
-pub(crate) fn raise_limit() {
+/// Raises the soft limit to the hard limit. If the system refuses, the soft limit stays.
+pub(crate) fn raise() {
     let limit = getrlimit(Resource::Nofile);
     if limit.current == limit.maximum {
         return;
@@ -13,6 +13,6 @@ pub(crate) fn raise_limit() {
         maximum: limit.maximum,
     };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
-        tracing::debug!(%error, limit = limit.current, "the limit of open files stays as it is");
+        tracing::debug!(%error, limit = limit.current, "the limit of open files was not raised");
     }
 }
