@@ -1,5 +1,5 @@
-//! The distributed engine: the store in Redis, the queue in RabbitMQ, for a fleet of gateways and
-//! workers. Two halves that know nothing of each other, each behind its own port.
+//! The distributed engine, for a fleet of gateways and workers: the store in Redis and the queue in RabbitMQ.
+//! The two do not depend on each other. Each implements a port of its own.
 
 pub mod queue;
 pub mod store;

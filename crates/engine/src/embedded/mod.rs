@@ -62,7 +62,7 @@ const READERS: usize = 2;
 /// this value and everything that [`store`](Self::store) and [`queue`](Self::queue) returned are dropped.
 pub struct Embedded {
     store: Arc<store::SqliteStore>,
-    queue: Arc<queue::Wakes>,
+    queue: Arc<queue::MemoryQueue>,
     threads: Vec<JoinHandle<()>>,
 }
 

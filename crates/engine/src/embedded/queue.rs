@@ -1,5 +1,5 @@
-//! The queue: wakes in memory, one bounded line for each class. They die with the process, and the
-//! sweeper's first pass after a start wakes again what has work.
+//! The queue of the embedded engine: wakes in memory, one bounded queue for each class. Wakes are lost when the
+//! process ends. The sweeper's first pass after a start wakes every lane that has work.
 
 use std::{
     collections::VecDeque,
@@ -16,19 +16,19 @@ use tokio::sync::{Notify, Semaphore};
 
 use super::packed::Packed;
 
-/// Wakes of one class that wait at most. One that finds no room counts as unconfirmed, so its timer
-/// stands and the sweeper sends it again.
+/// The most wakes of one class that wait. Beyond it a publish fails, so the job's timer stays and the sweeper
+/// publishes the wake again.
 pub const QUEUE_CAPACITY: usize = 131_072;
 
-/// The queue of this process.
+/// The wakes of this process.
 #[derive(Debug, Default)]
-pub(super) struct Wakes {
-    interactive: Arc<Line>,
-    batch: Arc<Line>,
+pub(super) struct MemoryQueue {
+    interactive: Arc<ClassQueue>,
+    batch: Arc<ClassQueue>,
 }
 
 #[derive(Debug, Default)]
-struct Line {
+struct ClassQueue {
     state: Mutex<State>,
     added: Notify,
     closing: Notify,
@@ -40,42 +40,42 @@ struct State {
     closed: bool,
 }
 
-impl Wakes {
-    fn line(&self, class: Class) -> &Arc<Line> {
+impl MemoryQueue {
+    fn of(&self, class: Class) -> &Arc<ClassQueue> {
         match class {
             Class::Interactive => &self.interactive,
             Class::Batch => &self.batch,
         }
     }
 
-    /// Takes and gives no more.
+    /// Refuses new publishes and ends the consumers.
     pub(super) fn stop(&self) {
         for class in Class::ALL {
-            let line = self.line(class);
-            line.state().closed = true;
-            line.closing.notify_waiters();
+            let queue = self.of(class);
+            queue.state().closed = true;
+            queue.closing.notify_waiters();
         }
     }
 }
 
-impl Line {
+impl ClassQueue {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn requeue(&self, wake: &Wake) {
-        // Beyond the capacity, if need be: what was handed out is bounded by those who took it.
+        // May exceed the capacity, by at most what the consumers hold.
         self.state().waiting.push_front(Packed::of(wake));
         self.added.notify_one();
     }
 }
 
 #[async_trait]
-impl Queue for Wakes {
+impl Queue for MemoryQueue {
     async fn publish(&self, wake: &Wake) -> Result<(), QueueError> {
-        let line = self.line(wake.class);
+        let queue = self.of(wake.class);
         {
-            let mut state = line.state();
+            let mut state = queue.state();
             if state.closed {
                 return Err(QueueError::Closed);
             }
@@ -84,7 +84,7 @@ impl Queue for Wakes {
             }
             state.waiting.push_back(Packed::of(wake));
         }
-        line.added.notify_one();
+        queue.added.notify_one();
         Ok(())
     }
 
@@ -93,16 +93,20 @@ impl Queue for Wakes {
         class: Class,
         unacked_max: usize,
     ) -> Result<Box<dyn Consumer>, QueueError> {
-        let line = Arc::clone(self.line(class));
-        if line.state().closed {
+        let queue = Arc::clone(self.of(class));
+        if queue.state().closed {
             return Err(QueueError::Closed);
         }
-        let slots = Arc::new(Semaphore::new(unacked_max.min(Semaphore::MAX_PERMITS)));
-        Ok(Box::new(LineConsumer { class, line, slots }))
+        let permits = Arc::new(Semaphore::new(unacked_max.min(Semaphore::MAX_PERMITS)));
+        Ok(Box::new(MemoryConsumer {
+            class,
+            queue,
+            permits,
+        }))
     }
 
     async fn depth(&self, class: Class) -> Result<u64, QueueError> {
-        let waiting = self.line(class).state().waiting.len();
+        let waiting = self.of(class).state().waiting.len();
         Ok(u64::try_from(waiting).unwrap_or(u64::MAX))
     }
 
@@ -111,43 +115,43 @@ impl Queue for Wakes {
     }
 }
 
-struct LineConsumer {
+struct MemoryConsumer {
     class: Class,
-    line: Arc<Line>,
-    /// One for each wake that may be unsettled at a time.
-    slots: Arc<Semaphore>,
+    queue: Arc<ClassQueue>,
+    /// One for each delivery that may be unsettled at a time.
+    permits: Arc<Semaphore>,
 }
 
-impl LineConsumer {
+impl MemoryConsumer {
     async fn take(&self) -> Option<Delivery> {
-        let slot = Arc::clone(&self.slots).acquire_owned().await.ok()?;
-        let mut added = std::pin::pin!(self.line.added.notified());
+        let permit = Arc::clone(&self.permits).acquire_owned().await.ok()?;
+        let mut added = std::pin::pin!(self.queue.added.notified());
         loop {
-            // Before the look at the line, so that what is added right after it is not missed.
+            // Before the look at the queue, so that a wake that is added right after it is not missed.
             added.as_mut().enable();
-            // From a wake that was taken to the return nothing waits: a dropped call loses none.
-            let taken = self.line.state().waiting.pop_front();
+            // There is no await between taking a wake and returning it, so a dropped call loses none.
+            let taken = self.queue.state().waiting.pop_front();
             if let Some(wake) = taken.and_then(|wake| wake.unpack(self.class)) {
-                let line = Arc::clone(&self.line);
+                let queue = Arc::clone(&self.queue);
                 return Some(Delivery::new(wake, move |wake, settle| {
                     if settle == Disposition::Requeue {
-                        line.requeue(wake);
+                        queue.requeue(wake);
                     }
-                    drop(slot);
+                    drop(permit);
                 }));
             }
             added.as_mut().await;
-            added.set(self.line.added.notified());
+            added.set(self.queue.added.notified());
         }
     }
 }
 
 #[async_trait]
-impl Consumer for LineConsumer {
+impl Consumer for MemoryConsumer {
     async fn next(&mut self) -> Option<Delivery> {
-        let mut closing = std::pin::pin!(self.line.closing.notified());
+        let mut closing = std::pin::pin!(self.queue.closing.notified());
         closing.as_mut().enable();
-        if self.line.state().closed {
+        if self.queue.state().closed {
             return None;
         }
         tokio::select! {
@@ -168,8 +172,8 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_is_given_back_goes_first() {
-        let queue = Wakes::default();
+    async fn a_wake_that_was_requeued_comes_first() {
+        let queue = MemoryQueue::default();
         let tenant = TenantId::default();
         let mut jobs = Vec::new();
         for _ in 0..3 {

@@ -1,6 +1,6 @@
-//! The queue in RabbitMQ, on a node that the tests share, each in a virtual host of its own.
+//! The queue in RabbitMQ. The tests share a node, and each uses a virtual host of its own.
 //!
-//! Beside it stands the embedded engine's store, which knows nothing of the queue.
+//! The store is the embedded engine's, because the suite needs one.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,11 +20,11 @@ pub(crate) struct RabbitHarness {
     vhost: Vhost,
     engine: Option<Embedded>,
     folder: tempfile::TempDir,
-    /// Nobody restarts the node meanwhile; whoever does waits until nobody else uses it.
+    /// Held while the test uses the node. A test that restarts the node waits for all others.
     node: Option<RwLockReadGuard<'static, Rabbit>>,
 }
 
-/// Locked for writing while it is restarted.
+/// The shared node. The lock is held for writing during a restart.
 static NODE: OnceCell<RwLock<Rabbit>> = OnceCell::const_new();
 
 async fn node() -> &'static RwLock<Rabbit> {
@@ -51,7 +51,7 @@ impl Harness for RabbitHarness {
     fn store(&self) -> Arc<dyn Store> {
         self.engine
             .as_ref()
-            .expect("only a restart takes it")
+            .expect("the engine is open except during a restart")
             .store()
     }
 
@@ -66,7 +66,7 @@ impl Harness for RabbitHarness {
         self.engine = Some(Embedded::open(self.folder.path()).unwrap());
         self.node = None;
         {
-            // Not asked to stop: what was confirmed is on disk by then.
+            // Killed, not stopped: confirmed messages are on disk.
             let node = node().await.write().await;
             node.kill9().await.unwrap();
             node.restart().await.unwrap();

@@ -10,7 +10,7 @@ use forebay_shared::{
 use crate::{
     drive::{Driver, LONG_MS, request, texts},
     harness::Harness,
-    queue::{depth_becomes, wake},
+    queue::{new_wake, wait_for_depth},
 };
 
 pub(crate) async fn keeps_all_that_was_committed(mut engine: impl Harness) {
@@ -63,11 +63,11 @@ pub(crate) async fn keeps_all_that_was_committed(mut engine: impl Harness) {
 
 pub(crate) async fn keeps_wakes_if_it_says_so(mut engine: impl Harness) {
     let queue = engine.queue();
-    queue.publish(&wake(Class::Batch)).await.unwrap();
-    depth_becomes(queue.as_ref(), Class::Batch, 1).await;
+    queue.publish(&new_wake(Class::Batch)).await.unwrap();
+    wait_for_depth(queue.as_ref(), Class::Batch, 1).await;
     drop(queue);
     engine.restart().await;
     let queue = engine.queue();
     let kept = u64::from(queue.survives_restart());
-    depth_becomes(queue.as_ref(), Class::Batch, kept).await;
+    wait_for_depth(queue.as_ref(), Class::Batch, kept).await;
 }

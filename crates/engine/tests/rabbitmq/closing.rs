@@ -1,4 +1,4 @@
-//! The end of a process that had time for it.
+//! The close of a queue, with and without enough time.
 
 use std::time::Duration;
 
@@ -9,47 +9,52 @@ use forebay_shared::{
 use servers::rabbit::shared;
 use tokio::time::{Instant, timeout};
 
-use crate::scene::{connected, consume, counts_become, next, publish, until, vhost, wake};
+use crate::setup::{
+    connected, consume, new_wake, next_delivery, publish, vhost, wait_for_counts, wait_until,
+};
 
 #[tokio::test]
-async fn waits_for_what_was_handed_out_and_gives_the_rest_back() {
+async fn waits_for_held_deliveries_and_returns_prefetched_ones() {
     let vhost = vhost().await;
     let queue = connected(vhost.url(), "worker-1").await;
     let mut consumer = consume(&queue, 5).await;
     for _ in 0..8 {
         publish(&queue, Class::Interactive).await;
     }
-    let (first, second) = (next(&mut consumer).await, next(&mut consumer).await);
-    counts_become(&vhost, 3, 5).await;
+    let (first, second) = (
+        next_delivery(&mut consumer).await,
+        next_delivery(&mut consumer).await,
+    );
+    wait_for_counts(&vhost, 3, 5).await;
 
     let mut closing = Box::pin({
         let queue = queue.clone();
         async move { queue.close(Duration::from_secs(20)).await }
     });
-    // Begun for certain before anything else is looked at.
+    // Polled once, so that the close has started before the checks below.
     assert!(futures_util::poll!(&mut closing).is_pending());
     let closing = tokio::spawn(closing);
-    // Whoever waits for more is told that there will be none.
+    // A consumer that waits receives the end.
     let ended = timeout(Duration::from_secs(5), consumer.next()).await;
     assert!(ended.expect("the consumer ends").is_none());
     drop(consumer);
-    counts_become(&vhost, 6, 2).await;
-    let refused = queue.publish(&wake(Class::Interactive)).await;
+    wait_for_counts(&vhost, 6, 2).await;
+    let refused = queue.publish(&new_wake(Class::Interactive)).await;
     assert!(matches!(refused, Err(QueueError::Closed)), "{refused:?}");
     let refused = queue.consume(Class::Interactive, 1).await.err();
     assert!(matches!(refused, Some(QueueError::Closed)), "{refused:?}");
 
-    // Those two are still worked on; their acks get through.
+    // The user still holds two deliveries, and the broker gets their acks.
     assert!(!closing.is_finished());
     first.ack();
-    counts_become(&vhost, 6, 1).await;
+    wait_for_counts(&vhost, 6, 1).await;
     second.requeue();
     timeout(Duration::from_secs(10), closing)
         .await
-        .expect("nothing is unsettled any more")
+        .expect("every delivery is settled")
         .unwrap();
-    counts_become(&vhost, 7, 0).await;
-    until("no connection", async || {
+    wait_for_counts(&vhost, 7, 0).await;
+    wait_until("no connection", async || {
         let connections = shared().await.unwrap().connections().await.unwrap();
         connections.iter().all(|c| c["vhost"] != vhost.name())
     })
@@ -57,17 +62,17 @@ async fn waits_for_what_was_handed_out_and_gives_the_rest_back() {
 }
 
 #[tokio::test]
-async fn waits_only_so_long() {
+async fn waits_no_longer_than_its_limit() {
     let vhost = vhost().await;
     let queue = connected(vhost.url(), "worker-1").await;
     let mut consumer = consume(&queue, 1).await;
     publish(&queue, Class::Interactive).await;
-    let held = next(&mut consumer).await;
-    let begun = Instant::now();
+    let held = next_delivery(&mut consumer).await;
+    let started = Instant::now();
     queue.close(Duration::from_millis(200)).await;
-    assert!(begun.elapsed() < Duration::from_secs(4));
-    counts_become(&vhost, 1, 0).await;
-    // Too late, and without an effect.
+    assert!(started.elapsed() < Duration::from_secs(4));
+    wait_for_counts(&vhost, 1, 0).await;
+    // This ack is too late and has no effect.
     held.ack();
-    counts_become(&vhost, 1, 0).await;
+    wait_for_counts(&vhost, 1, 0).await;
 }

@@ -1,14 +1,14 @@
-//! The RabbitMQ queue against real brokers, and against what happens to them. What every queue owes its
-//! users is in the conformance suite; here is what only a broker can do.
+//! The RabbitMQ queue against real brokers and their faults. The conformance suite tests what every queue
+//! does; these tests cover what only a broker can do.
 //!
-//! Tests that leave the broker as it is share one node, each in a virtual host of its own.
+//! Tests that do not change the broker share one node. Each uses a virtual host of its own.
 
-mod scene;
+mod setup;
 
 mod alarm;
-mod carrying;
 mod closing;
-mod losses;
+mod deletions;
 mod network;
 mod outages;
+mod publishing_and_consuming;
 mod unreadable;

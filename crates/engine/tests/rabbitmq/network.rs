@@ -1,4 +1,4 @@
-//! A network that fails while the broker does not.
+//! Network faults while the broker runs.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use forebay_shared::{
 use servers::{proxy::Proxy, rabbit::shared};
 use tokio::{io::AsyncReadExt as _, net::TcpListener, time::Instant, time::timeout};
 
-use crate::scene::{
-    PATIENCE, connected, consume, counts_become, next, process, publish, publish_at_last,
-    unpublished, vhost,
+use crate::setup::{
+    TIMEOUT, connected, consume, new_queue, next_delivery, publish, publish_error,
+    publish_with_retry, vhost, wait_for_counts,
 };
 
 #[tokio::test]
-async fn a_cut_is_noticed_at_once_and_outlived() {
+async fn a_lost_connection_is_noticed_at_once_and_replaced() {
     let vhost = vhost().await;
     let port = shared().await.unwrap().port();
     let mut proxy = Proxy::start(port).await.unwrap();
@@ -23,27 +23,27 @@ async fn a_cut_is_noticed_at_once_and_outlived() {
     let queue = connected(&url, "worker-1").await;
     let mut consumer = consume(&queue, 2).await;
     let job = publish(&queue, Class::Interactive).await;
-    let held = next(&mut consumer).await;
+    let held = next_delivery(&mut consumer).await;
     for _round in 0..2 {
         proxy.cut().await;
-        let begun = Instant::now();
-        unpublished(&queue).await;
-        assert!(begun.elapsed() < Duration::from_secs(2));
+        let started = Instant::now();
+        publish_error(&queue).await;
+        assert!(started.elapsed() < Duration::from_secs(2));
         proxy.heal().await.unwrap();
-        publish_at_last(&queue, Class::Batch).await;
-        // The unacked one comes again over the new connection.
-        let again = next(&mut consumer).await;
+        publish_with_retry(&queue, Class::Batch).await;
+        // The new connection delivers the unacked message again.
+        let again = next_delivery(&mut consumer).await;
         assert_eq!(again.wake.job, job);
         drop(again);
     }
     held.ack();
-    next(&mut consumer).await.ack();
-    counts_become(&vhost, 0, 0).await;
+    next_delivery(&mut consumer).await.ack();
+    wait_for_counts(&vhost, 0, 0).await;
 }
 
-/// No end of a connection tells of it, only that nothing comes any more.
+/// The connection stays open, but no data arrives.
 #[tokio::test]
-async fn a_silence_is_noticed_and_outlived() {
+async fn a_stalled_connection_is_noticed_and_replaced() {
     let vhost = vhost().await;
     let port = shared().await.unwrap().port();
     let mut proxy = Proxy::start(port).await.unwrap();
@@ -51,36 +51,39 @@ async fn a_silence_is_noticed_and_outlived() {
     let queue = connected(&url, "worker-1").await;
     let mut consumer = consume(&queue, 2).await;
     publish(&queue, Class::Interactive).await;
-    next(&mut consumer).await.ack();
-    counts_become(&vhost, 0, 0).await;
+    next_delivery(&mut consumer).await.ack();
+    wait_for_counts(&vhost, 0, 0).await;
 
     proxy.stall().await.unwrap();
-    let begun = Instant::now();
-    unpublished(&queue).await;
-    // The time for a confirm, and some for a busy machine.
-    assert!(begun.elapsed() < Duration::from_secs(8));
-    let begun = Instant::now();
-    unpublished(&queue).await;
-    assert!(begun.elapsed() < Duration::from_secs(1), "it is known now");
-    // By its heartbeats the consuming connection learns of it too.
+    let started = Instant::now();
+    publish_error(&queue).await;
+    // The timeout of a confirm is 5 s. The rest is for a busy machine.
+    assert!(started.elapsed() < Duration::from_secs(8));
+    let started = Instant::now();
+    publish_error(&queue).await;
+    assert!(
+        started.elapsed() < Duration::from_secs(1),
+        "the connection has ended"
+    );
+    // The consuming connection notices by its heartbeats.
     proxy.heal().await.unwrap();
-    let job = publish_at_last(&queue, Class::Interactive).await;
+    let job = publish_with_retry(&queue, Class::Interactive).await;
     loop {
-        let delivery = next(&mut consumer).await;
+        let delivery = next_delivery(&mut consumer).await;
         let found = delivery.wake.job == job;
-        // What was not confirmed may have gone out all the same.
+        // The broker may have received the unconfirmed messages too.
         delivery.ack();
         if found {
             break;
         }
     }
-    counts_become(&vhost, 0, 0).await;
+    wait_for_counts(&vhost, 0, 0).await;
 }
 
-/// What a process still works on takes its room: prefetched beside that, messages would wait for it while
-/// other workers are idle.
+/// A process that still holds deliveries must not prefetch others for the same permits: they would wait here
+/// while other workers are idle.
 #[tokio::test]
-async fn after_a_reconnect_only_what_there_is_room_for_is_prefetched() {
+async fn after_a_reconnect_the_prefetch_is_the_number_of_free_permits() {
     let vhost = vhost().await;
     let port = shared().await.unwrap().port();
     let mut proxy = Proxy::start(port).await.unwrap();
@@ -92,46 +95,46 @@ async fn after_a_reconnect_only_what_there_is_room_for_is_prefetched() {
     }
     let mut held = Vec::new();
     for _ in 0..4 {
-        held.push(next(&mut consumer).await);
+        held.push(next_delivery(&mut consumer).await);
     }
     proxy.cut().await;
     proxy.heal().await.unwrap();
-    counts_become(&vhost, 3, 1).await;
-    // Acks of a generation that has ended, so they change nothing but the room.
+    wait_for_counts(&vhost, 3, 1).await;
+    // Acks of an ended connection have no effect at the broker. They release permits.
     held.drain(..2).for_each(Delivery::ack);
-    counts_become(&vhost, 2, 2).await;
+    wait_for_counts(&vhost, 2, 2).await;
     held.drain(..).for_each(Delivery::ack);
-    counts_become(&vhost, 0, 4).await;
+    wait_for_counts(&vhost, 0, 4).await;
     for _ in 0..4 {
-        next(&mut consumer).await.ack();
+        next_delivery(&mut consumer).await.ack();
     }
-    counts_become(&vhost, 0, 0).await;
+    wait_for_counts(&vhost, 0, 0).await;
 }
 
-/// A load balancer whose broker is away accepts and says nothing; and so it may be for hours.
+/// A load balancer whose broker is down may accept a connection and stay silent for hours.
 #[tokio::test]
-async fn a_peer_that_stays_silent_is_hung_up_on() {
+async fn the_connection_to_a_silent_peer_is_closed() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = silent.local_addr().unwrap().port();
     let url = format!("amqp://127.0.0.1:{port}?connection_timeout=200");
-    let queue = process(&url, "gateway-1");
+    let queue = new_queue(&url, "gateway-1");
     for _try in 0..3 {
-        let accepted = timeout(PATIENCE, silent.accept()).await;
-        let (mut connection, _) = accepted.expect("it tries again").unwrap();
+        let accepted = timeout(TIMEOUT, silent.accept()).await;
+        let (mut connection, _) = accepted.expect("another try").unwrap();
         let mut received = Vec::new();
         let ended = timeout(
             Duration::from_secs(5),
             connection.read_to_end(&mut received),
         )
         .await;
-        let ended = ended.expect("the connection was left open");
+        let ended = ended.expect("the end of the connection");
         if ended.is_ok() {
             assert_eq!(received, b"AMQP\x00\x00\x09\x01");
         }
-        unpublished(&queue).await;
+        publish_error(&queue).await;
     }
-    let begun = Instant::now();
+    let started = Instant::now();
     queue.close(Duration::from_secs(1)).await;
-    assert!(begun.elapsed() < Duration::from_secs(3));
+    assert!(started.elapsed() < Duration::from_secs(3));
     assert!(queue.depth(Class::Batch).await.is_err());
 }

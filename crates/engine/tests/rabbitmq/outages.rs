@@ -1,4 +1,4 @@
-//! A broker that is killed and comes back.
+//! A broker that is killed and restarted.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -9,24 +9,25 @@ use forebay_shared::{
 use servers::rabbit::{Rabbit, RabbitOptions};
 use tokio::time::Instant;
 
-use crate::scene::{
-    connected, consume, counts_become, next, process, publish_at_last, unpublished, wake,
+use crate::setup::{
+    connected, consume, new_queue, new_wake, next_delivery, publish_error, publish_with_retry,
+    wait_for_counts,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_confirmed_and_not_acked_comes_again() {
+async fn confirmed_and_unacked_messages_are_delivered_again() {
     const HELD: usize = 10;
     let rabbit = Rabbit::start(RabbitOptions::default()).await.unwrap();
     let queue = connected(&rabbit.url(), "worker-1").await;
     let mut consumer = consume(&queue, HELD).await;
-    // Publishes without a pause until the broker is gone.
+    // Publishes without a pause until the broker is killed.
     let (count, mut counted) = tokio::sync::watch::channel(0);
     let publishing = tokio::spawn({
         let queue = queue.clone();
         async move {
             let mut confirmed = BTreeSet::new();
             loop {
-                let wake = wake(Class::Interactive);
+                let wake = new_wake(Class::Interactive);
                 match queue.publish(&wake).await {
                     Ok(()) => confirmed.insert(wake.job),
                     Err(_) => return confirmed,
@@ -37,35 +38,35 @@ async fn what_was_confirmed_and_not_acked_comes_again() {
     });
     let mut held = Vec::new();
     for _ in 0..HELD {
-        held.push(next(&mut consumer).await);
+        held.push(next_delivery(&mut consumer).await);
     }
     let published = counted.wait_for(|count| *count >= 3 * HELD);
     assert!(published.await.is_ok(), "publishing ended before the kill");
     rabbit.kill9().await.unwrap();
     let mut confirmed = publishing.await.unwrap();
 
-    // Without a broker a publish fails at once.
-    let begun = Instant::now();
+    // Without a connection a publish fails at once.
+    let started = Instant::now();
     assert_eq!(
-        unpublished(&queue).await,
+        publish_error(&queue).await,
         "there is no connection to RabbitMQ"
     );
-    assert!(begun.elapsed() < Duration::from_secs(1));
+    assert!(started.elapsed() < Duration::from_secs(1));
 
     rabbit.restart().await.unwrap();
-    confirmed.insert(publish_at_last(&queue, Class::Interactive).await);
-    // Nothing new is handed out while what was held before fills the bound.
-    crate::scene::nothing_comes(&mut consumer).await;
+    confirmed.insert(publish_with_retry(&queue, Class::Interactive).await);
+    // The consumer still holds its maximum, so nothing is delivered.
+    crate::setup::expect_no_delivery(&mut consumer).await;
     for delivery in held.drain(..) {
         delivery.ack();
     }
     let mut got = BTreeSet::new();
     while !got.is_superset(&confirmed) {
-        let delivery = next(&mut consumer).await;
+        let delivery = next_delivery(&mut consumer).await;
         got.insert(delivery.wake.job);
         delivery.ack();
     }
-    counts_become(&rabbit.default_vhost(), 0, 0).await;
+    wait_for_counts(&rabbit.default_vhost(), 0, 0).await;
 }
 
 #[tokio::test]
@@ -77,9 +78,9 @@ async fn a_process_may_start_before_its_broker() {
     let rabbit = rabbit.await.unwrap();
     rabbit.kill9().await.unwrap();
     let url = format!("{}?connection_timeout=300", rabbit.url());
-    let queue = process(&url, "worker-1");
+    let queue = new_queue(&url, "worker-1");
     assert_eq!(
-        unpublished(&queue).await,
+        publish_error(&queue).await,
         "there is no connection to RabbitMQ"
     );
     let consumer = queue.consume(Class::Interactive, 1).await;
@@ -88,9 +89,9 @@ async fn a_process_may_start_before_its_broker() {
     assert!(matches!(depth, Err(QueueError::Unavailable(_))));
 
     rabbit.restart().await.unwrap();
-    let job = publish_at_last(&queue, Class::Interactive).await;
+    let job = publish_with_retry(&queue, Class::Interactive).await;
     let mut consumer = consume(&queue, 1).await;
-    let delivery = next(&mut consumer).await;
+    let delivery = next_delivery(&mut consumer).await;
     assert_eq!(delivery.wake.job, job);
     delivery.ack();
 }

@@ -1,18 +1,18 @@
-//! Messages that nobody can read.
+//! Messages that no process can read.
 
 use forebay_shared::class::Class;
 use serde_json::Value;
 
-use crate::scene::{
-    INTERACTIVE, UNREADABLE, connected, consume, counts_become, next, nothing_comes, publish,
-    until, vhost, wake,
+use crate::setup::{
+    INTERACTIVE, UNREADABLE, connected, consume, expect_no_delivery, new_wake, next_delivery,
+    publish, vhost, wait_for_counts, wait_until,
 };
 
 #[tokio::test]
-async fn are_set_aside_with_their_reason_and_the_consumer_goes_on() {
+async fn are_moved_with_the_reason_and_the_consumer_continues() {
     let vhost = vhost().await;
     let queue = connected(vhost.url(), "worker-1").await;
-    let mut newer = serde_json::to_value(wake(Class::Interactive)).unwrap();
+    let mut newer = serde_json::to_value(new_wake(Class::Interactive)).unwrap();
     newer["v"] = Value::from(2);
     let bodies: [(&[u8], &str); 4] = [
         (b"not json", "not a wake"),
@@ -25,15 +25,15 @@ async fn are_set_aside_with_their_reason_and_the_consumer_goes_on() {
     }
     let good = publish(&queue, Class::Interactive).await;
 
-    // One at a time: each has to be out of the way before the next can come.
+    // One at a time, so each must be moved before the next can come.
     let mut consumer = consume(&queue, 1).await;
-    let delivery = next(&mut consumer).await;
+    let delivery = next_delivery(&mut consumer).await;
     assert_eq!(delivery.wake.job, good);
     delivery.ack();
-    nothing_comes(&mut consumer).await;
-    counts_become(&vhost, 0, 0).await;
+    expect_no_delivery(&mut consumer).await;
+    wait_for_counts(&vhost, 0, 0).await;
 
-    until("all four set aside", async || {
+    wait_until("all four moved messages", async || {
         let counts = vhost.queue_counts(UNREADABLE).await.unwrap();
         counts.ready == 4
     })
@@ -42,8 +42,8 @@ async fn are_set_aside_with_their_reason_and_the_consumer_goes_on() {
     assert_eq!(messages.len(), bodies.len());
     for (message, (body, reason)) in messages.iter().zip(bodies) {
         let headers = &message["properties"]["headers"];
-        let said = headers["x-forebay-reason"].as_str().unwrap();
-        assert!(said.contains(reason), "{said} should say {reason}");
+        let found = headers["x-forebay-reason"].as_str().unwrap();
+        assert!(found.contains(reason), "{found} should contain {reason}");
         assert_eq!(headers["x-forebay-queue"], INTERACTIVE);
         assert_eq!(headers["x-forebay-bytes"], body.len());
         assert!(message["payload_bytes"].as_u64().unwrap() <= 65_536);

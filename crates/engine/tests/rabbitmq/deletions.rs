@@ -1,19 +1,19 @@
-//! Messages and queues that go without the broker's going.
+//! Queues that are deleted or purged while the broker runs.
 
 use std::sync::Arc;
 
 use forebay_shared::{class::Class, queue::Queue};
 use servers::rabbit::shared;
 
-use crate::scene::{
-    INTERACTIVE, connected, consume, counts_become, next, publish, publish_at_last, unpublished,
-    vhost, wake,
+use crate::setup::{
+    INTERACTIVE, connected, consume, new_wake, next_delivery, publish, publish_error,
+    publish_with_retry, vhost, wait_for_counts,
 };
 
-/// The confirm of a message without a queue is an ack like any other, and what tells the two apart may
-/// come along with the confirm of another.
+/// RabbitMQ acks a message without a queue too. The returned message that tells the difference may come with the
+/// confirm of another message.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_message_without_a_queue_is_not_taken_for_sent() {
+async fn a_message_without_a_queue_does_not_count_as_published() {
     const EACH: usize = 20;
     let vhost = vhost().await;
     let queue = connected(vhost.url(), "gateway-1").await;
@@ -21,8 +21,8 @@ async fn a_message_without_a_queue_is_not_taken_for_sent() {
     let path = format!("/api/queues/{}/{INTERACTIVE}", vhost.name());
     management.delete(&path).await.unwrap();
 
-    // Among many others that have one. The first returned message ends the generation, and the next
-    // declares the queue again: whatever is taken for sent must then be in it.
+    // Most messages here have a queue. The first returned message ends the connection, and the next connection
+    // declares the queue again. It must then hold every message whose publish succeeded.
     let mut publishing = tokio::task::JoinSet::new();
     for n in 0..EACH * 50 {
         let class = if n % 50 == 0 {
@@ -31,7 +31,7 @@ async fn a_message_without_a_queue_is_not_taken_for_sent() {
             Class::Batch
         };
         let queue = Arc::clone(&queue);
-        publishing.spawn(async move { (class, queue.publish(&wake(class)).await) });
+        publishing.spawn(async move { (class, queue.publish(&new_wake(class)).await) });
     }
     let published = publishing.join_all().await;
     let sent = published.iter().filter(|(_, result)| result.is_ok());
@@ -39,62 +39,62 @@ async fn a_message_without_a_queue_is_not_taken_for_sent() {
     let sent = u64::try_from(sent.count()).unwrap();
     assert!(sent < u64::try_from(EACH).unwrap(), "none was unroutable");
 
-    publish_at_last(&queue, Class::Interactive).await;
+    publish_with_retry(&queue, Class::Interactive).await;
     let found = queue.depth(Class::Interactive).await.unwrap();
-    assert!(found > sent, "{sent} taken for sent, {} there", found - 1);
+    assert!(found > sent, "{sent} published, {} found", found - 1);
 }
 
 #[tokio::test]
-async fn a_single_message_without_a_queue_is_refused_with_the_reason() {
+async fn the_publish_of_a_message_without_a_queue_fails_with_the_reason() {
     let vhost = vhost().await;
     let queue = connected(vhost.url(), "gateway-1").await;
     let management = shared().await.unwrap().management().unwrap();
     let path = format!("/api/queues/{}/{INTERACTIVE}", vhost.name());
     management.delete(&path).await.unwrap();
     assert_eq!(
-        unpublished(&queue).await,
+        publish_error(&queue).await,
         "the queue of a message in the batch does not exist"
     );
-    publish_at_last(&queue, Class::Interactive).await;
-    counts_become(&vhost, 1, 0).await;
+    publish_with_retry(&queue, Class::Interactive).await;
+    wait_for_counts(&vhost, 1, 0).await;
 }
 
 #[tokio::test]
-async fn a_consumer_whose_queue_was_deleted_goes_on_with_the_new_one() {
+async fn a_consumer_continues_after_its_queue_was_deleted() {
     let vhost = vhost().await;
     let queue = connected(vhost.url(), "worker-1").await;
     let mut consumer = consume(&queue, 4).await;
     publish(&queue, Class::Interactive).await;
-    let before = next(&mut consumer).await;
+    let before = next_delivery(&mut consumer).await;
     let management = shared().await.unwrap().management().unwrap();
     let path = format!("/api/queues/{}/{INTERACTIVE}", vhost.name());
     management.delete(&path).await.unwrap();
-    let job = publish_at_last(&queue, Class::Interactive).await;
-    let delivery = next(&mut consumer).await;
+    let job = publish_with_retry(&queue, Class::Interactive).await;
+    let delivery = next_delivery(&mut consumer).await;
     assert_eq!(delivery.wake.job, job);
     delivery.ack();
-    // Of a generation that has ended: settled without an effect.
+    // This delivery belongs to an ended connection, so its ack has no effect.
     before.ack();
-    counts_become(&vhost, 0, 0).await;
+    wait_for_counts(&vhost, 0, 0).await;
 }
 
 #[tokio::test]
-async fn a_purge_loses_what_was_ready_and_nothing_else() {
+async fn a_purge_loses_only_ready_messages() {
     let vhost = vhost().await;
     let queue = connected(vhost.url(), "worker-1").await;
     let mut consumer = consume(&queue, 1).await;
     for _ in 0..5 {
         publish(&queue, Class::Interactive).await;
     }
-    let first = next(&mut consumer).await;
-    counts_become(&vhost, 4, 1).await;
+    let first = next_delivery(&mut consumer).await;
+    wait_for_counts(&vhost, 4, 1).await;
     vhost.purge(INTERACTIVE).await.unwrap();
-    counts_become(&vhost, 0, 1).await;
+    wait_for_counts(&vhost, 0, 1).await;
     assert_eq!(queue.depth(Class::Interactive).await.unwrap(), 0);
     first.ack();
     let job = publish(&queue, Class::Interactive).await;
-    let delivery = next(&mut consumer).await;
+    let delivery = next_delivery(&mut consumer).await;
     assert_eq!(delivery.wake.job, job);
     delivery.ack();
-    counts_become(&vhost, 0, 0).await;
+    wait_for_counts(&vhost, 0, 0).await;
 }

@@ -1,4 +1,4 @@
-//! Publishing and consuming while nothing goes wrong.
+//! Publishing and consuming without faults.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -11,13 +11,14 @@ use servers::{
     tls::Certificates,
 };
 
-use crate::scene::{
-    INTERACTIVE, UNREADABLE, connected, consume, counts_become, next, publish, until, vhost, wake,
+use crate::setup::{
+    INTERACTIVE, UNREADABLE, connected, consume, new_wake, next_delivery, publish, vhost,
+    wait_for_counts, wait_until,
 };
 use forebay_engine::distributed::queue::{QueueSettings, RabbitQueue};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_are_carried_at_a_time_and_none_twice() {
+async fn concurrent_publishes_are_each_delivered_once() {
     const TASKS: usize = 16;
     const EACH: usize = 125;
     let vhost = vhost().await;
@@ -34,11 +35,11 @@ async fn many_are_carried_at_a_time_and_none_twice() {
             jobs
         });
     }
-    // Held for a while, so that acks come in all orders and in runs.
+    // Some are held for a while, so that acks come out of order and in batches.
     let mut held = Vec::new();
     let mut got = BTreeSet::new();
     for n in 0..TASKS * EACH {
-        let delivery = next(&mut consumer).await;
+        let delivery = next_delivery(&mut consumer).await;
         assert!(got.insert(delivery.wake.job), "delivered twice");
         if n % 3 == 0 {
             held.push(delivery);
@@ -52,11 +53,11 @@ async fn many_are_carried_at_a_time_and_none_twice() {
     held.drain(..).for_each(Delivery::ack);
     let sent = publishing.join_all().await;
     assert_eq!(got, sent.into_iter().flatten().collect());
-    counts_become(&vhost, 0, 0).await;
+    wait_for_counts(&vhost, 0, 0).await;
 }
 
 #[tokio::test]
-async fn the_management_ui_tells_who_is_who() {
+async fn the_management_ui_shows_the_process_names() {
     let vhost = vhost().await;
     let queue = connected(vhost.url(), "worker-7").await;
     let management = shared().await.unwrap().management().unwrap();
@@ -68,18 +69,18 @@ async fn the_management_ui_tells_who_is_who() {
     };
     // A process that only publishes has one connection.
     let one = BTreeSet::from([String::from("worker-7 publish")]);
-    until("the connection's name", async || names().await == one).await;
+    wait_until("the connection's name", async || names().await == one).await;
 
     let _interactive = consume(&queue, 3).await;
     let _batch = queue.consume(Class::Batch, 2).await.unwrap();
     let two = BTreeSet::from(["worker-7 consume", "worker-7 publish"].map(String::from));
-    until("both names", async || names().await == two).await;
+    wait_until("both names", async || names().await == two).await;
     let path = format!("/api/consumers/{}", vhost.name());
     let expected = BTreeSet::from([
         (String::from("worker-7 interactive"), Some(3)),
         (String::from("worker-7 batch"), Some(2)),
     ]);
-    until("the consumers' tags", async || {
+    wait_until("the consumers' tags", async || {
         let consumers = management.get(&path).await.unwrap();
         let consumers = consumers.as_array().unwrap();
         let tag = |c: &serde_json::Value| String::from(c["consumer_tag"].as_str().unwrap());
@@ -92,7 +93,7 @@ async fn the_management_ui_tells_who_is_who() {
 }
 
 #[tokio::test]
-async fn the_queues_are_replicated_and_never_drop_a_message_for_its_deliveries() {
+async fn queues_are_quorum_queues_with_a_high_delivery_limit() {
     let vhost = vhost().await;
     let _queue = connected(vhost.url(), "gateway-1").await;
     let management = shared().await.unwrap().management().unwrap();
@@ -106,7 +107,7 @@ async fn the_queues_are_replicated_and_never_drop_a_message_for_its_deliveries()
 }
 
 #[tokio::test]
-async fn over_tls_with_an_authority_of_ones_own() {
+async fn connects_over_tls_with_a_private_certificate_authority() {
     let certificates = Arc::new(Certificates::new().unwrap());
     let rabbit = Rabbit::start(RabbitOptions {
         management: false,
@@ -116,21 +117,21 @@ async fn over_tls_with_an_authority_of_ones_own() {
     let mut settings = QueueSettings::new("worker-1");
     settings.ca_file = Some(certificates.ca_file());
     let queue = RabbitQueue::new(&rabbit.url(), &settings).unwrap();
-    crate::scene::until_connected(&queue).await;
+    crate::setup::wait_until_connected(&queue).await;
     let mut consumer = consume(&queue, 1).await;
-    let sent = wake(Class::Interactive);
+    let sent = new_wake(Class::Interactive);
     queue.publish(&sent).await.unwrap();
-    let delivery = next(&mut consumer).await;
+    let delivery = next_delivery(&mut consumer).await;
     assert_eq!(delivery.wake, sent);
     delivery.ack();
 
-    // Without that authority the server is not believed.
-    let stranger = connected_in_vain(&rabbit.url()).await;
-    assert!(stranger.contains("no connection"), "{stranger}");
+    // A process that does not trust the authority cannot connect.
+    let error = error_without_the_authority(&rabbit.url()).await;
+    assert!(error.contains("no connection"), "{error}");
 }
 
-async fn connected_in_vain(url: &str) -> String {
-    let queue = crate::scene::process(url, "worker-2");
+async fn error_without_the_authority(url: &str) -> String {
+    let queue = crate::setup::new_queue(url, "worker-2");
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-    crate::scene::unpublished(&queue).await
+    crate::setup::publish_error(&queue).await
 }
