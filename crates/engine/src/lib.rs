@@ -1,14 +1,13 @@
 //! The engines: implementations of the two ports of `forebay-shared`, [`Store`] and [`Queue`].
 //!
-//! An engine stores what it is given and gives it back. It holds no rule about jobs, order or time
-//! limits: those are in `forebay_shared::lane`, and whoever commits has applied them already. What an
-//! engine does owe is in the ports' documentation, and the conformance suite (`tests/conformance`)
-//! holds every engine to it, with the same cases for all.
+//! An engine stores data and returns it. It has no rules about jobs, order or deadlines: the caller has applied
+//! `forebay_shared::lane` before it commits. The ports' documentation says what an engine must do. The
+//! conformance suite (`tests/conformance`) tests it with the same cases for every engine.
 //!
-//! - [`embedded`]: one process, one SQLite file, wakes in memory. Needs nothing else on the machine.
-//! - [`distributed`]: a fleet of gateways and workers; the store in Redis, the wakes in RabbitMQ.
+//! - [`embedded`]: for one process. The store is a SQLite file, and the queue is in memory.
+//! - [`distributed`]: for a fleet of gateways and workers. The store is Redis, and the queue is RabbitMQ.
 //!
-//! Nothing outside this crate names a database or a broker, and only the binaries name an engine.
+//! No other crate names a database or a broker. Only the binaries name an engine.
 //!
 //! [`Store`]: forebay_shared::store::Store
 //! [`Queue`]: forebay_shared::queue::Queue

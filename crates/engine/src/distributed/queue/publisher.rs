@@ -5,8 +5,9 @@
 //!
 //! - A confirm matches its message. lapin takes the delivery tag of a publish under one lock and queues its
 //!   frames under another, so two tasks that publish on one channel can get each other's confirms.
-//! - A returned message belongs to the batch with whose confirms it comes. lapin hands it to the next
-//!   confirm that it settles, which may be another message's.
+//! - A returned message fails its own batch. lapin attaches a returned message to the next confirm that it
+//!   settles, which may be another message's. But that confirm is of the same batch, because no other batch
+//!   is on the channel.
 //!
 //! While there is no connection, or an alarm blocks it, requests fail at once. The jobs' timers wake
 //! them later, and nothing accumulates here.
