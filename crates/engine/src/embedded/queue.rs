@@ -133,8 +133,8 @@ impl MemoryConsumer {
             let taken = self.queue.state().waiting.pop_front();
             if let Some(wake) = taken.and_then(|wake| wake.unpack(self.class)) {
                 let queue = Arc::clone(&self.queue);
-                return Some(Delivery::new(wake, move |wake, settle| {
-                    if settle == Disposition::Requeue {
+                return Some(Delivery::new(wake, move |wake, disposition| {
+                    if disposition == Disposition::Requeue {
                         queue.requeue(wake);
                     }
                     drop(permit);

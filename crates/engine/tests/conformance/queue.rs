@@ -64,7 +64,7 @@ async fn expect_no_delivery(consumer: &mut Box<dyn Consumer>) {
     assert!(next.is_err(), "{next:?}");
 }
 
-pub(crate) async fn delivers_what_was_published(engine: impl Harness) {
+pub(crate) async fn delivers_published_wakes(engine: impl Harness) {
     let queue = engine.queue();
     let sent = new_wake(Class::Interactive);
     queue.publish(&sent).await.unwrap();
@@ -92,7 +92,7 @@ pub(crate) async fn keeps_the_classes_apart(engine: impl Harness) {
     delivery.ack();
 }
 
-pub(crate) async fn bounds_what_is_unsettled(engine: impl Harness) {
+pub(crate) async fn bounds_unsettled_deliveries(engine: impl Harness) {
     let queue = engine.queue();
     publish(queue.as_ref(), Class::Interactive, 4).await;
     let mut consumer = queue.consume(Class::Interactive, 2).await.unwrap();
@@ -109,7 +109,7 @@ pub(crate) async fn bounds_what_is_unsettled(engine: impl Harness) {
     next_delivery(&mut consumer).await.ack();
 }
 
-pub(crate) async fn delivers_again_what_was_given_back(engine: impl Harness) {
+pub(crate) async fn delivers_a_requeued_wake_again(engine: impl Harness) {
     let queue = engine.queue();
     let sent = publish(queue.as_ref(), Class::Interactive, 1).await;
     let mut consumer = queue.consume(Class::Interactive, 1).await.unwrap();
@@ -122,7 +122,7 @@ pub(crate) async fn delivers_again_what_was_given_back(engine: impl Harness) {
     expect_no_delivery(&mut consumer).await;
 }
 
-pub(crate) async fn delivers_again_what_was_dropped(engine: impl Harness) {
+pub(crate) async fn delivers_a_dropped_wake_again(engine: impl Harness) {
     let queue = engine.queue();
     let sent = publish(queue.as_ref(), Class::Batch, 1).await;
     let mut consumer = queue.consume(Class::Batch, 1).await.unwrap();
@@ -137,7 +137,7 @@ pub(crate) async fn delivers_again_what_was_dropped(engine: impl Harness) {
     delivery.ack();
 }
 
-pub(crate) async fn loses_nothing_when_waiting_is_broken_off(engine: impl Harness) {
+pub(crate) async fn loses_nothing_when_next_is_cancelled(engine: impl Harness) {
     const WAKES: usize = 50;
     let queue = engine.queue();
     let mut consumer = queue.consume(Class::Interactive, WAKES).await.unwrap();
@@ -166,7 +166,7 @@ pub(crate) async fn loses_nothing_when_waiting_is_broken_off(engine: impl Harnes
     assert_eq!(got, sent.await.unwrap());
 }
 
-pub(crate) async fn refuses_what_does_not_fit(engine: impl Harness) {
+pub(crate) async fn refuses_more_than_its_capacity(engine: impl Harness) {
     fn capacity<H: Harness>(_: &H) -> Option<usize> {
         H::QUEUE_CAPACITY
     }

@@ -52,13 +52,13 @@ macro_rules! conformance {
                 notices: tell_that_a_job_ended,
                     tell_a_worker_of_dropped_calls,
                     are_not_sent_for_a_refused_commit;
-                queue: delivers_what_was_published,
+                queue: delivers_published_wakes,
                     keeps_the_classes_apart,
-                    bounds_what_is_unsettled,
-                    delivers_again_what_was_given_back,
-                    delivers_again_what_was_dropped,
-                    loses_nothing_when_waiting_is_broken_off,
-                    refuses_what_does_not_fit;
+                    bounds_unsettled_deliveries,
+                    delivers_a_requeued_wake_again,
+                    delivers_a_dropped_wake_again,
+                    loses_nothing_when_next_is_cancelled,
+                    refuses_more_than_its_capacity;
                 restart: keeps_all_that_was_committed,
                     keeps_wakes_if_it_says_so;
             }

@@ -37,7 +37,7 @@ impl AckBatcher {
             frames.push(AckFrame::Ack { tag, multiple });
         }
         let others = batch.iter().skip(run.len());
-        frames.extend(others.map(|(&tag, settle)| match settle {
+        frames.extend(others.map(|(&tag, disposition)| match disposition {
             Disposition::Ack => AckFrame::Ack {
                 tag,
                 multiple: false,
@@ -55,11 +55,11 @@ impl AckBatcher {
     fn acked_without_gap(&self, batch: &BTreeMap<u64, Disposition>) -> Vec<u64> {
         let mut next = self.settled_up_to + 1;
         let mut run = Vec::new();
-        for (&tag, settle) in batch {
+        for (&tag, disposition) in batch {
             while self.settled_beyond.contains(&next) {
                 next += 1;
             }
-            if tag != next || *settle != Disposition::Ack {
+            if tag != next || *disposition != Disposition::Ack {
                 break;
             }
             run.push(tag);
@@ -139,8 +139,8 @@ mod tests {
             let mut broker: BTreeMap<u64, Option<bool>> = (1..=40).map(|tag| (tag, None)).collect();
             let mut settled = settled.into_iter().peekable();
             for size in sizes {
-                let settle = |tag| (tag, if requeued.contains(&tag) { Requeue } else { Ack });
-                let batch = BTreeMap::from_iter(settled.by_ref().take(size).map(settle));
+                let disposition = |tag| (tag, if requeued.contains(&tag) { Requeue } else { Ack });
+                let batch = BTreeMap::from_iter(settled.by_ref().take(size).map(disposition));
                 for frame in batcher.frames(&batch) {
                     let (first, tag, acked) = match frame {
                         AckFrame::Ack { tag, multiple: true } => (1, tag, true),
@@ -152,8 +152,8 @@ mod tests {
                         state.get_or_insert(acked);
                     }
                 }
-                for (tag, settle) in batch {
-                    prop_assert_eq!(broker[&tag], Some(settle == Ack));
+                for (tag, disposition) in batch {
+                    prop_assert_eq!(broker[&tag], Some(disposition == Ack));
                 }
                 if settled.peek().is_none() {
                     break;

@@ -46,9 +46,9 @@ impl Acknowledger {
     }
 
     /// Settles the delivery with this tag.
-    pub(super) fn settle(&self, tag: u64, settle: Disposition) {
+    pub(super) fn settle(&self, tag: u64, disposition: Disposition) {
         // Fails only when the connection has ended.
-        let _dropped = self.0.send((tag, settle));
+        let _dropped = self.0.send((tag, disposition));
     }
 }
 

@@ -173,8 +173,8 @@ impl Subscription {
                 Ok(wake) => {
                     let (tag, acknowledger) = (message.delivery_tag, acknowledger.clone());
                     slot.send(ReceivedDelivery {
-                        delivery: Delivery::new(wake, move |_, settle| {
-                            acknowledger.settle(tag, settle);
+                        delivery: Delivery::new(wake, move |_, disposition| {
+                            acknowledger.settle(tag, disposition);
                             permit.release();
                         }),
                         connection_ended: connection.ended_token(),
