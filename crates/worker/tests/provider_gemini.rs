@@ -1,4 +1,4 @@
-//! The Gemini provider over real HTTP: what the service can do wrong, and what follows.
+//! The Gemini provider over real HTTP: its requests, its answers and its errors.
 
 mod provider_server;
 
@@ -190,7 +190,7 @@ fn faults() -> Vec<Row> {
 }
 
 #[tokio::test]
-async fn each_fault_has_its_code_and_its_retry() {
+async fn each_fault_has_a_code_and_a_retry() {
     for row in faults() {
         let mut server = Server::start(row.bytes, row.then).await;
         let failure = ask(&provider(&server.base_url), 400)
@@ -208,9 +208,9 @@ async fn each_fault_has_its_code_and_its_retry() {
 }
 
 #[tokio::test]
-async fn the_key_goes_in_a_header_and_never_in_the_url_or_an_error() {
-    let said = format!("no such key: {KEY}");
-    let bytes = error(403, "", "PERMISSION_DENIED", &said, &json!([]));
+async fn the_key_is_sent_in_a_header_and_is_not_in_the_url_or_an_error() {
+    let message = format!("no such key: {KEY}");
+    let bytes = error(403, "", "PERMISSION_DENIED", &message, &json!([]));
     let mut server = Server::start(bytes, Then::Close).await;
     let failure = ask(&provider(&server.base_url), 5_000)
         .await
@@ -226,13 +226,13 @@ async fn the_key_goes_in_a_header_and_never_in_the_url_or_an_error() {
 }
 
 #[tokio::test]
-async fn stops_that_are_replies() {
-    for (said, expected) in [
+async fn limits_and_filters_are_replies() {
+    for (reason, expected) in [
         ("MAX_TOKENS", FinishReason::Length),
         ("SAFETY", FinishReason::ContentFilter),
     ] {
         for parts in [json!([{"text": "part"}]), json!([])] {
-            let server = Server::start(reply(&parts, said), Then::Close).await;
+            let server = Server::start(reply(&parts, reason), Then::Close).await;
             let answer = ask(&provider(&server.base_url), 5_000)
                 .await
                 .expect("an answer");
@@ -243,7 +243,7 @@ async fn stops_that_are_replies() {
 }
 
 #[tokio::test]
-async fn a_tool_loop_carries_its_signature_back() {
+async fn signatures_are_sent_back_with_tool_results() {
     let parts = json!([
         {"functionCall": {"name": "f", "args": {"n": 1}}, "thoughtSignature": "S"},
         {"functionCall": {"name": "f", "args": {"n": 2}}}

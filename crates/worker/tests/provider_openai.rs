@@ -1,4 +1,4 @@
-//! The OpenAI-compatible provider over real HTTP: what a server can do wrong, and what follows.
+//! The OpenAI-compatible provider over real HTTP: its requests, its answers and its errors.
 
 mod provider_server;
 
@@ -163,7 +163,7 @@ fn faults() -> Vec<Row> {
 }
 
 #[tokio::test]
-async fn each_fault_has_its_code_and_its_retry() {
+async fn each_fault_has_a_code_and_a_retry() {
     for row in faults() {
         let server = Server::start(row.bytes, row.then).await;
         let provider = provider(&server.base_url, short());
@@ -179,26 +179,26 @@ async fn each_fault_has_its_code_and_its_retry() {
 }
 
 #[tokio::test]
-async fn a_port_where_nobody_listens() {
+async fn a_port_without_a_listener_fails_the_connection() {
     let server = Server::start("", Then::Close).await;
     let base_url = server.base_url.clone();
     drop(server);
     let failure = ask(&provider(&base_url, short()), 5_000)
         .await
-        .expect_err("nobody");
+        .expect_err("no server listens");
     assert_eq!(failure.error.code, "connection_failed");
     assert_eq!(failure.retry, Retry::Backoff);
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_take_the_connection() {
+async fn a_server_that_does_not_accept_the_connection_times_out() {
     let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
     socket
         .bind("127.0.0.1:0".parse().expect("an address"))
         .expect("a port");
     let listener = socket.listen(1).expect("a listener");
     let address = listener.local_addr().expect("an address");
-    // The queue of connections that nobody accepts is filled until it takes no more.
+    // Fills the listener's backlog until the kernel accepts no more connections.
     let mut waiting = Vec::new();
     while let Ok(stream) = tokio::time::timeout(
         Duration::from_millis(100),
@@ -207,7 +207,7 @@ async fn a_server_that_does_not_take_the_connection() {
     .await
     {
         waiting.push(stream.expect("a connection"));
-        assert!(waiting.len() < 1_000, "the queue never fills");
+        assert!(waiting.len() < 1_000, "the backlog never fills");
     }
     let mut http = short();
     http.limits.first_byte_ms = 5_000;
@@ -218,7 +218,7 @@ async fn a_server_that_does_not_take_the_connection() {
 }
 
 #[tokio::test]
-async fn a_reply_and_what_was_sent_for_it() {
+async fn a_call_sends_the_request_and_reads_the_reply() {
     let mut server = Server::start(reply(&json!({"content": "hi"}), "stop"), Then::Close).await;
     let provider = provider(&server.base_url, short());
     let request = Request {
@@ -249,13 +249,13 @@ async fn a_reply_and_what_was_sent_for_it() {
 }
 
 #[tokio::test]
-async fn stops_that_are_replies() {
-    for (said, expected) in [
+async fn length_and_content_filter_are_replies() {
+    for (reason, expected) in [
         ("length", FinishReason::Length),
         ("content_filter", FinishReason::ContentFilter),
     ] {
         for content in [json!("part"), Value::Null] {
-            let bytes = reply(&json!({"content": content}), said);
+            let bytes = reply(&json!({"content": content}), reason);
             let server = Server::start(bytes, Then::Close).await;
             let answer = ask(&provider(&server.base_url, short()), 5_000)
                 .await
@@ -267,9 +267,9 @@ async fn stops_that_are_replies() {
 }
 
 #[tokio::test]
-async fn an_error_never_shows_the_key() {
-    let said = format!("no such key: {KEY}, team search-team");
-    let server = Server::start(error(401, "", "invalid_api_key", &said), Then::Close).await;
+async fn an_error_does_not_show_secrets() {
+    let message = format!("no such key: {KEY}, team search-team");
+    let server = Server::start(error(401, "", "invalid_api_key", &message), Then::Close).await;
     let failure = ask(&provider(&server.base_url, short()), 5_000)
         .await
         .expect_err("refused");
@@ -280,7 +280,7 @@ async fn an_error_never_shows_the_key() {
 }
 
 #[tokio::test]
-async fn an_endless_error_is_read_in_part() {
+async fn only_the_start_of_an_endless_error_is_read() {
     let bytes = "HTTP/1.1 500 x\r\ntransfer-encoding: chunked\r\n\r\n";
     let mut server = Server::start(bytes, Then::Endless).await;
     let failure = ask(&provider(&server.base_url, short()), 60_000)
@@ -292,7 +292,7 @@ async fn an_endless_error_is_read_in_part() {
 }
 
 #[tokio::test]
-async fn a_call_that_is_given_up_closes_its_connection() {
+async fn a_dropped_call_closes_its_connection() {
     let mut http = short();
     http.limits.first_byte_ms = 60_000;
     let mut server = Server::start("", Then::Hold).await;
@@ -304,7 +304,7 @@ async fn a_call_that_is_given_up_closes_its_connection() {
 }
 
 #[tokio::test]
-async fn http2_without_tls_begins_with_its_preface() {
+async fn http2_without_tls_starts_with_the_connection_preface() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
         .await
         .expect("a port");

@@ -7,11 +7,13 @@
 //! and [`gemini`] are the providers; [`registry`] finds the one for a model, [`mod@file`] names more of
 //! them.
 
+mod api_client;
 mod entry;
 mod failure;
 pub mod file;
 pub mod gemini;
 pub mod http;
+mod json_body;
 pub mod openai;
 pub mod registry;
 mod retry_after;

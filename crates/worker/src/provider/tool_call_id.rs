@@ -1,30 +1,31 @@
-//! Ids for tool calls that came without one.
+//! Generates ids for tool calls that a provider returned without one.
 //!
-//! Derived from what was sent, so that the same call gives the same ids whenever it is made, and
-//! another one gives others. Not a defence against anybody: only a way to tell calls apart.
+//! An id is derived from what was sent, so the same call has the same ids whenever it is repeated, and
+//! another call has others. The ids only tell calls apart; they protect from nothing.
 
 use forebay_shared::turn::Turn;
 
-/// Begins every id made here, which tells them from the provider's own.
+/// The prefix of every generated id. It tells them from the ids of providers.
 const PREFIX: &str = "call_fb_";
 
-/// The id of the call at `index` in the reply to `turns`. `response_id` is the provider's name of its
-/// reply, if it gave one.
-pub(super) fn made(turns: &[Turn], response_id: Option<&str>, index: usize) -> String {
-    let seed = match response_id {
+/// The id of the tool call at `index` in the reply to `turns`. `response_id` is the provider's id of the
+/// reply, if it has one.
+pub(super) fn generate(turns: &[Turn], response_id: Option<&str>, index: usize) -> String {
+    let hash = match response_id {
         Some(id) => fnv1a(id.as_bytes()),
-        // A turn is made of texts and JSON values only, so it can always be written.
+        // This cannot fail: a turn consists of texts and JSON values.
         None => fnv1a(&serde_json::to_vec(turns).unwrap_or_default()),
     };
-    format!("{PREFIX}{seed:016x}_{index}")
+    format!("{PREFIX}{hash:016x}_{index}")
 }
 
-/// Whether the id was made here, so that the provider does not know it.
-pub(super) fn is_made(id: &str) -> bool {
+/// Whether the id was generated here, so that the provider does not know it.
+pub(super) fn is_generated(id: &str) -> bool {
     id.starts_with(PREFIX)
 }
 
-/// FNV-1a with 64 bits: the same on every machine and with every compiler, unlike the standard hasher.
+/// The FNV-1a hash with 64 bits. Unlike the standard hasher it is the same on every machine and in every
+/// build.
 fn fnv1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
@@ -35,17 +36,17 @@ fn fnv1a(bytes: &[u8]) -> u64 {
 mod tests {
     use forebay_shared::turn::{Role, Turn};
 
-    use super::{is_made, made};
+    use super::{generate, is_generated};
 
     #[test]
-    fn are_the_same_for_the_same_call_only() {
+    fn ids_are_the_same_for_the_same_call_only() {
         let one = [Turn::text(Role::User, "a")];
         let two = [Turn::text(Role::User, "b")];
-        assert_eq!(made(&one, None, 0), made(&one, None, 0));
-        assert_ne!(made(&one, None, 0), made(&one, None, 1));
-        assert_ne!(made(&one, None, 0), made(&two, None, 0));
-        assert_ne!(made(&one, Some("r1"), 0), made(&one, Some("r2"), 0));
-        assert!(is_made(&made(&one, None, 0)));
-        assert!(!is_made("call_abc"));
+        assert_eq!(generate(&one, None, 0), generate(&one, None, 0));
+        assert_ne!(generate(&one, None, 0), generate(&one, None, 1));
+        assert_ne!(generate(&one, None, 0), generate(&two, None, 0));
+        assert_ne!(generate(&one, Some("r1"), 0), generate(&one, Some("r2"), 0));
+        assert!(is_generated(&generate(&one, None, 0)));
+        assert!(!is_generated("call_abc"));
     }
 }

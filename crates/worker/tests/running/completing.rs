@@ -1,23 +1,20 @@
-//! Jobs that get their reply.
+//! Jobs that complete.
 
 use forebay_shared::{
     job::{FinishReason, Status},
     turn::Role,
 };
 
-use crate::harness::{Fleet, Submit, eventually, settings};
+use crate::harness::{Fleet, Submit, settings, wait_until};
 
 #[tokio::test]
-async fn a_job_completes_with_what_the_provider_said() {
+async fn a_job_completes_with_the_providers_reply() {
     let fleet = Fleet::start(settings(4));
     let job = fleet.submit(Submit::text("hello")).await;
-    let asked = fleet.asked().await;
-    assert_eq!(
-        (asked.model.as_str(), asked.input().as_str()),
-        ("m", "hello")
-    );
-    asked.say("hi");
-    let outcome = fleet.ended(job).await;
+    let call = fleet.next_call().await;
+    assert_eq!((call.model.as_str(), call.input().as_str()), ("m", "hello"));
+    call.reply("hi");
+    let outcome = fleet.outcome(job).await;
     assert_eq!(outcome.status, Status::Completed);
     assert_eq!(outcome.provider.as_deref(), Some("scripted"));
     assert_eq!(outcome.error, None);
@@ -34,56 +31,56 @@ async fn a_job_completes_with_what_the_provider_said() {
 }
 
 #[tokio::test]
-async fn the_turns_of_a_session_run_in_order_and_see_those_before() {
+async fn the_jobs_of_a_session_run_in_order_and_see_earlier_turns() {
     let fleet = Fleet::start(settings(4));
     let first = fleet.submit(Submit::text("a").session("s")).await;
     let second = fleet.submit(Submit::text("b").session("s")).await;
     let other = fleet.submit(Submit::text("x").session("t")).await;
-    // The other session does not wait, the second turn does.
-    let (one, two) = (fleet.asked().await, fleet.asked().await);
-    let (one, two) = if one.input() == "a" {
-        (one, two)
+    // The job of the other session does not wait. The second job of this session does.
+    let (first_call, other_call) = (fleet.next_call().await, fleet.next_call().await);
+    let (first_call, other_call) = if first_call.input() == "a" {
+        (first_call, other_call)
     } else {
-        (two, one)
+        (other_call, first_call)
     };
     assert_eq!(
-        (one.texts(), two.texts()),
+        (first_call.texts(), other_call.texts()),
         (vec!["a".to_owned()], vec!["x".to_owned()])
     );
-    two.say("X");
-    fleet.ended(other).await;
-    assert!(fleet.asked_already().await.is_none());
-    one.say("A");
-    let next = fleet.asked().await;
+    other_call.reply("X");
+    fleet.outcome(other).await;
+    assert!(fleet.call_already_made().await.is_none());
+    first_call.reply("A");
+    let next = fleet.next_call().await;
     assert_eq!(next.texts(), ["a", "A", "b"]);
-    next.say("B");
-    assert_eq!(fleet.ended(first).await.status, Status::Completed);
-    let outcome = fleet.ended(second).await;
+    next.reply("B");
+    assert_eq!(fleet.outcome(first).await.status, Status::Completed);
+    let outcome = fleet.outcome(second).await;
     assert_eq!(outcome.reply.expect("a reply").turns_sent, 3);
-    let held = fleet.session("s").await;
+    let turns = fleet.session("s").await;
     let expected = [
         (Role::User, "a"),
         (Role::Assistant, "A"),
         (Role::User, "b"),
         (Role::Assistant, "B"),
     ];
-    assert_eq!(held, expected.map(|(role, text)| (role, text.to_owned())));
+    assert_eq!(turns, expected.map(|(role, text)| (role, text.to_owned())));
 }
 
 #[tokio::test]
-async fn a_bound_on_the_context_is_kept() {
+async fn the_bound_on_the_context_holds() {
     let fleet = Fleet::start(settings(1));
     for text in ["a", "b", "c"] {
         fleet.submit(Submit::text(text).session("s")).await;
-        fleet.asked().await.say("ok");
+        fleet.next_call().await.reply("ok");
     }
     let mut bounded = Submit::text("d").session("s");
     bounded.request.context.max_turns = Some(3);
     let job = fleet.submit(bounded).await;
-    let asked = fleet.asked().await;
-    assert_eq!(asked.texts(), ["c", "ok", "d"]);
-    asked.say("ok");
-    let reply = fleet.ended(job).await.reply.expect("a reply");
+    let call = fleet.next_call().await;
+    assert_eq!(call.texts(), ["c", "ok", "d"]);
+    call.reply("ok");
+    let reply = fleet.outcome(job).await.reply.expect("a reply");
     assert_eq!((reply.turns_sent, reply.turns_dropped), (3, 4));
 }
 
@@ -92,8 +89,8 @@ async fn a_model_without_a_key_fails_after_one_attempt() {
     let fleet = Fleet::start(settings(1));
     let mut submit = Submit::text("hello");
     submit.model = "keyless/m".to_owned();
-    let outcome = fleet.submit(submit).await;
-    let outcome = fleet.ended(outcome).await;
+    let job = fleet.submit(submit).await;
+    let outcome = fleet.outcome(job).await;
     assert_eq!(outcome.status, Status::Failed);
     assert_eq!(
         outcome.error.expect("an error").code,
@@ -104,15 +101,15 @@ async fn a_model_without_a_key_fails_after_one_attempt() {
 }
 
 #[tokio::test]
-async fn further_messages_for_a_job_at_work_are_dropped_and_need_no_slot() {
+async fn further_wakes_for_a_running_job_are_dropped_and_need_no_slot() {
     let fleet = Fleet::start(settings(1));
     let job = fleet.submit(Submit::text("once")).await;
-    let asked = fleet.asked().await;
+    let call = fleet.next_call().await;
     for _ in 0..5 {
         fleet.wake(job).await;
     }
-    // The one slot is in use, so more than what is in hand goes only if it is dropped.
-    eventually("the repeats are gone", async || {
+    // The only slot is in use, so the queue becomes empty only if the wakes are dropped.
+    wait_until("the further wakes are dropped", async || {
         fleet
             .queue()
             .depth(forebay_shared::class::Class::Interactive)
@@ -121,10 +118,10 @@ async fn further_messages_for_a_job_at_work_are_dropped_and_need_no_slot() {
             == Some(0)
     })
     .await;
-    asked.say("done");
-    assert_eq!(fleet.ended(job).await.attempts.len(), 1);
-    // And after it has ended: refused by the rules, and the slot is free for others.
+    call.reply("done");
+    assert_eq!(fleet.outcome(job).await.attempts.len(), 1);
+    // A wake after the end of the job is refused by the rules. It does not keep the slot.
     fleet.wake(job).await;
     fleet.submit(Submit::text("next")).await;
-    assert_eq!(fleet.asked().await.input(), "next");
+    assert_eq!(fleet.next_call().await.input(), "next");
 }

@@ -1,5 +1,6 @@
-//! A worker at work: the real one, over the embedded engine, with providers that the test answers for.
-//! No test waits for time to pass where it can wait for what happens.
+//! Tests of a running worker over the embedded engine. Each test plays the provider.
+//!
+//! The tests wait for events wherever they can, not for time to pass.
 
 mod cancelling;
 mod completing;

@@ -1,56 +1,53 @@
-//! How the two classes share the slots. The rule itself is tested where it is (`slots.rs`); here it is
-//! shown to hold in a worker.
+//! How the two classes share the slots of a worker. The unit tests of `slots.rs` test the rule itself.
 
-use crate::harness::{Asked, Fleet, Submit, settings};
+use crate::harness::{Fleet, PendingCall, Submit, settings};
 
 const BATCH: &str = "batch";
 const INTERACTIVE: &str = "interactive";
 
+/// A worker that finds many jobs of each class in the queue.
 async fn saturated(concurrency: usize, jobs_of_each: usize) -> Fleet {
-    let mut fleet = Fleet::idle(settings(concurrency));
+    let mut fleet = Fleet::without_worker(settings(concurrency));
     for _ in 0..jobs_of_each {
         fleet.submit(Submit::text(BATCH).batch()).await;
         fleet.submit(Submit::text(INTERACTIVE)).await;
     }
-    fleet.begin();
+    fleet.start_worker();
     fleet
 }
 
-fn count(running: &[Asked], class: &str) -> usize {
-    running
-        .iter()
-        .filter(|asked| asked.input() == class)
-        .count()
+fn count(running: &[PendingCall], class: &str) -> usize {
+    running.iter().filter(|call| call.input() == class).count()
 }
 
-/// Ends one call of the class and takes the one that gets its slot.
-async fn replace(fleet: &Fleet, running: &mut Vec<Asked>, class: &str) -> String {
-    let at = running
+/// Ends one call of the class. Returns the class of the call that gets the slot.
+async fn replace(fleet: &Fleet, running: &mut Vec<PendingCall>, class: &str) -> String {
+    let index = running
         .iter()
-        .position(|asked| asked.input() == class)
+        .position(|call| call.input() == class)
         .expect("one of the class runs");
-    running.remove(at).say("done");
-    let next = fleet.asked().await;
+    running.remove(index).reply("done");
+    let next = fleet.next_call().await;
     let class = next.input();
     running.push(next);
     class
 }
 
 #[tokio::test]
-async fn with_ten_slots_batch_has_one_and_interactive_goes_first_at_the_others() {
+async fn with_ten_slots_batch_has_one_and_interactive_the_others() {
     let fleet = saturated(10, 60).await;
     let mut running = Vec::new();
     for _ in 0..10 {
-        running.push(fleet.asked().await);
+        running.push(fleet.next_call().await);
     }
-    // Whoever came first may have had more than its share at the start: it evens out.
+    // The class whose wakes arrived first may have more than its share at the start. This evens out.
     for _ in 0..10 {
-        let over = if count(&running, BATCH) > 1 {
+        let ended = if count(&running, BATCH) > 1 {
             BATCH
         } else {
             INTERACTIVE
         };
-        replace(&fleet, &mut running, over).await;
+        replace(&fleet, &mut running, ended).await;
     }
     let mut interactive = 0;
     for _ in 0..20 {
@@ -67,54 +64,60 @@ async fn with_ten_slots_batch_has_one_and_interactive_goes_first_at_the_others()
     assert_eq!(
         replace(&fleet, &mut running, BATCH).await,
         BATCH,
-        "the share of batch goes to batch"
+        "batch keeps its share"
     );
-    assert!(fleet.asked_already().await.is_none(), "there are ten slots");
+    assert!(
+        fleet.call_already_made().await.is_none(),
+        "there are ten slots"
+    );
 }
 
 #[tokio::test]
-async fn with_one_slot_batch_gets_its_turn_and_no_more() {
+async fn with_one_slot_batch_gets_its_share_of_the_starts() {
     let fleet = saturated(1, 30).await;
     let mut batch = 0;
     for _ in 0..30 {
-        let asked = fleet.asked().await;
-        batch += usize::from(asked.input() == BATCH);
-        asked.say("done");
+        let call = fleet.next_call().await;
+        batch += usize::from(call.input() == BATCH);
+        call.reply("done");
     }
-    assert!((2..=8).contains(&batch), "batch had {batch} of 30 turns");
+    assert!((2..=8).contains(&batch), "batch got {batch} of 30 starts");
 }
 
 #[tokio::test]
 async fn one_class_alone_may_use_all_slots() {
     for submit in [Submit::text, |text: &str| Submit::text(text).batch()] {
-        let mut fleet = Fleet::idle(settings(10));
+        let mut fleet = Fleet::without_worker(settings(10));
         for _ in 0..11 {
             fleet.submit(submit("a")).await;
         }
-        fleet.begin();
+        fleet.start_worker();
         let mut running = Vec::new();
         for _ in 0..10 {
-            running.push(fleet.asked().await);
+            running.push(fleet.next_call().await);
         }
-        assert!(fleet.asked_already().await.is_none(), "there are ten slots");
-        running.pop().expect("one runs").say("done");
-        fleet.asked().await;
+        assert!(
+            fleet.call_already_made().await.is_none(),
+            "there are ten slots"
+        );
+        running.pop().expect("one runs").reply("done");
+        fleet.next_call().await;
     }
 }
 
 #[tokio::test]
-async fn slots_that_fall_free_at_once_go_to_interactive_first_too() {
+async fn slots_that_become_free_at_once_go_to_interactive_first() {
     let fleet = saturated(10, 80).await;
     let mut running = Vec::new();
     for _ in 0..10 {
-        running.push(fleet.asked().await);
+        running.push(fleet.next_call().await);
     }
     for round in 0..4 {
-        for asked in running.drain(..) {
-            asked.say("done");
+        for call in running.drain(..) {
+            call.reply("done");
         }
         for _ in 0..10 {
-            running.push(fleet.asked().await);
+            running.push(fleet.next_call().await);
         }
         let batch = count(&running, BATCH);
         assert!(batch <= 2, "batch got {batch} of 10 slots in round {round}");

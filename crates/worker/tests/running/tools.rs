@@ -40,70 +40,70 @@ fn roles(turns: &[Turn]) -> Vec<Role> {
 }
 
 #[tokio::test]
-async fn results_pass_a_waiting_message() {
+async fn tool_results_go_before_a_waiting_message() {
     let fleet = Fleet::start(settings(4));
     let question = fleet.submit(Submit::text("a").session("s")).await;
-    let asked = fleet.asked().await;
+    let call = fleet.next_call().await;
     let message = fleet.submit(Submit::text("b").session("s")).await;
-    asked.answer(calls_a_tool(), FinishReason::ToolCalls);
-    let reply = fleet.ended(question).await.reply.expect("a reply");
+    call.answer(calls_a_tool(), FinishReason::ToolCalls);
+    let reply = fleet.outcome(question).await.reply.expect("a reply");
     assert_eq!(reply.finish_reason, FinishReason::ToolCalls);
     assert_eq!((reply.text, reply.tool_calls.len()), (None, 1));
-    let held = fleet.live(message).await.state;
+    let state = fleet.entry(message).await.state;
     assert!(
         matches!(
-            held,
+            state,
             State::Queued {
                 not_before: Some(_)
             }
         ),
-        "{held:?}"
+        "{state:?}"
     );
 
     fleet
         .submit(Submit::turns(vec![result()]).session("s"))
         .await;
-    let asked = fleet.asked().await;
+    let call = fleet.next_call().await;
     assert_eq!(
-        roles(&asked.turns),
+        roles(&call.turns),
         [Role::User, Role::Assistant, Role::Tool]
     );
-    asked.say("it is 42");
-    let asked = fleet.asked().await;
-    assert_eq!(asked.texts(), ["a", "", "42", "it is 42", "b"]);
-    asked.say("B");
-    assert_eq!(fleet.ended(message).await.status, Status::Completed);
+    call.reply("it is 42");
+    let call = fleet.next_call().await;
+    assert_eq!(call.texts(), ["a", "", "42", "it is 42", "b"]);
+    call.reply("B");
+    assert_eq!(fleet.outcome(message).await.status, Status::Completed);
 }
 
 #[tokio::test]
-async fn calls_that_nobody_waits_for_get_no_result() {
+async fn without_a_tool_wait_missing_results_are_added() {
     let fleet = Fleet::start(settings(4));
     let mut submit = Submit::text("a").session("s");
     submit.request.tool_wait_s = 0;
     fleet.submit(submit).await;
-    let asked = fleet.asked().await;
+    let call = fleet.next_call().await;
     let next = fleet.submit(Submit::text("b").session("s")).await;
-    asked.answer(calls_a_tool(), FinishReason::ToolCalls);
-    let asked = fleet.asked().await;
-    assert_eq!(asked.texts(), ["a", "", "no result", "b"]);
-    asked.say("B");
-    fleet.ended(next).await;
-    let held: Vec<String> = fleet
+    call.answer(calls_a_tool(), FinishReason::ToolCalls);
+    let call = fleet.next_call().await;
+    assert_eq!(call.texts(), ["a", "", "no result", "b"]);
+    call.reply("B");
+    fleet.outcome(next).await;
+    let texts: Vec<String> = fleet
         .session("s")
         .await
         .into_iter()
         .map(|(_, text)| text)
         .collect();
-    assert_eq!(held, ["a", "", "no result", "b", "B"]);
+    assert_eq!(texts, ["a", "", "no result", "b", "B"]);
 }
 
 #[tokio::test]
-async fn without_a_session_nobody_waits() {
+async fn without_a_session_there_is_no_hold() {
     let fleet = Fleet::start(settings(1));
     let job = fleet.submit(Submit::text("a")).await;
     fleet
-        .asked()
+        .next_call()
         .await
         .answer(calls_a_tool(), FinishReason::ToolCalls);
-    assert_eq!(fleet.ended(job).await.status, Status::Completed);
+    assert_eq!(fleet.outcome(job).await.status, Status::Completed);
 }

@@ -1,48 +1,48 @@
-//! Turns in Gemini's form: contents of the roles `user` and `model`, each a list of parts.
+//! Maps turns to Gemini's contents, which have a role (`user` or `model`) and a list of parts.
 //!
-//! Results of tools are parts of a `user` content, all results of one reply's calls in one, in the order
-//! of the calls: Gemini refuses other numbers of them, and without ids it can tell them by their order
-//! only.
+//! Tool results are parts of a `user` content. The results of one reply's calls are in one content, in the
+//! order of the calls. Gemini refuses another number of results, and without ids it matches them to the
+//! calls by their order.
 
 use forebay_shared::turn::{Content, FunctionKind, ImageUrl, Part, Role, ToolCall, Turn};
 use serde_json::{Map, Value, json};
 
-use super::{signature, unsupported};
+use super::{signature, unsupported::unsupported};
 use crate::provider::{Failure, Retry, tool_call_id};
 
-/// The turns in the form that is sent.
+/// The turns in Gemini's form.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Contents {
-    /// The parts of the system instruction, from turns of the operator.
+    /// The parts of the system instruction, from system and developer turns.
     pub(super) system: Vec<Value>,
-    /// Everything else, in order.
+    /// All other turns, in order.
     pub(super) contents: Vec<Value>,
 }
 
-/// Maps the turns.
+/// Maps turns.
 ///
 /// # Errors
-/// `unsupported_parameter` for what cannot be expressed, `invalid_request` for a conversation that
-/// Gemini would refuse.
-pub(super) fn of(turns: &[Turn]) -> Result<Contents, Failure> {
+/// `unsupported_parameter` for a turn that Gemini's API cannot express, `invalid_request` for a conversation
+/// that it refuses.
+pub(super) fn from_turns(turns: &[Turn]) -> Result<Contents, Failure> {
     let mut mapped = Contents::default();
-    let mut at = 0;
-    while let Some(turn) = turns.get(at) {
+    let mut index = 0;
+    while let Some(turn) = turns.get(index) {
         if turn.name.is_some() && turn.role != Role::Tool {
-            return Err(unsupported("a turn with a name, which it has no field for"));
+            return Err(unsupported("a turn has a name"));
         }
-        at += 1;
+        index += 1;
         match &turn.role {
             Role::System | Role::Developer => mapped.system.extend(parts(turn)?),
             Role::User => push(&mut mapped.contents, "user", parts(turn)?),
-            Role::Unknown(role) => return Err(unsupported(&format!("a turn of the role {role}"))),
+            Role::Unknown(role) => return Err(unsupported(&format!("a turn has the role {role}"))),
             Role::Assistant => push(&mut mapped.contents, "model", model_parts(turn)?),
             Role::Tool => {
-                let first = at - 1;
-                while turns.get(at).is_some_and(|turn| turn.role == Role::Tool) {
-                    at += 1;
+                let first = index - 1;
+                while turns.get(index).is_some_and(|turn| turn.role == Role::Tool) {
+                    index += 1;
                 }
-                let results = results(&turns[..first], &turns[first..at])?;
+                let results = results(&turns[..first], &turns[first..index])?;
                 push(&mut mapped.contents, "user", results);
             }
         }
@@ -51,13 +51,13 @@ pub(super) fn of(turns: &[Turn]) -> Result<Contents, Failure> {
         Some(first) if first["role"] == "user" => Ok(mapped),
         _ => Err(Failure::new(
             "invalid_request",
-            "Gemini needs a conversation that begins with a turn of the user",
+            "Gemini refuses a conversation that does not begin with a user turn",
             Retry::Never,
         )),
     }
 }
 
-/// Adds a content, unless there is nothing in it (a reply of which everything was kept back).
+/// Adds a content, unless it has no parts, as when the provider withheld the whole reply.
 fn push(contents: &mut Vec<Value>, role: &str, parts: Vec<Value>) {
     if !parts.is_empty() {
         let mut content = json!({"role": role});
@@ -66,62 +66,65 @@ fn push(contents: &mut Vec<Value>, role: &str, parts: Vec<Value>) {
     }
 }
 
-/// What a turn says.
+/// The text and images of a turn.
 fn parts(turn: &Turn) -> Result<Vec<Value>, Failure> {
-    let from_turn = signature::of(turn.extra_content.as_ref());
+    let turn_signature = signature::in_extra_content(turn.extra_content.as_ref());
     match &turn.content {
-        None => Ok(from_turn
-            .map(|kept| text("", Some(kept)))
+        None => Ok(turn_signature
+            .map(|signature| text_part("", Some(signature)))
             .into_iter()
             .collect()),
-        Some(Content::Text(said)) if said.is_empty() && from_turn.is_none() => Ok(Vec::new()),
-        Some(Content::Text(said)) => Ok(vec![text(said, from_turn)]),
+        Some(Content::Text(text)) if text.is_empty() && turn_signature.is_none() => Ok(Vec::new()),
+        Some(Content::Text(text)) => Ok(vec![text_part(text, turn_signature)]),
         Some(Content::Parts(parts)) => parts
             .iter()
             .map(|part| match part {
                 Part::Text {
-                    text: said,
+                    text,
                     extra_content,
                     ..
-                } => Ok(text(said, signature::of(extra_content.as_ref()))),
-                Part::ImageUrl { image_url, .. } => image(image_url),
-                Part::Unknown(_) => Err(unsupported("a part of this type")),
+                } => Ok(text_part(
+                    text,
+                    signature::in_extra_content(extra_content.as_ref()),
+                )),
+                Part::ImageUrl { image_url, .. } => image_part(image_url),
+                Part::Unknown(_) => Err(unsupported("a part has an unknown type")),
             })
             .collect(),
     }
 }
 
-fn text(said: &str, signature: Option<&str>) -> Value {
-    signed(json!({"text": said}), signature)
+fn text_part(text: &str, signature: Option<&str>) -> Value {
+    with_signature(json!({"text": text}), signature)
 }
 
-fn signed(mut part: Value, signature: Option<&str>) -> Value {
+fn with_signature(mut part: Value, signature: Option<&str>) -> Value {
     if let Some(signature) = signature {
         part["thoughtSignature"] = signature.into();
     }
     part
 }
 
-/// What the model said and which tools it called.
+/// The text and the tool calls of a reply.
 fn model_parts(turn: &Turn) -> Result<Vec<Value>, Failure> {
     let mut parts = parts(turn)?;
     let is_function = |call: &ToolCall| call.kind == FunctionKind::Function;
     if !turn.tool_calls.iter().all(is_function) {
-        return Err(unsupported("a call of a tool that is no function"));
+        return Err(unsupported("a tool call does not call a function"));
     }
     parts.extend(turn.tool_calls.iter().map(|call| {
         let mut function = json!({"name": call.function.name, "args": arguments(call)});
-        if !tool_call_id::is_made(&call.id) {
+        if !tool_call_id::is_generated(&call.id) {
             function["id"] = call.id.as_str().into();
         }
-        let kept = signature::of(call.extra_content.as_ref());
-        signed(json!({"functionCall": function}), kept)
+        let signature = signature::in_extra_content(call.extra_content.as_ref());
+        with_signature(json!({"functionCall": function}), signature)
     }));
     Ok(parts)
 }
 
-/// The arguments as the object that Gemini takes. A model may have written something else, which is
-/// wrapped, since it must not make the whole session unusable.
+/// The arguments as an object, which Gemini requires. Other arguments that a model wrote are wrapped in one,
+/// because they must not make the session unusable.
 fn arguments(call: &ToolCall) -> Value {
     match serde_json::from_str(&call.function.arguments) {
         Ok(Value::Object(arguments)) => Value::Object(arguments),
@@ -130,10 +133,10 @@ fn arguments(call: &ToolCall) -> Value {
     }
 }
 
-/// The results of one reply's calls, in the order of the calls.
+/// The tool results that follow the turns `before`, in the order of their calls.
 fn results(before: &[Turn], results: &[Turn]) -> Result<Vec<Value>, Failure> {
     let calls = before.iter().rev().flat_map(|turn| &turn.tool_calls);
-    let mut found: Vec<(usize, Value)> = Vec::with_capacity(results.len());
+    let mut ordered: Vec<(usize, Value)> = Vec::with_capacity(results.len());
     for result in results {
         let id = result.tool_call_id.as_deref().unwrap_or("");
         let Some(call) = calls.clone().find(|call| call.id == id) else {
@@ -144,29 +147,29 @@ fn results(before: &[Turn], results: &[Turn]) -> Result<Vec<Value>, Failure> {
             ));
         };
         let mut response = json!({"name": call.function.name, "response": output(result)?});
-        if !tool_call_id::is_made(id) {
+        if !tool_call_id::is_generated(id) {
             response["id"] = id.into();
         }
         let order = before
             .last()
             .and_then(|turn| turn.tool_calls.iter().position(|call| call.id == id));
-        found.push((
+        ordered.push((
             order.unwrap_or(usize::MAX),
             json!({"functionResponse": response}),
         ));
     }
-    found.sort_by_key(|(order, _)| *order);
-    Ok(found.into_iter().map(|(_, part)| part).collect())
+    ordered.sort_by_key(|(order, _)| *order);
+    Ok(ordered.into_iter().map(|(_, part)| part).collect())
 }
 
-/// A tool's result as the object that Gemini takes: itself, if it is one.
+/// A tool's result as an object, which Gemini requires. Another result is wrapped in one.
 fn output(turn: &Turn) -> Result<Value, Failure> {
     let content = match &turn.content {
         None => String::new(),
         Some(Content::Parts(parts))
             if parts.iter().any(|part| !matches!(part, Part::Text { .. })) =>
         {
-            return Err(unsupported("anything but text in a tool's result"));
+            return Err(unsupported("a tool result has a part that is no text"));
         }
         Some(content) => content.to_text(),
     };
@@ -177,14 +180,14 @@ fn output(turn: &Turn) -> Result<Value, Failure> {
     })
 }
 
-/// An image, inline or by reference; Gemini fetches it, not we.
-fn image(image: &ImageUrl) -> Result<Value, Failure> {
+/// An image, inline or by its URL. Gemini itself fetches a URL.
+fn image_part(image: &ImageUrl) -> Result<Value, Failure> {
     if image
         .detail
         .as_deref()
         .is_some_and(|detail| detail != "auto")
     {
-        return Err(unsupported("an image with a detail other than auto"));
+        return Err(unsupported("an image has a detail other than auto"));
     }
     if let Some(data) = image.url.strip_prefix("data:") {
         let (kind, data) = data.split_once(";base64,").ok_or_else(|| {
@@ -197,14 +200,14 @@ fn image(image: &ImageUrl) -> Result<Value, Failure> {
         return Ok(json!({"inlineData": {"mimeType": kind, "data": data}}));
     }
     let mut file = json!({"fileUri": image.url});
-    if let Some(kind) = kind_by_name(&image.url) {
+    if let Some(kind) = mime_type(&image.url) {
         file["mimeType"] = kind.into();
     }
     Ok(json!({"fileData": file}))
 }
 
-/// The type of an image by the end of its URL's path.
-fn kind_by_name(url: &str) -> Option<&'static str> {
+/// The MIME type of an image, from the extension in its URL.
+fn mime_type(url: &str) -> Option<&'static str> {
     let path = url.split(['?', '#']).next()?;
     let (_, extension) = path.rsplit_once('.')?;
     Some(match extension.to_ascii_lowercase().as_str() {
@@ -223,16 +226,16 @@ mod tests {
     use forebay_shared::turn::Turn;
     use serde_json::{Value, json};
 
-    use super::{Contents, of};
+    use super::{Contents, from_turns};
     use crate::provider::{Failure, Retry};
 
-    fn mapped(turns: Value) -> Result<Contents, Failure> {
-        of(&serde_json::from_value::<Vec<Turn>>(turns).expect("turns"))
+    fn contents(turns: Value) -> Result<Contents, Failure> {
+        from_turns(&serde_json::from_value::<Vec<Turn>>(turns).expect("turns"))
     }
 
     #[test]
-    fn roles_have_their_own_places() {
-        let mapped = mapped(json!([
+    fn each_role_is_mapped() {
+        let mapped = contents(json!([
             {"role": "system", "content": "rule 1"},
             {"role": "user", "content": "hi"},
             {"role": "assistant", "content": "hello"},
@@ -245,7 +248,7 @@ mod tests {
                 {"type": "image_url", "image_url": {"url": "data:image/webp;base64,AAAA"}}
             ]}
         ]))
-        .expect("contents");
+        .expect("the turns can be sent");
         assert_eq!(
             mapped.system,
             [json!({"text": "rule 1"}), json!({"text": "rule 2"})]
@@ -266,8 +269,8 @@ mod tests {
     }
 
     #[test]
-    fn tool_calls_and_results_in_the_order_of_the_calls_with_signatures() {
-        let mapped = mapped(json!([
+    fn results_follow_the_order_of_the_calls_and_signatures_are_kept() {
+        let mapped = contents(json!([
             {"role": "user", "content": "go"},
             {"role": "assistant", "content": "well", "extra_content": {"google": {"thought_signature": "T"}},
              "tool_calls": [
@@ -281,7 +284,7 @@ mod tests {
             {"role": "tool", "tool_call_id": "a", "content": "{\"y\":2}"},
             {"role": "user", "content": "and?"}
         ]))
-        .expect("contents");
+        .expect("the turns can be sent");
         assert_eq!(
             mapped.contents[1..],
             [
@@ -302,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_expressed_is_refused() {
+    fn turns_that_cannot_be_expressed_are_refused() {
         let user = |content: Value| json!([{"role": "user", "content": content}]);
         for (turns, code) in [
             (json!([]), "invalid_request"),
@@ -333,7 +336,7 @@ mod tests {
                 "invalid_request",
             ),
         ] {
-            let failure = mapped(turns.clone()).expect_err("must be refused");
+            let failure = contents(turns.clone()).expect_err("the turns are refused");
             assert_eq!(
                 (failure.error.code.as_str(), failure.retry),
                 (code, Retry::Never),

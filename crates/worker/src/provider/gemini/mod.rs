@@ -1,67 +1,70 @@
-//! Google's Gemini, by its native call: `POST {base}/models/{model}:generateContent`.
+//! Google's Gemini, over its native API: `POST {base}/models/{model}:generateContent`.
 //!
-//! Its parts are pure: `request` makes the body, with `contents` for the turns and `thinking` for
-//! the effort; `response` reads the answer, with `parts` for what it holds; `fault` classifies an error,
-//! with `quota` for those that will not pass. The key goes in a header and never in the URL. What a job
-//! asks and Gemini cannot do is a failure `unsupported_parameter`.
+//! - `request` builds the body: `contents` maps the turns, `thinking` the reasoning effort, and `signature`
+//!   keeps Gemini's thought signatures.
+//! - `response` reads the answer; `parts` reads the parts of its content.
+//! - `error` classifies an error; `quota` recognises the quotas that waiting does not restore.
+//! - `unsupported` is the failure of a job that this API cannot express.
 //!
-//! # What goes wrong, and what follows
+//! All of them are pure. The key is sent in a header and never in the URL.
 //!
-//! Connections, times and sizes are as for [`openai`](super::openai). Besides:
+//! # Errors
 //!
-//! | what came | code | another try |
+//! Failures of connections, time limits, sizes and compression are those of [`openai`](super::openai).
+//!
+//! | what happened | code | next try |
 //! | --- | --- | --- |
-//! | 400 that counts too many tokens | `context_length_exceeded` | once, with less context |
+//! | the job has something that Gemini's API cannot express | `unsupported_parameter` | no |
+//! | 400 for too many tokens | `context_length_exceeded` | once, with less context |
 //! | 400 `API_KEY_INVALID`, 401, 403 | `authentication_failed` | no |
 //! | other 4xx | `invalid_request` | no |
 //! | 404 | `model_not_found` | no |
-//! | 429 of a quota for a day, or of 0 | `insufficient_quota` | no |
-//! | other 429 | `rate_limited` | as `RetryInfo` or `Retry-After` says, else after a growing pause |
-//! | 5xx | `provider_error` | the same |
+//! | 429 of a daily quota, or of a quota of 0 | `insufficient_quota` | no |
+//! | other 429 | `rate_limited` | after `RetryInfo` or `Retry-After`, or with backoff |
+//! | 5xx | `provider_error` | after `RetryInfo` or `Retry-After`, or with backoff |
 //! | `promptFeedback.blockReason` | `content_blocked` | no |
-//! | no candidate, or one that stopped with nothing in it | `empty_response` | after a growing pause |
-//! | a compressed body, which was not asked for | `invalid_response` | no |
-//! | 407 of a proxy | `connection_failed` | after a growing pause |
-//! | `MALFORMED_FUNCTION_CALL` and its like | `invalid_response` | after a growing pause |
-//! | a candidate with anything but texts, thoughts and calls: an image, code that was run | `unsupported_response` | no |
-//! | 200 with an `error` in the body | as that error | as that error |
+//! | no candidate, or one that stopped without content | `empty_response` | with backoff |
+//! | `MALFORMED_FUNCTION_CALL` and the like | `invalid_response` | with backoff |
+//! | a part that is no text, thought or function call, such as an image | `unsupported_response` | no |
+//! | 200 with an `error` in the body | as for that error | as for that error |
 //!
-//! Stops for `MAX_TOKENS`, `SAFETY` and the like are replies, with or without text.
+//! A stop for `MAX_TOKENS`, `SAFETY` or the like is a reply, with or without text.
 
 mod contents;
-mod fault;
+mod error;
 mod parts;
 mod quota;
 mod request;
 mod response;
 mod signature;
 mod thinking;
+mod unsupported;
 
 use async_trait::async_trait;
 use forebay_shared::secret::Secret;
-use http::header::{HeaderMap, HeaderName};
+use http::header::HeaderName;
 
 use super::{
     Answer, Call, Failure, Provider, SettingsError,
-    http::{Endpoint, HttpSettings, JsonClient},
-    settings::header_value,
+    api_client::{ApiClient, KeyHeader},
+    http::{Endpoint, HttpSettings, Received},
 };
 
 /// The header that carries the key.
 const KEY_HEADER: HeaderName = HeaderName::from_static("x-goog-api-key");
 
-/// What the Gemini provider needs to know.
+/// The settings of the Gemini provider.
 #[derive(Clone, Debug)]
 pub struct GeminiSettings {
-    /// The name that jobs show as their `provider`.
+    /// The name of the provider, which jobs show as `provider`.
     pub name: String,
-    /// Where it is, up to the version: `https://generativelanguage.googleapis.com/v1beta`.
+    /// The base URL, up to the version: `https://generativelanguage.googleapis.com/v1beta`.
     pub base_url: Endpoint,
-    /// Its key; a gateway in front of Gemini may need none.
+    /// The API key. A gateway in front of Gemini may need none.
     pub key: Option<Secret>,
-    /// Further headers for every request. Their values are treated as secrets.
+    /// More headers for every request. Their values are treated as secrets.
     pub headers: Vec<(HeaderName, Secret)>,
-    /// Bounds and protocol.
+    /// The limits of a call, and the protocol.
     pub http: HttpSettings,
 }
 
@@ -69,36 +72,31 @@ pub struct GeminiSettings {
 pub struct Gemini {
     name: String,
     base_url: Endpoint,
-    client: JsonClient,
-    secrets: Vec<Secret>,
+    client: ApiClient,
 }
 
 impl Gemini {
-    /// Builds the provider with a pool of connections of its own.
+    /// Builds the provider with its own connections.
     ///
     /// # Errors
-    /// [`SettingsError`] when the key or a header cannot be sent, or TLS cannot be set up.
+    /// [`SettingsError`] when the key or a header cannot be sent, or when TLS or the proxy cannot be set up.
     pub fn new(settings: GeminiSettings) -> Result<Self, SettingsError> {
-        let mut headers = HeaderMap::new();
-        let mut secrets = Vec::new();
-        let key = settings.key.map(|key| (KEY_HEADER, key));
-        for (name, value) in key.into_iter().chain(settings.headers) {
-            let what = if name == KEY_HEADER {
-                "key"
-            } else {
-                name.as_str()
-            };
-            let sent = header_value(&settings.name, what, &value)?;
-            headers.insert(name, sent);
-            secrets.push(value);
-        }
-        let client = JsonClient::new(settings.http, &settings.base_url, headers)
-            .map_err(|source| SettingsError::Client(settings.name.clone(), source))?;
+        let key = settings.key.map(|key| KeyHeader {
+            name: KEY_HEADER,
+            prefix: "",
+            key,
+        });
+        let client = ApiClient::new(
+            &settings.name,
+            &settings.base_url,
+            key,
+            settings.headers,
+            settings.http,
+        )?;
         Ok(Self {
             name: settings.name,
             base_url: settings.base_url,
             client,
-            secrets,
         })
     }
 }
@@ -111,28 +109,20 @@ impl Provider for Gemini {
 
     async fn call(&self, call: &Call<'_>) -> Result<Answer, Failure> {
         let body = request::body(call)?;
-        // One segment, whatever is in the name: a model named by a client cannot reach another path.
+        // The name is one segment of the path, so a model that a client names cannot reach another path.
         let method = format!("{}:generateContent", call.model);
         let url = self.base_url.with_segments(&["models", &method]);
-        let received = self.client.post(&url, body, call.timeout).await?;
-        let outcome = if received.is_success() {
-            response::read(&received.body, call.turns)
-        } else {
-            Err(fault::classify(
-                received.status,
-                received.retry_after_ms,
-                &received.body,
-            ))
+        let read = |received: &Received| {
+            if received.is_success() {
+                response::read(&received.body, call.turns)
+            } else {
+                Err(error::classify(
+                    received.status,
+                    received.retry_after_ms,
+                    &received.body,
+                ))
+            }
         };
-        outcome.map_err(|failure| failure.without(&self.secrets))
+        self.client.post(&url, body, call.timeout, read).await
     }
-}
-
-/// What a job asks and this API cannot do.
-fn unsupported(what: &str) -> Failure {
-    Failure::new(
-        "unsupported_parameter",
-        format!("Gemini cannot be sent this job: {what}"),
-        super::Retry::Never,
-    )
 }

@@ -1,4 +1,4 @@
-//! The parts of a reply in Gemini's form: texts, calls of functions, thoughts, and what a turn cannot hold.
+//! Reads the parts of a reply in Gemini's form: texts, function calls and thoughts. Other parts are refused.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,10 @@ use serde_json::Value;
 use super::signature;
 use crate::provider::{Failure, Retry};
 
-/// Fields that say something about a part and are no content themselves.
-const ABOUT: [&str; 3] = ["partMetadata", "mediaResolution", "videoMetadata"];
+/// Fields that describe a part and hold no content.
+const DESCRIPTIVE_FIELDS: [&str; 3] = ["partMetadata", "mediaResolution", "videoMetadata"];
 
-/// The most characters that are shown of the name of a field.
+/// The most characters of a field's name that an error message shows.
 const NAME_CHARS_MAX: usize = 60;
 
 #[derive(Deserialize)]
@@ -26,8 +26,7 @@ pub(super) struct WirePart {
     thought: bool,
     thought_signature: Option<String>,
     function_call: Option<WireFunctionCall>,
-    /// What else there is, by name: `inlineData`, `executableCode`, `codeExecutionResult` and whatever
-    /// comes to be.
+    /// All other fields by name, such as `inlineData`, `executableCode` and `codeExecutionResult`.
     #[serde(flatten)]
     other: BTreeMap<String, Option<IgnoredAny>>,
 }
@@ -39,39 +38,39 @@ struct WireFunctionCall {
     args: Option<Value>,
 }
 
-/// What the parts amount to.
+/// The content of the parts.
 #[derive(Debug)]
-pub(super) struct Reply {
-    /// What is said.
+pub(super) struct ReplyParts {
+    /// The text.
     pub(super) content: Option<Content>,
-    /// The signature of a single text.
+    /// The signature of the text, if it has only one part.
     pub(super) extra_content: Option<Value>,
-    /// The functions called.
+    /// The function calls.
     pub(super) tool_calls: Vec<ToolCall>,
 }
 
-/// A piece of text and the signature that must go back with it.
-struct Text {
-    said: String,
+/// A text and the signature that must be sent back with it.
+struct SignedText {
+    text: String,
     signature: Option<String>,
 }
 
-/// Reads the parts. `made_id` makes the id of the call of this number, which came without one.
+/// Reads the parts. `generate_id` returns the id of a call without one, from the index of the call.
 ///
 /// # Errors
-/// `unsupported_response` for a part whose content a turn has no place for: left out, it would be missing
-/// from the reply and from every later context, and nobody would know.
+/// `unsupported_response` for a part whose content a turn cannot hold. If the part were left out, it would
+/// be missing from the reply and from every later context without notice.
 pub(super) fn read(
     parts: Vec<WirePart>,
-    made_id: impl Fn(usize) -> String,
-) -> Result<Reply, Failure> {
-    let mut texts: Vec<Text> = Vec::new();
+    generate_id: impl Fn(usize) -> String,
+) -> Result<ReplyParts, Failure> {
+    let mut texts: Vec<SignedText> = Vec::new();
     let mut tool_calls = Vec::new();
     for part in parts {
         if let Some(call) = part.function_call {
             let id = call.id.filter(|id| !id.is_empty());
             tool_calls.push(ToolCall {
-                id: id.unwrap_or_else(|| made_id(tool_calls.len())),
+                id: id.unwrap_or_else(|| generate_id(tool_calls.len())),
                 kind: FunctionKind::Function,
                 function: FunctionCall {
                     name: call.name,
@@ -80,15 +79,15 @@ pub(super) fn read(
                         .map_or_else(|| String::from("{}"), |args| args.to_string()),
                     unknown: UnknownFields::NONE,
                 },
-                extra_content: signature::kept(part.thought_signature),
+                extra_content: signature::to_extra_content(part.thought_signature),
                 unknown: UnknownFields::NONE,
             });
         } else if part.thought {
-            // Summaries of thoughts are for looking at, not a part of the reply.
-        } else if let Some(name) = content_of_another_kind(&part.other) {
+            // A summary of thoughts is not part of the reply.
+        } else if let Some(name) = unsupported_field(&part.other) {
             return Err(unsupported(name));
         } else {
-            add(
+            add_text(
                 &mut texts,
                 part.text.unwrap_or_default(),
                 part.thought_signature,
@@ -96,57 +95,57 @@ pub(super) fn read(
         }
     }
     let (content, extra_content) = content(texts);
-    Ok(Reply {
+    Ok(ReplyParts {
         content,
         extra_content,
         tool_calls,
     })
 }
 
-/// The name of a field that holds what a turn has no place for.
-fn content_of_another_kind(other: &BTreeMap<String, Option<IgnoredAny>>) -> Option<&str> {
+/// The name of a field with content that a turn cannot hold.
+fn unsupported_field(other: &BTreeMap<String, Option<IgnoredAny>>) -> Option<&str> {
     let present = other.iter().filter(|(_, value)| value.is_some());
     present
         .map(|(name, _)| name.as_str())
-        .find(|name| !ABOUT.contains(name))
+        .find(|name| !DESCRIPTIVE_FIELDS.contains(name))
 }
 
 fn unsupported(name: &str) -> Failure {
     let name: String = name.chars().take(NAME_CHARS_MAX).collect();
     Failure::new(
         "unsupported_response",
-        format!("Gemini's answer holds a part of the kind {name}, which a reply cannot carry"),
+        format!("Gemini's answer has a part of the kind {name}, which a reply cannot hold"),
         Retry::Never,
     )
 }
 
-/// Adds a piece of text; what has no signature joins what has none before it.
-fn add(texts: &mut Vec<Text>, said: String, signature: Option<String>) {
-    if said.is_empty() && signature.is_none() {
+/// Adds a text. A text without a signature is joined to one before it that has none either.
+fn add_text(texts: &mut Vec<SignedText>, text: String, signature: Option<String>) {
+    if text.is_empty() && signature.is_none() {
         return;
     }
     match (texts.last_mut(), &signature) {
-        (Some(last), None) if last.signature.is_none() => last.said.push_str(&said),
-        _ => texts.push(Text { said, signature }),
+        (Some(last), None) if last.signature.is_none() => last.text.push_str(&text),
+        _ => texts.push(SignedText { text, signature }),
     }
 }
 
-/// The turn's content and, of a single text, its signature as the turn's `extra_content`. Several are kept
-/// apart, each with its own.
-fn content(mut texts: Vec<Text>) -> (Option<Content>, Option<Value>) {
+/// The turn's content and `extra_content`. Several texts become parts, each with its own signature. The
+/// signature of a single text belongs to the turn.
+fn content(mut texts: Vec<SignedText>) -> (Option<Content>, Option<Value>) {
     match texts.len() {
         0 => (None, None),
         1 => {
-            let Text { said, signature } = texts.remove(0);
-            let content = (!said.is_empty()).then_some(Content::Text(said));
-            (content, signature::kept(signature))
+            let SignedText { text, signature } = texts.remove(0);
+            let content = (!text.is_empty()).then_some(Content::Text(text));
+            (content, signature::to_extra_content(signature))
         }
         _ => {
             let parts = texts
                 .into_iter()
-                .map(|Text { said, signature }| Part::Text {
-                    text: said,
-                    extra_content: signature::kept(signature),
+                .map(|SignedText { text, signature }| Part::Text {
+                    text,
+                    extra_content: signature::to_extra_content(signature),
                     unknown: UnknownFields::NONE,
                 });
             (Some(Content::Parts(parts.collect())), None)
@@ -158,16 +157,16 @@ fn content(mut texts: Vec<Text>) -> (Option<Content>, Option<Value>) {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{Reply, read};
+    use super::{ReplyParts, read};
     use crate::provider::{Failure, Retry};
 
-    fn parts(of: Value) -> Result<Reply, Failure> {
-        let parts = serde_json::from_value(of).expect("parts");
-        read(parts, |index| format!("made {index}"))
+    fn read_parts(parts: Value) -> Result<ReplyParts, Failure> {
+        let parts = serde_json::from_value(parts).expect("parts");
+        read(parts, |index| format!("generated {index}"))
     }
 
     #[test]
-    fn what_a_turn_has_no_place_for_is_refused_by_name() {
+    fn content_that_a_turn_cannot_hold_is_refused_by_name() {
         for (kind, value) in [
             ("inlineData", json!({"mimeType": "image/png", "data": "AA"})),
             ("fileData", json!({"fileUri": "gs://x/y"})),
@@ -181,12 +180,12 @@ mod tests {
             ),
             ("functionResponse", json!({"name": "f", "response": {}})),
             ("toolCall", json!({"toolType": "GOOGLE_SEARCH_WEB"})),
-            ("aKindThatComesToBe", json!(7)),
+            ("aKindOfTheFuture", json!(7)),
         ] {
             let mut part = json!({"thoughtSignature": "S"});
             part[kind] = value;
             let all = json!([{"text": "Let me see."}, part, {"text": "It is 1."}]);
-            let failure = parts(all).expect_err("must be refused");
+            let failure = read_parts(all).expect_err("the part is refused");
             assert_eq!(failure.error.code, "unsupported_response", "{kind}");
             assert_eq!(failure.retry, Retry::Never, "{kind}");
             assert!(failure.error.message.contains(kind), "{failure}");
@@ -194,39 +193,39 @@ mod tests {
     }
 
     #[test]
-    fn what_only_says_something_about_a_part_is_passed_over() {
-        for about in [
+    fn descriptive_fields_are_ignored() {
+        for part in [
             json!({"text": "a", "partMetadata": {"x": 1}, "mediaResolution": {}, "videoMetadata": {}}),
             json!({"text": "a", "executableCode": null, "inlineData": null}),
         ] {
-            let reply = parts(json!([about])).expect("a reply");
-            let said = reply.content.map(|content| content.to_text());
-            assert_eq!(said.as_deref(), Some("a"), "{about}");
+            let reply = read_parts(json!([part])).expect("a reply");
+            let text = reply.content.map(|content| content.to_text());
+            assert_eq!(text.as_deref(), Some("a"), "{part}");
         }
     }
 
     #[test]
-    fn thoughts_are_not_a_part_of_the_reply() {
+    fn thoughts_are_not_part_of_the_reply() {
         let all = json!([
             {"text": "I had better compute it", "thought": true},
             {"executableCode": {"code": "print(1)"}, "thought": true},
             {"text": "a"}
         ]);
-        let reply = parts(all).expect("a reply");
-        let said = reply.content.map(|content| content.to_text());
-        assert_eq!(said.as_deref(), Some("a"));
+        let reply = read_parts(all).expect("a reply");
+        let text = reply.content.map(|content| content.to_text());
+        assert_eq!(text.as_deref(), Some("a"));
     }
 
     #[test]
-    fn calls_without_ids_get_one_each() {
+    fn calls_without_ids_get_generated_ones() {
         let all =
             json!([{"functionCall": {"id": "", "name": "f"}}, {"functionCall": {"name": "f"}}]);
-        let reply = parts(all).expect("a reply");
+        let reply = read_parts(all).expect("a reply");
         let ids: Vec<&str> = reply
             .tool_calls
             .iter()
             .map(|call| call.id.as_str())
             .collect();
-        assert_eq!(ids, ["made 0", "made 1"]);
+        assert_eq!(ids, ["generated 0", "generated 1"]);
     }
 }

@@ -1,39 +1,42 @@
-//! Which of Gemini's 429s will not pass: those of a quota for a day, and those of a quota of nothing.
+//! Recognises the 429 answers that a retry cannot help: those of a daily quota and of a quota of 0.
 //!
-//! Both also carry a `RetryInfo` of some seconds, which holds for the quotas for a minute alone.
+//! They too carry a `RetryInfo` of some seconds, but it holds only for quotas for a minute.
 
 use serde_json::Value;
 
-/// Whether an error of the status 429 tells of a quota that no pause of ours brings back.
+/// Whether an error with status 429 names a quota that does not return soon.
 pub(super) fn is_exhausted(error: &Value) -> bool {
     let details = || error["details"].as_array().into_iter().flatten();
     let violations = details().filter_map(|detail| detail["violations"].as_array());
-    // `google.rpc.QuotaFailure` names each quota; `google.rpc.ErrorInfo` of other endpoints the first.
+    // `google.rpc.QuotaFailure` names every exceeded quota. Other endpoints send `google.rpc.ErrorInfo`, which
+    // names the first one.
     let by_violation = violations.flatten().any(|violation| {
-        is_for_a_day(&violation["quotaId"])
-            || is_for_a_day(&violation["quotaMetric"])
-            || is_nothing(&violation["quotaValue"])
+        is_daily(&violation["quotaId"])
+            || is_daily(&violation["quotaMetric"])
+            || is_zero(&violation["quotaValue"])
     });
     let by_info = details().map(|detail| &detail["metadata"]).any(|metadata| {
-        is_for_a_day(&metadata["quota_limit"]) || is_nothing(&metadata["quota_limit_value"])
+        is_daily(&metadata["quota_limit"]) || is_zero(&metadata["quota_limit_value"])
     });
-    by_violation || by_info || error["message"].as_str().is_some_and(tells_of_nothing)
+    by_violation || by_info || error["message"].as_str().is_some_and(names_zero_limit)
 }
 
-/// `GenerateRequestsPerDayPerProjectPerModel-FreeTier`, `…/generate_requests_per_model_per_day`.
-fn is_for_a_day(name: &Value) -> bool {
+/// Recognises names such as `GenerateRequestsPerDayPerProjectPerModel-FreeTier` and
+/// `…/generate_requests_per_model_per_day`.
+fn is_daily(name: &Value) -> bool {
     let name = name.as_str().unwrap_or_default().to_ascii_lowercase();
     name.contains("perday") || name.contains("per_day")
 }
 
-/// An int64, which is a text in the JSON of protocol buffers.
-fn is_nothing(limit: &Value) -> bool {
+/// The limit is an int64, which is a text in the JSON form of protocol buffers.
+fn is_zero(limit: &Value) -> bool {
     limit == "0" || *limit == 0
 }
 
-/// `Quota exceeded for metric: …, limit: 0, model: gemini-2.5-pro`. The violation itself leaves its
-/// `quotaValue` out then, as the JSON of protocol buffers leaves out what is 0.
-fn tells_of_nothing(message: &str) -> bool {
+/// Recognises `Quota exceeded for metric: …, limit: 0, model: gemini-2.5-pro`.
+///
+/// The violation then has no `quotaValue`, because the JSON form of protocol buffers omits a 0.
+fn names_zero_limit(message: &str) -> bool {
     message.lines().any(|line| {
         let limit = line.split_once("limit: 0").map(|(_, rest)| rest);
         line.contains("Quota exceeded")
@@ -64,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quota_for_a_day_or_of_nothing_does_not_pass() {
+    fn daily_quotas_and_quotas_of_zero_are_exhausted() {
         for error in [
             violations(
                 &json!([{"quotaId": "GenerateRequestsPerDayPerProjectPerModel-FreeTier", "quotaValue": "250"}]),
@@ -94,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_passes_by_itself() {
+    fn other_quotas_are_not_exhausted() {
         for error in [
             json!({}),
             json!("slow down"),

@@ -1,4 +1,4 @@
-//! A job's request in Gemini's form.
+//! Builds a request in Gemini's form.
 
 use forebay_shared::{
     job::{JsonSchema, Request, ResponseFormat, Tool, ToolChoice, ToolChoiceMode},
@@ -6,26 +6,25 @@ use forebay_shared::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{contents, signature, thinking, unsupported};
-use crate::provider::{Call, Failure, Retry};
+use super::{contents, signature, thinking, unsupported::unsupported};
+use crate::provider::{Call, Failure, Retry, json_body};
 
 /// The body of the request.
+///
+/// # Errors
+/// `unsupported_parameter` when Gemini's API cannot express the job, `invalid_request` when it would refuse
+/// the job.
 pub(super) fn body(call: &Call<'_>) -> Result<Vec<u8>, Failure> {
-    let fields = fields(call)?;
-    // A map with text keys of JSON values: writing it cannot fail.
-    serde_json::to_vec(&fields).map_err(|error| {
-        let message = format!("the request cannot be written as JSON: {error}");
-        Failure::new("invalid_request", message, Retry::Never)
-    })
+    json_body::write(&fields(call)?)
 }
 
 fn fields(call: &Call<'_>) -> Result<Map<String, Value>, Failure> {
-    let asked = call.request;
-    let mut turns = contents::of(call.turns)?;
-    signature::stand_in(&mut turns.contents, call.model);
+    let request = call.request;
+    let mut turns = contents::from_turns(call.turns)?;
+    signature::add_placeholders(&mut turns.contents, call.model);
     let mut body = Map::new();
     body.insert("contents".into(), turns.contents.into());
-    let instructions = asked.instructions.as_ref();
+    let instructions = request.instructions.as_ref();
     let system: Vec<Value> = instructions
         .map(|text| json!({"text": text}))
         .into_iter()
@@ -34,31 +33,28 @@ fn fields(call: &Call<'_>) -> Result<Map<String, Value>, Failure> {
     if !system.is_empty() {
         body.insert("systemInstruction".into(), json!({"parts": system}));
     }
-    if !asked.tools.is_empty() {
-        let functions: Vec<Value> = asked
+    if !request.tools.is_empty() {
+        let functions: Vec<Value> = request
             .tools
             .iter()
             .map(declaration)
             .collect::<Result<_, _>>()?;
         body.insert("tools".into(), json!([{"functionDeclarations": functions}]));
     }
-    if let Some(calling) = calling(asked)? {
-        body.insert(
-            "toolConfig".into(),
-            json!({"functionCallingConfig": calling}),
-        );
+    if let Some(mode) = function_calling(request)? {
+        body.insert("toolConfig".into(), json!({"functionCallingConfig": mode}));
     }
-    let generation = generation(call.model, asked)?;
-    if !generation.is_empty() {
-        body.insert("generationConfig".into(), generation.into());
+    let config = generation_config(call.model, request)?;
+    if !config.is_empty() {
+        body.insert("generationConfig".into(), config.into());
     }
-    merge(&mut body, &asked.extra_body)?;
+    merge_extra_body(&mut body, &request.extra_body)?;
     Ok(body)
 }
 
 fn declaration(tool: &Tool) -> Result<Value, Failure> {
     if tool.kind != FunctionKind::Function {
-        return Err(unsupported("a tool that is no function"));
+        return Err(unsupported("a tool is no function"));
     }
     let function = &tool.function;
     let mut declared = json!({"name": function.name});
@@ -66,20 +62,20 @@ fn declaration(tool: &Tool) -> Result<Value, Failure> {
         declared["description"] = description.as_str().into();
     }
     if let Some(parameters) = &function.parameters {
-        // `parameters` would take a part of OpenAPI's schemas only.
+        // The field `parameters` accepts only a subset of JSON Schema.
         declared["parametersJsonSchema"] = parameters.clone();
     }
     Ok(declared)
 }
 
-/// How tools are to be called. `strict`, which Gemini has no field for on a tool, is its mode VALIDATED;
-/// the mode ANY follows the schemas anyway.
-fn calling(asked: &Request) -> Result<Option<Value>, Failure> {
-    let strict = asked
+/// How the model may call tools. Gemini has no field for `strict` on a tool; its mode VALIDATED is the nearest.
+/// The mode ANY follows the schemas anyway.
+fn function_calling(request: &Request) -> Result<Option<Value>, Failure> {
+    let strict = request
         .tools
         .iter()
         .any(|tool| tool.function.strict == Some(true));
-    Ok(match &asked.tool_choice {
+    Ok(match &request.tool_choice {
         None if strict => Some(json!({"mode": "VALIDATED"})),
         None => None,
         Some(ToolChoice::Mode(ToolChoiceMode::None)) => Some(json!({"mode": "NONE"})),
@@ -92,85 +88,93 @@ fn calling(asked: &Request) -> Result<Option<Value>, Failure> {
             Some(json!({"mode": "ANY", "allowedFunctionNames": [function.name]}))
         }
         Some(ToolChoice::Mode(ToolChoiceMode::Unknown(_)) | ToolChoice::Unknown(_)) => {
-            return Err(unsupported("this tool_choice"));
+            return Err(unsupported("an unknown tool_choice"));
         }
     })
 }
 
-fn generation(model: &str, asked: &Request) -> Result<Map<String, Value>, Failure> {
+fn generation_config(model: &str, request: &Request) -> Result<Map<String, Value>, Failure> {
     let mut config = Map::new();
-    if let Some(temperature) = asked.temperature {
+    if let Some(temperature) = request.temperature {
         config.insert("temperature".into(), json!(temperature));
     }
-    if let Some(top_p) = asked.top_p {
+    if let Some(top_p) = request.top_p {
         config.insert("topP".into(), json!(top_p));
     }
-    if let Some(stop) = &asked.stop {
+    if let Some(stop) = &request.stop {
         config.insert("stopSequences".into(), json!(stop.texts()));
     }
-    if let Some(max) = asked.max_output_tokens {
+    if let Some(max) = request.max_output_tokens {
         config.insert("maxOutputTokens".into(), max.into());
     }
-    if let Some(effort) = &asked.reasoning_effort {
+    if let Some(effort) = &request.reasoning_effort {
         config.insert("thinkingConfig".into(), thinking::config(model, effort)?);
     }
-    match &asked.response_format {
+    match &request.response_format {
         None | Some(ResponseFormat::Text { .. }) => {}
         Some(ResponseFormat::JsonObject { .. }) => {
             config.insert("responseMimeType".into(), "application/json".into());
         }
         Some(ResponseFormat::JsonSchema { json_schema, .. }) => {
             config.insert("responseMimeType".into(), "application/json".into());
-            config.insert("responseJsonSchema".into(), described(json_schema)?);
+            config.insert("responseJsonSchema".into(), with_description(json_schema)?);
         }
-        Some(ResponseFormat::Unknown(_)) => return Err(unsupported("this response_format")),
+        Some(ResponseFormat::Unknown(_)) => return Err(unsupported("an unknown response_format")),
     }
     Ok(config)
 }
 
-/// The schema with what the job says of it as its own description, the one place that Gemini has for it.
-/// The schema's name is left out: OpenAI's API asks for one, and it tells the model nothing.
-fn described(asked: &JsonSchema) -> Result<Value, Failure> {
-    let mut schema = asked.schema.clone();
-    let Some(description) = asked.description.as_deref().filter(|said| !said.is_empty()) else {
+/// The schema, with the job's description of it inside, because Gemini has no other field for it. The schema's
+/// name is left out: OpenAI's API requires one, but the model does not need it.
+fn with_description(format: &JsonSchema) -> Result<Value, Failure> {
+    let mut schema = format.schema.clone();
+    let description = format.description.as_deref();
+    let Some(description) = description.filter(|text| !text.is_empty()) else {
         return Ok(schema);
     };
     if schema.get("$ref").is_some() {
         return Err(unsupported(
-            "a description of a schema that is a $ref, beside which it takes no other field",
+            "the schema is a $ref and has a description, but a $ref allows no other field",
         ));
     }
-    let said = match schema["description"].as_str() {
+    let combined = match schema["description"].as_str() {
         Some(own) if own != description => format!("{description}\n{own}"),
         _ => description.to_owned(),
     };
-    schema["description"] = said.into();
+    schema["description"] = combined.into();
     Ok(schema)
 }
 
-/// Puts the job's `extra_body` in. `generationConfig` is merged field by field, as replacing it would
-/// drop what the job asks in fields of its own; so would replacing `tools`, which Gemini's own tools
-/// (its search, for one) are put behind.
-fn merge(body: &mut Map<String, Value>, extra: &Map<String, Value>) -> Result<(), Failure> {
+/// Merges the job's `extra_body` into the body.
+///
+/// Most fields replace those of the body. `generationConfig` is merged field by field, and `tools` are
+/// appended: replacing either would drop the job's own parameters. So Gemini's own tools, such as its search,
+/// can be combined with the job's tools.
+fn merge_extra_body(
+    body: &mut Map<String, Value>,
+    extra: &Map<String, Value>,
+) -> Result<(), Failure> {
     for (name, value) in extra {
         match name.as_str() {
             "contents" | "model" => {
                 return Err(Failure::new(
                     "invalid_request",
-                    format!("extra_body must not set {name}: it is made from the job itself"),
+                    format!("extra_body must not set {name}: the job's own fields set it"),
                     Retry::Never,
                 ));
             }
             "stream" if *value == Value::Bool(false) => {}
-            "stream" => return Err(unsupported("stream: a job's reply is read as a whole")),
+            "stream" => {
+                return Err(unsupported(
+                    "extra_body sets stream, but replies are not streamed",
+                ));
+            }
             _ => match (body.get_mut(name), value) {
-                (Some(Value::Object(ours)), Value::Object(theirs))
-                    if name == "generationConfig" =>
-                {
-                    ours.extend(theirs.clone());
+                (Some(Value::Object(own)), Value::Object(extra)) if name == "generationConfig" => {
+                    own.extend(extra.clone());
                 }
-                (Some(Value::Array(ours)), Value::Array(theirs)) if name == "tools" => {
-                    ours.extend(theirs.iter().cloned());
+                (Some(Value::Array(own)), Value::Array(extra)) if name == "tools" => {
+                    own.extend(extra.iter().cloned());
                 }
                 _ => {
                     body.insert(name.clone(), value.clone());
@@ -194,7 +198,7 @@ mod tests {
     use super::fields;
     use crate::provider::{Call, Failure};
 
-    fn mapped(request: &Value) -> Result<Value, Failure> {
+    fn body_fields(request: &Value) -> Result<Value, Failure> {
         let mut all = json!({"input": [], "tool_wait_s": 60});
         for (name, value) in request.as_object().expect("an object") {
             all[name] = value.clone();
@@ -219,16 +223,16 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_given_is_not_sent() {
+    fn parameters_that_are_not_set_are_not_sent() {
         assert_eq!(
-            mapped(&json!({})),
+            body_fields(&json!({})),
             Ok(json!({"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}))
         );
     }
 
     #[test]
-    fn what_was_given_is_sent_in_geminis_form() {
-        let sent = mapped(&json!({
+    fn parameters_are_sent_in_geminis_form() {
+        let sent = body_fields(&json!({
             "instructions": "be brief",
             "tools": tool(false),
             "tool_choice": "required",
@@ -240,7 +244,7 @@ mod tests {
             "max_output_tokens": 7,
             "extra_body": {"generationConfig": {"seed": 3, "topP": 0.8}, "safetySettings": []}
         }))
-        .expect("a body");
+        .expect("the job can be sent");
         assert_eq!(
             sent,
             json!({
@@ -266,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn tool_choices() {
+    fn tool_choices_become_modes() {
         let one = json!({"type": "function", "function": {"name": "f"}});
         for (choice, strict, expected) in [
             (json!("none"), false, json!({"mode": "NONE"})),
@@ -280,9 +284,9 @@ mod tests {
                 json!({"mode": "ANY", "allowedFunctionNames": ["f"]}),
             ),
         ] {
-            let sent = mapped(&json!({"tools": tool(strict), "tool_choice": choice}));
+            let sent = body_fields(&json!({"tools": tool(strict), "tool_choice": choice}));
             assert_eq!(
-                sent.expect("a body")["toolConfig"]["functionCallingConfig"],
+                sent.expect("the job can be sent")["toolConfig"]["functionCallingConfig"],
                 expected,
                 "{choice} {strict}"
             );
@@ -290,21 +294,23 @@ mod tests {
     }
 
     #[test]
-    fn json_without_a_schema() {
-        let sent = mapped(&json!({"response_format": {"type": "json_object"}})).expect("a body");
+    fn json_can_be_requested_without_a_schema() {
+        let sent = body_fields(&json!({"response_format": {"type": "json_object"}}))
+            .expect("the job can be sent");
         assert_eq!(
             sent["generationConfig"],
             json!({"responseMimeType": "application/json"})
         );
-        let sent = mapped(&json!({"response_format": {"type": "text"}})).expect("a body");
+        let sent = body_fields(&json!({"response_format": {"type": "text"}}))
+            .expect("the job can be sent");
         assert_eq!(sent.get("generationConfig"), None);
     }
 
     #[test]
-    fn a_schemas_description_is_sent_in_the_schema() {
+    fn the_description_of_a_schema_is_sent_within_it() {
         let sent = |description: &str, schema: &Value| {
             let format = json!({"name": "s", "description": description, "schema": schema});
-            mapped(&json!({"response_format": {"type": "json_schema", "json_schema": format}}))
+            body_fields(&json!({"response_format": {"type": "json_schema", "json_schema": format}}))
                 .map(|body| body["generationConfig"]["responseJsonSchema"].clone())
         };
         for (description, schema, expected) in [
@@ -336,28 +342,30 @@ mod tests {
                 "{description} {schema}"
             );
         }
-        let failure = sent("why", &json!({"$ref": "#/$defs/a"})).expect_err("must be refused");
+        let failure = sent("why", &json!({"$ref": "#/$defs/a"})).expect_err("the job is refused");
         assert_eq!(failure.error.code, "unsupported_parameter");
     }
 
     #[test]
-    fn geminis_own_tools_stand_beside_the_jobs() {
+    fn geminis_own_tools_are_added_to_the_jobs_tools() {
         let extra = json!({"tools": [{"googleSearch": {}}]});
-        let sent = mapped(&json!({"tools": tool(false), "extra_body": extra})).expect("a body");
+        let sent = body_fields(&json!({"tools": tool(false), "extra_body": extra}))
+            .expect("the job can be sent");
         assert_eq!(sent["tools"][0]["functionDeclarations"][0]["name"], "f");
         assert_eq!(sent["tools"][1], json!({"googleSearch": {}}));
     }
 
     #[test]
-    fn extra_body_cannot_change_what_makes_the_call() {
+    fn extra_body_cannot_set_the_fields_of_the_job() {
         for (extra, code) in [
             (json!({"contents": []}), "invalid_request"),
             (json!({"model": "x"}), "invalid_request"),
             (json!({"stream": true}), "unsupported_parameter"),
         ] {
-            let failure = mapped(&json!({"extra_body": extra})).expect_err("must be refused");
+            let failure =
+                body_fields(&json!({"extra_body": extra})).expect_err("the job is refused");
             assert_eq!(failure.error.code, code);
         }
-        assert!(mapped(&json!({"extra_body": {"stream": false}})).is_ok());
+        assert!(body_fields(&json!({"extra_body": {"stream": false}})).is_ok());
     }
 }

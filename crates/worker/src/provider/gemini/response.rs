@@ -1,4 +1,4 @@
-//! A reply in Gemini's form; what its parts hold is `parts`' business.
+//! Reads an answer in Gemini's form. `parts` reads the parts of its content.
 
 use forebay_shared::{
     document::UnknownFields,
@@ -9,10 +9,13 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    fault,
-    parts::{self, Reply, WirePart},
+    error,
+    parts::{self, ReplyParts, WirePart},
 };
-use crate::provider::{Answer, Failure, Retry, tool_call_id};
+use crate::provider::{Answer, Failure, Retry, json_body, tool_call_id};
+
+/// The most characters of a reason that an error message shows.
+const REASON_CHARS_MAX: usize = 60;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -53,36 +56,43 @@ struct UsageMetadata {
     total_token_count: Option<u64>,
 }
 
-/// Reads the body of a success. `turns` are those sent, from which missing ids of tool calls are made.
+/// Reads the body of an answer whose status is 2xx.
+///
+/// `turns` are the turns that were sent; missing ids of tool calls are derived from them.
+///
+/// # Errors
+/// A [`Failure`] when the body holds an error or no reply.
 pub(super) fn read(body: &[u8], turns: &[Turn]) -> Result<Answer, Failure> {
-    let body: Body = serde_json::from_slice(body).map_err(|error| unreadable(&error))?;
+    let body: Body = json_body::read(body)?;
     if let Some(error) = body.error.filter(|error| !error.is_null()) {
-        return Err(fault::classify_within_success(&error));
+        return Err(error::classify_within_success(&error));
     }
-    let blocked = body.prompt_feedback.and_then(|said| said.block_reason);
+    let block_reason = body
+        .prompt_feedback
+        .and_then(|feedback| feedback.block_reason);
     let Some(candidate) = body.candidates.unwrap_or_default().into_iter().next() else {
-        return Err(match blocked {
+        return Err(match block_reason {
             Some(reason) => Failure::new(
                 "content_blocked",
-                format!("Gemini refused the prompt: {}", word(&reason)),
+                format!("Gemini refused the prompt: {}", shortened(&reason)),
                 Retry::Never,
             ),
             None => empty("Gemini's answer has no candidates"),
         });
     };
     let parts = candidate.content.and_then(|content| content.parts);
-    let Reply {
+    let ReplyParts {
         content,
         extra_content,
         tool_calls,
     } = parts::read(parts.unwrap_or_default(), |index| {
-        tool_call_id::made(turns, body.response_id.as_deref(), index)
+        tool_call_id::generate(turns, body.response_id.as_deref(), index)
     })?;
     let finish_reason = finish_reason(candidate.finish_reason.as_deref(), !tool_calls.is_empty())?;
-    let is_silent = content
+    let has_no_text = content
         .as_ref()
         .is_none_or(|content| content.to_text().is_empty());
-    if is_silent && tool_calls.is_empty() && finish_reason == FinishReason::Stop {
+    if has_no_text && tool_calls.is_empty() && finish_reason == FinishReason::Stop {
         return Err(empty("Gemini's answer has neither text nor tool calls"));
     }
     Ok(Answer {
@@ -100,8 +110,8 @@ pub(super) fn read(body: &[u8], turns: &[Turn]) -> Result<Answer, Failure> {
     })
 }
 
-fn finish_reason(said: Option<&str>, calls_tools: bool) -> Result<FinishReason, Failure> {
-    match said {
+fn finish_reason(reason: Option<&str>, calls_tools: bool) -> Result<FinishReason, Failure> {
+    match reason {
         Some("MAX_TOKENS") => Ok(FinishReason::Length),
         Some(
             "SAFETY"
@@ -122,7 +132,7 @@ fn finish_reason(said: Option<&str>, calls_tools: bool) -> Result<FinishReason, 
             | "MALFORMED_RESPONSE"),
         ) => Err(Failure::new(
             "invalid_response",
-            format!("Gemini gave up its answer: {reason}"),
+            format!("Gemini stopped without a usable answer: {reason}"),
             Retry::Backoff,
         )),
         _ if calls_tools => Ok(FinishReason::ToolCalls),
@@ -130,49 +140,31 @@ fn finish_reason(said: Option<&str>, calls_tools: bool) -> Result<FinishReason, 
     }
 }
 
-fn usage(said: &UsageMetadata) -> Usage {
-    let input_tokens = said
+fn usage(usage: &UsageMetadata) -> Usage {
+    let input_tokens = usage
         .prompt_token_count
-        .saturating_add(said.tool_use_prompt_token_count);
-    // Thoughts are paid for as output.
-    let output_tokens = said
+        .saturating_add(usage.tool_use_prompt_token_count);
+    // Thoughts are billed as output.
+    let output_tokens = usage
         .candidates_token_count
-        .saturating_add(said.thoughts_token_count);
+        .saturating_add(usage.thoughts_token_count);
     Usage {
         input_tokens,
         output_tokens,
-        total_tokens: said
+        total_tokens: usage
             .total_token_count
             .unwrap_or_else(|| input_tokens.saturating_add(output_tokens)),
         unknown: UnknownFields::NONE,
     }
 }
 
-/// A word of the provider, cut to what a word can be.
-fn word(text: &str) -> String {
-    text.chars().take(60).collect()
+/// A reason from the provider, shortened for an error message.
+fn shortened(reason: &str) -> String {
+    reason.chars().take(REASON_CHARS_MAX).collect()
 }
 
 fn empty(message: &str) -> Failure {
     Failure::new("empty_response", message, Retry::Backoff)
-}
-
-fn unreadable(error: &serde_json::Error) -> Failure {
-    // The error's own text can repeat a piece of the reply, so only its kind and place are told.
-    let what = if error.is_data() {
-        "has another shape than a reply"
-    } else {
-        "is not (or not all of) a JSON document"
-    };
-    Failure::new(
-        "invalid_response",
-        format!(
-            "Gemini's answer {what} (line {}, column {})",
-            error.line(),
-            error.column()
-        ),
-        Retry::Backoff,
-    )
 }
 
 #[cfg(test)]
@@ -208,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn signatures_survive_the_round_trip() {
+    fn signatures_are_sent_back_on_the_same_parts() {
         for parts in [
             json!([{"text": "a", "thoughtSignature": "S"}]),
             json!([{"text": "", "thoughtSignature": "S"}, {"functionCall": {"id": "x", "name": "f", "args": {}}}]),
@@ -226,13 +218,13 @@ mod tests {
                 forebay_shared::turn::Turn::text(forebay_shared::turn::Role::User, "go"),
                 serde_json::from_str(&stored).expect("a turn"),
             ];
-            let sent = contents::of(&turns).expect("contents");
+            let sent = contents::from_turns(&turns).expect("the turns can be sent");
             assert_eq!(sent.contents[1]["parts"], parts);
         }
     }
 
     #[test]
-    fn calls_without_ids_get_different_ones() {
+    fn calls_without_ids_get_different_generated_ones() {
         let parts = json!([{"functionCall": {"name": "f"}}, {"functionCall": {"name": "f"}}]);
         let answer = answer(&candidate(&parts, "STOP")).expect("an answer");
         assert_eq!(answer.finish_reason, FinishReason::ToolCalls);
@@ -242,25 +234,25 @@ mod tests {
     }
 
     #[test]
-    fn stops_that_are_replies_with_and_without_text() {
-        for (said, expected) in [
+    fn limits_and_filters_are_replies_with_and_without_text() {
+        for (reason, expected) in [
             ("MAX_TOKENS", FinishReason::Length),
             ("SAFETY", FinishReason::ContentFilter),
             ("RECITATION", FinishReason::ContentFilter),
             ("PROHIBITED_CONTENT", FinishReason::ContentFilter),
         ] {
             for parts in [json!([]), json!([{"text": "part"}])] {
-                let answer = answer(&candidate(&parts, said)).expect("an answer");
+                let answer = answer(&candidate(&parts, reason)).expect("an answer");
                 assert_eq!(answer.finish_reason, expected);
                 assert_eq!(answer.text().is_some(), parts != json!([]));
             }
-            let bare = json!({"candidates": [{"finishReason": said}]});
+            let bare = json!({"candidates": [{"finishReason": reason}]});
             assert_eq!(answer(&bare).expect("an answer").finish_reason, expected);
         }
     }
 
     #[test]
-    fn what_is_no_reply() {
+    fn answers_without_a_reply_fail() {
         for (body, code, retry) in [
             (
                 json!({"promptFeedback": {"blockReason": "SAFETY"}}),
@@ -296,14 +288,14 @@ mod tests {
             ),
             (json!({"candidates": 1}), "invalid_response", Retry::Backoff),
         ] {
-            let failure = answer(&body).expect_err("must be refused");
+            let failure = answer(&body).expect_err("there is no reply");
             assert_eq!(
                 (failure.error.code.as_str(), failure.retry),
                 (code, retry),
                 "{body}"
             );
         }
-        let failure = read(b"{\"candidates\": [", &[]).expect_err("must be refused");
+        let failure = read(b"{\"candidates\": [", &[]).expect_err("there is no reply");
         assert_eq!(failure.error.code, "invalid_response");
     }
 }

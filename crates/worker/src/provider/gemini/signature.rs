@@ -1,32 +1,34 @@
-//! Thought signatures: opaque texts that Gemini puts on parts of its replies and wants back on the same
-//! parts. Newer models refuse a replayed tool call without its own.
+//! Stores Gemini's thought signatures and sends them back.
 //!
-//! They are kept in `extra_content`, in the form that Google's OpenAI-compatible endpoint uses, so that
-//! a session can go on over either.
+//! Gemini adds an opaque signature to parts of its replies and expects it back on the same parts. Gemini 3
+//! and later refuse a tool call that is sent back without one.
+//!
+//! A signature is stored in `extra_content`, in the form of Google's OpenAI-compatible endpoint. So a
+//! session can continue over either API.
 
 use serde_json::{Value, json};
 
-/// The `extra_content` that keeps a signature.
-pub(super) fn kept(signature: Option<String>) -> Option<Value> {
+/// The `extra_content` that stores a signature.
+pub(super) fn to_extra_content(signature: Option<String>) -> Option<Value> {
     signature.map(|signature| json!({"google": {"thought_signature": signature}}))
 }
 
-/// The signature that an `extra_content` keeps.
-pub(super) fn of(extra_content: Option<&Value>) -> Option<&str> {
+/// The signature that an `extra_content` stores.
+pub(super) fn in_extra_content(extra_content: Option<&Value>) -> Option<&str> {
     extra_content?
         .get("google")?
         .get("thought_signature")?
         .as_str()
 }
 
-/// What Gemini takes in place of the signature of a call that it did not make ("Thought signatures" in its
-/// documentation). It answers such calls less well, so it stands nowhere else.
-const SKIP: &str = "skip_thought_signature_validator";
+/// The signature that Gemini accepts for a call that it did not make; see "Thought signatures" in its
+/// documentation. Replies to such calls are of lower quality, so it is used only where needed.
+const PLACEHOLDER: &str = "skip_thought_signature_validator";
 
-/// Puts something in place of the signatures that replies lack which come from another provider: on the first call
-/// of each, as Gemini itself does, and only for models that would refuse the reply without.
-pub(super) fn stand_in(contents: &mut [Value], model: &str) {
-    if !is_strict(model) {
+/// Adds a placeholder to replies of other providers, which have no signatures. The first tool call of a reply
+/// gets it, as in Gemini's own replies. Models that need no signatures get none.
+pub(super) fn add_placeholders(contents: &mut [Value], model: &str) {
+    if !needs_signatures(model) {
         return;
     }
     for content in contents
@@ -44,13 +46,14 @@ pub(super) fn stand_in(contents: &mut [Value], model: &str) {
             && !is_signed(first)
             && !calls.any(|call| is_signed(call))
         {
-            first["thoughtSignature"] = SKIP.into();
+            first["thoughtSignature"] = PLACEHOLDER.into();
         }
     }
 }
 
-/// Gemini 3 and later, to which names without a number lead by now.
-fn is_strict(model: &str) -> bool {
+/// Whether the model refuses tool calls without signatures: Gemini 3 and later, and names without a number,
+/// which are the newest models.
+fn needs_signatures(model: &str) -> bool {
     model.strip_prefix("gemini-").is_some_and(|rest| {
         let number: String = rest.chars().take_while(char::is_ascii_digit).collect();
         number.parse().map_or(true, |number: u32| number >= 3)
@@ -74,20 +77,20 @@ mod tests {
     }
 
     #[test]
-    fn only_the_first_call_of_a_reply_without_signatures_gets_the_stand_in() {
+    fn the_first_call_of_a_reply_without_signatures_gets_a_placeholder() {
         let user = json!({"role": "user", "parts": [{"text": "hi"}]});
         let own = model(&[call(Some("S")), call(None)]);
         let foreign = model(&[json!({"text": "well"}), call(None), call(None)]);
-        let said = model(&[json!({"text": "done"})]);
-        let mut contents = [user.clone(), own.clone(), foreign, said.clone()];
-        stand_in(&mut contents, "gemini-3-pro");
-        let filled = model(&[json!({"text": "well"}), call(Some(SKIP)), call(None)]);
-        assert_eq!(contents, [user, own, filled, said]);
+        let text = model(&[json!({"text": "done"})]);
+        let mut contents = [user.clone(), own.clone(), foreign, text.clone()];
+        add_placeholders(&mut contents, "gemini-3-pro");
+        let filled = model(&[json!({"text": "well"}), call(Some(PLACEHOLDER)), call(None)]);
+        assert_eq!(contents, [user, own, filled, text]);
     }
 
     #[test]
-    fn models_that_ask_for_no_signatures_get_none() {
-        for (name, strict) in [
+    fn only_models_that_need_signatures_get_placeholders() {
+        for (name, needs) in [
             ("gemini-2.5-flash", false),
             ("gemini-3-pro", true),
             ("gemini-10", true),
@@ -95,9 +98,9 @@ mod tests {
             ("gemma-3", false),
         ] {
             let mut contents = [model(&[call(None)])];
-            stand_in(&mut contents, name);
+            add_placeholders(&mut contents, name);
             let is_filled = contents[0]["parts"][0].get("thoughtSignature").is_some();
-            assert_eq!(is_filled, strict, "{name}");
+            assert_eq!(is_filled, needs, "{name}");
         }
     }
 }

@@ -1,18 +1,20 @@
-//! A job's `reasoning_effort` in Gemini's terms, which differ between its generations: a budget of tokens
-//! for 2.5, levels from 3 on, nothing before.
+//! Maps a job's `reasoning_effort` to Gemini's `thinkingConfig`: a budget of tokens for Gemini 2.5, levels
+//! from Gemini 3 on. Earlier models do not reason.
 
 use forebay_shared::job::ReasoningEffort;
 use serde_json::{Value, json};
 
-use super::unsupported;
+use super::unsupported::unsupported;
 use crate::provider::Failure;
 
-/// The `thinkingConfig` for a model. The budgets are those that Google's own OpenAI-compatible endpoint
-/// takes for these words.
+/// The `thinkingConfig` for a model. The budgets are those of Google's OpenAI-compatible endpoint.
+///
+/// # Errors
+/// `unsupported_parameter` when the model does not support the effort.
 pub(super) fn config(model: &str, effort: &ReasoningEffort) -> Result<Value, Failure> {
     match generation(model) {
         Some((major, minor)) if (major, minor) < (2, 5) => Err(unsupported(&format!(
-            "{model} does not reason, so reasoning_effort cannot be set"
+            "{model} does not reason, so it has no reasoning_effort"
         ))),
         Some((2, _)) => budget(model, effort).map(|tokens| json!({"thinkingBudget": tokens})),
         _ => level(effort).map(|level| json!({"thinkingLevel": level})),
@@ -22,14 +24,14 @@ pub(super) fn config(model: &str, effort: &ReasoningEffort) -> Result<Value, Fai
 fn budget(model: &str, effort: &ReasoningEffort) -> Result<u32, Failure> {
     match effort {
         ReasoningEffort::None if model.contains("pro") => Err(unsupported(
-            "reasoning_effort none: this model always reasons; minimal, low, medium and high are possible",
+            "reasoning_effort none; this model supports minimal, low, medium and high",
         )),
         ReasoningEffort::None => Ok(0),
         ReasoningEffort::Minimal | ReasoningEffort::Low => Ok(1_024),
         ReasoningEffort::Medium => Ok(8_192),
         ReasoningEffort::High => Ok(24_576),
         ReasoningEffort::Xhigh | ReasoningEffort::Unknown(_) => Err(unsupported(
-            "this reasoning_effort: none, minimal, low, medium and high are possible",
+            "this reasoning_effort; the model supports none, minimal, low, medium and high",
         )),
     }
 }
@@ -41,13 +43,13 @@ fn level(effort: &ReasoningEffort) -> Result<&'static str, Failure> {
         ReasoningEffort::Medium => Ok("medium"),
         ReasoningEffort::High => Ok("high"),
         ReasoningEffort::None | ReasoningEffort::Xhigh | ReasoningEffort::Unknown(_) => Err(
-            unsupported("this reasoning_effort: this model knows minimal, low, medium and high"),
+            unsupported("this reasoning_effort; the model supports minimal, low, medium and high"),
         ),
     }
 }
 
-/// The generation in a name such as `gemini-2.5-flash`; `None` for names without one, such as
-/// `gemini-flash-latest`, which mean the newest.
+/// The generation in a name such as `gemini-2.5-flash`. `None` for a name without one, such as
+/// `gemini-flash-latest`, which is the newest.
 fn generation(model: &str) -> Option<(u32, u32)> {
     let version = model.strip_prefix("gemini-")?.split('-').next()?;
     let (major, minor) = version.split_once('.').unwrap_or((version, "0"));
@@ -62,7 +64,7 @@ mod tests {
     use super::config;
 
     #[test]
-    fn each_generation_has_its_own_terms() {
+    fn each_generation_has_its_own_configuration() {
         let budget = |tokens: u32| Some(json!({"thinkingBudget": tokens}));
         let level = |word: &str| Some(json!({"thinkingLevel": word}));
         let rows: [(&str, ReasoningEffort, Option<Value>); 13] = [

@@ -1,112 +1,112 @@
-//! Chat completions, as OpenAI has them and many others offer too: `POST {base}/chat/completions`.
+//! Providers with OpenAI's chat completions API, which many other services offer too:
+//! `POST {base}/chat/completions`.
 //!
-//! Its parts are pure: `request` makes the body, `response` reads the answer, `reasoning` says what of it
-//! goes back with tool calls, `fault` classifies an error. What the client did not give is not sent.
+//! `request` builds the body, `response` reads the answer, `reasoning` selects the parts of an answer
+//! that must be sent back with tool results, and `error` classifies an error. All four are pure. A
+//! request has no fields for parameters that the client did not set.
 //!
-//! # What goes wrong, and what follows
+//! # Errors
 //!
-//! | what came | code | another try |
+//! | what happened | code | next try |
 //! | --- | --- | --- |
-//! | no connection, a reset, a body cut off | `connection_failed` | after a growing pause |
-//! | a request that the server says it has not begun (RFC 9113, section 8.7) | `connection_failed` | at once |
-//! | connecting, the first byte or the whole call took too long | `provider_timeout` | after a growing pause |
-//! | a body over the bound | `response_too_large` | no |
-//! | a body that is not JSON or of another shape | `invalid_response` | after a growing pause |
-//! | a compressed body, which was not asked for | `invalid_response` | no |
-//! | 407 of a proxy | `connection_failed` | after a growing pause |
-//! | no choice, or one that stopped with neither text nor tool calls | `empty_response` | after a growing pause |
-//! | an error that says the context is too long | `context_length_exceeded` | once, with less context |
+//! | the connection failed, was reset, or ended within the body | `connection_failed` | with backoff |
+//! | the server did not begin to process the request (RFC 9113, section 8.7) | `connection_failed` | at once |
+//! | connecting, the first byte or the whole call took too long | `provider_timeout` | with backoff |
+//! | the body is larger than its limit | `response_too_large` | no |
+//! | the body is not JSON, or has an unexpected shape | `invalid_response` | with backoff |
+//! | the body is compressed, although the request did not allow it | `invalid_response` | no |
+//! | 407 from a proxy | `connection_failed` | with backoff |
+//! | no choice, or one that stopped without text and tool calls | `empty_response` | with backoff |
+//! | an error that calls the context too long | `context_length_exceeded` | once, with less context |
 //! | 400, 413, 422 and other 4xx | `invalid_request` | no |
 //! | 401, 403 | `authentication_failed` | no |
 //! | 402, and 429 with `insufficient_quota` | `insufficient_quota` | no |
 //! | 404, and `model_not_found` | `model_not_found` | no |
-//! | 429 | `rate_limited` | as `Retry-After` says, else after a growing pause |
-//! | 408, 409, 425, 5xx | `provider_error` | as `Retry-After` says, else after a growing pause |
-//! | 3xx, never followed | `provider_error` | no |
-//! | 200 with an `error` in the body | as that error | as that error |
+//! | 429 | `rate_limited` | after `Retry-After`, or with backoff |
+//! | 408, 409, 425, 5xx | `provider_error` | after `Retry-After`, or with backoff |
+//! | 3xx; redirects are not followed | `provider_error` | no |
+//! | 200 with an `error` in the body | as for that error | as for that error |
 //!
-//! Stops for `length` and `content_filter` are replies, with or without text.
+//! A stop for `length` or `content_filter` is a reply, with or without text.
 
-mod fault;
+mod dialect;
+mod error;
 mod reasoning;
 mod request;
 mod response;
 
 use async_trait::async_trait;
 use forebay_shared::secret::Secret;
-use http::header::{AUTHORIZATION, HeaderMap, HeaderName};
-
-pub use request::MaxTokensField;
+use http::header::{AUTHORIZATION, HeaderName};
 
 use super::{
     Answer, Call, Failure, Provider, SettingsError,
-    http::{Endpoint, HttpSettings, JsonClient},
-    settings::header_value,
+    api_client::{ApiClient, KeyHeader},
+    http::{Endpoint, HttpSettings, Received},
 };
+use dialect::Dialect;
 
-/// OpenAI's own host, which differs from its imitators in small things.
+pub use dialect::MaxTokensField;
+
+/// The host of OpenAI's own service. Its API differs a little from the compatible ones.
 const OPENAI_HOST: &str = "api.openai.com";
 
-/// What an OpenAI-compatible provider needs to know.
+/// The settings of an OpenAI-compatible provider.
 #[derive(Clone, Debug)]
 pub struct OpenAiSettings {
-    /// The name that jobs show as their `provider`.
+    /// The name of the provider, which jobs show as `provider`.
     pub name: String,
-    /// Where it is, up to the version: `https://api.openai.com/v1`.
+    /// The base URL, up to the version: `https://api.openai.com/v1`.
     pub base_url: Endpoint,
-    /// Its key, sent as a bearer token; local servers need none.
+    /// The API key, sent as a bearer token. Local servers need none.
     pub key: Option<Secret>,
-    /// How the bound on a reply's tokens is named; `None` decides by the base URL.
+    /// The name of the field that limits the tokens of a reply. `None`: the base URL decides.
     pub max_tokens_field: Option<MaxTokensField>,
-    /// Further headers for every request. Their values are treated as secrets.
+    /// More headers for every request. Their values are treated as secrets.
     pub headers: Vec<(HeaderName, Secret)>,
-    /// Bounds and protocol.
+    /// The limits of a call, and the protocol.
     pub http: HttpSettings,
 }
 
-/// A provider with OpenAI's chat completions.
+/// A provider with OpenAI's chat completions API.
 pub struct OpenAi {
     name: String,
     url: url::Url,
-    client: JsonClient,
-    dialect: request::Dialect,
-    secrets: Vec<Secret>,
+    client: ApiClient,
+    dialect: Dialect,
 }
 
 impl OpenAi {
-    /// Builds the provider with a pool of connections of its own.
+    /// Builds the provider with its own connections.
     ///
     /// # Errors
-    /// [`SettingsError`] when the key or a header cannot be sent, or TLS cannot be set up.
+    /// [`SettingsError`] when the key or a header cannot be sent, or when TLS or the proxy cannot be set up.
     pub fn new(settings: OpenAiSettings) -> Result<Self, SettingsError> {
-        let mut headers = HeaderMap::new();
-        let mut secrets = Vec::new();
-        if let Some(key) = settings.key {
-            let bearer = Secret::new(&format!("Bearer {}", key.expose()));
-            headers.insert(AUTHORIZATION, header_value(&settings.name, "key", &bearer)?);
-            secrets.push(key);
+        let key = settings.key.map(|key| KeyHeader {
+            name: AUTHORIZATION,
+            prefix: "Bearer ",
+            key,
+        });
+        let client = ApiClient::new(
+            &settings.name,
+            &settings.base_url,
+            key,
+            settings.headers,
+            settings.http,
+        )?;
+        let mut dialect = if settings.base_url.is_host(OPENAI_HOST) {
+            Dialect::OPENAI
+        } else {
+            Dialect::COMPATIBLE
+        };
+        if let Some(field) = settings.max_tokens_field {
+            dialect.max_tokens_field = field;
         }
-        for (name, value) in settings.headers {
-            let sent = header_value(&settings.name, name.as_str(), &value)?;
-            headers.insert(name, sent);
-            secrets.push(value);
-        }
-        let client = JsonClient::new(settings.http, &settings.base_url, headers)
-            .map_err(|source| SettingsError::Client(settings.name.clone(), source))?;
-        let is_openai = settings.base_url.is_host(OPENAI_HOST);
         Ok(Self {
             name: settings.name,
             url: settings.base_url.with_segments(&["chat", "completions"]),
             client,
-            dialect: request::Dialect {
-                max_tokens_field: settings.max_tokens_field.unwrap_or(if is_openai {
-                    MaxTokensField::MaxCompletionTokens
-                } else {
-                    MaxTokensField::MaxTokens
-                }),
-                extra_content: !is_openai,
-            },
-            secrets,
+            dialect,
         })
     }
 }
@@ -119,16 +119,17 @@ impl Provider for OpenAi {
 
     async fn call(&self, call: &Call<'_>) -> Result<Answer, Failure> {
         let body = request::body(call, self.dialect, &self.name)?;
-        let received = self.client.post(&self.url, body, call.timeout).await?;
-        let outcome = if received.is_success() {
-            response::read(&received.body, call.turns, &self.name)
-        } else {
-            Err(fault::classify(
-                received.status,
-                received.retry_after_ms,
-                &received.body,
-            ))
+        let read = |received: &Received| {
+            if received.is_success() {
+                response::read(&received.body, call.turns, &self.name)
+            } else {
+                Err(error::classify(
+                    received.status,
+                    received.retry_after_ms,
+                    &received.body,
+                ))
+            }
         };
-        outcome.map_err(|failure| failure.without(&self.secrets))
+        self.client.post(&self.url, body, call.timeout, read).await
     }
 }

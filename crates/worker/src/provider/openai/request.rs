@@ -1,48 +1,20 @@
-//! A job's request in OpenAI's form. The turns already are in it, so little is to be done.
+//! Builds a request in OpenAI's form. Turns already have this form.
 
 use forebay_shared::turn::{Content, Part, Role, Turn};
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::reasoning;
-use crate::provider::{Call, Failure, Retry};
+use super::{dialect::Dialect, reasoning};
+use crate::provider::{Call, Failure, Retry, json_body};
 
-/// How the bound on a reply's tokens is named.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum MaxTokensField {
-    /// The first name, which most servers know. OpenAI's reasoning models refuse it.
-    MaxTokens,
-    /// OpenAI's newer name.
-    MaxCompletionTokens,
-}
+/// The fields that `extra_body` must not set.
+const FIXED_FIELDS: [&str; 2] = ["messages", "model"];
 
-impl MaxTokensField {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::MaxTokens => "max_tokens",
-            Self::MaxCompletionTokens => "max_completion_tokens",
-        }
-    }
-}
-
-/// In what the servers of this API differ.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Dialect {
-    pub(super) max_tokens_field: MaxTokensField,
-    /// Whether `extra_content` is sent back. OpenAI itself never gives any and refuses fields it does not
-    /// know, so what another provider left in the session is kept from it.
-    pub(super) extra_content: bool,
-}
-
-/// The fields that `extra_body` may not touch.
-const OURS: [&str; 2] = ["messages", "model"];
-
-/// The body of the request to the provider of this name.
+/// The body of the request to the provider named `provider`.
+///
+/// # Errors
+/// `invalid_request` when `extra_body` sets a field that it must not set.
 pub(super) fn body(call: &Call<'_>, dialect: Dialect, provider: &str) -> Result<Vec<u8>, Failure> {
-    let fields = fields(call, dialect, provider)?;
-    // A map with text keys of JSON values: writing it cannot fail.
-    serde_json::to_vec(&fields).map_err(|error| unwritable(&error))
+    json_body::write(&fields(call, dialect, provider)?)
 }
 
 fn fields(
@@ -50,41 +22,41 @@ fn fields(
     dialect: Dialect,
     provider: &str,
 ) -> Result<Map<String, Value>, Failure> {
-    let asked = call.request;
+    let request = call.request;
     let mut body = Map::new();
     body.insert("model".into(), call.model.into());
     body.insert("messages".into(), messages(call, dialect, provider)?);
-    if !asked.tools.is_empty() {
-        body.insert("tools".into(), value(&asked.tools)?);
+    if !request.tools.is_empty() {
+        body.insert("tools".into(), json_body::to_value(&request.tools)?);
     }
-    if let Some(choice) = &asked.tool_choice {
-        body.insert("tool_choice".into(), value(choice)?);
+    if let Some(choice) = &request.tool_choice {
+        body.insert("tool_choice".into(), json_body::to_value(choice)?);
     }
-    if let Some(format) = &asked.response_format {
-        body.insert("response_format".into(), value(format)?);
+    if let Some(format) = &request.response_format {
+        body.insert("response_format".into(), json_body::to_value(format)?);
     }
-    if let Some(effort) = &asked.reasoning_effort {
-        body.insert("reasoning_effort".into(), value(effort)?);
+    if let Some(effort) = &request.reasoning_effort {
+        body.insert("reasoning_effort".into(), json_body::to_value(effort)?);
     }
-    if let Some(temperature) = asked.temperature {
+    if let Some(temperature) = request.temperature {
         body.insert("temperature".into(), json!(temperature));
     }
-    if let Some(top_p) = asked.top_p {
+    if let Some(top_p) = request.top_p {
         body.insert("top_p".into(), json!(top_p));
     }
-    if let Some(stop) = &asked.stop {
-        body.insert("stop".into(), value(stop)?);
+    if let Some(stop) = &request.stop {
+        body.insert("stop".into(), json_body::to_value(stop)?);
     }
-    if let Some(max) = asked.max_output_tokens {
+    if let Some(max) = request.max_output_tokens {
         body.insert(dialect.max_tokens_field.as_str().into(), max.into());
     }
-    for (name, extra) in &asked.extra_body {
-        if OURS.contains(&name.as_str()) {
-            return Err(refused(name, "it is made from the job itself"));
+    for (name, extra) in &request.extra_body {
+        if FIXED_FIELDS.contains(&name.as_str()) {
+            return Err(refused(name, "the job's own fields set it"));
         }
         if name == "stream" {
             if *extra != Value::Bool(false) {
-                return Err(refused(name, "a job's reply is read as a whole"));
+                return Err(refused(name, "replies are not streamed"));
             }
             continue;
         }
@@ -105,14 +77,14 @@ fn messages(call: &Call<'_>, dialect: Dialect, provider: &str) -> Result<Value, 
 }
 
 fn message(turn: &Turn, dialect: Dialect, provider: &str) -> Result<Value, Failure> {
-    let mut message = if dialect.extra_content {
-        value(turn)?
+    let mut message = if dialect.sends_extra_content {
+        json_body::to_value(turn)?
     } else {
-        value(&without_extra_content(turn))?
+        json_body::to_value(&without_extra_content(turn))?
     };
-    reasoning::give_back(&mut message, provider);
+    reasoning::restore(&mut message, provider);
     if turn.content.is_none() && turn.tool_calls.is_empty() && turn.role == Role::Assistant {
-        // A reply of which the provider kept everything back. A message must say something.
+        // The provider withheld the whole reply. A message must have content.
         message["content"] = "".into();
     }
     Ok(message)
@@ -134,18 +106,6 @@ fn without_extra_content(turn: &Turn) -> Turn {
     turn
 }
 
-fn value(of: &impl serde::Serialize) -> Result<Value, Failure> {
-    serde_json::to_value(of).map_err(|error| unwritable(&error))
-}
-
-fn unwritable(error: &serde_json::Error) -> Failure {
-    Failure::new(
-        "invalid_request",
-        format!("the request cannot be written as JSON: {error}"),
-        Retry::Never,
-    )
-}
-
 fn refused(field: &str, why: &str) -> Failure {
     Failure::new(
         "invalid_request",
@@ -161,15 +121,13 @@ mod tests {
     use forebay_shared::{job::Request, turn::Turn};
     use serde_json::{Value, json};
 
-    use super::{Dialect, MaxTokensField, fields};
+    use super::{
+        super::dialect::{Dialect, MaxTokensField},
+        fields,
+    };
     use crate::provider::{Call, Failure, Retry};
 
-    const COMPATIBLE: Dialect = Dialect {
-        max_tokens_field: MaxTokensField::MaxTokens,
-        extra_content: true,
-    };
-
-    fn mapped(request: &Value, turns: Value, dialect: Dialect) -> Result<Value, Failure> {
+    fn body_fields(request: &Value, turns: Value, dialect: Dialect) -> Result<Value, Failure> {
         let mut all = json!({"input": [], "tool_wait_s": 60});
         for (name, value) in request.as_object().expect("an object") {
             all[name] = value.clone();
@@ -186,16 +144,16 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_given_is_not_sent() {
+    fn parameters_that_are_not_set_are_not_sent() {
         let turns = json!([{"role": "user", "content": "hi"}]);
         assert_eq!(
-            mapped(&json!({}), turns.clone(), COMPATIBLE),
+            body_fields(&json!({}), turns.clone(), Dialect::COMPATIBLE),
             Ok(json!({"model": "m", "messages": turns}))
         );
     }
 
     #[test]
-    fn what_was_given_is_sent_in_its_own_form() {
+    fn parameters_are_sent_in_openais_form() {
         let request = json!({
             "instructions": "be brief",
             "tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}],
@@ -208,7 +166,8 @@ mod tests {
             "max_output_tokens": 7,
             "extra_body": {"seed": 3, "temperature": 1.0, "stream": false}
         });
-        let sent = mapped(&request, json!([]), COMPATIBLE).expect("a body");
+        let sent =
+            body_fields(&request, json!([]), Dialect::COMPATIBLE).expect("the job can be sent");
         assert_eq!(
             sent,
             json!({
@@ -228,18 +187,19 @@ mod tests {
     }
 
     #[test]
-    fn the_bound_on_tokens_has_the_name_that_the_server_knows() {
+    fn the_token_limit_has_the_name_of_the_dialect() {
         let dialect = Dialect {
             max_tokens_field: MaxTokensField::MaxCompletionTokens,
-            ..COMPATIBLE
+            ..Dialect::COMPATIBLE
         };
-        let sent = mapped(&json!({"max_output_tokens": 7}), json!([]), dialect).expect("a body");
+        let sent = body_fields(&json!({"max_output_tokens": 7}), json!([]), dialect)
+            .expect("the job can be sent");
         assert_eq!(sent["max_completion_tokens"], 7);
         assert_eq!(sent.get("max_tokens"), None);
     }
 
     #[test]
-    fn what_a_provider_wants_back_goes_back_but_not_to_openai_itself() {
+    fn extra_content_is_sent_back_but_not_to_openai() {
         let turns = json!([
             {"role": "user", "content": [
                 {"type": "text", "text": "see"},
@@ -251,20 +211,17 @@ mod tests {
             ]},
             {"role": "tool", "tool_call_id": "1", "content": "42"}
         ]);
-        let sent = mapped(&json!({}), turns.clone(), COMPATIBLE).expect("a body");
+        let sent = body_fields(&json!({}), turns.clone(), Dialect::COMPATIBLE)
+            .expect("the job can be sent");
         assert_eq!(sent["messages"], turns);
 
-        let openai = Dialect {
-            extra_content: false,
-            ..COMPATIBLE
-        };
-        let sent = mapped(&json!({}), turns, openai).expect("a body");
+        let sent = body_fields(&json!({}), turns, Dialect::OPENAI).expect("the job can be sent");
         assert!(!sent.to_string().contains("extra_content"), "{sent}");
         assert_eq!(sent["messages"][1]["tool_calls"][0]["id"], "1");
     }
 
     #[test]
-    fn reasoning_goes_back_to_who_gave_it() {
+    fn reasoning_is_sent_back_to_its_provider_only() {
         let turns = |provider: &str| {
             let kept = json!({"forebay": {"provider": provider, "reasoning_content": "hm"}});
             json!([
@@ -275,32 +232,42 @@ mod tests {
                 {"role": "tool", "tool_call_id": "1", "content": "42"}
             ])
         };
-        let sent = mapped(&json!({}), turns("a"), COMPATIBLE).expect("a body");
+        let sent =
+            body_fields(&json!({}), turns("a"), Dialect::COMPATIBLE).expect("the job can be sent");
         assert_eq!(sent["messages"][1]["reasoning_content"], "hm");
         assert_eq!(sent["messages"][1].get("extra_content"), None);
-        let sent = mapped(&json!({}), turns("b"), COMPATIBLE).expect("a body");
+        let sent =
+            body_fields(&json!({}), turns("b"), Dialect::COMPATIBLE).expect("the job can be sent");
         assert!(!sent.to_string().contains("hm"), "{sent}");
         assert_eq!(sent["messages"][1].get("extra_content"), None);
     }
 
     #[test]
-    fn a_reply_without_content_is_sent_as_an_empty_one() {
-        let sent = mapped(&json!({}), json!([{"role": "assistant"}]), COMPATIBLE);
+    fn a_reply_without_content_is_sent_as_an_empty_text() {
+        let sent = body_fields(
+            &json!({}),
+            json!([{"role": "assistant"}]),
+            Dialect::COMPATIBLE,
+        );
         assert_eq!(
-            sent.expect("a body")["messages"],
+            sent.expect("the job can be sent")["messages"],
             json!([{"role": "assistant", "content": ""}])
         );
     }
 
     #[test]
-    fn extra_body_cannot_change_what_makes_the_call() {
+    fn extra_body_cannot_set_the_fields_of_the_job() {
         for (extra, field) in [
             (json!({"messages": []}), "messages"),
             (json!({"model": "other"}), "model"),
             (json!({"stream": true}), "stream"),
         ] {
-            let failure = mapped(&json!({"extra_body": extra}), json!([]), COMPATIBLE)
-                .expect_err("must be refused");
+            let failure = body_fields(
+                &json!({"extra_body": extra}),
+                json!([]),
+                Dialect::COMPATIBLE,
+            )
+            .expect_err("the job is refused");
             assert_eq!(failure.error.code, "invalid_request");
             assert_eq!(failure.retry, Retry::Never);
             assert!(failure.error.message.contains(field), "{failure}");

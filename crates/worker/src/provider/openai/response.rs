@@ -1,4 +1,5 @@
-//! A reply in OpenAI's form, read leniently: its imitators leave fields out or write them another way.
+//! Reads an answer in OpenAI's form. It is lenient, because compatible services leave fields out or write
+//! them in another form.
 
 use forebay_shared::{
     document::UnknownFields,
@@ -8,8 +9,8 @@ use forebay_shared::{
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{fault, reasoning};
-use crate::provider::{Answer, Failure, Retry, tool_call_id};
+use super::{error, reasoning};
+use crate::provider::{Answer, Failure, Retry, json_body, tool_call_id};
 
 #[derive(Deserialize)]
 struct Body {
@@ -57,12 +58,17 @@ struct WireUsage {
     total_tokens: Option<u64>,
 }
 
-/// Reads the body of a success. `turns` are those sent, from which missing ids of tool calls are made.
-/// `provider` is who answered, to whom alone some of it may go back.
+/// Reads the body of an answer whose status is 2xx.
+///
+/// `turns` are the turns that were sent; missing ids of tool calls are derived from them. `provider` is the
+/// name of the provider; reasoning is stored under it.
+///
+/// # Errors
+/// A [`Failure`] when the body holds an error or no reply.
 pub(super) fn read(body: &[u8], turns: &[Turn], provider: &str) -> Result<Answer, Failure> {
-    let body: Body = serde_json::from_slice(body).map_err(|error| unreadable(&error))?;
+    let body: Body = json_body::read(body)?;
     if let Some(error) = body.error.filter(|error| !error.is_null()) {
-        return Err(fault::classify_within_success(&error));
+        return Err(error::classify_within_success(&error));
     }
     let Some(choices) = body.choices else {
         return Err(Failure::new(
@@ -75,16 +81,15 @@ pub(super) fn read(body: &[u8], turns: &[Turn], provider: &str) -> Result<Answer
         return Err(empty("the provider's answer has an empty list of choices"));
     };
     if let Some(error) = choice.error.filter(|error| !error.is_null()) {
-        return Err(fault::classify_within_success(&error));
+        return Err(error::classify_within_success(&error));
     }
     let message = choice.message.unwrap_or_default();
     let response_id = body.id.as_ref().and_then(Value::as_str);
     let tool_calls = tool_calls(message.tool_calls, message.function_call, |index| {
-        tool_call_id::made(turns, response_id, index)
+        tool_call_id::generate(turns, response_id, index)
     });
     let refusal = message.refusal.filter(|text| !text.is_empty());
     let finish_reason = if refusal.is_some() {
-        // The model says itself what it keeps back.
         FinishReason::ContentFilter
     } else {
         finish_reason(choice.finish_reason.as_deref(), !tool_calls.is_empty())
@@ -101,14 +106,14 @@ pub(super) fn read(body: &[u8], turns: &[Turn], provider: &str) -> Result<Answer
     }
     let mut extra_content = message.extra_content;
     if !tool_calls.is_empty() {
-        let given = [
+        let returned = [
             ("reasoning_content", message.reasoning_content),
             ("reasoning_details", message.reasoning_details),
         ];
-        let given = given
+        let returned = returned
             .into_iter()
             .filter_map(|(name, value)| Some((name.to_owned(), value?)));
-        extra_content = reasoning::keep(extra_content, provider, given.collect());
+        extra_content = reasoning::keep(extra_content, provider, returned.collect());
     }
     Ok(Answer {
         turn: Turn {
@@ -128,7 +133,7 @@ pub(super) fn read(body: &[u8], turns: &[Turn], provider: &str) -> Result<Answer
 fn tool_calls(
     calls: Option<Vec<WireToolCall>>,
     legacy: Option<WireFunction>,
-    made_id: impl Fn(usize) -> String,
+    generate_id: impl Fn(usize) -> String,
 ) -> Vec<ToolCall> {
     let legacy = legacy.map(|function| WireToolCall {
         id: None,
@@ -143,13 +148,13 @@ fn tool_calls(
             id: call
                 .id
                 .filter(|id| !id.is_empty())
-                .unwrap_or_else(|| made_id(index)),
+                .unwrap_or_else(|| generate_id(index)),
             kind: FunctionKind::Function,
             function: FunctionCall {
                 name: call.function.name,
                 arguments: match call.function.arguments {
                     Some(Value::String(text)) => text,
-                    // Some write the arguments as JSON instead of as a text that holds JSON.
+                    // Some services return an object instead of a text that holds JSON.
                     Some(Value::Null) | None => String::from("{}"),
                     Some(value) => value.to_string(),
                 },
@@ -161,8 +166,8 @@ fn tool_calls(
         .collect()
 }
 
-/// The text of a content: a string, or parts of which those without text are left out (such as a model's
-/// thoughts).
+/// The text of a content: a string, or the text parts of a list. Other parts, such as a model's reasoning,
+/// are left out.
 fn text_of(content: Value) -> Option<String> {
     match content {
         Value::String(text) => Some(text),
@@ -177,23 +182,23 @@ fn text_of(content: Value) -> Option<String> {
     }
 }
 
-fn finish_reason(said: Option<&str>, calls_tools: bool) -> FinishReason {
-    match said {
+fn finish_reason(reason: Option<&str>, calls_tools: bool) -> FinishReason {
+    match reason {
         Some("length" | "max_tokens") => FinishReason::Length,
         Some("content_filter") => FinishReason::ContentFilter,
-        // Some say `stop` all the same when they call tools.
+        // Some services return `stop` even when the reply calls tools.
         _ if calls_tools => FinishReason::ToolCalls,
         _ => FinishReason::Stop,
     }
 }
 
-fn usage(said: &WireUsage) -> Usage {
-    let input_tokens = said.prompt_tokens.unwrap_or(0);
-    let output_tokens = said.completion_tokens.unwrap_or(0);
+fn usage(usage: &WireUsage) -> Usage {
+    let input_tokens = usage.prompt_tokens.unwrap_or(0);
+    let output_tokens = usage.completion_tokens.unwrap_or(0);
     Usage {
         input_tokens,
         output_tokens,
-        total_tokens: said
+        total_tokens: usage
             .total_tokens
             .unwrap_or_else(|| input_tokens.saturating_add(output_tokens)),
         unknown: UnknownFields::NONE,
@@ -202,24 +207,6 @@ fn usage(said: &WireUsage) -> Usage {
 
 fn empty(message: &str) -> Failure {
     Failure::new("empty_response", message, Retry::Backoff)
-}
-
-fn unreadable(error: &serde_json::Error) -> Failure {
-    // The error's own text can repeat a piece of the reply, so only its kind and place are told.
-    let what = match error.classify() {
-        serde_json::error::Category::Data => "has another shape than a chat completion",
-        serde_json::error::Category::Eof => "ends in the middle of its JSON",
-        _ => "is not JSON",
-    };
-    Failure::new(
-        "invalid_response",
-        format!(
-            "the provider's answer {what} (line {}, column {})",
-            error.line(),
-            error.column()
-        ),
-        Retry::Backoff,
-    )
 }
 
 #[cfg(test)]
@@ -239,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text() {
+    fn a_text_with_its_usage() {
         let mut body = choice(
             &json!({"role": "assistant", "content": "hi", "refusal": null}),
             "stop",
@@ -257,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn tool_calls_with_what_must_go_back() {
+    fn tool_calls_keep_their_extra_content() {
         let sent = json!({"role": "assistant", "extra_content": {"google": {"thought_signature": "A"}}, "tool_calls": [
             {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{\"a\":1}"},
              "extra_content": {"google": {"thought_signature": "B"}}},
@@ -270,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn reasoning_is_kept_of_replies_that_call_tools() {
+    fn reasoning_of_replies_that_call_tools_is_kept() {
         let mut message = json!({
             "content": "Let me see.",
             "reasoning_content": "hm",
@@ -284,12 +271,12 @@ mod tests {
         assert_eq!(calls.text().as_deref(), Some("Let me see."));
 
         message["tool_calls"] = Value::Null;
-        let says = answer(&choice(&message, "stop")).expect("an answer");
-        assert_eq!(says.turn.extra_content, None);
+        let text = answer(&choice(&message, "stop")).expect("an answer");
+        assert_eq!(text.turn.extra_content, None);
     }
 
     #[test]
-    fn tool_calls_of_careless_servers() {
+    fn tool_calls_in_other_forms_are_read() {
         let body = choice(
             &json!({"content": "", "tool_calls": [
                 {"function": {"name": "f", "arguments": {"a": 1}}},
@@ -307,14 +294,14 @@ mod tests {
     }
 
     #[test]
-    fn stops_that_are_replies_with_and_without_text() {
-        for (said, expected) in [
+    fn length_and_content_filter_are_replies_with_and_without_text() {
+        for (reason, expected) in [
             ("length", FinishReason::Length),
             ("content_filter", FinishReason::ContentFilter),
         ] {
             for content in [json!("part"), json!(null), json!("")] {
                 let answer =
-                    answer(&choice(&json!({"content": content}), said)).expect("an answer");
+                    answer(&choice(&json!({"content": content}), reason)).expect("an answer");
                 assert_eq!(answer.finish_reason, expected);
                 assert_eq!(answer.text().is_some(), content == "part");
             }
@@ -322,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_shown() {
+    fn a_refusal_is_the_text_of_the_reply() {
         let answer = answer(&choice(
             &json!({"content": null, "refusal": "I won't"}),
             "stop",
@@ -333,14 +320,14 @@ mod tests {
     }
 
     #[test]
-    fn parts_are_joined() {
+    fn text_parts_are_joined() {
         let content = json!([{"type": "thinking", "text": "hm"}, {"type": "text", "text": "a"}, {"type": "text", "text": "b"}]);
         let answer = answer(&choice(&json!({"content": content}), "stop")).expect("an answer");
         assert_eq!(answer.text().as_deref(), Some("ab"));
     }
 
     #[test]
-    fn what_is_no_reply() {
+    fn answers_without_a_reply_fail() {
         for (body, code) in [
             (json!({"choices": []}), "empty_response"),
             (json!({"choices": [{}]}), "empty_response"),
@@ -355,12 +342,13 @@ mod tests {
                 "provider_error",
             ),
         ] {
-            let failure = answer(&body).expect_err("must be refused");
+            let failure = answer(&body).expect_err("there is no reply");
             assert_eq!(failure.error.code, code, "{body}");
             assert_eq!(failure.retry, Retry::Backoff, "{body}");
         }
         for body in ["", "{\"choices\": [", "not json", &"[".repeat(100_000)] {
-            let failure = read(body.as_bytes(), &[] as &[Turn], "a").expect_err("must be refused");
+            let failure =
+                read(body.as_bytes(), &[] as &[Turn], "a").expect_err("there is no reply");
             assert_eq!(failure.error.code, "invalid_response");
             assert_eq!(failure.retry, Retry::Backoff);
         }

@@ -1,15 +1,16 @@
-//! How long the simulated provider takes: `250`, or a range such as `2000-5000`, in milliseconds.
+//! The latency of the simulated provider, in milliseconds: a time such as `250`, or a range such as
+//! `2000-5000`.
 
 use std::{fmt, str::FromStr};
 
-/// A time, or a range from which each call draws one evenly.
+/// The time that each call takes: fixed, or drawn uniformly from a range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Latency {
     min_ms: u64,
     max_ms: u64,
 }
 
-/// A text that is no latency.
+/// The text is not a latency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "must be milliseconds such as 250, or a range such as 2000-5000, of at most {max} and with the \
@@ -22,7 +23,7 @@ impl Latency {
     /// The longest latency, in milliseconds.
     pub const MS_MAX: u64 = 600_000;
 
-    /// The same for every call; cut to [`MS_MAX`](Self::MS_MAX).
+    /// The same time for every call, at most [`MS_MAX`](Self::MS_MAX).
     #[must_use]
     pub const fn fixed_ms(ms: u64) -> Self {
         let ms = if ms > Self::MS_MAX { Self::MS_MAX } else { ms };
@@ -32,7 +33,7 @@ impl Latency {
         }
     }
 
-    /// The time of one call, in milliseconds.
+    /// Draws the time of one call, in milliseconds.
     #[must_use]
     pub fn draw_ms(self) -> u64 {
         rand::random_range(self.min_ms..=self.max_ms)
@@ -74,7 +75,7 @@ mod tests {
     use super::{Latency, LatencyError};
 
     #[test]
-    fn reads_times_and_ranges() {
+    fn times_and_ranges_are_read() {
         for (text, printed) in [
             ("250", "250"),
             ("0", "0"),
@@ -96,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn draws_within_the_range() {
+    fn times_are_drawn_from_the_range() {
         let range: Latency = "3-5".parse().expect("a range");
         for _ in 0..200 {
             assert!((3..=5).contains(&range.draw_ms()));

@@ -1,8 +1,8 @@
-//! A provider without a model: it answers at once or after a set time, always the same to the same turns.
+//! A provider without a model, for trials, examples and measurements. It gives the same reply to the same
+//! turns, after a set latency.
 //!
-//! For trying things out, for the README and for measuring everything but a model. Its reply tells how
-//! many turns of the user it was sent and repeats the last two, so that one sees whether a session's
-//! context was there.
+//! The reply counts the user turns that were sent and quotes the last two, which shows whether the context
+//! of a session was sent.
 
 mod latency;
 
@@ -20,20 +20,20 @@ pub use latency::{Latency, LatencyError};
 use super::{Answer, Call, Failure, Provider, Retry};
 use crate::context;
 
-/// The name under which it is asked for and shown.
+/// The name of the provider, in a job's `model` and `provider`.
 pub const NAME: &str = "simulated";
 
-/// The most characters that are repeated of a turn.
+/// The most characters of a turn that the reply quotes.
 const QUOTED_CHARS_MAX: usize = 60;
 
-/// The provider without a model.
+/// A provider without a model.
 #[derive(Clone, Copy, Debug)]
 pub struct Simulated {
     latency: Latency,
 }
 
 impl Simulated {
-    /// A provider that takes this long for each reply.
+    /// A provider with this latency.
     #[must_use]
     pub const fn new(latency: Latency) -> Self {
         Self { latency }
@@ -54,7 +54,7 @@ impl Provider for Simulated {
             return Err(Failure::new(
                 "provider_timeout",
                 format!(
-                    "the call was not done within {} ms",
+                    "the provider did not answer within {} ms",
                     call.timeout.as_millis()
                 ),
                 Retry::Backoff,
@@ -65,25 +65,25 @@ impl Provider for Simulated {
     }
 }
 
-/// The reply, from the turns alone.
+/// The answer, which depends only on the request and the turns.
 fn answer(call: &Call<'_>) -> Result<Answer, Failure> {
-    let asked = call.request;
+    let request = call.request;
     let must_call = matches!(
-        &asked.tool_choice,
+        &request.tool_choice,
         Some(ToolChoice::Mode(ToolChoiceMode::Required) | ToolChoice::Function { .. })
     );
     if must_call {
         return Err(unsupported("call tools"));
     }
-    let text = match &asked.response_format {
+    let text = match &request.response_format {
         Some(ResponseFormat::JsonSchema { .. }) => return Err(unsupported("follow a JSON schema")),
         Some(ResponseFormat::Unknown(_)) => {
-            return Err(unsupported("answer in the form that response_format asks"));
+            return Err(unsupported("answer in an unknown response_format"));
         }
         Some(ResponseFormat::JsonObject { .. }) => {
-            serde_json::json!({"reply": text(call.turns)}).to_string()
+            serde_json::json!({"reply": reply_text(call.turns)}).to_string()
         }
-        Some(ResponseFormat::Text { .. }) | None => text(call.turns),
+        Some(ResponseFormat::Text { .. }) | None => reply_text(call.turns),
     };
     let input_tokens = context::sent_bytes(call.turns).div_ceil(4);
     let output_tokens = (text.len() as u64).div_ceil(4);
@@ -99,14 +99,14 @@ fn answer(call: &Call<'_>) -> Result<Answer, Failure> {
     })
 }
 
-/// `Simulated reply 2: you said "And then?", and before that "Hello".`
-fn text(turns: &[Turn]) -> String {
-    let mut said = turns
+/// A text such as `Simulated reply 2: you said "And then?", and before that "Hello".`
+fn reply_text(turns: &[Turn]) -> String {
+    let mut quotes = turns
         .iter()
         .filter(|turn| turn.role == Role::User)
         .rev()
-        .map(quoted);
-    let (last, before) = (said.next(), said.next());
+        .map(quote);
+    let (last, before) = (quotes.next(), quotes.next());
     let count = turns.iter().filter(|turn| turn.role == Role::User).count();
     let results = turns
         .iter()
@@ -127,13 +127,13 @@ fn text(turns: &[Turn]) -> String {
     text
 }
 
-fn quoted(turn: &Turn) -> String {
-    let said = turn
+fn quote(turn: &Turn) -> String {
+    let text = turn
         .content
         .as_ref()
         .map_or_else(String::new, Content::to_text);
-    let mut short: String = said.chars().take(QUOTED_CHARS_MAX).collect();
-    if short.len() < said.len() {
+    let mut short: String = text.chars().take(QUOTED_CHARS_MAX).collect();
+    if short.len() < text.len() {
         short.push('…');
     }
     format!("\"{short}\"")
@@ -156,11 +156,11 @@ mod tests {
         turn::{Role, Turn},
     };
 
-    use super::{Latency, Simulated, text};
+    use super::{Latency, Simulated, reply_text};
     use crate::provider::{Call, Provider, Retry};
 
     #[test]
-    fn the_reply_shows_what_was_in_the_context() {
+    fn the_reply_shows_which_turns_were_sent() {
         let user = |text: &str| Turn::text(Role::User, text);
         let model = Turn::text(Role::Assistant, "x");
         let tool = Turn::text(Role::Tool, "1");
@@ -183,12 +183,12 @@ mod tests {
                 format!("Simulated reply 1: you said \"{}…\".", "é".repeat(60)),
             ),
         ] {
-            assert_eq!(text(&turns), expected);
+            assert_eq!(reply_text(&turns), expected);
         }
     }
 
     #[tokio::test]
-    async fn is_deterministic_and_counts_tokens() {
+    async fn the_same_turns_have_the_same_reply_and_tokens() {
         let request = Request::default();
         let turns = [Turn::text(Role::User, "Hello")];
         let call = Call {
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn keeps_to_the_bound_on_the_call() {
+    async fn a_call_ends_at_its_timeout() {
         let request = Request::default();
         let call = Call {
             model: "simulated",
@@ -218,15 +218,15 @@ mod tests {
         let failure = Simulated::new(Latency::fixed_ms(600_000))
             .call(&call)
             .await
-            .expect_err("too slow");
+            .expect_err("the timeout is shorter than the latency");
         assert_eq!(failure.error.code, "provider_timeout");
         assert_eq!(failure.retry, Retry::Backoff);
     }
 
     #[tokio::test]
-    async fn says_what_it_cannot_do() {
+    async fn unsupported_parameters_are_refused() {
         let provider = Simulated::new(Latency::fixed_ms(0));
-        let asks = [
+        let requests = [
             Request {
                 tool_choice: Some(ToolChoice::Mode(ToolChoiceMode::Required)),
                 ..Request::default()
@@ -239,18 +239,18 @@ mod tests {
                 ..Request::default()
             },
         ];
-        for request in &asks {
+        for request in &requests {
             let call = Call {
                 model: "simulated",
                 request,
                 turns: &[],
                 timeout: Duration::from_secs(1),
             };
-            let failure = provider.call(&call).await.expect_err("must be refused");
+            let failure = provider.call(&call).await.expect_err("the job is refused");
             assert_eq!(failure.error.code, "unsupported_parameter");
         }
         assert!(!matches!(
-            asks[1].response_format,
+            requests[1].response_format,
             None | Some(ResponseFormat::Text { .. })
         ));
     }

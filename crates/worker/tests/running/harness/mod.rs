@@ -1,7 +1,8 @@
-//! A fleet of one member with one worker, whose provider asks the test for each reply.
+//! One member with one worker, whose provider gets each reply from the test.
 
 mod provider;
 mod submit;
+mod wait;
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -29,38 +30,22 @@ use forebay_worker::{Providers, WorkerSettings};
 use tokio::{
     sync::{Mutex, mpsc},
     task::JoinHandle,
-    time::{sleep, timeout},
+    time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::store::Fickle;
-pub(crate) use provider::Asked;
-use provider::{OnlyScripted, Scripted, text_of};
+pub(crate) use provider::PendingCall;
+use provider::{ScriptedProvider, ScriptedProviders, text_of};
 pub(crate) use submit::Submit;
+pub(crate) use wait::{wait_for, wait_until};
 
-/// Longer than anything here takes, so that a test that waits in vain fails.
-pub(crate) const AT_MOST: Duration = Duration::from_secs(20);
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The timeout of a change that a test makes to a lane.
+const APPLY_TIMEOUT: Duration = Duration::from_secs(10);
+/// The presence time of the member, in milliseconds.
 pub(crate) const PRESENCE_MS: u64 = 600;
 
-/// Waits for something that must happen soon.
-pub(crate) async fn soon<T>(what: &str, happens: impl Future<Output = T>) -> T {
-    timeout(AT_MOST, happens)
-        .await
-        .unwrap_or_else(|_| panic!("it did not happen: {what}"))
-}
-
-/// Looks again and again until something is so that nothing announces.
-pub(crate) async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
-    soon(what, async {
-        while !is_so().await {
-            sleep(Duration::from_millis(5)).await;
-        }
-    })
-    .await;
-}
-
-/// Settings with short pauses.
+/// Settings with short retry delays.
 pub(crate) fn settings(concurrency: usize) -> WorkerSettings {
     WorkerSettings {
         concurrency,
@@ -72,22 +57,22 @@ pub(crate) fn settings(concurrency: usize) -> WorkerSettings {
     }
 }
 
-/// A member with a worker.
+/// A member and its worker.
 pub(crate) struct Fleet {
     pub(crate) member: Arc<Member>,
     pub(crate) fickle: Arc<Fickle>,
     pub(crate) stop: CancellationToken,
-    calls: Mutex<mpsc::UnboundedReceiver<Asked>>,
+    calls: Mutex<mpsc::UnboundedReceiver<PendingCall>>,
     worker: Option<JoinHandle<()>>,
-    providers: Arc<OnlyScripted>,
+    providers: Arc<ScriptedProviders>,
     settings: WorkerSettings,
     _engine: Embedded,
     _folder: tempfile::TempDir,
 }
 
 impl Fleet {
-    /// A member whose worker does not run yet.
-    pub(crate) fn idle(settings: WorkerSettings) -> Self {
+    /// A member whose worker is not started yet.
+    pub(crate) fn without_worker(settings: WorkerSettings) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let engine = Embedded::open(folder.path()).expect("an engine");
         let fickle = Arc::new(Fickle::new(engine.store()));
@@ -116,21 +101,22 @@ impl Fleet {
             stop: CancellationToken::new(),
             calls: Mutex::new(calls),
             worker: None,
-            providers: Arc::new(OnlyScripted(Arc::new(Scripted(sender)))),
+            providers: Arc::new(ScriptedProviders(Arc::new(ScriptedProvider(sender)))),
             settings,
             _engine: engine,
             _folder: folder,
         }
     }
 
+    /// A member whose worker runs.
     pub(crate) fn start(settings: WorkerSettings) -> Self {
-        let mut fleet = Self::idle(settings);
-        fleet.begin();
+        let mut fleet = Self::without_worker(settings);
+        fleet.start_worker();
         fleet
     }
 
     /// Starts the worker.
-    pub(crate) fn begin(&mut self) {
+    pub(crate) fn start_worker(&mut self) {
         let run = forebay_worker::run(
             Arc::clone(&self.member),
             Arc::clone(&self.providers) as Arc<dyn Providers>,
@@ -140,20 +126,20 @@ impl Fleet {
         self.worker = Some(tokio::spawn(run));
     }
 
-    /// Tells the worker to stop and waits until it has ended.
-    pub(crate) async fn drained(&mut self) {
+    /// Tells the worker to stop, and waits until it has drained.
+    pub(crate) async fn stop_worker(&mut self) {
         self.stop.cancel();
         let worker = self.worker.take().expect("a worker runs");
-        soon("the worker drains", worker)
+        wait_for("the worker drains", worker)
             .await
-            .expect("the worker ends well");
+            .expect("the worker does not panic");
     }
 
     pub(crate) fn queue(&self) -> &dyn Queue {
         &*self.member.queue
     }
 
-    /// A gateway accepts a job.
+    /// Submits a job, as a gateway does.
     pub(crate) async fn submit(&self, submit: Submit) -> JobId {
         let tenant = TenantId::default();
         let id = JobId::fresh(&tenant, submit.session.as_ref());
@@ -190,28 +176,28 @@ impl Fleet {
         };
         self.member
             .lanes
-            .apply(LaneChange::admit(job, admit), PATIENCE)
+            .apply(LaneChange::admit(job, admit), APPLY_TIMEOUT)
             .await
             .expect("the job is accepted");
         id
     }
 
-    /// The next call of the provider.
-    pub(crate) async fn asked(&self) -> Asked {
-        soon("the provider is asked", async {
+    /// Waits for the next call of the provider.
+    pub(crate) async fn next_call(&self) -> PendingCall {
+        wait_for("the provider is called", async {
             self.calls.lock().await.recv().await
         })
         .await
-        .expect("a provider lives")
+        .expect("the provider is not dropped")
     }
 
-    /// A call that has come already, if there is one.
-    pub(crate) async fn asked_already(&self) -> Option<Asked> {
+    /// A call that the provider has already received, if there is one.
+    pub(crate) async fn call_already_made(&self) -> Option<PendingCall> {
         self.calls.lock().await.try_recv().ok()
     }
 
-    /// How a job ends.
-    pub(crate) async fn ended(&self, job: JobId) -> Outcome {
+    /// Waits until a job has ended.
+    pub(crate) async fn outcome(&self, job: JobId) -> Outcome {
         let wait = async {
             let mut notices = self
                 .member
@@ -226,7 +212,7 @@ impl Fleet {
                 let _ = timeout(Duration::from_secs(1), notices.next()).await;
             }
         };
-        soon("the job ends", wait).await
+        wait_for("the job ends", wait).await
     }
 
     pub(crate) async fn state(&self, job: JobId) -> JobState {
@@ -235,7 +221,7 @@ impl Fleet {
     }
 
     /// The lane entry of a live job.
-    pub(crate) async fn live(&self, job: JobId) -> Entry {
+    pub(crate) async fn entry(&self, job: JobId) -> Entry {
         match self.state(job).await {
             JobState::Live(entry) => entry,
             JobState::Ended(outcome) => panic!("the job has ended: {:?}", outcome.status),
@@ -246,12 +232,12 @@ impl Fleet {
         let lane = LaneKey::of(&TenantId::default(), session, job);
         self.member
             .lanes
-            .apply(LaneChange::cancel(lane, job), PATIENCE)
+            .apply(LaneChange::cancel(lane, job), APPLY_TIMEOUT)
             .await
-            .expect("a cancel");
+            .expect("the cancel is accepted");
     }
 
-    /// Publishes a wake for a job without a session, as a repeat or by mistake.
+    /// Publishes a further wake for a job without a session.
     pub(crate) async fn wake(&self, job: JobId) {
         let now = self.member.store.now();
         let wake = Wake {
@@ -265,10 +251,13 @@ impl Fleet {
             sent_at: now,
             traceparent: None,
         };
-        self.queue().publish(&wake).await.expect("a wake is taken");
+        self.queue()
+            .publish(&wake)
+            .await
+            .expect("the queue takes the wake");
     }
 
-    /// What the session holds, as roles and texts.
+    /// The turns of a session, as roles and texts.
     pub(crate) async fn session(&self, name: &str) -> Vec<(Role, String)> {
         let id = SessionId::parse(name).expect("a session id");
         let session = self
@@ -286,7 +275,7 @@ impl Fleet {
             .collect()
     }
 
-    /// How many calls of the store had been refused or answered wrongly when the test looked.
+    /// How many calls of the store have failed or have lost their answer so far.
     pub(crate) fn faults(&self) -> usize {
         self.fickle.faults.load(Ordering::SeqCst)
     }

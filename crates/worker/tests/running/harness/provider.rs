@@ -1,4 +1,4 @@
-//! A provider that asks the test for each reply.
+//! A provider that gets each reply from the test.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,36 +14,41 @@ use forebay_worker::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-use super::soon;
+use super::wait::wait_for;
 
-/// A call that waits for the test.
-pub(crate) struct Asked {
+/// A call that waits for its reply from the test.
+pub(crate) struct PendingCall {
     pub(crate) model: String,
     pub(crate) turns: Vec<Turn>,
     pub(crate) timeout: Duration,
-    reply: oneshot::Sender<Reply>,
+    result: oneshot::Sender<ScriptedResult>,
 }
 
-enum Reply {
-    Result(Box<Result<Answer, Failure>>),
+/// What the provider does with a call.
+enum ScriptedResult {
+    /// It returns this.
+    Return(Box<Result<Answer, Failure>>),
+    /// It panics.
     Panic,
 }
 
-impl Asked {
-    /// The last thing said.
+impl PendingCall {
+    /// The text of the last turn.
     pub(crate) fn input(&self) -> String {
         text_of(self.turns.last().expect("a call has turns"))
     }
 
+    /// The texts of all turns.
     pub(crate) fn texts(&self) -> Vec<String> {
         self.turns.iter().map(text_of).collect()
     }
 
-    /// Answers with a text.
-    pub(crate) fn say(self, text: &str) {
+    /// Replies with a text.
+    pub(crate) fn reply(self, text: &str) {
         self.answer(Turn::text(Role::Assistant, text), FinishReason::Stop);
     }
 
+    /// Answers with a turn.
     pub(crate) fn answer(self, turn: Turn, finish_reason: FinishReason) {
         let usage = Usage {
             input_tokens: 7,
@@ -51,28 +56,30 @@ impl Asked {
             total_tokens: 9,
             unknown: UnknownFields::NONE,
         };
-        self.reply(Reply::Result(Box::new(Ok(Answer {
+        self.send(ScriptedResult::Return(Box::new(Ok(Answer {
             turn,
             finish_reason,
             usage: Some(usage),
         }))));
     }
 
+    /// Fails the call.
     pub(crate) fn fail(self, failure: Failure) {
-        self.reply(Reply::Result(Box::new(Err(failure))));
+        self.send(ScriptedResult::Return(Box::new(Err(failure))));
     }
 
+    /// Lets the provider panic.
     pub(crate) fn panic(self) {
-        self.reply(Reply::Panic);
+        self.send(ScriptedResult::Panic);
     }
 
-    fn reply(self, reply: Reply) {
-        assert!(self.reply.send(reply).is_ok(), "the call was dropped");
+    fn send(self, result: ScriptedResult) {
+        assert!(self.result.send(result).is_ok(), "the call was dropped");
     }
 
     /// Waits until the worker has dropped the call.
     pub(crate) async fn dropped(&mut self) {
-        soon("the call is dropped", self.reply.closed()).await;
+        wait_for("the call is dropped", self.result.closed()).await;
     }
 }
 
@@ -83,37 +90,37 @@ pub(super) fn text_of(turn: &Turn) -> String {
         .unwrap_or_default()
 }
 
-/// Passes each call on to the test.
-pub(super) struct Scripted(pub(super) mpsc::UnboundedSender<Asked>);
+/// Sends each call to the test.
+pub(super) struct ScriptedProvider(pub(super) mpsc::UnboundedSender<PendingCall>);
 
 #[async_trait]
-impl Provider for Scripted {
+impl Provider for ScriptedProvider {
     fn name(&self) -> &str {
         "scripted"
     }
 
     async fn call(&self, call: &Call<'_>) -> Result<Answer, Failure> {
-        let (reply, receiver) = oneshot::channel();
-        let asked = Asked {
+        let (result, receiver) = oneshot::channel();
+        let pending = PendingCall {
             model: call.model.to_owned(),
             turns: call.turns.to_vec(),
             timeout: call.timeout,
-            reply,
+            result,
         };
-        self.0.send(asked).expect("the test takes calls");
+        self.0.send(pending).expect("the test receives calls");
         match receiver.await {
-            Ok(Reply::Result(result)) => *result,
-            Ok(Reply::Panic) => panic!("on purpose"),
-            // The test forgot it: it never answers.
+            Ok(ScriptedResult::Return(result)) => *result,
+            Ok(ScriptedResult::Panic) => panic!("on purpose"),
+            // The test dropped the call, so there is never a reply.
             Err(_) => std::future::pending().await,
         }
     }
 }
 
-/// The scripted provider for all models but `keyless/…`.
-pub(super) struct OnlyScripted(pub(super) Arc<Scripted>);
+/// The scripted provider for all models except `keyless/…`.
+pub(super) struct ScriptedProviders(pub(super) Arc<ScriptedProvider>);
 
-impl Providers for OnlyScripted {
+impl Providers for ScriptedProviders {
     fn resolve(&self, model: &str) -> Result<(Arc<dyn Provider>, String), JobError> {
         match model.strip_prefix("keyless/") {
             Some(_) => Err(JobError::new("provider_not_configured", "no key")),

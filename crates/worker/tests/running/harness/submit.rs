@@ -1,4 +1,4 @@
-//! What a test submits.
+//! The jobs that tests submit.
 
 use forebay_shared::{
     class::Class,
@@ -7,7 +7,7 @@ use forebay_shared::{
     turn::{Role, Turn},
 };
 
-/// What a test submits.
+/// A job to submit.
 pub(crate) struct Submit {
     pub(crate) session: Option<SessionId>,
     pub(crate) class: Class,
@@ -17,10 +17,12 @@ pub(crate) struct Submit {
 }
 
 impl Submit {
+    /// A job with one user turn as its input.
     pub(crate) fn text(text: &str) -> Self {
         Self::turns(vec![Turn::text(Role::User, text)])
     }
 
+    /// An interactive job without a session.
     pub(crate) fn turns(input: Vec<Turn>) -> Self {
         Self {
             session: None,

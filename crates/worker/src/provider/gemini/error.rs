@@ -1,19 +1,19 @@
-//! An error in Google's form (`google.rpc.Status` as JSON), and what follows from it.
+//! Classifies an error in Google's form: `google.rpc.Status` as JSON.
 
 use serde_json::Value;
 
 use super::quota;
 use crate::provider::{Failure, Retry, retry_after::PAUSE_MS_MAX, status};
 
-/// Classifies an answer whose status is not one of success.
+/// Classifies an answer whose status is not 2xx.
 pub(super) fn classify(status: u16, retry_after_ms: Option<u64>, body: &[u8]) -> Failure {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
-    // Some of its endpoints wrap the error in an array of one.
+    // Some endpoints wrap the error in an array of one element.
     let error = &body.get(0).unwrap_or(&body)["error"];
-    decide(status, retry_after_ms, error)
+    classify_error(status, retry_after_ms, error)
 }
 
-/// Classifies an error that came with a status of success. Its own code stands for the status.
+/// Classifies an error in an answer whose status is 2xx. The error's own code replaces the status.
 pub(super) fn classify_within_success(error: &Value) -> Failure {
     let code = error["code"]
         .as_u64()
@@ -22,31 +22,30 @@ pub(super) fn classify_within_success(error: &Value) -> Failure {
         .filter(|code| (400..600).contains(code))
         .or_else(|| status_of(error["status"].as_str()?))
         .unwrap_or(500);
-    decide(status, None, error)
+    classify_error(status, None, error)
 }
 
-fn decide(status: u16, retry_after_ms: Option<u64>, error: &Value) -> Failure {
-    let said = error["message"].as_str().or_else(|| error.as_str());
-    if status == 400 && is_too_long(said.unwrap_or("")) {
-        let message = status::message(status, said);
-        return Failure::new("context_length_exceeded", message, Retry::LessContext);
+fn classify_error(status: u16, retry_after_ms: Option<u64>, error: &Value) -> Failure {
+    let message = error["message"].as_str().or_else(|| error.as_str());
+    let failure = |code, retry| Failure::new(code, status::message(status, message), retry);
+    if status == 400 && is_context_too_long(message.unwrap_or("")) {
+        return failure("context_length_exceeded", Retry::LessContext);
     }
-    // A wrong key is a 400 here.
+    // Gemini answers 400 to a wrong key.
     if details(error).any(|detail| detail["reason"] == "API_KEY_INVALID") {
-        let message = status::message(status, said);
-        return Failure::new("authentication_failed", message, Retry::Never);
+        return failure("authentication_failed", Retry::Never);
     }
     if status == 429 && quota::is_exhausted(error) {
-        let message = status::message(status, said);
-        return Failure::new("insufficient_quota", message, Retry::Never);
+        return failure("insufficient_quota", Retry::Never);
     }
-    let told = details(error).find_map(|detail| duration_ms(detail["retryDelay"].as_str()?));
-    // Both are the provider's word; the longer one satisfies both.
-    status::classify(status, told.max(retry_after_ms), said)
+    let retry_delay_ms =
+        details(error).find_map(|detail| duration_ms(detail["retryDelay"].as_str()?));
+    // The longer one of the two delays satisfies both.
+    status::classify(status, retry_delay_ms.max(retry_after_ms), message)
 }
 
-/// `The input token count (3475108) exceeds the maximum number of tokens allowed (1048576).`
-fn is_too_long(message: &str) -> bool {
+/// Recognises `The input token count (3475108) exceeds the maximum number of tokens allowed (1048576).`
+fn is_context_too_long(message: &str) -> bool {
     let message = message.to_lowercase();
     message.contains("token count") && message.contains("exceed")
 }
@@ -55,8 +54,8 @@ fn details(error: &Value) -> impl Iterator<Item = &Value> {
     error["details"].as_array().into_iter().flatten()
 }
 
-/// A duration as JSON has it for protocol buffers, `13s` or `1.500s`, in milliseconds, rounded up and
-/// bounded.
+/// A duration in the JSON form of protocol buffers, such as `13s` or `1.500s`, in milliseconds. It is rounded
+/// up, and at most [`PAUSE_MS_MAX`].
 fn duration_ms(text: &str) -> Option<u64> {
     let seconds: f64 = text.strip_suffix('s')?.parse().ok()?;
     if seconds.is_nan() || seconds < 0.0 {
@@ -66,12 +65,12 @@ fn duration_ms(text: &str) -> Option<u64> {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "lies between 0 and the bound"
+        reason = "the value is between 0 and the bound"
     )]
     Some(ms as u64)
 }
 
-/// The HTTP status of a `google.rpc.Code` by its name.
+/// The HTTP status that belongs to a `google.rpc.Code`.
 fn status_of(name: &str) -> Option<u16> {
     Some(match name {
         "INVALID_ARGUMENT" | "FAILED_PRECONDITION" | "OUT_OF_RANGE" => 400,
@@ -100,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn each_error_has_its_code_and_its_retry() {
+    fn each_error_has_a_code_and_a_retry() {
         let plain = |status| error(status, "no", &json!([]));
         let key = error(
             "INVALID_ARGUMENT",
@@ -203,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_within_a_success_is_classified_by_its_own_status() {
+    fn an_error_within_a_2xx_answer_is_classified_by_its_own_status() {
         for (error, code, retry) in [
             (
                 json!({"code": 429, "message": "no"}),
@@ -228,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn durations() {
+    fn durations_are_read_and_bounded() {
         for (text, expected) in [
             ("13s", Some(13_000)),
             ("1.5s", Some(1_500)),

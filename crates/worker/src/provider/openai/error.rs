@@ -1,4 +1,4 @@
-//! An error in OpenAI's form, or in one of the forms its imitators use, and what follows from it.
+//! Classifies an error in OpenAI's form, or in a form that compatible services use.
 
 use serde_json::Value;
 
@@ -7,11 +7,11 @@ use crate::provider::{
     status::{self, pause},
 };
 
-/// The codes and types that say the context is too long.
-const TOO_LONG_CODES: [&str; 2] = ["context_length_exceeded", "exceed_context_size_error"];
+/// The codes and types of an error that calls the context too long.
+const CONTEXT_TOO_LONG_CODES: [&str; 2] = ["context_length_exceeded", "exceed_context_size_error"];
 
-/// What servers without such a code write instead, in lower case.
-const TOO_LONG_WORDS: [&str; 5] = [
+/// Phrases in the messages of services without such a code, in lower case.
+const CONTEXT_TOO_LONG_PHRASES: [&str; 5] = [
     "maximum context length",
     "context_length_exceeded",
     "context length exceeded",
@@ -19,44 +19,46 @@ const TOO_LONG_WORDS: [&str; 5] = [
     "prompt is too long",
 ];
 
-/// An error as a service tells it: `{"error": {"message", "type", "code"}}`.
+/// The parts of `{"error": {"message", "type", "code"}}`.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Said {
+struct ApiError {
     message: Option<String>,
+    /// The `type`; empty when there is none.
     kind: String,
+    /// The `code` if it is a text; empty when there is none.
     code: String,
-    /// A `code` that is a number, which some use for the status.
+    /// The `code` if it is a number. Some services put the status there.
     number: Option<u16>,
 }
 
-/// Classifies an answer whose status is not one of success.
+/// Classifies an answer whose status is not 2xx.
 pub(super) fn classify(status: u16, retry_after_ms: Option<u64>, body: &[u8]) -> Failure {
-    let said = serde_json::from_slice(body)
-        .map(|body| said(&body))
+    let error = serde_json::from_slice(body)
+        .map(|body| in_body(&body))
         .unwrap_or_default();
-    decide(status, retry_after_ms, &said)
+    classify_error(status, retry_after_ms, &error)
 }
 
-/// Classifies an error that came with a status of success. Its own code stands for the status.
+/// Classifies an error in an answer whose status is 2xx. The error's own code replaces the status.
 pub(super) fn classify_within_success(error: &Value) -> Failure {
-    let said = said_by(error);
-    let status = said
+    let error = parse(error);
+    let status = error
         .number
         .filter(|number| (400..600).contains(number))
-        .or_else(|| status_of(&said.code))
-        .or_else(|| status_of(&said.kind))
+        .or_else(|| status_of(&error.code))
+        .or_else(|| status_of(&error.kind))
         .unwrap_or(500);
-    decide(status, None, &said)
+    classify_error(status, None, &error)
 }
 
-fn decide(status: u16, retry_after_ms: Option<u64>, said: &Said) -> Failure {
-    let is = |word: &str| said.code == word || said.kind == word;
-    let message = || status::message(status, said.message.as_deref());
-    if status < 500 && is_too_long(said) {
+fn classify_error(status: u16, retry_after_ms: Option<u64>, error: &ApiError) -> Failure {
+    let is = |code: &str| error.code == code || error.kind == code;
+    let message = || status::message(status, error.message.as_deref());
+    if status < 500 && is_context_too_long(error) {
         return Failure::new("context_length_exceeded", message(), Retry::LessContext);
     }
     if is("insufficient_quota") || is("billing_hard_limit_reached") {
-        // It comes as a 429, but no pause brings money.
+        // The status is 429, but the quota does not return with time.
         return Failure::new("insufficient_quota", message(), Retry::Never);
     }
     if is("model_not_found") {
@@ -68,20 +70,23 @@ fn decide(status: u16, retry_after_ms: Option<u64>, said: &Said) -> Failure {
     if is("rate_limit_exceeded") {
         return Failure::new("rate_limited", message(), pause(retry_after_ms));
     }
-    status::classify(status, retry_after_ms, said.message.as_deref())
+    status::classify(status, retry_after_ms, error.message.as_deref())
 }
 
-fn is_too_long(said: &Said) -> bool {
-    let by_code = TOO_LONG_CODES
+fn is_context_too_long(error: &ApiError) -> bool {
+    let by_code = CONTEXT_TOO_LONG_CODES
         .iter()
-        .any(|code| said.code == *code || said.kind == *code);
-    let message = said.message.as_deref().unwrap_or("").to_lowercase();
-    by_code || TOO_LONG_WORDS.iter().any(|words| message.contains(words))
+        .any(|code| error.code == *code || error.kind == *code);
+    let message = error.message.as_deref().unwrap_or("").to_lowercase();
+    by_code
+        || CONTEXT_TOO_LONG_PHRASES
+            .iter()
+            .any(|phrase| message.contains(phrase))
 }
 
-/// The status that a word stands for.
-fn status_of(word: &str) -> Option<u16> {
-    Some(match word {
+/// The status that belongs to a `code` or `type`.
+fn status_of(code: &str) -> Option<u16> {
+    Some(match code {
         "invalid_request_error" | "bad_request" => 400,
         "authentication_error" | "permission_error" => 401,
         "not_found_error" => 404,
@@ -90,24 +95,22 @@ fn status_of(word: &str) -> Option<u16> {
     })
 }
 
-fn said(body: &Value) -> Said {
-    // Some wrap the whole in an array of one.
+/// The error in the body of an answer.
+fn in_body(body: &Value) -> ApiError {
+    // Some services wrap the body in an array of one element.
     let body = body.get(0).unwrap_or(body);
-    match body.get("error") {
-        Some(error) => said_by(error),
-        None => said_by(body),
-    }
+    parse(body.get("error").unwrap_or(body))
 }
 
-fn said_by(error: &Value) -> Said {
+fn parse(error: &Value) -> ApiError {
     if let Some(message) = error.as_str() {
-        return Said {
+        return ApiError {
             message: Some(message.to_owned()),
-            ..Said::default()
+            ..ApiError::default()
         };
     }
     let text = |name: &str| error.get(name).and_then(Value::as_str).map(str::to_owned);
-    Said {
+    ApiError {
         message: text("message").or_else(|| text("detail")),
         kind: text("type").unwrap_or_default(),
         code: text("code").unwrap_or_default(),
@@ -126,7 +129,7 @@ mod tests {
     use crate::provider::Retry::{self, AfterMs, Backoff, LessContext, Never};
 
     #[test]
-    fn each_status_has_its_code_and_its_retry() {
+    fn each_status_has_a_code_and_a_retry() {
         let nothing = json!({"error": {"message": "no"}});
         let quota = json!({"error": {"message": "no", "type": "insufficient_quota", "code": "insufficient_quota"}});
         let long = json!({"error": {"message": "no", "code": "context_length_exceeded"}});
@@ -190,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_within_a_success_is_classified_by_its_own_code() {
+    fn an_error_within_a_2xx_answer_is_classified_by_its_own_code() {
         for (error, code, retry) in [
             (
                 json!({"code": 429, "message": "slow"}),

@@ -1,0 +1,81 @@
+//! The HTTP client of one provider: sends its key and headers with each request, and removes them from
+//! error messages.
+
+use std::time::Duration;
+
+use forebay_shared::secret::Secret;
+use http::header::{HeaderMap, HeaderName};
+use url::Url;
+
+use super::{
+    Failure, SettingsError,
+    http::{Endpoint, HttpSettings, JsonClient, Received},
+    settings::header_value,
+};
+
+/// A provider's key and the header that carries it.
+pub(super) struct KeyHeader {
+    /// The name of the header.
+    pub(super) name: HeaderName,
+    /// What precedes the key in the header's value, such as `Bearer `.
+    pub(super) prefix: &'static str,
+    /// The key.
+    pub(super) key: Secret,
+}
+
+/// The HTTP client of one provider.
+pub(super) struct ApiClient {
+    client: JsonClient,
+    /// The key and the values of the headers.
+    secrets: Vec<Secret>,
+}
+
+impl ApiClient {
+    /// Builds a client with its own connections for the provider `name`.
+    ///
+    /// # Errors
+    /// [`SettingsError`] when the key or a header cannot be sent, or when TLS or the proxy cannot be set up.
+    pub(super) fn new(
+        name: &str,
+        base_url: &Endpoint,
+        key: Option<KeyHeader>,
+        headers: Vec<(HeaderName, Secret)>,
+        http: HttpSettings,
+    ) -> Result<Self, SettingsError> {
+        let mut sent_headers = HeaderMap::new();
+        let mut secrets = Vec::new();
+        if let Some(KeyHeader {
+            name: header,
+            prefix,
+            key,
+        }) = key
+        {
+            let value = Secret::new(&format!("{prefix}{}", key.expose()));
+            sent_headers.insert(header, header_value(name, "key", &value)?);
+            secrets.push(key);
+        }
+        for (header, value) in headers {
+            let sent = header_value(name, header.as_str(), &value)?;
+            sent_headers.insert(header, sent);
+            secrets.push(value);
+        }
+        let client = JsonClient::new(http, base_url, sent_headers)
+            .map_err(|source| SettingsError::Client(name.to_owned(), source))?;
+        Ok(Self { client, secrets })
+    }
+
+    /// Posts `body` to `url`, and reads the answer with `read`.
+    ///
+    /// # Errors
+    /// [`Failure`] when no complete answer arrives within `timeout`, or when `read` returns one.
+    pub(super) async fn post<T>(
+        &self,
+        url: &Url,
+        body: Vec<u8>,
+        timeout: Duration,
+        read: impl FnOnce(&Received) -> Result<T, Failure> + Send,
+    ) -> Result<T, Failure> {
+        let received = self.client.post(url, body, timeout).await?;
+        read(&received).map_err(|failure| failure.without(&self.secrets))
+    }
+}

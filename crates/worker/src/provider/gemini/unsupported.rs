@@ -1,0 +1,12 @@
+//! The failure of a job that Gemini's API cannot express.
+
+use crate::provider::{Failure, Retry};
+
+/// The job has `what`, which Gemini's API has no field for.
+pub(super) fn unsupported(what: &str) -> Failure {
+    Failure::new(
+        "unsupported_parameter",
+        format!("Gemini's API does not support this job: {what}"),
+        Retry::Never,
+    )
+}
