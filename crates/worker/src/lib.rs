@@ -2,29 +2,29 @@
 //! depends on the store and queue ports and on no engine.
 //!
 //! In reading order:
-//! - [`worker`] starts and stops a worker; [`settings`] holds its limits; `worker_context` is what its
+//! - `worker` starts and stops a worker; `settings` holds its limits; `worker_context` is what its
 //!   tasks share.
 //! - `intake` takes wakes while slots are free. `slots` decides which class gets a free slot.
 //!   `slot_guard` and `in_flight` track what runs.
 //! - `attempt` claims a job, calls the provider and commits the outcome. `retry_delay` computes when a
 //!   failed job is tried again. `call_notices` tells running calls that their job may have ended.
 //! - `drain` waits for the running attempts when the worker stops.
-//! - [`context`] selects the turns of a session that are sent.
-//! - [`providers`] and [`provider`] answer calls.
+//! - `context` selects the turns of a session that are sent.
+//! - [`provider`] makes the calls; `providers` finds the provider of a model.
 
 mod attempt;
 mod call_notices;
-pub mod context;
+mod context;
 mod drain;
 mod in_flight;
 mod intake;
 pub mod provider;
-pub mod providers;
+mod providers;
 mod retry_delay;
-pub mod settings;
+mod settings;
 mod slot_guard;
 mod slots;
-pub mod worker;
+mod worker;
 mod worker_context;
 
 pub use providers::Providers;

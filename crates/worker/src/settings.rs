@@ -1,12 +1,9 @@
 //! The limits of a worker.
 
-/// The highest concurrency that can be set for one worker.
-pub const CONCURRENCY_MAX: usize = 100_000;
-
 /// How long an attempt has to commit after its call has reached its time limit, in milliseconds. A
 /// claim lasts for the call's limit plus this time, so that no other worker takes the job over while the
 /// commit is under way.
-pub const COMMIT_MARGIN_MS: u64 = 30_000;
+pub(crate) const COMMIT_MARGIN_MS: u64 = 30_000;
 
 /// How long a worker may take after its drain time to release the jobs that still run, and to commit the
 /// last replies, in milliseconds. With a healthy store this takes some tens of milliseconds. The sweeper
@@ -16,7 +13,7 @@ pub const RELEASING_MS_MAX: u64 = 2_000;
 /// The limits of a worker. The code that reads the settings checks the ranges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WorkerSettings {
-    /// The most calls in flight, over both classes: 1 to [`CONCURRENCY_MAX`].
+    /// The most calls in flight, over both classes: 1 to 100,000.
     pub concurrency: usize,
     /// The number of provider failures after which a job fails: 1 to 100.
     pub tries_max: u32,
