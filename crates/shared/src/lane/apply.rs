@@ -1,49 +1,43 @@
-//! The one door to the protocol.
+//! The entry point of the protocol.
 
-use super::{Effects, Event, Lane, OutcomeSummary, Refused, admit, cancel, claim, settle, tick};
+use super::{Effects, Event, Lane, OutcomeSummary, Refused, settle::Retry, transition::Transition};
 use crate::time::TimeMs;
 
-/// What a lane is after an event, and what comes with it.
+/// The lane after an event, and the effects of the event.
 ///
-/// `record` is what the record of the event's job says if that job has ended; `None` while it lives
-/// or if there is none. `now` is the store's clock.
+/// `outcome` is the outcome of the event's job if that job has ended, and `None` otherwise. `now` is the
+/// store's clock.
 ///
-/// A repeat of a call that was settled already is a success without effects.
+/// A repeated call that has settled its job before succeeds without effects.
 ///
 /// # Errors
 /// [`Refused`], when the event changes nothing.
 pub fn apply(
     lane: &Lane,
-    record: Option<OutcomeSummary>,
+    outcome: Option<OutcomeSummary>,
     event: &Event,
     now: TimeMs,
 ) -> Result<(Lane, Effects), Refused> {
-    let mut next = lane.clone();
-    let mut effects = Effects::default();
-    let (lane, out) = (&mut next, &mut effects);
+    let mut transition = Transition {
+        lane: lane.clone(),
+        outcome,
+        now,
+        effects: Effects::default(),
+    };
     match event {
-        Event::Admit(event) => admit::admit(lane, record, event, now, out),
+        Event::Admit(admit) => transition.admit(admit),
         Event::Claim {
             job,
             worker,
             asked,
             limit_ms,
-        } => claim::claim(lane, *job, worker, *asked, *limit_ms, now, out),
+        } => transition.claim(*job, worker, *asked, *limit_ms),
         Event::Finish {
             job,
             fence,
             error,
             hold_ms,
-        } => settle::finish(
-            lane,
-            record,
-            *job,
-            *fence,
-            error.as_ref(),
-            *hold_ms,
-            now,
-            out,
-        ),
+        } => transition.finish(*job, *fence, error.as_ref(), *hold_ms),
         Event::Retry {
             job,
             fence,
@@ -51,16 +45,16 @@ pub fn apply(
             tries_max,
             error,
         } => {
-            let retry = settle::Retry {
+            let retry = Retry {
                 not_before: *not_before,
                 tries_max: *tries_max,
                 error,
             };
-            settle::retry(lane, record, *job, *fence, &retry, now, out)
+            transition.retry(*job, *fence, &retry)
         }
-        Event::Release { job, fence } => settle::release(lane, record, *job, *fence, now, out),
-        Event::Cancel { job } => cancel::cancel(lane, *job, now, out),
-        Event::Tick { job, presence } => tick::tick(lane, *job, presence.as_ref(), now, out),
+        Event::Release { job, fence } => transition.release(*job, *fence),
+        Event::Cancel { job } => transition.cancel(*job),
+        Event::Tick { job, presence } => transition.tick(*job, presence.as_ref()),
     }?;
-    Ok((next, effects))
+    Ok((transition.lane, transition.effects))
 }

@@ -1,38 +1,30 @@
-//! Somebody gives a job up.
+//! A client cancels a job.
 
 use super::{
-    Effects, Lane, Refused,
-    edit::{self, Exit},
+    Refused,
+    transition::{JobEnd, Transition},
 };
 use crate::{
     ids::JobId,
     job::{JobError, Status},
-    time::TimeMs,
 };
 
-pub(super) fn cancel(
-    lane: &mut Lane,
-    job: JobId,
-    now: TimeMs,
-    out: &mut Effects,
-) -> Result<(), Refused> {
-    let (place, _) = lane.find(job).ok_or(Refused::Gone)?;
-    let error = Some(JobError::new("cancelled", "cancelled by the client"));
-    // First, so that a new head does not begin under a hold that is about to end.
-    edit::end_hold(lane, now, out);
-    edit::remove(
-        lane,
-        place,
-        Exit {
-            status: Status::Cancelled,
-            error,
-            settled: None,
-        },
-        now,
-        out,
-    );
-    if out.wake == Some(job) {
-        out.wake = None;
+impl Transition {
+    pub(super) fn cancel(&mut self, job: JobId) -> Result<(), Refused> {
+        let (position, _) = self.lane.find(job).ok_or(Refused::Gone)?;
+        // Before the removal, so that the new head does not wait under this hold.
+        self.end_hold();
+        self.remove(
+            position,
+            JobEnd {
+                status: Status::Cancelled,
+                error: Some(JobError::new("cancelled", "cancelled by the client")),
+                settled: None,
+            },
+        );
+        if self.effects.wake == Some(job) {
+            self.effects.wake = None;
+        }
+        Ok(())
     }
-    Ok(())
 }

@@ -1,75 +1,74 @@
-//! A worker takes the head.
+//! A worker claims the head.
 
-use super::{ATTEMPTS_MAX, Claim, Effects, Lane, Refused, State, edit};
+use super::{
+    ATTEMPTS_MAX, Claim, Refused, State,
+    transition::{self, Transition},
+};
 use crate::{
     document::UnknownFields,
     ids::{JobId, ProcessId},
     job::Attempt,
-    time::TimeMs,
 };
 
-pub(super) fn claim(
-    lane: &mut Lane,
-    job: JobId,
-    worker: &ProcessId,
-    asked: Option<u64>,
-    limit_ms: u64,
-    now: TimeMs,
-    out: &mut Effects,
-) -> Result<(), Refused> {
-    let (place, _) = lane.find(job).ok_or(Refused::Gone)?;
-    if place > 0 {
-        return Err(Refused::NotHead);
-    }
-    let head = &mut lane.entries[0];
-    match &head.state {
-        State::Running { worker: owner, .. } => {
-            return if owner == worker && asked == Some(head.fence) {
-                // The answer to this very claim was lost on its way.
-                out.claim = Some(Claim::Granted { fence: head.fence });
-                Ok(())
-            } else {
-                Err(Refused::Running)
-            };
+impl Transition {
+    pub(super) fn claim(
+        &mut self,
+        job: JobId,
+        worker: &ProcessId,
+        asked: Option<u64>,
+        limit_ms: u64,
+    ) -> Result<(), Refused> {
+        let (position, _) = self.lane.find(job).ok_or(Refused::Gone)?;
+        if position > 0 {
+            return Err(Refused::NotHead);
         }
-        State::Queued {
-            not_before: Some(not_before),
-        } if *not_before > now => {
-            // Whoever was told too early had parked the timer far off: here it comes back.
-            out.timers
-                .push((job, Some((*not_before).min(head.deadline))));
-            out.claim = Some(Claim::NotDue {
-                not_before: *not_before,
-            });
-            return Ok(());
+        let head = &mut self.lane.entries[0];
+        match &head.state {
+            State::Running { worker: owner, .. } => {
+                // The answer to this very claim was lost.
+                if owner == worker && asked == Some(head.fence) {
+                    self.effects.claim = Some(Claim::Granted { fence: head.fence });
+                    return Ok(());
+                }
+                return Err(Refused::Running);
+            }
+            State::Queued {
+                not_before: Some(not_before),
+            } if *not_before > self.now => {
+                // The wake came too early and its publisher has parked the timer, so the timer is moved back.
+                let (not_before, deadline) = (*not_before, head.deadline);
+                self.set_timer(job, not_before.min(deadline));
+                self.effects.claim = Some(Claim::NotDue { not_before });
+                return Ok(());
+            }
+            // The timer is due as well, and the sweeper expires the job. A call would be wasted.
+            State::Queued { .. } if head.deadline <= self.now => return Err(Refused::Gone),
+            State::Queued { .. } => {}
         }
-        // Its timer is due too, and the sweeper ends it; to begin a call would be a waste.
-        State::Queued { .. } if head.deadline <= now => return Err(Refused::Gone),
-        State::Queued { .. } => {}
-    }
 
-    let until = now.plus_ms(limit_ms);
-    head.fence += 1;
-    head.state = State::Running {
-        worker: worker.clone(),
-        until,
-    };
-    head.claimed = true;
-    head.started_at = head.started_at.or(Some(now));
-    if head.attempts.len() == ATTEMPTS_MAX {
-        head.attempts.remove(0);
+        let until = self.now.plus_ms(limit_ms);
+        head.fence += 1;
+        head.state = State::Running {
+            worker: worker.clone(),
+            until,
+        };
+        head.claimed = true;
+        head.started_at = head.started_at.or(Some(self.now));
+        if head.attempts.len() == ATTEMPTS_MAX {
+            head.attempts.remove(0);
+        }
+        head.attempts.push(Attempt {
+            n: head.attempts.last().map_or(0, |attempt| attempt.n) + 1,
+            worker: worker.clone(),
+            started_at: self.now,
+            ended_at: None,
+            error: None,
+            unknown: UnknownFields::NONE,
+        });
+        self.effects.claim = Some(Claim::Granted { fence: head.fence });
+        let timer = transition::running_timer(until, head.deadline, self.now);
+        self.set_timer(job, timer);
+        self.lane.hold_until = None;
+        Ok(())
     }
-    head.attempts.push(Attempt {
-        n: head.attempts.last().map_or(0, |attempt| attempt.n) + 1,
-        worker: worker.clone(),
-        started_at: now,
-        ended_at: None,
-        error: None,
-        unknown: UnknownFields::NONE,
-    });
-    out.timers
-        .push((job, Some(edit::running_timer(until, head.deadline, now))));
-    out.claim = Some(Claim::Granted { fence: head.fence });
-    lane.hold_until = None;
-    Ok(())
 }

@@ -1,7 +1,7 @@
-//! What a lane adds to the counts that bounds, metrics and autoscaling read.
+//! The share of a lane in the counts that limits, metrics and autoscaling read.
 //!
-//! The counts of a store are the sum of these over all lanes. A commit adds the difference of two of
-//! them, so they cannot drift.
+//! The counts of a store are the sum over all lanes. A commit adds the difference of two shares, so the sum
+//! cannot drift.
 
 use std::ops::{AddAssign, Index, Sub};
 
@@ -10,21 +10,21 @@ use serde::{Deserialize, Serialize};
 use super::{Lane, State};
 use crate::class::Class;
 
-/// Live jobs of one class, by what they wait for. Signed, since a difference of two is one too.
+/// Live jobs of one class, by what they wait for. Signed, since a commit adds differences.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClassCounts {
-    /// Heads that could run this moment.
+    /// Heads that could run now.
     pub ready: i64,
-    /// Jobs that a worker runs.
+    /// Heads that a worker runs.
     pub in_flight: i64,
-    /// Jobs that wait behind another of their session, or for its tool results.
+    /// Jobs that wait behind another job of their session, or for tool results.
     pub behind_session: i64,
     /// Heads that wait for their next try.
     pub retry_wait: i64,
 }
 
 impl ClassCounts {
-    /// All of them.
+    /// All live jobs of the class.
     #[must_use]
     pub const fn live(&self) -> i64 {
         self.ready + self.in_flight + self.behind_session + self.retry_wait
@@ -34,23 +34,23 @@ impl ClassCounts {
 /// The counts of both classes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LaneCounts {
-    /// Of interactive jobs.
+    /// The counts of interactive jobs.
     pub interactive: ClassCounts,
-    /// Of batch jobs.
+    /// The counts of batch jobs.
     pub batch: ClassCounts,
 }
 
 impl LaneCounts {
-    /// What this lane adds.
+    /// The share of this lane.
     #[must_use]
     pub fn of(lane: &Lane) -> Self {
         let mut counts = Self::default();
-        for (place, entry) in lane.entries.iter().enumerate() {
+        for (position, entry) in lane.entries.iter().enumerate() {
             let class = match entry.class {
                 Class::Interactive => &mut counts.interactive,
                 Class::Batch => &mut counts.batch,
             };
-            let count = match (place, &entry.state) {
+            let count = match (position, &entry.state) {
                 (0, State::Running { .. }) => &mut class.in_flight,
                 (0, State::Queued { not_before: None }) => &mut class.ready,
                 (0, State::Queued { not_before }) if *not_before != lane.hold_until => {

@@ -1,4 +1,4 @@
-//! What a change of a lane brings with it.
+//! What an event requires besides the new lane.
 
 use super::Entry;
 use crate::{
@@ -8,40 +8,40 @@ use crate::{
     time::TimeMs,
 };
 
-/// What has to be written with the new lane, and done after it.
+/// What the commit writes together with the new lane, and what happens after it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Effects {
-    /// Timers to set, or to take away, in this order.
+    /// Timers to set (`Some`) or to remove (`None`), in this order.
     pub timers: Vec<(JobId, Option<TimeMs>)>,
-    /// A head that can run now and that somebody should be told of.
+    /// A head that can run now, so its wake is published.
     pub wake: Option<JobId>,
-    /// Jobs that left the lane.
+    /// The jobs that left the lane.
     pub ended: Vec<EndedEntry>,
-    /// Whether the job entered the lane: its record is to be written.
+    /// Whether the job entered the lane, so its record is written.
     pub admitted: bool,
-    /// A job that had ended and entered the lane again: its outcome is to be taken away.
+    /// A repaired job, whose outcome is removed.
     pub reopened: Option<JobId>,
-    /// Running calls that nobody waits for any more, and who makes them.
+    /// Running calls to cancel, each with the worker that makes it.
     pub dropped_calls: Vec<(ProcessId, JobId)>,
-    /// Jobs whose inputs go into the session although they got no reply, in this order.
+    /// Jobs whose inputs are kept in the session although they got no reply, in this order.
     pub keep_inputs: Vec<JobId>,
-    /// Whether the turns of the finishing attempt go into the session.
+    /// Whether the turns of the finishing attempt are kept in the session.
     pub keep_turns: bool,
-    /// The answer to a claim.
+    /// The result of a claim.
     pub claim: Option<Claim>,
 }
 
-/// The answer to a claim that was not refused outright.
+/// The result of a claim that was not refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Claim {
-    /// It is yours, with this fence.
+    /// The worker holds the job with this fence.
     Granted {
-        /// What every later call about this attempt must carry.
+        /// The fence that every later call of this attempt carries.
         fence: u64,
     },
-    /// It is too early; the timer is back where the job falls due.
+    /// The job is not due yet. Its timer is moved back to when it is due.
     NotDue {
-        /// When it is not too early any more.
+        /// When the job is due.
         not_before: TimeMs,
     },
 }
@@ -49,20 +49,20 @@ pub enum Claim {
 /// A job that left its lane.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndedEntry {
-    /// Its last state in the lane.
+    /// Its last entry in the lane.
     pub entry: Entry,
     /// How it ended.
     pub status: Status,
     /// Why it did not complete.
     pub error: Option<JobError>,
-    /// When.
+    /// When it ended.
     pub at: TimeMs,
-    /// The fence that settled it; the entry's own when nobody's did.
+    /// The fence that settled it, or the entry's `settled` if no attempt did.
     pub settled: u64,
 }
 
 impl EndedEntry {
-    /// The record of it, with the reply if there is one.
+    /// Its outcome, with the reply if there is one.
     #[must_use]
     pub fn into_outcome(self, reply: Option<Reply>, provider: Option<String>) -> Outcome {
         Outcome {
@@ -94,19 +94,19 @@ pub enum Refused {
     /// `if_busy: reject`, and the session has live jobs.
     #[error("the session has live jobs")]
     Busy,
-    /// There is a job of this id already.
+    /// The job is live or has ended.
     #[error("the job was accepted before")]
     Exists,
-    /// It is not this job's turn.
+    /// The job is not the head.
     #[error("another job of the session is before this one")]
     NotHead,
-    /// A worker runs it.
+    /// A worker runs the job.
     #[error("a worker runs the job already")]
     Running,
-    /// The job is not in the lane: it has ended, or never was.
+    /// The job is not in the lane.
     #[error("the job is not live")]
     Gone,
-    /// A later attempt has begun, so this one has no say any more.
+    /// A later attempt has begun, so this one may not settle the job.
     #[error("a later attempt at the job has begun")]
     Fenced,
 }

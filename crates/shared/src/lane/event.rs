@@ -11,20 +11,20 @@ use crate::{
     time::TimeMs,
 };
 
-/// What can happen to a lane. Each names the job it is about.
+/// What can happen to a lane. Each event names its job.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Event {
-    /// A gateway accepts a job.
+    /// A gateway admits a job.
     Admit(Admit),
-    /// A worker takes the head.
+    /// A worker claims the head.
     Claim {
-        /// Which job it was told to run.
+        /// The job of the wake.
         job: JobId,
-        /// Who takes it.
+        /// The worker.
         worker: ProcessId,
-        /// The fence that an earlier try of this very claim asked for, whose answer was lost.
+        /// The fence that an earlier try of this claim asked for, if its answer was lost.
         asked: Option<u64>,
-        /// How long the call may take, in milliseconds, with a margin for the commit.
+        /// The time limit of the call with a margin for the commit, in milliseconds.
         limit_ms: u64,
     },
     /// The attempt with this fence ended the job.
@@ -35,11 +35,11 @@ pub enum Event {
         fence: u64,
         /// Why there is no reply; absent for a completed job.
         error: Option<JobError>,
-        /// How long messages of the user wait for tool results, in milliseconds, when the reply
-        /// calls tools and the session can bring them.
+        /// How long user messages wait for tool results, in milliseconds; `None` when the reply calls no
+        /// tools or the job has no session.
         hold_ms: Option<u64>,
     },
-    /// The attempt with this fence failed in a way that another try may mend.
+    /// The attempt with this fence failed, and another try may succeed.
     Retry {
         /// The job.
         job: JobId,
@@ -47,19 +47,19 @@ pub enum Event {
         fence: u64,
         /// When the next attempt may begin.
         not_before: TimeMs,
-        /// After so many failures the job fails.
+        /// The job fails at this number of tries.
         tries_max: u32,
         /// What went wrong.
         error: JobError,
     },
-    /// The worker gives the job back unfinished because it shuts down; no try is spent.
+    /// The worker shuts down and releases the job. No try is spent.
     Release {
         /// The job.
         job: JobId,
         /// The fence it was claimed with.
         fence: u64,
     },
-    /// Somebody gives the job up.
+    /// A client cancels the job.
     Cancel {
         /// The job.
         job: JobId,
@@ -68,40 +68,40 @@ pub enum Event {
     Tick {
         /// The job.
         job: JobId,
-        /// Who is known to be at work; `None` while nobody may be judged gone.
+        /// The live processes; `None` while no process may be judged gone.
         presence: Option<LiveProcesses>,
     },
 }
 
-/// A job that a gateway accepts.
+/// The admission of a job.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Admit {
     /// The job.
     pub job: JobId,
-    /// How urgent it is.
+    /// Its priority.
     pub class: Class,
-    /// When nobody wants it any more.
+    /// When the job expires.
     pub deadline: TimeMs,
-    /// Whether its input is the results of tools.
+    /// Whether its input is tool results.
     pub tool_results: bool,
-    /// What to do when the session has live jobs.
+    /// What happens when the session has live jobs.
     pub if_busy: IfBusy,
-    /// Whether a job that has ended is to run once more under its id.
+    /// Whether this repairs a job: it has ended and is admitted again under its id.
     pub repair: bool,
 }
 
-/// What to do with a message for a session that has live jobs.
+/// What happens to a message for a session that has live jobs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum IfBusy {
-    /// Wait behind them.
+    /// It waits behind them.
     #[default]
     Enqueue,
-    /// Refuse it.
+    /// It is refused.
     Reject,
-    /// Cancel them; nothing of them stays in the session.
+    /// It cancels them. Nothing of them stays in the session.
     Rollback,
-    /// Cancel them; their inputs stay in the session.
+    /// It cancels them. Their inputs stay in the session.
     Interrupt,
 }
 
@@ -126,7 +126,7 @@ pub struct OutcomeSummary {
 }
 
 impl Event {
-    /// The job it is about.
+    /// The job of the event.
     #[must_use]
     pub const fn job(&self) -> JobId {
         match self {

@@ -1,92 +1,90 @@
-//! A job's timer is due: what should have happened by now, and has not?
+//! A job's timer is due: the sweeper acts on what should have happened by now.
 
 use super::{
-    Effects, Entry, Lane, LiveProcesses, Refused, State, TAKEOVERS_MAX,
-    edit::{self, Exit},
+    Entry, LiveProcesses, Refused, State, TAKEOVERS_MAX,
+    transition::{self, JobEnd, Transition},
 };
 use crate::{
     ids::{JobId, ProcessId},
     job::{JobError, Status},
-    time::TimeMs,
 };
 
-pub(super) fn tick(
-    lane: &mut Lane,
-    job: JobId,
-    presence: Option<&LiveProcesses>,
-    now: TimeMs,
-    out: &mut Effects,
-) -> Result<(), Refused> {
-    let (place, entry) = lane.find(job).ok_or(Refused::Gone)?;
-    if entry.deadline <= now {
-        let error = Some(JobError::new(
-            "expired",
-            "the job was not done by its expires_at",
-        ));
-        let exit = Exit {
-            status: Status::Expired,
-            error,
-            settled: None,
-        };
-        edit::remove(lane, place, exit, now, out);
-        return Ok(());
-    }
-    if place > 0 {
-        out.timers.push((job, Some(entry.deadline)));
-        return Ok(());
-    }
-    match &entry.state {
-        State::Running { worker, until } => {
-            if *until <= now || presence.is_some_and(|seen| is_gone(worker, entry, seen)) {
-                take_over(lane, now, out);
-            } else {
-                let timer = edit::running_timer(*until, entry.deadline, now);
-                out.timers.push((job, Some(timer)));
+impl Transition {
+    pub(super) fn tick(
+        &mut self,
+        job: JobId,
+        presence: Option<&LiveProcesses>,
+    ) -> Result<(), Refused> {
+        let (position, entry) = self.lane.find(job).ok_or(Refused::Gone)?;
+        let deadline = entry.deadline;
+        if deadline <= self.now {
+            let error = JobError::new("expired", "the job was not done by its expires_at");
+            self.remove(
+                position,
+                JobEnd {
+                    status: Status::Expired,
+                    error: Some(error),
+                    settled: None,
+                },
+            );
+            return Ok(());
+        }
+        if position > 0 {
+            self.set_timer(job, deadline);
+            return Ok(());
+        }
+        match &entry.state {
+            State::Running { worker, until } => {
+                if *until <= self.now || presence.is_some_and(|seen| is_gone(worker, entry, seen)) {
+                    self.take_over();
+                } else {
+                    let timer = transition::running_timer(*until, deadline, self.now);
+                    self.set_timer(job, timer);
+                }
+            }
+            // The clock of the process that set the timer was ahead of the store's.
+            State::Queued {
+                not_before: Some(not_before),
+            } if *not_before > self.now => {
+                let timer = (*not_before).min(deadline);
+                self.set_timer(job, timer);
+            }
+            State::Queued { .. } => {
+                self.wake_head();
+                self.lane.hold_until = None;
             }
         }
-        State::Queued {
-            not_before: Some(not_before),
-        } if *not_before > now => {
-            // A clock ahead of the store's.
-            out.timers
-                .push((job, Some((*not_before).min(entry.deadline))));
-        }
-        State::Queued { .. } => {
-            let head = &mut lane.entries[0];
-            head.state = State::Queued { not_before: None };
-            edit::wake_head(head, now, out);
-            lane.hold_until = None;
-        }
+        Ok(())
     }
-    Ok(())
+
+    /// Queues the head again, without its worker. The fence stays until the next claim raises it.
+    fn take_over(&mut self) {
+        let head = &mut self.lane.entries[0];
+        head.takeovers += 1;
+        if head.takeovers > TAKEOVERS_MAX {
+            let error = JobError::new("worker_lost", "too many workers were lost at this job");
+            self.remove(
+                0,
+                JobEnd {
+                    status: Status::Failed,
+                    error: Some(error),
+                    settled: None,
+                },
+            );
+            return;
+        }
+        // The worker gets no notice. If it is alive and finishes first, its reply still counts.
+        let error = JobError::new("worker_lost", "the worker did not finish the attempt");
+        transition::end_attempt(head, Some(error), self.now);
+        self.wake_head();
+    }
 }
 
-/// A worker that took its job after the list of the living was read is not on it, and not gone.
+/// A worker that claimed its job after the list of live processes was read is never judged by it.
 fn is_gone(worker: &ProcessId, entry: &Entry, seen: &LiveProcesses) -> bool {
     let claimed_before = entry
         .attempts
         .last()
         .is_none_or(|attempt| attempt.started_at < seen.at);
     claimed_before && !seen.alive.contains(worker)
-}
-
-/// Queues the head again, without its worker; the fence stays until the next claim raises it.
-fn take_over(lane: &mut Lane, now: TimeMs, out: &mut Effects) {
-    let head = &mut lane.entries[0];
-    let error = JobError::new("worker_lost", "the worker did not finish the attempt");
-    head.takeovers += 1;
-    if head.takeovers > TAKEOVERS_MAX {
-        let error = JobError::new("worker_lost", "too many workers were lost at this job");
-        let exit = Exit {
-            status: Status::Failed,
-            error: Some(error),
-            settled: None,
-        };
-        edit::remove(lane, 0, exit, now, out);
-        return;
-    }
-    // Its worker is not told: if it lives after all and is done first, its reply still counts.
-    edit::end_attempt(head, Some(error), now);
-    head.state = State::Queued { not_before: None };
-    edit::wake_head(head, now, out);
 }

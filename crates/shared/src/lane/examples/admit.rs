@@ -1,10 +1,10 @@
-//! admit: a gateway accepts a job.
+//! admit: a gateway admits a job.
 
 use super::scene::{DEADLINE_MS, DUE, LIMIT_MS, Scene, error, job, message, results};
 use crate::lane::{Claim, GRACE_MS, LANE_MAX, Refused};
 
 #[test]
-fn the_first_job_is_woken_and_its_timer_allows_a_grace() {
+fn the_first_job_is_woken_and_its_timer_is_the_grace() {
     let mut scene = Scene::new();
     let effects = scene.admit(message(1)).unwrap();
     assert!(effects.admitted);
@@ -37,7 +37,11 @@ fn a_later_job_waits_with_its_deadline_as_its_timer_and_no_wake() {
 #[test]
 fn a_job_is_admitted_once() {
     let mut scene = Scene::running(1);
-    assert_eq!(scene.admit(message(1)), Err(Refused::Exists), "it runs");
+    assert_eq!(
+        scene.admit(message(1)),
+        Err(Refused::Exists),
+        "it is running"
+    );
     scene.finish(1, 1).unwrap();
     assert_eq!(
         scene.admit(message(1)),
@@ -47,7 +51,7 @@ fn a_job_is_admitted_once() {
 }
 
 #[test]
-fn a_full_lane_takes_no_more() {
+fn a_full_lane_refuses_further_jobs() {
     let mut scene = Scene::with_messages(LANE_MAX as u128);
     let one_more = LANE_MAX as u128 + 1;
     assert_eq!(scene.admit(message(one_more)), Err(Refused::Full));
@@ -57,14 +61,14 @@ fn a_full_lane_takes_no_more() {
 }
 
 #[test]
-fn a_repair_puts_an_ended_job_last_with_a_fence_above_every_older_one() {
+fn a_repair_appends_the_job_with_a_fence_above_every_older_one() {
     let mut scene = Scene::running(2);
     scene
         .finish_as(1, 1, Some(error("bad_request")), None)
         .unwrap();
     let effects = scene.admit(repair(1)).unwrap();
     assert_eq!(effects.reopened, Some(job(1)));
-    assert!(!effects.admitted, "its record is there already");
+    assert!(!effects.admitted, "its record exists");
     assert_eq!(scene.order(), [2, 1]);
     assert_eq!(scene.timer_in_ms(1), DEADLINE_MS);
     assert_eq!(scene.lane.entries[1].fence, 2);
@@ -72,12 +76,16 @@ fn a_repair_puts_an_ended_job_last_with_a_fence_above_every_older_one() {
 }
 
 #[test]
-fn an_attempt_from_before_a_repair_has_no_say() {
+fn an_attempt_from_before_a_repair_cannot_settle() {
     let mut scene = Scene::running(1);
     scene.cancel(1).unwrap();
     scene.admit(repair(1)).unwrap();
     assert_eq!(scene.finish(1, 1), Err(Refused::Fenced));
-    assert_eq!(scene.finish(1, 2), Err(Refused::NotHead), "nobody has it");
+    assert_eq!(
+        scene.finish(1, 2),
+        Err(Refused::NotHead),
+        "no worker has claimed it"
+    );
     assert_eq!(scene.claim(1, "b"), Ok(Claim::Granted { fence: 3 }));
     assert_eq!(scene.finish(1, 1), Err(Refused::Fenced));
     scene.finish(1, 3).unwrap();
@@ -96,14 +104,18 @@ fn a_repeat_of_the_call_that_failed_a_job_is_recognised_after_its_repair() {
 }
 
 #[test]
-fn only_what_has_ended_can_be_repaired() {
+fn only_an_ended_job_can_be_repaired() {
     let mut scene = Scene::with_messages(1);
     assert_eq!(scene.admit(repair(1)), Err(Refused::Exists), "it is live");
-    assert_eq!(scene.admit(repair(2)), Err(Refused::Exists), "it never was");
+    assert_eq!(
+        scene.admit(repair(2)),
+        Err(Refused::Exists),
+        "it is unknown"
+    );
 }
 
 #[test]
-fn a_running_head_is_left_alone_by_what_comes_after_it() {
+fn later_admissions_do_not_change_a_running_head() {
     let mut scene = Scene::running(1);
     scene.pass_ms(LIMIT_MS / 2);
     let before = scene.lane.entries[0].clone();

@@ -1,4 +1,4 @@
-//! cancel: somebody gives a job up.
+//! cancel: a client cancels a job.
 
 use super::scene::{DUE, Scene, job, process};
 use crate::{
@@ -30,7 +30,7 @@ fn a_running_call_is_dropped_and_its_attempt_ended() {
 }
 
 #[test]
-fn one_that_waits_behind_leaves_without_a_wake() {
+fn a_job_behind_the_head_leaves_without_a_wake() {
     let mut scene = Scene::running(3);
     let effects = scene.cancel(2).unwrap();
     assert_eq!(effects.wake, None);
@@ -39,7 +39,7 @@ fn one_that_waits_behind_leaves_without_a_wake() {
 }
 
 #[test]
-fn what_has_ended_or_never_was_is_gone() {
+fn an_ended_or_unknown_job_is_gone() {
     let mut scene = Scene::running(1);
     scene.finish(1, 1).unwrap();
     assert_eq!(scene.cancel(1), Err(Refused::Gone));
@@ -57,7 +57,7 @@ fn the_cancel_of_a_held_head_ends_the_hold_for_the_next() {
 }
 
 #[test]
-fn the_cancel_of_another_ends_the_hold_for_the_head() {
+fn the_cancel_of_another_job_ends_the_hold_for_the_head() {
     let mut scene = Scene::running(3);
     scene.finish_as(1, 1, None, Some(60_000)).unwrap();
     let effects = scene.cancel(3).unwrap();
@@ -67,7 +67,7 @@ fn the_cancel_of_another_ends_the_hold_for_the_head() {
 }
 
 #[test]
-fn the_cancel_of_the_only_one_wakes_nobody_and_leaves_nothing() {
+fn the_cancel_of_the_only_job_wakes_no_job_and_leaves_an_empty_lane() {
     let mut scene = Scene::running(2);
     scene.finish_as(1, 1, None, Some(60_000)).unwrap();
     let effects = scene.cancel(2).unwrap();

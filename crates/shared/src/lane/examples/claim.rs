@@ -1,4 +1,4 @@
-//! claim: a worker takes the head.
+//! claim: a worker claims the head.
 
 use super::scene::{LIMIT_MS, Scene, job, message, process};
 use crate::lane::{Admit, Claim, Event, REVISIT_MS, Refused, State};
@@ -19,7 +19,7 @@ fn the_head_is_granted_with_a_fence_one_higher() {
 }
 
 #[test]
-fn a_running_job_is_looked_at_again_within_a_minute() {
+fn a_running_job_is_checked_again_within_a_minute() {
     let scene = Scene::running(1);
     assert_eq!(scene.timer_in_ms(1), REVISIT_MS);
 }
@@ -57,14 +57,18 @@ fn the_repeat_of_a_claim_whose_answer_was_lost_is_a_success() {
 }
 
 #[test]
-fn what_somebody_runs_is_refused() {
+fn a_claim_of_a_running_job_is_refused() {
     let mut scene = Scene::running(1);
     assert_eq!(scene.claim(1, "b"), Err(Refused::Running));
-    assert_eq!(scene.claim(1, "a"), Err(Refused::Running), "it did not ask");
+    assert_eq!(
+        scene.claim(1, "a"),
+        Err(Refused::Running),
+        "a asked for no fence"
+    );
     let another = scene.claim_again(1, "b", Some(1));
-    assert_eq!(another, Err(Refused::Running), "it is not b's");
+    assert_eq!(another, Err(Refused::Running), "b does not hold it");
     let older = scene.claim_again(1, "a", Some(0));
-    assert_eq!(older, Err(Refused::Running), "it asked for another fence");
+    assert_eq!(older, Err(Refused::Running), "a asked for another fence");
 }
 
 #[test]
@@ -82,7 +86,7 @@ fn only_the_head_can_be_claimed() {
 }
 
 #[test]
-fn what_has_ended_or_never_was_is_gone() {
+fn an_ended_or_unknown_job_is_gone() {
     let mut scene = Scene::with_messages(1);
     scene.cancel(1).unwrap();
     assert_eq!(scene.claim(1, "a"), Err(Refused::Gone));
@@ -90,11 +94,11 @@ fn what_has_ended_or_never_was_is_gone() {
 }
 
 #[test]
-fn a_claim_too_early_puts_the_timer_back_to_when_the_job_falls_due() {
+fn a_claim_that_comes_too_early_moves_the_timer_back_to_when_the_job_is_due() {
     let mut scene = Scene::running(1);
     scene.retry(1, 1, 5_000).unwrap();
     let not_before = scene.now.plus_ms(5_000);
-    // Somebody confirmed an old wake and parked the timer.
+    // The confirm of an old wake has parked the timer.
     scene.timers.insert(job(1), scene.now.plus_ms(60_000));
     let before = scene.lane.clone();
     assert_eq!(scene.claim(1, "b"), Ok(Claim::NotDue { not_before }));
@@ -106,15 +110,15 @@ fn a_claim_too_early_puts_the_timer_back_to_when_the_job_falls_due() {
 }
 
 #[test]
-fn past_its_deadline_a_job_is_left_to_the_sweeper() {
+fn a_job_past_its_deadline_is_left_to_the_sweeper() {
     let mut scene = Scene::with_messages(1);
     scene.now = scene.lane.entries[0].deadline;
     assert_eq!(scene.claim(1, "a"), Err(Refused::Gone));
-    assert!(scene.timers[&job(1)] <= scene.now, "who is due to end it");
+    assert!(scene.timers[&job(1)] <= scene.now, "the sweeper is due");
 }
 
 #[test]
-fn the_newest_attempts_are_kept_and_counted_on() {
+fn the_newest_attempts_are_kept_and_their_numbers_continue() {
     let mut scene = Scene::with_messages(1);
     for fence in 1..=25 {
         assert_eq!(scene.claim(1, "a"), Ok(Claim::Granted { fence }));

@@ -1,4 +1,4 @@
-//! What each state of a job adds to the counts.
+//! How each state of a job counts.
 
 use super::scene::{Scene, message, process, results};
 use crate::{
@@ -15,7 +15,7 @@ fn interactive(scene: &Scene) -> (i64, i64, i64, i64) {
 }
 
 #[test]
-fn an_empty_lane_adds_nothing() {
+fn an_empty_lane_counts_nothing() {
     assert_eq!(Scene::new().counts(), LaneCounts::default());
 }
 
@@ -36,7 +36,7 @@ fn a_running_head_is_in_flight() {
 }
 
 #[test]
-fn a_head_in_its_pause_waits_for_its_retry_until_the_sweeper_wakes_it() {
+fn a_head_before_its_retry_counts_as_retry_wait_until_the_sweeper_wakes_it() {
     let mut scene = Scene::running(2);
     scene.retry(1, 1, 5_000).unwrap();
     assert_eq!(interactive(&scene), (0, 0, 1, 1));
@@ -47,7 +47,7 @@ fn a_head_in_its_pause_waits_for_its_retry_until_the_sweeper_wakes_it() {
 }
 
 #[test]
-fn a_held_head_waits_behind_its_session() {
+fn a_head_under_a_hold_counts_as_behind_session() {
     let mut scene = Scene::running(2);
     scene.finish_as(1, 1, None, Some(60_000)).unwrap();
     assert_eq!(interactive(&scene), (0, 0, 1, 0));
@@ -66,7 +66,7 @@ fn a_released_or_taken_over_head_is_ready() {
 }
 
 #[test]
-fn each_job_counts_in_its_class_and_a_difference_is_what_a_commit_adds() {
+fn each_job_counts_in_its_class_and_a_commit_adds_the_difference() {
     let mut scene = Scene::with_messages(1);
     let before = scene.counts();
     let batch = Admit {

@@ -24,7 +24,7 @@ fn a_completed_job_leaves_and_the_next_is_woken() {
 }
 
 #[test]
-fn the_last_one_leaves_nothing_to_keep() {
+fn the_last_job_leaves_an_empty_lane() {
     let mut scene = Scene::running(1);
     let effects = scene.finish(1, 1).unwrap();
     assert_eq!(effects.wake, None);
@@ -55,7 +55,7 @@ fn a_repeat_is_a_success_without_effects() {
 }
 
 #[test]
-fn an_older_attempt_has_no_say() {
+fn an_older_attempt_cannot_settle() {
     let mut scene = Scene::running(1);
     scene.take_over(1).unwrap();
     scene.claim(1, "b").unwrap();
@@ -65,7 +65,7 @@ fn an_older_attempt_has_no_say() {
 }
 
 #[test]
-fn a_reply_that_comes_after_its_worker_was_taken_for_dead_still_counts() {
+fn a_late_reply_counts_if_no_other_worker_has_claimed_the_job() {
     let mut scene = Scene::running(2);
     scene.take_over(1).unwrap();
     assert_eq!(scene.state(1), &DUE);
@@ -75,7 +75,7 @@ fn a_reply_that_comes_after_its_worker_was_taken_for_dead_still_counts() {
 }
 
 #[test]
-fn an_attempt_that_gave_its_job_back_cannot_end_it() {
+fn an_attempt_that_released_its_job_cannot_finish_it() {
     let mut scene = Scene::running(1);
     scene.release(1, 1).unwrap();
     assert_eq!(scene.finish(1, 1), Ok(Effects::default()), "settled before");
@@ -83,7 +83,7 @@ fn an_attempt_that_gave_its_job_back_cannot_end_it() {
 }
 
 #[test]
-fn nobody_finishes_what_nobody_took() {
+fn an_unclaimed_job_cannot_be_finished() {
     let mut scene = Scene::with_messages(2);
     assert_eq!(scene.finish(1, 1), Err(Refused::Fenced));
     assert_eq!(scene.finish(2, 1), Err(Refused::Fenced));

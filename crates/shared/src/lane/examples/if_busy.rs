@@ -1,4 +1,4 @@
-//! admit with `if_busy`: what a message does to the live jobs of its session.
+//! admit with `if_busy`: the effect of a message on the live jobs of its session.
 
 use super::scene::{DUE, Scene, job, message, process};
 use crate::{
@@ -14,7 +14,7 @@ fn busy(n: u128, if_busy: IfBusy) -> Admit {
 }
 
 #[test]
-fn each_of_them_is_admitted_to_an_idle_session() {
+fn every_mode_admits_to_an_idle_session() {
     for how in [
         IfBusy::Enqueue,
         IfBusy::Reject,
@@ -44,7 +44,7 @@ fn reject_refuses_while_a_job_lives() {
 }
 
 #[test]
-fn rollback_cancels_all_that_lives_and_begins_at_once() {
+fn rollback_cancels_all_live_jobs_and_the_new_job_is_the_head() {
     let mut scene = Scene::running(2);
     let effects = scene.admit(busy(3, IfBusy::Rollback)).unwrap();
     let ended: Vec<_> = effects.ended.iter().map(|end| end.entry.job).collect();
@@ -60,7 +60,7 @@ fn rollback_cancels_all_that_lives_and_begins_at_once() {
 }
 
 #[test]
-fn interrupt_does_so_too_but_keeps_their_inputs_in_order() {
+fn interrupt_cancels_all_live_jobs_and_keeps_their_inputs_in_order() {
     let mut scene = Scene::running(2);
     let effects = scene.admit(busy(3, IfBusy::Interrupt)).unwrap();
     assert_eq!(effects.keep_inputs, [job(1), job(2)]);
@@ -69,7 +69,7 @@ fn interrupt_does_so_too_but_keeps_their_inputs_in_order() {
 }
 
 #[test]
-fn both_end_a_hold_whether_or_not_somebody_waits_under_it() {
+fn rollback_and_interrupt_end_a_hold_with_and_without_waiting_jobs() {
     for how in [IfBusy::Rollback, IfBusy::Interrupt] {
         for waiting in 1..=2 {
             let mut scene = Scene::running(waiting);
@@ -84,7 +84,7 @@ fn both_end_a_hold_whether_or_not_somebody_waits_under_it() {
 }
 
 #[test]
-fn a_full_lane_is_no_hindrance_to_what_clears_it() {
+fn rollback_and_interrupt_are_admitted_to_a_full_lane() {
     let mut scene = Scene::with_messages(LANE_MAX as u128);
     let next = LANE_MAX as u128 + 1;
     scene.admit(busy(next, IfBusy::Rollback)).unwrap();

@@ -1,8 +1,7 @@
 //! Examples of every row of the protocol's table, one file for each event.
 //!
-//! Read them as the specification in small: each test is one sentence of the design. What holds for
-//! any order of events is in [`properties`](super::properties); what holds for every process that may
-//! die in between is the model check's.
+//! Each test is one sentence of the specification. [`properties`](super::properties) check any order of events. The
+//! model check covers processes that die in between.
 
 mod admit;
 mod cancel;

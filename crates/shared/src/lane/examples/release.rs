@@ -1,10 +1,10 @@
-//! release: a worker that shuts down gives its job back.
+//! release: a worker that shuts down releases its job.
 
 use super::scene::{DUE, Scene, job};
 use crate::lane::{Claim, Effects, GRACE_MS, Refused};
 
 #[test]
-fn the_job_is_ready_again_at_once_and_no_try_is_spent() {
+fn the_job_is_ready_again_and_no_try_is_spent() {
     let mut scene = Scene::running(2);
     let effects = scene.release(1, 1).unwrap();
     assert_eq!(effects.wake, Some(job(1)));
@@ -35,7 +35,7 @@ fn a_repeat_is_a_success_without_effects() {
 }
 
 #[test]
-fn after_tick_put_it_back_it_is_released_all_the_same() {
+fn a_job_that_tick_has_queued_again_can_be_released() {
     let mut scene = Scene::running(1);
     scene.take_over(1).unwrap();
     let effects = scene.release(1, 1).unwrap();
@@ -43,7 +43,7 @@ fn after_tick_put_it_back_it_is_released_all_the_same() {
 }
 
 #[test]
-fn an_older_attempt_has_no_say() {
+fn an_older_attempt_cannot_settle() {
     let mut scene = Scene::running(1);
     scene.take_over(1).unwrap();
     scene.claim(1, "b").unwrap();

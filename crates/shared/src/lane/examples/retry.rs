@@ -1,4 +1,4 @@
-//! retry: another try may mend it, after a pause.
+//! retry: the next try begins after a pause.
 
 use super::scene::{DUE, Scene, TRIES_MAX, error, job};
 use crate::{
@@ -54,7 +54,7 @@ fn the_last_try_fails_the_job() {
 }
 
 #[test]
-fn one_try_means_no_second() {
+fn with_one_try_the_first_failure_is_final() {
     let mut scene = Scene::running(1);
     let effects = scene.apply(&Event::Retry {
         job: job(1),
@@ -76,7 +76,7 @@ fn a_repeat_spends_no_second_try() {
 }
 
 #[test]
-fn a_repeat_that_comes_after_the_next_attempt_began_does_nothing_to_it() {
+fn a_repeat_after_the_next_attempt_began_changes_nothing() {
     let mut scene = Scene::running(1);
     scene.retry(1, 1, 0).unwrap();
     scene.claim(1, "b").unwrap();
@@ -87,7 +87,7 @@ fn a_repeat_that_comes_after_the_next_attempt_began_does_nothing_to_it() {
 }
 
 #[test]
-fn an_older_attempt_has_no_say() {
+fn an_older_attempt_cannot_settle() {
     let mut scene = Scene::running(1);
     scene.take_over(1).unwrap();
     scene.claim(1, "b").unwrap();
@@ -95,7 +95,7 @@ fn an_older_attempt_has_no_say() {
 }
 
 #[test]
-fn deaths_of_workers_spend_no_tries() {
+fn takeovers_spend_no_tries() {
     let mut scene = Scene::running(1);
     scene.take_over(1).unwrap();
     assert_eq!(scene.lane.entries[0].tries, 0);

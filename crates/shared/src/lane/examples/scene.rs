@@ -1,5 +1,4 @@
-//! A lane with the timers and records that a store would keep beside it, and short names for what
-//! happens to it.
+//! A lane with the timers and outcomes that a store keeps for it, and short functions for its events.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -14,13 +13,13 @@ use crate::{
     time::TimeMs,
 };
 
-/// When a scene begins.
+/// The time at the start of a scene.
 pub(in crate::lane) const START: TimeMs = TimeMs(1_000_000);
-/// How long after its admission a job's deadline is, unless a test says otherwise.
+/// The default time from a job's admission to its deadline.
 pub(in crate::lane) const DEADLINE_MS: u64 = 3_600_000;
-/// How long a call may take, unless a test says otherwise.
+/// The default time limit of a call.
 pub(in crate::lane) const LIMIT_MS: u64 = 600_000;
-/// How often a job may fail, unless a test says otherwise.
+/// The default number of tries.
 pub(in crate::lane) const TRIES_MAX: u32 = 5;
 
 /// The `n`-th job of the scene.
@@ -28,17 +27,17 @@ pub(in crate::lane) fn job(n: u128) -> JobId {
     JobId::from_uuid(uuid::Uuid::from_u128(n), &TenantId::default(), None)
 }
 
-/// A process of that name.
+/// The process with this name.
 pub(in crate::lane) fn process(name: &str) -> ProcessId {
     ProcessId::parse(name).unwrap()
 }
 
-/// Some error.
+/// An error with this code.
 pub(in crate::lane) fn error(code: &str) -> JobError {
     JobError::new(code, "as the test says")
 }
 
-/// A job that just waits its turn.
+/// The admission of a plain message.
 pub(in crate::lane) fn message(n: u128) -> Admit {
     Admit {
         job: job(n),
@@ -50,7 +49,7 @@ pub(in crate::lane) fn message(n: u128) -> Admit {
     }
 }
 
-/// The results of tools.
+/// The admission of tool results.
 pub(in crate::lane) fn results(n: u128) -> Admit {
     Admit {
         tool_results: true,
@@ -58,13 +57,13 @@ pub(in crate::lane) fn results(n: u128) -> Admit {
     }
 }
 
-/// A lane and what is kept beside it.
+/// A lane with its timers and outcomes.
 #[derive(Clone, Debug)]
 pub(in crate::lane) struct Scene {
     pub(in crate::lane) lane: Lane,
-    /// The timers that stand.
+    /// The timers that are set.
     pub(in crate::lane) timers: BTreeMap<JobId, TimeMs>,
-    /// The records of the jobs that have ended.
+    /// The outcomes of the jobs that have ended.
     pub(in crate::lane) records: BTreeMap<JobId, OutcomeSummary>,
     pub(in crate::lane) now: TimeMs,
 }
@@ -88,14 +87,14 @@ impl Scene {
         scene
     }
 
-    /// So too, and worker `a` has claimed the first.
+    /// A scene with these messages, whose first job worker `a` has claimed.
     pub(in crate::lane) fn running(count: u128) -> Self {
         let mut scene = Self::with_messages(count);
         assert_eq!(scene.claim(1, "a"), Ok(Claim::Granted { fence: 1 }));
         scene
     }
 
-    /// Applies an event and keeps what it says, as a store would.
+    /// Applies an event and stores the result, as a store does.
     pub(in crate::lane) fn apply(&mut self, event: &Event) -> Result<Effects, Refused> {
         let record = self.records.get(&event.job()).copied();
         let (lane, effects) = apply(&self.lane, record, event, self.now)?;
@@ -188,7 +187,7 @@ impl Scene {
         self.apply(&Event::Cancel { job: job(n) })
     }
 
-    /// A tick by a sweeper that may judge nobody gone.
+    /// A tick by a sweeper that may judge no worker gone.
     pub(in crate::lane) fn tick(&mut self, n: u128) -> Result<Effects, Refused> {
         self.apply(&Event::Tick {
             job: job(n),
@@ -196,7 +195,7 @@ impl Scene {
         })
     }
 
-    /// A tick by a sweeper that has just seen these alive.
+    /// A tick by a sweeper that has just read these live processes.
     pub(in crate::lane) fn tick_seeing(
         &mut self,
         n: u128,
@@ -205,7 +204,7 @@ impl Scene {
         self.tick_seen(n, alive, self.now)
     }
 
-    /// A tick by a sweeper that saw these alive at the moment `at`.
+    /// A tick by a sweeper that read these live processes at `at`.
     pub(in crate::lane) fn tick_seen(
         &mut self,
         n: u128,
@@ -219,7 +218,7 @@ impl Scene {
         })
     }
 
-    /// A tick, a moment later, by a sweeper that sees nobody alive.
+    /// A tick, 1 ms later, by a sweeper that found no live process.
     pub(in crate::lane) fn take_over(&mut self, n: u128) -> Result<Effects, Refused> {
         self.pass_ms(1);
         self.tick_seeing(n, &[])
@@ -247,7 +246,7 @@ impl Scene {
         &self.lane.find(job(n)).expect("a live job").1.state
     }
 
-    /// How long from now a job's timer stands.
+    /// The time from now to a job's timer.
     pub(in crate::lane) fn timer_in_ms(&self, n: u128) -> u64 {
         let timer = self.timers[&job(n)];
         assert!(timer >= self.now, "the timer is due already");
@@ -264,5 +263,5 @@ impl Scene {
     }
 }
 
-/// A job that may run as soon as it is the head.
+/// The state of a job that may run as soon as it is the head.
 pub(in crate::lane) const DUE: State = State::Queued { not_before: None };

@@ -18,7 +18,7 @@ fn a_queued_head_is_woken_again() {
 }
 
 #[test]
-fn one_behind_the_head_goes_back_to_its_deadline_without_a_wake() {
+fn the_timer_of_a_job_behind_the_head_returns_to_its_deadline_without_a_wake() {
     let mut scene = Scene::with_messages(2);
     scene.timers.insert(job(2), scene.now);
     let effects = scene.tick(2).unwrap();
@@ -27,7 +27,7 @@ fn one_behind_the_head_goes_back_to_its_deadline_without_a_wake() {
 }
 
 #[test]
-fn a_head_that_is_not_due_by_the_true_clock_waits_on() {
+fn a_head_that_is_not_due_by_the_store_clock_keeps_waiting() {
     let mut scene = Scene::running(1);
     scene.retry(1, 1, 5_000).unwrap();
     scene.pass_ms(4_900);
@@ -37,7 +37,7 @@ fn a_head_that_is_not_due_by_the_true_clock_waits_on() {
 }
 
 #[test]
-fn a_running_job_at_work_is_looked_at_again_without_a_wake() {
+fn a_running_job_of_a_live_worker_is_checked_again_without_a_wake() {
     let mut scene = Scene::running(1);
     scene.pass_ms(REVISIT_MS);
     let before = scene.lane.clone();
@@ -68,7 +68,7 @@ fn a_job_whose_worker_is_gone_is_queued_and_woken() {
 }
 
 #[test]
-fn nobody_is_judged_gone_by_a_sweeper_that_may_not_judge() {
+fn without_a_list_of_live_processes_no_worker_is_gone() {
     let mut scene = Scene::running(1);
     scene.pass_ms(1_000);
     scene.tick(1).unwrap();
@@ -76,7 +76,7 @@ fn nobody_is_judged_gone_by_a_sweeper_that_may_not_judge() {
 }
 
 #[test]
-fn a_worker_that_came_after_the_list_was_read_is_not_gone() {
+fn a_worker_that_claimed_after_the_list_was_read_is_not_gone() {
     let mut scene = Scene::with_messages(1);
     let read_at = scene.now;
     scene.pass_ms(1_000);
@@ -89,7 +89,7 @@ fn a_worker_that_came_after_the_list_was_read_is_not_gone() {
 }
 
 #[test]
-fn past_its_limit_a_job_is_taken_from_a_worker_that_lives() {
+fn a_job_past_its_limit_is_taken_from_a_live_worker() {
     let mut scene = Scene::running(1);
     scene.pass_ms(LIMIT_MS);
     let effects = scene.tick_seeing(1, &["a"]).unwrap();
@@ -114,7 +114,7 @@ fn too_many_takeovers_fail_the_job() {
 }
 
 #[test]
-fn past_the_deadline_a_job_expires_wherever_it_stands() {
+fn a_job_past_its_deadline_expires_at_any_position() {
     let mut scene = Scene::with_messages(3);
     scene.pass_ms(DEADLINE_MS);
     let effects = scene.tick(2).unwrap();
@@ -128,7 +128,7 @@ fn past_the_deadline_a_job_expires_wherever_it_stands() {
 }
 
 #[test]
-fn past_the_deadline_a_running_call_is_dropped() {
+fn a_running_call_past_its_deadline_is_cancelled() {
     let mut scene = Scene::running(2);
     scene.pass_ms(DEADLINE_MS);
     let effects = scene.tick_seeing(1, &["a"]).unwrap();
@@ -138,7 +138,7 @@ fn past_the_deadline_a_running_call_is_dropped() {
 }
 
 #[test]
-fn what_has_ended_is_gone() {
+fn an_ended_job_is_gone() {
     let mut scene = Scene::with_messages(1);
     scene.cancel(1).unwrap();
     assert_eq!(scene.tick(1), Err(Refused::Gone));

@@ -1,4 +1,4 @@
-//! Tool results pass the messages that wait, and the hold that makes these wait for them.
+//! Tool results pass waiting messages, and the hold makes messages wait for tool results.
 
 use super::scene::{DEADLINE_MS, DUE, Scene, error, job, message, results};
 use crate::{
@@ -16,7 +16,7 @@ fn held(count: u128) -> Scene {
 }
 
 #[test]
-fn a_message_that_waited_is_held_and_not_woken() {
+fn a_waiting_message_is_held_and_not_woken() {
     let mut scene = Scene::running(2);
     let effects = scene.finish_as(1, 1, None, Some(HOLD_MS)).unwrap();
     assert_eq!(effects.wake, None);
@@ -28,7 +28,7 @@ fn a_message_that_waited_is_held_and_not_woken() {
 }
 
 #[test]
-fn a_message_that_comes_meanwhile_is_held_too() {
+fn a_message_that_arrives_during_the_hold_is_held_too() {
     let mut scene = held(1);
     scene.pass_ms(20_000);
     let effects = scene.admit(message(2)).unwrap();
@@ -37,7 +37,7 @@ fn a_message_that_comes_meanwhile_is_held_too() {
 }
 
 #[test]
-fn the_results_pass_what_waits_and_end_the_hold() {
+fn tool_results_pass_waiting_messages_and_end_the_hold() {
     let mut scene = held(2);
     let effects = scene.admit(results(3)).unwrap();
     assert_eq!(scene.order(), [3, 2]);
@@ -50,7 +50,7 @@ fn the_results_pass_what_waits_and_end_the_hold() {
 }
 
 #[test]
-fn the_results_of_a_reply_without_waiting_messages_just_run() {
+fn tool_results_without_waiting_messages_run_at_once() {
     let mut scene = held(1);
     let effects = scene.admit(results(2)).unwrap();
     assert_eq!(effects.wake, Some(job(2)));
@@ -60,7 +60,7 @@ fn the_results_of_a_reply_without_waiting_messages_just_run() {
 }
 
 #[test]
-fn results_that_came_before_the_reply_was_committed_are_not_held() {
+fn tool_results_that_arrived_before_the_commit_of_the_reply_are_not_held() {
     let mut scene = Scene::running(2);
     scene.admit(results(3)).unwrap();
     assert_eq!(
@@ -75,7 +75,7 @@ fn results_that_came_before_the_reply_was_committed_are_not_held() {
 }
 
 #[test]
-fn results_keep_the_order_in_which_they_came() {
+fn tool_results_keep_their_order_of_arrival() {
     let mut scene = held(2);
     scene.admit(results(3)).unwrap();
     scene.admit(results(4)).unwrap();
@@ -83,7 +83,7 @@ fn results_keep_the_order_in_which_they_came() {
 }
 
 #[test]
-fn results_never_displace_a_head_that_an_attempt_may_still_finish() {
+fn tool_results_never_displace_a_claimed_head() {
     let mut scene = Scene::running(2);
     scene.retry(1, 1, 5_000).unwrap();
     scene.admit(results(3)).unwrap();
@@ -97,7 +97,7 @@ fn results_never_displace_a_head_that_an_attempt_may_still_finish() {
 }
 
 #[test]
-fn when_nothing_comes_the_message_goes_on_at_the_end_of_the_hold() {
+fn without_tool_results_the_message_runs_at_the_end_of_the_hold() {
     let mut scene = held(2);
     scene.pass_ms(HOLD_MS);
     let effects = scene.tick(2).unwrap();
@@ -108,7 +108,7 @@ fn when_nothing_comes_the_message_goes_on_at_the_end_of_the_hold() {
 }
 
 #[test]
-fn a_hold_that_is_over_holds_nothing() {
+fn a_hold_that_has_passed_holds_nothing() {
     let mut scene = held(1);
     scene.pass_ms(HOLD_MS);
     let effects = scene.admit(message(2)).unwrap();
@@ -117,7 +117,7 @@ fn a_hold_that_is_over_holds_nothing() {
 }
 
 #[test]
-fn a_hold_may_be_ended_by_the_claim_that_finds_it_over() {
+fn a_claim_ends_a_hold_that_has_passed() {
     let mut scene = held(2);
     scene.pass_ms(HOLD_MS);
     assert!(scene.claim(2, "a").is_ok());
@@ -125,7 +125,7 @@ fn a_hold_may_be_ended_by_the_claim_that_finds_it_over() {
 }
 
 #[test]
-fn a_reply_that_failed_holds_nothing() {
+fn a_failed_job_begins_no_hold() {
     let mut scene = Scene::running(2);
     let effects = scene
         .finish_as(1, 1, Some(error("server_error")), Some(HOLD_MS))
@@ -135,7 +135,7 @@ fn a_reply_that_failed_holds_nothing() {
 }
 
 #[test]
-fn the_hold_outlives_the_end_of_a_message_that_waited_under_it() {
+fn the_hold_continues_after_a_message_under_it_has_ended() {
     let mut scene = held(3);
     let not_before = scene.now.plus_ms(HOLD_MS);
     scene.lane.entries[0].deadline = scene.now.plus_ms(1_000);
@@ -149,7 +149,7 @@ fn the_hold_outlives_the_end_of_a_message_that_waited_under_it() {
 }
 
 #[test]
-fn an_empty_lane_under_a_hold_is_still_to_be_kept() {
+fn an_empty_lane_under_a_hold_is_kept() {
     let scene = held(1);
     assert!(scene.lane.entries.is_empty());
     assert!(!scene.lane.is_empty());

@@ -1,4 +1,4 @@
-//! What must hold of a lane, of a step, of a repeat and of a refusal.
+//! The properties of a lane, of a step, of a repeat and of a refusal.
 
 use std::collections::BTreeSet;
 
@@ -13,28 +13,28 @@ use crate::{
     },
 };
 
-/// What must hold of any lane and what is kept beside it.
+/// The properties of any lane with its timers and outcomes.
 pub(super) fn check_state(scene: &Scene) {
     let live: BTreeSet<JobId> = scene.lane.entries.iter().map(|entry| entry.job).collect();
     assert_eq!(live.len(), scene.lane.entries.len(), "a job stands twice");
     let timed: BTreeSet<JobId> = scene.timers.keys().copied().collect();
     assert_eq!(timed, live, "each live job has one timer, no other has one");
-    for (place, entry) in scene.lane.entries.iter().enumerate() {
+    for (position, entry) in scene.lane.entries.iter().enumerate() {
         let timer = scene.timers[&entry.job];
         assert!(timer <= entry.deadline, "it would not expire in time");
         assert!(entry.settled <= entry.fence);
         assert!(!scene.records.contains_key(&entry.job), "live and ended");
         match &entry.state {
             State::Running { until, .. } => {
-                assert_eq!(place, 0, "only the head runs");
+                assert_eq!(position, 0, "only the head runs");
                 assert!(timer <= *until, "its limit would pass unseen");
                 assert!(scene.lane.hold_until.is_none(), "it runs under a hold");
                 assert!(entry.claimed && entry.fence > entry.settled);
                 assert!(entry.attempts.last().unwrap().ended_at.is_none());
             }
             State::Queued { not_before } => {
-                assert!(place == 0 || not_before.is_none(), "only a head pauses");
-                if place == 0
+                assert!(position == 0 || not_before.is_none(), "only a head pauses");
+                if position == 0
                     && let Some(not_before) = not_before
                 {
                     assert_eq!(timer, (*not_before).min(entry.deadline));
@@ -46,8 +46,11 @@ pub(super) fn check_state(scene: &Scene) {
                 assert!(!open, "nobody runs it");
             }
         }
-        assert!(place == 0 || !entry.claimed, "something was put before it");
-        assert!(place == 0 || timer == entry.deadline, "it only waits");
+        assert!(
+            position == 0 || !entry.claimed,
+            "something was put before it"
+        );
+        assert!(position == 0 || timer == entry.deadline, "it only waits");
     }
     if let (Some(hold), Some(head)) = (scene.lane.hold_until, scene.lane.head()) {
         let not_before = Some(hold);
@@ -73,7 +76,7 @@ pub(super) fn check_state(scene: &Scene) {
     assert_eq!(read, scene.lane, "it does not survive its JSON");
 }
 
-/// What must hold of a step from one state to the next.
+/// The properties of a step from one state to the next.
 pub(super) fn check_step(before: &Scene, event: &Event, after: &Scene, effects: &Effects) {
     for entry in &after.lane.entries {
         if before.lane.find(entry.job).is_none() {
@@ -119,7 +122,7 @@ pub(super) fn check_step(before: &Scene, event: &Event, after: &Scene, effects: 
     );
     let left = before.lane.entries.len() + usize::from(matches!(event, Event::Admit(_)));
     assert_eq!(after.lane.entries.len() + effects.ended.len(), left);
-    // Those that stay keep their order.
+    // The remaining entries keep their order.
     let stays = |lane: &Lane| -> Vec<JobId> {
         let both =
             |job: &JobId| before.lane.find(*job).is_some() && after.lane.find(*job).is_some();
@@ -136,15 +139,15 @@ pub(super) fn check_step(before: &Scene, event: &Event, after: &Scene, effects: 
     }
 }
 
-/// Only the newest attempt at the head has a say, and only the one who asked is told of its claim.
+/// Only the newest attempt at the head settles, and only the worker that asked for a fence gets it back.
 pub(super) fn check_say(before: &Scene, event: &Event, effects: &Effects) {
     let live = before.lane.find(event.job());
     match event {
         Event::Finish { fence, .. } | Event::Retry { fence, .. } | Event::Release { fence, .. }
             if *effects != Effects::default() =>
         {
-            let (place, entry) = live.expect("what takes effect is about a live job");
-            assert_eq!((place, entry.fence), (0, *fence), "an older attempt's");
+            let (position, entry) = live.expect("what takes effect is about a live job");
+            assert_eq!((position, entry.fence), (0, *fence), "an older attempt's");
             assert!(entry.claimed && entry.settled < *fence);
         }
         Event::Claim { worker, asked, .. } => {
@@ -157,7 +160,7 @@ pub(super) fn check_say(before: &Scene, event: &Event, effects: &Effects) {
     }
 }
 
-/// A new head is woken, or waits under a hold; a wake is only ever of a head that is due.
+/// A new head is woken or waits under a hold. Only a due head is woken.
 pub(super) fn check_head(before: &Scene, event: &Event, after: &Scene, effects: &Effects) {
     if let Some(job) = effects.wake {
         let head = after.lane.head().expect("a wake is of a head");
@@ -194,7 +197,7 @@ pub(super) fn check_head(before: &Scene, event: &Event, after: &Scene, effects: 
     }
 }
 
-/// A settled call is settled: its repeat changes nothing and succeeds.
+/// The repeat of a settling call succeeds and changes nothing.
 pub(super) fn check_repeat(scene: &Scene, event: &Event) {
     if matches!(
         event,
@@ -206,7 +209,7 @@ pub(super) fn check_repeat(scene: &Scene, event: &Event) {
     }
 }
 
-/// A claim's own repeat finds the same fence.
+/// The repeat of a claim returns the same fence.
 pub(super) fn check_claim(scene: &Scene, event: &Event, effects: &Effects) {
     let (
         Event::Claim {

@@ -1,7 +1,7 @@
-//! What holds after any sequence of events: several jobs, several workers, clocks that move.
+//! Properties that hold after any sequence of events, with several jobs, several workers and moving clocks.
 //!
-//! Each sequence is played on a [`Scene`], which keeps timers and records as a store would; after each
-//! event the whole of it is checked. A failing sequence is shrunk and printed with its seed.
+//! Each sequence runs on a [`Scene`], which keeps timers and outcomes as a store does. All of it is checked after each
+//! event. A failing sequence is shrunk and printed with its seed.
 
 mod checks;
 mod steps;
@@ -34,7 +34,7 @@ proptest! {
     #[test]
     fn any_sequence_of_events_keeps_the_lane_whole(steps in vec(step(), 1..60)) {
         let mut scene = Scene::new();
-        // A repair admits a job that has ended once more.
+        // A repair admits an ended job again.
         let mut admitted: BTreeMap<JobId, u32> = BTreeMap::new();
         let mut ended: BTreeMap<JobId, u32> = BTreeMap::new();
         for step in steps {
@@ -77,7 +77,7 @@ proptest! {
                 None => if let Step::Pass { ms } = step { scene.pass_ms(ms) },
             }
         }
-        // Nothing but the timers drives what follows: no message of before has survived.
+        // Only timers drive the following steps: no earlier message has survived.
         for _ in 0..200 {
             let Some((due, at)) = scene.timers.iter().min_by_key(|(_, at)| **at) else { break };
             let due = *due;
@@ -87,7 +87,7 @@ proptest! {
             if let Some(head) = effects.wake {
                 let claim = Event::Claim { job: head, worker: process("d"), asked: None, limit_ms: 1_000 };
 let claimed = match scene.apply(&claim) {
-                    // Past its deadline, where its timer stands too.
+                    // Past the deadline, which is its timer as well.
                     Err(Refused::Gone) => continue,
                     claimed => claimed.unwrap(),
                 };

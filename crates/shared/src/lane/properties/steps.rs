@@ -1,4 +1,4 @@
-//! Random sequences of events, as likely as makes them reach deep.
+//! Random sequences of events, with weights that lead to deep states.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::{
 const JOBS: u128 = 6;
 const WORKERS: [&str; 3] = ["a", "b", "c"];
 
-/// One step of a sequence. A fence is given as how far it lies behind the job's newest.
+/// One step of a sequence. A fence is given by its distance from the job's newest fence.
 #[derive(Clone, Debug)]
 pub(super) enum Step {
     Pass {
@@ -115,7 +115,7 @@ pub(super) fn newest_fence(scene: &Scene, job: JobId) -> u64 {
 }
 
 pub(super) fn event(scene: &Scene, step: Step) -> Option<Event> {
-    // Fences begin at 1: nobody holds a 0.
+    // Fences begin at 1, so no worker holds 0.
     let fence = |job, behind| newest_fence(scene, job).saturating_sub(behind).max(1);
     Some(match step {
         Step::Pass { .. } => return None,

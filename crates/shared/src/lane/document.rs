@@ -1,0 +1,145 @@
+//! The lane's document: the live jobs of one session, in order, and the limits of the protocol.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    class::Class,
+    document::{Document, UnknownFields, Version},
+    ids::{JobId, ProcessId},
+    job::Attempt,
+    time::TimeMs,
+};
+
+/// The most live jobs of one session.
+pub const LANE_MAX: usize = 200;
+/// The most attempts that are kept of a job. The oldest are dropped; `n` keeps counting.
+pub const ATTEMPTS_MAX: usize = 20;
+/// The most takeovers of a job. At the next one it fails as `worker_lost`.
+pub const TAKEOVERS_MAX: u32 = 10;
+/// How long the publish of a wake may take before the sweeper requests the wake again.
+pub const GRACE_MS: u64 = 3_000;
+/// How often the sweeper checks a running job, and the shortest time for which a timer is parked.
+pub const REVISIT_MS: u64 = 60_000;
+
+/// The live jobs of one session, in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Lane {
+    /// The version of the document's form.
+    #[serde(default)]
+    pub v: Version,
+    /// The live jobs, the head first.
+    pub entries: Vec<Entry>,
+    /// The end of the hold, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold_until: Option<TimeMs>,
+    /// Fields that this release does not know. They are deleted with the lane's document, after its last job.
+    #[serde(flatten)]
+    pub unknown: UnknownFields,
+}
+
+impl Document for Lane {
+    const NAME: &'static str = "lane";
+
+    fn version(&self) -> Version {
+        self.v
+    }
+}
+
+/// A live job in its lane.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Entry {
+    /// The job.
+    pub job: JobId,
+    /// Its priority.
+    pub class: Class,
+    /// Rises with every claim and every repair, and never falls. Only the newest fence settles the job.
+    pub fence: u64,
+    /// The newest fence that a retry or a release settled, which identifies a repeated call.
+    pub settled: u64,
+    /// Whether it is queued or running.
+    pub state: State,
+    /// When it expires.
+    pub deadline: TimeMs,
+    /// Whether its input is tool results, which pass waiting messages.
+    pub tool_results: bool,
+    /// Whether a worker has claimed it since its admission. No entry is inserted before a claimed one.
+    pub claimed: bool,
+    /// The calls that failed at the provider.
+    pub tries: u32,
+    /// How often its worker was gone or past its limit.
+    pub takeovers: u32,
+    /// When it entered the lane.
+    pub admitted_at: TimeMs,
+    /// When a worker first claimed it.
+    pub started_at: Option<TimeMs>,
+    /// Its attempts, at most [`ATTEMPTS_MAX`], the oldest first.
+    pub attempts: Vec<Attempt>,
+    /// Fields of the entry that this release does not know. They go into the job's outcome.
+    pub unknown: UnknownFields,
+    /// Fields of the stored state that this release does not know. They stay when the state changes.
+    pub unknown_in_state: UnknownFields,
+}
+
+/// The state of a live job.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum State {
+    /// The job waits.
+    Queued {
+        /// The job does not run before this time: its next try, or the end of the hold.
+        not_before: Option<TimeMs>,
+    },
+    /// A worker runs the job.
+    Running {
+        /// The worker.
+        worker: ProcessId,
+        /// The time by which the worker must settle the job.
+        until: TimeMs,
+    },
+}
+
+impl Lane {
+    /// The first job, the only one that may run.
+    #[must_use]
+    pub fn head(&self) -> Option<&Entry> {
+        self.entries.first()
+    }
+
+    /// The entry of a job and its position.
+    #[must_use]
+    pub fn find(&self, job: JobId) -> Option<(usize, &Entry)> {
+        self.entries
+            .iter()
+            .enumerate()
+            .find(|(_, entry)| entry.job == job)
+    }
+
+    /// Whether there is neither a live job nor a hold.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.hold_until.is_none()
+    }
+
+    /// The state of the head, for the stores' index of heads.
+    #[must_use]
+    pub fn head_state(&self) -> Option<HeadState> {
+        let head = self.head()?;
+        Some(match &head.state {
+            State::Running { worker, .. } => HeadState::Running(worker.clone()),
+            State::Queued { not_before: None } => HeadState::Ready(head.class),
+            State::Queued {
+                not_before: Some(_),
+            } => HeadState::Waiting,
+        })
+    }
+}
+
+/// The state of the head of a lane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HeadState {
+    /// It can run now.
+    Ready(Class),
+    /// It waits for a retry or under a hold.
+    Waiting,
+    /// This process runs it.
+    Running(ProcessId),
+}

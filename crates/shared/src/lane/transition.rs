@@ -1,0 +1,129 @@
+//! One event applied to one lane, and the steps that several events share: removing an entry, making a new head
+//! ready, ending a hold.
+
+use super::{Effects, EndedEntry, Entry, GRACE_MS, Lane, OutcomeSummary, REVISIT_MS, State};
+use crate::{
+    ids::JobId,
+    job::{JobError, Status},
+    time::TimeMs,
+};
+
+/// One event applied to one lane.
+pub(super) struct Transition {
+    /// The lane, which the event changes.
+    pub(super) lane: Lane,
+    /// The outcome of the event's job, if that job has ended.
+    pub(super) outcome: Option<OutcomeSummary>,
+    /// The store's clock.
+    pub(super) now: TimeMs,
+    /// What has to be written and done with the new lane.
+    pub(super) effects: Effects,
+}
+
+/// How a job leaves its lane.
+pub(super) struct JobEnd {
+    pub(super) status: Status,
+    pub(super) error: Option<JobError>,
+    /// The fence of the attempt that settled the job; `None` if no attempt did.
+    pub(super) settled: Option<u64>,
+}
+
+impl Transition {
+    /// Removes the entry at `position`. The entry behind a removed head becomes the head and is made ready.
+    pub(super) fn remove(&mut self, position: usize, end: JobEnd) {
+        let mut entry = self.lane.entries.remove(position);
+        end_attempt(&mut entry, end.error.clone(), self.now);
+        if end.settled.is_none()
+            && let State::Running { worker, .. } = &entry.state
+        {
+            self.effects.dropped_calls.push((worker.clone(), entry.job));
+        }
+        self.effects.timers.push((entry.job, None));
+        self.effects.ended.push(EndedEntry {
+            status: end.status,
+            error: end.error,
+            at: self.now,
+            settled: end.settled.unwrap_or(entry.settled),
+            entry,
+        });
+        if position == 0 {
+            self.ready_head();
+        }
+    }
+
+    /// Makes a new head ready: due now, or at the end of the hold.
+    pub(super) fn ready_head(&mut self) {
+        let Some(head) = self.lane.entries.first_mut() else {
+            self.end_passed_hold();
+            return;
+        };
+        if head.tool_results {
+            self.lane.hold_until = None;
+        }
+        self.end_passed_hold();
+        match self.lane.hold_until {
+            None => self.wake_head(),
+            Some(hold) => {
+                let head = &mut self.lane.entries[0];
+                head.state = State::Queued {
+                    not_before: Some(hold),
+                };
+                let (job, timer) = (head.job, hold.min(head.deadline));
+                self.set_timer(job, timer);
+            }
+        }
+    }
+
+    /// Queues the head without a wait and asks for its wake. The timer stays until the wake is confirmed.
+    pub(super) fn wake_head(&mut self) {
+        let head = &mut self.lane.entries[0];
+        head.state = State::Queued { not_before: None };
+        let (job, timer) = (head.job, wake_timer(head.deadline, self.now));
+        self.set_timer(job, timer);
+        self.effects.wake = Some(job);
+    }
+
+    /// Ends a hold, if there is one. A head that waited under it is ready.
+    pub(super) fn end_hold(&mut self) {
+        let Some(hold) = self.lane.hold_until.take() else {
+            return;
+        };
+        let waiting = State::Queued {
+            not_before: Some(hold),
+        };
+        if self.lane.head().is_some_and(|head| head.state == waiting) {
+            self.wake_head();
+        }
+    }
+
+    pub(super) fn set_timer(&mut self, job: JobId, at: TimeMs) {
+        self.effects.timers.push((job, Some(at)));
+    }
+
+    fn end_passed_hold(&mut self) {
+        if self.lane.hold_until.is_some_and(|hold| hold <= self.now) {
+            self.lane.hold_until = None;
+        }
+    }
+}
+
+/// The timer of a head whose wake is requested at `now`: when to request it again, unless it is confirmed.
+#[must_use]
+pub fn wake_timer(deadline: TimeMs, now: TimeMs) -> TimeMs {
+    now.plus_ms(GRACE_MS).min(deadline)
+}
+
+/// Records the end of the newest attempt, if it still runs.
+pub(super) fn end_attempt(entry: &mut Entry, error: Option<JobError>, now: TimeMs) {
+    if let Some(attempt) = entry.attempts.last_mut()
+        && attempt.ended_at.is_none()
+    {
+        attempt.ended_at = Some(now);
+        attempt.error = error;
+    }
+}
+
+/// When the sweeper checks a running job again.
+pub(super) fn running_timer(until: TimeMs, deadline: TimeMs, now: TimeMs) -> TimeMs {
+    until.min(deadline).min(now.plus_ms(REVISIT_MS))
+}
