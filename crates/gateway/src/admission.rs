@@ -186,7 +186,7 @@ mod tests {
 
     use super::{Readings, RefusalReason, decide};
 
-    /// Each reading is as far as it may go without a refusal.
+    /// Each reading is at its limit, so none causes a refusal.
     const ACCEPTED: Readings = Readings {
         live: 9,
         backlog_max: 10,

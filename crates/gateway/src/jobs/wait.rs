@@ -73,7 +73,8 @@ fn parse_digits(text: &str) -> Option<u64> {
     only_digits.then(|| text.parse().unwrap_or(u64::MAX))
 }
 
-/// Returns the job once it has ended. Returns it as it is after `seconds`, or when the gateway stops.
+/// Waits until the job has ended and returns it. After `seconds`, or when the gateway stops, it returns the
+/// live job.
 pub(super) async fn until_ended(
     state: &ApiState,
     id: JobId,

@@ -3,7 +3,7 @@
 use forebay_shared::store::Topic;
 use serde_json::json;
 
-use crate::fixture::{Fixture, lane_of, solo, turn};
+use crate::fixture::{Fixture, lane_of, lane_without_session, turn};
 
 #[tokio::test]
 async fn a_queued_job_is_cancelled_once() {
@@ -22,7 +22,7 @@ async fn a_queued_job_is_cancelled_once() {
 async fn a_cancel_notifies_the_worker_of_a_running_job() {
     let gateway = Fixture::start().await;
     let id = gateway.accepted(&json!({"input": "Hi."})).await;
-    gateway.claim(&solo(id), id).await;
+    gateway.claim(&lane_without_session(id), id).await;
     let topic = Topic::Calls(gateway.member.id.clone());
     let mut calls = gateway.member.store.watch(topic).await.unwrap();
     let job = gateway

@@ -196,7 +196,7 @@ impl Fixture {
     }
 
     /// Completes all jobs of a session, one after the other.
-    pub(crate) async fn empty(&self, session: &str) {
+    pub(crate) async fn complete_all(&self, session: &str) {
         let lane = lane_of(session);
         while let Some(head) = self.head(&lane).await {
             self.complete(&lane, head, "Done.").await;
@@ -246,7 +246,7 @@ impl Fixture {
                 turns_dropped: 0,
                 unknown: UnknownFields::NONE,
             }),
-            provider: Some(String::from("by hand")),
+            provider: Some(String::from("test worker")),
             turns: vec![
                 Turn::text(Role::User, "asked"),
                 Turn::text(Role::Assistant, text),
@@ -288,7 +288,7 @@ pub(crate) fn id_of(job: &Value) -> JobId {
 }
 
 /// The lane of a job without a session.
-pub(crate) fn solo(job: JobId) -> LaneKey {
+pub(crate) fn lane_without_session(job: JobId) -> LaneKey {
     LaneKey::of(&TenantId::default(), None, job)
 }
 

@@ -4,7 +4,7 @@ use forebay_shared::{ids::JobId, store::JobState};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::fixture::{Fixture, id_of, lane_of, solo, turn, until};
+use crate::fixture::{Fixture, id_of, lane_of, lane_without_session, turn, until};
 
 #[tokio::test]
 async fn a_submit_is_stored_and_the_response_is_the_job() {
@@ -83,7 +83,7 @@ async fn a_job_is_shown_in_each_status() {
     assert!(queued.header("retry-after").is_some());
     assert_eq!(queued.expect(200)["status"], "queued");
 
-    gateway.claim(&solo(id), id).await;
+    gateway.claim(&lane_without_session(id), id).await;
     let running = gateway.get(&path).await.expect(200);
     assert_eq!(running["status"], "in_progress");
     assert!(running["started_at"].is_string());
@@ -91,7 +91,9 @@ async fn a_job_is_shown_in_each_status() {
     assert_eq!(running["attempts"][0]["ended_at"], Value::Null);
 
     let id = gateway.accepted(&json!({"input": "Hi."})).await;
-    gateway.complete(&solo(id), id, "Hello.").await;
+    gateway
+        .complete(&lane_without_session(id), id, "Hello.")
+        .await;
     let ended = gateway.get(&format!("/v1/jobs/{id}")).await;
     assert_eq!(ended.header("retry-after"), None);
     let ended = ended.expect(200);
@@ -99,7 +101,7 @@ async fn a_job_is_shown_in_each_status() {
     assert_eq!(ended["output"], json!({"text": "Hello.", "tool_calls": []}));
     assert_eq!(
         (&ended["finish_reason"], &ended["provider"]),
-        (&json!("stop"), &json!("by hand"))
+        (&json!("stop"), &json!("test worker"))
     );
     assert!(ended["ended_at"].is_string());
 }

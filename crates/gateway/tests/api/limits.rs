@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use crate::{
-    fixture::{Fixture, id_of, solo, turn, until},
+    fixture::{Fixture, id_of, lane_without_session, turn, until},
     switch_store::Mode,
 };
 
@@ -40,7 +40,7 @@ async fn at_the_backlog_limit_submits_are_refused_and_the_gateway_is_not_ready()
         .await
         .problem(503, "backlog_full");
 
-    gateway.empty("filler").await;
+    gateway.complete_all("filler").await;
     let cancel = format!("/v1/jobs/{first}/cancel");
     gateway.post(&cancel).await.expect(200);
     until(ready, |answer| answer.status == 200).await;
@@ -59,7 +59,9 @@ async fn drain(
     loop {
         tick.tick().await;
         let job = jobs.recv().await.expect("a job to complete");
-        gateway.complete(&solo(job), job, "Done.").await;
+        gateway
+            .complete(&lane_without_session(job), job, "Done.")
+            .await;
         drained.fetch_add(1, Ordering::Relaxed);
     }
 }
