@@ -5,26 +5,38 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use super::columns::{At, size};
 
+/// An idempotency key to set.
+pub(super) struct KeyClaim {
+    pub(super) tenant: String,
+    pub(super) key: String,
+    /// The entry as JSON.
+    pub(super) entry: String,
+    /// How long the key is kept, in milliseconds.
+    pub(super) ttl_ms: u64,
+}
+
 /// Sets a key if it is not set. Otherwise returns the stored entry, as JSON.
 pub(super) fn claim(
     db: &Connection,
-    tenant: &str,
-    key: &str,
-    entry: &str,
+    claim: &KeyClaim,
     now: TimeMs,
-    ttl_ms: u64,
 ) -> rusqlite::Result<Option<String>> {
     let found = db
         .prepare_cached(
             "SELECT entry FROM keys WHERE tenant = ?1 AND key = ?2 AND expires_at > ?3",
         )?
-        .query_row((tenant, key, At(now)), |row| row.get(0))
+        .query_row((&claim.tenant, &claim.key, At(now)), |row| row.get(0))
         .optional()?;
     if found.is_none() {
         db.prepare_cached(
             "INSERT OR REPLACE INTO keys (tenant, key, expires_at, entry) VALUES (?1, ?2, ?3, ?4)",
         )?
-        .execute((tenant, key, At(now.plus_ms(ttl_ms)), entry))?;
+        .execute((
+            &claim.tenant,
+            &claim.key,
+            At(now.plus_ms(claim.ttl_ms)),
+            &claim.entry,
+        ))?;
     }
     Ok(found)
 }

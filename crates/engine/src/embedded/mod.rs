@@ -11,9 +11,9 @@
 //!
 //! ARCHITECTURE.md, "The threads around SQLite", explains what each one gains.
 //!
-//! `commit` writes the rows of a commit; `lanes`, `jobs`, `timers`, `sessions`, `keys` and `counts` each know
-//! one part of the schema. Presence, the election (`fleet`), notices (`watchers`) and the queue are in memory and end with
-//! the process.
+//! `port` implements the store. `commit` writes the rows of a commit; `lanes`, `jobs`, `timers`, `sessions`,
+//! `keys` and `counts` each know one part of the schema. Presence and the election (`fleet`), notices
+//! (`watchers`) and the queue are in memory and end with the process.
 
 mod checkpointer;
 mod closeable_sender;
@@ -29,12 +29,13 @@ mod keys;
 mod lanes;
 mod open_error;
 mod packed;
+mod port;
 mod queue;
 mod readers;
 mod schema;
 mod sessions;
 mod sqlite_error;
-mod store;
+mod sqlite_store;
 mod syncer;
 mod system_clock;
 mod timers;
@@ -61,7 +62,7 @@ const READERS: usize = 2;
 /// [`close`](Self::close) ends the engine and waits until the folder is free. Without it, the engine ends when
 /// this value and everything that [`store`](Self::store) and [`queue`](Self::queue) returned are dropped.
 pub struct Embedded {
-    store: Arc<store::SqliteStore>,
+    store: Arc<sqlite_store::SqliteStore>,
     queue: Arc<queue::MemoryQueue>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -134,7 +135,7 @@ impl Embedded {
         }
         tracing::debug!(data_dir = %folder.path().display(), "data folder opened");
         Ok(Self {
-            store: Arc::new(store::SqliteStore {
+            store: Arc::new(sqlite_store::SqliteStore {
                 writer,
                 readers,
                 durability,
@@ -166,7 +167,7 @@ impl Embedded {
         self.store.writer.transactions()
     }
 
-    /// Waits until the disk has failed. After that the engine neither reads nor writes. Another process may
+    /// Waits until the disk has failed. After that the engine writes nothing more. Another process may
     /// find the disk working again, with everything that this one confirmed.
     pub async fn failed(&self) {
         self.store.durability.until_failed().await;
@@ -193,127 +194,4 @@ impl Embedded {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::{fs, os::unix::fs::PermissionsExt as _};
-
-    use forebay_shared::{
-        class::Class,
-        document::{UnknownFields, Version},
-        ids::{JobId, TenantId},
-        queue::QueueError,
-        store::{IdempotencyEntry, SetKeyResult, StoreError},
-        time::TimeMs,
-    };
-
-    use futures_util::FutureExt as _;
-
-    use super::*;
-
-    async fn claim(store: &dyn Store, key: &str) -> Result<SetKeyResult, StoreError> {
-        let tenant = TenantId::default();
-        let entry = IdempotencyEntry {
-            v: Version::FIRST,
-            job: JobId::fresh(&tenant, None),
-            body_sha256: "00".repeat(32),
-            created_at: TimeMs(1),
-            unknown: UnknownFields::NONE,
-        };
-        store
-            .set_idempotency_key(&tenant, key, &entry, 3_600_000)
-            .await
-    }
-
-    #[tokio::test]
-    async fn a_folder_is_locked_until_its_engine_is_closed() {
-        let folder = tempfile::tempdir().unwrap();
-        let engine = Embedded::open(folder.path()).unwrap();
-        let (store, queue) = (engine.store(), engine.queue());
-        let mut consumer = queue.consume(Class::Batch, 1).await.unwrap();
-        let waits = tokio::spawn(async move { consumer.next().await.is_none() });
-        tokio::task::yield_now().await;
-        let second = Embedded::open(folder.path());
-        assert!(matches!(second, Err(OpenError::Held { .. })));
-
-        engine.close().await;
-        assert!(waits.await.unwrap(), "a closed queue ends its consumers");
-        assert!(claim(store.as_ref(), "k").await.unwrap_err().is_transient());
-        assert!(store.counts().await.unwrap_err().is_transient());
-        let closed = queue.consume(Class::Batch, 1).await;
-        assert!(matches!(closed, Err(QueueError::Closed)));
-        Embedded::open(folder.path()).unwrap().close().await;
-    }
-
-    #[tokio::test]
-    async fn concurrent_writes_share_transactions() {
-        const WRITES: usize = 64;
-        let folder = tempfile::tempdir().unwrap();
-        let engine = Embedded::open(folder.path()).unwrap();
-        let mut writes = tokio::task::JoinSet::new();
-        for n in 0..WRITES {
-            let store = engine.store();
-            writes.spawn(async move { claim(store.as_ref(), &n.to_string()).await });
-        }
-        for written in writes.join_all().await {
-            assert_eq!(written.unwrap(), SetKeyResult::Set);
-        }
-        assert!(engine.transactions() < WRITES as u64 / 2);
-        engine.close().await;
-    }
-
-    /// A copy of the files is what a process that is killed now leaves behind.
-    #[tokio::test]
-    async fn a_confirmed_write_is_in_the_files() {
-        let (folder, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let engine = Embedded::open(folder.path()).unwrap();
-        let set = claim(engine.store().as_ref(), "k").await;
-        assert_eq!(set.unwrap(), SetKeyResult::Set);
-        for file in fs::read_dir(folder.path()).unwrap() {
-            let file = file.unwrap();
-            let mode = file.metadata().unwrap().permissions().mode();
-            assert_eq!(mode & 0o777, 0o600, "{:?}", file.path());
-            fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
-        }
-        let after = Embedded::open(copy.path()).unwrap();
-        let found = claim(after.store().as_ref(), "k").await;
-        assert!(
-            matches!(found, Ok(SetKeyResult::AlreadySet(_))),
-            "{found:?}"
-        );
-        after.close().await;
-        engine.close().await;
-    }
-
-    #[tokio::test]
-    async fn a_write_is_not_shown_before_it_is_on_the_disk() {
-        let folder = tempfile::tempdir().unwrap();
-        let (permit, permits) = std::sync::mpsc::channel();
-        let engine = Embedded::open_with_sync(folder.path(), |mut sync| {
-            Box::new(move || {
-                // Without a sender this returns at once.
-                let _ = permits.recv();
-                sync()
-            })
-        })
-        .unwrap();
-        let store = engine.store();
-        let tenant = TenantId::default();
-        let job = JobId::fresh(&tenant, None);
-        let mut claimed = Box::pin(claim(store.as_ref(), "a"));
-        // `counts` does not wait for the disk. `job` and the write do.
-        while engine.transactions() == 0 {
-            assert!(claimed.as_mut().now_or_never().is_none());
-            store.counts().await.unwrap();
-        }
-        let mut read = Box::pin(store.job(&tenant, job));
-        for _ in 0..20 {
-            assert!(claimed.as_mut().now_or_never().is_none());
-            assert!(read.as_mut().now_or_never().is_none());
-            store.counts().await.unwrap();
-        }
-        permit.send(()).unwrap();
-        assert!(matches!(claimed.await, Ok(SetKeyResult::Set)));
-        assert!(read.await.unwrap().is_none());
-        drop((permit, store));
-        engine.close().await;
-    }
-}
+mod tests;

@@ -13,7 +13,7 @@ pub(super) struct EngineClosed;
 
 /// The disk failed, so nobody knows whether a transaction is on it.
 #[derive(Debug, thiserror::Error)]
-#[error("the disk failed: the engine neither reads nor writes any more; restart the process")]
+#[error("the disk failed: nothing is written any more until the process is restarted")]
 pub(super) struct DiskFailed;
 
 impl From<rusqlite::Error> for Rejection {

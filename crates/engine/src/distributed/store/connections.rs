@@ -96,9 +96,9 @@ impl Connections {
         args: &Arguments,
         when_full: WhenFull,
     ) -> Result<RedisReply, StoreError> {
-        let mut answer = self.inner.send(&by_digest(script, key, args)).await;
+        let mut answer = self.inner.send(&script.by_digest(key, args)).await;
         if answer.as_ref().is_err_and(is_unknown_script) {
-            answer = self.inner.send(&by_source(script, key, args)).await;
+            answer = self.inner.send(&script.by_source(key, args)).await;
         }
         match answer {
             Ok(value) => Ok(RedisReply::new(script.name, value)),
@@ -112,7 +112,7 @@ impl Connections {
         script: &Script,
         calls: &[(String, Arguments)],
     ) -> Result<Vec<RedisReply>, StoreError> {
-        let commands = calls.iter().map(|(key, args)| by_digest(script, key, args));
+        let commands = calls.iter().map(|(key, args)| script.by_digest(key, args));
         let answers = self.inner.send_all(commands.collect()).await;
         let mut replies = Vec::with_capacity(calls.len());
         for (answer, (key, args)) in answers.map_err(retry_when_full)?.into_iter().zip(calls) {
@@ -309,19 +309,4 @@ fn retry_when_full(error: RedisError) -> StoreError {
 
 fn is_unknown_script(error: &RedisError) -> bool {
     error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
-}
-
-fn by_digest(script: &Script, key: &str, args: &Arguments) -> Cmd {
-    eval_command("EVALSHA", script.digest(), key, args)
-}
-
-/// The server keeps the source, so that it knows the digest from then on.
-fn by_source(script: &Script, key: &str, args: &Arguments) -> Cmd {
-    eval_command("EVAL", script.source(), key, args)
-}
-
-fn eval_command(name: &str, script: &str, key: &str, args: &Arguments) -> Cmd {
-    let mut command = redis::cmd(name);
-    command.arg(script).arg(1).arg(key).arg(args.as_slice());
-    command
 }

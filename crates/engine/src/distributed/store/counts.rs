@@ -10,11 +10,11 @@ use forebay_shared::{
 };
 
 use super::{
-    RedisStore,
     arguments::Arguments,
     keys::{class_code, partitions},
     redis_error::UnexpectedReply,
     redis_reply::RedisReply,
+    redis_store::RedisStore,
 };
 use crate::rejection::unreadable;
 

@@ -36,7 +36,7 @@ const CLUSTER_RETRIES: u32 = 3;
 const CLUSTER_RETRY_DELAY_MS: (u64, u64) = (20, 200);
 
 /// How many connections carry the commands to one server. Each carries many commands at once. Two serve
-/// commands faster than one, and more bring nothing.
+/// commands faster than one; more than two are not faster.
 pub(super) const CONNECTIONS: usize = 2;
 
 /// The delays between tries to connect to a server that does not answer.

@@ -8,11 +8,11 @@ use forebay_shared::{
 use redis::cmd;
 
 use super::{
-    RedisStore,
     arguments::Arguments,
     document,
     keys::{class_code, partitions},
     redis_reply::RedisReply,
+    redis_store::RedisStore,
 };
 use crate::rejection::unreadable;
 

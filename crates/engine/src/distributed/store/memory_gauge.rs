@@ -8,7 +8,7 @@ use redis::Value;
 /// From this percentage of `maxmemory` on, no new jobs are accepted.
 const FULL_PERCENT: u128 = 80;
 
-/// Whether the server was full at the last look.
+/// Whether the server was full at the last update.
 #[derive(Debug, Default)]
 pub(super) struct MemoryGauge {
     is_full: AtomicBool,

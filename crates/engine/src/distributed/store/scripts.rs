@@ -3,7 +3,9 @@
 //! Scripts run by their digest. A server does not know a digest after a restart, a failover or a flush, and
 //! then gets the source (see `connections.rs`).
 
-use redis::Script as Compiled;
+use redis::{Cmd, Script as CompiledScript};
+
+use super::arguments::Arguments;
 
 /// What a script may do on a server without free memory.
 ///
@@ -19,11 +21,11 @@ enum Flags {
     Reads,
 }
 
-/// A script with its digest.
+/// A script, its source and its digest.
 pub(super) struct Script {
     pub(super) name: &'static str,
     source: String,
-    compiled: Compiled,
+    compiled: CompiledScript,
 }
 
 impl Script {
@@ -34,7 +36,7 @@ impl Script {
             Flags::Reads => "#!lua flags=no-writes",
         };
         let source = format!("{first}\n{}", parts.join("\n"));
-        let compiled = Compiled::new(&source);
+        let compiled = CompiledScript::new(&source);
         Self {
             name,
             source,
@@ -42,14 +44,21 @@ impl Script {
         }
     }
 
-    /// The SHA-1 of the source, by which a server finds a script that it knows.
-    pub(super) fn digest(&self) -> &str {
-        self.compiled.get_hash()
+    /// The command that runs the script if the server knows its digest.
+    pub(super) fn by_digest(&self, key: &str, args: &Arguments) -> Cmd {
+        eval("EVALSHA", self.compiled.get_hash(), key, args)
     }
 
-    pub(super) fn source(&self) -> &str {
-        &self.source
+    /// The command that runs the script from its source. The server knows the digest from then on.
+    pub(super) fn by_source(&self, key: &str, args: &Arguments) -> Cmd {
+        eval("EVAL", &self.source, key, args)
     }
+}
+
+fn eval(name: &str, script: &str, key: &str, args: &Arguments) -> Cmd {
+    let mut command = redis::cmd(name);
+    command.arg(script).arg(1).arg(key).arg(args.as_slice());
+    command
 }
 
 const LANE: &str = include_str!("scripts/lane.lua");

@@ -9,7 +9,7 @@ use super::settings::UnsuitableServer;
 /// The oldest major version that has script flags and `SET … NX GET`.
 const MAJOR_MIN: u32 = 7;
 
-/// The settings of a server that matter; `None` for one that the server does not tell.
+/// The settings of a server that concern the store; `None` for one that the server does not report.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct ServerSetup {
     version: String,

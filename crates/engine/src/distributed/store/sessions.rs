@@ -11,17 +11,25 @@ use forebay_shared::{
 use redis::cmd;
 
 use super::{
-    RedisStore,
     arguments::{Arguments, ms},
     keys::{self, partitions},
     load::read_turns,
     redis_error::UnexpectedReply,
     redis_reply::RedisReply,
+    redis_store::RedisStore,
 };
 use crate::rejection::{WhenFull, unreadable};
 
 /// The most expired sessions that an eviction deletes from the indexes first.
 const EXPIRED_MAX: usize = 10_000;
+
+/// A session without live jobs. The order is by last use.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct IdleSession {
+    used_at: TimeMs,
+    partition: u8,
+    name: String,
+}
 
 impl RedisStore {
     /// Reads a session and records the read as a use.
@@ -128,8 +136,9 @@ impl RedisStore {
         let mut candidates = self.least_recently_used(excess).await?;
         candidates.sort_unstable();
         let mut by_partition: BTreeMap<u8, Vec<String>> = BTreeMap::new();
-        for (_, partition, name) in candidates.into_iter().take(excess) {
-            by_partition.entry(partition).or_default().push(name);
+        for session in candidates.into_iter().take(excess) {
+            let names = by_partition.entry(session.partition).or_default();
+            names.push(session.name);
         }
         let calls: Vec<_> = by_partition
             .into_iter()
@@ -156,12 +165,9 @@ impl RedisStore {
         Ok(deleted)
     }
 
-    /// The `limit` least recently used sessions of each partition, as last use, partition and name. They include
-    /// the `limit` least recently used of all.
-    async fn least_recently_used(
-        &self,
-        limit: usize,
-    ) -> Result<Vec<(u64, u8, String)>, StoreError> {
+    /// The `limit` least recently used sessions of each partition. They include the `limit` least recently used
+    /// of all.
+    async fn least_recently_used(&self, limit: usize) -> Result<Vec<IdleSession>, StoreError> {
         let reads = partitions().map(|partition| {
             let mut read = cmd("ZRANGE");
             read.arg(format!("{}su", self.keys.partition(partition)))
@@ -178,7 +184,11 @@ impl RedisStore {
         for (partition, reply) in partitions().zip(replies) {
             let mut parts = reply.list()?;
             while let (Some(name), Some(used_at)) = (parts.next(), parts.next()) {
-                found.push((used_at.natural()?, partition, name.text()?));
+                found.push(IdleSession {
+                    used_at: TimeMs(used_at.natural()?),
+                    partition,
+                    name: name.text()?,
+                });
             }
         }
         Ok(found)

@@ -10,14 +10,21 @@ use forebay_shared::{
 use redis::cmd;
 
 use super::{
-    RedisStore,
     arguments::{Arguments, ms},
     keys::partitions,
+    redis_store::RedisStore,
 };
 use crate::rejection::unreadable;
 
 /// The fewest timers that each partition is queried for at first.
 const SHARE_MIN: usize = 8;
+
+/// A timer that is due, whose lane is not known yet. The order is by time.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct DueTimer {
+    at: TimeMs,
+    job: JobId,
+}
 
 impl RedisStore {
     /// The timers that are due, earliest first.
@@ -29,18 +36,21 @@ impl RedisStore {
         now: TimeMs,
         limit: usize,
     ) -> Result<Vec<Timer>, StoreError> {
-        let mut due: BTreeSet<(u64, JobId)> = BTreeSet::new();
+        let mut due: BTreeSet<DueTimer> = BTreeSet::new();
         let mut queried: Vec<u8> = partitions().collect();
         let mut share = (limit / queried.len() * 2).max(SHARE_MIN);
         while !queried.is_empty() {
             let mut unfinished = Vec::new();
             for (partition, found) in self.due_of(&queried, now, share.min(limit)).await? {
                 if found.len() >= share && share < limit {
-                    unfinished.extend(found.last().map(|(at, _)| (partition, *at)));
+                    unfinished.extend(found.last().map(|last| (partition, last.at)));
                 }
                 due.extend(found);
             }
-            let cut = due.iter().nth(limit.saturating_sub(1)).map(|(at, _)| *at);
+            let cut = due
+                .iter()
+                .nth(limit.saturating_sub(1))
+                .map(|timer| timer.at);
             unfinished.retain(|(_, last)| cut.is_none_or(|cut| *last <= cut));
             queried = unfinished
                 .into_iter()
@@ -57,7 +67,7 @@ impl RedisStore {
         partitions: &[u8],
         now: TimeMs,
         limit: usize,
-    ) -> Result<Vec<(u8, Vec<(u64, JobId)>)>, StoreError> {
+    ) -> Result<Vec<(u8, Vec<DueTimer>)>, StoreError> {
         let reads = partitions.iter().map(|partition| {
             let mut read = cmd("ZRANGE");
             read.arg(format!("{}t", self.keys.partition(*partition)))
@@ -74,8 +84,10 @@ impl RedisStore {
             let mut parts = reply.list()?;
             let mut timers = Vec::new();
             while let (Some(job), Some(at)) = (parts.next(), parts.next()) {
-                let job = JobId::parse(&job.text()?).map_err(unreadable)?;
-                timers.push((at.natural()?, job));
+                timers.push(DueTimer {
+                    at: TimeMs(at.natural()?),
+                    job: JobId::parse(&job.text()?).map_err(unreadable)?,
+                });
             }
             found.push((*partition, timers));
         }
@@ -83,13 +95,13 @@ impl RedisStore {
     }
 
     /// Adds the lane of each job. This takes another round trip, but only when timers are due.
-    async fn with_lanes(&self, due: Vec<(u64, JobId)>) -> Result<Vec<Timer>, StoreError> {
+    async fn with_lanes(&self, due: Vec<DueTimer>) -> Result<Vec<Timer>, StoreError> {
         if due.is_empty() {
             return Ok(Vec::new());
         }
-        let reads = due.iter().map(|(_, job)| {
+        let reads = due.iter().map(|timer| {
             let mut read = cmd("HGET");
-            read.arg(self.keys.job(*job)).arg("lane");
+            read.arg(self.keys.job(timer.job)).arg("lane");
             read
         });
         let lanes = self
@@ -97,13 +109,13 @@ impl RedisStore {
             .run_each("lane of a job", reads.collect())
             .await?;
         let mut timers = Vec::with_capacity(due.len());
-        for ((at, job), lane) in due.into_iter().zip(lanes) {
+        for (DueTimer { at, job }, lane) in due.into_iter().zip(lanes) {
             // The record may have expired between the two round trips.
             let Some(lane) = lane.some() else { continue };
             timers.push(Timer {
                 job,
                 lane: LaneKey::parse(&lane.text()?).map_err(unreadable)?,
-                at: TimeMs(at),
+                at,
             });
         }
         Ok(timers)

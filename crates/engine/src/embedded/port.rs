@@ -1,4 +1,4 @@
-//! The store's port: each call becomes a read or a write on the engine's threads.
+//! The store's port, call by call.
 
 use std::sync::Arc;
 
@@ -19,113 +19,17 @@ use rusqlite::Connection;
 
 use super::{
     commit::SqlCommit,
-    counts,
-    durability::Durability,
-    fleet::Fleet,
-    jobs, keys,
+    counts, jobs,
+    keys::{self, KeyClaim},
     lanes::{self, LaneQuery},
-    readers::Readers,
     sessions::{self, SessionKey},
-    sqlite_error::DiskFailed,
-    system_clock::SystemClock,
+    sqlite_store::SqliteStore,
     timers,
-    watchers::Watchers,
-    writer::Writer,
 };
 use crate::{
-    rejection::{Rejection, WhenFull, unreadable},
+    rejection::{WhenFull, unreadable},
     rows::CommitRows,
 };
-
-/// The store in SQLite.
-pub(super) struct SqliteStore {
-    pub(super) writer: Writer,
-    pub(super) readers: Readers,
-    pub(super) durability: Arc<Durability>,
-    pub(super) clock: SystemClock,
-    pub(super) fleet: Fleet,
-    pub(super) watchers: Arc<Watchers>,
-}
-
-impl SqliteStore {
-    /// Reads, and waits until everything that the read saw is on the disk.
-    async fn read<T, W>(&self, work: W) -> Result<T, StoreError>
-    where
-        T: Send + 'static,
-        W: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-    {
-        let answer = async {
-            let seen = self.readers.run(work).await?;
-            self.durability
-                .until_synced(seen.newest_transaction)
-                .await?;
-            Ok(seen.value)
-        };
-        answer
-            .await
-            .map_err(|rejection: Rejection| rejection.into_store_error(WhenFull::Retry))
-    }
-
-    /// Reads without waiting for the disk. The caller must not show the result to anybody before a later
-    /// commit of its own succeeds.
-    async fn read_ahead<T, W>(&self, work: W) -> Result<T, StoreError>
-    where
-        T: Send + 'static,
-        W: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-    {
-        let answer = async {
-            let seen = self.readers.run(work).await?;
-            // After a failure, the transactions that the read saw may never reach the disk.
-            if self.durability.has_failed() {
-                return Err(Rejection::unavailable(DiskFailed));
-            }
-            Ok(seen.value)
-        };
-        answer
-            .await
-            .map_err(|rejection| rejection.into_store_error(WhenFull::Retry))
-    }
-
-    /// Deletes up to `limit` things. Large ones take long to delete, so each write stops after a short time
-    /// and lets other writes run before the next one.
-    async fn delete_in_steps<W>(&self, limit: usize, delete: W) -> Result<u64, StoreError>
-    where
-        W: Fn(&Connection, usize) -> rusqlite::Result<u64> + Copy + Send + 'static,
-    {
-        let limit_all = u64::try_from(limit).unwrap_or(u64::MAX);
-        let mut deleted = 0;
-        while deleted < limit_all {
-            let left = usize::try_from(limit_all - deleted).unwrap_or(limit);
-            let step = self
-                .write(WhenFull::Retry, move |db| delete(db, left))
-                .await?;
-            if step == 0 {
-                break;
-            }
-            deleted += step;
-        }
-        Ok(deleted)
-    }
-
-    async fn write<T, W>(&self, when_full: WhenFull, work: W) -> Result<T, StoreError>
-    where
-        T: Send + 'static,
-        W: Fn(&Connection) -> rusqlite::Result<T> + Send + 'static,
-    {
-        let answer = self
-            .writer
-            .run(move |transaction| work(transaction.db), |_| {});
-        let answer = answer.await;
-        answer.map_err(|rejection| rejection.into_store_error(when_full))
-    }
-
-    /// Takes no more calls. Those that wait are still done.
-    pub(super) fn stop(&self) {
-        self.writer.stop();
-        self.readers.stop();
-        self.watchers.stop();
-    }
-}
 
 #[async_trait]
 impl Store for SqliteStore {
@@ -225,12 +129,15 @@ impl Store for SqliteStore {
         entry: &IdempotencyEntry,
         ttl_ms: u64,
     ) -> Result<SetKeyResult, StoreError> {
-        let doc = serde_json::to_string(entry).map_err(unreadable)?;
-        let (tenant, key, now) = (tenant.to_string(), key.to_owned(), self.now());
+        let claim = KeyClaim {
+            tenant: tenant.to_string(),
+            key: key.to_owned(),
+            entry: serde_json::to_string(entry).map_err(unreadable)?,
+            ttl_ms,
+        };
+        let now = self.now();
         let found = self
-            .write(WhenFull::Refuse, move |db| {
-                keys::claim(db, &tenant, &key, &doc, now, ttl_ms)
-            })
+            .write(WhenFull::Refuse, move |db| keys::claim(db, &claim, now))
             .await?;
         match found {
             None => Ok(SetKeyResult::Set),

@@ -1,0 +1,184 @@
+//! The store's port: each call becomes a command or a script.
+
+use async_trait::async_trait;
+use forebay_shared::{
+    ids::{JobId, LaneKey, ProcessId, SessionId, TenantId},
+    job::Request,
+    lane::LiveProcesses,
+    session::Session,
+    store::{
+        Commit, CommitResult, Counts, Head, HeadFilter, IdempotencyEntry, JobRecord, LoadedLane,
+        Notices, SessionRemoval, SetKeyResult, Store, StoreError, Timer, TimerMove, Topic,
+    },
+    time::TimeMs,
+};
+use redis::cmd;
+
+use super::{
+    arguments::Arguments, commit::arguments, load, redis_reply::RedisReply, redis_store::RedisStore,
+};
+use crate::{
+    rejection::{WhenFull, unreadable},
+    rows::CommitRows,
+};
+
+#[async_trait]
+impl Store for RedisStore {
+    fn now(&self) -> TimeMs {
+        self.clock.now()
+    }
+
+    async fn load(
+        &self,
+        lane: &LaneKey,
+        jobs: &[JobId],
+        work: Option<JobId>,
+    ) -> Result<LoadedLane, StoreError> {
+        let mut args = Arguments::default();
+        args.push(self.keys.partition(lane.partition()));
+        load::push_query(&mut args, lane, jobs, work);
+        let key = self.keys.lane(lane);
+        let script = &self.scripts.load;
+        let reply = self.connections.eval(script, &key, &args, WhenFull::Retry);
+        load::read(reply.await?, jobs, work)
+    }
+
+    async fn commit(&self, commit: &Commit) -> Result<CommitResult, StoreError> {
+        let accepts_jobs = !commit.admitted.is_empty();
+        if accepts_jobs && self.memory.is_full() {
+            return Err(StoreError::Full);
+        }
+        let (script, when_full) = if accepts_jobs {
+            (&self.scripts.admit, WhenFull::Refuse)
+        } else {
+            (&self.scripts.settle, WhenFull::Retry)
+        };
+        let args = arguments(&self.keys, commit, CommitRows::of(commit)?)?;
+        let key = self.keys.lane(&commit.lane);
+        let reply = self
+            .connections
+            .eval(script, &key, &args, when_full)
+            .await?;
+        if reply.is_done() {
+            return Ok(CommitResult::Done);
+        }
+        let newer = load::read(reply, &commit.outcomes_of, commit.work_of)?;
+        Ok(CommitResult::Conflict(Box::new(newer)))
+    }
+
+    async fn heads(
+        &self,
+        filter: HeadFilter,
+        after: Option<&LaneKey>,
+        limit: usize,
+    ) -> Result<Vec<Head>, StoreError> {
+        self.find_heads(&filter, after, limit).await
+    }
+
+    async fn due_timers(&self, now: TimeMs, limit: usize) -> Result<Vec<Timer>, StoreError> {
+        self.due_timers(now, limit).await
+    }
+
+    async fn move_timers(&self, moves: &[TimerMove]) -> Result<Vec<bool>, StoreError> {
+        if moves.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.shift_timers(moves).await
+    }
+
+    async fn job(&self, tenant: &TenantId, job: JobId) -> Result<Option<JobRecord>, StoreError> {
+        let mut args = Arguments::default();
+        args.push(self.keys.partition(job.partition()));
+        let key = self.keys.job(job);
+        let script = &self.scripts.job;
+        let reply = self.connections.eval(script, &key, &args, WhenFull::Retry);
+        let Some(reply) = reply.await?.some() else {
+            return Ok(None);
+        };
+        let record = load::read_job(reply)?;
+        Ok((record.meta.tenant == *tenant).then_some(record))
+    }
+
+    async fn request(&self, job: JobId) -> Result<Option<Request>, StoreError> {
+        let mut get = cmd("HGET");
+        get.arg(self.keys.job(job)).arg("request");
+        let value = self.connections.run(&get, WhenFull::Retry).await?;
+        RedisReply::new("request", value)
+            .some()
+            .map(RedisReply::document)
+            .transpose()
+    }
+
+    async fn set_idempotency_key(
+        &self,
+        tenant: &TenantId,
+        key: &str,
+        entry: &IdempotencyEntry,
+        ttl_ms: u64,
+    ) -> Result<SetKeyResult, StoreError> {
+        let document = serde_json::to_string(entry).map_err(unreadable)?;
+        let mut set = cmd("SET");
+        set.arg(self.keys.idempotency(tenant, key))
+            .arg(document)
+            .arg(&["NX", "GET", "PX"])
+            .arg(ttl_ms.max(1));
+        let value = self.connections.run(&set, WhenFull::Refuse).await?;
+        match RedisReply::new("claim of a key", value).some() {
+            None => Ok(SetKeyResult::Set),
+            Some(found) => Ok(SetKeyResult::AlreadySet(found.document()?)),
+        }
+    }
+
+    async fn session(
+        &self,
+        tenant: &TenantId,
+        session: &SessionId,
+        ttl_ms: u64,
+    ) -> Result<Option<Session>, StoreError> {
+        self.read_session(tenant, session, ttl_ms).await
+    }
+
+    async fn remove_session(
+        &self,
+        tenant: &TenantId,
+        session: &SessionId,
+    ) -> Result<SessionRemoval, StoreError> {
+        self.forget_session(tenant, session).await
+    }
+
+    async fn evict_sessions(&self, sessions_max: u64, limit: usize) -> Result<u64, StoreError> {
+        self.evict_least_recently_used(sessions_max, limit).await
+    }
+
+    async fn delete_expired(&self, limit: usize) -> Result<u64, StoreError> {
+        self.prune_sessions(limit).await
+    }
+
+    async fn announce(
+        &self,
+        me: &ProcessId,
+        presence_ms: u64,
+    ) -> Result<LiveProcesses, StoreError> {
+        self.renew_presence(me, presence_ms).await
+    }
+
+    async fn withdraw(&self, me: &ProcessId) -> Result<(), StoreError> {
+        self.end_presence(me).await
+    }
+
+    async fn elect_sweeper(&self, me: &ProcessId, ttl_ms: u64) -> Result<bool, StoreError> {
+        self.elect_sweeper(me, ttl_ms).await
+    }
+
+    async fn step_down(&self, me: &ProcessId) -> Result<(), StoreError> {
+        self.end_election(me).await
+    }
+
+    async fn counts(&self) -> Result<Counts, StoreError> {
+        self.sum_counts().await
+    }
+
+    async fn watch(&self, topic: Topic) -> Result<Notices, StoreError> {
+        self.subscriber.watch(topic).await
+    }
+}

@@ -1,0 +1,157 @@
+//! Tests of copies of the log.
+
+use super::*;
+
+const ROW_BYTES: i64 = 3_000;
+
+struct Database {
+    _folder: tempfile::TempDir,
+    path: std::path::PathBuf,
+    db: Connection,
+}
+
+impl Database {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("test.db");
+        let db = Connection::open(&path).unwrap();
+        db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; CREATE TABLE t (x)")
+            .unwrap();
+        Self {
+            _folder: folder,
+            path,
+            db,
+        }
+    }
+
+    /// Writes about this many pages in one transaction.
+    fn write(&self, pages: u32) {
+        self.db.execute_batch("BEGIN").unwrap();
+        let mut insert = self
+            .db
+            .prepare_cached("INSERT INTO t VALUES (zeroblob(?1))")
+            .unwrap();
+        for _ in 0..pages {
+            insert.execute([ROW_BYTES]).unwrap();
+        }
+        self.db.execute_batch("COMMIT").unwrap();
+    }
+}
+
+#[test]
+fn the_log_starts_anew_under_constant_writes() {
+    let mut database = Database::new();
+    let other = Connection::open(&database.path).unwrap();
+    let durability = Arc::default();
+    let (mut trigger, checkpointer) = new(&mut database.db, other, &durability, || Ok(())).unwrap();
+    let thread = thread::spawn(move || checkpointer.run());
+    let mut longest = 0;
+    let mut restarts = 0;
+    let mut before = 0;
+    for _ in 0..600 {
+        database.write(100);
+        trigger.between_transactions(&database.db);
+        let length = trigger.log_pages.load(Ordering::Relaxed);
+        restarts += u32::from(length < before);
+        before = length;
+        longest = longest.max(length);
+    }
+    // 60,000 pages in all.
+    assert!(restarts > 0, "the log is {longest} pages long");
+    assert!(longest < WAIT_FROM + 1_000, "{longest} pages");
+    trigger.until_idle();
+    drop(trigger);
+    thread.join().unwrap();
+}
+
+#[test]
+fn the_writer_waits_when_the_log_is_too_long() {
+    let mut database = Database::new();
+    let other = Connection::open(&database.path).unwrap();
+    let durability = Arc::default();
+    let (mut trigger, checkpointer) = new(&mut database.db, other, &durability, || Ok(())).unwrap();
+    database.write(COPY_FROM);
+    trigger.between_transactions(&database.db);
+    assert!(trigger.is_requested);
+    database.write(COPY_FROM);
+    trigger.between_transactions(&database.db);
+    assert!(
+        trigger.is_requested,
+        "the copy runs and the writer does not wait"
+    );
+    database.write(2 * COPY_FROM);
+    let thread = thread::spawn(move || checkpointer.run());
+    trigger.between_transactions(&database.db);
+    assert!(!trigger.is_requested, "the writer waited for the copy");
+    database.write(1);
+    assert!(
+        trigger.log_pages.load(Ordering::Relaxed) < 10,
+        "the log is new"
+    );
+    drop(trigger);
+    thread.join().unwrap();
+}
+
+#[test]
+fn after_a_failed_sync_nothing_is_copied() {
+    let mut database = Database::new();
+    let other = Connection::open(&database.path).unwrap();
+    let durability = Arc::<Durability>::default();
+    let fails = || Err(io::ErrorKind::Other.into());
+    let (mut trigger, checkpointer) = new(&mut database.db, other, &durability, fails).unwrap();
+    let thread = thread::spawn(move || checkpointer.run());
+    database.write(COPY_FROM);
+    trigger.between_transactions(&database.db);
+    trigger.until_idle();
+    assert!(durability.has_failed());
+    let before = trigger.log_pages.load(Ordering::Relaxed);
+    database.write(COPY_FROM);
+    trigger.between_transactions(&database.db);
+    assert!(!trigger.is_requested);
+    database.write(1);
+    assert!(
+        trigger.log_pages.load(Ordering::Relaxed) > before,
+        "the log went on"
+    );
+    drop(trigger);
+    thread.join().unwrap();
+}
+
+#[test]
+fn a_copy_by_another_program_is_no_failure() {
+    static WAITING: AtomicU32 = AtomicU32::new(0);
+    let database = Database::new();
+    database.write(10);
+    // A reader holds up a full checkpoint, which then waits while it holds the checkpoint lock.
+    let reader = Connection::open(&database.path).unwrap();
+    reader
+        .execute_batch("BEGIN; SELECT count(*) FROM t;")
+        .unwrap();
+    database.write(10);
+    let mut other = Connection::open(&database.path).unwrap();
+    other
+        .busy_handler(Some(|tries| {
+            WAITING.store(1, Ordering::Relaxed);
+            thread::sleep(Duration::from_millis(1));
+            tries < 20_000 && WAITING.load(Ordering::Relaxed) < 2
+        }))
+        .unwrap();
+    let copying = thread::spawn(move || {
+        let _ = other.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(()));
+    });
+    while WAITING.load(Ordering::Relaxed) == 0 {
+        thread::yield_now();
+    }
+    let durability = Durability::default();
+    assert!(matches!(
+        checkpoint(&database.db, &durability),
+        Checkpoint::Postponed
+    ));
+    assert!(!durability.has_failed());
+    drop(reader);
+    copying.join().unwrap();
+    assert!(matches!(
+        checkpoint(&database.db, &durability),
+        Checkpoint::Copied(_)
+    ));
+}

@@ -1,0 +1,124 @@
+//! Tests of the whole engine.
+
+use std::{fs, os::unix::fs::PermissionsExt as _};
+
+use forebay_shared::{
+    class::Class,
+    document::{UnknownFields, Version},
+    ids::{JobId, TenantId},
+    queue::QueueError,
+    store::{IdempotencyEntry, SetKeyResult, StoreError},
+    time::TimeMs,
+};
+
+use futures_util::FutureExt as _;
+
+use super::*;
+
+async fn claim(store: &dyn Store, key: &str) -> Result<SetKeyResult, StoreError> {
+    let tenant = TenantId::default();
+    let entry = IdempotencyEntry {
+        v: Version::FIRST,
+        job: JobId::fresh(&tenant, None),
+        body_sha256: "00".repeat(32),
+        created_at: TimeMs(1),
+        unknown: UnknownFields::NONE,
+    };
+    store
+        .set_idempotency_key(&tenant, key, &entry, 3_600_000)
+        .await
+}
+
+#[tokio::test]
+async fn a_folder_is_locked_until_its_engine_is_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = Embedded::open(folder.path()).unwrap();
+    let (store, queue) = (engine.store(), engine.queue());
+    let mut consumer = queue.consume(Class::Batch, 1).await.unwrap();
+    let waits = tokio::spawn(async move { consumer.next().await.is_none() });
+    tokio::task::yield_now().await;
+    let second = Embedded::open(folder.path());
+    assert!(matches!(second, Err(OpenError::Held { .. })));
+
+    engine.close().await;
+    assert!(waits.await.unwrap(), "a closed queue ends its consumers");
+    assert!(claim(store.as_ref(), "k").await.unwrap_err().is_transient());
+    assert!(store.counts().await.unwrap_err().is_transient());
+    let closed = queue.consume(Class::Batch, 1).await;
+    assert!(matches!(closed, Err(QueueError::Closed)));
+    Embedded::open(folder.path()).unwrap().close().await;
+}
+
+#[tokio::test]
+async fn concurrent_writes_share_transactions() {
+    const WRITES: usize = 64;
+    let folder = tempfile::tempdir().unwrap();
+    let engine = Embedded::open(folder.path()).unwrap();
+    let mut writes = tokio::task::JoinSet::new();
+    for n in 0..WRITES {
+        let store = engine.store();
+        writes.spawn(async move { claim(store.as_ref(), &n.to_string()).await });
+    }
+    for written in writes.join_all().await {
+        assert_eq!(written.unwrap(), SetKeyResult::Set);
+    }
+    assert!(engine.transactions() < WRITES as u64 / 2);
+    engine.close().await;
+}
+
+/// A copy of the files is what a process that is killed now leaves behind.
+#[tokio::test]
+async fn a_confirmed_write_is_in_the_files() {
+    let (folder, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let engine = Embedded::open(folder.path()).unwrap();
+    let set = claim(engine.store().as_ref(), "k").await;
+    assert_eq!(set.unwrap(), SetKeyResult::Set);
+    for file in fs::read_dir(folder.path()).unwrap() {
+        let file = file.unwrap();
+        let mode = file.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{:?}", file.path());
+        fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
+    }
+    let after = Embedded::open(copy.path()).unwrap();
+    let found = claim(after.store().as_ref(), "k").await;
+    assert!(
+        matches!(found, Ok(SetKeyResult::AlreadySet(_))),
+        "{found:?}"
+    );
+    after.close().await;
+    engine.close().await;
+}
+
+#[tokio::test]
+async fn a_write_is_not_shown_before_it_is_on_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let (permit, permits) = std::sync::mpsc::channel();
+    let engine = Embedded::open_with_sync(folder.path(), |mut sync| {
+        Box::new(move || {
+            // Without a sender this returns at once.
+            let _ = permits.recv();
+            sync()
+        })
+    })
+    .unwrap();
+    let store = engine.store();
+    let tenant = TenantId::default();
+    let job = JobId::fresh(&tenant, None);
+    let mut claimed = Box::pin(claim(store.as_ref(), "a"));
+    // `counts` does not wait for the disk. `job` and the write do.
+    while engine.transactions() == 0 {
+        assert!(claimed.as_mut().now_or_never().is_none());
+        store.counts().await.unwrap();
+    }
+    let mut read = Box::pin(store.job(&tenant, job));
+    for _ in 0..20 {
+        assert!(claimed.as_mut().now_or_never().is_none());
+        assert!(read.as_mut().now_or_never().is_none());
+        store.counts().await.unwrap();
+    }
+    permit.send(()).unwrap();
+    assert!(matches!(claimed.await, Ok(SetKeyResult::Set)));
+    assert!(read.await.unwrap().is_none());
+    drop((permit, store));
+    engine.close().await;
+}
