@@ -331,7 +331,7 @@ fn merging_states_hides_no_failure() {
 
 /// All faults of messages, workers and sweepers at once.
 #[test]
-#[ignore = "larger than the budget; run with --ignored"]
+#[ignore = "long: runs in .ci/full"]
 fn large_all_faults() {
     let world = Configuration {
         sweepers: 2,
@@ -355,7 +355,7 @@ fn large_all_faults() {
 
 /// Repairs, also of expired jobs.
 #[test]
-#[ignore = "larger than the budget; run with --ignored"]
+#[ignore = "long: runs in .ci/full"]
 fn large_repair() {
     let world = Configuration {
         faults_left: FaultsLeft {
@@ -369,7 +369,7 @@ fn large_repair() {
 
 /// Every way to submit three jobs, with tool calls.
 #[test]
-#[ignore = "larger than the budget; run with --ignored"]
+#[ignore = "long: runs in .ci/full"]
 fn large_three_jobs() {
     const ALL: &[SubmitKind] = &[
         SubmitKind::Message,
