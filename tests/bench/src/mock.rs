@@ -1,10 +1,10 @@
-//! The scripted LLM server: chat completions after a latency, over HTTP/1.1 and HTTP/2 without TLS.
+//! The LLM server that the benchmarks call: chat completions after a latency, over HTTP/1.1 and HTTP/2 without
+//! TLS.
 //!
-//! It counts the calls that are in flight; that number, taken on the far side of the wire, is what the
-//! benchmarks report.
+//! It is the tests' HTTP server with a handler of its own, because the tests' handler records every request. It
+//! counts the calls in flight; the benchmarks report this count, which is taken at the far end of the connection.
 
 use std::{
-    convert::Infallible,
     sync::{
         Arc,
         atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
@@ -12,19 +12,9 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context;
-use bytes::Bytes;
-use http::{Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full};
-use hyper::{body::Incoming, service::service_fn};
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo},
-    server::conn::auto,
-};
-use tokio::{net::TcpListener, sync::watch};
-
-/// Streams that one HTTP/2 connection may have: what large providers allow.
-const STREAMS_MAX: u32 = 100;
+use scripted_provider::http_server::{Exchange, HttpServer, Response};
+use serde_json::json;
+use tokio::sync::watch;
 
 /// How the server answers.
 #[derive(Clone, Debug, clap::Args)]
@@ -47,76 +37,64 @@ struct Mock {
     released: watch::Sender<bool>,
 }
 
-/// Counts a call for as long as it lives, also when the client goes away.
-struct Counted(Arc<Mock>);
+/// Counts a call as in flight until it is dropped, also when the client goes away.
+struct InFlight<'a>(&'a Mock);
 
-impl Drop for Counted {
+impl<'a> InFlight<'a> {
+    fn new(mock: &'a Mock) -> Self {
+        mock.in_flight.fetch_add(1, Relaxed);
+        Self(mock)
+    }
+}
+
+impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         self.0.in_flight.fetch_sub(1, Relaxed);
     }
 }
 
-/// Serves until it is killed; prints its address on a line of its own.
+/// Serves until the process is killed; prints its address on a line of its own.
 pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     anyhow::ensure!(
         options.latency_min_ms <= options.latency_max_ms,
         "--latency-min-ms must not be over --latency-max-ms"
     );
-    let listener = TcpListener::bind("127.0.0.1:0").await.context("no port")?;
-    println!("{}", listener.local_addr()?);
     let mock = Arc::new(Mock {
         options: options.clone(),
         in_flight: AtomicI64::new(0),
         done: AtomicU64::new(0),
         released: watch::Sender::new(!options.hold),
     });
-    loop {
-        let (stream, _) = listener.accept().await?;
-        stream.set_nodelay(true)?;
-        let mock = Arc::clone(&mock);
-        tokio::spawn(async move {
-            let service = service_fn(move |request| answer(Arc::clone(&mock), request));
-            let mut server = auto::Builder::new(TokioExecutor::new());
-            server.http2().max_concurrent_streams(STREAMS_MAX);
-            // A client that goes away ends its connection; that is its affair.
-            let _ = server.serve_connection(TokioIo::new(stream), service).await;
-        });
-    }
+    let handler = move |exchange| answer(exchange, Arc::clone(&mock));
+    let server = HttpServer::builder().try_start(handler).await?;
+    println!("{}", server.address());
+    std::future::pending().await
 }
 
-async fn answer(
-    mock: Arc<Mock>,
-    request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
-    let reply = match request.uri().path() {
+async fn answer(mut exchange: Exchange, mock: Arc<Mock>) {
+    let (status, body) = match exchange.request.target.as_str() {
         "/v1/chat/completions" => {
-            mock.in_flight.fetch_add(1, Relaxed);
-            let counted = Counted(Arc::clone(&mock));
-            // The body is read and dropped: what is measured is not this process.
-            let _ = request.into_body().collect().await;
-            chat(&counted.0).await
+            let _in_flight = InFlight::new(&mock);
+            let reply = tokio::select! {
+                reply = chat(&mock) => reply,
+                () = exchange.hung_up() => return,
+            };
+            (200, reply)
         }
-        "/stats" => serde_json::json!({
-            "in_flight": mock.in_flight.load(Relaxed),
-            "done": mock.done.load(Relaxed),
-        })
-        .to_string(),
+        "/stats" => {
+            let stats = json!({
+                "in_flight": mock.in_flight.load(Relaxed),
+                "done": mock.done.load(Relaxed),
+            });
+            (200, stats.to_string())
+        }
         "/release" => {
             mock.released.send_replace(true);
-            String::from("{}")
+            (200, String::from("{}"))
         }
-        _ => {
-            let mut response = Response::new(Full::new(Bytes::new()));
-            *response.status_mut() = StatusCode::NOT_FOUND;
-            return Ok(response);
-        }
+        _ => (404, String::new()),
     };
-    let mut response = Response::new(Full::new(Bytes::from(reply)));
-    let json = http::HeaderValue::from_static("application/json");
-    response
-        .headers_mut()
-        .insert(http::header::CONTENT_TYPE, json);
-    Ok(response)
+    exchange.answer(&Response::json(status, body)).await;
 }
 
 async fn chat(mock: &Mock) -> String {
@@ -135,7 +113,7 @@ async fn chat(mock: &Mock) -> String {
         tokio::time::sleep(Duration::from_millis(latency_ms)).await;
     }
     mock.done.fetch_add(1, Relaxed);
-    serde_json::json!({
+    json!({
         "id": "chatcmpl-bench",
         "object": "chat.completion",
         "created": 0,

@@ -1,17 +1,16 @@
-//! What Forebay's tests of whole processes stand on. The tests themselves are in `tests/`.
+//! The tools of Forebay's tests of whole processes. The tests themselves are in `tests/`.
 //!
-//! - [`scripted`]: a scripted LLM server over real HTTP, with faults that really happen on the wire
-//! - [`process`]: the real `forebay` binary as a child process, to be signalled, killed and read
-//! - [`client`]: a client of Forebay's API that outlives a restart of what it talks to
-//! - [`order`]: the checker of the promise that a session's turns never race
-//! - [`fleet`]: gateways and workers over a real RabbitMQ and a real Redis of the test's own
-//! - [`readme`]: the README's commands, programs and files, to be run as they stand there
+//! - [`process`]: the real `forebay` binary as a child process, with its signals and its log
+//! - [`client`]: a client of Forebay's API that retries while a process restarts
+//! - [`order`]: the check that the turns of a session never race
+//! - [`fleet`]: gateways and workers over real RabbitMQ and Redis servers
+//! - [`readme`]: the README's commands, programs and files, for tests that run them
 //!
-//! Everything here fails by a panic that says what was seen, as an assertion does.
+//! The LLM provider of these tests is the package `scripted-provider`. Everything here fails with a panic that shows
+//! what was seen.
 
 pub mod client;
 pub mod fleet;
 pub mod order;
 pub mod process;
 pub mod readme;
-pub mod scripted;

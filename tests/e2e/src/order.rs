@@ -1,41 +1,40 @@
-//! The checker of Forebay's second promise: a session's turns never race.
+//! The check of Forebay's second promise: a session's turns never race.
 //!
-//! A load test submits to each session the inputs `turn=0`, `turn=1`, … in order
-//! ([`crate::client::Client::submit_turns`]) against the scripted server's default replies. Afterwards each
-//! reply must have been made from exactly the turns up to its own, and the session must hold each
-//! turn once. Pure but for [`SessionRun::fetch`]. Sessions beyond the bound on kept turns are not for it.
+//! A load test submits the inputs `turn=0`, `turn=1`, … to each session in order
+//! ([`crate::client::Client::submit_turns`]). The provider gives the scripted server's default replies. Then each
+//! reply must show exactly the turns up to its own, and the session must contain each turn once.
+//!
+//! Only [`SessionRun::fetch`] does I/O. Sessions must be shorter than the bound on kept turns.
 
 use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::Value;
 
-use crate::{
-    client::{Client, is_terminal},
-    scripted::seen,
-};
+use crate::client::{Client, is_terminal};
+use scripted_provider::seen;
 
 /// How many problems a failure lists.
 const LISTED_MAX: usize = 25;
 
-/// What one session's jobs came to.
+/// A session and its jobs after a load test.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SessionRun {
-    /// The session's id.
+    /// The id of the session.
     pub session: String,
-    /// Its jobs as the API shows them at the end, in the order of their submission.
+    /// The jobs that the API returned at the end, in the order of their submission.
     pub jobs: Vec<Value>,
-    /// The session as the API shows it at the end.
+    /// The session that the API returned at the end.
     pub stored: Value,
 }
 
 impl SessionRun {
-    /// Waits for all jobs to end, then reads the session.
+    /// Waits until all jobs have ended, then reads the session.
     ///
     /// # Panics
-    /// When a job has not ended after `limit`, or the session cannot be read.
+    /// If a job has not ended after `limit`, or the session cannot be read.
     pub async fn fetch(client: &Client, session: &str, ids: &[String], limit: Duration) -> Self {
-        // Once the last has ended the others have, so they need not be waited for, which costs the gateway
-        // a subscription for each.
+        // When the last job has ended, the others have too. A wait for each would cost the gateway a
+        // subscription.
         if let Some(last) = ids.last() {
             client.wait(last, limit).await;
         }
@@ -54,7 +53,7 @@ impl SessionRun {
         }
     }
 
-    /// The workers that made attempts at its jobs.
+    /// The workers that attempted its jobs.
     #[must_use]
     pub fn workers(&self) -> BTreeSet<&str> {
         let attempts = self.jobs.iter().flat_map(|job| list(&job["attempts"]));
@@ -62,10 +61,10 @@ impl SessionRun {
     }
 }
 
-/// Fails unless every session is in order.
+/// Checks that every session is in order.
 ///
 /// # Panics
-/// With the first 25 problems, each with its session.
+/// If one is not, with the first 25 problems.
 pub fn assert_in_order(runs: &[SessionRun]) {
     let problems: Vec<String> = runs.iter().flat_map(problems).collect();
     if !problems.is_empty() {
@@ -74,7 +73,7 @@ pub fn assert_in_order(runs: &[SessionRun]) {
     }
 }
 
-/// Everything that is wrong with a session; nothing if it is in order.
+/// All problems of a session; empty if it is in order.
 #[must_use]
 pub fn problems(run: &SessionRun) -> Vec<String> {
     let mut problems = Vec::new();
@@ -82,7 +81,9 @@ pub fn problems(run: &SessionRun) -> Vec<String> {
     for (n, job) in (0..).zip(&run.jobs) {
         let id = job["id"].as_str().unwrap_or("?");
         if !ids.insert(id) {
-            problems.push(format!("turn {n}: its job {id} is an earlier turn's too"));
+            problems.push(format!(
+                "turn {n}: its job {id} is also the job of an earlier turn"
+            ));
         }
         if let Err(problem) = check_job(n, job) {
             problems.push(format!("turn {n}, job {id}: {problem}"));
@@ -104,7 +105,7 @@ fn check_job(n: u64, job: &Value) -> Result<(), String> {
 
 fn check_reply(n: u64, text: &str) -> Result<(), String> {
     let Some(seen) = seen::parse_reply(text) else {
-        return Err(format!("its reply tells no turns: {text:?}"));
+        return Err(format!("its reply shows no turns: {text:?}"));
     };
     if seen.iter().copied().eq(0..=n) {
         return Ok(());
@@ -123,7 +124,7 @@ fn check_stored(run: &SessionRun, problems: &mut Vec<String>) {
         problems.push(format!("turn_count is {count:?}, not {expected}"));
     }
     if turns.len() != expected {
-        problems.push(format!("it holds {} turns, not {expected}", turns.len()));
+        problems.push(format!("it contains {} turns, not {expected}", turns.len()));
     }
     for (i, turn) in turns.iter().enumerate() {
         let n = i / 2;
@@ -136,7 +137,7 @@ fn check_stored(run: &SessionRun, problems: &mut Vec<String>) {
             if numbers == [n as u64] {
                 continue;
             }
-            format!("it tells turns {numbers:?}, not {n}")
+            format!("it contains the turns {numbers:?}, not {n}")
         } else {
             let replied = run.jobs.get(n).map(|job| &job["output"]["text"]);
             if replied.and_then(Value::as_str) == Some(text.as_str()) {
@@ -145,7 +146,7 @@ fn check_stored(run: &SessionRun, problems: &mut Vec<String>) {
             format!("it is {text:?}, but the job's reply was {replied:?}")
         };
         problems.push(format!("stored turn #{i}: {problem}"));
-        // What follows is shifted against what is expected, and would only repeat this.
+        // All later turns are shifted and would repeat this problem.
         return;
     }
 }
@@ -253,7 +254,7 @@ mod tests {
         }
         let mut run = good(3);
         turns(&mut run, |turns| drop(turns.pop()));
-        assert!(only_problem(&run).contains("it holds 5 turns, not 6"));
+        assert!(only_problem(&run).contains("it contains 5 turns, not 6"));
     }
 
     #[test]
@@ -267,7 +268,7 @@ mod tests {
     fn two_turns_with_one_job_are_named() {
         let mut run = good(2);
         run.jobs[1]["id"] = json!("job-0");
-        assert!(only_problem(&run).contains("an earlier turn's too"));
+        assert!(only_problem(&run).contains("also the job of an earlier turn"));
     }
 
     #[test]

@@ -1,15 +1,16 @@
-//! Where the servers' binaries are: named by an environment variable, or installed on this machine.
-//! Installing them is `tests/run`'s work.
+//! Finds the servers' binaries: those that an environment variable names, or the installed ones.
+//!
+//! `tests/run` installs them.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 
-/// The binary that the environment variable names, else the first of `candidates` that exists: a path
-/// as it stands, a bare name in `PATH`.
+/// The binary that the environment variable names, or else the first of `candidates` that exists. A candidate
+/// is a path, or a name that is looked up in `PATH`.
 ///
 /// # Errors
-/// When there is none, or the variable names a file that does not exist.
+/// If there is none, or the variable names a file that does not exist.
 pub(crate) fn find(variable: &str, candidates: &[&str]) -> anyhow::Result<PathBuf> {
     let named = std::env::var_os(variable).map(PathBuf::from);
     let folders: Vec<PathBuf> = std::env::var_os("PATH")
@@ -27,7 +28,7 @@ fn choose(
         if path.is_file() {
             return Ok(path.to_owned());
         }
-        bail!("{variable} names {}, which is no file", path.display());
+        bail!("{variable} names {}, which is not a file", path.display());
     }
     let found = candidates.iter().find_map(|candidate| {
         if candidate.contains('/') {
@@ -42,8 +43,8 @@ fn choose(
         return Ok(path);
     }
     bail!(
-        "this test starts a server of its own and found none of {}: run the tests with `tests/run`, which \
-         installs what is missing, or name the binary in {variable}",
+        "none of {} is installed, which this test needs: run the tests with `tests/run`, which installs it, \
+         or set {variable} to the path of the binary",
         candidates.join(", ")
     )
 }

@@ -1,5 +1,7 @@
-//! What ends a server whose test process died without dropping its handle: killed, aborted, or done while
-//! the handle stood in a static. A shell waits for the end of a pipe that only this process holds open.
+//! Ends a server whose test process ended without dropping the server's handle: it was killed, it aborted, or
+//! the handle is in a static.
+//!
+//! A shell waits for the end of a pipe that only the test process holds open.
 
 use std::{
     io,
@@ -10,15 +12,16 @@ use std::{
 
 use rustix::process::Pid;
 
-/// Kills the group at once, and then removes the folder, since nobody else is left to do it.
+/// Kills the group at once, and then removes its folder.
 const SCRIPT: &str = r#"read -r _; kill -s KILL -- "-$1" 2>/dev/null; sleep 0.5; rm -rf -- "$2""#;
 
+/// The shell that ends one server.
 pub(crate) struct Guardian {
     shell: Child,
 }
 
 impl Guardian {
-    /// Watches over a process group, and the temporary folder that is its own.
+    /// Starts a guardian for a process group and its temporary folder.
     pub(crate) fn watch(group: Pid, folder: &Path) -> io::Result<Self> {
         let shell = Command::new("/bin/sh")
             .args([
@@ -31,7 +34,7 @@ impl Guardian {
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            // An interrupt at the terminal ends the test, and must leave this shell to notice.
+            // An interrupt from the terminal must end the test process only, not this shell.
             .process_group(0)
             .spawn()?;
         Ok(Self { shell })
@@ -39,9 +42,9 @@ impl Guardian {
 }
 
 impl Drop for Guardian {
-    /// The group has been ended already: its number may come to be another's, so the shell must not act.
+    /// The group has ended already. Another group may get its number, so the shell must not signal it.
     fn drop(&mut self) {
-        // It is killed while its pipe is open, so it cannot have begun.
+        // The pipe is still open, so the shell has not signalled anything yet.
         let _ = self.shell.kill();
         let _ = self.shell.wait();
     }

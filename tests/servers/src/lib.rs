@@ -1,9 +1,11 @@
-//! Real servers for tests. A test starts the ones it needs, on free ports and in a temporary folder; it
-//! may kill, pause and restart them, and they are gone when their handle is dropped, when the test
-//! panics, and when the whole test process is killed. No server that a test did not start is ever
-//! touched. Where a server's binary is missing, the start fails and names the command that installs it.
+//! Real Redis and RabbitMQ servers for tests.
 //!
-//! Knows nothing of Forebay: what its processes do with these servers is for the tests to say.
+//! A test starts the servers that it needs, on free ports and in a temporary folder. It may kill, pause and
+//! restart them. They end when their handle is dropped, when the test panics, and when the test process is
+//! killed. Servers that the test did not start are never touched. If a server's binary is missing, the start
+//! fails with the command that installs it.
+//!
+//! This package does not depend on Forebay. Tests decide what Forebay's processes do with these servers.
 
 pub mod proxy;
 pub mod rabbit;
@@ -12,7 +14,7 @@ pub mod tls;
 
 mod binary;
 mod guardian;
-mod patience;
+mod poll;
 mod port;
 mod process;
-mod standstill;
+mod stopped;

@@ -1,6 +1,7 @@
-//! Free ports. They are taken from below the range that the system gives to outgoing connections: a port
-//! of that range may be taken while its server is down, by anybody's connection, or by a client that
-//! tries to reach that very port and reaches itself; and a restarted server must find its port again.
+//! Free ports, below the range that the system uses for outgoing connections.
+//!
+//! A restarted server must find its port free. A port of the outgoing range can be taken by any connection while
+//! its server is down, even by a client that connects to this port and thereby to itself.
 
 use std::{
     collections::HashSet,
@@ -10,19 +11,20 @@ use std::{
 
 use anyhow::bail;
 
+/// The first port to choose from.
 const FIRST: u16 = 10_000;
-/// Linux's default start of the range for outgoing connections.
+/// The default start of Linux's range for outgoing connections.
 const OUTGOING_FIRST: u16 = 32_768;
 const TRIES_MAX: u32 = 1_000;
 
-/// The ports that this process has given out: two servers that start at once shall not get the same.
+/// The ports that this process has used, so that two servers that start at once get different ports.
 static GIVEN: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
 
-/// A port of loopback that nobody listens on. Another process may still take it first, so a start that
-/// fails because of that is to be tried again with another.
+/// A port of loopback without a listener. Another process can still take it first; then the start must be
+/// retried with another port.
 ///
 /// # Errors
-/// When a thousand ports in a row were taken.
+/// If a thousand ports in a row are taken.
 pub(crate) fn free() -> anyhow::Result<u16> {
     let end = outgoing_first().max(FIRST + 1);
     let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);

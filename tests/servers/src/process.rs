@@ -1,6 +1,7 @@
-//! One server process: its own process group, its log, its signals, and its end. It is ended as a group,
-//! because RabbitMQ's start script and the Erlang machine beneath it are two processes. Only groups
-//! started here are ever signalled.
+//! One server process: its process group, its log, its signals, and its end.
+//!
+//! Signals go to the whole group, because RabbitMQ's start script and the Erlang VM are two processes. Only groups
+//! that were started here are signalled.
 
 use std::{
     fs::File,
@@ -14,15 +15,16 @@ use std::{
 use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process_group};
 
-use crate::{guardian::Guardian, patience, standstill::stands_still};
+use crate::{guardian::Guardian, poll, stopped::is_stopped};
 
-/// How long a killed group may take to be gone.
-const KILL_LIMIT: Duration = Duration::from_secs(10);
-/// How long a group may take to stand still.
-const PAUSE_LIMIT: Duration = Duration::from_secs(10);
+/// How long a killed group may take to end.
+const KILL_LIMIT: Duration = Duration::from_secs(60);
+/// How long a group may take to stop after SIGSTOP.
+const PAUSE_LIMIT: Duration = Duration::from_secs(60);
+/// How many lines of the log error messages contain.
 const LOG_LINES: usize = 30;
 
-/// A server that can be started again and again by the same command.
+/// A server that the same command can start repeatedly.
 pub(crate) struct ServerProcess {
     name: &'static str,
     folder: PathBuf,
@@ -32,7 +34,7 @@ pub(crate) struct ServerProcess {
 }
 
 impl ServerProcess {
-    /// A server that has not started yet. Its output is appended to `<folder>/<name>.log`.
+    /// A server that is not started yet. Its output is appended to `<folder>/<name>.log`.
     pub(crate) fn new(
         name: &'static str,
         folder: &Path,
@@ -47,10 +49,10 @@ impl ServerProcess {
         }
     }
 
-    /// Starts it; does not wait until it serves.
+    /// Starts it and does not wait until it is ready.
     ///
     /// # Errors
-    /// When it runs already, or could not be started.
+    /// If it runs already, or cannot be started.
     pub(crate) fn spawn(&self) -> anyhow::Result<()> {
         let mut running = lock(&self.running);
         if running.is_some() {
@@ -74,21 +76,21 @@ impl ServerProcess {
         Ok(())
     }
 
-    /// How it ended, if it ended by itself since it was started.
+    /// The exit status, if the server ended by itself since it was started.
     pub(crate) fn exited(&self) -> Option<ExitStatus> {
         let mut running = lock(&self.running);
         let status = running.as_mut()?.leader.try_wait().ok().flatten()?;
-        // What is left of its group must not live on.
-        if let Some(mut rest) = running.take() {
-            rest.kill();
+        // Other processes of the group may still run.
+        if let Some(mut group) = running.take() {
+            group.kill();
         }
         Some(status)
     }
 
-    /// Ends it with SIGKILL, and waits until its whole group is gone. Nothing if it does not run.
+    /// Ends it with SIGKILL and waits until its whole group has ended. Does nothing if it does not run.
     ///
     /// # Errors
-    /// When it is still there after ten seconds.
+    /// If the group still runs after a minute.
     pub(crate) async fn kill9(&self) -> anyhow::Result<()> {
         let Some(mut running) = lock(&self.running).take() else {
             return Ok(());
@@ -96,18 +98,17 @@ impl ServerProcess {
         if tokio::task::spawn_blocking(move || running.kill()).await? {
             return Ok(());
         }
-        bail!("{} is still there {KILL_LIMIT:?} after SIGKILL", self.name)
+        bail!("{} still runs {KILL_LIMIT:?} after SIGKILL", self.name)
     }
 
-    /// Asks it to end with SIGTERM, waits for that, and ends what is left of its group. Nothing if it does
-    /// not run.
+    /// Sends SIGTERM, waits for the end, and kills the rest of the group. Does nothing if it does not run.
     ///
     /// # Errors
-    /// When it still ran after `limit`; it has been killed then.
+    /// If it still runs after `limit`. It is killed then.
     pub(crate) async fn stop(&self, limit: Duration) -> anyhow::Result<()> {
         self.signal(Signal::CONT)?;
         self.signal_leader(Signal::TERM)?;
-        let ended = patience::until(limit, || async {
+        let ended = poll::until(limit, || async {
             lock(&self.running).as_mut().is_none_or(Running::has_ended)
         });
         let ended = ended.await;
@@ -122,7 +123,7 @@ impl ServerProcess {
         )
     }
 
-    /// Sends a signal to its whole group. Nothing if it does not run.
+    /// Sends a signal to the whole group. Does nothing if it does not run.
     pub(crate) fn signal(&self, signal: Signal) -> anyhow::Result<()> {
         match lock(&self.running).as_ref() {
             Some(running) => kill_process_group(running.group, signal)
@@ -131,17 +132,18 @@ impl ServerProcess {
         }
     }
 
-    /// Stops its whole group where it is, and returns once no thread of it runs any more. Nothing if it does not run.
+    /// Stops the whole group with SIGSTOP, and returns when all its threads are stopped. Does nothing if it does not
+    /// run.
     ///
     /// # Errors
-    /// When the signal could not be sent, or something still runs after ten seconds.
+    /// If the signal cannot be sent, or a thread still runs after a minute.
     pub(crate) fn pause(&self) -> anyhow::Result<()> {
         self.signal(Signal::STOP)?;
         let Some(group) = lock(&self.running).as_ref().map(|running| running.group) else {
             return Ok(());
         };
         let group = group.as_raw_nonzero().get();
-        if patience::until_blocking(PAUSE_LIMIT, || stands_still(group)) {
+        if poll::until_blocking(PAUSE_LIMIT, || is_stopped(group)) {
             return Ok(());
         }
         bail!("{} still runs {PAUSE_LIMIT:?} after SIGSTOP", self.name)
@@ -155,10 +157,10 @@ impl ServerProcess {
         }
     }
 
-    /// Waits until the server answers.
+    /// Waits until the server is ready.
     ///
     /// # Errors
-    /// When it ended, or did not answer within `limit`; with the last lines of its log.
+    /// If it ended, or is not ready within `limit`; with the last lines of its log.
     pub(crate) async fn until_ready<A: Future<Output = bool>>(
         &self,
         limit: Duration,
@@ -169,7 +171,7 @@ impl ServerProcess {
             if let Some(status) = self.exited() {
                 let log = self.log_tail();
                 bail!(
-                    "{} ended at its start ({status}); its log ends:\n{log}",
+                    "{} ended during its start ({status}); its log ends:\n{log}",
                     self.name
                 );
             }
@@ -179,15 +181,15 @@ impl ServerProcess {
             if started.elapsed() >= limit {
                 let log = self.log_tail();
                 bail!(
-                    "{} did not answer within {limit:?}; its log ends:\n{log}",
+                    "{} was not ready within {limit:?}; its log ends:\n{log}",
                     self.name
                 );
             }
-            tokio::time::sleep(patience::BETWEEN_TRIES).await;
+            tokio::time::sleep(poll::INTERVAL).await;
         }
     }
 
-    /// The last lines of its output.
+    /// The last lines of the log.
     pub(crate) fn log_tail(&self) -> String {
         let text = std::fs::read(&self.log).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
@@ -204,7 +206,7 @@ impl Drop for ServerProcess {
     }
 }
 
-/// A group that runs, and who ends it should this process die first.
+/// A running group, and the guardian that ends it if this process ends first.
 struct Running {
     leader: Child,
     group: Pid,
@@ -214,7 +216,7 @@ struct Running {
 impl Running {
     fn watched(leader: Child, folder: &Path) -> anyhow::Result<Self> {
         let group = i32::try_from(leader.id()).ok().and_then(Pid::from_raw);
-        let group = group.context("a process number out of range")?;
+        let group = group.context("the process number is out of range")?;
         let mut running = Self {
             leader,
             group,
@@ -236,12 +238,12 @@ impl Running {
         !matches!(self.leader.try_wait(), Ok(None))
     }
 
-    /// Kills the group and says whether it is gone.
+    /// Kills the group. Returns whether it has ended.
     fn kill(&mut self) -> bool {
         let _ = kill_process_group(self.group, Signal::KILL);
-        // Before the leader is reaped: until then nobody else can get its number.
+        // This comes before the leader is reaped: until then no other group can get its number.
         self.guardian = None;
-        patience::until_blocking(KILL_LIMIT, || {
+        poll::until_blocking(KILL_LIMIT, || {
             self.has_ended() && test_kill_process_group(self.group).is_err()
         })
     }

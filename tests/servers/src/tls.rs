@@ -1,4 +1,4 @@
-//! Certificates of a test's own: an authority, and a certificate by it for a server on loopback.
+//! Certificates for one test: an authority, and a certificate that it signed for a server on loopback.
 
 use std::{
     fs,
@@ -11,8 +11,8 @@ use rcgen::{
 };
 use tempfile::TempDir;
 
-/// The files of one authority and of one server's certificate by it, for `localhost` and `127.0.0.1`.
-/// Gone when dropped, so the servers that use them hold them too.
+/// The files of an authority and of a server's certificate for `localhost` and `127.0.0.1`. The files are deleted
+/// when the last handle is dropped, so the servers that use them keep one.
 #[derive(Debug)]
 pub struct Certificates {
     folder: TempDir,
@@ -22,14 +22,14 @@ impl Certificates {
     /// Makes a new authority and a new certificate.
     ///
     /// # Errors
-    /// When a key could not be made or a file not be written.
+    /// If a key cannot be made or a file cannot be written.
     pub fn new() -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("forebay-tls-").tempdir()?;
         let made = Self { folder };
 
         let authority_key = KeyPair::generate()?;
         let mut authority = CertificateParams::default();
-        // Each has a name of its own, as real ones do: clients look for an authority by its name.
+        // Clients look an authority up by its name, so each needs a unique one.
         let name = format!("authority {:08x} of Forebay's tests", rand::random::<u32>());
         authority.distinguished_name.push(DnType::CommonName, name);
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

@@ -1,5 +1,8 @@
-//! A server in the test that misbehaves on purpose: it reads one request on each connection, writes the
-//! bytes it was given, and then does to the connection what it was told.
+//! What the tests of the providers have in common: answers in bytes, calls, and the faults below HTTP.
+//!
+//! The server is in [`server`]; what a provider must make of its answers is in each provider's own test.
+
+mod server;
 
 use std::time::Duration;
 
@@ -11,151 +14,8 @@ use forebay_worker::provider::{
     Answer, Call, Failure, Provider, Retry,
     http::{HttpLimits, HttpSettings},
 };
-use serde_json::Value;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
-    sync::mpsc,
-    task::JoinHandle,
-};
 
-/// What happens to a connection once the bytes are written.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Then {
-    /// It is closed in order.
-    Close,
-    /// It is reset.
-    Reset,
-    /// Nothing, until the client closes it.
-    Hold,
-    /// More and more of a chunked body.
-    Endless,
-}
-
-/// A request as it came.
-#[derive(Debug)]
-pub(crate) struct Received {
-    /// The request line and the headers, in lower case.
-    pub(crate) head: String,
-    /// The body.
-    pub(crate) body: Value,
-}
-
-/// What the server has seen.
-#[derive(Debug)]
-pub(crate) enum Seen {
-    /// A request.
-    Request(Received),
-    /// A connection that was held is closed by the client.
-    Closed,
-}
-
-/// A server; gone with the value.
-pub(crate) struct Server {
-    /// Where it is.
-    pub(crate) base_url: String,
-    seen: mpsc::UnboundedReceiver<Seen>,
-    task: JoinHandle<()>,
-}
-
-impl Server {
-    /// Starts a server on a free port.
-    pub(crate) async fn start(bytes: impl Into<Vec<u8>>, then: Then) -> Self {
-        let bytes = bytes.into();
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let base_url = format!("http://{}/v1", listener.local_addr().expect("an address"));
-        let (tell, seen) = mpsc::unbounded_channel();
-        let task = tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, bytes.clone(), then, tell.clone()));
-            }
-        });
-        Self {
-            base_url,
-            seen,
-            task,
-        }
-    }
-
-    /// The next thing that it sees.
-    pub(crate) async fn seen(&mut self) -> Seen {
-        tokio::time::timeout(Duration::from_secs(10), self.seen.recv())
-            .await
-            .expect("something is seen within 10 s")
-            .expect("the server runs")
-    }
-
-    /// The next request.
-    pub(crate) async fn request(&mut self) -> Received {
-        match self.seen().await {
-            Seen::Request(request) => request,
-            Seen::Closed => panic!("closed, where a request was expected"),
-        }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-async fn serve(
-    mut stream: TcpStream,
-    bytes: Vec<u8>,
-    then: Then,
-    tell: mpsc::UnboundedSender<Seen>,
-) {
-    let Some(request) = read_request(&mut stream).await else {
-        return;
-    };
-    // Nobody may be listening any more: the test has what it wanted.
-    let _ = tell.send(Seen::Request(request));
-    if stream.write_all(&bytes).await.is_err() {
-        return;
-    }
-    match then {
-        Then::Close => {
-            let _ = stream.shutdown().await;
-        }
-        Then::Reset => stream.set_zero_linger().expect("linger can be set"),
-        Then::Hold => {
-            let mut rest = [0; 1];
-            while matches!(stream.read(&mut rest).await, Ok(1)) {}
-            let _ = tell.send(Seen::Closed);
-        }
-        Then::Endless => {
-            let chunk = format!("400\r\n{}\r\n", " ".repeat(0x400));
-            while stream.write_all(chunk.as_bytes()).await.is_ok() {}
-            let _ = tell.send(Seen::Closed);
-        }
-    }
-}
-
-async fn read_request(stream: &mut TcpStream) -> Option<Received> {
-    let mut bytes = Vec::new();
-    loop {
-        let mut buffer = [0; 4096];
-        let count = stream.read(&mut buffer).await.ok()?;
-        if count == 0 {
-            return None;
-        }
-        bytes.extend_from_slice(&buffer[..count]);
-        let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
-            continue;
-        };
-        let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
-        let length: usize = head
-            .lines()
-            .find_map(|line| line.strip_prefix("content-length: "))
-            .and_then(|length| length.parse().ok())
-            .unwrap_or(0);
-        if bytes.len() >= end + 4 + length {
-            let body = serde_json::from_slice(&bytes[end + 4..]).unwrap_or_default();
-            return Some(Received { head, body });
-        }
-    }
-}
+pub(crate) use server::{Seen, Server, Then};
 
 /// A whole answer. `headers` end with `\r\n` each.
 pub(crate) fn answer(status: u16, headers: &str, body: &str) -> String {

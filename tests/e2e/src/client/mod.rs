@@ -1,7 +1,6 @@
-//! A client of Forebay's API for tests. It knows the routes and nothing of what an answer should be.
+//! A client of Forebay's API for tests. It has a method for each route; tests check the answers.
 //!
-//! Clones share the address, so that a test can point all of them at a restarted process
-//! ([`Client::set_url`]) while they retry.
+//! Clones share the URL. A test can point all of them at a restarted process ([`Client::set_url`]) while they retry.
 
 mod retry;
 #[cfg(test)]
@@ -19,19 +18,19 @@ use rand::{SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use reqwest::RequestBuilder;
 use serde_json::Value;
 
-/// How long one HTTP request may take: longer than the longest `wait_s`.
-const REQUEST_LIMIT: Duration = Duration::from_secs(70);
+/// The timeout of one HTTP request: longer than the longest `wait_s`.
+const REQUEST_LIMIT: Duration = Duration::from_secs(180);
 
-/// How long a connection is kept that nothing is asked on: less than the gateway keeps one, which would
-/// otherwise close it under a request now and then.
+/// How long an idle connection is kept: shorter than the gateway keeps one. Otherwise the gateway would sometimes
+/// close a connection just as a request is sent on it.
 const IDLE_MAX: Duration = Duration::from_secs(4);
 
-/// A client of one Forebay, or of several gateways to the same one ([`Client::any_of`]).
+/// A client of one process, or of several gateways of the same fleet ([`Client::any_of`]).
 #[derive(Clone, Debug)]
 pub struct Client {
     http: reqwest::Client,
     urls: Arc<RwLock<Vec<String>>>,
-    /// What chooses among them; without it, the thread's own.
+    /// The source of the random choice of a URL; the thread's own if `None`.
     random: Option<Arc<Mutex<StdRng>>>,
 }
 
@@ -40,23 +39,23 @@ pub struct Client {
 pub struct Answer {
     /// The HTTP status.
     pub status: StatusCode,
-    /// Its headers.
+    /// The headers.
     pub headers: HeaderMap,
-    /// The body; `null` if it was no JSON.
+    /// The body; `null` if it is not JSON.
     pub body: Value,
 }
 
 impl Answer {
-    /// A header's value, if it is there and is text.
+    /// The value of a header, if the header is there and its value is text.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The body of an answer with this status.
+    /// The body of an answer that has this status.
     ///
     /// # Panics
-    /// When the status is another.
+    /// If it has another status.
     pub fn expect(self, status: u16) -> Value {
         assert_eq!(self.status.as_u16(), status, "the answer was {}", self.body);
         self.body
@@ -64,19 +63,19 @@ impl Answer {
 }
 
 impl Client {
-    /// A client of the Forebay at this URL, such as `http://127.0.0.1:8080`.
+    /// A client of the process at this URL, for example `http://127.0.0.1:8080`.
     ///
     /// # Panics
-    /// When no HTTP client can be made.
+    /// If no HTTP client can be made.
     #[must_use]
     pub fn new(url: &str) -> Self {
         Self::any_of(vec![url.to_owned()])
     }
 
-    /// A client that asks one of these at random, at each request anew.
+    /// A client that sends each request to a random one of these URLs.
     ///
     /// # Panics
-    /// When no HTTP client can be made.
+    /// If no HTTP client can be made.
     #[must_use]
     pub fn any_of(urls: Vec<String>) -> Self {
         let http = reqwest::Client::builder()
@@ -92,7 +91,7 @@ impl Client {
         }
     }
 
-    /// The same client, but with choices of its own, which follow from this seed.
+    /// The same client, with random choices from this seed.
     #[must_use]
     pub fn choosing_from(&self, seed: u64) -> Self {
         let random = StdRng::seed_from_u64(seed);
@@ -102,20 +101,20 @@ impl Client {
         }
     }
 
-    /// Points this client and its clones at another address.
+    /// Points this client and its clones at another URL.
     pub fn set_url(&self, url: &str) {
         self.set_urls(vec![url.to_owned()]);
     }
 
-    /// Points this client and its clones at other addresses, of which each request takes any.
+    /// Points this client and its clones at other URLs. Each request goes to a random one.
     pub fn set_urls(&self, urls: Vec<String>) {
         *self.urls.write().unwrap_or_else(PoisonError::into_inner) = urls;
     }
 
-    /// The address of a path, such as `/v1/queues`.
+    /// The URL of a path, for example `/v1/queues`.
     ///
     /// # Panics
-    /// When there is no address to choose from.
+    /// If the client has no URL.
     #[must_use]
     pub fn at(&self, path: &str) -> String {
         let urls = self.urls.read().unwrap_or_else(PoisonError::into_inner);
@@ -125,10 +124,10 @@ impl Client {
                 urls.choose(&mut *random.lock().unwrap_or_else(PoisonError::into_inner))
             }
         };
-        format!("{}{path}", url.expect("an address"))
+        format!("{}{path}", url.expect("a URL"))
     }
 
-    /// The HTTP client, for requests that are not as they should be.
+    /// The HTTP client, for malformed requests.
     #[must_use]
     pub const fn http(&self) -> &reqwest::Client {
         &self.http
@@ -137,7 +136,7 @@ impl Client {
     /// `POST /v1/jobs`, with an idempotency key if there is one.
     ///
     /// # Errors
-    /// No whole answer came.
+    /// If no complete answer comes.
     pub async fn try_submit(&self, job: &Value, key: Option<&str>) -> reqwest::Result<Answer> {
         let mut request = self.http.post(self.at("/v1/jobs")).json(job);
         if let Some(key) = key {
@@ -149,23 +148,23 @@ impl Client {
     /// `POST /v1/jobs`.
     ///
     /// # Panics
-    /// When no whole answer comes.
+    /// If no complete answer comes.
     pub async fn submit(&self, job: &Value) -> Answer {
-        whole(self.try_submit(job, None).await)
+        complete(self.try_submit(job, None).await)
     }
 
     /// `POST /v1/jobs` with an `Idempotency-Key`.
     ///
     /// # Panics
-    /// When no whole answer comes.
+    /// If no complete answer comes.
     pub async fn submit_with_key(&self, job: &Value, key: &str) -> Answer {
-        whole(self.try_submit(job, Some(key)).await)
+        complete(self.try_submit(job, Some(key)).await)
     }
 
-    /// `POST /v1/jobs`, which has to be answered with 202; returns the job.
+    /// `POST /v1/jobs`; returns the accepted job.
     ///
     /// # Panics
-    /// When it is not accepted.
+    /// If the answer is not 202.
     pub async fn submit_ok(&self, job: &Value) -> Value {
         self.submit(job).await.expect(202)
     }
@@ -173,7 +172,7 @@ impl Client {
     /// `GET` of any path.
     ///
     /// # Errors
-    /// No whole answer came.
+    /// If no complete answer comes.
     pub async fn try_get(&self, path: &str) -> reqwest::Result<Answer> {
         answer(self.http.get(self.at(path))).await
     }
@@ -181,15 +180,15 @@ impl Client {
     /// `GET` of any path.
     ///
     /// # Panics
-    /// When no whole answer comes.
+    /// If no complete answer comes.
     pub async fn get(&self, path: &str) -> Answer {
-        whole(self.try_get(path).await)
+        complete(self.try_get(path).await)
     }
 
     /// `GET /v1/jobs/{id}`.
     ///
     /// # Panics
-    /// When no whole answer comes.
+    /// If no complete answer comes.
     pub async fn job(&self, id: &str) -> Answer {
         self.get(&format!("/v1/jobs/{id}")).await
     }
@@ -197,16 +196,16 @@ impl Client {
     /// `POST /v1/jobs/{id}/cancel`.
     ///
     /// # Panics
-    /// When no whole answer comes.
+    /// If no complete answer comes.
     pub async fn cancel(&self, id: &str) -> Answer {
         let path = format!("/v1/jobs/{id}/cancel");
-        whole(answer(self.http.post(self.at(&path))).await)
+        complete(answer(self.http.post(self.at(&path))).await)
     }
 
     /// `GET /v1/sessions/{id}`.
     ///
     /// # Panics
-    /// When no whole answer comes.
+    /// If no complete answer comes.
     pub async fn session(&self, id: &str) -> Answer {
         self.get(&format!("/v1/sessions/{id}")).await
     }
@@ -214,22 +213,22 @@ impl Client {
     /// `DELETE /v1/sessions/{id}`.
     ///
     /// # Panics
-    /// When no whole answer comes.
+    /// If no complete answer comes.
     pub async fn delete_session(&self, id: &str) -> Answer {
         let path = format!("/v1/sessions/{id}");
-        whole(answer(self.http.delete(self.at(&path))).await)
+        complete(answer(self.http.delete(self.at(&path))).await)
     }
 
     /// `GET /v1/queues`.
     ///
     /// # Panics
-    /// When no whole answer comes.
+    /// If no complete answer comes.
     pub async fn queues(&self) -> Answer {
         self.get("/v1/queues").await
     }
 }
 
-/// Whether a job's `status` is one that it keeps.
+/// Whether the `status` of a job is final.
 #[must_use]
 pub fn is_terminal(job: &Value) -> bool {
     let status = job["status"].as_str().unwrap_or_default();
@@ -239,12 +238,12 @@ pub fn is_terminal(job: &Value) -> bool {
 /// The id of a job or session.
 ///
 /// # Panics
-/// When there is none.
+/// If there is none.
 #[must_use]
 pub fn id_of(object: &Value) -> &str {
     match object["id"].as_str() {
         Some(id) => id,
-        None => panic!("no id in {object}"),
+        None => panic!("there is no id in {object}"),
     }
 }
 
@@ -260,9 +259,9 @@ async fn answer(request: RequestBuilder) -> reqwest::Result<Answer> {
     })
 }
 
-fn whole(answer: reqwest::Result<Answer>) -> Answer {
+fn complete(answer: reqwest::Result<Answer>) -> Answer {
     match answer {
         Ok(answer) => answer,
-        Err(error) => panic!("no whole answer came: {error:?}"),
+        Err(error) => panic!("no complete answer came: {error:?}"),
     }
 }

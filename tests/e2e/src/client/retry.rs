@@ -1,8 +1,7 @@
-//! What a patient client does: submits until it is accepted, waits until a job has ended, across
-//! refusals, restarts and killed processes.
+//! Retries of the client: it submits until it is accepted and waits until a job has ended, through refusals, restarts and
+//! killed processes.
 //!
-//! The pauses here are a client's own between two tries at a server that may be away; nothing could be
-//! awaited instead.
+//! It pauses between retries, because no event tells a client that a server is back.
 
 use std::time::Duration;
 
@@ -11,23 +10,22 @@ use tokio::time::Instant;
 
 use super::{Answer, Client, id_of, is_terminal};
 
-/// The pause between two tries at a server that does not answer.
+/// The pause before a retry at a server that does not answer.
 const PAUSE: Duration = Duration::from_millis(20);
-/// The longest pause that an answer's `Retry-After` is obeyed for.
+/// The longest pause that a `Retry-After` can cause.
 const PAUSE_MAX: Duration = Duration::from_millis(250);
-/// The longest `wait_s` asked for.
+/// The longest `wait_s` of a request.
 const WAIT_S_MAX: u64 = 30;
 
 impl Client {
-    /// Waits until the job has ended, over `?wait_s=`, across restarts; returns it.
+    /// Waits with `?wait_s=` until the job has ended, through restarts; returns the job.
     ///
     /// # Panics
-    /// After `limit`, with what was answered last; and at once when the answer is an error that will
-    /// not pass, such as 404.
+    /// After `limit`, with the last answer; and at once if the answer is an error that stays, such as 404.
     pub async fn wait(&self, id: &str, limit: Duration) -> Value {
         let deadline = Instant::now() + limit;
         let mut last = String::from("nothing");
-        while let Some(left) = left_until(deadline) {
+        while let Some(left) = time_left(deadline) {
             let wait_s = left.as_secs().clamp(1, WAIT_S_MAX);
             let path = format!("/v1/jobs/{id}?wait_s={wait_s}");
             match tokio::time::timeout(left + PAUSE_MAX, self.try_get(&path)).await {
@@ -37,7 +35,7 @@ impl Client {
                     }
                     last = answer.body.to_string();
                 }
-                Ok(Ok(answer)) if passes(&answer) => last = pause_after(&answer).await,
+                Ok(Ok(answer)) if is_transient(&answer) => last = pause_after(&answer).await,
                 Ok(Ok(answer)) => panic!("job {id}: {}: {}", answer.status, answer.body),
                 Ok(Err(error)) => {
                     last = format!("{error:?}");
@@ -49,18 +47,17 @@ impl Client {
         panic!("job {id} had not ended after {limit:?}; the last answer: {last}");
     }
 
-    /// Submits under this idempotency key until it is accepted, across restarts; returns the job.
+    /// Submits with this idempotency key until the job is accepted, through restarts; returns the job.
     ///
     /// # Panics
-    /// After `limit`, with what was answered last; and at once when the answer is a refusal that will
-    /// not pass.
+    /// After `limit`, with the last answer; and at once if the answer is an error that stays.
     pub async fn submit_until_accepted(&self, job: &Value, key: &str, limit: Duration) -> Value {
         let deadline = Instant::now() + limit;
         let mut last = String::from("nothing");
-        while let Some(left) = left_until(deadline) {
+        while let Some(left) = time_left(deadline) {
             match tokio::time::timeout(left, self.try_submit(job, Some(key))).await {
                 Ok(Ok(answer)) if answer.status.is_success() => return answer.body,
-                Ok(Ok(answer)) if passes(&answer) => last = pause_after(&answer).await,
+                Ok(Ok(answer)) if is_transient(&answer) => last = pause_after(&answer).await,
                 Ok(Ok(answer)) => panic!("submit {key}: {}: {}", answer.status, answer.body),
                 Ok(Err(error)) => {
                     last = format!("{error:?}");
@@ -72,12 +69,12 @@ impl Client {
         panic!("submit {key} was not accepted after {limit:?}; the last answer: {last}");
     }
 
-    /// Submits a session's turns 0 to `turns` - 1 (`turn=<n>`), each as soon as the one before is
-    /// accepted, each under its own key ([`turn_key`]); returns the jobs' ids in that order. `extra` is
-    /// put into each submit.
+    /// Submits the turns 0 to `turns` - 1 of a session (`turn=<n>`). Each turn has its own idempotency key
+    /// ([`turn_key`]) and is submitted when the one before is accepted. The fields of `extra` are added to each submit.
+    /// Returns the jobs' ids in the same order.
     ///
     /// # Panics
-    /// When one is not accepted within `limit`.
+    /// If a turn is not accepted within `limit`.
     pub async fn submit_turns(
         &self,
         session: &str,
@@ -99,7 +96,7 @@ impl Client {
     }
 }
 
-/// The text of a session's turn `n`, as [`crate::order`] reads it back.
+/// The text of a session's turn `n`, which [`crate::order`] reads.
 #[must_use]
 pub fn turn_text(session: &str, n: u64) -> String {
     format!("session={session} turn={n}")
@@ -111,17 +108,17 @@ pub fn turn_key(session: &str, n: u64) -> String {
     format!("{session}:{n}")
 }
 
-fn left_until(deadline: Instant) -> Option<Duration> {
+fn time_left(deadline: Instant) -> Option<Duration> {
     let left = deadline.saturating_duration_since(Instant::now());
     (!left.is_zero()).then_some(left)
 }
 
-/// Whether the same request may be answered otherwise later.
-fn passes(answer: &Answer) -> bool {
+/// Whether the same request may get another answer later.
+fn is_transient(answer: &Answer) -> bool {
     [429, 502, 503, 504].contains(&answer.status.as_u16())
 }
 
-/// Pauses as the answer says, within bounds; returns it for people.
+/// Pauses for the answer's `Retry-After`, within bounds; returns the answer as text.
 async fn pause_after(answer: &Answer) -> String {
     let asked = answer.header("retry-after").and_then(|s| s.parse().ok());
     let pause = asked.map_or(PAUSE, Duration::from_secs);

@@ -1,4 +1,4 @@
-//! The client's patience, tried on a stub that answers as it is told.
+//! The client's retries, against a stub with given answers.
 
 use std::{
     collections::VecDeque,
@@ -16,24 +16,24 @@ use serde_json::{Value, json};
 
 use super::Client;
 
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(60);
 
-/// A server that gives these answers one after the other, and notes what it was asked.
+/// A server that gives these answers one after the other and records its requests.
 #[derive(Clone)]
 struct Stub {
     answers: Arc<Mutex<VecDeque<(u16, Value)>>>,
-    asked: Arc<Mutex<Vec<String>>>,
+    requests: Arc<Mutex<Vec<String>>>,
 }
 
 impl Stub {
     fn new(answers: impl IntoIterator<Item = (u16, Value)>) -> Self {
         Self {
             answers: Arc::new(Mutex::new(answers.into_iter().collect())),
-            asked: Arc::default(),
+            requests: Arc::default(),
         }
     }
 
-    /// Serves; returns its URL.
+    /// Starts to serve; returns the URL.
     async fn serve(&self) -> String {
         let stub = self.clone();
         let router = Router::new().fallback(move |request| async move { stub.answer(&request) });
@@ -47,21 +47,21 @@ impl Stub {
     fn answer(&self, request: &Request) -> Response {
         let key = request.headers().get("idempotency-key");
         let key = key.and_then(|key| key.to_str().ok()).unwrap_or("-");
-        let asked = format!("{} {} {key}", request.method(), request.uri());
-        self.asked.lock().expect("asked").push(asked);
+        let received = format!("{} {} {key}", request.method(), request.uri());
+        self.requests.lock().expect("requests").push(received);
         let next = self.answers.lock().expect("answers").pop_front();
         let (status, body) = next.unwrap_or((500, json!("no more answers")));
         let status = StatusCode::from_u16(status).expect("a status");
         (status, [("retry-after", "0")], Json(body)).into_response()
     }
 
-    fn asked(&self) -> Vec<String> {
-        self.asked.lock().expect("asked").clone()
+    fn requests(&self) -> Vec<String> {
+        self.requests.lock().expect("requests").clone()
     }
 }
 
 #[tokio::test]
-async fn it_submits_under_the_same_key_until_accepted() {
+async fn it_submits_with_the_same_key_until_accepted() {
     let stub = Stub::new([
         (503, json!({})),
         (429, json!({})),
@@ -70,12 +70,12 @@ async fn it_submits_under_the_same_key_until_accepted() {
     let client = Client::new(&stub.serve().await);
     let job = client.submit_until_accepted(&json!({}), "k1", LIMIT).await;
     assert_eq!(job["id"], "j");
-    assert_eq!(stub.asked(), ["POST /v1/jobs k1"; 3]);
+    assert_eq!(stub.requests(), ["POST /v1/jobs k1"; 3]);
 }
 
 #[tokio::test]
 #[should_panic(expected = "submit k1: 422 Unprocessable Entity")]
-async fn a_refusal_that_will_not_pass_is_not_retried() {
+async fn an_error_that_stays_is_not_retried() {
     let stub = Stub::new([(422, json!({})), (202, json!({ "id": "j" }))]);
     let client = Client::new(&stub.serve().await);
     client.submit_until_accepted(&json!({}), "k1", LIMIT).await;
@@ -83,7 +83,7 @@ async fn a_refusal_that_will_not_pass_is_not_retried() {
 
 #[tokio::test]
 #[should_panic(expected = "was not accepted after 150ms; the last answer: 503")]
-async fn it_gives_up_at_the_limit_and_says_what_came_last() {
+async fn it_stops_at_the_limit_and_reports_the_last_answer() {
     let stub = Stub::new(vec![(503, json!({})); 1_000]);
     let client = Client::new(&stub.serve().await);
     let limit = Duration::from_millis(150);
@@ -91,7 +91,7 @@ async fn it_gives_up_at_the_limit_and_says_what_came_last() {
 }
 
 #[tokio::test]
-async fn it_waits_for_the_end_through_a_dead_address_and_an_outage() {
+async fn it_waits_for_the_end_through_a_dead_url_and_an_outage() {
     let running = json!({ "id": "j", "status": "in_progress" });
     let done = json!({ "id": "j", "status": "completed" });
     let stub = Stub::new([(503, json!({})), (200, running), (200, done)]);
@@ -106,19 +106,19 @@ async fn it_waits_for_the_end_through_a_dead_address_and_an_outage() {
     tokio::task::yield_now().await;
     client.set_url(&stub.serve().await);
     assert_eq!(waiting.await.expect("a job")["status"], "completed");
-    assert!(stub.asked()[0].starts_with("GET /v1/jobs/j?wait_s="));
-    assert_eq!(stub.asked().len(), 3);
+    assert!(stub.requests()[0].starts_with("GET /v1/jobs/j?wait_s="));
+    assert_eq!(stub.requests().len(), 3);
 }
 
 #[tokio::test]
 #[should_panic(expected = "job j: 404 Not Found")]
-async fn a_job_that_is_not_there_is_not_waited_for() {
+async fn a_wait_for_an_unknown_job_fails_at_once() {
     let stub = Stub::new([(404, json!({}))]);
     Client::new(&stub.serve().await).wait("j", LIMIT).await;
 }
 
 #[tokio::test]
-async fn turns_are_submitted_in_order_each_under_a_key_of_its_own() {
+async fn turns_are_submitted_in_order_with_different_keys() {
     let accepted = |id: &str| (202, json!({ "id": id }));
     let stub = Stub::new([accepted("a"), (503, json!({})), accepted("b")]);
     let client = Client::new(&stub.serve().await);
@@ -126,7 +126,7 @@ async fn turns_are_submitted_in_order_each_under_a_key_of_its_own() {
         .submit_turns("s", 2, &json!({ "model": "m" }), LIMIT)
         .await;
     assert_eq!(ids, ["a", "b"]);
-    let asked = stub.asked();
-    assert_ne!(asked[0], asked[1]);
-    assert_eq!(asked[1], asked[2]);
+    let requests = stub.requests();
+    assert_ne!(requests[0], requests[1]);
+    assert_eq!(requests[1], requests[2]);
 }

@@ -1,14 +1,14 @@
-//! The RabbitMQ node of a fleet: shared with other tests, or its own.
+//! The RabbitMQ node of a fleet: a shared one or its own.
 
 use std::ops::Deref;
 
 use servers::rabbit::Rabbit;
 
-/// A node, whoever it belongs to.
+/// A RabbitMQ node.
 pub enum Broker {
-    /// The node of all tests of this test binary, which must be left as it is.
+    /// The node that all tests of this test binary share. Tests must not change it.
     Shared(&'static Rabbit),
-    /// A node of the fleet's own, to be stopped, restarted and alarmed at will.
+    /// A node that only this fleet uses. The test may stop and restart it and raise alarms.
     Own(Box<Rabbit>),
 }
 

@@ -1,4 +1,4 @@
-//! How a fleet is set up: its servers first, then its processes.
+//! The settings of a fleet, and its start: first the servers, then the processes.
 
 use std::path::Path;
 
@@ -8,13 +8,14 @@ use servers::{
 };
 use tokio::task::JoinSet;
 
-use super::{Broker, Fleet, Member, descriptors};
-use crate::{client::Client, process, process::Forebay, scripted::ScriptedLlm};
+use super::{Broker, Fleet, Member, open_files};
+use crate::{client::Client, process, process::Forebay};
+use scripted_provider::ScriptedLlm;
 
-/// The model of jobs that name none, where there is a scripted provider.
+/// The default model of jobs, if there is a scripted provider.
 const MODEL: &str = "gpt-test";
 
-/// A fleet that is not yet started.
+/// A fleet that is not started yet.
 #[must_use = "nothing runs before `start`"]
 pub struct Builder {
     gateways: usize,
@@ -35,43 +36,43 @@ impl Builder {
         }
     }
 
-    /// How many gateways run at first.
+    /// The number of gateways at the start.
     pub fn gateways(mut self, count: usize) -> Self {
         self.gateways = count;
         self
     }
 
-    /// How many workers run at first.
+    /// The number of workers at the start.
     pub fn workers(mut self, count: usize) -> Self {
         self.workers = count;
         self
     }
 
-    /// Sets a variable of every process.
+    /// Sets an environment variable of every process.
     pub fn env(mut self, name: &str, value: impl Into<String>) -> Self {
         self.process = self.process.env(name, value);
         self
     }
 
-    /// Makes this server the OpenAI-compatible provider of every process, and of jobs that name no
-    /// model. Without it such jobs are simulated.
+    /// Makes this server the OpenAI-compatible provider of every process and the provider of the default model.
+    /// Without it, the default model is the simulated one.
     pub fn openai(mut self, server: &ScriptedLlm) -> Self {
         self.process = self.process.openai(server).env("FOREBAY_MODEL", MODEL);
         self
     }
 
-    /// How its Redis server is started.
+    /// The options of the Redis server.
     pub fn redis(mut self, options: RedisOptions) -> Self {
         self.redis = options;
         self
     }
 
-    /// A RabbitMQ node of its own, for a test that breaks it.
+    /// Starts a RabbitMQ node for this fleet only, for a test that breaks it.
     pub fn own_rabbit(self) -> Self {
         self.rabbit(RabbitOptions::default())
     }
 
-    /// A RabbitMQ node of its own, started so.
+    /// Starts a RabbitMQ node with these options for this fleet only.
     pub fn rabbit(mut self, options: RabbitOptions) -> Self {
         self.rabbit = Some(options);
         self
@@ -80,9 +81,9 @@ impl Builder {
     /// Starts the servers and all processes, and waits until the gateways accept submits.
     ///
     /// # Panics
-    /// When anything does not start, with its log.
+    /// If a server or a process does not start; with its log.
     pub async fn start(self) -> Fleet {
-        descriptors::raise_limit();
+        open_files::raise_limit();
         let tls = [
             self.redis.tls.clone().map(|tls| ("REDIS_CA_FILE", tls)),
             self.rabbit
@@ -107,7 +108,7 @@ impl Builder {
             process = process.env(name, text(&tls.ca_file()));
         }
         let gateway = process.clone().arg("gateway");
-        let worker = process.arg("worker").ready_when_it_says("worker started");
+        let worker = process.arg("worker").ready_when_it_logs("worker started");
         let mut fleet = Fleet {
             gateways: start(&gateway, self.gateways).await,
             workers: start(&worker, self.workers).await,
@@ -118,7 +119,7 @@ impl Builder {
             gateway,
             worker,
         };
-        fleet.point_client_at_the_living();
+        fleet.point_client_at_running_gateways();
         fleet.gateways_become_ready().await;
         fleet
     }
@@ -134,5 +135,5 @@ async fn start(builder: &process::Builder, count: usize) -> Vec<Member> {
 
 fn text(path: &Path) -> String {
     let path = path.to_str();
-    path.expect("a path of ours is text").to_owned()
+    path.expect("a path in UTF-8").to_owned()
 }

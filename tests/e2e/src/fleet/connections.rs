@@ -1,6 +1,6 @@
-//! Which connections of a server's own list belong to a process: those whose other end is a socket of
-//! that process. So connections that carry no name, or another's, are counted too; those by way of a
-//! proxy are not.
+//! Finds the connections of a process in a server's list: those whose other end is a socket of the process.
+//!
+//! So connections without a name or with a wrong name count too. Connections through a proxy do not count.
 
 use std::{collections::BTreeSet, fs, os::unix::ffi::OsStrExt, path::Path};
 
@@ -13,7 +13,7 @@ use super::Member;
 /// The addresses of a process's connections to Redis, from `CLIENT LIST`.
 ///
 /// # Errors
-/// When the server or the system cannot be asked.
+/// If the server does not answer, or `/proc` cannot be read.
 pub async fn to_redis(redis: &Redis, member: &Member) -> anyhow::Result<Vec<String>> {
     let clients = redis.clients().await?;
     let ports = local_ports(member.pid(), redis.port())?;
@@ -31,7 +31,7 @@ pub async fn to_redis(redis: &Redis, member: &Member) -> anyhow::Result<Vec<Stri
 /// The names of a process's connections to RabbitMQ, from the management API.
 ///
 /// # Errors
-/// When the node or the system cannot be asked.
+/// If the node does not answer, or `/proc` cannot be read.
 pub async fn to_rabbit(rabbit: &Rabbit, member: &Member) -> anyhow::Result<Vec<String>> {
     let connections = rabbit.connections().await?;
     let ports = local_ports(member.pid(), rabbit.port())?;
@@ -47,8 +47,8 @@ pub async fn to_rabbit(rabbit: &Rabbit, member: &Member) -> anyhow::Result<Vec<S
     Ok(connections.iter().filter(of_process).map(name).collect())
 }
 
-/// The local ports of a process's TCP connections over IPv4 to this port. That port matters: two
-/// processes may have the same local port at a time, for connections to different servers.
+/// The local ports of a process's TCP connections over IPv4 to the port `to`. The port `to` matters, because two
+/// processes can use the same local port for connections to different servers.
 fn local_ports(pid: u32, to: u16) -> anyhow::Result<BTreeSet<u16>> {
     let folder = format!("/proc/{pid}");
     let inodes = inodes(Path::new(&folder))?;
@@ -62,7 +62,7 @@ fn local_ports(pid: u32, to: u16) -> anyhow::Result<BTreeSet<u16>> {
     Ok(table.lines().skip(1).filter_map(local_port).collect())
 }
 
-/// The port of an address in the system's table, as `0100007F:1F90`.
+/// The port of an address in `/proc/*/net/tcp`, for example `0100007F:1F90`.
 fn port(address: &str) -> Option<u16> {
     u16::from_str_radix(address.rsplit_once(':')?.1, 16).ok()
 }
@@ -70,7 +70,7 @@ fn port(address: &str) -> Option<u16> {
 fn inodes(folder: &Path) -> anyhow::Result<BTreeSet<String>> {
     let mut inodes = BTreeSet::new();
     for file in fs::read_dir(folder.join("fd"))? {
-        // One that has been closed meanwhile is no socket any more.
+        // An error means that the file was closed meanwhile.
         let Ok(target) = fs::read_link(file?.path()) else {
             continue;
         };
@@ -95,7 +95,7 @@ mod tests {
     use super::local_ports;
 
     #[test]
-    fn a_connection_is_its_process_s_and_to_its_server() {
+    fn a_connection_is_found_by_process_and_server() {
         let server = TcpListener::bind("127.0.0.1:0").unwrap();
         let to = server.local_addr().unwrap();
         let client = TcpStream::connect(to).unwrap();

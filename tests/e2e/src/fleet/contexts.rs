@@ -1,23 +1,22 @@
-//! What Redis itself holds of a session, read past Forebay.
+//! The turns of a session, read from Redis directly.
 
 use serde_json::Value;
-use servers::redis::Reply;
+use servers::redis::RedisReply;
 
 use super::Fleet;
 use crate::{client::id_of, order::SessionRun};
 
 impl Fleet {
-    /// The turns of a session as they lie in Redis. `job` is the id of any job of it, which tells the
-    /// partition.
+    /// The turns of a session in Redis. `job` is the id of any of its jobs, which contains the partition.
     ///
     /// # Panics
-    /// When Redis cannot be asked, or holds something else than turns.
+    /// If Redis does not answer, or has anything but turns there.
     pub async fn turns_in_redis(&self, session: &str, job: &str) -> Vec<Value> {
         let partition = job.get(4..6).expect("the id of a job");
         let key = format!("fb:{{{partition}}}:u:default/{session}");
         let turns = self.redis.command(&["LRANGE", &key, "0", "-1"]).await;
-        let Reply::Array(turns) = turns.expect("the turns of a session") else {
-            panic!("{key} is no list");
+        let RedisReply::Array(turns) = turns.expect("the turns of a session") else {
+            panic!("{key} is not a list");
         };
         let turns = turns.iter().map(|turn| {
             let turn = turn.to_string();
@@ -26,11 +25,11 @@ impl Fleet {
         turns.collect()
     }
 
-    /// Puts what Redis itself holds in the place of what the API said, for [`crate::order`] to check.
+    /// The run with the turns in Redis in the place of those that the API returned, for [`crate::order`].
     ///
     /// # Panics
-    /// As [`Fleet::turns_in_redis`] does.
-    pub async fn as_in_redis(&self, run: &SessionRun) -> SessionRun {
+    /// As [`Fleet::turns_in_redis`].
+    pub async fn with_turns_in_redis(&self, run: &SessionRun) -> SessionRun {
         let job = run.jobs.first().expect("a job of the session");
         let turns = self.turns_in_redis(&run.session, id_of(job)).await;
         let mut run = run.clone();

@@ -1,5 +1,5 @@
-//! The load that fleets are tried under: many sessions of many turns, submitted as fast as they are
-//! accepted, each turn under an idempotency key.
+//! The load of a fleet test: many sessions with many turns, submitted as fast as they are accepted. Each turn has its
+//! own idempotency key.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,32 +12,32 @@ use crate::{
     order::{SessionRun, assert_in_order},
 };
 
-/// How many sessions are read at a time.
+/// How many sessions are read at the same time.
 const READ_AT_ONCE: usize = 32;
 
-/// How many sessions of how many turns, and how long everything may take.
+/// The size of a load and its time limit.
 #[derive(Clone, Copy, Debug)]
 pub struct Load {
-    /// Sessions, which submit side by side.
+    /// The number of sessions, which submit concurrently.
     pub sessions: usize,
-    /// Turns of each, which are submitted one after the other, each as soon as the one before is
-    /// accepted. Half the bound on a session's kept messages at most.
+    /// The number of turns of each session. Each is submitted when the one before is accepted. At most half the
+    /// bound on a session's kept messages.
     pub turns: u64,
-    /// What only passes when the test fails.
+    /// The time limit, which only failing tests reach.
     pub limit: Duration,
 }
 
-/// The ids of each session's jobs, once they are all accepted.
+/// The name of each session with the ids of its accepted jobs.
 pub type Accepted = Vec<(String, Vec<String>)>;
 
 impl Load {
-    /// The jobs of all sessions together.
+    /// The number of jobs of all sessions together.
     #[must_use]
     pub const fn jobs(&self) -> u64 {
         self.sessions as u64 * self.turns
     }
 
-    /// Begins to submit. [`JoinSet::join_all`] waits until everything is accepted.
+    /// Starts to submit. [`JoinSet::join_all`] waits until all jobs are accepted.
     #[must_use]
     pub fn submit(&self, client: &Client) -> JoinSet<(String, Vec<String>)> {
         let mut sessions = JoinSet::new();
@@ -55,11 +55,11 @@ impl Load {
         sessions
     }
 
-    /// Waits until all these jobs have ended, and checks that each has completed, in order, each reply
-    /// made from all turns before it, and each context in Redis is exactly the accepted turns.
+    /// Waits until all these jobs have ended. Then it checks that each completed in order, that each reply was made
+    /// from all turns before it, and that each context in Redis is exactly the accepted turns.
     ///
     /// # Panics
-    /// With what is wrong.
+    /// If one of these is not so.
     pub async fn assert_in_order(&self, fleet: &Fleet, accepted: Accepted) -> Vec<SessionRun> {
         let mut runs = JoinSet::new();
         let at_once = Arc::new(Semaphore::new(READ_AT_ONCE));
@@ -76,7 +76,7 @@ impl Load {
         assert_in_order(&runs);
         let mut stored = Vec::new();
         for run in &runs {
-            stored.push(fleet.as_in_redis(run).await);
+            stored.push(fleet.with_turns_in_redis(run).await);
         }
         assert_in_order(&stored);
         runs

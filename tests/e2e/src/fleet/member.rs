@@ -1,10 +1,10 @@
-//! One process of a fleet: a `Forebay` that remembers its name and how it was started.
+//! One process of a fleet: a `Forebay` with its name and its settings.
 
 use std::ops::{Deref, DerefMut};
 
 use crate::process::{Builder, Forebay};
 
-/// A gateway or a worker. Everything that can be done to a [`Forebay`] can be done to it.
+/// A gateway or a worker. It dereferences to its [`Forebay`].
 pub struct Member {
     forebay: Forebay,
     name: String,
@@ -22,13 +22,13 @@ impl Member {
         }
     }
 
-    /// Its name in the fleet: in `attempts[].worker`, in its connections to RabbitMQ, in its presence.
+    /// Its name in the fleet: in `attempts[].worker`, in the names of its connections to RabbitMQ, in its presence.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    pub(super) async fn start_again(&mut self) {
+    pub(super) async fn restart(&mut self) {
         assert!(!self.forebay.is_running(), "{} still runs", self.name);
         *self = Self::start(self.builder.clone()).await;
     }
@@ -48,13 +48,13 @@ impl DerefMut for Member {
     }
 }
 
-/// The name, which a process says when it is ready.
+/// The name, which a process logs when it is ready.
 fn name_in(log: &str) -> String {
     let named = log
         .split_whitespace()
         .find_map(|word| word.strip_prefix("process="));
     match named {
         Some(name) => name.to_owned(),
-        None => panic!("the process does not say its name:\n{log}"),
+        None => panic!("the process did not log its name:\n{log}"),
     }
 }

@@ -1,20 +1,19 @@
-//! A whole fleet: gateways and workers as processes of their own, over a RabbitMQ and a Redis of the
-//! test's own. Everything is gone when it is dropped.
+//! A fleet: gateway and worker processes over real RabbitMQ and Redis servers. Dropping it ends all of them.
 //!
-//! A [`Fleet`] has a Redis server to itself, which syncs at every write. Of RabbitMQ it has a virtual
-//! host: on the node that all tests of this test binary share, or, for tests that break the node, on
-//! one of its own ([`Builder::own_rabbit`]). A single process can be given other variables, such as
-//! the address of a proxy before one of its servers ([`Fleet::add_worker_with`]).
+//! A [`Fleet`] has its own Redis server, which syncs at every write. In RabbitMQ it has its own virtual host, on the node
+//! that all tests of this test binary share. Tests that break the node start their own ([`Builder::own_rabbit`]). A
+//! single process can get other environment variables, such as the URL of a proxy in front of a server
+//! ([`Fleet::add_worker_with`]).
 //!
-//! What must be true of a fleet is for the tests to say.
+//! Assertions about fleets are in the tests.
 
 mod broker;
 mod builder;
 pub mod connections;
 mod contexts;
-mod descriptors;
 mod load;
 mod member;
+mod open_files;
 
 use std::time::Duration;
 
@@ -34,26 +33,26 @@ use crate::{client::Client, process};
 pub const INTERACTIVE: &str = "forebay.jobs.interactive";
 /// The queue of batch jobs.
 pub const BATCH: &str = "forebay.jobs.batch";
-/// Where messages that cannot be read are set aside.
+/// The queue of messages that cannot be read.
 pub const UNREADABLE: &str = "forebay.unreadable";
 
-/// How long anything may take that is not itself measured. Generous: it only passes when a test fails.
-pub const LIMIT: Duration = Duration::from_secs(60);
-/// A client's pause between two looks at what no event tells.
+/// The limit of every wait that is not itself measured. Only failing tests reach it.
+pub const LIMIT: Duration = Duration::from_secs(120);
+/// The pause between two polls.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Gateways and workers that run, and what they run over.
+/// Running gateways and workers, with their servers.
 pub struct Fleet {
-    // In the order in which they are dropped: processes before the servers that they use.
-    /// The gateways. A killed one keeps its place, for [`Fleet::restart_gateway`].
+    // Fields are dropped in this order: the processes before the servers that they use.
+    /// The gateways. A killed one keeps its index, for [`Fleet::restart_gateway`].
     pub gateways: Vec<Member>,
-    /// The workers. A killed one keeps its place, for [`Fleet::restart_worker`].
+    /// The workers. A killed one keeps its index, for [`Fleet::restart_worker`].
     pub workers: Vec<Member>,
-    /// A client that sends each request to any of the gateways, at random.
+    /// A client that sends each request to a random gateway.
     pub client: Client,
-    /// The queues' place.
+    /// The virtual host of the queues.
     pub vhost: Vhost,
-    /// The node that the virtual host is on.
+    /// The node of the virtual host.
     pub rabbit: Broker,
     /// The store.
     pub redis: Redis,
@@ -62,7 +61,7 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// Two gateways and four workers with nothing set but where their servers are.
+    /// Two gateways and four workers with default settings.
     pub fn builder() -> Builder {
         Builder::new()
     }
@@ -70,19 +69,20 @@ impl Fleet {
     /// Starts one more gateway.
     ///
     /// # Panics
-    /// When it does not start.
+    /// If it does not start.
     pub async fn add_gateway(&mut self) -> &mut Member {
         self.add_gateway_with(&[]).await
     }
 
-    /// Starts one more gateway, with these variables beside the fleet's, which they win over.
+    /// Starts one more gateway, with these environment variables in addition to the fleet's. They override the
+    /// fleet's.
     ///
     /// # Panics
-    /// When it does not start.
+    /// If it does not start.
     pub async fn add_gateway_with(&mut self, env: &[(&str, &str)]) -> &mut Member {
         let member = Member::start(with(&self.gateway, env)).await;
         self.gateways.push(member);
-        self.point_client_at_the_living();
+        self.point_client_at_running_gateways();
         let n = self.gateways.len() - 1;
         &mut self.gateways[n]
     }
@@ -90,15 +90,16 @@ impl Fleet {
     /// Starts one more worker.
     ///
     /// # Panics
-    /// When it does not start.
+    /// If it does not start.
     pub async fn add_worker(&mut self) -> &mut Member {
         self.add_worker_with(&[]).await
     }
 
-    /// Starts one more worker, with these variables beside the fleet's, which they win over.
+    /// Starts one more worker, with these environment variables in addition to the fleet's. They override the
+    /// fleet's.
     ///
     /// # Panics
-    /// When it does not start.
+    /// If it does not start.
     pub async fn add_worker_with(&mut self, env: &[(&str, &str)]) -> &mut Member {
         let member = Member::start(with(&self.worker, env)).await;
         self.workers.push(member);
@@ -106,48 +107,48 @@ impl Fleet {
         &mut self.workers[n]
     }
 
-    /// Starts a gateway again that has ended, with the settings that it had, on another port. It is
-    /// another process to the fleet, with a name of its own.
+    /// Starts a gateway that has ended again, with the same settings on another port. For the fleet it is a new
+    /// process with a new name.
     ///
     /// # Panics
-    /// When it still runs, or does not start.
+    /// If it still runs, or does not start.
     pub async fn restart_gateway(&mut self, n: usize) {
-        self.gateways[n].start_again().await;
-        self.point_client_at_the_living();
+        self.gateways[n].restart().await;
+        self.point_client_at_running_gateways();
     }
 
-    /// Starts a worker again that has ended, with the settings that it had. It is another process to
-    /// the fleet, with a name of its own.
+    /// Starts a worker that has ended again, with the same settings. For the fleet it is a new process with a new
+    /// name.
     ///
     /// # Panics
-    /// When it still runs, or does not start.
+    /// If it still runs, or does not start.
     pub async fn restart_worker(&mut self, n: usize) {
-        self.workers[n].start_again().await;
+        self.workers[n].restart().await;
     }
 
-    /// Makes [`Fleet::client`] ask only the gateways that run. Until this, or a restart, it goes on
-    /// asking one that was killed, as clients in the world do that have not heard of it.
+    /// Points [`Fleet::client`] at the running gateways. Until this call, or a restart, the client also sends requests
+    /// to killed gateways, as real clients do.
     ///
     /// # Panics
-    /// When the system refuses to tell.
-    pub fn point_client_at_the_living(&mut self) {
-        let living = self
+    /// If the state of a process cannot be read.
+    pub fn point_client_at_running_gateways(&mut self) {
+        let running = self
             .gateways
             .iter_mut()
             .filter_map(|gateway| gateway.is_running().then(|| gateway.url().to_owned()));
-        self.client.set_urls(living.collect());
+        self.client.set_urls(running.collect());
     }
 
-    /// A client of one gateway. It does not follow a restart.
+    /// A client of one gateway. It does not follow restarts.
     #[must_use]
     pub fn client_of(&self, gateway: usize) -> Client {
         Client::new(self.gateways[gateway].url())
     }
 
-    /// Waits until all gateways would accept submits.
+    /// Waits until all gateways are ready to accept submits.
     ///
     /// # Panics
-    /// When one would not after a minute, with what it answered.
+    /// If one is not ready after [`LIMIT`], with its last answer.
     pub async fn gateways_become_ready(&self) {
         for n in 0..self.gateways.len() {
             let client = self.client_of(n);
@@ -164,26 +165,31 @@ impl Fleet {
         }
     }
 
-    /// Waits until `/v1/queues` of some gateway shows counts of interactive jobs for which this holds.
-    /// They are read once a second.
+    /// Waits until `condition` holds for the counts of interactive jobs in `/v1/queues` of any gateway. Gateways read
+    /// the counts once a second.
     ///
     /// # Panics
     /// After `limit`, with the last counts.
-    pub async fn counts_become(&self, what: &str, limit: Duration, so: impl Fn(&Value) -> bool) {
+    pub async fn counts_become(
+        &self,
+        what: &str,
+        limit: Duration,
+        condition: impl Fn(&Value) -> bool,
+    ) {
         let mut last = Value::Null;
         let holds = async || {
             if let Ok(answer) = self.client.try_get("/v1/queues").await {
                 last = answer.body["classes"]["interactive"].clone();
             }
-            last.is_object() && so(&last)
+            last.is_object() && condition(&last)
         };
         if !until(limit, holds).await {
-            panic!("the counts have not become {what} within {limit:?}: {last}");
+            panic!("the counts did not become {what} within {limit:?}: {last}");
         }
     }
 
-    /// Waits until `/v1/queues` shows so many live jobs of both classes together. The counts may be a
-    /// second old: right after submits, 0 may still be from before them.
+    /// Waits until `/v1/queues` shows `count` live jobs of both classes together. The counts can be a second old: right
+    /// after submits, a 0 can be from before them.
     ///
     /// # Panics
     /// After `limit`, with the last counts.
@@ -197,22 +203,21 @@ impl Fleet {
             of("interactive").zip(of("batch")).map(|(a, b)| a + b) == Some(count)
         };
         if !until(limit, holds).await {
-            panic!("the live jobs have not become {count} within {limit:?}: {last}");
+            panic!("the number of live jobs did not become {count} within {limit:?}: {last}");
         }
     }
 
-    /// Whether a message of the queue is ready this moment. It is fetched and put back, which no
-    /// consumer may race with.
+    /// Whether a message of the queue is ready now. The message is fetched and put back, so there must be no consumer.
     ///
     /// # Panics
-    /// When the node cannot be asked.
+    /// If the node does not answer.
     pub async fn has_ready(&self, queue: &str) -> bool {
         let messages = self.vhost.get_messages(queue, 1, false).await;
         !messages.expect("the first message").is_empty()
     }
 
-    /// Waits until RabbitMQ's management API counts so many ready messages of a queue. A quorum queue
-    /// tells its numbers every five seconds, so this lags behind; see [`Fleet::has_ready`].
+    /// Waits until RabbitMQ's management API shows `count` ready messages in a queue. A quorum queue reports its counts
+    /// every five seconds, so they lag behind; see [`Fleet::has_ready`].
     ///
     /// # Panics
     /// After `limit`, with the last count.
@@ -224,17 +229,17 @@ impl Fleet {
             counts.is_ok_and(|counts| counts.ready == count)
         };
         if !until(limit, holds).await {
-            panic!("{queue} has not come to {count} ready messages within {limit:?}: {last}");
+            panic!("{queue} did not have {count} ready messages within {limit:?}: {last}");
         }
     }
 }
 
-/// Asks again and again until the answer is yes, at most for `limit`; says whether it was. For what no
-/// event tells.
-pub async fn until(limit: Duration, mut so: impl AsyncFnMut() -> bool) -> bool {
+/// Polls `condition` until it is true, for at most `limit`. Returns whether it became true. For conditions without an
+/// event to wait for.
+pub async fn until(limit: Duration, mut condition: impl AsyncFnMut() -> bool) -> bool {
     let deadline = Instant::now() + limit;
     loop {
-        if so().await {
+        if condition().await {
             return true;
         }
         if Instant::now() >= deadline {

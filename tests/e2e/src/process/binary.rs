@@ -1,5 +1,5 @@
-//! Where the `forebay` binary is. Cargo is asked once for each test process, so that tests never run
-//! against an old build.
+//! Builds the `forebay` binary and finds its path. Each test process runs cargo once, so that tests never use an old
+//! build.
 
 use std::{
     path::{Path, PathBuf},
@@ -14,7 +14,7 @@ static BINARY: OnceLock<Result<PathBuf, String>> = OnceLock::new();
 /// The path of the binary, built in the profile and target folder of the running test.
 ///
 /// # Errors
-/// What cargo said when it could not build it.
+/// If cargo cannot build it; with cargo's output.
 pub(super) async fn path() -> anyhow::Result<PathBuf> {
     let built = tokio::task::spawn_blocking(|| {
         BINARY.get_or_init(|| build().map_err(|error| format!("{error:#}")))
@@ -25,7 +25,7 @@ pub(super) async fn path() -> anyhow::Result<PathBuf> {
 fn build() -> anyhow::Result<PathBuf> {
     let test = std::env::current_exe().context("the path of this test")?;
     let (target_dir, profile) = target_and_profile(&test)
-        .with_context(|| format!("{} is in no target folder", test.display()))?;
+        .with_context(|| format!("{} is not in a target folder", test.display()))?;
     let mut cargo = Command::new(env!("CARGO"));
     cargo
         .args(["build", "--package", "forebay", "--bin", "forebay"])
@@ -35,7 +35,7 @@ fn build() -> anyhow::Result<PathBuf> {
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stdin(Stdio::null())
         .stderr(Stdio::piped());
-    // Cargo's own variables about the test's package are none of the build's business.
+    // Cargo's variables about the package of the test must not reach the build.
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
@@ -44,8 +44,8 @@ fn build() -> anyhow::Result<PathBuf> {
     }
     let output = cargo.output().context("running cargo")?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        bail!("cargo could not build forebay:\n{said}");
+        let log = String::from_utf8_lossy(&output.stderr);
+        bail!("cargo could not build forebay:\n{log}");
     }
     let messages = String::from_utf8_lossy(&output.stdout);
     messages
@@ -54,7 +54,7 @@ fn build() -> anyhow::Result<PathBuf> {
         .context("cargo named no executable")
 }
 
-/// `target/debug/deps/test-123` is of the folder `target` and the profile `dev`.
+/// The target folder and the profile of a test binary: `target` and `dev` for `target/debug/deps/test-123`.
 fn target_and_profile(test: &Path) -> Option<(&Path, &str)> {
     let mut folder = test.parent()?;
     if ["deps", "examples"].contains(&folder.file_name()?.to_str()?) {
@@ -67,7 +67,7 @@ fn target_and_profile(test: &Path) -> Option<(&Path, &str)> {
     Some((folder.parent()?, profile))
 }
 
-/// The executable that this line of cargo's messages names, if it is about the binary `forebay`.
+/// The executable in this line of cargo's messages, if the line is about the binary `forebay`.
 fn executable(line: &str) -> Option<PathBuf> {
     let message: serde_json::Value = serde_json::from_str(line).ok()?;
     if message["target"]["name"] != "forebay" {
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_profile_is_read_off_the_path() {
+    fn the_path_contains_the_profile() {
         let of = |path| target_and_profile(Path::new(path));
         let target = Path::new("/x/target");
         assert_eq!(of("/x/target/debug/deps/e2e-1"), Some((target, "dev")));

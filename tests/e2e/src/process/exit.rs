@@ -1,4 +1,4 @@
-//! A process that is meant to end by itself, such as a start with a wrong setting.
+//! Runs a process that ends by itself, for example because of a wrong setting.
 
 use std::time::Duration;
 
@@ -6,24 +6,24 @@ use tokio::{io::AsyncReadExt, process::Child};
 
 use super::start::Builder;
 
-/// The most bytes read of each stream.
+/// The most bytes that are read from each stream.
 const OUTPUT_BYTES_MAX: u64 = 1_024 * 1_024;
 
-/// How a process ended.
+/// A process that has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exited {
-    /// Its exit code; `None` if a signal ended it.
+    /// The exit code; `None` if a signal ended the process.
     pub code: Option<i32>,
-    /// What it wrote to stdout.
+    /// The output on stdout.
     pub stdout: String,
-    /// What it wrote to stderr.
+    /// The output on stderr.
     pub stderr: String,
 }
 
-/// Runs `forebay` with these arguments and variables until it ends.
+/// Runs `forebay` with these arguments and environment variables until it ends.
 ///
 /// # Panics
-/// When it cannot be started, or still runs after `limit`.
+/// If it cannot be started, or still runs after `limit`.
 pub async fn run_to_exit(args: &[&str], env: &[(&str, &str)], limit: Duration) -> Exited {
     let mut builder = Builder::new();
     for arg in args {
@@ -36,10 +36,10 @@ pub async fn run_to_exit(args: &[&str], env: &[(&str, &str)], limit: Duration) -
 }
 
 impl Builder {
-    /// Runs it until it ends by itself.
+    /// Runs the process until it ends by itself.
     ///
     /// # Panics
-    /// When it cannot be started, or still runs after `limit`.
+    /// If it cannot be started, or still runs after `limit`.
     pub async fn run_to_exit(&self, limit: Duration) -> Exited {
         let (mut child, _own_dir) = match self.spawn().await {
             Ok(spawned) => spawned,
@@ -52,7 +52,7 @@ impl Builder {
         let stderr = String::from_utf8_lossy(&stderr).into_owned();
         match ended {
             Ok(code) => Exited {
-                code: code.expect("the end of a child of ours"),
+                code: code.expect("the exit status of a child process"),
                 stdout,
                 stderr,
             },
@@ -62,7 +62,7 @@ impl Builder {
     }
 }
 
-/// What a panic shows is read into the caller's buffers, so that it is there even at the limit.
+/// Reads the output into the caller's buffers, so that a panic at the limit can show it.
 async fn read(
     child: &mut Child,
     stdout: &mut Vec<u8>,

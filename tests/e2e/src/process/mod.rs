@@ -1,8 +1,8 @@
-//! The real `forebay` binary as a child process: built once, started on a free port in a clean
-//! environment, signalled, killed, and its log read.
+//! The real `forebay` binary as a child process. It is built once and started on a free port in a clean environment.
+//! Tests send it signals, kill it and read its log.
 //!
-//! A started process has to write `listening on http://ADDRESS` to stdout or stderr; that line tells
-//! that it is ready and where. Only processes started here are ever signalled.
+//! A process is ready when it writes `listening on http://ADDRESS` to stdout or stderr. Only processes that were started
+//! here are signalled.
 
 mod binary;
 mod exit;

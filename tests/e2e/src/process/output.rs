@@ -1,4 +1,4 @@
-//! What a child process writes, read as it comes into a ring of bounded size.
+//! The output of a child process, read continuously into a ring buffer.
 
 use std::{
     collections::VecDeque,
@@ -11,9 +11,9 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// The most lines kept; the oldest go first.
+/// The most lines that are kept; the oldest are dropped first.
 const LINES_MAX: usize = 2_000;
-/// The most bytes of one line; a longer one becomes several.
+/// The most bytes of one line; longer lines are split.
 const LINE_BYTES_MAX: usize = 16 * 1_024;
 
 /// The newest lines of one or more streams, in the order of their arrival.
@@ -26,7 +26,7 @@ pub(super) struct Lines {
 #[derive(Default)]
 struct Ring {
     lines: VecDeque<String>,
-    /// How many lines have gone.
+    /// How many lines were dropped.
     dropped: usize,
 }
 
@@ -43,35 +43,31 @@ impl Lines {
         tokio::spawn(read(stream, self.clone()))
     }
 
-    /// What `find` finds first among the lines, those that come included. Waits for ever if nothing
-    /// is found.
+    /// The first result of `find` for the lines so far and later lines. Waits until there is one.
     pub(super) async fn find<T>(&self, find: impl Fn(&str) -> Option<T>) -> T {
         let mut changes = self.changed.subscribe();
-        let mut looked_at: usize = 0;
+        let mut checked: usize = 0;
         loop {
             changes.mark_unchanged();
             {
                 let ring = self.lock();
-                let fresh = ring
-                    .lines
-                    .iter()
-                    .skip(looked_at.saturating_sub(ring.dropped));
+                let fresh = ring.lines.iter().skip(checked.saturating_sub(ring.dropped));
                 if let Some(found) = fresh.filter_map(|line| find(line)).next() {
                     return found;
                 }
-                looked_at = ring.dropped + ring.lines.len();
+                checked = ring.dropped + ring.lines.len();
             }
-            // The sender lives as long as these lines do.
+            // The sender lives as long as `self`.
             let _ = changes.changed().await;
         }
     }
 
-    /// All lines kept, as one text.
+    /// All kept lines as one text.
     pub(super) fn text(&self) -> String {
         let ring = self.lock();
         let mut text = match ring.dropped {
             0 => String::new(),
-            dropped => format!("({dropped} lines before)\n"),
+            dropped => format!("({dropped} earlier lines)\n"),
         };
         for line in &ring.lines {
             text.push_str(line);
@@ -123,8 +119,8 @@ async fn read(mut stream: impl AsyncRead + Unpin, lines: Lines) {
     }
 }
 
-/// The URL in a line that says `listening on http://ADDRESS`.
-pub(super) fn listening_on(line: &str) -> Option<String> {
+/// The URL in a line with `listening on http://ADDRESS`.
+pub(super) fn listening_url(line: &str) -> Option<String> {
     let (_, after) = line.split_once("listening on http://")?;
     let end = after.find(|c: char| !(c.is_ascii_hexdigit() || ".:[]".contains(c)));
     let address = &after[..end.unwrap_or(after.len())];
@@ -145,24 +141,24 @@ mod tests {
             r#"{"message":"listening on http://127.0.0.1:4711"}"#,
             "listening on http://127.0.0.1:4711/ and waiting",
         ] {
-            assert_eq!(listening_on(line), url, "{line}");
+            assert_eq!(listening_url(line), url, "{line}");
         }
-        assert_eq!(listening_on("calls go to http://127.0.0.1:1"), None);
-        assert_eq!(listening_on("listening on http://nowhere"), None);
+        assert_eq!(listening_url("calls go to http://127.0.0.1:1"), None);
+        assert_eq!(listening_url("listening on http://nowhere"), None);
     }
 
     #[tokio::test]
-    async fn the_ring_keeps_the_newest_lines_and_says_what_is_gone() {
+    async fn the_ring_keeps_the_newest_lines_and_counts_the_dropped_ones() {
         let lines = Lines::new();
         let text: String = (0..LINES_MAX + 3).map(|n| format!("line {n}\n")).collect();
         lines.read(std::io::Cursor::new(text)).await.expect("read");
         let kept = lines.text();
-        assert!(kept.starts_with("(3 lines before)\nline 3\n"));
+        assert!(kept.starts_with("(3 earlier lines)\nline 3\n"));
         assert!(kept.ends_with(&format!("line {}\n", LINES_MAX + 2)));
     }
 
     #[tokio::test]
-    async fn a_line_without_end_does_not_grow_for_ever() {
+    async fn a_line_without_end_is_split() {
         let lines = Lines::new();
         let text = "x".repeat(LINE_BYTES_MAX * 3);
         lines.read(std::io::Cursor::new(text)).await.expect("read");
@@ -170,7 +166,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_line_is_found_before_and_after_it_comes() {
+    async fn a_line_is_found_before_and_after_it_arrives() {
         let lines = Lines::new();
         let find = |line: &str| line.strip_prefix("n=").map(str::to_owned);
         let waiting = {

@@ -1,4 +1,4 @@
-//! A process that runs: where it listens, what it says, and every way to end it.
+//! A running process: its URL, its log, and every way to end it.
 
 use std::{process::ExitStatus, sync::Arc, time::Duration};
 
@@ -8,14 +8,14 @@ use tempfile::TempDir;
 use tokio::{process::Child, task::JoinHandle};
 
 use super::{
-    output::{Lines, listening_on},
+    output::{Lines, listening_url},
     start::Builder,
 };
 
-/// How long the rest of the output may take after the end of the process.
-const LAST_WORDS_LIMIT: Duration = Duration::from_secs(2);
+/// How long reading the rest of the output may take after the end of the process.
+const REST_LIMIT: Duration = Duration::from_secs(30);
 
-/// A `forebay` process. Dropping it kills it; when the test has panicked, its log is printed.
+/// A `forebay` process. Dropping it kills the process, and prints its log if the test panics.
 pub struct Forebay {
     child: Child,
     pid: u32,
@@ -23,12 +23,12 @@ pub struct Forebay {
     lines: Lines,
     readers: Vec<JoinHandle<()>>,
     print_on_panic: bool,
-    /// Goes after the child, whose folder it is.
+    /// The data folder, which is dropped after the child.
     _own_dir: Option<Arc<TempDir>>,
 }
 
 impl Forebay {
-    /// A process with nothing set but a free port and a data folder of its own.
+    /// A process with default settings, a free port and a new data folder.
     pub fn builder() -> Builder {
         Builder::new()
     }
@@ -54,43 +54,43 @@ impl Forebay {
         self.lines.clone()
     }
 
-    /// Takes the address from what it has said so far.
-    pub(super) fn learn_url(&mut self) {
-        self.url = self.logs().lines().find_map(listening_on);
+    /// Reads the URL from the log so far.
+    pub(super) fn read_url_from_log(&mut self) {
+        self.url = self.logs().lines().find_map(listening_url);
     }
 
-    pub(super) fn forget_log_on_drop(&mut self) {
+    pub(super) fn print_no_log_on_drop(&mut self) {
         self.print_on_panic = false;
     }
 
-    /// Where it listens, as `http://127.0.0.1:4711`.
+    /// The URL where it listens, for example `http://127.0.0.1:4711`.
     ///
     /// # Panics
-    /// When it does not listen.
+    /// If it does not listen.
     #[must_use]
     pub fn url(&self) -> &str {
-        self.url.as_deref().expect("this process listens nowhere")
+        self.url.as_deref().expect("this process does not listen")
     }
 
-    /// Its process id. After its end the number may be another process's.
+    /// The process id. After the end of the process, another process can get it.
     #[must_use]
     pub const fn pid(&self) -> u32 {
         self.pid
     }
 
-    /// The newest 2,000 lines of its output.
+    /// The newest 2,000 lines of the output.
     #[must_use]
     pub fn logs(&self) -> String {
         self.lines.text()
     }
 
-    /// Waits until it has said something with this text.
+    /// Waits until the log contains this text.
     ///
     /// # Panics
-    /// After `limit`, with its log.
+    /// After `limit`, with the log.
     pub async fn wait_for_log(&self, text: &str, limit: Duration) {
-        let said = self.lines.find(|line| line.contains(text).then_some(()));
-        if tokio::time::timeout(limit, said).await.is_err() {
+        let logged = self.lines.find(|line| line.contains(text).then_some(()));
+        if tokio::time::timeout(limit, logged).await.is_err() {
             panic!(
                 "waited {limit:?} in vain for {text:?}; the log:\n{}",
                 self.logs()
@@ -98,50 +98,52 @@ impl Forebay {
         }
     }
 
-    /// `kill -9`, and waits until it is gone. Nothing if it is gone already.
+    /// Ends it with SIGKILL and waits until it has ended. Does nothing if it has ended already.
     ///
     /// # Panics
-    /// When the system refuses.
+    /// If the exit status cannot be read.
     pub async fn kill9(&mut self) {
-        // Fails only for a child that has been waited for.
+        // An error means that it has ended already.
         let _ = self.child.start_kill();
-        self.exited().await.expect("the end of a child of ours");
-        self.last_words().await;
+        self.exited()
+            .await
+            .expect("the exit status of a child process");
+        self.read_rest_of_output().await;
     }
 
-    /// Asks it to end in order (SIGTERM).
+    /// Sends SIGTERM, which asks for an orderly end.
     ///
     /// # Panics
-    /// When it is gone already.
+    /// If it has ended already.
     pub fn sigterm(&self) {
         self.signal(Signal::TERM);
     }
 
-    /// Stops it where it stands (SIGSTOP).
+    /// Pauses it with SIGSTOP.
     ///
     /// # Panics
-    /// When it is gone already.
+    /// If it has ended already.
     pub fn sigstop(&self) {
         self.signal(Signal::STOP);
     }
 
-    /// Lets it go on (SIGCONT).
+    /// Continues it with SIGCONT.
     ///
     /// # Panics
-    /// When it is gone already.
+    /// If it has ended already.
     pub fn sigcont(&self) {
         self.signal(Signal::CONT);
     }
 
-    /// Waits until it has ended, by itself or as asked.
+    /// Waits until it has ended.
     ///
     /// # Panics
-    /// After `limit`, with its log.
+    /// After `limit`, with the log.
     pub async fn wait_exit(&mut self, limit: Duration) -> ExitStatus {
         match tokio::time::timeout(limit, self.exited()).await {
             Ok(status) => {
-                self.last_words().await;
-                status.expect("the end of a child of ours")
+                self.read_rest_of_output().await;
+                status.expect("the exit status of a child process")
             }
             Err(_) => panic!(
                 "forebay still ran after {limit:?}; its log:\n{}",
@@ -150,12 +152,12 @@ impl Forebay {
         }
     }
 
-    /// Whether it has not ended yet.
+    /// Whether it still runs.
     ///
     /// # Panics
-    /// When the system refuses.
+    /// If the state of the process cannot be read.
     pub fn is_running(&mut self) -> bool {
-        let ended = self.child.try_wait().expect("the state of a child of ours");
+        let ended = self.child.try_wait().expect("the state of a child process");
         ended.is_none()
     }
 
@@ -163,20 +165,17 @@ impl Forebay {
         self.child.wait().await
     }
 
-    /// Reads what it had written before it ended. Bounded, as a child of its own could hold the
-    /// stream open.
-    async fn last_words(&mut self) {
+    /// Reads the rest of the output after the end of the process. It has a limit, because a child of the process could
+    /// hold the streams open.
+    async fn read_rest_of_output(&mut self) {
         for mut reader in self.readers.drain(..) {
-            if tokio::time::timeout(LAST_WORDS_LIMIT, &mut reader)
-                .await
-                .is_err()
-            {
+            if tokio::time::timeout(REST_LIMIT, &mut reader).await.is_err() {
                 reader.abort();
             }
         }
     }
 
-    /// Only while the child has not been waited for, so the id cannot be another process's.
+    /// Sends a signal. The child is not reaped yet, so its id cannot belong to another process.
     fn signal(&self, signal: Signal) {
         let pid = self
             .child
@@ -184,13 +183,13 @@ impl Forebay {
             .and_then(|id| i32::try_from(id).ok())
             .and_then(Pid::from_raw)
             .unwrap_or_else(|| panic!("forebay has ended; its log:\n{}", self.logs()));
-        kill_process(pid, signal).expect("a signal to a child of ours");
+        kill_process(pid, signal).expect("a signal to a child process");
     }
 }
 
 impl Drop for Forebay {
     fn drop(&mut self) {
-        // The child itself is killed by its own drop (`kill_on_drop`).
+        // The drop of `child` kills the process (`kill_on_drop`).
         if self.print_on_panic && std::thread::panicking() {
             eprintln!("the log of forebay (pid {}):\n{}", self.pid, self.logs());
         }

@@ -1,5 +1,4 @@
-//! How a `forebay` process is started: its arguments, and an environment that holds nothing of the
-//! machine's own settings.
+//! The start of a `forebay` process: its arguments, and an environment without the machine's own settings.
 
 use std::{
     collections::BTreeMap,
@@ -16,10 +15,10 @@ use tokio::process::{Child, Command};
 use super::{binary, output, running::Forebay};
 
 /// How long a process may take until it is ready.
-const READY_LIMIT: Duration = Duration::from_secs(10);
+const READY_LIMIT: Duration = Duration::from_secs(120);
 
-/// A process that is not yet started. Cheap to clone; started twice, it is two processes with the
-/// same settings (and the same data folder, if one was given).
+/// A process that is not started yet. It can be started several times; all these processes have the same settings, and
+/// the same data folder if one is given.
 #[derive(Clone, Debug)]
 #[must_use = "nothing runs before `start`"]
 pub struct Builder {
@@ -30,14 +29,16 @@ pub struct Builder {
     ready: Ready,
 }
 
-/// The line by which a process says that it is ready.
+/// The line that a process writes when it is ready.
 #[derive(Clone, Debug)]
 enum Ready {
+    /// The line with its URL.
     Listening,
-    Says(String),
+    /// A line with this text.
+    Logs(String),
 }
 
-/// Whether a variable of the machine could change what a `forebay` process does.
+/// Whether an environment variable of the machine could change the behaviour of a `forebay` process.
 fn is_foreign(name: &str) -> bool {
     let upper = name.to_ascii_uppercase();
     ["FOREBAY_", "OPENAI_", "GEMINI_"]
@@ -58,7 +59,7 @@ impl Builder {
         }
     }
 
-    /// Another program in place of `forebay`, such as a `gateway` built from it.
+    /// Runs another program in the place of `forebay`, for example `gateway`.
     pub fn program(mut self, path: impl Into<PathBuf>) -> Self {
         self.program = Some(path.into());
         self
@@ -70,41 +71,41 @@ impl Builder {
         self
     }
 
-    /// Sets a variable of its environment.
+    /// Sets an environment variable.
     pub fn env(mut self, name: &str, value: impl Into<String>) -> Self {
         self.env.insert(name.to_owned(), value.into());
         self
     }
 
-    /// Sets the OpenAI-compatible provider to this server.
-    pub fn openai(self, server: &crate::scripted::ScriptedLlm) -> Self {
+    /// Makes this server the OpenAI-compatible provider.
+    pub fn openai(self, server: &scripted_provider::ScriptedLlm) -> Self {
         self.env("OPENAI_BASE_URL", server.openai_base_url())
             .env("OPENAI_API_KEY", "test-key-openai")
     }
 
-    /// Sets the Gemini provider to this server.
-    pub fn gemini(self, server: &crate::scripted::ScriptedLlm) -> Self {
+    /// Makes this server the Gemini provider.
+    pub fn gemini(self, server: &scripted_provider::ScriptedLlm) -> Self {
         self.env("GEMINI_BASE_URL", server.gemini_base_url())
             .env("GEMINI_API_KEY", "test-key-gemini")
     }
 
-    /// The embedded engine's folder, which outlives the process. Without one it gets a folder of its
-    /// own that goes with it.
+    /// Sets the data folder of the embedded engine, which stays after the end of the process. Without it, the process
+    /// gets a new folder, which is deleted with it.
     pub fn data_dir(mut self, path: impl AsRef<Path>) -> Self {
         self.data_dir = Some(path.as_ref().to_owned());
         self
     }
 
-    /// Ready is when a line contains this, for a process that does not listen.
-    pub fn ready_when_it_says(mut self, text: &str) -> Self {
-        self.ready = Ready::Says(text.to_owned());
+    /// The process is ready when a line of its output contains this text. For processes that do not listen.
+    pub fn ready_when_it_logs(mut self, text: &str) -> Self {
+        self.ready = Ready::Logs(text.to_owned());
         self
     }
 
     /// Starts it and waits until it is ready.
     ///
     /// # Panics
-    /// When it cannot be built or started, ends, or is not ready after 10 s; with its log.
+    /// If it cannot be built or started, ends, or is not ready after two minutes; with its log.
     pub async fn start(&self) -> Forebay {
         match self.try_start().await {
             Ok(started) => started,
@@ -115,7 +116,7 @@ impl Builder {
     /// Starts it and waits until it is ready.
     ///
     /// # Errors
-    /// It could not be built or started, ended, or was not ready after 10 s; with its log.
+    /// If it cannot be built or started, ends, or is not ready after two minutes; with its log.
     pub async fn try_start(&self) -> anyhow::Result<Forebay> {
         let (child, own_dir) = self.spawn().await?;
         let mut forebay = Forebay::new(child, own_dir)?;
@@ -130,17 +131,17 @@ impl Builder {
             }
         };
         let Some(what) = what else {
-            forebay.learn_url();
+            forebay.read_url_from_log();
             return Ok(forebay);
         };
         forebay.kill9().await;
         let log = forebay.logs();
         if log.lines().any(|line| self.is_ready(line).is_some()) {
-            // It was ready, and ended before we had read that.
-            forebay.learn_url();
+            // It was ready, and ended before the line was read.
+            forebay.read_url_from_log();
             return Ok(forebay);
         }
-        forebay.forget_log_on_drop();
+        forebay.print_no_log_on_drop();
         Err(anyhow::anyhow!(
             "forebay did not start: {what}; its log:\n{log}"
         ))
@@ -148,12 +149,12 @@ impl Builder {
 
     fn is_ready(&self, line: &str) -> Option<()> {
         match &self.ready {
-            Ready::Listening => output::listening_on(line).map(drop),
-            Ready::Says(text) => line.contains(text).then_some(()),
+            Ready::Listening => output::listening_url(line).map(drop),
+            Ready::Logs(text) => line.contains(text).then_some(()),
         }
     }
 
-    /// Starts it with all its streams open to us.
+    /// Starts it with pipes for its output.
     pub(super) async fn spawn(&self) -> anyhow::Result<(Child, Option<Arc<TempDir>>)> {
         let program = match &self.program {
             Some(program) => program.clone(),
@@ -192,7 +193,7 @@ mod tests {
     use super::is_foreign;
 
     #[test]
-    fn settings_of_the_machine_do_not_reach_the_child() {
+    fn the_machines_settings_do_not_reach_the_child() {
         for name in [
             "FOREBAY_MODEL",
             "OPENAI_API_KEY",

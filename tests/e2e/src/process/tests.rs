@@ -1,10 +1,10 @@
-//! The child process machinery, tried on a shell that plays `forebay`, and on the binary itself.
+//! Child processes: a shell script in the place of `forebay`, and the binary itself.
 
 use std::time::Duration;
 
 use super::{Builder, Forebay, run_to_exit};
 
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(60);
 const READY: &str = "echo 'INFO listening on http://127.0.0.1:4711' >&2;";
 
 fn shell(script: &str) -> Builder {
@@ -15,7 +15,7 @@ fn shell(script: &str) -> Builder {
 }
 
 #[tokio::test]
-async fn it_is_ready_by_its_line_and_gone_after_kill9() {
+async fn it_is_ready_after_its_line_and_ends_with_kill9() {
     let mut forebay = shell("exec sleep 600").start().await;
     assert_eq!(forebay.url(), "http://127.0.0.1:4711");
     assert!(forebay.is_running());
@@ -25,7 +25,7 @@ async fn it_is_ready_by_its_line_and_gone_after_kill9() {
 }
 
 #[tokio::test]
-async fn the_childs_environment_is_ours() {
+async fn the_child_gets_the_environment_of_the_builder() {
     let mut forebay = shell("env").env("FOREBAY_MODEL", "m").start().await;
     assert!(forebay.wait_exit(LIMIT).await.success());
     let log = forebay.logs();
@@ -41,7 +41,7 @@ async fn the_childs_environment_is_ours() {
 }
 
 #[tokio::test]
-async fn a_given_data_folder_outlives_the_process() {
+async fn a_given_data_folder_stays_after_the_process() {
     let folder = tempfile::tempdir().expect("a folder");
     let builder = shell("echo kept > $FOREBAY_DATA_DIR/file").data_dir(folder.path());
     let mut forebay = builder.start().await;
@@ -51,7 +51,7 @@ async fn a_given_data_folder_outlives_the_process() {
 }
 
 #[tokio::test]
-async fn sigterm_ends_it_as_it_likes() {
+async fn after_sigterm_its_exit_code_is_its_own() {
     let script = "trap 'echo draining; exit 7' TERM; echo trapped; while :; do sleep 0.01; done";
     let mut forebay = shell(script).start().await;
     forebay.wait_for_log("trapped", LIMIT).await;
@@ -59,12 +59,12 @@ async fn sigterm_ends_it_as_it_likes() {
     assert_eq!(forebay.wait_exit(LIMIT).await.code(), Some(7));
     assert!(
         forebay.logs().contains("draining"),
-        "the last words are read"
+        "the rest of the output is read"
     );
 }
 
 #[tokio::test]
-async fn sigstop_stops_and_sigcont_goes_on() {
+async fn sigstop_pauses_and_sigcont_continues() {
     let mut forebay = shell("exec sleep 600").start().await;
     forebay.sigstop();
     until_state(forebay.pid(), |state| state == 'T').await;
@@ -73,7 +73,7 @@ async fn sigstop_stops_and_sigcont_goes_on() {
     forebay.kill9().await;
 }
 
-/// Asks the kernel again and again, which tells no one of such a change but a tracer.
+/// Polls the state of the process, because the kernel reports a change to tracers only.
 async fn until_state(pid: u32, wanted: fn(char) -> bool) {
     let seen = async {
         loop {
@@ -97,7 +97,7 @@ async fn dropping_it_kills_it() {
     let pid = forebay.pid();
     drop(forebay);
     let gone = async {
-        // Killed, it stays a zombie until the runtime reaps it.
+        // A killed process stays a zombie until the runtime reaps it.
         while std::fs::read_to_string(format!("/proc/{pid}/stat"))
             .is_ok_and(|stat| !stat.contains(") Z "))
         {
@@ -108,7 +108,7 @@ async fn dropping_it_kills_it() {
 }
 
 #[tokio::test]
-async fn a_start_that_fails_says_why_with_the_log() {
+async fn a_failed_start_returns_the_log() {
     let builder = Forebay::builder().program("/bin/sh").arg("-c");
     let failed = builder
         .arg("echo FOREBAY_X is wrong >&2; exit 2")
@@ -120,15 +120,15 @@ async fn a_start_that_fails_says_why_with_the_log() {
 }
 
 #[tokio::test]
-async fn a_process_that_does_not_listen_is_ready_when_it_says_so() {
+async fn a_process_that_does_not_listen_is_ready_after_a_given_line() {
     let builder = Forebay::builder().program("/bin/sh").arg("-c");
     let builder = builder.arg("echo worker is up; exec sleep 600");
-    let forebay = builder.ready_when_it_says("worker is up").start().await;
+    let forebay = builder.ready_when_it_logs("worker is up").start().await;
     assert!(forebay.logs().contains("worker is up"));
 }
 
 #[tokio::test]
-async fn run_to_exit_tells_code_and_streams_apart() {
+async fn run_to_exit_returns_code_and_streams() {
     let builder = Forebay::builder().program("/bin/sh").arg("-c");
     let exited = builder
         .arg("echo out; echo err >&2; exit 2")

@@ -5,8 +5,8 @@ use std::time::Duration;
 use e2e::{
     client::{id_of, is_terminal},
     fleet::{Fleet, LIMIT, Member, connections, until},
-    scripted::{Recorded, ScriptedLlm},
 };
+use scripted_provider::{Recorded, ScriptedLlm};
 use serde_json::json;
 use tokio::task::JoinSet;
 

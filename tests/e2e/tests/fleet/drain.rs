@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use e2e::{
     client::id_of,
     fleet::{Fleet, LIMIT, Member},
-    scripted::{ChatRequest, Recorded, ScriptedLlm},
 };
+use scripted_provider::{ChatRequest, Recorded, ScriptedLlm};
 use serde_json::{Value, json};
 use servers::proxy::Proxy;
 

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use e2e::{
     client::{Client, id_of},
     fleet::{Fleet, LIMIT},
-    scripted::ScriptedLlm,
 };
+use scripted_provider::ScriptedLlm;
 use serde_json::json;
 use tokio::task::JoinSet;
 
@@ -69,7 +69,7 @@ async fn a_key_sent_to_both_gateways_and_again_after_one_was_killed_is_one_job()
     assert!(several.is_empty(), "keys with several jobs: {several:?}");
     let mut ids: BTreeSet<&String> = answers.0.values().flatten().collect();
     assert_eq!(ids.len(), KEYS);
-    fleet.point_client_at_the_living();
+    fleet.point_client_at_running_gateways();
     fleet.live_jobs_become(KEYS as u64, LIMIT).await;
 
     // Also when the other comes back, under another address.

@@ -3,10 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use e2e::{
-    fleet::{Fleet, Load},
-    scripted::ScriptedLlm,
-};
+use e2e::fleet::{Fleet, Load};
+use scripted_provider::ScriptedLlm;
 
 use crate::machine;
 

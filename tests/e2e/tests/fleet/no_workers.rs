@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use e2e::{
     client::id_of,
     fleet::{Fleet, INTERACTIVE, LIMIT, until},
-    scripted::{ProviderError, ScriptedLlm},
 };
+use scripted_provider::{ProviderError, ScriptedLlm};
 use serde_json::json;
 
 use crate::machine;

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use e2e::{
     client::id_of,
     fleet::{Fleet, LIMIT},
-    scripted::{Recorded, ScriptedLlm},
 };
+use scripted_provider::{Recorded, ScriptedLlm};
 use serde_json::json;
 
 use crate::machine;

@@ -3,10 +3,8 @@
 
 use std::sync::Arc;
 
-use e2e::{
-    fleet::{Fleet, LIMIT, Load, until},
-    scripted::ScriptedLlm,
-};
+use e2e::fleet::{Fleet, LIMIT, Load, until};
+use scripted_provider::ScriptedLlm;
 use servers::{rabbit::RabbitOptions, redis::RedisOptions, tls::Certificates};
 
 use crate::machine;

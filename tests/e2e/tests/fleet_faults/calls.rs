@@ -6,10 +6,8 @@ use std::{
     collections::{BTreeMap, HashMap},
 };
 
-use e2e::{
-    fleet::LIMIT,
-    scripted::{Recorded, ScriptedLlm},
-};
+use e2e::fleet::LIMIT;
+use scripted_provider::{Recorded, ScriptedLlm};
 
 /// The calls of each turn so far. It keeps what it has seen: the record of a load is long, and is looked at
 /// after each call.

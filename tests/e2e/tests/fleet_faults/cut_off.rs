@@ -3,11 +3,9 @@
 
 use std::time::Duration;
 
-use e2e::{
-    fleet::{Fleet, LIMIT},
-    scripted::ScriptedLlm,
-};
+use e2e::fleet::{Fleet, LIMIT};
 use futures_util::future::join_all;
+use scripted_provider::ScriptedLlm;
 use servers::proxy::Proxy;
 
 use crate::{

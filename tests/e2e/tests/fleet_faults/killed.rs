@@ -1,10 +1,8 @@
 //! Workers and gateways killed with -9: others go on, what they had in hand is done again or asked for
 //! again, and nothing is doubled.
 
-use e2e::{
-    fleet::{Fleet, LIMIT},
-    scripted::Recorded,
-};
+use e2e::fleet::{Fleet, LIMIT};
+use scripted_provider::Recorded;
 use serde_json::Value;
 
 use crate::{

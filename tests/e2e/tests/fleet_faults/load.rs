@@ -10,8 +10,8 @@ use std::{ops::Deref, time::Duration};
 use e2e::{
     fleet::{Fleet, LIMIT},
     order::SessionRun,
-    scripted::ScriptedLlm,
 };
+use scripted_provider::ScriptedLlm;
 use tokio::sync::SemaphorePermit;
 
 use crate::{

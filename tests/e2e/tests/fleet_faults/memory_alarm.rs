@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use e2e::{
     client::{Client, id_of},
     fleet::{Fleet, LIMIT},
-    scripted::ScriptedLlm,
 };
 use futures_util::future::join_all;
+use scripted_provider::ScriptedLlm;
 use serde_json::json;
 use servers::rabbit::RaisedAlarm;
 use tokio::{

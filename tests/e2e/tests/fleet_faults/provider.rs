@@ -3,10 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use e2e::{
-    fleet::LIMIT,
-    scripted::{Gate, Recorded, ScriptedLlm},
-};
+use e2e::fleet::LIMIT;
+use scripted_provider::{Gate, Recorded, ScriptedLlm};
 
 /// A provider that takes 0 to 50 ms.
 pub(crate) async fn start(seed: u64) -> ScriptedLlm {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use e2e::scripted::Recorded;
+use scripted_provider::Recorded;
 use serde_json::{Value, json};
 
 use crate::pair::Pair;
@@ -61,7 +61,7 @@ async fn a_waiting_job_is_cancelled_unseen() {
 #[tokio::test]
 async fn a_job_that_waits_for_its_next_try_is_cancelled() {
     let pair = Pair::with(&[("FOREBAY_BACKOFF_MS", "60000")]).await;
-    let error = e2e::scripted::ProviderError::server_error();
+    let error = scripted_provider::ProviderError::server_error();
     pair.llm.on("turn=0", [error.into()]);
     let first = pair.say("s", "turn=0").await;
     let second = pair.say("s", "turn=1").await;

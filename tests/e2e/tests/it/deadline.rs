@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use e2e::scripted::{ProviderError, Recorded};
+use scripted_provider::{ProviderError, Recorded};
 use serde_json::{Value, json};
 
 use crate::pair::Pair;

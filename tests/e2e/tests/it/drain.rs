@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use e2e::scripted::{ChatRequest, Recorded};
+use scripted_provider::{ChatRequest, Recorded};
 use serde_json::{Value, json};
 
 use crate::pair::{LIMIT, Pair};

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use e2e::scripted::{ChatRequest, Reply};
+use scripted_provider::{ChatRequest, Reply};
 use serde_json::{Value, json};
 
 use crate::pair::Pair;

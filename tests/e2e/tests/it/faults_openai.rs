@@ -27,7 +27,7 @@
 
 use std::time::Duration;
 
-use e2e::scripted::{ProviderError, Reply};
+use scripted_provider::{ProviderError, Reply};
 use serde_json::{Value, json};
 
 use crate::{

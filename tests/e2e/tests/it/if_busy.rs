@@ -7,10 +7,8 @@
 //! | `rollback` | cancelled, call closed | cancelled, unseen | the new one | the new one |
 //! | `interrupt` | cancelled, call closed | cancelled, unseen | both inputs, and the new one | both inputs, and the new one |
 
-use e2e::{
-    client::Answer,
-    scripted::{Gate, Recorded},
-};
+use e2e::client::Answer;
+use scripted_provider::{Gate, Recorded};
 use serde_json::{Value, json};
 
 use crate::pair::{GPT, Pair};
@@ -166,7 +164,7 @@ async fn in_an_idle_session_each_is_just_a_message() {
 async fn rollback_and_interrupt_end_the_wait_for_tool_results() {
     for if_busy in ["rollback", "interrupt"] {
         let pair = Pair::start().await;
-        let call = e2e::scripted::Reply::tool_call("look", json!({}));
+        let call = scripted_provider::Reply::tool_call("look", json!({}));
         pair.llm.on("turn=0", [call]);
         let first = pair.say("s", "turn=0").await;
         assert_eq!(pair.wait(&first).await["finish_reason"], "tool_calls");

@@ -6,9 +6,9 @@ use std::{collections::BTreeSet, time::Duration};
 use e2e::{
     client::{Client, id_of, turn_key, turn_text},
     order::assert_in_order,
-    scripted::Recorded,
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
+use scripted_provider::Recorded;
 use serde_json::json;
 use tokio::task::JoinSet;
 

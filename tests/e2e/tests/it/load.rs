@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use e2e::{
     client::Client,
     order::{SessionRun, assert_in_order},
-    scripted::ScriptedLlm,
 };
+use scripted_provider::ScriptedLlm;
 use serde_json::json;
 use tokio::{sync::Mutex, task::JoinSet};
 

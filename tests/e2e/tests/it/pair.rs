@@ -5,8 +5,8 @@ use std::time::Duration;
 use e2e::{
     client::{Client, id_of},
     process::{Builder, Forebay},
-    scripted::{Recorded, ScriptedLlm},
 };
+use scripted_provider::{Recorded, ScriptedLlm};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

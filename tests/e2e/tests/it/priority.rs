@@ -1,6 +1,6 @@
 //! Interactive goes before batch, which still gets a tenth of the slots.
 
-use e2e::scripted::Recorded;
+use scripted_provider::Recorded;
 use serde_json::json;
 
 use crate::pair::Pair;

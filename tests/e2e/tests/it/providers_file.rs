@@ -1,10 +1,8 @@
 //! The providers' file as the README has it, its servers replaced by scripted ones: who is asked for which
 //! model, and with what.
 
-use e2e::{
-    readme,
-    scripted::{ChatRequest, ScriptedLlm},
-};
+use e2e::readme;
+use scripted_provider::{ChatRequest, ScriptedLlm};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

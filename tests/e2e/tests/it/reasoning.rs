@@ -1,7 +1,7 @@
 //! What a reasoning model's server gives with calls of tools goes back to it with their results, and to
 //! nobody else.
 
-use e2e::scripted::{ChatRequest, Reply, ScriptedLlm};
+use scripted_provider::{ChatRequest, Reply, ScriptedLlm};
 use serde_json::{Value, json};
 
 use crate::pair::{GEMINI, GPT, Pair};

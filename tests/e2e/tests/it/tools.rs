@@ -2,7 +2,7 @@
 //! images, replies by a schema, and long sessions within a bound. The scripted providers refuse what
 //! the real ones refuse, and no test here may meet a refusal.
 
-use e2e::scripted::{ChatRequest, Dialect, Reply, ScriptedCall};
+use scripted_provider::{ChatRequest, Dialect, Reply, ScriptedCall};
 use serde_json::{Value, json};
 
 use crate::pair::Pair;

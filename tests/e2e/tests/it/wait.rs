@@ -41,7 +41,7 @@ async fn a_failed_and_a_cancelled_job_end_a_wait_as_well() {
     let gate = pair.llm.hold();
     pair.llm.on(
         "fails",
-        [e2e::scripted::ProviderError::unauthorized().into()],
+        [scripted_provider::ProviderError::unauthorized().into()],
     );
     let began = Instant::now();
     for (text, status) in [("is cancelled", "cancelled"), ("fails", "failed")] {

@@ -1,4 +1,4 @@
-//! The proxy's own port: open, or refusing while the network is cut.
+//! The proxy and its port. The port is open, or it refuses connections while the network is cut.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -13,14 +13,13 @@ use tokio::{
 };
 use url::Url;
 
-use super::link::{self, Mode, State};
+use super::connection::{self, Mode, State};
 use crate::port;
 
-const BINDS_MAX: u32 = 20;
-const BETWEEN_BINDS: Duration = Duration::from_millis(100);
+const BINDS_MAX: u32 = 100;
+const BIND_RETRY_PAUSE: Duration = Duration::from_millis(100);
 
-/// A proxy at a port of its own, which lives in the runtime of the test that started it. Gone when dropped,
-/// with its connections.
+/// A proxy in the runtime of the test that started it. Dropping it closes its port and its connections.
 pub struct Proxy {
     port: u16,
     target: SocketAddr,
@@ -32,7 +31,7 @@ impl Proxy {
     /// Starts a proxy to a port of loopback.
     ///
     /// # Errors
-    /// When it finds no port to listen on.
+    /// If there is no free port.
     pub async fn start(target_port: u16) -> anyhow::Result<Self> {
         let state = State {
             mode: Mode::Open,
@@ -51,60 +50,58 @@ impl Proxy {
                 return Ok(proxy);
             }
         }
-        bail!("no port for the proxy")
+        bail!("there is no free port for the proxy")
     }
 
-    /// Its port on loopback.
+    /// The proxy's port on loopback.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The same address, but by way of this proxy. The host stays where it is `localhost`, whose name a
-    /// certificate may carry.
+    /// The URL with the proxy's host and port. The host `localhost` stays, because a certificate can be for it.
     ///
     /// # Errors
-    /// When it is no address of a server.
+    /// If it is not the URL of a server.
     pub fn url_via(&self, url: &str) -> anyhow::Result<String> {
-        let mut url = Url::parse(url).context("the address to reach by the proxy")?;
+        let mut url = Url::parse(url).context("the URL to reach through the proxy")?;
         if url.host_str() != Some("localhost") {
             url.set_host(Some("127.0.0.1"))?;
         }
         url.set_port(Some(self.port))
-            .map_err(|()| anyhow!("an address without a port"))?;
+            .map_err(|()| anyhow!("the URL cannot have a port"))?;
         Ok(url.into())
     }
 
-    /// Cuts the network: every connection ends, and new ones are refused until [`heal`](Self::heal).
+    /// Cuts the network: every connection ends, and new connections are refused until [`heal`](Self::heal).
     pub async fn cut(&mut self) {
         self.set_mode(Mode::Cut);
         if let Some(accepting) = self.accepting.take() {
             accepting.abort();
-            // The port is closed once the task is gone.
+            // The port closes when the task has ended.
             let _ = accepting.await;
         }
     }
 
-    /// Lets nothing pass any more, while connections stay and new ones are accepted: what a network does
-    /// that loses everything. What had been sent before may still arrive.
+    /// Holds all bytes back, like a network that loses all packets. Connections stay open and new ones are
+    /// accepted. Bytes that were sent before may still arrive.
     ///
     /// # Errors
-    /// When it was cut, and its port has been taken meanwhile.
+    /// If the network was cut and another process has taken the port since then.
     pub async fn stall(&mut self) -> anyhow::Result<()> {
         self.set_mode(Mode::Stalled);
         self.listen_again().await
     }
 
-    /// Lets everything pass again, what was held back first.
+    /// Lets all bytes pass again, the held ones first.
     ///
     /// # Errors
-    /// When it was cut, and its port has been taken meanwhile.
+    /// If the network was cut and another process has taken the port since then.
     pub async fn heal(&mut self) -> anyhow::Result<()> {
         self.set_mode(Mode::Open);
         self.listen_again().await
     }
 
-    /// Makes everything arrive this much later, in each direction. At most 64 KiB are on their way in one
-    /// direction of a connection at a time.
+    /// Delays all bytes, in each direction. At most 64 KiB are in transit in one direction of a connection.
     pub fn delay(&self, delay: Duration) {
         self.state.send_modify(|state| state.delay = delay);
     }
@@ -122,9 +119,9 @@ impl Proxy {
             match TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).await {
                 Ok(listener) => break listener,
                 Err(_) if tries < BINDS_MAX => tries += 1,
-                Err(error) => return Err(error).context("listening again at the proxy's port"),
+                Err(error) => return Err(error).context("reopening the proxy's port"),
             }
-            tokio::time::sleep(BETWEEN_BINDS).await;
+            tokio::time::sleep(BIND_RETRY_PAUSE).await;
         };
         self.accept(listener);
         Ok(())
@@ -133,14 +130,14 @@ impl Proxy {
     fn accept(&mut self, listener: TcpListener) {
         let (target, state) = (self.target, self.state.subscribe());
         self.accepting = Some(tokio::spawn(async move {
-            // Its connections end with this task.
-            let mut links = JoinSet::new();
+            // The end of this task ends its connections.
+            let mut connections = JoinSet::new();
             loop {
                 tokio::select! {
                     accepted = listener.accept() => if let Ok((client, _)) = accepted {
-                        links.spawn(link::carry(client, target, state.clone()));
+                        connections.spawn(connection::relay(client, target, state.clone()));
                     },
-                    Some(_) = links.join_next() => {}
+                    Some(_) = connections.join_next() => {}
                 }
             }
         }));

@@ -1,6 +1,6 @@
-//! A TCP proxy between a client and a server, to cut or stall the network between just these two.
+//! A TCP proxy between one client and one server. It cuts, stalls or delays the network between them.
 
-mod link;
+mod connection;
 mod listener;
 
 pub use listener::Proxy;

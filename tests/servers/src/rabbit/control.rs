@@ -1,4 +1,4 @@
-//! What a test tells its node to do: anything that `rabbitmqctl` can, and alarms.
+//! Control of a node: any command of `rabbitmqctl`, and memory alarms.
 
 use std::{fs, path::PathBuf, time::Duration};
 
@@ -6,30 +6,30 @@ use anyhow::{Context, bail};
 use tokio::{process::Command, time::timeout};
 
 use super::node::Rabbit;
-use crate::patience;
+use crate::poll;
 
-const CTL_LIMIT: Duration = Duration::from_secs(60);
-const ALARM_LIMIT: Duration = Duration::from_secs(15);
+const CTL_LIMIT: Duration = Duration::from_secs(120);
+const ALARM_LIMIT: Duration = Duration::from_secs(60);
 
-/// A memory alarm that waits for its moment; see [`Rabbit::arm_memory_alarm`].
+/// A prepared memory alarm; see [`Rabbit::arm_memory_alarm`].
 #[must_use = "nothing happens before `raise`"]
 pub struct ArmedAlarm<'a> {
     rabbit: &'a Rabbit,
-    /// The node waits for this file, then for the other.
+    /// The node raises the alarm when this file exists.
     begin: PathBuf,
+    /// The node ends the alarm when this file exists.
     end: PathBuf,
 }
 
-/// A memory alarm that stands, and waits for its end.
-#[must_use = "it stands until `end`"]
+/// A raised memory alarm.
+#[must_use = "the alarm stays raised until `end`"]
 pub struct RaisedAlarm<'a>(ArmedAlarm<'a>);
 
 impl<'a> ArmedAlarm<'a> {
-    /// Raises it and waits until it stands.
+    /// Raises the alarm and waits until the node reports it.
     ///
     /// # Errors
-    /// When the node cannot be asked, or has no alarm after fifteen seconds: it forgets an alarm ten minutes
-    /// after it was armed.
+    /// If the node reports no alarm within a minute. A node drops a prepared alarm after ten minutes.
     pub async fn raise(self) -> anyhow::Result<RaisedAlarm<'a>> {
         fs::write(&self.begin, "")?;
         self.rabbit.until_alarmed(true).await?;
@@ -38,10 +38,10 @@ impl<'a> ArmedAlarm<'a> {
 }
 
 impl RaisedAlarm<'_> {
-    /// Ends it and waits until it has ended.
+    /// Ends the alarm and waits until the node reports none.
     ///
     /// # Errors
-    /// When the node cannot be asked, or still has an alarm after fifteen seconds.
+    /// If the node still reports an alarm after a minute.
     pub async fn end(self) -> anyhow::Result<()> {
         fs::write(&self.0.end, "")?;
         self.0.rabbit.until_alarmed(false).await
@@ -49,10 +49,10 @@ impl RaisedAlarm<'_> {
 }
 
 impl Rabbit {
-    /// Runs `rabbitmqctl` against this node and returns what it printed. Takes a second or more.
+    /// Runs `rabbitmqctl` against this node and returns its output. Takes a second or more.
     ///
     /// # Errors
-    /// When it fails, or still runs after a minute; with what it said.
+    /// If it fails, or still runs after two minutes; with its output.
     pub async fn ctl(&self, args: &[&str]) -> anyhow::Result<String> {
         let mut command = Command::from(self.files.command(&self.ctl));
         command
@@ -62,29 +62,30 @@ impl Rabbit {
         let output = timeout(CTL_LIMIT, command.output()).await;
         let output = output.with_context(|| format!("rabbitmqctl {args:?} took too long"))??;
         if !output.status.success() {
-            let said = [output.stdout, output.stderr].concat();
-            bail!("rabbitmqctl {args:?}: {}", String::from_utf8_lossy(&said));
+            let printed = [output.stdout, output.stderr].concat();
+            bail!(
+                "rabbitmqctl {args:?}: {}",
+                String::from_utf8_lossy(&printed)
+            );
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    /// Raises a memory alarm, in which the node reads nothing more from those who publish, and waits until
-    /// it stands.
+    /// Raises a memory alarm, during which the node reads nothing from publishers, and waits until the node reports it.
     ///
     /// # Errors
-    /// When the node cannot be asked, or has no alarm after fifteen seconds.
+    /// If the node reports no alarm within a minute.
     pub async fn raise_memory_alarm(&self) -> anyhow::Result<()> {
         self.ctl(&["set_vm_memory_high_watermark", "absolute", "1"])
             .await?;
         self.until_alarmed(true).await
     }
 
-    /// Prepares a memory alarm that then comes and goes within some milliseconds of its
-    /// [`raise`](ArmedAlarm::raise) and [`end`](RaisedAlarm::end), for a test that cannot wait for
-    /// `rabbitmqctl` at those moments.
+    /// Prepares a memory alarm that [`raise`](ArmedAlarm::raise) and [`end`](RaisedAlarm::end) switch within some
+    /// milliseconds. For tests in which `rabbitmqctl` would take too long.
     ///
     /// # Errors
-    /// As of [`ctl`](Self::ctl).
+    /// As [`ctl`](Self::ctl).
     pub async fn arm_memory_alarm(&self) -> anyhow::Result<ArmedAlarm<'_>> {
         let folder = &self.files.folder;
         let (begin, end) = (folder.join("alarm-begins"), folder.join("alarm-ends"));
@@ -111,32 +112,32 @@ impl Rabbit {
         })
     }
 
-    /// Ends the memory alarm and waits until it has ended.
+    /// Ends the memory alarm and waits until the node reports none.
     ///
     /// # Errors
-    /// When the node cannot be asked, or still has an alarm after fifteen seconds.
+    /// If the node still reports an alarm after a minute.
     pub async fn clear_memory_alarm(&self) -> anyhow::Result<()> {
         self.ctl(&["set_vm_memory_high_watermark", "0.4"]).await?;
         self.until_alarmed(false).await
     }
 
     async fn until_alarmed(&self, wanted: bool) -> anyhow::Result<()> {
-        let settled = patience::until(ALARM_LIMIT, || async {
+        let settled = poll::until(ALARM_LIMIT, || async {
             self.alarmed().await.is_ok_and(|alarmed| alarmed == wanted)
         });
         if settled.await {
             return Ok(());
         }
         bail!(
-            "no change of the alarm within {ALARM_LIMIT:?}; the log ends:\n{}",
+            "the alarm did not change within {ALARM_LIMIT:?}; the log ends:\n{}",
             self.log_tail()
         )
     }
 
-    /// Whether the node has raised an alarm.
+    /// Whether the node reports an alarm.
     ///
     /// # Errors
-    /// When it cannot be asked.
+    /// If the node does not answer.
     pub async fn alarmed(&self) -> anyhow::Result<bool> {
         match &self.management {
             Some(management) => management.alarmed().await,

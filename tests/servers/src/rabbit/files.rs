@@ -1,5 +1,4 @@
-//! The folder, the settings and the environment of one node: everything that would otherwise be shared
-//! with the system's RabbitMQ.
+//! The folder, the settings and the environment of one node. They keep it apart from the system's RabbitMQ.
 
 use std::{
     fs,
@@ -10,15 +9,15 @@ use std::{
 
 use crate::tls::Certificates;
 
-/// What one node is: its name, its ports and its folder.
+/// The name, the ports and the folder of one node.
 #[derive(Clone, Debug)]
 pub(super) struct NodeFiles {
     pub(super) folder: PathBuf,
     pub(super) name: String,
     pub(super) amqp_port: u16,
     pub(super) management_port: Option<u16>,
-    /// Where Erlang nodes, `rabbitmqctl` among them, ask for this one's port.
-    pub(super) names_port: u16,
+    /// The port of epmd, which Erlang nodes and `rabbitmqctl` ask for this node's distribution port.
+    pub(super) epmd_port: u16,
     pub(super) distribution_port: u16,
     pub(super) tls: Option<Arc<Certificates>>,
 }
@@ -39,11 +38,11 @@ impl NodeFiles {
     fn settings(&self) -> String {
         let mut lines = vec![
             "loopback_users.guest = true".to_owned(),
-            // To the console, which is this fixture's one log file.
+            // The fixture writes the console to its log file.
             "log.file = false".to_owned(),
             "log.console = true".to_owned(),
             "log.console.level = info".to_owned(),
-            // What the management API shows is then at most a second old.
+            // The counts of the management API are then at most a second old.
             "collect_statistics_interval = 1000".to_owned(),
         ];
         match &self.tls {
@@ -68,18 +67,18 @@ impl NodeFiles {
         lines.join("\n") + "\n"
     }
 
-    /// A command of Erlang or RabbitMQ that sees only this node's files, names and ports.
+    /// A command of Erlang or RabbitMQ that uses only this node's files, names and ports.
     pub(super) fn command(&self, binary: &Path) -> Command {
         let loopback = "-kernel inet_dist_use_interface {127,0,0,1}";
         let mut command = Command::new(binary);
         command.env_clear().current_dir(&self.folder);
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("LANG", "C.UTF-8");
-        // The cookie, which lets nodes and `rabbitmqctl` talk to each other, is in the home folder.
+        // The home folder contains the cookie that nodes and `rabbitmqctl` authenticate with.
         command.env("HOME", &self.folder);
-        command.env("ERL_EPMD_PORT", self.names_port.to_string());
+        command.env("ERL_EPMD_PORT", self.epmd_port.to_string());
         command.env("ERL_EPMD_ADDRESS", "127.0.0.1");
-        // No Erlang machine may leave a names daemon behind; the fixture starts the one that is needed.
+        // Without this, Erlang starts an epmd that outlives the test. The fixture starts its own.
         command.env("ERL_FLAGS", "-start_epmd false");
         command.env("ERL_CRASH_DUMP", self.folder.join("erl_crash.dump"));
         command.env("RABBITMQ_NODENAME", &self.name);
@@ -97,10 +96,10 @@ impl NodeFiles {
         ] {
             command.env(variable, self.folder.join(file));
         }
-        // The start script then becomes the Erlang machine instead of waiting for it, so that signals and
-        // the exit status are the machine's own.
+        // With this, the start script replaces itself by the Erlang VM instead of waiting for it. Signals then
+        // reach the VM, and the exit status is the VM's.
         command.env("RUNNING_UNDER_SYSTEMD", "true");
-        // Several nodes on few cores: an idle one must not spin.
+        // Tests run several nodes on few cores, so an idle VM must not spin.
         let idle = "+sbwt none +sbwtdcpu none +sbwtdio none";
         command.env(
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",

@@ -1,4 +1,4 @@
-//! RabbitMQ's management API, as far as tests need it.
+//! A client of RabbitMQ's management API, with the calls that tests need.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::Value;
 
-const LIMIT: Duration = Duration::from_secs(15);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// A client of one node's management API, as the user `guest`.
 #[derive(Clone, Debug)]
@@ -17,7 +17,7 @@ pub struct Management {
 
 impl Management {
     pub(super) fn new(port: u16) -> anyhow::Result<Self> {
-        // No connection is kept: a shared node outlives the runtime of the test that used it first.
+        // A kept connection would belong to the runtime of the first test, and a shared node outlives that.
         let client = Client::builder()
             .timeout(LIMIT)
             .pool_max_idle_per_host(0)
@@ -34,36 +34,36 @@ impl Management {
         &self.base
     }
 
-    /// The answer to a GET, such as of `/api/queues?disable_stats=true`.
+    /// The answer to a GET, for example of `/api/queues?disable_stats=true`.
     ///
     /// # Errors
-    /// When the node cannot be reached or refuses; with its reason.
+    /// If the node cannot be reached or refuses; with its reason.
     pub async fn get(&self, path: &str) -> anyhow::Result<Value> {
-        self.ask(Method::GET, path, None).await
+        self.request(Method::GET, path, None).await
     }
 
-    /// The answer to a POST; null if there is none.
+    /// The answer to a POST; null if it is empty.
     ///
     /// # Errors
-    /// As of [`get`](Self::get).
+    /// As [`get`](Self::get).
     pub async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
-        self.ask(Method::POST, path, Some(body)).await
+        self.request(Method::POST, path, Some(body)).await
     }
 
     /// Puts a value.
     ///
     /// # Errors
-    /// As of [`get`](Self::get).
+    /// As [`get`](Self::get).
     pub async fn put(&self, path: &str, body: &Value) -> anyhow::Result<()> {
-        self.ask(Method::PUT, path, Some(body)).await.map(drop)
+        self.request(Method::PUT, path, Some(body)).await.map(drop)
     }
 
-    /// Deletes what is at the path.
+    /// Deletes the object at this path.
     ///
     /// # Errors
-    /// As of [`get`](Self::get).
+    /// As [`get`](Self::get).
     pub async fn delete(&self, path: &str) -> anyhow::Result<()> {
-        self.ask(Method::DELETE, path, None).await.map(drop)
+        self.request(Method::DELETE, path, None).await.map(drop)
     }
 
     /// Whether the node has raised a memory or disk alarm.
@@ -78,7 +78,12 @@ impl Management {
         }
     }
 
-    async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
+    async fn request(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> anyhow::Result<Value> {
         let (status, text) = self.exchange(method.clone(), path, body).await?;
         if !status.is_success() {
             bail!("RabbitMQ answered {status} to {method} {path}: {text}");
@@ -108,7 +113,7 @@ impl Management {
     }
 }
 
-/// A name as one segment of a path: `/` as `%2F`, and so on.
+/// A name as one segment of a path, percent-encoded: `/` becomes `%2F`.
 pub(super) fn segment(name: &str) -> String {
     name.bytes().fold(String::new(), |mut segment, byte| {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
@@ -125,7 +130,7 @@ mod tests {
     use super::segment;
 
     #[test]
-    fn names_become_one_segment() {
+    fn names_are_encoded_as_one_segment() {
         assert_eq!(segment("/"), "%2F");
         assert_eq!(segment("forebay.batch q"), "forebay.batch%20q");
     }

@@ -1,12 +1,13 @@
-//! RabbitMQ nodes. A node takes some seconds to start, so the tests of one binary may share
-//! [one](shared), each in a virtual host of its own; a test that kills, pauses or alarms a node starts one
-//! for itself.
+//! RabbitMQ nodes.
+//!
+//! A node takes some seconds to start, so the tests of one binary can share [one](shared); each uses its own virtual
+//! host. A test that kills or pauses a node, or raises an alarm, starts its own.
 
 mod control;
+mod epmd;
 mod files;
 mod handshake;
 mod management;
-mod names_daemon;
 mod node;
 mod vhost;
 

@@ -1,4 +1,4 @@
-//! One RabbitMQ node of a test's own.
+//! One RabbitMQ node that a test owns.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -9,28 +9,28 @@ use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
 use super::{
+    epmd,
     files::NodeFiles,
     handshake,
     management::{Management, segment},
-    names_daemon,
     vhost::Vhost,
 };
-use crate::{binary, patience, port, process::ServerProcess, tls::Certificates};
+use crate::{binary, poll, port, process::ServerProcess, tls::Certificates};
 
 const BINARY_VARIABLE: &str = "FOREBAY_TEST_RABBITMQ_SERVER";
-/// Debian's command in `PATH` starts only the system's node, as its user; the one behind it starts any.
+/// Debian's command in `PATH` starts only the system's node. The script that it calls starts any node.
 const BINARIES: [&str; 2] = ["/usr/lib/rabbitmq/bin/rabbitmq-server", "rabbitmq-server"];
-const START_LIMIT: Duration = Duration::from_secs(90);
-const STOP_LIMIT: Duration = Duration::from_secs(60);
-const PORT_LIMIT: Duration = Duration::from_secs(10);
+const START_LIMIT: Duration = Duration::from_secs(180);
+const STOP_LIMIT: Duration = Duration::from_secs(120);
+const PORT_LIMIT: Duration = Duration::from_secs(60);
 const STARTS_MAX: u32 = 3;
 
-/// What a test may choose about its node.
+/// The options of a node.
 #[derive(Clone, Debug)]
 pub struct RabbitOptions {
-    /// With the management API, which most of this fixture's own calls need; on by default.
+    /// Whether the node has the management API, which most calls of this fixture need; true by default.
     pub management: bool,
-    /// Serves AMQP over TLS only, with these, and asks clients for none.
+    /// The certificates for AMQP over TLS, without plain AMQP; no TLS if `None`. Clients need no certificate.
     pub tls: Option<Arc<Certificates>>,
 }
 
@@ -43,11 +43,12 @@ impl Default for RabbitOptions {
     }
 }
 
-/// A RabbitMQ node on loopback, with its data in a temporary folder. Gone when dropped.
+/// A RabbitMQ node on loopback, with its data in a temporary folder. Dropping it ends the node and deletes the
+/// folder.
 pub struct Rabbit {
-    // Dropped in this order: the node, its names daemon, the folder of both.
+    // Fields are dropped in this order: the node, its epmd, the folder of both.
     node: ServerProcess,
-    _names_daemon: ServerProcess,
+    _epmd: ServerProcess,
     pub(super) files: NodeFiles,
     pub(super) management: Option<Management>,
     pub(super) ctl: PathBuf,
@@ -56,12 +57,11 @@ pub struct Rabbit {
 
 static SHARED: OnceCell<Rabbit> = OnceCell::const_new();
 
-/// The one node, with management and without TLS, that the tests of this process share; started by the
-/// first that asks. It ends with the process. Each test uses a [`Vhost`] of its own and leaves the node as
-/// it is.
+/// The node that the tests of this process share, with management and without TLS. The first call starts it, and it
+/// ends with the process. Each test uses its own [`Vhost`] and does not change the node.
 ///
 /// # Errors
-/// As of [`Rabbit::start`].
+/// As [`Rabbit::start`].
 pub async fn shared() -> anyhow::Result<&'static Rabbit> {
     SHARED
         .get_or_try_init(|| Rabbit::start(RabbitOptions::default()))
@@ -69,12 +69,13 @@ pub async fn shared() -> anyhow::Result<&'static Rabbit> {
 }
 
 impl Rabbit {
-    /// Starts a node and waits until it serves.
+    /// Starts a node and waits until it is ready.
+    ///
+    /// The start script is the one that `FOREBAY_TEST_RABBITMQ_SERVER` names, with `rabbitmqctl` in the same
+    /// folder, or else Debian's, or else `rabbitmq-server` in `PATH`.
     ///
     /// # Errors
-    /// When there is no binary (`FOREBAY_TEST_RABBITMQ_SERVER` names the start script, beside which is
-    /// `rabbitmqctl`; else Debian's, else `rabbitmq-server` in `PATH`), or it does not come up within 90
-    /// seconds; with the end of its log.
+    /// If there is no start script, or the node is not ready within three minutes; with the end of its log.
     pub async fn start(options: RabbitOptions) -> anyhow::Result<Self> {
         let server = binary::find(BINARY_VARIABLE, &BINARIES)?;
         let mut tries = 1;
@@ -92,7 +93,7 @@ impl Rabbit {
         let ctl = server.with_file_name("rabbitmqctl");
         if !ctl.is_file() {
             bail!(
-                "no rabbitmqctl beside {}: {BINARY_VARIABLE} may name another",
+                "there is no rabbitmqctl in the folder of {}: set {BINARY_VARIABLE} to another start script",
                 server.display()
             );
         }
@@ -104,18 +105,18 @@ impl Rabbit {
             name: format!("fb-{:08x}@localhost", rand::random::<u32>()),
             amqp_port: port::free()?,
             management_port: options.management.then(port::free).transpose()?,
-            names_port: port::free()?,
+            epmd_port: port::free()?,
             distribution_port: port::free()?,
             tls: options.tls,
         };
         files.write()?;
         let management = files.management_port.map(Management::new).transpose()?;
-        let names_daemon = names_daemon::start(&files).await?;
+        let epmd = epmd::start(&files).await?;
         let own = files.clone();
         let node = ServerProcess::new("rabbitmq", folder.path(), move || own.command(&server));
         Ok(Self {
             node,
-            _names_daemon: names_daemon,
+            _epmd: epmd,
             files,
             management,
             ctl,
@@ -125,10 +126,10 @@ impl Rabbit {
 
     async fn launch(&self) -> anyhow::Result<()> {
         self.node.spawn()?;
-        self.node.until_ready(START_LIMIT, || self.serves()).await
+        self.node.until_ready(START_LIMIT, || self.is_ready()).await
     }
 
-    async fn serves(&self) -> bool {
+    async fn is_ready(&self) -> bool {
         let port = self.files.amqp_port;
         let amqp = match self.files.tls {
             None => handshake::greets(port, &self.files.name).await,
@@ -150,7 +151,7 @@ impl Rabbit {
             .any(|sign| log.contains(sign))
     }
 
-    /// The address for a client: `amqp://guest:guest@127.0.0.1:<port>/%2F`, with TLS
+    /// The URL for clients: `amqp://guest:guest@127.0.0.1:<port>/%2F`, or with TLS
     /// `amqps://guest:guest@localhost:<port>/%2F`.
     pub fn url(&self) -> String {
         self.url_of("/")
@@ -176,41 +177,41 @@ impl Rabbit {
     /// The management API.
     ///
     /// # Errors
-    /// When the node was started without.
+    /// If the node has none.
     pub fn management(&self) -> anyhow::Result<&Management> {
         self.management
             .as_ref()
-            .context("this needs a node with `management: true`")
+            .context("this call needs a node with `management: true`")
     }
 
-    /// The address of the management API: `http://127.0.0.1:<port>`, for `guest` with `guest`.
+    /// The URL of the management API: `http://127.0.0.1:<port>`, for the user `guest` with the password `guest`.
     ///
     /// # Errors
-    /// When the node was started without.
+    /// If the node has none.
     pub fn management_url(&self) -> anyhow::Result<String> {
         Ok(self.management()?.url().to_owned())
     }
 
-    /// Ends it with SIGKILL. Its data and ports stay its own, for [`restart`](Self::restart).
+    /// Ends it with SIGKILL. It keeps its data and ports for [`restart`](Self::restart).
     ///
     /// # Errors
-    /// When it is still there after ten seconds.
+    /// If it still runs after a minute.
     pub async fn kill9(&self) -> anyhow::Result<()> {
         self.node.kill9().await
     }
 
-    /// Ends it with SIGTERM, as a system does that shuts down.
+    /// Ends it with SIGTERM, as an operating system that shuts down.
     ///
     /// # Errors
-    /// When it needed more than a minute; it has been killed then.
+    /// If it still runs after two minutes. It is killed then.
     pub async fn stop(&self) -> anyhow::Result<()> {
         self.node.stop(STOP_LIMIT).await
     }
 
-    /// Starts it again at the same ports with the same data, stopping it before if it runs.
+    /// Stops it if it runs, and starts it again with the same ports and data.
     ///
     /// # Errors
-    /// As of [`start`](Self::start) and [`stop`](Self::stop).
+    /// As [`start`](Self::start) and [`stop`](Self::stop).
     pub async fn restart(&self) -> anyhow::Result<()> {
         self.stop().await?;
         let files = &self.files;
@@ -220,24 +221,24 @@ impl Rabbit {
             Some(files.distribution_port),
         ];
         let free = || async { ports.iter().flatten().all(|port| port::is_free(*port)) };
-        if !patience::until(PORT_LIMIT, free).await {
-            bail!("a port of the stopped RabbitMQ has been taken by another process");
+        if !poll::until(PORT_LIMIT, free).await {
+            bail!("another process has taken a port of the stopped RabbitMQ");
         }
         self.launch().await
     }
 
-    /// Stops its processes where they are (SIGSTOP): connections stay open, and nothing is answered.
+    /// Stops its processes with SIGSTOP: connections stay open, and nothing is answered.
     ///
     /// # Errors
-    /// When the signal could not be sent.
+    /// If the signal cannot be sent.
     pub fn pause(&self) -> anyhow::Result<()> {
         self.node.pause()
     }
 
-    /// Lets it go on after [`pause`](Self::pause) (SIGCONT).
+    /// Continues it after [`pause`](Self::pause) with SIGCONT.
     ///
     /// # Errors
-    /// When the signal could not be sent.
+    /// If the signal cannot be sent.
     pub fn resume(&self) -> anyhow::Result<()> {
         self.node.signal(Signal::CONT)
     }
@@ -247,10 +248,10 @@ impl Rabbit {
         self.vhost_handle("/")
     }
 
-    /// Makes a virtual host of a new name, of which the user `guest` may do everything.
+    /// Makes a virtual host with a new name and gives the user `guest` all permissions.
     ///
     /// # Errors
-    /// When the node cannot be asked.
+    /// If the node does not answer.
     pub async fn vhost(&self) -> anyhow::Result<Vhost> {
         let name = format!("test-{:016x}", rand::random::<u64>());
         if let Some(management) = &self.management {
@@ -277,19 +278,19 @@ impl Rabbit {
         }
     }
 
-    /// The connections of all virtual hosts, as the management API shows them: `user_provided_name` is what
-    /// the client calls itself, `vhost` where it is.
+    /// The connections of all virtual hosts, as the management API lists them. `user_provided_name` is the name that
+    /// the client gave itself, `vhost` its virtual host.
     ///
     /// # Errors
-    /// When the node cannot be asked, or has no management API.
+    /// If the node does not answer, or has no management API.
     pub async fn connections(&self) -> anyhow::Result<Vec<Value>> {
         match self.management()?.get("/api/connections").await? {
             Value::Array(connections) => Ok(connections),
-            other => bail!("no list of connections: {other}"),
+            other => bail!("the answer is not a list of connections: {other}"),
         }
     }
 
-    /// The last lines of its log.
+    /// The last lines of the node's log.
     pub fn log_tail(&self) -> String {
         self.node.log_tail()
     }

@@ -1,4 +1,4 @@
-//! A virtual host: the queues of one test, apart from those of the others on the same node.
+//! A virtual host: the queues of one test on a node that other tests may share.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -6,9 +6,9 @@ use anyhow::{Context, bail};
 use serde_json::{Value, json};
 
 use super::management::{Management, segment};
-use crate::patience;
+use crate::poll;
 
-const COUNTS_LIMIT: Duration = Duration::from_secs(15);
+const COUNTS_LIMIT: Duration = Duration::from_secs(60);
 
 /// One virtual host of a node.
 #[derive(Clone, Debug)]
@@ -18,31 +18,30 @@ pub struct Vhost {
     pub(super) management: Option<Management>,
 }
 
-/// How many messages a queue has.
+/// The numbers of messages in a queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct QueueCounts {
-    /// Waiting for a consumer.
+    /// Messages that wait for a consumer.
     pub ready: u64,
-    /// Delivered and not acknowledged yet.
+    /// Messages that are delivered and not acknowledged yet.
     pub unacked: u64,
 }
 
 impl Vhost {
-    /// Its name.
+    /// The name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The address for a client, with user and password.
+    /// The URL for clients, with user and password.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Declares a durable classic queue, or does nothing if it is there with these arguments.
+    /// Declares a durable classic queue. Does nothing if it exists with the same arguments.
     ///
     /// # Errors
-    /// When the node refuses, such as for a queue with other arguments. This and what follows need a node
-    /// with `management`.
+    /// If the node refuses, for example because the queue exists with other arguments, or has no management API.
     pub async fn declare(&self, queue: &str) -> anyhow::Result<()> {
         let body = json!({"durable": true, "auto_delete": false, "arguments": {}});
         self.management()?.put(&self.queue_path(queue), &body).await
@@ -51,17 +50,17 @@ impl Vhost {
     /// Drops the queue's ready messages.
     ///
     /// # Errors
-    /// When the node refuses, such as for want of that queue.
+    /// If the node refuses, for example because there is no such queue.
     pub async fn purge(&self, queue: &str) -> anyhow::Result<()> {
         self.management()?
             .delete(&format!("{}/contents", self.queue_path(queue)))
             .await
     }
 
-    /// Publishes any bytes to a queue, persistently, as if by a client that knows no schema.
+    /// Publishes a persistent message with any bytes to a queue.
     ///
     /// # Errors
-    /// When the node refuses, or there is no such queue.
+    /// If the node refuses, or there is no such queue.
     pub async fn publish_raw(&self, queue: &str, bytes: &[u8]) -> anyhow::Result<()> {
         let path = format!("/api/exchanges/{}/amq.default/publish", segment(&self.name));
         let body = json!({
@@ -72,17 +71,22 @@ impl Vhost {
         });
         let answer = self.management()?.post(&path, &body).await?;
         if answer["routed"] != true {
-            bail!("no queue {queue} in the virtual host {}", self.name);
+            bail!(
+                "there is no queue {queue} in the virtual host {}",
+                self.name
+            );
         }
         Ok(())
     }
 
-    /// Up to `most` messages from the front of a queue, taken out if `remove`, else put back (and marked as
-    /// redelivered). Each as the management API shows it: `payload` (`payload_encoding` says `string` or
-    /// `base64`), `properties`, `redelivered` and more.
+    /// Gets up to `most` messages from the front of a queue. With `remove` they are taken out; otherwise they are put
+    /// back and marked as redelivered.
+    ///
+    /// The result is the management API's: `payload` (in the encoding `payload_encoding`: `string` or `base64`),
+    /// `properties`, `redelivered` and more.
     ///
     /// # Errors
-    /// When the node refuses, such as for want of that queue.
+    /// If the node refuses, for example because there is no such queue.
     pub async fn get_messages(
         &self,
         queue: &str,
@@ -98,49 +102,52 @@ impl Vhost {
         let path = format!("{}/get", self.queue_path(queue));
         match self.management()?.post(&path, &body).await? {
             Value::Array(messages) => Ok(messages),
-            other => bail!("no list of messages: {other}"),
+            other => bail!("the answer is not a list of messages: {other}"),
         }
     }
 
-    /// What the queue told last that it has, which may be some seconds ago: a quorum queue tells every five, and
-    /// of RabbitMQ 4 no queue does right after a kill. The management API's statistics come later still.
+    /// The counts that the queue reported last, which can be some seconds old. A quorum queue reports every five
+    /// seconds; in RabbitMQ 4, no queue reports right after a kill. The statistics of the management API are older
+    /// still.
     ///
     /// # Errors
-    /// When there is no such queue, or the node cannot be asked.
+    /// If there is no such queue, or the node does not answer.
     pub async fn queue_counts(&self, queue: &str) -> anyhow::Result<QueueCounts> {
         let queues = self.all_queue_counts().await?;
         let counts = queues.get(queue).copied();
-        counts.with_context(|| format!("no queue {queue} among {:?}", queues.keys()))
+        counts.with_context(|| format!("there is no queue {queue} among {:?}", queues.keys()))
     }
 
-    /// What each queue told last that it has, as in [`queue_counts`](Self::queue_counts).
+    /// The counts that each queue reported last, as in [`queue_counts`](Self::queue_counts).
     ///
     /// # Errors
-    /// When the node cannot be asked.
+    /// If the node does not answer.
     pub async fn all_queue_counts(&self) -> anyhow::Result<BTreeMap<String, QueueCounts>> {
         let path = format!(
             "/api/queues/{}?disable_stats=true&enable_queue_totals=true",
             segment(&self.name)
         );
         let queues = self.management()?.get(&path).await?;
-        let queues = queues.as_array().context("no list of queues")?;
+        let queues = queues
+            .as_array()
+            .context("the answer is not a list of queues")?;
         queues.iter().map(counts).collect()
     }
 
-    /// Waits until the queue tells that it has so many messages.
+    /// Waits until the queue reports these counts.
     ///
     /// # Errors
-    /// When it has not after fifteen seconds, with what it tells then.
+    /// If it does not within a minute; with its last counts.
     pub async fn until_counts(&self, queue: &str, wanted: QueueCounts) -> anyhow::Result<()> {
-        let told = patience::until(COUNTS_LIMIT, || async {
+        let reported = poll::until(COUNTS_LIMIT, || async {
             let counts = self.queue_counts(queue).await;
             counts.is_ok_and(|counts| counts == wanted)
         });
-        if told.await {
+        if reported.await {
             return Ok(());
         }
         let counts = self.queue_counts(queue).await;
-        bail!("{queue} has not come to {wanted:?} within {COUNTS_LIMIT:?}: {counts:?}")
+        bail!("{queue} did not report {wanted:?} within {COUNTS_LIMIT:?}: {counts:?}")
     }
 
     fn queue_path(&self, queue: &str) -> String {
@@ -150,7 +157,7 @@ impl Vhost {
     fn management(&self) -> anyhow::Result<&Management> {
         self.management
             .as_ref()
-            .context("this needs a node with `management: true`")
+            .context("this call needs a node with `management: true`")
     }
 }
 
@@ -193,7 +200,7 @@ mod tests {
     use super::base64;
 
     #[test]
-    fn base64_is_that_of_the_standard() {
+    fn base64_follows_the_standard() {
         for (plain, coded) in [
             ("", ""),
             ("f", "Zg=="),

@@ -1,18 +1,18 @@
-//! A Redis Cluster of three masters, without replicas: enough to show that every command keeps to one
-//! slot and follows redirections.
+//! A Redis Cluster of three masters without replicas. It shows that every command keeps to one slot and that clients
+//! follow redirections.
 
 use std::time::Duration;
 
 use anyhow::bail;
 
 use super::{options::RedisOptions, server::Redis};
-use crate::patience;
+use crate::poll;
 
 const MASTERS: u16 = 3;
 const SLOTS: u16 = 16_384;
-const JOIN_LIMIT: Duration = Duration::from_secs(30);
+const JOIN_LIMIT: Duration = Duration::from_secs(120);
 
-/// Three masters on loopback that share all slots. Gone when dropped.
+/// Three masters on loopback that share all slots. Dropping it ends them.
 pub struct Cluster {
     nodes: Vec<Redis>,
 }
@@ -21,7 +21,7 @@ impl Cluster {
     /// Starts a cluster with default options and waits until every master knows that all slots are served.
     ///
     /// # Errors
-    /// As of [`Redis::start`], and when the masters do not agree within thirty seconds.
+    /// As [`Redis::start`], and if the masters do not agree within two minutes.
     pub async fn start() -> anyhow::Result<Self> {
         Self::start_with(&RedisOptions::default()).await
     }
@@ -29,7 +29,7 @@ impl Cluster {
     /// Starts a cluster of servers with these options.
     ///
     /// # Errors
-    /// As of [`start`](Self::start).
+    /// As [`start`](Self::start).
     pub async fn start_with(options: &RedisOptions) -> anyhow::Result<Self> {
         let mut nodes = Vec::new();
         for _ in 0..MASTERS {
@@ -52,7 +52,7 @@ impl Cluster {
                 &last.to_string(),
             ])
             .await?;
-            // Without numbers of their own, the masters would first have to settle who was there before.
+            // With equal epochs, the masters would first have to resolve a conflict.
             node.cli(&["CLUSTER", "SET-CONFIG-EPOCH", &(index + 1).to_string()])
                 .await?;
         }
@@ -75,12 +75,12 @@ impl Cluster {
         Ok(())
     }
 
-    /// Waits until every master knows the others and all slots, such as after a restart.
+    /// Waits until every master knows the others and all slots, for example after a restart.
     ///
     /// # Errors
-    /// When they do not within thirty seconds; with what they say.
+    /// If they do not agree within two minutes; with their views of the cluster.
     pub async fn until_agreed(&self) -> anyhow::Result<()> {
-        let agreed = patience::until(JOIN_LIMIT, || async {
+        let agreed = poll::until(JOIN_LIMIT, || async {
             for node in &self.nodes {
                 match node.cli(&["CLUSTER", "INFO"]).await {
                     Ok(info) if agrees(&info) => {}
@@ -92,9 +92,9 @@ impl Cluster {
         if agreed.await {
             return Ok(());
         }
-        let mut said = Vec::new();
+        let mut views = Vec::new();
         for node in &self.nodes {
-            said.push(format!(
+            views.push(format!(
                 "{:?}\n{}",
                 node.cli(&["CLUSTER", "NODES"]).await,
                 node.log_tail()
@@ -102,11 +102,11 @@ impl Cluster {
         }
         bail!(
             "the cluster did not agree within {JOIN_LIMIT:?}:\n{}",
-            said.join("\n")
+            views.join("\n")
         )
     }
 
-    /// The masters, to kill, pause and ask.
+    /// The masters.
     pub fn nodes(&self) -> &[Redis] {
         &self.nodes
     }

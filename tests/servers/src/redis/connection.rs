@@ -1,14 +1,15 @@
-//! The fixture's own connection to a server, so that it stands on no client under test.
+//! The fixture's connection to a server. It does not use the client library that Forebay uses.
 
 use std::{net::Ipv4Addr, time::Duration};
 
 use anyhow::{Context, bail};
 use tokio::{io::AsyncWriteExt, io::BufReader, net::TcpStream, time::timeout};
 
-use super::reply::Reply;
+use super::reply::RedisReply;
 
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(60);
 
+/// A connection without TLS.
 pub(super) struct Connection {
     stream: BufReader<TcpStream>,
 }
@@ -25,24 +26,26 @@ impl Connection {
         })
     }
 
-    /// Sends one command and waits for its answer, at most ten seconds.
+    /// Sends one command and waits for its reply, for at most a minute.
     ///
     /// # Errors
-    /// What Redis refused with, too.
-    pub(super) async fn call(&mut self, command: &[&str]) -> anyhow::Result<Reply> {
+    /// If the connection fails, or Redis replies with an error.
+    pub(super) async fn call(&mut self, command: &[&str]) -> anyhow::Result<RedisReply> {
         let mut bytes = format!("*{}\r\n", command.len()).into_bytes();
         for part in command {
             bytes.extend(format!("${}\r\n{part}\r\n", part.len()).into_bytes());
         }
         let exchange = async {
             self.stream.write_all(&bytes).await?;
-            Reply::read(&mut self.stream).await
+            RedisReply::read(&mut self.stream).await
         };
         let name = command.first().copied().unwrap_or_default();
         match timeout(LIMIT, exchange).await {
             Err(_) => bail!("Redis did not answer {name} within {LIMIT:?}"),
-            Ok(Ok(Reply::Error(message))) => bail!("Redis refused {name}: {message}"),
-            Ok(reply) => reply.with_context(|| format!("asking Redis for {name}")),
+            Ok(Ok(RedisReply::Error(message))) => {
+                bail!("Redis replied to {name} with an error: {message}")
+            }
+            Ok(reply) => reply.with_context(|| format!("the command {name} to Redis")),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Redis servers (or Valkey, which is the same to a client): one by itself, or a cluster of three.
+//! Redis servers (or Valkey, which clients cannot tell apart): a single server, or a cluster of three.
 
 mod cluster;
 mod connection;
@@ -8,5 +8,5 @@ mod server;
 
 pub use cluster::Cluster;
 pub use options::RedisOptions;
-pub use reply::Reply;
+pub use reply::RedisReply;
 pub use server::{Client, Redis};

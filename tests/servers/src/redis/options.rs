@@ -1,20 +1,20 @@
-//! How a Redis server is started.
+//! The options and the command line of a Redis server.
 
 use std::{path::Path, process::Command, sync::Arc};
 
 use crate::tls::Certificates;
 
-/// What a test may choose about its Redis server. The default is what Forebay asks for: an append-only
-/// file that is synced at every write.
+/// The options of a Redis server. The default is what Forebay requires: an append-only file that is synced at
+/// every write.
 #[derive(Clone, Debug)]
 pub struct RedisOptions {
     /// `appendfsync`: `always`, `everysec` or `no`.
     pub appendfsync: &'static str,
-    /// `maxmemory` in bytes; unbounded without.
+    /// `maxmemory` in bytes; no limit if `None`.
     pub maxmemory_bytes: Option<u64>,
-    /// Further arguments, such as `--maxmemory-policy`, `volatile-lru`. They win over the others.
+    /// Further arguments, such as `--maxmemory-policy`, `volatile-lru`. They override the other options.
     pub args: Vec<String>,
-    /// Serves TLS with these at the address of [`url`](super::Redis::url), and asks clients for none.
+    /// The certificates for TLS at [`url`](super::Redis::url); no TLS if `None`. Clients need no certificate.
     pub tls: Option<Arc<Certificates>>,
 }
 
@@ -32,10 +32,11 @@ impl Default for RedisOptions {
 /// The ports of one server.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ports {
-    /// Without TLS, for the fixture itself, and for the tests unless they asked for TLS.
+    /// The port without TLS. The fixture uses it, and so do tests without TLS.
     pub(super) plain: u16,
+    /// The port with TLS.
     pub(super) tls: Option<u16>,
-    /// Between the servers of a cluster; makes this one a part of it.
+    /// The port between the servers of a cluster. With it, the server is part of a cluster.
     pub(super) bus: Option<u16>,
 }
 
@@ -76,8 +77,9 @@ impl RedisOptions {
                 "--cluster-announce-ip",
                 "127.0.0.1",
             ]);
+            // On a busy machine, a node must not take another one for failed.
             command
-                .args(["--cluster-node-timeout", "5000"])
+                .args(["--cluster-node-timeout", "60000"])
                 .arg("--cluster-port")
                 .arg(port.to_string());
         }

@@ -1,40 +1,40 @@
-//! What Redis answers: RESP, version 2.
+//! The replies of Redis: RESP, version 2.
 
 use std::fmt;
 
 use anyhow::{Context, bail};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt};
 
-/// The most bytes of one string in an answer.
+/// The most bytes of a string in a reply.
 const STRING_BYTES_MAX: usize = 64 * 1_024 * 1_024;
-/// The most items of one array in an answer.
+/// The most items of an array in a reply.
 const ITEMS_MAX: usize = 1_000_000;
 
-/// One answer. Shown, it is what `redis-cli --raw` prints: strings as they stand, an array's items in lines.
+/// One reply. Its `Display` is what `redis-cli --raw` prints: plain strings, and a line for each item of an array.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reply {
-    /// There is no such value.
+pub enum RedisReply {
+    /// No value.
     Nil,
     /// A number.
     Integer(i64),
     /// A string, or a status such as `OK`.
     Text(Vec<u8>),
-    /// Several answers in one.
-    Array(Vec<Reply>),
-    /// A refusal, inside an array. A whole answer that is one is an error of the call.
+    /// A list of replies.
+    Array(Vec<RedisReply>),
+    /// An error inside an array. If the whole reply is an error, the call returns it as its error.
     Error(String),
 }
 
-impl Reply {
-    /// Reads one answer.
+impl RedisReply {
+    /// Reads one reply.
     pub(super) async fn read(
         from: &mut (impl AsyncBufRead + Unpin + Send),
     ) -> anyhow::Result<Self> {
         let mut line = Vec::new();
         from.read_until(b'\n', &mut line).await?;
         let line = line.strip_suffix(b"\r\n").context("the connection ended")?;
-        let (kind, rest) = line.split_first().context("an empty answer")?;
-        let rest = std::str::from_utf8(rest).context("an answer that is no text")?;
+        let (kind, rest) = line.split_first().context("the reply is empty")?;
+        let rest = std::str::from_utf8(rest).context("the reply is not text")?;
         Ok(match kind {
             b'+' => Self::Text(rest.into()),
             b'-' => Self::Error(rest.to_owned()),
@@ -58,24 +58,24 @@ impl Reply {
                     Self::Array(items)
                 }
             },
-            other => bail!("an answer of the unknown kind {:?}", char::from(*other)),
+            other => bail!("the reply is of the unknown kind {:?}", char::from(*other)),
         })
     }
 }
 
-/// A length of RESP, where -1 stands for no value.
+/// A length in RESP; -1 means no value.
 fn length(text: &str, most: usize) -> anyhow::Result<Option<usize>> {
     if text == "-1" {
         return Ok(None);
     }
     let length: usize = text.parse()?;
     if length > most {
-        bail!("an answer of length {length}");
+        bail!("the reply has the length {length}, more than {most}");
     }
     Ok(Some(length))
 }
 
-impl fmt::Display for Reply {
+impl fmt::Display for RedisReply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Nil => Ok(()),
@@ -99,24 +99,24 @@ impl fmt::Display for Reply {
 mod tests {
     use super::*;
 
-    async fn read(mut bytes: &[u8]) -> anyhow::Result<Reply> {
-        Reply::read(&mut bytes).await
+    async fn read(mut bytes: &[u8]) -> anyhow::Result<RedisReply> {
+        RedisReply::read(&mut bytes).await
     }
 
     #[tokio::test]
-    async fn every_kind_is_read_and_shown() -> anyhow::Result<()> {
+    async fn every_kind_is_parsed_and_displayed() -> anyhow::Result<()> {
         let reply = read(b"*5\r\n+OK\r\n:-7\r\n$4\r\na\r\nb\r\n$-1\r\n-ERR no\r\n").await?;
-        let Reply::Array(items) = &reply else {
+        let RedisReply::Array(items) = &reply else {
             panic!("{reply:?}")
         };
-        assert_eq!(items[2], Reply::Text(b"a\r\nb".to_vec()));
-        assert_eq!(items[3], Reply::Nil);
+        assert_eq!(items[2], RedisReply::Text(b"a\r\nb".to_vec()));
+        assert_eq!(items[3], RedisReply::Nil);
         assert_eq!(reply.to_string(), "OK\n-7\na\r\nb\n\nERR no");
         Ok(())
     }
 
     #[tokio::test]
-    async fn a_cut_or_absurd_answer_is_an_error() {
+    async fn an_incomplete_or_malformed_reply_is_an_error() {
         for bytes in [
             &b""[..],
             b"+OK",

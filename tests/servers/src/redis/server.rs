@@ -1,4 +1,4 @@
-//! One Redis server of a test's own.
+//! One Redis server that a test owns.
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
@@ -9,19 +9,20 @@ use tempfile::TempDir;
 use super::{
     connection::Connection,
     options::{Ports, RedisOptions},
-    reply::Reply,
+    reply::RedisReply,
 };
-use crate::{binary, patience, port, process::ServerProcess};
+use crate::{binary, poll, port, process::ServerProcess};
 
 const BINARY_VARIABLE: &str = "FOREBAY_TEST_REDIS_SERVER";
 const BINARIES: [&str; 2] = ["redis-server", "valkey-server"];
-const START_LIMIT: Duration = Duration::from_secs(20);
-const STOP_LIMIT: Duration = Duration::from_secs(20);
+const START_LIMIT: Duration = Duration::from_secs(90);
+const STOP_LIMIT: Duration = Duration::from_secs(60);
 const STARTS_MAX: u32 = 5;
 
-/// A Redis server on loopback, with its data in a temporary folder. Gone when dropped.
+/// A Redis server on loopback, with its data in a temporary folder. Dropping it ends the server and deletes the
+/// folder.
 pub struct Redis {
-    // Dropped first, before its folder.
+    // The first field is dropped first: the process ends before its folder is deleted.
     process: ServerProcess,
     folder: TempDir,
     ports: Ports,
@@ -31,8 +32,8 @@ impl Redis {
     /// Starts a server and waits until it answers.
     ///
     /// # Errors
-    /// When there is no binary (`FOREBAY_TEST_REDIS_SERVER`, else `redis-server` or `valkey-server` in
-    /// `PATH`), or it does not answer; with the end of its log.
+    /// If there is no binary (`FOREBAY_TEST_REDIS_SERVER`, or else `redis-server` or `valkey-server` in `PATH`),
+    /// or the server does not answer; with the end of its log.
     pub async fn start(options: RedisOptions) -> anyhow::Result<Self> {
         Self::start_as(options, false).await
     }
@@ -44,7 +45,7 @@ impl Redis {
             let redis = Self::prepared(&binary, options.clone(), in_cluster)?;
             match redis.launch().await {
                 Ok(()) => return Ok(redis),
-                // Somebody took one of its ports first.
+                // Another process took one of the ports first.
                 Err(_) if tries < STARTS_MAX && redis.ports_were_taken() => tries += 1,
                 Err(error) => return Err(error),
             }
@@ -77,16 +78,16 @@ impl Redis {
             .await
     }
 
-    /// Whether this very server answers, and not another one at its port.
+    /// Whether this server answers, and not another one at the same port.
     async fn answers(&self) -> bool {
         let folder = self.folder.path().canonicalize().unwrap_or_default();
         let Ok(reply) = self.command(&["CONFIG", "GET", "dir"]).await else {
             return false;
         };
-        let Reply::Array(parts) = reply else {
+        let RedisReply::Array(parts) = reply else {
             return false;
         };
-        // While it still loads its file, it takes settings but no reads.
+        // While Redis loads its data, it answers CONFIG but refuses PING.
         parts
             .last()
             .is_some_and(|dir| dir.to_string() == folder.to_string_lossy())
@@ -97,7 +98,7 @@ impl Redis {
         self.process.log_tail().contains("Address already in use")
     }
 
-    /// The address for a client: `redis://127.0.0.1:<port>`, with TLS `rediss://localhost:<port>`.
+    /// The URL for clients: `redis://127.0.0.1:<port>`, or with TLS `rediss://localhost:<port>`.
     pub fn url(&self) -> String {
         match self.ports.tls {
             Some(port) => format!("rediss://localhost:{port}"),
@@ -110,66 +111,66 @@ impl Redis {
         self.ports.tls.unwrap_or(self.ports.plain)
     }
 
-    /// Ends it with SIGKILL. Its data and ports stay its own, for [`restart`](Self::restart).
+    /// Ends it with SIGKILL. It keeps its data and ports for [`restart`](Self::restart).
     ///
     /// # Errors
-    /// When it is still there after ten seconds.
+    /// If it still runs after a minute.
     pub async fn kill9(&self) -> anyhow::Result<()> {
         self.process.kill9().await
     }
 
-    /// Ends it with SIGTERM, as a system does that shuts down.
+    /// Ends it with SIGTERM, as an operating system that shuts down.
     ///
     /// # Errors
-    /// When it needed more than twenty seconds; it has been killed then.
+    /// If it still runs after a minute. It is killed then.
     pub async fn stop(&self) -> anyhow::Result<()> {
         self.process.stop(STOP_LIMIT).await
     }
 
-    /// Starts it again at the same ports with the same data, stopping it before if it runs.
+    /// Stops it if it runs, and starts it again with the same ports and data.
     ///
     /// # Errors
-    /// As of [`start`](Self::start) and [`stop`](Self::stop).
+    /// As [`start`](Self::start) and [`stop`](Self::stop).
     pub async fn restart(&self) -> anyhow::Result<()> {
         self.stop().await?;
         let ports = [Some(self.ports.plain), self.ports.tls, self.ports.bus];
         let free = || async { ports.iter().flatten().all(|port| port::is_free(*port)) };
-        if !patience::until(START_LIMIT, free).await {
-            bail!("a port of the stopped Redis has been taken by another process");
+        if !poll::until(START_LIMIT, free).await {
+            bail!("another process has taken a port of the stopped Redis");
         }
         self.launch().await
     }
 
-    /// Stops its processes where they are (SIGSTOP): connections stay open, and nothing is answered.
+    /// Stops its processes with SIGSTOP: connections stay open, and no command gets a reply.
     ///
     /// # Errors
-    /// When the signal could not be sent.
+    /// If the signal cannot be sent.
     pub fn pause(&self) -> anyhow::Result<()> {
         self.process.pause()
     }
 
-    /// Lets it go on after [`pause`](Self::pause) (SIGCONT).
+    /// Continues it after [`pause`](Self::pause) with SIGCONT.
     ///
     /// # Errors
-    /// When the signal could not be sent.
+    /// If the signal cannot be sent.
     pub fn resume(&self) -> anyhow::Result<()> {
         self.process.signal(Signal::CONT)
     }
 
-    /// Runs one command, such as `["CONFIG", "SET", "maxmemory", "1mb"]`, and returns its answer as text, an
-    /// array's items in lines.
+    /// Runs one command, such as `["CONFIG", "SET", "maxmemory", "1mb"]`, and returns its reply as text, with a
+    /// line for each item of an array.
     ///
     /// # Errors
-    /// When the server cannot be reached, refuses, or does not answer within ten seconds.
+    /// If the server cannot be reached, replies with an error, or does not reply within a minute.
     pub async fn cli(&self, command: &[&str]) -> anyhow::Result<String> {
         Ok(self.command(command).await?.to_string())
     }
 
-    /// Runs one command and returns its answer.
+    /// Runs one command and returns its reply.
     ///
     /// # Errors
-    /// As of [`cli`](Self::cli).
-    pub async fn command(&self, command: &[&str]) -> anyhow::Result<Reply> {
+    /// As [`cli`](Self::cli).
+    pub async fn command(&self, command: &[&str]) -> anyhow::Result<RedisReply> {
         Connection::open(self.ports.plain)
             .await?
             .call(command)
@@ -179,7 +180,7 @@ impl Redis {
     /// The connections that the server has, without the fixture's own.
     ///
     /// # Errors
-    /// As of [`cli`](Self::cli).
+    /// As [`cli`](Self::cli).
     pub async fn clients(&self) -> anyhow::Result<Vec<Client>> {
         let mut connection = Connection::open(self.ports.plain).await?;
         let own = connection.call(&["CLIENT", "ID"]).await?.to_string();
@@ -191,7 +192,7 @@ impl Redis {
             .collect())
     }
 
-    /// The last lines of its log.
+    /// The last lines of the server's log.
     pub fn log_tail(&self) -> String {
         self.process.log_tail()
     }
@@ -201,7 +202,9 @@ impl Redis {
     }
 
     pub(super) fn bus_port(&self) -> anyhow::Result<u16> {
-        self.ports.bus.context("this Redis is in no cluster")
+        self.ports
+            .bus
+            .context("this Redis is not part of a cluster")
     }
 }
 
@@ -221,7 +224,7 @@ impl Client {
         )
     }
 
-    /// A field of `CLIENT LIST`, such as `addr`, `cmd` or `name`; empty if the server names none.
+    /// A field of `CLIENT LIST`, such as `addr`, `cmd` or `name`; empty if the server does not list it.
     pub fn field(&self, name: &str) -> &str {
         self.0.get(name).map_or("", String::as_str)
     }

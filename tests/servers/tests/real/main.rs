@@ -1,5 +1,5 @@
-//! Shows that the servers of this package do what its documentation says: they start, die, come back with
-//! their data, raise alarms, and leave nothing behind.
+//! The servers of this package with real processes: they start, are killed, restart with their data, raise alarms, and
+//! leave nothing behind.
 
 mod orphans;
 mod proxy;

@@ -1,4 +1,4 @@
-//! Nothing is left behind: not by a drop, not by a panic, not by a test process that is killed.
+//! No processes and files are left after a drop, a panic, or the kill of a test process.
 
 use std::{
     collections::BTreeSet,
@@ -15,11 +15,11 @@ use servers::{
     redis::{Redis, RedisOptions},
 };
 
-const LIMIT: Duration = Duration::from_secs(20);
-/// Makes this binary, started once more, hold servers until it is killed.
+const LIMIT: Duration = Duration::from_secs(90);
+/// With this variable, this test binary holds servers until it is killed.
 const HOLD: &str = "FOREBAY_TEST_HOLD_SERVERS";
 
-/// The processes that have this text among their arguments, their environment or as their folder, ended ones left out.
+/// The running processes with this text in their arguments, their environment or their working folder.
 fn processes_with(text: &str) -> BTreeSet<u32> {
     let Ok(entries) = std::fs::read_dir("/proc") else {
         return BTreeSet::new();
@@ -49,7 +49,7 @@ async fn until_gone(folder: &str) -> anyhow::Result<()> {
         }
         ensure!(
             started.elapsed() < LIMIT,
-            "left of {folder}: the processes {left:?}"
+            "{folder} still exists, or is used by the processes {left:?}"
         );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -81,7 +81,7 @@ async fn a_drop_leaves_nothing() -> anyhow::Result<()> {
         folder_of_rabbit(&rabbit).await?,
         folder_of_redis(&redis).await?,
     ];
-    // The node, its names daemon, and both their guardians, at the least.
+    // At least the node, its epmd, and a guardian for each.
     assert!(
         processes_with(&folders[0]).len() >= 4,
         "{:?}",
@@ -97,21 +97,21 @@ async fn a_drop_leaves_nothing() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn a_panic_leaves_nothing() -> anyhow::Result<()> {
-    let (tell, told) = tokio::sync::oneshot::channel();
+    let (send_folder, folder) = tokio::sync::oneshot::channel();
     let task = tokio::spawn(async move {
         let redis = Redis::start(RedisOptions::default())
             .await
             .expect("a server");
         let folder = folder_of_redis(&redis).await.expect("its folder");
-        tell.send(folder).expect("the test waits");
-        panic!("as a failed assertion does");
+        send_folder.send(folder).expect("the test waits");
+        panic!("like a failed assertion");
     });
-    let folder = told.await?;
+    let folder = folder.await?;
     assert!(task.await.is_err());
     until_gone(&folder).await
 }
 
-/// Is nothing by itself: the next test starts it in a process to kill.
+/// Does nothing without `HOLD`. The next test runs it in a process that it kills.
 #[tokio::test]
 async fn hold_servers() -> anyhow::Result<()> {
     if std::env::var_os(HOLD).is_none() {

@@ -1,4 +1,4 @@
-//! The proxy: passing, delaying, stalling, cutting.
+//! The proxy: it passes, delays, stalls and cuts.
 
 use std::time::{Duration, Instant};
 
@@ -10,9 +10,9 @@ use tokio::{
 };
 
 const SHORT: Duration = Duration::from_millis(200);
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(60);
 
-/// A server that sends back what it gets.
+/// A server that echoes all bytes.
 async fn echo() -> anyhow::Result<u16> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let port = listener.local_addr()?.port();
@@ -53,7 +53,7 @@ async fn bytes_and_the_end_of_a_stream_pass() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_cut_ends_and_refuses_until_it_heals() -> anyhow::Result<()> {
+async fn a_cut_ends_connections_and_refuses_new_ones_until_it_heals() -> anyhow::Result<()> {
     let mut proxy = Proxy::start(echo().await?).await?;
     let address = ("127.0.0.1", proxy.port());
     let mut stream = TcpStream::connect(address).await?;
@@ -61,7 +61,7 @@ async fn a_cut_ends_and_refuses_until_it_heals() -> anyhow::Result<()> {
     proxy.cut().await;
     assert!(
         timeout(LIMIT, ask(&mut stream, b"b")).await?.is_err(),
-        "the connection lives"
+        "the connection is still open"
     );
     assert!(
         TcpStream::connect(address).await.is_err(),
@@ -74,7 +74,7 @@ async fn a_cut_ends_and_refuses_until_it_heals() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_stall_holds_everything_back_and_loses_nothing() -> anyhow::Result<()> {
+async fn a_stall_holds_all_bytes_back_and_loses_none() -> anyhow::Result<()> {
     let mut proxy = Proxy::start(echo().await?).await?;
     let address = ("127.0.0.1", proxy.port());
     let mut old = TcpStream::connect(address).await?;
@@ -107,7 +107,7 @@ async fn a_delay_counts_in_each_direction() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn addresses_lead_through_the_proxy() -> anyhow::Result<()> {
+async fn urls_lead_through_the_proxy() -> anyhow::Result<()> {
     let proxy = Proxy::start(1).await?;
     let port = proxy.port();
     for (url, via) in [

@@ -1,4 +1,4 @@
-//! RabbitMQ: what a test of its own node and what tests that share one can do.
+//! RabbitMQ nodes: own ones and the shared one.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ const fn ready(ready: u64) -> QueueCounts {
 }
 
 #[tokio::test]
-async fn messages_outlive_a_kill_at_the_same_port() -> anyhow::Result<()> {
+async fn messages_survive_a_kill_and_the_port_stays() -> anyhow::Result<()> {
     let rabbit = Rabbit::start(RabbitOptions::default()).await?;
     let (url, vhost) = (rabbit.url(), rabbit.vhost().await?);
     vhost.declare("q").await?;
@@ -23,7 +23,7 @@ async fn messages_outlive_a_kill_at_the_same_port() -> anyhow::Result<()> {
     rabbit.restart().await?;
     vhost.until_counts("q", ready(2)).await?;
 
-    // And a stop in good order.
+    // They survive an orderly stop too.
     rabbit.restart().await?;
     let messages = vhost.get_messages("q", 10, true).await?;
     let payloads: Vec<_> = messages.iter().map(|message| &message["payload"]).collect();
@@ -41,9 +41,9 @@ async fn a_memory_alarm_is_raised_and_ended_and_a_pause_holds() -> anyhow::Resul
     rabbit.clear_memory_alarm().await?;
     assert!(!rabbit.alarmed().await?);
 
-    // The same at once, as `rabbitmqctl` has been waited for before.
+    // A prepared alarm does not wait for `rabbitmqctl`.
     let alarm = rabbit.arm_memory_alarm().await?;
-    assert!(!rabbit.alarmed().await?, "it has not waited for its moment");
+    assert!(!rabbit.alarmed().await?, "the alarm was raised too early");
     let alarm = alarm.raise().await?;
     assert!(rabbit.alarmed().await?);
     alarm.end().await?;
@@ -59,7 +59,7 @@ async fn a_memory_alarm_is_raised_and_ended_and_a_pause_holds() -> anyhow::Resul
 }
 
 #[tokio::test]
-async fn tests_share_a_node_in_virtual_hosts_of_their_own() -> anyhow::Result<()> {
+async fn tests_share_a_node_with_separate_virtual_hosts() -> anyhow::Result<()> {
     let rabbit = shared().await?;
     let (one, other) = (rabbit.vhost().await?, rabbit.vhost().await?);
     assert_ne!(one.url(), other.url());
@@ -73,7 +73,7 @@ async fn tests_share_a_node_in_virtual_hosts_of_their_own() -> anyhow::Result<()
     assert_eq!(peeked[0]["payload"], "/wA=");
     one.until_counts("q", ready(1)).await?;
     let again = one.get_messages("q", 2, false).await?;
-    assert_eq!(again.len(), 1, "a peek put it back");
+    assert_eq!(again.len(), 1, "the message was not put back");
     one.purge("q").await?;
     one.until_counts("q", ready(0)).await?;
     assert!(one.publish_raw("no-such-queue", b"x").await.is_err());
@@ -81,7 +81,7 @@ async fn tests_share_a_node_in_virtual_hosts_of_their_own() -> anyhow::Result<()
 }
 
 #[tokio::test]
-async fn a_node_can_do_without_management() -> anyhow::Result<()> {
+async fn a_node_works_without_management() -> anyhow::Result<()> {
     let options = RabbitOptions {
         management: false,
         ..RabbitOptions::default()

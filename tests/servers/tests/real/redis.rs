@@ -1,4 +1,4 @@
-//! Redis: by itself, and as a cluster.
+//! Redis servers: single ones and a cluster.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use anyhow::Context;
 use servers::redis::{Cluster, Redis, RedisOptions};
 
 #[tokio::test]
-async fn what_was_written_outlives_a_kill_at_the_same_port() -> anyhow::Result<()> {
+async fn data_survives_a_kill_and_the_port_stays() -> anyhow::Result<()> {
     let redis = Redis::start(RedisOptions::default()).await?;
     let url = redis.url();
     redis.cli(&["SET", "a", "1"]).await?;
@@ -27,7 +27,7 @@ async fn what_was_written_outlives_a_kill_at_the_same_port() -> anyhow::Result<(
 }
 
 #[tokio::test]
-async fn every_server_has_data_of_its_own() -> anyhow::Result<()> {
+async fn servers_do_not_share_data() -> anyhow::Result<()> {
     let (one, other) = tokio::try_join!(
         Redis::start(RedisOptions::default()),
         Redis::start(RedisOptions::default())
@@ -39,7 +39,7 @@ async fn every_server_has_data_of_its_own() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_paused_server_answers_once_it_goes_on() -> anyhow::Result<()> {
+async fn a_paused_server_answers_after_it_is_resumed() -> anyhow::Result<()> {
     let redis = Redis::start(RedisOptions::default()).await?;
     redis.pause()?;
     let mut asked = Box::pin(redis.cli(&["PING"]));
@@ -122,7 +122,7 @@ async fn a_cluster_serves_all_slots_and_survives_a_kill() -> anyhow::Result<()> 
             }
         }
     }
-    assert_eq!(kept, 4, "every key has one home");
+    assert_eq!(kept, 4, "each key is on one master");
 
     let last = cluster.nodes().last().context("three masters")?;
     let keys = last.cli(&["DBSIZE"]).await?;

@@ -1,4 +1,4 @@
-//! Servers that speak TLS, and certificates that a client can check.
+//! Servers with TLS, and certificates that a client can verify.
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use servers::{
 };
 use tokio::process::Command;
 
-/// Asks curl, which knows neither server, whether the port of this address shows the authority's certificate.
+/// Whether curl trusts the certificate of the server at this port.
 async fn trusted(port: u16, ca: Option<&Certificates>) -> anyhow::Result<bool> {
     let mut curl = Command::new("curl");
-    curl.args(["--silent", "--verbose", "--max-time", "5", "--http1.1"]);
+    curl.args(["--silent", "--verbose", "--max-time", "60", "--http1.1"]);
     if let Some(ca) = ca {
         curl.arg("--cacert").arg(ca.ca_file());
     }
@@ -20,12 +20,12 @@ async fn trusted(port: u16, ca: Option<&Certificates>) -> anyhow::Result<bool> {
         .arg(format!("https://localhost:{port}/"))
         .output()
         .await?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    Ok(said.contains("SSL certificate verify ok"))
+    let log = String::from_utf8_lossy(&output.stderr);
+    Ok(log.contains("SSL certificate verify ok"))
 }
 
 #[tokio::test]
-async fn redis_and_rabbitmq_show_the_same_authoritys_certificate() -> anyhow::Result<()> {
+async fn redis_and_rabbitmq_present_a_certificate_of_the_authority() -> anyhow::Result<()> {
     let tls = Arc::new(Certificates::new()?);
     let redis = RedisOptions {
         tls: Some(Arc::clone(&tls)),
@@ -45,7 +45,7 @@ async fn redis_and_rabbitmq_show_the_same_authoritys_certificate() -> anyhow::Re
         assert!(!trusted(port, Some(&strangers)).await?);
         assert!(!trusted(port, None).await?);
     }
-    // The fixture's own requests go on without TLS.
+    // The fixture's own commands do not use TLS.
     assert_eq!(redis.cli(&["PING"]).await?, "PONG");
     redis.restart().await
 }

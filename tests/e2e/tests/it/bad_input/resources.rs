@@ -89,7 +89,7 @@ async fn a_finished_job_cannot_be_cancelled() {
     let pair = Pair::start().await;
     pair.llm.on(
         "fails",
-        [e2e::scripted::ProviderError::unauthorized().into()],
+        [scripted_provider::ProviderError::unauthorized().into()],
     );
     for text in ["completes", "fails"] {
         let id = pair.say("s", text).await;

@@ -1,56 +1,48 @@
-//! HTTP/1.1 by hand over one connection, because faults have to be done to the socket itself.
+//! The bytes of HTTP/1.1 on one connection: it parses requests (RFC 9112), writes any bytes, and notices when
+//! the client closes.
 //!
-//! Knows bytes only: requests in (by length or chunked), anything out, and whether the client is
-//! still there. What to answer is `connection`'s business.
+//! What to answer is left to `http1` and the handler.
 
 use std::io;
 
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::{
+    exchange::HttpRequest,
+    socket::{Socket, reset_on_drop},
 };
 
 const HEAD_BYTES_MAX: usize = 64 * 1_024;
 const BODY_BYTES_MAX: usize = 64 * 1_024 * 1_024;
 const HEADERS_MAX: usize = 64;
 
-/// One connection and what has been read of it but not used.
+/// One connection, and the bytes that are read from it but not parsed yet.
 pub(super) struct Wire {
-    stream: TcpStream,
+    socket: Socket,
     buffer: Vec<u8>,
 }
 
-/// A request as it came.
-pub(super) struct RawRequest {
-    pub(super) method: String,
-    pub(super) target: String,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Vec<u8>,
-    /// Whether another request may follow on this connection.
-    pub(super) keep_alive: bool,
-}
-
 impl Wire {
-    pub(super) fn new(stream: TcpStream) -> io::Result<Self> {
-        stream.set_nodelay(true)?;
-        Ok(Self {
-            stream,
+    pub(super) fn new(socket: Socket) -> Self {
+        Self {
+            socket,
             buffer: Vec::new(),
-        })
+        }
     }
 
-    /// The next request; `None` when the client has closed the connection between two.
-    pub(super) async fn read_request(&mut self) -> io::Result<Option<RawRequest>> {
-        let (mut request, length) = loop {
-            if let Some((head_bytes, request, length)) = parse_head(&self.buffer)? {
-                self.buffer.drain(..head_bytes);
-                break (request, length);
+    /// Returns the next request, and whether the client keeps the connection for another one. Returns `None`
+    /// if the client has closed the connection after the last request.
+    pub(super) async fn read_request(&mut self) -> io::Result<Option<(HttpRequest, bool)>> {
+        let head = loop {
+            if let Some(head) = parse_head(&self.buffer)? {
+                self.buffer.drain(..head.bytes);
+                break head;
             }
             if self.buffer.len() > HEAD_BYTES_MAX {
                 return Err(invalid("the head is too long"));
             }
-            if self.stream.read_buf(&mut self.buffer).await? == 0 {
+            if self.socket.read_buf(&mut self.buffer).await? == 0 {
                 return if self.buffer.is_empty() {
                     Ok(None)
                 } else {
@@ -58,38 +50,38 @@ impl Wire {
                 };
             }
         };
-        request.body = match length {
-            Length::Bytes(bytes) => self.take(bytes).await?,
-            Length::Chunked => self.take_chunks().await?,
+        let mut request = head.request;
+        request.body = match head.body {
+            BodyLength::Bytes(bytes) => self.take(bytes).await?,
+            BodyLength::Chunked => self.take_chunks().await?,
         };
-        Ok(Some(request))
+        Ok(Some((request, head.keep_alive)))
     }
 
-    /// Returns when the client has gone. Safe to drop: what it reads meanwhile is kept.
+    /// Returns when the client has closed. Safe to drop: the bytes that it reads stay in the buffer.
     pub(super) async fn hung_up(&mut self) {
         while self.buffer.len() <= HEAD_BYTES_MAX + BODY_BYTES_MAX {
-            match self.stream.read_buf(&mut self.buffer).await {
+            match self.socket.read_buf(&mut self.buffer).await {
                 Ok(0) | Err(_) => return,
                 Ok(_) => {}
             }
         }
     }
 
-    /// Writes all of this, or finds that the client has gone.
+    /// Writes all bytes. An error means that the client has closed.
     pub(super) async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.stream.write_all(bytes).await
+        self.socket.write_all(bytes).await
     }
 
-    /// Closes in order: what was written still arrives.
+    /// Closes in an orderly way: the client still gets all that was written.
     pub(super) async fn close(mut self) {
-        // A client that has gone already needs no goodbye.
-        let _ = self.stream.shutdown().await;
+        // An error means that the client has closed already.
+        let _ = self.socket.shutdown().await;
     }
 
-    /// Closes with a reset (RST) instead of an end.
+    /// Closes with a reset (RST).
     pub(super) fn reset(self) {
-        // Fails only for a socket that is gone, which the client sees just the same.
-        let _ = self.stream.set_zero_linger();
+        reset_on_drop(&self.socket);
     }
 
     async fn fill(&mut self, bytes: usize) -> io::Result<()> {
@@ -97,7 +89,7 @@ impl Wire {
             return Err(invalid("the body is too long"));
         }
         while self.buffer.len() < bytes {
-            if self.stream.read_buf(&mut self.buffer).await? == 0 {
+            if self.socket.read_buf(&mut self.buffer).await? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
@@ -119,14 +111,14 @@ impl Wire {
                         break (line, chunk);
                     }
                     Ok(httparse::Status::Partial) => self.fill(self.buffer.len() + 1).await?,
-                    Err(_) => return Err(invalid("a chunk's size is none")),
+                    Err(_) => return Err(invalid("a chunk has no valid size")),
                 }
             };
             if body.len().saturating_add(chunk_bytes) > BODY_BYTES_MAX {
                 return Err(invalid("the body is too long"));
             }
             self.take(line_bytes).await?;
-            // Each chunk, the empty last one too, is followed by an end of line (no trailers come).
+            // An end of line follows each chunk, also the last one, which is empty. Clients send no trailers.
             let chunk = self.take(chunk_bytes + 2).await?;
             body.extend_from_slice(&chunk[..chunk_bytes]);
             if chunk_bytes == 0 {
@@ -136,15 +128,26 @@ impl Wire {
     }
 }
 
-enum Length {
+/// A request without its body.
+struct RequestHead {
+    /// The length of the head.
+    bytes: usize,
+    request: HttpRequest,
+    body: BodyLength,
+    /// Whether another request may follow on the connection.
+    keep_alive: bool,
+}
+
+enum BodyLength {
     Bytes(usize),
     Chunked,
 }
 
-fn parse_head(buffer: &[u8]) -> io::Result<Option<(usize, RawRequest, Length)>> {
+/// Returns `None` while the head is incomplete.
+fn parse_head(buffer: &[u8]) -> io::Result<Option<RequestHead>> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut head = httparse::Request::new(&mut headers);
-    let head_bytes = match head.parse(buffer) {
+    let bytes = match head.parse(buffer) {
         Ok(httparse::Status::Complete(bytes)) => bytes,
         Ok(httparse::Status::Partial) => return Ok(None),
         Err(error) => return Err(invalid(&error.to_string())),
@@ -155,34 +158,43 @@ fn parse_head(buffer: &[u8]) -> io::Result<Option<(usize, RawRequest, Length)>> 
         let value = HeaderValue::from_bytes(header.value).map_err(io::Error::other)?;
         headers.append(name, value);
     }
-    let says = |name: &str, word: &str| {
+    let contains = |name: &str, word: &str| {
         let value = headers.get(name).and_then(|value| value.to_str().ok());
         value.is_some_and(|value| value.to_ascii_lowercase().contains(word))
     };
-    let length = if says("transfer-encoding", "chunked") {
-        Length::Chunked
+    let body = if contains("transfer-encoding", "chunked") {
+        BodyLength::Chunked
     } else {
         let length = headers
             .get("content-length")
             .and_then(|value| value.to_str().ok());
         match length.map_or(Ok(0), str::parse) {
-            Ok(bytes) => Length::Bytes(bytes),
-            Err(_) => return Err(invalid("content-length is no number")),
+            Ok(bytes) => BodyLength::Bytes(bytes),
+            Err(_) => return Err(invalid("content-length is not a number")),
         }
     };
-    let keep_alive = head.version == Some(1) && !says("connection", "close");
-    let request = RawRequest {
+    let keep_alive = head.version == Some(1) && !contains("connection", "close");
+    let request = HttpRequest {
+        version: Version::HTTP_11,
         method: head.method.unwrap_or_default().to_owned(),
         target: head.path.unwrap_or_default().to_owned(),
-        keep_alive,
         headers,
         body: Vec::new(),
     };
-    Ok(Some((head_bytes, request, length)))
+    Ok(Some(RequestHead {
+        bytes,
+        request,
+        body,
+        keep_alive,
+    }))
 }
 
-/// The head of a response, without the headers that say where its body ends, up to these.
-pub(super) fn head(status: u16, headers: &[(String, String)], body_is: &str) -> Vec<u8> {
+/// The head of a response. `body_length` is the header that gives the length of the body.
+pub(super) fn head(
+    status: u16,
+    headers: &[(String, String)],
+    body_length: Option<&str>,
+) -> Vec<u8> {
     let reason = StatusCode::from_u16(status)
         .ok()
         .and_then(|status| status.canonical_reason())
@@ -191,7 +203,10 @@ pub(super) fn head(status: u16, headers: &[(String, String)], body_is: &str) -> 
     for (name, value) in headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
-    head.push_str(&format!("{body_is}\r\n\r\n"));
+    if let Some(body_length) = body_length {
+        head.push_str(&format!("{body_length}\r\n"));
+    }
+    head.push_str("\r\n");
     head.into_bytes()
 }
 

@@ -1,10 +1,10 @@
-//! Whether a process group stands still after SIGSTOP: the kernel stops each thread when it next runs, which under
-//! load may be a while after the signal was sent.
+//! Whether a process group is stopped by SIGSTOP. The kernel stops each thread when that thread runs next, which
+//! on a busy machine can be some time after the signal.
 
 use std::fs;
 
-/// Whether every thread of the group is stopped (`T` in proc(5)), or is gone.
-pub(crate) fn stands_still(group: i32) -> bool {
+/// Whether every thread of the group is stopped (`T` in proc(5)) or has ended.
+pub(crate) fn is_stopped(group: i32) -> bool {
     let Ok(processes) = fs::read_dir("/proc") else {
         return false;
     };
@@ -26,7 +26,7 @@ pub(crate) fn stands_still(group: i32) -> bool {
 
 /// The state and the process group in a line of `stat`.
 fn of_stat(stat: &str) -> Option<(char, i32)> {
-    // The name before it may hold anything.
+    // The fields follow the process name in brackets, which can contain any character.
     let (_, fields) = stat.rsplit_once(") ")?;
     let mut fields = fields.split(' ');
     let state = fields.next()?.chars().next()?;
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_of_stat_is_read_whatever_the_name() {
+    fn a_line_of_stat_is_parsed_with_any_name() {
         let line = "17 (a) b (c) T 1 17 17 0 -1";
         assert_eq!(of_stat(line), Some(('T', 17)));
         assert_eq!(of_stat("17"), None);

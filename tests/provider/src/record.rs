@@ -1,4 +1,4 @@
-//! Every request received and how it ended, and waiting for what a test needs to see there.
+//! The record of every request and its outcome, and waits for what a test needs to see there.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -9,17 +9,17 @@ use tokio::sync::watch;
 
 use super::request::ChatRequest;
 
-/// The most requests recorded; the server answers 500 beyond, so that no test passes unseen.
+/// The most requests recorded. Later ones are answered with 500, so that no test passes without a record.
 const RECORDS_MAX: usize = 200_000;
 /// How many of the newest requests a failed wait lists.
 const LISTED_MAX: usize = 40;
 
 /// How a request ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// Answered in full, with this HTTP status.
+pub enum Outcome {
+    /// Answered completely, with this HTTP status.
     Answered(u16),
-    /// Refused as the real service would, for this reason, before any script was asked.
+    /// Refused as the real service does, with this HTTP status and reason. No script was asked.
     Refused(u16, String),
     /// The client hung up before it had the reply.
     HungUp,
@@ -27,13 +27,13 @@ pub enum Ending {
     Broken,
 }
 
-/// A request and what became of it.
+/// A request and its outcome.
 #[derive(Clone, Debug)]
 pub struct Recorded {
-    /// What came.
+    /// The request.
     pub request: Arc<ChatRequest>,
-    /// How it ended and when; `None` while it is in flight.
-    pub ended: Option<(Ending, Instant)>,
+    /// How the request ended and when; `None` while it is in flight.
+    pub ended: Option<(Outcome, Instant)>,
 }
 
 impl Recorded {
@@ -46,49 +46,53 @@ impl Recorded {
     /// Whether the client hung up before it had the reply.
     #[must_use]
     pub const fn hung_up(&self) -> bool {
-        matches!(self.ended, Some((Ending::HungUp, _)))
+        matches!(self.ended, Some((Outcome::HungUp, _)))
     }
 
-    /// Whether it was answered in full with 200.
+    /// Whether it was answered completely with 200.
     #[must_use]
     pub const fn is_ok(&self) -> bool {
-        matches!(self.ended, Some((Ending::Answered(200), _)))
+        matches!(self.ended, Some((Outcome::Answered(200), _)))
     }
 
-    /// The reason, if it was refused as the real service would.
+    /// The reason, if it was refused as the real service does.
     #[must_use]
     pub fn refusal(&self) -> Option<&str> {
         match &self.ended {
-            Some((Ending::Refused(_, reason), _)) => Some(reason),
+            Some((Outcome::Refused(_, reason), _)) => Some(reason),
             _ => None,
         }
     }
 }
 
-/// Numbers of a server's life so far.
+/// Counts since the start of a server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     /// Requests received.
     pub requests: usize,
-    /// Of these, answered in full, whatever the status.
+    /// Requests answered completely, with any status.
     pub answered: usize,
-    /// Refused as the real service would.
+    /// Requests refused as the real service does.
     pub refused: usize,
-    /// Given up by the client.
+    /// Requests whose client hung up.
     pub hung_up: usize,
-    /// Broken by the server, as scripted.
+    /// Requests whose connection the server broke, as scripted.
     pub broken: usize,
-    /// In flight now.
+    /// Requests in flight now.
     pub in_flight: usize,
-    /// The most ever in flight at once.
+    /// The most requests that were in flight at once.
     pub in_flight_max: usize,
     /// Connections accepted.
     pub connections: usize,
-    /// Requests for anything that the server does not have, as `METHOD path`.
-    pub strays: Vec<String>,
+    /// What the server does not serve: other paths as `METHOD path`, and what was not HTTP.
+    pub unexpected: Vec<String>,
 }
 
-pub(super) struct Log {
+/// The record of one server.
+#[derive(Clone)]
+pub(super) struct Record(Arc<Shared>);
+
+struct Shared {
     inner: Mutex<Inner>,
     changed: watch::Sender<()>,
     started_at: Instant,
@@ -100,17 +104,38 @@ struct Inner {
     stats: Stats,
 }
 
-impl Log {
+/// A request that is being answered. If nothing else ended it when this is dropped, its client hung up.
+pub(super) struct InFlight {
+    n: usize,
+    record: Record,
+}
+
+impl InFlight {
+    /// Records how the request ended. A later outcome replaces an earlier one.
+    pub(super) fn ended(&self, outcome: Outcome) {
+        self.record.end(self.n, outcome);
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        if self.record.lock().records[self.n].is_in_flight() {
+            self.record.end(self.n, Outcome::HungUp);
+        }
+    }
+}
+
+impl Record {
     pub(super) fn new() -> Self {
-        Self {
+        Self(Arc::new(Shared {
             inner: Mutex::default(),
             changed: watch::Sender::new(()),
             started_at: Instant::now(),
-        }
+        }))
     }
 
     /// Numbers the request and records it; `None` when the record is full.
-    pub(super) fn arrived(&self, mut request: ChatRequest) -> Option<Arc<ChatRequest>> {
+    pub(super) fn arrived(&self, mut request: ChatRequest) -> Option<(Arc<ChatRequest>, InFlight)> {
         let request = {
             let mut inner = self.lock();
             if inner.records.len() >= RECORDS_MAX {
@@ -128,13 +153,15 @@ impl Log {
             stats.in_flight_max = stats.in_flight_max.max(stats.in_flight);
             request
         };
-        self.changed.send_replace(());
-        Some(request)
+        self.0.changed.send_replace(());
+        let in_flight = InFlight {
+            n: request.n,
+            record: self.clone(),
+        };
+        Some((request, in_flight))
     }
 
-    /// Records how request `n` ended. A second ending corrects the first: a reply counts as answered
-    /// when its last byte is about to be written, so that the client cannot be ahead of the record.
-    pub(super) fn ended(&self, n: usize, ending: Ending) {
+    fn end(&self, n: usize, outcome: Outcome) {
         {
             let mut inner = self.lock();
             let inner = &mut *inner;
@@ -142,23 +169,20 @@ impl Log {
             let before = inner.records[n].ended.take();
             match &before {
                 None => stats.in_flight -= 1,
-                Some((ending, _)) => *count_of(stats, ending) -= 1,
+                Some((outcome, _)) => *count_of(stats, outcome) -= 1,
             }
-            *count_of(stats, &ending) += 1;
-            inner.records[n].ended = Some((ending, Instant::now()));
+            *count_of(stats, &outcome) += 1;
+            inner.records[n].ended = Some((outcome, Instant::now()));
         }
-        self.changed.send_replace(());
+        self.0.changed.send_replace(());
     }
 
-    pub(super) fn stray(&self, what: String) {
+    /// Records a request for something that the server does not serve.
+    pub(super) fn unexpected(&self, what: String) {
         let mut inner = self.lock();
-        if inner.stats.strays.len() < RECORDS_MAX {
-            inner.stats.strays.push(what);
+        if inner.stats.unexpected.len() < RECORDS_MAX {
+            inner.stats.unexpected.push(what);
         }
-    }
-
-    pub(super) fn connected(&self) {
-        self.lock().stats.connections += 1;
     }
 
     pub(super) fn stats(&self) -> Stats {
@@ -169,21 +193,21 @@ impl Log {
         self.lock().records.clone()
     }
 
-    /// Waits until `seen` holds; `Err` lists what was seen instead.
+    /// Waits until `condition` holds for the record. The error lists what the record has instead.
     pub(super) async fn wait(
         &self,
         limit: Duration,
         what: &str,
-        seen: impl Fn(&[Recorded]) -> bool,
+        condition: impl Fn(&[Recorded]) -> bool,
     ) -> Result<(), String> {
-        let mut changes = self.changed.subscribe();
+        let mut changes = self.0.changed.subscribe();
         let wait = async {
             loop {
                 changes.mark_unchanged();
-                if seen(&self.lock().records) {
+                if condition(&self.lock().records) {
                     return;
                 }
-                // The sender lives as long as this log does.
+                // The sender lives as long as this record.
                 let _ = changes.changed().await;
             }
         };
@@ -196,7 +220,7 @@ impl Log {
         ))
     }
 
-    /// The newest requests for people, one line each.
+    /// The newest requests for a person to read, one line each.
     pub(super) fn listing(&self) -> String {
         let inner = self.lock();
         let count = inner.records.len();
@@ -204,36 +228,36 @@ impl Log {
         let mut text = format!("{count} requests, the first {left_out} left out\n");
         for record in &inner.records[left_out..] {
             let request = &record.request;
-            let at_ms = request.arrived_at.duration_since(self.started_at);
-            let said: String = request.last_user_text().chars().take(60).collect();
+            let at_ms = request.arrived_at.duration_since(self.0.started_at);
+            let input: String = request.last_user_text().chars().take(60).collect();
             let ended = match &record.ended {
                 None => "in flight".to_owned(),
-                Some((ending, _)) => format!("{ending:?}"),
+                Some((outcome, _)) => format!("{outcome:?}"),
             };
             text.push_str(&format!(
-                "#{} at {} ms, {:?} {}, {said:?}: {ended}\n",
+                "#{} at {} ms, {:?} {}, {input:?}: {ended}\n",
                 request.n,
                 at_ms.as_millis(),
                 request.dialect,
                 request.model,
             ));
         }
-        for stray in inner.stats.strays.iter().take(LISTED_MAX) {
-            text.push_str(&format!("stray: {stray}\n"));
+        for unexpected in inner.stats.unexpected.iter().take(LISTED_MAX) {
+            text.push_str(&format!("unexpected: {unexpected}\n"));
         }
         text
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-const fn count_of<'a>(stats: &'a mut Stats, ending: &Ending) -> &'a mut usize {
-    match ending {
-        Ending::Answered(_) => &mut stats.answered,
-        Ending::Refused(..) => &mut stats.refused,
-        Ending::HungUp => &mut stats.hung_up,
-        Ending::Broken => &mut stats.broken,
+const fn count_of<'a>(stats: &'a mut Stats, outcome: &Outcome) -> &'a mut usize {
+    match outcome {
+        Outcome::Answered(_) => &mut stats.answered,
+        Outcome::Refused(..) => &mut stats.refused,
+        Outcome::HungUp => &mut stats.hung_up,
+        Outcome::Broken => &mut stats.broken,
     }
 }

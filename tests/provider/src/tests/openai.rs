@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{ask, openai_body, post_openai};
-use crate::scripted::{Reply, ScriptedLlm};
+use crate::{Reply, ScriptedLlm};
 
 fn call(id: &str) -> Value {
     json!({ "id": id, "type": "function", "function": { "name": "f", "arguments": "{}" } })

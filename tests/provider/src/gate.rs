@@ -1,4 +1,4 @@
-//! A gate: requests wait at it until the test lets them through.
+//! Holding replies back: requests wait at a barrier until the test opens its gate.
 
 use std::sync::Arc;
 
@@ -6,21 +6,21 @@ use tokio::sync::Semaphore;
 
 use super::request::ChatRequest;
 
-type Concerns = dyn Fn(&ChatRequest) -> bool + Send + Sync;
+type Holds = dyn Fn(&ChatRequest) -> bool + Send + Sync;
 
-/// Holds back the replies to the requests it concerns. Dropping it opens it for good.
+/// Lets requests pass a barrier. Dropping it lets all requests pass.
 #[must_use = "a gate that is dropped is open"]
 pub struct Gate {
     passes: Arc<Semaphore>,
 }
 
 impl Gate {
-    /// Lets `count` requests through: those waiting first, then those that come.
+    /// Lets `count` requests pass: first the waiting ones, then later ones.
     pub fn release(&self, count: usize) {
         self.passes.add_permits(count);
     }
 
-    /// Opens it for good.
+    /// Lets all requests pass, later ones too.
     pub fn open(&self) {
         self.passes.close();
     }
@@ -32,31 +32,32 @@ impl Drop for Gate {
     }
 }
 
-/// The server's side of a gate.
+/// Where requests wait for their gate.
 #[derive(Clone)]
-pub(super) struct Bar {
+pub(super) struct Barrier {
     passes: Arc<Semaphore>,
-    concerns: Arc<Concerns>,
+    holds: Arc<Holds>,
 }
 
-impl Bar {
+impl Barrier {
+    /// A barrier for the requests for which `holds` returns true.
     pub(super) fn new(
-        concerns: impl Fn(&ChatRequest) -> bool + Send + Sync + 'static,
+        holds: impl Fn(&ChatRequest) -> bool + Send + Sync + 'static,
     ) -> (Self, Gate) {
         let passes = Arc::new(Semaphore::new(0));
         let gate = Gate {
             passes: Arc::clone(&passes),
         };
-        let concerns = Arc::new(concerns);
-        (Self { passes, concerns }, gate)
+        let holds = Arc::new(holds);
+        (Self { passes, holds }, gate)
     }
 
     /// Whether this request has to wait here.
-    pub(super) fn concerns(&self, request: &ChatRequest) -> bool {
-        !self.passes.is_closed() && (self.concerns)(request)
+    pub(super) fn holds(&self, request: &ChatRequest) -> bool {
+        !self.passes.is_closed() && (self.holds)(request)
     }
 
-    /// Waits for a pass, or for the gate to be opened for good.
+    /// Waits until the gate lets this request pass.
     pub(super) async fn pass(&self) {
         if let Ok(permit) = self.passes.acquire().await {
             permit.forget();

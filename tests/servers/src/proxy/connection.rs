@@ -1,4 +1,4 @@
-//! What happens to the bytes: they pass, late if wanted; or wait; or the connection ends.
+//! One connection through the proxy. Its bytes pass, pass after a delay, or wait; or the connection ends.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -11,28 +11,32 @@ use tokio::{
     sync::watch,
 };
 
-/// The most bytes on their way in one direction of one connection.
+/// The most bytes in transit in one direction of a connection.
 const CHUNK_BYTES_MAX: usize = 64 * 1_024;
 
+/// What the proxy does with all connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct State {
     pub(super) mode: Mode,
-    /// How much later the bytes arrive, in each direction.
+    /// The delay of all bytes, in each direction.
     pub(super) delay: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mode {
+    /// Bytes pass.
     Open,
+    /// Bytes wait.
     Stalled,
+    /// Connections end.
     Cut,
 }
 
-/// The network was cut, or the proxy is gone.
+/// The network was cut, or the proxy was dropped.
 struct Cut;
 
-/// Carries one connection until one side ends it or the network is cut.
-pub(super) async fn carry(
+/// Relays one connection until one side ends it or the network is cut.
+pub(super) async fn relay(
     client: TcpStream,
     target: SocketAddr,
     mut state: watch::Receiver<State>,
@@ -43,26 +47,26 @@ pub(super) async fn carry(
     let Ok(server) = TcpStream::connect(target).await else {
         return;
     };
-    // The proxy shall not add delays of its own.
+    // Nagle's algorithm would add delays.
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     let both = async {
         tokio::join!(
-            pump(from_client, to_server, state.clone()),
-            pump(from_server, to_client, state.clone())
+            copy(from_client, to_server, state.clone()),
+            copy(from_server, to_client, state.clone())
         )
     };
     let mut watched = state.clone();
     tokio::select! {
         _ = both => {}
-        // Both halves are dropped with this, so both connections end.
+        // This drops all halves, which ends both connections.
         _ = watched.wait_for(|state| state.mode == Mode::Cut) => {}
     }
 }
 
-/// Passes what comes from one side to the other; at its end, ends the other direction's stream, too.
-async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut state: watch::Receiver<State>) {
+/// Copies from one side to the other until the end of the stream, and passes the end on.
+async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut state: watch::Receiver<State>) {
     let mut chunk = vec![0; CHUNK_BYTES_MAX];
     while let Ok(bytes @ 1..) = from.read(&mut chunk).await {
         let delay = state.borrow().delay;
@@ -73,7 +77,7 @@ async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut state: watch:
             return;
         }
     }
-    // The end of a stream is held back like its bytes.
+    // A stall holds back the end of a stream too.
     if until_open(&mut state).await.is_ok() {
         let _ = to.shutdown().await;
     }

@@ -1,4 +1,4 @@
-//! The scripted server tried over real sockets: what the tests of Forebay lean on has to be true.
+//! The scripted server over real sockets.
 
 mod faults;
 mod gemini;
@@ -15,15 +15,15 @@ use tokio::{
 
 use super::ScriptedLlm;
 
-/// Nothing here takes that long, unless a test fails.
-const LIMIT: Duration = Duration::from_secs(20);
+/// The limit of every wait. Only failing tests reach it.
+const LIMIT: Duration = Duration::from_secs(60);
 
-/// An OpenAI body of these messages.
+/// An OpenAI request body with these messages.
 fn openai_body(messages: &Value) -> Value {
     json!({ "model": "gpt-test", "messages": messages })
 }
 
-/// An OpenAI body of one user message.
+/// An OpenAI request body with one user message.
 fn ask(text: &str) -> Value {
     openai_body(&json!([{ "role": "user", "content": text }]))
 }
@@ -47,7 +47,7 @@ async fn read(request: reqwest::RequestBuilder) -> (u16, Value) {
     (status, response.json().await.expect("a JSON body"))
 }
 
-/// A client that sees the bytes themselves.
+/// A client that writes and reads plain bytes.
 struct Raw(TcpStream);
 
 impl Raw {
@@ -56,7 +56,7 @@ impl Raw {
         Self(stream.expect("a connection"))
     }
 
-    /// Sends a good request.
+    /// Sends a valid request.
     async fn ask(&mut self, text: &str) {
         let body = ask(text).to_string();
         let length = body.len();
@@ -69,7 +69,7 @@ impl Raw {
         self.0.write_all(bytes).await.expect("sent");
     }
 
-    /// Reads until the bytes so far satisfy this, or to the end of the stream.
+    /// Reads until `done` holds for the text so far, or to the end of the stream.
     async fn read_until(&mut self, done: impl Fn(&str) -> bool) -> std::io::Result<String> {
         let mut bytes = Vec::new();
         let reading = async {
@@ -88,7 +88,7 @@ impl Raw {
     }
 }
 
-/// Head and body of a response, and the length that the head promises.
+/// The head and the body of a response, and the length in the head.
 fn split(response: &str) -> (&str, &str, Option<usize>) {
     let (head, body) = response.split_once("\r\n\r\n").expect("a head");
     let length = head.split("\r\n").find_map(|line| {

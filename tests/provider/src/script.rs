@@ -1,11 +1,11 @@
-//! What tests have told the server to answer: queues by a marker, then rules, then the default.
+//! The replies that a test has scripted: queues by a marker, then rules, then the default.
 
 use std::{
     collections::VecDeque,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use super::{gate::Bar, reply::Reply, request::ChatRequest};
+use super::{gate::Barrier, reply::Reply, request::ChatRequest};
 
 type Rule = dyn FnMut(&ChatRequest) -> Option<Reply> + Send;
 
@@ -19,7 +19,7 @@ pub(super) struct Script {
 struct Inner {
     queues: Vec<(String, VecDeque<Reply>)>,
     rules: Vec<Box<Rule>>,
-    bars: Vec<Bar>,
+    barriers: Vec<Barrier>,
 }
 
 impl Script {
@@ -35,8 +35,8 @@ impl Script {
         self.lock().queues.push((marker.to_owned(), replies));
     }
 
-    pub(super) fn add_bar(&self, bar: Bar) {
-        self.lock().bars.push(bar);
+    pub(super) fn add_barrier(&self, barrier: Barrier) {
+        self.lock().barriers.push(barrier);
     }
 
     /// The reply to this request. The oldest queue that still has one wins, then the oldest rule.
@@ -53,11 +53,14 @@ impl Script {
             .unwrap_or(Reply::Seen)
     }
 
-    /// The gates at which this request has to wait, oldest first.
-    pub(super) fn bars_for(&self, request: &ChatRequest) -> Vec<Bar> {
+    /// The barriers at which this request has to wait, oldest first.
+    pub(super) fn barriers_for(&self, request: &ChatRequest) -> Vec<Barrier> {
         let inner = self.lock();
-        let bars = inner.bars.iter().filter(|bar| bar.concerns(request));
-        bars.cloned().collect()
+        let barriers = inner
+            .barriers
+            .iter()
+            .filter(|barrier| barrier.holds(request));
+        barriers.cloned().collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -1,9 +1,9 @@
-//! Each fault is seen on the wire by a client that reads the bytes themselves.
+//! Each fault, as a client sees it that reads plain bytes.
 
 use std::{io, time::Duration};
 
 use super::{LIMIT, Raw, post_openai, split};
-use crate::scripted::{Ending, ProviderError, Reply, ScriptedLlm};
+use crate::{Outcome, ProviderError, Reply, ScriptedLlm};
 
 async fn scripted(reply: Reply) -> (ScriptedLlm, Raw) {
     let server = ScriptedLlm::start().await;
@@ -13,11 +13,11 @@ async fn scripted(reply: Reply) -> (ScriptedLlm, Raw) {
     (server, client)
 }
 
-async fn ended(server: &ScriptedLlm) -> Ending {
-    let ended = |records: &[crate::scripted::Recorded]| !records[0].is_in_flight();
+async fn outcome(server: &ScriptedLlm) -> Outcome {
+    let ended = |records: &[crate::Recorded]| !records[0].is_in_flight();
     server.wait_for("the end of the request", ended).await;
-    let (ending, _) = server.recorded()[0].ended.clone().expect("an end");
-    ending
+    let (outcome, _) = server.recorded()[0].ended.clone().expect("an end");
+    outcome
 }
 
 #[tokio::test]
@@ -25,7 +25,7 @@ async fn a_reset_is_a_reset() {
     let (server, mut client) = scripted(Reply::Reset).await;
     let error = client.read_to_end().await.expect_err("no orderly end");
     assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
-    assert_eq!(ended(&server).await, Ending::Broken);
+    assert_eq!(outcome(&server).await, Outcome::Broken);
 }
 
 #[tokio::test]
@@ -36,7 +36,7 @@ async fn a_stall_sends_nothing_until_the_client_hangs_up() {
     assert!(silence.await.is_err(), "something came");
     assert!(server.recorded()[0].is_in_flight());
     drop(client);
-    assert_eq!(ended(&server).await, Ending::HungUp);
+    assert_eq!(outcome(&server).await, Outcome::HungUp);
 }
 
 #[tokio::test]
@@ -48,18 +48,18 @@ async fn a_stall_in_the_body_comes_after_the_head_and_half_the_body() {
     let silence = tokio::time::timeout(Duration::from_millis(100), client.read_to_end());
     assert!(silence.await.is_err(), "it ended");
     drop(client);
-    assert_eq!(ended(&server).await, Ending::HungUp);
+    assert_eq!(outcome(&server).await, Outcome::HungUp);
 }
 
 #[tokio::test]
-async fn a_body_cut_off_ends_in_order_before_its_length() {
+async fn a_body_that_is_cut_off_ends_in_order_before_its_length() {
     let (server, mut client) = scripted(Reply::CutOff).await;
     let text = client.read_to_end().await.expect("an orderly end");
     let (head, body, length) = split(&text);
     assert!(head.starts_with("HTTP/1.1 200 OK"));
     assert!(!body.is_empty());
     assert!(length > Some(body.len()), "{length:?}");
-    assert_eq!(ended(&server).await, Ending::Broken);
+    assert_eq!(outcome(&server).await, Outcome::Broken);
 }
 
 #[tokio::test]
@@ -75,18 +75,18 @@ async fn an_endless_body_goes_on_until_the_client_hangs_up() {
     assert!(text.len() > 1_000_000, "it ended");
     assert!(server.recorded()[0].is_in_flight());
     drop(client);
-    assert_eq!(ended(&server).await, Ending::HungUp);
+    assert_eq!(outcome(&server).await, Outcome::HungUp);
 }
 
 #[tokio::test]
-async fn invalid_json_is_complete_and_no_json() {
+async fn invalid_json_is_complete() {
     let (server, mut client) = scripted(Reply::InvalidJson).await;
     let whole = |text: &str| text.contains("oops");
     let text = client.read_until(whole).await.expect("a reply");
     let (_, body, length) = split(&text);
     assert_eq!(length, Some(body.len()));
     serde_json::from_str::<serde_json::Value>(body).expect_err("no JSON");
-    assert_eq!(ended(&server).await, Ending::Answered(200));
+    assert_eq!(outcome(&server).await, Outcome::Answered(200));
 }
 
 #[tokio::test]
@@ -101,7 +101,7 @@ async fn a_status_comes_with_its_headers_and_body() {
     let text = client.read_until(whole).await.expect("a reply");
     assert!(text.starts_with("HTTP/1.1 503 Service Unavailable\r\n"));
     assert!(text.contains("\r\nretry-after: 7\r\n"));
-    assert_eq!(ended(&server).await, Ending::Answered(503));
+    assert_eq!(outcome(&server).await, Outcome::Answered(503));
 }
 
 #[tokio::test]
@@ -137,7 +137,7 @@ async fn a_client_that_hangs_up_at_a_gate_is_recorded() {
     server.wait_for_requests(1).await;
     assert_eq!(server.stats().in_flight, 1);
     drop(client);
-    assert_eq!(ended(&server).await, Ending::HungUp);
+    assert_eq!(outcome(&server).await, Outcome::HungUp);
     assert_eq!(server.stats().in_flight, 0);
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{post_gemini, read};
-use crate::scripted::{ProviderError, Reply, ScriptedCall, ScriptedLlm, gemini::SKIP};
+use crate::{ProviderError, Reply, ScriptedCall, ScriptedLlm, gemini::SKIP};
 
 fn user(text: &str) -> Value {
     json!({ "role": "user", "parts": [{ "text": text }] })

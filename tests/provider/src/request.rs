@@ -1,4 +1,4 @@
-//! A request as the scripted server received it, readable alike in both dialects.
+//! A request to the scripted LLM, with one way to read both dialects.
 
 use std::time::Instant;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::seen;
 
-/// Which API a request came by.
+/// The API that a request uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
     /// OpenAI's chat completions.
@@ -19,42 +19,42 @@ pub enum Dialect {
 /// One request for a reply.
 #[derive(Clone, Debug)]
 pub struct ChatRequest {
-    /// Counts from 0, in the order of arrival.
+    /// The number of the request in the order of arrival, from 0.
     pub n: usize,
-    /// Which API it came by.
+    /// The API that it uses.
     pub dialect: Dialect,
     /// The path, without the query.
     pub path: String,
     /// The query, without its `?`.
     pub query: Option<String>,
-    /// The model asked for.
+    /// The name of the model.
     pub model: String,
-    /// All headers as they came.
+    /// All headers.
     pub headers: HeaderMap,
-    /// The body; `null` if it was no JSON.
+    /// The body; `null` if it is not JSON.
     pub body: Value,
-    /// When its last byte had been read.
+    /// When the server had read its last byte.
     pub arrived_at: Instant,
 }
 
-/// A message of the context, reduced to what both dialects have.
+/// A message of the context, with what both dialects have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// The dialect's own word: `user`, `assistant`, `model`, `tool`, ….
+    /// The role in the dialect's own word: `user`, `assistant`, `model`, `tool`.
     pub role: String,
-    /// All its text, images and calls left out.
+    /// All text of the message, without images and calls.
     pub text: String,
 }
 
 impl ChatRequest {
-    /// The messages in order; Gemini's system instruction is not among them.
+    /// The messages in order, without Gemini's system instruction.
     #[must_use]
     pub fn messages(&self) -> Vec<Message> {
         self.each_message().collect()
     }
 
-    /// The messages in order, each only read when it is asked for: a context may be long, and mostly its end
-    /// is looked at.
+    /// The messages in order. Each is read on demand, because a context can be long and most callers need its
+    /// end only.
     fn each_message(&self) -> impl DoubleEndedIterator<Item = Message> {
         let (list, content) = match self.dialect {
             Dialect::OpenAi => ("messages", "content"),
@@ -66,7 +66,7 @@ impl ChatRequest {
         })
     }
 
-    /// The text of the newest message of role `user` that has any; empty if there is none.
+    /// The text of the newest message of role `user` with text; empty if there is none.
     #[must_use]
     pub fn last_user_text(&self) -> String {
         self.each_message()
@@ -82,13 +82,13 @@ impl ChatRequest {
         seen::turn_numbers(messages.iter().map(|message| message.text.as_str()))
     }
 
-    /// A header's value, if it is there and is text.
+    /// The value of a header, if the header is there and its value is text.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The key that the client showed, in the dialect's own header.
+    /// The API key, from the dialect's own header.
     #[must_use]
     pub fn key(&self) -> Option<&str> {
         match self.dialect {
@@ -98,7 +98,7 @@ impl ChatRequest {
     }
 }
 
-/// The elements of an array; none of anything else.
+/// The elements of an array; empty for any other value.
 pub(super) fn array(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }

@@ -1,7 +1,6 @@
-//! What the scripted server can be told to answer, faults of the wire among it.
+//! The replies that a test can script, faults of the connection included.
 //!
-//! How a reply looks in each dialect is [`openai`](super::openai)'s and [`gemini`](super::gemini)'s
-//! business; how a fault is done is `connection`'s.
+//! [`openai`](super::openai) and [`gemini`](super::gemini) write a reply in their dialect; `answer` sends it.
 
 use std::time::Duration;
 
@@ -10,79 +9,78 @@ use serde_json::Value;
 /// An answer to one request.
 #[derive(Clone, Debug)]
 pub enum Reply {
-    /// The default: `seen:` and the numbers of the turns in the context.
+    /// The default: `seen:` and the number of every turn in the context.
     Seen,
-    /// A text, ended by itself.
+    /// A complete text.
     Text(String),
-    /// Calls of tools, without text.
+    /// Tool calls without text.
     ToolCalls(Vec<ScriptedCall>),
-    /// A reply that ended for this reason, in the dialect's own word (`length`, `content_filter`;
-    /// `MAX_TOKENS`, `SAFETY`), with the text so far, if any.
+    /// A reply that ended early.
     Finish {
-        /// The dialect's own word.
+        /// The reason in the dialect's own word: `length`, `content_filter`; `MAX_TOKENS`, `SAFETY`.
         reason: String,
-        /// The text so far.
+        /// The text up to the end, if there is any.
         text: Option<String>,
     },
-    /// One choice (or candidate) with nothing in it, ended by itself.
+    /// One complete choice (or candidate) without content.
     EmptyChoice,
-    /// 200 with no choice (or candidate) at all.
+    /// 200 without any choice (or candidate).
     NoChoices,
-    /// An error in the dialect's own form.
+    /// An error in the form of the dialect.
     Error(ProviderError),
-    /// Any JSON, as it is.
+    /// Any JSON.
     Json {
         /// The HTTP status.
         status: u16,
-        /// Headers beyond `content-type` and `content-length`.
+        /// The headers besides `content-type` and `content-length`.
         headers: Vec<(String, String)>,
         /// The body.
         body: Value,
     },
-    /// Any status and body, as they are; no `content-type` of its own.
+    /// Any status and body, without a `content-type`.
     Status {
         /// The HTTP status.
         code: u16,
-        /// Headers beyond `content-length`.
+        /// The headers besides `content-length`.
         headers: Vec<(String, String)>,
         /// The body.
         body: String,
     },
-    /// 200 with a body that is no JSON, complete by its length.
+    /// 200 with a complete body that is not JSON.
     InvalidJson,
-    /// The connection is reset (RST) instead of an answer.
+    /// A reset of the connection (RST) in the place of an answer.
     Reset,
-    /// Nothing comes, until the client hangs up.
+    /// No answer until the client hangs up.
     Stall,
-    /// A good head and the first half of a good body, then nothing, until the client hangs up.
+    /// The head and the first half of a valid answer, then nothing until the client hangs up.
     StallInBody,
-    /// A good head and the first half of a good body, then the connection is closed in order.
+    /// The head and the first half of a valid answer, then an orderly end of the connection.
     CutOff,
-    /// A good head, then a chunked body that goes on until the client hangs up.
+    /// A valid head, then a body that goes on until the client hangs up.
     Endless {
         /// The size of each chunk.
         chunk_bytes: usize,
-        /// The pause after each.
+        /// The pause after each chunk.
         pause: Duration,
     },
-    /// Another reply, after this long instead of the server's latency.
+    /// Another reply after this time, which replaces the server's latency.
     After(Duration, Box<Self>),
 }
 
 impl Reply {
-    /// A text, ended by itself.
+    /// A complete text.
     #[must_use]
     pub fn text(text: impl Into<String>) -> Self {
         Self::Text(text.into())
     }
 
-    /// One call of a tool.
+    /// One tool call.
     #[must_use]
     pub fn tool_call(name: &str, arguments: Value) -> Self {
         Self::ToolCalls(vec![ScriptedCall::new(name, arguments)])
     }
 
-    /// A reply that ended for this reason, with the text so far.
+    /// A reply that ended early for this reason, with the text up to there.
     #[must_use]
     pub fn finish(reason: &str, text: Option<&str>) -> Self {
         Self::Finish {
@@ -91,7 +89,7 @@ impl Reply {
         }
     }
 
-    /// JSON with a status and nothing else.
+    /// JSON with a status and no further headers.
     #[must_use]
     pub fn json(status: u16, body: Value) -> Self {
         Self::Json {
@@ -101,7 +99,7 @@ impl Reply {
         }
     }
 
-    /// Gemini's 200 for a prompt that it blocks.
+    /// Gemini's 200 for a blocked prompt.
     #[must_use]
     pub fn gemini_blocked(reason: &str) -> Self {
         let body = serde_json::json!({
@@ -120,26 +118,27 @@ impl Reply {
         }
     }
 
-    /// This reply after this long, whatever the server's latency.
+    /// This reply after this time, which replaces the server's latency.
     #[must_use]
     pub fn after(self, delay: Duration) -> Self {
         Self::After(delay, Box::new(self))
     }
 }
 
-/// A call of a tool in a scripted reply.
+/// A tool call in a scripted reply.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScriptedCall {
-    /// Its id. Without one, OpenAI's form gets one made up, Gemini's has none, as in its API.
+    /// The id of the call. Without one, the OpenAI dialect makes one up and the Gemini dialect sends none, as
+    /// the real services do.
     pub id: Option<String>,
-    /// The function.
+    /// The name of the function.
     pub name: String,
-    /// Its arguments, an object.
+    /// The arguments, a JSON object.
     pub arguments: Value,
 }
 
 impl ScriptedCall {
-    /// A call without an id of its own.
+    /// A call without a given id.
     #[must_use]
     pub fn new(name: &str, arguments: Value) -> Self {
         Self {
@@ -155,11 +154,11 @@ impl ScriptedCall {
 pub struct ProviderError {
     /// The HTTP status.
     pub status: u16,
-    /// OpenAI's `code`, or Gemini's `status` word; each has a default by the HTTP status.
+    /// OpenAI's `code`, or Gemini's `status`. Both have a default for each HTTP status.
     pub code: Option<String>,
-    /// The sentence.
+    /// The message.
     pub message: String,
-    /// Sent as the header `Retry-After`, in seconds.
+    /// The value of the header `Retry-After`, in seconds.
     pub retry_after_s: Option<u64>,
 }
 
@@ -175,14 +174,14 @@ impl ProviderError {
         }
     }
 
-    /// With a code of its own.
+    /// Sets the code.
     #[must_use]
     pub fn with_code(mut self, code: &str) -> Self {
         self.code = Some(code.to_owned());
         self
     }
 
-    /// With `Retry-After`.
+    /// Sets the header `Retry-After`.
     #[must_use]
     pub fn with_retry_after_s(mut self, seconds: u64) -> Self {
         self.retry_after_s = Some(seconds);
@@ -195,19 +194,19 @@ impl ProviderError {
         Self::new(401, "Incorrect API key provided.").with_code("invalid_api_key")
     }
 
-    /// 429 that passes.
+    /// 429 that a later retry passes.
     #[must_use]
     pub fn rate_limited(retry_after_s: u64) -> Self {
         Self::new(429, "Rate limit reached.").with_retry_after_s(retry_after_s)
     }
 
-    /// 429 that does not pass: OpenAI's exhausted quota.
+    /// 429 that no retry passes: OpenAI's quota is exhausted.
     #[must_use]
     pub fn insufficient_quota() -> Self {
         Self::new(429, "You exceeded your current quota.").with_code("insufficient_quota")
     }
 
-    /// 400: OpenAI's refusal of a context that is too long.
+    /// 400: OpenAI refuses a context that is too long.
     #[must_use]
     pub fn context_length_exceeded() -> Self {
         let message = "This model's maximum context length is 4096 tokens.";

@@ -1,11 +1,11 @@
-//! Scripts, gates, waits, latencies, statistics, and the plain HTTP that they stand on.
+//! Scripts, gates, waits, latencies, counts, and plain HTTP.
 
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use super::{Raw, ask, post_openai, split};
-use crate::scripted::{Latency, Reply, ScriptedLlm};
+use crate::{Latency, Reply, ScriptedLlm};
 
 const NEVER: Duration = Duration::from_millis(50);
 
@@ -17,15 +17,15 @@ async fn queues_come_first_then_rules_then_the_default() {
         asked.contains("ruled").then(|| Reply::text("by rule"))
     });
     server.on("queued", [Reply::text("one"), Reply::text("two")]);
-    let said = async |text: &str| {
+    let reply_to = async |text: &str| {
         let (_, body) = post_openai(&server, &ask(text)).await;
         let content = &body["choices"][0]["message"]["content"];
         content.as_str().expect("a text").to_owned()
     };
-    assert_eq!(said("queued ruled").await, "one");
-    assert_eq!(said("ruled").await, "by rule");
-    assert_eq!(said("queued").await, "two");
-    assert_eq!(said("queued turn=4").await, "seen:4");
+    assert_eq!(reply_to("queued ruled").await, "one");
+    assert_eq!(reply_to("ruled").await, "by rule");
+    assert_eq!(reply_to("queued").await, "two");
+    assert_eq!(reply_to("queued turn=4").await, "seen:4");
     assert_eq!(server.recorded_with("queued").len(), 3);
 }
 
@@ -61,11 +61,11 @@ async fn a_gate_holds_until_released() {
 }
 
 #[tokio::test]
-async fn a_wait_in_vain_lists_what_was_seen() {
+async fn a_failed_wait_lists_the_record() {
     let server = ScriptedLlm::start().await;
     post_openai(&server, &ask("the only one")).await;
     let waiting = tokio::spawn(async move {
-        let two = |records: &[crate::scripted::Recorded]| records.len() == 2;
+        let two = |records: &[crate::Recorded]| records.len() == 2;
         server.wait_for_within(NEVER, "two requests", two).await;
     });
     let panic = waiting.await.expect_err("a panic").into_panic();
@@ -111,7 +111,7 @@ async fn the_same_seed_gives_the_same_latencies_within_the_range() {
 }
 
 #[tokio::test]
-async fn one_connection_carries_many_requests_sent_ahead_or_in_chunks() {
+async fn one_connection_takes_pipelined_and_chunked_requests() {
     let server = ScriptedLlm::start().await;
     let mut client = Raw::connect(&server).await;
     client.ask("turn=1").await;
@@ -136,7 +136,7 @@ async fn one_connection_carries_many_requests_sent_ahead_or_in_chunks() {
 }
 
 #[tokio::test]
-async fn what_is_not_scripted_is_a_stray() {
+async fn a_path_that_is_not_served_is_recorded_as_unexpected() {
     let server = ScriptedLlm::start().await;
     let mut client = Raw::connect(&server).await;
     client
@@ -145,7 +145,7 @@ async fn what_is_not_scripted_is_a_stray() {
     let whole = |text: &str| text.ends_with("}}");
     let text = client.read_until(whole).await.expect("a reply");
     assert!(split(&text).0.starts_with("HTTP/1.1 404 Not Found"));
-    assert_eq!(server.stats().strays, ["GET /v1/models"]);
+    assert_eq!(server.stats().unexpected, ["GET /v1/models"]);
     assert_eq!(server.stats().requests, 0);
 }
 

@@ -1,5 +1,5 @@
-//! The daemon (epmd) that tells Erlang nodes each other's ports: one for each RabbitMQ node, at a port of
-//! its own, so that no test shares it with another or with the system's.
+//! epmd, the daemon that tells Erlang nodes each other's ports. Each RabbitMQ node gets its own, so that tests share it
+//! neither with each other nor with the system.
 
 use std::{net::Ipv4Addr, time::Duration};
 
@@ -8,16 +8,16 @@ use tokio::net::TcpStream;
 use super::files::NodeFiles;
 use crate::{binary, process::ServerProcess};
 
-const START_LIMIT: Duration = Duration::from_secs(10);
+const START_LIMIT: Duration = Duration::from_secs(60);
 
-/// Starts it, and waits until it listens.
+/// Starts it and waits until it listens.
 pub(super) async fn start(files: &NodeFiles) -> anyhow::Result<ServerProcess> {
     let epmd = binary::find("FOREBAY_TEST_EPMD", &["epmd"])?;
     let own = files.clone();
     let process = ServerProcess::new("epmd", &files.folder, move || own.command(&epmd));
     process.spawn()?;
     let listens = || async {
-        TcpStream::connect((Ipv4Addr::LOCALHOST, files.names_port))
+        TcpStream::connect((Ipv4Addr::LOCALHOST, files.epmd_port))
             .await
             .is_ok()
     };

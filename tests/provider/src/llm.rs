@@ -1,7 +1,6 @@
-//! The server as tests hold it: start it, tell it what to answer, wait for what it sees.
+//! The scripted LLM as tests use it: they start it, script its replies, and wait for requests.
 
 use std::{
-    io,
     net::SocketAddr,
     ops::RangeInclusive,
     sync::{Arc, Mutex, PoisonError},
@@ -9,49 +8,45 @@ use std::{
 };
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
-use tokio::{net::TcpListener, task::JoinSet};
-use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
-    connection,
-    gate::{Bar, Gate},
+    answer::answer,
+    gate::{Barrier, Gate},
     gemini::Signatures,
-    log::{Log, Recorded, Stats},
+    http_server::HttpServer,
+    record::{Record, Recorded, Stats},
     reply::Reply,
     request::ChatRequest,
     script::Script,
 };
 
-/// How long waits go on unless told otherwise. Generous: it only passes when a test fails.
-const WAIT_DEFAULT: Duration = Duration::from_secs(20);
-/// The most connections open at once; more wait to be accepted.
-const CONNECTIONS_MAX: usize = 20_000;
+/// The default limit of waits. Only failing tests reach it.
+const WAIT_DEFAULT: Duration = Duration::from_secs(60);
 
-/// How long a reply takes that says nothing else.
+/// How long a reply takes, unless the reply itself says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Latency {
-    /// Always this long.
+    /// The same for each reply.
     Fixed(Duration),
-    /// Between the two, both included, from the server's seed.
+    /// A random time between these two, both included, from the server's seed.
     UniformMs(u64, u64),
 }
 
 /// A scripted LLM server. Dropping it closes its port and all its connections.
 pub struct ScriptedLlm {
     state: Arc<State>,
-    address: SocketAddr,
-    _stop: DropGuard,
+    server: HttpServer,
 }
 
-/// What all connections of one server share.
+/// What all requests to one server share.
 pub(super) struct State {
-    pub(super) log: Log,
+    pub(super) record: Record,
     pub(super) script: Script,
     pub(super) signatures: Signatures,
     latency: Mutex<(Latency, StdRng)>,
 }
 
-/// A server that is not yet started.
+/// A server that is not started yet.
 #[derive(Clone, Debug)]
 #[must_use = "nothing listens before `start`"]
 pub struct Builder {
@@ -60,13 +55,13 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// How long each reply takes; at once unless told.
+    /// How long each reply takes; no time by default.
     pub fn latency(mut self, latency: Latency) -> Self {
         self.latency = latency;
         self
     }
 
-    /// A latency between these, in milliseconds.
+    /// A random latency in this range, in milliseconds.
     pub fn latency_ms(self, range: RangeInclusive<u64>) -> Self {
         self.latency(Latency::UniformMs(*range.start(), *range.end()))
     }
@@ -80,46 +75,18 @@ impl Builder {
     /// Opens a free port of 127.0.0.1 and serves on it in this runtime.
     ///
     /// # Panics
-    /// When no port can be opened.
+    /// If no port can be opened.
     pub async fn start(self) -> ScriptedLlm {
-        self.try_start().await.expect("a free port on 127.0.0.1")
-    }
-
-    async fn try_start(self) -> io::Result<ScriptedLlm> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-        let address = listener.local_addr()?;
         let state = Arc::new(State {
-            log: Log::new(),
+            record: Record::new(),
             script: Script::default(),
             signatures: Signatures::default(),
             latency: Mutex::new((self.latency, StdRng::seed_from_u64(self.seed))),
         });
-        let stop = CancellationToken::new();
-        tokio::spawn(
-            stop.clone()
-                .run_until_cancelled_owned(accept(listener, Arc::clone(&state))),
-        );
-        Ok(ScriptedLlm {
-            state,
-            address,
-            _stop: stop.drop_guard(),
-        })
-    }
-}
-
-/// Accepts for ever. Its connections end with it.
-async fn accept(listener: TcpListener, state: Arc<State>) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => {
-                // An error is of that one connection, which its client sees for itself.
-                if let Ok((stream, _)) = accepted {
-                    connections.spawn(connection::serve(stream, Arc::clone(&state)));
-                }
-            }
-            Some(_) = connections.join_next() => {}
-        }
+        let shared = Arc::clone(&state);
+        let handler = move |exchange| answer(exchange, Arc::clone(&shared));
+        let server = HttpServer::builder().start(handler).await;
+        ScriptedLlm { state, server }
     }
 }
 
@@ -135,7 +102,7 @@ impl State {
 }
 
 impl ScriptedLlm {
-    /// A server that answers at once, with seed 0.
+    /// A server without latency, with seed 0.
     pub fn builder() -> Builder {
         Builder {
             latency: Latency::Fixed(Duration::ZERO),
@@ -143,7 +110,7 @@ impl ScriptedLlm {
         }
     }
 
-    /// Starts one as [`ScriptedLlm::builder`] has it.
+    /// Starts a server with the defaults of [`ScriptedLlm::builder`].
     pub async fn start() -> Self {
         Self::builder().start().await
     }
@@ -156,22 +123,22 @@ impl ScriptedLlm {
     /// Where it listens.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
-        self.address
+        self.server.address()
     }
 
-    /// What `OPENAI_BASE_URL` should say.
+    /// The value of `OPENAI_BASE_URL` that leads here.
     #[must_use]
     pub fn openai_base_url(&self) -> String {
-        format!("http://{}/v1", self.address)
+        format!("http://{}/v1", self.address())
     }
 
-    /// What `GEMINI_BASE_URL` should say.
+    /// The value of `GEMINI_BASE_URL` that leads here.
     #[must_use]
     pub fn gemini_base_url(&self) -> String {
-        format!("http://{}/v1beta", self.address)
+        format!("http://{}/v1beta", self.address())
     }
 
-    /// Changes the latency of the replies to requests that come from now on.
+    /// Changes the latency of the replies to later requests.
     pub fn set_latency(&self, latency: Latency) {
         let mut guard = self
             .state
@@ -181,37 +148,34 @@ impl ScriptedLlm {
         guard.0 = latency;
     }
 
-    /// Installs a rule: its first `Some` is the reply. Rules are asked in the order of their
-    /// installation, after the queues. What the real service would refuse is refused unasked.
+    /// Adds a rule. The first rule that returns `Some`, in the order in which they were added, gives the reply.
+    /// Queues ([`on`](Self::on)) come before rules. What the real service refuses is refused before both.
     pub fn script(&self, rule: impl FnMut(&ChatRequest) -> Option<Reply> + Send + 'static) {
         self.state.script.add_rule(rule);
     }
 
-    /// Queues replies for the requests whose last user message contains `marker`, one each, in the
-    /// order of arrival. Later ones are answered as if there were no queue.
+    /// Queues replies for the requests whose last user message contains `marker`: one for each request, in
+    /// the order of arrival. When the queue is empty, requests are answered as without it.
     pub fn on(&self, marker: &str, replies: impl IntoIterator<Item = Reply>) {
         self.state.script.add_queue(marker, replies);
     }
 
-    /// Holds back the reply to every request from now on.
+    /// Holds back the reply to every later request.
     pub fn hold(&self) -> Gate {
         self.hold_those(|_| true)
     }
 
-    /// Holds back the replies to the requests from now on that this concerns.
-    pub fn hold_those(
-        &self,
-        concerns: impl Fn(&ChatRequest) -> bool + Send + Sync + 'static,
-    ) -> Gate {
-        let (bar, gate) = Bar::new(concerns);
-        self.state.script.add_bar(bar);
+    /// Holds back the replies to the later requests for which `holds` returns true.
+    pub fn hold_those(&self, holds: impl Fn(&ChatRequest) -> bool + Send + Sync + 'static) -> Gate {
+        let (barrier, gate) = Barrier::new(holds);
+        self.state.script.add_barrier(barrier);
         gate
     }
 
     /// Everything recorded so far, in the order of arrival.
     #[must_use]
     pub fn recorded(&self) -> Vec<Recorded> {
-        self.state.log.recorded()
+        self.state.record.recorded()
     }
 
     /// The records of the requests whose last user message contains `marker`.
@@ -222,7 +186,7 @@ impl ScriptedLlm {
         records
     }
 
-    /// What was refused as the real service would, and why.
+    /// The requests that were refused as the real service does, with the reasons.
     #[must_use]
     pub fn refusals(&self) -> Vec<String> {
         let records = self.recorded();
@@ -233,46 +197,49 @@ impl ScriptedLlm {
         refusals.collect()
     }
 
-    /// The numbers so far.
+    /// The counts so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.state.log.stats()
+        let mut stats = self.state.record.stats();
+        stats.connections = self.server.connections().count();
+        stats.unexpected.extend(self.server.malformed());
+        stats
     }
 
-    /// The newest requests for people, one line each.
+    /// The newest requests for a person to read, one line each.
     #[must_use]
     pub fn listing(&self) -> String {
-        self.state.log.listing()
+        self.state.record.listing()
     }
 
-    /// Waits until `count` requests have come.
+    /// Waits until `count` requests have arrived.
     ///
     /// # Panics
-    /// After 20 s, with what was seen.
+    /// After 60 s, with a listing of the record.
     pub async fn wait_for_requests(&self, count: usize) {
         let what = format!("{count} requests");
         self.wait_for(&what, |records| records.len() >= count).await;
     }
 
-    /// Waits until what was recorded is so. `what` names it for whoever reads a failure.
+    /// Waits until `condition` holds for the record. `what` names the condition in the message of a failure.
     ///
     /// # Panics
-    /// After 20 s, with what was seen.
-    pub async fn wait_for(&self, what: &str, seen: impl Fn(&[Recorded]) -> bool) {
-        self.wait_for_within(WAIT_DEFAULT, what, seen).await;
+    /// After 60 s, with a listing of the record.
+    pub async fn wait_for(&self, what: &str, condition: impl Fn(&[Recorded]) -> bool) {
+        self.wait_for_within(WAIT_DEFAULT, what, condition).await;
     }
 
-    /// Waits for at most `limit` until what was recorded is so.
+    /// Waits for at most `limit` until `condition` holds for the record.
     ///
     /// # Panics
-    /// After `limit`, with what was seen.
+    /// After `limit`, with a listing of the record.
     pub async fn wait_for_within(
         &self,
         limit: Duration,
         what: &str,
-        seen: impl Fn(&[Recorded]) -> bool,
+        condition: impl Fn(&[Recorded]) -> bool,
     ) {
-        if let Err(message) = self.state.log.wait(limit, what, seen).await {
+        if let Err(message) = self.state.record.wait(limit, what, condition).await {
             panic!("{message}");
         }
     }

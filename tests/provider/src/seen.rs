@@ -1,8 +1,8 @@
-//! The trace that an order checker reads: `turn=<n>` in what was sent, `seen:0,1,2` in what came back.
+//! The marks that a test of the order reads: `turn=<n>` in requests, `seen:0,1,2` in replies.
 //!
-//! Pure text. What the trace should be is [`crate::order`]'s business.
+//! It writes and parses them. Which marks are right is left to the tests.
 
-/// The number of every `turn=<n>` in these texts, in order, repeats kept.
+/// The number of every `turn=<n>` in these texts, in order, with repetitions.
 #[must_use]
 pub fn turn_numbers<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<u64> {
     let mut numbers = Vec::new();
@@ -17,7 +17,7 @@ pub fn turn_numbers<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<u64> {
     numbers
 }
 
-/// The reply that says which turns were in the context.
+/// The reply to a context with these turns.
 #[must_use]
 pub fn reply(numbers: &[u64]) -> String {
     let list: Vec<String> = numbers.iter().map(u64::to_string).collect();
@@ -39,13 +39,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_come_in_order_with_repeats_and_without_what_is_no_number() {
+    fn numbers_keep_their_order_and_repetitions() {
         let texts = ["turn=0 and turn=12x", "no turn", "turn= turn=3 turn=3"];
         assert_eq!(turn_numbers(texts), [0, 12, 3, 3]);
     }
 
     #[test]
-    fn a_reply_reads_back() {
+    fn a_reply_is_parsed_to_its_numbers() {
         for numbers in [vec![], vec![0], vec![0, 1, 20]] {
             assert_eq!(parse_reply(&reply(&numbers)), Some(numbers));
         }
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_leaves_no_trace_of_its_own() {
+    fn a_reply_contains_no_turn() {
         assert!(turn_numbers([reply(&[0, 1]).as_str()]).is_empty());
     }
 }

@@ -1,0 +1,219 @@
+//! The life of one request at the scripted LLM: it is recorded, checked, held back, and answered or broken.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::{
+    gemini,
+    http_server::{Exchange, HttpRequest, Reason, Response},
+    llm::State,
+    openai,
+    record::{InFlight, Outcome},
+    reply::{ProviderError, Reply},
+    request::{ChatRequest, Dialect},
+};
+
+/// What is sent in answer to a request.
+enum Delivery {
+    Complete(Response),
+    /// Half of the response, then the end.
+    CutOff(Response),
+    /// Half of the response, then nothing.
+    StallInBody(Response),
+    Endless {
+        chunk_bytes: usize,
+        pause: Duration,
+    },
+    Reset,
+    Stall,
+}
+
+/// Answers one request as the script has it.
+pub(super) async fn answer(mut exchange: Exchange, state: Arc<State>) {
+    let Some(request) = parse(&exchange.request) else {
+        let path = path_of(&exchange.request);
+        state
+            .record
+            .unexpected(format!("{} {path}", exchange.request.method));
+        let missing = json!({ "error": { "message": "not scripted", "code": 404 } });
+        exchange.answer(&json_response(404, &missing)).await;
+        return;
+    };
+    let Some((request, in_flight)) = state.record.arrived(request) else {
+        let full = json!({ "error": { "message": "the scripted server's record is full" } });
+        exchange.answer(&json_response(500, &full)).await;
+        return;
+    };
+    if let Err(error) = check(&request, &state) {
+        in_flight.ended(Outcome::Refused(error.status, error.message.clone()));
+        let response = error_response(request.dialect, &error);
+        exchange.answer(&response).await;
+        return;
+    }
+    let delivery = tokio::select! {
+        delivery = decide(&request, &state) => delivery,
+        () = exchange.hung_up() => return,
+    };
+    deliver(exchange, delivery, in_flight).await;
+}
+
+fn path_of(request: &HttpRequest) -> &str {
+    request.target.split('?').next().unwrap_or_default()
+}
+
+/// The request in its dialect; `None` if the scripted LLM does not serve its path.
+fn parse(raw: &HttpRequest) -> Option<ChatRequest> {
+    let (path, query) = match raw.target.split_once('?') {
+        Some((path, query)) => (path, Some(query.to_owned())),
+        None => (raw.target.as_str(), None),
+    };
+    let body: Value = serde_json::from_slice(&raw.body).unwrap_or_default();
+    let gemini_model = path
+        .strip_prefix("/v1beta/models/")
+        .and_then(|rest| rest.strip_suffix(":generateContent"));
+    let (dialect, model) = match gemini_model {
+        Some(model) => (Dialect::Gemini, model.to_owned()),
+        None if path == "/v1/chat/completions" => {
+            let model = body["model"].as_str().unwrap_or_default().to_owned();
+            (Dialect::OpenAi, model)
+        }
+        None => return None,
+    };
+    (raw.method == "POST").then(|| ChatRequest {
+        n: 0,
+        dialect,
+        path: path.to_owned(),
+        query,
+        model,
+        headers: raw.headers.clone(),
+        body,
+        arrived_at: std::time::Instant::now(),
+    })
+}
+
+fn check(request: &ChatRequest, state: &State) -> Result<(), ProviderError> {
+    match request.dialect {
+        Dialect::OpenAi => openai::check(&request.body),
+        Dialect::Gemini => {
+            gemini::check_key(request.query.as_deref(), request.key())?;
+            gemini::check(&request.body, &state.signatures)
+        }
+    }
+}
+
+/// Takes the reply from the script at once, so that queues are used up in the order of arrival. Then it waits
+/// at the gates and for the latency.
+async fn decide(request: &ChatRequest, state: &State) -> Delivery {
+    let mut reply = state.script.reply_to(request);
+    let barriers = state.script.barriers_for(request);
+    let mut latency = state.next_latency();
+    while let Reply::After(delay, inner) = reply {
+        latency = delay;
+        reply = *inner;
+    }
+    for barrier in barriers {
+        barrier.pass().await;
+    }
+    tokio::time::sleep(latency).await;
+    render(request, reply, state)
+}
+
+fn render(request: &ChatRequest, reply: Reply, state: &State) -> Delivery {
+    let completion = |reply: &Reply| match request.dialect {
+        Dialect::OpenAi => openai::completion(request, reply),
+        Dialect::Gemini => gemini::content(request, reply, &state.signatures),
+    };
+    let good = || json_response(200, &completion(&Reply::Seen).unwrap_or_default());
+    if let Some(body) = completion(&reply) {
+        return Delivery::Complete(json_response(200, &body));
+    }
+    match reply {
+        Reply::Error(error) => Delivery::Complete(error_response(request.dialect, &error)),
+        Reply::Json {
+            status,
+            headers,
+            body,
+        } => {
+            let mut response = json_response(status, &body);
+            response.headers.extend(headers);
+            Delivery::Complete(response)
+        }
+        Reply::Status {
+            code,
+            headers,
+            body,
+        } => Delivery::Complete(Response {
+            status: code,
+            headers,
+            body: body.into(),
+        }),
+        Reply::InvalidJson => Delivery::Complete(Response::json(
+            200,
+            Bytes::from_static(b"{\"choices\": [{\"message\": oops"),
+        )),
+        Reply::Reset => Delivery::Reset,
+        Reply::StallInBody => Delivery::StallInBody(good()),
+        Reply::CutOff => Delivery::CutOff(good()),
+        Reply::Endless { chunk_bytes, pause } => Delivery::Endless {
+            chunk_bytes: chunk_bytes.max(1),
+            pause,
+        },
+        // The other replies are completions, which returned above.
+        _ => Delivery::Stall,
+    }
+}
+
+/// Sends it. A request whose client hangs up keeps the outcome with which `in_flight` is dropped.
+async fn deliver(mut exchange: Exchange, delivery: Delivery, in_flight: InFlight) {
+    match delivery {
+        Delivery::Complete(response) => {
+            // The client may act on the last byte at once, so the record must be complete before that.
+            in_flight.ended(Outcome::Answered(response.status));
+            if !exchange.answer(&response).await {
+                in_flight.ended(Outcome::HungUp);
+            }
+        }
+        Delivery::CutOff(response) => {
+            in_flight.ended(Outcome::Broken);
+            if exchange.begin(&response, response.body.len() / 2).await {
+                exchange.cut_off().await;
+            } else {
+                in_flight.ended(Outcome::HungUp);
+            }
+        }
+        Delivery::StallInBody(response) => {
+            if exchange.begin(&response, response.body.len() / 2).await {
+                exchange.hung_up().await;
+            }
+        }
+        Delivery::Endless { chunk_bytes, pause } => {
+            let opening = "{\"choices\": [{\"message\": {\"content\": \"";
+            let chunk = Bytes::from("a".repeat(chunk_bytes));
+            let response = Response::json(200, opening);
+            exchange.answer_endlessly(&response, chunk, pause).await;
+        }
+        Delivery::Reset => {
+            in_flight.ended(Outcome::Broken);
+            exchange.reset(Reason::INTERNAL_ERROR);
+        }
+        Delivery::Stall => exchange.hung_up().await,
+    }
+}
+
+fn json_response(status: u16, body: &Value) -> Response {
+    Response::json(status, body.to_string())
+}
+
+fn error_response(dialect: Dialect, error: &ProviderError) -> Response {
+    let body = match dialect {
+        Dialect::OpenAi => openai::error_body(error),
+        Dialect::Gemini => gemini::error_body(error),
+    };
+    let response = json_response(error.status, &body);
+    match error.retry_after_s {
+        Some(seconds) => response.with_header("retry-after", &seconds.to_string()),
+        None => response,
+    }
+}

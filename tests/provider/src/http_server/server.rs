@@ -1,0 +1,265 @@
+//! The server: where it listens, which versions it offers, and how its connections end.
+
+use std::{
+    io,
+    net::SocketAddr,
+    path::Path,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use http::Version;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::JoinSet,
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::{
+    connections::Connections,
+    exchange::Exchange,
+    http1, http2,
+    socket::{self, Identity},
+};
+
+/// The most connections open at once; more wait to be accepted.
+const CONNECTIONS_MAX: usize = 20_000;
+/// The number of streams that large providers allow on an HTTP/2 connection.
+const STREAMS_MAX: u32 = 100;
+/// The most descriptions of malformed requests that are kept.
+const MALFORMED_MAX: usize = 1_000;
+
+/// What the server does with each request.
+pub(super) type Handler =
+    Arc<dyn Fn(Exchange) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
+
+/// A running server. Dropping it closes its port and all its connections.
+pub struct HttpServer {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    _stop: DropGuard,
+}
+
+/// A server that is not started yet.
+#[must_use = "nothing listens before `start`"]
+pub struct HttpServerBuilder {
+    host: String,
+    versions: Vec<Version>,
+    streams_max: u32,
+    identity: Option<Identity>,
+}
+
+struct Shared {
+    connections: Connections,
+    streams_max: u32,
+    identity: Option<Identity>,
+    /// What connections are accepted with from now on.
+    epoch: Mutex<Epoch>,
+    shutdown: watch::Sender<()>,
+    malformed: Mutex<Vec<String>>,
+    stop: CancellationToken,
+    handler: Handler,
+}
+
+/// The time between two calls of [`HttpServer::restart`].
+#[derive(Clone)]
+struct Epoch {
+    versions: Vec<Version>,
+    tls: Option<TlsAcceptor>,
+    /// Closes the connections of this time.
+    end: CancellationToken,
+}
+
+/// Tells a connection to end in an orderly way.
+pub(super) struct Shutdown(watch::Receiver<()>);
+
+impl HttpServerBuilder {
+    /// Listens on this address; 127.0.0.1 by default.
+    pub fn host(mut self, host: &str) -> Self {
+        host.clone_into(&mut self.host);
+        self
+    }
+
+    /// Offers this version of HTTP only.
+    pub fn version(mut self, version: Version) -> Self {
+        self.versions = vec![version];
+        self
+    }
+
+    /// Allows so many streams at a time on an HTTP/2 connection; 100 by default.
+    pub fn streams_max(mut self, streams_max: u32) -> Self {
+        self.streams_max = streams_max;
+        self
+    }
+
+    /// Serves over TLS with the certificate chain and the key of these PEM files.
+    ///
+    /// # Panics
+    /// If the files cannot be read.
+    pub fn tls(mut self, chain: &Path, key: &Path) -> Self {
+        self.identity = Some(Identity::read(chain, key));
+        self
+    }
+
+    /// Opens a free port and serves on it in this runtime. `handler` gets each request.
+    ///
+    /// # Errors
+    /// If no port can be opened.
+    pub async fn try_start<F, Fut>(self, handler: F) -> io::Result<HttpServer>
+    where
+        F: Fn(Exchange) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        let listener = TcpListener::bind((self.host.as_str(), 0)).await?;
+        let address = listener.local_addr()?;
+        let stop = CancellationToken::new();
+        let shared = Arc::new(Shared {
+            connections: Connections::default(),
+            streams_max: self.streams_max,
+            epoch: Mutex::new(Epoch {
+                tls: acceptor(self.identity.as_ref(), &self.versions),
+                versions: self.versions,
+                end: stop.child_token(),
+            }),
+            identity: self.identity,
+            shutdown: watch::Sender::new(()),
+            malformed: Mutex::default(),
+            stop: stop.clone(),
+            handler: Arc::new(move |exchange| Box::pin(handler(exchange))),
+        });
+        let accept = accept(listener, Arc::clone(&shared));
+        tokio::spawn(stop.clone().run_until_cancelled_owned(accept));
+        Ok(HttpServer {
+            address,
+            shared,
+            _stop: stop.drop_guard(),
+        })
+    }
+
+    /// As [`try_start`](Self::try_start).
+    ///
+    /// # Panics
+    /// If no port can be opened.
+    pub async fn start<F, Fut>(self, handler: F) -> HttpServer
+    where
+        F: Fn(Exchange) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.try_start(handler).await.expect("a free port")
+    }
+}
+
+impl HttpServer {
+    /// A server on 127.0.0.1 without TLS that offers HTTP/1.1 and HTTP/2.
+    pub fn builder() -> HttpServerBuilder {
+        HttpServerBuilder {
+            host: "127.0.0.1".to_owned(),
+            versions: vec![Version::HTTP_2, Version::HTTP_11],
+            streams_max: STREAMS_MAX,
+            identity: None,
+        }
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its connections so far.
+    #[must_use]
+    pub fn connections(&self) -> &Connections {
+        &self.shared.connections
+    }
+
+    /// What came on connections and was not HTTP.
+    #[must_use]
+    pub fn malformed(&self) -> Vec<String> {
+        lock(&self.shared.malformed).clone()
+    }
+
+    /// Ends all connections in an orderly way, as a server does that restarts: idle HTTP/1.1 connections are
+    /// closed, HTTP/2 connections get a GOAWAY. Requests that are under way can still be answered.
+    pub fn shut_down_connections(&self) {
+        self.shared.shutdown.send_replace(());
+    }
+
+    /// Cuts all connections off and offers this version of HTTP only from now on. The port stays open, so that
+    /// no other process can take it.
+    pub fn restart(&self, version: Version) {
+        let mut epoch = self.shared.epoch();
+        epoch.end.cancel();
+        *epoch = Epoch {
+            tls: acceptor(self.shared.identity.as_ref(), &[version]),
+            versions: vec![version],
+            end: self.shared.stop.child_token(),
+        };
+    }
+}
+
+fn acceptor(identity: Option<&Identity>, versions: &[Version]) -> Option<TlsAcceptor> {
+    identity.map(|identity| identity.acceptor(versions))
+}
+
+/// Accepts connections until it is dropped, which closes all of them.
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => {
+                // An error concerns that one connection only, and its client sees it.
+                if let Ok((stream, _)) = accepted {
+                    let epoch = shared.epoch().clone();
+                    let end = epoch.end.clone();
+                    let serve = serve(stream, epoch, Arc::clone(&shared));
+                    connections.spawn(end.run_until_cancelled_owned(serve));
+                }
+            }
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn serve(stream: TcpStream, epoch: Epoch, shared: Arc<Shared>) {
+    let shutdown = Shutdown(shared.shutdown.subscribe());
+    let accepted = socket::accept(stream, epoch.tls.as_ref(), &epoch.versions).await;
+    // An error means that the client gave up, or does not trust the certificate.
+    let Ok((socket, version)) = accepted else {
+        return;
+    };
+    let connection = shared.connections.add(version);
+    let handler = Arc::clone(&shared.handler);
+    let served = if version == Version::HTTP_2 {
+        http2::serve(socket, shared.streams_max, connection, shutdown, handler).await
+    } else {
+        http1::serve(socket, connection, shutdown, handler).await
+    };
+    if let Err(error) = served {
+        let mut malformed = lock(&shared.malformed);
+        if malformed.len() < MALFORMED_MAX {
+            malformed.push(format!("not {version:?}: {error}"));
+        }
+    }
+}
+
+impl Shared {
+    fn epoch(&self) -> MutexGuard<'_, Epoch> {
+        lock(&self.epoch)
+    }
+}
+
+impl Shutdown {
+    /// Returns when the connection is to end.
+    pub(super) async fn requested(&mut self) {
+        if self.0.changed().await.is_err() {
+            // The server has ended, and this task ends with it.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

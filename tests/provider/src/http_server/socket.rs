@@ -1,0 +1,92 @@
+//! The socket of one connection, with or without TLS, and which version of HTTP the client speaks on it.
+
+use std::{io, path::Path, sync::Arc};
+
+use http::Version;
+use rustls::{
+    ServerConfig,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+};
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tokio_util::either::Either;
+
+/// An accepted connection.
+pub(super) type Socket = Either<TcpStream, Box<TlsStream<TcpStream>>>;
+
+/// A certificate chain with its key, from PEM files.
+pub(super) struct Identity {
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+}
+
+impl Identity {
+    pub(super) fn read(chain: &Path, key: &Path) -> Self {
+        let chain = CertificateDer::pem_file_iter(chain).expect("a readable file");
+        Self {
+            chain: chain.collect::<Result<_, _>>().expect("certificates"),
+            key: PrivateKeyDer::from_pem_file(key).expect("a key"),
+        }
+    }
+
+    /// TLS that offers these versions of HTTP.
+    pub(super) fn acceptor(&self, versions: &[Version]) -> TlsAcceptor {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("TLS versions")
+            .with_no_client_auth()
+            .with_single_cert(self.chain.clone(), self.key.clone_key())
+            .expect("a certificate with its key");
+        let names = versions.iter().map(|version| match *version {
+            Version::HTTP_2 => b"h2".to_vec(),
+            _ => b"http/1.1".to_vec(),
+        });
+        config.alpn_protocols = names.collect();
+        TlsAcceptor::from(Arc::new(config))
+    }
+}
+
+/// Finishes the TLS handshake, if there is one, and finds the version of HTTP that the client speaks.
+pub(super) async fn accept(
+    stream: TcpStream,
+    tls: Option<&TlsAcceptor>,
+    versions: &[Version],
+) -> io::Result<(Socket, Version)> {
+    stream.set_nodelay(true)?;
+    let Some(tls) = tls else {
+        let version = match versions {
+            [only] => *only,
+            _ => version_by_first_bytes(&stream).await?,
+        };
+        return Ok((Either::Left(stream), version));
+    };
+    let stream = tls.accept(stream).await?;
+    let version = match stream.get_ref().1.alpn_protocol() {
+        Some(b"h2") => Version::HTTP_2,
+        _ => Version::HTTP_11,
+    };
+    Ok((Either::Right(Box::new(stream)), version))
+}
+
+/// The preface of HTTP/2 begins with `PRI` (RFC 9113, section 3.4); no method of HTTP/1.1 does.
+async fn version_by_first_bytes(stream: &TcpStream) -> io::Result<Version> {
+    let mut first = [0; 2];
+    loop {
+        match stream.peek(&mut first).await? {
+            1 if first[0] == b'P' => tokio::task::yield_now().await,
+            2 if first == *b"PR" => return Ok(Version::HTTP_2),
+            _ => return Ok(Version::HTTP_11),
+        }
+    }
+}
+
+/// Makes the socket send a reset (RST) instead of an end when it is dropped.
+pub(super) fn reset_on_drop(socket: &Socket) {
+    let stream = match socket {
+        Either::Left(stream) => stream,
+        Either::Right(stream) => stream.get_ref().0,
+    };
+    // An error means that the socket is already closed.
+    let _ = stream.set_zero_linger();
+}

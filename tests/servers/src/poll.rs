@@ -1,0 +1,37 @@
+//! Waits for a condition by polling, always with a limit.
+
+use std::time::{Duration, Instant};
+
+/// The pause between two polls.
+pub(crate) const INTERVAL: Duration = Duration::from_millis(20);
+
+/// Polls `condition` until it is true, for at most `limit`. Returns whether it became true.
+pub(crate) async fn until<A: Future<Output = bool>>(
+    limit: Duration,
+    mut condition: impl FnMut() -> A,
+) -> bool {
+    let started = Instant::now();
+    loop {
+        if condition().await {
+            return true;
+        }
+        if started.elapsed() >= limit {
+            return false;
+        }
+        tokio::time::sleep(INTERVAL).await;
+    }
+}
+
+/// As [`until`], for code outside of a runtime, such as a drop.
+pub(crate) fn until_blocking(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
+    let started = Instant::now();
+    loop {
+        if condition() {
+            return true;
+        }
+        if started.elapsed() >= limit {
+            return false;
+        }
+        std::thread::sleep(INTERVAL / 4);
+    }
+}
