@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use forebay_shared::{queue::Queue, store::Store, time::TimeMs};
 
 /// Longer than anything here takes; whatever is awaited so long does not come.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An engine under test, empty at its start and shared with no other test.
 pub(crate) trait Harness: Sized + Send {

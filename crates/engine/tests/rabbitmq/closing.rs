@@ -10,7 +10,8 @@ use servers::rabbit::shared;
 use tokio::time::{Instant, timeout};
 
 use crate::setup::{
-    connected, consume, new_wake, next_delivery, publish, vhost, wait_for_counts, wait_until,
+    TIMEOUT, connected, consume, new_wake, next_delivery, publish, vhost, wait_for_counts,
+    wait_until,
 };
 
 #[tokio::test]
@@ -35,7 +36,7 @@ async fn waits_for_held_deliveries_and_returns_prefetched_ones() {
     assert!(futures_util::poll!(&mut closing).is_pending());
     let closing = tokio::spawn(closing);
     // A consumer that waits receives the end.
-    let ended = timeout(Duration::from_secs(5), consumer.next()).await;
+    let ended = timeout(TIMEOUT, consumer.next()).await;
     assert!(ended.expect("the consumer ends").is_none());
     drop(consumer);
     wait_for_counts(&vhost, 6, 2).await;
@@ -49,7 +50,7 @@ async fn waits_for_held_deliveries_and_returns_prefetched_ones() {
     first.ack();
     wait_for_counts(&vhost, 6, 1).await;
     second.requeue();
-    timeout(Duration::from_secs(10), closing)
+    timeout(TIMEOUT, closing)
         .await
         .expect("every delivery is settled")
         .unwrap();
@@ -70,7 +71,7 @@ async fn waits_no_longer_than_its_limit() {
     let held = next_delivery(&mut consumer).await;
     let started = Instant::now();
     queue.close(Duration::from_millis(200)).await;
-    assert!(started.elapsed() < Duration::from_secs(4));
+    assert!(started.elapsed() < TIMEOUT);
     wait_for_counts(&vhost, 1, 0).await;
     // This ack is too late and has no effect.
     held.ack();

@@ -28,7 +28,7 @@ async fn a_lost_connection_is_noticed_at_once_and_replaced() {
         proxy.cut().await;
         let started = Instant::now();
         publish_error(&queue).await;
-        assert!(started.elapsed() < Duration::from_secs(2));
+        assert!(started.elapsed() < TIMEOUT);
         proxy.heal().await.unwrap();
         publish_with_retry(&queue, Class::Batch).await;
         // The new connection delivers the unacked message again.
@@ -57,14 +57,14 @@ async fn a_stalled_connection_is_noticed_and_replaced() {
     proxy.stall().await.unwrap();
     let started = Instant::now();
     publish_error(&queue).await;
-    // The timeout of a confirm is 5 s. The rest is for a busy machine.
-    assert!(started.elapsed() < Duration::from_secs(8));
+    assert!(started.elapsed() < TIMEOUT);
+    // The connection has ended now.
+    // If each of these waited for the confirm timeout of 5 s, they would take 50 s.
     let started = Instant::now();
-    publish_error(&queue).await;
-    assert!(
-        started.elapsed() < Duration::from_secs(1),
-        "the connection has ended"
-    );
+    for _ in 0..10 {
+        publish_error(&queue).await;
+    }
+    assert!(started.elapsed() < Duration::from_secs(25));
     // The consuming connection notices by its heartbeats.
     proxy.heal().await.unwrap();
     let job = publish_with_retry(&queue, Class::Interactive).await;
@@ -122,11 +122,7 @@ async fn the_connection_to_a_silent_peer_is_closed() {
         let accepted = timeout(TIMEOUT, silent.accept()).await;
         let (mut connection, _) = accepted.expect("another try").unwrap();
         let mut received = Vec::new();
-        let ended = timeout(
-            Duration::from_secs(5),
-            connection.read_to_end(&mut received),
-        )
-        .await;
+        let ended = timeout(TIMEOUT, connection.read_to_end(&mut received)).await;
         let ended = ended.expect("the end of the connection");
         if ended.is_ok() {
             assert_eq!(received, b"AMQP\x00\x00\x09\x01");
@@ -135,6 +131,6 @@ async fn the_connection_to_a_silent_peer_is_closed() {
     }
     let started = Instant::now();
     queue.close(Duration::from_secs(1)).await;
-    assert!(started.elapsed() < Duration::from_secs(3));
+    assert!(started.elapsed() < TIMEOUT);
     assert!(queue.depth(Class::Batch).await.is_err());
 }

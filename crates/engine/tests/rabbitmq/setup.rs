@@ -14,7 +14,7 @@ use servers::rabbit::{Vhost, shared};
 use tokio::time::{Instant, timeout};
 
 /// Longer than any wait that succeeds.
-pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(90);
 
 /// How long a test waits for a delivery that must not come.
 pub(crate) const QUIET_PERIOD: Duration = Duration::from_millis(100);

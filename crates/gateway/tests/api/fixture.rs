@@ -153,6 +153,17 @@ impl Fixture {
         Answer::of(request.send().await.expect("an answer")).await
     }
 
+    /// Sends a request whose body is too large, again if the connection ends before the answer is read: the gateway
+    /// reads the rest of such a body for a bounded time only.
+    pub(crate) async fn send_too_large(&self, request: impl Fn() -> RequestBuilder) -> Answer {
+        for _ in 0..100 {
+            if let Ok(response) = request().send().await {
+                return Answer::of(response).await;
+            }
+        }
+        panic!("the gateway never answered");
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Answer {
         self.send(self.request(Method::GET, path)).await
     }

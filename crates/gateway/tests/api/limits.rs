@@ -202,17 +202,19 @@ async fn a_body_of_11_mib_is_refused_and_one_of_9_mib_accepted() {
         Body::wrap_stream(stream)
     };
     for path in ["/v1/jobs", "/v1/jobs/x/cancel", "/nothing"] {
-        let with_length = gateway.request(Method::POST, path).body(body(11 * MIB));
+        let with_length = || gateway.request(Method::POST, path).body(body(11 * MIB));
         gateway
-            .send(with_length)
+            .send_too_large(with_length)
             .await
             .problem(413, "body_too_large");
     }
-    let without_length = gateway
-        .request(Method::POST, "/v1/jobs")
-        .body(chunked(body(11 * MIB)));
+    let without_length = || {
+        gateway
+            .request(Method::POST, "/v1/jobs")
+            .body(chunked(body(11 * MIB)))
+    };
     gateway
-        .send(without_length)
+        .send_too_large(without_length)
         .await
         .problem(413, "body_too_large");
     assert_eq!(gateway.live().await, 0);

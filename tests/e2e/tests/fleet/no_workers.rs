@@ -12,9 +12,9 @@ use serde_json::json;
 use crate::machine;
 
 /// What the provider asks for before the next try.
-const RETRY_AFTER_S: u64 = 4;
+const RETRY_AFTER_S: u64 = 15;
 /// From when the retry is due until RabbitMQ has its message.
-const READY_WITHIN: Duration = Duration::from_secs(5);
+const READY_WITHIN: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 async fn a_retry_that_falls_due_is_ready_in_rabbitmq() {

@@ -8,7 +8,7 @@ use servers::redis::{Redis, RedisOptions};
 
 use crate::machine;
 
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(60);
 /// Nobody listens here: the start must not come to that.
 const AMQP: (&str, &str) = ("AMQP_URL", "amqp://127.0.0.1:9");
 

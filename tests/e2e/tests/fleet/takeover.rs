@@ -1,4 +1,4 @@
-//! A worker killed with -9 while free workers stand beside it: its jobs run again within seconds.
+//! A worker is killed with SIGKILL while other workers are free: its jobs run again within seconds.
 
 use std::time::{Duration, Instant};
 
@@ -12,16 +12,17 @@ use serde_json::json;
 use crate::machine;
 
 const JOBS: usize = 100;
-/// From the kill to the second call of a job.
-const AGAIN_WITHIN: Duration = Duration::from_secs(6);
+/// From the kill to the second call of a job: about 4 s on an idle machine, and far less than the minute after which
+/// timers would run the jobs again.
+const AGAIN_WITHIN: Duration = Duration::from_secs(30);
 
 #[tokio::test]
-async fn the_jobs_of_a_killed_worker_run_again_within_six_seconds() {
+async fn the_jobs_of_a_killed_worker_run_again_within_seconds() {
     taken_over_from(0, false).await;
 }
 
 #[tokio::test]
-async fn also_when_the_worker_killed_was_the_one_that_sweeps() {
+async fn the_same_if_the_killed_worker_was_the_sweeper() {
     taken_over_from(0, true).await;
 }
 

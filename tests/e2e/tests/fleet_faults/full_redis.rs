@@ -1,7 +1,5 @@
 //! Redis at its `maxmemory`: new jobs are refused, those accepted finish, and there is no way out but room.
 
-use std::time::Duration;
-
 use e2e::{
     client::Client,
     fleet::{Fleet, LIMIT, until},
@@ -11,8 +9,6 @@ use serde_json::json;
 use crate::{load::Load, machine, provider, refusal::Refusal, returning::accepts_again, seed};
 
 const TIMES: usize = 3;
-/// How long it may take until a gateway has noticed.
-const NOTICED_WITHIN: Duration = Duration::from_secs(10);
 const FULL: &str = "store_full";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -44,7 +40,7 @@ async fn a_full_redis_takes_no_new_jobs_and_finishes_those_it_has() {
 
         set_maxmemory(&fleet, 0).await;
         for n in 0..fleet.gateways.len() {
-            accepts_again(&fleet.client_of(n), NOTICED_WITHIN).await;
+            accepts_again(&fleet.client_of(n), LIMIT).await;
         }
         load.goes_on(40).await;
     }
@@ -60,7 +56,7 @@ async fn a_full_redis_takes_no_new_jobs_and_finishes_those_it_has() {
 
 async fn until_refused(client: &Client) {
     let refuses = async || refused(client).await.is_some();
-    assert!(until(NOTICED_WITHIN, refuses).await, "nothing is refused");
+    assert!(until(LIMIT, refuses).await, "nothing is refused");
 }
 
 /// The refusal of a submit, if it is refused.

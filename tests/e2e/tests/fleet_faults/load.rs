@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// How long it may take until so much of it is accepted as a test waits for, outages included.
-const ACCEPTED_WITHIN: Duration = Duration::from_secs(120);
+const ACCEPTED_WITHIN: Duration = Duration::from_secs(300);
 
 /// The load under way.
 pub(crate) struct Load(Traffic);

@@ -1,9 +1,9 @@
-//! Fleets whose servers, processes and network fail while they are at work: nothing that was accepted is
-//! lost, nothing is doubled, no session gets out of order.
+//! Fleets whose servers, processes and network fail during work: no accepted job is lost or done twice, and no session
+//! gets out of order.
 //!
-//! One file for each kind of fault. Each strikes at least three times, under a load that is being submitted
-//! meanwhile (`load`), while calls are held back at the provider (`provider`), so that jobs are unfinished
-//! for sure.
+//! One file for each kind of fault. Each fault strikes three times (or less often if it takes long, see `strikes`). It
+//! strikes while a load is submitted (`load`), and while calls are held at the provider (`provider`), so that some jobs
+//! are unfinished.
 
 mod calls;
 mod cut_off;
@@ -23,6 +23,7 @@ mod returning;
 mod seed;
 mod session;
 mod stopped_worker;
+mod strikes;
 mod traffic;
 mod unreadable;
 mod workers;

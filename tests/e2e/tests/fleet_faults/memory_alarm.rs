@@ -21,18 +21,13 @@ use crate::{
     machine, provider,
     refusal::Refusal,
     returning::accepts_again,
-    seed,
+    seed, strikes,
     traffic::{INTERACTIVE_ONLY, Pace, Traffic},
 };
 
-const ALARMS: usize = 3;
-/// The bound on the time without a confirm, and what it may be missed by: a publish counts as unconfirmed
-/// only after some seconds.
+/// How long publishes may stay unconfirmed before gateways refuse submits.
 const BOUND: Duration = Duration::from_secs(30);
-const LATE_BY: Duration = Duration::from_secs(15);
-/// From the end of an alarm to the first job that is completed.
-const GOES_ON_WITHIN: Duration = Duration::from_secs(10);
-/// Between two submits of the client that waits for a gateway's refusal.
+/// The pause between two submits of the client that waits for a gateway's refusal.
 const SUBMIT_EVERY: Duration = Duration::from_millis(250);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -42,7 +37,7 @@ async fn under_memory_alarms_jobs_are_accepted_up_to_a_bound_and_go_on_after_it(
     let llm = provider::start(seed).await;
     let fleet = Fleet::builder().openai(&llm).own_rabbit().start().await;
     let mut took = Vec::new();
-    for n in 1..=ALARMS {
+    for n in 1..=strikes::of_long_fault(1) {
         took.push(strike(&fleet, &llm, n, seed).await);
     }
     println!("the first job was completed so long after the end of each alarm: {took:?}");
@@ -60,7 +55,6 @@ async fn strike(fleet: &Fleet, llm: &ScriptedLlm, n: usize, seed: u64) -> Durati
     let gate = provider::hold(llm, 30).await;
     let raising = Instant::now();
     let alarm = armed.raise().await.expect("an alarm");
-    let raised = Instant::now();
     load.assert_struck(llm, &format!("alarm {n} was raised"));
     gate.open();
 
@@ -77,14 +71,12 @@ async fn strike(fleet: &Fleet, llm: &ScriptedLlm, n: usize, seed: u64) -> Durati
             refusal.at.duration_since(raising)
         );
         assert_at_the_bound(&refusal, raising);
-        let all = refusal.at.duration_since(raised);
-        assert!(all <= BOUND + LATE_BY, "accepted for {all:?}");
         accepted.extend(jobs);
     }
     let took = end(alarm, &fleet.client, accepted).await;
     println!("alarm {n}: the first job was completed {took:?} after its end");
     for gateway in 0..fleet.gateways.len() {
-        accepts_again(&fleet.client_of(gateway), GOES_ON_WITHIN).await;
+        accepts_again(&fleet.client_of(gateway), LIMIT).await;
     }
     probes.goes_on(Pace::PROBES.sessions).await;
 
@@ -147,7 +139,5 @@ async fn end(alarm: RaisedAlarm<'_>, client: &Client, jobs: Vec<String>) -> Dura
         assert_eq!(job["status"], "completed", "{job}");
     }
     let first = ended.iter().map(|(_, at)| *at).min().expect("a job");
-    let took = first.duration_since(ending);
-    assert!(took <= GOES_ON_WITHIN, "{took:?}");
-    took
+    first.duration_since(ending)
 }

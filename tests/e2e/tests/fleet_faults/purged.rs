@@ -11,18 +11,18 @@ use tokio::task::JoinSet;
 use crate::{
     calls,
     load::Load,
-    machine, messages, provider, seed,
+    machine, messages, provider, seed, strikes,
     traffic::{BOTH_CLASSES, Pace, Traffic},
 };
 
-const PURGES: usize = 3;
-const RECOVERED_WITHIN: Duration = Duration::from_secs(60);
+/// A fleet recovers within a minute; the rest is for a busy machine.
+const RECOVERED_WITHIN: Duration = Duration::from_secs(180);
 const QUEUES: [&str; 2] = [INTERACTIVE, BATCH];
 /// Calls of one worker at a time: so few that messages of both classes wait in the queues.
 const SLOTS: usize = 10;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn purged_queues_of_workers_that_are_at_work_recover_within_a_minute() {
+async fn purged_queues_of_busy_workers_recover() {
     let _place = machine::place().await;
     let seed = seed::of_test();
     let llm = provider::start(seed).await;
@@ -32,7 +32,7 @@ async fn purged_queues_of_workers_that_are_at_work_recover_within_a_minute() {
     let in_hand_max = SLOTS * fleet.workers.len();
     let mut loads = Vec::new();
 
-    for purge in 1..=PURGES {
+    for purge in 1..=strikes::of_long_fault(1) {
         let load = Load::start_of_both_classes(&fleet, &format!("purge-{purge}"), seed).await;
         load.reaches(1, 4).await;
         let gate = provider::hold(&llm, in_hand_max).await;
@@ -83,14 +83,14 @@ const WAITING: Pace = Pace {
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn purged_queues_without_workers_fill_again_within_a_minute() {
+async fn purged_queues_without_workers_fill_again() {
     let _place = machine::place().await;
     let seed = seed::of_test();
     let llm = provider::start(seed).await;
     let mut fleet = Fleet::builder().workers(0).openai(&llm).start().await;
     let waiting = Traffic::start(&fleet, "s", BOTH_CLASSES, WAITING, seed);
     waiting.accepts(WAITING.all(), LIMIT).await;
-    for purge in 1..=PURGES {
+    for purge in 1..=strikes::of_long_fault(1) {
         all_is_ready(&fleet, LIMIT).await;
         fleet.live_jobs_become(WAITING.all() as u64, LIMIT).await;
         purge_all(&fleet).await;

@@ -7,16 +7,12 @@ use e2e::fleet::{Fleet, LIMIT, Member, until};
 use crate::{
     calls,
     load::Load,
-    machine, provider, seed,
+    machine, provider, seed, strikes,
     traffic::{INTERACTIVE_ONLY, Pace, Traffic},
 };
 
-const RESTARTS: usize = 3;
 /// RabbitMQ is up again within this time, or the test has tried nothing.
 const AWAY_MAX: Duration = Duration::from_secs(30);
-/// How long it may take until the gateways have found it again. Before the next restart they must have, or for
-/// them it would be one long outage.
-const FOUND_WITHIN: Duration = Duration::from_secs(10);
 /// What a process says of it.
 const CONNECTED: &str = "connected to RabbitMQ";
 
@@ -31,7 +27,7 @@ async fn while_rabbitmq_restarts_no_submit_is_refused_and_nothing_is_lost() {
     let probes = Traffic::start(&fleet, "probe", INTERACTIVE_ONLY, Pace::PROBES, seed);
     let mut loads = Vec::new();
 
-    for restart in 1..=RESTARTS {
+    for restart in 1..=strikes::of_long_fault(2) {
         // Until RabbitMQ is back, which another load beside it would put off for long.
         let machine = machine::load().await;
         let load = Load::start_now(&fleet, &format!("restart-{restart}"), seed);
@@ -78,9 +74,10 @@ async fn while_rabbitmq_restarts_no_submit_is_refused_and_nothing_is_lost() {
     calls::assert_asked_once(&llm);
 }
 
-/// Waits until each gateway has connected once more than RabbitMQ was restarted. They say so, and little else.
+/// Waits until each gateway has logged one connection more than RabbitMQ has restarted. Otherwise the next restart
+/// would be a part of the same outage for it.
 async fn gateways_find_it(fleet: &Fleet, restarts: usize) {
     let has = |gateway: &Member| gateway.logs().matches(CONNECTED).count() > restarts;
-    let all = until(FOUND_WITHIN, async || fleet.gateways.iter().all(has));
+    let all = until(LIMIT, async || fleet.gateways.iter().all(has));
     assert!(all.await, "not all gateways have found RabbitMQ again");
 }

@@ -17,7 +17,7 @@ use crate::{refusal::Refusal, traffic::Pace};
 /// A client's pause after a refusal, or when no answer came.
 const AGAIN: Duration = Duration::from_millis(200);
 /// What only passes when a test fails.
-const ACCEPTED_WITHIN: Duration = Duration::from_secs(90);
+const ACCEPTED_WITHIN: Duration = Duration::from_secs(300);
 
 /// A session as its client has it.
 pub(crate) struct Session {

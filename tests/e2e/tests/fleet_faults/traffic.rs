@@ -24,7 +24,7 @@ use crate::{
 /// machine that is busy otherwise a crowd of 200 can take as long without any fault.
 const AT_ONCE: usize = 64;
 /// How long everything may take after the last submit.
-const DONE_WITHIN: Duration = Duration::from_secs(90);
+const DONE_WITHIN: Duration = Duration::from_secs(300);
 /// The classes that sessions are of, in turn.
 pub(crate) const INTERACTIVE_ONLY: &[&str] = &["interactive"];
 pub(crate) const BOTH_CLASSES: &[&str] = &["interactive", "batch"];

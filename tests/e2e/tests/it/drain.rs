@@ -74,8 +74,8 @@ async fn a_drain_of_nothing_ends_at_once() {
     let id = pair.say("s", "turn=0").await;
     pair.text(&id).await;
     pair.forebay.sigterm();
-    // Far less than the drain of 25 s that is the default.
-    let status = pair.forebay.wait_exit(Duration::from_secs(10)).await;
+    // Less than the default grace of 25 s.
+    let status = pair.forebay.wait_exit(Duration::from_secs(20)).await;
     assert_eq!(status.code(), Some(0), "{status}");
 }
 

@@ -128,8 +128,8 @@ async fn is_retried(pair: &Pair, always: &Value, once: &Value, code: &str, pause
             &job["attempts"][0]["ended_at"],
             &job["attempts"][1]["started_at"],
         );
-        // What comes on top of the pause is the sweeper's turn and a busy machine.
-        let most = pause + Duration::from_secs(5);
+        // The sweeper and a busy machine can make the pause longer.
+        let most = pause + Duration::from_secs(60);
         assert!(paused >= pause && paused < most, "paused {paused:?}: {job}");
     }
 }

@@ -1,8 +1,7 @@
-//! How long sessions live: a sliding time to live, and a cap that evicts the least recently used.
+//! How long sessions live: a sliding time to live, and a cap that evicts the least recently used session.
 //!
-//! The sleeps here are the thing itself: silence is what a session's life ends by, and to look at a
-//! session is to use it, so nothing can be awaited by looking. Each test has the machine for itself, as
-//! half a second late is too late.
+//! These tests sleep: a session ends after a time without use, and a read is a use, so a test cannot poll for the end.
+//! The pauses leave seconds for a busy machine.
 
 use std::time::Duration;
 
@@ -10,36 +9,36 @@ use e2e::client::Client;
 
 use crate::{load::HEAVY, pair::Pair};
 
-const TTL: (&str, &str) = ("FOREBAY_SESSION_TTL_S", "2");
-/// Shorter than the time to live.
-const PAUSE: Duration = Duration::from_millis(1_500);
+const TTL: (&str, &str) = ("FOREBAY_SESSION_TTL_S", "6");
+/// Shorter than the time to live, by seconds.
+const PAUSE: Duration = Duration::from_millis(2_500);
 /// Longer than the time to live.
-const SILENCE: Duration = Duration::from_secs(3);
-/// Sessions over the cap are looked for once a second.
-const EVICTION: Duration = Duration::from_millis(3_000);
+const SILENCE: Duration = Duration::from_secs(7);
+/// Sessions over the cap are evicted once a second.
+const EVICTION: Duration = Duration::from_secs(6);
 
 async fn say(pair: &Pair, session: &str, text: &str) -> String {
     let id = pair.say(session, text).await;
     pair.text(&id).await
 }
 
-/// The status of a look at the session, which is a use of it.
-async fn look(client: &Client, session: &str) -> u16 {
+/// Reads the session, which counts as a use; returns the HTTP status.
+async fn read_status(client: &Client, session: &str) -> u16 {
     client.session(session).await.status.as_u16()
 }
 
 #[tokio::test]
-async fn reading_or_submitting_keeps_a_session_and_silence_ends_it() {
+async fn a_read_or_a_submit_keeps_a_session_and_disuse_ends_it() {
     let _alone = HEAVY.lock().await;
     let pair = Pair::with(&[TTL]).await;
     let read = async {
         say(&pair, "read", "turn=0").await;
         for _ in 0..2 {
             tokio::time::sleep(PAUSE).await;
-            assert_eq!(look(&pair.client, "read").await, 200);
+            assert_eq!(read_status(&pair.client, "read").await, 200);
         }
         tokio::time::sleep(SILENCE).await;
-        assert_eq!(look(&pair.client, "read").await, 404);
+        assert_eq!(read_status(&pair.client, "read").await, 404);
     };
     let submitted = async {
         say(&pair, "submitted", "turn=0").await;
@@ -51,7 +50,7 @@ async fn reading_or_submitting_keeps_a_session_and_silence_ends_it() {
             );
         }
         tokio::time::sleep(SILENCE).await;
-        // Gone, so this begins a new one.
+        // The session has ended, so this begins a new one.
         assert_eq!(say(&pair, "submitted", "turn=3").await, "seen:3");
         assert_eq!(pair.held("submitted").await.len(), 2);
     };
@@ -75,10 +74,10 @@ async fn a_session_with_a_live_job_does_not_expire() {
     tokio::time::sleep(SILENCE).await;
     gate.open();
     assert_eq!(pair.text(&id).await, "seen:0,1");
-    // The end of its last job began its time to live, and it is not over.
-    assert_eq!(look(&pair.client, "s").await, 200);
+    // Its time to live began with the end of its last job and has not passed.
+    assert_eq!(read_status(&pair.client, "s").await, 200);
     tokio::time::sleep(SILENCE).await;
-    assert_eq!(look(&pair.client, "s").await, 404);
+    assert_eq!(read_status(&pair.client, "s").await, 404);
 }
 
 #[tokio::test]
@@ -88,13 +87,17 @@ async fn a_fourth_session_evicts_the_least_recently_used() {
     for session in ["a", "b", "c"] {
         say(&pair, session, "turn=0").await;
     }
-    // Neither the oldest nor the one just made is the least recently used now.
-    assert_eq!(look(&pair.client, "a").await, 200);
+    // The least recently used session is now neither the oldest nor the newest.
+    assert_eq!(read_status(&pair.client, "a").await, 200);
     tokio::time::sleep(EVICTION).await;
     say(&pair, "d", "turn=0").await;
     tokio::time::sleep(EVICTION).await;
     for (session, status) in [("a", 200), ("b", 404), ("c", 200), ("d", 200)] {
-        assert_eq!(look(&pair.client, session).await, status, "{session}");
+        assert_eq!(
+            read_status(&pair.client, session).await,
+            status,
+            "{session}"
+        );
     }
 }
 
@@ -115,19 +118,19 @@ async fn a_session_with_a_live_job_is_never_evicted() {
         say(&pair, session, "turn=0").await;
     }
     tokio::time::sleep(EVICTION).await;
-    // All that could go have gone; the live ones are over the cap by themselves.
+    // All sessions without a live job are evicted; the others alone exceed the cap.
     for session in ["a", "b"] {
-        assert_eq!(look(&pair.client, session).await, 404, "{session}");
+        assert_eq!(read_status(&pair.client, session).await, 404, "{session}");
     }
     gate.open();
     for id in &held {
         assert_eq!(pair.text(id).await, "seen:0");
     }
-    // At rest they are sessions like any other: one is too many.
+    // Without live jobs, one of them is over the cap.
     tokio::time::sleep(EVICTION).await;
     let mut left = 0;
     for n in 0..4 {
-        left += i32::from(look(&pair.client, &format!("live-{n}")).await == 200);
+        left += i32::from(read_status(&pair.client, &format!("live-{n}")).await == 200);
     }
     assert_eq!(left, 3);
 }

@@ -6,7 +6,7 @@ use std::{net::TcpListener, time::Duration};
 use e2e::process::{Exited, Forebay, run_to_exit};
 
 /// How long such a start may take. Generous: it only passes when a test fails.
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// The variables that scripts rely on.
 const VARIABLES: [&str; 22] = [

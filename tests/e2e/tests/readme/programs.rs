@@ -11,7 +11,7 @@ use tokio::{
 };
 
 /// How long a program may take to start.
-const START: Duration = Duration::from_secs(30);
+const START: Duration = Duration::from_secs(120);
 
 /// The Python that has what the programs need; `tests/run` sees to it.
 fn python() -> PathBuf {

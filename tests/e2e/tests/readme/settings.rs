@@ -39,7 +39,7 @@ fn printed(readme: &str) -> BTreeMap<String, String> {
 
 #[tokio::test]
 async fn are_those_of_the_program() {
-    let help = run_to_exit(&["--help"], &[], Duration::from_secs(10)).await;
+    let help = run_to_exit(&["--help"], &[], Duration::from_secs(60)).await;
     let told = told(&help.stdout);
     assert!(told.len() >= 20, "only {} variables were found", told.len());
     assert_eq!(printed(&readme::read()), told);

@@ -41,8 +41,12 @@ async fn send(client: &Client, method: Method, path: &str, body: impl Into<Body>
         .send()
         .await
         .unwrap_or_else(|error| panic!("{path}: {error:?}"));
+    answer_of(response).await
+}
+
+async fn answer_of(response: reqwest::Response) -> Answer {
     let (status, headers) = (response.status(), response.headers().clone());
-    let bytes = response.bytes().await.expect("a whole answer");
+    let bytes = response.bytes().await.expect("a complete answer");
     Answer {
         status,
         headers,
