@@ -20,7 +20,7 @@ pub(super) enum CallOutcome {
         /// The reason, for the log.
         reason: &'static str,
     },
-    /// The worker stops, and the job goes back to the queue.
+    /// The worker stops, and the job is released.
     Interrupted,
 }
 

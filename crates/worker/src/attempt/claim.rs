@@ -16,7 +16,7 @@ use crate::{settings::COMMIT_MARGIN_MS, worker_context::WorkerContext};
 
 /// The timeout of one claim, and of the release of a lost claim.
 const APPLY_TIMEOUT: Duration = Duration::from_secs(5);
-/// The delay before the message of a job is given back because only a newer release may run the job.
+/// The delay before a message is requeued because only a worker of a newer release can run its job.
 const NEWER_RELEASE_AFTER: Duration = Duration::from_secs(1);
 /// The delay before the next claim while the store does not answer.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
@@ -25,8 +25,7 @@ const RETRY_AFTER: Duration = Duration::from_millis(500);
 ///
 /// The message stays in `delivery` when it must be acknowledged after the attempt.
 ///
-/// When the store does not answer, the message is given back, because another worker may reach the
-/// store. The claim may still have succeeded, with only its answer lost. Then no other worker can run the
+/// When the store does not answer, the message is requeued, because another worker may reach the store. The claim may still have succeeded, with only its answer lost. Then no other worker can run the
 /// job, so this function repeats the claim until the store answers.
 pub(super) async fn claim(
     worker: &WorkerContext,
@@ -38,7 +37,7 @@ pub(super) async fn claim(
         .settings
         .call_timeout_ms
         .saturating_add(COMMIT_MARGIN_MS);
-    // A lost claim from before this deadline has ended by itself when the deadline is reached.
+    // By this deadline, a claim whose answer was lost has ended by itself.
     let deadline = Instant::now() + Duration::from_millis(limit_ms);
     let mut may_have_claimed = false;
     while !worker.stop.is_cancelled() && Instant::now() < deadline {
@@ -78,7 +77,7 @@ pub(super) async fn claim(
                 return None;
             }
             Err(LaneError::Store(StoreError::Newer(document))) => {
-                tracing::debug!(job_id = %job, %document, "a job is left to a worker of a newer release");
+                tracing::debug!(job_id = %job, %document, "the message of a job is requeued: only a worker of a newer release can run the job");
                 worker
                     .stop
                     .run_until_cancelled(sleep(NEWER_RELEASE_AFTER))
@@ -96,16 +95,16 @@ pub(super) async fn claim(
             Err(error @ (LaneError::Store(_) | LaneError::Contended)) => {
                 may_have_claimed = true;
                 tracing::debug!(job_id = %job, %error, "a claim got no answer; trying again");
-                give_back(delivery);
+                requeue(delivery);
             }
         }
         worker.stop.run_until_cancelled(sleep(RETRY_AFTER)).await;
     }
-    give_back(delivery);
+    requeue(delivery);
     None
 }
 
-fn give_back(delivery: &mut Option<Delivery>) {
+fn requeue(delivery: &mut Option<Delivery>) {
     if let Some(delivery) = delivery.take() {
         delivery.requeue();
     }

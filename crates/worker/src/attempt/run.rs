@@ -33,7 +33,7 @@ pub(crate) fn run(
     }
 }
 
-/// Logs a panic of an attempt. The guards free the job and the slot, and the message is given back.
+/// Logs a panic of an attempt. The guards free the job and the slot, and the message is requeued.
 struct PanicLog(JobId);
 
 impl Drop for PanicLog {

@@ -117,7 +117,7 @@ async fn fail(
     is_committed.then_some(error.code)
 }
 
-/// Requeues the job for another try after a delay. Returns whether the attempt has settled.
+/// Queues the job again for another try after a delay. Returns whether the attempt has settled.
 async fn try_again(
     worker: &WorkerContext,
     job: &ClaimedJob,
@@ -182,8 +182,8 @@ async fn commit(worker: &WorkerContext, job: &ClaimedJob, change: impl Fn() -> L
     }
 }
 
-/// Gives the job back to the queue without a try. If this fails, the sweeper requeues the job once this
-/// worker is gone.
+/// Releases the job without counting a try. If this fails, the sweeper queues the job again once this worker
+/// is gone.
 async fn release(worker: &WorkerContext, job: &ClaimedJob) -> Settled {
     let release = LaneChange::release(job.lane.clone(), job.job, job.fence);
     match worker.member.lanes.apply(release, RELEASE_TIMEOUT).await {
@@ -193,7 +193,7 @@ async fn release(worker: &WorkerContext, job: &ClaimedJob) -> Settled {
                 job_id = %job.job,
                 attempt = job.attempt,
                 %error,
-                "a job could not be released; the sweeper requeues it"
+                "a job could not be released; the sweeper queues it again"
             );
             None
         }

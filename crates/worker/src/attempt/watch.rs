@@ -91,7 +91,7 @@ fn timed_out(timeout_ms: u64, provider: String) -> CallOutcome {
 async fn has_lost_claim(worker: &WorkerContext, job: &ClaimedJob) -> bool {
     match worker.member.store.load(&job.lane, &[], None).await {
         Ok(loaded) => {
-            // The attempt can still settle a job that was requeued but not claimed again.
+            // The attempt can still settle a job that was queued again but not yet claimed.
             let entry = loaded.lane.find(job.job);
             entry.is_none_or(|(_, entry)| entry.fence != job.fence)
         }

@@ -35,7 +35,7 @@ pub(super) struct ClassBuffer {
     expected_until: Option<Instant>,
 }
 
-/// A task that consumes wakes. It ends when this is dropped, and unacknowledged wakes are given back.
+/// A task that consumes wakes. Dropping this ends the task and requeues the wakes that it holds.
 struct RunningConsumer {
     wakes: mpsc::Receiver<Delivery>,
     _task: AbortOnDropHandle<()>,
@@ -130,7 +130,7 @@ impl ClassBuffer {
         }
     }
 
-    /// Stops consuming and gives all buffered wakes back.
+    /// Stops consuming and requeues all buffered wakes.
     pub(super) fn stop_consuming(&mut self) {
         self.consumer = None;
         self.next = None;
@@ -144,8 +144,8 @@ impl ClassBuffer {
         }
     }
 
-    /// Gives all buffered wakes back if the next one has waited for `max`.
-    pub(super) fn give_back_after(&mut self, max: Duration) {
+    /// Requeues all buffered wakes if the next one has waited for `max`.
+    pub(super) fn requeue_after(&mut self, max: Duration) {
         if self.next_since.elapsed() >= max
             && let Some(next) = self.next.take()
         {

@@ -2,7 +2,7 @@
 //!
 //! It buffers one wake of each class, to know whether the class has work ([`Slots`] decides which class
 //! is next), and a few more interactive ones behind it. While this process cannot reach the store, the
-//! intake takes no wakes and gives the buffered ones back.
+//! intake takes no wakes and requeues the buffered ones.
 
 mod class_buffer;
 
@@ -24,7 +24,7 @@ use class_buffer::ClassBuffer;
 
 /// How often the intake checks that the process reaches the store and that no wake is buffered too long.
 const CHECK_INTERVAL: Duration = Duration::from_millis(250);
-/// How long a wake may wait for a slot before it is given back. Another worker may have a free slot.
+/// How long a wake may wait for a slot before it is requeued. Another worker may have a free slot.
 const BUFFERED_MAX: Duration = Duration::from_secs(1);
 
 /// Takes wakes and starts attempts.
@@ -52,7 +52,7 @@ impl Intake {
         }
     }
 
-    /// Takes wakes until the worker is told to stop. Buffered wakes are then given back.
+    /// Takes wakes until the worker is told to stop. Buffered wakes are then requeued.
     pub(crate) async fn run(mut self) {
         let mut check = interval(CHECK_INTERVAL);
         check.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -132,7 +132,7 @@ impl Intake {
             let queue = Arc::clone(&self.worker.member.queue);
             let buffer = self.buffer(class);
             buffer.start_consuming(queue, unacked_max);
-            buffer.give_back_after(BUFFERED_MAX);
+            buffer.requeue_after(BUFFERED_MAX);
         }
     }
 

@@ -1,7 +1,7 @@
 //! Generates ids for tool calls that a provider returned without one.
 //!
 //! An id is derived from what was sent, so the same call has the same ids whenever it is repeated, and
-//! another call has others. The ids only tell calls apart; they protect from nothing.
+//! another call has others. The ids only tell calls apart and are not secret.
 
 use forebay_shared::turn::Turn;
 

@@ -36,7 +36,7 @@ async fn calls_that_end_in_the_drain_time_complete_and_the_rest_is_released() {
 }
 
 #[tokio::test]
-async fn a_stopping_worker_claims_no_job_and_gives_its_messages_back() {
+async fn a_stopping_worker_claims_no_job_and_requeues_its_messages() {
     let mut fleet = Fleet::start(settings(1));
     let running = fleet.submit(Submit::text("a")).await;
     let call = fleet.next_call().await;

@@ -41,7 +41,7 @@ async fn a_reply_survives_an_outage_without_another_call() {
 }
 
 #[tokio::test]
-async fn in_an_outage_a_worker_gives_its_messages_back_and_later_runs_them() {
+async fn in_an_outage_a_worker_requeues_its_messages_and_runs_them_later() {
     let fleet = Fleet::start(settings(1));
     let first = fleet.submit(Submit::text("a")).await;
     let call = fleet.next_call().await;
@@ -52,7 +52,7 @@ async fn in_an_outage_a_worker_gives_its_messages_back_and_later_runs_them() {
     .await;
     fleet.store_fails().await;
     wait_until(
-        "the second wake is given back and stays in the queue",
+        "the second wake is requeued and stays in the queue",
         async || {
             for _ in 0..30 {
                 if fleet.queue().depth(Class::Interactive).await.ok() != Some(1) {

@@ -49,7 +49,7 @@ fn level(effort: &ReasoningEffort) -> Result<&'static str, Failure> {
 }
 
 /// The generation in a name such as `gemini-2.5-flash`. `None` for a name without one, such as
-/// `gemini-flash-latest`, which is the newest.
+/// `gemini-flash-latest`, which means the newest generation.
 fn generation(model: &str) -> Option<(u32, u32)> {
     let version = model.strip_prefix("gemini-")?.split('-').next()?;
     let (major, minor) = version.split_once('.').unwrap_or((version, "0"));

@@ -57,7 +57,7 @@ pub(crate) fn settings(concurrency: usize) -> WorkerSettings {
     }
 }
 
-/// A member and its worker.
+/// A fleet of one member, with its worker.
 pub(crate) struct Fleet {
     pub(crate) member: Arc<Member>,
     pub(crate) fickle: Arc<Fickle>,
