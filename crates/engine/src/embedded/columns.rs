@@ -84,16 +84,16 @@ impl FromSql for Key {
     }
 }
 
-/// A lane's token in a column.
-pub(super) struct Version(pub(super) LaneVersion);
+/// The version of a lane in a column.
+pub(super) struct VersionColumn(pub(super) LaneVersion);
 
-impl ToSql for Version {
+impl ToSql for VersionColumn {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(self.0.as_bytes().as_slice().into())
     }
 }
 
-impl FromSql for Version {
+impl FromSql for VersionColumn {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         LaneVersion::from_slice(value.as_blob()?)
             .map(Self)
@@ -113,9 +113,9 @@ impl FromSql for InClass {
 }
 
 /// A terminal state in a column.
-pub(super) struct Ended(pub(super) Status);
+pub(super) struct EndedStatus(pub(super) Status);
 
-impl FromSql for Ended {
+impl FromSql for EndedStatus {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         const TERMINAL: [Status; 4] = [
             Status::Completed,

@@ -11,7 +11,7 @@ use forebay_shared::{
 use rusqlite::{Connection, ToSql, named_params};
 
 use super::{
-    columns::{At, Id, Version, size},
+    columns::{At, Id, VersionColumn, size},
     jobs,
     lanes::{self, LaneQuery, RawLane},
     sessions, timers,
@@ -24,8 +24,8 @@ use crate::rows::{CommitRows, LaneRow};
 pub(super) struct SqlCommit {
     query: LaneQuery,
     tenant: String,
-    expect: Option<LaneVersion>,
-    token: LaneVersion,
+    expected: Option<LaneVersion>,
+    version: LaneVersion,
     at: TimeMs,
     rows: CommitRows,
 }
@@ -35,8 +35,8 @@ impl SqlCommit {
         Self {
             query: LaneQuery::new(&commit.lane, &commit.outcomes_of, commit.work_of),
             tenant: commit.lane.tenant().to_string(),
-            expect: commit.expected,
-            token: commit.version,
+            expected: commit.expected,
+            version: commit.version,
             at: commit.at,
             rows,
         }
@@ -82,11 +82,11 @@ impl SqlCommit {
     /// Writes the lane if its stored version is the expected one. Returns whether it was.
     fn write_lane(&self, db: &Connection) -> rusqlite::Result<bool> {
         let key = &self.query.lane;
-        let rows = match (&self.rows.lane, self.expect) {
-            (None, None) => return Ok(lanes::token(db, key)?.is_none()),
-            (None, Some(expect)) => db
+        let rows = match (&self.rows.lane, self.expected) {
+            (None, None) => return Ok(lanes::version(db, key)?.is_none()),
+            (None, Some(expected)) => db
                 .prepare_cached("DELETE FROM lanes WHERE key = ?1 AND token = ?2")?
-                .execute((key, Version(expect)))?,
+                .execute((key, VersionColumn(expected)))?,
             (Some(lane), None) => self.write_row(
                 db,
                 "INSERT INTO lanes
@@ -97,14 +97,14 @@ impl SqlCommit {
                 lane,
                 named_params! {},
             )?,
-            (Some(lane), Some(expect)) => self.write_row(
+            (Some(lane), Some(expected)) => self.write_row(
                 db,
                 "UPDATE lanes SET token = :token, entries = :entries, head = :head,
                      head_state = :head_state, class = :class, worker = :worker,
                      deadline = :deadline, doc = :doc
-                 WHERE key = :key AND token = :expect",
+                 WHERE key = :key AND token = :expected",
                 lane,
-                named_params! {":expect": Version(expect)},
+                named_params! {":expected": VersionColumn(expected)},
             )?,
         };
         Ok(rows > 0)
@@ -125,7 +125,7 @@ impl SqlCommit {
             None => (None, None),
         };
         let row = named_params! {
-            ":key": self.query.lane, ":token": Version(self.token),
+            ":key": self.query.lane, ":token": VersionColumn(self.version),
             ":entries": size(lane.entries), ":head": head.map(|head| Id(head.job)),
             ":head_state": state, ":class": head.map(|head| head.class.as_str()),
             ":worker": worker, ":deadline": head.map(|head| At(head.deadline)),

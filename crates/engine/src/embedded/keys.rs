@@ -42,7 +42,7 @@ pub(super) fn claim(
 }
 
 /// Deletes expired keys.
-pub(super) fn prune(db: &Connection, limit: usize, now: TimeMs) -> rusqlite::Result<u64> {
+pub(super) fn delete_expired(db: &Connection, limit: usize, now: TimeMs) -> rusqlite::Result<u64> {
     let deleted = db
         .prepare_cached(
             "DELETE FROM keys WHERE (tenant, key) IN

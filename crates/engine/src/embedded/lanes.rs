@@ -12,7 +12,7 @@ use forebay_shared::{
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
 
 use super::{
-    columns::{At, Ended, Id, Key, Name, Version, natural, size},
+    columns::{At, EndedStatus, Id, Key, Name, VersionColumn, natural, size},
     sessions::{self, SessionKey},
 };
 use crate::rejection::unreadable;
@@ -42,28 +42,30 @@ pub(super) struct LaneQuery {
     pub(super) lane: String,
     /// The lane's session, if it has one.
     pub(super) session: Option<SessionKey>,
-    /// Jobs to read the mark of, if they have ended.
-    pub(super) about: Vec<JobId>,
+    /// Jobs to read the outcome of, if they have ended.
+    pub(super) outcomes_of: Vec<JobId>,
     /// The job to read the work of.
     pub(super) work: Option<JobId>,
 }
 
 impl LaneQuery {
-    pub(super) fn new(lane: &LaneKey, about: &[JobId], work: Option<JobId>) -> Self {
+    pub(super) fn new(lane: &LaneKey, outcomes_of: &[JobId], work: Option<JobId>) -> Self {
         let session = lane.session();
         Self {
             lane: lane.to_string(),
             session: session.map(|session| SessionKey::new(lane.tenant(), session)),
-            about: about.to_vec(),
+            outcomes_of: outcomes_of.to_vec(),
             work,
         }
     }
 }
 
 /// The version of a lane, if it has a document.
-pub(super) fn token(db: &Connection, lane: &str) -> rusqlite::Result<Option<LaneVersion>> {
+pub(super) fn version(db: &Connection, lane: &str) -> rusqlite::Result<Option<LaneVersion>> {
     db.prepare_cached("SELECT token FROM lanes WHERE key = ?1")?
-        .query_row([lane], |row| row.get(0).map(|Version(token)| token))
+        .query_row([lane], |row| {
+            row.get(0).map(|VersionColumn(version)| version)
+        })
         .optional()
 }
 
@@ -72,8 +74,8 @@ pub(super) fn read(db: &Connection, query: &LaneQuery, now: TimeMs) -> rusqlite:
     let doc = db
         .prepare_cached("SELECT token, doc FROM lanes WHERE key = ?1")?
         .query_row([&query.lane], |row| {
-            let Version(token) = row.get(0)?;
-            Ok((token, row.get(1)?))
+            let VersionColumn(version) = row.get(0)?;
+            Ok((version, row.get(1)?))
         })
         .optional()?;
     let work = match query.work {
@@ -81,13 +83,13 @@ pub(super) fn read(db: &Connection, query: &LaneQuery, now: TimeMs) -> rusqlite:
         None => None,
     };
     let mut outcomes = Vec::new();
-    for job in &query.about {
+    for job in &query.outcomes_of {
         // A job with work is live, so it has no outcome.
         if work.as_ref().is_some_and(|work| work.job == *job) {
             continue;
         }
-        if let Some(mark) = mark(db, *job, now)? {
-            outcomes.push((*job, mark));
+        if let Some(summary) = outcome(db, *job, now)? {
+            outcomes.push((*job, summary));
         }
     }
     Ok(RawLane {
@@ -97,13 +99,13 @@ pub(super) fn read(db: &Connection, query: &LaneQuery, now: TimeMs) -> rusqlite:
     })
 }
 
-fn mark(db: &Connection, job: JobId, now: TimeMs) -> rusqlite::Result<Option<OutcomeSummary>> {
+fn outcome(db: &Connection, job: JobId, now: TimeMs) -> rusqlite::Result<Option<OutcomeSummary>> {
     db.prepare_cached(
         "SELECT status, fence, settled FROM outcomes JOIN jobs USING (n)
          WHERE jobs.id = ?1 AND forget_at > ?2",
     )?
     .query_row((Id(job), At(now)), |row| {
-        let Ended(status) = row.get(0)?;
+        let EndedStatus(status) = row.get(0)?;
         Ok(OutcomeSummary {
             status,
             fence: natural(row.get(1)?),
@@ -175,7 +177,7 @@ fn token_measure(row: &Row<'_>) -> rusqlite::Result<Option<TokenMeasure>> {
 impl RawLane {
     /// Parses the documents.
     pub(super) fn parse(self) -> Result<LoadedLane, StoreError> {
-        let token = self.doc.as_ref().map(|(token, _)| *token);
+        let version = self.doc.as_ref().map(|(version, _)| *version);
         let lane = match &self.doc {
             Some((_, doc)) => serde_json::from_str(doc).map_err(unreadable)?,
             None => forebay_shared::lane::Lane::default(),
@@ -186,7 +188,7 @@ impl RawLane {
         };
         Ok(LoadedLane {
             lane,
-            version: token,
+            version,
             outcomes: self.outcomes,
             work,
         })

@@ -202,7 +202,11 @@ impl Store for SqliteStore {
     async fn delete_expired(&self, limit: usize) -> Result<u64, StoreError> {
         let now = self.now();
         let mut deleted = 0;
-        for delete in [jobs::prune, sessions::prune, keys::prune] {
+        for delete in [
+            jobs::delete_expired,
+            sessions::delete_expired,
+            keys::delete_expired,
+        ] {
             deleted += self
                 .delete_in_steps(limit, move |db, limit| delete(db, limit, now))
                 .await?;

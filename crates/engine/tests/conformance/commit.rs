@@ -15,7 +15,7 @@ use crate::{
 fn conflict(committed: CommitResult) -> LoadedLane {
     match committed {
         CommitResult::Conflict(newer) => *newer,
-        CommitResult::Done => panic!("it should have been refused"),
+        CommitResult::Done => panic!("the commit should be a conflict"),
     }
 }
 
@@ -67,7 +67,7 @@ async fn counts(lane: &Driver) -> Counts {
     lane.store.counts().await.unwrap()
 }
 
-pub(crate) async fn a_repeated_commit_meets_its_own_token(engine: impl Harness) {
+pub(crate) async fn a_repeated_commit_finds_its_own_version(engine: impl Harness) {
     let lane = Driver::session(&engine.store(), "s");
     let event = Event::Admit(lane.admission(lane.job()));
     let (commit, _) = lane.commit(&lane.load(&[]).await, &event, vec![]).unwrap();
@@ -95,15 +95,17 @@ pub(crate) async fn exactly_one_of_racing_commits_wins(engine: impl Harness) {
             racers.spawn(async move { (commit.version, store.commit(&commit).await.unwrap()) });
         }
         let mut winner = None;
-        let mut seen_by_losers = Vec::new();
+        let mut seen_by_others = Vec::new();
         for (token, committed) in racers.join_all().await {
             match committed {
-                CommitResult::Done => assert_eq!(winner.replace(token), None, "two won"),
-                CommitResult::Conflict(newer) => seen_by_losers.push(newer.version),
+                CommitResult::Done => {
+                    assert_eq!(winner.replace(token), None, "two commits succeeded");
+                }
+                CommitResult::Conflict(newer) => seen_by_others.push(newer.version),
             }
         }
-        assert!(winner.is_some(), "nobody won");
-        assert_eq!(seen_by_losers, vec![winner; RACERS - 1]);
+        assert!(winner.is_some(), "no commit succeeded");
+        assert_eq!(seen_by_others, vec![winner; RACERS - 1]);
         assert_eq!(lane.load(&[]).await.lane.entries.len(), round + 1);
     }
     assert_eq!(counts(&lane).await.live(), 5);
@@ -117,7 +119,7 @@ pub(crate) async fn a_job_with_a_record_is_not_admitted_again(engine: impl Harne
     assert_eq!(removed.unwrap(), SessionRemoval::Removed);
     let before = counts(&lane).await;
 
-    // As by a gateway that does not know of the record: the lane is empty and the token is right.
+    // What a gateway does that does not know of the record: the lane is empty and its version is the expected one.
     let unaware = LoadedLane::default();
     let event = Event::Admit(lane.admission(job));
     let (commit, _) = lane.commit(&unaware, &event, turns(&["again"])).unwrap();
@@ -144,7 +146,7 @@ pub(crate) async fn an_empty_lane_has_no_document(engine: impl Harness) {
     }
 }
 
-pub(crate) async fn tenants_and_sessions_are_apart(engine: impl Harness) {
+pub(crate) async fn tenants_and_sessions_are_separate(engine: impl Harness) {
     let store = engine.store();
     let other = TenantId::parse("other").unwrap();
     let lanes = [

@@ -1,4 +1,4 @@
-//! The counts, and all that is derived from lanes, after a random life of many lanes.
+//! The counts, timers and index of heads, after random events on many lanes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -59,7 +59,7 @@ fn random_event(random: &mut StdRng, lane: &Driver, loaded: &Lane) -> Event {
     let count = loaded.entries.len();
     if count == 0 || random.random_ratio(3, 10) {
         let mut admission = lane.admission(lane.job());
-        // Some are over before they begin, for tick to find.
+        // Some jobs have expired already, so that a tick ends them.
         if random.random_ratio(1, 8) {
             admission.deadline = now;
         }
@@ -116,7 +116,7 @@ async fn check(store: &dyn Store, lanes: &[Driver], ended: &BTreeMap<(TenantId, 
         for class in Class::ALL {
             let row = (driver.tenant.clone(), class);
             let sum = live.entry(row).or_default();
-            // There is a difference of counts but no sum.
+            // `ClassCounts` has a difference but no sum.
             *sum = *sum - (ClassCounts::default() - LaneCounts::of(&lane)[class]);
         }
         for entry in &lane.entries {
@@ -173,7 +173,7 @@ async fn check(store: &dyn Store, lanes: &[Driver], ended: &BTreeMap<(TenantId, 
     }
 }
 
-pub(crate) async fn tell_the_oldest_that_waits(engine: impl Harness) {
+pub(crate) async fn include_the_oldest_waiting_job(engine: impl Harness) {
     let store = engine.store();
     let (first, second) = (Driver::session(&store, "a"), Driver::session(&store, "b"));
     let (older, newer) = (first.admit().await, second.admit().await);
@@ -187,7 +187,7 @@ pub(crate) async fn tell_the_oldest_that_waits(engine: impl Harness) {
     assert_eq!(oldest().await, Some(older_at.min(newer_at)));
     let fence = first.claim(older, "worker-1").await;
     assert_eq!(oldest().await, Some(newer_at));
-    // What a worker gives back waits again, from when it was accepted.
+    // A released job waits again, since its admission.
     first.step(&Event::Release { job: older, fence }).await;
     assert_eq!(oldest().await, Some(older_at.min(newer_at)));
     first.step(&Event::Cancel { job: older }).await;

@@ -1,4 +1,4 @@
-//! Commits as the services make them: a lane is loaded, an event applied, the outcome committed.
+//! Makes commits as the services do: load a lane, apply an event, commit the result.
 
 use std::sync::Arc;
 
@@ -14,16 +14,16 @@ use forebay_shared::{
     turn::{Content, Role, Turn},
 };
 
-/// Longer than any test.
+/// One hour, which is longer than any test.
 pub(crate) const LONG_MS: u64 = 3_600_000;
 
-/// A lane of a store, and what the commits to it carry besides.
+/// A lane of a store, with what its commits carry.
 #[derive(Clone)]
 pub(crate) struct Driver {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) tenant: TenantId,
     pub(crate) session: Option<SessionId>,
-    /// The job whose lane it is, for a lane without a session.
+    /// The job of a lane without a session.
     solo: JobId,
     pub(crate) class: Class,
     pub(crate) bounds: SessionBounds,
@@ -32,24 +32,24 @@ pub(crate) struct Driver {
     pub(crate) measure: Option<TokenMeasure>,
 }
 
-/// Turns of plain text, of the user.
+/// User turns with these texts.
 pub(crate) fn turns(texts: &[&str]) -> Vec<Turn> {
     let turn = |text: &&str| Turn::text(Role::User, *text);
     texts.iter().map(turn).collect()
 }
 
-/// What turns say.
+/// The texts of turns.
 pub(crate) fn texts(turns: &[Turn]) -> Vec<String> {
     let text = |turn: &Turn| turn.content.as_ref().map(Content::to_text);
     turns.iter().filter_map(text).collect()
 }
 
-/// A process that works.
+/// A process id.
 pub(crate) fn worker(name: &str) -> ProcessId {
     ProcessId::parse(name).unwrap()
 }
 
-/// The request of a job, told apart by its job.
+/// A request that names its job.
 pub(crate) fn request(job: JobId) -> Request {
     Request {
         input: turns(&[&format!("input of {job}")]),
@@ -95,7 +95,7 @@ impl Driver {
         LaneKey::of(&self.tenant, self.session.as_ref(), self.solo)
     }
 
-    /// A new job's id: for a lane without a session, always the one job it is for.
+    /// The id of a new job. A lane without a session always has the same job.
     pub(crate) fn job(&self) -> JobId {
         match &self.session {
             Some(session) => JobId::fresh(&self.tenant, Some(session)),
@@ -103,7 +103,7 @@ impl Driver {
         }
     }
 
-    /// The event by which a job enters the lane.
+    /// The admission of a job.
     pub(crate) fn admission(&self, job: JobId) -> Admit {
         Admit {
             job,
@@ -115,19 +115,19 @@ impl Driver {
         }
     }
 
-    /// The lane as it is, with the mark of a job.
+    /// Loads the lane, with the outcomes of these jobs.
     pub(crate) async fn load(&self, jobs: &[JobId]) -> LoadedLane {
         self.store.load(&self.key(), jobs, None).await.unwrap()
     }
 
-    /// The session as a reader sees it.
+    /// Reads the session.
     pub(crate) async fn read(&self, ttl_ms: u64) -> Option<Session> {
         let session = self.session.as_ref().expect("a lane of a session");
         let read = self.store.session(&self.tenant, session, ttl_ms).await;
         read.unwrap()
     }
 
-    /// The commit that an event makes of a lane.
+    /// Applies an event to a lane. Returns the commit and the effects.
     pub(crate) fn commit(
         &self,
         loaded: &LoadedLane,
@@ -201,7 +201,7 @@ impl Driver {
         }
     }
 
-    /// Loads the lane, applies an event and commits, again after each conflict.
+    /// Loads the lane, applies an event and commits. Repeats this after a conflict.
     pub(crate) async fn try_step(
         &self,
         event: &Event,
@@ -217,7 +217,7 @@ impl Driver {
         }
     }
 
-    /// A step that is not refused.
+    /// The same, for an event that is not refused and appends no turns.
     pub(crate) async fn step(&self, event: &Event) -> Effects {
         self.try_step(event, Vec::new()).await.unwrap()
     }
@@ -229,7 +229,7 @@ impl Driver {
         job
     }
 
-    /// Claims a job; its fence.
+    /// Claims a job. Returns its fence.
     pub(crate) async fn claim(&self, job: JobId, by: &str) -> u64 {
         let event = Event::Claim {
             job,
@@ -243,7 +243,7 @@ impl Driver {
         }
     }
 
-    /// The event that ends an attempt with a reply.
+    /// The event of an attempt that ends with a reply.
     pub(crate) fn finishing(job: JobId, fence: u64, hold_ms: Option<u64>) -> Event {
         Event::Finish {
             job,
@@ -253,13 +253,13 @@ impl Driver {
         }
     }
 
-    /// Ends an attempt with a reply, and these turns for the session.
+    /// Ends an attempt with a reply and appends these turns.
     pub(crate) async fn finish(&self, job: JobId, fence: u64, append: &[&str]) {
         let event = Self::finishing(job, fence, None);
         self.try_step(&event, turns(append)).await.unwrap();
     }
 
-    /// Admits, claims and finishes a job that leaves these turns in the session.
+    /// Admits, claims and finishes a job that appends these turns.
     pub(crate) async fn complete(&self, append: &[&str]) -> JobId {
         let job = self.admit().await;
         let fence = self.claim(job, "worker-1").await;

@@ -1,4 +1,4 @@
-//! The embedded engine, each on a folder of its own.
+//! The embedded engine. Each test has its own folder.
 
 use std::sync::Arc;
 
@@ -15,7 +15,9 @@ pub(crate) struct EmbeddedHarness {
 
 impl EmbeddedHarness {
     fn engine(&self) -> &Embedded {
-        self.engine.as_ref().expect("only a restart takes it")
+        self.engine
+            .as_ref()
+            .expect("the engine is missing only during a restart")
     }
 }
 

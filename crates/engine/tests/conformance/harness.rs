@@ -1,18 +1,18 @@
-//! What the suite needs of an engine.
+//! What the suite needs from an engine.
 
 use std::{sync::Arc, time::Duration};
 
 use forebay_shared::{queue::Queue, store::Store, time::TimeMs};
 
-/// Longer than anything here takes; whatever is awaited so long does not come.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// Longer than any step of a test takes.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// An engine under test, empty at its start and shared with no other test.
+/// An engine under test: empty at the start, and used by one test only.
 pub(crate) trait Harness: Sized + Send {
-    /// How many wakes of a class fit in the queue; `None` where only the disk bounds them.
+    /// How many wakes of a class the queue holds; `None` if only the disk limits them.
     const QUEUE_CAPACITY: Option<usize>;
 
-    /// A new, empty engine.
+    /// Starts a new, empty engine.
     async fn start() -> Self;
 
     /// Its store.
@@ -21,8 +21,8 @@ pub(crate) trait Harness: Sized + Send {
     /// Its queue.
     fn queue(&self) -> Arc<dyn Queue>;
 
-    /// Restarts the engine, servers and all, and keeps what it had on disk. What `store` and `queue`
-    /// gave before is of no more use.
+    /// Restarts the engine and its servers, and keeps their disks. What `store` and `queue` returned before no
+    /// longer works.
     async fn restart(&mut self);
 }
 

@@ -1,4 +1,4 @@
-//! Lanes by what their head does.
+//! Heads by their state.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ use crate::{
     harness::Harness,
 };
 
-pub(crate) async fn are_found_by_what_they_do(engine: impl Harness) {
+pub(crate) async fn are_found_by_their_state(engine: impl Harness) {
     let store = engine.store();
     let ready = Driver::session(&store, "ready");
     let mut batch = Driver::session(&store, "batch");
@@ -38,7 +38,7 @@ pub(crate) async fn are_found_by_what_they_do(engine: impl Harness) {
         error: JobError::new("overloaded", "try again"),
     };
     waiting.step(&retry).await;
-    // A lane that has no head.
+    // A lane without a head.
     Driver::session(&store, "idle").complete(&[]).await;
 
     let timers = store

@@ -1,4 +1,4 @@
-//! Records of jobs, from admission until they are forgotten.
+//! Records of jobs, from admission until they expire.
 
 use forebay_shared::{
     ids::{JobId, TenantId},
@@ -35,7 +35,7 @@ pub(crate) async fn a_record_follows_its_job(engine: impl Harness) {
 
     let fence = lane.claim(first, "worker-1").await;
     let JobState::Live(entry) = record(&lane, first).await.unwrap().state else {
-        panic!("it runs");
+        panic!("the job should be live");
     };
     let State::Running { worker: by, .. } = entry.state else {
         panic!("{entry:?}");
@@ -44,7 +44,7 @@ pub(crate) async fn a_record_follows_its_job(engine: impl Harness) {
 
     lane.finish(first, fence, &[]).await;
     let JobState::Ended(outcome) = record(&lane, first).await.unwrap().state else {
-        panic!("it ended");
+        panic!("the job should have ended");
     };
     assert_eq!(outcome.status, Status::Completed);
     assert_eq!((outcome.fence, outcome.settled), (fence, fence));
@@ -56,7 +56,7 @@ pub(crate) async fn a_record_follows_its_job(engine: impl Harness) {
     );
 }
 
-pub(crate) async fn a_record_is_its_tenants_alone(engine: impl Harness) {
+pub(crate) async fn a_record_is_visible_to_its_tenant_only(engine: impl Harness) {
     let lane = Driver::session(&engine.store(), "s");
     let job = lane.admit().await;
     let other = TenantId::parse("other").unwrap();
@@ -66,7 +66,7 @@ pub(crate) async fn a_record_is_its_tenants_alone(engine: impl Harness) {
     assert!(record(&lane, job).await.is_some());
 }
 
-pub(crate) async fn a_record_goes_after_its_time(engine: impl Harness) {
+pub(crate) async fn a_record_expires(engine: impl Harness) {
     let store = engine.store();
     let mut lane = Driver::solo(&store);
     lane.keep_ms = 50;
@@ -77,13 +77,13 @@ pub(crate) async fn a_record_goes_after_its_time(engine: impl Harness) {
     assert_eq!(lane.load(&[job]).await.outcome(job), None);
     while store.delete_expired(100).await.unwrap() > 0 {}
     assert!(record(&lane, job).await.is_none());
-    // Forgotten in full: it may be admitted like one that never was.
+    // The job can be admitted again, like a new one.
     lane.keep_ms = LONG_MS;
     assert_eq!(lane.complete(&[]).await, job);
     assert!(record(&lane, job).await.is_some());
 }
 
-pub(crate) async fn a_record_stays_while_a_key_leads_to_it(engine: impl Harness) {
+pub(crate) async fn a_record_is_kept_while_an_idempotency_key_leads_to_it(engine: impl Harness) {
     let store = engine.store();
     let mut lane = Driver::solo(&store);
     lane.keep_ms = 10;
@@ -101,7 +101,7 @@ pub(crate) async fn a_reopened_job_is_live_again(engine: impl Harness) {
     again.repair = true;
     lane.step(&Event::Admit(again)).await;
     let JobState::Live(entry) = record(&lane, job).await.unwrap().state else {
-        panic!("it is live");
+        panic!("the job should be live");
     };
     assert!(entry.fence > entry.settled);
     assert_eq!(lane.load(&[job]).await.outcome(job), None);
@@ -111,7 +111,7 @@ pub(crate) async fn a_reopened_job_is_live_again(engine: impl Harness) {
     assert_eq!((mark.fence, mark.settled), (fence, fence));
 }
 
-pub(crate) async fn marks_tell_of_ended_jobs_only(engine: impl Harness) {
+pub(crate) async fn outcomes_are_loaded_for_ended_jobs_only(engine: impl Harness) {
     let lane = Driver::session(&engine.store(), "s");
     let (cancelled, live, unknown) = (lane.admit().await, lane.admit().await, lane.job());
     lane.step(&Event::Cancel { job: cancelled }).await;

@@ -34,7 +34,7 @@ pub(crate) async fn are_set_once(engine: impl Harness) {
         .set_idempotency_key(&tenant, "k", &second, LONG_MS)
         .await;
     assert_eq!(found.unwrap(), SetKeyResult::AlreadySet(first));
-    // Keys are their tenants' own, whatever characters they have.
+    // Each tenant has its own keys, and keys may contain any characters.
     for (tenant, key) in [
         ("other", "k"),
         ("default", "a key, with 'outcomes' and \u{1f511}"),
@@ -47,7 +47,7 @@ pub(crate) async fn are_set_once(engine: impl Harness) {
     }
 }
 
-pub(crate) async fn are_set_once_by_many_at_a_time(engine: impl Harness) {
+pub(crate) async fn are_set_once_by_concurrent_requests(engine: impl Harness) {
     let lane = Driver::solo(&engine.store());
     let mut claims = tokio::task::JoinSet::new();
     for _ in 0..16 {
@@ -69,7 +69,7 @@ pub(crate) async fn are_set_once_by_many_at_a_time(engine: impl Harness) {
     assert!(claims.iter().all(|(_, entry)| entry == first));
 }
 
-pub(crate) async fn can_be_set_again_after_their_time(engine: impl Harness) {
+pub(crate) async fn can_be_set_again_after_they_expired(engine: impl Harness) {
     let lane = Driver::solo(&engine.store());
     let store: &dyn Store = lane.store.as_ref();
     let tenant = TenantId::default();

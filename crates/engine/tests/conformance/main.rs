@@ -1,8 +1,7 @@
 //! The conformance suite of the two ports: one set of cases, which every engine runs.
 //!
-//! A case knows only `dyn Store` and `dyn Queue` and the rules in `forebay_shared::lane`, through
-//! which all its commits are made ([`drive`]). To hold another engine to it, give it a [`Harness`]
-//! and name it below; the cases stay as they are.
+//! A case uses only `dyn Store`, `dyn Queue` and the rules in `forebay_shared::lane`, which make all its
+//! commits ([`drive`]). To test another engine, implement [`Harness`] for it and add a line below.
 //!
 //! [`Harness`]: harness::Harness
 

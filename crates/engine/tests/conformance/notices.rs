@@ -1,4 +1,4 @@
-//! Notices: they come after what they speak of, and only then.
+//! Notices: one after each commit that causes it, none for a refused commit.
 
 use forebay_shared::{
     ids::JobId,
@@ -9,15 +9,15 @@ use tokio::time::timeout;
 
 use crate::{
     drive::{Driver, worker},
-    harness::{Harness, PATIENCE},
+    harness::{Harness, TIMEOUT},
 };
 
 async fn next(notices: &mut Notices) -> Option<JobId> {
-    let next = timeout(PATIENCE, notices.next()).await;
-    next.expect("a notice should have come")
+    let next = timeout(TIMEOUT, notices.next()).await;
+    next.expect("no notice came")
 }
 
-pub(crate) async fn tell_that_a_job_ended(engine: impl Harness) {
+pub(crate) async fn announce_that_a_job_ended(engine: impl Harness) {
     let store = engine.store();
     let lane = Driver::session(&store, "s");
     let (first, second) = (lane.admit().await, lane.admit().await);
@@ -38,7 +38,7 @@ pub(crate) async fn tell_that_a_job_ended(engine: impl Harness) {
     assert_eq!(next(&mut of_second).await, Some(second));
 }
 
-pub(crate) async fn tell_a_worker_of_dropped_calls(engine: impl Harness) {
+pub(crate) async fn announce_dropped_calls_to_their_worker(engine: impl Harness) {
     let store = engine.store();
     let (lane, other) = (Driver::session(&store, "s"), Driver::session(&store, "t"));
     let mut calls = store.watch(Topic::Calls(worker("worker-1"))).await.unwrap();
@@ -47,7 +47,7 @@ pub(crate) async fn tell_a_worker_of_dropped_calls(engine: impl Harness) {
         lane.claim(job, by).await;
         lane.step(&Event::Cancel { job }).await;
         if by == "worker-1" {
-            // The first to come, so the other's was not among them.
+            // The first notice of the stream, so none came for the call of the other worker.
             assert_eq!(next(&mut calls).await, Some(job));
         }
     }
@@ -68,7 +68,7 @@ pub(crate) async fn are_not_sent_for_a_refused_commit(engine: impl Harness) {
     assert_eq!(next(&mut of_second).await, Some(second));
     lane.step(&Event::Cancel { job }).await;
     assert_eq!(next(&mut notices).await, Some(job));
-    // One end, one notice: what was refused sent none before it.
+    // The refused commit sent no notice.
     let more = timeout(std::time::Duration::from_millis(20), notices.next()).await;
     assert!(!matches!(more, Ok(Some(_))), "{more:?}");
 }

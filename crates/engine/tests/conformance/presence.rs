@@ -1,4 +1,4 @@
-//! Who is there, and who sweeps.
+//! Presence, and the election of the sweeper.
 
 use std::collections::BTreeSet;
 
@@ -6,10 +6,10 @@ use tokio::time::timeout;
 
 use crate::{
     drive::{LONG_MS, worker},
-    harness::{Harness, PATIENCE, passed},
+    harness::{Harness, TIMEOUT, passed},
 };
 
-pub(crate) async fn lapses_without_renewal(engine: impl Harness) {
+pub(crate) async fn expires_without_renewal(engine: impl Harness) {
     let store = engine.store();
     let (a, b) = (worker("a"), worker("b"));
     let before = store.now();
@@ -22,12 +22,12 @@ pub(crate) async fn lapses_without_renewal(engine: impl Harness) {
     passed(store.as_ref(), store.now().plus_ms(50)).await;
     let renewal = store.announce(&b, 50).await.unwrap();
     assert_eq!(*renewal.alive, BTreeSet::from([b.clone()]));
-    // Whoever comes back is there again.
+    // A process that announces itself again is alive again.
     let renewal = store.announce(&a, LONG_MS).await.unwrap();
     assert_eq!(*renewal.alive, BTreeSet::from([a, b]));
 }
 
-pub(crate) async fn ends_with_a_resignation(engine: impl Harness) {
+pub(crate) async fn ends_with_a_withdrawal(engine: impl Harness) {
     let store = engine.store();
     let (a, b) = (worker("a"), worker("b"));
     store.announce(&a, LONG_MS).await.unwrap();
@@ -38,7 +38,7 @@ pub(crate) async fn ends_with_a_resignation(engine: impl Harness) {
     assert_eq!(*renewal.alive, BTreeSet::from([b]));
 }
 
-pub(crate) async fn elects_one(engine: impl Harness) {
+pub(crate) async fn elects_one_sweeper(engine: impl Harness) {
     let store = engine.store();
     let (a, b) = (worker("a"), worker("b"));
     assert!(store.elect_sweeper(&a, LONG_MS).await.unwrap());
@@ -67,7 +67,7 @@ pub(crate) async fn elections_expire(engine: impl Harness) {
     // A busy engine may report the end of the election late.
     let b = worker("b");
     let elected = async { while !store.elect_sweeper(&b, LONG_MS).await.unwrap_or(false) {} };
-    let elected = timeout(PATIENCE, elected).await;
+    let elected = timeout(TIMEOUT, elected).await;
     elected.expect("the election of a expires");
     assert!(!store.elect_sweeper(&worker("a"), LONG_MS).await.unwrap());
 }

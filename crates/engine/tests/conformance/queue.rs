@@ -11,7 +11,7 @@ use forebay_shared::{
 };
 use tokio::time::timeout;
 
-use crate::harness::{Harness, PATIENCE};
+use crate::harness::{Harness, TIMEOUT};
 
 /// How long a test waits for a delivery that must not come.
 const QUIET_PERIOD: Duration = Duration::from_millis(50);
@@ -39,7 +39,7 @@ pub(crate) async fn wait_for_depth(queue: &dyn Queue, class: Class, expected: u6
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    let counted = timeout(PATIENCE, counted).await;
+    let counted = timeout(TIMEOUT, counted).await;
     assert!(counted.is_ok(), "the depth should become {expected}");
 }
 
@@ -54,7 +54,7 @@ async fn publish(queue: &dyn Queue, class: Class, count: usize) -> Vec<JobId> {
 }
 
 async fn next_delivery(consumer: &mut Box<dyn Consumer>) -> Delivery {
-    let next = timeout(PATIENCE, consumer.next()).await;
+    let next = timeout(TIMEOUT, consumer.next()).await;
     let next = next.expect("a delivery should have come");
     next.expect("the queue is open")
 }
@@ -161,7 +161,7 @@ pub(crate) async fn loses_nothing_when_next_is_cancelled(engine: impl Harness) {
             }
         }
     };
-    let all = timeout(PATIENCE, all).await;
+    let all = timeout(TIMEOUT, all).await;
     assert!(all.is_ok(), "{} of {WAKES} were delivered", got.len());
     assert_eq!(got, sent.await.unwrap());
 }

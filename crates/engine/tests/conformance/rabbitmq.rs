@@ -12,7 +12,7 @@ use forebay_shared::{class::Class, queue::Queue, store::Store};
 use servers::rabbit::{Rabbit, RabbitOptions, Vhost};
 use tokio::sync::{OnceCell, RwLock, RwLockReadGuard};
 
-use crate::harness::{Harness, PATIENCE};
+use crate::harness::{Harness, TIMEOUT};
 
 /// A queue on RabbitMQ.
 pub(crate) struct RabbitHarness {
@@ -83,7 +83,7 @@ async fn connect(vhost: &Vhost) -> Arc<RabbitQueue> {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    let connected = tokio::time::timeout(PATIENCE, connected).await;
+    let connected = tokio::time::timeout(TIMEOUT, connected).await;
     connected.expect("a connection to the node");
     Arc::new(queue)
 }

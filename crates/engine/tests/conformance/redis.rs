@@ -1,6 +1,6 @@
-//! The store in Redis: on a server of the test's own, and on a cluster that the tests share.
+//! The store in Redis: on one server for each test, and on a cluster that all tests share.
 //!
-//! Beside it stands the embedded engine's queue, which knows nothing of the store.
+//! The queue is the one of the embedded engine, which does not depend on the store.
 
 use std::sync::{
     Arc,
@@ -47,7 +47,7 @@ impl Harness for RedisHarness {
     }
 
     async fn restart(&mut self) {
-        // Not asked to stop: what was acknowledged is on disk by then.
+        // A kill is enough: confirmed commits are on disk.
         self.server.kill9().await.unwrap();
         self.server.restart().await.unwrap();
         self.store = connect(&RedisSettings::new(self.server.url())).await;
@@ -55,16 +55,16 @@ impl Harness for RedisHarness {
     }
 }
 
-/// A store on a cluster of three, with a prefix of its own.
+/// A store on a cluster of three nodes, with its own prefix.
 pub(crate) struct ClusterHarness {
     settings: RedisSettings,
     store: Arc<RedisStore>,
     queue: InProcessQueue,
-    /// Nobody restarts the cluster meanwhile; whoever does waits until nobody else uses it.
+    /// This guard prevents a restart of the cluster. A test that restarts it waits for all other guards.
     cluster: Option<RwLockReadGuard<'static, Cluster>>,
 }
 
-/// Locked for writing while it is restarted.
+/// Locked for writing during a restart.
 static CLUSTER: OnceCell<RwLock<Cluster>> = OnceCell::const_new();
 static PREFIXES: AtomicU64 = AtomicU64::new(0);
 

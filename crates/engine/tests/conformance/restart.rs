@@ -1,4 +1,4 @@
-//! What is committed is there after a restart.
+//! What was committed exists after a restart.
 
 use forebay_shared::{
     class::Class,
@@ -13,7 +13,7 @@ use crate::{
     queue::{new_wake, wait_for_depth},
 };
 
-pub(crate) async fn keeps_all_that_was_committed(mut engine: impl Harness) {
+pub(crate) async fn keeps_everything_that_was_committed(mut engine: impl Harness) {
     let store = engine.store();
     let mut lane = Driver::session(&store, "s");
     let ended = lane.complete(&["kept"]).await;
@@ -56,7 +56,7 @@ pub(crate) async fn keeps_all_that_was_committed(mut engine: impl Harness) {
         .await
         .unwrap();
     assert_eq!(claimed, SetKeyResult::AlreadySet(key));
-    // And it goes on where it was.
+    // The attempt that ran before can still finish.
     lane.finish(running, 1, &["after"]).await;
     lane.claim(queued, "worker-2").await;
 }

@@ -10,7 +10,7 @@ use crate::{
     harness::{Harness, passed},
 };
 
-async fn said(lane: &Driver) -> Vec<String> {
+async fn turn_texts(lane: &Driver) -> Vec<String> {
     texts(&lane.read(LONG_MS).await.unwrap().turns)
 }
 
@@ -40,7 +40,7 @@ pub(crate) async fn keep_their_turns_in_order(engine: impl Harness) {
     assert!(read.expires_at.unwrap() >= before.plus_ms(LONG_MS));
 }
 
-pub(crate) async fn are_left_alone_by_a_claim(engine: impl Harness) {
+pub(crate) async fn are_not_changed_by_a_claim(engine: impl Harness) {
     let lane = Driver::session(&engine.store(), "s");
     lane.complete(&["a"]).await;
     let job = lane.admit().await;
@@ -57,12 +57,12 @@ pub(crate) async fn are_trimmed_to_the_number_of_turns(engine: impl Harness) {
     lane.bounds.turns_max = 3;
     lane.complete(&["a", "b"]).await;
     lane.complete(&["c", "d"]).await;
-    assert_eq!(said(&lane).await, ["b", "c", "d"]);
+    assert_eq!(turn_texts(&lane).await, ["b", "c", "d"]);
     lane.complete(&["e", "f", "g", "h"]).await;
-    assert_eq!(said(&lane).await, ["f", "g", "h"]);
+    assert_eq!(turn_texts(&lane).await, ["f", "g", "h"]);
     lane.bounds.turns_max = 2;
     lane.complete(&[]).await;
-    assert_eq!(said(&lane).await, ["g", "h"]);
+    assert_eq!(turn_texts(&lane).await, ["g", "h"]);
 }
 
 pub(crate) async fn are_trimmed_to_the_bytes_of_turns(engine: impl Harness) {
@@ -70,17 +70,21 @@ pub(crate) async fn are_trimmed_to_the_bytes_of_turns(engine: impl Harness) {
     let one = serde_json::to_string(&turns(&["0"])[0]).unwrap().len();
     lane.bounds.turns_bytes_max = 3 * one;
     lane.complete(&["1", "2", "3"]).await;
-    assert_eq!(said(&lane).await, ["1", "2", "3"]);
+    assert_eq!(turn_texts(&lane).await, ["1", "2", "3"]);
     lane.complete(&["4"]).await;
-    assert_eq!(said(&lane).await, ["2", "3", "4"]);
+    assert_eq!(turn_texts(&lane).await, ["2", "3", "4"]);
     let long = "x".repeat(4 * one);
     lane.complete(&[&long]).await;
-    assert_eq!(said(&lane).await, [long], "one turn always stays");
+    assert_eq!(
+        turn_texts(&lane).await,
+        [long],
+        "the newest turn stays, whatever its size"
+    );
     lane.complete(&["5"]).await;
-    assert_eq!(said(&lane).await, ["5"]);
+    assert_eq!(turn_texts(&lane).await, ["5"]);
 }
 
-pub(crate) async fn go_after_their_time(engine: impl Harness) {
+pub(crate) async fn expire(engine: impl Harness) {
     let store = engine.store();
     let mut lane = Driver::session(&store, "s");
     lane.bounds.ttl_ms = 60;
@@ -98,7 +102,7 @@ pub(crate) async fn go_after_their_time(engine: impl Harness) {
     assert_eq!(lane.read(LONG_MS).await, None);
 }
 
-pub(crate) async fn begin_anew_after_their_time(engine: impl Harness) {
+pub(crate) async fn start_empty_after_they_expired(engine: impl Harness) {
     let store = engine.store();
     let mut lane = Driver::session(&store, "s");
     lane.bounds.ttl_ms = 60;
@@ -116,7 +120,7 @@ pub(crate) async fn begin_anew_after_their_time(engine: impl Harness) {
     assert!(read.created_at >= gone_at);
 }
 
-pub(crate) async fn live_on_when_they_are_read(engine: impl Harness) {
+pub(crate) async fn are_kept_when_they_are_read(engine: impl Harness) {
     let store = engine.store();
     let mut lane = Driver::session(&store, "s");
     lane.bounds.ttl_ms = LONG_MS;
@@ -125,7 +129,7 @@ pub(crate) async fn live_on_when_they_are_read(engine: impl Harness) {
     wait_ms(store.as_ref(), 1).await;
     let later = lane.read(LONG_MS).await.unwrap().expires_at.unwrap();
     assert!(later > first);
-    // The time to live is the reader's, and begins at the reading.
+    // The time to live is an argument of the read and starts with it.
     let short = lane.read(60).await.unwrap().expires_at.unwrap();
     assert!(short <= store.now().plus_ms(60));
     passed(store.as_ref(), short).await;
@@ -146,7 +150,7 @@ pub(crate) async fn with_live_jobs_never_expire(engine: impl Harness) {
     let fence = lane.claim(job, "worker-1").await;
     let ended_after = store.now();
     lane.finish(job, fence, &["kept"]).await;
-    assert_eq!(said(&lane).await, ["kept"]);
+    assert_eq!(turn_texts(&lane).await, ["kept"]);
     let expires_at = lane.read(LONG_MS).await.unwrap().expires_at.unwrap();
     assert!(expires_at >= ended_after.plus_ms(LONG_MS));
 }
@@ -162,17 +166,17 @@ pub(crate) async fn are_evicted_by_last_use(engine: impl Harness) {
         lane.complete(&["x"]).await;
     }
     assert_eq!(store.evict_sessions(5, 100).await.unwrap(), 0);
-    // Reading is a use too, so now `b` is the one used least recently.
+    // A read is a use, so `b` is the least recently used session now.
     wait_ms(store.as_ref(), 1).await;
     a.read(LONG_MS).await.unwrap();
     assert_eq!(store.evict_sessions(4, 100).await.unwrap(), 1);
     assert_eq!(store.counts().await.unwrap().sessions, 4);
     assert_eq!(b.read(LONG_MS).await, None);
 
-    // No more than the limit at a time.
+    // An eviction stops at its limit.
     assert_eq!(store.evict_sessions(2, 1).await.unwrap(), 1);
     assert_eq!(c.read(LONG_MS).await, None);
-    // The one with a live job stays, although it was used before all others and one is too many.
+    // The session with a live job stays, although it is the least recently used one and the limit is 0.
     assert_eq!(store.evict_sessions(0, 100).await.unwrap(), 2);
     assert_eq!(a.read(LONG_MS).await, None);
     assert_eq!(d.read(LONG_MS).await, None);
@@ -193,13 +197,13 @@ pub(crate) async fn are_removed_when_idle(engine: impl Harness) {
     assert_eq!(remove().await.unwrap(), SessionRemoval::Removed);
     assert_eq!(lane.read(LONG_MS).await, None);
     assert_eq!(remove().await.unwrap(), SessionRemoval::NotFound);
-    // Its jobs have records of their own.
+    // The records of its jobs stay.
     assert!(store.job(&lane.tenant, job).await.unwrap().is_some());
     lane.complete(&["b"]).await;
-    assert_eq!(said(&lane).await, ["b"]);
+    assert_eq!(turn_texts(&lane).await, ["b"]);
 }
 
-pub(crate) async fn take_the_hold_on_their_lane_with_them(engine: impl Harness) {
+pub(crate) async fn are_removed_with_the_hold_of_their_lane(engine: impl Harness) {
     let store = engine.store();
     let lane = Driver::session(&store, "s");
     let session = lane.session.clone().unwrap();
@@ -211,7 +215,7 @@ pub(crate) async fn take_the_hold_on_their_lane_with_them(engine: impl Harness) 
     assert!(held.lane.hold_until.is_some());
     assert!(held.version.is_some(), "a lane with a hold has a document");
 
-    // A lane that only holds is not a busy one.
+    // A lane with only a hold has no live jobs.
     let read = lane.read(LONG_MS).await.unwrap();
     assert_eq!(read.live_jobs, 0);
     assert!(read.expires_at.is_some());

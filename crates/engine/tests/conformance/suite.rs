@@ -9,48 +9,48 @@ macro_rules! conformance {
             cases! { $harness;
                 commit: reads_back_what_was_committed,
                     a_stale_commit_gets_the_newer_lane_and_writes_nothing,
-                    a_repeated_commit_meets_its_own_token,
+                    a_repeated_commit_finds_its_own_version,
                     exactly_one_of_racing_commits_wins,
                     a_job_with_a_record_is_not_admitted_again,
                     an_empty_lane_has_no_document,
-                    tenants_and_sessions_are_apart;
+                    tenants_and_sessions_are_separate;
                 jobs: a_record_follows_its_job,
-                    a_record_is_its_tenants_alone,
-                    a_record_goes_after_its_time,
-                    a_record_stays_while_a_key_leads_to_it,
+                    a_record_is_visible_to_its_tenant_only,
+                    a_record_expires,
+                    a_record_is_kept_while_an_idempotency_key_leads_to_it,
                     a_reopened_job_is_live_again,
-                    marks_tell_of_ended_jobs_only;
+                    outcomes_are_loaded_for_ended_jobs_only;
                 work: comes_with_request_and_turns,
-                    is_there_for_live_jobs_only,
+                    exists_for_live_jobs_only,
                     comes_with_a_conflict,
                     without_a_session_has_no_turns;
                 timers: every_live_job_has_one,
                     come_due_in_order_and_within_the_limit,
-                    move_only_from_where_they_were_read;
-                heads: are_found_by_what_they_do,
+                    move_only_if_unchanged;
+                heads: are_found_by_their_state,
                     are_paged_without_gap_or_repeat;
                 sessions: keep_their_turns_in_order,
-                    are_left_alone_by_a_claim,
+                    are_not_changed_by_a_claim,
                     are_trimmed_to_the_number_of_turns,
                     are_trimmed_to_the_bytes_of_turns,
-                    go_after_their_time,
-                    begin_anew_after_their_time,
-                    live_on_when_they_are_read,
+                    expire,
+                    start_empty_after_they_expired,
+                    are_kept_when_they_are_read,
                     with_live_jobs_never_expire,
                     are_evicted_by_last_use,
                     are_removed_when_idle,
-                    take_the_hold_on_their_lane_with_them;
+                    are_removed_with_the_hold_of_their_lane;
                 keys: are_set_once,
-                    are_set_once_by_many_at_a_time,
-                    can_be_set_again_after_their_time;
-                presence: lapses_without_renewal,
-                    ends_with_a_resignation,
-                    elects_one,
+                    are_set_once_by_concurrent_requests,
+                    can_be_set_again_after_they_expired;
+                presence: expires_without_renewal,
+                    ends_with_a_withdrawal,
+                    elects_one_sweeper,
                     elections_expire;
                 counts: equal_the_sum_over_all_lanes,
-                    tell_the_oldest_that_waits;
-                notices: tell_that_a_job_ended,
-                    tell_a_worker_of_dropped_calls,
+                    include_the_oldest_waiting_job;
+                notices: announce_that_a_job_ended,
+                    announce_dropped_calls_to_their_worker,
                     are_not_sent_for_a_refused_commit;
                 queue: delivers_published_wakes,
                     keeps_the_classes_apart,
@@ -59,21 +59,21 @@ macro_rules! conformance {
                     delivers_a_dropped_wake_again,
                     loses_nothing_when_next_is_cancelled,
                     refuses_more_than_its_capacity;
-                restart: keeps_all_that_was_committed,
+                restart: keeps_everything_that_was_committed,
                     keeps_wakes_if_it_says_so;
             }
         }
     };
 }
 
-/// One test for each case of each theme.
+/// Makes one test for each case, grouped by topic.
 macro_rules! cases {
-    ($harness:ty; $($theme:ident: $($case:ident),+;)+) => {
-        $(mod $theme {
+    ($harness:ty; $($topic:ident: $($case:ident),+;)+) => {
+        $(mod $topic {
             $(#[tokio::test]
             async fn $case() {
                 let engine = <$harness as crate::harness::Harness>::start().await;
-                crate::$theme::$case(engine).await;
+                crate::$topic::$case(engine).await;
             })+
         })+
     };

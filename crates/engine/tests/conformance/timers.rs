@@ -1,4 +1,4 @@
-//! Timers: exactly one for each live job, moved only by those who know where it was.
+//! Timers: exactly one for each live job. A move needs the time that was read.
 
 use forebay_shared::{
     job::JobError,
@@ -22,7 +22,7 @@ pub(crate) async fn every_live_job_has_one(engine: impl Harness) {
     let lane = Driver::session(&store, "s");
     let (first, second) = (lane.admit().await, lane.admit().await);
     let timers = all(store.as_ref()).await;
-    // The head's is short, the other's its deadline.
+    // The timer of the head is due soon, and the other one at its deadline.
     assert_eq!(
         timers.iter().map(|timer| timer.job).collect::<Vec<_>>(),
         [first, second]
@@ -54,7 +54,7 @@ pub(crate) async fn every_live_job_has_one(engine: impl Harness) {
 pub(crate) async fn come_due_in_order_and_within_the_limit(engine: impl Harness) {
     let store = engine.store();
     let start = store.now().plus_ms(LONG_MS);
-    // In an order that is neither that of the lanes nor that of the jobs.
+    // The order differs from the order of the lanes and of the jobs.
     for offset in [300, 100, 500, 200, 400] {
         let lane = Driver::solo(&store);
         let job = lane.admit().await;
@@ -79,7 +79,7 @@ pub(crate) async fn come_due_in_order_and_within_the_limit(engine: impl Harness)
     assert_eq!(due(450, 2).await, [100, 200]);
 }
 
-pub(crate) async fn move_only_from_where_they_were_read(engine: impl Harness) {
+pub(crate) async fn move_only_if_unchanged(engine: impl Harness) {
     let store = engine.store();
     let lane = Driver::solo(&store);
     let job = lane.admit().await;
@@ -93,7 +93,7 @@ pub(crate) async fn move_only_from_where_they_were_read(engine: impl Harness) {
             to: TimeMs(1),
         },
         TimerMove { job, from, to },
-        // By now it is elsewhere.
+        // The move before has changed this timer.
         TimerMove {
             job,
             from,

@@ -1,4 +1,4 @@
-//! What a worker gets with a claim.
+//! What a worker gets with a claim: the record, the request and the turns.
 
 use forebay_shared::{
     ids::JobId,
@@ -25,7 +25,7 @@ pub(crate) async fn comes_with_request_and_turns(engine: impl Harness) {
     };
     lane.measure = Some(measure);
     lane.complete(&["one", "two"]).await;
-    // A commit without a newer measure leaves the one there is.
+    // A commit without a measure keeps the stored one.
     lane.measure = None;
     lane.complete(&["three"]).await;
     let (first, second) = (lane.admit().await, lane.admit().await);
@@ -38,7 +38,7 @@ pub(crate) async fn comes_with_request_and_turns(engine: impl Harness) {
     }
 }
 
-pub(crate) async fn is_there_for_live_jobs_only(engine: impl Harness) {
+pub(crate) async fn exists_for_live_jobs_only(engine: impl Harness) {
     let lane = Driver::session(&engine.store(), "s");
     let ended = lane.complete(&[]).await;
     assert!(work(&lane, ended).await.is_none());
@@ -64,7 +64,7 @@ pub(crate) async fn comes_with_a_conflict(engine: impl Harness) {
     let (mut commit, _) = lane.commit(&stale, &claim, vec![]).unwrap();
     commit.work_of = Some(job);
     let CommitResult::Conflict(newer) = lane.store.commit(&commit).await.unwrap() else {
-        panic!("the lane had changed");
+        panic!("the commit should be a conflict");
     };
     assert_eq!(newer.lane.entries.len(), 2);
     let work = newer.work.unwrap();

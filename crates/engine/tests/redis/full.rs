@@ -1,4 +1,4 @@
-//! A server whose memory is used up: nothing new is accepted, what is there can finish.
+//! A server whose memory is full: new jobs are refused, and accepted jobs can finish.
 
 use forebay_shared::{
     lane::Event,
@@ -12,15 +12,15 @@ use crate::{
     info, server,
 };
 
-/// Bounds the memory such that what is used is this share of the bound.
-async fn bound(server: &Redis, used_percent: u64) {
+/// Sets `maxmemory` so that the used memory is this percentage of it.
+async fn set_used_percent(server: &Redis, used_percent: u64) {
     let used: u64 = info(server, "memory", "used_memory:")
         .await
         .parse()
         .unwrap();
-    let bound = (used * 100 / used_percent).to_string();
+    let maxmemory = (used * 100 / used_percent).to_string();
     server
-        .cli(&["CONFIG", "SET", "maxmemory", &bound])
+        .cli(&["CONFIG", "SET", "maxmemory", &maxmemory])
         .await
         .unwrap();
 }
@@ -34,15 +34,15 @@ async fn try_to_admit(lane: &Driver) -> Result<(), StoreError> {
 }
 
 #[tokio::test]
-async fn what_runs_can_finish_and_nothing_new_is_accepted() {
+async fn accepted_jobs_can_finish_and_new_jobs_are_refused() {
     let server = server(RedisOptions::default()).await;
     let store = connect(server.url()).await;
     let lane = Driver::session(&store, "s");
     let (first, second) = (lane.admit().await, lane.admit().await);
     let fence = lane.claim(first, "worker-1").await;
-    bound(&server, 200).await;
+    set_used_percent(&server, 200).await;
 
-    // Redis itself says so; nobody has looked at its memory.
+    // Redis itself refuses the commit, because the store has not read its memory use.
     let other = Driver::session(&store, "t");
     let refused = try_to_admit(&other).await.unwrap_err();
     assert!(matches!(refused, StoreError::Full), "{refused:?}");
@@ -64,7 +64,7 @@ async fn what_runs_can_finish_and_nothing_new_is_accepted() {
 }
 
 #[tokio::test]
-async fn from_four_fifths_on_new_jobs_are_not_even_sent() {
+async fn from_eighty_percent_on_the_store_refuses_new_jobs_itself() {
     let server = server(RedisOptions::default()).await;
     let store = connect(server.url()).await;
     let lane = Driver::session(&store, "s");
@@ -73,12 +73,12 @@ async fn from_four_fifths_on_new_jobs_are_not_even_sent() {
     };
     announce(store.as_ref()).await;
     lane.admit().await;
-    // There would be room for the job.
-    bound(&server, 90).await;
+    // Redis would still have memory for the job.
+    set_used_percent(&server, 90).await;
     announce(store.as_ref()).await;
     let refused = try_to_admit(&Driver::session(&store, "t")).await;
     assert!(matches!(refused, Err(StoreError::Full)), "{refused:?}");
-    bound(&server, 20).await;
+    set_used_percent(&server, 20).await;
     announce(store.as_ref()).await;
     try_to_admit(&Driver::session(&store, "t")).await.unwrap();
 }

@@ -1,5 +1,5 @@
-//! What the store does when Redis is full, restarted, slow, away or wrongly set up: what one engine
-//! can show and the conformance suite cannot ask of all.
+//! The store in Redis when the server is full, restarted, slow, down or set up wrongly. These tests need more
+//! than the ports, so they are not part of the conformance suite.
 
 #[path = "../conformance/drive.rs"]
 #[expect(dead_code, reason = "the conformance suite uses all of it")]
@@ -23,12 +23,12 @@ async fn server(options: RedisOptions) -> Redis {
     Redis::start(options).await.unwrap()
 }
 
-/// Connects to it.
+/// Connects a store to the server.
 async fn connect(url: String) -> Arc<dyn Store> {
     Arc::new(RedisStore::connect(&RedisSettings::new(url)).await.unwrap())
 }
 
-/// A line of `INFO`.
+/// The value of a field of `INFO`.
 async fn info(server: &Redis, section: &str, field: &str) -> String {
     let info = server.cli(&["INFO", section]).await.unwrap();
     let line = info.lines().find_map(|line| line.strip_prefix(field));

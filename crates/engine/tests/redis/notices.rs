@@ -11,7 +11,8 @@ use tokio::{task::JoinSet, time::timeout};
 
 use crate::{connect, drive::Driver, server};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Longer than any step of a test takes.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 async fn watch(store: &dyn Store, job: JobId) -> Notices {
     let watched = async {
@@ -22,11 +23,13 @@ async fn watch(store: &dyn Store, job: JobId) -> Notices {
             }
         }
     };
-    timeout(PATIENCE, watched).await.expect("nobody can watch")
+    timeout(TIMEOUT, watched)
+        .await
+        .expect("the topic cannot be watched")
 }
 
 #[tokio::test]
-async fn a_lost_connection_ends_the_streams_and_another_takes_its_place() {
+async fn a_lost_connection_ends_the_streams_and_is_replaced() {
     let server = server(RedisOptions::default()).await;
     let store = connect(server.url()).await;
     let lane = Driver::session(&store, "s");
@@ -36,22 +39,22 @@ async fn a_lost_connection_ends_the_streams_and_another_takes_its_place() {
         .cli(&["CLIENT", "KILL", "TYPE", "pubsub"])
         .await
         .unwrap();
-    let next = timeout(PATIENCE, notices.next())
+    let next = timeout(TIMEOUT, notices.next())
         .await
-        .expect("the stream goes on");
-    assert_eq!(next, None, "look again, watch again");
+        .expect("the stream should have ended");
+    assert_eq!(next, None, "the stream should have ended");
 
     let mut notices = watch(store.as_ref(), job).await;
     let fence = lane.claim(job, "worker-1").await;
     lane.finish(job, fence, &[]).await;
-    let next = timeout(PATIENCE, notices.next())
+    let next = timeout(TIMEOUT, notices.next())
         .await
-        .expect("a notice should have come");
+        .expect("no notice came");
     assert_eq!(next, Some(job));
 }
 
 #[tokio::test]
-async fn a_thousand_watchers_share_one_connection_and_leave_nothing_behind() {
+async fn a_thousand_watchers_share_one_connection_and_are_unsubscribed() {
     let server = server(RedisOptions::default()).await;
     let store = connect(server.url()).await;
     let mut watchers = JoinSet::new();
@@ -72,7 +75,7 @@ async fn a_thousand_watchers_share_one_connection_and_leave_nothing_behind() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    timeout(PATIENCE, left)
+    timeout(TIMEOUT, left)
         .await
-        .expect("topics that nobody watches stay");
+        .expect("abandoned topics stay subscribed");
 }

@@ -1,4 +1,4 @@
-//! A server that is killed, frozen or cut off.
+//! A server that is killed or frozen, and a network that is cut or stalled.
 
 use std::{
     sync::{
@@ -24,33 +24,33 @@ use crate::{
     server,
 };
 
-/// Longer than the store takes to come back.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Longer than the store takes to connect again.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-async fn until_it_answers(store: &dyn Store) {
+async fn until_available(store: &dyn Store) {
     let answers = async {
         while store.announce(&worker("w"), 3_000).await.is_err() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    timeout(PATIENCE, answers)
+    timeout(TIMEOUT, answers)
         .await
-        .expect("it does not come back");
+        .expect("the store stays unavailable");
 }
 
 #[tokio::test]
-async fn what_was_acknowledged_before_a_kill_is_there_afterwards() {
+async fn a_confirmed_commit_survives_a_kill() {
     let server = server(RedisOptions::default()).await;
     let store = connect(server.url()).await;
-    let acknowledged = Arc::new(AtomicU64::new(0));
+    let confirmed = Arc::new(AtomicU64::new(0));
     let mut submitters = JoinSet::new();
     for n in 0..8 {
         let lane = Driver::session(&store, &format!("s{n}"));
-        let acknowledged = Arc::clone(&acknowledged);
+        let confirmed = Arc::clone(&confirmed);
         submitters.spawn(async move {
             let mut kept = Vec::new();
             let mut loaded = LoadedLane::default();
-            // Until the server is gone; a full lane ends it too, but the kill comes long before.
+            // This ends with the kill, long before the lane is full.
             while let Ok((commit, _)) = lane.commit(
                 &loaded,
                 &Event::Admit(lane.admission(lane.job())),
@@ -58,32 +58,32 @@ async fn what_was_acknowledged_before_a_kill_is_there_afterwards() {
             ) {
                 match lane.store.commit(&commit).await {
                     Ok(CommitResult::Done) => kept.push(commit.admitted[0].meta.id),
-                    Ok(CommitResult::Conflict(_)) => panic!("nobody else writes"),
+                    Ok(CommitResult::Conflict(_)) => panic!("only this task writes the lane"),
                     Err(error) => {
                         assert!(error.is_transient(), "{error:?}");
                         break;
                     }
                 }
-                acknowledged.fetch_add(1, Ordering::Relaxed);
+                confirmed.fetch_add(1, Ordering::Relaxed);
                 loaded.version = Some(commit.version);
                 loaded.lane = commit.next;
             }
             kept
         });
     }
-    while acknowledged.load(Ordering::Relaxed) < 100 {
+    while confirmed.load(Ordering::Relaxed) < 100 {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     server.kill9().await.unwrap();
     let kept: Vec<_> = submitters.join_all().await.into_iter().flatten().collect();
     server.restart().await.unwrap();
-    until_it_answers(store.as_ref()).await;
+    until_available(store.as_ref()).await;
     for job in &kept {
         let record = store.job(&Default::default(), *job).await.unwrap().unwrap();
         assert!(matches!(record.state, JobState::Live(_)));
     }
     let live = usize::try_from(store.counts().await.unwrap().live()).unwrap();
-    // One on its way for each submitter may have been written without its answer.
+    // For each submitter, one more commit may be written whose answer was lost.
     assert!(
         (kept.len()..=kept.len() + 8).contains(&live),
         "{live} of {}",
@@ -92,45 +92,45 @@ async fn what_was_acknowledged_before_a_kill_is_there_afterwards() {
 }
 
 #[tokio::test]
-async fn a_commit_whose_answer_was_lost_is_recognised_by_its_token() {
+async fn a_commit_whose_answer_was_lost_is_recognised_by_its_version() {
     let server = server(RedisOptions::default()).await;
     let store = connect(server.url()).await;
-    // So that the server knows the script, and runs it at the first asking.
+    // The server has to know the script, so that EVALSHA runs it.
     Driver::session(&store, "warm").admit().await;
     let lane = Driver::session(&store, "s");
     let event = Event::Admit(lane.admission(lane.job()));
     let (commit, _) = lane
         .commit(&LoadedLane::default(), &event, Vec::new())
         .unwrap();
-    // Frozen: it gets the command, and runs it when nobody waits for the answer any more.
+    // The frozen server gets the command and runs it after the timeout.
     server.pause().unwrap();
     let begun = Instant::now();
     let lost = store.commit(&commit).await.unwrap_err();
     assert!(lost.is_transient(), "{lost:?}");
-    assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < TIMEOUT, "{:?}", begun.elapsed());
     server.resume().unwrap();
-    until_it_answers(store.as_ref()).await;
+    until_available(store.as_ref()).await;
     match store.commit(&commit).await.unwrap() {
         CommitResult::Conflict(found) => assert_eq!(found.version, Some(commit.version)),
-        CommitResult::Done => panic!("the frozen server forgot what it had been sent"),
+        CommitResult::Done => panic!("the frozen server did not run the command"),
     }
     assert_eq!(store.counts().await.unwrap().live(), 2);
 }
 
 #[tokio::test]
-async fn calls_fail_at_once_while_the_server_is_away_and_work_again_afterwards() {
+async fn calls_fail_fast_during_an_outage_and_work_again_afterwards() {
     let server = server(RedisOptions::default()).await;
     let mut proxy = Proxy::start(server.port()).await.unwrap();
     let store = connect(proxy.url_via(&server.url()).unwrap()).await;
     let lane = Driver::session(&store, "s");
     let job = lane.admit().await;
     proxy.cut().await;
-    // The first ones find the connections broken.
+    // The first calls find the connections broken.
     for _ in 0..4 {
-        let away = store.load(&lane.key(), &[], None).await.unwrap_err();
-        assert!(away.is_transient(), "{away:?}");
+        let error = store.load(&lane.key(), &[], None).await.unwrap_err();
+        assert!(error.is_transient(), "{error:?}");
     }
-    // If each call waited for the response timeout of 2 s, they would take 60 s.
+    // If each call waited for the response timeout of 1.5 s, they would take 45 s.
     let begun = Instant::now();
     for _ in 0..30 {
         assert!(store.load(&lane.key(), &[], None).await.is_err());
@@ -141,27 +141,27 @@ async fn calls_fail_at_once_while_the_server_is_away_and_work_again_afterwards()
         begun.elapsed()
     );
     proxy.heal().await.unwrap();
-    until_it_answers(store.as_ref()).await;
+    until_available(store.as_ref()).await;
     lane.claim(job, "worker-1").await;
 
-    // A network that loses everything says nothing, so it takes the time limit to notice.
+    // A network that drops all packets is noticed by the timeout only.
     proxy.stall().await.unwrap();
     let begun = Instant::now();
     assert!(store.load(&lane.key(), &[], None).await.is_err());
-    assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < TIMEOUT, "{:?}", begun.elapsed());
     proxy.heal().await.unwrap();
-    until_it_answers(store.as_ref()).await;
+    until_available(store.as_ref()).await;
     assert_eq!(lane.load(&[]).await.lane.entries.len(), 1);
 }
 
 #[tokio::test]
-async fn a_server_that_comes_later_is_found() {
+async fn a_server_that_starts_later_is_found() {
     let server = server(RedisOptions::default()).await;
     server.kill9().await.unwrap();
     let store = connect(server.url()).await;
-    let away = store.counts().await.unwrap_err();
-    assert!(away.is_transient(), "{away:?}");
+    let error = store.counts().await.unwrap_err();
+    assert!(error.is_transient(), "{error:?}");
     server.restart().await.unwrap();
-    until_it_answers(store.as_ref()).await;
+    until_available(store.as_ref()).await;
     Driver::session(&store, "s").complete(&["said"]).await;
 }

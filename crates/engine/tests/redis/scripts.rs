@@ -1,4 +1,4 @@
-//! Scripts: how many trips they take, and what happens when the server has forgotten them.
+//! Scripts: their number of round trips, and a server that does not know them any more.
 
 use servers::redis::RedisOptions;
 
@@ -8,7 +8,7 @@ use crate::{connect, drive::Driver, info, server};
 async fn a_submit_is_one_command() {
     let server = server(RedisOptions::default()).await;
     let store = connect(server.url()).await;
-    // The server gets to know the script.
+    // The server has to know the script first.
     Driver::session(&store, "warm").admit().await;
     let lane = Driver::session(&store, "s");
     let event = forebay_shared::lane::Event::Admit(lane.admission(lane.job()));
@@ -33,13 +33,13 @@ async fn a_submit_is_one_command() {
 }
 
 #[tokio::test]
-async fn a_server_that_has_forgotten_the_scripts_is_given_them_again() {
+async fn scripts_are_sent_again_to_a_server_that_lost_them() {
     let server = server(RedisOptions::default()).await;
     let store = connect(server.url()).await;
     let lane = Driver::session(&store, "s");
     let job = lane.admit().await;
     server.cli(&["SCRIPT", "FLUSH"]).await.unwrap();
-    // One that stands alone, and one that runs on all partitions at once.
+    // First a script on one key, then one on all partitions.
     let fence = lane.claim(job, "worker-1").await;
     server.cli(&["SCRIPT", "FLUSH"]).await.unwrap();
     let counts = store.counts().await.unwrap();

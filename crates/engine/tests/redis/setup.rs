@@ -1,4 +1,4 @@
-//! How a server is set up, and how to get in.
+//! The settings of a server, authentication and TLS.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ async fn refusal(settings: &RedisSettings) -> ConnectError {
 }
 
 #[tokio::test]
-async fn a_server_that_drops_live_jobs_is_refused_and_says_what_to_change() {
+async fn a_server_that_may_delete_live_jobs_is_refused() {
     let server = server(with(&["--maxmemory-policy", "allkeys-lru"])).await;
     let refused = refusal(&RedisSettings::new(server.url())).await;
     let evicts = matches!(
@@ -40,7 +40,7 @@ async fn a_server_that_drops_live_jobs_is_refused_and_says_what_to_change() {
     );
     assert!(evicts, "{refused:?}");
     assert!(refused.to_string().contains("set it to noeviction"));
-    // Without CONFIG, INFO tells.
+    // Without CONFIG, the policy is in INFO.
     let server = crate::server(with(&["--maxmemory-policy", "allkeys-random"])).await;
     let acl = [
         "ACL", "SETUSER", "app", "on", ">secret", "~*", "&*", "+@all", "-config",
@@ -66,7 +66,7 @@ async fn a_server_that_drops_live_jobs_is_refused_and_says_what_to_change() {
 }
 
 #[tokio::test]
-async fn wrong_urls_and_passwords_end_the_start() {
+async fn a_wrong_url_or_password_is_refused() {
     for url in ["", "nonsense", "http://localhost:1", "redis://"] {
         let refused = refusal(&RedisSettings::new(url)).await;
         assert!(
@@ -75,7 +75,7 @@ async fn wrong_urls_and_passwords_end_the_start() {
         );
     }
     let server = server(RedisOptions::default()).await;
-    // From here on nobody gets in without a password.
+    // From here on the server requires a password.
     server
         .cli(&["ACL", "SETUSER", "default", "resetpass", ">right"])
         .await
@@ -91,7 +91,7 @@ async fn wrong_urls_and_passwords_end_the_start() {
 }
 
 #[tokio::test]
-async fn tls_is_spoken_with_the_authority_that_is_named() {
+async fn tls_uses_the_given_certificate_authority() {
     let certificates = Arc::new(Certificates::new().unwrap());
     let options = RedisOptions {
         tls: Some(Arc::clone(&certificates)),
@@ -133,7 +133,7 @@ async fn a_process_has_few_connections_to_a_cluster() {
 }
 
 #[tokio::test]
-async fn several_urls_of_servers_by_themselves_are_refused() {
+async fn several_urls_without_a_cluster_are_refused() {
     let server = server(RedisOptions::default()).await;
     let settings = RedisSettings::new(format!("{0},{0}", server.url()));
     let refused = refusal(&settings).await;

@@ -1,4 +1,4 @@
-//! Timers that lie in few partitions.
+//! Due timers that are spread unevenly over the partitions.
 
 use servers::redis::RedisOptions;
 
@@ -9,10 +9,10 @@ use crate::{
 };
 
 #[tokio::test]
-async fn the_earliest_are_found_wherever_they_lie() {
+async fn the_earliest_are_found_in_any_partition() {
     let server = server(RedisOptions::default()).await;
     let store = connect(server.url()).await;
-    // All of a session's timers lie in one partition, which so holds most of what is due.
+    // All timers of a session are in one partition, so one partition holds most of the due timers.
     let (many, few) = (
         Driver::session(&store, "many"),
         Driver::session(&store, "few"),

@@ -12,7 +12,7 @@ use super::{
     arguments::Arguments,
     document,
     keys::{Keys, tenant_class},
-    load, mark,
+    load, outcome_summary,
 };
 use crate::rows::{CommitRows, CountRow, JobRow, OutcomeRow, SessionRow, TimerRow};
 
@@ -23,11 +23,11 @@ pub(super) fn arguments(
     rows: CommitRows,
 ) -> Result<Arguments, StoreError> {
     let lane = rows.lane.as_ref();
-    let expect = commit.expected.map(|token| token.simple().to_string());
+    let expected = commit.expected.map(|version| version.simple().to_string());
     let document = lane.map(|lane| document::write(lane, commit.version));
     let mut args = Arguments::default();
     args.push(keys.partition(commit.lane.partition()))
-        .push(expect.unwrap_or_default())
+        .push(expected.unwrap_or_default())
         .push(document.unwrap_or_default())
         .push(document::head_code(lane.and_then(|lane| lane.head.as_ref())).to_string())
         .at(commit.at);
@@ -77,7 +77,7 @@ fn push_outcomes(
     for outcome in outcomes {
         args.push(outcome.job.to_string())
             .push(tenant_class(lane.tenant(), outcome.class))
-            .push(mark::write(&outcome)?)
+            .push(outcome_summary::write(&outcome)?)
             .push(outcome.json)
             .at(outcome.forget_at);
     }
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outcome_carries_its_class_its_mark_and_its_expiry() {
+    fn an_outcome_carries_its_class_its_summary_and_its_expiry() {
         let job = JobId::fresh(&TenantId::default(), None);
         let id = job.to_string();
         let texts = texts(&ending_commit(job));
@@ -167,9 +167,9 @@ mod tests {
         let notice = format!("fb:n:j:{job}");
         assert_eq!(texts[outcome + 10..], ["0", "1", &notice, &id]);
 
-        let mark = mark::read(texts[outcome + 2].as_bytes()).unwrap();
+        let summary = outcome_summary::read(texts[outcome + 2].as_bytes()).unwrap();
         assert_eq!(
-            (mark.status, mark.fence, mark.settled),
+            (summary.status, summary.fence, summary.settled),
             (Status::Cancelled, 2, 1)
         );
     }

@@ -1,8 +1,8 @@
 //! A lane's document: one line that the scripts read, then the lane as JSON.
 //!
-//! The line is `TOKEN;CODE;ENTRIES;JOB;WORKER;ADMITTED;DEADLINE` and a line feed: the token in 32 hex digits; the
+//! The line is `VERSION;CODE;ENTRIES;JOB;WORKER;ADMITTED;DEADLINE` and a line feed: the version in 32 hex digits; the
 //! code of the head (`r` running, `i` or `b` ready in that class, `-` anything else); the number of live jobs; the
-//! head; its worker; and its times in milliseconds. So the scripts parse no JSON, and the token and the code have
+//! head; its worker; and its times in milliseconds. So the scripts parse no JSON, and the version and the code have
 //! fixed positions.
 
 use forebay_shared::{
@@ -40,7 +40,7 @@ pub(super) const fn head_code(head: Option<&HeadRow>) -> char {
 }
 
 /// Writes the document of a lane.
-pub(super) fn write(lane: &LaneRow, token: LaneVersion) -> String {
+pub(super) fn write(lane: &LaneRow, version: LaneVersion) -> String {
     let code = head_code(lane.head.as_ref());
     let head = match &lane.head {
         Some(head) => {
@@ -55,22 +55,22 @@ pub(super) fn write(lane: &LaneRow, token: LaneVersion) -> String {
     };
     format!(
         "{};{code};{};{head}\n{}",
-        token.simple(),
+        version.simple(),
         lane.entries,
         lane.json,
     )
 }
 
-/// Reads a lane and its token.
+/// Reads a lane and its version.
 pub(super) fn read(document: &[u8]) -> Result<(LaneVersion, Lane), StoreError> {
     let end = document.iter().position(|byte| *byte == b'\n');
     let end = end.ok_or_else(|| unreadable(Malformed))?;
-    let token = document
+    let version = document
         .get(..32)
-        .and_then(|token| LaneVersion::try_parse_ascii(token).ok())
+        .and_then(|version| LaneVersion::try_parse_ascii(version).ok())
         .ok_or_else(|| unreadable(Malformed))?;
     let lane = document::read(&document[end + 1..])?;
-    Ok((token, lane))
+    Ok((version, lane))
 }
 
 /// Reads the head of `lane`, whose timer is `timer`, from the first line of its document, whatever follows it.
@@ -146,9 +146,12 @@ mod tests {
             worker: worker.clone(),
             until: TimeMs(7),
         });
-        let token = LaneVersion::new_v4();
-        let document = write(&row(&running), token);
-        assert_eq!(read(document.as_bytes()).unwrap(), (token, running.clone()));
+        let version = LaneVersion::new_v4();
+        let document = write(&row(&running), version);
+        assert_eq!(
+            read(document.as_bytes()).unwrap(),
+            (version, running.clone())
+        );
         let key = LaneKey::parse("s/default/chat-42").unwrap();
         let head = head(document.as_bytes(), key.clone(), TimeMs(5)).unwrap();
         let expected = Head {

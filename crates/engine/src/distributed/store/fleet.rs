@@ -78,7 +78,7 @@ impl RedisStore {
     }
 
     /// Elects a process, or renews its election. Returns whether it is elected.
-    pub(super) async fn elect_sweeper(
+    pub(super) async fn elect_or_renew(
         &self,
         me: &ProcessId,
         ttl_ms: u64,
@@ -103,7 +103,7 @@ impl RedisStore {
         let key = self.keys.sweeper();
         let reply = self
             .connections
-            .eval(&self.scripts.abdicate, &key, &args, WhenFull::Retry);
+            .eval(&self.scripts.step_down, &key, &args, WhenFull::Retry);
         reply.await.map(drop)
     }
 }

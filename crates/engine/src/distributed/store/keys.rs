@@ -4,7 +4,7 @@
 //! | key | type | content |
 //! | --- | --- | --- |
 //! | `fb:{p}:l:LANE` | string | a lane: a line for the scripts ([`document`](super::document)), then JSON |
-//! | `fb:{p}:j:JOB` | hash | a job's record: `meta`, `request`, `keep_until`, `lane`; once it has ended `mark`, `outcome` |
+//! | `fb:{p}:j:JOB` | hash | a job's record: `meta`, `request`, `keep_until`, `lane`; once it has ended `outcome` and its summary, `mark` |
 //! | `fb:{p}:t` | zset | timers: job by time |
 //! | `fb:{p}:h` | zset | heads: code of the head (`r` running, `i` or `b` ready) and lane |
 //! | `fb:{p}:w:TENANT\|C` | zset | jobs of a tenant and class that no worker runs, by time of admission |

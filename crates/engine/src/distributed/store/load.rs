@@ -9,20 +9,21 @@ use forebay_shared::{
     turn::Turn,
 };
 
-use super::{arguments::Arguments, document, keys, mark, redis_reply::RedisReply};
+use super::{arguments::Arguments, document, keys, outcome_summary, redis_reply::RedisReply};
 use crate::record;
 
 /// Appends the session, the jobs to read the outcomes of, and the job to read the work of.
 pub(super) fn push_query(
     args: &mut Arguments,
     lane: &LaneKey,
-    about: &[JobId],
+    outcomes_of: &[JobId],
     work: Option<JobId>,
 ) {
     let session = lane.session();
     let session = session.map(|session| keys::session(lane.tenant(), session));
-    args.push(session.unwrap_or_default()).size(about.len());
-    for job in about {
+    args.push(session.unwrap_or_default())
+        .size(outcomes_of.len());
+    for job in outcomes_of {
         args.push(job.to_string());
     }
     args.push(work.map(|job| job.to_string()).unwrap_or_default());
@@ -31,26 +32,28 @@ pub(super) fn push_query(
 /// Reads the reply to the same query.
 pub(super) fn read(
     reply: RedisReply,
-    about: &[JobId],
+    outcomes_of: &[JobId],
     work: Option<JobId>,
 ) -> Result<LoadedLane, StoreError> {
     let [document, outcomes, found_work] = reply.parts()?;
-    let (token, lane) = match document.some() {
+    let (version, lane) = match document.some() {
         Some(document) => {
-            let (token, lane) = document::read(&document.bytes()?)?;
-            (Some(token), lane)
+            let (version, lane) = document::read(&document.bytes()?)?;
+            (Some(version), lane)
         }
         None => (None, Lane::default()),
     };
     let mut loaded = LoadedLane {
         lane,
-        version: token,
+        version,
         outcomes: Vec::new(),
         work: None,
     };
-    for (job, mark) in about.iter().zip(outcomes.list()?) {
-        if let Some(mark) = mark.some() {
-            loaded.outcomes.push((*job, mark::read(&mark.bytes()?)?));
+    for (job, summary) in outcomes_of.iter().zip(outcomes.list()?) {
+        if let Some(summary) = summary.some() {
+            loaded
+                .outcomes
+                .push((*job, outcome_summary::read(&summary.bytes()?)?));
         }
     }
     if let (Some(job), Some(found_work)) = (work, found_work.some())

@@ -76,7 +76,7 @@ impl Store for RedisStore {
     }
 
     async fn due_timers(&self, now: TimeMs, limit: usize) -> Result<Vec<Timer>, StoreError> {
-        self.due_timers(now, limit).await
+        self.find_due_timers(now, limit).await
     }
 
     async fn move_timers(&self, moves: &[TimerMove]) -> Result<Vec<bool>, StoreError> {
@@ -123,7 +123,7 @@ impl Store for RedisStore {
             .arg(&["NX", "GET", "PX"])
             .arg(ttl_ms.max(1));
         let value = self.connections.run(&set, WhenFull::Refuse).await?;
-        match RedisReply::new("claim of a key", value).some() {
+        match RedisReply::new("SET of an idempotency key", value).some() {
             None => Ok(SetKeyResult::Set),
             Some(found) => Ok(SetKeyResult::AlreadySet(found.document()?)),
         }
@@ -143,7 +143,7 @@ impl Store for RedisStore {
         tenant: &TenantId,
         session: &SessionId,
     ) -> Result<SessionRemoval, StoreError> {
-        self.forget_session(tenant, session).await
+        self.remove_idle_session(tenant, session).await
     }
 
     async fn evict_sessions(&self, sessions_max: u64, limit: usize) -> Result<u64, StoreError> {
@@ -151,7 +151,7 @@ impl Store for RedisStore {
     }
 
     async fn delete_expired(&self, limit: usize) -> Result<u64, StoreError> {
-        self.prune_sessions(limit).await
+        self.delete_expired_sessions(limit).await
     }
 
     async fn announce(
@@ -167,7 +167,7 @@ impl Store for RedisStore {
     }
 
     async fn elect_sweeper(&self, me: &ProcessId, ttl_ms: u64) -> Result<bool, StoreError> {
-        self.elect_sweeper(me, ttl_ms).await
+        self.elect_or_renew(me, ttl_ms).await
     }
 
     async fn step_down(&self, me: &ProcessId) -> Result<(), StoreError> {

@@ -86,12 +86,12 @@ scripts! {
     load: Reads, [LANE, include_str!("scripts/load.lua")];
     job: Reads, [include_str!("scripts/job.lua")];
     session: Settles, [LANE, include_str!("scripts/session.lua")];
-    forget: Settles, [LANE, include_str!("scripts/forget.lua")];
-    prune: Settles, [include_str!("scripts/prune.lua")];
-    shift: Settles, [include_str!("scripts/move.lua")];
+    remove_sessions: Settles, [LANE, include_str!("scripts/remove_sessions.lua")];
+    delete_expired: Settles, [include_str!("scripts/delete_expired.lua")];
+    move_timers: Settles, [include_str!("scripts/move_timers.lua")];
     heads: Reads, [include_str!("scripts/heads.lua")];
     counts: Reads, [include_str!("scripts/counts.lua")];
     announce: Settles, [include_str!("scripts/announce.lua")];
     elect: Settles, [include_str!("scripts/elect.lua")];
-    abdicate: Settles, [include_str!("scripts/abdicate.lua")];
+    step_down: Settles, [include_str!("scripts/step_down.lua")];
 }

@@ -66,7 +66,7 @@ impl RedisStore {
     }
 
     /// Deletes a session without live jobs.
-    pub(super) async fn forget_session(
+    pub(super) async fn remove_idle_session(
         &self,
         tenant: &TenantId,
         session: &SessionId,
@@ -75,7 +75,7 @@ impl RedisStore {
         let key = format!("{partition}su");
         let mut args = Arguments::default();
         args.push(partition).push(keys::session(tenant, session));
-        let script = &self.scripts.forget;
+        let script = &self.scripts.remove_sessions;
         let reply = self
             .connections
             .eval(script, &key, &args, WhenFull::Retry)
@@ -85,12 +85,12 @@ impl RedisStore {
             0 => Ok(SessionRemoval::NotFound),
             1 => Ok(SessionRemoval::Removed),
             2 => Ok(SessionRemoval::HasLiveJobs),
-            _ => Err(unreadable(UnexpectedReply("forget"))),
+            _ => Err(unreadable(UnexpectedReply("remove_sessions"))),
         }
     }
 
     /// Deletes expired sessions from the indexes. Redis expires records and idempotency keys by itself.
-    pub(super) async fn prune_sessions(&self, limit: usize) -> Result<u64, StoreError> {
+    pub(super) async fn delete_expired_sessions(&self, limit: usize) -> Result<u64, StoreError> {
         let now = ms(self.clock.now());
         let counts = self.count_each("sx", "-inf", &now).await?;
         let mut calls = Vec::new();
@@ -111,7 +111,7 @@ impl RedisStore {
         }
         let replies = self
             .connections
-            .eval_each(&self.scripts.prune, &calls)
+            .eval_each(&self.scripts.delete_expired, &calls)
             .await?;
         replies.into_iter().map(RedisReply::natural).sum()
     }
@@ -132,7 +132,7 @@ impl RedisStore {
             return Ok(0);
         }
         // Expired sessions are not counted above, and must not be evicted below instead of others.
-        self.prune_sessions(EXPIRED_MAX).await?;
+        self.delete_expired_sessions(EXPIRED_MAX).await?;
         let mut candidates = self.least_recently_used(excess).await?;
         candidates.sort_unstable();
         let mut by_partition: BTreeMap<u8, Vec<String>> = BTreeMap::new();
@@ -155,7 +155,7 @@ impl RedisStore {
         let mut deleted = 0;
         for reply in self
             .connections
-            .eval_each(&self.scripts.forget, &calls)
+            .eval_each(&self.scripts.remove_sessions, &calls)
             .await?
         {
             for result in reply.list()? {

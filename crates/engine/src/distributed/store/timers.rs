@@ -31,7 +31,7 @@ impl RedisStore {
     ///
     /// Each partition is queried for twice its share of `limit`. It is queried again for more only if more of its
     /// timers may be among the earliest. After an outage a whole backlog is due.
-    pub(super) async fn due_timers(
+    pub(super) async fn find_due_timers(
         &self,
         now: TimeMs,
         limit: usize,
@@ -143,7 +143,7 @@ impl RedisStore {
         let mut moved = vec![false; moves.len()];
         let replies = self
             .connections
-            .eval_each(&self.scripts.shift, &calls)
+            .eval_each(&self.scripts.move_timers, &calls)
             .await?;
         for (positions, reply) in by_partition.values().zip(replies) {
             for (n, result) in positions.iter().zip(reply.list()?) {

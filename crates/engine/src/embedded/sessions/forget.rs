@@ -42,7 +42,7 @@ pub(in crate::embedded) fn remove(
 
 /// How many sessions have not expired.
 pub(in crate::embedded) fn count(db: &Connection, now: TimeMs) -> rusqlite::Result<u64> {
-    // Expired sessions are few, because they are pruned, so counting them is cheap.
+    // Expired sessions are few, because the sweeper deletes them, so counting them is cheap.
     db.prepare_cached(
         "SELECT (SELECT sessions FROM totals)
               - (SELECT count(*) FROM sessions WHERE expires_at <= ?1)",
@@ -70,7 +70,7 @@ pub(in crate::embedded) fn evict(
 }
 
 /// Deletes expired sessions.
-pub(in crate::embedded) fn prune(
+pub(in crate::embedded) fn delete_expired(
     db: &Connection,
     limit: usize,
     now: TimeMs,

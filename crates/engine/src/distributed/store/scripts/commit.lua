@@ -1,27 +1,27 @@
 -- Writes a change of a lane: all of it, or nothing. KEYS: the lane.
--- ARGV: prefix, expected token or '', document or '', code of the head, time; then what `load.lua` takes
--- after the prefix (session or '', number of jobs asked about, those jobs, job whose work is wanted or '');
+-- ARGV: prefix, expected version or '', document or '', code of the head, time; then what `load.lua` takes
+-- after the prefix (session or '', number of jobs to read the outcomes of, those jobs, job to read the work of or '');
 -- then the lists of `commit.rs`, each after its length.
 -- Returns 1, or on a conflict what `load.lua` returns.
 --
 -- An error does not undo earlier writes of a script. So every check comes before the first write, and no
 -- later write can fail because of an argument.
-local p, expect, document, code, at, session = unpack(ARGV, 1, 6)
-local about = tonumber(ARGV[7])
+local p, expected, document, code, at, session = unpack(ARGV, 1, 6)
+local outcomes = tonumber(ARGV[7])
 local old = redis.call('GET', KEYS[1])
-local i = 9 + about
+local i = 9 + outcomes
 local function take()
   i = i + 1
   return ARGV[i - 1]
 end
 
 local admitted = tonumber(take())
-local conflict = (old and string.sub(old, 1, 32) or '') ~= expect
+local conflict = (old and string.sub(old, 1, 32) or '') ~= expected
 for n = 0, admitted - 1 do
   conflict = conflict or redis.call('EXISTS', p .. 'j:' .. ARGV[i + 4 * n]) == 1
 end
 if conflict then
-  return lane_reply(p, old, session, 8, about, ARGV[8 + about])
+  return lane_reply(p, old, session, 8, outcomes, ARGV[8 + outcomes])
 end
 
 local was_live = entries(old) > 0
@@ -65,11 +65,11 @@ end
 
 -- Outcomes. A job that ends loses its timer.
 for _ = 1, tonumber(take()) do
-  local job, waiting, mark, outcome, forget_at = take(), p .. 'w:' .. take(), take(), take(), take()
+  local job, waiting, summary, outcome, forget_at = take(), p .. 'w:' .. take(), take(), take(), take()
   local key = p .. 'j:' .. job
   local keep_until = redis.call('HGET', key, 'keep_until')
   if keep_until then
-    redis.call('HSET', key, 'mark', mark, 'outcome', outcome)
+    redis.call('HSET', key, 'mark', summary, 'outcome', outcome)
     if tonumber(keep_until) > tonumber(forget_at) then forget_at = keep_until end
     redis.call('PEXPIREAT', key, forget_at)
   end

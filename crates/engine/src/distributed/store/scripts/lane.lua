@@ -6,12 +6,12 @@ local function entries(document)
   return tonumber(string.match(document, '^%x+;.;(%d+);'))
 end
 
--- A lane's document, the marks of the jobs asked about (ARGV[first] and the `about - 1` after it), and what
--- a worker needs to run the job `work`: meta, request, the measure of the session's tokens, its turns.
-local function lane_reply(p, document, session, first, about, work)
-  local marks = {}
-  for n = 1, about do
-    marks[n] = redis.call('HGET', p .. 'j:' .. ARGV[first + n - 1], 'mark')
+-- A lane's document; the summaries of the outcomes of some jobs (ARGV[first] and the `outcomes - 1` after it);
+-- and the work of the job `work`: meta, request, the measure of the session's tokens, its turns.
+local function lane_reply(p, document, session, first, outcomes, work)
+  local summaries = {}
+  for n = 1, outcomes do
+    summaries[n] = redis.call('HGET', p .. 'j:' .. ARGV[first + n - 1], 'mark')
   end
   local found_work = false
   if work ~= '' then
@@ -25,5 +25,5 @@ local function lane_reply(p, document, session, first, about, work)
       found_work = {record[1], record[2], measure[1], measure[2], turns}
     end
   end
-  return {document, marks, found_work}
+  return {document, summaries, found_work}
 end

@@ -1,19 +1,18 @@
-//! The mark in a job's record: how the job ended, without its reply. The rules need it when a call comes for
-//! a job that is no longer in its lane.
+//! The field `mark` of a job's record: how the job ended, without its reply. The rules need it for an event
+//! about a job that is no longer in its lane.
 
 use forebay_shared::{lane::OutcomeSummary, store::StoreError};
-
 use serde_json::Value;
 
 use crate::{rejection::unreadable, rows::OutcomeRow};
 
-/// Writes the mark of an outcome.
+/// Writes the summary of an outcome.
 pub(super) fn write(outcome: &OutcomeRow) -> Result<String, StoreError> {
-    let mark = (outcome.status, outcome.fence, outcome.settled);
-    serde_json::to_string(&mark).map_err(unreadable)
+    let summary = (outcome.status, outcome.fence, outcome.settled);
+    serde_json::to_string(&summary).map_err(unreadable)
 }
 
-/// Reads a mark.
+/// Reads a summary.
 pub(super) fn read(bytes: &[u8]) -> Result<OutcomeSummary, StoreError> {
     // A newer release may have appended values.
     let values: Vec<Value> = serde_json::from_slice(bytes).map_err(unreadable)?;
