@@ -11,7 +11,7 @@ use super::{
     llm::State,
     openai,
     record::{InFlight, Outcome},
-    reply::{ProviderError, Reply},
+    reply::{ProviderError, ScriptedReply},
     request::{ChatRequest, Dialect},
 };
 
@@ -109,7 +109,7 @@ async fn decide(request: &ChatRequest, state: &State) -> Delivery {
     let mut reply = state.script.reply_to(request);
     let barriers = state.script.barriers_for(request);
     let mut latency = state.next_latency();
-    while let Reply::After(delay, inner) = reply {
+    while let ScriptedReply::After(delay, inner) = reply {
         latency = delay;
         reply = *inner;
     }
@@ -120,18 +120,18 @@ async fn decide(request: &ChatRequest, state: &State) -> Delivery {
     render(request, reply, state)
 }
 
-fn render(request: &ChatRequest, reply: Reply, state: &State) -> Delivery {
-    let completion = |reply: &Reply| match request.dialect {
+fn render(request: &ChatRequest, reply: ScriptedReply, state: &State) -> Delivery {
+    let completion = |reply: &ScriptedReply| match request.dialect {
         Dialect::OpenAi => openai::completion(request, reply),
         Dialect::Gemini => gemini::content(request, reply, &state.signatures),
     };
-    let good = || json_response(200, &completion(&Reply::Seen).unwrap_or_default());
+    let good = || json_response(200, &completion(&ScriptedReply::Seen).unwrap_or_default());
     if let Some(body) = completion(&reply) {
         return Delivery::Complete(json_response(200, &body));
     }
     match reply {
-        Reply::Error(error) => Delivery::Complete(error_response(request.dialect, &error)),
-        Reply::Json {
+        ScriptedReply::Error(error) => Delivery::Complete(error_response(request.dialect, &error)),
+        ScriptedReply::Json {
             status,
             headers,
             body,
@@ -140,7 +140,7 @@ fn render(request: &ChatRequest, reply: Reply, state: &State) -> Delivery {
             response.headers.extend(headers);
             Delivery::Complete(response)
         }
-        Reply::Status {
+        ScriptedReply::Status {
             code,
             headers,
             body,
@@ -149,14 +149,14 @@ fn render(request: &ChatRequest, reply: Reply, state: &State) -> Delivery {
             headers,
             body: body.into(),
         }),
-        Reply::InvalidJson => Delivery::Complete(Response::json(
+        ScriptedReply::InvalidJson => Delivery::Complete(Response::json(
             200,
             Bytes::from_static(b"{\"choices\": [{\"message\": oops"),
         )),
-        Reply::Reset => Delivery::Reset,
-        Reply::StallInBody => Delivery::StallInBody(good()),
-        Reply::CutOff => Delivery::CutOff(good()),
-        Reply::Endless { chunk_bytes, pause } => Delivery::Endless {
+        ScriptedReply::Reset => Delivery::Reset,
+        ScriptedReply::StallInBody => Delivery::StallInBody(good()),
+        ScriptedReply::CutOff => Delivery::CutOff(good()),
+        ScriptedReply::Endless { chunk_bytes, pause } => Delivery::Endless {
             chunk_bytes: chunk_bytes.max(1),
             pause,
         },

@@ -31,5 +31,5 @@ mod tests;
 pub use gate::Gate;
 pub use llm::{Builder, Latency, ScriptedLlm};
 pub use record::{Outcome, Recorded, Stats};
-pub use reply::{ProviderError, Reply, ScriptedCall};
+pub use reply::{ProviderError, ScriptedCall, ScriptedReply};
 pub use request::{ChatRequest, Dialect, Message};

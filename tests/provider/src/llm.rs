@@ -15,7 +15,7 @@ use super::{
     gemini::Signatures,
     http_server::HttpServer,
     record::{Record, Recorded, Stats},
-    reply::Reply,
+    reply::ScriptedReply,
     request::ChatRequest,
     script::Script,
 };
@@ -150,13 +150,13 @@ impl ScriptedLlm {
 
     /// Adds a rule. The first rule that returns `Some`, in the order in which they were added, gives the reply.
     /// Queues ([`on`](Self::on)) come before rules. What the real service refuses is refused before both.
-    pub fn script(&self, rule: impl FnMut(&ChatRequest) -> Option<Reply> + Send + 'static) {
+    pub fn script(&self, rule: impl FnMut(&ChatRequest) -> Option<ScriptedReply> + Send + 'static) {
         self.state.script.add_rule(rule);
     }
 
     /// Queues replies for the requests whose last user message contains `marker`: one for each request, in
     /// the order of arrival. When the queue is empty, requests are answered as without it.
-    pub fn on(&self, marker: &str, replies: impl IntoIterator<Item = Reply>) {
+    pub fn on(&self, marker: &str, replies: impl IntoIterator<Item = ScriptedReply>) {
         self.state.script.add_queue(marker, replies);
     }
 

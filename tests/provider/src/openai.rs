@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    reply::{ProviderError, Reply, ScriptedCall},
+    reply::{ProviderError, ScriptedCall, ScriptedReply},
     request::{ChatRequest, array},
     seen,
 };
@@ -135,17 +135,17 @@ pub fn error_body(error: &ProviderError) -> Value {
 }
 
 /// The body of a reply that is a completion; `None` for one that is not.
-pub(super) fn completion(request: &ChatRequest, reply: &Reply) -> Option<Value> {
+pub(super) fn completion(request: &ChatRequest, reply: &ScriptedReply) -> Option<Value> {
     let (message, reason) = match reply {
-        Reply::Seen => (text_message(&seen::reply(&request.seen())), "stop"),
-        Reply::Text(text) => (text_message(text), "stop"),
-        Reply::ToolCalls(calls) => (calls_message(request.n, calls), "tool_calls"),
-        Reply::Finish { reason, text } => {
+        ScriptedReply::Seen => (text_message(&seen::reply(&request.seen())), "stop"),
+        ScriptedReply::Text(text) => (text_message(text), "stop"),
+        ScriptedReply::ToolCalls(calls) => (calls_message(request.n, calls), "tool_calls"),
+        ScriptedReply::Finish { reason, text } => {
             let message = json!({ "role": "assistant", "content": text, "refusal": null });
             (message, reason.as_str())
         }
-        Reply::EmptyChoice => (json!({ "role": "assistant", "content": null }), "stop"),
-        Reply::NoChoices => return Some(envelope(request, &json!([]), 0)),
+        ScriptedReply::EmptyChoice => (json!({ "role": "assistant", "content": null }), "stop"),
+        ScriptedReply::NoChoices => return Some(envelope(request, &json!([]), 0)),
         _ => return None,
     };
     let output_bytes = message.to_string().len();

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 /// An answer to one request.
 #[derive(Clone, Debug)]
-pub enum Reply {
+pub enum ScriptedReply {
     /// The default: `seen:` and the number of every turn in the context.
     Seen,
     /// A complete text.
@@ -67,7 +67,7 @@ pub enum Reply {
     After(Duration, Box<Self>),
 }
 
-impl Reply {
+impl ScriptedReply {
     /// A complete text.
     #[must_use]
     pub fn text(text: impl Into<String>) -> Self {
@@ -220,7 +220,7 @@ impl ProviderError {
     }
 }
 
-impl From<ProviderError> for Reply {
+impl From<ProviderError> for ScriptedReply {
     fn from(error: ProviderError) -> Self {
         Self::Error(error)
     }

@@ -5,9 +5,9 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use super::{gate::Barrier, reply::Reply, request::ChatRequest};
+use super::{gate::Barrier, reply::ScriptedReply, request::ChatRequest};
 
-type Rule = dyn FnMut(&ChatRequest) -> Option<Reply> + Send;
+type Rule = dyn FnMut(&ChatRequest) -> Option<ScriptedReply> + Send;
 
 /// The script of one server.
 #[derive(Default)]
@@ -17,7 +17,7 @@ pub(super) struct Script {
 
 #[derive(Default)]
 struct Inner {
-    queues: Vec<(String, VecDeque<Reply>)>,
+    queues: Vec<(String, VecDeque<ScriptedReply>)>,
     rules: Vec<Box<Rule>>,
     barriers: Vec<Barrier>,
 }
@@ -25,12 +25,12 @@ struct Inner {
 impl Script {
     pub(super) fn add_rule(
         &self,
-        rule: impl FnMut(&ChatRequest) -> Option<Reply> + Send + 'static,
+        rule: impl FnMut(&ChatRequest) -> Option<ScriptedReply> + Send + 'static,
     ) {
         self.lock().rules.push(Box::new(rule));
     }
 
-    pub(super) fn add_queue(&self, marker: &str, replies: impl IntoIterator<Item = Reply>) {
+    pub(super) fn add_queue(&self, marker: &str, replies: impl IntoIterator<Item = ScriptedReply>) {
         let replies = replies.into_iter().collect();
         self.lock().queues.push((marker.to_owned(), replies));
     }
@@ -40,7 +40,7 @@ impl Script {
     }
 
     /// The reply to this request. The oldest queue that still has one wins, then the oldest rule.
-    pub(super) fn reply_to(&self, request: &ChatRequest) -> Reply {
+    pub(super) fn reply_to(&self, request: &ChatRequest) -> ScriptedReply {
         let text = request.last_user_text();
         let mut inner = self.lock();
         let queued = inner
@@ -50,7 +50,7 @@ impl Script {
             .find_map(|(_, replies)| replies.pop_front());
         queued
             .or_else(|| inner.rules.iter_mut().find_map(|rule| rule(request)))
-            .unwrap_or(Reply::Seen)
+            .unwrap_or(ScriptedReply::Seen)
     }
 
     /// The barriers at which this request has to wait, oldest first.

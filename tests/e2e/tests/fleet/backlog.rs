@@ -1,5 +1,5 @@
-//! With the workers stopped, the queue's depth is the number of jobs that could run this moment, in
-//! RabbitMQ and in `/v1/queues` alike: the figure to scale workers on.
+//! Without workers, the depth of the queue is the number of jobs that could run now, in RabbitMQ and in `/v1/queues`. It is
+//! the number to scale workers by.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ const TURNS: usize = 20;
 const SHOWN_WITHIN: Duration = Duration::from_secs(60);
 
 #[tokio::test]
-async fn what_could_run_is_ready_and_what_waits_behind_its_session_is_not() {
+async fn jobs_that_could_run_are_ready_and_jobs_behind_their_session_are_not() {
     let _machine = machine::beside_others().await;
     let mut fleet = Fleet::builder().workers(1).start().await;
     let job = fleet.client.submit_ok(&json!({ "input": "hello" })).await;
@@ -61,7 +61,7 @@ async fn what_could_run_is_ready_and_what_waits_behind_its_session_is_not() {
     the_management_ui_shows(&fleet, INTERACTIVE, SESSIONS).await;
     println!("ready in the management UI after {:?}", submitted.elapsed());
 
-    // All of it runs once there is a worker again.
+    // All jobs run when there is a worker again.
     fleet.add_worker().await;
     fleet.live_jobs_become(0, LIMIT).await;
     fleet.ready_becomes(INTERACTIVE, 0, LIMIT).await;
@@ -74,8 +74,8 @@ fn is(counts: &Value, ready: usize, behind_session: usize) -> bool {
         && counts["in_flight"] == 0
 }
 
-/// Waits until the statistics, from which the management UI is drawn, have caught up: a queue tells its
-/// numbers every five seconds, and they are gathered every five, or here, as the fixture has set, every one.
+/// Waits until the statistics behind the management UI show the count. A queue reports its counts every five seconds, and
+/// RabbitMQ collects them every five seconds, or every second with the fixture's settings.
 async fn the_management_ui_shows(fleet: &Fleet, queue: &str, ready: usize) {
     let path = format!("/api/queues/{}/{queue}", fleet.vhost.name());
     let mut last = Value::Null;

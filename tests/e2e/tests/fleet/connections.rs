@@ -1,4 +1,4 @@
-//! However many clients wait and calls run, a process has few connections to its servers.
+//! A process has few connections to its servers, no matter how many clients wait and how many calls run.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use tokio::task::JoinSet;
 
 use crate::machine;
 
-/// Calls in flight, clients that wait, and submits at once.
+/// The number of calls in flight, of waiting clients, and of concurrent submits.
 const MANY: usize = 1_000;
 const REDIS_MAX: usize = 16;
 const RABBIT_MAX: usize = 2;
 
-/// The most connections that were ever seen of one process.
+/// The most connections of one process at the same time.
 struct Most {
     to_redis: usize,
     to_rabbit: Vec<String>,
@@ -90,7 +90,7 @@ async fn a_thousand_of_everything_take_few_connections() {
     let channels = fleet.redis.cli(&["PUBSUB", "CHANNELS", "fb:n:j:*"]).await;
     assert_eq!(channels.expect("channels").lines().count(), MANY);
     assert_eq!(llm.stats().in_flight, MANY);
-    // RabbitMQ lists a connection some seconds after it was made.
+    // RabbitMQ lists a connection some seconds after its start.
     let listed = until(Duration::from_secs(15), async || {
         of_gateway.look(&fleet, gateway).await;
         of_worker.look(&fleet, worker).await;

@@ -1,6 +1,6 @@
-//! SIGTERM to a busy worker of a fleet: what ends within its grace completes, the rest goes on at another worker
-//! with its tries unspent. The process ends a few seconds after the grace at the latest, also when its servers
-//! are away.
+//! A busy worker of a fleet gets SIGTERM: calls that end within its grace complete, and the other jobs continue at another
+//! worker without losing a try. The process ends at most some seconds after the grace, also when its servers do not
+//! answer.
 
 use std::time::{Duration, Instant};
 
@@ -14,13 +14,13 @@ use servers::proxy::Proxy;
 
 use crate::machine;
 
-/// The worker's grace.
+/// The grace of the worker.
 const DRAIN: Duration = Duration::from_secs(3);
 /// How long after its grace a process may still run. The README promises 4 s; the rest is for a busy machine.
 const EXIT_WITHIN: Duration = Duration::from_secs(15);
 const QUICK: usize = 40;
 const SLOW: usize = 10;
-/// Jobs that find no slot free at the busy worker.
+/// The number of jobs that wait for a free slot of the busy worker.
 const WAITING: usize = 20;
 
 async fn submit(fleet: &Fleet, kind: &str, count: usize) -> Vec<String> {
@@ -39,26 +39,26 @@ fn workers(job: &Value) -> Vec<&str> {
     workers.filter_map(Value::as_str).collect()
 }
 
-/// Waits for the end of a worker that has calls in flight for longer than its grace.
-async fn ends_in_time(worker: &mut Member, told: Instant) {
+/// Waits for the end of a worker whose calls take longer than its grace.
+async fn ends_in_time(worker: &mut Member, since: Instant) {
     let exit = worker.wait_exit(LIMIT).await;
-    let took = told.elapsed();
+    let took = since.elapsed();
     println!("the worker ended {took:?} after SIGTERM, with a grace of {DRAIN:?}");
     assert_eq!(exit.code(), Some(0), "{exit}");
     assert!(took <= DRAIN + EXIT_WITHIN, "{took:?}");
-    // Not before, either: these calls might have ended in time.
+    // It does not end before that, because the calls could still end in time.
     assert!(took >= DRAIN, "{took:?}");
 }
 
 #[tokio::test]
-async fn a_busy_worker_that_is_told_to_stop_loses_no_call_and_no_try() {
+async fn a_busy_worker_that_stops_loses_no_call_and_no_try() {
     let _machine = machine::beside_others().await;
     let llm = ScriptedLlm::start().await;
     let gate_for = |kind: &'static str| {
         llm.hold_those(move |request: &ChatRequest| request.last_user_text().starts_with(kind))
     };
     let (quick_gate, slow_gate) = (gate_for("quick"), gate_for("slow"));
-    // One try, so that a release that spent one would fail its job.
+    // With one try, a release that counts as a try would fail its job.
     let fleet = Fleet::builder().workers(1).openai(&llm);
     let fleet = fleet
         .env("FOREBAY_TRIES_MAX", "1")
@@ -74,15 +74,14 @@ async fn a_busy_worker_that_is_told_to_stop_loses_no_call_and_no_try() {
         fleet.add_worker().await.name().to_owned(),
     );
 
-    let told = Instant::now();
+    let since = Instant::now();
     fleet.workers[0].sigterm();
     fleet.workers[0].wait_for_log("drains", LIMIT).await;
-    // Within the grace, but not at once.
+    // These calls end within the grace.
     quick_gate.open();
-    ends_in_time(&mut fleet.workers[0], told).await;
-    let given_up = |records: &[Recorded]| records.iter().filter(|r| r.hung_up()).count() == SLOW;
-    llm.wait_for("the end of the released calls", given_up)
-        .await;
+    ends_in_time(&mut fleet.workers[0], since).await;
+    let hung_up = |records: &[Recorded]| records.iter().filter(|r| r.hung_up()).count() == SLOW;
+    llm.wait_for("the end of the released calls", hung_up).await;
     slow_gate.open();
 
     for (n, id) in quick.iter().enumerate() {
@@ -106,7 +105,7 @@ async fn a_busy_worker_that_is_told_to_stop_loses_no_call_and_no_try() {
 }
 
 #[tokio::test]
-async fn a_worker_that_is_told_to_stop_ends_in_time_although_its_servers_are_silent() {
+async fn a_worker_stops_in_time_although_its_servers_do_not_answer() {
     let _machine = machine::beside_others().await;
     let llm = ScriptedLlm::start().await;
     let gate = llm.hold();
@@ -126,14 +125,14 @@ async fn a_worker_that_is_told_to_stop_ends_in_time_although_its_servers_are_sil
     let slow = submit(&fleet, "slow", SLOW).await;
     llm.wait_for_requests(SLOW).await;
 
-    let told = Instant::now();
+    let since = Instant::now();
     fleet.workers[0].sigterm();
     fleet.workers[0].wait_for_log("drains", LIMIT).await;
     redis.stall().await.expect("a stall");
     rabbit.stall().await.expect("a stall");
-    ends_in_time(&mut fleet.workers[0], told).await;
+    ends_in_time(&mut fleet.workers[0], since).await;
 
-    // Nothing could be given back, and still no try was spent.
+    // The worker could not release its jobs, and still they lost no try.
     let second = fleet.add_worker().await.name().to_owned();
     gate.open();
     for id in &slow {

@@ -1,4 +1,4 @@
-//! One idempotency key at both gateways at once, one of which is killed meanwhile: one job.
+//! Submits with one idempotency key to both gateways make one job, also when one gateway is killed meanwhile.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,20 +13,20 @@ use tokio::task::JoinSet;
 use crate::machine;
 
 const KEYS: usize = 100;
-/// How many submits are answered before the gateway is killed.
+/// The number of answered submits before the gateway is killed.
 const ANSWERED_BEFORE: usize = 30;
 
-/// The jobs that were answered with, by key.
+/// The jobs in the answers, by key.
 #[derive(Default)]
 struct Answers(BTreeMap<usize, BTreeSet<String>>);
 
 impl Answers {
-    fn note(&mut self, key: usize, id: String) {
+    fn record(&mut self, key: usize, id: String) {
         self.0.entry(key).or_default().insert(id);
     }
 }
 
-/// Submits under a key; the id, or nothing where the gateway went away.
+/// Submits with a key; returns the job's id, or `None` if the gateway ended.
 async fn submit(client: &Client, key: usize) -> Option<String> {
     let job = json!({ "session_id": format!("s-{key}"), "input": format!("key={key};") });
     let answer = client.try_submit(&job, Some(&format!("k-{key}"))).await;
@@ -50,7 +50,7 @@ async fn a_key_sent_to_both_gateways_and_again_after_one_was_killed_is_one_job()
     let (mut answered, mut unanswered) = (0, 0);
     while let Some(done) = submits.join_next().await {
         match done.expect("a submit") {
-            (key, Some(id)) => answers.note(key, id),
+            (key, Some(id)) => answers.record(key, id),
             (_, None) => unanswered += 1,
         }
         answered += 1;
@@ -63,7 +63,7 @@ async fn a_key_sent_to_both_gateways_and_again_after_one_was_killed_is_one_job()
 
     for key in 0..KEYS {
         let id = submit(&clients[1], key).await;
-        answers.note(key, id.expect("an answer of the gateway that is left"));
+        answers.record(key, id.expect("an answer of the running gateway"));
     }
     let several: Vec<_> = answers.0.iter().filter(|(_, ids)| ids.len() > 1).collect();
     assert!(several.is_empty(), "keys with several jobs: {several:?}");
@@ -72,7 +72,7 @@ async fn a_key_sent_to_both_gateways_and_again_after_one_was_killed_is_one_job()
     fleet.point_client_at_running_gateways();
     fleet.live_jobs_become(KEYS as u64, LIMIT).await;
 
-    // Also when the other comes back, under another address.
+    // The same holds after a restart of the killed gateway at another URL.
     fleet.restart_gateway(0).await;
     fleet.gateways_become_ready().await;
     let again = submit(&fleet.client_of(0), 0).await.expect("an answer");

@@ -1,5 +1,5 @@
-//! 200 sessions of 20 turns over two gateways and four workers: everything completes in order, and
-//! sessions go from worker to worker.
+//! 200 sessions with 20 turns each over two gateways and four workers: all jobs complete in order, and different workers
+//! serve the same session.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ const LOAD: Load = Load {
     limit: Duration::from_secs(300),
 };
 
-/// The seed of a test: `FOREBAY_TEST_SEED`, or a new one. Printed, and shown when the test fails.
+/// The seed of the test: `FOREBAY_TEST_SEED`, or a new one. It is printed, so that the output of a failed test shows it.
 fn seed() -> u64 {
     let given = std::env::var("FOREBAY_TEST_SEED").ok();
     let seed = given.map_or_else(rand::random, |text| text.parse().expect("a number"));
@@ -38,7 +38,7 @@ async fn every_turn_is_in_order_whichever_gateway_and_worker_serve_it() {
         began.elapsed()
     );
 
-    // Nothing was killed, so nothing was asked twice.
+    // No process was killed, so no call was made twice.
     assert_eq!(llm.stats().requests as u64, LOAD.jobs());
     assert_eq!(llm.refusals(), Vec::<String>::new());
     let by_several = runs.iter().filter(|run| run.workers().len() >= 2).count();
@@ -51,7 +51,7 @@ async fn every_turn_is_in_order_whichever_gateway_and_worker_serve_it() {
         let served = runs
             .iter()
             .filter(|run| run.workers().contains(worker.name()));
-        assert!(served.count() > 0, "{} served nobody", worker.name());
+        assert!(served.count() > 0, "{} served no session", worker.name());
     }
     fleet.live_jobs_become(0, LOAD.limit).await;
 }

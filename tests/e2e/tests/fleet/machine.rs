@@ -1,15 +1,15 @@
-//! Who has the machine: tests that use all of it, or measure what it does, have it to themselves.
+//! Which tests run at the same time. A test that uses the whole machine or measures times runs alone.
 
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 static MACHINE: RwLock<()> = RwLock::const_new(());
 
-/// Held by a test that others would disturb.
+/// The guard of a test that runs alone.
 pub(crate) async fn alone() -> RwLockWriteGuard<'static, ()> {
     MACHINE.write().await
 }
 
-/// Held by a test that minds nobody beside it.
+/// The guard of a test that can run beside others.
 pub(crate) async fn beside_others() -> RwLockReadGuard<'static, ()> {
     MACHINE.read().await
 }

@@ -1,8 +1,7 @@
-//! Fleets: gateways and workers as processes of their own over a real RabbitMQ and a real Redis.
+//! Fleets: gateway and worker processes over real RabbitMQ and Redis servers.
 //!
-//! One file for each theme. Every test has a fleet of its own, on the one RabbitMQ node of this binary
-//! or on its own. What happens to a fleet whose servers, processes and network fail is in
-//! `fleet_faults`.
+//! One file for each topic. Every test starts its own fleet, on the shared RabbitMQ node of this binary or on its own.
+//! Failures of servers, processes and the network are in `fleet_faults`.
 
 mod backlog;
 mod connections;

@@ -1,4 +1,4 @@
-//! A fleet scaled to zero workers: the gateways still wake what falls due and expire what is over.
+//! A fleet without workers: the gateways still publish due retries and expire jobs.
 
 use std::time::{Duration, Instant};
 
@@ -11,13 +11,13 @@ use serde_json::json;
 
 use crate::machine;
 
-/// What the provider asks for before the next try.
+/// The `Retry-After` of the provider.
 const RETRY_AFTER_S: u64 = 15;
-/// From when the retry is due until RabbitMQ has its message.
+/// The longest time from the due time of the retry until RabbitMQ has its message.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
 #[tokio::test]
-async fn a_retry_that_falls_due_is_ready_in_rabbitmq() {
+async fn a_due_retry_is_ready_in_rabbitmq() {
     let _machine = machine::beside_others().await;
     let llm = ScriptedLlm::start().await;
     llm.on(
@@ -38,13 +38,16 @@ async fn a_retry_that_falls_due_is_ready_in_rabbitmq() {
     assert_eq!(fleet.workers[0].wait_exit(LIMIT).await.code(), Some(0));
     assert!(
         Instant::now() < due,
-        "the retry fell due while there was a worker"
+        "the retry was due before the worker ended"
     );
-    assert!(!fleet.has_ready(INTERACTIVE).await, "it is not due yet");
+    assert!(
+        !fleet.has_ready(INTERACTIVE).await,
+        "the retry is not due yet"
+    );
 
     let shown = until(LIMIT, async || fleet.has_ready(INTERACTIVE).await).await;
     let ready = Instant::now();
-    assert!(shown, "nothing became ready");
+    assert!(shown, "no message became ready");
     let after = ready.saturating_duration_since(due);
     println!("ready {after:?} after it was due");
     assert!(ready >= due, "ready {:?} too early", due - ready);

@@ -1,7 +1,7 @@
-//! Twice the workers, twice the throughput: 1, 2 and 4 workers of 50 slots at 500 ms a call.
+//! The throughput doubles with the workers: 1, 2 and 4 workers with 50 concurrent calls of 500 ms each.
 //!
-//! Each number is measured once. The slots bound it from above, so what else runs on the machine can only
-//! make it less.
+//! Each number of workers is measured once. The concurrency limits the throughput from above, and other load on the
+//! machine can only lower it.
 
 use std::{
     collections::BTreeMap,
@@ -17,13 +17,12 @@ use crate::machine;
 
 const SLOTS: usize = 50;
 const CALL_MS: u64 = 500;
-/// How long each number of workers is at work, in seconds: so long that the median is not that of a moment
-/// in which something else had the machine.
+/// How long each number of workers is measured, in seconds: so long that short other load does not change the median.
 const AT_WORK_S: usize = 20;
-/// Seconds left out at both ends: workers that begin, and the rest that fills no slots.
+/// The seconds that are left out at both ends: while workers start, and while the last jobs end.
 const RAMP_S: usize = 3;
 const LIMIT: Duration = Duration::from_secs(120);
-/// Submits at a time.
+/// The number of concurrent submits.
 const CLIENTS: usize = 32;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -46,9 +45,9 @@ async fn throughput_follows_the_number_of_workers() {
     }
 }
 
-/// The median of the jobs that so many workers end in a second.
+/// The median number of jobs that this many workers end in a second.
 async fn measure(fleet: &mut Fleet, workers: usize, expected: u64) -> u64 {
-    // The work is there before the workers are: what is measured is them.
+    // The jobs are submitted before the workers start, so that only the workers are measured.
     let ids = submit(fleet, expected as usize * AT_WORK_S).await;
     fleet.live_jobs_become(ids.len() as u64, LIMIT).await;
     let began = Instant::now();
@@ -84,7 +83,7 @@ async fn submit(fleet: &Fleet, count: usize) -> Vec<String> {
     clients.join_all().await.concat()
 }
 
-/// How many of these jobs ended in each second from the first to the last, by the store's clock.
+/// The number of these jobs that ended in each second, from the first to the last, by the store's clock.
 async fn ended_by_second(fleet: &Fleet, ids: Vec<String>) -> Vec<u64> {
     let mut clients = JoinSet::new();
     for ids in ids.chunks(ids.len().div_ceil(CLIENTS)) {
@@ -103,12 +102,12 @@ async fn ended_by_second(fleet: &Fleet, ids: Vec<String>) -> Vec<u64> {
     }
     let first = seconds.keys().next().copied().expect("a job");
     let last = seconds.keys().next_back().copied().expect("a job");
-    // A second in which nothing ended counts as one.
+    // Seconds without an end count too.
     let ended_in = |second| seconds.get(&second).copied().unwrap_or(0);
     (first..=last).map(ended_in).collect()
 }
 
-/// The second in which a job ended, since 1970.
+/// The Unix time at which a job ended, in seconds.
 fn second_of(job: &Value) -> i64 {
     assert_eq!(job["status"], "completed", "{job}");
     let ended_at = job["ended_at"].as_str().expect("a time");
@@ -121,7 +120,7 @@ fn median(by_second: &[u64]) -> u64 {
     let mut steady = steady.unwrap_or_default().to_vec();
     assert!(
         steady.len() >= AT_WORK_S / 2,
-        "too short to tell: {by_second:?}"
+        "too few seconds: {by_second:?}"
     );
     steady.sort_unstable();
     steady[steady.len() / 2]

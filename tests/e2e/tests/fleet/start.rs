@@ -1,5 +1,5 @@
-//! Starts that a server makes impossible: exit code 2, and a message that names the variable and what
-//! to change. What can be told without a server is among the tests of one process.
+//! A server that Forebay cannot use ends the start: exit code 2, and a message with the variable and the remedy. Errors
+//! that need no server are in the tests of single processes.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use servers::redis::{Redis, RedisOptions};
 use crate::machine;
 
 const LIMIT: Duration = Duration::from_secs(60);
-/// Nobody listens here: the start must not come to that.
+/// Nothing listens here, and the start must not connect to it.
 const AMQP: (&str, &str) = ("AMQP_URL", "amqp://127.0.0.1:9");
 
 async fn start(role: &str, redis_url: &str) -> Exited {

@@ -27,7 +27,7 @@ async fn the_same_if_the_killed_worker_was_the_sweeper() {
 }
 
 async fn taken_over_from(victim: usize, sweeps: bool) {
-    // What is measured is time.
+    // The test measures times.
     let _machine = machine::alone().await;
     let llm = ScriptedLlm::start().await;
     let gate = llm.hold();
@@ -54,7 +54,7 @@ async fn taken_over_from(victim: usize, sweeps: bool) {
     let unfinished = llm.stats().in_flight;
     let killed = Instant::now();
     fleet.workers[victim].kill9().await;
-    assert_eq!(unfinished, JOBS, "the kill struck when jobs were finished");
+    assert_eq!(unfinished, JOBS, "some jobs had ended before the kill");
     let all_again = |records: &[Recorded]| records.len() >= 2 * JOBS;
     llm.wait_for_within(LIMIT, "a second call of every job", all_again)
         .await;
@@ -79,7 +79,7 @@ async fn taken_over_from(victim: usize, sweeps: bool) {
     assert_eq!(llm.stats().requests, 2 * JOBS);
 }
 
-/// Makes a process the one that sweeps, and waits until it has renewed that itself.
+/// Elects a process as the sweeper and waits until it has renewed its election.
 async fn elect(fleet: &Fleet, name: &str) {
     const ELECTION: &str = "fb:fleet:sweeper";
     const HOLD_MS: &str = "3000";
@@ -88,7 +88,7 @@ async fn elect(fleet: &Fleet, name: &str) {
     let renewed = async || {
         let left = fleet.redis.cli(&["PTTL", ELECTION]).await;
         let left: i64 = left.expect("the election").parse().expect("milliseconds");
-        // Renewed by itself it holds for two seconds, and is back at that every quarter of one.
+        // The process renews its election for two seconds, every quarter of a second.
         let holder = fleet.redis.cli(&["GET", ELECTION]).await;
         left <= 2_000 && holder.expect("the election") == name
     };

@@ -1,5 +1,4 @@
-//! `amqps` and `rediss`: a fleet that speaks TLS with both of its servers, by an authority that only
-//! the settings name.
+//! `amqps` and `rediss`: a fleet uses TLS with both servers. Their authority is known from the settings only.
 
 use std::sync::Arc;
 
@@ -37,7 +36,7 @@ async fn a_fleet_works_over_encrypted_connections_and_only_with_the_right_author
     let listed = until(LIMIT, async || {
         let connections = fleet.rabbit.connections().await.expect("a list");
         let encrypted = |connection: &serde_json::Value| connection["ssl"] == true;
-        // One of the gateway, two of each worker.
+        // A gateway has one connection, a worker two.
         connections.len() == 5 && connections.iter().all(encrypted)
     });
     assert!(listed.await, "{:?}", fleet.rabbit.connections().await);

@@ -1,4 +1,5 @@
-//! Redis at its `maxmemory`: new jobs are refused, those accepted finish, and there is no way out but room.
+//! Redis reaches its `maxmemory`: new jobs are refused, and accepted jobs finish. Submits are accepted again when there
+//! is memory.
 
 use e2e::{
     client::Client,
@@ -6,21 +7,23 @@ use e2e::{
 };
 use serde_json::json;
 
-use crate::{load::Load, machine, provider, refusal::Refusal, returning::accepts_again, seed};
+use crate::{
+    load::Load, machine, provider, refusal::Refusal, returning::wait_until_accepting, seed,
+};
 
 const TIMES: usize = 3;
 const FULL: &str = "store_full";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_full_redis_takes_no_new_jobs_and_finishes_those_it_has() {
-    let _place = machine::place().await;
+async fn a_full_redis_refuses_new_jobs_and_finishes_accepted_ones() {
+    let _permit = machine::permit().await;
     let seed = seed::of_test();
     let llm = provider::start(seed).await;
     let fleet = Fleet::builder().openai(&llm).start().await;
     let load = Load::start(&fleet, "s", seed).await;
 
     for time in 1..=TIMES {
-        load.reaches(time, TIMES + 1).await;
+        load.wait_until_accepted(time, TIMES + 1).await;
         let gate = provider::hold(&llm, 20).await;
         let used = used_memory(&fleet).await;
         set_maxmemory(&fleet, used).await;
@@ -30,7 +33,7 @@ async fn a_full_redis_takes_no_new_jobs_and_finishes_those_it_has() {
         }
         gate.open();
         fleet.live_jobs_become(0, LIMIT).await;
-        println!("time {time}: all is done while Redis is full at {used} bytes");
+        println!("time {time}: all jobs are done while Redis is full at {used} bytes");
         for n in 0..fleet.gateways.len() {
             let client = fleet.client_of(n);
             refused(&client).await.expect("a refusal");
@@ -40,13 +43,13 @@ async fn a_full_redis_takes_no_new_jobs_and_finishes_those_it_has() {
 
         set_maxmemory(&fleet, 0).await;
         for n in 0..fleet.gateways.len() {
-            accepts_again(&fleet.client_of(n), LIMIT).await;
+            wait_until_accepting(&fleet.client_of(n), LIMIT).await;
         }
-        load.goes_on(40).await;
+        load.wait_for_more(40).await;
     }
 
     let refusals = load.refusals();
-    assert!(!refusals.is_empty(), "the load has noticed nothing");
+    assert!(!refusals.is_empty(), "no submit of the load was refused");
     for refusal in refusals {
         refusal.assert_503(&[FULL]);
     }
@@ -56,10 +59,10 @@ async fn a_full_redis_takes_no_new_jobs_and_finishes_those_it_has() {
 
 async fn until_refused(client: &Client) {
     let refuses = async || refused(client).await.is_some();
-    assert!(until(LIMIT, refuses).await, "nothing is refused");
+    assert!(until(LIMIT, refuses).await, "no submit was refused");
 }
 
-/// The refusal of a submit, if it is refused.
+/// Submits a job; returns the refusal, if it is refused.
 async fn refused(client: &Client) -> Option<Refusal> {
     let answer = client.submit(&json!({ "input": "one more" })).await;
     let refusal = (answer.status != 202).then(|| Refusal::of(&answer))?;
@@ -79,5 +82,5 @@ async fn used_memory(fleet: &Fleet) -> u64 {
 
 async fn set_maxmemory(fleet: &Fleet, bytes: u64) {
     let set = ["CONFIG", "SET", "maxmemory", &bytes.to_string()];
-    fleet.redis.cli(&set).await.expect("a bound on its memory");
+    fleet.redis.cli(&set).await.expect("maxmemory is set");
 }

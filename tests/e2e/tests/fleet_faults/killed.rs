@@ -1,5 +1,5 @@
-//! Workers and gateways killed with -9: others go on, what they had in hand is done again or asked for
-//! again, and nothing is doubled.
+//! Workers and gateways are killed with SIGKILL: others continue, their unfinished jobs run again, and no job is done
+//! twice.
 
 use e2e::fleet::{Fleet, LIMIT};
 use scripted_provider::Recorded;
@@ -9,15 +9,15 @@ use crate::{
     calls::{self, Calls},
     load::Load,
     machine, provider,
-    returning::{accepts_again, attempted_by, works_again},
+    returning::{attempted_by, wait_until_accepting, wait_until_working},
     seed, workers,
 };
 
 const KILLS: usize = 3;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_killed_workers_jobs_are_done_by_others_once() {
-    let _place = machine::place().await;
+async fn other_workers_do_the_jobs_of_a_killed_one_once() {
+    let _permit = machine::permit().await;
     let seed = seed::of_test();
     let llm = provider::start(seed).await;
     let fleet = Fleet::builder().workers(0).openai(&llm).start().await;
@@ -26,7 +26,7 @@ async fn a_killed_workers_jobs_are_done_by_others_once() {
     let mut killed = Vec::new();
 
     for victim in 0..KILLS {
-        load.reaches(victim + 1, KILLS + 1).await;
+        load.wait_until_accepted(victim + 1, KILLS + 1).await;
         let gate = provider::hold_of(&llm, &workers::key(victim), 5).await;
         let cut_off = provider::hung_up(&llm.recorded());
         fleet.workers[victim].kill9().await;
@@ -36,31 +36,31 @@ async fn a_killed_workers_jobs_are_done_by_others_once() {
             .await;
         gate.open();
         killed.push(fleet.workers[victim].name().to_owned());
-        provider::answers_more(&llm, 40, LIMIT).await;
+        provider::wait_for_replies(&llm, 40, LIMIT).await;
         fleet.restart_worker(victim).await;
     }
     for worker in &fleet.workers[..KILLS] {
-        works_again(&fleet, worker.name()).await;
+        wait_until_working(&fleet, worker.name()).await;
     }
 
-    load.assert_untroubled();
+    load.assert_no_failed_submit();
     let runs = load.end_in_order(&fleet).await;
-    let again = Calls::of(&llm).asked_again();
-    println!("{again} turns were asked for again");
-    // One job of each session at most was in its hands.
+    let again = Calls::of(&llm).called_again();
+    println!("{again} turns had a second call");
+    // The worker had at most one running job of each session.
     assert!(again <= KILLS * Load::SESSIONS, "{again}");
     for name in &killed {
         let lost = runs.iter().flat_map(|run| &run.jobs);
         let lost = lost.filter(|job| attempted_by(job, name) && lost_its_worker(job));
         let lost = lost.count();
         println!("{name} lost {lost} jobs to others");
-        assert!(lost > 0, "{name} had nothing in hand");
+        assert!(lost > 0, "{name} had no running jobs");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_killed_gateway_accepted_is_done_once() {
-    let _place = machine::place().await;
+async fn jobs_that_a_killed_gateway_accepted_are_done_once() {
+    let _permit = machine::permit().await;
     let seed = seed::of_test();
     let llm = provider::start(seed).await;
     let mut fleet = Fleet::builder().openai(&llm).start().await;
@@ -68,23 +68,23 @@ async fn what_a_killed_gateway_accepted_is_done_once() {
 
     for kill in 0..KILLS {
         let victim = kill % fleet.gateways.len();
-        load.reaches(kill + 1, KILLS + 1).await;
+        load.wait_until_accepted(kill + 1, KILLS + 1).await;
         let gate = provider::hold(&llm, 20).await;
         let unanswered = load.unanswered();
         fleet.gateways[victim].kill9().await;
         load.assert_struck(&llm, "a gateway was killed");
         gate.open();
-        // Until clients hear of it, half of what they try gets no answer.
-        load.goes_on(40).await;
-        assert!(load.unanswered() > unanswered, "nobody has noticed");
-        provider::answers_more(&llm, 40, LIMIT).await;
+        // Clients still send half of their submits to the killed gateway.
+        load.wait_for_more(40).await;
+        assert!(load.unanswered() > unanswered, "every submit was answered");
+        provider::wait_for_replies(&llm, 40, LIMIT).await;
         fleet.restart_gateway(victim).await;
-        accepts_again(&fleet.client_of(victim), LIMIT).await;
+        wait_until_accepting(&fleet.client_of(victim), LIMIT).await;
     }
 
     load.assert_none_refused();
     load.end_in_order(&fleet).await;
-    calls::assert_asked_once(&llm);
+    calls::assert_called_once(&llm);
 }
 
 fn lost_its_worker(job: &Value) -> bool {

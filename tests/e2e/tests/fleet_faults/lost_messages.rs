@@ -1,4 +1,4 @@
-//! Single messages that RabbitMQ loses. It costs their jobs time, and the others nothing.
+//! RabbitMQ loses single messages. Their jobs are delayed, and no other job is.
 
 use std::{
     collections::BTreeSet,
@@ -15,16 +15,16 @@ use crate::{
     traffic::{INTERACTIVE_ONLY, Pace, Traffic},
 };
 
-/// Lost one by one, each of another session.
+/// The number of lost messages, each of another session.
 const LOST: usize = 3;
 /// The timers of lost messages fire after a minute; the rest is for a busy machine.
 const DONE_WITHIN: Duration = Duration::from_secs(240);
-/// Calls of one worker at a time: so few that messages wait in the queue, to be lost there.
+/// Concurrent calls of one worker: so few that messages wait in the queue, where they can be lost.
 const SLOTS: usize = 10;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn single_lost_messages_cost_time_only() {
-    let _place = machine::place().await;
+async fn lost_messages_only_delay_their_jobs() {
+    let _permit = machine::permit().await;
     let seed = seed::of_test();
     let llm = provider::start(seed).await;
     let fleet = Fleet::builder().openai(&llm);
@@ -35,7 +35,7 @@ async fn single_lost_messages_cost_time_only() {
     let mut losses = JoinSet::new();
 
     for loss in 1..=LOST {
-        load.reaches(loss, LOST + 1).await;
+        load.wait_until_accepted(loss, LOST + 1).await;
         let gate = provider::hold(&llm, SLOTS * fleet.workers.len()).await;
         for id in messages::lose(&fleet, INTERACTIVE, 1).await {
             let (began, client, job) = (Instant::now(), fleet.client.clone(), id.clone());
@@ -47,63 +47,69 @@ async fn single_lost_messages_cost_time_only() {
         }
         load.assert_struck(&llm, "a message was lost");
         gate.open();
-        provider::answers_more(&llm, 40, LIMIT).await;
+        provider::wait_for_replies(&llm, 40, LIMIT).await;
     }
     assert_eq!(lost.len(), LOST, "{lost:?}");
 
-    // All other sessions do not wait for them.
-    load.is_accepted().await;
+    // No other session waits for them.
+    load.wait_until_all_accepted().await;
     let waiting = lost.iter().map(|id| Load::TURNS - load.turn_of(id)).sum();
     fleet.live_jobs_become(waiting, LIMIT).await;
     for id in &lost {
         let job = fleet.client.job(id).await.expect(200);
         assert_eq!(job["status"], "queued", "{job}");
     }
-    println!("all but {waiting} are done, which are those lost and the turns after them");
+    println!("all jobs are done but {waiting}: the lost ones and the turns after them");
     for took in losses.join_all().await {
-        println!("a lost one was done {took:?} after the loss");
+        println!("a job was done {took:?} after the loss of its message");
         assert!(took <= DONE_WITHIN, "{took:?}");
     }
-    load.assert_untroubled();
+    load.assert_no_failed_submit();
     load.end_in_order(&fleet).await;
-    calls::assert_asked_once(&llm);
+    calls::assert_called_once(&llm);
 }
 
-/// As few as there need be, since they are looked at again and again.
+/// Few jobs, because the test reads all their messages repeatedly.
 const FEW: Pace = Pace {
     sessions: 8,
     turns: 3,
     burst: 3,
     pause: Duration::ZERO,
 };
-const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_message_lost_from_a_queue_that_is_not_empty_comes_again() {
-    let _place = machine::place().await;
+async fn a_message_lost_from_a_queue_with_others_is_published_again() {
+    let _permit = machine::permit().await;
     let seed = seed::of_test();
     let llm = provider::start(seed).await;
     let mut fleet = Fleet::builder().workers(0).openai(&llm).start().await;
     let few = Traffic::start(&fleet, "s", INTERACTIVE_ONLY, FEW, seed);
-    few.accepts(FEW.all(), LIMIT).await;
-    messages::become_ready(&fleet, INTERACTIVE, FEW.sessions, LIMIT).await;
+    few.wait_for_accepted(FEW.all(), LIMIT).await;
+    messages::wait_until_ready(&fleet, INTERACTIVE, FEW.sessions, LIMIT).await;
     let lost = messages::lose(&fleet, INTERACTIVE, LOST as u32).await;
     let began = Instant::now();
 
-    // Nobody sees from outside that they are missing: their timers have to fire again.
-    let came_again = async || {
-        tokio::time::sleep(BETWEEN_LOOKS).await;
+    // The fleet cannot notice the loss from the queue's length. Their timers must fire.
+    let published_again = async || {
+        tokio::time::sleep(POLL_INTERVAL).await;
         let ready = messages::ready(&fleet, INTERACTIVE).await;
         lost.is_subset(&messages::jobs_of(&ready))
     };
-    assert!(until(DONE_WITHIN, came_again).await, "{lost:?} never came");
-    println!("the lost ones came again after {:?}", began.elapsed());
+    assert!(
+        until(DONE_WITHIN, published_again).await,
+        "{lost:?} were not published again"
+    );
+    println!(
+        "the lost messages were published again after {:?}",
+        began.elapsed()
+    );
     fleet.live_jobs_become(FEW.all() as u64, LIMIT).await;
     fleet.add_worker().await;
     fleet.add_worker().await;
     let took = began.elapsed();
     few.end_in_order(&fleet).await;
     assert!(took <= DONE_WITHIN, "{took:?}");
-    // Those that were not lost were asked for by two messages each.
-    calls::assert_asked_once(&llm);
+    // The other jobs have two messages each.
+    calls::assert_called_once(&llm);
 }

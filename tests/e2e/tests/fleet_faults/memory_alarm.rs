@@ -1,5 +1,5 @@
-//! Memory alarms of RabbitMQ, in which it takes no messages: jobs are accepted up to a bound, then refused,
-//! and all goes on soon after their end.
+//! RabbitMQ raises memory alarms, during which it takes no messages. Jobs are accepted up to a time bound and then
+//! refused. After the alarm, they run.
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ use crate::{
     load::Load,
     machine, provider,
     refusal::Refusal,
-    returning::accepts_again,
+    returning::wait_until_accepting,
     seed, strikes,
     traffic::{INTERACTIVE_ONLY, Pace, Traffic},
 };
@@ -31,8 +31,8 @@ const BOUND: Duration = Duration::from_secs(30);
 const SUBMIT_EVERY: Duration = Duration::from_millis(250);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn under_memory_alarms_jobs_are_accepted_up_to_a_bound_and_go_on_after_it() {
-    let _place = machine::place().await;
+async fn during_a_memory_alarm_jobs_are_accepted_up_to_a_bound_and_run_after_it() {
+    let _permit = machine::permit().await;
     let seed = seed::of_test();
     let llm = provider::start(seed).await;
     let fleet = Fleet::builder().openai(&llm).own_rabbit().start().await;
@@ -40,18 +40,18 @@ async fn under_memory_alarms_jobs_are_accepted_up_to_a_bound_and_go_on_after_it(
     for n in 1..=strikes::of_long_fault(1) {
         took.push(strike(&fleet, &llm, n, seed).await);
     }
-    println!("the first job was completed so long after the end of each alarm: {took:?}");
+    println!("times from the end of each alarm to the first completed job: {took:?}");
 }
 
-/// Raises an alarm under a load, and ends it once both gateways refuse submits; returns how long after that
-/// the first job was completed.
+/// Raises an alarm during a load and ends it when both gateways refuse submits. Returns the time from the end to the first
+/// completed job.
 async fn strike(fleet: &Fleet, llm: &ScriptedLlm, n: usize, seed: u64) -> Duration {
     let armed = fleet.rabbit.arm_memory_alarm().await.expect("an alarm");
     let load = Load::start(fleet, &format!("alarm-{n}"), seed).await;
-    // The load is accepted within some seconds of the alarm, long before the bound.
+    // The load is accepted within seconds, before the bound. The probes last longer.
     let probes = format!("probe-{n}");
     let probes = Traffic::start(fleet, &probes, INTERACTIVE_ONLY, Pace::PROBES, seed);
-    load.reaches(1, 4).await;
+    load.wait_until_accepted(1, 4).await;
     let gate = provider::hold(llm, 30).await;
     let raising = Instant::now();
     let alarm = armed.raise().await.expect("an alarm");
@@ -76,9 +76,9 @@ async fn strike(fleet: &Fleet, llm: &ScriptedLlm, n: usize, seed: u64) -> Durati
     let took = end(alarm, &fleet.client, accepted).await;
     println!("alarm {n}: the first job was completed {took:?} after its end");
     for gateway in 0..fleet.gateways.len() {
-        accepts_again(&fleet.client_of(gateway), LIMIT).await;
+        wait_until_accepting(&fleet.client_of(gateway), LIMIT).await;
     }
-    probes.goes_on(Pace::PROBES.sessions).await;
+    probes.wait_for_more(Pace::PROBES.sessions).await;
 
     for traffic in [&*load, &probes] {
         for refusal in traffic.refusals() {
@@ -97,8 +97,7 @@ fn assert_at_the_bound(refusal: &Refusal, raising: Instant) {
     assert!(after >= BOUND, "refused {after:?} after the alarm");
 }
 
-/// Submits to a gateway, at a steady pace, until it refuses; returns the jobs that it accepted, and how it
-/// refused the next.
+/// Submits to a gateway at a steady pace until it refuses. Returns the accepted jobs and the refusal.
 async fn accepted_until_refused(client: Client) -> (Vec<String>, Refusal) {
     let mut jobs = Vec::new();
     let began = Instant::now();
@@ -106,7 +105,7 @@ async fn accepted_until_refused(client: Client) -> (Vec<String>, Refusal) {
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while began.elapsed() < LIMIT {
         pace.tick().await;
-        // Each without a session, so that only the queue is between it and a worker.
+        // These jobs have no session, so they wait for the queue only.
         let answer = client.submit(&json!({ "input": "hello" })).await;
         if answer.status != 202 {
             return (jobs, Refusal::of(&answer));
@@ -116,12 +115,12 @@ async fn accepted_until_refused(client: Client) -> (Vec<String>, Refusal) {
     panic!("all of {} jobs were accepted", jobs.len());
 }
 
-/// Ends the alarm; returns how long after that the first of these jobs was completed, as its gateway tells.
-/// All were accepted under the alarm, and none of them has run.
+/// Ends the alarm; returns the time until the first of these jobs completed. All were accepted during the alarm, and none
+/// has run.
 async fn end(alarm: RaisedAlarm<'_>, client: &Client, jobs: Vec<String>) -> Duration {
     for id in &jobs {
         let job = client.job(id).await.expect(200);
-        assert_eq!(job["status"], "queued", "it went on under the alarm: {job}");
+        assert_eq!(job["status"], "queued", "it ran during the alarm: {job}");
     }
     let mut waits = JoinSet::new();
     for id in jobs {
@@ -131,7 +130,7 @@ async fn end(alarm: RaisedAlarm<'_>, client: &Client, jobs: Vec<String>) -> Dura
             (job, Instant::now())
         });
     }
-    // From the moment at which its end was asked for, which is a little before it.
+    // The time starts with the request to end the alarm.
     let ending = Instant::now();
     alarm.end().await.expect("its end");
     let ended = waits.join_all().await;

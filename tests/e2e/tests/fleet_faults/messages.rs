@@ -1,32 +1,32 @@
-//! What lies in a queue this very moment. Of a quorum queue the management API's counts are some seconds
-//! old, which is too long for what is tried here; looking at the messages is not.
+//! The messages in a queue at this moment. The management API's counts of a quorum queue are some seconds old, which is
+//! too old for these tests; reading the messages is exact.
 
 use std::{collections::BTreeSet, time::Duration};
 
 use e2e::fleet::{Fleet, until};
 use serde_json::Value;
 
-/// More than any of these tests has in a queue.
+/// More messages than any of these tests has in a queue.
 const MOST: u32 = 1_000;
 
-/// The ready messages of a queue. They stay there.
+/// The ready messages of a queue, which stay there.
 pub(crate) async fn ready(fleet: &Fleet, queue: &str) -> Vec<Value> {
     let messages = fleet.vhost.get_messages(queue, MOST, false).await;
     messages.expect("the messages of a queue")
 }
 
-/// Waits until a queue has so many ready messages.
-pub(crate) async fn become_ready(fleet: &Fleet, queue: &str, count: usize, limit: Duration) {
+/// Waits until a queue has `count` ready messages.
+pub(crate) async fn wait_until_ready(fleet: &Fleet, queue: &str, count: usize, limit: Duration) {
     let mut last = 0;
-    let so = async || {
+    let condition = async || {
         last = ready(fleet, queue).await.len();
         last == count
     };
-    let became = until(limit, so).await;
+    let became = until(limit, condition).await;
     assert!(became, "{queue} has {last} ready messages, not {count}");
 }
 
-/// Takes so many messages out of a queue, as if they had been lost; returns whose they were.
+/// Removes `count` messages from a queue, as if they were lost; returns their jobs.
 pub(crate) async fn lose(fleet: &Fleet, queue: &str, count: u32) -> BTreeSet<String> {
     let lost = fleet.vhost.get_messages(queue, count, true).await;
     let lost = jobs_of(&lost.expect("messages"));
@@ -34,7 +34,7 @@ pub(crate) async fn lose(fleet: &Fleet, queue: &str, count: u32) -> BTreeSet<Str
     lost
 }
 
-/// The jobs that messages ask for.
+/// The jobs of these messages.
 pub(crate) fn jobs_of(messages: &[Value]) -> BTreeSet<String> {
     let job_of = |message: &Value| {
         let wake = message["payload"].as_str().expect("a payload");

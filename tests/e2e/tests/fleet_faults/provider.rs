@@ -1,12 +1,11 @@
-//! The scripted provider of these tests, whose calls are held back so that jobs are unfinished for sure, and
-//! its replies.
+//! The scripted provider of these tests. Tests hold its replies back, so that some jobs are unfinished.
 
 use std::time::{Duration, Instant};
 
 use e2e::fleet::LIMIT;
 use scripted_provider::{Gate, Recorded, ScriptedLlm};
 
-/// A provider that takes 0 to 50 ms.
+/// A provider with latencies from 0 to 50 ms.
 pub(crate) async fn start(seed: u64) -> ScriptedLlm {
     ScriptedLlm::builder()
         .latency_ms(0..=50)
@@ -15,13 +14,13 @@ pub(crate) async fn start(seed: u64) -> ScriptedLlm {
         .await
 }
 
-/// Holds back all replies from now on, and waits until so many calls wait for theirs: until the gate is
-/// opened, so many jobs are unfinished.
+/// Holds all later replies back and waits until `calls` calls are held. Until the gate is opened, their jobs are
+/// unfinished.
 pub(crate) async fn hold(llm: &ScriptedLlm, calls: usize) -> Gate {
     hold_until(llm, calls, "any", |_| true).await
 }
 
-/// The same, but waits for calls of the worker that shows this key.
+/// As [`hold`], for calls of the worker with this key.
 pub(crate) async fn hold_of(llm: &ScriptedLlm, key: &str, calls: usize) -> Gate {
     hold_until(llm, calls, key, |record| record.request.key() == Some(key)).await
 }
@@ -29,7 +28,7 @@ pub(crate) async fn hold_of(llm: &ScriptedLlm, key: &str, calls: usize) -> Gate 
 async fn hold_until(
     llm: &ScriptedLlm,
     calls: usize,
-    whose: &str,
+    owner: &str,
     counts: impl Fn(&Recorded) -> bool,
 ) -> Gate {
     let gate = llm.hold();
@@ -37,21 +36,21 @@ async fn hold_until(
     let is_held = |record: &&Recorded| {
         record.is_in_flight() && record.request.arrived_at >= since && counts(record)
     };
-    let what = format!("{calls} calls to hold of {whose}");
-    // The newest first, since those of before the gate do not count.
+    let what = format!("{calls} calls of {owner} to hold");
+    // The newest come first, because calls from before the gate do not count.
     let enough =
         |records: &[Recorded]| records.iter().rev().filter(is_held).take(calls).count() >= calls;
     llm.wait_for_within(LIMIT, &what, enough).await;
     gate
 }
 
-/// Waits until this many more replies than now have been given; returns how long it took.
-pub(crate) async fn answers_more(llm: &ScriptedLlm, count: usize, limit: Duration) -> Duration {
+/// Waits until `count` more replies are sent; returns how long it took.
+pub(crate) async fn wait_for_replies(llm: &ScriptedLlm, count: usize, limit: Duration) -> Duration {
     answers_more_where(llm, count, limit, |_| true).await
 }
 
-/// The same, but of workers that show other keys than this.
-pub(crate) async fn answers_others_more(
+/// As [`wait_for_replies`], for workers with other keys than this one.
+pub(crate) async fn wait_for_replies_of_others(
     llm: &ScriptedLlm,
     key: &str,
     count: usize,
@@ -75,13 +74,13 @@ async fn answers_more_where(
         answered.filter(|record| counts(record)).count()
     };
     let wanted = answered(&llm.recorded()) + count;
-    let what = format!("{count} replies more");
+    let what = format!("{count} more replies");
     llm.wait_for_within(limit, &what, |records| answered(records) >= wanted)
         .await;
     began.elapsed()
 }
 
-/// Calls that were given up before they had their reply.
+/// The number of calls whose client hung up before the reply.
 pub(crate) fn hung_up(records: &[Recorded]) -> usize {
     records.iter().filter(|record| record.hung_up()).count()
 }

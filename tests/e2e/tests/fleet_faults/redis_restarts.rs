@@ -1,5 +1,5 @@
-//! Redis killed or stopped, and started again: every route says so meanwhile, what was accepted
-//! completes, and no call is paid for twice, for each outage is as long as two presence times.
+//! Redis is killed or stopped, and started again. Every route reports the outage, accepted jobs complete, and no call is
+//! made twice, although each outage is as long as two presence times.
 
 use std::time::{Duration, Instant};
 
@@ -14,16 +14,16 @@ use tokio::task::JoinSet;
 use crate::{calls, load::Load, machine, provider, refusal::Refusal, seed};
 
 const RESTARTS: usize = 3;
-/// Two of the presence time that processes have by default.
+/// Two default presence times.
 const AWAY: Duration = Duration::from_secs(6);
-/// What a gateway knows without the store may be this old.
+/// How long a gateway may answer from counts that it read before the outage.
 const KNOWN_FOR: Duration = Duration::from_secs(30);
 /// How long any answer may take: some seconds, and more on a busy machine, but less than a `wait_s` of 60.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(40);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn while_redis_is_away_every_route_says_so_and_no_call_is_paid_for_twice() {
-    let _place = machine::place().await;
+async fn while_redis_is_away_every_route_refuses_and_no_call_is_made_twice() {
+    let _permit = machine::permit().await;
     let seed = seed::of_test();
     let llm = provider::start(seed).await;
     let fleet = Fleet::builder().openai(&llm).start().await;
@@ -34,7 +34,7 @@ async fn while_redis_is_away_every_route_says_so_and_no_call_is_paid_for_twice()
     let load = Load::start(&fleet, "s", seed).await;
 
     for restart in 1..=RESTARTS {
-        load.reaches(restart, RESTARTS + 1).await;
+        load.wait_until_accepted(restart, RESTARTS + 1).await;
         let gate = provider::hold(&llm, 20).await;
         let gone = if restart % 2 == 1 {
             fleet.redis.kill9().await
@@ -44,11 +44,11 @@ async fn while_redis_is_away_every_route_says_so_and_no_call_is_paid_for_twice()
         let down = Instant::now();
         gone.expect("the end of Redis");
         load.assert_struck(&llm, "Redis went away");
-        // Half of what is in flight is answered while there is nowhere to put it.
+        // Half of the calls in flight end while there is no store for their replies.
         gate.release(llm.stats().in_flight / 2);
         let mut routes = JoinSet::new();
         for n in 0..fleet.gateways.len() {
-            routes.spawn(every_route_says_so(fleet.client_of(n), idle_job.clone()));
+            routes.spawn(every_route_refuses(fleet.client_of(n), idle_job.clone()));
         }
         routes.join_all().await;
         let told = down.elapsed();
@@ -59,8 +59,8 @@ async fn while_redis_is_away_every_route_says_so_and_no_call_is_paid_for_twice()
             down.elapsed()
         );
         gate.open();
-        load.goes_on(40).await;
-        provider::answers_more(&llm, 40, LIMIT).await;
+        load.wait_for_more(40).await;
+        provider::wait_for_replies(&llm, 40, LIMIT).await;
     }
 
     for refusal in load.refusals() {
@@ -68,12 +68,12 @@ async fn while_redis_is_away_every_route_says_so_and_no_call_is_paid_for_twice()
     }
     assert_eq!(load.unanswered(), 0, "a gateway gave no answer");
     load.end_in_order(&fleet).await;
-    calls::assert_asked_once(&llm);
-    // What was asked of it during the outages has not been done.
+    calls::assert_called_once(&llm);
+    // The requests during the outages had no effect.
     fleet.client.session("idle").await.expect(200);
 }
 
-async fn every_route_says_so(client: Client, job: String) {
+async fn every_route_refuses(client: Client, job: String) {
     let path = |rest: &str| format!("/v1/jobs/{job}{rest}");
     let mut asks = JoinSet::new();
     for (method, path) in [
@@ -84,10 +84,10 @@ async fn every_route_says_so(client: Client, job: String) {
         (Method::GET, String::from("/v1/sessions/idle")),
         (Method::DELETE, String::from("/v1/sessions/idle")),
     ] {
-        asks.spawn(says_so(client.clone(), method, path, Duration::ZERO));
+        asks.spawn(refuses(client.clone(), method, path, Duration::ZERO));
     }
     for path in ["/v1/queues", "/readyz"] {
-        asks.spawn(says_so(
+        asks.spawn(refuses(
             client.clone(),
             Method::GET,
             path.to_owned(),
@@ -95,19 +95,19 @@ async fn every_route_says_so(client: Client, job: String) {
         ));
     }
     asks.join_all().await;
-    // Whoever restarts processes must not do so because Redis is away.
+    // An outage of Redis is no reason to restart a gateway.
     client.get("/healthz").await.expect(200);
 }
 
-/// Waits until a route refuses, at most for `known`, and checks how.
-async fn says_so(client: Client, method: Method, path: String, known: Duration) {
+/// Waits until a route refuses, for at most `known`, and checks the refusal.
+async fn refuses(client: Client, method: Method, path: String, known: Duration) {
     let deadline = Instant::now() + known;
     let answer = loop {
         let answer = ask(&client, &method, &path).await;
         if !answer.status.is_success() || Instant::now() >= deadline {
             break answer;
         }
-        // A client's own pause.
+        // The pause of a client between two polls.
         tokio::time::sleep(Duration::from_millis(100)).await;
     };
     let refusal = Refusal::of(&answer);

@@ -1,10 +1,10 @@
-//! Submits, or other requests, that were refused.
+//! Requests that a gateway refused.
 
 use std::time::Instant;
 
 use e2e::client::Answer;
 
-/// A submit that was refused.
+/// A refused request.
 #[derive(Clone, Debug)]
 pub(crate) struct Refusal {
     pub(crate) at: Instant,
@@ -23,7 +23,8 @@ impl Refusal {
         }
     }
 
-    /// Fails unless it is a 503 of this code that says when to come again.
+    /// # Panics
+    /// If it is not a 503 with one of these codes and a `Retry-After`.
     pub(crate) fn assert_503(&self, codes: &[&str]) {
         assert_eq!(self.status, 503, "{self:?}");
         assert!(codes.contains(&self.code.as_str()), "{self:?}");

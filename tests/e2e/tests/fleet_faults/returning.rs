@@ -1,4 +1,4 @@
-//! Whether a process that was away is at work again.
+//! Waits until a process works again after a fault.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -11,11 +11,11 @@ use e2e::{
 };
 use serde_json::{Value, json};
 
-/// How long a worker may take to come back.
+/// How long a worker may take to work again.
 const BACK_WITHIN: Duration = Duration::from_secs(120);
 
-/// Submits jobs of their own until this worker has done one of them.
-pub(crate) async fn works_again(fleet: &Fleet, worker: &str) {
+/// Submits new jobs until this worker has done one of them.
+pub(crate) async fn wait_until_working(fleet: &Fleet, worker: &str) {
     let mut tried = 0;
     let did_one = async || {
         tried += 1;
@@ -29,21 +29,21 @@ pub(crate) async fn works_again(fleet: &Fleet, worker: &str) {
     println!("{worker} did one of {tried} jobs");
 }
 
-/// A job like no other, so that it can be seen at the provider whether it was asked for twice.
+/// A job with a unique input, so that a second call for it is visible at the provider.
 fn fresh() -> Value {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let n = COUNT.fetch_add(1, Ordering::Relaxed);
-    json!({ "input": format!("are you back? {n}") })
+    json!({ "input": format!("do you work? {n}") })
 }
 
-/// Whether this worker made an attempt at a job.
+/// Whether this worker attempted the job.
 pub(crate) fn attempted_by(job: &Value, worker: &str) -> bool {
     let attempts = job["attempts"].as_array().expect("attempts");
     attempts.iter().any(|attempt| attempt["worker"] == worker)
 }
 
 /// Waits until a gateway accepts a submit.
-pub(crate) async fn accepts_again(client: &Client, limit: Duration) {
+pub(crate) async fn wait_until_accepting(client: &Client, limit: Duration) {
     let mut last = String::from("nothing");
     let accepted = async || {
         let answer = client.try_submit(&fresh(), None).await;

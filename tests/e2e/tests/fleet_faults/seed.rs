@@ -1,7 +1,7 @@
-//! The seed of a test, from which its random choices follow: latencies, and who submits to which gateway.
-//! What order all this happens in is still the system's to say.
+//! The seed of a test's random choices: the latencies, and the gateway of each submit. The operating system still decides
+//! the order of events.
 
-/// `FOREBAY_TEST_SEED`, or a new one. Printed, and so shown when the test fails.
+/// The value of `FOREBAY_TEST_SEED`, or a new seed. It is printed, so that the output of a failed test shows it.
 pub(crate) fn of_test() -> u64 {
     let given = std::env::var("FOREBAY_TEST_SEED").ok();
     let seed = given.map_or_else(rand::random, |text| text.parse().expect("a number"));

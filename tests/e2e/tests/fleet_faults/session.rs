@@ -1,5 +1,4 @@
-//! One session that submits, turn by turn, each until it is accepted, and the record of what became of its
-//! submits.
+//! One session, which submits each turn until it is accepted, and the record of its submits.
 
 use std::{
     collections::HashMap,
@@ -14,24 +13,24 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{refusal::Refusal, traffic::Pace};
 
-/// A client's pause after a refusal, or when no answer came.
-const AGAIN: Duration = Duration::from_millis(200);
-/// What only passes when a test fails.
+/// The pause of a client before a retry.
+const RETRY_PAUSE: Duration = Duration::from_millis(200);
+/// Only failing tests reach this limit.
 const ACCEPTED_WITHIN: Duration = Duration::from_secs(300);
 
-/// A session as its client has it.
+/// A session at its client.
 pub(crate) struct Session {
     pub(crate) name: String,
     pub(crate) class: &'static str,
     pub(crate) client: Client,
-    /// Bounds the submits under way of all sessions together.
+    /// The permits for submits in flight of all sessions together.
     pub(crate) at_once: Arc<Semaphore>,
     pub(crate) ledger: Arc<Ledger>,
 }
 
 impl Session {
-    /// Submits its turns at this pace, from `begin` on, until it has no more or is told to stop; returns its
-    /// name and its jobs.
+    /// Submits its turns at this pace, after the time `begin`, until there are no more or `stop` is cancelled. Returns
+    /// its name and its jobs.
     pub(crate) async fn run(
         self: Arc<Self>,
         pace: Pace,
@@ -53,7 +52,7 @@ impl Session {
         (self.name.clone(), ids)
     }
 
-    /// Submits turn `n` until it is accepted; returns its job.
+    /// Submits turn `n` until it is accepted; returns the job.
     async fn submit(self: &Arc<Self>, n: u64) -> String {
         let began = Instant::now();
         let mut is_first = true;
@@ -61,7 +60,7 @@ impl Session {
             match self.try_submit(n).await {
                 Ok(answer) if answer.status == 202 => {
                     let job = id_of(&answer.body).to_owned();
-                    self.note_accepted(n, &job, is_first);
+                    self.record_accepted(n, &job, is_first);
                     return job;
                 }
                 Ok(answer) => self.ledger.records().refusals.push(Refusal::of(&answer)),
@@ -70,14 +69,14 @@ impl Session {
             is_first = false;
             assert!(
                 began.elapsed() < ACCEPTED_WITHIN,
-                "turn {n} of {} is never accepted",
+                "turn {n} of {} was not accepted",
                 self.name
             );
-            tokio::time::sleep(AGAIN).await;
+            tokio::time::sleep(RETRY_PAUSE).await;
         }
     }
 
-    fn note_accepted(self: &Arc<Self>, n: u64, job: &str, at_once: bool) {
+    fn record_accepted(self: &Arc<Self>, n: u64, job: &str, at_once: bool) {
         let mut records = self.ledger.records();
         records.turns.insert(job.to_owned(), n);
         if !at_once {
@@ -104,26 +103,26 @@ impl Session {
     }
 }
 
-/// What became of the submits so far.
+/// The results of the submits so far.
 #[derive(Default)]
 pub(crate) struct Ledger {
-    /// How many turns were accepted.
+    /// The number of accepted turns.
     pub(crate) accepted: watch::Sender<usize>,
     records: Mutex<Records>,
 }
 
-/// The ledger's details.
+/// The details of the ledger.
 #[derive(Default)]
 pub(crate) struct Records {
-    /// Which turn of its session each accepted job is.
+    /// The number of each accepted job's turn in its session.
     pub(crate) turns: HashMap<String, u64>,
     pub(crate) refusals: Vec<Refusal>,
     pub(crate) unanswered: usize,
-    /// Turns that were accepted after they had been refused or not answered.
+    /// Turns that were first refused or not answered, and accepted later.
     pub(crate) repeated: Vec<Repeated>,
 }
 
-/// A turn that had to be submitted more than once, and its job.
+/// A turn that was submitted more than once, and its job.
 pub(crate) struct Repeated {
     pub(crate) session: Arc<Session>,
     pub(crate) n: u64,

@@ -1,5 +1,5 @@
-//! A worker stopped with SIGSTOP until it counts as gone, and continued: it comes back with replies that
-//! nobody waits for any more. Its late commits are refused, and each turn appears once.
+//! A worker is stopped with SIGSTOP until its presence expires, and then continued. Other workers have taken over its
+//! jobs, so its late commits are refused, and each turn appears once.
 
 use std::time::Duration;
 
@@ -11,20 +11,20 @@ use crate::{
     calls,
     load::Load,
     machine, provider,
-    returning::{attempted_by, works_again},
+    returning::{attempted_by, wait_until_working},
     seed, workers,
 };
 
 const STOPS: usize = 3;
 const PRESENCE: Duration = Duration::from_secs(1);
-/// What a worker says of a commit that was refused.
+/// The log message of a worker whose commit was refused.
 const TOO_LATE: &str = "an attempt came too late";
-/// So many of its jobs are in others' hands before it goes on.
+/// The number of its jobs that other workers take over before it continues.
 const TAKEN_OVER: usize = 3;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_worker_that_comes_back_is_refused_and_each_turn_appears_once() {
-    let _place = machine::place().await;
+async fn the_late_commits_of_a_continued_worker_are_refused() {
+    let _permit = machine::permit().await;
     let seed = seed::of_test();
     let llm = provider::start(seed).await;
     let fleet = Fleet::builder().workers(0).openai(&llm);
@@ -34,11 +34,11 @@ async fn a_worker_that_comes_back_is_refused_and_each_turn_appears_once() {
     let fleet = workers::with_keys(fleet.start().await, STOPS + 1).await;
     let load = Load::start(&fleet, "s", seed).await;
 
-    // The submits do not wait until one is back before the next is stopped.
+    // A stop does not wait for the end of the one before.
     let stops = (0..STOPS).map(|victim| stop(&fleet, &llm, &load, victim));
     join_all(stops).await;
     for victim in &fleet.workers[..STOPS] {
-        works_again(&fleet, victim.name()).await;
+        wait_until_working(&fleet, victim.name()).await;
     }
 
     load.assert_none_refused();
@@ -59,16 +59,16 @@ async fn a_worker_that_comes_back_is_refused_and_each_turn_appears_once() {
     }
 }
 
-/// Stops a worker when its part of the load is accepted, until others have some of its jobs.
+/// Stops a worker at its share of accepted turns, until other workers have taken over some of its jobs.
 async fn stop(fleet: &Fleet, llm: &ScriptedLlm, load: &Load, victim: usize) {
-    load.reaches(victim + 1, STOPS + 1).await;
+    load.wait_until_accepted(victim + 1, STOPS + 1).await;
     let (worker, key) = (&fleet.workers[victim], workers::key(victim));
     let gate = provider::hold_of(llm, &key, TAKEN_OVER).await;
     worker.sigstop();
     load.assert_struck(llm, "a worker was stopped");
-    // Its replies come, and wait for it.
+    // The replies arrive while the worker is stopped.
     gate.open();
-    calls::are_taken_over(llm, &key, TAKEN_OVER).await;
+    calls::wait_until_taken_over(llm, &key, TAKEN_OVER).await;
     worker.sigcont();
     worker.wait_for_log(TOO_LATE, LIMIT).await;
 }

@@ -1,8 +1,8 @@
-//! Sessions that submit while something breaks, each turn under an idempotency key and to any of the
-//! gateways at random. What is refused or not answered is noted, and tried again.
+//! Sessions that submit during a fault. Each turn has its own idempotency key and goes to a random gateway. Submits that
+//! are refused or not answered are recorded and retried.
 //!
-//! The load that all faults strike under is traffic of one kind (`load`). Where a fault lasts longer than
-//! that, traffic at a slow pace goes on for the rest ([`Pace::PROBES`]). How one session does it is in `session`.
+//! The load of all faults (`load`) is one kind of traffic. For the rest of a fault that takes longer, there is slow
+//! traffic ([`Pace::PROBES`]). One session is in `session`.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,31 +19,31 @@ use crate::{
     session::{Ledger, Repeated, Session},
 };
 
-/// The most submits under way at a time: enough that the gateways are never idle, so few that none waits long
-/// for its turn there. A submit that takes more than two seconds is refused, whatever the reason, and on a
-/// machine that is busy otherwise a crowd of 200 can take as long without any fault.
+/// The most submits in flight: enough to keep the gateways busy, and so few that none waits long there. A gateway refuses
+/// a submit that takes more than two seconds, and on a busy machine 200 concurrent submits can take as long without any
+/// fault.
 const AT_ONCE: usize = 64;
-/// How long everything may take after the last submit.
+/// How long all jobs may take after the last submit.
 const DONE_WITHIN: Duration = Duration::from_secs(300);
-/// The classes that sessions are of, in turn.
+/// The classes of the sessions, in rotation.
 pub(crate) const INTERACTIVE_ONLY: &[&str] = &["interactive"];
 pub(crate) const BOTH_CLASSES: &[&str] = &["interactive", "batch"];
 
-/// How much traffic.
+/// The amount and the speed of traffic.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pace {
-    /// How many sessions submit side by side.
+    /// The number of sessions, which submit concurrently.
     pub(crate) sessions: usize,
-    /// The turns of each, after which it ends by itself; half the bound on kept messages at most.
+    /// The number of turns of each session: at most half the bound on kept messages.
     pub(crate) turns: u64,
-    /// Of these so many right after each other, each as soon as the one before is accepted.
+    /// The number of turns between two pauses. Each is submitted when the one before is accepted.
     pub(crate) burst: u64,
-    /// How long a session pauses between its bursts.
+    /// The pause of a session between two bursts.
     pub(crate) pause: Duration,
 }
 
 impl Pace {
-    /// 20 sessions, of about 13 turns a second together: for more than two minutes.
+    /// 20 sessions with about 13 turns a second together, for more than two minutes.
     pub(crate) const PROBES: Self = Self {
         sessions: 20,
         turns: 96,
@@ -57,7 +57,7 @@ impl Pace {
     }
 }
 
-/// Traffic under way.
+/// Running traffic.
 pub(crate) struct Traffic {
     pace: Pace,
     stop: CancellationToken,
@@ -66,7 +66,7 @@ pub(crate) struct Traffic {
 }
 
 impl Traffic {
-    /// Begins. The sessions' names begin with `name`.
+    /// Starts the traffic. The names of the sessions begin with `name`.
     pub(crate) fn start(
         fleet: &Fleet,
         name: &str,
@@ -97,62 +97,65 @@ impl Traffic {
         traffic
     }
 
-    /// How many turns were accepted so far.
+    /// The number of turns accepted so far.
     pub(crate) fn accepted(&self) -> usize {
         *self.ledger.accepted.borrow()
     }
 
-    /// Which turn of its session an accepted job is.
+    /// The number of an accepted job's turn in its session.
     pub(crate) fn turn_of(&self, job: &str) -> u64 {
         let turn = self.ledger.records().turns.get(job).copied();
         turn.unwrap_or_else(|| panic!("job {job} was not accepted"))
     }
 
-    /// What was refused so far.
+    /// The refusals so far.
     pub(crate) fn refusals(&self) -> Vec<Refusal> {
         self.ledger.records().refusals.clone()
     }
 
-    /// How many submits got no answer so far.
+    /// The number of submits without an answer so far.
     pub(crate) fn unanswered(&self) -> usize {
         self.ledger.records().unanswered
     }
 
-    /// Fails if a submit was refused.
+    /// # Panics
+    /// If a submit was refused.
     pub(crate) fn assert_none_refused(&self) {
         let refused = self.refusals();
         assert!(refused.is_empty(), "refused: {refused:?}");
     }
 
-    /// Fails if a submit was refused or not answered.
-    pub(crate) fn assert_untroubled(&self) {
+    /// # Panics
+    /// If a submit was refused or not answered.
+    pub(crate) fn assert_no_failed_submit(&self) {
         self.assert_none_refused();
         assert_eq!(self.unanswered(), 0, "submits were not answered");
     }
 
-    /// The moment at which so many turns are accepted, or at which it is given up.
+    /// Ends when `wanted` turns are accepted, or when no session submits any more.
     pub(crate) fn when_accepted(&self, wanted: usize) -> impl Future<Output = ()> + use<> {
         let mut accepted = self.ledger.accepted.subscribe();
         async move {
-            // An error says that nobody submits any more.
+            // An error means that no session submits any more.
             let _ = accepted.wait_for(|accepted| *accepted >= wanted).await;
         }
     }
 
-    /// Waits until so many turns are accepted, for at most so long.
-    pub(crate) async fn accepts(&self, wanted: usize, limit: Duration) {
+    /// Waits until `wanted` turns are accepted, for at most `limit`.
+    pub(crate) async fn wait_for_accepted(&self, wanted: usize, limit: Duration) {
         let enough = timeout(limit, self.when_accepted(wanted)).await.is_ok();
         assert!(enough, "{} accepted, not {wanted}", self.accepted());
     }
 
-    /// Waits until so many more turns than now are accepted.
-    pub(crate) async fn goes_on(&self, count: usize) {
-        self.accepts(self.accepted() + count, LIMIT).await;
+    /// Waits until `count` more turns are accepted.
+    pub(crate) async fn wait_for_more(&self, count: usize) {
+        self.wait_for_accepted(self.accepted() + count, LIMIT).await;
     }
 
-    /// Ends the submits, waits until all jobs have ended, and checks that each completed, in order, each
-    /// reply made from all turns before it, and each context in Redis is exactly the accepted turns; and
-    /// that who asks again with the key of a submit that had to be repeated is told of the same job.
+    /// Ends the submits and waits until all jobs have ended. Then it checks that:
+    /// - each job completed in order, with a reply made from all turns before it;
+    /// - each context in Redis is exactly the accepted turns;
+    /// - a repeated submit with the same key gets the same job.
     pub(crate) async fn end_in_order(self, fleet: &Fleet) -> Vec<SessionRun> {
         let load = Load {
             sessions: self.pace.sessions,
@@ -175,8 +178,8 @@ impl Traffic {
         fleet.live_jobs_become(0, LIMIT).await;
         for Repeated { session, n, job } in repeated {
             let answer = session.try_submit(n).await.expect("an answer");
-            let told = id_of(&answer.expect(202)).to_owned();
-            assert_eq!(told, job, "turn {n} of {} has two jobs", session.name);
+            let repeated = id_of(&answer.expect(202)).to_owned();
+            assert_eq!(repeated, job, "turn {n} of {} has two jobs", session.name);
         }
         runs
     }

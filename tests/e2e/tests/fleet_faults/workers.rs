@@ -1,8 +1,8 @@
-//! Workers that can be told apart at the provider: each shows a key of its own.
+//! Workers with different API keys, so that a test can distinguish them at the provider.
 
 use e2e::fleet::Fleet;
 
-/// Starts so many workers more, with the keys of 0 and so on.
+/// Starts `count` more workers, with the keys 0, 1, …
 pub(crate) async fn with_keys(mut fleet: Fleet, count: usize) -> Fleet {
     for n in 0..count {
         fleet.add_worker_with(&[("OPENAI_API_KEY", &key(n))]).await;

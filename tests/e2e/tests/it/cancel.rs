@@ -9,9 +9,9 @@ use crate::pair::Pair;
 async fn a_running_call_is_closed_and_the_next_job_runs() {
     let pair = Pair::start().await;
     let gate = pair.llm.hold();
-    let first = pair.say("s", "turn=0").await;
+    let first = pair.submit_message("s", "turn=0").await;
     pair.running("turn=0").await;
-    let second = pair.say("s", "turn=1").await;
+    let second = pair.submit_message("s", "turn=1").await;
 
     let cancelled = pair.client.cancel(&first).await.expect(200);
     assert_eq!(cancelled["status"], "cancelled", "{cancelled}");
@@ -37,10 +37,10 @@ async fn a_running_call_is_closed_and_the_next_job_runs() {
 async fn a_waiting_job_is_cancelled_unseen() {
     let pair = Pair::start().await;
     let gate = pair.llm.hold();
-    let first = pair.say("s", "turn=0").await;
+    let first = pair.submit_message("s", "turn=0").await;
     pair.running("turn=0").await;
-    let second = pair.say("s", "turn=1").await;
-    let third = pair.say("s", "turn=2").await;
+    let second = pair.submit_message("s", "turn=1").await;
+    let third = pair.submit_message("s", "turn=2").await;
     let cancelled = pair.client.cancel(&second).await.expect(200);
     assert_eq!(cancelled["status"], "cancelled", "{cancelled}");
     assert_eq!(cancelled["attempts"], json!([]), "{cancelled}");
@@ -56,8 +56,8 @@ async fn a_job_that_waits_for_its_next_try_is_cancelled() {
     let pair = Pair::with(&[("FOREBAY_BACKOFF_MS", "60000")]).await;
     let error = scripted_provider::ProviderError::server_error();
     pair.llm.on("turn=0", [error.into()]);
-    let first = pair.say("s", "turn=0").await;
-    let second = pair.say("s", "turn=1").await;
+    let first = pair.submit_message("s", "turn=0").await;
+    let second = pair.submit_message("s", "turn=1").await;
     pair.llm.wait_for_requests(1).await;
     // The provider has answered; whether that is committed already or not, the cancel holds.
     let cancelled = pair.client.cancel(&first).await.expect(200);

@@ -30,7 +30,7 @@ async fn a_running_job_expires_its_call_is_closed_and_the_next_runs() {
     let pair = Pair::start().await;
     let gate = pair.llm.hold();
     let first = pair.submit(&short("s", "turn=0")).await;
-    let second = pair.say("s", "turn=1").await;
+    let second = pair.submit_message("s", "turn=1").await;
     let job = pair.wait(&first).await;
     is_expired(&job);
     assert_eq!(job["attempts"].as_array().map(Vec::len), Some(1), "{job}");
@@ -45,10 +45,10 @@ async fn a_running_job_expires_its_call_is_closed_and_the_next_runs() {
 async fn a_job_that_waits_behind_another_expires_unseen() {
     let pair = Pair::start().await;
     let gate = pair.llm.hold();
-    let first = pair.say("s", "turn=0").await;
+    let first = pair.submit_message("s", "turn=0").await;
     pair.running("turn=0").await;
     let second = pair.submit(&short("s", "turn=1")).await;
-    let third = pair.say("s", "turn=2").await;
+    let third = pair.submit_message("s", "turn=2").await;
     let job = pair.wait(&second).await;
     is_expired(&job);
     assert_eq!(job["attempts"], json!([]), "{job}");
@@ -82,7 +82,7 @@ async fn a_job_that_expires_while_nothing_runs_is_found_expired_after_the_start(
     pair.forebay.kill9().await;
     // The deadline passes while there is no process.
     tokio::time::sleep(Duration::from_secs(EXPIRES_IN_S)).await;
-    pair.start_again().await;
+    pair.restart().await;
     is_expired(&pair.wait(&id).await);
     assert_eq!(pair.llm.stats().requests, 1);
 }

@@ -1,5 +1,5 @@
-//! SIGTERM: calls that end within the drain complete; the others are released without spending a try,
-//! and complete after the next start.
+//! SIGTERM: calls that end within the grace complete. The others are released without losing a try, and complete after the
+//! next start.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::pair::{LIMIT, Pair};
 
-/// One try, so that a release that spent one would fail its job.
+/// With one try, a release that counts as a try would fail its job.
 const ONE_TRY: (&str, &str) = ("FOREBAY_TRIES_MAX", "1");
 
 fn requests_for(pair: &Pair, text: &str) -> usize {
@@ -26,15 +26,18 @@ async fn calls_that_end_in_time_complete_and_others_are_released_with_their_try(
         .hold_those(|request: &ChatRequest| request.last_user_text().contains("slow"));
     let mut ids = Vec::new();
     for text in ["quick 1", "quick 2", "slow 1", "slow 2", "slow 3"] {
-        ids.push((text, pair.say(&text.replace(' ', "-"), text).await));
+        ids.push((
+            text,
+            pair.submit_message(&text.replace(' ', "-"), text).await,
+        ));
         pair.running(text).await;
     }
-    // Behind a call that will end: it may not be taken any more.
-    let behind = pair.say("quick-1", "behind").await;
+    // This job waits behind a call that will end. It must not be claimed any more.
+    let behind = pair.submit_message("quick-1", "behind").await;
 
     pair.forebay.sigterm();
     pair.forebay.wait_for_log("drains", LIMIT).await;
-    // Clients can fetch what still ends.
+    // Clients can still fetch jobs that end.
     let first = ids[0].1.clone();
     let client = pair.client.clone();
     let wait = tokio::spawn(async move { client.wait(&first, LIMIT).await });
@@ -47,7 +50,7 @@ async fn calls_that_end_in_time_complete_and_others_are_released_with_their_try(
     pair.llm.wait_for("the end of three calls", hung_up).await;
     assert_eq!(requests_for(&pair, "behind"), 0);
 
-    pair.start_again().await;
+    pair.restart().await;
     let completed = |id: &str, attempts: usize, job: &Value| {
         assert_eq!(job["status"], "completed", "{id}: {job}");
         let made = job["attempts"].as_array().map(Vec::len);
@@ -69,9 +72,9 @@ async fn calls_that_end_in_time_complete_and_others_are_released_with_their_try(
 }
 
 #[tokio::test]
-async fn a_drain_of_nothing_ends_at_once() {
+async fn an_idle_process_ends_at_once() {
     let mut pair = Pair::start().await;
-    let id = pair.say("s", "turn=0").await;
+    let id = pair.submit_message("s", "turn=0").await;
     pair.text(&id).await;
     pair.forebay.sigterm();
     // Less than the default grace of 25 s.
@@ -80,8 +83,8 @@ async fn a_drain_of_nothing_ends_at_once() {
 }
 
 #[tokio::test]
-async fn released_calls_are_taken_up_without_waiting_for_anybody_to_be_gone() {
-    // A presence of a minute: were the jobs left to their worker's death, this would take as long.
+async fn released_calls_run_again_without_waiting_for_a_presence_to_expire() {
+    // With a presence of a minute, a takeover after the worker's end would take a minute.
     let presence = ("FOREBAY_PRESENCE_MS", "60000");
     let mut pair = Pair::with(&[("FOREBAY_DRAIN_S", "0"), ONE_TRY, presence]).await;
     let gate = pair.llm.hold();
@@ -91,7 +94,7 @@ async fn released_calls_are_taken_up_without_waiting_for_anybody_to_be_gone() {
     pair.running("turn=0").await;
     pair.forebay.sigterm();
     assert_eq!(pair.forebay.wait_exit(LIMIT).await.code(), Some(0));
-    pair.start_again().await;
+    pair.restart().await;
     gate.open();
     assert_eq!(pair.text(&id).await, "seen:0");
 }

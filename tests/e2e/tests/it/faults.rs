@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use scripted_provider::{ChatRequest, Reply};
+use scripted_provider::{ChatRequest, ScriptedReply};
 use serde_json::{Value, json};
 
 use crate::pair::Pair;
@@ -36,7 +36,7 @@ pub(crate) struct Row {
     /// Settings that the row needs besides.
     pub(crate) env: &'static [(&'static str, &'static str)],
     /// What the provider does.
-    pub(crate) fault: Reply,
+    pub(crate) fault: ScriptedReply,
     /// What follows.
     pub(crate) then: Then,
 }
@@ -82,7 +82,7 @@ pub(crate) async fn holds(row: Row) {
         Some(if always {
             fault.clone()
         } else {
-            Reply::text(WELL)
+            ScriptedReply::text(WELL)
         })
     });
 

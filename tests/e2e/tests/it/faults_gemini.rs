@@ -29,7 +29,7 @@
 
 use std::time::Duration;
 
-use scripted_provider::{ProviderError, Reply};
+use scripted_provider::{ProviderError, ScriptedReply};
 use serde_json::{Value, json};
 
 use crate::{
@@ -40,12 +40,12 @@ use crate::{
 const SECOND: Duration = Duration::from_secs(1);
 
 fault_table! { GEMINI;
-    a_good_answer: Reply::text("hello"), [] => Completed("stop", Some("hello"));
-    max_tokens: Reply::finish("MAX_TOKENS", Some("half a")), [] => Completed("length", Some("half a"));
-    max_tokens_without_text: Reply::finish("MAX_TOKENS", None), [] => Completed("length", None);
-    safety: Reply::finish("SAFETY", None), [] => Completed("content_filter", None);
-    safety_with_text: Reply::finish("SAFETY", Some("I")), [] => Completed("content_filter", Some("I"));
-    prompt_feedback: Reply::gemini_blocked("PROHIBITED_CONTENT"), [] => Failed("content_blocked");
+    a_good_answer: ScriptedReply::text("hello"), [] => Completed("stop", Some("hello"));
+    max_tokens: ScriptedReply::finish("MAX_TOKENS", Some("half a")), [] => Completed("length", Some("half a"));
+    max_tokens_without_text: ScriptedReply::finish("MAX_TOKENS", None), [] => Completed("length", None);
+    safety: ScriptedReply::finish("SAFETY", None), [] => Completed("content_filter", None);
+    safety_with_text: ScriptedReply::finish("SAFETY", Some("I")), [] => Completed("content_filter", Some("I"));
+    prompt_feedback: ScriptedReply::gemini_blocked("PROHIBITED_CONTENT"), [] => Failed("content_blocked");
     status_400: ProviderError::new(400, "no"), [] => Failed("invalid_request");
     status_400_for_the_key: invalid_key(), [] => Failed("authentication_failed");
     status_401: ProviderError::new(401, "no"), [] => Failed("authentication_failed");
@@ -63,25 +63,25 @@ fault_table! { GEMINI;
     status_500: ProviderError::server_error(), [] => Retried("provider_error");
     status_503_with_retry_after:
         ProviderError::new(503, "overloaded").with_retry_after_s(1), [] => RetriedAfter("provider_error", SECOND);
-    a_reset_connection: Reply::Reset, [] => Retried("connection_failed");
-    a_body_cut_off: Reply::CutOff, [] => Retried("connection_failed");
-    a_stall: Reply::Stall, [FIRST_BYTE] => Retried("provider_timeout");
-    a_stall_within_the_body: Reply::StallInBody, [CALL] => Retried("provider_timeout");
+    a_reset_connection: ScriptedReply::Reset, [] => Retried("connection_failed");
+    a_body_cut_off: ScriptedReply::CutOff, [] => Retried("connection_failed");
+    a_stall: ScriptedReply::Stall, [FIRST_BYTE] => Retried("provider_timeout");
+    a_stall_within_the_body: ScriptedReply::StallInBody, [CALL] => Retried("provider_timeout");
     a_body_that_never_ends: endless(16 * 1_024), [BYTES] => Failed("response_too_large");
     a_body_that_never_ends_slowly: endless(1), [BYTES, CALL] => Retried("provider_timeout");
-    invalid_json: Reply::InvalidJson, [] => Retried("invalid_response");
+    invalid_json: ScriptedReply::InvalidJson, [] => Retried("invalid_response");
     malformed_function_call:
-        Reply::finish("MALFORMED_FUNCTION_CALL", None), [] => Retried("invalid_response");
-    an_empty_candidate: Reply::EmptyChoice, [] => Retried("empty_response");
-    no_candidates: Reply::NoChoices, [] => Retried("empty_response");
+        ScriptedReply::finish("MALFORMED_FUNCTION_CALL", None), [] => Retried("invalid_response");
+    an_empty_candidate: ScriptedReply::EmptyChoice, [] => Retried("empty_response");
+    no_candidates: ScriptedReply::NoChoices, [] => Retried("empty_response");
     a_part_that_is_code: code_that_was_run(), [] => Failed("unsupported_response");
     an_error_within_200: within_200(503, "UNAVAILABLE"), [] => Retried("provider_error");
     a_rate_limit_within_200: within_200(429, "RESOURCE_EXHAUSTED"), [] => Retried("rate_limited");
     a_final_error_within_200: within_200(403, "PERMISSION_DENIED"), [] => Failed("authentication_failed");
 }
 
-fn endless(chunk_bytes: usize) -> Reply {
-    Reply::Endless {
+fn endless(chunk_bytes: usize) -> ScriptedReply {
+    ScriptedReply::Endless {
         chunk_bytes,
         pause: Duration::from_millis(5),
     }
@@ -92,12 +92,12 @@ fn error(code: u16, status: &str, message: &str, details: &Value) -> Value {
     json!({ "error": error })
 }
 
-fn within_200(code: u16, status: &str) -> Reply {
-    Reply::json(200, error(code, status, "no", &json!([])))
+fn within_200(code: u16, status: &str) -> ScriptedReply {
+    ScriptedReply::json(200, error(code, status, "no", &json!([])))
 }
 
 /// What a job gets that asks for the tool `codeExecution` in its `extra_body`.
-fn code_that_was_run() -> Reply {
+fn code_that_was_run() -> ScriptedReply {
     let parts = json!([
         { "executableCode": { "language": "PYTHON", "code": "print(6 * 7)" } },
         { "codeExecutionResult": { "outcome": "OUTCOME_OK", "output": "42\n" } },
@@ -105,28 +105,28 @@ fn code_that_was_run() -> Reply {
     ]);
     let content = json!({ "role": "model", "parts": parts });
     let candidate = json!({ "content": content, "finishReason": "STOP" });
-    Reply::json(200, json!({ "candidates": [candidate] }))
+    ScriptedReply::json(200, json!({ "candidates": [candidate] }))
 }
 
-fn invalid_key() -> Reply {
+fn invalid_key() -> ScriptedReply {
     let details = json!([{
         "@type": "type.googleapis.com/google.rpc.ErrorInfo",
         "reason": "API_KEY_INVALID",
     }]);
     let message = "API key not valid: test-key-gemini";
-    Reply::json(400, error(400, "INVALID_ARGUMENT", message, &details))
+    ScriptedReply::json(400, error(400, "INVALID_ARGUMENT", message, &details))
 }
 
-fn retry_info(delay: &str) -> Reply {
+fn retry_info(delay: &str) -> ScriptedReply {
     let details = json!([{
         "@type": "type.googleapis.com/google.rpc.RetryInfo",
         "retryDelay": delay,
     }]);
-    Reply::json(429, error(429, "RESOURCE_EXHAUSTED", "slow down", &details))
+    ScriptedReply::json(429, error(429, "RESOURCE_EXHAUSTED", "slow down", &details))
 }
 
 /// A 429 as the service writes it: it comes with a pause of its own, whatever the quota is for.
-fn quota(id: &str, value: &str) -> Reply {
+fn quota(id: &str, value: &str) -> ScriptedReply {
     let metric = "generativelanguage.googleapis.com/generate_content_requests";
     let details = json!([
         { "@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [{
@@ -137,7 +137,7 @@ fn quota(id: &str, value: &str) -> Reply {
         }]},
         { "@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "1s" },
     ]);
-    Reply::Json {
+    ScriptedReply::Json {
         status: 429,
         headers: vec![(String::from("retry-after"), String::from("1"))],
         body: error(
@@ -153,14 +153,14 @@ fn quota(id: &str, value: &str) -> Reply {
 async fn a_context_that_is_too_long_is_cut_to_half_and_tried_once_more() {
     let pair = Pair::with(&[("FOREBAY_MODEL", GEMINI)]).await;
     for n in 0..3 {
-        let id = pair.say("s", &format!("turn={n}")).await;
+        let id = pair.submit_message("s", &format!("turn={n}")).await;
         pair.text(&id).await;
     }
     let message = "The input token count (9) exceeds the maximum number of tokens allowed (8).";
-    let too_long = || Reply::from(ProviderError::new(400, message));
+    let too_long = || ScriptedReply::from(ProviderError::new(400, message));
     pair.llm.on("turn=3", [too_long(), too_long(), too_long()]);
-    let failed = pair.say("s", "turn=3").await;
-    let cut = pair.say("s", "turn=3 again").await;
+    let failed = pair.submit_message("s", "turn=3").await;
+    let cut = pair.submit_message("s", "turn=3 again").await;
     let (failed, cut) = (pair.wait(&failed).await, pair.wait(&cut).await);
     assert_eq!(
         failed["error"]["code"], "context_length_exceeded",

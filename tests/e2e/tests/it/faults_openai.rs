@@ -27,7 +27,7 @@
 
 use std::time::Duration;
 
-use scripted_provider::{ProviderError, Reply};
+use scripted_provider::{ProviderError, ScriptedReply};
 use serde_json::{Value, json};
 
 use crate::{
@@ -38,11 +38,11 @@ use crate::{
 const SECOND: Duration = Duration::from_secs(1);
 
 fault_table! { GPT;
-    a_good_answer: Reply::text("hello"), [] => Completed("stop", Some("hello"));
-    length: Reply::finish("length", Some("half a")), [] => Completed("length", Some("half a"));
-    length_without_text: Reply::finish("length", None), [] => Completed("length", None);
-    content_filter: Reply::finish("content_filter", Some("I")), [] => Completed("content_filter", Some("I"));
-    content_filter_without_text: Reply::finish("content_filter", None), [] => Completed("content_filter", None);
+    a_good_answer: ScriptedReply::text("hello"), [] => Completed("stop", Some("hello"));
+    length: ScriptedReply::finish("length", Some("half a")), [] => Completed("length", Some("half a"));
+    length_without_text: ScriptedReply::finish("length", None), [] => Completed("length", None);
+    content_filter: ScriptedReply::finish("content_filter", Some("I")), [] => Completed("content_filter", Some("I"));
+    content_filter_without_text: ScriptedReply::finish("content_filter", None), [] => Completed("content_filter", None);
     status_400: ProviderError::new(400, "no"), [] => Failed("invalid_request");
     status_401: ProviderError::unauthorized(), [] => Failed("authentication_failed");
     status_403: ProviderError::new(403, "no"), [] => Failed("authentication_failed");
@@ -57,44 +57,44 @@ fault_table! { GPT;
     status_500_with_a_page: status(500, "<html>oops</html>"), [] => Retried("provider_error");
     status_503_with_retry_after:
         ProviderError::new(503, "busy").with_retry_after_s(1), [] => RetriedAfter("provider_error", SECOND);
-    a_reset_connection: Reply::Reset, [] => Retried("connection_failed");
-    a_body_cut_off: Reply::CutOff, [] => Retried("connection_failed");
-    a_stall: Reply::Stall, [FIRST_BYTE] => Retried("provider_timeout");
-    a_stall_without_a_limit_on_the_first_byte: Reply::Stall, [CALL] => Retried("provider_timeout");
-    a_stall_within_the_body: Reply::StallInBody, [CALL] => Retried("provider_timeout");
+    a_reset_connection: ScriptedReply::Reset, [] => Retried("connection_failed");
+    a_body_cut_off: ScriptedReply::CutOff, [] => Retried("connection_failed");
+    a_stall: ScriptedReply::Stall, [FIRST_BYTE] => Retried("provider_timeout");
+    a_stall_without_a_limit_on_the_first_byte: ScriptedReply::Stall, [CALL] => Retried("provider_timeout");
+    a_stall_within_the_body: ScriptedReply::StallInBody, [CALL] => Retried("provider_timeout");
     a_body_that_never_ends: endless(16 * 1_024), [BYTES] => Failed("response_too_large");
     a_body_that_never_ends_slowly: endless(1), [BYTES, CALL] => Retried("provider_timeout");
-    invalid_json: Reply::InvalidJson, [] => Retried("invalid_response");
-    json_of_another_shape: Reply::json(200, json!({ "choices": 7 })), [] => Retried("invalid_response");
+    invalid_json: ScriptedReply::InvalidJson, [] => Retried("invalid_response");
+    json_of_another_shape: ScriptedReply::json(200, json!({ "choices": 7 })), [] => Retried("invalid_response");
     an_empty_body: status(200, ""), [] => Retried("invalid_response");
-    an_empty_choice: Reply::EmptyChoice, [] => Retried("empty_response");
-    no_choices: Reply::NoChoices, [] => Retried("empty_response");
+    an_empty_choice: ScriptedReply::EmptyChoice, [] => Retried("empty_response");
+    no_choices: ScriptedReply::NoChoices, [] => Retried("empty_response");
     an_error_within_200: within_200("rate_limit_exceeded"), [] => Retried("rate_limited");
     a_final_error_within_200: within_200("invalid_api_key"), [] => Failed("authentication_failed");
-    a_redirect: Reply::Status {
+    a_redirect: ScriptedReply::Status {
         code: 307,
         headers: vec![(String::from("location"), String::from("http://127.0.0.1:9/v1"))],
         body: String::new(),
     }, [] => Failed("provider_error");
 }
 
-fn status(code: u16, body: &str) -> Reply {
-    Reply::Status {
+fn status(code: u16, body: &str) -> ScriptedReply {
+    ScriptedReply::Status {
         code,
         headers: Vec::new(),
         body: body.to_owned(),
     }
 }
 
-fn endless(chunk_bytes: usize) -> Reply {
-    Reply::Endless {
+fn endless(chunk_bytes: usize) -> ScriptedReply {
+    ScriptedReply::Endless {
         chunk_bytes,
         pause: Duration::from_millis(5),
     }
 }
 
-fn within_200(code: &str) -> Reply {
-    Reply::json(200, json!({ "error": { "message": "no", "code": code } }))
+fn within_200(code: &str) -> ScriptedReply {
+    ScriptedReply::json(200, json!({ "error": { "message": "no", "code": code } }))
 }
 
 /// How many messages each request of the last turn had.
@@ -108,12 +108,12 @@ fn messages_sent(pair: &Pair, text: &str) -> Vec<usize> {
 async fn fourth_turn(refusals: usize) -> (Pair, Value) {
     let pair = Pair::start().await;
     for n in 0..3 {
-        let id = pair.say("s", &format!("turn={n}")).await;
+        let id = pair.submit_message("s", &format!("turn={n}")).await;
         pair.text(&id).await;
     }
-    let too_long = || Reply::from(ProviderError::context_length_exceeded());
+    let too_long = || ScriptedReply::from(ProviderError::context_length_exceeded());
     pair.llm.on("turn=3", (0..refusals).map(|_| too_long()));
-    let id = pair.say("s", "turn=3").await;
+    let id = pair.submit_message("s", "turn=3").await;
     let job = pair.wait(&id).await;
     (pair, job)
 }
@@ -146,9 +146,9 @@ async fn a_context_that_is_too_long_even_halved_fails() {
 #[tokio::test]
 async fn a_first_message_that_is_too_long_cannot_be_cut() {
     let pair = Pair::start().await;
-    let too_long = || Reply::from(ProviderError::context_length_exceeded());
+    let too_long = || ScriptedReply::from(ProviderError::context_length_exceeded());
     pair.llm.on("turn=0", [too_long(), too_long()]);
-    let id = pair.say("s", "turn=0").await;
+    let id = pair.submit_message("s", "turn=0").await;
     let job = pair.wait(&id).await;
     assert_eq!(job["error"]["code"], "context_length_exceeded", "{job}");
     assert_eq!(messages_sent(&pair, "turn=0"), [1]);
@@ -163,7 +163,7 @@ async fn a_provider_that_is_not_there_is_a_failed_connection() {
         ("FOREBAY_BACKOFF_MS", "50"),
     ])
     .await;
-    let id = pair.say("s", "hi").await;
+    let id = pair.submit_message("s", "hi").await;
     let job = pair.wait(&id).await;
     assert_eq!(job["status"], "failed", "{job}");
     assert_eq!(job["error"]["code"], "connection_failed", "{job}");

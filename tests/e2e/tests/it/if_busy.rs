@@ -31,12 +31,12 @@ struct Busy {
 
 async fn busy(model: &'static str) -> Busy {
     let pair = Pair::with(&[("FOREBAY_MODEL", model)]).await;
-    let first = pair.say("s", "turn=0").await;
+    let first = pair.submit_message("s", "turn=0").await;
     pair.text(&first).await;
     let gate = pair.llm.hold();
-    let running = pair.say("s", "turn=1").await;
+    let running = pair.submit_message("s", "turn=1").await;
     pair.running("turn=1").await;
-    let queued = pair.say("s", "turn=2").await;
+    let queued = pair.submit_message("s", "turn=2").await;
     Busy {
         pair,
         model,
@@ -164,12 +164,12 @@ async fn in_an_idle_session_each_is_just_a_message() {
 async fn rollback_and_interrupt_end_the_wait_for_tool_results() {
     for if_busy in ["rollback", "interrupt"] {
         let pair = Pair::start().await;
-        let call = scripted_provider::Reply::tool_call("look", json!({}));
+        let call = scripted_provider::ScriptedReply::tool_call("look", json!({}));
         pair.llm.on("turn=0", [call]);
-        let first = pair.say("s", "turn=0").await;
+        let first = pair.submit_message("s", "turn=0").await;
         assert_eq!(pair.wait(&first).await["finish_reason"], "tool_calls");
         // Held back for the results, for a minute.
-        let waiting = pair.say("s", "turn=1").await;
+        let waiting = pair.submit_message("s", "turn=1").await;
         let job = json!({ "session_id": "s", "input": "turn=2", "if_busy": if_busy });
         let new = pair.submit(&job).await;
         let seen = pair.text(&new).await;

@@ -1,5 +1,5 @@
-//! `kill -9` five times in the midst of the load, each time started again on the same data folder:
-//! nothing accepted is missing, nothing is doubled.
+//! The process is killed with SIGKILL five times during a load and restarted with the same data folder. No accepted job is
+//! lost or done twice.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -18,10 +18,10 @@ use crate::{
 };
 
 const KILLS: usize = 5;
-/// The most replies between a start and the kill that follows. After all kills a quarter of the jobs is
-/// left at least, so that each strikes while jobs are unfinished.
+/// The most replies between a start and the next kill. At least a quarter of the jobs is left after all kills, so that
+/// jobs are unfinished at each.
 const REPLIES_MAX: usize = 300;
-/// The most jobs started again may run for each kill: what was in flight.
+/// The most jobs that run again after a kill: those that were in flight.
 const IN_FLIGHT_MAX: usize = SESSIONS;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -37,10 +37,10 @@ async fn killed_five_times_nothing_accepted_is_missing_and_nothing_is_doubled() 
         let what = format!("{replies} replies before kill {kill}");
         let enough = |records: &[Recorded]| answered(records) >= replies;
         pair.llm.wait_for_within(ALL_LIMIT, &what, enough).await;
-        // The moment itself is random too: this is no wait for anything.
+        // The kill comes at a random moment.
         tokio::time::sleep(Duration::from_micros(random.random_range(0..30_000))).await;
         pair.forebay.kill9().await;
-        let unfinished = pair.start_again_unseen().await;
+        let unfinished = pair.restart_without_client().await;
         println!("kill {kill} after {replies} replies left {unfinished} accepted jobs unfinished");
         assert!(
             unfinished > 0,
@@ -71,13 +71,13 @@ async fn killed_five_times_nothing_accepted_is_missing_and_nothing_is_doubled() 
     every_key_still_has_its_job(&pair.client, &ids).await;
     pair.live_jobs_become(0).await;
 
-    // What has ended does not change, not even by another crash.
+    // Ended jobs do not change, also after another kill.
     pair.forebay.kill9().await;
-    pair.start_again().await;
+    pair.restart().await;
     let mut again = fetch_all(&pair.client, &ids).await;
     let mut runs = runs;
     for run in runs.iter_mut().chain(&mut again) {
-        // To read a session is to use it.
+        // Reading a session counts as a use.
         run.stored["expires_at"] = json!(null);
     }
     runs.sort_by(|a, b| a.session.cmp(&b.session));
@@ -89,7 +89,7 @@ fn answered(records: &[Recorded]) -> usize {
     records.iter().filter(|record| record.is_ok()).count()
 }
 
-/// Submits everything once more under the same keys: each is the job that was accepted first.
+/// Submits all turns again with the same keys: each answer is the job that was accepted first.
 async fn every_key_still_has_its_job(client: &Client, ids: &[(usize, Vec<String>)]) {
     let mut sessions = JoinSet::new();
     for (n, ids) in ids.iter().cloned() {

@@ -1,5 +1,5 @@
-//! 200 sessions of 10 turns each, submitted as fast as the API takes them: everything completes, in
-//! order, each reply made from all turns before it.
+//! 200 sessions with 10 turns each, submitted as fast as the API accepts them: all jobs complete in order, each with a
+//! reply made from all turns before it.
 
 use std::time::{Duration, Instant};
 
@@ -15,17 +15,17 @@ use crate::pair::Pair;
 
 pub(crate) const SESSIONS: usize = 200;
 pub(crate) const TURNS: u64 = 10;
-/// How long everything may take. Generous: it only passes when the test fails.
+/// The limit of the whole load. Only failing tests reach it.
 pub(crate) const ALL_LIMIT: Duration = Duration::from_secs(240);
 
-/// Held by tests that use the whole machine, so that they do not slow each other down.
+/// The lock of tests that use the whole machine, so that they run one after the other.
 pub(crate) static HEAVY: Mutex<()> = Mutex::const_new(());
 
 pub(crate) fn session(n: usize) -> String {
     format!("s-{n}")
 }
 
-/// The seed of a test: `FOREBAY_TEST_SEED`, or a new one. Printed, and shown when the test fails.
+/// The seed of a test: `FOREBAY_TEST_SEED`, or a new one. It is printed, so that the output of a failed test shows it.
 pub(crate) fn seed() -> u64 {
     let given = std::env::var("FOREBAY_TEST_SEED").ok();
     let seed = match given {
@@ -36,7 +36,7 @@ pub(crate) fn seed() -> u64 {
     seed
 }
 
-/// A provider that takes 0 to 50 ms.
+/// A provider with latencies from 0 to 50 ms.
 pub(crate) async fn provider(seed: u64) -> ScriptedLlm {
     ScriptedLlm::builder()
         .latency_ms(0..=50)
@@ -88,7 +88,7 @@ async fn every_job_completes_and_every_session_is_in_order() {
     assert_in_order(&runs);
     pair.assert_no_refusals();
     pair.live_jobs_become(0).await;
-    // Nothing was killed, so nothing was asked twice.
+    // The process was not killed, so no call was made twice.
     assert_eq!(pair.llm.stats().requests as u64, SESSIONS as u64 * TURNS);
     for run in &runs {
         let once = |job: &serde_json::Value| job["attempts"].as_array().map(Vec::len) == Some(1);

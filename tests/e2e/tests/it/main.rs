@@ -1,7 +1,7 @@
 //! Forebay as whole processes: the real binary over real HTTP, with scripted providers.
 //!
-//! One file for each theme. Every test has a process, a data folder and a provider of its own; where a
-//! test sleeps, time itself is what it is about, or it is a client's pause between two looks.
+//! One file for each topic. Every test starts its own process, data folder and provider. A test sleeps only if time is its
+//! subject, or between two polls.
 
 #[macro_use]
 mod pair;

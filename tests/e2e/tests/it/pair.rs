@@ -1,4 +1,4 @@
-//! The whole pair in one process, with one scripted server as both of its providers.
+//! A gateway and a worker in one process, with one scripted server as both of its providers.
 
 use std::time::Duration;
 
@@ -10,16 +10,16 @@ use scripted_provider::{Recorded, ScriptedLlm};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// How long a job may take that nothing holds back. Generous: it only passes when a test fails.
+/// The limit of every wait for a job. Only failing tests reach it.
 pub(crate) const LIMIT: Duration = Duration::from_secs(120);
-/// A model of the OpenAI-compatible provider; the default of every pair.
+/// A model of the OpenAI-compatible provider; the default model of every pair.
 pub(crate) const GPT: &str = "gpt-test";
 /// A model of Gemini.
 pub(crate) const GEMINI: &str = "gemini-test";
-/// A client's pause between two looks at what no event tells.
+/// The pause between two polls.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Makes a test for each provider of each function named, which gets a model as its argument.
+/// Makes a test for each provider from each function. The function gets a model as its argument.
 macro_rules! over_both_providers {
     ($($test:ident),* $(,)?) => {
         mod openai {
@@ -37,7 +37,7 @@ macro_rules! over_both_providers {
     };
 }
 
-/// A running pair. Its data folder outlives the process, so that it can be started again.
+/// A running pair. Its data folder stays after the end of the process, so that it can be restarted.
 pub(crate) struct Pair {
     pub(crate) llm: ScriptedLlm,
     pub(crate) forebay: Forebay,
@@ -52,12 +52,12 @@ impl Pair {
         Self::with(&[]).await
     }
 
-    /// A pair with these variables set.
+    /// A pair with these environment variables.
     pub(crate) async fn with(env: &[(&str, &str)]) -> Self {
         Self::over(ScriptedLlm::start().await, env).await
     }
 
-    /// A pair with this provider and these variables set.
+    /// A pair with this provider and these environment variables.
     pub(crate) async fn over(llm: ScriptedLlm, env: &[(&str, &str)]) -> Self {
         let data = tempfile::tempdir().expect("a folder");
         let mut builder = Forebay::builder()
@@ -79,20 +79,20 @@ impl Pair {
         }
     }
 
-    /// Starts it again on the same data folder, on another port. The process must have ended.
-    pub(crate) async fn start_again(&mut self) {
-        self.start_again_unseen().await;
+    /// Starts it again with the same data folder on another port. The process must have ended.
+    pub(crate) async fn restart(&mut self) {
+        self.restart_without_client().await;
         self.client.set_url(self.forebay.url());
     }
 
-    /// The same, but the clients do not know yet where it is; returns the live jobs that it found.
-    pub(crate) async fn start_again_unseen(&mut self) -> i64 {
+    /// As [`restart`](Self::restart), without pointing the clients at the new port. Returns the number of live jobs.
+    pub(crate) async fn restart_without_client(&mut self) -> i64 {
         self.forebay = self.builder.start().await;
         live(&Client::new(self.forebay.url()).queues().await.expect(200))
     }
 
     /// Submits a message in a session; returns the job's id.
-    pub(crate) async fn say(&self, session: &str, text: &str) -> String {
+    pub(crate) async fn submit_message(&self, session: &str, text: &str) -> String {
         self.submit(&json!({ "session_id": session, "input": text }))
             .await
     }
@@ -107,7 +107,7 @@ impl Pair {
         self.client.wait(id, LIMIT).await
     }
 
-    /// Waits until the job has ended, which must be well; returns its text.
+    /// Waits until the job has completed; returns its text.
     pub(crate) async fn text(&self, id: &str) -> String {
         let job = self.wait(id).await;
         assert_eq!(job["status"], "completed", "{job}");
@@ -117,16 +117,16 @@ impl Pair {
             .to_owned()
     }
 
-    /// What a session holds, as `role: text`; nothing if there is no such session.
+    /// The turns of a session as `role: text`; empty if there is no such session.
     pub(crate) async fn held(&self, session: &str) -> Vec<String> {
         let answer = self.client.session(session).await;
         if answer.status == 404 {
             return Vec::new();
         }
-        lines(&answer.expect(200))
+        turns(&answer.expect(200))
     }
 
-    /// Waits until the provider has a request whose last message has this text, and has not ended it.
+    /// Waits until a request whose last message contains this text is in flight at the provider.
     pub(crate) async fn running(&self, text: &str) {
         let is_it = |r: &&Recorded| r.request.last_user_text().contains(text);
         let what = format!("a call for {text:?}");
@@ -137,8 +137,7 @@ impl Pair {
         self.llm.wait_for(&what, seen).await;
     }
 
-    /// Waits until `/v1/queues` counts this many live jobs. It is read once a second, and nothing tells
-    /// when, so this looks again and again.
+    /// Polls `/v1/queues` until it shows this many live jobs. The process reads the counts once a second.
     pub(crate) async fn live_jobs_become(&self, count: i64) {
         let mut last = Value::Null;
         let seen = async {
@@ -155,7 +154,8 @@ impl Pair {
         }
     }
 
-    /// Fails if the provider refused a request as the real one would.
+    /// # Panics
+    /// If the provider refused a request as the real service does.
     pub(crate) fn assert_no_refusals(&self) {
         assert_eq!(self.llm.refusals(), Vec::<String>::new());
     }
@@ -170,11 +170,11 @@ pub(crate) fn live(queues: &Value) -> i64 {
     }
 }
 
-/// The turns of a session as `role: text`, calls and results of tools named.
-fn lines(session: &Value) -> Vec<String> {
+/// The turns of a session as `role: text`; for tool calls, the names of the tools.
+fn turns(session: &Value) -> Vec<String> {
     let turns = session["turns"].as_array().expect("turns");
     assert_eq!(session["turn_count"], turns.len(), "{session}");
-    let line = |turn: &Value| {
+    let summary = |turn: &Value| {
         let role = turn["role"].as_str().unwrap_or("?");
         let calls = turn["tool_calls"].as_array();
         let names: Vec<&str> = calls
@@ -188,5 +188,5 @@ fn lines(session: &Value) -> Vec<String> {
             format!("{role} calls {}", names.join(", "))
         }
     };
-    turns.iter().map(line).collect()
+    turns.iter().map(summary).collect()
 }

@@ -1,4 +1,4 @@
-//! Interactive goes before batch, which still gets a tenth of the slots.
+//! Interactive jobs run before batch jobs, which still get a tenth of the slots.
 
 use scripted_provider::Recorded;
 use serde_json::json;
@@ -19,13 +19,13 @@ async fn interactive_goes_first_and_batch_is_not_starved() {
             ids.push(pair.submit(&job).await);
         }
     };
-    // Batch has all slots, and more of both classes waits than there are slots.
+    // Batch jobs have all slots, and more jobs of both classes wait than there are slots.
     submit(SLOTS, "batch").await;
     pair.llm.wait_for_requests(SLOTS).await;
     submit(WAITING, "batch").await;
     submit(WAITING, "interactive").await;
 
-    // One slot falls free at a time, ten times over.
+    // Ten times, one slot becomes free.
     for freed in 1..=SLOTS {
         gate.release(1);
         pair.llm.wait_for_requests(SLOTS + freed).await;

@@ -1,13 +1,13 @@
 //! What a reasoning model's server gives with calls of tools goes back to it with their results, and to
 //! nobody else.
 
-use scripted_provider::{ChatRequest, Reply, ScriptedLlm};
+use scripted_provider::{ChatRequest, ScriptedLlm, ScriptedReply};
 use serde_json::{Value, json};
 
 use crate::pair::{GEMINI, GPT, Pair};
 
 /// A call of a tool as DeepSeek and OpenRouter send it, thoughts and all.
-fn call_with_thoughts(thoughts: &str, details: &Value) -> Reply {
+fn call_with_thoughts(thoughts: &str, details: &Value) -> ScriptedReply {
     let call = json!({
         "id": "call_1", "type": "function", "function": { "name": "f", "arguments": "{}" },
     });
@@ -19,7 +19,7 @@ fn call_with_thoughts(thoughts: &str, details: &Value) -> Reply {
         "tool_calls": [call],
     });
     let choice = json!({ "index": 0, "message": message, "finish_reason": "tool_calls" });
-    Reply::json(200, json!({ "id": "x", "choices": [choice] }))
+    ScriptedReply::json(200, json!({ "id": "x", "choices": [choice] }))
 }
 
 /// The messages of the newest request.
@@ -31,7 +31,7 @@ fn newest(pair: &Pair) -> Value {
 
 /// What each provider refuses: DeepSeek a call without its thoughts, in this request and in all later ones;
 /// another one fields that it does not know.
-fn refusal(request: &ChatRequest) -> Option<Reply> {
+fn refusal(request: &ChatRequest) -> Option<ScriptedReply> {
     let messages = request.body["messages"].as_array()?;
     let is_refused = |message: &Value| {
         let thinks = message.get("reasoning_content").is_some();
@@ -40,7 +40,7 @@ fn refusal(request: &ChatRequest) -> Option<Reply> {
     };
     let refused = json!({ "error": { "message": "no", "type": "invalid_request_error" } });
     let any = messages.iter().any(is_refused);
-    any.then(|| Reply::json(400, refused))
+    any.then(|| ScriptedReply::json(400, refused))
 }
 
 #[tokio::test]
@@ -59,7 +59,7 @@ async fn goes_back_with_the_results_to_who_gave_it_only() {
     let details = json!([{ "type": "reasoning.encrypted", "id": "r1", "data": "c2VjcmV0" }]);
     let calls = call_with_thoughts("I had better look.", &details);
     pair.llm.on("turn=0", [calls]);
-    let id = pair.say("s", "turn=0").await;
+    let id = pair.submit_message("s", "turn=0").await;
     let job = pair.wait(&id).await;
     assert_eq!(job["finish_reason"], "tool_calls", "{job}");
     assert_eq!(job["output"]["text"], Value::Null, "{job}");
@@ -88,7 +88,7 @@ async fn goes_back_with_the_results_to_who_gave_it_only() {
     );
 
     // And back again.
-    let id = pair.say("s", "turn=2").await;
+    let id = pair.submit_message("s", "turn=2").await;
     assert_eq!(pair.text(&id).await, "seen:0,1,2");
     assert_eq!(newest(&pair)[1], called);
     pair.assert_no_refusals();
@@ -100,7 +100,7 @@ async fn a_session_that_called_tools_elsewhere_goes_on_at_gemini() {
     let pair = Pair::start().await;
     pair.llm
         .on("turn=0", [call_with_thoughts("", &Value::Null)]);
-    let id = pair.say("s", "turn=0").await;
+    let id = pair.submit_message("s", "turn=0").await;
     let job = pair.wait(&id).await;
     assert_eq!(job["finish_reason"], "tool_calls", "{job}");
 

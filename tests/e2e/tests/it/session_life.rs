@@ -17,8 +17,8 @@ const SILENCE: Duration = Duration::from_secs(7);
 /// Sessions over the cap are evicted once a second.
 const EVICTION: Duration = Duration::from_secs(6);
 
-async fn say(pair: &Pair, session: &str, text: &str) -> String {
-    let id = pair.say(session, text).await;
+async fn chat(pair: &Pair, session: &str, text: &str) -> String {
+    let id = pair.submit_message(session, text).await;
     pair.text(&id).await
 }
 
@@ -32,7 +32,7 @@ async fn a_read_or_a_submit_keeps_a_session_and_disuse_ends_it() {
     let _alone = HEAVY.lock().await;
     let pair = Pair::with(&[TTL]).await;
     let read = async {
-        say(&pair, "read", "turn=0").await;
+        chat(&pair, "read", "turn=0").await;
         for _ in 0..2 {
             tokio::time::sleep(PAUSE).await;
             assert_eq!(read_status(&pair.client, "read").await, 200);
@@ -41,21 +41,21 @@ async fn a_read_or_a_submit_keeps_a_session_and_disuse_ends_it() {
         assert_eq!(read_status(&pair.client, "read").await, 404);
     };
     let submitted = async {
-        say(&pair, "submitted", "turn=0").await;
+        chat(&pair, "submitted", "turn=0").await;
         for (n, expected) in [(1, "seen:0,1"), (2, "seen:0,1,2")] {
             tokio::time::sleep(PAUSE).await;
             assert_eq!(
-                say(&pair, "submitted", &format!("turn={n}")).await,
+                chat(&pair, "submitted", &format!("turn={n}")).await,
                 expected
             );
         }
         tokio::time::sleep(SILENCE).await;
         // The session has ended, so this begins a new one.
-        assert_eq!(say(&pair, "submitted", "turn=3").await, "seen:3");
+        assert_eq!(chat(&pair, "submitted", "turn=3").await, "seen:3");
         assert_eq!(pair.held("submitted").await.len(), 2);
     };
     let silent = async {
-        say(&pair, "silent", "turn=0").await;
+        chat(&pair, "silent", "turn=0").await;
         tokio::time::sleep(SILENCE).await;
         let answer = pair.client.session("silent").await;
         assert_eq!(answer.expect(404)["code"], "session_not_found");
@@ -67,9 +67,9 @@ async fn a_read_or_a_submit_keeps_a_session_and_disuse_ends_it() {
 async fn a_session_with_a_live_job_does_not_expire() {
     let _alone = HEAVY.lock().await;
     let pair = Pair::with(&[TTL]).await;
-    say(&pair, "s", "turn=0").await;
+    chat(&pair, "s", "turn=0").await;
     let gate = pair.llm.hold();
-    let id = pair.say("s", "turn=1").await;
+    let id = pair.submit_message("s", "turn=1").await;
     pair.running("turn=1").await;
     tokio::time::sleep(SILENCE).await;
     gate.open();
@@ -85,12 +85,12 @@ async fn a_fourth_session_evicts_the_least_recently_used() {
     let _alone = HEAVY.lock().await;
     let pair = Pair::with(&[("FOREBAY_SESSIONS_MAX", "3")]).await;
     for session in ["a", "b", "c"] {
-        say(&pair, session, "turn=0").await;
+        chat(&pair, session, "turn=0").await;
     }
     // The least recently used session is now neither the oldest nor the newest.
     assert_eq!(read_status(&pair.client, "a").await, 200);
     tokio::time::sleep(EVICTION).await;
-    say(&pair, "d", "turn=0").await;
+    chat(&pair, "d", "turn=0").await;
     tokio::time::sleep(EVICTION).await;
     for (session, status) in [("a", 200), ("b", 404), ("c", 200), ("d", 200)] {
         assert_eq!(
@@ -111,11 +111,11 @@ async fn a_session_with_a_live_job_is_never_evicted() {
     let mut held = Vec::new();
     for n in 0..4 {
         let text = format!("turn=0 held {n}");
-        held.push(pair.say(&format!("live-{n}"), &text).await);
+        held.push(pair.submit_message(&format!("live-{n}"), &text).await);
         pair.running(&text).await;
     }
     for session in ["a", "b"] {
-        say(&pair, session, "turn=0").await;
+        chat(&pair, session, "turn=0").await;
     }
     tokio::time::sleep(EVICTION).await;
     // All sessions without a live job are evicted; the others alone exceed the cap.

@@ -2,7 +2,7 @@
 //! images, replies by a schema, and long sessions within a bound. The scripted providers refuse what
 //! the real ones refuse, and no test here may meet a refusal.
 
-use scripted_provider::{ChatRequest, Dialect, Reply, ScriptedCall};
+use scripted_provider::{ChatRequest, Dialect, ScriptedCall, ScriptedReply};
 use serde_json::{Value, json};
 
 use crate::pair::Pair;
@@ -65,8 +65,8 @@ async fn messages_wait_for_two_rounds_of_tools(model: &str) {
     pair.llm.on(
         "turn=0",
         [
-            Reply::ToolCalls(two),
-            Reply::tool_call("f", json!({ "x": 3 })),
+            ScriptedReply::ToolCalls(two),
+            ScriptedReply::tool_call("f", json!({ "x": 3 })),
         ],
     );
     let gate = pair.llm.hold();
@@ -113,7 +113,7 @@ async fn messages_wait_for_two_rounds_of_tools(model: &str) {
 async fn a_message_goes_on_when_the_results_never_come(model: &str) {
     let pair = pair(model).await;
     pair.llm
-        .on("turn=0", [Reply::tool_call("f", json!({ "x": 1 }))]);
+        .on("turn=0", [ScriptedReply::tool_call("f", json!({ "x": 1 }))]);
     let mut first = job(&json!("turn=0"));
     first["tool_wait_s"] = json!(1);
     let first = pair.submit(&first).await;
@@ -142,7 +142,7 @@ async fn a_call_that_is_never_answered_gets_no_result_put_in(model: &str) {
         ScriptedCall::new("f", json!({ "x": 1 })),
         ScriptedCall::new("g", json!({ "x": 2 })),
     ];
-    pair.llm.on("turn=0", [Reply::ToolCalls(two)]);
+    pair.llm.on("turn=0", [ScriptedReply::ToolCalls(two)]);
     let first = pair.submit(&job(&json!("turn=0"))).await;
     let calls = calls_of(&pair, &first).await;
     let only = json!([result(&calls[1], "the answer of g")]);
@@ -191,7 +191,7 @@ async fn an_image_is_passed_on(model: &str) {
 async fn a_reply_follows_a_schema(model: &str) {
     let pair = pair(model).await;
     let reply = json!({ "answer": 42 }).to_string();
-    pair.llm.on("turn=0", [Reply::text(reply.clone())]);
+    pair.llm.on("turn=0", [ScriptedReply::text(reply.clone())]);
     let schema = json!({
         "type": "object",
         "properties": { "answer": { "type": "integer" } },
@@ -220,7 +220,7 @@ async fn a_reply_follows_a_schema(model: &str) {
 async fn tools_and_how_to_choose_them_are_passed_on(model: &str) {
     let pair = pair(model).await;
     pair.llm
-        .on("turn=0", [Reply::tool_call("g", json!({ "x": 7 }))]);
+        .on("turn=0", [ScriptedReply::tool_call("g", json!({ "x": 7 }))]);
     let mut asked = job(&json!("turn=0"));
     asked["tool_choice"] = json!({ "type": "function", "function": { "name": "g" } });
     asked["instructions"] = json!("be brief");
@@ -275,7 +275,7 @@ async fn sixty_turns_within_a_bound_of_ten(model: &str) {
         let answers = newest.role == "user" && newest.text == last;
         let call = |i: u64| ScriptedCall::new("f", json!({ "x": number, "i": i }));
         let calls = (0..=number % 2).map(call).collect();
-        (answers && number % 3 == 2).then_some(Reply::ToolCalls(calls))
+        (answers && number % 3 == 2).then_some(ScriptedReply::ToolCalls(calls))
     });
     let bounded = |input: &Value| {
         let mut job = job(input);

@@ -15,7 +15,7 @@ const SOON: Duration = Duration::from_secs(50);
 async fn all_waits_are_answered_when_the_job_ends() {
     let pair = Pair::start().await;
     let gate = pair.llm.hold();
-    let id = pair.say("s", "turn=0").await;
+    let id = pair.submit_message("s", "turn=0").await;
     pair.running("turn=0").await;
     let mut waits = JoinSet::new();
     for _ in 0..20 {
@@ -45,7 +45,7 @@ async fn a_failed_and_a_cancelled_job_end_a_wait_as_well() {
     );
     let began = Instant::now();
     for (text, status) in [("is cancelled", "cancelled"), ("fails", "failed")] {
-        let id = pair.say("s", text).await;
+        let id = pair.submit_message("s", text).await;
         pair.running(text).await;
         let (client, path) = (pair.client.clone(), format!("/v1/jobs/{id}?wait_s=60"));
         let wait = tokio::spawn(async move { client.get(&path).await });
@@ -64,7 +64,7 @@ async fn a_failed_and_a_cancelled_job_end_a_wait_as_well() {
 async fn a_wait_that_times_out_returns_the_running_job() {
     let pair = Pair::start().await;
     let _gate = pair.llm.hold();
-    let id = pair.say("s", "turn=0").await;
+    let id = pair.submit_message("s", "turn=0").await;
     pair.running("turn=0").await;
     let began = Instant::now();
     let answer = pair.client.get(&format!("/v1/jobs/{id}?wait_s=1")).await;
@@ -80,7 +80,7 @@ async fn a_wait_that_times_out_returns_the_running_job() {
 async fn a_preference_is_applied_and_confirmed() {
     let pair = Pair::start().await;
     let gate = pair.llm.hold();
-    let id = pair.say("s", "turn=0").await;
+    let id = pair.submit_message("s", "turn=0").await;
     pair.running("turn=0").await;
     let request = pair
         .client
@@ -98,7 +98,7 @@ async fn a_preference_is_applied_and_confirmed() {
 #[tokio::test]
 async fn a_wait_out_of_range_is_named() {
     let pair = Pair::start().await;
-    let id = pair.say("s", "turn=0").await;
+    let id = pair.submit_message("s", "turn=0").await;
     for wait_s in ["61", "-1", "x", ""] {
         let answer: Answer = pair
             .client

@@ -88,7 +88,7 @@ async fn serve(name: &str, processes: usize, forebay_url: &str) -> Served {
 }
 
 /// Says something in a session, on a connection of its own, so that any of the processes may answer.
-async fn say(url: &str, session: &str, message: &str) -> String {
+async fn chat(url: &str, session: &str, message: &str) -> String {
     let client = reqwest::Client::new();
     let url = format!("{url}/chat/{session}");
     let response = client
@@ -105,8 +105,8 @@ async fn say(url: &str, session: &str, message: &str) -> String {
 #[tokio::test]
 async fn before_keeps_the_session_in_its_process() {
     let served = serve("before", 1, "").await;
-    assert_eq!(say(&served.url, "ada", "one").await, "one");
-    assert_eq!(say(&served.url, "ada", "two").await, "one | one | two");
+    assert_eq!(chat(&served.url, "ada", "one").await, "one");
+    assert_eq!(chat(&served.url, "ada", "two").await, "one | one | two");
 }
 
 #[tokio::test]
@@ -126,10 +126,10 @@ async fn after_keeps_the_session_in_forebay_however_many_processes_serve_it() {
         .start()
         .await;
     let served = serve("after", 2, forebay.url()).await;
-    say(&served.url, "ada", "message 0").await;
+    chat(&served.url, "ada", "message 0").await;
     for n in 1..8 {
         // The simulated provider counts the user's turns that it was sent and repeats the last two.
-        let reply = say(&served.url, "ada", &format!("message {n}")).await;
+        let reply = chat(&served.url, "ada", &format!("message {n}")).await;
         let expected = format!(
             "Simulated reply {}: you said \"message {n}\", and before that \"message {}\".",
             n + 1,

@@ -7,7 +7,7 @@ mod signatures;
 use serde_json::{Value, json};
 
 use super::{
-    reply::{ProviderError, Reply, ScriptedCall},
+    reply::{ProviderError, ScriptedCall, ScriptedReply},
     request::ChatRequest,
     seen,
 };
@@ -36,20 +36,20 @@ pub fn error_body(error: &ProviderError) -> Value {
 /// gets its signature here.
 pub(super) fn content(
     request: &ChatRequest,
-    reply: &Reply,
+    reply: &ScriptedReply,
     signatures: &Signatures,
 ) -> Option<Value> {
     let text_part = |text: &str| json!([{ "text": text }]);
     let (parts, reason) = match reply {
-        Reply::Seen => (text_part(&seen::reply(&request.seen())), "STOP"),
-        Reply::Text(text) => (text_part(text), "STOP"),
-        Reply::ToolCalls(calls) => (call_parts(request.n, calls, signatures), "STOP"),
-        Reply::Finish { reason, text } => {
+        ScriptedReply::Seen => (text_part(&seen::reply(&request.seen())), "STOP"),
+        ScriptedReply::Text(text) => (text_part(text), "STOP"),
+        ScriptedReply::ToolCalls(calls) => (call_parts(request.n, calls, signatures), "STOP"),
+        ScriptedReply::Finish { reason, text } => {
             let parts = text.as_deref().map_or(Value::Null, text_part);
             (parts, reason.as_str())
         }
-        Reply::EmptyChoice => (Value::Null, "STOP"),
-        Reply::NoChoices => return Some(envelope(request, None)),
+        ScriptedReply::EmptyChoice => (Value::Null, "STOP"),
+        ScriptedReply::NoChoices => return Some(envelope(request, None)),
         _ => return None,
     };
     let mut candidate = json!({ "finishReason": reason, "index": 0 });

@@ -3,9 +3,9 @@
 use std::{io, time::Duration};
 
 use super::{LIMIT, Raw, post_openai, split};
-use crate::{Outcome, ProviderError, Reply, ScriptedLlm};
+use crate::{Outcome, ProviderError, ScriptedLlm, ScriptedReply};
 
-async fn scripted(reply: Reply) -> (ScriptedLlm, Raw) {
+async fn scripted(reply: ScriptedReply) -> (ScriptedLlm, Raw) {
     let server = ScriptedLlm::start().await;
     server.on("fault", [reply]);
     let mut client = Raw::connect(&server).await;
@@ -22,7 +22,7 @@ async fn outcome(server: &ScriptedLlm) -> Outcome {
 
 #[tokio::test]
 async fn a_reset_is_a_reset() {
-    let (server, mut client) = scripted(Reply::Reset).await;
+    let (server, mut client) = scripted(ScriptedReply::Reset).await;
     let error = client.read_to_end().await.expect_err("no orderly end");
     assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
     assert_eq!(outcome(&server).await, Outcome::Broken);
@@ -30,7 +30,7 @@ async fn a_reset_is_a_reset() {
 
 #[tokio::test]
 async fn a_stall_sends_nothing_until_the_client_hangs_up() {
-    let (server, mut client) = scripted(Reply::Stall).await;
+    let (server, mut client) = scripted(ScriptedReply::Stall).await;
     server.wait_for_requests(1).await;
     let silence = tokio::time::timeout(Duration::from_millis(100), client.read_to_end());
     assert!(silence.await.is_err(), "something came");
@@ -41,7 +41,7 @@ async fn a_stall_sends_nothing_until_the_client_hangs_up() {
 
 #[tokio::test]
 async fn a_stall_in_the_body_comes_after_the_head_and_half_the_body() {
-    let (server, mut client) = scripted(Reply::StallInBody).await;
+    let (server, mut client) = scripted(ScriptedReply::StallInBody).await;
     let whole_head = |text: &str| text.contains("\r\n\r\n{");
     let text = client.read_until(whole_head).await.expect("a head");
     assert!(split(&text).2 > Some(split(&text).1.len()));
@@ -53,7 +53,7 @@ async fn a_stall_in_the_body_comes_after_the_head_and_half_the_body() {
 
 #[tokio::test]
 async fn a_body_that_is_cut_off_ends_in_order_before_its_length() {
-    let (server, mut client) = scripted(Reply::CutOff).await;
+    let (server, mut client) = scripted(ScriptedReply::CutOff).await;
     let text = client.read_to_end().await.expect("an orderly end");
     let (head, body, length) = split(&text);
     assert!(head.starts_with("HTTP/1.1 200 OK"));
@@ -64,7 +64,7 @@ async fn a_body_that_is_cut_off_ends_in_order_before_its_length() {
 
 #[tokio::test]
 async fn an_endless_body_goes_on_until_the_client_hangs_up() {
-    let reply = Reply::Endless {
+    let reply = ScriptedReply::Endless {
         chunk_bytes: 100_000,
         pause: Duration::ZERO,
     };
@@ -80,7 +80,7 @@ async fn an_endless_body_goes_on_until_the_client_hangs_up() {
 
 #[tokio::test]
 async fn invalid_json_is_complete() {
-    let (server, mut client) = scripted(Reply::InvalidJson).await;
+    let (server, mut client) = scripted(ScriptedReply::InvalidJson).await;
     let whole = |text: &str| text.contains("oops");
     let text = client.read_until(whole).await.expect("a reply");
     let (_, body, length) = split(&text);
@@ -91,7 +91,7 @@ async fn invalid_json_is_complete() {
 
 #[tokio::test]
 async fn a_status_comes_with_its_headers_and_body() {
-    let reply = Reply::Status {
+    let reply = ScriptedReply::Status {
         code: 503,
         headers: vec![("retry-after".to_owned(), "7".to_owned())],
         body: "<html>busy".to_owned(),
@@ -112,7 +112,7 @@ async fn errors_have_the_form_of_the_service() {
         ProviderError::context_length_exceeded(),
         ProviderError::server_error(),
     ];
-    server.on("e", errors.map(Reply::from));
+    server.on("e", errors.map(ScriptedReply::from));
     let (status, body) = post_openai(&server, &super::ask("e")).await;
     assert_eq!(
         (status, &body["error"]["code"]),
@@ -143,7 +143,7 @@ async fn a_client_that_hangs_up_at_a_gate_is_recorded() {
 
 #[tokio::test]
 async fn dropping_the_server_closes_its_connections_and_its_port() {
-    let (server, mut client) = scripted(Reply::Stall).await;
+    let (server, mut client) = scripted(ScriptedReply::Stall).await;
     server.wait_for_requests(1).await;
     let address = server.address();
     drop(server);

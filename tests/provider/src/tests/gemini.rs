@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{post_gemini, read};
-use crate::{ProviderError, Reply, ScriptedCall, ScriptedLlm, gemini::SKIP};
+use crate::{ProviderError, ScriptedCall, ScriptedLlm, ScriptedReply, gemini::SKIP};
 
 fn user(text: &str) -> Value {
     json!({ "role": "user", "parts": [{ "text": text }] })
@@ -25,7 +25,7 @@ fn body(contents: &[&Value]) -> Value {
 /// Has the server call two tools; returns its own turn.
 async fn two_calls(server: &ScriptedLlm) -> Value {
     let calls = ["f", "g"].map(|name| ScriptedCall::new(name, json!({ "x": 1 })));
-    server.on("call", [Reply::ToolCalls(calls.to_vec())]);
+    server.on("call", [ScriptedReply::ToolCalls(calls.to_vec())]);
     let (status, reply) = post_gemini(server, &body(&[&user("call")])).await;
     assert_eq!(status, 200, "{reply}");
     reply["candidates"][0]["content"].clone()
@@ -67,11 +67,11 @@ async fn the_default_reply_tells_the_turns_in_context() {
 async fn stops_blocked_prompts_and_errors_have_their_form() {
     let server = ScriptedLlm::start().await;
     let replies = [
-        Reply::finish("SAFETY", None),
-        Reply::finish("MAX_TOKENS", Some("half")),
-        Reply::EmptyChoice,
-        Reply::NoChoices,
-        Reply::gemini_blocked("SAFETY"),
+        ScriptedReply::finish("SAFETY", None),
+        ScriptedReply::finish("MAX_TOKENS", Some("half")),
+        ScriptedReply::EmptyChoice,
+        ScriptedReply::NoChoices,
+        ScriptedReply::gemini_blocked("SAFETY"),
         ProviderError::rate_limited(3).into(),
     ];
     server.on("x", replies);
@@ -184,7 +184,7 @@ async fn an_id_that_was_given_is_wanted_back() {
         id: Some("id-1".to_owned()),
         ..ScriptedCall::new("f", json!({}))
     };
-    server.on("call", [Reply::ToolCalls(vec![call])]);
+    server.on("call", [ScriptedReply::ToolCalls(vec![call])]);
     let (_, reply) = post_gemini(&server, &body(&[&user("call")])).await;
     let calls = &reply["candidates"][0]["content"];
     let mut result = results(&["f"]);

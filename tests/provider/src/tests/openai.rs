@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{ask, openai_body, post_openai};
-use crate::{Reply, ScriptedLlm};
+use crate::{ScriptedLlm, ScriptedReply};
 
 fn call(id: &str) -> Value {
     json!({ "id": id, "type": "function", "function": { "name": "f", "arguments": "{}" } })
@@ -47,10 +47,10 @@ async fn stops_empty_choices_and_tool_calls_have_their_form() {
     server.on(
         "x",
         [
-            Reply::finish("length", Some("half")),
-            Reply::EmptyChoice,
-            Reply::NoChoices,
-            Reply::tool_call("weather", json!({ "city": "Bern" })),
+            ScriptedReply::finish("length", Some("half")),
+            ScriptedReply::EmptyChoice,
+            ScriptedReply::NoChoices,
+            ScriptedReply::tool_call("weather", json!({ "city": "Bern" })),
         ],
     );
     let next = async || post_openai(&server, &ask("x")).await.1["choices"].clone();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::{Raw, ask, post_openai, split};
-use crate::{Latency, Reply, ScriptedLlm};
+use crate::{Latency, ScriptedLlm, ScriptedReply};
 
 const NEVER: Duration = Duration::from_millis(50);
 
@@ -14,9 +14,14 @@ async fn queues_come_first_then_rules_then_the_default() {
     let server = ScriptedLlm::start().await;
     server.script(|request| {
         let asked = request.last_user_text();
-        asked.contains("ruled").then(|| Reply::text("by rule"))
+        asked
+            .contains("ruled")
+            .then(|| ScriptedReply::text("by rule"))
     });
-    server.on("queued", [Reply::text("one"), Reply::text("two")]);
+    server.on(
+        "queued",
+        [ScriptedReply::text("one"), ScriptedReply::text("two")],
+    );
     let reply_to = async |text: &str| {
         let (_, body) = post_openai(&server, &ask(text)).await;
         let content = &body["choices"][0]["message"]["content"];
@@ -84,7 +89,7 @@ async fn latencies_are_kept_and_a_reply_may_have_its_own() {
         .latency(Latency::Fixed(slow))
         .start()
         .await;
-    server.on("own", [Reply::Seen.after(Duration::ZERO)]);
+    server.on("own", [ScriptedReply::Seen.after(Duration::ZERO)]);
     let began = Instant::now();
     post_openai(&server, &ask("any")).await;
     assert!(began.elapsed() >= slow);

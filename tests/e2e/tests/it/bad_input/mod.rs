@@ -64,7 +64,7 @@ async fn nothing_is_left(pair: &Pair) {
     problem("the session", session, 404, "session_not_found");
     // A good job counts; were another one live, the count would be higher.
     let gate = pair.llm.hold();
-    let good = pair.say("good", "turn=0").await;
+    let good = pair.submit_message("good", "turn=0").await;
     pair.running("turn=0").await;
     pair.live_jobs_become(1).await;
     gate.open();

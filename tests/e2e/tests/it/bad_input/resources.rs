@@ -92,14 +92,14 @@ async fn a_finished_job_cannot_be_cancelled() {
         [scripted_provider::ProviderError::unauthorized().into()],
     );
     for text in ["completes", "fails"] {
-        let id = pair.say("s", text).await;
+        let id = pair.submit_message("s", text).await;
         let before = pair.wait(&id).await;
         let answer = pair.client.cancel(&id).await;
         problem(text, answer, 409, "job_finished");
         assert_eq!(pair.client.job(&id).await.expect(200), before);
     }
     let gate = pair.llm.hold();
-    let id = pair.say("s", "is cancelled").await;
+    let id = pair.submit_message("s", "is cancelled").await;
     pair.client.cancel(&id).await.expect(200);
     let answer = pair.client.cancel(&id).await;
     problem("cancelled", answer, 409, "job_finished");
@@ -110,7 +110,7 @@ async fn a_finished_job_cannot_be_cancelled() {
 async fn a_session_with_live_jobs_cannot_be_deleted() {
     let pair = Pair::start().await;
     let gate = pair.llm.hold();
-    let id = pair.say("s", "turn=0").await;
+    let id = pair.submit_message("s", "turn=0").await;
     let answer = pair.client.delete_session("s").await;
     problem("busy", answer, 409, "session_busy");
     gate.open();
@@ -127,7 +127,7 @@ async fn a_full_session_is_429_and_takes_more_once_it_is_not() {
     let gate = pair.llm.hold();
     let mut ids = Vec::new();
     for n in 0..LANE_MAX {
-        ids.push(pair.say("s", &format!("turn={n}")).await);
+        ids.push(pair.submit_message("s", &format!("turn={n}")).await);
     }
     let one_more = json!({ "session_id": "s", "input": "one more" });
     let answer = pair.client.submit_with_key(&one_more, "more").await;
@@ -138,7 +138,7 @@ async fn a_full_session_is_429_and_takes_more_once_it_is_not() {
     let session = pair.client.session("s").await.expect(200);
     assert_eq!(session["live_jobs"], LANE_MAX, "{session}");
     // Other sessions have room.
-    let other = pair.say("other", "turn=0").await;
+    let other = pair.submit_message("other", "turn=0").await;
     pair.client.cancel(&ids[LANE_MAX - 1]).await.expect(200);
     // The key of the refused submit leads to the job that is made now.
     let taken = pair
