@@ -149,7 +149,7 @@ impl CommitRows {
         let session = session.filter(|_| commit.lane.session().is_some());
         Ok(Self {
             lane: LaneRow::of(&commit.next)?,
-            jobs: collect(&commit.admitted, JobRow::of)?,
+            jobs: collect(&commit.admitted, |new| JobRow::of(new))?,
             reopened: commit.reopened.clone(),
             timers: timers(commit)?,
             outcomes: collect(&commit.ended, |ended| OutcomeRow::of(ended, commit.at))?,
@@ -188,7 +188,7 @@ impl JobRow {
             job: new.meta.id,
             keep_until: new.meta.keep_until.unwrap_or_default(),
             meta: json(&new.meta)?,
-            request: json(new.request.as_ref())?,
+            request: json(&new.request)?,
         })
     }
 }

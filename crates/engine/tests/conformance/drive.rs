@@ -136,7 +136,8 @@ impl Driver {
     ) -> Result<(Commit, Effects), Refused> {
         let at = self.store.now();
         let job = event.job();
-        let (next, effects) = lane::apply(&loaded.lane, loaded.outcome(job), event, at)?;
+        let mut next = loaded.lane.clone();
+        let effects = lane::apply(&mut next, loaded.outcome(job), event, at)?;
         let mut timers: Vec<(JobId, Option<TimeMs>)> = Vec::new();
         for (job, timer) in &effects.timers {
             timers.retain(|(earlier, _)| earlier != job);
@@ -178,11 +179,11 @@ impl Driver {
         Ok((commit, effects))
     }
 
-    fn record(&self, event: &Event, at: TimeMs) -> NewJob {
+    fn record(&self, event: &Event, at: TimeMs) -> Arc<NewJob> {
         let Event::Admit(admit) = event else {
             panic!("only an admission makes a record");
         };
-        NewJob {
+        Arc::new(NewJob {
             meta: JobMeta {
                 v: Version::FIRST,
                 id: admit.job,
@@ -197,8 +198,8 @@ impl Driver {
                 traceparent: None,
                 unknown: UnknownFields::NONE,
             },
-            request: Arc::new(request(admit.job)),
-        }
+            request: request(admit.job),
+        })
     }
 
     /// Loads the lane, applies an event and commits. Repeats this after a conflict.

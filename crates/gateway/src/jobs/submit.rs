@@ -14,13 +14,13 @@ use axum::{
     },
     response::Response,
 };
-use forebay_runtime::lanes::{LaneChange, LaneError};
+use forebay_runtime::lanes::{AdmitOptions, LaneChange, LaneError};
 use forebay_shared::{
     class::Class,
     document::{UnknownFields, Version},
     ids::JobId,
     job::JobMeta,
-    lane::{Admit, LANE_MAX, Refused},
+    lane::{LANE_MAX, Refused},
     store::{NewJob, StoreError},
     time::TimeMs,
 };
@@ -133,20 +133,16 @@ impl PreparedJob {
             traceparent: self.traceparent,
             unknown: UnknownFields::NONE,
         };
-        let admit = Admit {
-            job: id,
-            class: meta.class,
-            deadline: meta.expires_at,
+        let options = AdmitOptions {
             tool_results: submission.tool_results,
             if_busy: submission.if_busy,
-            repair: false,
         };
         let class = meta.class;
         // The response is written before the job moves into the change, so nothing is cloned or reread.
         let json = view::accepted(&meta)?;
-        let request = Arc::new(submission.request);
+        let request = submission.request;
         // The commit may go on after the timeout with the body in memory, so it holds the permit.
-        let change = LaneChange::admit(NewJob { meta, request }, admit).holding(self.body_permit);
+        let change = LaneChange::admit(NewJob { meta, request }, options).holding(self.body_permit);
         match state.member.lanes.apply(change, STORE_TIMEOUT).await {
             Ok(_) => {
                 state.admission.record_store_full(false);

@@ -5,7 +5,7 @@ use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 use forebay_engine::embedded::Embedded;
 use forebay_gateway::GatewaySettings;
 use forebay_runtime::{
-    lanes::{Applied, AttemptOutput, LaneChange, LaneSettings},
+    lanes::{Applied, AttemptOutput, ClaimKey, LaneChange, LaneSettings},
     member::{Member, MemberSettings},
 };
 use forebay_shared::{
@@ -247,8 +247,8 @@ impl Fixture {
     /// Claims the job and completes it with this text, as a worker does.
     pub(crate) async fn complete(&self, lane: &LaneKey, job: JobId, text: &str) {
         let fence = self.claim(lane, job).await;
-        let content = AttemptOutput {
-            reply: Some(Reply {
+        let output = AttemptOutput {
+            reply: Reply {
                 text: Some(text.to_owned()),
                 tool_calls: Vec::new(),
                 finish_reason: FinishReason::Stop,
@@ -256,15 +256,20 @@ impl Fixture {
                 turns_sent: 1,
                 turns_dropped: 0,
                 unknown: UnknownFields::NONE,
-            }),
-            provider: Some(String::from("test worker")),
+            },
+            provider: String::from("test worker"),
             turns: vec![
                 Turn::text(Role::User, "asked"),
                 Turn::text(Role::Assistant, text),
             ],
             measure: None,
         };
-        let change = LaneChange::finish(lane.clone(), job, fence, None, None, content);
+        let claim = ClaimKey {
+            lane: lane.clone(),
+            job,
+            fence,
+        };
+        let change = LaneChange::complete(claim, None, Arc::new(output));
         self.member
             .lanes
             .apply(change, TIMEOUT)

@@ -1,211 +1,330 @@
-//! A change that somebody wants made to a lane, and what comes of it.
+//! A change of a lane, with the documents that its commit writes, and the answer to it.
 
-use std::{any::Any, fmt};
+use std::sync::Arc;
+
+use tokio::sync::OwnedSemaphorePermit;
 
 use forebay_shared::{
     ids::{JobId, LaneKey, ProcessId},
     job::{JobError, Reply},
-    lane::{Admit, Event, LiveProcesses},
+    lane::{Admit, Event, IfBusy, LiveProcesses},
     session::TokenMeasure,
     store::{NewJob, Timer, Work},
     time::TimeMs,
     turn::Turn,
 };
 
-/// A change that somebody wants made to a lane.
+/// A change to make to a lane.
 #[derive(Debug)]
 pub struct LaneChange {
-    /// The lane.
-    pub lane: LaneKey,
-    /// What happens to it.
-    pub event: Event,
-    /// What is written along with it.
-    pub bring: Bring,
-    /// Kept until the change has been made or given up: the permit that its documents take in memory.
-    pub permit: Option<HeldPermit>,
+    pub(super) lane: LaneKey,
+    pub(super) action: Action,
+    pub(super) permit: Option<OwnedSemaphorePermit>,
 }
 
-/// Something whose drop gives permit in memory back.
-pub struct HeldPermit(#[expect(dead_code, reason = "held, not read")] Box<dyn Any + Send>);
-
-impl fmt::Debug for HeldPermit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("HeldPermit")
-    }
-}
-
-/// What is written along with a change.
+/// What happens to the lane. Each variant carries the documents that its commit writes.
 #[derive(Debug)]
-pub enum Bring {
-    /// Nothing.
-    Nothing,
-    /// The record of an admitted job.
-    Job(Box<NewJob>),
-    /// What an attempt came to.
-    Attempt(Box<AttemptOutput>),
-    /// The timer that made the sweeper look; the tick moves it only if it is still this one.
-    Timer(TimeMs),
+pub(super) enum Action {
+    /// A gateway accepts a job.
+    Admit {
+        job: Arc<NewJob>,
+        options: AdmitOptions,
+    },
+    /// A worker takes the head.
+    Claim {
+        job: JobId,
+        worker: ProcessId,
+        limit_ms: u64,
+        /// The fence of an earlier try of this claim, if the response to that try was lost.
+        asked: Option<u64>,
+    },
+    /// An attempt ends its job with a reply.
+    Complete {
+        job: JobId,
+        fence: u64,
+        hold_ms: Option<u64>,
+        output: Arc<AttemptOutput>,
+    },
+    /// An attempt ends its job without a reply.
+    Fail {
+        job: JobId,
+        fence: u64,
+        error: JobError,
+        provider: Option<String>,
+    },
+    /// An attempt failed, and the job may be tried again.
+    Retry {
+        job: JobId,
+        fence: u64,
+        options: RetryOptions,
+    },
+    /// A worker that shuts down gives its job back.
+    Release { job: JobId, fence: u64 },
+    /// A client cancels the job.
+    Cancel { job: JobId },
+    /// The job's timer is due.
+    Tick {
+        timer: TimeMs,
+        job: JobId,
+        live: Option<LiveProcesses>,
+    },
 }
 
-/// What an attempt came to.
-#[derive(Clone, Debug, Default)]
-pub struct AttemptOutput {
-    /// The reply, of a completed job.
-    pub reply: Option<Reply>,
-    /// The provider that was asked.
+/// A granted claim. Its fence decides whether it may still settle the job.
+#[derive(Clone, Debug)]
+pub struct ClaimKey {
+    /// The lane of the job.
+    pub lane: LaneKey,
+    /// The claimed job.
+    pub job: JobId,
+    /// The fence that the claim returned.
+    pub fence: u64,
+}
+
+/// How a job enters its lane.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AdmitOptions {
+    /// Whether the job's input is the results of tools.
+    pub tool_results: bool,
+    /// What to do if the session has live jobs.
+    pub if_busy: IfBusy,
+}
+
+/// How a job is tried again.
+#[derive(Clone, Debug)]
+pub struct RetryOptions {
+    /// When the next attempt may begin.
+    pub not_before: TimeMs,
+    /// The job fails after this many failed tries.
+    pub tries_max: u32,
+    /// Why this try failed.
+    pub error: JobError,
+    /// The provider that was called, if one was.
     pub provider: Option<String>,
-    /// The turns that go into the session if the job completes: what closes open tool calls, its
-    /// input, its reply.
+}
+
+/// What a successful attempt produced.
+#[derive(Clone, Debug)]
+pub struct AttemptOutput {
+    /// The model's reply.
+    pub reply: Reply,
+    /// The provider that replied.
+    pub provider: String,
+    /// The turns to append to the session: what closes open tool calls, the job's input, the reply.
     pub turns: Vec<Turn>,
-    /// What the provider's count of tokens said.
+    /// The provider's token count of the turns that were sent.
     pub measure: Option<TokenMeasure>,
 }
 
-/// What came of a change that was made.
+/// The result of a change that was made.
 #[derive(Debug)]
 pub enum Applied {
-    /// It was made, or had been made before.
+    /// The change is committed. Also for a repeated change that was committed before.
     Done,
     /// The claim was granted.
     Claimed {
-        /// What every later call about this attempt carries.
+        /// The fence, which every later change of this attempt must carry.
         fence: u64,
-        /// When the attempt must have settled.
+        /// When the claim ends if it is not settled.
         until: TimeMs,
-        /// Which attempt at the job this is, counted from 1.
+        /// The number of this attempt at the job, counted from 1.
         attempt: u32,
         /// How often the provider has failed the job before.
         tries: u32,
-        /// What the worker needs.
+        /// What the worker needs to run the job.
         work: Box<Work>,
     },
-    /// The claim came too early.
+    /// The claim came before the job may run.
     NotDue,
 }
 
 impl LaneChange {
-    /// A gateway accepts a job.
+    /// Admits a new job.
     #[must_use]
-    pub fn admit(job: NewJob, admit: Admit) -> Self {
-        Self {
-            lane: job.meta.lane(),
-            event: Event::Admit(admit),
-            bring: Bring::Job(Box::new(job)),
-            permit: None,
-        }
+    pub fn admit(job: NewJob, options: AdmitOptions) -> Self {
+        let lane = job.meta.lane();
+        let job = Arc::new(job);
+        Self::new(lane, Action::Admit { job, options })
     }
 
-    /// The same, and `permit` is kept until it has been made or given up.
+    /// Keeps the permit until the change has been answered: the budget of the bytes that the change holds.
     #[must_use]
-    pub fn holding(mut self, permit: impl Any + Send) -> Self {
-        self.permit = Some(HeldPermit(Box::new(permit)));
+    pub fn holding(mut self, permit: OwnedSemaphorePermit) -> Self {
+        self.permit = Some(permit);
         self
     }
 
-    /// A worker takes the head of a lane, for `limit_ms` at most.
+    /// Claims the head of a lane for a worker, for at most `limit_ms`.
     #[must_use]
-    pub fn claim(lane: LaneKey, job: JobId, worker: ProcessId, limit_ms: u64) -> Self {
-        let event = Event::Claim {
+    pub const fn claim(lane: LaneKey, job: JobId, worker: ProcessId, limit_ms: u64) -> Self {
+        let claim = Action::Claim {
             job,
             worker,
-            asked: None,
             limit_ms,
+            asked: None,
         };
-        Self {
-            lane,
-            event,
-            bring: Bring::Nothing,
-            permit: None,
-        }
+        Self::new(lane, claim)
     }
 
-    /// An attempt ends its job; `error` says why there is no reply. `hold_ms`: how long messages of
-    /// the user wait for the results of the tools that the reply calls.
+    /// Completes the job of a claim. `hold_ms` is how long user messages wait for the results of the tools that the
+    /// reply calls. A lane without a session ignores it, because no client can send results to it.
     #[must_use]
-    pub fn finish(
-        lane: LaneKey,
-        job: JobId,
-        fence: u64,
-        error: Option<JobError>,
-        hold_ms: Option<u64>,
-        content: AttemptOutput,
-    ) -> Self {
-        // A lane without a session has nobody who could bring the results.
+    pub fn complete(claim: ClaimKey, hold_ms: Option<u64>, output: Arc<AttemptOutput>) -> Self {
+        let ClaimKey { lane, job, fence } = claim;
         let hold_ms = hold_ms.filter(|_| lane.session().is_some());
-        let event = Event::Finish {
+        let complete = Action::Complete {
             job,
             fence,
-            error,
             hold_ms,
+            output,
         };
-        Self {
-            lane,
-            event,
-            bring: Bring::Attempt(Box::new(content)),
-            permit: None,
-        }
+        Self::new(lane, complete)
     }
 
-    /// An attempt failed; the next begins at `not_before`, unless `tries_max` are used up.
+    /// Fails the job of a claim. `provider` is the provider that was called, if one was.
     #[must_use]
-    pub fn retry(
-        lane: LaneKey,
-        job: JobId,
-        fence: u64,
-        not_before: TimeMs,
-        tries_max: u32,
-        error: JobError,
-        content: AttemptOutput,
-    ) -> Self {
-        let event = Event::Retry {
+    pub fn fail(claim: ClaimKey, error: JobError, provider: Option<String>) -> Self {
+        let ClaimKey { lane, job, fence } = claim;
+        let fail = Action::Fail {
             job,
             fence,
-            not_before,
-            tries_max,
             error,
+            provider,
         };
-        Self {
-            lane,
-            event,
-            bring: Bring::Attempt(Box::new(content)),
-            permit: None,
-        }
+        Self::new(lane, fail)
     }
 
-    /// A worker that shuts down gives its job back.
+    /// Ends a claim, and has the job tried again unless its tries are used up.
     #[must_use]
-    pub const fn release(lane: LaneKey, job: JobId, fence: u64) -> Self {
-        Self {
-            lane,
-            event: Event::Release { job, fence },
-            bring: Bring::Nothing,
-            permit: None,
-        }
+    pub fn retry(claim: ClaimKey, options: RetryOptions) -> Self {
+        let ClaimKey { lane, job, fence } = claim;
+        let retry = Action::Retry {
+            job,
+            fence,
+            options,
+        };
+        Self::new(lane, retry)
     }
 
-    /// Somebody gives a job up.
+    /// Ends a claim because the worker shuts down. The job is queued again, and no try is counted.
+    #[must_use]
+    pub fn release(claim: ClaimKey) -> Self {
+        let ClaimKey { lane, job, fence } = claim;
+        Self::new(lane, Action::Release { job, fence })
+    }
+
+    /// Cancels a job, running or not.
     #[must_use]
     pub const fn cancel(lane: LaneKey, job: JobId) -> Self {
+        Self::new(lane, Action::Cancel { job })
+    }
+
+    /// Acts on a timer that is due. `live` is `None` while no worker may be taken for gone.
+    #[must_use]
+    pub fn tick(timer: Timer, live: Option<LiveProcesses>) -> Self {
+        let tick = Action::Tick {
+            timer: timer.at,
+            job: timer.job,
+            live,
+        };
+        Self::new(timer.lane, tick)
+    }
+
+    const fn new(lane: LaneKey, action: Action) -> Self {
         Self {
             lane,
-            event: Event::Cancel { job },
-            bring: Bring::Nothing,
+            action,
             permit: None,
         }
     }
+}
 
-    /// A timer is due.
-    #[must_use]
-    pub fn tick(timer: Timer, presence: Option<LiveProcesses>) -> Self {
-        let event = Event::Tick {
-            job: timer.job,
-            presence,
-        };
-        Self {
-            lane: timer.lane,
-            event,
-            bring: Bring::Timer(timer.at),
-            permit: None,
+impl Action {
+    /// The job that changes.
+    pub(super) fn job(&self) -> JobId {
+        match self {
+            Self::Admit { job, .. } => job.meta.id,
+            Self::Claim { job, .. }
+            | Self::Complete { job, .. }
+            | Self::Fail { job, .. }
+            | Self::Retry { job, .. }
+            | Self::Release { job, .. }
+            | Self::Cancel { job }
+            | Self::Tick { job, .. } => *job,
+        }
+    }
+
+    /// The event for the rules of the lane.
+    pub(super) fn event(&self) -> Event {
+        match self {
+            Self::Admit { job, options } => Event::Admit(Admit {
+                job: job.meta.id,
+                class: job.meta.class,
+                deadline: job.meta.expires_at,
+                tool_results: options.tool_results,
+                if_busy: options.if_busy,
+                repair: false,
+            }),
+            Self::Claim {
+                job,
+                worker,
+                limit_ms,
+                asked,
+            } => Event::Claim {
+                job: *job,
+                worker: worker.clone(),
+                asked: *asked,
+                limit_ms: *limit_ms,
+            },
+            Self::Complete {
+                job,
+                fence,
+                hold_ms,
+                ..
+            } => Event::Finish {
+                job: *job,
+                fence: *fence,
+                error: None,
+                hold_ms: *hold_ms,
+            },
+            Self::Fail {
+                job, fence, error, ..
+            } => Event::Finish {
+                job: *job,
+                fence: *fence,
+                error: Some(error.clone()),
+                hold_ms: None,
+            },
+            Self::Retry {
+                job,
+                fence,
+                options,
+            } => Event::Retry {
+                job: *job,
+                fence: *fence,
+                not_before: options.not_before,
+                tries_max: options.tries_max,
+                error: options.error.clone(),
+            },
+            Self::Release { job, fence } => Event::Release {
+                job: *job,
+                fence: *fence,
+            },
+            Self::Cancel { job } => Event::Cancel { job: *job },
+            Self::Tick { job, live, .. } => Event::Tick {
+                job: *job,
+                presence: live.clone(),
+            },
+        }
+    }
+
+    /// The provider that the attempt called, if the change ends an attempt.
+    pub(super) fn provider(&self) -> Option<String> {
+        match self {
+            Self::Complete { output, .. } => Some(output.provider.clone()),
+            Self::Fail { provider, .. } => provider.clone(),
+            Self::Retry { options, .. } => options.provider.clone(),
+            _ => None,
         }
     }
 }

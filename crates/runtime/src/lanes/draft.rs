@@ -1,52 +1,74 @@
-//! The effects of the events of one round, gathered into one commit.
+//! Gathers the effects of a batch of changes into one commit. Pure: what has to be read is passed in.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
-use super::{Bring, LaneSettings};
+use super::change::{Action, AttemptOutput};
 use forebay_shared::{
     ids::{JobId, LaneKey, ProcessId},
-    job::{Reply, Request},
-    lane::{Effects, EndedEntry, Lane, LaneCounts},
-    session::TokenMeasure,
-    store::{
-        Commit, EndedJob, LaneVersion, LoadedLane, NewJob, SessionWrite, Store, StoreError,
-        TimerMove,
-    },
+    lane::{Claim, Effects, Lane, LaneCounts, Refused, apply},
+    session::{SessionBounds, TokenMeasure},
+    store::{Commit, EndedJob, LaneVersion, LoadedLane, NewJob, SessionWrite, TimerMove},
     time::TimeMs,
     turn::Turn,
 };
 
-/// Turns that go into the session.
+/// What the commits of this process carry beside the effects of the rules.
+#[derive(Clone, Copy, Debug)]
+pub struct LaneSettings {
+    /// The limits of a session.
+    pub session: SessionBounds,
+    /// How long the record of an ended job is kept, in milliseconds.
+    pub result_ttl_ms: u64,
+}
+
+/// What the rules decided about one change.
+pub(super) type Verdict = Result<Option<Claim>, Refused>;
+
+/// A timer to move without a commit.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TickMove {
+    pub(super) timer: TimerMove,
+    /// Whether the head is woken once its timer has moved.
+    pub(super) wakes: bool,
+}
+
+/// The turns that one job adds to the session.
 enum Append {
-    /// These.
-    Turns(Vec<Turn>),
-    /// The input of this job, which got no reply.
+    /// The turns of an attempt that completed its job.
+    Output(Arc<AttemptOutput>),
+    /// The input of a job that was interrupted.
     InputOf(JobId),
 }
 
-/// What a round has come to so far.
-pub(super) struct Draft<'a> {
+/// The lane as the batch leaves it, and all that is written with it.
+pub(super) struct CommitDraft<'a> {
     seen: &'a LoadedLane,
+    now: TimeMs,
+    result_ttl_ms: u64,
+    /// The lane after the changes so far.
     pub(super) lane: Lane,
+    /// The head to wake.
     pub(super) wake: Option<JobId>,
-    /// Timers to move without a commit, with the head to wake for each that moves.
-    pub(super) moves: Vec<(TimerMove, bool)>,
+    /// Timers to move without a commit.
+    pub(super) tick_moves: Vec<TickMove>,
     timers: Vec<(JobId, Option<TimeMs>)>,
-    admitted: Vec<NewJob>,
+    admitted: Vec<Arc<NewJob>>,
     reopened: Vec<JobId>,
-    ended: Vec<(EndedEntry, Option<Reply>, Option<String>)>,
+    ended: Vec<EndedJob>,
     append: Vec<Append>,
     measure: Option<TokenMeasure>,
     dropped_calls: Vec<(ProcessId, JobId)>,
 }
 
-impl<'a> Draft<'a> {
-    pub(super) fn new(seen: &'a LoadedLane) -> Self {
+impl<'a> CommitDraft<'a> {
+    pub(super) fn new(seen: &'a LoadedLane, settings: &LaneSettings, now: TimeMs) -> Self {
         Self {
             seen,
+            now,
+            result_ttl_ms: settings.result_ttl_ms,
             lane: seen.lane.clone(),
             wake: None,
-            moves: Vec::new(),
+            tick_moves: Vec::new(),
             timers: Vec::new(),
             admitted: Vec::new(),
             reopened: Vec::new(),
@@ -57,99 +79,120 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Takes in what an event came to.
-    pub(super) fn absorb(&mut self, job: JobId, next: Lane, effects: Effects, bring: &Bring) {
-        if let Bring::Timer(from) = bring
-            && next == self.lane
-            && let [(job, Some(to))] = effects.timers[..]
-        {
-            // Nothing but the timer: no commit, and only if it is still the one that was read.
-            self.moves.push((
-                TimerMove {
-                    job,
-                    from: *from,
-                    to,
-                },
-                effects.wake == Some(job),
-            ));
-            return;
+    /// Applies one change. A refused change leaves the draft as it is.
+    pub(super) fn apply(&mut self, action: &Action) -> Verdict {
+        let outcome = self.seen.outcome(action.job());
+        if let Action::Tick { timer, .. } = action {
+            let before = self.lane.clone();
+            let effects = apply(&mut self.lane, outcome, &action.event(), self.now)?;
+            match effects.timers[..] {
+                // Nothing but the timer changes, so it moves without a commit, if it still has the time that was read.
+                [(job, Some(to))] if self.lane == before => self.tick_moves.push(TickMove {
+                    timer: TimerMove {
+                        job,
+                        from: *timer,
+                        to,
+                    },
+                    wakes: effects.wake == Some(job),
+                }),
+                _ => self.absorb(action, effects),
+            }
+            return Ok(None);
         }
-        self.lane = next;
+        let effects = apply(&mut self.lane, outcome, &action.event(), self.now)?;
+        let claim = effects.claim;
+        self.absorb(action, effects);
+        Ok(claim)
+    }
+
+    /// Takes over the effects of a change, with the documents that it carries.
+    fn absorb(&mut self, action: &Action, effects: Effects) {
         for (job, timer) in effects.timers {
             self.timers.retain(|(other, _)| *other != job);
             self.timers.push((job, timer));
         }
         self.wake = effects.wake.or(self.wake);
-        if effects.admitted
-            && let Bring::Job(new) = bring
-        {
-            self.admitted.push(NewJob::clone(new));
+        if let Action::Admit { job, .. } = action {
+            self.admitted.push(Arc::clone(job));
         }
         self.reopened.extend(effects.reopened);
-        self.append
-            .extend(effects.keep_inputs.into_iter().map(Append::InputOf));
-        let content = match bring {
-            Bring::Attempt(content) => Some(content),
-            _ => None,
-        };
-        if effects.keep_turns
-            && let Some(content) = content
+        let inputs = effects.keep_inputs.into_iter().map(Append::InputOf);
+        self.append.extend(inputs);
+        let mut reply = None;
+        if let Action::Complete { output, .. } = action
+            && effects.keep_turns
         {
-            self.append.push(Append::Turns(content.turns.clone()));
-            self.measure = content.measure.or(self.measure);
+            self.append.push(Append::Output(Arc::clone(output)));
+            self.measure = output.measure.or(self.measure);
+            reply = Some(output.reply.clone());
         }
-        for ending in effects.ended {
-            let content = content.filter(|_| ending.entry.job == job);
-            let reply = content
-                .and_then(|c| c.reply.clone())
-                .filter(|_| ending.error.is_none());
-            let provider = content.and_then(|content| content.provider.clone());
-            self.ended.push((ending, reply, provider));
+        for ended in effects.ended {
+            let (job, class) = (ended.entry.job, ended.entry.class);
+            // A change may end other jobs of the lane too. Those have neither a reply nor a provider.
+            let is_own = job == action.job();
+            let reply = reply.take_if(|_| is_own);
+            let provider = is_own.then(|| action.provider()).flatten();
+            self.ended.push(EndedJob {
+                job,
+                class,
+                outcome: ended.into_outcome(reply, provider),
+                keep_ms: self.result_ttl_ms,
+            });
         }
         self.dropped_calls.extend(effects.dropped_calls);
     }
 
     /// Whether there is something to commit.
     pub(super) fn is_changed(&self) -> bool {
-        self.lane != self.seen.lane || !self.timers.is_empty() || !self.ended.is_empty()
+        !self.timers.is_empty() || !self.ended.is_empty() || self.lane != self.seen.lane
     }
 
-    /// The commit that makes it so.
-    pub(super) async fn commit(
+    /// The interrupted jobs whose inputs must be read for [`into_commit`](Self::into_commit). The batch has the inputs
+    /// of those that it admits.
+    pub(super) fn inputs_to_read(&self) -> Vec<JobId> {
+        let is_admitted = |job: &JobId| self.admitted.iter().any(|new| new.meta.id == *job);
+        let inputs = self.append.iter().filter_map(|append| match append {
+            Append::InputOf(job) => Some(*job),
+            Append::Output(_) => None,
+        });
+        inputs.filter(|job| !is_admitted(job)).collect()
+    }
+
+    /// Builds the commit. `inputs` are the inputs that [`inputs_to_read`](Self::inputs_to_read) names; a job that has
+    /// been deleted has none. A conflict reports the same as the load did: `outcomes_of` and `work_of`.
+    pub(super) fn into_commit(
         self,
         key: &LaneKey,
-        settings: &LaneSettings,
-        store: &dyn Store,
-        about: Vec<JobId>,
-        work: Option<JobId>,
-        now: TimeMs,
-    ) -> Result<Commit, StoreError> {
+        session: SessionBounds,
+        mut inputs: HashMap<JobId, Vec<Turn>>,
+        outcomes_of: Vec<JobId>,
+        work_of: Option<JobId>,
+    ) -> Commit {
         let mut append = Vec::new();
-        for turns in self.append {
+        for turns in &self.append {
             match turns {
-                Append::Turns(turns) => append.extend(turns),
+                Append::Output(output) => append.extend_from_slice(&output.turns),
                 Append::InputOf(job) => {
-                    append.extend(input_of(job, &self.admitted, store).await?);
+                    match self.admitted.iter().find(|new| new.meta.id == *job) {
+                        Some(new) => append.extend_from_slice(&new.request.input),
+                        None => append.extend(inputs.remove(job).unwrap_or_default()),
+                    }
                 }
             }
         }
-        // Between its first job and its last, nothing but turns changes for a session: its time to live stands
-        // still. So a claim, a retry or a release needs no write of it.
-        let is_touched = !append.is_empty()
+        // A claim, a retry and a release change nothing of the session: its time to live stands still while it has
+        // live jobs.
+        let is_session_changed = !append.is_empty()
             || self.measure.is_some()
             || !self.admitted.is_empty()
             || !self.reopened.is_empty()
             || self.lane.entries.is_empty() != self.seen.lane.entries.is_empty();
-        let ended = self
-            .ended
-            .into_iter()
-            .map(|(ending, reply, provider)| EndedJob {
-                job: ending.entry.job,
-                class: ending.entry.class,
-                outcome: ending.into_outcome(reply, provider),
-                keep_ms: settings.result_ttl_ms,
-            });
-        Ok(Commit {
+        let session = (is_session_changed && key.session().is_some()).then_some(SessionWrite {
+            append,
+            measure: self.measure,
+            bounds: session,
+        });
+        Commit {
             lane: key.clone(),
             expected: self.seen.version,
             version: LaneVersion::new_v4(),
@@ -158,33 +201,12 @@ impl<'a> Draft<'a> {
             timers: self.timers,
             admitted: self.admitted,
             reopened: self.reopened,
-            ended: ended.collect(),
-            session: key.session().filter(|_| is_touched).map(|_| SessionWrite {
-                append,
-                measure: self.measure,
-                bounds: settings.session,
-            }),
+            ended: self.ended,
+            session,
             dropped_calls: self.dropped_calls,
-            outcomes_of: about,
-            work_of: work,
-            at: now,
-        })
+            outcomes_of,
+            work_of,
+            at: self.now,
+        }
     }
-}
-
-/// The input of a job, which stays in the session although the job got no reply.
-async fn input_of(
-    job: JobId,
-    admitted: &[NewJob],
-    store: &dyn Store,
-) -> Result<Vec<Turn>, StoreError> {
-    if let Some(new) = admitted.iter().find(|new| new.meta.id == job) {
-        let request: &Arc<Request> = &new.request;
-        return Ok(request.input.clone());
-    }
-    Ok(store
-        .request(job)
-        .await?
-        .map(|request| request.input)
-        .unwrap_or_default())
 }

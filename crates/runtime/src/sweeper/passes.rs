@@ -91,7 +91,7 @@ impl Sweeper {
                 return Ok(());
             };
             after = Some(last.lane.clone());
-            self.lanes.wake(class, &heads).await?;
+            self.lanes.wake_ready(class, &heads).await?;
             if !self.store.elect_sweeper(&self.id, ELECTION_TTL_MS).await? {
                 return Ok(());
             }

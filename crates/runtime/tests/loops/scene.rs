@@ -7,7 +7,10 @@ use std::{
 
 use forebay_runtime::{
     gauge::Gauge,
-    lanes::{Applied, AttemptOutput, LaneChange, LaneError, LaneSettings, Lanes},
+    lanes::{
+        AdmitOptions, Applied, AttemptOutput, ClaimKey, LaneChange, LaneError, LaneSettings, Lanes,
+        RetryOptions,
+    },
     member::{Member, MemberSettings},
     wakes::Wakes,
 };
@@ -187,8 +190,11 @@ impl Scene {
             input: vec![Turn::text(Role::User, text)],
             ..Request::default()
         };
-        let request = Arc::new(request);
-        LaneChange::admit(NewJob { meta, request }, admit)
+        let options = AdmitOptions {
+            tool_results: admit.tool_results,
+            if_busy: admit.if_busy,
+        };
+        LaneChange::admit(NewJob { meta, request }, options)
     }
 
     /// Admits a job, and hopes for the best.
@@ -290,17 +296,32 @@ pub(crate) fn finish(session: &str, job: JobId, fence: u64, text: &str) -> LaneC
         turns_dropped: 0,
         unknown: UnknownFields::NONE,
     };
-    let content = AttemptOutput {
-        reply: Some(reply),
+    let output = AttemptOutput {
+        reply,
+        provider: String::from("provider"),
         turns: vec![Turn::text(Role::Assistant, text)],
-        ..AttemptOutput::default()
+        measure: None,
     };
-    LaneChange::finish(lane(session), job, fence, None, None, content)
+    LaneChange::complete(claim_key(session, job, fence), None, Arc::new(output))
 }
 
 /// The failure of an attempt, to be tried again at `not_before`.
 pub(crate) fn retry(session: &str, job: JobId, fence: u64, not_before: TimeMs) -> LaneChange {
     let error = JobError::new("rate_limited", "as the test says");
-    let content = AttemptOutput::default();
-    LaneChange::retry(lane(session), job, fence, not_before, 5, error, content)
+    let options = RetryOptions {
+        not_before,
+        tries_max: 5,
+        error,
+        provider: None,
+    };
+    LaneChange::retry(claim_key(session, job, fence), options)
+}
+
+/// The claim of a job with this fence.
+pub(crate) fn claim_key(session: &str, job: JobId, fence: u64) -> ClaimKey {
+    ClaimKey {
+        lane: lane(session),
+        job,
+        fence,
+    }
 }

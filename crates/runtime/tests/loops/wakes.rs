@@ -5,7 +5,7 @@ use std::time::Duration;
 use forebay_runtime::{
     gauge::Gauge,
     lanes::{LaneChange, Lanes},
-    wakes::Wakes,
+    wakes::{WakeRequest, Wakes},
 };
 use forebay_shared::{
     ids::JobId,
@@ -49,9 +49,11 @@ fn wake(scene: &Scene, session: &str, job: JobId) -> Wake {
 /// Asks for the wake of a job whose timer stands where it stands.
 fn send(scene: &Scene, session: &str, job: JobId) {
     let deadline = scene.entry(session, job).deadline;
-    scene
-        .wakes
-        .send(wake(scene, session, job), scene.timer(job), deadline);
+    scene.wakes.request(WakeRequest {
+        wake: wake(scene, session, job),
+        timer: scene.timer(job),
+        deadline,
+    });
 }
 
 #[tokio::test(start_paused = true)]
@@ -87,7 +89,11 @@ async fn a_queue_of_unknown_speed_has_its_timers_parked_for_the_least_time() {
     tokio::spawn(run.run());
     // Nothing has ended yet, so nobody knows how long the wait will be.
     let deadline = scene.entry("s", job).deadline;
-    wakes.send(wake(&scene, "s", job), scene.timer(job), deadline);
+    wakes.request(WakeRequest {
+        wake: wake(&scene, "s", job),
+        timer: scene.timer(job),
+        deadline,
+    });
     settle().await;
     assert_eq!(scene.timer_in_ms(job), REVISIT_MS - 1);
 }
@@ -209,12 +215,17 @@ async fn what_finds_no_room_is_left_to_the_sweeper_and_counts_as_unconfirmed() {
     let (wakes, run) = Wakes::new(queue.clone(), scene.store.clone(), Default::default());
     let job = admit_silently(&scene, "s").await;
     let (at, deadline) = (scene.timer(job), scene.entry("s", job).deadline);
+    let request = || WakeRequest {
+        wake: wake(&scene, "s", job),
+        timer: at,
+        deadline,
+    };
     for _ in 0..WAITING_MAX {
-        wakes.send(wake(&scene, "s", job), at, deadline);
+        wakes.request(request());
     }
     settle().await;
     assert!(wakes.unconfirmed_for().is_zero());
-    wakes.send(wake(&scene, "s", job), at, deadline);
+    wakes.request(request());
     settle().await;
     assert!(!wakes.unconfirmed_for().is_zero());
 

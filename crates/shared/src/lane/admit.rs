@@ -9,7 +9,7 @@ use crate::{
     job::{JobError, Status},
 };
 
-impl Transition {
+impl Transition<'_> {
     pub(super) fn admit(&mut self, event: &Admit) -> Result<(), Refused> {
         if self.lane.find(event.job).is_some() || self.outcome.is_some() != event.repair {
             return Err(Refused::Exists);

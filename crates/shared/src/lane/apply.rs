@@ -3,7 +3,7 @@
 use super::{Effects, Event, Lane, OutcomeSummary, Refused, settle::Retry, transition::Transition};
 use crate::time::TimeMs;
 
-/// The lane after an event, and the effects of the event.
+/// Changes a lane by an event, and returns the effects of the event.
 ///
 /// `outcome` is the outcome of the event's job if that job has ended, and `None` otherwise. `now` is the
 /// store's clock.
@@ -11,15 +11,15 @@ use crate::time::TimeMs;
 /// A repeated call that has settled its job before succeeds without effects.
 ///
 /// # Errors
-/// [`Refused`], when the event changes nothing.
+/// [`Refused`]. The lane is unchanged then.
 pub fn apply(
-    lane: &Lane,
+    lane: &mut Lane,
     outcome: Option<OutcomeSummary>,
     event: &Event,
     now: TimeMs,
-) -> Result<(Lane, Effects), Refused> {
+) -> Result<Effects, Refused> {
     let mut transition = Transition {
-        lane: lane.clone(),
+        lane,
         outcome,
         now,
         effects: Effects::default(),
@@ -56,5 +56,5 @@ pub fn apply(
         Event::Cancel { job } => transition.cancel(*job),
         Event::Tick { job, presence } => transition.tick(*job, presence.as_ref()),
     }?;
-    Ok((transition.lane, transition.effects))
+    Ok(transition.effects)
 }

@@ -9,7 +9,7 @@ use crate::{
     job::{JobError, Status},
 };
 
-impl Transition {
+impl Transition<'_> {
     pub(super) fn cancel(&mut self, job: JobId) -> Result<(), Refused> {
         let (position, _) = self.lane.find(job).ok_or(Refused::Gone)?;
         // Before the removal, so that the new head does not wait under this hold.

@@ -10,7 +10,7 @@ use crate::{
     job::Attempt,
 };
 
-impl Transition {
+impl Transition<'_> {
     pub(super) fn claim(
         &mut self,
         job: JobId,

@@ -27,7 +27,7 @@ enum SettleCall {
     Repeat,
 }
 
-impl Transition {
+impl Transition<'_> {
     pub(super) fn finish(
         &mut self,
         job: JobId,

@@ -9,7 +9,7 @@ use crate::{
     job::{JobError, Status},
 };
 
-impl Transition {
+impl Transition<'_> {
     pub(super) fn tick(
         &mut self,
         job: JobId,

@@ -9,9 +9,9 @@ use crate::{
 };
 
 /// One event applied to one lane.
-pub(super) struct Transition {
+pub(super) struct Transition<'a> {
     /// The lane, which the event changes.
-    pub(super) lane: Lane,
+    pub(super) lane: &'a mut Lane,
     /// The outcome of the event's job, if that job has ended.
     pub(super) outcome: Option<OutcomeSummary>,
     /// The store's clock.
@@ -28,7 +28,7 @@ pub(super) struct JobEnd {
     pub(super) settled: Option<u64>,
 }
 
-impl Transition {
+impl Transition<'_> {
     /// Removes the entry at `position`. The entry behind a removed head becomes the head and is made ready.
     pub(super) fn remove(&mut self, position: usize, end: JobEnd) {
         let mut entry = self.lane.entries.remove(position);

@@ -32,7 +32,7 @@ pub struct Commit {
     /// The timers to set, or to remove (`None`). A job occurs at most once.
     pub timers: Vec<(JobId, Option<TimeMs>)>,
     /// The records to create. If one of them exists already, nothing at all is written.
-    pub admitted: Vec<NewJob>,
+    pub admitted: Vec<Arc<NewJob>>,
     /// Jobs that had ended and are live again: their outcomes are removed.
     pub reopened: Vec<JobId>,
     /// The outcomes to write.
@@ -58,7 +58,7 @@ pub struct NewJob {
     /// The small part of the record, which every poll reads.
     pub meta: JobMeta,
     /// The request to the model.
-    pub request: Arc<Request>,
+    pub request: Request,
 }
 
 /// A job that ends.

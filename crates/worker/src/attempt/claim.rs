@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use forebay_runtime::lanes::{Applied, LaneChange, LaneError};
+use forebay_runtime::lanes::{Applied, ClaimKey, LaneChange, LaneError};
 use forebay_shared::{
     ids::{JobId, LaneKey},
     lane::{Refused, State},
@@ -129,7 +129,12 @@ async fn release_lost_claim(
         && head.job == job
         && matches!(&head.state, State::Running { worker: claimant, .. } if *claimant == worker.member.id)
     {
-        let release = LaneChange::release(lane.clone(), job, head.fence);
+        let claim = ClaimKey {
+            lane: lane.clone(),
+            job,
+            fence: head.fence,
+        };
+        let release = LaneChange::release(claim);
         match worker.member.lanes.apply(release, APPLY_TIMEOUT).await {
             Ok(_) | Err(LaneError::Refused(_)) => {
                 tracing::debug!(job_id = %job, "a claim whose answer was lost is released");

@@ -1,5 +1,6 @@
 //! The job that an attempt has claimed.
 
+use forebay_runtime::lanes::ClaimKey;
 use forebay_shared::{
     ids::{JobId, LaneKey},
     time::TimeMs,
@@ -24,4 +25,15 @@ pub(super) struct ClaimedJob {
     pub(super) tries: u32,
     /// When the attempt began.
     pub(super) began: Instant,
+}
+
+impl ClaimedJob {
+    /// The claim, which the changes that settle the job carry.
+    pub(super) fn claim_key(&self) -> ClaimKey {
+        ClaimKey {
+            lane: self.lane.clone(),
+            job: self.job,
+            fence: self.fence,
+        }
+    }
 }

@@ -1,8 +1,8 @@
 //! Commits the outcome of an attempt: a reply, an error, another try, or a release.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use forebay_runtime::lanes::{AttemptOutput, LaneChange, LaneError};
+use forebay_runtime::lanes::{AttemptOutput, LaneChange, LaneError, RetryOptions};
 use forebay_shared::{
     document::UnknownFields,
     job::{JobError, Reply},
@@ -65,23 +65,14 @@ async fn complete(worker: &WorkerContext, job: &ClaimedJob, result: CallResult) 
     let hold_ms = holds_session.then(|| u64::from(result.tool_wait_s) * 1_000);
     let mut turns = result.turns_before_reply;
     turns.push(answer.turn);
-    let content = AttemptOutput {
-        reply: Some(reply),
-        provider: Some(result.provider),
+    let output = Arc::new(AttemptOutput {
+        reply,
+        provider: result.provider,
         turns,
         measure,
-    };
-    let finish = || {
-        LaneChange::finish(
-            job.lane.clone(),
-            job.job,
-            job.fence,
-            None,
-            hold_ms,
-            content.clone(),
-        )
-    };
-    let is_committed = commit(worker, job, finish).await;
+    });
+    let complete = || LaneChange::complete(job.claim_key(), hold_ms, Arc::clone(&output));
+    let is_committed = commit(worker, job, complete).await;
     is_committed.then(|| String::from("completed"))
 }
 
@@ -93,26 +84,13 @@ async fn fail(
     provider: Option<String>,
 ) -> Settled {
     let Failure { error, retry } = failure;
-    let content = AttemptOutput {
-        provider,
-        ..AttemptOutput::default()
-    };
     let is_committed = match retry {
         Retry::Never | Retry::LessContext => {
-            let finish = || {
-                LaneChange::finish(
-                    job.lane.clone(),
-                    job.job,
-                    job.fence,
-                    Some(error.clone()),
-                    None,
-                    content.clone(),
-                )
-            };
-            commit(worker, job, finish).await
+            let fail = || LaneChange::fail(job.claim_key(), error.clone(), provider.clone());
+            commit(worker, job, fail).await
         }
-        Retry::Backoff | Retry::AtOnce => try_again(worker, job, None, &error, &content).await,
-        Retry::AfterMs(ms) => try_again(worker, job, Some(ms), &error, &content).await,
+        Retry::Backoff | Retry::AtOnce => try_again(worker, job, None, &error, provider).await,
+        Retry::AfterMs(ms) => try_again(worker, job, Some(ms), &error, provider).await,
     };
     is_committed.then_some(error.code)
 }
@@ -123,7 +101,7 @@ async fn try_again(
     job: &ClaimedJob,
     provider_delay_ms: Option<u64>,
     error: &JobError,
-    content: &AttemptOutput,
+    provider: Option<String>,
 ) -> bool {
     let now = worker.member.store.now();
     if now >= job.expires_at {
@@ -136,17 +114,13 @@ async fn try_again(
         rand::random(),
         &worker.settings,
     );
-    let retry = || {
-        LaneChange::retry(
-            job.lane.clone(),
-            job.job,
-            job.fence,
-            now.plus_ms(delay_ms),
-            worker.settings.tries_max,
-            error.clone(),
-            content.clone(),
-        )
+    let options = RetryOptions {
+        not_before: now.plus_ms(delay_ms),
+        tries_max: worker.settings.tries_max,
+        error: error.clone(),
+        provider,
     };
+    let retry = || LaneChange::retry(job.claim_key(), options.clone());
     commit(worker, job, retry).await
 }
 
@@ -185,7 +159,7 @@ async fn commit(worker: &WorkerContext, job: &ClaimedJob, change: impl Fn() -> L
 /// Releases the job without counting a try. If this fails, the sweeper queues the job again once this worker
 /// is gone.
 async fn release(worker: &WorkerContext, job: &ClaimedJob) -> Settled {
-    let release = LaneChange::release(job.lane.clone(), job.job, job.fence);
+    let release = LaneChange::release(job.claim_key());
     match worker.member.lanes.apply(release, RELEASE_TIMEOUT).await {
         Ok(_) => Some(String::from("released")),
         Err(error) => {

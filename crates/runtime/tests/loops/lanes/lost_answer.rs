@@ -12,7 +12,10 @@ use futures_util::FutureExt as _;
 
 use crate::{
     fickle::{Fault, Op},
-    scene::{PATIENCE, Scene, claim, claim_change, finish, job_of, lane, process, retry, settle},
+    scene::{
+        PATIENCE, Scene, claim, claim_change, claim_key, finish, job_of, lane, process, retry,
+        settle,
+    },
 };
 
 /// The next commit's answer is lost; before it is tried again, this happens.
@@ -202,7 +205,7 @@ async fn a_release_is_a_success_though_another_has_claimed_the_job_since() {
     lose_answer_then(&scene, async move {
         assert_eq!(claim(&third, "s", job, "other").await.unwrap(), 2);
     });
-    let release = LaneChange::release(lane("s"), job, fence);
+    let release = LaneChange::release(claim_key("s", job, fence));
     assert!(matches!(scene.apply(release).await, Ok(Applied::Done)));
     assert_eq!(scene.entry("s", job).fence, 2);
 }

@@ -9,7 +9,7 @@ use forebay_shared::{
 
 use crate::{
     fickle::Op,
-    scene::{PATIENCE, Scene, finish, job_of, lane, pass_ms, retry, settle},
+    scene::{PATIENCE, Scene, claim_key, finish, job_of, lane, pass_ms, retry, settle},
 };
 
 #[tokio::test(start_paused = true)]
@@ -108,7 +108,7 @@ async fn what_changes_nothing_is_not_answered_from_memory() {
     let fence = scene.claim("s", job).await;
     pass_ms(1_000).await;
     // As it is remembered, the job runs, and its timer is all there is to move.
-    let release = LaneChange::release(lane("s"), job, fence);
+    let release = LaneChange::release(claim_key("s", job, fence));
     scene.third_party().apply(release, PATIENCE).await.unwrap();
     let at = scene.timer(job);
     scene.queue.purge();

@@ -1,10 +1,12 @@
 //! The store's writes: the compare-and-set with all that goes with it, and the moves of timers.
 
+use std::sync::Arc;
+
 use forebay_shared::{
     class::Class,
     ids::TenantId,
     lane::{ClassCounts, LaneCounts},
-    store::{Commit, CommitResult, TimerMove},
+    store::{Commit, CommitResult, NewJob, TimerMove},
 };
 
 use super::State;
@@ -12,7 +14,7 @@ use super::State;
 impl State {
     pub(super) fn commit(&mut self, commit: &Commit) -> CommitResult {
         let token = self.lanes.get(&commit.lane).map(|(_, token)| *token);
-        let exists = |new: &forebay_shared::store::NewJob| self.jobs.contains_key(&new.meta.id);
+        let exists = |new: &Arc<NewJob>| self.jobs.contains_key(&new.meta.id);
         if token != commit.expected || commit.admitted.iter().any(exists) {
             let newer = self.load(&commit.lane, &commit.outcomes_of, commit.work_of);
             return CommitResult::Conflict(Box::new(newer));
@@ -24,7 +26,7 @@ impl State {
             self.lanes.insert(commit.lane.clone(), document);
         }
         for new in &commit.admitted {
-            self.jobs.insert(new.meta.id, (new.clone(), None));
+            self.jobs.insert(new.meta.id, (Arc::clone(new), None));
         }
         for job in &commit.reopened {
             self.jobs.get_mut(job).unwrap().1 = None;

@@ -47,7 +47,7 @@ pub(crate) struct Memory {
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) lanes: BTreeMap<LaneKey, (Lane, LaneVersion)>,
-    pub(crate) jobs: HashMap<JobId, (NewJob, Option<Outcome>)>,
+    pub(crate) jobs: HashMap<JobId, (Arc<NewJob>, Option<Outcome>)>,
     pub(crate) timers: BTreeMap<JobId, (LaneKey, TimeMs)>,
     pub(crate) sessions: HashMap<(TenantId, SessionId), Conversation>,
     pub(crate) counts: BTreeMap<(TenantId, Class), (ClassCounts, u64)>,
@@ -155,10 +155,7 @@ impl Store for Memory {
 
     async fn request(&self, job: JobId) -> Result<Option<Request>, StoreError> {
         let state = self.state();
-        Ok(state
-            .jobs
-            .get(&job)
-            .map(|(new, _)| Request::clone(&new.request)))
+        Ok(state.jobs.get(&job).map(|(new, _)| new.request.clone()))
     }
 
     async fn set_idempotency_key(

@@ -2,7 +2,6 @@
 
 use forebay_shared::{
     ids::{JobId, LaneKey, SessionId, TenantId},
-    job::Request,
     lane::{HeadState, OutcomeSummary},
     session::Session,
     store::{Head, HeadFilter, LoadedLane, SessionRemoval, Timer, Work},
@@ -46,7 +45,7 @@ impl State {
         let conversation = session.and_then(|session| self.sessions.get(&session));
         Work {
             meta: new.meta.clone(),
-            request: Request::clone(&new.request),
+            request: new.request.clone(),
             conversation: conversation.cloned().unwrap_or_default(),
         }
     }

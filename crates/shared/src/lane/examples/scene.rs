@@ -97,8 +97,7 @@ impl Scene {
     /// Applies an event and stores the result, as a store does.
     pub(in crate::lane) fn apply(&mut self, event: &Event) -> Result<Effects, Refused> {
         let record = self.records.get(&event.job()).copied();
-        let (lane, effects) = apply(&self.lane, record, event, self.now)?;
-        self.lane = lane;
+        let effects = apply(&mut self.lane, record, event, self.now)?;
         for (job, timer) in &effects.timers {
             match timer {
                 Some(timer) => self.timers.insert(*job, *timer),

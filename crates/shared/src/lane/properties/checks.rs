@@ -236,13 +236,11 @@ pub(super) fn check_claim(scene: &Scene, event: &Event, effects: &Effects) {
 }
 
 pub(super) fn check_refusal(before: &Scene, event: &Event, refused: Refused) {
-    let again = apply(
-        &before.lane,
-        before.records.get(&event.job()).copied(),
-        event,
-        before.now,
-    );
+    let mut lane = before.lane.clone();
+    let record = before.records.get(&event.job()).copied();
+    let again = apply(&mut lane, record, event, before.now);
     assert_eq!(again, Err(refused), "the same question has the same answer");
+    assert_eq!(lane, before.lane, "a refused event changes nothing");
     let live = before.lane.find(event.job());
     match refused {
         Refused::Gone => {

@@ -63,17 +63,17 @@ impl Protocol {
         let mutations = self.configuration.mutations;
         let mut event = real_event(&self.configuration, input);
         let mut record = input.record.map(real_record);
-        let mut before = real_lane(input);
+        let mut lane = real_lane(input);
         for mutation in mutations {
-            planted::change_input(*mutation, &mut before, &mut record, &mut event);
+            planted::change_input(*mutation, &mut lane, &mut record, &mut event);
         }
         let now = match input.clock {
             ClockSkew::None => NOW,
             ClockSkew::Ahead => NOW.plus_ms(SKEW_MS),
             ClockSkew::Behind => TimeMs(NOW.0 - SKEW_MS),
         };
-        let (after, effects) = apply(&before, record, &event, now)?;
-        let mut change = model_change(&input.lane, &after, &effects);
+        let effects = apply(&mut lane, record, &event, now)?;
+        let mut change = model_change(&input.lane, &lane, &effects);
         for mutation in mutations {
             planted::change_output(*mutation, &input.lane, &event, &mut change);
         }

@@ -11,7 +11,7 @@ use std::{
 
 use forebay_engine::embedded::Embedded;
 use forebay_runtime::{
-    lanes::{LaneChange, LaneSettings},
+    lanes::{AdmitOptions, LaneChange, LaneSettings},
     member::{Member, MemberSettings},
 };
 use forebay_shared::{
@@ -19,7 +19,7 @@ use forebay_shared::{
     document::{UnknownFields, Version},
     ids::{JobId, LaneKey, ProcessId, SessionId, TenantId},
     job::{JobMeta, Outcome},
-    lane::{Admit, Entry, IfBusy},
+    lane::Entry,
     queue::Queue,
     session::SessionBounds,
     store::{JobState, NewJob, Store, Topic},
@@ -164,19 +164,15 @@ impl Fleet {
                 traceparent: None,
                 unknown: UnknownFields::NONE,
             },
-            request: Arc::new(submit.request),
+            request: submit.request,
         };
-        let admit = Admit {
-            job: id,
-            class: job.meta.class,
-            deadline: job.meta.expires_at,
+        let options = AdmitOptions {
             tool_results,
-            if_busy: IfBusy::Enqueue,
-            repair: false,
+            ..AdmitOptions::default()
         };
         self.member
             .lanes
-            .apply(LaneChange::admit(job, admit), APPLY_TIMEOUT)
+            .apply(LaneChange::admit(job, options), APPLY_TIMEOUT)
             .await
             .expect("the job is accepted");
         id

@@ -1,7 +1,7 @@
 //! The lanes whose heads this process runs, as it committed them last.
 //!
-//! Most of them do not change until their attempt ends, so the commit that ends it needs no load: it
-//! is tried on what is remembered, and its compare-and-set says if that was out of date.
+//! Most of these lanes do not change until their attempt ends, so the commit that ends it needs no load. It is tried
+//! on the cached lane, and its compare-and-set detects a stale one.
 
 use std::{
     collections::HashMap,
@@ -14,19 +14,19 @@ use forebay_shared::{
     store::{LaneVersion, LoadedLane},
 };
 
-/// The most lanes remembered: as many as a worker can run. Those of attempts that ended without a commit
-/// (cancelled by another process, say) stay behind; when they fill the place, all are forgotten.
+/// The most lanes that are cached: as many as a worker can run. A lane stays behind if its attempt ends without a
+/// commit of this process. A full cache is cleared.
 const LANES_MAX: usize = 100_000;
 
 /// The lanes whose heads this process runs.
 #[derive(Default)]
-pub(super) struct Recent {
+pub(super) struct LaneCache {
     lanes: Mutex<HashMap<LaneKey, (Lane, LaneVersion)>>,
 }
 
-impl Recent {
-    /// Remembers a lane that was just committed, if its head runs.
-    pub(super) fn keep(&self, key: &LaneKey, lane: &Lane, token: LaneVersion) {
+impl LaneCache {
+    /// Caches a lane that was just committed, if its head runs.
+    pub(super) fn insert(&self, key: &LaneKey, lane: Lane, version: LaneVersion) {
         if !matches!(lane.head_state(), Some(HeadState::Running(_))) {
             return;
         }
@@ -34,16 +34,16 @@ impl Recent {
         if lanes.len() >= LANES_MAX {
             lanes.clear();
         }
-        lanes.insert(key.clone(), (lane.clone(), token));
+        lanes.insert(key.clone(), (lane, version));
     }
 
-    /// What is remembered of a lane, which is forgotten with that.
+    /// Removes a lane from the cache and returns it.
     pub(super) fn take(&self, key: &LaneKey) -> Option<LoadedLane> {
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        let (lane, token) = lanes.remove(key)?;
+        let (lane, version) = lanes.remove(key)?;
         Some(LoadedLane {
             lane,
-            version: Some(token),
+            version: Some(version),
             ..LoadedLane::default()
         })
     }

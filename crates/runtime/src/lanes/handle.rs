@@ -1,0 +1,161 @@
+//! The handle: queues the changes of each lane, and runs one task per lane that has some.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::oneshot,
+    time::{Instant, timeout_at},
+};
+
+use super::{
+    cache::LaneCache,
+    change::{Applied, LaneChange},
+    committer::{Committer, Pending},
+    draft::LaneSettings,
+    error::LaneError,
+    head_wakes::HeadWakes,
+};
+use crate::wakes::Wakes;
+use forebay_shared::{
+    class::Class,
+    ids::LaneKey,
+    store::{Head, Store, StoreError},
+};
+
+/// The most changes that may wait for one lane in one process.
+const WAITING_MAX: usize = 1_000;
+
+/// Changes lanes. Cheap to clone.
+#[derive(Clone)]
+pub struct Lanes {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    committer: Committer,
+    /// The changes that wait, by lane. A lane with an entry has a task.
+    waiting: Mutex<HashMap<LaneKey, VecDeque<Pending>>>,
+}
+
+impl Lanes {
+    /// Lanes of this store, whose heads `wakes` wakes.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, wakes: Wakes, settings: LaneSettings) -> Self {
+        let head_wakes = HeadWakes {
+            store: Arc::clone(&store),
+            wakes,
+        };
+        let committer = Committer {
+            store,
+            head_wakes,
+            settings,
+            cache: LaneCache::default(),
+        };
+        Self {
+            shared: Arc::new(Shared {
+                committer,
+                waiting: Mutex::default(),
+            }),
+        }
+    }
+
+    /// Makes a change. Returns once it is on disk, or after `timeout`.
+    ///
+    /// # Errors
+    /// [`LaneError`]. After `Store` the change may have been made, or a commit in flight may still make it. It is safe
+    /// to repeat.
+    pub async fn apply(&self, change: LaneChange, timeout: Duration) -> Result<Applied, LaneError> {
+        let deadline = Instant::now() + timeout;
+        let (sender, answer) = oneshot::channel();
+        let lane = change.lane.clone();
+        self.enqueue(lane, Pending::new(change, deadline, sender))?;
+        match timeout_at(deadline, answer).await {
+            Ok(Ok(result)) => result,
+            // Either the timeout has passed, or the task panicked in an engine.
+            Ok(Err(_)) | Err(_) => Err(LaneError::Store(StoreError::Unavailable(None))),
+        }
+    }
+
+    /// Wakes ready heads of a class, many in one trip.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it is not known whether the timers were moved. Then no head is woken, and the timers lead to
+    /// ticks.
+    pub async fn wake_ready(&self, class: Class, heads: &[Head]) -> Result<(), StoreError> {
+        self.shared
+            .committer
+            .head_wakes
+            .wake_ready(class, heads)
+            .await
+    }
+
+    fn enqueue(&self, lane: LaneKey, pending: Pending) -> Result<(), LaneError> {
+        let mut waiting = self.shared.waiting();
+        if let Some(queue) = waiting.get_mut(&lane) {
+            if queue.len() >= WAITING_MAX {
+                return Err(LaneError::Contended);
+            }
+            queue.push_back(pending);
+            return Ok(());
+        }
+        waiting.insert(lane.clone(), VecDeque::from([pending]));
+        drop(waiting);
+        tokio::spawn(run(Arc::clone(&self.shared), lane));
+        Ok(())
+    }
+}
+
+/// Makes the changes of one lane, batch by batch, until none waits.
+async fn run(shared: Arc<Shared>, lane: LaneKey) {
+    let _guard = PanicGuard {
+        shared: &shared,
+        lane: &lane,
+    };
+    while let Some(batch) = shared.next_batch(&lane) {
+        shared.committer.run(&lane, batch).await;
+    }
+}
+
+/// Frees the lane if its task panics. The callers that wait get an error.
+struct PanicGuard<'a> {
+    shared: &'a Shared,
+    lane: &'a LaneKey,
+}
+
+impl Drop for PanicGuard<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.shared.waiting().remove(self.lane);
+        }
+    }
+}
+
+impl Shared {
+    fn waiting(&self) -> MutexGuard<'_, HashMap<LaneKey, VecDeque<Pending>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The changes of the next batch: all that wait, up to the next claim. A claim begins a batch of its own, because a
+    /// load returns the work of one job only, with the turns that the changes before it left. Changes whose callers
+    /// have gone away are dropped. `None`, and the lane is free, if no change waits.
+    fn next_batch(&self, lane: &LaneKey) -> Option<Vec<Pending>> {
+        let mut waiting = self.waiting();
+        let queue = waiting.get_mut(lane)?;
+        let mut batch: Vec<Pending> = Vec::with_capacity(queue.len());
+        while let Some(next) = queue.front() {
+            if next.is_claim() && !batch.is_empty() {
+                break;
+            }
+            batch.extend(queue.pop_front().filter(Pending::is_awaited));
+        }
+        if batch.is_empty() {
+            waiting.remove(lane);
+            return None;
+        }
+        Some(batch)
+    }
+}

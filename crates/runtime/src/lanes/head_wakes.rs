@@ -1,0 +1,164 @@
+//! Wakes of heads: one by one as their lanes change, or many ready heads in one trip to the store.
+//!
+//! The timer of a head moves before its wake is published. If that wake is lost, the timer leads to another one.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::{draft::TickMove, error::LaneError, retry::with_retry};
+use crate::wakes::{WakeRequest, Wakes};
+use forebay_shared::{
+    class::Class,
+    ids::{JobId, LaneKey},
+    job::JobMeta,
+    lane::{Lane, wake_timer},
+    store::{Commit, Head, Store, StoreError, TimerMove},
+    time::TimeMs,
+    wake::Wake,
+};
+
+/// A head that a worker can run now.
+struct ReadyHead<'a> {
+    lane: &'a LaneKey,
+    job: JobId,
+    class: Class,
+    admitted_at: TimeMs,
+    deadline: TimeMs,
+}
+
+impl<'a> ReadyHead<'a> {
+    /// The head of a lane, if it is this job.
+    fn of(key: &'a LaneKey, lane: &Lane, job: JobId) -> Option<Self> {
+        let head = lane.head().filter(|head| head.job == job)?;
+        Some(Self {
+            lane: key,
+            job,
+            class: head.class,
+            admitted_at: head.admitted_at,
+            deadline: head.deadline,
+        })
+    }
+}
+
+/// Requests the wakes of heads.
+pub(super) struct HeadWakes {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) wakes: Wakes,
+}
+
+impl HeadWakes {
+    /// Wakes the head that a commit has made ready, if it has.
+    pub(super) fn wake_new_head(&self, commit: &Commit, wake: Option<JobId>) {
+        let Some(head) = wake.and_then(|job| ReadyHead::of(&commit.lane, &commit.next, job)) else {
+            return;
+        };
+        let timer = commit.timers.iter().find(|(job, _)| *job == head.job);
+        if let Some((_, Some(timer))) = timer {
+            let admitted = commit.admitted.iter().find(|new| new.meta.id == head.job);
+            self.request(&head, *timer, admitted.map(|new| &new.meta));
+        }
+    }
+
+    /// Moves the timers of ticks that changed nothing else, and wakes the heads that are due.
+    ///
+    /// A timer that an earlier try has moved counts as not moved, so its head is not woken. The timer leads to another
+    /// tick.
+    pub(super) async fn move_timers(
+        &self,
+        key: &LaneKey,
+        lane: &Lane,
+        moves: Vec<TickMove>,
+        deadline: Instant,
+    ) -> Result<(), LaneError> {
+        if moves.is_empty() {
+            return Ok(());
+        }
+        let moves: Vec<TickMove> = moves
+            .into_iter()
+            .map(|tick| match ReadyHead::of(key, lane, tick.timer.job) {
+                Some(head) if tick.wakes => self.wake_unless_queued(&head, tick.timer),
+                _ => tick,
+            })
+            .collect();
+        let timers: Vec<TimerMove> = moves.iter().map(|tick| tick.timer).collect();
+        let moved = with_retry(deadline, || self.store.move_timers(&timers)).await?;
+        for (tick, is_moved) in moves.into_iter().zip(moved) {
+            if tick.wakes
+                && is_moved
+                && let Some(head) = ReadyHead::of(key, lane, tick.timer.job)
+            {
+                self.request(&head, tick.timer.to, None);
+            }
+        }
+        Ok(())
+    }
+
+    /// Wakes ready heads of a class, as a tick of each that changes nothing else would. A head whose timer has moved
+    /// meanwhile is left out: the process that moved the timer has woken it.
+    pub(super) async fn wake_ready(&self, class: Class, heads: &[Head]) -> Result<(), StoreError> {
+        let now = self.store.now();
+        let heads = heads.iter().map(|head| {
+            let timer = TimerMove {
+                job: head.job,
+                from: head.timer,
+                to: wake_timer(head.deadline, now),
+            };
+            let head = ReadyHead {
+                lane: &head.lane,
+                job: head.job,
+                class,
+                admitted_at: head.admitted_at,
+                deadline: head.deadline,
+            };
+            let tick = self.wake_unless_queued(&head, timer);
+            (head, tick)
+        });
+        let heads: Vec<(ReadyHead<'_>, TickMove)> = heads.collect();
+        let timers: Vec<TimerMove> = heads.iter().map(|(_, tick)| tick.timer).collect();
+        let moved = self.store.move_timers(&timers).await?;
+        for ((head, tick), is_moved) in heads.iter().zip(moved) {
+            if tick.wakes && is_moved {
+                self.request(head, tick.timer.to, None);
+            }
+        }
+        Ok(())
+    }
+
+    /// The move of a due head's timer. The head is not woken if its wake is still in the queue.
+    fn wake_unless_queued(&self, head: &ReadyHead<'_>, timer: TimerMove) -> TickMove {
+        let now = self.store.now();
+        match self
+            .wakes
+            .next_timer_if_queued(head.class, head.admitted_at, now)
+        {
+            Some(to) => TickMove {
+                timer: TimerMove {
+                    to: to.min(head.deadline),
+                    ..timer
+                },
+                wakes: false,
+            },
+            None => TickMove { timer, wakes: true },
+        }
+    }
+
+    fn request(&self, head: &ReadyHead<'_>, timer: TimeMs, meta: Option<&JobMeta>) {
+        let wake = Wake {
+            v: Wake::VERSION,
+            job: head.job,
+            tenant: head.lane.tenant().clone(),
+            session: head.lane.session().cloned(),
+            class: head.class,
+            model: meta.map(|meta| meta.model.clone()),
+            admitted_at: head.admitted_at,
+            sent_at: self.store.now(),
+            traceparent: meta.and_then(|meta| meta.traceparent.clone()),
+        };
+        self.wakes.request(WakeRequest {
+            wake,
+            timer,
+            deadline: head.deadline,
+        });
+    }
+}

@@ -1,0 +1,55 @@
+//! For how long the queue has confirmed no publish of this process.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+/// An older failure does not count any more. A process that has nothing to publish cannot learn that the queue has
+/// recovered.
+const FAILURE_EXPIRES_AFTER: Duration = Duration::from_secs(10);
+
+/// Whether publishes are confirmed.
+#[derive(Default)]
+pub(super) struct PublishHealth {
+    failures: Mutex<Option<Failures>>,
+}
+
+/// Failed publishes without a confirmed one between them.
+#[derive(Clone, Copy)]
+struct Failures {
+    since: Instant,
+    last: Instant,
+}
+
+impl PublishHealth {
+    pub(super) fn record(&self, is_confirmed: bool) {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        *failures = match *failures {
+            _ if is_confirmed => None,
+            Some(earlier) if now.duration_since(earlier.last) < FAILURE_EXPIRES_AFTER => {
+                Some(Failures {
+                    last: now,
+                    ..earlier
+                })
+            }
+            _ => Some(Failures {
+                since: now,
+                last: now,
+            }),
+        };
+    }
+
+    pub(super) fn unconfirmed_for(&self) -> Duration {
+        let failures = *self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        match failures {
+            Some(failures) if failures.last.elapsed() < FAILURE_EXPIRES_AFTER => {
+                failures.since.elapsed()
+            }
+            _ => Duration::ZERO,
+        }
+    }
+}

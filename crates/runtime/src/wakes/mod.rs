@@ -1,0 +1,12 @@
+//! Publishes wakes in the background, and parks the timers of those that the queue has confirmed.
+//!
+//! No caller waits for a publish. If a wake is lost here, or never confirmed, its timer stays, and the sweeper requests
+//! another wake.
+
+mod handle;
+mod health;
+mod parking;
+mod publisher;
+
+pub use handle::{WakeRequest, Wakes};
+pub use publisher::WakePublisher;

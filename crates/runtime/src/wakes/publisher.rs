@@ -1,0 +1,116 @@
+//! The loop that publishes wakes and parks timers.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::future::join_all;
+use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
+
+use super::{handle::WakeRequest, health::PublishHealth, parking::parked_until};
+use crate::gauge::Gauge;
+use forebay_shared::{
+    queue::{Queue, QueueError},
+    store::{Store, TimerMove},
+};
+
+/// The most publishes in flight.
+const BATCH_MAX: usize = 512;
+/// A publish that is not confirmed within this time counts as failed.
+const CONFIRM_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often an unconfirmed wake is published again while there is no other to publish. Without this, a process that
+/// refuses submits because nothing is confirmed would publish nothing, and would never learn that the queue has
+/// recovered. A duplicate wake is harmless.
+const REPUBLISH_AFTER: Duration = Duration::from_secs(1);
+
+/// The loop behind [`Wakes`](super::Wakes). It ends when every handle is dropped.
+pub struct WakePublisher {
+    pub(super) requests: mpsc::Receiver<WakeRequest>,
+    pub(super) health: Arc<PublishHealth>,
+    pub(super) queue: Arc<dyn Queue>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) gauge: Arc<Gauge>,
+}
+
+impl WakePublisher {
+    /// Publishes the requested wakes, batch by batch.
+    pub async fn run(mut self) {
+        // The timers of one batch are parked while the next is published.
+        let mut parking: Option<JoinHandle<()>> = None;
+        let mut batch = Vec::with_capacity(BATCH_MAX);
+        let mut unconfirmed = None;
+        while self.fill(&mut batch, &mut unconfirmed).await {
+            let confirmed = self.publish(&batch).await;
+            let mut moves = Vec::new();
+            for (request, is_confirmed) in batch.drain(..).zip(confirmed) {
+                if is_confirmed {
+                    moves.push(self.parked_timer(&request));
+                } else {
+                    unconfirmed = Some(request);
+                }
+            }
+            if let Some(parking) = parking.take() {
+                let _ = parking.await;
+            }
+            if !moves.is_empty() {
+                parking = Some(tokio::spawn(park(Arc::clone(&self.store), moves)));
+            }
+        }
+        if let Some(parking) = parking {
+            let _ = parking.await;
+        }
+    }
+
+    /// Waits for requests. If there are none for a while, takes the last unconfirmed one again. Returns `false` when
+    /// every handle is dropped.
+    async fn fill(
+        &mut self,
+        batch: &mut Vec<WakeRequest>,
+        unconfirmed: &mut Option<WakeRequest>,
+    ) -> bool {
+        let receive = self.requests.recv_many(batch, BATCH_MAX);
+        let received = match unconfirmed {
+            None => receive.await,
+            Some(_) => timeout(REPUBLISH_AFTER, receive)
+                .await
+                .unwrap_or_else(|_elapsed| {
+                    batch.extend(unconfirmed.take());
+                    batch.len()
+                }),
+        };
+        // The publishes of this batch show whether the queue has recovered.
+        *unconfirmed = None;
+        received > 0
+    }
+
+    /// Publishes a batch. Returns for each wake whether it was confirmed.
+    async fn publish(&self, batch: &[WakeRequest]) -> Vec<bool> {
+        join_all(batch.iter().map(|request| async {
+            let result = timeout(CONFIRM_TIMEOUT, self.queue.publish(&request.wake)).await;
+            let is_confirmed = matches!(result, Ok(Ok(())));
+            // A full queue is healthy. The timers repeat the wakes that it did not take.
+            if !matches!(result, Ok(Err(QueueError::Full))) {
+                self.health.record(is_confirmed);
+            }
+            if !is_confirmed {
+                tracing::debug!(job_id = %request.wake.job, "a wake was not confirmed");
+            }
+            is_confirmed
+        }))
+        .await
+    }
+
+    fn parked_timer(&self, request: &WakeRequest) -> TimerMove {
+        let until = parked_until(&self.gauge, request.wake.class, self.store.now());
+        TimerMove {
+            job: request.wake.job,
+            from: request.timer,
+            to: until.min(request.deadline),
+        }
+    }
+}
+
+async fn park(store: Arc<dyn Store>, moves: Vec<TimerMove>) {
+    if let Err(error) = store.move_timers(&moves).await {
+        // The timers fire early, and some heads are woken twice, which is harmless.
+        tracing::debug!(%error, timers = moves.len(), "timers were not parked; they fire early");
+    }
+}
