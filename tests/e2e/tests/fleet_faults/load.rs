@@ -1,8 +1,8 @@
-//! The load during which every fault strikes: 200 sessions submit 20 turns each, as fast as they are accepted. Each turn
-//! has its own idempotency key and goes to a random gateway.
+//! The load of every fault test: 200 sessions submit 20 turns each, as fast as the gateways accept them. Each
+//! submit has an idempotency key and goes to a random gateway.
 //!
-//! Without faults it takes some seconds. A short fault strikes three times during one load: when a quarter, a half and
-//! three quarters of the turns are accepted. A long fault has a load for each strike.
+//! Without a fault a load takes some seconds. A short fault hits one load three times: when a quarter, a half
+//! and three quarters of its turns are accepted. A long fault gets a new load each time.
 
 use std::{ops::Deref, time::Duration};
 
@@ -14,18 +14,18 @@ use scripted_provider::ScriptedLlm;
 use tokio::sync::SemaphorePermit;
 
 use crate::{
-    machine,
-    traffic::{BOTH_CLASSES, INTERACTIVE_ONLY, Pace, Traffic},
+    pace::Pace,
+    permits,
+    traffic::{BOTH_CLASSES, INTERACTIVE_ONLY, Traffic},
 };
 
-/// The limit of waits for accepted turns, outages included.
+/// How long a test waits for a part of the load, outages included.
 const ACCEPTED_WITHIN: Duration = Duration::from_secs(300);
 
 /// A running load.
 pub(crate) struct Load(Traffic);
 
 impl Load {
-    /// The number of sessions.
     pub(crate) const SESSIONS: usize = 200;
     /// The number of turns of each session.
     pub(crate) const TURNS: u64 = 20;
@@ -35,78 +35,77 @@ impl Load {
         burst: Self::TURNS,
         pause: Duration::ZERO,
     };
-    /// The number of turns of all sessions together.
-    const ALL: usize = Self::PACE.all();
+    const TOTAL_TURNS: usize = Self::PACE.total_turns();
 
-    /// Starts the load when no other test submits one. The names of the sessions begin with `name`.
+    /// Starts a load when no other test submits one. `name` is the prefix of the sessions' names.
     pub(crate) async fn start(fleet: &Fleet, name: &str, seed: u64) -> Self {
-        let machine = machine::load().await;
-        Self::start_now(fleet, name, seed).holding(machine)
+        let permit = permits::for_load().await;
+        Self::start_now(fleet, name, seed).keep_until_accepted(permit)
     }
 
-    /// As [`start`](Self::start), with every other session in the class batch.
+    /// Like [`Load::start`], but every other session submits batch jobs.
     pub(crate) async fn start_of_both_classes(fleet: &Fleet, name: &str, seed: u64) -> Self {
-        let machine = machine::load().await;
+        let permit = permits::for_load().await;
         let traffic = Traffic::start(fleet, name, BOTH_CLASSES, Self::PACE, seed);
-        Self(traffic).holding(machine)
+        Self(traffic).keep_until_accepted(permit)
     }
 
-    /// Starts the load at once. For a test that holds the permit [`machine::load`] itself, and longer.
+    /// Starts a load at once. The caller keeps a permit of [`permits::for_load`] itself, for longer.
     pub(crate) fn start_now(fleet: &Fleet, name: &str, seed: u64) -> Self {
         let traffic = Traffic::start(fleet, name, INTERACTIVE_ONLY, Self::PACE, seed);
         Self(traffic)
     }
 
-    /// Holds the permit until all turns are accepted.
-    fn holding(self, machine: SemaphorePermit<'static>) -> Self {
-        let accepted = self.when_accepted(Self::ALL);
+    /// Keeps the permit until all turns are accepted.
+    fn keep_until_accepted(self, permit: SemaphorePermit<'static>) -> Self {
+        let accepted = self.until_accepted(Self::TOTAL_TURNS);
         tokio::spawn(async move {
             accepted.await;
-            drop(machine);
+            drop(permit);
         });
         self
     }
 
-    /// Waits until `part` / `parts` of the turns are accepted.
-    pub(crate) async fn wait_until_accepted(&self, part: usize, parts: usize) {
-        self.wait_for_accepted(Self::ALL * part / parts, ACCEPTED_WITHIN)
+    /// Waits until `part` / `parts` of the load's turns are accepted.
+    pub(crate) async fn wait_for_fraction(&self, part: usize, parts: usize) {
+        self.wait_for_accepted(Self::TOTAL_TURNS * part / parts, ACCEPTED_WITHIN)
             .await;
     }
 
-    /// Waits until `count` more turns are accepted, or all.
-    pub(crate) async fn wait_for_more(&self, count: usize) {
-        let wanted = Self::ALL.min(self.accepted() + count);
+    /// Waits until `count` more turns are accepted than now, or all turns.
+    pub(crate) async fn wait_for_more_accepted(&self, count: usize) {
+        let wanted = Self::TOTAL_TURNS.min(self.accepted() + count);
         self.wait_for_accepted(wanted, LIMIT).await;
     }
 
-    /// Waits until all turns are accepted.
-    pub(crate) async fn wait_until_all_accepted(&self) {
-        self.wait_until_accepted(1, 1).await;
+    /// Waits until all turns of the load are accepted.
+    pub(crate) async fn wait_for_all_accepted(&self) {
+        self.wait_for_fraction(1, 1).await;
     }
 
-    /// Checks that a fault struck during work, and prints the state of the load.
+    /// Prints how far the load was when `fault` happened. Call it right after the fault.
     ///
     /// # Panics
-    /// If all turns were accepted before, or no job was unfinished.
-    pub(crate) fn assert_struck(&self, llm: &ScriptedLlm, fault: &str) {
+    /// When all turns were accepted before the fault, or no job was unfinished.
+    pub(crate) fn assert_fault_during_load(&self, llm: &ScriptedLlm, fault: &str) {
         let (accepted, unfinished) = (self.accepted(), llm.stats().in_flight);
         println!(
             "{fault}, with {accepted} of {} turns accepted and {unfinished} calls in flight",
-            Self::ALL
+            Self::TOTAL_TURNS
         );
         assert!(
-            accepted < Self::ALL,
-            "{fault} after all turns were accepted"
+            accepted < Self::TOTAL_TURNS,
+            "{fault}, but all turns were accepted before"
         );
-        assert!(unfinished > 0, "{fault} when no job was unfinished");
+        assert!(unfinished > 0, "{fault}, but no job was unfinished");
     }
 
-    /// As [`Traffic::end_in_order`], with all turns of every session.
-    pub(crate) async fn end_in_order(self, fleet: &Fleet) -> Vec<SessionRun> {
-        self.wait_until_all_accepted().await;
-        let runs = self.0.end_in_order(fleet).await;
+    /// Like [`Traffic::finish_in_order`], after all turns of the load are accepted.
+    pub(crate) async fn finish_in_order(self, fleet: &Fleet) -> Vec<SessionRun> {
+        self.wait_for_all_accepted().await;
+        let runs = self.0.finish_in_order(fleet).await;
         let turns: usize = runs.iter().map(|run| run.jobs.len()).sum();
-        assert_eq!(turns, Self::ALL);
+        assert_eq!(turns, Self::TOTAL_TURNS);
         runs
     }
 }

@@ -1,9 +1,8 @@
-//! Fleets whose servers, processes and network fail during work: no accepted job is lost or done twice, and no session
-//! gets out of order.
+//! Faults in a fleet under load: servers, processes and the network fail. No accepted job is lost, no job runs
+//! twice to its end, and every session stays in order.
 //!
-//! One file for each kind of fault. Each fault strikes three times (or less often if it takes long, see `strikes`). It
-//! strikes while a load is submitted (`load`), and while calls are held at the provider (`provider`), so that some jobs
-//! are unfinished.
+//! One file for each kind of fault. Each test causes its fault several times (`repeats`) while a load is submitted
+//! (`load`). The provider holds back its replies meanwhile (`provider`), so every fault meets unfinished jobs.
 
 mod calls;
 mod cut_off;
@@ -11,19 +10,20 @@ mod full_redis;
 mod killed;
 mod load;
 mod lost_messages;
-mod machine;
 mod memory_alarm;
 mod messages;
+mod pace;
+mod permits;
 mod provider;
 mod purged;
 mod rabbit_restarts;
+mod recovery;
 mod redis_restarts;
 mod refusal;
-mod returning;
+mod repeats;
 mod seed;
 mod session;
 mod stopped_worker;
-mod strikes;
 mod traffic;
 mod unreadable;
 mod workers;

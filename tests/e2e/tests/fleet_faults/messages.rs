@@ -1,5 +1,5 @@
-//! The messages in a queue at this moment. The management API's counts of a quorum queue are some seconds old, which is
-//! too old for these tests; reading the messages is exact.
+//! The ready messages of a queue. The management API counts a quorum queue's messages with a delay of some
+//! seconds, so these functions fetch the messages instead.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -7,39 +7,39 @@ use e2e::fleet::{Fleet, until};
 use serde_json::Value;
 
 /// More messages than any of these tests has in a queue.
-const MOST: u32 = 1_000;
+const FETCH_MAX: u32 = 1_000;
 
-/// The ready messages of a queue, which stay there.
+/// The ready messages of a queue. They stay in the queue.
 pub(crate) async fn ready(fleet: &Fleet, queue: &str) -> Vec<Value> {
-    let messages = fleet.vhost.get_messages(queue, MOST, false).await;
+    let messages = fleet.vhost.get_messages(queue, FETCH_MAX, false).await;
     messages.expect("the messages of a queue")
 }
 
 /// Waits until a queue has `count` ready messages.
-pub(crate) async fn wait_until_ready(fleet: &Fleet, queue: &str, count: usize, limit: Duration) {
+pub(crate) async fn wait_for_ready(fleet: &Fleet, queue: &str, count: usize, limit: Duration) {
     let mut last = 0;
-    let condition = async || {
+    let has_count = async || {
         last = ready(fleet, queue).await.len();
         last == count
     };
-    let became = until(limit, condition).await;
-    assert!(became, "{queue} has {last} ready messages, not {count}");
+    let in_time = until(limit, has_count).await;
+    assert!(in_time, "{queue} has {last} ready messages, not {count}");
 }
 
-/// Removes `count` messages from a queue, as if they were lost; returns their jobs.
-pub(crate) async fn lose(fleet: &Fleet, queue: &str, count: u32) -> BTreeSet<String> {
-    let lost = fleet.vhost.get_messages(queue, count, true).await;
-    let lost = jobs_of(&lost.expect("messages"));
-    assert_eq!(lost.len(), count as usize, "{lost:?}");
-    lost
+/// Removes `count` messages from a queue, as if RabbitMQ had lost them; returns the ids of their jobs.
+pub(crate) async fn remove(fleet: &Fleet, queue: &str, count: u32) -> BTreeSet<String> {
+    let removed = fleet.vhost.get_messages(queue, count, true).await;
+    let removed = job_ids(&removed.expect("messages"));
+    assert_eq!(removed.len(), count as usize, "{removed:?}");
+    removed
 }
 
-/// The jobs of these messages.
-pub(crate) fn jobs_of(messages: &[Value]) -> BTreeSet<String> {
-    let job_of = |message: &Value| {
+/// The ids of the jobs that the messages name.
+pub(crate) fn job_ids(messages: &[Value]) -> BTreeSet<String> {
+    let job_id = |message: &Value| {
         let wake = message["payload"].as_str().expect("a payload");
         let wake: Value = serde_json::from_str(wake).expect("a wake");
         wake["job"].as_str().expect("a job").to_owned()
     };
-    messages.iter().map(job_of).collect()
+    messages.iter().map(job_id).collect()
 }

@@ -1,11 +1,12 @@
-//! The scripted provider of these tests. Tests hold its replies back, so that some jobs are unfinished.
+//! The scripted provider of these tests. It can hold back replies, so that jobs are unfinished when a fault
+//! happens. It also counts replies.
 
 use std::time::{Duration, Instant};
 
 use e2e::fleet::LIMIT;
 use scripted_provider::{Gate, Recorded, ScriptedLlm};
 
-/// A provider with latencies from 0 to 50 ms.
+/// A provider with a latency of 0 to 50 ms.
 pub(crate) async fn start(seed: u64) -> ScriptedLlm {
     ScriptedLlm::builder()
         .latency_ms(0..=50)
@@ -14,21 +15,21 @@ pub(crate) async fn start(seed: u64) -> ScriptedLlm {
         .await
 }
 
-/// Holds all later replies back and waits until `calls` calls are held. Until the gate is opened, their jobs are
-/// unfinished.
-pub(crate) async fn hold(llm: &ScriptedLlm, calls: usize) -> Gate {
-    hold_until(llm, calls, "any", |_| true).await
+/// Holds back all replies from now on, and waits until `calls` calls are held. At least `calls` jobs stay
+/// unfinished until the gate opens.
+pub(crate) async fn hold_calls(llm: &ScriptedLlm, calls: usize) -> Gate {
+    hold_calls_where(llm, calls, "any", |_| true).await
 }
 
-/// As [`hold`], for calls of the worker with this key.
-pub(crate) async fn hold_of(llm: &ScriptedLlm, key: &str, calls: usize) -> Gate {
-    hold_until(llm, calls, key, |record| record.request.key() == Some(key)).await
+/// Like [`hold_calls`], but waits for held calls with this API key.
+pub(crate) async fn hold_calls_with_key(llm: &ScriptedLlm, key: &str, calls: usize) -> Gate {
+    hold_calls_where(llm, calls, key, |record| record.request.key() == Some(key)).await
 }
 
-async fn hold_until(
+async fn hold_calls_where(
     llm: &ScriptedLlm,
     calls: usize,
-    owner: &str,
+    key: &str,
     counts: impl Fn(&Recorded) -> bool,
 ) -> Gate {
     let gate = llm.hold();
@@ -36,33 +37,33 @@ async fn hold_until(
     let is_held = |record: &&Recorded| {
         record.is_in_flight() && record.request.arrived_at >= since && counts(record)
     };
-    let what = format!("{calls} calls of {owner} to hold");
-    // The newest come first, because calls from before the gate do not count.
+    let what = format!("{calls} held calls with key {key}");
+    // From the newest record: calls from before the gate do not count.
     let enough =
         |records: &[Recorded]| records.iter().rev().filter(is_held).take(calls).count() >= calls;
     llm.wait_for_within(LIMIT, &what, enough).await;
     gate
 }
 
-/// Waits until `count` more replies are sent; returns how long it took.
+/// Waits until the provider has given `count` more replies than now; returns how long that took.
 pub(crate) async fn wait_for_replies(llm: &ScriptedLlm, count: usize, limit: Duration) -> Duration {
-    answers_more_where(llm, count, limit, |_| true).await
+    wait_for_replies_where(llm, count, limit, |_| true).await
 }
 
-/// As [`wait_for_replies`], for workers with other keys than this one.
-pub(crate) async fn wait_for_replies_of_others(
+/// Like [`wait_for_replies`], but counts only replies to calls with another API key.
+pub(crate) async fn wait_for_replies_to_other_keys(
     llm: &ScriptedLlm,
     key: &str,
     count: usize,
     limit: Duration,
 ) -> Duration {
-    answers_more_where(llm, count, limit, |record| {
+    wait_for_replies_where(llm, count, limit, |record| {
         record.request.key() != Some(key)
     })
     .await
 }
 
-async fn answers_more_where(
+async fn wait_for_replies_where(
     llm: &ScriptedLlm,
     count: usize,
     limit: Duration,
@@ -80,7 +81,7 @@ async fn answers_more_where(
     began.elapsed()
 }
 
-/// The number of calls whose client hung up before the reply.
-pub(crate) fn hung_up(records: &[Recorded]) -> usize {
+/// The number of calls that the worker closed before the reply.
+pub(crate) fn cancelled_calls(records: &[Recorded]) -> usize {
     records.iter().filter(|record| record.hung_up()).count()
 }

@@ -14,7 +14,7 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    pub(crate) fn of(answer: &Answer) -> Self {
+    pub(crate) fn from_answer(answer: &Answer) -> Self {
         Self {
             at: Instant::now(),
             status: answer.status.as_u16(),
@@ -23,8 +23,7 @@ impl Refusal {
         }
     }
 
-    /// # Panics
-    /// If it is not a 503 with one of these codes and a `Retry-After`.
+    /// Fails unless the status is 503, the code is one of `codes`, and `Retry-After` is at least a second.
     pub(crate) fn assert_503(&self, codes: &[&str]) {
         assert_eq!(self.status, 503, "{self:?}");
         assert!(codes.contains(&self.code.as_str()), "{self:?}");

@@ -1,5 +1,5 @@
-//! A worker is stopped with SIGSTOP until its presence expires, and then continued. Other workers have taken over its
-//! jobs, so its late commits are refused, and each turn appears once.
+//! A worker is stopped with SIGSTOP until the fleet counts it as gone, and then continued. It commits replies
+//! for jobs that other workers have taken over. The store rejects these commits, and each turn appears once.
 
 use std::time::Duration;
 
@@ -10,39 +10,39 @@ use scripted_provider::ScriptedLlm;
 use crate::{
     calls,
     load::Load,
-    machine, provider,
-    returning::{attempted_by, wait_until_working},
+    permits, provider,
+    recovery::{attempted_by, wait_for_work_by},
     seed, workers,
 };
 
 const STOPS: usize = 3;
 const PRESENCE: Duration = Duration::from_secs(1);
-/// The log message of a worker whose commit was refused.
+/// A worker's log message about a rejected commit.
 const TOO_LATE: &str = "an attempt came too late";
-/// The number of its jobs that other workers take over before it continues.
+/// How many jobs of a stopped worker others take over before it continues.
 const TAKEN_OVER: usize = 3;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_late_commits_of_a_continued_worker_are_refused() {
-    let _permit = machine::permit().await;
-    let seed = seed::of_test();
+async fn late_commits_of_a_continued_worker_are_rejected_and_each_turn_appears_once() {
+    let _permit = permits::for_test().await;
+    let seed = seed::from_env_or_random();
     let llm = provider::start(seed).await;
     let fleet = Fleet::builder().workers(0).openai(&llm);
     let fleet = fleet
         .env("FOREBAY_PRESENCE_MS", PRESENCE.as_millis().to_string())
         .env("FOREBAY_LOG", "info,forebay_worker=debug");
-    let fleet = workers::with_keys(fleet.start().await, STOPS + 1).await;
+    let fleet = workers::add_with_keys(fleet.start().await, STOPS + 1).await;
     let load = Load::start(&fleet, "s", seed).await;
 
-    // A stop does not wait for the end of the one before.
+    // Each stop depends on the load only, and not on the recovery of the worker before.
     let stops = (0..STOPS).map(|victim| stop(&fleet, &llm, &load, victim));
     join_all(stops).await;
     for victim in &fleet.workers[..STOPS] {
-        wait_until_working(&fleet, victim.name()).await;
+        wait_for_work_by(&fleet, victim.name()).await;
     }
 
     load.assert_none_refused();
-    let runs = load.end_in_order(&fleet).await;
+    let runs = load.finish_in_order(&fleet).await;
     for victim in &fleet.workers[..STOPS] {
         let late = victim.logs();
         let late = late.lines().filter(|line| line.contains(TOO_LATE)).count();
@@ -59,16 +59,16 @@ async fn the_late_commits_of_a_continued_worker_are_refused() {
     }
 }
 
-/// Stops a worker at its share of accepted turns, until other workers have taken over some of its jobs.
+/// Stops a worker when its part of the load is accepted, and continues it when others have taken over jobs.
 async fn stop(fleet: &Fleet, llm: &ScriptedLlm, load: &Load, victim: usize) {
-    load.wait_until_accepted(victim + 1, STOPS + 1).await;
+    load.wait_for_fraction(victim + 1, STOPS + 1).await;
     let (worker, key) = (&fleet.workers[victim], workers::key(victim));
-    let gate = provider::hold_of(llm, &key, TAKEN_OVER).await;
+    let gate = provider::hold_calls_with_key(llm, &key, TAKEN_OVER).await;
     worker.sigstop();
-    load.assert_struck(llm, "a worker was stopped");
+    load.assert_fault_during_load(llm, "a worker was stopped");
     // The replies arrive while the worker is stopped.
     gate.open();
-    calls::wait_until_taken_over(llm, &key, TAKEN_OVER).await;
+    calls::wait_for_takeovers(llm, &key, TAKEN_OVER).await;
     worker.sigcont();
     worker.wait_for_log(TOO_LATE, LIMIT).await;
 }

@@ -1,0 +1,22 @@
+//! Limits on how many tests of this binary run at a time. Each test starts about six processes.
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+static TESTS: Semaphore = Semaphore::const_new(2);
+static LOADS: Semaphore = Semaphore::const_new(1);
+
+/// A permit that a test keeps until it ends.
+pub(crate) async fn for_test() -> SemaphorePermit<'static> {
+    acquire(&TESTS).await
+}
+
+/// A permit that a test keeps while it submits a whole load. One load uses two cores fully. Two loads at once
+/// would take several times as long, and gateways would refuse submits that wait too long for the store.
+pub(crate) async fn for_load() -> SemaphorePermit<'static> {
+    acquire(&LOADS).await
+}
+
+async fn acquire(semaphore: &'static Semaphore) -> SemaphorePermit<'static> {
+    let permit = semaphore.acquire().await;
+    permit.expect("a semaphore that is never closed")
+}
