@@ -13,7 +13,7 @@ const ENTRY_TTL_MS: u64 = 3_600_000;
 
 /// The processes that are alive, and the elected sweeper.
 #[derive(Debug, Default)]
-pub(super) struct Fleet {
+pub(super) struct MemoryFleet {
     members: Mutex<Members>,
 }
 
@@ -24,7 +24,7 @@ struct Members {
     sweeper: Option<(ProcessId, TimeMs)>,
 }
 
-impl Fleet {
+impl MemoryFleet {
     fn members(&self) -> MutexGuard<'_, Members> {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -140,7 +140,7 @@ impl Embedded {
                 readers,
                 durability,
                 clock: system_clock::SystemClock::default(),
-                fleet: fleet::Fleet::default(),
+                fleet: fleet::MemoryFleet::default(),
                 watchers: Arc::default(),
             }),
             queue: Arc::default(),

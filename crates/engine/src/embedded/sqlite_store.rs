@@ -6,7 +6,7 @@ use forebay_shared::store::StoreError;
 use rusqlite::Connection;
 
 use super::{
-    durability::Durability, fleet::Fleet, readers::Readers, sqlite_error::DiskFailed,
+    durability::Durability, fleet::MemoryFleet, readers::Readers, sqlite_error::DiskFailed,
     system_clock::SystemClock, watchers::Watchers, writer::Writer,
 };
 use crate::rejection::{Rejection, WhenFull};
@@ -17,7 +17,7 @@ pub(super) struct SqliteStore {
     pub(super) readers: Readers,
     pub(super) durability: Arc<Durability>,
     pub(super) clock: SystemClock,
-    pub(super) fleet: Fleet,
+    pub(super) fleet: MemoryFleet,
     pub(super) watchers: Arc<Watchers>,
 }
 

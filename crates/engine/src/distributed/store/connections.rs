@@ -28,11 +28,11 @@ use tokio::{
 
 use super::{
     arguments::Arguments,
-    dial::{CONNECTIONS, DialError, Dialer, RECONNECT, Server},
+    dial::{CONNECTIONS, DialError, Dialer, RECONNECT, RedisServer},
     redis_error::{NoConnection, breaks_connection},
     redis_reply::RedisReply,
-    scripts::Script,
-    shared_connection::{Connection, ConnectionHandle, SharedConnection},
+    scripts::LuaScript,
+    shared_connection::{ConnectionHandle, RedisConnection, SharedRedisConnection},
 };
 use crate::rejection::{Rejection, WhenFull};
 
@@ -43,27 +43,27 @@ const CLUSTER_REPLACE_DELAY: Duration = Duration::from_secs(1);
 const STABLE_AFTER: Duration = Duration::from_secs(2);
 
 /// The connections and the tasks that replace them.
-pub(super) struct Connections {
-    inner: Arc<Inner>,
+pub(super) struct RedisConnections {
+    inner: Arc<ConnectionsInner>,
     tasks: Vec<JoinHandle<()>>,
 }
 
-struct Inner {
+struct ConnectionsInner {
     dialer: Arc<Dialer>,
     /// Empty until a server has answered for the first time.
-    server: OnceCell<Server>,
-    shared: [SharedConnection; CONNECTIONS],
+    server: OnceCell<RedisServer>,
+    shared: [SharedRedisConnection; CONNECTIONS],
     next: AtomicUsize,
     ids: AtomicU64,
 }
 
-impl Connections {
+impl RedisConnections {
     /// Starts the tasks. `server` is what the first contact found, if it found one.
-    pub(super) fn start(dialer: Arc<Dialer>, server: Option<Server>) -> Self {
-        let inner = Arc::new(Inner {
+    pub(super) fn start(dialer: Arc<Dialer>, server: Option<RedisServer>) -> Self {
+        let inner = Arc::new(ConnectionsInner {
             dialer,
             server: OnceCell::new_with(server),
-            shared: std::array::from_fn(|_| SharedConnection::default()),
+            shared: std::array::from_fn(|_| SharedRedisConnection::default()),
             next: AtomicUsize::new(0),
             ids: AtomicU64::new(0),
         });
@@ -91,7 +91,7 @@ impl Connections {
     /// Runs a script on a key: by its digest, or with its source if the server does not know the digest.
     pub(super) async fn eval(
         &self,
-        script: &Script,
+        script: &LuaScript,
         key: &str,
         args: &Arguments,
         when_full: WhenFull,
@@ -109,7 +109,7 @@ impl Connections {
     /// Runs a script on many keys, in one round trip to each server.
     pub(super) async fn eval_each(
         &self,
-        script: &Script,
+        script: &LuaScript,
         calls: &[(String, Arguments)],
     ) -> Result<Vec<RedisReply>, StoreError> {
         let commands = calls.iter().map(|(key, args)| script.by_digest(key, args));
@@ -150,7 +150,7 @@ impl Connections {
             Some((
                 _,
                 ConnectionHandle {
-                    connection: Connection::Cluster(mut cluster),
+                    connection: RedisConnection::Cluster(mut cluster),
                     ..
                 },
             )) => {
@@ -164,7 +164,7 @@ impl Connections {
     }
 }
 
-impl Drop for Connections {
+impl Drop for RedisConnections {
     fn drop(&mut self) {
         for task in &self.tasks {
             task.abort();
@@ -172,9 +172,9 @@ impl Drop for Connections {
     }
 }
 
-impl Inner {
+impl ConnectionsInner {
     /// Picks the connections in turn.
-    fn pick(&self) -> Option<(&SharedConnection, ConnectionHandle)> {
+    fn pick(&self) -> Option<(&SharedRedisConnection, ConnectionHandle)> {
         let first = self.next.fetch_add(1, Ordering::Relaxed);
         (0..CONNECTIONS).find_map(|n| {
             let shared = &self.shared[(first + n) % CONNECTIONS];
@@ -185,8 +185,8 @@ impl Inner {
     async fn send(&self, command: &Cmd) -> RedisResult<Value> {
         let (shared, mut handle) = self.pick().ok_or_else(no_connection)?;
         let answer = match &mut handle.connection {
-            Connection::Single(connection) => connection.send_packed_command(command).await,
-            Connection::Cluster(cluster) => cluster.req_packed_command(command).await,
+            RedisConnection::Single(connection) => connection.send_packed_command(command).await,
+            RedisConnection::Cluster(cluster) => cluster.req_packed_command(command).await,
         };
         let answer = answer.and_then(Value::extract_error);
         answer.inspect_err(|error| replace_if_broken(shared, &handle, error))
@@ -196,7 +196,7 @@ impl Inner {
     async fn send_all(&self, commands: Vec<Cmd>) -> RedisResult<Vec<RedisResult<Value>>> {
         let (shared, mut handle) = self.pick().ok_or_else(no_connection)?;
         let answers = match &mut handle.connection {
-            Connection::Single(connection) => {
+            RedisConnection::Single(connection) => {
                 let count = commands.len();
                 let mut pipeline = Pipeline::with_capacity(count);
                 for command in commands {
@@ -205,7 +205,7 @@ impl Inner {
                 connection.send_packed_commands(&pipeline, 0, count).await
             }
             // A pipeline goes to one node only, so the commands to a cluster are sent concurrently.
-            Connection::Cluster(cluster) => {
+            RedisConnection::Cluster(cluster) => {
                 let answers = commands.iter().map(|command| {
                     let mut cluster = cluster.clone();
                     async move { cluster.req_packed_command(command).await }
@@ -267,22 +267,22 @@ impl Inner {
         let server = self.server.get_or_try_init(|| self.dialer.probe()).await?;
         let id = self.ids.fetch_add(1, Ordering::Relaxed);
         match server {
-            Server::Single(pool) => {
+            RedisServer::Single(pool) => {
                 let pooled = self.dialer.single(pool).await?;
-                let connection = Connection::Single((*pooled).clone());
+                let connection = RedisConnection::Single((*pooled).clone());
                 Ok(Some(OpenedConnection {
                     handle: ConnectionHandle { id, connection },
                     pooled: Some(pooled),
                 }))
             }
-            Server::Cluster(client) if n == 0 => {
-                let connection = Connection::Cluster(self.dialer.clustered(client).await?);
+            RedisServer::Cluster(client) if n == 0 => {
+                let connection = RedisConnection::Cluster(self.dialer.clustered(client).await?);
                 Ok(Some(OpenedConnection {
                     handle: ConnectionHandle { id, connection },
                     pooled: None,
                 }))
             }
-            Server::Cluster(_) => Ok(None),
+            RedisServer::Cluster(_) => Ok(None),
         }
     }
 }
@@ -297,7 +297,11 @@ fn no_connection() -> RedisError {
     io::Error::new(io::ErrorKind::NotConnected, NoConnection).into()
 }
 
-fn replace_if_broken(shared: &SharedConnection, handle: &ConnectionHandle, error: &RedisError) {
+fn replace_if_broken(
+    shared: &SharedRedisConnection,
+    handle: &ConnectionHandle,
+    error: &RedisError,
+) {
     if breaks_connection(error) {
         shared.mark_broken(handle);
     }

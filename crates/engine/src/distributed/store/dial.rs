@@ -44,7 +44,7 @@ pub(super) const RECONNECT: Backoff =
     Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
 
 /// The kind of server behind the URL.
-pub(super) enum Server {
+pub(super) enum RedisServer {
     /// One server.
     Single(Pool),
     /// A Redis Cluster. Its client keeps the connections to the nodes by itself. A deadpool of such clients
@@ -111,7 +111,7 @@ impl Dialer {
     }
 
     /// Finds out what the server is, and checks whether it may be used.
-    pub(super) async fn probe(&self) -> Result<Server, DialError> {
+    pub(super) async fn probe(&self) -> Result<RedisServer, DialError> {
         let mut reached = None;
         let mut failed = None;
         for seed in &self.seeds {
@@ -131,14 +131,14 @@ impl Dialer {
             tracing::warn!("{warning}");
         }
         if setup.clustered {
-            return Ok(Server::Cluster(Box::new(self.cluster()?)));
+            return Ok(RedisServer::Cluster(Box::new(self.cluster()?)));
         }
         if self.seeds.len() > 1 {
             return Err(UnsuitableServer::NoCluster.into());
         }
         let manager = Manager::new_with_config(seed.clone(), config())?;
         let pool = Pool::builder(manager).max_size(CONNECTIONS).build();
-        pool.map(Server::Single)
+        pool.map(RedisServer::Single)
             .map_err(|error| RedisError::from(std::io::Error::other(error)).into())
     }
 

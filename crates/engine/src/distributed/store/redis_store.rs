@@ -5,12 +5,12 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
-    connections::Connections,
-    dial::{DialError, Dialer, RECONNECT, Server},
+    connections::RedisConnections,
+    dial::{DialError, Dialer, RECONNECT, RedisServer},
     keys::Keys,
     memory_gauge::MemoryGauge,
     redis_clock::RedisClock,
-    scripts::Scripts,
+    scripts::LuaScripts,
     settings::{ConnectError, RedisSettings},
     subscriber::Subscriber,
 };
@@ -21,10 +21,10 @@ const START_TIMEOUT: Duration = Duration::from_secs(3);
 /// The store in Redis.
 pub struct RedisStore {
     pub(super) keys: Keys,
-    pub(super) scripts: Scripts,
+    pub(super) scripts: LuaScripts,
     pub(super) clock: RedisClock,
     pub(super) memory: MemoryGauge,
-    pub(super) connections: Connections,
+    pub(super) connections: RedisConnections,
     pub(super) subscriber: Subscriber,
 }
 
@@ -43,10 +43,10 @@ impl RedisStore {
         let found = server.is_some();
         let keys = Keys::new(&settings.prefix);
         let store = Self {
-            scripts: Scripts::new(),
+            scripts: LuaScripts::new(),
             clock: RedisClock::new(),
             memory: MemoryGauge::default(),
-            connections: Connections::start(Arc::clone(&dialer), server),
+            connections: RedisConnections::start(Arc::clone(&dialer), server),
             subscriber: Subscriber::start(dialer, keys.clone()),
             keys,
         };
@@ -63,7 +63,7 @@ impl RedisStore {
 }
 
 /// Finds out what the server is; `None` if it does not answer.
-async fn first_contact(dialer: &Dialer) -> Result<Option<Server>, ConnectError> {
+async fn first_contact(dialer: &Dialer) -> Result<Option<RedisServer>, ConnectError> {
     let until = Instant::now() + START_TIMEOUT;
     let mut failures = 0;
     loop {

@@ -22,13 +22,13 @@ enum Flags {
 }
 
 /// A script, its source and its digest.
-pub(super) struct Script {
+pub(super) struct LuaScript {
     pub(super) name: &'static str,
     source: String,
     compiled: CompiledScript,
 }
 
-impl Script {
+impl LuaScript {
     fn new(name: &'static str, flags: Flags, parts: &[&str]) -> Self {
         let first = match flags {
             Flags::Admits => "#!lua",
@@ -66,14 +66,14 @@ const LANE: &str = include_str!("scripts/lane.lua");
 macro_rules! scripts {
     ($($name:ident: $flags:ident, [$($part:expr),+];)+) => {
         /// All scripts.
-        pub(super) struct Scripts {
-            $(pub(super) $name: Script,)+
+        pub(super) struct LuaScripts {
+            $(pub(super) $name: LuaScript,)+
         }
 
-        impl Scripts {
+        impl LuaScripts {
             pub(super) fn new() -> Self {
                 Self {
-                    $($name: Script::new(stringify!($name), Flags::$flags, &[$($part),+]),)+
+                    $($name: LuaScript::new(stringify!($name), Flags::$flags, &[$($part),+]),)+
                 }
             }
         }

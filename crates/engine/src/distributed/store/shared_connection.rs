@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 
 /// Holds the current connection, if there is one.
 #[derive(Default)]
-pub(super) struct SharedConnection {
+pub(super) struct SharedRedisConnection {
     current: RwLock<Option<ConnectionHandle>>,
     broken: Notify,
     opened: Notify,
@@ -17,16 +17,16 @@ pub(super) struct SharedConnection {
 #[derive(Clone)]
 pub(super) struct ConnectionHandle {
     pub(super) id: u64,
-    pub(super) connection: Connection,
+    pub(super) connection: RedisConnection,
 }
 
 #[derive(Clone)]
-pub(super) enum Connection {
+pub(super) enum RedisConnection {
     Single(MultiplexedConnection),
     Cluster(ClusterConnection),
 }
 
-impl SharedConnection {
+impl SharedRedisConnection {
     /// The connection to use for one command.
     pub(super) fn handle(&self) -> Option<ConnectionHandle> {
         self.current
@@ -50,7 +50,7 @@ impl SharedConnection {
         {
             return;
         }
-        if matches!(handle.connection, Connection::Single(_)) {
+        if matches!(handle.connection, RedisConnection::Single(_)) {
             *current = None;
         }
         // The connections to a cluster stay in use until they are replaced, because the failure of one node
@@ -66,7 +66,7 @@ impl SharedConnection {
                 // The notification was for an earlier connection.
                 Some(ConnectionHandle {
                     id: current,
-                    connection: Connection::Single(_),
+                    connection: RedisConnection::Single(_),
                 }) if current == id => {}
                 _ => return,
             }

@@ -21,7 +21,7 @@ const SHARE_MIN: usize = 8;
 
 /// A timer that is due, whose lane is not known yet. The order is by time.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct DueTimer {
+struct TimerWithoutLane {
     at: TimeMs,
     job: JobId,
 }
@@ -36,7 +36,7 @@ impl RedisStore {
         now: TimeMs,
         limit: usize,
     ) -> Result<Vec<Timer>, StoreError> {
-        let mut due: BTreeSet<DueTimer> = BTreeSet::new();
+        let mut due: BTreeSet<TimerWithoutLane> = BTreeSet::new();
         let mut queried: Vec<u8> = partitions().collect();
         let mut share = (limit / queried.len() * 2).max(SHARE_MIN);
         while !queried.is_empty() {
@@ -67,7 +67,7 @@ impl RedisStore {
         partitions: &[u8],
         now: TimeMs,
         limit: usize,
-    ) -> Result<Vec<(u8, Vec<DueTimer>)>, StoreError> {
+    ) -> Result<Vec<(u8, Vec<TimerWithoutLane>)>, StoreError> {
         let reads = partitions.iter().map(|partition| {
             let mut read = cmd("ZRANGE");
             read.arg(format!("{}t", self.keys.partition(*partition)))
@@ -84,7 +84,7 @@ impl RedisStore {
             let mut parts = reply.list()?;
             let mut timers = Vec::new();
             while let (Some(job), Some(at)) = (parts.next(), parts.next()) {
-                timers.push(DueTimer {
+                timers.push(TimerWithoutLane {
                     at: TimeMs(at.natural()?),
                     job: JobId::parse(&job.text()?).map_err(unreadable)?,
                 });
@@ -95,7 +95,7 @@ impl RedisStore {
     }
 
     /// Adds the lane of each job. This takes another round trip, but only when timers are due.
-    async fn with_lanes(&self, due: Vec<DueTimer>) -> Result<Vec<Timer>, StoreError> {
+    async fn with_lanes(&self, due: Vec<TimerWithoutLane>) -> Result<Vec<Timer>, StoreError> {
         if due.is_empty() {
             return Ok(Vec::new());
         }
@@ -109,7 +109,7 @@ impl RedisStore {
             .run_each("lane of a job", reads.collect())
             .await?;
         let mut timers = Vec::with_capacity(due.len());
-        for (DueTimer { at, job }, lane) in due.into_iter().zip(lanes) {
+        for (TimerWithoutLane { at, job }, lane) in due.into_iter().zip(lanes) {
             // The record may have expired between the two round trips.
             let Some(lane) = lane.some() else { continue };
             timers.push(Timer {
