@@ -1,8 +1,8 @@
-//! Turns settings into a plan: everything that can be checked before anything is opened, checked.
+//! Turns settings into a plan. All checks that need no open file, port or connection happen here.
 
 use std::{fs::File, io::Read, path::Path, time::Duration};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use forebay_gateway::GatewaySettings;
 use forebay_runtime::{lanes::LaneSettings, member::MemberSettings};
 use forebay_shared::{secret::Secret, session::SessionBounds};
@@ -11,7 +11,7 @@ use forebay_worker::{
     provider::{
         ProviderSettings, Registry,
         file::ProvidersFile,
-        http::{HttpLimits, HttpSettings, Proxies},
+        http::{HttpLimits, HttpSettings, Proxies, TrustedCertificates},
     },
 };
 
@@ -23,11 +23,11 @@ use crate::{
 
 /// The most bytes of turns kept of one session, as JSON.
 const SESSION_TURNS_BYTES_MAX: usize = 32 * 1024 * 1024;
-/// The most bytes of all request bodies that are in memory at a time, unless one may be larger.
+/// The most bytes of all request bodies in memory at a time, unless one body may be larger.
 const BODIES_BYTES_MAX: usize = 256 * 1024 * 1024;
-/// The longest pause between two tries that doubling leads to.
+/// The longest pause between two tries.
 const BACKOFF_MS_MAX: u64 = 60_000;
-/// The model of jobs that name none, where nothing is configured at all.
+/// The model of jobs that name none, where no model and no key is configured.
 const SIMULATED: &str = "simulated";
 
 /// What a process will do.
@@ -35,21 +35,22 @@ pub(crate) struct Plan {
     pub(crate) log: LogSettings,
     pub(crate) engine: engine::Choice,
     pub(crate) member: MemberSettings,
-    /// The HTTP API.
+    /// The settings of the HTTP API; `None` for a worker.
     pub(crate) gateway: Option<GatewaySettings>,
-    /// The worker and its providers.
+    /// The settings of the worker, and its providers; `None` for a gateway.
     pub(crate) worker: Option<(WorkerSettings, Registry)>,
-    /// The name of the role, for lists and logs.
+    /// The role's name in lists and logs.
     pub(crate) role: &'static str,
-    /// Whether jobs without a model get made-up replies, which is said at the start.
+    /// Whether jobs that name no model get simulated replies, which the log reports at the start.
     pub(crate) simulates: bool,
+    /// How long running calls may take to finish after a signal.
     pub(crate) drain: Duration,
 }
 
-/// The plan for these settings.
+/// Checks the settings and makes the plan.
 ///
 /// # Errors
-/// What is wrong, with the name of the variable.
+/// The first setting that is wrong, with the name of its variable.
 pub(crate) fn plan(role: Option<Role>, settings: Settings) -> anyhow::Result<Plan> {
     let engine = engine::Choice::of(role, &settings)?;
     let key = |key: &Option<Secret>| key.clone().filter(|key| !key.is_empty());
@@ -77,12 +78,13 @@ pub(crate) fn plan(role: Option<Role>, settings: Settings) -> anyhow::Result<Pla
                 first_byte_ms: settings.first_byte_timeout_ms,
                 response_bytes_max: to_usize(settings.response_bytes_max),
             },
-            http2_prior_knowledge: settings.http2_prior_knowledge,
             proxies: match role {
-                // It makes no calls, and must not fail for how they would go.
+                // A gateway makes no calls, so a proxy that cannot be used must not stop it.
                 Some(Role::Gateway) => Proxies::default(),
                 None | Some(Role::Worker) => Proxies::read(&variable),
             },
+            trusted: trusted_certificates(settings.ca_file.as_deref())?,
+            ..HttpSettings::default()
         },
         file,
     })
@@ -136,30 +138,47 @@ pub(crate) fn plan(role: Option<Role>, settings: Settings) -> anyhow::Result<Pla
     })
 }
 
-/// The most bytes of the file that names more providers.
-const PROVIDERS_FILE_BYTES_MAX: u64 = 1024 * 1024;
+/// The most bytes of a file that a setting names.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 fn providers_file(path: Option<&Path>) -> anyhow::Result<ProvidersFile> {
     let Some(path) = path else {
         return Ok(ProvidersFile::default());
     };
     let name = || format!("FOREBAY_PROVIDERS_FILE {}", path.display());
-    let mut text = String::new();
-    let file = File::open(path).with_context(name)?;
-    file.take(PROVIDERS_FILE_BYTES_MAX)
-        .read_to_string(&mut text)
-        .with_context(name)?;
+    let text = read_file(path).with_context(name)?;
+    let text = String::from_utf8(text).with_context(name)?;
     ProvidersFile::parse(&text, &|variable| std::env::var(variable).ok()).with_context(name)
 }
 
-/// A variable of the environment that has no setting of its own. What is not text in it is replaced, so that it is
-/// found wrong where it is read, not passed over.
+fn trusted_certificates(path: Option<&Path>) -> anyhow::Result<TrustedCertificates> {
+    let Some(path) = path else {
+        return Ok(TrustedCertificates::default());
+    };
+    let name = || format!("FOREBAY_CA_FILE {}", path.display());
+    let text = read_file(path).with_context(name)?;
+    TrustedCertificates::with_pem(&text).with_context(name)
+}
+
+fn read_file(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut file = File::open(path)?.take(FILE_BYTES_MAX + 1);
+    file.read_to_end(&mut bytes)?;
+    ensure!(
+        bytes.len() as u64 <= FILE_BYTES_MAX,
+        "has more than {FILE_BYTES_MAX} bytes"
+    );
+    Ok(bytes)
+}
+
+/// A variable of the environment that is no setting. Bytes that are not text are replaced, so that the reader refuses
+/// the value instead of ignoring it.
 fn variable(name: &str) -> Option<String> {
     let value = std::env::var_os(name)?;
     Some(value.to_string_lossy().into_owned())
 }
 
-/// Every setting that becomes a size is bounded far below this, on any machine.
+/// Every setting that becomes a size has a bound far below `usize::MAX`.
 fn to_usize(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }

@@ -1,4 +1,4 @@
-//! The seam to the providers: who answers for a model.
+//! The port through which the worker finds the provider for a model.
 
 use std::sync::Arc;
 
@@ -8,10 +8,10 @@ use crate::provider::{Provider, Registry};
 
 /// Finds the provider of a model.
 pub trait Providers: Send + Sync {
-    /// The provider, and the model as it knows it.
+    /// The provider, and the model's name there.
     ///
     /// # Errors
-    /// What the job fails with when nobody can answer for the model, `provider_not_configured` above all.
+    /// The error that the job fails with when no provider can answer, such as `provider_not_configured`.
     fn resolve(&self, model: &str) -> Result<(Arc<dyn Provider>, String), JobError>;
 }
 

@@ -50,6 +50,31 @@ impl Certificates {
         Ok(made)
     }
 
+    /// Makes a certificate for the same names that signs itself, so that its file is also the one to trust. With `is_ca`
+    /// it is marked as a CA, as `openssl req -x509` marks it by default.
+    ///
+    /// # Errors
+    /// When a key could not be made or a file not be written.
+    pub fn self_signed(is_ca: bool) -> anyhow::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("forebay-tls-").tempdir()?;
+        let made = Self { folder };
+        let key = KeyPair::generate()?;
+        let mut server = CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()])?;
+        server
+            .distinguished_name
+            .push(DnType::CommonName, "localhost");
+        server.is_ca = if is_ca {
+            IsCa::Ca(BasicConstraints::Unconstrained)
+        } else {
+            IsCa::ExplicitNoCa
+        };
+        let certificate = server.self_signed(&key)?.pem();
+        fs::write(made.ca_file(), &certificate)?;
+        fs::write(made.certificate_file(), &certificate)?;
+        fs::write(made.key_file(), key.serialize_pem())?;
+        Ok(made)
+    }
+
     /// The authority's certificate (PEM), for clients to trust.
     pub fn ca_file(&self) -> PathBuf {
         self.file("ca.pem")

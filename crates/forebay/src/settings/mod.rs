@@ -185,10 +185,10 @@ pub struct Settings {
     #[arg(long, env = "FOREBAY_PROVIDERS_FILE", global = true, value_parser = parse::file("FOREBAY_PROVIDERS_FILE"))]
     pub providers_file: Option<PathBuf>,
 
-    /// Speak HTTP/2 to providers with an http: URL at once, without asking first. Providers with an
-    /// https: URL are asked in the TLS handshake either way.
-    #[arg(long, env = "FOREBAY_HTTP2_PRIOR_KNOWLEDGE", global = true, num_args = 0..=1, default_value = "false", default_missing_value = "true", value_parser = parse::switch("FOREBAY_HTTP2_PRIOR_KNOWLEDGE"))]
-    pub http2_prior_knowledge: bool,
+    /// A PEM file with certificates to trust for https: providers, in addition to the system's. A
+    /// self-signed certificate must not be marked as a CA.
+    #[arg(long, env = "FOREBAY_CA_FILE", global = true, value_parser = parse::file("FOREBAY_CA_FILE"))]
+    pub ca_file: Option<PathBuf>,
 
     /// What is logged, as a filter of tracing: `info`, `debug`, `warn,forebay_worker=debug`.
     #[arg(long, env = "FOREBAY_LOG", global = true, default_value = "info", value_parser = parse::log_filter)]

@@ -66,17 +66,6 @@ pub(super) fn secret(text: &str) -> Result<Secret, String> {
     Ok(Secret::new(text))
 }
 
-/// Yes or no.
-pub(super) fn switch(
-    variable: &'static str,
-) -> impl Fn(&str) -> Result<bool, String> + Clone + Send + Sync + 'static {
-    move |text| match text {
-        "true" | "1" => Ok(true),
-        "false" | "0" => Ok(false),
-        _ => Err(format!("{variable} must be true or false")),
-    }
-}
-
 /// The path of a file.
 pub(super) fn file(
     variable: &'static str,

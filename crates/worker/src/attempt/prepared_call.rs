@@ -12,15 +12,6 @@ use crate::{
     provider::{Answer, Call, Failure, Provider, Retry},
 };
 
-/// How often a request that the provider has not begun to process is sent again within one attempt.
-///
-/// An HTTP/2 server may refuse a request when it closes the connection. The request then goes over a new
-/// connection.
-const RESENDS_MAX: u32 = 2;
-
-/// How often the context is shortened within one attempt.
-const HALVINGS_MAX: u32 = 1;
-
 /// A call with everything that it needs.
 pub(super) struct PreparedCall {
     job: JobId,
@@ -54,10 +45,7 @@ impl PreparedCall {
         self.provider.name()
     }
 
-    /// Asks the provider.
-    ///
-    /// The request is sent again with half the context when the provider finds it too long, and unchanged
-    /// when the provider has not begun to process it.
+    /// Asks the provider, and once more with half the context when the provider finds it too long.
     #[expect(
         clippy::manual_async_fn,
         reason = "an async fn would store each of its arguments twice"
@@ -67,25 +55,19 @@ impl PreparedCall {
         deadline: Instant,
     ) -> impl Future<Output = CallOutcome> + Send {
         async move {
-            let mut halvings_left = HALVINGS_MAX;
-            let mut resends_left = RESENDS_MAX;
-            loop {
-                let failure = match self.send(deadline).await {
-                    Ok(answer) => return CallOutcome::Answered(Box::new(self.into_result(answer))),
-                    Err(failure) => failure,
-                };
-                let left = match failure.retry {
-                    Retry::AtOnce => &mut resends_left,
-                    Retry::LessContext if self.context.halve() => &mut halvings_left,
-                    _ => &mut 0,
-                };
-                if *left == 0 {
-                    return CallOutcome::Failed {
-                        failure,
-                        provider: Some(self.provider().to_owned()),
-                    };
-                }
-                *left -= 1;
+            let mut result = self.send(deadline).await;
+            if let Err(failure) = &result
+                && failure.retry == Retry::LessContext
+                && self.context.halve()
+            {
+                result = self.send(deadline).await;
+            }
+            match result {
+                Ok(answer) => CallOutcome::Answered(Box::new(self.into_result(answer))),
+                Err(failure) => CallOutcome::Failed {
+                    failure,
+                    provider: Some(self.provider().to_owned()),
+                },
             }
         }
     }

@@ -89,7 +89,7 @@ async fn fail(
             let fail = || LaneChange::fail(job.claim_key(), error.clone(), provider.clone());
             commit(worker, job, fail).await
         }
-        Retry::Backoff | Retry::AtOnce => try_again(worker, job, None, &error, provider).await,
+        Retry::Backoff => try_again(worker, job, None, &error, provider).await,
         Retry::AfterMs(ms) => try_again(worker, job, Some(ms), &error, provider).await,
     };
     is_committed.then_some(error.code)

@@ -40,7 +40,7 @@ impl ApiClient {
         base_url: &Endpoint,
         key: Option<KeyHeader>,
         headers: Vec<(HeaderName, Secret)>,
-        http: HttpSettings,
+        http: &HttpSettings,
     ) -> Result<Self, SettingsError> {
         let mut sent_headers = HeaderMap::new();
         let mut secrets = Vec::new();

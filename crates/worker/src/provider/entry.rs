@@ -36,6 +36,7 @@ pub(super) struct ProviderEntry {
     pub(super) max_tokens_field: Option<MaxTokensField>,
     /// Headers for every request. Their values are secrets.
     pub(super) headers: Vec<(HeaderName, Secret)>,
+    pub(super) http2_prior_knowledge: bool,
 }
 
 impl ProviderEntry {
@@ -60,8 +61,13 @@ impl ProviderEntry {
             key,
             max_tokens_field,
             headers,
+            http2_prior_knowledge,
         } = self;
         let name = name.to_owned();
+        let http = HttpSettings {
+            http2_prior_knowledge,
+            ..http
+        };
         let built: Result<Arc<dyn Provider>, SettingsError> = match kind {
             ApiKind::Openai => OpenAi::new(OpenAiSettings {
                 name,

@@ -1,12 +1,12 @@
-//! What went wrong with a call, and whether another try can help.
+//! A failed call, and whether another try can help.
 
 use forebay_shared::{job::JobError, secret::Secret};
 
-/// A call that did not bring a reply.
+/// A call that returned no reply.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {}", error.code, error.message)]
 pub struct Failure {
-    /// What the job's `error` and its attempt show. Never holds a key or a prompt.
+    /// The error that the job and its attempt show. It never contains a key or a prompt.
     pub error: JobError,
     /// Whether another try can help.
     pub retry: Retry,
@@ -15,20 +15,18 @@ pub struct Failure {
 /// Whether another try can help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {
-    /// It cannot: the same call would fail the same way.
+    /// Another try cannot help: the same call would fail in the same way.
     Never,
-    /// It can, after a pause that grows with each try.
+    /// Another try can help, after a pause that grows with each try.
     Backoff,
-    /// It can, not before this many milliseconds, as the provider said (`Retry-After`).
+    /// Another try can help after this many milliseconds, as the provider asks (`Retry-After`).
     AfterMs(u64),
-    /// It can once, with less context (`context_length_exceeded`).
+    /// One more try can help, with less context (`context_length_exceeded`).
     LessContext,
-    /// It can at once: the provider said that it has not begun with the request.
-    AtOnce,
 }
 
 impl Failure {
-    /// A failure with its code and a sentence for people.
+    /// A failure with a code and a sentence for people.
     #[must_use]
     pub fn new(code: &str, message: impl Into<String>, retry: Retry) -> Self {
         Self {
@@ -37,8 +35,8 @@ impl Failure {
         }
     }
 
-    /// The failure with these values taken out of its message: what a provider says is shown, and some
-    /// repeat the key that they refuse.
+    /// The failure without these values in its message. The message quotes the provider, and some providers repeat the
+    /// key that they refuse.
     #[must_use]
     pub(crate) fn without(mut self, secrets: &[Secret]) -> Self {
         for secret in secrets {

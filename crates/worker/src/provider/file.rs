@@ -11,6 +11,10 @@
 //! key_env = "ACME_API_KEY"                   # the variable that holds the key
 //! max_tokens_field = "max_completion_tokens" # or "max_tokens"
 //! headers = { "x-team" = "search" }
+//!
+//! [providers.cluster]
+//! base_url = "http://10.0.0.7:8000/v1"
+//! http2_prior_knowledge = true               # HTTP/2 without TLS
 //! ```
 //!
 //! The caller reads the file and looks up the variables.
@@ -107,6 +111,8 @@ struct TomlEntry {
     max_tokens_field: Option<MaxTokensField>,
     #[serde(default)]
     headers: BTreeMap<String, String>,
+    #[serde(default)]
+    http2_prior_knowledge: bool,
 }
 
 impl ProvidersFile {
@@ -154,6 +160,12 @@ impl FileEntry {
                 "max_tokens_field is for kind \"openai\" only; remove it",
             ));
         }
+        if toml.http2_prior_knowledge && !base_url.is_cleartext() {
+            return Err(String::from(
+                "http2_prior_knowledge is for http:// URLs only: an https:// provider agrees on HTTP/2 in the TLS \
+                 handshake; remove it",
+            ));
+        }
         check_models(&toml.models)?;
         let headers = check_headers(name, &toml.headers)?;
         let key = check_key(name, toml.key_env.as_deref(), variable)?;
@@ -165,6 +177,7 @@ impl FileEntry {
                 key,
                 max_tokens_field: toml.max_tokens_field,
                 headers,
+                http2_prior_knowledge: toml.http2_prior_knowledge,
             },
             models: toml.models,
         })

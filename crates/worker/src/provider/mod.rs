@@ -1,11 +1,14 @@
-//! The seam between a worker and the services that answer: one call, one reply or one failure.
+//! The port between the worker and the services that answer: a call returns one reply or one failure.
 //!
-//! A provider turns a [`Call`] into its own wire form and back. It knows nothing of jobs, lanes,
-//! retries or stores: it classifies what went wrong, and the worker decides what follows.
+//! A provider translates a [`Call`] into its own wire form, and the answer back. It knows nothing of jobs, lanes,
+//! retries or stores. It classifies a failure; the worker decides what follows.
 //!
-//! In reading order: [`http`] is what all that call over the network share; [`simulated`], [`openai`]
-//! and [`gemini`] are the providers; [`registry`] finds the one for a model, [`mod@file`] names more of
-//! them.
+//! In reading order:
+//! - [`http`]: the calls over the network.
+//! - [`simulated`], [`openai`], [`gemini`]: the providers.
+//! - `api_client`, `json_body`, `status`, `retry_after`, `tool_call_id`: what the providers share.
+//! - `entry`, `settings`: the settings of one provider; [`mod@file`]: those of a file.
+//! - [`registry`]: finds the provider for a model.
 
 mod api_client;
 mod entry;
@@ -40,11 +43,11 @@ pub trait Provider: Send + Sync {
     /// The name that a job's `provider` shows.
     fn name(&self) -> &str;
 
-    /// Makes one call. Dropping the future gives the call up and closes its connection, unless it is
-    /// shared with others (HTTP/2), where the stream is reset.
+    /// Makes one call. Dropping the future cancels the call: its connection is closed, or its stream is reset where
+    /// calls share a connection (HTTP/2).
     ///
     /// # Errors
-    /// [`Failure`], classified: what is shown to the client, and whether another try can help.
+    /// [`Failure`]: the error for the client, and whether another try can help.
     async fn call(&self, call: &Call<'_>) -> Result<Answer, Failure>;
 }
 
@@ -53,27 +56,27 @@ pub trait Provider: Send + Sync {
 pub struct Call<'a> {
     /// The model, without the prefix that names the provider.
     pub model: &'a str,
-    /// What the job asks; its `input` and `context` are not read here, since `turns` has what is sent.
+    /// The request of the job. Providers do not read its `input` and `context`: `turns` has what is sent.
     pub request: &'a Request,
     /// The turns to send, the job's input last.
     pub turns: &'a [Turn],
-    /// The bound on the whole call, connecting and reading included.
+    /// The timeout of the call, connecting and reading included.
     pub timeout: Duration,
 }
 
-/// What a model answered.
+/// The answer of a model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
-    /// The assistant's turn as it goes into the session, with everything the provider wants back.
+    /// The assistant's turn as the session keeps it, with everything that the provider wants back.
     pub turn: Turn,
     /// Why the model stopped.
     pub finish_reason: FinishReason,
-    /// What it cost, if the provider said.
+    /// The tokens that the call used, if the provider reports them.
     pub usage: Option<Usage>,
 }
 
 impl Answer {
-    /// The text of the reply; `None` when there is none, as in a reply that only calls tools.
+    /// The text of the reply. `None`: the reply has no text, as when it only calls tools.
     #[must_use]
     pub fn text(&self) -> Option<String> {
         let text = self.turn.content.as_ref()?.to_text();
@@ -81,7 +84,7 @@ impl Answer {
     }
 }
 
-/// What went wrong with a configuration, found before any call.
+/// The error of a job whose provider has no key.
 #[must_use]
 pub fn not_configured(provider: &str, variable: &str) -> JobError {
     JobError::new(

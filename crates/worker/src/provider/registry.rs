@@ -99,6 +99,7 @@ impl Registry {
             key: key.filter(|key| !key.is_empty()),
             max_tokens_field: None,
             headers: Vec::new(),
+            http2_prior_knowledge: false,
         };
         let openai = built_in(
             ApiKind::Openai,
@@ -285,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_that_cannot_be_used_is_named_by_whoever_needs_it() {
+    fn a_proxy_that_cannot_be_used_is_an_error_for_a_provider_that_needs_it() {
         let mut settings = settings(true);
         settings.http.proxies =
             Proxies::read(&|name| (name == "ALL_PROXY").then(|| String::from("socks5://a:1")));
@@ -294,7 +295,7 @@ mod tests {
         assert!(error.to_string().contains("openai"), "{error}");
         assert!(source.is_some_and(|source| source.starts_with("ALL_PROXY")));
 
-        // Without keys nobody goes through it: what is left is on this machine.
+        // Without keys only a provider on this machine is left, which needs no proxy.
         settings.openai_api_key = None;
         settings.gemini_api_key = None;
         settings.file = ProvidersFile::parse(FILE, &|_| None).expect("a file");

@@ -1,15 +1,15 @@
-//! `Retry-After`, as RFC 9110 section 10.2.3 has it: seconds, or a date.
+//! Reads `Retry-After` (RFC 9110, section 10.2.3): seconds, or a date.
 
 use std::time::SystemTime;
 
 use http::header::{HeaderMap, RETRY_AFTER};
 
-/// The longest pause that a provider can ask for, in milliseconds. Beyond it nobody waits any more, and
-/// a typo must not park a job for days.
+/// The longest pause that a provider can ask for, in milliseconds: one hour. A mistake of the provider must not delay
+/// a job for days.
 pub(super) const PAUSE_MS_MAX: u64 = 60 * 60 * 1_000;
 
-/// The pause asked for, in milliseconds, at most [`PAUSE_MS_MAX`]; `None` when there is none or it
-/// cannot be read. `retry-after-ms`, which OpenAI sends besides, is more exact and goes first.
+/// The pause that the provider asks for, in milliseconds, at most [`PAUSE_MS_MAX`]. `None`: there is none, or it cannot
+/// be read. OpenAI also sends `retry-after-ms`, which is more exact and comes first.
 pub(super) fn read(headers: &HeaderMap, now: SystemTime) -> Option<u64> {
     let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
     if let Some(ms) = text("retry-after-ms").and_then(|value| value.parse::<u64>().ok()) {
@@ -17,7 +17,7 @@ pub(super) fn read(headers: &HeaderMap, now: SystemTime) -> Option<u64> {
     }
     let value = text(RETRY_AFTER.as_str())?;
     let ms = if value.bytes().all(|byte| byte.is_ascii_digit()) && !value.is_empty() {
-        // More digits than fit mean a very long time, not none.
+        // More digits than fit mean a very long pause.
         value
             .parse::<u64>()
             .unwrap_or(u64::MAX)
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn milliseconds_go_first() {
+    fn milliseconds_come_first() {
         assert_eq!(
             at(&[("retry-after", "2"), ("retry-after-ms", "1500")]),
             Some(1_500)

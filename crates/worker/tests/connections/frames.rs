@@ -1,4 +1,4 @@
-//! The other end of one HTTP/2 connection, frame by frame (RFC 9113, section 4.1), for what no library would send.
+//! The server's end of an HTTP/2 connection, frame by frame (RFC 9113, section 4.1), for what no library sends.
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -17,7 +17,7 @@ const FIRST: u32 = 1;
 pub(crate) struct Frames(TcpStream);
 
 impl Frames {
-    /// Reads the client's preface, and says nothing yet.
+    /// Reads the client's preface.
     pub(crate) async fn begun(mut stream: TcpStream) -> Self {
         let mut preface = [0; PREFACE_BYTES];
         stream.read_exact(&mut preface).await.expect("a preface");
@@ -41,14 +41,15 @@ impl Frames {
         }
     }
 
-    /// Says that the connection ends, and whether the first request was begun.
+    /// Announces the end of the connection, and whether the first request was begun.
     pub(crate) async fn go_away(&mut self, has_begun: bool, reason: h2::Reason) {
         let last = if has_begun { FIRST } else { 0 };
         let payload = [last.to_be_bytes(), u32::from(reason).to_be_bytes()].concat();
         self.send(GOAWAY, &payload).await;
     }
 
-    /// Says that the connection ends and nothing was begun, perhaps after empty settings, and closes it.
+    /// Announces that the connection ends and no request was begun, and closes it. With `settings` it sends empty settings
+    /// first.
     pub(crate) async fn go_away_at_once(mut self, settings: bool) {
         let mut frames = Vec::new();
         if settings {
@@ -57,7 +58,7 @@ impl Frames {
         frames.extend(frame(GOAWAY, &[0; 8]));
         self.0.write_all(&frames).await.expect("written");
         self.0.shutdown().await.expect("closed");
-        // All that the client sends, so that the end is no reset.
+        // Unread bytes would turn the close into a reset.
         let _ = self.0.read_to_end(&mut Vec::new()).await;
     }
 
@@ -67,7 +68,7 @@ impl Frames {
     }
 }
 
-/// A frame of the connection itself.
+/// A frame on stream 0.
 fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
     let length = u8::try_from(payload.len()).expect("a short frame");
     let mut frame = vec![0, 0, length, kind, 0, 0, 0, 0, 0];

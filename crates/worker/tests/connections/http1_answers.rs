@@ -1,4 +1,4 @@
-//! What servers may do over HTTP/1.1 besides answering as expected.
+//! Unusual but permitted answers over HTTP/1.1, and broken ones.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ async fn a_long_head_is_read() {
 }
 
 #[tokio::test]
-async fn an_answer_is_not_to_be_compressed_and_one_that_is_is_not_asked_for_again() {
+async fn a_compressed_answer_fails_the_job_without_another_try() {
     let (port, provider) = port().await;
     for (line, is_read) in [
         ("content-encoding: identity\r\n", true),
@@ -58,7 +58,7 @@ async fn an_answer_is_not_to_be_compressed_and_one_that_is_is_not_asked_for_agai
 }
 
 #[tokio::test]
-async fn interim_answers_are_passed_over() {
+async fn interim_answers_are_skipped() {
     let (port, provider) = port().await;
     let call = call(&provider);
     let mut peer = port.accept().await;
@@ -88,7 +88,7 @@ async fn an_answer_without_a_length_ends_with_its_connection() {
 }
 
 #[tokio::test]
-async fn a_connection_that_its_server_closes_after_an_answer_takes_no_other_call() {
+async fn a_connection_that_the_server_closes_after_an_answer_takes_no_other_call() {
     let (port, provider) = port().await;
     for _ in 0..2 {
         let call = call(&provider);
@@ -101,7 +101,7 @@ async fn a_connection_that_its_server_closes_after_an_answer_takes_no_other_call
 }
 
 #[tokio::test]
-async fn what_stands_behind_an_answer_is_nobodys() {
+async fn bytes_after_an_answer_are_not_read_as_the_next_answer() {
     let (port, provider) = port().await;
     let first = call(&provider);
     let mut peer = port.accept().await;
@@ -152,17 +152,17 @@ async fn a_connection_whose_answer_was_not_read_to_its_end_is_closed() {
     peer.closed().await;
 }
 
-/// A server that does so should close the connection (RFC 9112, section 9.3); one that does not must not hold up
-/// whoever is next.
+/// A server that answers early should close the connection (RFC 9112, section 9.3). If it does not, the next call must
+/// not wait.
 #[tokio::test]
-async fn an_answer_that_comes_before_the_request_was_read_counts_and_holds_nobody_up() {
+async fn an_early_answer_counts_and_does_not_delay_the_next_call() {
     let (port, provider) = port().await;
     let long = {
         let provider = Arc::clone(&provider);
         tokio::spawn(async move { ask_at_length(&provider, 16 * 1_024 * 1_024).await })
     };
     let mut busy = port.accept().await;
-    busy.begun().await;
+    busy.byte().await;
     busy.answer("").await;
     long.await.expect("no panic").expect("a reply");
 

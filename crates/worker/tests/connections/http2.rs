@@ -1,4 +1,4 @@
-//! HTTP/2: many calls on a connection.
+//! HTTP/2: calls that share connections.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -46,7 +46,7 @@ async fn all_answered(mut calls: Calls, asked: Vec<Asked>) {
 }
 
 #[tokio::test]
-async fn a_burst_of_calls_makes_no_more_connections_than_it_needs() {
+async fn calls_are_spread_over_as_few_connections_as_they_need() {
     let mut server = Server::start(1_000).await;
     let provider = Arc::new(provider(&server.base_url, true));
     let calls = begin(&provider, 250);
@@ -63,105 +63,59 @@ async fn a_burst_of_calls_makes_no_more_connections_than_it_needs() {
     assert_eq!(server.connections(), 3);
 }
 
-/// Otherwise some would wait unseen within a connection until others are answered, which none here is.
 #[tokio::test]
-async fn no_connection_gets_more_calls_than_its_server_takes() {
-    let mut server = Server::start(10).await;
-    let provider = Arc::new(provider(&server.base_url, true));
-    let calls = begin(&provider, 45);
-    let asked = all_asked(&mut server, 45).await;
-    let counts = on_each_connection(&asked);
-    assert!(counts.values().all(|count| *count <= 10), "{counts:?}");
-    all_answered(calls, asked).await;
-}
-
-#[tokio::test]
-async fn a_call_that_is_given_up_leaves_its_connection_to_the_others() {
+async fn a_cancelled_call_resets_its_stream_and_leaves_the_connection_open() {
     let mut server = Server::start(100).await;
     let provider = Arc::new(provider(&server.base_url, true));
     let mut calls = begin(&provider, 1);
-    let given_up = server.asked().await;
+    let cancelled = server.asked().await;
     let others = begin(&provider, 1);
     let other = server.asked().await;
     calls.abort_all();
-    assert_eq!(given_up.given_up().await, Reason::CANCEL);
+    assert_eq!(cancelled.cancelled().await, Reason::CANCEL);
     all_answered(others, vec![other]).await;
     assert_eq!(server.connections(), 1);
 }
 
 #[tokio::test]
-async fn what_the_server_has_not_begun_may_be_asked_again_at_once() {
+async fn a_request_that_the_server_refused_before_it_began_is_sent_again() {
     let mut server = Server::start(100).await;
     let provider = Arc::new(provider(&server.base_url, true));
-    for (reason, retry) in [
-        (Reason::REFUSED_STREAM, Retry::AtOnce),
-        (Reason::INTERNAL_ERROR, Retry::Backoff),
-    ] {
-        let mut calls = begin(&provider, 1);
-        server.asked().await.reset(reason);
-        let failure = calls.join_next().await.expect("one").expect("no panic");
-        let failure = failure.expect_err("a reset");
-        assert_eq!(failure.error.code, "connection_failed", "{reason:?}");
-        assert_eq!(failure.retry, retry, "{reason:?}");
-    }
+    let calls = begin(&provider, 1);
+    server.asked().await.reset(Reason::REFUSED_STREAM);
+    let asked = server.asked().await;
+    all_answered(calls, vec![asked]).await;
 }
 
-/// Up to its very end the server may still take calls (RFC 9113, section 6.8), or say that it did not.
 #[tokio::test]
-async fn a_connection_in_its_orderly_end_loses_no_call_and_later_ones_have_another() {
+async fn a_request_that_fails_within_the_server_is_not_sent_again() {
+    let mut server = Server::start(100).await;
+    let provider = Arc::new(provider(&server.base_url, true));
+    let mut calls = begin(&provider, 1);
+    server.asked().await.reset(Reason::INTERNAL_ERROR);
+    let failure = calls.join_next().await.expect("one").expect("no panic");
+    let failure = failure.expect_err("a reset");
+    assert_eq!(failure.error.code, "connection_failed", "{failure}");
+    assert_eq!(failure.retry, Retry::Backoff, "{failure}");
+}
+
+/// A server may take calls until it has announced the last stream that it serves (RFC 9113, section 6.8). It refuses
+/// later ones, which go to another connection.
+#[tokio::test]
+async fn a_server_that_closes_a_connection_in_good_order_fails_no_call() {
     let mut server = Server::start(100).await;
     let provider = Arc::new(provider(&server.base_url, true));
     let first = begin(&provider, 1);
     let asked = server.asked().await;
     server.go_away();
+    let next = begin(&provider, 5);
+    let next_asked = all_asked(&mut server, 5).await;
     all_answered(first, vec![asked]).await;
-    let mut connection = 0;
-    while connection == 0 {
-        let mut next = begin(&provider, 1);
-        tokio::select! {
-            asked = server.asked() => {
-                connection = asked.connection;
-                all_answered(next, vec![asked]).await;
-            }
-            Some(done) = next.join_next() => {
-                let failure = done.expect("no panic").expect_err("nobody answered");
-                assert_eq!(failure.retry, Retry::AtOnce, "{failure}");
-            }
-        }
-    }
-    assert_eq!((connection, server.connections()), (1, 2));
-}
-
-/// Connections that are over are found so only when a request comes to them. That costs no call, however many they
-/// are.
-#[tokio::test]
-async fn a_call_goes_through_behind_any_number_of_connections_that_are_over() {
-    const CONNECTIONS: usize = 8;
-    let mut server = Server::start(2).await;
-    let provider = Arc::new(provider(&server.base_url, true));
-    let mut calls = begin(&provider, 2 * CONNECTIONS);
-    // A running call on each, and room for another.
-    let mut running = BTreeMap::new();
-    for asked in all_asked(&mut server, 2 * CONNECTIONS).await {
-        if let Some(other) = running.insert(asked.connection, asked) {
-            other.answer();
-            let done = calls.join_next().await.expect("one").expect("no panic");
-            done.expect("a reply");
-        }
-    }
-    assert_eq!(running.len(), CONNECTIONS);
-    server.go_away();
-    server.ending(CONNECTIONS).await;
-
-    let one_more = begin(&provider, 1);
-    let asked = server.asked().await;
-    assert_eq!(asked.connection, CONNECTIONS);
-    all_answered(one_more, vec![asked]).await;
-    all_answered(calls, running.into_values().collect()).await;
+    all_answered(next, next_asked).await;
 }
 
 #[tokio::test]
-async fn all_who_wait_for_a_connection_that_cannot_be_made_learn_it() {
+async fn calls_that_share_a_connection_fail_when_it_cannot_be_made() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let base_url = format!("http://{}/v1", listener.local_addr().expect("an address"));
     drop(listener);

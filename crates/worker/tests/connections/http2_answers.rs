@@ -1,4 +1,4 @@
-//! What servers may do over HTTP/2 besides answering as expected.
+//! Unusual but permitted answers over HTTP/2, and broken connections.
 
 use std::sync::{
     Arc,
@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 
 use crate::{ask, ask_at_length, frames::Frames, provider, server2::Server};
 
-/// As long as one over HTTP/1.1 may be.
+/// As long as a head over HTTP/1.1 may be.
 #[tokio::test]
 async fn a_long_head_is_read() {
     let mut server = Server::start(100).await;
@@ -24,7 +24,7 @@ async fn a_long_head_is_read() {
 }
 
 #[tokio::test]
-async fn interim_answers_are_passed_over() {
+async fn interim_answers_are_skipped() {
     let mut server = Server::start(100).await;
     let provider = Arc::new(provider(&server.base_url, true));
     let call = tokio::spawn(async move { ask(&provider).await });
@@ -36,12 +36,12 @@ async fn interim_answers_are_passed_over() {
 }
 
 #[tokio::test]
-async fn an_answer_that_comes_before_the_request_was_read_counts_and_leaves_its_place() {
+async fn an_early_answer_counts_and_releases_its_stream() {
     let mut server = Server::start(1).await;
     let provider = Arc::new(provider(&server.base_url, true));
     for _ in 0..2 {
         let provider = Arc::clone(&provider);
-        // Longer than what the server takes unread (RFC 9113, section 6.9.2).
+        // Longer than the flow-control window (RFC 9113, section 6.9.2).
         let call = tokio::spawn(async move { ask_at_length(&provider, 1_024 * 1_024).await });
         server.asked().await.answer();
         call.await.expect("no panic").expect("a reply");
@@ -49,9 +49,9 @@ async fn an_answer_that_comes_before_the_request_was_read_counts_and_leaves_its_
     assert_eq!(server.connections(), 1);
 }
 
-/// Each way to end leaves the one place that there is to the next call.
+/// The server permits one stream, so a call that kept its stream would stop the next one.
 #[tokio::test]
-async fn a_call_leaves_its_place_however_it_ends() {
+async fn a_call_releases_its_stream_however_it_ends() {
     let mut server = Server::start(1).await;
     let provider = Arc::new(provider(&server.base_url, true));
     for round in 0..8 {
@@ -61,7 +61,7 @@ async fn a_call_leaves_its_place_however_it_ends() {
         match round % 4 {
             0 => {
                 call.abort();
-                assert_eq!(asked.given_up().await, Reason::CANCEL);
+                assert_eq!(asked.cancelled().await, Reason::CANCEL);
                 continue;
             }
             1 => asked.reset(Reason::INTERNAL_ERROR),
@@ -78,29 +78,40 @@ async fn a_call_leaves_its_place_however_it_ends() {
     assert_eq!(server.connections(), 1);
 }
 
-/// What the server has begun is not asked again at once, even if it had announced the end of its connection.
+/// A request that the server may have begun is not sent again, even if the server had announced the end of the
+/// connection.
 #[tokio::test]
-async fn only_what_was_not_begun_is_asked_again_at_once_when_a_connection_ends() {
-    for (has_begun, reason, retry) in [
-        (false, Reason::NO_ERROR, Retry::AtOnce),
-        (true, Reason::NO_ERROR, Retry::Backoff),
-        (false, Reason::ENHANCE_YOUR_CALM, Retry::Backoff),
+async fn only_a_request_that_was_not_begun_is_sent_again_when_a_connection_ends() {
+    for (has_begun, reason, is_sent_again) in [
+        (false, Reason::NO_ERROR, true),
+        (true, Reason::NO_ERROR, false),
+        (false, Reason::ENHANCE_YOUR_CALM, false),
     ] {
         let (listener, provider) = port().await;
-        let call = tokio::spawn(async move { ask(&provider).await });
+        let mut call = tokio::spawn(async move { ask(&provider).await });
         let (stream, _) = listener.accept().await.expect("a connection");
         let mut frames = Frames::begun(stream).await;
         frames.asked().await;
         frames.go_away(has_begun, reason).await;
         drop(frames);
-        let failure = call.await.expect("no panic").expect_err("nobody answered");
-        assert_eq!(failure.error.code, "connection_failed");
-        assert_eq!(failure.retry, retry, "{has_begun} {reason:?} {failure}");
+        let case = format!("{has_begun} {reason:?}");
+        tokio::select! {
+            again = listener.accept() => {
+                again.expect("a connection");
+                assert!(is_sent_again, "{case}");
+            }
+            failure = &mut call => {
+                let failure = failure.expect("no panic").expect_err("no answer");
+                assert!(!is_sent_again, "{case} {failure}");
+                assert_eq!(failure.error.code, "connection_failed", "{case}");
+                assert_eq!(failure.retry, Retry::Backoff, "{case} {failure}");
+            }
+        }
+        call.abort();
     }
 }
 
-/// As one that restarts may do to whoever still comes. It is asked again after a pause, not as fast as connections
-/// can be made.
+/// A server that restarts may do this. Another try follows after a pause, not as fast as connections can be made.
 #[tokio::test]
 async fn a_server_that_ends_each_connection_at_once_is_a_failed_connection() {
     for settings in [true, false] {

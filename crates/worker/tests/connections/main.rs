@@ -1,5 +1,4 @@
-//! The connections to a provider: how many there are, who shares them, and what happens when they end. Against
-//! servers of the test that do what HTTP allows and what it does not.
+//! Calls of a provider over real sockets: what servers and proxies may do, and what a job sees of it.
 
 mod frames;
 mod http1;
@@ -24,10 +23,10 @@ use forebay_worker::provider::{
     openai::{OpenAi, OpenAiSettings},
 };
 
-/// How long anything that must happen may take.
+/// How long a test waits for an event.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// The whole answer of the servers.
+/// The body of every answer.
 const REPLY: &str = r#"{"id":"r","choices":[{"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}]}"#;
 
 fn provider(base_url: &str, http2_prior_knowledge: bool) -> OpenAi {
@@ -58,7 +57,7 @@ async fn ask(provider: &OpenAi) -> Result<Answer, Failure> {
     ask_at_length(provider, 5).await
 }
 
-/// Asks with a prompt of so many bytes.
+/// Asks with a prompt of this length.
 async fn ask_at_length(provider: &OpenAi, bytes: usize) -> Result<Answer, Failure> {
     let request = Request::default();
     let call = Call {

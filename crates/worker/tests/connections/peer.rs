@@ -1,4 +1,4 @@
-//! The other end of one HTTP/1.1 connection, in the test's own hand.
+//! The server's end of an HTTP/1.1 connection, written byte by byte by the test.
 
 use std::net::SocketAddr;
 
@@ -10,7 +10,7 @@ use tokio::{
 
 use crate::{LIMIT, REPLY, provider, server1::read_request};
 
-/// A port, and a provider that asks there.
+/// A listening port.
 pub(crate) struct Port {
     listener: TcpListener,
 }
@@ -19,7 +19,7 @@ pub(crate) struct Port {
 pub(crate) struct Peer(TcpStream);
 
 impl Port {
-    /// Opens a port of this address.
+    /// Opens a port of this address, and returns a provider that calls it.
     pub(crate) async fn open(host: &str) -> (Self, OpenAi) {
         let listener = TcpListener::bind(format!("{host}:0"))
             .await
@@ -29,7 +29,7 @@ impl Port {
         (Self { listener }, provider)
     }
 
-    /// Where it is.
+    /// The address of the port.
     pub(crate) fn address(&self) -> SocketAddr {
         self.listener.local_addr().expect("an address")
     }
@@ -42,21 +42,21 @@ impl Port {
 }
 
 impl Peer {
-    /// Reads a request to its end; its head.
+    /// Reads a request to its end and returns its head.
     pub(crate) async fn asked(&mut self) -> String {
         read_request(&mut self.0).await.expect("a request")
     }
 
-    /// Reads the first byte of a request.
-    pub(crate) async fn begun(&mut self) {
-        self.0.read_u8().await.expect("a request");
+    /// Reads the next byte.
+    pub(crate) async fn byte(&mut self) -> u8 {
+        self.0.read_u8().await.expect("a byte")
     }
 
     pub(crate) async fn write(&mut self, text: &str) {
         self.0.write_all(text.as_bytes()).await.expect("written");
     }
 
-    /// Answers with a reply of this text, and with these lines in its head.
+    /// Answers with a reply, and with these further lines in the head.
     pub(crate) async fn answer(&mut self, headers: &str) {
         let length = REPLY.len();
         self.write(&format!(
@@ -65,12 +65,12 @@ impl Peer {
         .await;
     }
 
-    /// Waits until the client has closed.
+    /// Waits until the client has closed the connection.
     pub(crate) async fn closed(mut self) {
         let mut bytes = Vec::new();
         let rest = self.0.read_to_end(&mut bytes);
         let rest = tokio::time::timeout(LIMIT, rest).await;
-        // Reset is closed too.
-        let _ = rest.expect("it is closed in time");
+        // A reset counts as closed.
+        let _ = rest.expect("closed in time");
     }
 }

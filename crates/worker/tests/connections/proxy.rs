@@ -1,30 +1,95 @@
-//! A proxy between us and the provider.
+//! A proxy between the worker and the provider.
 
 use forebay_worker::provider::{
     Retry,
     http::{HttpSettings, Proxies},
+    openai::OpenAi,
 };
 
 use crate::{ask, peer::Port, provider_with};
 
-/// Whether it passes requests on or makes a tunnel: the provider has nothing to do with it.
+/// `user:secret`, as a header has it (RFC 7617).
+const AUTHORIZATION: &str = "proxy-authorization: Basic dXNlcjpzZWNyZXQ=";
+
+/// A provider at `url` that is reached through the proxy at `port`, unless `exempt` lists it.
+fn through(port: &Port, url: &str, exempt: &str) -> OpenAi {
+    let proxy = format!("user:secret@{}", port.address());
+    let variable = |name: &str| match name {
+        "ALL_PROXY" => Some(proxy.clone()),
+        "NO_PROXY" => Some(exempt.to_owned()),
+        _ => None,
+    };
+    let http = HttpSettings {
+        proxies: Proxies::read(&variable),
+        ..HttpSettings::default()
+    };
+    provider_with(url, http)
+}
+
 #[tokio::test]
-async fn a_proxy_that_wants_to_know_who_asks_is_a_failed_connection() {
+async fn a_forwarding_proxy_gets_the_full_url_and_the_credentials() {
+    let (port, _) = Port::open("127.0.0.1").await;
+    let provider = through(&port, "http://llm.example/v1", "");
+    let call = tokio::spawn(async move { ask(&provider).await });
+    let mut peer = port.accept().await;
+    let head = peer.asked().await;
+    let first = "POST http://llm.example/v1/chat/completions HTTP/1.1\r\n";
+    assert!(head.starts_with(first), "{head}");
+    assert!(head.contains("\r\nhost: llm.example"), "{head}");
+    assert!(head.contains(AUTHORIZATION), "{head}");
+    peer.answer("").await;
+    call.await.expect("no panic").expect("a reply");
+}
+
+#[tokio::test]
+async fn tls_goes_through_a_tunnel_of_the_proxy() {
+    let (port, _) = Port::open("127.0.0.1").await;
+    let provider = through(&port, "https://llm.example/v1", "");
+    let call = tokio::spawn(async move { ask(&provider).await });
+    let mut peer = port.accept().await;
+    let head = peer.asked().await;
+    let first = "CONNECT llm.example:443 HTTP/1.1\r\n";
+    assert!(head.starts_with(first), "{head}");
+    assert!(
+        head.to_lowercase().contains(&AUTHORIZATION.to_lowercase()),
+        "{head}"
+    );
+    peer.write("HTTP/1.1 200 OK\r\n\r\n").await;
+    // The first byte of a TLS handshake (RFC 8446, section 5.1).
+    assert_eq!(peer.byte().await, 22);
+    call.abort();
+}
+
+#[tokio::test]
+async fn a_provider_that_needs_no_proxy_is_reached_directly() {
+    let (proxy, _) = Port::open("127.0.0.1").await;
+    let (port, _) = Port::open("127.0.0.1").await;
+    let provider = through(&proxy, &format!("http://{}/v1", port.address()), "");
+    let call = tokio::spawn(async move { ask(&provider).await });
+    let mut peer = port.accept().await;
+    let head = peer.asked().await;
+    assert!(
+        head.starts_with("POST /v1/chat/completions HTTP/1.1\r\n"),
+        "{head}"
+    );
+    assert!(!head.contains("proxy-authorization"), "{head}");
+    peer.answer("").await;
+    call.await.expect("no panic").expect("a reply");
+}
+
+/// The provider is not at fault, whether the proxy forwards requests or opens a tunnel.
+#[tokio::test]
+async fn a_proxy_that_refuses_the_credentials_is_a_failed_connection() {
     for url in ["http://llm.example/v1", "https://llm.example/v1"] {
         let (port, _) = Port::open("127.0.0.1").await;
-        let proxy = format!("user:secret@{}", port.address());
-        let http = HttpSettings {
-            proxies: Proxies::read(&|name| (name == "ALL_PROXY").then(|| proxy.clone())),
-            ..HttpSettings::default()
-        };
-        let provider = provider_with(url, http);
+        let provider = through(&port, url, "");
         let call = tokio::spawn(async move { ask(&provider).await });
         let mut peer = port.accept().await;
         let head = peer.asked().await;
         assert!(head.contains("llm.example"), "{head}");
         peer.write("HTTP/1.1 407 Who\r\nproxy-authenticate: Basic\r\ncontent-length: 0\r\n\r\n")
             .await;
-        let failure = call.await.expect("no panic").expect_err("nobody answered");
+        let failure = call.await.expect("no panic").expect_err("no answer");
         assert_eq!(failure.error.code, "connection_failed", "{failure}");
         assert_eq!(failure.retry, Retry::Backoff, "{failure}");
         let message = failure.error.message;

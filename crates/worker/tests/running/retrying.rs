@@ -35,32 +35,6 @@ async fn a_second_try_can_succeed() {
 }
 
 #[tokio::test]
-async fn a_request_that_the_provider_has_not_begun_is_sent_again_and_costs_no_try() {
-    let fleet = Fleet::start(settings(1));
-    let job = fleet.submit(Submit::text("a")).await;
-    for _ in 0..2 {
-        fleet.next_call().await.fail(failure(Retry::AtOnce));
-    }
-    fleet.next_call().await.reply("A");
-    let outcome = fleet.outcome(job).await;
-    assert_eq!(outcome.status, Status::Completed);
-    assert_eq!(outcome.attempts.len(), 1);
-}
-
-#[tokio::test]
-async fn a_provider_that_never_begins_costs_tries() {
-    let fleet = Fleet::start(settings(1));
-    let job = fleet.submit(Submit::text("a")).await;
-    for _ in 0..3 {
-        fleet.next_call().await.fail(failure(Retry::AtOnce));
-    }
-    fleet.next_call().await.reply("A");
-    let outcome = fleet.outcome(job).await;
-    assert_eq!(outcome.status, Status::Completed);
-    assert_eq!(outcome.attempts.len(), 2);
-}
-
-#[tokio::test]
 async fn a_retry_waits_as_long_as_the_provider_asks() {
     let fleet = Fleet::start(settings(1));
     let job = fleet.submit(Submit::text("a")).await;

@@ -1,5 +1,5 @@
-//! The providers' file as the README has it, its servers replaced by scripted ones: who is asked for which
-//! model, and with what.
+//! The providers' file of the README, with scripted servers in place of its own: which provider gets which model, and
+//! what it is sent.
 
 use e2e::readme;
 use scripted_provider::{ChatRequest, ScriptedLlm};
@@ -10,7 +10,7 @@ use crate::pair::{GPT, Pair};
 
 const KEY: &str = "test-key-acme";
 
-/// A pair with the README's file, and the servers that stand for the file's two.
+/// A pair with the README's file, and the servers that replace the file's two.
 struct Providers {
     pair: Pair,
     local: ScriptedLlm,
@@ -19,7 +19,7 @@ struct Providers {
 }
 
 impl Providers {
-    /// With this key for the one that needs one.
+    /// Starts a pair with this key for `acme`.
     async fn start(acme_key: &str) -> Self {
         let (local, acme) = (ScriptedLlm::start().await, ScriptedLlm::start().await);
         let mut file = readme::block(&readme::read(), "providers");
@@ -44,14 +44,14 @@ impl Providers {
         }
     }
 
-    /// A job for this model, ended.
+    /// Submits a job for this model and waits until it has ended.
     async fn ask(&self, model: &str) -> Value {
         let job = json!({ "input": "hi", "model": model, "max_output_tokens": 7 });
         let id = self.pair.submit(&job).await;
         self.pair.wait(&id).await
     }
 
-    /// What each server was asked for: the file's first, its second, and the one that is always there.
+    /// The models that `local`, `acme` and the built-in provider were asked for.
     fn asked(&self) -> [Vec<String>; 3] {
         [&self.local, &self.acme, &self.pair.llm].map(|server| {
             let records = server.recorded();
@@ -60,7 +60,7 @@ impl Providers {
     }
 }
 
-/// The one request of a server.
+/// The only request of a server.
 #[track_caller]
 fn only(server: &ScriptedLlm) -> ChatRequest {
     let mut records = server.recorded();

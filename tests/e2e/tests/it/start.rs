@@ -9,7 +9,7 @@ use e2e::process::{Exited, Forebay, run_to_exit};
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// The variables that scripts rely on.
-const VARIABLES: [&str; 22] = [
+const VARIABLES: [&str; 23] = [
     "FOREBAY_LISTEN",
     "FOREBAY_DATA_DIR",
     "FOREBAY_MODEL",
@@ -32,6 +32,7 @@ const VARIABLES: [&str; 22] = [
     "GEMINI_API_KEY",
     "GEMINI_BASE_URL",
     "FOREBAY_PROVIDERS_FILE",
+    "FOREBAY_CA_FILE",
 ];
 
 /// Values that are wrong, by variable.
@@ -68,7 +69,7 @@ const WRONG: [(&str, &[&str]); 26] = [
     ),
     ("FOREBAY_PROVIDERS_FILE", &["", "/nowhere/providers.toml"]),
     ("FOREBAY_LOG_FORMAT", &["", "xml"]),
-    ("FOREBAY_HTTP2_PRIOR_KNOWLEDGE", &["", "maybe"]),
+    ("FOREBAY_CA_FILE", &["", "/nowhere/ca.pem", "/dev/null"]),
     ("FOREBAY_LOG", &["=,=,="]),
     (
         "OPENAI_BASE_URL",

@@ -1,4 +1,4 @@
-//! What a providers' file may say, and what is said of one that is wrong.
+//! What a providers' file may contain, and the errors for one that is wrong.
 
 use super::ProvidersFile;
 
@@ -22,10 +22,16 @@ fn an_entry_with_everything() {
         [providers.goo]
         kind = "gemini"
         base_url = "https://goo.example/v1beta"
+
+        [providers.cluster]
+        base_url = "http://10.0.0.7:8000/v1"
+        http2_prior_knowledge = true
     "#;
     let variable = |name: &str| (name == "ACME_API_KEY").then(|| String::from("sk-secret"));
     let file = ProvidersFile::parse(text, &variable).expect("a file");
-    assert_eq!(file.entries.len(), 2);
+    assert_eq!(file.entries.len(), 3);
+    assert!(file.entries["cluster"].provider.http2_prior_knowledge);
+    assert!(!file.entries["acme"].provider.http2_prior_knowledge);
     assert_eq!(file.entries["acme"].provider.missing_key(), None);
     assert!(!format!("{file:?}").contains("sk-secret"));
     let without = ProvidersFile::parse(text, &|_| None).expect("a file");
@@ -36,7 +42,7 @@ fn an_entry_with_everything() {
 }
 
 #[test]
-fn an_empty_file_names_none() {
+fn an_empty_file_has_no_entries() {
     let file = ProvidersFile::parse("", &|_| None).expect("a file");
     assert!(file.entries.is_empty());
 }
@@ -88,6 +94,10 @@ fn errors_name_the_place_and_what_to_change() {
         (
             &format!("[providers.a]\n{url}\nkind = \"gemini\"\nmax_tokens_field = \"max_tokens\""),
             vec!["providers.a", "max_tokens_field"],
+        ),
+        (
+            &format!("[providers.a]\n{url}\nhttp2_prior_knowledge = true"),
+            vec!["providers.a", "http2_prior_knowledge", "TLS"],
         ),
         (
             &format!(

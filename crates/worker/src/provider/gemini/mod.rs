@@ -91,7 +91,7 @@ impl Gemini {
             &settings.base_url,
             key,
             settings.headers,
-            settings.http,
+            &settings.http,
         )?;
         Ok(Self {
             name: settings.name,

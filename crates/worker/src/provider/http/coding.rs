@@ -1,18 +1,18 @@
-//! Whether an answer is compressed. None should be, as each request says (RFC 9110, section 12.5.3); nothing here
-//! could read one that is.
+//! Recognizes compressed answers. Every request refuses compression (RFC 9110, section 12.5.3), as nothing here can
+//! decompress an answer.
 
 use http::header::{CONTENT_ENCODING, HeaderMap, HeaderValue};
 
-/// What a request says that it accepts.
+/// The `Accept-Encoding` of every request.
 pub(super) const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 
-/// The most bytes that are shown of a coding's name.
+/// The most bytes of a coding's name in an error.
 const SHOWN_BYTES_MAX: usize = 40;
 
-/// The coding of an answer's body (RFC 9110, section 8.4), if it has one.
+/// The coding of an answer's body (RFC 9110, section 8.4). `None`: the body is not encoded.
 pub(super) fn of(headers: &HeaderMap) -> Option<&str> {
     let lines = headers.get_all(CONTENT_ENCODING).into_iter();
-    // What is not text is a coding that nobody knows.
+    // A value that is not text counts as an unknown coding.
     let mut codings = lines.flat_map(|line| line.to_str().unwrap_or("?").split(','));
     let is_one = |coding: &&str| !coding.is_empty() && !coding.eq_ignore_ascii_case("identity");
     let coding = codings.by_ref().map(str::trim).find(is_one)?;
@@ -24,7 +24,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_identity_is_none() {
+    fn only_identity_is_no_coding() {
         for (lines, coding) in [
             (&[][..], None),
             (&["identity"], None),

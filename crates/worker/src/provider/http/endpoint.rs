@@ -4,41 +4,41 @@ use std::net::IpAddr;
 
 use url::{Host, Url};
 
-/// The longest base URL, in bytes. With the name of a model behind it, it must be within what a URI may have here.
+/// The longest base URL, in bytes. With a model's name it must still be a URI that the HTTP library accepts.
 const URL_BYTES_MAX: usize = 8 * 1_024;
 
 /// A base URL that requests can be sent to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint(Url);
 
-/// Why a text is no base URL. Says what is allowed; who asked adds the setting's name. The text itself is
-/// not repeated, as it may hold a password.
+/// Why a text is no base URL, and what is allowed. The caller adds the setting's name. The text itself is not shown,
+/// as it may contain a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
-    /// It cannot be read at all.
+    /// The text is no URL.
     #[error("must be a URL such as https://api.openai.com/v1 ({0})")]
     Unreadable(url::ParseError),
-    /// It is of another scheme.
+    /// The URL has another scheme.
     #[error("must begin with https:// or http://")]
     Scheme,
-    /// It carries a user name or a password.
+    /// The URL contains a user name or a password.
     #[error("must not hold a user name or a password: keys have settings of their own")]
     UserInfo,
-    /// It is longer than any request could name, or its host or query has a character that no URI can have.
+    /// The URL is too long, or its host or query has a character that no URI can have.
     #[error(
         "must be a URI of at most {URL_BYTES_MAX} bytes: characters such as {{ }} \" or ` cannot be in it; was a template left unfilled?"
     )]
     NotUri,
-    /// It has a part that is never sent.
+    /// The URL has a fragment, which is never sent.
     #[error("must not have a fragment (#…)")]
     Fragment,
 }
 
 impl Endpoint {
-    /// Reads a base URL. A query in it, as some services have for their version, goes with every request.
+    /// Reads a base URL. Its query, which some services need for their version, goes with every request.
     ///
     /// # Errors
-    /// [`EndpointError`], which says what is allowed.
+    /// [`EndpointError`], with what is allowed.
     pub fn parse(text: &str) -> Result<Self, EndpointError> {
         let url = Url::parse(text.trim()).map_err(EndpointError::Unreadable)?;
         if !matches!(url.scheme(), "https" | "http") || url.host().is_none() {
@@ -50,29 +50,28 @@ impl Endpoint {
         if url.fragment().is_some() {
             return Err(EndpointError::Fragment);
         }
-        // The rules for URLs (WHATWG) allow more than those for URIs (RFC 3986).
+        // A URL (WHATWG) may have characters that a URI (RFC 3986) cannot have.
         if url.as_str().len() > URL_BYTES_MAX || url.as_str().parse::<http::Uri>().is_err() {
             return Err(EndpointError::NotUri);
         }
         Ok(Self(url))
     }
 
-    /// The URL with path segments added. Each is encoded, so that a name with `/`, `?` or `#` in it stays
-    /// one segment.
+    /// The URL with path segments added. Each is encoded, so that a name with `/`, `?` or `#` stays one segment.
     #[must_use]
     pub fn with_segments(&self, segments: &[&str]) -> Url {
         let mut url = self.0.clone();
-        // Never fails: `parse` lets only http and https in, whose URLs all have a path.
+        // Never fails: `parse` accepts http and https only, whose URLs all have a path.
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().extend(segments);
         }
         url
     }
 
-    /// The same as a URI.
+    /// The base URL as a URI.
     ///
     /// # Panics
-    /// Never: [`parse`](Self::parse) lets in only what is a URI (RFC 3986).
+    /// Never: [`parse`](Self::parse) accepts only a URL that is a URI (RFC 3986).
     #[must_use]
     pub fn to_uri(&self) -> http::Uri {
         let uri = self.0.as_str().parse();
@@ -85,7 +84,7 @@ impl Endpoint {
         self.0.host_str() == Some(name)
     }
 
-    /// Whether it is this very machine.
+    /// Whether its host is this machine.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         match self.0.host() {
@@ -96,7 +95,7 @@ impl Endpoint {
         }
     }
 
-    /// Whether it is reached without TLS.
+    /// Whether requests go without TLS.
     #[must_use]
     pub fn is_cleartext(&self) -> bool {
         self.0.scheme() == "http"
@@ -139,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_cannot_be_called() {
+    fn other_urls_are_refused() {
         for (text, error) in [
             ("ftp://x.example", EndpointError::Scheme),
             ("file:///etc", EndpointError::Scheme),
@@ -155,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_template_that_was_left_unfilled_is_refused() {
+    fn a_template_with_unfilled_parts_is_refused() {
         for text in [
             "https://{resource}.openai.azure.com/v1",
             "https://x\"y.example",
@@ -176,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn knows_this_machine() {
+    fn recognizes_this_machine() {
         for (text, loopback) in [
             ("http://127.0.0.1:1/v1", true),
             ("http://[::1]:1/v1", true),

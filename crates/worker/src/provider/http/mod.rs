@@ -1,64 +1,55 @@
-//! One way to post JSON to a provider and read its answer, with a bound on everything.
+//! Posts JSON to a provider over HTTP and reads the answer, within limits on time and bytes.
 //!
-//! Built on hyper itself, because a call takes seconds and there are thousands at a time: while one waits for its
-//! answer it holds a place on a connection and little else. `connector` makes connections (with `dial` for the
-//! way to the host, `proxies` for what the environment says about it, and `connection` for the protocol), `pool` keeps
-//! them (`shared` those that calls share), `exchange` sends a request on the one that it is given (`leased`), and
-//! `coding` tells whether the answer can be read.
+//! reqwest makes the calls; it brings connections, proxies, TLS, name resolution and protocol retries. `builder`
+//! configures it, `clients` spreads calls over several clients, `proxies` reads the environment's proxies, `trust`
+//! holds the trusted certificates, `transport` classifies failures, `coding` recognizes compressed answers.
 //!
-//! Knows connections, times and bytes; what an answer means is left to the provider that asked, with
-//! `status` as the part that all of them share.
+//! The provider decides what an answer means.
 
+mod builder;
+mod clients;
 mod coding;
-mod connection;
-mod connector;
-mod dial;
 mod endpoint;
-mod exchange;
-mod leased;
-mod pool;
 mod proxies;
-mod shared;
 mod transport;
+mod trust;
 
-use std::{sync::Arc, time::Duration};
+use std::time::{Duration, SystemTime};
 
 use http::{
     HeaderMap, HeaderValue, StatusCode,
-    header::{ACCEPT, ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, USER_AGENT},
+    header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, USER_AGENT},
 };
-use http_body_util::BodyExt as _;
-use hyper::body::{Body as _, Incoming};
+use reqwest::Response;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-pub use connector::ClientError;
+pub use builder::ClientError;
 pub use endpoint::{Endpoint, EndpointError};
 pub use proxies::{Proxies, ProxyError};
+pub use trust::{CaFileError, TrustedCertificates};
 
 use super::{Failure, retry_after};
-use connector::Connector;
-use exchange::{Answered, Exchange};
-use pool::Pool;
+use builder::ClientBuilder;
+use clients::Clients;
 
-/// How long, in milliseconds, the body of an error is waited for once its status is known. What has
-/// come by then is enough to say what went wrong.
+/// How long, in milliseconds, the body of an error may take once its status is known. A part of it suffices to
+/// describe the error.
 const ERROR_BODY_MS: u64 = 10_000;
 
 /// The most bytes that are read of an error's body.
 const ERROR_BODY_BYTES_MAX: usize = 64 * 1024;
 
-/// The most bytes set aside for a body because its length was announced; beyond it the buffer grows with
-/// what really comes.
+/// The most bytes that an announced length allocates at once. A longer body grows the buffer as it arrives.
 const FIRST_BUFFER_BYTES: usize = 64 * 1024;
 
-/// The bounds on one call, apart from the total time, which comes with each call.
+/// The limits on one call, apart from its timeout, which each call brings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HttpLimits {
-    /// How long finding the address, connecting and the TLS handshake may take, in milliseconds.
+    /// The timeout of name resolution, connecting and the TLS handshake together, in milliseconds.
     pub connect_ms: u64,
-    /// How long the head of the answer may take, connecting included, in milliseconds. A model that is
-    /// not asked to stream sends it when its reply is complete, so this must leave time to think.
+    /// The timeout of the answer's head, connecting included, in milliseconds. A model that does not stream sends
+    /// the head when its reply is complete, so this must leave it time to think.
     pub first_byte_ms: u64,
     /// The most bytes of an answer's body.
     pub response_bytes_max: usize,
@@ -75,22 +66,25 @@ impl Default for HttpLimits {
 }
 
 /// How a provider is reached.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct HttpSettings {
-    /// The bounds.
+    /// The limits on each call.
     pub limits: HttpLimits,
-    /// Speak HTTP/2 at once, without asking for it in a TLS handshake: for `http:` servers known to
-    /// understand it. Otherwise `https:` agrees on HTTP/2 by ALPN and `http:` uses HTTP/1.1.
+    /// Whether an `http:` provider is sent HTTP/2 at once. An `https:` provider agrees on HTTP/2 in the TLS handshake
+    /// (ALPN, RFC 7301) either way.
     pub http2_prior_knowledge: bool,
-    /// The proxies of the environment; not for providers on this very machine.
+    /// The proxies of the environment. Providers on this machine are reached without one.
     pub proxies: Proxies,
+    /// The certificates that an `https:` provider may present or be signed by.
+    pub trusted: TrustedCertificates,
 }
 
 /// Posts to one provider.
 pub(super) struct JsonClient {
-    pool: Arc<Pool>,
-    headers: HeaderMap,
+    clients: Clients,
     limits: HttpLimits,
+    /// The host and port of the proxy that forwards the requests. `None` also for a proxy that tunnels TLS.
+    forwarding_proxy: Option<String>,
 }
 
 /// An answer, whatever its status.
@@ -98,9 +92,9 @@ pub(super) struct JsonClient {
 pub(super) struct Received {
     /// The status code.
     pub(super) status: u16,
-    /// What `Retry-After` says, in milliseconds.
+    /// The pause of `Retry-After`, in milliseconds.
     pub(super) retry_after_ms: Option<u64>,
-    /// The body: all of it for a status of 200 to 299, else its beginning.
+    /// The body: complete for a status of 200 to 299, else its first bytes.
     pub(super) body: Vec<u8>,
 }
 
@@ -115,35 +109,25 @@ impl JsonClient {
     /// A client without connections yet. `headers` go with every request.
     ///
     /// # Errors
-    /// [`ClientError`]: TLS cannot be set up, or not the proxy.
+    /// [`ClientError`]: TLS or the proxy cannot be set up.
     pub(super) fn new(
-        settings: HttpSettings,
+        settings: &HttpSettings,
         endpoint: &Endpoint,
         mut headers: HeaderMap,
     ) -> Result<Self, ClientError> {
         const JSON: HeaderValue = HeaderValue::from_static("application/json");
         const AGENT: &str = concat!("forebay/", env!("CARGO_PKG_VERSION"));
-        let HttpSettings {
-            limits,
-            http2_prior_knowledge,
-            proxies,
-        } = settings;
-        let connector =
-            Connector::new(endpoint, &proxies, limits.connect_ms, http2_prior_knowledge)?;
         headers.entry(ACCEPT).or_insert(JSON);
         headers.entry(CONTENT_TYPE).or_insert(JSON);
         headers
             .entry(USER_AGENT)
             .or_insert(HeaderValue::from_static(AGENT));
         headers.insert(ACCEPT_ENCODING, coding::IDENTITY);
-        // Each request sets these to values of its own. They are here for their room: a copy has exactly as much as is
-        // taken, and over HTTP/1.1 what it had to grow by would be kept for as long as the answer is waited for.
-        for own in [HOST, CONTENT_LENGTH] {
-            headers.insert(own, HeaderValue::from_static("0"));
-        }
+        let limits = settings.limits;
+        let builder = ClientBuilder::new(settings, endpoint, headers)?;
         Ok(Self {
-            pool: Arc::new(Pool::new(connector)),
-            headers,
+            forwarding_proxy: builder.forwarding_proxy().map(str::to_owned),
+            clients: Clients::new(builder)?,
             limits,
         })
     }
@@ -151,110 +135,104 @@ impl JsonClient {
     /// Posts `body` as JSON and reads the answer.
     ///
     /// # Errors
-    /// [`Failure`] when no whole answer came that can be read: `connection_failed`, `provider_timeout`,
-    /// `response_too_large`, or `invalid_response` for one that is compressed.
-    pub(super) fn post(
+    /// [`Failure`] when no complete, readable answer arrived: `connection_failed`, `provider_timeout`,
+    /// `response_too_large`, `invalid_response` for a compressed one, or `invalid_request` for a URL that is too long.
+    pub(super) async fn post(
         &self,
         url: &Url,
         body: Vec<u8>,
         timeout: Duration,
-    ) -> impl Future<Output = Result<Received, Failure>> + Send {
+    ) -> Result<Received, Failure> {
+        let HttpLimits {
+            connect_ms,
+            first_byte_ms,
+            ..
+        } = self.limits;
         let started = Instant::now();
         let deadline = started + timeout;
-        let head = started + Duration::from_millis(self.limits.first_byte_ms);
-        let exchange = Exchange::new(url, &self.headers, body);
-        async move {
-            let exchange = exchange.ok_or_else(transport::url_too_long)?;
-            let answered = match timeout_at(head.min(deadline), exchange.run(&self.pool)).await {
-                Ok(answered) => answered?,
-                Err(_) if head < deadline => {
-                    return Err(transport::no_head_within(self.limits.first_byte_ms));
-                }
-                Err(_) => return Err(transport::not_done_within(timeout)),
-            };
-            // Boxed, as there is nothing to read while the answer is waited for.
-            let received = Box::pin(self.read(answered, deadline)).await?;
-            received.ok_or_else(|| transport::not_done_within(timeout))
-        }
+        let first_byte = started + Duration::from_millis(first_byte_ms);
+        // Kept until the answer is read: it is what counts the call.
+        let client = self
+            .clients
+            .acquire()
+            .map_err(|error| transport::not_connected(&error))?;
+        let sending = client.post(url.clone()).body(body).send();
+        let response = match timeout_at(first_byte.min(deadline), sending).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => return Err(transport::not_answered(&error, connect_ms)),
+            Err(_) if first_byte < deadline => {
+                return Err(transport::no_head_within(first_byte_ms));
+            }
+            Err(_) => return Err(transport::not_done_within(timeout)),
+        };
+        let received = self.read(response, deadline).await?;
+        received.ok_or_else(|| transport::not_done_within(timeout))
     }
 
-    /// Reads an answer whose head has come; `None` when the deadline is over.
+    /// Reads an answer whose head has arrived. `None`: the deadline has passed.
     async fn read(
         &self,
-        answered: Answered,
+        mut response: Response,
         deadline: Instant,
     ) -> Result<Option<Received>, Failure> {
-        let Answered { response, leased } = answered;
-        let (head, mut body) = response.into_parts();
-        if head.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED
-            && let Some(proxy) = self.pool.connector().forwarder()
+        let status = response.status();
+        if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED
+            && let Some(proxy) = &self.forwarding_proxy
         {
             return Err(transport::proxy_refused(proxy));
         }
-        let retry_after_ms = retry_after::read(&head.headers, std::time::SystemTime::now());
-        if head.status.is_success()
-            && let Some(coding) = coding::of(&head.headers)
-        {
-            return Err(transport::encoded(coding));
-        }
-        let (body, is_whole) = if head.status.is_success() {
-            match timeout_at(deadline, self.whole(&mut body)).await {
-                Ok(whole) => (whole?, true),
+        let retry_after_ms = retry_after::read(response.headers(), SystemTime::now());
+        let body = if status.is_success() {
+            if let Some(coding) = coding::of(response.headers()) {
+                return Err(transport::encoded(coding));
+            }
+            match timeout_at(deadline, self.read_to_end(&mut response)).await {
+                Ok(body) => body?,
                 Err(_) => return Ok(None),
             }
         } else {
             let limit = Instant::now() + Duration::from_millis(ERROR_BODY_MS);
-            beginning(&mut body, limit.min(deadline)).await
+            read_prefix(&mut response, limit.min(deadline)).await
         };
-        if is_whole {
-            self.pool.take_back(leased).await;
-        }
         Ok(Some(Received {
-            status: head.status.as_u16(),
+            status: status.as_u16(),
             retry_after_ms,
             body,
         }))
     }
 
-    /// Reads a body to its end.
-    async fn whole(&self, body: &mut Incoming) -> Result<Vec<u8>, Failure> {
+    async fn read_to_end(&self, response: &mut Response) -> Result<Vec<u8>, Failure> {
         let max = self.limits.response_bytes_max;
-        let announced = body.size_hint().lower();
+        let announced = response.content_length().unwrap_or(0);
         if announced > max as u64 {
             return Err(transport::too_large(max));
         }
-        let mut whole = Vec::with_capacity(
-            usize::try_from(announced)
-                .unwrap_or(0)
-                .min(FIRST_BUFFER_BYTES),
-        );
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| transport::cut_off(&error))?;
-            // Trailers say nothing that is needed.
-            let Ok(data) = frame.into_data() else {
-                continue;
-            };
-            if whole.len() + data.len() > max {
+        let first = usize::try_from(announced).unwrap_or(FIRST_BUFFER_BYTES);
+        let mut body = Vec::with_capacity(first.min(FIRST_BUFFER_BYTES));
+        while let Some(data) = response
+            .chunk()
+            .await
+            .map_err(|error| transport::cut_off(&error))?
+        {
+            if body.len() + data.len() > max {
                 return Err(transport::too_large(max));
             }
-            whole.extend_from_slice(&data);
+            body.extend_from_slice(&data);
         }
-        Ok(whole)
+        Ok(body)
     }
 }
 
-/// As much of an error's body as comes before the limits, as the status alone says the most important; and
-/// whether that is all of it.
-async fn beginning(body: &mut Incoming, limit: Instant) -> (Vec<u8>, bool) {
-    let mut beginning = Vec::new();
-    while beginning.len() < ERROR_BODY_BYTES_MAX {
-        let data = match timeout_at(limit, body.frame()).await {
-            Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
-            Ok(None) => return (beginning, true),
-            Ok(Some(Err(_))) | Err(_) => break,
+/// As much of an error's body as arrives within the limits. A failure to read more is no failure: the status alone
+/// classifies the error.
+async fn read_prefix(response: &mut Response, limit: Instant) -> Vec<u8> {
+    let mut prefix = Vec::new();
+    while prefix.len() < ERROR_BODY_BYTES_MAX {
+        let Ok(Ok(Some(data))) = timeout_at(limit, response.chunk()).await else {
+            break;
         };
-        let room = ERROR_BODY_BYTES_MAX - beginning.len();
-        beginning.extend_from_slice(&data[..data.len().min(room)]);
+        let left = ERROR_BODY_BYTES_MAX - prefix.len();
+        prefix.extend_from_slice(&data[..data.len().min(left)]);
     }
-    (beginning, false)
+    prefix
 }

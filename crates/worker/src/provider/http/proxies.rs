@@ -1,20 +1,22 @@
-//! The proxies that the environment names, and which of them a provider is reached through.
+//! The proxies that the environment names, and the one through which a provider is reached.
 //!
-//! A variable that cannot be used is an error, never passed over: whoever sets one relies on it that calls do not go
-//! out directly. It matters only to a provider that it applies to.
+//! A proxy that cannot be used is an error, because whoever sets the variable relies on it that no call goes out
+//! directly. It is an error only for a provider that needs the proxy.
 
 use forebay_shared::secret::Secret;
-use http::{Uri, uri::Scheme};
+use http::Uri;
 use hyper_util::client::proxy::matcher::Matcher;
+use reqwest::Proxy;
 
-/// Where the proxy of calls to `http:` and to `https:` providers is looked for, in this order.
+use super::endpoint::Endpoint;
+
+/// The variables that name the proxy of `http:` providers, and of `https:` providers. The first that is set counts.
 const HTTP: [&str; 4] = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
 const HTTPS: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
-/// Who is reached without one.
+/// The variables that list the hosts that are reached directly.
 const NONE: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
-/// The variables of the environment that are about proxies. Without any, which is the default, every provider is
-/// reached directly.
+/// The proxy variables of the environment. By default none is set, and every provider is reached directly.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Proxies {
     http: Option<Variable>,
@@ -22,14 +24,25 @@ pub struct Proxies {
     none: Option<Variable>,
 }
 
-/// A variable and what it is set to, which may hold a password.
+/// A variable that is set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Variable {
     name: &'static str,
+    /// May contain a password.
     value: Secret,
 }
 
-/// A variable that names no proxy that can be used. Its value is not repeated, as it may hold a password.
+/// The proxy of one provider.
+#[derive(Debug)]
+pub(super) struct ProviderProxy {
+    pub(super) proxy: Proxy,
+    /// The proxy's host and port.
+    pub(super) address: String,
+    /// Whether the proxy itself is reached over TLS.
+    pub(super) is_tls: bool,
+}
+
+/// A variable that names no usable proxy. Its value is not shown, as it may contain a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{variable} {fault}")]
 pub struct ProxyError {
@@ -43,14 +56,14 @@ enum Fault {
         "must be a URL such as http://proxy.example:3128; characters in a user name or password other than letters, digits, - . _ ~ must be percent-encoded"
     )]
     Unreadable,
-    #[error("must be an http:// or https:// URL: other proxies, SOCKS among them, cannot be used")]
+    #[error("must be an http:// or https:// URL: other proxies, such as SOCKS, cannot be used")]
     Scheme,
     #[error("must have a port from 1 to 65535, or none")]
     Port,
 }
 
 impl Proxies {
-    /// Takes the variables from wherever `variable` looks them up. One that is empty is not set.
+    /// Reads the variables through `variable`. An empty one counts as not set.
     #[must_use]
     pub fn read(variable: &dyn Fn(&str) -> Option<String>) -> Self {
         let first = |names: &[&'static str]| {
@@ -66,64 +79,75 @@ impl Proxies {
         }
     }
 
-    /// The rules for calls to `target`.
+    /// The proxy of a provider. `None`: the provider is reached directly, as every provider on this machine is.
     ///
     /// # Errors
-    /// [`ProxyError`] when a proxy applies to it and cannot be used.
-    pub(super) fn matcher(&self, target: &Uri) -> Result<Matcher, ProxyError> {
-        let none = self.none.as_ref().map_or("", |none| none.value.expose());
-        let is_tls = target.scheme() == Some(&Scheme::HTTPS);
-        let proxy = if is_tls { &self.https } else { &self.http };
-        // Asked with a proxy that is sure to be readable, for who is exempt has nothing to do with what is not.
-        let exempt = Matcher::builder().all("http://proxy.invalid").no(none);
-        let is_exempt = exempt.build().intercept(target).is_none();
-        let Some(proxy) = proxy.as_ref().filter(|_| !is_exempt) else {
-            return Ok(Matcher::builder().build());
+    /// [`ProxyError`] when the provider needs a proxy that cannot be used.
+    pub(super) fn of(&self, provider: &Endpoint) -> Result<Option<ProviderProxy>, ProxyError> {
+        let variable = if provider.is_cleartext() {
+            &self.http
+        } else {
+            &self.https
         };
-        let wrong = |fault| ProxyError {
-            variable: proxy.name,
-            fault,
+        let Some(variable) = variable else {
+            return Ok(None);
         };
-        let url = url(proxy.value.expose()).map_err(wrong)?;
-        let matcher = Matcher::builder().all(url).build();
-        match matcher.intercept(target) {
-            Some(_) => Ok(matcher),
-            None => Err(wrong(Fault::Unreadable)),
+        if provider.is_loopback() || self.is_exempt(&provider.to_uri()) {
+            return Ok(None);
         }
+        let proxy = ProviderProxy::parse(variable.value.expose());
+        proxy.map(Some).map_err(|fault| ProxyError {
+            variable: variable.name,
+            fault,
+        })
+    }
+
+    /// Whether `NO_PROXY` lists the host of `target`.
+    fn is_exempt(&self, target: &Uri) -> bool {
+        let none = self.none.as_ref().map_or("", |none| none.value.expose());
+        // Any proxy will do: the list does not depend on it.
+        let matcher = Matcher::builder().all("http://proxy.invalid").no(none);
+        matcher.build().intercept(target).is_none()
     }
 }
 
-/// What a variable says as a URL that is read everywhere in the same way. Without a scheme it is `http:`, as curl
-/// has it.
-fn url(text: &str) -> Result<String, Fault> {
-    let url = match text.split_once("://") {
-        Some((scheme, _))
-            if ["http", "https"]
-                .iter()
-                .any(|s| scheme.eq_ignore_ascii_case(s)) =>
-        {
-            text.to_owned()
+impl ProviderProxy {
+    /// Reads a variable's value. Without a scheme it is an `http:` URL, as for curl.
+    fn parse(text: &str) -> Result<Self, Fault> {
+        let url = match text.split_once("://") {
+            Some((scheme, _))
+                if ["http", "https"]
+                    .iter()
+                    .any(|allowed| scheme.eq_ignore_ascii_case(allowed)) =>
+            {
+                text.to_owned()
+            }
+            Some(_) => return Err(Fault::Scheme),
+            None => format!("http://{text}"),
+        };
+        let uri: Uri = url.parse().map_err(|_| Fault::Unreadable)?;
+        let authority = uri.authority().ok_or(Fault::Unreadable)?;
+        // A proxy has no path, query or fragment, and its user name has no `@`. So these are parts of a password
+        // whose `/`, `?`, `#` or `@` was not encoded.
+        let has_more =
+            !matches!(uri.path(), "" | "/") || uri.query().is_some() || url.contains('#');
+        let address = match authority.as_str().split_once('@') {
+            Some((_, address)) => address,
+            None => authority.as_str(),
+        };
+        if has_more || address.contains('@') || authority.host().is_empty() {
+            return Err(Fault::Unreadable);
         }
-        Some(_) => return Err(Fault::Scheme),
-        None => format!("http://{text}"),
-    };
-    let uri: Uri = url.parse().map_err(|_| Fault::Unreadable)?;
-    let authority = uri.authority().ok_or(Fault::Unreadable)?;
-    // What stands behind the host means nothing to a proxy, so it may be the rest of a password that has a `/`,
-    // `?` or `#` in it; so may what stands before a second `@`.
-    let is_whole = matches!(uri.path(), "" | "/") && uri.query().is_none() && !url.contains('#');
-    let host = match authority.as_str().split_once('@') {
-        Some((_, host)) => host,
-        None => authority.as_str(),
-    };
-    if !is_whole || host.contains('@') || authority.host().is_empty() {
-        return Err(Fault::Unreadable);
+        let has_port = address.len() > authority.host().len();
+        if has_port && authority.port_u16().is_none_or(|port| port == 0) {
+            return Err(Fault::Port);
+        }
+        Ok(Self {
+            address: address.to_owned(),
+            is_tls: uri.scheme_str() == Some("https"),
+            proxy: Proxy::all(&url).map_err(|_| Fault::Unreadable)?,
+        })
     }
-    let has_port = host.len() > authority.host().len();
-    if has_port && authority.port_u16().is_none_or(|port| port == 0) {
-        return Err(Fault::Port);
-    }
-    Ok(url)
 }
 
 #[cfg(test)]
@@ -138,9 +162,12 @@ mod tests {
             let found = variables.iter().find(|(variable, _)| *variable == name);
             found.map(|(_, value)| (*value).to_owned())
         });
-        let target = Uri::from_static(target);
-        let proxy = proxies.matcher(&target)?.intercept(&target);
-        Ok(proxy.map(|proxy| proxy.uri().to_string()))
+        let provider = Endpoint::parse(target).expect("a URL");
+        let proxy = proxies.of(&provider)?;
+        Ok(proxy.map(|proxy| {
+            let scheme = if proxy.is_tls { "https" } else { "http" };
+            format!("{scheme}://{}/", proxy.address)
+        }))
     }
 
     #[test]
@@ -153,7 +180,7 @@ mod tests {
             (&[("HTTPS_PROXY", "http://a:1")], clear, None),
             (&[("HTTP_PROXY", "http://a:1")], clear, Some("http://a:1/")),
             (&[("all_proxy", "https://a:1")], tls, Some("https://a:1/")),
-            // As people write them.
+            // Common spellings.
             (
                 &[("HTTPS_PROXY", "a.corp:1")],
                 tls,
@@ -176,7 +203,7 @@ mod tests {
                 tls,
                 Some("http://a:1/"),
             ),
-            // What is empty is not set.
+            // An empty variable counts as not set.
             (
                 &[("HTTPS_PROXY", " "), ("https_proxy", "a:1")],
                 tls,
@@ -195,12 +222,15 @@ mod tests {
     }
 
     #[test]
-    fn who_is_exempt_is_reached_directly_whatever_the_proxy() {
+    fn an_exempt_provider_is_reached_directly_whatever_the_proxy() {
         for (none, target) in [
             ("llm.example", "https://llm.example"),
             ("\n.example , x", "https://llm.example"),
             ("10.0.0.0/8", "https://10.1.2.3"),
             ("*", "https://llm.example"),
+            // On this machine.
+            ("x", "https://127.0.0.1:1"),
+            ("x", "https://localhost"),
         ] {
             for proxy in ["http://a:1", "socks5://a:1"] {
                 let variables = [("HTTPS_PROXY", proxy), ("no_proxy", none), ("NO_PROXY", "")];
@@ -210,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_used_is_named_and_not_repeated() {
+    fn a_proxy_that_cannot_be_used_is_named_without_its_value() {
         for (value, fault) in [
             ("socks://a:1", Fault::Scheme),
             ("socks5h://u:secret@a:1", Fault::Scheme),
@@ -235,7 +265,7 @@ mod tests {
                 assert!(shown.starts_with(variable), "{shown}");
                 assert!(!shown.contains("secret"), "{shown}");
             }
-            // It is nothing to a provider that it does not apply to.
+            // A provider of the other scheme does not need it.
             let other = through(&[("HTTPS_PROXY", value)], "http://llm.example");
             assert_eq!(other, Ok(None), "{value}");
         }

@@ -10,7 +10,7 @@
 //! | what happened | code | next try |
 //! | --- | --- | --- |
 //! | the connection failed, was reset, or ended within the body | `connection_failed` | with backoff |
-//! | the server did not begin to process the request (RFC 9113, section 8.7) | `connection_failed` | at once |
+//! | the server refused three times to begin the request (RFC 9113, section 8.7) | `connection_failed` | with backoff |
 //! | connecting, the first byte or the whole call took too long | `provider_timeout` | with backoff |
 //! | the body is larger than its limit | `response_too_large` | no |
 //! | the body is not JSON, or has an unexpected shape | `invalid_response` | with backoff |
@@ -92,7 +92,7 @@ impl OpenAi {
             &settings.base_url,
             key,
             settings.headers,
-            settings.http,
+            &settings.http,
         )?;
         let mut dialect = if settings.base_url.is_host(OPENAI_HOST) {
             Dialect::OPENAI

@@ -1,29 +1,30 @@
-//! What an HTTPS server of the test has seen: its connections, and the requests on each.
+//! The connections of the test's HTTPS server, and the requests on each.
 
 use std::time::Duration;
 
 use http::Version;
 use tokio::sync::watch;
 
-/// How long anything that must happen may take. Generous: it only passes when a test fails.
+/// How long the test waits for an event. It takes that long only in a test that fails.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// A connection whose TLS handshake was done.
+/// A connection with a completed TLS handshake.
 #[derive(Clone, Debug)]
 pub(crate) struct Connection {
-    /// The number of the server's start, from 0.
+    /// Which start of the server the connection belongs to, counted from 0.
     pub(crate) life: usize,
+    /// The agreed version of HTTP.
     pub(crate) version: Version,
-    /// Requests that came on it.
+    /// How many requests have arrived.
     pub(crate) asked: usize,
-    /// Those of them that wait for their answers.
+    /// How many of them wait for an answer.
     pub(crate) waiting: usize,
 }
 
-/// All connections there were, the oldest first.
+/// All connections since the first start, the oldest first.
 pub(crate) struct Connections(watch::Sender<Vec<Connection>>);
 
-/// A request that waits for its answer, until this is dropped.
+/// A request, which counts as waiting until this is dropped.
 pub(crate) struct Waiting<'a> {
     connections: &'a Connections,
     number: usize,
@@ -34,7 +35,7 @@ impl Connections {
         Self(watch::Sender::new(Vec::new()))
     }
 
-    /// Counts a new one; returns its number.
+    /// Adds a connection and returns its number.
     pub(crate) fn made(&self, life: usize, version: Version) -> usize {
         let mut number = 0;
         self.0.send_modify(|all| {
@@ -49,7 +50,7 @@ impl Connections {
         number
     }
 
-    /// Counts a request.
+    /// Counts a request on a connection.
     pub(crate) fn asked(&self, number: usize) -> Waiting<'_> {
         self.0.send_modify(|all| {
             all[number].asked += 1;
@@ -61,7 +62,7 @@ impl Connections {
         }
     }
 
-    /// Waits until so many requests wait on connections of this start; returns those connections.
+    /// Waits until `count` requests wait on connections of the start `life`, and returns those connections.
     pub(crate) async fn waiting(&self, life: usize, count: usize) -> Vec<Connection> {
         let is_of_life = |one: &&Connection| one.life == life;
         let mut seen = self.0.subscribe();
@@ -78,7 +79,7 @@ impl Connections {
         }
     }
 
-    /// All there ever were.
+    /// All connections since the first start.
     pub(crate) fn all(&self) -> Vec<Connection> {
         self.0.borrow().clone()
     }

@@ -1,5 +1,5 @@
-//! An HTTPS provider of the test's own: it speaks what it is told to, counts what comes on each connection, and
-//! answers when the test lets it.
+//! An HTTPS provider for tests. It speaks one version of HTTP, counts requests and connections, and answers when the
+//! test permits it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -22,15 +22,15 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::connections::{Connection, Connections};
 
-/// How many requests at a time a connection takes over HTTP/2.
+/// The most concurrent streams of an HTTP/2 connection.
 pub(crate) const STREAMS_MAX: u32 = 100;
 
-/// What every answer says.
-pub(crate) const SAID: &str = "over TLS";
+/// The text of every answer.
+pub(crate) const ANSWER_TEXT: &str = "over TLS";
 
-/// A server; it and its connections end with the value.
+/// A server. It and its connections end with this value.
 pub(crate) struct Server {
-    /// The authority of its certificate, and the certificate.
+    /// The server's certificate, and the one to trust.
     pub(crate) certificates: Certificates,
     port: u16,
     shared: Arc<Shared>,
@@ -45,7 +45,7 @@ struct Shared {
     connections: Connections,
 }
 
-/// The server from one start to the next.
+/// The server between two starts.
 #[derive(Clone)]
 struct Life {
     number: usize,
@@ -54,9 +54,13 @@ struct Life {
 }
 
 impl Server {
-    /// Starts a server that offers this version alone (ALPN, RFC 7301).
+    /// Starts a server that offers only this version (ALPN, RFC 7301).
     pub(crate) async fn start(version: Version) -> Self {
-        let certificates = Certificates::new().expect("certificates");
+        Self::with(version, Certificates::new().expect("certificates")).await
+    }
+
+    /// Starts a server with these certificates.
+    pub(crate) async fn with(version: Version, certificates: Certificates) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let stop = CancellationToken::new();
@@ -80,18 +84,18 @@ impl Server {
         }
     }
 
-    /// What `OPENAI_BASE_URL` should say.
+    /// The base URL, for `OPENAI_BASE_URL`.
     pub(crate) fn base_url(&self) -> String {
         format!("https://localhost:{}/v1", self.port)
     }
 
-    /// What `SSL_CERT_FILE` should say.
+    /// The file with the certificate to trust.
     pub(crate) fn ca_file(&self) -> String {
         self.certificates.ca_file().display().to_string()
     }
 
-    /// Ends all connections as they are, and offers this version from now on. The port stays open meanwhile, so
-    /// that nobody else can take it.
+    /// Closes all connections at once and offers this version from now on. The port stays open, so that no other process
+    /// can take it.
     pub(crate) fn restart(&self, version: Version) {
         let mut life = self.shared.life();
         life.over.cancel();
@@ -102,18 +106,18 @@ impl Server {
         };
     }
 
-    /// Answers so many requests: those that wait, then those that come.
+    /// Permits `count` answers, to waiting requests first and then to later ones.
     pub(crate) fn answer(&self, count: usize) {
         self.shared.answers.add_permits(count);
     }
 
-    /// Waits until so many requests wait for their answers; returns the connections since the last start.
+    /// Waits until `count` requests wait for answers, and returns the connections since the last start.
     pub(crate) async fn waiting(&self, count: usize) -> Vec<Connection> {
         let life = self.shared.life().number;
         self.shared.connections.waiting(life, count).await
     }
 
-    /// All connections there ever were.
+    /// All connections since the first start.
     pub(crate) fn connections(&self) -> Vec<Connection> {
         self.shared.connections.all()
     }
@@ -154,7 +158,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 }
 
 async fn serve(stream: TcpStream, life: Life, shared: Arc<Shared>) {
-    // A client that does not know the authority ends here.
+    // A client that does not trust the certificate fails here.
     let Ok(stream) = life.tls.accept(stream).await else {
         return;
     };
@@ -172,7 +176,7 @@ async fn serve(stream: TcpStream, life: Life, shared: Arc<Shared>) {
         }
     });
     let stream = TokioIo::new(stream);
-    // How a connection ends is the client's affair.
+    // An error means that the client has closed the connection.
     let _ = if version == Version::HTTP_2 {
         let mut server = conn::http2::Builder::new(TokioExecutor::new());
         server.max_concurrent_streams(STREAMS_MAX);
@@ -195,7 +199,7 @@ async fn answer(
     let reply = serde_json::json!({
         "id": "r",
         "choices": [{
-            "message": { "role": "assistant", "content": SAID },
+            "message": { "role": "assistant", "content": ANSWER_TEXT },
             "finish_reason": "stop",
         }],
     });

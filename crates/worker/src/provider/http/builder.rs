@@ -1,0 +1,176 @@
+//! Configures reqwest for one provider.
+
+use std::{iter, time::Duration};
+
+use http::HeaderMap;
+use reqwest::{Client, Proxy, redirect::Policy};
+
+use super::{HttpSettings, endpoint::Endpoint, proxies::ProxyError};
+
+/// How often the server of an HTTP/2 connection with calls is pinged, and how soon it must answer. Many calls share
+/// the connection, so a dead one must not hold them until they time out.
+const PING_EVERY: Duration = Duration::from_secs(30);
+const PING_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// The longest head of an answer over HTTP/2.
+const HEAD_BYTES_MAX: u32 = 32 * 1_024;
+
+/// Why no calls can be made to a provider.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The TLS library finds no usable certificates.
+    #[error("TLS cannot be set up")]
+    Tls(#[source] rustls::Error),
+    /// The proxy for the provider cannot be used.
+    #[error(transparent)]
+    Proxy(ProxyError),
+    /// The HTTP client refuses its configuration.
+    #[error("the HTTP client cannot be set up")]
+    Http(#[source] reqwest::Error),
+}
+
+/// Builds clients for one provider. All of them share the trusted certificates and the cache of TLS sessions.
+pub(super) struct ClientBuilder {
+    headers: HeaderMap,
+    connect_timeout: Duration,
+    http2_prior_knowledge: bool,
+    proxy: Option<Proxy>,
+    forwarding_proxy: Option<String>,
+    /// `None` where no TLS is spoken. TLS needs certificates, which a minimal machine may not have.
+    tls: Option<rustls::ClientConfig>,
+}
+
+impl ClientBuilder {
+    /// A builder for clients of the provider at `endpoint`. `headers` go with every request.
+    ///
+    /// # Errors
+    /// [`ClientError`]: TLS or the proxy cannot be set up.
+    pub(super) fn new(
+        settings: &HttpSettings,
+        endpoint: &Endpoint,
+        headers: HeaderMap,
+    ) -> Result<Self, ClientError> {
+        let proxy = settings.proxies.of(endpoint).map_err(ClientError::Proxy)?;
+        let needs_tls =
+            !endpoint.is_cleartext() || proxy.as_ref().is_some_and(|proxy| proxy.is_tls);
+        let tls = needs_tls.then(|| settings.trusted.tls_config()).transpose();
+        let is_forwarded = endpoint.is_cleartext() && proxy.is_some();
+        let address = proxy.as_ref().map(|proxy| proxy.address.clone());
+        Ok(Self {
+            headers,
+            connect_timeout: Duration::from_millis(settings.limits.connect_ms),
+            // A proxy that forwards requests speaks HTTP/1.1.
+            http2_prior_knowledge: settings.http2_prior_knowledge
+                && endpoint.is_cleartext()
+                && !is_forwarded,
+            forwarding_proxy: address.filter(|_| is_forwarded),
+            proxy: proxy.map(|proxy| proxy.proxy),
+            tls: tls.map_err(ClientError::Tls)?,
+        })
+    }
+
+    /// The host and port of the proxy that forwards the requests, if one does.
+    pub(super) fn forwarding_proxy(&self) -> Option<&str> {
+        self.forwarding_proxy.as_deref()
+    }
+
+    /// Builds a client without connections yet.
+    ///
+    /// # Errors
+    /// When reqwest refuses the configuration.
+    pub(super) fn build(&self) -> reqwest::Result<Client> {
+        self.configured().build()
+    }
+
+    fn configured(&self) -> reqwest::ClientBuilder {
+        // By default reqwest retries what a server has not begun (RFC 9113, section 8.7), shares the connect timeout
+        // among several addresses, and drops a TCP peer that has vanished.
+        let mut builder = Client::builder()
+            .default_headers(self.headers.clone())
+            .connect_timeout(self.connect_timeout)
+            .redirect(Policy::none())
+            .http2_keep_alive_interval(PING_EVERY)
+            .http2_keep_alive_timeout(PING_TIMEOUT)
+            .http2_max_header_list_size(HEAD_BYTES_MAX)
+            // The proxies of the environment are not read again.
+            .no_proxy();
+        if let Some(proxy) = &self.proxy {
+            builder = builder.proxy(proxy.clone());
+        }
+        if self.http2_prior_knowledge {
+            builder = builder.http2_prior_knowledge();
+        }
+        match &self.tls {
+            Some(tls) => builder.tls_backend_preconfigured(tls.clone()),
+            None => builder.tls_certs_only(iter::empty()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, SocketAddr};
+
+    use tokio::{
+        io::AsyncReadExt as _,
+        net::{TcpListener, TcpSocket, TcpStream},
+        time::timeout,
+    };
+
+    use super::*;
+    use crate::provider::http::HttpLimits;
+
+    const CONNECT_MS: u64 = 2_000;
+
+    /// An address that does not answer: its queue of connections is full, as long as the other values live.
+    async fn dead() -> (SocketAddr, TcpListener, Vec<TcpStream>) {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket
+            .bind((Ipv4Addr::LOCALHOST, 0).into())
+            .expect("a port");
+        let listener = socket.listen(1).expect("a listener");
+        let address = listener.local_addr().expect("an address");
+        let mut filling = Vec::new();
+        while let Ok(Ok(stream)) =
+            timeout(Duration::from_millis(200), TcpStream::connect(address)).await
+        {
+            filling.push(stream);
+        }
+        (address, listener, filling)
+    }
+
+    fn client(addresses: &[SocketAddr]) -> Client {
+        let settings = HttpSettings {
+            limits: HttpLimits {
+                connect_ms: CONNECT_MS,
+                ..HttpLimits::default()
+            },
+            ..HttpSettings::default()
+        };
+        let endpoint = Endpoint::parse("http://llm.example").expect("a URL");
+        let builder = ClientBuilder::new(&settings, &endpoint, HeaderMap::new());
+        let configured = builder.expect("a builder").configured();
+        let resolved = configured.resolve_to_addrs("llm.example", addresses);
+        resolved.build().expect("a client")
+    }
+
+    #[tokio::test]
+    async fn a_dead_address_among_several_is_passed_over_within_the_connect_timeout() {
+        let (dead, _listener, _filling) = dead().await;
+        let alive = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let client = client(&[dead, alive.local_addr().expect("an address")]);
+        let call = tokio::spawn(client.post("http://llm.example/v1").send());
+        let accepted = timeout(Duration::from_millis(CONNECT_MS), alive.accept()).await;
+        let (mut stream, _) = accepted.expect("in time").expect("a connection");
+        assert_eq!(stream.read_u8().await.expect("a request"), b'P');
+        call.abort();
+    }
+
+    #[tokio::test]
+    async fn a_dead_address_is_given_up_at_the_connect_timeout() {
+        let (dead, _listener, _filling) = dead().await;
+        let error = client(&[dead]).post("http://llm.example/v1").send().await;
+        let error = error.expect_err("nothing answers");
+        assert!(error.is_connect() && error.is_timeout(), "{error:?}");
+    }
+}

@@ -1,0 +1,157 @@
+//! The clients of one provider, and how calls are spread over them.
+//!
+//! A client has one HTTP/2 connection to a host, and large servers allow about 100 streams on a connection. Further
+//! calls would wait within the connection, so they get another client.
+
+use std::{
+    ops::Deref,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use reqwest::Client;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
+
+use super::builder::{ClientBuilder, ClientError};
+
+/// The most calls in flight on one client.
+const CALLS_MAX: usize = 100;
+
+/// How long a client may be unused before it is dropped, with its connections.
+const IDLE_MAX: Duration = Duration::from_secs(90);
+
+/// The clients of one provider: as few as the calls in flight need.
+pub(super) struct Clients {
+    builder: ClientBuilder,
+    /// Never empty. A call takes the first that has a permit, so the last ones become idle.
+    clients: Mutex<Vec<CountedClient>>,
+}
+
+struct CountedClient {
+    client: Client,
+    /// One permit for each further call.
+    permits: Arc<Semaphore>,
+    used_at: Instant,
+}
+
+/// A client for one call. The call counts until this is dropped.
+pub(super) struct ClientPermit {
+    client: Client,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Deref for ClientPermit {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl Clients {
+    /// One client, to which others are added as calls need them.
+    ///
+    /// # Errors
+    /// [`ClientError::Http`] when no client can be built.
+    pub(super) fn new(builder: ClientBuilder) -> Result<Self, ClientError> {
+        let first = CountedClient::new(&builder).map_err(ClientError::Http)?;
+        Ok(Self {
+            builder,
+            clients: Mutex::new(vec![first]),
+        })
+    }
+
+    /// A client for one more call.
+    ///
+    /// # Errors
+    /// When a further client is needed and cannot be built.
+    pub(super) fn acquire(&self) -> reqwest::Result<ClientPermit> {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        while clients.len() > 1 && clients.last().is_some_and(CountedClient::is_idle) {
+            clients.pop();
+        }
+        if let Some(permit) = clients.iter_mut().find_map(CountedClient::acquire) {
+            return Ok(permit);
+        }
+        let mut added = CountedClient::new(&self.builder)?;
+        let permit = added.acquire().expect("a new client has permits");
+        clients.push(added);
+        Ok(permit)
+    }
+}
+
+impl CountedClient {
+    fn new(builder: &ClientBuilder) -> reqwest::Result<Self> {
+        Ok(Self {
+            client: builder.build()?,
+            permits: Arc::new(Semaphore::new(CALLS_MAX)),
+            used_at: Instant::now(),
+        })
+    }
+
+    fn acquire(&mut self) -> Option<ClientPermit> {
+        let permit = Arc::clone(&self.permits).try_acquire_owned().ok()?;
+        self.used_at = Instant::now();
+        Some(ClientPermit {
+            client: self.client.clone(),
+            _permit: permit,
+        })
+    }
+
+    fn is_idle(&self) -> bool {
+        self.permits.available_permits() == CALLS_MAX && self.used_at.elapsed() >= IDLE_MAX
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+
+    use super::*;
+    use crate::provider::http::{Endpoint, HttpSettings};
+
+    fn clients() -> Clients {
+        let endpoint = Endpoint::parse("http://127.0.0.1:9").expect("a URL");
+        let builder = ClientBuilder::new(&HttpSettings::default(), &endpoint, HeaderMap::new());
+        Clients::new(builder.expect("a builder")).expect("a client")
+    }
+
+    fn acquire(clients: &Clients, count: usize) -> Vec<ClientPermit> {
+        let acquire = |_| clients.acquire().expect("a client");
+        (0..count).map(acquire).collect()
+    }
+
+    fn count(clients: &Clients) -> usize {
+        clients.clients.lock().expect("no panic").len()
+    }
+
+    #[tokio::test]
+    async fn a_client_is_added_only_when_all_are_full() {
+        let clients = clients();
+        let mut permits = acquire(&clients, 2 * CALLS_MAX);
+        assert_eq!(count(&clients), 2);
+        // A call that ends makes way for another one on the same client.
+        permits.remove(0);
+        permits.extend(acquire(&clients, 1));
+        assert_eq!(count(&clients), 2);
+        permits.extend(acquire(&clients, 1));
+        assert_eq!(count(&clients), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn clients_that_are_idle_for_long_are_dropped() {
+        let clients = clients();
+        let mut permits = acquire(&clients, 2 * CALLS_MAX + 1);
+        tokio::time::advance(IDLE_MAX).await;
+        // The last one has a call, so it stays, and so does the one before it.
+        permits.drain(..2 * CALLS_MAX);
+        permits.extend(acquire(&clients, 1));
+        assert_eq!(count(&clients), 3);
+        permits.clear();
+        acquire(&clients, 1);
+        assert_eq!(count(&clients), 1);
+    }
+}
