@@ -1,10 +1,11 @@
 //! Many calls at a time in one process: how many are really in flight, and what each costs in memory.
 //!
-//! First the provider holds every reply: with all slots taken, what the process has grown by is the cost
-//! of the calls; what it grows by while further jobs are submitted is the cost of jobs that wait. Then
-//! it answers, each call after 2 to 5 seconds, and the calls in flight are counted on its side.
+//! First the provider holds every reply. With all slots taken, the growth of the process is the cost of the calls; its
+//! growth while further jobs are submitted is the cost of jobs that wait. Then the provider answers each call after 2
+//! to 5 seconds and counts the calls in flight. A process that makes the same calls by reqwest alone is measured in the
+//! same way, for comparison.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use anyhow::ensure;
 use tokio::time::{Instant, sleep};
@@ -16,10 +17,13 @@ use crate::{
 
 const MIB: f64 = 1_048_576.0;
 
-/// What `--check` asks: of 100 slots, how many have a call in flight on average.
+/// The model of all jobs.
+const MODEL: &str = "bench/bench";
+
+/// The goals of `--check`: of 100 slots, how many have a call in flight on average.
 const BUSY_PERCENT_MIN: f64 = 99.0;
-/// The most memory of a process, over HTTP/1.1 and over HTTP/2, for each call that it may have in flight.
-const PER_SLOT_BYTES_MAX: [f64; 2] = [300.0 * MIB / 10_000.0, 150.0 * MIB / 10_000.0];
+/// How often the memory of reqwest alone a process may need, with the same calls in flight.
+const BARE_RATIO_MAX: f64 = 1.25;
 /// The most memory of a job that waits, beyond its body.
 const PER_WAITING_JOB_BYTES_MAX: f64 = 4_096.0;
 
@@ -41,8 +45,8 @@ pub(crate) struct Options {
     /// Only over this version of HTTP: 1 or 2.
     #[arg(long, value_parser = clap::value_parser!(u8).range(1..=2))]
     http: Option<u8>,
-    /// End with an error unless 99 % of the slots are busy on average, the process needs at most 30 KiB for each over
-    /// HTTP/1.1 and 15 KiB over HTTP/2, and a waiting job at most 4 KiB.
+    /// End with an error unless 99 % of the slots are busy on average, the process with all calls in flight needs at
+    /// most 1.25 times the memory of reqwest alone, and a waiting job needs at most 4 KiB.
     #[arg(long)]
     check: bool,
 }
@@ -51,8 +55,8 @@ pub(crate) struct Options {
 pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     let binary = forebay_binary().await?;
     println!(
-        "HTTP | in flight, mean | min | of | memory MiB, max | per waiting job bytes | per call bytes \
-         | jobs/s | CPU us/job"
+        "HTTP | in flight, mean | min | of | memory MiB, max | with all calls | reqwest alone | per waiting job bytes \
+         | per call bytes | jobs/s | CPU us/job"
     );
     for http in [1, 2] {
         if options.http.is_none_or(|only| only == http) {
@@ -62,7 +66,31 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn measure(options: &Options, binary: &std::path::Path, http: u8) -> anyhow::Result<()> {
+/// The memory of a process that has all calls in flight by reqwest alone, in bytes.
+async fn bare_bytes(options: &Options, http: u8) -> anyhow::Result<u64> {
+    let client = reqwest::Client::builder().no_proxy().build()?;
+    let mock = Subject::mock(&[
+        String::from("--hold"),
+        String::from("--latency-min-ms=0"),
+        String::from("--latency-max-ms=0"),
+    ])
+    .await?;
+    let bare = Subject::bare(&[
+        format!("--base-url={}/v1", mock.url),
+        format!("--calls={}", options.calls),
+        format!("--http={http}"),
+    ])
+    .await?;
+    let stats = format!("{}/stats", mock.url);
+    wait_in_flight(&client, &stats, options.calls.into()).await?;
+    let cost = bare.cost()?;
+    bare.kill().await?;
+    mock.kill().await?;
+    Ok(cost.rss_bytes)
+}
+
+async fn measure(options: &Options, binary: &Path, http: u8) -> anyhow::Result<()> {
+    let bare_bytes = bare_bytes(options, http).await?;
     let client = reqwest::Client::builder().no_proxy().build()?;
     let calls = options.calls as usize;
     let mean_ms = u64::midpoint(options.latency_min_ms, options.latency_max_ms).max(1);
@@ -77,24 +105,35 @@ async fn measure(options: &Options, binary: &std::path::Path, http: u8) -> anyho
     ])
     .await?;
     let folder = tempfile::tempdir()?;
+    let providers_file = folder.path().join("providers.toml");
+    std::fs::write(
+        &providers_file,
+        format!(
+            "[providers.bench]\nbase_url = \"{}/v1\"\nkey_env = \"BENCH_KEY\"\nhttp2_prior_knowledge = {}\n",
+            mock.url,
+            http == 2
+        ),
+    )?;
     let variables = [
-        ("OPENAI_BASE_URL", format!("{}/v1", mock.url)),
-        ("OPENAI_API_KEY", String::from("bench")),
+        (
+            "FOREBAY_PROVIDERS_FILE",
+            providers_file.display().to_string(),
+        ),
+        ("BENCH_KEY", String::from("bench")),
         ("FOREBAY_CONCURRENCY", calls.to_string()),
         ("FOREBAY_BACKLOG_MAX", (2 * (calls + waiting)).to_string()),
-        ("FOREBAY_HTTP2_PRIOR_KNOWLEDGE", (http == 2).to_string()),
     ];
     let forebay = Subject::forebay(binary, folder.path(), &variables, None).await?;
     let stats = format!("{}/stats", mock.url);
 
     // A first job brings up what every process has: buffers, TLS, tables.
-    load::submit(&forebay.url, 1, "bench").await?;
+    load::submit(&forebay.url, 1, MODEL).await?;
     wait_in_flight(&client, &stats, 1).await?;
     let idle = forebay.cost()?;
-    load::submit(&forebay.url, calls - 1, "bench").await?;
+    load::submit(&forebay.url, calls - 1, MODEL).await?;
     wait_in_flight(&client, &stats, options.calls.into()).await?;
     let full = forebay.cost()?;
-    load::submit(&forebay.url, waiting, "bench").await?;
+    load::submit(&forebay.url, waiting, MODEL).await?;
     let loaded = forebay.cost()?;
 
     client
@@ -133,16 +172,19 @@ async fn measure(options: &Options, binary: &std::path::Path, http: u8) -> anyho
     let figures = Figures {
         calls: calls as f64,
         in_flight_mean: sum as f64 / f64::from(samples),
-        rss_bytes: rss_max.max(loaded.rss_bytes) as f64,
+        full_bytes: full.rss_bytes as f64,
+        bare_bytes: bare_bytes as f64,
         per_waiting_job_bytes: loaded.rss_bytes.saturating_sub(full.rss_bytes) as f64
             / waiting as f64,
     };
     #[expect(clippy::cast_precision_loss, reason = "figures to print")]
     let line = format!(
-        "{} | {:.0} | {least} | {calls} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0}",
+        "{} | {:.0} | {least} | {calls} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0}",
         if http == 1 { "1.1" } else { "2" },
         figures.in_flight_mean,
-        figures.rss_bytes / MIB,
+        rss_max.max(loaded.rss_bytes) as f64 / MIB,
+        figures.full_bytes / MIB,
+        figures.bare_bytes / MIB,
         figures.per_waiting_job_bytes,
         full.rss_bytes.saturating_sub(idle.rss_bytes) as f64 / calls as f64,
         done as f64 / started.elapsed().as_secs_f64(),
@@ -152,32 +194,33 @@ async fn measure(options: &Options, binary: &std::path::Path, http: u8) -> anyho
     forebay.kill().await?;
     mock.kill().await?;
     if options.check {
-        figures.check(http)?;
+        figures.check()?;
     }
     Ok(())
 }
 
-/// What is promised.
+/// The measurements that have goals.
 struct Figures {
     calls: f64,
     in_flight_mean: f64,
-    rss_bytes: f64,
+    /// The memory of the process with all calls in flight, and of reqwest alone with as many.
+    full_bytes: f64,
+    bare_bytes: f64,
     per_waiting_job_bytes: f64,
 }
 
 impl Figures {
-    fn check(&self, http: u8) -> anyhow::Result<()> {
+    fn check(&self) -> anyhow::Result<()> {
         let busy_percent = 100.0 * self.in_flight_mean / self.calls;
         ensure!(
             busy_percent >= BUSY_PERCENT_MIN,
             "only {busy_percent:.1} % of the slots are busy"
         );
-        let [own, shared] = PER_SLOT_BYTES_MAX;
-        let bytes_max = self.calls * if http == 1 { own } else { shared };
-        let (mib, mib_max) = (self.rss_bytes / MIB, bytes_max / MIB);
+        let ratio = self.full_bytes / self.bare_bytes;
         ensure!(
-            self.rss_bytes <= bytes_max,
-            "the process has {mib:.0} MiB, more than {mib_max:.0}"
+            ratio <= BARE_RATIO_MAX,
+            "the process with all calls in flight needs {ratio:.2} times the memory of reqwest alone, more than \
+             {BARE_RATIO_MAX}"
         );
         let bytes = self.per_waiting_job_bytes;
         ensure!(

@@ -8,7 +8,7 @@ use serde_json::Value;
 const AT_ONCE: usize = 64;
 
 /// The text of each job: a short message of a chat.
-const INPUT_BYTES: usize = 400;
+pub(crate) const INPUT_BYTES: usize = 400;
 
 /// Submits so many jobs, each of a session of its own.
 pub(crate) async fn submit(url: &str, jobs: usize, model: &str) -> anyhow::Result<()> {

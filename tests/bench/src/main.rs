@@ -3,6 +3,7 @@
 //! Everything it measures it starts itself, on free ports of this machine, and ends again. Debug builds
 //! measure nothing, so it refuses to run as one.
 
+mod bare;
 mod cores;
 mod in_flight;
 mod load;
@@ -27,6 +28,9 @@ enum What {
     /// The scripted LLM server that the others start.
     #[command(hide = true)]
     Mock(mock::Options),
+    /// Calls by reqwest alone, which `in-flight` compares with.
+    #[command(hide = true)]
+    Bare(bare::Options),
 }
 
 #[tokio::main]
@@ -39,5 +43,6 @@ async fn main() -> anyhow::Result<()> {
         What::InFlight(options) => in_flight::run(&options).await,
         What::Cores(options) => cores::run(&options).await,
         What::Mock(options) => mock::run(&options).await,
+        What::Bare(options) => bare::run(&options).await,
     }
 }

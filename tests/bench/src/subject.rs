@@ -19,7 +19,7 @@ const START: Duration = Duration::from_secs(30);
 /// A process that was started here.
 pub(crate) struct Subject {
     child: Child,
-    /// Where it listens, as `http://…`.
+    /// Where it listens, as `http://…`. Empty for a process that does not.
     pub(crate) url: String,
 }
 
@@ -58,14 +58,19 @@ pub(crate) async fn forebay_binary() -> anyhow::Result<PathBuf> {
 impl Subject {
     /// Starts the scripted LLM server.
     pub(crate) async fn mock(args: &[String]) -> anyhow::Result<Self> {
-        let mut command = Command::new(std::env::current_exe()?);
-        command.arg("mock").args(args).stdout(Stdio::piped());
-        let mut child = spawn(&mut command)?;
-        let mut lines = BufReader::new(child.stdout.take().context("no output")?).lines();
-        let address = first_line(&mut lines, |line| Some(line.to_owned())).await?;
+        let (child, address) = bench("mock", args).await?;
         Ok(Self {
             child,
             url: format!("http://{address}"),
+        })
+    }
+
+    /// Starts a process that makes calls by reqwest alone.
+    pub(crate) async fn bare(args: &[String]) -> anyhow::Result<Self> {
+        let (child, _) = bench("bare", args).await?;
+        Ok(Self {
+            child,
+            url: String::new(),
         })
     }
 
@@ -141,6 +146,16 @@ impl Subject {
             .await
             .context("the process could not be ended")
     }
+}
+
+/// Starts this program with another command; also returns its first line.
+async fn bench(command: &str, args: &[String]) -> anyhow::Result<(Child, String)> {
+    let mut process = Command::new(std::env::current_exe()?);
+    process.arg(command).args(args).stdout(Stdio::piped());
+    let mut child = spawn(&mut process)?;
+    let mut lines = BufReader::new(child.stdout.take().context("no output")?).lines();
+    let line = first_line(&mut lines, |line| Some(line.to_owned())).await?;
+    Ok((child, line))
 }
 
 fn spawn(command: &mut Command) -> anyhow::Result<Child> {
