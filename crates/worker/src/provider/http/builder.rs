@@ -5,7 +5,7 @@ use std::{iter, time::Duration};
 use http::HeaderMap;
 use reqwest::{Client, Proxy, redirect::Policy};
 
-use super::{HttpSettings, endpoint::Endpoint, proxies::ProxyError};
+use super::{endpoint::Endpoint, proxies::ProxyError, settings::HttpSettings};
 
 /// How often the server of an HTTP/2 connection with calls is pinged, and how soon it must answer. Many calls share
 /// the connection, so a dead one must not hold them until they time out.

@@ -1,8 +1,13 @@
-//! Posts JSON to a provider over HTTP and reads the answer, within limits on time and bytes.
+//! Calls over the network: posts JSON to a provider and reads the answer, within limits on time and bytes.
 //!
-//! reqwest makes the calls; it brings connections, proxies, TLS, name resolution and protocol retries. `builder`
-//! configures it, `clients` spreads calls over several clients, `proxies` reads the environment's proxies, `trust`
-//! holds the trusted certificates, `transport` classifies failures, `coding` recognizes compressed answers.
+//! reqwest makes the calls. It has the connections, the proxies, TLS, name resolution, and the retries of requests that
+//! a server has not begun.
+//!
+//! In reading order:
+//! - `json_client`: one call; `settings`: how a provider is reached; `endpoint`: its base URL.
+//! - `builder`: configures reqwest; `clients`: spreads calls over several clients.
+//! - `proxies`: the proxies of the environment; `trust`: the trusted certificates.
+//! - `transport`: classifies failures; `coding`: recognizes compressed answers.
 //!
 //! The provider decides what an answer means.
 
@@ -10,229 +15,15 @@ mod builder;
 mod clients;
 mod coding;
 mod endpoint;
+mod json_client;
 mod proxies;
+mod settings;
 mod transport;
 mod trust;
 
-use std::time::{Duration, SystemTime};
-
-use http::{
-    HeaderMap, HeaderValue, StatusCode,
-    header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, USER_AGENT},
-};
-use reqwest::Response;
-use tokio::time::{Instant, timeout_at};
-use url::Url;
-
 pub use builder::ClientError;
 pub use endpoint::{Endpoint, EndpointError};
+pub(super) use json_client::{JsonClient, Received};
 pub use proxies::{Proxies, ProxyError};
+pub use settings::{HttpLimits, HttpSettings};
 pub use trust::{CaFileError, TrustedCertificates};
-
-use super::{Failure, retry_after};
-use builder::ClientBuilder;
-use clients::Clients;
-
-/// How long, in milliseconds, the body of an error may take once its status is known. A part of it suffices to
-/// describe the error.
-const ERROR_BODY_MS: u64 = 10_000;
-
-/// The most bytes that are read of an error's body.
-const ERROR_BODY_BYTES_MAX: usize = 64 * 1024;
-
-/// The most bytes that an announced length allocates at once. A longer body grows the buffer as it arrives.
-const FIRST_BUFFER_BYTES: usize = 64 * 1024;
-
-/// The limits on one call, apart from its timeout, which each call brings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HttpLimits {
-    /// The timeout of name resolution, connecting and the TLS handshake together, in milliseconds.
-    pub connect_ms: u64,
-    /// The timeout of the answer's head, connecting included, in milliseconds. A model that does not stream sends
-    /// the head when its reply is complete, so this must leave it time to think.
-    pub first_byte_ms: u64,
-    /// The most bytes of an answer's body.
-    pub response_bytes_max: usize,
-}
-
-impl Default for HttpLimits {
-    fn default() -> Self {
-        Self {
-            connect_ms: 10_000,
-            first_byte_ms: 600_000,
-            response_bytes_max: 16 * 1024 * 1024,
-        }
-    }
-}
-
-/// How a provider is reached.
-#[derive(Clone, Debug, Default)]
-pub struct HttpSettings {
-    /// The limits on each call.
-    pub limits: HttpLimits,
-    /// Whether an `http:` provider is sent HTTP/2 at once. An `https:` provider agrees on HTTP/2 in the TLS handshake
-    /// (ALPN, RFC 7301) either way.
-    pub http2_prior_knowledge: bool,
-    /// The proxies of the environment. Providers on this machine are reached without one.
-    pub proxies: Proxies,
-    /// The certificates that an `https:` provider may present or be signed by.
-    pub trusted: TrustedCertificates,
-}
-
-/// Posts to one provider.
-pub(super) struct JsonClient {
-    clients: Clients,
-    limits: HttpLimits,
-    /// The host and port of the proxy that forwards the requests. `None` also for a proxy that tunnels TLS.
-    forwarding_proxy: Option<String>,
-}
-
-/// An answer, whatever its status.
-#[derive(Debug)]
-pub(super) struct Received {
-    /// The status code.
-    pub(super) status: u16,
-    /// The pause of `Retry-After`, in milliseconds.
-    pub(super) retry_after_ms: Option<u64>,
-    /// The body: complete for a status of 200 to 299, else its first bytes.
-    pub(super) body: Vec<u8>,
-}
-
-impl Received {
-    /// Whether the status is one of success.
-    pub(super) fn is_success(&self) -> bool {
-        (200..300).contains(&self.status)
-    }
-}
-
-impl JsonClient {
-    /// A client without connections yet. `headers` go with every request.
-    ///
-    /// # Errors
-    /// [`ClientError`]: TLS or the proxy cannot be set up.
-    pub(super) fn new(
-        settings: &HttpSettings,
-        endpoint: &Endpoint,
-        mut headers: HeaderMap,
-    ) -> Result<Self, ClientError> {
-        const JSON: HeaderValue = HeaderValue::from_static("application/json");
-        const AGENT: &str = concat!("forebay/", env!("CARGO_PKG_VERSION"));
-        headers.entry(ACCEPT).or_insert(JSON);
-        headers.entry(CONTENT_TYPE).or_insert(JSON);
-        headers
-            .entry(USER_AGENT)
-            .or_insert(HeaderValue::from_static(AGENT));
-        headers.insert(ACCEPT_ENCODING, coding::IDENTITY);
-        let limits = settings.limits;
-        let builder = ClientBuilder::new(settings, endpoint, headers)?;
-        Ok(Self {
-            forwarding_proxy: builder.forwarding_proxy().map(str::to_owned),
-            clients: Clients::new(builder)?,
-            limits,
-        })
-    }
-
-    /// Posts `body` as JSON and reads the answer.
-    ///
-    /// # Errors
-    /// [`Failure`] when no complete, readable answer arrived: `connection_failed`, `provider_timeout`,
-    /// `response_too_large`, `invalid_response` for a compressed one, or `invalid_request` for a URL that is too long.
-    pub(super) async fn post(
-        &self,
-        url: &Url,
-        body: Vec<u8>,
-        timeout: Duration,
-    ) -> Result<Received, Failure> {
-        let HttpLimits {
-            connect_ms,
-            first_byte_ms,
-            ..
-        } = self.limits;
-        let started = Instant::now();
-        let deadline = started + timeout;
-        let first_byte = started + Duration::from_millis(first_byte_ms);
-        // Kept until the answer is read: it is what counts the call.
-        let client = self
-            .clients
-            .acquire()
-            .map_err(|error| transport::not_connected(&error))?;
-        let sending = client.post(url.clone()).body(body).send();
-        let response = match timeout_at(first_byte.min(deadline), sending).await {
-            Ok(Ok(response)) => response,
-            Ok(Err(error)) => return Err(transport::not_answered(&error, connect_ms)),
-            Err(_) if first_byte < deadline => {
-                return Err(transport::no_head_within(first_byte_ms));
-            }
-            Err(_) => return Err(transport::not_done_within(timeout)),
-        };
-        let received = self.read(response, deadline).await?;
-        received.ok_or_else(|| transport::not_done_within(timeout))
-    }
-
-    /// Reads an answer whose head has arrived. `None`: the deadline has passed.
-    async fn read(
-        &self,
-        mut response: Response,
-        deadline: Instant,
-    ) -> Result<Option<Received>, Failure> {
-        let status = response.status();
-        if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED
-            && let Some(proxy) = &self.forwarding_proxy
-        {
-            return Err(transport::proxy_refused(proxy));
-        }
-        let retry_after_ms = retry_after::read(response.headers(), SystemTime::now());
-        let body = if status.is_success() {
-            if let Some(coding) = coding::of(response.headers()) {
-                return Err(transport::encoded(coding));
-            }
-            match timeout_at(deadline, self.read_to_end(&mut response)).await {
-                Ok(body) => body?,
-                Err(_) => return Ok(None),
-            }
-        } else {
-            let limit = Instant::now() + Duration::from_millis(ERROR_BODY_MS);
-            read_prefix(&mut response, limit.min(deadline)).await
-        };
-        Ok(Some(Received {
-            status: status.as_u16(),
-            retry_after_ms,
-            body,
-        }))
-    }
-
-    async fn read_to_end(&self, response: &mut Response) -> Result<Vec<u8>, Failure> {
-        let max = self.limits.response_bytes_max;
-        let announced = response.content_length().unwrap_or(0);
-        if announced > max as u64 {
-            return Err(transport::too_large(max));
-        }
-        let first = usize::try_from(announced).unwrap_or(FIRST_BUFFER_BYTES);
-        let mut body = Vec::with_capacity(first.min(FIRST_BUFFER_BYTES));
-        while let Some(data) = response
-            .chunk()
-            .await
-            .map_err(|error| transport::cut_off(&error))?
-        {
-            if body.len() + data.len() > max {
-                return Err(transport::too_large(max));
-            }
-            body.extend_from_slice(&data);
-        }
-        Ok(body)
-    }
-}
-
-/// As much of an error's body as arrives within the limits. A failure to read more is no failure: the status alone
-/// classifies the error.
-async fn read_prefix(response: &mut Response, limit: Instant) -> Vec<u8> {
-    let mut prefix = Vec::new();
-    while prefix.len() < ERROR_BODY_BYTES_MAX {
-        let Ok(Ok(Some(data))) = timeout_at(limit, response.chunk()).await else {
-            break;
-        };
-        let left = ERROR_BODY_BYTES_MAX - prefix.len();
-        prefix.extend_from_slice(&data[..data.len().min(left)]);
-    }
-    prefix
-}

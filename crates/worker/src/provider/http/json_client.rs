@@ -1,0 +1,189 @@
+//! Posts JSON to one provider and reads the answer, within limits on time and bytes.
+
+use std::time::{Duration, SystemTime};
+
+use http::{
+    HeaderMap, HeaderValue, StatusCode,
+    header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, USER_AGENT},
+};
+use reqwest::Response;
+use tokio::time::{Instant, timeout_at};
+use url::Url;
+
+use super::{
+    builder::{ClientBuilder, ClientError},
+    clients::Clients,
+    coding,
+    endpoint::Endpoint,
+    settings::{HttpLimits, HttpSettings},
+    transport,
+};
+use crate::provider::{Failure, retry_after};
+
+/// How long, in milliseconds, the body of an error may take once its status is known. A part of it suffices to
+/// describe the error.
+const ERROR_BODY_MS: u64 = 10_000;
+
+/// The most bytes that are read of an error's body.
+const ERROR_BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// The most bytes that an announced length allocates at once. A longer body grows the buffer as it arrives.
+const FIRST_BUFFER_BYTES: usize = 64 * 1024;
+
+/// Posts to one provider.
+pub(in crate::provider) struct JsonClient {
+    clients: Clients,
+    limits: HttpLimits,
+    /// The host and port of the proxy that forwards the requests. `None` also for a proxy that tunnels TLS.
+    forwarding_proxy: Option<String>,
+}
+
+/// An answer, whatever its status.
+#[derive(Debug)]
+pub(in crate::provider) struct Received {
+    /// The status code.
+    pub(in crate::provider) status: u16,
+    /// The pause of `Retry-After`, in milliseconds.
+    pub(in crate::provider) retry_after_ms: Option<u64>,
+    /// The body: complete for a status of 200 to 299, else its first bytes.
+    pub(in crate::provider) body: Vec<u8>,
+}
+
+impl Received {
+    /// Whether the status is one of success.
+    pub(in crate::provider) fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+}
+
+impl JsonClient {
+    /// A client without connections yet. `headers` go with every request.
+    ///
+    /// # Errors
+    /// [`ClientError`]: TLS or the proxy cannot be set up.
+    pub(in crate::provider) fn new(
+        settings: &HttpSettings,
+        endpoint: &Endpoint,
+        mut headers: HeaderMap,
+    ) -> Result<Self, ClientError> {
+        const JSON: HeaderValue = HeaderValue::from_static("application/json");
+        const AGENT: &str = concat!("forebay/", env!("CARGO_PKG_VERSION"));
+        headers.entry(ACCEPT).or_insert(JSON);
+        headers.entry(CONTENT_TYPE).or_insert(JSON);
+        headers
+            .entry(USER_AGENT)
+            .or_insert(HeaderValue::from_static(AGENT));
+        headers.insert(ACCEPT_ENCODING, coding::IDENTITY);
+        let limits = settings.limits;
+        let builder = ClientBuilder::new(settings, endpoint, headers)?;
+        Ok(Self {
+            forwarding_proxy: builder.forwarding_proxy().map(str::to_owned),
+            clients: Clients::new(builder)?,
+            limits,
+        })
+    }
+
+    /// Posts `body` as JSON and reads the answer.
+    ///
+    /// # Errors
+    /// [`Failure`] when no complete, readable answer arrived: `connection_failed`, `provider_timeout`,
+    /// `response_too_large`, `invalid_response` for a compressed one, or `invalid_request` for a URL that is too long.
+    pub(in crate::provider) async fn post(
+        &self,
+        url: &Url,
+        body: Vec<u8>,
+        timeout: Duration,
+    ) -> Result<Received, Failure> {
+        let HttpLimits {
+            connect_ms,
+            first_byte_ms,
+            ..
+        } = self.limits;
+        let started = Instant::now();
+        let deadline = started + timeout;
+        let first_byte = started + Duration::from_millis(first_byte_ms);
+        // Kept until the answer is read: it is what counts the call.
+        let client = self
+            .clients
+            .acquire()
+            .map_err(|error| transport::not_connected(&error))?;
+        let sending = client.post(url.clone()).body(body).send();
+        let response = match timeout_at(first_byte.min(deadline), sending).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => return Err(transport::not_answered(&error, connect_ms)),
+            Err(_) if first_byte < deadline => {
+                return Err(transport::no_head_within(first_byte_ms));
+            }
+            Err(_) => return Err(transport::not_done_within(timeout)),
+        };
+        let received = self.read(response, deadline).await?;
+        received.ok_or_else(|| transport::not_done_within(timeout))
+    }
+
+    /// Reads an answer whose head has arrived. `None`: the deadline has passed.
+    async fn read(
+        &self,
+        mut response: Response,
+        deadline: Instant,
+    ) -> Result<Option<Received>, Failure> {
+        let status = response.status();
+        if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED
+            && let Some(proxy) = &self.forwarding_proxy
+        {
+            return Err(transport::proxy_refused(proxy));
+        }
+        let retry_after_ms = retry_after::read(response.headers(), SystemTime::now());
+        let body = if status.is_success() {
+            if let Some(coding) = coding::of(response.headers()) {
+                return Err(transport::encoded(coding));
+            }
+            match timeout_at(deadline, self.read_to_end(&mut response)).await {
+                Ok(body) => body?,
+                Err(_) => return Ok(None),
+            }
+        } else {
+            let limit = Instant::now() + Duration::from_millis(ERROR_BODY_MS);
+            read_prefix(&mut response, limit.min(deadline)).await
+        };
+        Ok(Some(Received {
+            status: status.as_u16(),
+            retry_after_ms,
+            body,
+        }))
+    }
+
+    async fn read_to_end(&self, response: &mut Response) -> Result<Vec<u8>, Failure> {
+        let max = self.limits.response_bytes_max;
+        let announced = response.content_length().unwrap_or(0);
+        if announced > max as u64 {
+            return Err(transport::too_large(max));
+        }
+        let first = usize::try_from(announced).unwrap_or(FIRST_BUFFER_BYTES);
+        let mut body = Vec::with_capacity(first.min(FIRST_BUFFER_BYTES));
+        while let Some(data) = response
+            .chunk()
+            .await
+            .map_err(|error| transport::cut_off(&error))?
+        {
+            if body.len() + data.len() > max {
+                return Err(transport::too_large(max));
+            }
+            body.extend_from_slice(&data);
+        }
+        Ok(body)
+    }
+}
+
+/// As much of an error's body as arrives within the limits. A failure to read more is no failure: the status alone
+/// classifies the error.
+async fn read_prefix(response: &mut Response, limit: Instant) -> Vec<u8> {
+    let mut prefix = Vec::new();
+    while prefix.len() < ERROR_BODY_BYTES_MAX {
+        let Ok(Ok(Some(data))) = timeout_at(limit, response.chunk()).await else {
+            break;
+        };
+        let left = ERROR_BODY_BYTES_MAX - prefix.len();
+        prefix.extend_from_slice(&data[..data.len().min(left)]);
+    }
+    prefix
+}
