@@ -1,6 +1,6 @@
 //! The settings of a fleet, and its start: first the servers, then the processes.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use servers::{
     rabbit::{self, Rabbit, RabbitOptions},
@@ -23,6 +23,7 @@ pub struct Builder {
     process: process::Builder,
     redis: RedisOptions,
     rabbit: Option<RabbitOptions>,
+    worker_ready: &'static str,
 }
 
 impl Builder {
@@ -33,6 +34,7 @@ impl Builder {
             process: Forebay::builder().env("FOREBAY_MODEL", "simulated"),
             redis: RedisOptions::default(),
             rabbit: None,
+            worker_ready: "worker started",
         }
     }
 
@@ -45,6 +47,13 @@ impl Builder {
     /// The number of workers at the start.
     pub fn workers(mut self, count: usize) -> Self {
         self.workers = count;
+        self
+    }
+
+    /// A program of another release in place of `forebay`. Its workers write this text when they are ready.
+    pub fn program(mut self, path: impl Into<PathBuf>, worker_ready: &'static str) -> Self {
+        self.process = self.process.program(path);
+        self.worker_ready = worker_ready;
         self
     }
 
@@ -108,7 +117,7 @@ impl Builder {
             process = process.env(name, text(&tls.ca_file()));
         }
         let gateway = process.clone().arg("gateway");
-        let worker = process.arg("worker").ready_when_it_logs("worker started");
+        let worker = process.arg("worker").ready_when_it_logs(self.worker_ready);
         let mut fleet = Fleet {
             gateways: start(&gateway, self.gateways).await,
             workers: start(&worker, self.workers).await,

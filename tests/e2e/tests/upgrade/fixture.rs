@@ -1,0 +1,128 @@
+//! Data that commit c32b0d3 wrote before its processes were killed, over both engines. This release reads it:
+//! jobs that ended keep their outcome, live jobs end, sessions are complete, and idempotency keys lead to
+//! their jobs.
+
+use std::path::PathBuf;
+
+use e2e::{
+    client::{Client, id_of},
+    fleet::Fleet,
+    process::Forebay,
+};
+use scripted_provider::ScriptedLlm;
+use serde_json::{Map, Value, json};
+
+use crate::{rabbit_messages, redis_dump, scenario, sqlite_dump, times};
+
+/// The file of the embedded engine in its data folder.
+pub(crate) const DATABASE: &str = "forebay.db";
+
+/// Where the fixture is.
+pub(crate) fn folder() -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "tests/upgrade/c32b0d3"]
+        .iter()
+        .collect()
+}
+
+fn read(name: &str) -> String {
+    let path = folder().join(name);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// What clients saw when the fixture was made, and when that was.
+fn seen_then(name: &str) -> (Value, u64) {
+    let seen: Value = serde_json::from_str(&read(name)).expect("JSON");
+    let made_at = seen["made_at"].as_u64().expect("a time");
+    (seen, made_at)
+}
+
+#[tokio::test]
+async fn the_embedded_engine_reads_data_of_c32b0d3() {
+    let (then, made_at) = seen_then("embedded.json");
+    let folder = tempfile::tempdir().expect("a folder");
+    let sql = times::moved_to_now(&read("embedded.sql"), made_at);
+    sqlite_dump::load(&folder.path().join(DATABASE), &sql);
+    let llm = ScriptedLlm::start().await;
+    let builder = Forebay::builder().openai(&llm);
+    let builder = builder.env("FOREBAY_MODEL", "gpt-test");
+    let forebay = builder.data_dir(folder.path()).start().await;
+    goes_on(&Client::new(forebay.url()), &then).await;
+    assert_eq!(llm.refusals(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_fleet_reads_data_of_c32b0d3() {
+    let (then, made_at) = seen_then("fleet.json");
+    let llm = ScriptedLlm::start().await;
+    let fleet = Fleet::builder().openai(&llm).gateways(0).workers(0);
+    let mut fleet = fleet.start().await;
+    let moved = |name| times::moved_to_now(&read(name), made_at);
+    redis_dump::load(&fleet.redis, &moved("fleet.redis.jsonl")).await;
+    fleet.add_gateway().await;
+    fleet.gateways_become_ready().await;
+    rabbit_messages::load(&fleet.vhost, &moved("fleet.rabbitmq.jsonl")).await;
+    fleet.add_worker().await;
+    goes_on(&fleet.client, &then).await;
+    assert_eq!(llm.refusals(), Vec::<String>::new());
+}
+
+/// Checks that all jobs end as they should, and that nothing of what clients saw is lost.
+async fn goes_on(client: &Client, then: &Value) {
+    let jobs = then["jobs"].as_object().expect("jobs");
+    let ids: Map<String, Value> = jobs
+        .iter()
+        .map(|(name, job)| (name.clone(), job["id"].clone()))
+        .collect();
+    // The results pass the message that waits for them, and end the wait.
+    let result = json!([{"role": "tool", "tool_call_id": "call_1", "content": "42"}]);
+    let result = json!({"session_id": "tools", "input": result});
+    let result = client.submit_ok(&result).await;
+    let result = scenario::ends(client, id_of(&result)).await;
+    assert_eq!(result["status"], "completed", "{result}");
+
+    for name in scenario::LIVE {
+        let job = scenario::ends(client, ids[name].as_str().expect("an id")).await;
+        assert_eq!(job["status"], "completed", "{name}: {job}");
+        let before = jobs[name]["attempts"].as_array().expect("attempts").len();
+        let after = job["attempts"].as_array().expect("attempts").len();
+        assert_eq!(after, before + 1, "{name}: {job}");
+    }
+    let now = scenario::seen(client, &ids).await;
+    for (name, job) in jobs {
+        if !scenario::LIVE.contains(&name.as_str()) {
+            assert_eq!(
+                without_times(&now["jobs"][name]),
+                without_times(job),
+                "{name}"
+            );
+        }
+    }
+    for name in scenario::SESSIONS {
+        let turns = |seen: &Value| {
+            let turns = seen["sessions"][name]["turns"].as_array();
+            turns.expect("turns").clone()
+        };
+        let (before, after) = (turns(then), turns(&now));
+        assert_eq!(after[..before.len()], before[..], "{name}");
+        assert_eq!(now["sessions"][name]["live_jobs"], 0, "{name}");
+    }
+    for key in scenario::KEYS {
+        let answer = client.submit_with_key(&scenario::submit_of(key), key).await;
+        assert_eq!(answer.header("idempotency-replayed"), Some("true"), "{key}");
+        assert_eq!(id_of(&answer.expect(202)), ids[key], "{key}");
+    }
+}
+
+/// A job as clients see it, without the times, which the load of the fixture moved.
+fn without_times(job: &Value) -> Value {
+    match job {
+        Value::Object(fields) => {
+            let fields = fields.iter().filter(|(name, _)| !name.ends_with("_at"));
+            fields
+                .map(|(name, value)| (name.clone(), without_times(value)))
+                .collect()
+        }
+        Value::Array(items) => items.iter().map(without_times).collect(),
+        other => other.clone(),
+    }
+}

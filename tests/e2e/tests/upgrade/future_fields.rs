@@ -1,0 +1,1 @@
+//! Documents with fields that this release does not know.

@@ -1,0 +1,149 @@
+//! Jobs and sessions in every state that a store can hold.
+
+use e2e::client::{Client, id_of};
+use scripted_provider::{Gate, ProviderError, ScriptedLlm, ScriptedReply};
+use serde_json::{Map, Value, json};
+
+/// The sessions of the scenario.
+pub(crate) const SESSIONS: [&str; 3] = ["chat", "tools", "busy"];
+/// Jobs that have not ended when the scenario is complete.
+pub(crate) const LIVE: [&str; 6] = [
+    "under_hold",
+    "retrying",
+    "running",
+    "behind",
+    "behind_with_key",
+    "batch",
+];
+/// The idempotency keys, with the names of their jobs.
+pub(crate) const KEYS: [&str; 2] = ["completed_with_key", "behind_with_key"];
+
+/// What a client submits, by the name of the job.
+pub(crate) fn submit_of(name: &str) -> Value {
+    let function =
+        json!({"name": "look", "description": "Looks.", "parameters": {"type": "object"}});
+    match name {
+        "completed_with_key" => json!({
+            "session_id": "chat", "input": "turn=0", "metadata": {"k": "v"},
+        }),
+        "completed_with_parts" => json!({
+            "session_id": "chat",
+            "input": [{"role": "user", "name": "ann", "content": [
+                {"type": "text", "text": "turn=1", "extra_content": {"google": {"a": 1}}},
+                {"type": "image_url", "image_url": {"url": "https://x.example/a.png", "detail": "low"}},
+            ]}],
+            "instructions": "In French.", "temperature": 0.5, "stop": ["a", "b"], "reasoning_effort": "low",
+            "response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {}}},
+            "context": {"max_turns": 30}, "extra_body": {"seed": 1},
+        }),
+        "solo" => json!({"input": "turn=0"}),
+        "failed" => json!({"input": "refuse this"}),
+        "calls_a_tool" => json!({
+            "session_id": "tools", "input": "call a tool", "tool_wait_s": 300,
+            "tools": [{"type": "function", "function": function}],
+            "tool_choice": {"type": "function", "function": {"name": "look"}},
+        }),
+        "under_hold" => json!({"session_id": "tools", "input": "turn=1"}),
+        "retrying" => json!({"input": "try this later, turn=0"}),
+        "running" => json!({"session_id": "busy", "input": "turn=0"}),
+        "behind" => json!({"session_id": "busy", "input": "turn=1"}),
+        "behind_with_key" => json!({"session_id": "busy", "input": "turn=2"}),
+        "expired" => json!({"session_id": "busy", "input": "turn=3", "expires_in_s": 1}),
+        "cancelled" => json!({"session_id": "busy", "input": "turn=4"}),
+        "batch" => json!({"priority": "batch", "input": "turn=0"}),
+        _ => panic!("no job is called {name}"),
+    }
+}
+
+/// Makes the jobs, and returns what clients see of them, with the gate that holds the running calls.
+pub(crate) async fn play(client: &Client, llm: &ScriptedLlm) -> (Value, Gate) {
+    script(llm);
+    let mut ids = Map::new();
+    for name in [
+        "completed_with_key",
+        "completed_with_parts",
+        "solo",
+        "failed",
+        "calls_a_tool",
+    ] {
+        ends(client, &submit(client, name, &mut ids).await).await;
+    }
+    submit(client, "under_hold", &mut ids).await;
+    let retrying = submit(client, "retrying", &mut ids).await;
+    until(client, &retrying, |job| {
+        job["status"] == "queued" && job["attempts"][0]["error"].is_object()
+    })
+    .await;
+    let gate = llm.hold();
+    for name in ["running", "batch"] {
+        let id = submit(client, name, &mut ids).await;
+        until(client, &id, |job| job["status"] == "in_progress").await;
+    }
+    submit(client, "behind", &mut ids).await;
+    submit(client, "behind_with_key", &mut ids).await;
+    let cancelled = submit(client, "cancelled", &mut ids).await;
+    client.cancel(&cancelled).await.expect(200);
+    ends(client, &submit(client, "expired", &mut ids).await).await;
+    (seen(client, &ids).await, gate)
+}
+
+/// What clients see of the jobs and of the sessions.
+pub(crate) async fn seen(client: &Client, ids: &Map<String, Value>) -> Value {
+    let (mut jobs, mut sessions) = (Map::new(), Map::new());
+    for (name, id) in ids {
+        let id = id.as_str().expect("an id");
+        jobs.insert(name.clone(), client.job(id).await.expect(200));
+    }
+    for name in SESSIONS {
+        sessions.insert(name.to_owned(), client.session(name).await.expect(200));
+    }
+    json!({"jobs": jobs, "sessions": sessions})
+}
+
+/// Waits until a job has ended.
+pub(crate) async fn ends(client: &Client, id: &str) -> Value {
+    until(client, id, e2e::client::is_terminal).await
+}
+
+async fn until(client: &Client, id: &str, so: impl Fn(&Value) -> bool) -> Value {
+    let mut last = Value::Null;
+    let reached = async || {
+        last = client.job(id).await.expect(200);
+        so(&last)
+    };
+    assert!(
+        e2e::fleet::until(e2e::fleet::LIMIT, reached).await,
+        "{last}"
+    );
+    last
+}
+
+async fn submit(client: &Client, name: &str, ids: &mut Map<String, Value>) -> String {
+    let job = submit_of(name);
+    let answer = if KEYS.contains(&name) {
+        client.submit_with_key(&job, name).await
+    } else {
+        client.submit(&job).await
+    };
+    let id = id_of(&answer.expect(202)).to_owned();
+    ids.insert(name.to_owned(), json!(id));
+    id
+}
+
+fn script(llm: &ScriptedLlm) {
+    llm.on(
+        "refuse this",
+        [ScriptedReply::Error(ProviderError::unauthorized())],
+    );
+    let busy = ProviderError::new(503, "busy").with_retry_after_s(15);
+    llm.on("try this later", [ScriptedReply::Error(busy)]);
+    let call = json!({
+        "id": "call_1", "type": "function", "function": {"name": "look", "arguments": "{}"},
+        "extra_content": {"google": {"thought_signature": "c2ln"}},
+    });
+    let message = json!({"role": "assistant", "content": null, "tool_calls": [call]});
+    let choice = json!({"index": 0, "message": message, "finish_reason": "tool_calls"});
+    let usage = json!({"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10});
+    let completion = json!({"id": "r", "choices": [choice], "usage": usage});
+    llm.on("call a tool", [ScriptedReply::json(200, completion)]);
+}

@@ -1,0 +1,27 @@
+//! Times in stored text. A fixture is loaded as if it had been made this moment, so that nothing in it has
+//! expired.
+
+use std::{sync::LazyLock, time::SystemTime};
+
+use regex::{Captures, Regex};
+
+/// Milliseconds since 1970: 13 digits, from the year 2023 to 2033.
+static TIME_MS: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"\b1[78]\d{11}\b").expect("a pattern"));
+
+/// The time of this machine.
+pub(crate) fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let ms = since.expect("a time after 1970").as_millis();
+    u64::try_from(ms).expect("a time that fits")
+}
+
+/// The text with all times moved from `made_at` to now.
+pub(crate) fn moved_to_now(text: &str, made_at: u64) -> String {
+    let now = now_ms();
+    let moved = |found: &Captures<'_>| {
+        let time: u64 = found[0].parse().expect("digits");
+        (time + now - made_at).to_string()
+    };
+    TIME_MS.replace_all(text, moved).into_owned()
+}
