@@ -1,4 +1,4 @@
-//! The counts, read once a second, and the rates that follow from them.
+//! Reads the counts once a second, and computes drain rates and expected waits from them.
 
 use std::{
     collections::VecDeque,
@@ -15,18 +15,19 @@ use forebay_shared::{
 
 /// How often the counts are read.
 pub const SAMPLE_EVERY: Duration = Duration::from_secs(1);
-/// Over how many samples a rate is measured.
+/// The number of samples that a rate is measured over.
 const SAMPLES_MAX: usize = 15;
-/// What is said of a wait when nothing has ended lately. Three times that is no longer than the least time that a
-/// confirmed wake is trusted, so that not knowing does not put off the search for lost ones.
+/// The expected wait when no job has ended lately. A timer is parked for three times the expected wait, and for at least
+/// [`REVISIT_MS`](forebay_shared::lane::REVISIT_MS). Three times this value is no more, so an unknown wait does not delay
+/// the search for lost wakes.
 const WAIT_UNKNOWN_MS: u64 = 20_000;
-/// The longest wait that is foretold: a day.
+/// The longest expected wait: a day.
 const WAIT_MS_MAX: u64 = 86_400_000;
 
-/// For how long a queue's depth is taken to be what it was.
-const DEPTH_TIME: Duration = Duration::from_secs(8);
+/// How long a recorded queue depth is valid.
+const DEPTH_VALID_FOR: Duration = Duration::from_secs(8);
 
-/// The newest counts, the drain rates of the last seconds, and the queues' depths where they are known.
+/// The newest counts, the drain rates of the last seconds, and the queues' depths if they are known.
 #[derive(Default)]
 pub struct Gauge {
     samples: RwLock<VecDeque<Sample>>,
@@ -47,13 +48,15 @@ impl Gauge {
         loop {
             tick.tick().await;
             match store.counts().await {
-                Ok(counts) => self.note(counts, Instant::now()),
-                Err(error) => tracing::debug!(%error, "the counts were not read"),
+                Ok(counts) => self.record(counts, Instant::now()),
+                Err(error) => {
+                    tracing::debug!(%error, "the counts could not be read; trying again in 1 s");
+                }
             }
         }
     }
 
-    fn note(&self, counts: Counts, at: Instant) {
+    fn record(&self, counts: Counts, at: Instant) {
         let mut samples = self.samples.write().unwrap_or_else(PoisonError::into_inner);
         if samples.len() == SAMPLES_MAX {
             samples.pop_front();
@@ -64,7 +67,7 @@ impl Gauge {
         });
     }
 
-    /// The newest counts and how old they are; `None` before the first.
+    /// The newest counts and their age. `None` before the first.
     #[must_use]
     pub fn counts(&self) -> Option<(Arc<Counts>, Duration)> {
         let samples = self.samples.read().unwrap_or_else(PoisonError::into_inner);
@@ -73,30 +76,31 @@ impl Gauge {
             .map(|sample| (Arc::clone(&sample.counts), sample.at.elapsed()))
     }
 
-    /// Notes how many wakes of a class wait in the queue.
+    /// Records how many wakes of a class wait in the queue.
     pub fn record_depth(&self, class: Class, depth: u64) {
         let mut depths = self.depths.write().unwrap_or_else(PoisonError::into_inner);
         depths[class as usize] = Some((depth, Instant::now()));
     }
 
-    /// Whether the queue of a class is known to hold a wake for each head that could run, and nobody takes
-    /// them: then one more would only be one too many.
+    /// Whether the queue of a class is known to hold a wake for each ready head, while no worker takes any. Then a further
+    /// wake would only be a duplicate.
     #[must_use]
     pub fn queue_holds_all_wakes(&self, class: Class) -> bool {
         let depths = self.depths.read().unwrap_or_else(PoisonError::into_inner);
-        let Some((depth, _)) = depths[class as usize].filter(|(_, at)| at.elapsed() < DEPTH_TIME)
+        let Some((depth, _)) =
+            depths[class as usize].filter(|(_, at)| at.elapsed() < DEPTH_VALID_FOR)
         else {
             return false;
         };
         let ready = self
             .counts()
             .map_or(0, |(counts, _)| counts.class(class).live.ready);
-        // While it drains, the depth is no longer what it was when it was read.
-        let stands_still = self.drained_per_s(class) <= 0.0;
-        stands_still && u64::try_from(ready).is_ok_and(|ready| ready > 0 && depth >= ready)
+        // While the queue drains, its depth is less than the recorded one.
+        let is_still = self.drained_per_s(class) <= 0.0;
+        is_still && u64::try_from(ready).is_ok_and(|ready| ready > 0 && depth >= ready)
     }
 
-    /// Jobs of a class that ended in a second, over the last seconds.
+    /// How many jobs of a class have ended per second, over the last seconds.
     #[must_use]
     pub fn drained_per_s(&self, class: Class) -> f64 {
         let samples = self.samples.read().unwrap_or_else(PoisonError::into_inner);
@@ -116,7 +120,7 @@ impl Gauge {
         drained / seconds
     }
 
-    /// How long a ready head of a class will wait for a worker, in milliseconds, as things go.
+    /// How long a ready head of a class is expected to wait for a worker, in milliseconds.
     #[must_use]
     pub fn expected_wait_ms(&self, class: Class) -> u64 {
         let ready = self
@@ -126,7 +130,7 @@ impl Gauge {
         time_to_drain_ms(ready, self.drained_per_s(class))
     }
 
-    /// How long it takes until `jobs` live jobs of both classes have ended, in milliseconds.
+    /// How long `jobs` live jobs of both classes are expected to take until all have ended, in milliseconds.
     #[must_use]
     pub fn time_to_drain_ms(&self, jobs: u64) -> u64 {
         time_to_drain_ms(
@@ -190,12 +194,12 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_as_deep_as_there_are_heads_holds_a_wake_for_each() {
+    fn a_queue_as_deep_as_the_number_of_ready_heads_holds_all_wakes() {
         let gauge = Gauge::default();
-        gauge.note(counts(100, 0), Instant::now());
+        gauge.record(counts(100, 0), Instant::now());
         assert!(
             !gauge.queue_holds_all_wakes(Class::Interactive),
-            "nobody has looked"
+            "no depth is recorded"
         );
         gauge.record_depth(Class::Interactive, 99);
         assert!(!gauge.queue_holds_all_wakes(Class::Interactive));
@@ -204,17 +208,17 @@ mod tests {
         gauge.record_depth(Class::Batch, 5);
         assert!(
             !gauge.queue_holds_all_wakes(Class::Batch),
-            "there is no work for it"
+            "the class has no ready job"
         );
     }
 
     #[test]
-    fn a_rate_is_what_ended_between_the_oldest_and_the_newest_sample() {
+    fn a_rate_is_measured_between_the_oldest_and_the_newest_sample() {
         let gauge = Gauge::default();
         let start = Instant::now();
-        gauge.note(counts(100, 1_000), start);
+        gauge.record(counts(100, 1_000), start);
         assert_eq!(gauge.expected_wait_ms(Class::Interactive), WAIT_UNKNOWN_MS);
-        gauge.note(counts(100, 1_040), start + Duration::from_secs(2));
+        gauge.record(counts(100, 1_040), start + Duration::from_secs(2));
         assert!((gauge.drained_per_s(Class::Interactive) - 20.0).abs() < 1e-9);
         assert_eq!(gauge.expected_wait_ms(Class::Interactive), 5_000);
         assert_eq!(gauge.time_to_drain_ms(10), 500);

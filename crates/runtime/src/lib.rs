@@ -1,8 +1,8 @@
-//! The loops that every process of the fleet runs over the two ports, whatever its role. The rules are in
-//! `forebay_shared::lane`; the ports are implemented by engines.
+//! The loops that every process of the fleet runs over the two ports. The rules are in `forebay_shared::lane`, and engines
+//! implement the ports.
 //!
 //! In reading order:
-//! - [`lanes`]: applies an event to a lane and commits the result.
+//! - [`lanes`]: changes a lane by an event, and commits the result.
 //! - [`wakes`], [`presence`], [`gauge`], [`sweeper`]: the four loops.
 //! - [`member`]: a process of the fleet, which owns all of them.
 

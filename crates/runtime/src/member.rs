@@ -1,5 +1,4 @@
-//! A process of the fleet: its identity, the two ports, and the handles of the loops that gateways and
-//! workers alike run.
+//! A process of the fleet: its id, the two ports, and the loops that every gateway and worker runs.
 
 use std::{pin::Pin, sync::Arc};
 
@@ -14,12 +13,12 @@ use crate::{
 };
 use forebay_shared::{ids::ProcessId, queue::Queue, store::Store};
 
-/// What a process needs to take part.
+/// The settings of a member.
 #[derive(Clone, Debug)]
 pub struct MemberSettings {
-    /// After how long without a sign a process counts as gone, in milliseconds.
+    /// A process that has not announced itself for this long counts as gone, in milliseconds.
     pub presence_ms: u64,
-    /// The most sessions kept; `None` for no cap.
+    /// The most sessions kept. `None` for no limit.
     pub sessions_max: Option<u64>,
     /// What the commits of this process carry.
     pub lanes: LaneSettings,
@@ -27,29 +26,29 @@ pub struct MemberSettings {
 
 /// A process of the fleet.
 pub struct Member {
-    /// Its identity, for as long as it lives.
+    /// The id of the process.
     pub id: ProcessId,
     /// The store.
     pub store: Arc<dyn Store>,
     /// The queue.
     pub queue: Arc<dyn Queue>,
-    /// Applies events to lanes.
+    /// Changes lanes.
     pub lanes: Lanes,
-    /// Publishes wakes.
+    /// Requests wakes.
     pub wakes: Wakes,
-    /// The counts.
+    /// The counts and rates.
     pub gauge: Arc<Gauge>,
-    /// Who is at work.
+    /// The presence of this process and of the others.
     pub presence: Presence,
     tasks: TaskTracker,
     stop: CancellationToken,
     failed: CancellationToken,
 }
 
-/// Says that a loop panicked.
-struct Alarm(CancellationToken);
+/// Cancels its token if the task that holds it panics.
+struct PanicAlarm(CancellationToken);
 
-impl Drop for Alarm {
+impl Drop for PanicAlarm {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.0.cancel();
@@ -68,7 +67,7 @@ impl Member {
     ) -> Self {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let gauge = Arc::new(Gauge::default());
-        let (wakes, wakes_loop) =
+        let (wakes, publisher) =
             Wakes::new(Arc::clone(&queue), Arc::clone(&store), Arc::clone(&gauge));
         let (presence, presence_loop) =
             Presence::new(Arc::clone(&store), id.clone(), settings.presence_ms);
@@ -88,13 +87,13 @@ impl Member {
 
         let failed = CancellationToken::new();
         let spawn = |run: Pin<Box<dyn Future<Output = ()> + Send>>| {
-            let (alarm, stop) = (Alarm(failed.clone()), stop.clone());
+            let (alarm, stop) = (PanicAlarm(failed.clone()), stop.clone());
             tasks.spawn(async move {
                 let _alarm = alarm;
                 stop.run_until_cancelled(run).await;
             });
         };
-        spawn(Box::pin(wakes_loop.run()));
+        spawn(Box::pin(publisher.run()));
         spawn(Box::pin(presence_loop.run()));
         spawn(Box::pin(sweeper.run()));
         let (sampled, sampled_store) = (Arc::clone(&gauge), Arc::clone(&store));
@@ -114,14 +113,14 @@ impl Member {
         }
     }
 
-    /// Waits until one of the loops has panicked, which none should. Without its loops a process would
-    /// look well and let its jobs lie.
+    /// Waits until one of the loops panics, which is a bug. A process without its loops would look healthy and leave its
+    /// jobs undone, so the caller must end it.
     pub async fn failed(&self) {
         self.failed.cancelled().await;
     }
 
-    /// Leaves the fleet: ends the loops and takes the announcement back, so that others need not find
-    /// out. What is left to do is done by others, or at the next start.
+    /// Leaves the fleet: ends the loops and withdraws the announcement, so that other processes need not detect that
+    /// this one is gone. They do what is left to do.
     pub async fn leave(&self) {
         self.stop.cancel();
         self.tasks.wait().await;
@@ -130,7 +129,10 @@ impl Member {
             self.store.withdraw(&self.id).await,
         ] {
             if let Err(error) = result {
-                tracing::debug!(%error, "the store was not told of the departure");
+                tracing::debug!(
+                    %error,
+                    "this process could not withdraw from the store; it counts as gone after the presence time"
+                );
             }
         }
     }

@@ -1,84 +1,114 @@
-//! The passes of a sweep: over due timers, over running jobs, over ready heads, over what is over.
+//! The passes of a sweep: over due timers, over running jobs, over ready heads, over what has expired.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream};
 use tokio::time::{Instant, sleep};
 
-use super::{ELECTION_TTL_MS, Sweeper};
-use crate::lanes::{LaneChange, LaneError};
+use crate::{
+    gauge::Gauge,
+    lanes::{LaneChange, LaneError, Lanes},
+    presence::Presence,
+    wakes::Wakes,
+};
 use forebay_shared::{
     class::Class,
+    ids::{JobId, ProcessId},
     lane::{GRACE_MS, LiveProcesses, REVISIT_MS, Refused},
-    store::{HeadFilter, StoreError, Timer, TimerMove},
+    queue::Queue,
+    store::{HeadFilter, Store, StoreError, Timer, TimerMove},
+    time::TimeMs,
 };
 
+/// How long an election lasts if it is not renewed.
+pub(super) const ELECTION_TTL_MS: u64 = 2_000;
 /// How many timers or heads are read at a time.
 const PAGE: usize = 500;
 /// How many heads are woken in one trip.
 const WAKE_PAGE: usize = 1_000;
-/// The most pages of due timers in one sweep, so that the election is renewed in between.
+/// The most pages of one pass, so that the other passes get their turn.
 const PAGES_MAX: usize = 10;
-/// How many lanes are worked on at a time.
-const AT_ONCE: usize = 256;
-/// How long one tick may wait for the store.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// Between two pages of heads that are woken there is a pause as long as the page took, so that a flood leaves half
-/// of the store to others; but no longer than this.
+/// How many lanes are ticked at a time.
+const TICKS_AT_ONCE: usize = 256;
+/// The timeout of one tick.
+const TICK_TIMEOUT: Duration = Duration::from_secs(2);
+/// The longest pause between two pages of heads to wake. The pause is as long as the page took, so that half of the
+/// store's capacity is left to others.
 const PAUSE_MAX: Duration = Duration::from_millis(50);
+
+/// The settings of a sweeper.
+#[derive(Clone, Copy, Debug)]
+pub struct SweeperSettings {
+    /// The most sessions kept. `None` for no limit.
+    pub sessions_max: Option<u64>,
+}
+
+/// Acts on due timers while it is elected.
+pub struct Sweeper {
+    /// The id of this process.
+    pub id: ProcessId,
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// The queue. The sweeper only reads its depth; wakes go through `lanes`.
+    pub queue: Arc<dyn Queue>,
+    /// Applies the ticks.
+    pub lanes: Lanes,
+    /// Tells whether publishes are confirmed.
+    pub wakes: Wakes,
+    /// The counts.
+    pub gauge: Arc<Gauge>,
+    /// The processes that are alive.
+    pub presence: Presence,
+    /// The settings.
+    pub settings: SweeperSettings,
+}
 
 impl Sweeper {
     /// Acts on every timer that is due.
     pub(super) async fn tick_due(&self) -> Result<(), StoreError> {
         for _ in 0..PAGES_MAX {
             let due = self.store.due_timers(self.store.now(), PAGE).await?;
-            let full = due.len() == PAGE;
-            let presence = self.presence.live_processes();
-            self.tick_all(due, presence.as_ref()).await;
-            if !full || !self.store.elect_sweeper(&self.id, ELECTION_TTL_MS).await? {
+            let is_last = due.len() < PAGE;
+            let live = self.presence.live_processes();
+            self.tick_all(due, live.as_ref()).await;
+            if is_last || !self.renew_election().await? {
                 break;
             }
         }
         Ok(())
     }
 
-    /// Looks at every running job of a worker that is gone; whether each was acted on.
-    pub(super) async fn pass_over_running(
-        &self,
-        verdict: &LiveProcesses,
-    ) -> Result<bool, StoreError> {
+    /// Takes the running jobs over from workers that are gone. Returns whether it could act on all of them.
+    pub(super) async fn take_over_running(&self, live: &LiveProcesses) -> Result<bool, StoreError> {
         let mut after = None;
-        let mut all = true;
+        let mut is_complete = true;
         loop {
             let heads = self
                 .store
                 .heads(HeadFilter::Running, after.as_ref(), PAGE)
                 .await?;
             let Some(last) = heads.last() else {
-                return Ok(all);
+                return Ok(is_complete);
             };
             after = Some(last.lane.clone());
+            let is_gone = |worker: &ProcessId| !live.alive.contains(worker);
             let orphans = heads
                 .into_iter()
-                .filter(|head| {
-                    head.worker
-                        .as_ref()
-                        .is_some_and(|w| !verdict.alive.contains(w))
-                })
+                .filter(|head| head.worker.as_ref().is_some_and(is_gone))
                 .map(|head| Timer {
                     job: head.job,
                     lane: head.lane,
                     at: head.timer,
                 })
                 .collect();
-            all &= self.tick_all(orphans, Some(verdict)).await;
-            if !self.store.elect_sweeper(&self.id, ELECTION_TTL_MS).await? {
+            is_complete &= self.tick_all(orphans, Some(live)).await;
+            if !self.renew_election().await? {
                 return Ok(false);
             }
         }
     }
 
-    /// Wakes every head of a class that could run, page by page.
+    /// Wakes every ready head of a class, page by page.
     pub(super) async fn wake_ready(&self, class: Class) -> Result<(), StoreError> {
         let mut after = None;
         loop {
@@ -92,63 +122,74 @@ impl Sweeper {
             };
             after = Some(last.lane.clone());
             self.lanes.wake_ready(class, &heads).await?;
-            if !self.store.elect_sweeper(&self.id, ELECTION_TTL_MS).await? {
+            if !self.renew_election().await? {
                 return Ok(());
             }
             sleep(began.elapsed().min(PAUSE_MAX)).await;
         }
     }
 
-    /// Ticks, many lanes at a time; whether each was acted on.
-    async fn tick_all(&self, timers: Vec<Timer>, presence: Option<&LiveProcesses>) -> bool {
-        stream::iter(timers)
-            .map(|timer| self.tick(timer, presence.cloned()))
-            .buffer_unordered(AT_ONCE)
-            .fold(true, |all, done| std::future::ready(all && done))
-            .await
-    }
-
-    async fn tick(&self, timer: Timer, presence: Option<LiveProcesses>) -> bool {
-        let (job, at) = (timer.job, timer.at);
-        let Err(error) = self
-            .lanes
-            .apply(LaneChange::tick(timer, presence), PATIENCE)
-            .await
-        else {
-            return true;
-        };
-        let is_newer = matches!(error, LaneError::Store(StoreError::Newer(_)));
-        if is_newer || error.refused() == Some(Refused::Gone) {
-            // The job ended meanwhile and took its timer along, or only a sweeper of a newer release can act on the
-            // timer. A timer that stays due must not keep the others from being seen.
-            let delay_ms = if is_newer { GRACE_MS } else { REVISIT_MS };
-            let to = self.store.now().plus_ms(delay_ms);
-            if let Err(error) = self
-                .store
-                .move_timers(&[TimerMove { job, from: at, to }])
-                .await
-            {
-                tracing::debug!(%error, job_id = %job, "a timer was not put off");
-            }
-            true
-        } else {
-            tracing::debug!(%error, job_id = %job, "a timer was not acted on");
-            false
-        }
-    }
-
-    /// Forgets what is over, and the sessions that are too many.
-    pub(super) async fn forget(&self) -> Result<(), StoreError> {
+    /// Deletes what has expired, and evicts sessions beyond the limit.
+    pub(super) async fn delete_expired(&self) -> Result<(), StoreError> {
         for _ in 0..PAGES_MAX {
-            let mut gone = self.store.delete_expired(PAGE).await?;
+            let mut deleted = self.store.delete_expired(PAGE).await?;
             if let Some(sessions_max) = self.settings.sessions_max {
-                gone = gone.max(self.store.evict_sessions(sessions_max, PAGE).await?);
+                deleted = deleted.max(self.store.evict_sessions(sessions_max, PAGE).await?);
             }
-            // Less than a page of each: nothing is left.
-            if gone < PAGE as u64 || !self.store.elect_sweeper(&self.id, ELECTION_TTL_MS).await? {
+            // Less than a page of each kind means that nothing is left.
+            if deleted < PAGE as u64 || !self.renew_election().await? {
                 break;
             }
         }
         Ok(())
+    }
+
+    /// Extends the term. Returns whether this process is still the sweeper.
+    async fn renew_election(&self) -> Result<bool, StoreError> {
+        self.store.elect_sweeper(&self.id, ELECTION_TTL_MS).await
+    }
+
+    /// Ticks many lanes at a time. Returns whether every tick was applied.
+    async fn tick_all(&self, timers: Vec<Timer>, live: Option<&LiveProcesses>) -> bool {
+        stream::iter(timers)
+            .map(|timer| self.tick(timer, live.cloned()))
+            .buffer_unordered(TICKS_AT_ONCE)
+            .fold(true, |all, is_applied| {
+                std::future::ready(all && is_applied)
+            })
+            .await
+    }
+
+    /// Ticks one lane. Returns whether the tick was applied, or there was nothing to do.
+    async fn tick(&self, timer: Timer, live: Option<LiveProcesses>) -> bool {
+        let (job, at) = (timer.job, timer.at);
+        let tick = LaneChange::tick(timer, live);
+        match self.lanes.apply(tick, TICK_TIMEOUT).await {
+            Ok(_) => true,
+            // The job has ended, and its timer with it. A stray timer without a job must not stay due, because it would
+            // hide the others.
+            Err(LaneError::Refused(Refused::Gone)) => {
+                self.put_off(job, at, REVISIT_MS).await;
+                true
+            }
+            // Only a sweeper of the newer release can act on this timer. It must not hide the others either.
+            Err(LaneError::Store(StoreError::Newer(_))) => {
+                self.put_off(job, at, GRACE_MS).await;
+                true
+            }
+            Err(error) => {
+                tracing::debug!(%error, job_id = %job, "a due timer was not acted on; the next sweep tries again");
+                false
+            }
+        }
+    }
+
+    /// Moves a timer that stays due into the future.
+    async fn put_off(&self, job: JobId, from: TimeMs, delay_ms: u64) {
+        let to = self.store.now().plus_ms(delay_ms);
+        let moved = self.store.move_timers(&[TimerMove { job, from, to }]).await;
+        if let Err(error) = moved {
+            tracing::debug!(%error, job_id = %job, "a timer was not put off; the next sweep tries again");
+        }
     }
 }
