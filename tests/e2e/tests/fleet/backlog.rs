@@ -1,5 +1,5 @@
-//! Without workers, the depth of the queue is the number of jobs that could run now, in RabbitMQ and in `/v1/queues`. It is
-//! the number to scale workers by.
+//! Without workers, the depth of a queue is the number of jobs that could run now. RabbitMQ and `/v1/queues` show the
+//! same number, so operators can scale workers by it.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ const TURNS: usize = 20;
 const SHOWN_WITHIN: Duration = Duration::from_secs(60);
 
 #[tokio::test]
-async fn jobs_that_could_run_are_ready_and_jobs_behind_their_session_are_not() {
+async fn jobs_that_could_run_are_ready_and_jobs_behind_others_of_their_session_are_not() {
     let _machine = machine::beside_others().await;
     let mut fleet = Fleet::builder().workers(1).start().await;
     let job = fleet.client.submit_ok(&json!({ "input": "hello" })).await;
@@ -52,13 +52,14 @@ async fn jobs_that_could_run_are_ready_and_jobs_behind_their_session_are_not() {
         let mut last = Value::Null;
         let shown = async || {
             last = client.queues().await.expect(200)["classes"].clone();
-            is(&last["interactive"], SESSIONS, 0) && is(&last["batch"], 1, TURNS - 1)
+            has_counts(&last["interactive"], SESSIONS, 0)
+                && has_counts(&last["batch"], 1, TURNS - 1)
         };
         assert!(until(left, shown).await, "gateway {gateway}: {last}");
     }
 
     println!("ready in /v1/queues after {:?}", submitted.elapsed());
-    the_management_ui_shows(&fleet, INTERACTIVE, SESSIONS).await;
+    wait_for_management_count(&fleet, INTERACTIVE, SESSIONS).await;
     println!("ready in the management UI after {:?}", submitted.elapsed());
 
     // All jobs run when there is a worker again.
@@ -67,16 +68,16 @@ async fn jobs_that_could_run_are_ready_and_jobs_behind_their_session_are_not() {
     fleet.ready_becomes(INTERACTIVE, 0, LIMIT).await;
 }
 
-fn is(counts: &Value, ready: usize, behind_session: usize) -> bool {
+fn has_counts(counts: &Value, ready: usize, behind_session: usize) -> bool {
     counts["ready"] == ready
         && counts["behind_session"] == behind_session
         && counts["live"] == ready + behind_session
         && counts["in_flight"] == 0
 }
 
-/// Waits until the statistics behind the management UI show the count. A queue reports its counts every five seconds, and
-/// RabbitMQ collects them every five seconds, or every second with the fixture's settings.
-async fn the_management_ui_shows(fleet: &Fleet, queue: &str, ready: usize) {
+/// Waits until RabbitMQ's management API counts this many ready messages. Its counts are up to six seconds old: a queue
+/// reports them every five seconds, and with the settings of these tests RabbitMQ collects them every second.
+async fn wait_for_management_count(fleet: &Fleet, queue: &str, ready: usize) {
     let path = format!("/api/queues/{}/{queue}", fleet.vhost.name());
     let mut last = Value::Null;
     let shown = async || {

@@ -17,13 +17,13 @@ const MANY: usize = 1_000;
 const REDIS_MAX: usize = 16;
 const RABBIT_MAX: usize = 2;
 
-/// The most connections of one process at the same time.
-struct Most {
+/// The highest number of connections of one process that was seen at a time.
+struct Peak {
     to_redis: usize,
     to_rabbit: Vec<String>,
 }
 
-impl Most {
+impl Peak {
     const fn new() -> Self {
         Self {
             to_redis: 0,
@@ -31,7 +31,7 @@ impl Most {
         }
     }
 
-    async fn look(&mut self, fleet: &Fleet, member: &Member) {
+    async fn update(&mut self, fleet: &Fleet, member: &Member) {
         let to_redis = connections::to_redis(&fleet.redis, member).await;
         let to_rabbit = connections::to_rabbit(&fleet.rabbit, member).await;
         self.to_redis = self.to_redis.max(to_redis.expect("Redis's list").len());
@@ -56,7 +56,7 @@ impl Most {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_of_everything_take_few_connections() {
+async fn a_thousand_calls_waits_and_submits_need_few_connections() {
     let _machine = machine::alone().await;
     let llm = ScriptedLlm::start().await;
     let gate = llm.hold();
@@ -75,11 +75,11 @@ async fn a_thousand_of_everything_take_few_connections() {
         waiting.spawn(async move { client.get(&format!("/v1/jobs/{id}?wait_s=60")).await });
     }
     let mut submits = submit_at_once(&fleet);
-    let (mut of_gateway, mut of_worker) = (Most::new(), Most::new());
+    let (mut of_gateway, mut of_worker) = (Peak::new(), Peak::new());
     let mut later = Vec::new();
     while !submits.is_empty() {
-        of_gateway.look(&fleet, gateway).await;
-        of_worker.look(&fleet, worker).await;
+        of_gateway.update(&fleet, gateway).await;
+        of_worker.update(&fleet, worker).await;
         while let Some(done) = submits.try_join_next() {
             later.push(done.expect("a submit"));
         }
@@ -90,10 +90,10 @@ async fn a_thousand_of_everything_take_few_connections() {
     let channels = fleet.redis.cli(&["PUBSUB", "CHANNELS", "fb:n:j:*"]).await;
     assert_eq!(channels.expect("channels").lines().count(), MANY);
     assert_eq!(llm.stats().in_flight, MANY);
-    // RabbitMQ lists a connection some seconds after its start.
+    // RabbitMQ lists a new connection some seconds late.
     let listed = until(Duration::from_secs(15), async || {
-        of_gateway.look(&fleet, gateway).await;
-        of_worker.look(&fleet, worker).await;
+        of_gateway.update(&fleet, gateway).await;
+        of_worker.update(&fleet, worker).await;
         !of_gateway.to_rabbit.is_empty() && of_worker.to_rabbit.len() >= RABBIT_MAX
     });
     assert!(listed.await, "RabbitMQ lists too few connections");

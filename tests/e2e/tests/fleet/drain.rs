@@ -1,6 +1,6 @@
-//! A busy worker of a fleet gets SIGTERM: calls that end within its grace complete, and the other jobs continue at another
-//! worker without losing a try. The process ends at most some seconds after the grace, also when its servers do not
-//! answer.
+//! A busy worker of a fleet gets SIGTERM. Jobs whose calls end within the grace complete. The other jobs run at another
+//! worker, and the release costs no try. The process ends some seconds after the grace at the latest, also when its
+//! servers do not answer.
 
 use std::time::{Duration, Instant};
 
@@ -33,32 +33,32 @@ async fn submit(fleet: &Fleet, kind: &str, count: usize) -> Vec<String> {
 }
 
 /// The worker of each attempt.
-fn workers(job: &Value) -> Vec<&str> {
+fn attempting_workers(job: &Value) -> Vec<&str> {
     let attempts = job["attempts"].as_array().expect("attempts");
     let workers = attempts.iter().map(|attempt| &attempt["worker"]);
     workers.filter_map(Value::as_str).collect()
 }
 
-/// Waits for the end of a worker whose calls take longer than its grace.
-async fn ends_in_time(worker: &mut Member, since: Instant) {
+/// Waits for the end of a worker whose calls take longer than its grace, and checks the time since SIGTERM.
+async fn assert_ends_in_time(worker: &mut Member, sigterm_at: Instant) {
     let exit = worker.wait_exit(LIMIT).await;
-    let took = since.elapsed();
+    let took = sigterm_at.elapsed();
     println!("the worker ended {took:?} after SIGTERM, with a grace of {DRAIN:?}");
     assert_eq!(exit.code(), Some(0), "{exit}");
     assert!(took <= DRAIN + EXIT_WITHIN, "{took:?}");
-    // It does not end before that, because the calls could still end in time.
+    // Until the grace has passed, the calls could still complete.
     assert!(took >= DRAIN, "{took:?}");
 }
 
 #[tokio::test]
-async fn a_busy_worker_that_stops_loses_no_call_and_no_try() {
+async fn sigterm_to_a_busy_worker_costs_no_finished_call_and_no_try() {
     let _machine = machine::beside_others().await;
     let llm = ScriptedLlm::start().await;
     let gate_for = |kind: &'static str| {
         llm.hold_those(move |request: &ChatRequest| request.last_user_text().starts_with(kind))
     };
     let (quick_gate, slow_gate) = (gate_for("quick"), gate_for("slow"));
-    // With one try, a release that counts as a try would fail its job.
+    // With one try only, a release that cost a try would fail its job.
     let fleet = Fleet::builder().workers(1).openai(&llm);
     let fleet = fleet
         .env("FOREBAY_TRIES_MAX", "1")
@@ -74,12 +74,12 @@ async fn a_busy_worker_that_stops_loses_no_call_and_no_try() {
         fleet.add_worker().await.name().to_owned(),
     );
 
-    let since = Instant::now();
+    let sigterm_at = Instant::now();
     fleet.workers[0].sigterm();
     fleet.workers[0].wait_for_log("drains", LIMIT).await;
     // These calls end within the grace.
     quick_gate.open();
-    ends_in_time(&mut fleet.workers[0], since).await;
+    assert_ends_in_time(&mut fleet.workers[0], sigterm_at).await;
     let hung_up = |records: &[Recorded]| records.iter().filter(|r| r.hung_up()).count() == SLOW;
     llm.wait_for("the end of the released calls", hung_up).await;
     slow_gate.open();
@@ -87,25 +87,29 @@ async fn a_busy_worker_that_stops_loses_no_call_and_no_try() {
     for (n, id) in quick.iter().enumerate() {
         let job = fleet.client.wait(id, LIMIT).await;
         assert_eq!(job["status"], "completed", "{job}");
-        assert_eq!(workers(&job), [first.as_str()], "{job}");
+        assert_eq!(attempting_workers(&job), [first.as_str()], "{job}");
         assert_eq!(llm.recorded_with(&format!("quick {n};")).len(), 1, "{job}");
     }
     for id in &slow {
         let job = fleet.client.wait(id, LIMIT).await;
         assert_eq!(job["status"], "completed", "{job}");
-        assert_eq!(workers(&job), [first.as_str(), second.as_str()], "{job}");
+        assert_eq!(
+            attempting_workers(&job),
+            [first.as_str(), second.as_str()],
+            "{job}"
+        );
         assert_eq!(job["attempts"][0]["error"]["code"], "released", "{job}");
     }
     for id in &waiting {
         let job = fleet.client.wait(id, LIMIT).await;
         assert_eq!(job["status"], "completed", "{job}");
-        assert_eq!(workers(&job), [second.as_str()], "{job}");
+        assert_eq!(attempting_workers(&job), [second.as_str()], "{job}");
     }
     assert_eq!(llm.stats().requests, QUICK + 2 * SLOW + WAITING);
 }
 
 #[tokio::test]
-async fn a_worker_stops_in_time_although_its_servers_do_not_answer() {
+async fn a_worker_ends_in_time_although_its_servers_do_not_answer() {
     let _machine = machine::beside_others().await;
     let llm = ScriptedLlm::start().await;
     let gate = llm.hold();
@@ -125,20 +129,24 @@ async fn a_worker_stops_in_time_although_its_servers_do_not_answer() {
     let slow = submit(&fleet, "slow", SLOW).await;
     llm.wait_for_requests(SLOW).await;
 
-    let since = Instant::now();
+    let sigterm_at = Instant::now();
     fleet.workers[0].sigterm();
     fleet.workers[0].wait_for_log("drains", LIMIT).await;
     redis.stall().await.expect("a stall");
     rabbit.stall().await.expect("a stall");
-    ends_in_time(&mut fleet.workers[0], since).await;
+    assert_ends_in_time(&mut fleet.workers[0], sigterm_at).await;
 
-    // The worker could not release its jobs, and still they lost no try.
+    // The worker could not release its jobs. Still, its end cost them no try.
     let second = fleet.add_worker().await.name().to_owned();
     gate.open();
     for id in &slow {
         let job = fleet.client.wait(id, LIMIT).await;
         assert_eq!(job["status"], "completed", "{job}");
-        assert_eq!(workers(&job), [first.as_str(), second.as_str()], "{job}");
+        assert_eq!(
+            attempting_workers(&job),
+            [first.as_str(), second.as_str()],
+            "{job}"
+        );
         assert_eq!(job["attempts"][0]["error"]["code"], "worker_lost", "{job}");
     }
 }

@@ -1,4 +1,4 @@
-//! Submits with one idempotency key to both gateways make one job, also when one gateway is killed meanwhile.
+//! Submits with the same idempotency key to both gateways make one job, also when one gateway is killed meanwhile.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ const KEYS: usize = 100;
 /// The number of answered submits before the gateway is killed.
 const ANSWERED_BEFORE: usize = 30;
 
-/// The jobs in the answers, by key.
+/// The ids of the jobs in the answers, by idempotency key.
 #[derive(Default)]
 struct Answers(BTreeMap<usize, BTreeSet<String>>);
 
@@ -26,7 +26,7 @@ impl Answers {
     }
 }
 
-/// Submits with a key; returns the job's id, or `None` if the gateway ended.
+/// Submits with a key; returns the job's id, or `None` without an answer.
 async fn submit(client: &Client, key: usize) -> Option<String> {
     let job = json!({ "session_id": format!("s-{key}"), "input": format!("key={key};") });
     let answer = client.try_submit(&job, Some(&format!("k-{key}"))).await;
@@ -34,7 +34,7 @@ async fn submit(client: &Client, key: usize) -> Option<String> {
 }
 
 #[tokio::test]
-async fn a_key_sent_to_both_gateways_and_again_after_one_was_killed_is_one_job() {
+async fn a_key_sent_to_both_gateways_and_again_after_a_kill_makes_one_job() {
     let _machine = machine::beside_others().await;
     let llm = ScriptedLlm::start().await;
     let gate = llm.hold();
@@ -59,7 +59,7 @@ async fn a_key_sent_to_both_gateways_and_again_after_one_was_killed_is_one_job()
         }
     }
     println!("{unanswered} submits were cut off by the kill");
-    assert!(unanswered > 0, "the kill struck when all was answered");
+    assert!(unanswered > 0, "all submits were answered before the kill");
 
     for key in 0..KEYS {
         let id = submit(&clients[1], key).await;
@@ -72,7 +72,7 @@ async fn a_key_sent_to_both_gateways_and_again_after_one_was_killed_is_one_job()
     fleet.point_client_at_running_gateways();
     fleet.live_jobs_become(KEYS as u64, LIMIT).await;
 
-    // The same holds after a restart of the killed gateway at another URL.
+    // The killed gateway returns the same job after its restart, too.
     fleet.restart_gateway(0).await;
     fleet.gateways_become_ready().await;
     let again = submit(&fleet.client_of(0), 0).await.expect("an answer");

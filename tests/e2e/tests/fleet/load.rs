@@ -1,5 +1,5 @@
-//! 200 sessions with 20 turns each over two gateways and four workers: all jobs complete in order, and different workers
-//! serve the same session.
+//! 200 sessions with 20 turns each over two gateways and four workers: all jobs complete in order, and several workers
+//! run the jobs of a session.
 
 use std::time::{Duration, Instant};
 

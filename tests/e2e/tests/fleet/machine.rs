@@ -1,4 +1,5 @@
-//! Which tests run at the same time. A test that uses the whole machine or measures times runs alone.
+//! A lock that decides which tests of this binary run at the same time. A test that uses the whole machine or measures
+//! times runs alone.
 
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 

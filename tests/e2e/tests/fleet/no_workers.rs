@@ -1,4 +1,4 @@
-//! A fleet without workers: the gateways still publish due retries and expire jobs.
+//! A fleet without workers: the gateways still publish the messages of due retries, and expire jobs.
 
 use std::time::{Duration, Instant};
 

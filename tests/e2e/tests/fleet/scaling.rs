@@ -1,7 +1,7 @@
 //! The throughput doubles with the workers: 1, 2 and 4 workers with 50 concurrent calls of 500 ms each.
 //!
-//! Each number of workers is measured once. The concurrency limits the throughput from above, and other load on the
-//! machine can only lower it.
+//! Each number of workers is measured once. The throughput cannot exceed the limit that the concurrent calls set, and
+//! other load on the machine can only lower it.
 
 use std::{
     collections::BTreeMap,
@@ -17,9 +17,10 @@ use crate::machine;
 
 const SLOTS: usize = 50;
 const CALL_MS: u64 = 500;
-/// How long each number of workers is measured, in seconds: so long that short other load does not change the median.
-const AT_WORK_S: usize = 20;
-/// The seconds that are left out at both ends: while workers start, and while the last jobs end.
+/// How long each number of workers is measured, in seconds: long enough that a short other load does not change the
+/// median.
+const MEASURED_S: usize = 20;
+/// The seconds at the start and at the end that are not counted: while workers start, and while the last jobs end.
 const RAMP_S: usize = 3;
 const LIMIT: Duration = Duration::from_secs(120);
 /// The number of concurrent submits.
@@ -45,10 +46,10 @@ async fn throughput_follows_the_number_of_workers() {
     }
 }
 
-/// The median number of jobs that this many workers end in a second.
+/// The median number of jobs that `workers` workers end in a second.
 async fn measure(fleet: &mut Fleet, workers: usize, expected: u64) -> u64 {
     // The jobs are submitted before the workers start, so that only the workers are measured.
-    let ids = submit(fleet, expected as usize * AT_WORK_S).await;
+    let ids = submit(fleet, expected as usize * MEASURED_S).await;
     fleet.live_jobs_become(ids.len() as u64, LIMIT).await;
     let began = Instant::now();
     for _ in 0..workers {
@@ -102,7 +103,7 @@ async fn ended_by_second(fleet: &Fleet, ids: Vec<String>) -> Vec<u64> {
     }
     let first = seconds.keys().next().copied().expect("a job");
     let last = seconds.keys().next_back().copied().expect("a job");
-    // Seconds without an end count too.
+    // A second in which no job ended counts as zero.
     let ended_in = |second| seconds.get(&second).copied().unwrap_or(0);
     (first..=last).map(ended_in).collect()
 }
@@ -119,7 +120,7 @@ fn median(by_second: &[u64]) -> u64 {
     let steady = by_second.get(RAMP_S..by_second.len().saturating_sub(RAMP_S));
     let mut steady = steady.unwrap_or_default().to_vec();
     assert!(
-        steady.len() >= AT_WORK_S / 2,
+        steady.len() >= MEASURED_S / 2,
         "too few seconds: {by_second:?}"
     );
     steady.sort_unstable();

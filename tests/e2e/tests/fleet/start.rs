@@ -1,5 +1,5 @@
-//! A server that Forebay cannot use ends the start: exit code 2, and a message with the variable and the remedy. Errors
-//! that need no server are in the tests of single processes.
+//! Forebay refuses to start with an unsuitable server: exit code 2, and a message with the variable and what to change.
+//! The tests of a single process cover errors that need no server.
 
 use std::time::Duration;
 
@@ -16,15 +16,15 @@ async fn start(role: &str, redis_url: &str) -> Exited {
     run_to_exit(&[role], &[AMQP, ("REDIS_URL", redis_url)], LIMIT).await
 }
 
-fn is_refused(exited: &Exited, said: &str) {
+fn assert_refused(exited: &Exited, message: &str) {
     assert_eq!(exited.code, Some(2), "{exited:?}");
     assert!(exited.stderr.contains("REDIS_URL"), "{exited:?}");
-    assert!(exited.stderr.contains(said), "{exited:?}");
+    assert!(exited.stderr.contains(message), "{exited:?}");
     assert!(!exited.stderr.contains("panicked"), "{exited:?}");
 }
 
 #[tokio::test]
-async fn a_redis_that_would_drop_live_jobs_is_refused() {
+async fn a_redis_that_may_evict_keys_is_refused() {
     let _machine = machine::beside_others().await;
     let options = RedisOptions {
         args: ["--maxmemory-policy", "allkeys-lru"]
@@ -34,12 +34,12 @@ async fn a_redis_that_would_drop_live_jobs_is_refused() {
     };
     let redis = Redis::start(options).await.expect("a Redis server");
     for role in ["gateway", "worker"] {
-        is_refused(&start(role, &redis.url()).await, "noeviction");
+        assert_refused(&start(role, &redis.url()).await, "noeviction");
     }
 }
 
 #[tokio::test]
-async fn a_redis_with_another_password_is_refused_and_no_password_shown() {
+async fn a_wrong_redis_password_is_refused_and_not_shown() {
     let _machine = machine::beside_others().await;
     let redis = Redis::start(RedisOptions::default()).await;
     let redis = redis.expect("a Redis server");
@@ -47,6 +47,6 @@ async fn a_redis_with_another_password_is_refused_and_no_password_shown() {
     redis.cli(&require).await.expect("a password");
     let url = redis.url().replace("redis://", "redis://:wrong-secret@");
     let exited = start("worker", &url).await;
-    is_refused(&exited, "password");
+    assert_refused(&exited, "password");
     assert!(!exited.stderr.contains("wrong-secret"), "{exited:?}");
 }

@@ -1,4 +1,4 @@
-//! `amqps` and `rediss`: a fleet uses TLS with both servers. Their authority is known from the settings only.
+//! `amqps` and `rediss`: a fleet uses TLS with both servers. Only the settings name the authority of their certificates.
 
 use std::sync::Arc;
 
@@ -42,10 +42,10 @@ async fn a_fleet_works_over_encrypted_connections_and_only_with_the_right_author
     assert!(listed.await, "{:?}", fleet.rabbit.connections().await);
 
     let others = Certificates::new().expect("certificates");
-    let strangers = others.ca_file();
-    let strangers = strangers.to_str().expect("a path of ours is text");
+    let wrong_ca_file = others.ca_file();
+    let wrong_ca_file = wrong_ca_file.to_str().expect("a path in UTF-8");
     for (variable, server) in [("REDIS_CA_FILE", "Redis"), ("AMQP_CA_FILE", "RabbitMQ")] {
-        let worker = fleet.add_worker_with(&[(variable, strangers)]).await;
+        let worker = fleet.add_worker_with(&[(variable, wrong_ca_file)]).await;
         worker.wait_for_log("certificate", LIMIT).await;
         let logs = worker.logs();
         let refused = logs.lines().find(|line| line.contains("certificate"));

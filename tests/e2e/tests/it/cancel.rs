@@ -1,4 +1,4 @@
-//! A cancel reaches a running call and closes it; the session goes on with its next job.
+//! A cancel closes the running call of a job. Then the next job of the session runs.
 
 use scripted_provider::Recorded;
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ async fn a_running_call_is_closed_and_the_next_job_runs() {
     let pair = Pair::start().await;
     let gate = pair.llm.hold();
     let first = pair.submit_message("s", "turn=0").await;
-    pair.running("turn=0").await;
+    pair.wait_for_call("turn=0").await;
     let second = pair.submit_message("s", "turn=1").await;
 
     let cancelled = pair.client.cancel(&first).await.expect(200);
@@ -25,20 +25,27 @@ async fn a_running_call_is_closed_and_the_next_job_runs() {
     let hung_up = |records: &[Recorded]| records[0].hung_up();
     pair.llm.wait_for("the end of the call", hung_up).await;
 
-    pair.running("turn=1").await;
+    pair.wait_for_call("turn=1").await;
     gate.open();
-    assert_eq!(pair.text(&second).await, "seen:1");
-    assert_eq!(pair.held("s").await, ["user: turn=1", "assistant: seen:1"]);
-    assert_eq!(pair.wait(&first).await, cancelled, "it has changed since");
+    assert_eq!(pair.completed_text(&second).await, "seen:1");
+    assert_eq!(
+        pair.session_turns("s").await,
+        ["user: turn=1", "assistant: seen:1"]
+    );
+    assert_eq!(
+        pair.wait(&first).await,
+        cancelled,
+        "the cancelled job has changed"
+    );
     assert_eq!(pair.llm.stats().requests, 2);
 }
 
 #[tokio::test]
-async fn a_waiting_job_is_cancelled_unseen() {
+async fn a_waiting_job_is_cancelled_without_a_call() {
     let pair = Pair::start().await;
     let gate = pair.llm.hold();
     let first = pair.submit_message("s", "turn=0").await;
-    pair.running("turn=0").await;
+    pair.wait_for_call("turn=0").await;
     let second = pair.submit_message("s", "turn=1").await;
     let third = pair.submit_message("s", "turn=2").await;
     let cancelled = pair.client.cancel(&second).await.expect(200);
@@ -46,8 +53,8 @@ async fn a_waiting_job_is_cancelled_unseen() {
     assert_eq!(cancelled["attempts"], json!([]), "{cancelled}");
     assert_eq!(cancelled["started_at"], Value::Null);
     gate.open();
-    assert_eq!(pair.text(&first).await, "seen:0");
-    assert_eq!(pair.text(&third).await, "seen:0,2");
+    assert_eq!(pair.completed_text(&first).await, "seen:0");
+    assert_eq!(pair.completed_text(&third).await, "seen:0,2");
     assert_eq!(pair.llm.stats().requests, 2);
 }
 
@@ -59,10 +66,10 @@ async fn a_job_that_waits_for_its_next_try_is_cancelled() {
     let first = pair.submit_message("s", "turn=0").await;
     let second = pair.submit_message("s", "turn=1").await;
     pair.llm.wait_for_requests(1).await;
-    // The provider has answered; whether that is committed already or not, the cancel holds.
+    // The cancel works whether or not the provider's error is already committed.
     let cancelled = pair.client.cancel(&first).await.expect(200);
     assert_eq!(cancelled["status"], "cancelled", "{cancelled}");
-    assert_eq!(pair.text(&second).await, "seen:1");
+    assert_eq!(pair.completed_text(&second).await, "seen:1");
 }
 
 #[tokio::test]
@@ -70,7 +77,7 @@ async fn a_job_without_a_session_is_cancelled_too() {
     let pair = Pair::start().await;
     let _gate = pair.llm.hold();
     let id = pair.submit(&json!({ "input": "alone" })).await;
-    pair.running("alone").await;
+    pair.wait_for_call("alone").await;
     let cancelled = pair.client.cancel(&id).await.expect(200);
     assert_eq!(cancelled["status"], "cancelled", "{cancelled}");
     let hung_up = |records: &[Recorded]| records[0].hung_up();

@@ -1,4 +1,4 @@
-//! `expires_in_s`: a job that has not ended by then becomes `expired`, whether it waits or runs.
+//! `expires_in_s`: a job that has not ended by its deadline becomes `expired`, whether it waits or runs.
 
 use std::time::Duration;
 
@@ -7,18 +7,18 @@ use serde_json::{Value, json};
 
 use crate::pair::Pair;
 
-/// In seconds: enough for a busy machine to begin the job's call.
+/// The deadline of the jobs. A busy machine can start a call within this time.
 const EXPIRES_IN_S: u64 = 4;
 
-fn short(session: &str, text: &str) -> Value {
+fn expiring_job(session: &str, text: &str) -> Value {
     json!({ "session_id": session, "input": text, "expires_in_s": EXPIRES_IN_S })
 }
 
-fn is_expired(job: &Value) {
+fn assert_expired(job: &Value) {
     assert_eq!(job["status"], "expired", "{job}");
     assert_eq!(job["error"]["code"], "expired", "{job}");
     assert_eq!(job["output"], Value::Null, "{job}");
-    // Both in the same form, so that they compare as texts.
+    // Both times have the same format, so their texts compare like the times.
     assert!(
         job["ended_at"].as_str() >= job["expires_at"].as_str(),
         "{job}"
@@ -26,35 +26,35 @@ fn is_expired(job: &Value) {
 }
 
 #[tokio::test]
-async fn a_running_job_expires_its_call_is_closed_and_the_next_runs() {
+async fn a_running_job_expires_and_its_call_is_closed_and_the_next_job_runs() {
     let pair = Pair::start().await;
     let gate = pair.llm.hold();
-    let first = pair.submit(&short("s", "turn=0")).await;
+    let first = pair.submit(&expiring_job("s", "turn=0")).await;
     let second = pair.submit_message("s", "turn=1").await;
     let job = pair.wait(&first).await;
-    is_expired(&job);
+    assert_expired(&job);
     assert_eq!(job["attempts"].as_array().map(Vec::len), Some(1), "{job}");
     let hung_up = |records: &[Recorded]| records[0].hung_up();
     pair.llm.wait_for("the end of the call", hung_up).await;
     gate.open();
-    assert_eq!(pair.text(&second).await, "seen:1");
-    assert_eq!(pair.held("s").await.len(), 2);
+    assert_eq!(pair.completed_text(&second).await, "seen:1");
+    assert_eq!(pair.session_turns("s").await.len(), 2);
 }
 
 #[tokio::test]
-async fn a_job_that_waits_behind_another_expires_unseen() {
+async fn a_job_behind_another_expires_without_a_call() {
     let pair = Pair::start().await;
     let gate = pair.llm.hold();
     let first = pair.submit_message("s", "turn=0").await;
-    pair.running("turn=0").await;
-    let second = pair.submit(&short("s", "turn=1")).await;
+    pair.wait_for_call("turn=0").await;
+    let second = pair.submit(&expiring_job("s", "turn=1")).await;
     let third = pair.submit_message("s", "turn=2").await;
     let job = pair.wait(&second).await;
-    is_expired(&job);
+    assert_expired(&job);
     assert_eq!(job["attempts"], json!([]), "{job}");
     gate.open();
-    assert_eq!(pair.text(&first).await, "seen:0");
-    assert_eq!(pair.text(&third).await, "seen:0,2");
+    assert_eq!(pair.completed_text(&first).await, "seen:0");
+    assert_eq!(pair.completed_text(&third).await, "seen:0,2");
     assert_eq!(pair.llm.stats().requests, 2);
 }
 
@@ -63,9 +63,9 @@ async fn a_job_that_waits_for_its_next_try_expires() {
     let pair = Pair::with(&[("FOREBAY_BACKOFF_MS", "60000")]).await;
     pair.llm
         .on("turn=0", [ProviderError::server_error().into()]);
-    let first = pair.submit(&short("s", "turn=0")).await;
+    let first = pair.submit(&expiring_job("s", "turn=0")).await;
     let job = pair.wait(&first).await;
-    is_expired(&job);
+    assert_expired(&job);
     assert_eq!(
         job["attempts"][0]["error"]["code"], "provider_error",
         "{job}"
@@ -74,15 +74,15 @@ async fn a_job_that_waits_for_its_next_try_expires() {
 }
 
 #[tokio::test]
-async fn a_job_that_expires_while_nothing_runs_is_found_expired_after_the_start() {
+async fn a_deadline_that_passes_while_no_process_runs_expires_the_job_after_the_start() {
     let mut pair = Pair::start().await;
     let _gate = pair.llm.hold();
-    let id = pair.submit(&short("s", "turn=0")).await;
-    pair.running("turn=0").await;
+    let id = pair.submit(&expiring_job("s", "turn=0")).await;
+    pair.wait_for_call("turn=0").await;
     pair.forebay.kill9().await;
-    // The deadline passes while there is no process.
+    // The deadline passes while no process runs.
     tokio::time::sleep(Duration::from_secs(EXPIRES_IN_S)).await;
     pair.restart().await;
-    is_expired(&pair.wait(&id).await);
+    assert_expired(&pair.wait(&id).await);
     assert_eq!(pair.llm.stats().requests, 1);
 }

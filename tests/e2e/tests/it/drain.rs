@@ -1,5 +1,5 @@
-//! SIGTERM: calls that end within the grace complete. The others are released without losing a try, and complete after the
-//! next start.
+//! SIGTERM: calls that end within the grace complete. The other jobs are released, which costs no try, and complete
+//! after the next start.
 
 use std::time::Duration;
 
@@ -8,15 +8,15 @@ use serde_json::{Value, json};
 
 use crate::pair::{LIMIT, Pair};
 
-/// With one try, a release that counts as a try would fail its job.
+/// With one try only, a release that cost a try would fail its job.
 const ONE_TRY: (&str, &str) = ("FOREBAY_TRIES_MAX", "1");
 
-fn requests_for(pair: &Pair, text: &str) -> usize {
+fn count_requests(pair: &Pair, text: &str) -> usize {
     pair.llm.recorded_with(text).len()
 }
 
 #[tokio::test]
-async fn calls_that_end_in_time_complete_and_others_are_released_with_their_try() {
+async fn calls_that_end_in_time_complete_and_others_are_released_at_no_try() {
     let mut pair = Pair::with(&[("FOREBAY_DRAIN_S", "2"), ONE_TRY]).await;
     let quick = pair
         .llm
@@ -30,14 +30,14 @@ async fn calls_that_end_in_time_complete_and_others_are_released_with_their_try(
             text,
             pair.submit_message(&text.replace(' ', "-"), text).await,
         ));
-        pair.running(text).await;
+        pair.wait_for_call(text).await;
     }
-    // This job waits behind a call that will end. It must not be claimed any more.
+    // This job waits behind a call that will end during the drain. The process must not claim it.
     let behind = pair.submit_message("quick-1", "behind").await;
 
     pair.forebay.sigterm();
     pair.forebay.wait_for_log("drains", LIMIT).await;
-    // Clients can still fetch jobs that end.
+    // During the drain, clients can still fetch jobs.
     let first = ids[0].1.clone();
     let client = pair.client.clone();
     let wait = tokio::spawn(async move { client.wait(&first, LIMIT).await });
@@ -48,10 +48,10 @@ async fn calls_that_end_in_time_complete_and_others_are_released_with_their_try(
     assert_eq!(status.code(), Some(0), "{status}");
     let hung_up = |records: &[Recorded]| records.iter().filter(|r| r.hung_up()).count() == 3;
     pair.llm.wait_for("the end of three calls", hung_up).await;
-    assert_eq!(requests_for(&pair, "behind"), 0);
+    assert_eq!(count_requests(&pair, "behind"), 0);
 
     pair.restart().await;
-    let completed = |id: &str, attempts: usize, job: &Value| {
+    let assert_completed = |id: &str, attempts: usize, job: &Value| {
         assert_eq!(job["status"], "completed", "{id}: {job}");
         let made = job["attempts"].as_array().map(Vec::len);
         assert_eq!(made, Some(attempts), "{id}: {job}");
@@ -60,22 +60,22 @@ async fn calls_that_end_in_time_complete_and_others_are_released_with_their_try(
     for (text, id) in &ids {
         let job = pair.wait(id).await;
         if text.starts_with("quick") {
-            completed(id, 1, &job);
-            assert_eq!(requests_for(&pair, text), 1);
+            assert_completed(id, 1, &job);
+            assert_eq!(count_requests(&pair, text), 1);
         } else {
-            completed(id, 2, &job);
+            assert_completed(id, 2, &job);
             assert_eq!(job["attempts"][0]["error"]["code"], "released", "{job}");
-            assert_eq!(requests_for(&pair, text), 2);
+            assert_eq!(count_requests(&pair, text), 2);
         }
     }
-    completed(&behind, 1, &pair.wait(&behind).await);
+    assert_completed(&behind, 1, &pair.wait(&behind).await);
 }
 
 #[tokio::test]
 async fn an_idle_process_ends_at_once() {
     let mut pair = Pair::start().await;
     let id = pair.submit_message("s", "turn=0").await;
-    pair.text(&id).await;
+    pair.completed_text(&id).await;
     pair.forebay.sigterm();
     // Less than the default grace of 25 s.
     let status = pair.forebay.wait_exit(Duration::from_secs(20)).await;
@@ -84,17 +84,17 @@ async fn an_idle_process_ends_at_once() {
 
 #[tokio::test]
 async fn released_calls_run_again_without_waiting_for_a_presence_to_expire() {
-    // With a presence of a minute, a takeover after the worker's end would take a minute.
+    // The presence lasts a minute: without the release, the takeover of the job would come only after it.
     let presence = ("FOREBAY_PRESENCE_MS", "60000");
     let mut pair = Pair::with(&[("FOREBAY_DRAIN_S", "0"), ONE_TRY, presence]).await;
     let gate = pair.llm.hold();
     let id = pair
         .submit(&json!({ "session_id": "s", "input": "turn=0" }))
         .await;
-    pair.running("turn=0").await;
+    pair.wait_for_call("turn=0").await;
     pair.forebay.sigterm();
     assert_eq!(pair.forebay.wait_exit(LIMIT).await.code(), Some(0));
     pair.restart().await;
     gate.open();
-    assert_eq!(pair.text(&id).await, "seen:0");
+    assert_eq!(pair.completed_text(&id).await, "seen:0");
 }

@@ -1,7 +1,7 @@
-//! What the fault tables of both providers have in common: a row, and the test of one.
+//! The rows of the fault tables of both providers, and the test of one row.
 //!
-//! Each row is tried twice at the same time: with a provider that fails again and again, which tells
-//! the final status, and with one that fails once, which tells whether another try is made of it.
+//! Each test submits two jobs. The provider answers one always with the fault, which shows the final status. It answers
+//! the other once with the fault, which shows whether the job is tried again.
 
 use std::time::Duration;
 
@@ -10,64 +10,64 @@ use serde_json::{Value, json};
 
 use crate::pair::Pair;
 
-/// The pause before the second try, before jitter takes up to half of it.
+/// The pause before the second try. Jitter shortens it by up to half.
 const BACKOFF_MS: u64 = 100;
-/// The tries at a job in these tests.
+/// The limit on the tries of a job in these tests.
 const TRIES_MAX: usize = 2;
-/// What the scripted server answers once it fails no more.
-const WELL: &str = "all is well";
+/// The scripted provider's reply without a fault.
+const GOOD_REPLY: &str = "a good reply";
 
-/// What follows from a fault.
-pub(crate) enum Then {
-    /// It is a reply: completed, for this reason, with this text.
+/// The expected end of a job whose calls always meet the fault.
+pub(crate) enum Expected {
+    /// The job completes with this finish reason and this text.
     Completed(&'static str, Option<&'static str>),
-    /// Failed with this code at the first try.
+    /// The job fails with this code after the first try.
     Failed(&'static str),
-    /// Tried again after the growing pause, then failed with this code.
+    /// The job is tried again after the backoff, and then fails with this code.
     Retried(&'static str),
-    /// Tried again no sooner than the provider asked, then failed with this code.
+    /// The job is tried again after the pause that the provider asks for, and then fails with this code.
     RetriedAfter(&'static str, Duration),
 }
 
-/// One row of a table of faults.
+/// One row of a fault table.
 pub(crate) struct Row {
-    /// The model, which decides the provider.
+    /// The model of the jobs, which selects the provider.
     pub(crate) model: &'static str,
-    /// Settings that the row needs besides.
+    /// Additional environment variables.
     pub(crate) env: &'static [(&'static str, &'static str)],
-    /// What the provider does.
+    /// The faulty answer of the provider.
     pub(crate) fault: ScriptedReply,
-    /// What follows.
-    pub(crate) then: Then,
+    /// The expected end of a job with this fault.
+    pub(crate) expected: Expected,
 }
 
 /// Makes one test for each row of a table.
 macro_rules! fault_table {
-    ($model:expr; $($name:ident: $fault:expr, [$($env:expr),*] => $then:expr;)*) => {
+    ($model:expr; $($name:ident: $fault:expr, [$($env:expr),*] => $expected:expr;)*) => {
         $(#[tokio::test]
         async fn $name() {
-            use $crate::faults::Then::*;
+            use $crate::faults::Expected::*;
             let row = $crate::faults::Row {
                 model: $model,
                 env: &[$($env),*],
                 fault: $fault.into(),
-                then: $then,
+                expected: $expected,
             };
-            $crate::faults::holds(row).await;
+            $crate::faults::check(row).await;
         })*
     };
 }
 pub(crate) use fault_table;
 
-/// A provider that is silent for longer than this before its answer begins is given up.
-pub(crate) const FIRST_BYTE: (&str, &str) = ("FOREBAY_FIRST_BYTE_TIMEOUT_MS", "500");
-/// A call that takes longer than this is given up.
-pub(crate) const CALL: (&str, &str) = ("FOREBAY_CALL_TIMEOUT_S", "1");
-/// No more than this is read of an answer.
-pub(crate) const BYTES: (&str, &str) = ("FOREBAY_RESPONSE_BYTES_MAX", "65536");
+/// A timeout for the first byte of an answer.
+pub(crate) const FIRST_BYTE_TIMEOUT: (&str, &str) = ("FOREBAY_FIRST_BYTE_TIMEOUT_MS", "500");
+/// A timeout for a call.
+pub(crate) const CALL_TIMEOUT: (&str, &str) = ("FOREBAY_CALL_TIMEOUT_S", "1");
+/// A limit on the size of an answer.
+pub(crate) const RESPONSE_BYTES_MAX: (&str, &str) = ("FOREBAY_RESPONSE_BYTES_MAX", "65536");
 
-/// Fails unless the row holds.
-pub(crate) async fn holds(row: Row) {
+/// Runs the jobs of a row and fails unless they end as expected.
+pub(crate) async fn check(row: Row) {
     let (backoff, tries) = (BACKOFF_MS.to_string(), TRIES_MAX.to_string());
     let mut env = vec![
         ("FOREBAY_BACKOFF_MS", backoff.as_str()),
@@ -82,49 +82,49 @@ pub(crate) async fn holds(row: Row) {
         Some(if always {
             fault.clone()
         } else {
-            ScriptedReply::text(WELL)
+            ScriptedReply::text(GOOD_REPLY)
         })
     });
 
-    let said = |how: &str| json!({ "session_id": how, "model": row.model, "input": how });
-    let always = pair.submit(&said("always")).await;
-    let once = pair.submit(&said("once")).await;
+    let job = |input: &str| json!({ "session_id": input, "model": row.model, "input": input });
+    let always = pair.submit(&job("always")).await;
+    let once = pair.submit(&job("once")).await;
     let (always, once) = (pair.wait(&always).await, pair.wait(&once).await);
 
-    match row.then {
-        Then::Completed(finish_reason, text) => {
-            for (how, job) in [("always", &always), ("once", &once)] {
-                is_completed(job, finish_reason, text, 1);
-                asked(&pair, how, 1);
+    match row.expected {
+        Expected::Completed(finish_reason, text) => {
+            for (input, job) in [("always", &always), ("once", &once)] {
+                assert_completed(job, finish_reason, text, 1);
+                assert_calls(&pair, input, 1);
             }
         }
-        Then::Failed(code) => {
-            for (how, job) in [("always", &always), ("once", &once)] {
-                is_failed(job, code, 1);
-                asked(&pair, how, 1);
-                is_without_trace(&pair, how).await;
+        Expected::Failed(code) => {
+            for (input, job) in [("always", &always), ("once", &once)] {
+                assert_failed(job, code, 1);
+                assert_calls(&pair, input, 1);
+                assert_no_turns(&pair, input).await;
             }
         }
-        Then::Retried(code) => {
+        Expected::Retried(code) => {
             let pause = Duration::from_millis(BACKOFF_MS / 2);
-            is_retried(&pair, &always, &once, code, pause).await;
+            assert_retried(&pair, &always, &once, code, pause).await;
         }
-        Then::RetriedAfter(code, pause) => {
-            is_retried(&pair, &always, &once, code, pause).await;
+        Expected::RetriedAfter(code, pause) => {
+            assert_retried(&pair, &always, &once, code, pause).await;
         }
     }
 }
 
-async fn is_retried(pair: &Pair, always: &Value, once: &Value, code: &str, pause: Duration) {
-    is_failed(always, code, TRIES_MAX);
-    asked(pair, "always", TRIES_MAX);
-    is_without_trace(pair, "always").await;
-    is_completed(once, "stop", Some(WELL), 2);
-    asked(pair, "once", 2);
+async fn assert_retried(pair: &Pair, always: &Value, once: &Value, code: &str, pause: Duration) {
+    assert_failed(always, code, TRIES_MAX);
+    assert_calls(pair, "always", TRIES_MAX);
+    assert_no_turns(pair, "always").await;
+    assert_completed(once, "stop", Some(GOOD_REPLY), 2);
+    assert_calls(pair, "once", 2);
     assert_eq!(once["attempts"][0]["error"]["code"], code, "{once}");
-    assert_eq!(pair.held("once").await.len(), 2);
+    assert_eq!(pair.session_turns("once").await.len(), 2);
     for job in [always, once] {
-        let paused = between(
+        let paused = time_between(
             &job["attempts"][0]["ended_at"],
             &job["attempts"][1]["started_at"],
         );
@@ -134,19 +134,19 @@ async fn is_retried(pair: &Pair, always: &Value, once: &Value, code: &str, pause
     }
 }
 
-fn is_completed(job: &Value, finish_reason: &str, text: Option<&str>, attempts: usize) {
+fn assert_completed(job: &Value, finish_reason: &str, text: Option<&str>, attempts: usize) {
     assert_eq!(job["status"], "completed", "{job}");
     assert_eq!(job["finish_reason"], finish_reason, "{job}");
     assert_eq!(job["output"]["text"], json!(text), "{job}");
     assert_eq!(job["error"], Value::Null, "{job}");
-    has_attempts(job, attempts);
+    assert_attempts(job, attempts);
 }
 
-fn is_failed(job: &Value, code: &str, attempts: usize) {
+fn assert_failed(job: &Value, code: &str, attempts: usize) {
     assert_eq!(job["status"], "failed", "{job}");
     assert_eq!(job["error"]["code"], code, "{job}");
     assert_eq!(job["output"], Value::Null, "{job}");
-    has_attempts(job, attempts);
+    assert_attempts(job, attempts);
     for attempt in job["attempts"].as_array().into_iter().flatten() {
         assert_eq!(attempt["error"]["code"], code, "{job}");
     }
@@ -157,24 +157,23 @@ fn is_failed(job: &Value, code: &str, attempts: usize) {
     );
 }
 
-fn has_attempts(job: &Value, count: usize) {
+fn assert_attempts(job: &Value, count: usize) {
     let attempts = job["attempts"].as_array().map(Vec::len);
     assert_eq!(attempts, Some(count), "{job}");
 }
 
-/// How often the provider was asked.
-fn asked(pair: &Pair, how: &str, count: usize) {
-    let records = pair.llm.recorded_with(how);
+fn assert_calls(pair: &Pair, input: &str, count: usize) {
+    let records = pair.llm.recorded_with(input);
     assert_eq!(records.len(), count, "{}", pair.llm.listing());
 }
 
-/// A turn that failed leaves nothing in its session.
-async fn is_without_trace(pair: &Pair, session: &str) {
-    assert_eq!(pair.held(session).await, Vec::<String>::new());
+/// Fails if the session has turns. A failed job leaves none.
+async fn assert_no_turns(pair: &Pair, session: &str) {
+    assert_eq!(pair.session_turns(session).await, Vec::<String>::new());
 }
 
-/// The time between two of the API's times.
-fn between(from: &Value, to: &Value) -> Duration {
+/// The time between two timestamps of the API.
+fn time_between(from: &Value, to: &Value) -> Duration {
     let ms_of_day = |value: &Value| {
         let text = value.as_str().unwrap_or_default();
         let number = |at: std::ops::Range<usize>| {
@@ -185,6 +184,6 @@ fn between(from: &Value, to: &Value) -> Duration {
         (number(11..13) * 60 + number(14..16)) * 60_000 + number(17..19) * 1_000 + number(20..23)
     };
     const DAY_MS: u64 = 86_400_000;
-    // Over midnight the clock begins anew.
+    // The second time may be after midnight.
     Duration::from_millis((ms_of_day(to) + DAY_MS - ms_of_day(from)) % DAY_MS)
 }

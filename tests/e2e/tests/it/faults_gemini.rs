@@ -1,6 +1,6 @@
-//! Everything that goes wrong with Gemini, over real HTTP.
+//! Faults of Gemini, over real HTTP.
 //!
-//! | what Gemini does | final status | code | attempts | pause before the next |
+//! | fault | final status | code | attempts | pause before the next attempt |
 //! | --- | --- | --- | --- | --- |
 //! | 200 | completed | | 1 | |
 //! | `MAX_TOKENS`, with text or none | completed (`length`) | | 1 | |
@@ -11,7 +11,7 @@
 //! | 404 | failed | `model_not_found` | 1 | |
 //! | 429 | failed | `rate_limited` | all tries | grows |
 //! | 429 with `Retry-After: 1`, or `RetryInfo` of 1 s | failed | `rate_limited` | all tries | at least 1 s |
-//! | 429 of a quota for a day, or of 0, even with `Retry-After` or `RetryInfo` | failed | `insufficient_quota` | 1 | |
+//! | 429 for a quota per day, or a quota of 0, also with `Retry-After` or `RetryInfo` | failed | `insufficient_quota` | 1 | |
 //! | 500 | failed | `provider_error` | all tries | grows |
 //! | 503 with `Retry-After: 1` | failed | `provider_error` | all tries | at least 1 s |
 //! | a reset connection, a body cut off | failed | `connection_failed` | all tries | grows |
@@ -21,11 +21,11 @@
 //! | invalid JSON | failed | `invalid_response` | all tries | grows |
 //! | `MALFORMED_FUNCTION_CALL` | failed | `invalid_response` | all tries | grows |
 //! | an empty candidate, no candidates | failed | `empty_response` | all tries | grows |
-//! | a part that a reply cannot carry: an image, code that was run | failed | `unsupported_response` | 1 | |
+//! | a part that a reply cannot contain: an image, executed code | failed | `unsupported_response` | 1 | |
 //! | 200 with an error in the body | as that error | | | |
-//! | 400 that counts too many tokens | half the context, once; then failed | `context_length_exceeded` | 1 | |
+//! | 400 for too many tokens | another call with half the context; then failed | `context_length_exceeded` | 1 | |
 //!
-//! "All tries" is `FOREBAY_TRIES_MAX`; a pause that grows begins with half to all of `FOREBAY_BACKOFF_MS`.
+//! "All tries" is `FOREBAY_TRIES_MAX`. A growing pause starts at 50 to 100 % of `FOREBAY_BACKOFF_MS`.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ use scripted_provider::{ProviderError, ScriptedReply};
 use serde_json::{Value, json};
 
 use crate::{
-    faults::{BYTES, CALL, FIRST_BYTE, fault_table},
+    faults::{CALL_TIMEOUT, FIRST_BYTE_TIMEOUT, RESPONSE_BYTES_MAX, fault_table},
     pair::{GEMINI, Pair},
 };
 
@@ -65,16 +65,16 @@ fault_table! { GEMINI;
         ProviderError::new(503, "overloaded").with_retry_after_s(1), [] => RetriedAfter("provider_error", SECOND);
     a_reset_connection: ScriptedReply::Reset, [] => Retried("connection_failed");
     a_body_cut_off: ScriptedReply::CutOff, [] => Retried("connection_failed");
-    a_stall: ScriptedReply::Stall, [FIRST_BYTE] => Retried("provider_timeout");
-    a_stall_within_the_body: ScriptedReply::StallInBody, [CALL] => Retried("provider_timeout");
-    a_body_that_never_ends: endless(16 * 1_024), [BYTES] => Failed("response_too_large");
-    a_body_that_never_ends_slowly: endless(1), [BYTES, CALL] => Retried("provider_timeout");
+    a_stall: ScriptedReply::Stall, [FIRST_BYTE_TIMEOUT] => Retried("provider_timeout");
+    a_stall_within_the_body: ScriptedReply::StallInBody, [CALL_TIMEOUT] => Retried("provider_timeout");
+    a_body_that_never_ends: endless(16 * 1_024), [RESPONSE_BYTES_MAX] => Failed("response_too_large");
+    a_body_that_never_ends_slowly: endless(1), [RESPONSE_BYTES_MAX, CALL_TIMEOUT] => Retried("provider_timeout");
     invalid_json: ScriptedReply::InvalidJson, [] => Retried("invalid_response");
     malformed_function_call:
         ScriptedReply::finish("MALFORMED_FUNCTION_CALL", None), [] => Retried("invalid_response");
     an_empty_candidate: ScriptedReply::EmptyChoice, [] => Retried("empty_response");
     no_candidates: ScriptedReply::NoChoices, [] => Retried("empty_response");
-    a_part_that_is_code: code_that_was_run(), [] => Failed("unsupported_response");
+    a_part_that_is_code: executed_code(), [] => Failed("unsupported_response");
     an_error_within_200: within_200(503, "UNAVAILABLE"), [] => Retried("provider_error");
     a_rate_limit_within_200: within_200(429, "RESOURCE_EXHAUSTED"), [] => Retried("rate_limited");
     a_final_error_within_200: within_200(403, "PERMISSION_DENIED"), [] => Failed("authentication_failed");
@@ -96,8 +96,8 @@ fn within_200(code: u16, status: &str) -> ScriptedReply {
     ScriptedReply::json(200, error(code, status, "no", &json!([])))
 }
 
-/// What a job gets that asks for the tool `codeExecution` in its `extra_body`.
-fn code_that_was_run() -> ScriptedReply {
+/// Gemini's reply to a job with the tool `codeExecution` in its `extra_body`.
+fn executed_code() -> ScriptedReply {
     let parts = json!([
         { "executableCode": { "language": "PYTHON", "code": "print(6 * 7)" } },
         { "codeExecutionResult": { "outcome": "OUTCOME_OK", "output": "42\n" } },
@@ -125,7 +125,7 @@ fn retry_info(delay: &str) -> ScriptedReply {
     ScriptedReply::json(429, error(429, "RESOURCE_EXHAUSTED", "slow down", &details))
 }
 
-/// A 429 as the service writes it: it comes with a pause of its own, whatever the quota is for.
+/// A 429 in the form of the real service, which names a pause for every kind of quota.
 fn quota(id: &str, value: &str) -> ScriptedReply {
     let metric = "generativelanguage.googleapis.com/generate_content_requests";
     let details = json!([
@@ -150,11 +150,11 @@ fn quota(id: &str, value: &str) -> ScriptedReply {
 }
 
 #[tokio::test]
-async fn a_context_that_is_too_long_is_cut_to_half_and_tried_once_more() {
+async fn a_context_that_is_too_long_is_halved_and_sent_once_more() {
     let pair = Pair::with(&[("FOREBAY_MODEL", GEMINI)]).await;
     for n in 0..3 {
         let id = pair.submit_message("s", &format!("turn={n}")).await;
-        pair.text(&id).await;
+        pair.completed_text(&id).await;
     }
     let message = "The input token count (9) exceeds the maximum number of tokens allowed (8).";
     let too_long = || ScriptedReply::from(ProviderError::new(400, message));

@@ -1,6 +1,6 @@
-//! Everything that goes wrong with an OpenAI-compatible provider, over real HTTP.
+//! Faults of an OpenAI-compatible provider, over real HTTP.
 //!
-//! | what the provider does | final status | code | attempts | pause before the next |
+//! | fault | final status | code | attempts | pause before the next attempt |
 //! | --- | --- | --- | --- | --- |
 //! | 200 | completed | | 1 | |
 //! | 200, stopped for `length` | completed (`length`) | | 1 | |
@@ -21,9 +21,9 @@
 //! | an empty choice, no choice | failed | `empty_response` | all tries | grows |
 //! | 200 with an `error` in the body | as that error | | | |
 //! | 307 | failed | `provider_error` | 1 | |
-//! | `context_length_exceeded` | half the context, once; then failed | `context_length_exceeded` | 1 | |
+//! | `context_length_exceeded` | another call with half the context; then failed | `context_length_exceeded` | 1 | |
 //!
-//! "All tries" is `FOREBAY_TRIES_MAX`; a pause that grows begins with half to all of `FOREBAY_BACKOFF_MS`.
+//! "All tries" is `FOREBAY_TRIES_MAX`. A growing pause starts at 50 to 100 % of `FOREBAY_BACKOFF_MS`.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ use scripted_provider::{ProviderError, ScriptedReply};
 use serde_json::{Value, json};
 
 use crate::{
-    faults::{BYTES, CALL, FIRST_BYTE, fault_table},
+    faults::{CALL_TIMEOUT, FIRST_BYTE_TIMEOUT, RESPONSE_BYTES_MAX, fault_table},
     pair::{GPT, Pair},
 };
 
@@ -59,11 +59,11 @@ fault_table! { GPT;
         ProviderError::new(503, "busy").with_retry_after_s(1), [] => RetriedAfter("provider_error", SECOND);
     a_reset_connection: ScriptedReply::Reset, [] => Retried("connection_failed");
     a_body_cut_off: ScriptedReply::CutOff, [] => Retried("connection_failed");
-    a_stall: ScriptedReply::Stall, [FIRST_BYTE] => Retried("provider_timeout");
-    a_stall_without_a_limit_on_the_first_byte: ScriptedReply::Stall, [CALL] => Retried("provider_timeout");
-    a_stall_within_the_body: ScriptedReply::StallInBody, [CALL] => Retried("provider_timeout");
-    a_body_that_never_ends: endless(16 * 1_024), [BYTES] => Failed("response_too_large");
-    a_body_that_never_ends_slowly: endless(1), [BYTES, CALL] => Retried("provider_timeout");
+    a_stall: ScriptedReply::Stall, [FIRST_BYTE_TIMEOUT] => Retried("provider_timeout");
+    a_stall_without_a_limit_on_the_first_byte: ScriptedReply::Stall, [CALL_TIMEOUT] => Retried("provider_timeout");
+    a_stall_within_the_body: ScriptedReply::StallInBody, [CALL_TIMEOUT] => Retried("provider_timeout");
+    a_body_that_never_ends: endless(16 * 1_024), [RESPONSE_BYTES_MAX] => Failed("response_too_large");
+    a_body_that_never_ends_slowly: endless(1), [RESPONSE_BYTES_MAX, CALL_TIMEOUT] => Retried("provider_timeout");
     invalid_json: ScriptedReply::InvalidJson, [] => Retried("invalid_response");
     json_of_another_shape: ScriptedReply::json(200, json!({ "choices": 7 })), [] => Retried("invalid_response");
     an_empty_body: status(200, ""), [] => Retried("invalid_response");
@@ -97,19 +97,20 @@ fn within_200(code: &str) -> ScriptedReply {
     ScriptedReply::json(200, json!({ "error": { "message": "no", "code": code } }))
 }
 
-/// How many messages each request of the last turn had.
+/// The number of messages in each request whose last message contains this text.
 fn messages_sent(pair: &Pair, text: &str) -> Vec<usize> {
     let records = pair.llm.recorded_with(text);
     let counts = records.iter().map(|r| r.request.messages().len());
     counts.collect()
 }
 
-/// A pair with a session of three turns, and the job of a fourth.
+/// Completes three turns of a session and submits a fourth, whose first `refusals` requests are refused as too long.
+/// Returns the fourth job when it has ended.
 async fn fourth_turn(refusals: usize) -> (Pair, Value) {
     let pair = Pair::start().await;
     for n in 0..3 {
         let id = pair.submit_message("s", &format!("turn={n}")).await;
-        pair.text(&id).await;
+        pair.completed_text(&id).await;
     }
     let too_long = || ScriptedReply::from(ProviderError::context_length_exceeded());
     pair.llm.on("turn=3", (0..refusals).map(|_| too_long()));
@@ -119,7 +120,7 @@ async fn fourth_turn(refusals: usize) -> (Pair, Value) {
 }
 
 #[tokio::test]
-async fn a_context_that_is_too_long_is_cut_to_half_and_tried_once_more() {
+async fn a_context_that_is_too_long_is_halved_and_sent_once_more() {
     let (pair, job) = fourth_turn(1).await;
     assert_eq!(job["status"], "completed", "{job}");
     assert_eq!(job["attempts"].as_array().map(Vec::len), Some(1), "{job}");
@@ -129,22 +130,22 @@ async fn a_context_that_is_too_long_is_cut_to_half_and_tried_once_more() {
         (&job["turns_sent"], &job["turns_dropped"]),
         (&json!(3), &json!(4))
     );
-    // What was not sent is still there.
-    assert_eq!(pair.held("s").await.len(), 8);
+    // The session keeps the turns that were not sent.
+    assert_eq!(pair.session_turns("s").await.len(), 8);
 }
 
 #[tokio::test]
-async fn a_context_that_is_too_long_even_halved_fails() {
+async fn a_halved_context_that_is_too_long_fails() {
     let (pair, job) = fourth_turn(2).await;
     assert_eq!(job["status"], "failed", "{job}");
     assert_eq!(job["error"]["code"], "context_length_exceeded", "{job}");
     assert_eq!(job["attempts"].as_array().map(Vec::len), Some(1), "{job}");
     assert_eq!(messages_sent(&pair, "turn=3"), [7, 3]);
-    assert_eq!(pair.held("s").await.len(), 6);
+    assert_eq!(pair.session_turns("s").await.len(), 6);
 }
 
 #[tokio::test]
-async fn a_first_message_that_is_too_long_cannot_be_cut() {
+async fn a_single_message_that_is_too_long_fails() {
     let pair = Pair::start().await;
     let too_long = || ScriptedReply::from(ProviderError::context_length_exceeded());
     pair.llm.on("turn=0", [too_long(), too_long()]);
@@ -155,9 +156,9 @@ async fn a_first_message_that_is_too_long_cannot_be_cut() {
 }
 
 #[tokio::test]
-async fn a_provider_that_is_not_there_is_a_failed_connection() {
+async fn a_provider_that_does_not_listen_is_a_failed_connection() {
     let pair = Pair::with(&[
-        // The discard port of this machine, where nothing listens.
+        // Nothing listens on the discard port of this machine.
         ("OPENAI_BASE_URL", "http://127.0.0.1:9/v1"),
         ("FOREBAY_TRIES_MAX", "2"),
         ("FOREBAY_BACKOFF_MS", "50"),
@@ -171,7 +172,7 @@ async fn a_provider_that_is_not_there_is_a_failed_connection() {
 }
 
 #[tokio::test]
-async fn a_provider_without_a_key_fails_at_once_and_answers_nothing_of_its_own() {
+async fn a_provider_without_a_key_fails_at_once_without_a_call() {
     let pair = Pair::with(&[("OPENAI_API_KEY", ""), ("GEMINI_API_KEY", "")]).await;
     for model in ["gpt-test", "gemini-test", "openai/x", "gemini/x"] {
         let job = json!({ "input": "hi", "model": model });

@@ -1,5 +1,5 @@
-//! The process is killed with SIGKILL five times during a load and restarted with the same data folder. No accepted job is
-//! lost or done twice.
+//! The process is killed with SIGKILL five times during a load, and each time restarted with the same data folder. No
+//! accepted job is lost, and none completes twice.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -18,18 +18,18 @@ use crate::{
 };
 
 const KILLS: usize = 5;
-/// The most replies between a start and the next kill. At least a quarter of the jobs is left after all kills, so that
-/// jobs are unfinished at each.
+/// The most replies between a start and the next kill. Five times as many are at most three quarters of all jobs, so
+/// each kill meets unfinished jobs.
 const REPLIES_MAX: usize = 300;
-/// The most jobs that run again after a kill: those that were in flight.
+/// The most calls in flight, which are repeated after a kill: one for each session.
 const IN_FLIGHT_MAX: usize = SESSIONS;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_five_times_nothing_accepted_is_missing_and_nothing_is_doubled() {
+async fn after_five_kills_no_accepted_job_is_lost_and_none_completes_twice() {
     let _alone = HEAVY.lock().await;
     let seed = seed();
     let mut random = StdRng::seed_from_u64(seed);
-    let mut pair = Pair::over(provider(seed).await, &[]).await;
+    let mut pair = Pair::with_provider(provider(seed).await, &[]).await;
     let mut submits = submit_all(&pair.client);
 
     for kill in 1..=KILLS {
@@ -41,11 +41,8 @@ async fn killed_five_times_nothing_accepted_is_missing_and_nothing_is_doubled() 
         tokio::time::sleep(Duration::from_micros(random.random_range(0..30_000))).await;
         pair.forebay.kill9().await;
         let unfinished = pair.restart_without_client().await;
-        println!("kill {kill} after {replies} replies left {unfinished} accepted jobs unfinished");
-        assert!(
-            unfinished > 0,
-            "kill {kill} struck when nothing was unfinished"
-        );
+        println!("kill {kill} after {replies} replies: {unfinished} accepted jobs were unfinished");
+        assert!(unfinished > 0, "no job was unfinished at kill {kill}");
         pair.client.set_url(pair.forebay.url());
     }
     let mut ids = Vec::new();
@@ -65,13 +62,13 @@ async fn killed_five_times_nothing_accepted_is_missing_and_nothing_is_doubled() 
     let calls = pair.llm.stats().requests;
     assert!(
         calls <= jobs.len() + KILLS * IN_FLIGHT_MAX,
-        "{calls} calls: more than what was in flight was asked again (seed {seed})"
+        "{calls} calls: more were repeated than were in flight (seed {seed})"
     );
     pair.live_jobs_become(0).await;
-    every_key_still_has_its_job(&pair.client, &ids).await;
+    assert_keys_replay_their_jobs(&pair.client, &ids).await;
     pair.live_jobs_become(0).await;
 
-    // Ended jobs do not change, also after another kill.
+    // Another kill does not change jobs that have ended.
     pair.forebay.kill9().await;
     pair.restart().await;
     let mut again = fetch_all(&pair.client, &ids).await;
@@ -82,15 +79,15 @@ async fn killed_five_times_nothing_accepted_is_missing_and_nothing_is_doubled() 
     }
     runs.sort_by(|a, b| a.session.cmp(&b.session));
     again.sort_by(|a, b| a.session.cmp(&b.session));
-    assert!(runs == again, "what had ended has changed (seed {seed})");
+    assert!(runs == again, "ended jobs have changed (seed {seed})");
 }
 
 fn answered(records: &[Recorded]) -> usize {
     records.iter().filter(|record| record.is_ok()).count()
 }
 
-/// Submits all turns again with the same keys: each answer is the job that was accepted first.
-async fn every_key_still_has_its_job(client: &Client, ids: &[(usize, Vec<String>)]) {
+/// Submits all turns again with the same keys. Fails unless each answer is the job that was accepted first.
+async fn assert_keys_replay_their_jobs(client: &Client, ids: &[(usize, Vec<String>)]) {
     let mut sessions = JoinSet::new();
     for (n, ids) in ids.iter().cloned() {
         let client = client.clone();

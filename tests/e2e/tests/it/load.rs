@@ -18,7 +18,7 @@ pub(crate) const TURNS: u64 = 10;
 /// The limit of the whole load. Only failing tests reach it.
 pub(crate) const ALL_LIMIT: Duration = Duration::from_secs(240);
 
-/// The lock of tests that use the whole machine, so that they run one after the other.
+/// A lock for tests that use the whole machine. They run one after the other.
 pub(crate) static HEAVY: Mutex<()> = Mutex::const_new(());
 
 pub(crate) fn session(n: usize) -> String {
@@ -73,7 +73,7 @@ pub(crate) async fn fetch_all(client: &Client, ids: &[(usize, Vec<String>)]) -> 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_job_completes_and_every_session_is_in_order() {
     let _alone = HEAVY.lock().await;
-    let pair = Pair::over(provider(seed()).await, &[]).await;
+    let pair = Pair::with_provider(provider(seed()).await, &[]).await;
     let began = Instant::now();
     let ids = submit_all(&pair.client).join_all().await;
     let submitted = began.elapsed();

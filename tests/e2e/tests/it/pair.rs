@@ -20,7 +20,7 @@ pub(crate) const GEMINI: &str = "gemini-test";
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Makes a test for each provider from each function. The function gets a model as its argument.
-macro_rules! over_both_providers {
+macro_rules! for_both_providers {
     ($($test:ident),* $(,)?) => {
         mod openai {
             $(#[tokio::test]
@@ -37,7 +37,7 @@ macro_rules! over_both_providers {
     };
 }
 
-/// A running pair. Its data folder stays after the end of the process, so that it can be restarted.
+/// A running process with its provider and a client. The data folder outlives the process, so a test can restart it.
 pub(crate) struct Pair {
     pub(crate) llm: ScriptedLlm,
     pub(crate) forebay: Forebay,
@@ -47,18 +47,18 @@ pub(crate) struct Pair {
 }
 
 impl Pair {
-    /// A pair with its default settings.
+    /// Starts a pair with default settings.
     pub(crate) async fn start() -> Self {
         Self::with(&[]).await
     }
 
-    /// A pair with these environment variables.
+    /// Starts a pair with these environment variables.
     pub(crate) async fn with(env: &[(&str, &str)]) -> Self {
-        Self::over(ScriptedLlm::start().await, env).await
+        Self::with_provider(ScriptedLlm::start().await, env).await
     }
 
-    /// A pair with this provider and these environment variables.
-    pub(crate) async fn over(llm: ScriptedLlm, env: &[(&str, &str)]) -> Self {
+    /// Starts a pair with this provider and these environment variables.
+    pub(crate) async fn with_provider(llm: ScriptedLlm, env: &[(&str, &str)]) -> Self {
         let data = tempfile::tempdir().expect("a folder");
         let mut builder = Forebay::builder()
             .openai(&llm)
@@ -79,16 +79,16 @@ impl Pair {
         }
     }
 
-    /// Starts it again with the same data folder on another port. The process must have ended.
+    /// Starts a new process with the same data folder on another port. The old process must have ended.
     pub(crate) async fn restart(&mut self) {
         self.restart_without_client().await;
         self.client.set_url(self.forebay.url());
     }
 
-    /// As [`restart`](Self::restart), without pointing the clients at the new port. Returns the number of live jobs.
+    /// Like [`restart`](Self::restart), but the clients keep the old port. Returns the number of live jobs.
     pub(crate) async fn restart_without_client(&mut self) -> i64 {
         self.forebay = self.builder.start().await;
-        live(&Client::new(self.forebay.url()).queues().await.expect(200))
+        live_jobs(&Client::new(self.forebay.url()).queues().await.expect(200))
     }
 
     /// Submits a message in a session; returns the job's id.
@@ -108,7 +108,7 @@ impl Pair {
     }
 
     /// Waits until the job has completed; returns its text.
-    pub(crate) async fn text(&self, id: &str) -> String {
+    pub(crate) async fn completed_text(&self, id: &str) -> String {
         let job = self.wait(id).await;
         assert_eq!(job["status"], "completed", "{job}");
         job["output"]["text"]
@@ -118,20 +118,20 @@ impl Pair {
     }
 
     /// The turns of a session as `role: text`; empty if there is no such session.
-    pub(crate) async fn held(&self, session: &str) -> Vec<String> {
+    pub(crate) async fn session_turns(&self, session: &str) -> Vec<String> {
         let answer = self.client.session(session).await;
         if answer.status == 404 {
             return Vec::new();
         }
-        turns(&answer.expect(200))
+        summaries(&answer.expect(200))
     }
 
     /// Waits until a request whose last message contains this text is in flight at the provider.
-    pub(crate) async fn running(&self, text: &str) {
-        let is_it = |r: &&Recorded| r.request.last_user_text().contains(text);
+    pub(crate) async fn wait_for_call(&self, text: &str) {
+        let has_text = |r: &&Recorded| r.request.last_user_text().contains(text);
         let what = format!("a call for {text:?}");
         let seen = |records: &[Recorded]| {
-            let newest = records.iter().rev().find(is_it);
+            let newest = records.iter().rev().find(has_text);
             newest.is_some_and(Recorded::is_in_flight)
         };
         self.llm.wait_for(&what, seen).await;
@@ -143,7 +143,7 @@ impl Pair {
         let seen = async {
             loop {
                 last = self.client.queues().await.expect(200);
-                if live(&last) == count {
+                if live_jobs(&last) == count {
                     return;
                 }
                 tokio::time::sleep(PAUSE).await;
@@ -154,15 +154,14 @@ impl Pair {
         }
     }
 
-    /// # Panics
-    /// If the provider refused a request as the real service does.
+    /// Fails if the scripted provider refused a request. It refuses what the real service refuses.
     pub(crate) fn assert_no_refusals(&self) {
         assert_eq!(self.llm.refusals(), Vec::<String>::new());
     }
 }
 
-/// The live jobs of both classes in an answer of `/v1/queues`.
-pub(crate) fn live(queues: &Value) -> i64 {
+/// The number of live jobs of both classes in an answer of `/v1/queues`.
+pub(crate) fn live_jobs(queues: &Value) -> i64 {
     let of = |class: &str| queues["classes"][class]["live"].as_i64();
     match (of("interactive"), of("batch")) {
         (Some(interactive), Some(batch)) => interactive + batch,
@@ -171,7 +170,7 @@ pub(crate) fn live(queues: &Value) -> i64 {
 }
 
 /// The turns of a session as `role: text`; for tool calls, the names of the tools.
-fn turns(session: &Value) -> Vec<String> {
+fn summaries(session: &Value) -> Vec<String> {
     let turns = session["turns"].as_array().expect("turns");
     assert_eq!(session["turn_count"], turns.len(), "{session}");
     let summary = |turn: &Value| {

@@ -9,7 +9,7 @@ const SLOTS: usize = 10;
 const WAITING: usize = 20;
 
 #[tokio::test]
-async fn interactive_goes_first_and_batch_is_not_starved() {
+async fn interactive_jobs_run_first_and_batch_jobs_are_not_starved() {
     let pair = Pair::with(&[("FOREBAY_CONCURRENCY", "10")]).await;
     let gate = pair.llm.hold();
     let mut ids = Vec::new();
@@ -19,26 +19,26 @@ async fn interactive_goes_first_and_batch_is_not_starved() {
             ids.push(pair.submit(&job).await);
         }
     };
-    // Batch jobs have all slots, and more jobs of both classes wait than there are slots.
+    // Batch jobs use all slots. More jobs of each class wait than there are slots.
     submit(SLOTS, "batch").await;
     pair.llm.wait_for_requests(SLOTS).await;
     submit(WAITING, "batch").await;
     submit(WAITING, "interactive").await;
 
-    // Ten times, one slot becomes free.
+    // One slot becomes free at a time, ten times.
     for freed in 1..=SLOTS {
         gate.release(1);
         pair.llm.wait_for_requests(SLOTS + freed).await;
     }
     let records = pair.llm.recorded();
     let running = |class: &str| {
-        let is_it = |r: &&Recorded| r.is_in_flight() && r.request.last_user_text() == class;
-        records.iter().filter(is_it).count()
+        let is_running = |r: &&Recorded| r.is_in_flight() && r.request.last_user_text() == class;
+        records.iter().filter(is_running).count()
     };
     let shares = (running("interactive"), running("batch"));
     assert_eq!(shares, (SLOTS - 1, 1), "{}", pair.llm.listing());
     gate.open();
     for id in &ids {
-        pair.text(id).await;
+        pair.completed_text(id).await;
     }
 }

@@ -1,20 +1,20 @@
-//! What a reasoning model's server gives with calls of tools goes back to it with their results, and to
-//! nobody else.
+//! A reasoning model sends its reasoning with its tool calls. Forebay returns it to the same provider with the tool
+//! results, and to no other provider.
 
 use scripted_provider::{ChatRequest, ScriptedLlm, ScriptedReply};
 use serde_json::{Value, json};
 
 use crate::pair::{GEMINI, GPT, Pair};
 
-/// A call of a tool as DeepSeek and OpenRouter send it, thoughts and all.
-fn call_with_thoughts(thoughts: &str, details: &Value) -> ScriptedReply {
+/// A tool call with reasoning, in the form of DeepSeek and OpenRouter.
+fn call_with_reasoning(reasoning: &str, details: &Value) -> ScriptedReply {
     let call = json!({
         "id": "call_1", "type": "function", "function": { "name": "f", "arguments": "{}" },
     });
     let message = json!({
         "role": "assistant",
         "content": "",
-        "reasoning_content": thoughts,
+        "reasoning_content": reasoning,
         "reasoning_details": details,
         "tool_calls": [call],
     });
@@ -29,14 +29,14 @@ fn newest(pair: &Pair) -> Value {
     newest.request.body["messages"].clone()
 }
 
-/// What each provider refuses: DeepSeek a call without its thoughts, in this request and in all later ones;
-/// another one fields that it does not know.
+/// The refusals of both providers. DeepSeek refuses a tool call without its reasoning, in every request that contains
+/// the call. The other provider refuses the reasoning, which it does not know.
 fn refusal(request: &ChatRequest) -> Option<ScriptedReply> {
     let messages = request.body["messages"].as_array()?;
     let is_refused = |message: &Value| {
-        let thinks = message.get("reasoning_content").is_some();
+        let has_reasoning = message.get("reasoning_content").is_some();
         let is_call = message.get("tool_calls").is_some();
-        is_call && thinks != (request.model == GPT)
+        is_call && has_reasoning != (request.model == GPT)
     };
     let refused = json!({ "error": { "message": "no", "type": "invalid_request_error" } });
     let any = messages.iter().any(is_refused);
@@ -44,7 +44,7 @@ fn refusal(request: &ChatRequest) -> Option<ScriptedReply> {
 }
 
 #[tokio::test]
-async fn goes_back_with_the_results_to_who_gave_it_only() {
+async fn reasoning_returns_with_the_results_to_its_provider_only() {
     let llm = ScriptedLlm::start().await;
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("providers.toml");
@@ -54,10 +54,10 @@ async fn goes_back_with_the_results_to_who_gave_it_only() {
     );
     std::fs::write(&file, other).expect("the file is written");
     let file = file.to_str().expect("a path in UTF-8");
-    let pair = Pair::over(llm, &[("FOREBAY_PROVIDERS_FILE", file)]).await;
+    let pair = Pair::with_provider(llm, &[("FOREBAY_PROVIDERS_FILE", file)]).await;
 
     let details = json!([{ "type": "reasoning.encrypted", "id": "r1", "data": "c2VjcmV0" }]);
-    let calls = call_with_thoughts("I had better look.", &details);
+    let calls = call_with_reasoning("I had better look.", &details);
     pair.llm.on("turn=0", [calls]);
     let id = pair.submit_message("s", "turn=0").await;
     let job = pair.wait(&id).await;
@@ -69,7 +69,7 @@ async fn goes_back_with_the_results_to_who_gave_it_only() {
     let id = pair
         .submit(&json!({ "session_id": "s", "input": result }))
         .await;
-    assert_eq!(pair.text(&id).await, "seen:0");
+    assert_eq!(pair.completed_text(&id).await, "seen:0");
     let called = newest(&pair)[1].clone();
     assert_eq!(
         called["reasoning_content"], "I had better look.",
@@ -80,26 +80,26 @@ async fn goes_back_with_the_results_to_who_gave_it_only() {
 
     let elsewhere = json!({ "session_id": "s", "input": "turn=1", "model": "other/x" });
     let id = pair.submit(&elsewhere).await;
-    assert_eq!(pair.text(&id).await, "seen:0,1");
+    assert_eq!(pair.completed_text(&id).await, "seen:0,1");
     let sent = newest(&pair).to_string();
     assert!(
         !sent.contains("reasoning") && !sent.contains("extra_content"),
         "{sent}"
     );
 
-    // And back again.
+    // The first provider gets the reasoning again.
     let id = pair.submit_message("s", "turn=2").await;
-    assert_eq!(pair.text(&id).await, "seen:0,1,2");
+    assert_eq!(pair.completed_text(&id).await, "seen:0,1,2");
     assert_eq!(newest(&pair)[1], called);
     pair.assert_no_refusals();
 }
 
-/// Gemini refuses calls without its signature, of which another provider has none.
+/// Gemini refuses tool calls without its signature, and another provider's calls have none.
 #[tokio::test]
-async fn a_session_that_called_tools_elsewhere_goes_on_at_gemini() {
+async fn a_session_with_tool_calls_of_another_provider_continues_with_gemini() {
     let pair = Pair::start().await;
     pair.llm
-        .on("turn=0", [call_with_thoughts("", &Value::Null)]);
+        .on("turn=0", [call_with_reasoning("", &Value::Null)]);
     let id = pair.submit_message("s", "turn=0").await;
     let job = pair.wait(&id).await;
     assert_eq!(job["finish_reason"], "tool_calls", "{job}");
@@ -107,6 +107,6 @@ async fn a_session_that_called_tools_elsewhere_goes_on_at_gemini() {
     let result = json!([{ "role": "tool", "tool_call_id": "call_1", "content": "42" }]);
     let elsewhere = json!({ "session_id": "s", "input": result, "model": GEMINI });
     let id = pair.submit(&elsewhere).await;
-    assert_eq!(pair.text(&id).await, "seen:0");
+    assert_eq!(pair.completed_text(&id).await, "seen:0");
     pair.assert_no_refusals();
 }

@@ -1,7 +1,7 @@
 //! How long sessions live: a sliding time to live, and a cap that evicts the least recently used session.
 //!
-//! These tests sleep: a session ends after a time without use, and a read is a use, so a test cannot poll for the end.
-//! The pauses leave seconds for a busy machine.
+//! These tests sleep. A session ends after a time without use, and a read is a use, so a test cannot poll for the end.
+//! The sleeps leave some seconds for a busy machine.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ const TTL: (&str, &str) = ("FOREBAY_SESSION_TTL_S", "6");
 /// Shorter than the time to live, by seconds.
 const PAUSE: Duration = Duration::from_millis(2_500);
 /// Longer than the time to live.
-const SILENCE: Duration = Duration::from_secs(7);
+const DISUSE: Duration = Duration::from_secs(7);
 /// Sessions over the cap are evicted once a second.
 const EVICTION: Duration = Duration::from_secs(6);
 
 async fn chat(pair: &Pair, session: &str, text: &str) -> String {
     let id = pair.submit_message(session, text).await;
-    pair.text(&id).await
+    pair.completed_text(&id).await
 }
 
 /// Reads the session, which counts as a use; returns the HTTP status.
@@ -37,7 +37,7 @@ async fn a_read_or_a_submit_keeps_a_session_and_disuse_ends_it() {
             tokio::time::sleep(PAUSE).await;
             assert_eq!(read_status(&pair.client, "read").await, 200);
         }
-        tokio::time::sleep(SILENCE).await;
+        tokio::time::sleep(DISUSE).await;
         assert_eq!(read_status(&pair.client, "read").await, 404);
     };
     let submitted = async {
@@ -49,14 +49,14 @@ async fn a_read_or_a_submit_keeps_a_session_and_disuse_ends_it() {
                 expected
             );
         }
-        tokio::time::sleep(SILENCE).await;
+        tokio::time::sleep(DISUSE).await;
         // The session has ended, so this begins a new one.
         assert_eq!(chat(&pair, "submitted", "turn=3").await, "seen:3");
-        assert_eq!(pair.held("submitted").await.len(), 2);
+        assert_eq!(pair.session_turns("submitted").await.len(), 2);
     };
     let silent = async {
         chat(&pair, "silent", "turn=0").await;
-        tokio::time::sleep(SILENCE).await;
+        tokio::time::sleep(DISUSE).await;
         let answer = pair.client.session("silent").await;
         assert_eq!(answer.expect(404)["code"], "session_not_found");
     };
@@ -70,18 +70,18 @@ async fn a_session_with_a_live_job_does_not_expire() {
     chat(&pair, "s", "turn=0").await;
     let gate = pair.llm.hold();
     let id = pair.submit_message("s", "turn=1").await;
-    pair.running("turn=1").await;
-    tokio::time::sleep(SILENCE).await;
+    pair.wait_for_call("turn=1").await;
+    tokio::time::sleep(DISUSE).await;
     gate.open();
-    assert_eq!(pair.text(&id).await, "seen:0,1");
+    assert_eq!(pair.completed_text(&id).await, "seen:0,1");
     // Its time to live began with the end of its last job and has not passed.
     assert_eq!(read_status(&pair.client, "s").await, 200);
-    tokio::time::sleep(SILENCE).await;
+    tokio::time::sleep(DISUSE).await;
     assert_eq!(read_status(&pair.client, "s").await, 404);
 }
 
 #[tokio::test]
-async fn a_fourth_session_evicts_the_least_recently_used() {
+async fn a_fourth_session_evicts_the_least_recently_used_one() {
     let _alone = HEAVY.lock().await;
     let pair = Pair::with(&[("FOREBAY_SESSIONS_MAX", "3")]).await;
     for session in ["a", "b", "c"] {
@@ -112,7 +112,7 @@ async fn a_session_with_a_live_job_is_never_evicted() {
     for n in 0..4 {
         let text = format!("turn=0 held {n}");
         held.push(pair.submit_message(&format!("live-{n}"), &text).await);
-        pair.running(&text).await;
+        pair.wait_for_call(&text).await;
     }
     for session in ["a", "b"] {
         chat(&pair, session, "turn=0").await;
@@ -124,7 +124,7 @@ async fn a_session_with_a_live_job_is_never_evicted() {
     }
     gate.open();
     for id in &held {
-        assert_eq!(pair.text(id).await, "seen:0");
+        assert_eq!(pair.completed_text(id).await, "seen:0");
     }
     // Without live jobs, one of them is over the cap.
     tokio::time::sleep(EVICTION).await;

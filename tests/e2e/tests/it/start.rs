@@ -1,14 +1,14 @@
-//! Starts that must not happen: each ends with exit code 2 and a message that names what is wrong,
-//! before a port or a database is opened.
+//! Invalid settings: the process ends with exit code 2 and a message that names the setting, before it opens a port or
+//! a database.
 
 use std::{net::TcpListener, time::Duration};
 
 use e2e::process::{Exited, Forebay, run_to_exit};
 
-/// How long such a start may take. Generous: it only passes when a test fails.
+/// How long a process may take to end. Only failing tests reach it.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// The variables that scripts rely on.
+/// The variables that `--help` must show.
 const VARIABLES: [&str; 23] = [
     "FOREBAY_LISTEN",
     "FOREBAY_DATA_DIR",
@@ -35,7 +35,7 @@ const VARIABLES: [&str; 23] = [
     "FOREBAY_CA_FILE",
 ];
 
-/// Values that are wrong, by variable.
+/// Invalid values of each variable.
 const WRONG: [(&str, &[&str]); 26] = [
     (
         "FOREBAY_LISTEN",
@@ -83,7 +83,7 @@ const WRONG: [(&str, &[&str]); 26] = [
     ("GEMINI_API_KEY", &["line\nbreak"]),
 ];
 
-fn is_refused(exited: &Exited, name: &str) {
+fn assert_refused(exited: &Exited, name: &str) {
     assert_eq!(exited.code, Some(2), "{name}: {exited:?}");
     assert!(
         exited.stderr.contains(name),
@@ -95,8 +95,8 @@ fn is_refused(exited: &Exited, name: &str) {
 }
 
 #[tokio::test]
-async fn a_wrong_setting_is_named_before_anything_is_opened() {
-    // A port that is taken, and a folder that is not there: whoever opened either would say so.
+async fn an_invalid_setting_is_named_before_anything_is_opened() {
+    // The port is in use and the folder does not exist, so an attempt to open either would show.
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = taken.local_addr().expect("its address").to_string();
     let parent = tempfile::tempdir().expect("a folder");
@@ -108,7 +108,7 @@ async fn a_wrong_setting_is_named_before_anything_is_opened() {
                 .data_dir(&folder)
                 .env(name, *value);
             let exited = builder.run_to_exit(LIMIT).await;
-            is_refused(&exited, name);
+            assert_refused(&exited, name);
             assert!(
                 !exited.stderr.contains("cannot listen"),
                 "{name}: {exited:?}"
@@ -119,7 +119,7 @@ async fn a_wrong_setting_is_named_before_anything_is_opened() {
 }
 
 #[tokio::test]
-async fn a_wrong_flag_is_named() {
+async fn an_invalid_flag_is_named() {
     for flags in [
         &["--concurrency", "0"][..],
         &["--no-such-flag"],
@@ -128,7 +128,7 @@ async fn a_wrong_flag_is_named() {
     ] {
         let exited = run_to_exit(flags, &[], LIMIT).await;
         let wrong = flags.iter().rev().find(|flag| flag.len() > 1);
-        is_refused(&exited, wrong.expect("a flag"));
+        assert_refused(&exited, wrong.expect("a flag"));
     }
 }
 
@@ -148,15 +148,15 @@ async fn a_role_of_a_fleet_needs_both_urls() {
     ] {
         let exited = run_to_exit(args, env, LIMIT).await;
         for name in missing {
-            is_refused(&exited, name);
+            assert_refused(&exited, name);
         }
     }
 }
 
 #[tokio::test]
-async fn a_wrong_address_of_a_server_is_named_and_its_password_is_not() {
-    // Nobody listens there, and nobody is asked.
-    const RIGHT: [(&str, &str); 2] = [
+async fn an_invalid_server_url_is_named_and_its_password_is_not_shown() {
+    // Nothing listens there, and the process does not connect.
+    const VALID: [(&str, &str); 2] = [
         ("AMQP_URL", "amqps://127.0.0.1:9"),
         ("REDIS_URL", "rediss://127.0.0.1:9"),
     ];
@@ -187,11 +187,11 @@ async fn a_wrong_address_of_a_server_is_named_and_its_password_is_not() {
     for (name, values) in WRONG {
         for value in values {
             for role in ["gateway", "worker"] {
-                let mut env = RIGHT.to_vec();
+                let mut env = VALID.to_vec();
                 env.retain(|(variable, _)| *variable != name);
                 env.push((name, value));
                 let exited = run_to_exit(&[role], &env, LIMIT).await;
-                is_refused(&exited, name);
+                assert_refused(&exited, name);
                 assert!(!exited.stderr.contains("do-not-show-me"), "{exited:?}");
                 assert!(!exited.stderr.contains("panicked"), "{exited:?}");
                 assert!(!exited.stderr.contains("worker started"), "{exited:?}");
@@ -201,33 +201,33 @@ async fn a_wrong_address_of_a_server_is_named_and_its_password_is_not() {
 }
 
 #[tokio::test]
-async fn a_second_process_on_one_data_folder_is_told_who_holds_it() {
+async fn a_second_process_with_the_same_data_folder_names_the_first() {
     let folder = tempfile::tempdir().expect("a folder");
     let builder = Forebay::builder().data_dir(folder.path());
     let mut first = builder.start().await;
     let exited = builder.run_to_exit(LIMIT).await;
-    is_refused(&exited, &first.pid().to_string());
-    is_refused(&exited, "FOREBAY_DATA_DIR");
-    assert!(first.is_running(), "the first goes on");
-    // A crash leaves nothing behind that would keep the next one out.
+    assert_refused(&exited, &first.pid().to_string());
+    assert_refused(&exited, "FOREBAY_DATA_DIR");
+    assert!(first.is_running(), "the first process has ended");
+    // A killed process leaves no lock that would keep the next process out.
     first.kill9().await;
     builder.start().await;
 }
 
 #[tokio::test]
-async fn a_data_folder_that_cannot_be_one_is_named() {
+async fn a_data_folder_that_is_a_file_is_named() {
     let file = tempfile::NamedTempFile::new().expect("a file");
     let builder = Forebay::builder().data_dir(file.path());
-    is_refused(&builder.run_to_exit(LIMIT).await, "FOREBAY_DATA_DIR");
+    assert_refused(&builder.run_to_exit(LIMIT).await, "FOREBAY_DATA_DIR");
 }
 
 #[tokio::test]
-async fn a_port_that_is_taken_is_named() {
+async fn a_port_in_use_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = taken.local_addr().expect("its address").to_string();
     let builder = Forebay::builder().env("FOREBAY_LISTEN", address.as_str());
     let exited = builder.run_to_exit(LIMIT).await;
-    is_refused(&exited, "FOREBAY_LISTEN");
+    assert_refused(&exited, "FOREBAY_LISTEN");
     assert!(exited.stderr.contains(&address), "{exited:?}");
 }
 
@@ -254,7 +254,7 @@ async fn help_names_every_variable_and_no_secret() {
 }
 
 #[tokio::test]
-async fn without_a_key_or_a_model_it_says_that_it_simulates() {
+async fn without_a_key_or_a_model_jobs_are_simulated_and_the_log_says_so() {
     let forebay = Forebay::builder().start().await;
     assert!(forebay.logs().contains("simulated"), "{}", forebay.logs());
     let client = e2e::client::Client::new(forebay.url());

@@ -1,20 +1,20 @@
-//! What agents send, over both providers: tool loops while messages wait, results that never come,
-//! images, replies by a schema, and long sessions within a bound. The scripted providers refuse what
-//! the real ones refuse, and no test here may meet a refusal.
+//! Requests of agents, over both providers: tool loops while messages wait, missing tool results, images, replies that
+//! follow a schema, and long sessions with `max_turns`. The scripted providers refuse what the real ones refuse. No
+//! request here may be refused.
 
 use scripted_provider::{ChatRequest, Dialect, ScriptedCall, ScriptedReply};
 use serde_json::{Value, json};
 
 use crate::pair::Pair;
 
-over_both_providers!(
+for_both_providers!(
     messages_wait_for_two_rounds_of_tools,
-    a_message_goes_on_when_the_results_never_come,
-    a_call_that_is_never_answered_gets_no_result_put_in,
+    a_message_runs_after_the_wait_for_missing_results,
+    a_call_without_a_result_gets_the_content_no_result,
     an_image_is_passed_on,
     a_reply_follows_a_schema,
-    sixty_turns_within_a_bound_of_ten,
-    tools_and_how_to_choose_them_are_passed_on,
+    sixty_turns_with_max_turns_of_ten,
+    tools_and_tool_choice_are_passed_on,
 );
 
 async fn pair(model: &str) -> Pair {
@@ -30,13 +30,13 @@ fn tools(names: &[&str]) -> Value {
     names.iter().map(tool).collect()
 }
 
-/// A submit in session `s`.
+/// A job in session `s` with the tools `f` and `g`.
 fn job(input: &Value) -> Value {
     json!({ "session_id": "s", "input": input, "tools": tools(&["f", "g"]) })
 }
 
-/// Waits for a reply that calls tools; returns the calls' ids.
-async fn calls_of(pair: &Pair, id: &str) -> Vec<String> {
+/// Waits for a reply that calls tools; returns the ids of the tool calls.
+async fn tool_call_ids(pair: &Pair, id: &str) -> Vec<String> {
     let job = pair.wait(id).await;
     assert_eq!(job["status"], "completed", "{job}");
     assert_eq!(job["finish_reason"], "tool_calls", "{job}");
@@ -46,11 +46,11 @@ async fn calls_of(pair: &Pair, id: &str) -> Vec<String> {
     calls.iter().map(id).collect()
 }
 
-fn result(id: &str, content: &str) -> Value {
+fn tool_result(id: &str, content: &str) -> Value {
     json!({ "role": "tool", "tool_call_id": id, "content": content })
 }
 
-/// What each request showed the model of users' messages, in the order of arrival.
+/// The numbers of the users' messages in each request, in the order of arrival.
 fn seen(pair: &Pair) -> Vec<Vec<u64>> {
     let records = pair.llm.recorded();
     records.iter().map(|r| r.request.seen()).collect()
@@ -71,28 +71,31 @@ async fn messages_wait_for_two_rounds_of_tools(model: &str) {
     );
     let gate = pair.llm.hold();
     let first = pair.submit(&job(&json!("turn=0"))).await;
-    pair.running("turn=0").await;
-    // One waits already when the tools are called, one comes while they run.
+    pair.wait_for_call("turn=0").await;
+    // One message waits when the model calls the tools, another comes while the tools run.
     let before = pair.submit(&job(&json!("turn=1"))).await;
     gate.open();
-    let calls = calls_of(&pair, &first).await;
+    let calls = tool_call_ids(&pair, &first).await;
     assert_eq!(calls.len(), 2);
     let meanwhile = pair.submit(&job(&json!("turn=2"))).await;
 
-    // In another order than the calls.
-    let results = json!([result(&calls[1], "{\"y\": 2}"), result(&calls[0], "one")]);
+    // The results come in another order than the calls.
+    let results = json!([
+        tool_result(&calls[1], "{\"y\": 2}"),
+        tool_result(&calls[0], "one")
+    ]);
     let second = pair.submit(&job(&results)).await;
-    let calls = calls_of(&pair, &second).await;
+    let calls = tool_call_ids(&pair, &second).await;
     let third = pair
-        .submit(&job(&json!([result(&calls[0], "three")])))
+        .submit(&job(&json!([tool_result(&calls[0], "three")])))
         .await;
-    assert_eq!(pair.text(&third).await, "seen:0");
-    assert_eq!(pair.text(&before).await, "seen:0,1");
-    assert_eq!(pair.text(&meanwhile).await, "seen:0,1,2");
+    assert_eq!(pair.completed_text(&third).await, "seen:0");
+    assert_eq!(pair.completed_text(&before).await, "seen:0,1");
+    assert_eq!(pair.completed_text(&meanwhile).await, "seen:0,1,2");
 
     let expected: [&[u64]; 5] = [&[0], &[0], &[0], &[0, 1], &[0, 1, 2]];
     assert_eq!(seen(&pair), expected, "{}", pair.llm.listing());
-    let held = pair.held("s").await;
+    let held = pair.session_turns("s").await;
     let expected = [
         "user: turn=0",
         "assistant calls f, g",
@@ -110,33 +113,33 @@ async fn messages_wait_for_two_rounds_of_tools(model: &str) {
     pair.assert_no_refusals();
 }
 
-async fn a_message_goes_on_when_the_results_never_come(model: &str) {
+async fn a_message_runs_after_the_wait_for_missing_results(model: &str) {
     let pair = pair(model).await;
     pair.llm
         .on("turn=0", [ScriptedReply::tool_call("f", json!({ "x": 1 }))]);
     let mut first = job(&json!("turn=0"));
     first["tool_wait_s"] = json!(1);
     let first = pair.submit(&first).await;
-    calls_of(&pair, &first).await;
+    tool_call_ids(&pair, &first).await;
     let next = pair.submit(&job(&json!("turn=1"))).await;
-    assert_eq!(pair.text(&next).await, "seen:0,1");
+    assert_eq!(pair.completed_text(&next).await, "seen:0,1");
 
     let records = pair.llm.recorded();
     let replied_at = records[0].ended.as_ref().expect("a reply").1;
     let waited = records[1].request.arrived_at - replied_at;
     assert!(waited.as_millis() >= 1_000, "it waited only {waited:?}");
     assert!(records[1].request.body.to_string().contains("no result"));
-    let held = pair.held("s").await;
+    let held = pair.session_turns("s").await;
     assert_eq!(
         held[1..4],
         ["assistant calls f", "tool: no result", "user: turn=1"]
     );
     let last = pair.submit(&job(&json!("turn=2"))).await;
-    assert_eq!(pair.text(&last).await, "seen:0,1,2");
+    assert_eq!(pair.completed_text(&last).await, "seen:0,1,2");
     pair.assert_no_refusals();
 }
 
-async fn a_call_that_is_never_answered_gets_no_result_put_in(model: &str) {
+async fn a_call_without_a_result_gets_the_content_no_result(model: &str) {
     let pair = pair(model).await;
     let two = vec![
         ScriptedCall::new("f", json!({ "x": 1 })),
@@ -144,15 +147,15 @@ async fn a_call_that_is_never_answered_gets_no_result_put_in(model: &str) {
     ];
     pair.llm.on("turn=0", [ScriptedReply::ToolCalls(two)]);
     let first = pair.submit(&job(&json!("turn=0"))).await;
-    let calls = calls_of(&pair, &first).await;
-    let only = json!([result(&calls[1], "the answer of g")]);
+    let calls = tool_call_ids(&pair, &first).await;
+    let only = json!([tool_result(&calls[1], "the answer of g")]);
     let second = pair.submit(&job(&only)).await;
-    assert_eq!(pair.text(&second).await, "seen:0");
+    assert_eq!(pair.completed_text(&second).await, "seen:0");
     let body = pair.llm.recorded()[1].request.body.to_string();
     assert!(body.contains("no result") && body.contains("the answer of g"));
-    // The session that is left behind can be gone on with.
+    // The session still accepts messages.
     let third = pair.submit(&job(&json!("turn=1"))).await;
-    assert_eq!(pair.text(&third).await, "seen:0,1");
+    assert_eq!(pair.completed_text(&third).await, "seen:0,1");
     pair.assert_no_refusals();
 }
 
@@ -166,10 +169,10 @@ async fn an_image_is_passed_on(model: &str) {
     ]);
     let message = json!([{ "role": "user", "content": content }]);
     let id = pair.submit(&job(&message)).await;
-    assert_eq!(pair.text(&id).await, "seen:0");
+    assert_eq!(pair.completed_text(&id).await, "seen:0");
     let next = pair.submit(&job(&json!("turn=1"))).await;
-    assert_eq!(pair.text(&next).await, "seen:0,1");
-    // In the context of the next turn too.
+    assert_eq!(pair.completed_text(&next).await, "seen:0,1");
+    // The next turn's context contains the image too.
     for record in pair.llm.recorded() {
         let sent = match record.request.dialect {
             Dialect::OpenAi => record.request.body["messages"][0]["content"].clone(),
@@ -204,7 +207,7 @@ async fn a_reply_follows_a_schema(model: &str) {
     let mut asked = job(&json!("turn=0"));
     asked["response_format"] = format.clone();
     let id = pair.submit(&asked).await;
-    assert_eq!(pair.text(&id).await, reply);
+    assert_eq!(pair.completed_text(&id).await, reply);
     let request = pair.llm.recorded()[0].request.clone();
     match request.dialect {
         Dialect::OpenAi => assert_eq!(request.body["response_format"], format),
@@ -217,7 +220,7 @@ async fn a_reply_follows_a_schema(model: &str) {
     pair.assert_no_refusals();
 }
 
-async fn tools_and_how_to_choose_them_are_passed_on(model: &str) {
+async fn tools_and_tool_choice_are_passed_on(model: &str) {
     let pair = pair(model).await;
     pair.llm
         .on("turn=0", [ScriptedReply::tool_call("g", json!({ "x": 7 }))]);
@@ -259,15 +262,15 @@ async fn tools_and_how_to_choose_them_are_passed_on(model: &str) {
             assert_eq!(body["systemInstruction"]["parts"][0]["text"], "be brief");
         }
     }
-    // The rules were this job's alone.
-    assert_eq!(pair.held("s").await[0], "user: turn=0");
+    // The instructions belong to the job and are not kept in the session.
+    assert_eq!(pair.session_turns("s").await[0], "user: turn=0");
     pair.assert_no_refusals();
 }
 
-async fn sixty_turns_within_a_bound_of_ten(model: &str) {
-    const BOUND: usize = 10;
+async fn sixty_turns_with_max_turns_of_ten(model: &str) {
+    const MAX_TURNS: usize = 10;
     let pair = pair(model).await;
-    // Every third turn calls tools: one, then two at once, and so on.
+    // The reply to every third turn calls one tool or two tools, in turn.
     pair.llm.script(|request: &ChatRequest| {
         let last = request.last_user_text();
         let number: u64 = last.strip_prefix("turn=")?.parse().ok()?;
@@ -277,31 +280,36 @@ async fn sixty_turns_within_a_bound_of_ten(model: &str) {
         let calls = (0..=number % 2).map(call).collect();
         (answers && number % 3 == 2).then_some(ScriptedReply::ToolCalls(calls))
     });
-    let bounded = |input: &Value| {
+    let with_max_turns = |input: &Value| {
         let mut job = job(input);
-        job["context"] = json!({ "max_turns": BOUND });
+        job["context"] = json!({ "max_turns": MAX_TURNS });
         job
     };
     let mut dropped = 0;
     for n in 0..60 {
-        let mut id = pair.submit(&bounded(&json!(format!("turn={n}")))).await;
+        let mut id = pair
+            .submit(&with_max_turns(&json!(format!("turn={n}"))))
+            .await;
         if n % 3 == 2 {
-            let calls = calls_of(&pair, &id).await;
-            let results: Value = calls.iter().map(|call| result(call, "done")).collect();
-            id = pair.submit(&bounded(&results)).await;
+            let calls = tool_call_ids(&pair, &id).await;
+            let results: Value = calls.iter().map(|call| tool_result(call, "done")).collect();
+            id = pair.submit(&with_max_turns(&results)).await;
         }
         let job = pair.wait(&id).await;
         assert_eq!(job["status"], "completed", "turn {n}: {job}");
         let sent = job["turns_sent"].as_u64().expect("a number");
-        assert!(sent as usize <= BOUND, "turn {n}: {job}");
+        assert!(sent as usize <= MAX_TURNS, "turn {n}: {job}");
         dropped = job["turns_dropped"].as_u64().expect("a number");
     }
     pair.assert_no_refusals();
-    assert!(dropped > 100, "only {dropped} turns were left out at last");
+    assert!(
+        dropped > 100,
+        "only {dropped} turns were left out in the last job"
+    );
     for record in pair.llm.recorded() {
         let count = record.request.messages().len();
         assert!(
-            count <= BOUND,
+            count <= MAX_TURNS,
             "{count} messages in {}",
             record.request.body
         );

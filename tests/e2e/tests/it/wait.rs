@@ -1,4 +1,4 @@
-//! `?wait_s=` and `Prefer: wait=`: the answer comes when the job ends, or after the timeout with the job as it is.
+//! `?wait_s=` and `Prefer: wait=`: the gateway answers when the job ends, or after the timeout with the unfinished job.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ async fn all_waits_are_answered_when_the_job_ends() {
     let pair = Pair::start().await;
     let gate = pair.llm.hold();
     let id = pair.submit_message("s", "turn=0").await;
-    pair.running("turn=0").await;
+    pair.wait_for_call("turn=0").await;
     let mut waits = JoinSet::new();
     for _ in 0..20 {
         let (client, path) = (pair.client.clone(), format!("/v1/jobs/{id}?wait_s=60"));
@@ -46,7 +46,7 @@ async fn a_failed_and_a_cancelled_job_end_a_wait_as_well() {
     let began = Instant::now();
     for (text, status) in [("is cancelled", "cancelled"), ("fails", "failed")] {
         let id = pair.submit_message("s", text).await;
-        pair.running(text).await;
+        pair.wait_for_call(text).await;
         let (client, path) = (pair.client.clone(), format!("/v1/jobs/{id}?wait_s=60"));
         let wait = tokio::spawn(async move { client.get(&path).await });
         if status == "cancelled" {
@@ -65,7 +65,7 @@ async fn a_wait_that_times_out_returns_the_running_job() {
     let pair = Pair::start().await;
     let _gate = pair.llm.hold();
     let id = pair.submit_message("s", "turn=0").await;
-    pair.running("turn=0").await;
+    pair.wait_for_call("turn=0").await;
     let began = Instant::now();
     let answer = pair.client.get(&format!("/v1/jobs/{id}?wait_s=1")).await;
     assert!(began.elapsed() >= Duration::from_secs(1));
@@ -81,7 +81,7 @@ async fn a_preference_is_applied_and_confirmed() {
     let pair = Pair::start().await;
     let gate = pair.llm.hold();
     let id = pair.submit_message("s", "turn=0").await;
-    pair.running("turn=0").await;
+    pair.wait_for_call("turn=0").await;
     let request = pair
         .client
         .http()
@@ -96,7 +96,7 @@ async fn a_preference_is_applied_and_confirmed() {
 }
 
 #[tokio::test]
-async fn a_wait_out_of_range_is_named() {
+async fn a_wait_s_out_of_range_is_refused() {
     let pair = Pair::start().await;
     let id = pair.submit_message("s", "turn=0").await;
     for wait_s in ["61", "-1", "x", ""] {

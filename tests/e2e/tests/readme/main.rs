@@ -1,7 +1,8 @@
-//! The README, held to its word: the walk is taken out of it and run, and so are its two Python programs.
+//! Tests of the README: they run its walk-through and its two Python programs, and compare its table of settings with
+//! `--help`.
 //!
-//! `FOREBAY_BLESS=1` writes the outputs that were seen into the README instead of comparing them; what
-//! changed is then for a person to read in the diff.
+//! `FOREBAY_BLESS=1` writes the actual outputs of the walk-through into the README instead of comparing them. Read the
+//! changes in the diff.
 
 mod programs;
 mod settings;

@@ -1,4 +1,4 @@
-//! The two Python programs of the README, run as they stand there.
+//! The two Python programs of the README, run unchanged.
 
 use std::{fs, path::PathBuf, process::Stdio, time::Duration};
 
@@ -13,7 +13,7 @@ use tokio::{
 /// How long a program may take to start.
 const START: Duration = Duration::from_secs(120);
 
-/// The Python that has what the programs need; `tests/run` sees to it.
+/// The Python interpreter with the packages that the programs need. `tests/run` installs them.
 fn python() -> PathBuf {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
     let python = root.join("target/test-python/bin/python");
@@ -25,19 +25,19 @@ fn python() -> PathBuf {
     python
 }
 
-/// A program of the README under a real server, until it is dropped.
+/// A program of the README in a real server. The server ends when this is dropped.
 struct Served {
     _server: Child,
     _folder: tempfile::TempDir,
     url: String,
 }
 
-/// Serves the block `name` of the README with so many processes.
+/// Serves the program in the block `name` of the README with this many processes.
 async fn serve(name: &str, processes: usize, forebay_url: &str) -> Served {
     let folder = tempfile::tempdir().expect("a folder");
     let program = readme::block(&readme::read(), name);
     fs::write(folder.path().join("app.py"), program).expect("the program is written");
-    // The README leaves open which LLM `call_llm` calls: here, one that repeats what it was told.
+    // The README does not define `call_llm`. This one repeats all messages.
     let llm = "async def call_llm(turns):\n    return ' | '.join(t['content'] for t in turns)\n";
     fs::write(folder.path().join("llm.py"), llm).expect("the module is written");
     let mut server = Command::new(python())
@@ -78,7 +78,7 @@ async fn serve(name: &str, processes: usize, forebay_url: &str) -> Served {
     })
     .await
     .expect("the server starts in time");
-    // Whatever else it prints must not fill the pipe.
+    // Read the rest of the output, so that the pipe does not fill up and block the server.
     tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
     Served {
         _server: server,
@@ -87,7 +87,8 @@ async fn serve(name: &str, processes: usize, forebay_url: &str) -> Served {
     }
 }
 
-/// Says something in a session, on a connection of its own, so that any of the processes may answer.
+/// Sends a message in a session and returns the reply. Each message uses a new connection, so that any of the processes
+/// may answer.
 async fn chat(url: &str, session: &str, message: &str) -> String {
     let client = reqwest::Client::new();
     let url = format!("{url}/chat/{session}");
@@ -128,7 +129,7 @@ async fn after_keeps_the_session_in_forebay_however_many_processes_serve_it() {
     let served = serve("after", 2, forebay.url()).await;
     chat(&served.url, "ada", "message 0").await;
     for n in 1..8 {
-        // The simulated provider counts the user's turns that it was sent and repeats the last two.
+        // The simulated provider's reply contains the number of the user's turns and repeats the last two.
         let reply = chat(&served.url, "ada", &format!("message {n}")).await;
         let expected = format!(
             "Simulated reply {}: you said \"message {n}\", and before that \"message {}\".",

@@ -1,30 +1,30 @@
-//! The settings table says what `--help` says: every variable, and its default.
+//! The README's table of settings lists the same variables and defaults as `--help`.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use e2e::{process::run_to_exit, readme};
 
-/// Variables and their defaults, as `--help` tells them.
-fn told(help: &str) -> BTreeMap<String, String> {
-    let mut told = BTreeMap::new();
+/// The variables and their defaults in the output of `--help`.
+fn in_help(help: &str) -> BTreeMap<String, String> {
+    let mut defaults = BTreeMap::new();
     let mut variable = None;
     for line in help.lines().map(str::trim) {
         if let Some(rest) = line.strip_prefix("[env: ") {
-            // Behind the name stands its value, where it has one here.
+            // If the variable is set here, `=` and its value follow the name.
             let end = rest.find(['=', ']']).expect("the bracket is closed");
             let name = rest[..end].to_owned();
-            told.insert(name.clone(), String::from("none"));
+            defaults.insert(name.clone(), String::from("none"));
             variable = Some(name);
         } else if let Some(rest) = line.strip_prefix("[default: ") {
             let name = variable.take().expect("a default follows its variable");
-            told.insert(name, format!("`{}`", rest.trim_end_matches(']')));
+            defaults.insert(name, format!("`{}`", rest.trim_end_matches(']')));
         }
     }
-    told
+    defaults
 }
 
-/// Variables and their defaults, as the README's table tells them.
-fn printed(readme: &str) -> BTreeMap<String, String> {
+/// The variables and their defaults in the README's table.
+fn in_readme(readme: &str) -> BTreeMap<String, String> {
     let rows = readme.lines().filter_map(|line| line.strip_prefix("| `"));
     rows.filter_map(|row| {
         let (name, rest) = row.split_once("` | ")?;
@@ -38,9 +38,13 @@ fn printed(readme: &str) -> BTreeMap<String, String> {
 }
 
 #[tokio::test]
-async fn are_those_of_the_program() {
+async fn the_table_lists_the_variables_and_defaults_of_the_program() {
     let help = run_to_exit(&["--help"], &[], Duration::from_secs(60)).await;
-    let told = told(&help.stdout);
-    assert!(told.len() >= 20, "only {} variables were found", told.len());
-    assert_eq!(printed(&readme::read()), told);
+    let defaults = in_help(&help.stdout);
+    assert!(
+        defaults.len() >= 20,
+        "only {} variables were found",
+        defaults.len()
+    );
+    assert_eq!(in_readme(&readme::read()), defaults);
 }

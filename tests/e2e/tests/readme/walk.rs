@@ -1,21 +1,21 @@
-//! The walk: every command of it, in one shell, against a process that was just started.
+//! The README's walk-through: all its commands run in one shell, against a new process.
 
 use std::{env, fs, io::Write as _, process::Stdio};
 
 use e2e::{process::Forebay, readme};
 use regex::Regex;
 
-/// What stands for the address in the README.
+/// The address of Forebay in the README.
 const ADDRESS: &str = "localhost:8080";
 
-/// A command and what it printed.
+/// A command and its output.
 struct Step {
     command: String,
     printed: String,
 }
 
-/// The steps of a part of the README: a line that begins with `$ ` is a command, what follows it within
-/// its block is what it prints.
+/// The steps of a part of the README. A line that begins with `$ ` is a command; the lines after it in the same block
+/// are its output.
 fn steps(part: &str) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     for block in part.split("```console\n").skip(1) {
@@ -36,7 +36,7 @@ fn steps(part: &str) -> Vec<Step> {
     steps
 }
 
-/// Runs the commands one after the other in one shell, and returns what each printed.
+/// Runs the commands one after the other in one shell, and returns the output of each.
 async fn run(steps: &[Step], address: &str) -> Vec<String> {
     const END: &str = "@@ end of step";
     let mut script = tempfile::NamedTempFile::new().expect("a script");
@@ -66,15 +66,15 @@ async fn run(steps: &[Step], address: &str) -> Vec<String> {
         .collect()
 }
 
-/// The same text with everything that differs from run to run replaced.
-fn plain(text: &str) -> String {
+/// The text with placeholders for everything that differs from run to run.
+fn with_placeholders(text: &str) -> String {
     let rules = [
         (r"job_[0-9a-f]{34}", "JOB"),
         (r"forebay-[0-9a-f]{32}", "WORKER"),
         (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", "TIME"),
         (r"(?m)^date: .*$", "date: TIME"),
         (r"drained_per_s.:\d+\.\d+", "drained_per_s"),
-        // A session's job may still run when the queues are looked at.
+        // A job may still run when the walk-through reads the queues.
         (r#""interactive":\{[^}]*\}"#, "INTERACTIVE"),
     ];
     let mut text = text.to_owned();
@@ -102,16 +102,16 @@ async fn works_as_printed() {
     }
     for (step, printed) in steps.iter().zip(printed) {
         assert_eq!(
-            plain(&printed),
-            plain(&step.printed),
-            "\n$ {}\nprinted:\n{printed}\nand the README says:\n{}",
+            with_placeholders(&printed),
+            with_placeholders(&step.printed),
+            "\n$ {}\nprinted:\n{printed}\nbut the README shows:\n{}",
             step.command,
             step.printed,
         );
     }
 }
 
-/// Writes what was printed into the README.
+/// Writes the actual outputs into the README.
 fn bless(readme: &str, steps: &[Step], printed: &[String]) {
     let mut blessed = readme.to_owned();
     for (step, printed) in steps.iter().zip(printed) {

@@ -1,4 +1,4 @@
-//! Bodies that are no JSON, too large, or of another kind, and what is not even HTTP.
+//! Bodies that are not JSON, are too large or have another media type, and bytes that are not HTTP.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::{NEVER, answer_of, nothing_is_left, post, problem};
+use super::{NEVER, answer_of, assert_nothing_stored_or_called, expect_problem, post};
 use crate::pair::Pair;
 
 const MIB: usize = 1024 * 1024;
 
 #[tokio::test]
-async fn what_is_not_json_is_400() {
+async fn a_body_that_is_not_json_is_400() {
     let pair = Pair::start().await;
     let deep = |open: &str, close: &str| {
         let (open, close) = (open.repeat(200), close.repeat(200));
@@ -35,16 +35,16 @@ async fn what_is_not_json_is_400() {
         "[".repeat(100_000),
     ] {
         let what: String = body.chars().take(60).collect();
-        problem(&what, post(&pair.client, body).await, 400, "invalid_json");
+        expect_problem(&what, post(&pair.client, body).await, 400, "invalid_json");
     }
     let not_utf8 = b"{\"session_id\": \"never\", \"input\": \"\xff\xfe\"}".to_vec();
-    problem(
+    expect_problem(
         "not UTF-8",
         post(&pair.client, not_utf8).await,
         400,
         "invalid_json",
     );
-    nothing_is_left(&pair).await;
+    assert_nothing_stored_or_called(&pair).await;
 }
 
 #[tokio::test]
@@ -55,16 +55,16 @@ async fn another_media_type_is_415() {
     let response = request.header("content-type", "text/plain").body(body);
     let response = response.send().await.expect("an answer");
     assert_eq!(response.status(), 415);
-    nothing_is_left(&pair).await;
+    assert_nothing_stored_or_called(&pair).await;
 }
 
 #[tokio::test]
-async fn a_body_that_is_too_large_is_413_announced_or_not() {
+async fn a_body_that_is_too_large_is_413_with_and_without_a_content_length() {
     let pair = Pair::start().await;
     let job = json!({ "session_id": NEVER, "input": "x".repeat(11 * MIB) }).to_string();
     let answer = post_too_large(&pair.client, || job.clone().into()).await;
-    problem("content-length", answer, 413, "body_too_large");
-    // Without a length it is sent in chunks.
+    expect_problem("content-length", answer, 413, "body_too_large");
+    // Without a content length the body is sent in chunks.
     let bytes = job.into_bytes();
     let body = || {
         let chunks = bytes.chunks(64 * 1024).map(<[u8]>::to_vec);
@@ -72,24 +72,24 @@ async fn a_body_that_is_too_large_is_413_announced_or_not() {
         Body::wrap_stream(futures_util::stream::iter(chunks))
     };
     let answer = post_too_large(&pair.client, body).await;
-    problem("chunked", answer, 413, "body_too_large");
-    // A length of which nothing ever comes.
+    expect_problem("chunked", answer, 413, "body_too_large");
+    // A content length without a body.
     for length in ["11534336", "9999999999999999999"] {
         let head = format!(
             "POST /v1/jobs HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\nexpect: 100-continue\r\n\r\n"
         );
-        let answer = raw(&pair, head.as_bytes()).await;
+        let answer = send_raw(&pair, head.as_bytes()).await;
         assert!(answer.starts_with("HTTP/1.1 413 "), "{length}: {answer}");
     }
-    nothing_is_left(&pair).await;
-    // Just within the bound it is taken, as far as its size goes.
+    assert_nothing_stored_or_called(&pair).await;
+    // A body slightly below the limit is accepted.
     let fits = json!({ "session_id": "large", "input": "x".repeat(9 * MIB) });
     let id = pair.submit(&fits).await;
-    pair.text(&id).await;
+    pair.completed_text(&id).await;
 }
 
 #[tokio::test]
-async fn what_is_not_http_is_4xx_and_the_server_goes_on() {
+async fn bytes_that_are_not_http_get_a_4xx_and_the_server_continues() {
     let pair = Pair::start().await;
     for bytes in [
         &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..],
@@ -98,15 +98,15 @@ async fn what_is_not_http_is_4xx_and_the_server_goes_on() {
         b"POST /v1/jobs HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n",
         b"POST /v1/jobs HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
     ] {
-        let answer = raw(&pair, bytes).await;
+        let answer = send_raw(&pair, bytes).await;
         let is_refused = answer.is_empty() || answer.starts_with("HTTP/1.1 4");
         assert!(is_refused, "{bytes:?}: {answer}");
     }
-    nothing_is_left(&pair).await;
+    assert_nothing_stored_or_called(&pair).await;
 }
 
-/// Submits a body that is too large, again if the connection ends before the answer is read: the gateway reads the rest
-/// of such a body for a bounded time only.
+/// Submits a body that is too large. Repeats it if the connection ends before the client has the answer, because the
+/// gateway reads the rest of such a body for a bounded time only.
 async fn post_too_large(client: &Client, body: impl Fn() -> Body) -> Answer {
     for _ in 0..100 {
         let request = client.http().post(client.at("/v1/jobs")).body(body());
@@ -115,18 +115,18 @@ async fn post_too_large(client: &Client, body: impl Fn() -> Body) -> Answer {
             return answer_of(response).await;
         }
     }
-    panic!("the gateway never answered");
+    panic!("no answer to 100 submits");
 }
 
-/// Sends these bytes as they are; returns what comes back until the server closes.
-async fn raw(pair: &Pair, bytes: &[u8]) -> String {
+/// Sends these bytes over TCP; returns the answer until the server closes the connection.
+async fn send_raw(pair: &Pair, bytes: &[u8]) -> String {
     let address = pair.client.at("").replace("http://", "");
     let mut stream = TcpStream::connect(address).await.expect("a connection");
     stream.write_all(bytes).await.expect("sent");
     let mut answer = Vec::new();
     let read = stream.read_to_end(&mut answer);
     let read = tokio::time::timeout(Duration::from_secs(60), read).await;
-    // A reset after the answer is an end as well.
+    // A reset after the answer also ends the read.
     let _ = read.expect("the server neither answered nor closed");
     String::from_utf8_lossy(&answer).into_owned()
 }

@@ -1,12 +1,12 @@
-//! JSON that no job can be made of: wrong types, unknown fields, empty input, values out of range.
+//! JSON that is not a valid job: wrong types, unknown fields, empty input, values out of range.
 
 use serde_json::{Value, json};
 
-use super::{NEVER, nothing_is_left, post, problem};
+use super::{NEVER, assert_nothing_stored_or_called, expect_problem, post};
 use crate::pair::Pair;
 
 #[tokio::test]
-async fn what_no_job_can_be_is_422_and_names_the_field() {
+async fn an_invalid_job_is_422_and_names_the_field() {
     let pair = Pair::start().await;
     let with = |name: &str, value: Value| {
         let mut job = json!({ "session_id": NEVER, "input": "hi" });
@@ -57,7 +57,7 @@ async fn what_no_job_can_be_is_422_and_names_the_field() {
             "context.max_turns",
         ),
         (with("extra_body", json!({ "x": deep })), "extra_body"),
-        // ids
+        // session ids
         (with("session_id", json!("")), "session_id"),
         (with("session_id", json!("a/b")), "session_id"),
         (with("session_id", json!("a\u{0}b")), "session_id"),
@@ -68,7 +68,7 @@ async fn what_no_job_can_be_is_422_and_names_the_field() {
     ] {
         let what = format!("{field} in {:.80}", job.to_string());
         let answer = post(&pair.client, job.to_string()).await;
-        let body = problem(&what, answer, 422, "invalid_request");
+        let body = expect_problem(&what, answer, 422, "invalid_request");
         let named = body["errors"].as_array().expect("errors");
         let is_named = |error: &Value| {
             let name = error["field"].as_str().unwrap_or_default();
@@ -76,25 +76,25 @@ async fn what_no_job_can_be_is_422_and_names_the_field() {
         };
         assert!(named.iter().any(is_named), "{what}: {body}");
     }
-    nothing_is_left(&pair).await;
+    assert_nothing_stored_or_called(&pair).await;
 }
 
 #[tokio::test]
-async fn a_bad_idempotency_key_is_422_and_another_body_under_one_too() {
+async fn a_bad_idempotency_key_is_422_and_so_is_a_key_with_another_body() {
     let pair = Pair::start().await;
     let job = json!({ "session_id": NEVER, "input": "hi" });
     for key in [String::new(), "x".repeat(256), String::from("a\tb")] {
         let answer = pair.client.submit_with_key(&job, &key).await;
-        problem(&key, answer, 422, "invalid_request");
+        expect_problem(&key, answer, 422, "invalid_request");
     }
-    nothing_is_left(&pair).await;
+    assert_nothing_stored_or_called(&pair).await;
     let kept = json!({ "session_id": "kept", "input": "turn=1" });
     let id = pair.client.submit_with_key(&kept, "key").await.expect(202);
     let answer = pair.client.submit_with_key(&job, "key").await;
-    problem("another body", answer, 422, "idempotency_key_reused");
+    expect_problem("another body", answer, 422, "idempotency_key_reused");
     let again = pair.client.submit_with_key(&kept, "key").await;
     assert_eq!(again.header("idempotency-replayed"), Some("true"));
     assert_eq!(again.body["id"], id["id"]);
-    pair.text(id["id"].as_str().expect("an id")).await;
+    pair.completed_text(id["id"].as_str().expect("an id")).await;
     assert_eq!(pair.client.session(NEVER).await.status, 404);
 }

@@ -1,5 +1,5 @@
-//! Bad input over the real binary: each kind gets its 4xx as problem details (RFC 9457), never a 500,
-//! and leaves nothing behind. Every field's own rules are the gateway's tests' business.
+//! Bad input to the real binary: each kind is answered with a 4xx and problem details (RFC 9457), never with a 500. It
+//! stores nothing and makes no call. The gateway's own tests cover the rules of each field.
 
 mod bodies;
 mod fields;
@@ -11,11 +11,11 @@ use serde_json::Value;
 
 use crate::pair::Pair;
 
-/// The session that every bad submit names; none may ever come to be.
+/// The session of every bad submit. It must never exist.
 const NEVER: &str = "never";
 
-/// Fails unless the answer is a problem with this status and code; returns it.
-fn problem(what: &str, answer: Answer, status: u16, code: &str) -> Value {
+/// Fails unless the answer is a problem with this status and code; returns its body. `what` names the input.
+fn expect_problem(what: &str, answer: Answer, status: u16, code: &str) -> Value {
     assert_eq!(answer.status.as_u16(), status, "{what}: {}", answer.body);
     let kind = answer.header("content-type");
     assert_eq!(kind, Some("application/problem+json"), "{what}");
@@ -28,8 +28,8 @@ fn problem(what: &str, answer: Answer, status: u16, code: &str) -> Value {
         "{what}"
     );
     for text in ["title", "detail"] {
-        let is_said = body[text].as_str().is_some_and(|text| !text.is_empty());
-        assert!(is_said, "{what}: {body}");
+        let is_present = body[text].as_str().is_some_and(|text| !text.is_empty());
+        assert!(is_present, "{what}: {body}");
     }
     body
 }
@@ -58,17 +58,17 @@ async fn post(client: &Client, body: impl Into<Body>) -> Answer {
     send(client, Method::POST, "/v1/jobs", body).await
 }
 
-/// Fails if anything was stored or asked of the provider.
-async fn nothing_is_left(pair: &Pair) {
+/// Fails if a bad submit has made a session, a job or a call.
+async fn assert_nothing_stored_or_called(pair: &Pair) {
     let session = pair.client.session(NEVER).await;
-    problem("the session", session, 404, "session_not_found");
-    // A good job counts; were another one live, the count would be higher.
+    expect_problem("the session", session, 404, "session_not_found");
+    // One good job makes the count of live jobs 1. A second live job would make it 2.
     let gate = pair.llm.hold();
     let good = pair.submit_message("good", "turn=0").await;
-    pair.running("turn=0").await;
+    pair.wait_for_call("turn=0").await;
     pair.live_jobs_become(1).await;
     gate.open();
-    pair.text(&good).await;
+    pair.completed_text(&good).await;
     pair.live_jobs_become(0).await;
     assert_eq!(pair.llm.stats().requests, 1, "{}", pair.llm.listing());
 }

@@ -1,9 +1,9 @@
-//! Jobs and sessions that are not there, or not in a state for what is asked of them.
+//! Requests for jobs and sessions that do not exist, or whose state does not allow the request.
 
 use reqwest::Method;
 use serde_json::json;
 
-use super::{nothing_is_left, problem, send};
+use super::{assert_nothing_stored_or_called, expect_problem, send};
 use crate::pair::Pair;
 
 #[tokio::test]
@@ -53,12 +53,12 @@ async fn unknown_and_strange_ids_are_404() {
                 "session_not_found",
             ),
         ] {
-            // What a client folds away before it is sent never comes here.
+            // The HTTP client resolves `..` before it sends the request.
             if id == "%2e%2e" {
                 continue;
             }
             let answer = send(&pair.client, method, &path, "").await;
-            problem(&path, answer, 404, code);
+            expect_problem(&path, answer, 404, code);
         }
     }
     for path in [
@@ -79,9 +79,9 @@ async fn unknown_and_strange_ids_are_404() {
         (Method::POST, "/v1/queues"),
     ] {
         let answer = send(&pair.client, method, path, "").await;
-        problem(path, answer, 405, "method_not_allowed");
+        expect_problem(path, answer, 405, "method_not_allowed");
     }
-    nothing_is_left(&pair).await;
+    assert_nothing_stored_or_called(&pair).await;
 }
 
 #[tokio::test]
@@ -95,14 +95,14 @@ async fn a_finished_job_cannot_be_cancelled() {
         let id = pair.submit_message("s", text).await;
         let before = pair.wait(&id).await;
         let answer = pair.client.cancel(&id).await;
-        problem(text, answer, 409, "job_finished");
+        expect_problem(text, answer, 409, "job_finished");
         assert_eq!(pair.client.job(&id).await.expect(200), before);
     }
     let gate = pair.llm.hold();
     let id = pair.submit_message("s", "is cancelled").await;
     pair.client.cancel(&id).await.expect(200);
     let answer = pair.client.cancel(&id).await;
-    problem("cancelled", answer, 409, "job_finished");
+    expect_problem("cancelled", answer, 409, "job_finished");
     gate.open();
 }
 
@@ -112,16 +112,16 @@ async fn a_session_with_live_jobs_cannot_be_deleted() {
     let gate = pair.llm.hold();
     let id = pair.submit_message("s", "turn=0").await;
     let answer = pair.client.delete_session("s").await;
-    problem("busy", answer, 409, "session_busy");
+    expect_problem("busy", answer, 409, "session_busy");
     gate.open();
-    pair.text(&id).await;
+    pair.completed_text(&id).await;
     pair.client.delete_session("s").await.expect(204);
     let answer = pair.client.session("s").await;
-    problem("deleted", answer, 404, "session_not_found");
+    expect_problem("deleted", answer, 404, "session_not_found");
 }
 
 #[tokio::test]
-async fn a_full_session_is_429_and_takes_more_once_it_is_not() {
+async fn a_full_session_is_429_and_accepts_jobs_after_a_cancel() {
     const LANE_MAX: usize = 200;
     let pair = Pair::start().await;
     let gate = pair.llm.hold();
@@ -134,19 +134,20 @@ async fn a_full_session_is_429_and_takes_more_once_it_is_not() {
     let wait_s = answer.header("retry-after").map(str::to_owned);
     let wait_s = wait_s.and_then(|text| text.parse::<u64>().ok());
     assert!(wait_s.is_some_and(|seconds| seconds > 0), "{answer:?}");
-    problem("full", answer, 429, "session_full");
+    expect_problem("full", answer, 429, "session_full");
     let session = pair.client.session("s").await.expect(200);
     assert_eq!(session["live_jobs"], LANE_MAX, "{session}");
-    // Other sessions have room.
+    // Other sessions accept jobs.
     let other = pair.submit_message("other", "turn=0").await;
     pair.client.cancel(&ids[LANE_MAX - 1]).await.expect(200);
-    // The key of the refused submit leads to the job that is made now.
-    let taken = pair
+    // The refused submit is repeated with the same key and accepted.
+    let accepted = pair
         .client
         .submit_with_key(&one_more, "more")
         .await
         .expect(202);
     gate.open();
-    assert_eq!(pair.text(&other).await, "seen:0");
-    pair.text(taken["id"].as_str().expect("an id")).await;
+    assert_eq!(pair.completed_text(&other).await, "seen:0");
+    pair.completed_text(accepted["id"].as_str().expect("an id"))
+        .await;
 }
