@@ -14,8 +14,8 @@ use forebay_shared::{ids::ProcessId, queue::Queue, secret::Secret, store::Store}
 
 use crate::settings::{Role, Settings};
 
-/// How long the queue may take to send pending messages and acks when the process stops. It is short, so that the
-/// connections can still close in order. The timers recover whatever is lost.
+/// How long the queue may take to send pending messages and acks when the process stops. It is short, so that time is
+/// left to close the connections. Lost wakes are published again when the timers of their jobs are due.
 const QUEUE_CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The engine that the settings choose.
@@ -64,12 +64,13 @@ impl Choice {
         }
     }
 
-    /// Returns whether the engine needs no other server.
+    /// Returns whether the engine is embedded, so that it needs neither Redis nor RabbitMQ.
     pub(crate) const fn is_embedded(&self) -> bool {
         matches!(self, Self::Embedded(_))
     }
 
-    /// Opens the engine for the process `me`. If a server is unavailable, it connects in the background.
+    /// Opens the engine for the process `me`. If Redis or RabbitMQ is unavailable, the engine connects in the
+    /// background.
     pub(crate) async fn open(&self, me: &ProcessId) -> anyhow::Result<Engine> {
         match self {
             Self::Embedded(folder) => {
@@ -99,8 +100,8 @@ impl Servers {
             client_name: me.to_string(),
             ..RedisSettings::new(self.redis_url.expose())
         };
-        // Redis comes first, because it may refuse the start. The queue connects at once, and lapin's threads
-        // would then run after the runtime is gone.
+        // Redis comes first, because its settings may stop the start. `RabbitQueue::new` starts threads of lapin,
+        // which would then outlive the runtime.
         let store = RedisStore::connect(&store).await.map_err(|error| {
             let variable = match &error {
                 ConnectError::CaFile { .. } => "REDIS_CA_FILE",

@@ -18,8 +18,8 @@ use clap::Parser;
 
 pub use settings::{Cli, Role, Settings};
 
-/// The exit code of a process that could not start: wrong settings, a port or a data folder in use.
-const EXIT_SETTINGS: u8 = 2;
+/// The exit code of a process that could not start: invalid settings, or a port or data folder in use.
+const EXIT_NOT_STARTED: u8 = 2;
 
 /// Runs a process until it exits. A binary with a fixed `role` refuses commands for another role.
 #[must_use]
@@ -30,13 +30,13 @@ pub fn main(role: Option<Role>) -> ExitCode {
         && role != requested
     {
         eprintln!("forebay: this binary is the {role} and cannot run as {requested}");
-        return ExitCode::from(EXIT_SETTINGS);
+        return ExitCode::from(EXIT_NOT_STARTED);
     }
     let plan = match compose::plan(role.or(cli.role), cli.settings) {
         Ok(plan) => plan,
         Err(error) => {
             eprintln!("forebay: {error:#}");
-            return ExitCode::from(EXIT_SETTINGS);
+            return ExitCode::from(EXIT_NOT_STARTED);
         }
     };
     log::init(&plan.log);
@@ -45,7 +45,7 @@ pub fn main(role: Option<Role>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(run::RunError::Start(error)) => {
             eprintln!("forebay: {error:#}");
-            ExitCode::from(EXIT_SETTINGS)
+            ExitCode::from(EXIT_NOT_STARTED)
         }
         Err(run::RunError::Running(error)) => {
             tracing::error!(error = format!("{error:#}"), "exiting after a failure");

@@ -5,7 +5,7 @@ use tracing_subscriber::{EnvFilter, fmt};
 /// The filter and the format of log lines.
 #[derive(Clone, Debug)]
 pub(crate) struct LogSettings {
-    /// A valid filter in the syntax of tracing.
+    /// A valid filter in the syntax of `tracing-subscriber`.
     pub(crate) filter: String,
     pub(crate) format: LogFormat,
 }
@@ -19,7 +19,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// Turns lapin's own log lines off: they contain whole messages, and errors that the engine already logs.
+/// Turns off lapin's log lines. They contain whole messages, and errors that the engine logs too.
 const LAPIN_OFF: &str = "lapin=off";
 
 /// Starts logging. Must be called once.

@@ -15,16 +15,17 @@ use crate::{compose::Plan, engine::Engine, signals::Signals};
 // number, and operators set their kill timeouts by it.
 /// For the worker to release its running jobs, for open requests to finish, and for leaving the fleet.
 const LEAVE_TIMEOUT: Duration = Duration::from_millis(RELEASING_MS_MAX + 500);
-/// For closing the engine. Messages that it cannot send in this time are recovered as after a kill.
+/// For closing the engine. Wakes that it cannot send in this time are published again when the timers of their
+/// jobs are due.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(1_000);
 /// For blocking tasks to end. Those that still run are abandoned.
 const RUNTIME_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Why a process ended without a signal.
 pub(crate) enum RunError {
-    /// It could not start: the settings, the data folder or the port do not allow it.
+    /// The process could not start, because of its settings, its data folder or its port.
     Start(anyhow::Error),
-    /// It started, and a part of it failed later.
+    /// The process started, and a part of it failed later.
     Running(anyhow::Error),
 }
 
@@ -38,7 +39,10 @@ pub(crate) fn run(plan: Plan) -> Result<(), RunError> {
         let engine = plan.engine.open(&me).await.map_err(RunError::Start)?;
         let result = serve(plan, &me, &engine).await;
         if timeout(CLOSE_TIMEOUT, engine.close()).await.is_err() {
-            tracing::warn!("the engine did not close in time; the timers recover unsent messages");
+            tracing::warn!(
+                "the engine did not close in time; \
+                 unsent job messages are published again when the timers of their jobs are due"
+            );
         }
         result
     });
@@ -63,13 +67,14 @@ impl Part {
         Self { name, stop, task }
     }
 
-    /// Waits until the part ends, which it should not do before it is stopped. Returns the error.
+    /// Waits until the part ends without being stopped. Returns an error that names the part. Without a part, it
+    /// waits for ever.
     async fn ended_early(part: &mut Option<Self>) -> anyhow::Error {
         match part {
             Some(part) => match (&mut part.task).await {
-                Ok(()) => anyhow!("the {} ended without a stop", part.name),
+                Ok(()) => anyhow!("the {} ended unexpectedly", part.name),
                 Err(error) => {
-                    anyhow::Error::new(error).context(format!("the {} failed", part.name))
+                    anyhow::Error::new(error).context(format!("the {} panicked", part.name))
                 }
             },
             None => std::future::pending().await,
@@ -80,7 +85,7 @@ impl Part {
     async fn stop(self) {
         self.stop.cancel();
         if let Err(error) = self.task.await {
-            tracing::error!(part = self.name, %error, "a part failed while it stopped");
+            tracing::error!(part = self.name, %error, "a part of the process panicked while it stopped");
         }
     }
 }
@@ -99,10 +104,10 @@ async fn serve(plan: Plan, me: &ProcessId, engine: &Engine) -> Result<(), RunErr
 
     let (store, queue) = (Arc::clone(&engine.store), Arc::clone(&engine.queue));
     let member = Arc::new(Member::join(me.clone(), store, queue, &plan.member));
-    let mut worker = plan.worker.map(|(settings, registry)| {
+    let mut worker = plan.worker.map(|(settings, providers)| {
         let member = Arc::clone(&member);
         Part::start("worker", |stop| {
-            forebay_worker::run(member, Arc::new(registry), settings, stop)
+            forebay_worker::run(member, Arc::new(providers), settings, stop)
         })
     });
     let mut gateway = listener.zip(plan.gateway).map(|(listener, settings)| {

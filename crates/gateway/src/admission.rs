@@ -15,16 +15,18 @@ use crate::{problem::Problem, problem_code::ProblemCode};
 
 /// How long wakes may stay unconfirmed before submits are refused.
 const UNCONFIRMED_MAX: Duration = Duration::from_secs(30);
-/// How long the gateway reports a full store as not ready. After that only a submit can tell.
+/// How long the readiness probe fails after an admission found the store full. After that the probe succeeds, and the
+/// next submit shows if the store has space again.
 const STORE_FULL_TIME: Duration = Duration::from_secs(10);
-/// The longest advised pause before another submit, in seconds.
+/// The longest pause that a refusal advises before the next submit, in seconds.
 const RETRY_AFTER_S_MAX: u64 = 300;
 
 /// The inputs of the decision.
 #[derive(Clone, Copy, Debug)]
 struct Readings {
-    /// The live jobs of the whole store: the newest sample and the jobs admitted here since.
+    /// The live jobs of the whole store: those of the newest sample, and those that this gateway admitted after it.
     live: u64,
+    /// The number of live jobs at which submits are refused.
     backlog_max: u64,
     /// How long no wake has been confirmed, although some were published.
     unconfirmed_for: Duration,
@@ -37,11 +39,15 @@ struct Readings {
 /// Why submits are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RefusalReason {
+    /// The store has not answered within the presence time.
     StoreUnavailable,
+    /// The last admission found the store full.
     StoreFull,
-    DispatchUnhealthy,
-    /// The next job is accepted once this many have ended.
+    /// The queue has confirmed no wake for [`UNCONFIRMED_MAX`].
+    QueueUnhealthy,
+    /// The store holds the most live jobs allowed.
     BacklogFull {
+        /// How many jobs must end before the next job is accepted.
         excess: u64,
     },
 }
@@ -54,7 +60,7 @@ const fn decide(readings: &Readings) -> Option<RefusalReason> {
         return Some(RefusalReason::StoreFull);
     }
     if readings.unconfirmed_for.as_millis() > UNCONFIRMED_MAX.as_millis() {
-        return Some(RefusalReason::DispatchUnhealthy);
+        return Some(RefusalReason::QueueUnhealthy);
     }
     if readings.live >= readings.backlog_max {
         let excess = readings.live - readings.backlog_max + 1;
@@ -66,17 +72,17 @@ const fn decide(readings: &Readings) -> Option<RefusalReason> {
 /// Gathers the readings, and counts the jobs that this process admits between two samples.
 pub(crate) struct Admission {
     backlog_max: u64,
-    since_sample: Mutex<SinceSample>,
+    backlog: Mutex<Backlog>,
 }
 
-/// What this process knows since the newest sample of the counts.
+/// The newest sample of the counts, and what this process has admitted after it.
 #[derive(Default)]
-struct SinceSample {
-    /// The newest sample. A new one is recognised by its address.
+struct Backlog {
+    /// The newest sample. Another address means another sample.
     sample: Option<Arc<Counts>>,
     /// The sample's live jobs.
     live: u64,
-    /// The jobs that this process has admitted, or tried to admit, since the sample.
+    /// The jobs that this process has admitted, or tried to admit, after the sample.
     admitted: u64,
     /// When an admission last found the store full. `None` after a successful one.
     store_full_at: Option<Instant>,
@@ -86,7 +92,7 @@ impl Admission {
     pub(crate) fn new(backlog_max: u64) -> Self {
         Self {
             backlog_max,
-            since_sample: Mutex::default(),
+            backlog: Mutex::default(),
         }
     }
 
@@ -95,8 +101,8 @@ impl Admission {
     /// The next sample, at most a second later, replaces all reservations. Until then two kinds of jobs
     /// are not counted: those of other gateways, and those admitted while the sample is being read.
     ///
-    /// This does not check if the store is available or full. The submit itself finds that out, which is
-    /// also how the gateway learns that the store has free space again.
+    /// This does not check if the store is available or full. The commit of the job shows that, and so the gateway
+    /// notices when the store has free space again.
     pub(crate) fn reserve(&self, member: &Member) -> Result<(), Problem> {
         let readings = Readings {
             store_full: false,
@@ -125,22 +131,22 @@ impl Admission {
 
     fn read(&self, member: &Member) -> Readings {
         let sample = member.gauge.counts();
-        let mut since = self.lock();
+        let mut backlog = self.lock();
         if let Some((sample, _)) = sample
-            && !since
+            && !backlog
                 .sample
                 .as_ref()
                 .is_some_and(|old| Arc::ptr_eq(old, &sample))
         {
-            since.live = sample.live();
-            since.admitted = 0;
-            since.sample = Some(sample);
+            backlog.live = sample.live();
+            backlog.admitted = 0;
+            backlog.sample = Some(sample);
         }
         Readings {
-            live: since.live.saturating_add(since.admitted),
+            live: backlog.live.saturating_add(backlog.admitted),
             backlog_max: self.backlog_max,
             unconfirmed_for: member.wakes.unconfirmed_for(),
-            store_full: since
+            store_full: backlog
                 .store_full_at
                 .is_some_and(|at| at.elapsed() < STORE_FULL_TIME),
             store_answers: member.presence.is_current(),
@@ -157,10 +163,10 @@ impl Admission {
                 let detail = "the store had no space for the last submitted job";
                 Problem::new(ProblemCode::StoreFull, detail).retry_after(10)
             }
-            RefusalReason::DispatchUnhealthy => {
+            RefusalReason::QueueUnhealthy => {
                 let max_s = UNCONFIRMED_MAX.as_secs();
                 let detail = format!("the queue has confirmed no message for over {max_s} s");
-                Problem::new(ProblemCode::DispatchUnhealthy, detail).retry_after(5)
+                Problem::new(ProblemCode::QueueUnhealthy, detail).retry_after(5)
             }
             RefusalReason::BacklogFull { excess } => {
                 // A tenth of the limit is added, so that many waiting clients succeed together.
@@ -173,10 +179,8 @@ impl Admission {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, SinceSample> {
-        self.since_sample
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Backlog> {
+        self.backlog.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -214,7 +218,7 @@ mod tests {
             unconfirmed_for: Duration::from_millis(30_001),
             ..ACCEPTED
         };
-        assert_eq!(decide(&unconfirmed), Some(RefusalReason::DispatchUnhealthy));
+        assert_eq!(decide(&unconfirmed), Some(RefusalReason::QueueUnhealthy));
         let store_full = Readings {
             store_full: true,
             ..ACCEPTED

@@ -8,13 +8,13 @@ use crate::{problem::Problem, state::ApiState};
 
 const OK: &str = r#"{"status":"ok"}"#;
 
-/// Answers 200 always: a restart of this process would not bring an unavailable store back.
-pub(crate) async fn live() -> impl IntoResponse {
+/// Always answers 200. An unavailable store does not count, because a restart of this process would not help.
+pub(crate) async fn healthz() -> impl IntoResponse {
     ([(CONTENT_TYPE, "application/json")], OK)
 }
 
 /// Answers 200, or the problem that a submit would get now.
-pub(crate) async fn ready(
+pub(crate) async fn readyz(
     State(state): State<Arc<ApiState>>,
 ) -> Result<impl IntoResponse, Problem> {
     state.admission.ready(&state.member)?;

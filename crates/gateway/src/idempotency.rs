@@ -70,7 +70,7 @@ fn unquote(text: &str) -> Option<String> {
 
 /// The job that a key belongs to.
 pub(crate) enum KeyOwner {
-    /// The job of this request. The key now leads to it.
+    /// The job of this request. The key now belongs to that job.
     ThisJob,
     /// The job of an earlier request with the same key and body. It may not be admitted yet.
     EarlierJob(JobId),
@@ -91,11 +91,11 @@ pub(crate) async fn set_idempotency_key(
         v: Version::FIRST,
         unknown: UnknownFields::NONE,
     };
-    let claim = state
+    let set = state
         .member
         .store
         .set_idempotency_key(&state.tenant, key, &entry, KEY_TTL_MS);
-    match store_call::with_timeout(claim).await? {
+    match store_call::with_timeout(set).await? {
         SetKeyResult::Set => Ok(KeyOwner::ThisJob),
         SetKeyResult::AlreadySet(found) if found.body_sha256 == entry.body_sha256 => {
             Ok(KeyOwner::EarlierJob(found.job))

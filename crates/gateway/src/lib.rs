@@ -2,11 +2,11 @@
 //! a job to end.
 //!
 //! It uses the store and the queue through their ports only. It calls no provider, and leaves all rules
-//! about order to [`forebay_shared::lane`]. Everything that it keeps in memory is bounded: see
-//! [`GatewaySettings`].
+//! about order to [`forebay_shared::lane`]. [`GatewaySettings`]
+//! bounds everything that it keeps in memory.
 //!
 //! In reading order:
-//! - [`settings`]: the gateway's limits.
+//! - [`settings`]: the gateway's settings.
 //! - `server`: accepts connections and enforces their time limits.
 //! - `router`: the routes. `access_log`: one log line for each request.
 //! - `state`: what all handlers share.

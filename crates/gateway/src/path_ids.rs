@@ -1,4 +1,4 @@
-//! The ids in a request's path. Text that is not a valid id names nothing, so the answer is 404.
+//! The ids in a request's path. Text that is not a valid id gets 404.
 
 use axum::extract::{Path, rejection::PathRejection};
 use forebay_shared::ids::{JobId, SessionId};

@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 
-/// What went wrong. Clients should program against the code's text, which is stable.
+/// What went wrong. Clients should rely on the code's text, which is stable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ProblemCode {
     /// The body is not JSON, is cut off, or is nested too deeply.
@@ -25,23 +25,23 @@ pub(crate) enum ProblemCode {
     BodyTooLarge,
     /// The Content-Type is not JSON.
     UnsupportedMediaType,
-    /// Some fields are not valid. `errors` names them and what is allowed.
+    /// Some fields are not valid. `errors` names each with the values that it accepts.
     InvalidRequest,
     /// An earlier request had the same idempotency key and another body.
     IdempotencyKeyReused,
-    /// The session's lane is full. `Retry-After` tells when one of its jobs may have ended.
+    /// The session's lane is full. `Retry-After` estimates when one of its jobs has ended.
     SessionFull,
     /// A defect of the gateway or of the store.
     Internal,
-    /// The store holds as many live jobs as allowed. Has `Retry-After`, as all codes below.
+    /// The store holds the most live jobs allowed. This error and all below have a `Retry-After`.
     BacklogFull,
-    /// The queue has confirmed no message for a while.
-    DispatchUnhealthy,
+    /// The queue has confirmed no message for a while. The code's text is older than this name.
+    QueueUnhealthy,
     /// The store has no free space for new jobs.
     StoreFull,
-    /// The store did not answer in time. A submit may have been accepted all the same.
+    /// The store did not answer in time. A submit may still have been accepted.
     StoreUnavailable,
-    /// Too many requests are being handled. A submit may have been accepted all the same.
+    /// Too many requests are being handled. A submit may still have been accepted.
     Overloaded,
 }
 
@@ -66,7 +66,7 @@ impl ProblemCode {
             Self::SessionFull          => (S::TOO_MANY_REQUESTS, "session_full", "The session has too many live jobs"),
             Self::Internal             => (S::INTERNAL_SERVER_ERROR, "internal", "An internal error occurred"),
             Self::BacklogFull          => (S::SERVICE_UNAVAILABLE, "backlog_full", "Too many jobs are live"),
-            Self::DispatchUnhealthy    => (S::SERVICE_UNAVAILABLE, "dispatch_unhealthy", "The queue does not confirm messages"),
+            Self::QueueUnhealthy       => (S::SERVICE_UNAVAILABLE, "dispatch_unhealthy", "The queue does not confirm messages"),
             Self::StoreFull            => (S::SERVICE_UNAVAILABLE, "store_full", "The store has no space for new jobs"),
             Self::StoreUnavailable     => (S::SERVICE_UNAVAILABLE, "store_unavailable", "The store does not answer"),
             Self::Overloaded           => (S::SERVICE_UNAVAILABLE, "overloaded", "Too many requests at once"),

@@ -28,8 +28,8 @@ const PERMIT_BYTES: usize = 1_024;
 /// The bytes that a body reserves before its first byte arrives, and each time it outgrows its
 /// reservation. A client that sends slowly, or nothing, reserves little.
 const RESERVE_STEP_BYTES: usize = 64 * 1_024;
-/// The limits on reading and discarding a body that is too large. A client whose connection closes while
-/// it still sends often reports a broken connection instead of the response.
+/// The limits on reading and discarding a body that is too large. Without this, the connection would close while
+/// the client sends, and many clients then report a broken connection instead of the response.
 const DISCARD_BYTES_MAX: usize = 32 * 1024 * 1024;
 const DISCARD_TIME: Duration = Duration::from_secs(3);
 
@@ -56,8 +56,8 @@ impl BodyReader {
         }
     }
 
-    /// Reads a body to its end. Only the first reservation waits for the budget. A body that needs more
-    /// later is refused if the budget is used up: bodies that wait for each other would never end.
+    /// Reads a body to its end. Only the first reservation waits for the budget. A body that needs more later is
+    /// refused if the budget is used up, because bodies that wait for each other would wait for ever.
     pub(crate) async fn read(
         &self,
         headers: &HeaderMap,

@@ -16,8 +16,8 @@ pub(crate) fn set_retry_after(headers: &mut HeaderMap, seconds: u64) {
 /// expected wait.
 pub(crate) fn poll_after_s(gauge: &Gauge, class: Class) -> u64 {
     if gauge.drained_per_s(class) <= 0.0 {
-        // No job of the class has ended lately, so there is no measured wait. Most likely this job is
-        // the first in a while and ends soon.
+        // No job of the class has ended lately, so the wait cannot be estimated. Most likely this job is the first in
+        // a while and ends soon.
         return 1;
     }
     gauge

@@ -28,8 +28,8 @@ pub(crate) fn router(state: Arc<ApiState>) -> Router {
             get(sessions::get::get).delete(sessions::delete::delete),
         )
         .route("/v1/queues", get(queues::get))
-        .route("/healthz", get(health::live))
-        .route("/readyz", get(health::ready))
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
         .fallback(unknown_route)
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(state)

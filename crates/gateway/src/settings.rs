@@ -1,8 +1,8 @@
-//! The gateway's limits. The binary decides where their values come from.
+//! The gateway's settings. The binary decides where their values come from.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-/// The gateway's limits.
+/// The gateway's settings.
 #[derive(Clone, Debug)]
 pub struct GatewaySettings {
     /// The address to listen on. The caller of [`serve`](crate::serve) opens the listener; `serve` itself
@@ -10,14 +10,14 @@ pub struct GatewaySettings {
     pub listen: SocketAddr,
     /// The most bytes of one request's body; 1 KiB to 1 GiB.
     pub body_bytes_max: usize,
-    /// The most bytes of all bodies in memory; at least `body_bytes_max`. A request over this limit waits
-    /// for the budget, at most `body_timeout_ms`.
+    /// The most bytes of all bodies in memory; at least `body_bytes_max`. At this limit further requests wait, at most
+    /// `body_timeout_ms`.
     pub bodies_bytes_max: usize,
     /// The most live jobs in the store, at least 1. At this number submits are refused with 503.
     pub backlog_max: u64,
     /// The model of jobs that name none. With `None` such jobs are refused.
     pub default_model: Option<String>,
-    /// How long a session is kept after its last use, in milliseconds. Reading it counts as a use.
+    /// How long a session without live jobs is kept after its last job or its last read, in milliseconds.
     pub session_ttl_ms: u64,
     /// The most open connections. Further ones wait in the listener's backlog.
     pub connections_max: usize,

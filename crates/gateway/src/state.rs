@@ -21,7 +21,7 @@ use crate::{
 pub(crate) struct ApiState {
     pub(crate) member: Arc<Member>,
     pub(crate) settings: GatewaySettings,
-    /// The tenant of every request. There is only one until tenants have keys.
+    /// The tenant of every request. There are no API keys yet, so there is only one tenant.
     pub(crate) tenant: TenantId,
     pub(crate) admission: Admission,
     pub(crate) bodies: BodyReader,

@@ -24,8 +24,8 @@ pub(crate) async fn with_timeout<T>(
     }
 }
 
-/// The problem for a failed store call. Only a broken store is logged as an error here: the presence
-/// loop already logs once a second that the store is unavailable.
+/// The problem for a failed store call. An unavailable store is logged at debug level only, because the presence
+/// loop already logs it.
 pub(crate) fn store_problem(error: &StoreError) -> Problem {
     match error {
         StoreError::Unavailable(_) => {
@@ -38,8 +38,8 @@ pub(crate) fn store_problem(error: &StoreError) -> Problem {
             Problem::new(ProblemCode::StoreFull, detail).retry_after(10)
         }
         StoreError::Newer(document) => {
-            tracing::warn!(%document, "a request failed: only a gateway of a newer release can answer it");
-            let detail = "a newer release of Forebay stored this; ask again, for a gateway of that release can answer";
+            tracing::warn!(%document, "a request failed: a newer release stored the document; upgrade this gateway");
+            let detail = "a newer release of Forebay stored this; repeat the request, because a gateway of that release can answer it";
             Problem::new(ProblemCode::StoreUnavailable, detail).retry_after(2)
         }
         StoreError::Broken(source) => {
@@ -49,8 +49,7 @@ pub(crate) fn store_problem(error: &StoreError) -> Problem {
     }
 }
 
-/// The problem for a lane change that failed. Handlers handle the refusals they expect before they
-/// call this.
+/// The problem for a lane change that failed. Handlers handle expected refusals before they call this.
 pub(crate) fn lane_problem(error: &LaneError) -> Problem {
     match error {
         LaneError::Store(error) => store_problem(error),

@@ -98,7 +98,8 @@ pub struct Settings {
     #[arg(long, env = "FOREBAY_BACKLOG_MAX", global = true, default_value = "100000", value_parser = integer_in("FOREBAY_BACKLOG_MAX", 1..=100_000_000))]
     pub backlog_max: u64,
 
-    /// The most tries of a job whose provider fails, 1 to 100.
+    /// The most tries of a job, 1 to 100. A try is a provider call; calls that a stopped or lost worker
+    /// broke off do not count.
     #[arg(long, env = "FOREBAY_TRIES_MAX", global = true, default_value = "5", value_parser = integer_in("FOREBAY_TRIES_MAX", 1..=100))]
     pub tries_max: u64,
 
@@ -119,8 +120,9 @@ pub struct Settings {
     #[arg(long, env = "FOREBAY_RESPONSE_BYTES_MAX", global = true, default_value = "16777216", value_parser = integer_in("FOREBAY_RESPONSE_BYTES_MAX", 1_024..=1_073_741_824))]
     pub response_bytes_max: u64,
 
-    /// The pause before the second try, in milliseconds, 1 to 60000. It doubles with each further try,
-    /// up to a minute, and is jittered. If the provider's Retry-After is longer, it is used instead.
+    /// The pause after a job's first failed try, in milliseconds, 1 to 60000. It doubles with each
+    /// further failure, up to a minute, and is jittered. A longer Retry-After of the provider replaces
+    /// it.
     #[arg(long, env = "FOREBAY_BACKOFF_MS", global = true, default_value = "1000", value_parser = integer_in("FOREBAY_BACKOFF_MS", 1..=60_000))]
     pub backoff_ms: u64,
 
@@ -190,7 +192,8 @@ pub struct Settings {
     #[arg(long, env = "FOREBAY_CA_FILE", global = true, value_parser = parse::file("FOREBAY_CA_FILE"))]
     pub ca_file: Option<PathBuf>,
 
-    /// What is logged, as a filter of tracing: `info`, `debug`, `warn,forebay_worker=debug`.
+    /// What is logged, in the filter syntax of the Rust crate tracing-subscriber: `info`, `debug`,
+    /// `warn,forebay_worker=debug`.
     #[arg(long, env = "FOREBAY_LOG", global = true, default_value = "info", value_parser = parse::log_filter)]
     pub log: String,
 

@@ -57,10 +57,12 @@ pub(super) fn latency(text: &str) -> Result<Latency, String> {
 pub(super) fn log_filter(text: &str) -> Result<String, String> {
     tracing_subscriber::EnvFilter::try_new(text)
         .map(|_| text.to_owned())
-        .map_err(|error| format!("FOREBAY_LOG must be a filter in the syntax of tracing: {error}"))
+        .map_err(|error| {
+            format!("FOREBAY_LOG must be a filter in the syntax of tracing-subscriber: {error}")
+        })
 }
 
-/// Any text. An empty one counts as not set.
+/// Any text. `compose` and `engine` treat an empty secret as not set.
 #[expect(clippy::unnecessary_wraps, reason = "clap requires this signature")]
 pub(super) fn secret(text: &str) -> Result<Secret, String> {
     Ok(Secret::new(text))

@@ -38,19 +38,19 @@ pub(crate) async fn post(
     let change = LaneChange::cancel(record.meta.lane(), id);
     match state.member.lanes.apply(change, STORE_TIMEOUT).await {
         Ok(_) => tracing::debug!(job_id = %id, "job cancelled"),
-        // The job has ended since it was read. Its outcome decides below.
+        // The job has ended after it was read. Its outcome decides below.
         Err(LaneError::Refused(Refused::Gone)) => {}
         Err(error) => return Err(lane_problem(&error)),
     }
     let record = read_existing(&state, id).await?;
     match &record.state {
-        // Success, even if this request did not cancel the job itself: another request may have, or an
-        // earlier try of this one whose response was lost.
+        // Success, even if another request cancelled the job. That may have been the same request, sent before, whose
+        // response was lost.
         JobState::Ended(outcome) if outcome.status == Status::Cancelled => {
-            Ok(view::respond(StatusCode::OK, view::stored(&record)?))
+            Ok(view::respond(StatusCode::OK, view::stored_job(&record)?))
         }
         JobState::Ended(outcome) => Err(already_ended(outcome.status)),
-        // The job ended, and was admitted again under its id at the same moment.
+        // The job ended and was admitted again under its id (a repair) at the same moment.
         JobState::Live(_) => {
             let detail = "the job was restarted at the same moment";
             Err(Problem::new(ProblemCode::Overloaded, detail).retry_after(1))

@@ -1,4 +1,4 @@
-//! `GET /v1/jobs/{id}`: shows a job, at once or as soon as it has ended.
+//! `GET /v1/jobs/{id}`: shows a job, at once or after a wait for its end.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ pub(crate) async fn get(
     };
     let record = record.ok_or_else(Problem::job_not_found)?;
 
-    let mut response = view::respond(StatusCode::OK, view::stored(&record)?);
+    let mut response = view::respond(StatusCode::OK, view::stored_job(&record)?);
     let headers = response.headers_mut();
     if matches!(record.state, JobState::Live(_)) {
         set_retry_after(headers, state.poll_after_s(record.meta.class));

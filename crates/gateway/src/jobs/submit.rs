@@ -1,8 +1,7 @@
-//! `POST /v1/jobs`: validates a submit, admits the job, answers 202. The job is on disk by then.
+//! `POST /v1/jobs`: validates a submit, commits the job to the store, and answers 202.
 //!
-//! Other files decide the details: `validation` which fields are valid, `admission` if new jobs are
-//! accepted now, `idempotency` which job a repeated submit gets, and the rules of the lane if its session
-//! takes one more job.
+//! `validation` decides which fields are valid, `admission` if new jobs are accepted now, `idempotency` which
+//! job a repeated submit gets, and the lane's rules if the session accepts one more job.
 
 use std::sync::Arc;
 
@@ -43,8 +42,7 @@ pub(crate) async fn post(
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    // The body is read before anything is checked. A client that is refused while it still sends may
-    // not see the response.
+    // The body is read before the checks, because a client that is refused while it sends may not see the response.
     let body = state.bodies.read(&parts.headers, body).await?;
     check_content_type(&parts.headers)?;
     let key = idempotency::parse_key(&parts.headers)?;
@@ -61,15 +59,15 @@ pub(crate) async fn post(
         state.admission.reserve(&state.member)?;
         return job.admit(&state, new_id, None).await;
     };
-    // The key is claimed before the limits are checked, so that a repeated submit gets its job even while
-    // new jobs are refused. A refused submit leaves its key without a job; a repeat admits the job later.
+    // The key is set before the limits are checked, so that a repeated submit gets its job even while
+    // new jobs are refused. A refused submit leaves its key without a job; the next submit with the key admits the job.
     let now = job.now;
     let owner = idempotency::set_idempotency_key(&state, &key, &body.bytes, new_id, now).await?;
     let id = match owner {
         KeyOwner::ThisJob => new_id,
         KeyOwner::EarlierJob(id) => {
             if let Some(record) = state.read_job(id).await? {
-                let json = view::stored(&record)?;
+                let json = view::stored_job(&record)?;
                 return Ok(replayed(accepted(&state, id, record.meta.class, json)));
             }
             id
@@ -106,7 +104,7 @@ struct PreparedJob {
     traceparent: Option<String>,
     /// The store's time when the submit arrived.
     now: TimeMs,
-    /// Holds the body's bytes in the budget until the commit has ended.
+    /// Reserves the body's bytes in the byte budget until the commit has ended.
     body_permit: OwnedSemaphorePermit,
 }
 
@@ -138,10 +136,10 @@ impl PreparedJob {
             if_busy: submission.if_busy,
         };
         let class = meta.class;
-        // The response is written before the job moves into the change, so nothing is cloned or reread.
-        let json = view::accepted(&meta)?;
+        // The JSON is made before `meta` moves into the change, so `meta` is not cloned.
+        let json = view::new_job(&meta)?;
         let request = submission.request;
-        // The commit may go on after the timeout with the body in memory, so it holds the permit.
+        // The commit may go on after the timeout with the body in memory, so the change keeps the permit.
         let change = LaneChange::admit(NewJob { meta, request }, options).holding(self.body_permit);
         match state.member.lanes.apply(change, STORE_TIMEOUT).await {
             Ok(_) => {
@@ -149,19 +147,19 @@ impl PreparedJob {
                 tracing::debug!(job_id = %id, %class, "job accepted");
                 Ok(accepted(state, id, class, json))
             }
-            // The job exists already: another request with the same key admitted it, or this commit was
-            // repeated because its confirmation was lost.
+            // The job already exists. Another request with the same key admitted it, or `Lanes` repeated this commit
+            // because its confirmation was lost.
             Err(LaneError::Refused(Refused::Exists)) => match state.read_job(id).await? {
-                Some(record) => Ok(accepted(state, id, class, view::stored(&record)?)),
+                Some(record) => Ok(accepted(state, id, class, view::stored_job(&record)?)),
                 None => Ok(accepted(state, id, class, json)),
             },
-            Err(error) => Err(refused(state, class, &error)),
+            Err(error) => Err(admission_problem(state, class, &error)),
         }
     }
 }
 
 /// The problem for an admission that failed.
-fn refused(state: &ApiState, class: Class, error: &LaneError) -> Problem {
+fn admission_problem(state: &ApiState, class: Class, error: &LaneError) -> Problem {
     match error {
         LaneError::Refused(Refused::Full) => {
             let detail = format!("a session may have at most {LANE_MAX} live jobs");

@@ -128,12 +128,12 @@ impl<'a> JobView<'a> {
 }
 
 /// The JSON of a job that is being admitted.
-pub(super) fn accepted(meta: &JobMeta) -> Result<Vec<u8>, Problem> {
+pub(super) fn new_job(meta: &JobMeta) -> Result<Vec<u8>, Problem> {
     to_json(&JobView::queued(meta))
 }
 
 /// The JSON of a job in the store.
-pub(super) fn stored(record: &JobRecord) -> Result<Vec<u8>, Problem> {
+pub(super) fn stored_job(record: &JobRecord) -> Result<Vec<u8>, Problem> {
     to_json(&match &record.state {
         JobState::Live(entry) => JobView::live(&record.meta, entry),
         JobState::Ended(outcome) => JobView::ended(&record.meta, outcome),
@@ -170,7 +170,7 @@ mod tests {
     };
     use serde_json::{Value, json};
 
-    use super::{accepted, stored};
+    use super::{new_job, stored_job};
 
     fn meta() -> JobMeta {
         let tenant = TenantId::default();
@@ -191,9 +191,9 @@ mod tests {
     }
 
     #[test]
-    fn an_accepted_job_has_every_field_and_null_for_absent_values() {
+    fn a_new_job_has_every_field_and_null_for_absent_values() {
         let meta = meta();
-        let shown: Value = serde_json::from_slice(&accepted(&meta).unwrap()).unwrap();
+        let shown: Value = serde_json::from_slice(&new_job(&meta).unwrap()).unwrap();
         let expected = json!({
             "id": meta.id, "object": "job", "status": "queued", "session_id": null,
             "model": "simulated", "priority": "batch", "created_at": "1970-01-01T00:00:00.000Z",
@@ -245,7 +245,7 @@ mod tests {
             meta: meta(),
             state: JobState::Ended(outcome),
         };
-        let shown: Value = serde_json::from_slice(&stored(&record).unwrap()).unwrap();
+        let shown: Value = serde_json::from_slice(&stored_job(&record).unwrap()).unwrap();
         assert_eq!(shown["output"], json!({"text": "Hi.", "tool_calls": []}));
         assert_eq!(shown["finish_reason"], "stop");
         assert_eq!(shown["usage"]["total_tokens"], 4);

@@ -14,7 +14,7 @@ use crate::{problem::Problem, state::ApiState, store_call};
 
 /// The longest wait, in seconds.
 const WAIT_S_MAX: u64 = 60;
-/// How often a waiting request reads the job without a notice, because a notice may be lost.
+/// How often a waiting request reads the job without a notice, because notices can be lost.
 const REREAD_EVERY: Duration = Duration::from_secs(30);
 /// The pause before a new subscription replaces one that ended.
 const RESUBSCRIBE_DELAY: Duration = Duration::from_millis(250);
@@ -24,7 +24,7 @@ const RESUBSCRIBE_DELAY: Duration = Duration::from_millis(250);
 pub(super) struct WaitTime {
     /// In seconds, at most 60; 0 for not at all.
     pub(super) seconds: u64,
-    /// The time comes from the header `Prefer`, so the response confirms it in `Preference-Applied`.
+    /// Whether the header `Prefer` asked for the wait. Then the response confirms it in `Preference-Applied`.
     pub(super) from_prefer_header: bool,
 }
 
@@ -81,7 +81,7 @@ pub(super) async fn until_ended(
     seconds: u64,
 ) -> Result<Option<JobRecord>, Problem> {
     let deadline = Instant::now() + Duration::from_secs(seconds);
-    // The subscription comes before the first read: the end of the job between the two would be missed.
+    // Subscribes before the first read. Otherwise the notice of a job that ends in between would be missed.
     let mut notices = subscribe(state, id).await?;
     loop {
         let record = state.read_job(id).await?;

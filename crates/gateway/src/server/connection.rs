@@ -25,7 +25,7 @@ pub(super) struct Timeouts {
     pub(super) write: Duration,
 }
 
-/// Serves connections. Holds what all of them share.
+/// Serves connections.
 pub(super) struct ConnectionServer {
     builder: http1::Builder,
     router: Router,
@@ -57,8 +57,7 @@ impl ConnectionServer {
         }
     }
 
-    /// Serves one connection until the client closes it, `stop` and its current request end it, or
-    /// `abort` closes it.
+    /// Serves one connection until the client closes it or one of the two tokens ends it.
     pub(super) fn serve(&self, stream: TcpStream) -> impl Future<Output = ()> + Send + 'static {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY was not set; responses may be delayed");

@@ -1,8 +1,8 @@
 //! Accepts connections, at most `connections_max` at a time, and drains them when the gateway stops.
 //!
-//! `axum::serve` sets no time limit for a request's head, so slow clients could hold connections for
-//! ever. This loop replaces it: `connection` limits the time for a head, `write_timeout` the time for
-//! reading a response.
+//! `axum::serve` sets no time limit for a request's head, so slow clients could keep connections for ever. This
+//! module replaces it. `connection` limits the time for a request's head, and `write_timeout` the time in which the
+//! client reads nothing of a response.
 
 mod connection;
 mod write_timeout;
@@ -36,7 +36,7 @@ pub async fn serve(
         write: Duration::from_millis(settings.write_timeout_ms),
     };
     let state = Arc::new(ApiState::new(member, settings, stop.clone()));
-    // Cancelled when the drain time is over, or when this future is dropped.
+    // Cancelled when the drain time has passed, or when this future is dropped.
     let abort = CancellationToken::new();
     let _abort_on_drop = abort.clone().drop_guard();
     let tasks = TaskTracker::new();
@@ -50,7 +50,7 @@ pub async fn serve(
     if timeout(drain_time, tasks.wait()).await.is_err() {
         tracing::warn!(
             connections = tasks.len(),
-            "drain time is over; closing the connections that are still open"
+            "the drain time has passed; closing the connections that are still open"
         );
         abort.cancel();
         tasks.wait().await;

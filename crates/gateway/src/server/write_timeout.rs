@@ -1,7 +1,7 @@
 //! A socket whose writes time out when its client stops reading.
 //!
-//! Without it, a client that requests much and reads nothing would hold its connection, and the responses
-//! in memory, for ever.
+//! Without the timeout, a client that sends requests and reads no response would keep its connection and the
+//! responses in memory for ever.
 
 use std::{
     future::Future,
@@ -34,7 +34,7 @@ impl WriteTimeoutStream {
         }
     }
 
-    /// Passes the result of a write on. Returns an error if writes have been blocked for `timeout`.
+    /// Returns the result of a write, or an error if writes have been blocked for `timeout`.
     fn limit<T>(
         &mut self,
         cx: &mut Context<'_>,

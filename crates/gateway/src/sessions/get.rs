@@ -1,5 +1,4 @@
-//! `GET /v1/sessions/{id}`: shows a session with its turns. Reading it counts as a use, so its time to
-//! live starts again.
+//! `GET /v1/sessions/{id}`: shows a session with its turns. This restarts the session's TTL.
 
 use std::sync::Arc;
 
@@ -21,7 +20,7 @@ pub(crate) struct SessionView {
     turn_count: usize,
     created_at: String,
     updated_at: String,
-    /// Null while the session has live jobs, because it does not expire then.
+    /// Null while the session has live jobs, because such a session does not expire.
     expires_at: Option<String>,
     live_jobs: usize,
 }

@@ -26,7 +26,7 @@ impl FieldErrors {
         }
     }
 
-    /// Returns the value if no field is invalid. A missing value requires an error added before.
+    /// Returns the value if no field is invalid. If there is no value, `add` must have been called.
     pub(super) fn into_result<T>(self, value: Option<T>) -> Result<T, Problem> {
         match value {
             Some(value) if self.list.is_empty() => Ok(value),

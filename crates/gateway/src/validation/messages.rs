@@ -51,7 +51,7 @@ pub(super) fn read(
     Some(turns)
 }
 
-/// Returns whether the input holds tool results. Such a job goes before waiting jobs of its session.
+/// Returns whether the input holds tool results. The lane puts such a job before the waiting jobs of its session.
 pub(super) fn are_tool_results(input: &[Turn]) -> bool {
     input.first().is_some_and(|turn| turn.role == Role::Tool)
 }
@@ -121,7 +121,7 @@ fn turn(value: Value, path: FieldPath<'_>, errors: &mut FieldErrors) -> Option<T
     })
 }
 
-/// Some clients send an empty string instead of no content with tool calls. Both mean the same.
+/// Returns whether the content is an empty string. With tool calls, some clients send that instead of no content.
 fn is_empty(content: &Content) -> bool {
     matches!(content, Content::Text(text) if text.is_empty())
 }

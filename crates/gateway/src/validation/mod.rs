@@ -1,13 +1,13 @@
 //! Validates the body of a submit. Each invalid field is named, with the values that it accepts.
 //!
-//! The body is parsed once into a JSON value, whose parts move into the job's documents without a copy.
-//! Every object is read by these files, field by field, and unknown fields are refused here: this does not
-//! depend on how the stored types are deserialised.
+//! The body is parsed once into a JSON value, whose parts move into the job's documents without a copy. These
+//! files read each object field by field and refuse unknown fields. So the API does not depend on how the stored
+//! types are deserialised.
 //!
 //! - `field_path`, `field_errors`, `values`: where a field is, what is wrong, and the basic kinds of values.
 //! - `submission`: the body and its top-level fields.
 //! - `messages`, `content`: the input.
-//! - `tools`: the tools and the choice among them.
+//! - `tools`: the fields `tools` and `tool_choice`.
 //! - `sampling`: the format, length and randomness of the reply.
 //! - `metadata`: the client's own data about the job.
 

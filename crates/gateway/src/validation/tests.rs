@@ -27,7 +27,7 @@ fn a_string_as_input_is_enough() {
 
 #[test]
 fn every_field_is_kept_unchanged() {
-    let asked = json!({
+    let request = json!({
         "input": [
             {"role": "system", "content": "Be brief."},
             {"role": "user", "name": "ann", "content": [
@@ -50,7 +50,7 @@ fn every_field_is_kept_unchanged() {
         "max_output_tokens": 7, "context": {"max_turns": 3, "max_input_tokens": 9},
         "tool_wait_s": 0, "v": 1, "extra_body": {"seed": 1},
     });
-    let mut body = asked.clone();
+    let mut body = request.clone();
     body.as_object_mut().unwrap().remove("v");
     body["session_id"] = json!("chat-1");
     body["model"] = json!("gemini-x");
@@ -59,7 +59,7 @@ fn every_field_is_kept_unchanged() {
     body["expires_in_s"] = json!(5);
     body["metadata"] = json!({"k": "v"});
     let submission = read(&body).unwrap();
-    assert_eq!(serde_json::to_value(&submission.request).unwrap(), asked);
+    assert_eq!(serde_json::to_value(&submission.request).unwrap(), request);
     assert_eq!(submission.session.unwrap().as_str(), "chat-1");
     assert_eq!(
         (submission.model.as_str(), submission.class),

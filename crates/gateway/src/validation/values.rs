@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 
 use super::{field_errors::FieldErrors, field_path::FieldPath};
 
-/// How deep an opaque value (a schema, `extra_body`) may be nested. This is far below the JSON parser's
-/// limit of 128, because such values are stored and sent inside other documents.
+/// How deep an opaque value (a schema, `extra_body`) may be nested. The JSON parser's limit is 128. This limit is far
+/// lower, because such values are stored and sent inside other documents.
 const DEPTH_MAX: usize = 64;
 
 /// An object whose fields are removed one by one as they are read.
@@ -42,7 +42,7 @@ impl<'a> Object<'a> {
         value
     }
 
-    /// Adds an error for each field that was not removed, because no field has that name.
+    /// Adds an error for each field that is left, because the API does not define it.
     pub(super) fn refuse_unknown(self, allowed: &str, errors: &mut FieldErrors) {
         for name in self.fields.keys() {
             errors.add(
@@ -238,7 +238,7 @@ pub(super) fn opaque(
     Some(value)
 }
 
-/// Returns whether a value has more than `levels` levels. The parser has limited the recursion.
+/// Returns whether a value has more than `levels` levels. The parser's limit bounds the recursion.
 fn is_deeper(value: &Value, levels: usize) -> bool {
     match value {
         Value::Array(elements) => levels == 0 || elements.iter().any(|v| is_deeper(v, levels - 1)),

@@ -336,7 +336,10 @@ async fn every_invalid_field_is_named_and_nothing_is_stored() {
     let gateway = Fixture::start().await;
     for (body, field) in table() {
         let shown: String = body.to_string().chars().take(200).collect();
-        let problem = gateway.submit(&body).await.problem(422, "invalid_request");
+        let problem = gateway
+            .submit(&body)
+            .await
+            .expect_problem(422, "invalid_request");
         let errors = problem["errors"].as_array().expect("errors");
         let fields: Vec<&str> = errors.iter().filter_map(|e| e["field"].as_str()).collect();
         assert!(
@@ -350,11 +353,11 @@ async fn every_invalid_field_is_named_and_nothing_is_stored() {
         );
         assert!(problem["detail"].as_str().unwrap().contains(fields[0]));
     }
-    assert_eq!(gateway.live().await, 0);
+    assert_eq!(gateway.live_jobs().await, 0);
     gateway
         .get("/v1/sessions/s")
         .await
-        .problem(404, "session_not_found");
+        .expect_problem(404, "session_not_found");
 }
 
 #[tokio::test]
@@ -392,17 +395,23 @@ async fn a_body_that_is_not_json_is_refused() {
         let request = gateway
             .request(Method::POST, "/v1/jobs")
             .body(body.to_vec());
-        gateway.send(request).await.problem(400, "invalid_json");
+        gateway
+            .send(request)
+            .await
+            .expect_problem(400, "invalid_json");
     }
     let request = gateway.request(Method::POST, "/v1/jobs").body(closed);
-    let problem = gateway.send(request).await.problem(400, "invalid_json");
+    let problem = gateway
+        .send(request)
+        .await
+        .expect_problem(400, "invalid_json");
     assert!(
         problem["detail"]
             .as_str()
             .unwrap()
             .contains("nested too deeply")
     );
-    assert_eq!(gateway.live().await, 0);
+    assert_eq!(gateway.live_jobs().await, 0);
 }
 
 #[tokio::test]
@@ -416,17 +425,17 @@ async fn another_content_type_is_refused() {
     };
     with("text/plain")
         .await
-        .problem(415, "unsupported_media_type");
+        .expect_problem(415, "unsupported_media_type");
     with("application/json; charset=utf-8").await.expect(202);
 }
 
 #[tokio::test]
 async fn without_a_default_model_a_submit_must_name_one() {
-    let gateway = Fixture::with(|settings| settings.default_model = None).await;
+    let gateway = Fixture::with_settings(|settings| settings.default_model = None).await;
     let problem = gateway
         .submit(&json!({"input": "Hi."}))
         .await
-        .problem(422, "invalid_request");
+        .expect_problem(422, "invalid_request");
     assert_eq!(problem["errors"][0]["field"], "model");
     assert!(
         problem["detail"]

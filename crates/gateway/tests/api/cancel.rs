@@ -8,20 +8,23 @@ use crate::fixture::{Fixture, lane_of, lane_without_session, turn};
 #[tokio::test]
 async fn a_queued_job_is_cancelled_once() {
     let gateway = Fixture::start().await;
-    let id = gateway.accepted(&turn("s")).await;
+    let id = gateway.submit_accepted(&turn("s")).await;
     let path = format!("/v1/jobs/{id}/cancel");
     let job = gateway.post(&path).await.expect(200);
     assert_eq!(job["status"], "cancelled");
     assert_eq!(job["error"]["code"], "cancelled");
     assert!(job["ended_at"].is_string());
-    gateway.post(&path).await.problem(409, "job_finished");
-    assert_eq!(gateway.live().await, 0);
+    gateway
+        .post(&path)
+        .await
+        .expect_problem(409, "job_finished");
+    assert_eq!(gateway.live_jobs().await, 0);
 }
 
 #[tokio::test]
 async fn a_cancel_notifies_the_worker_of_a_running_job() {
     let gateway = Fixture::start().await;
-    let id = gateway.accepted(&json!({"input": "Hi."})).await;
+    let id = gateway.submit_accepted(&json!({"input": "Hi."})).await;
     gateway.claim(&lane_without_session(id), id).await;
     let topic = Topic::Calls(gateway.member.id.clone());
     let mut calls = gateway.member.store.watch(topic).await.unwrap();
@@ -36,9 +39,9 @@ async fn a_cancel_notifies_the_worker_of_a_running_job() {
 #[tokio::test]
 async fn a_completed_job_cannot_be_cancelled() {
     let gateway = Fixture::start().await;
-    let id = gateway.accepted(&turn("s")).await;
+    let id = gateway.submit_accepted(&turn("s")).await;
     gateway.complete(&lane_of("s"), id, "Hello.").await;
     let problem = gateway.post(&format!("/v1/jobs/{id}/cancel")).await;
-    let problem = problem.problem(409, "job_finished");
+    let problem = problem.expect_problem(409, "job_finished");
     assert!(problem["detail"].as_str().unwrap().contains("completed"));
 }

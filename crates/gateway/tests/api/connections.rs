@@ -24,7 +24,7 @@ async fn read_to_end(stream: &mut TcpStream) -> String {
 
 #[tokio::test]
 async fn a_slow_head_ends_the_connection() {
-    let gateway = Fixture::with(|settings| settings.header_timeout_ms = 200).await;
+    let gateway = Fixture::with_settings(|settings| settings.header_timeout_ms = 200).await;
     let mut stream = TcpStream::connect(gateway.address).await.unwrap();
     stream
         .write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: ")
@@ -40,14 +40,14 @@ async fn a_slow_head_ends_the_connection() {
 
 #[tokio::test]
 async fn a_slow_body_is_answered_with_408() {
-    let gateway = Fixture::with(|settings| settings.body_timeout_ms = 200).await;
+    let gateway = Fixture::with_settings(|settings| settings.body_timeout_ms = 200).await;
     let mut stream = TcpStream::connect(gateway.address).await.unwrap();
     let head = b"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{\"input\":";
     stream.write_all(head).await.unwrap();
     let answer = read_to_end(&mut stream).await;
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
     assert!(answer.contains("\"body_timeout\""), "{answer}");
-    assert_eq!(gateway.live().await, 0);
+    assert_eq!(gateway.live_jobs().await, 0);
 }
 
 #[tokio::test]
@@ -60,7 +60,7 @@ async fn an_incomplete_body_stores_nothing() {
     stream.shutdown().await.unwrap();
     let answer = read_to_end(&mut stream).await;
     assert!(!answer.starts_with("HTTP/1.1 2"), "{answer}");
-    assert_eq!(gateway.live().await, 0);
+    assert_eq!(gateway.live_jobs().await, 0);
 }
 
 #[tokio::test]
@@ -75,7 +75,7 @@ async fn a_large_body_with_expect_continue_is_refused_unread() {
 
 #[tokio::test]
 async fn connections_over_the_limit_wait() {
-    let gateway = Fixture::with(|settings| settings.connections_max = 1).await;
+    let gateway = Fixture::with_settings(|settings| settings.connections_max = 1).await;
     let request = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
     let mut first = TcpStream::connect(gateway.address).await.unwrap();
     first.write_all(request).await.unwrap();
@@ -100,12 +100,12 @@ async fn connections_over_the_limit_wait() {
 
 #[tokio::test]
 async fn a_client_that_reads_nothing_is_disconnected() {
-    let gateway = Fixture::with(|settings| {
+    let gateway = Fixture::with_settings(|settings| {
         settings.connections_max = 2;
         settings.write_timeout_ms = 200;
     })
     .await;
-    let id = gateway.accepted(&turn("s")).await;
+    let id = gateway.submit_accepted(&turn("s")).await;
     gateway
         .complete(&lane_of("s"), id, &"x".repeat(8 << 20))
         .await;
@@ -136,12 +136,12 @@ async fn a_client_that_reads_nothing_is_disconnected() {
 
 #[tokio::test]
 async fn an_open_request_does_not_delay_the_stop_past_the_drain_time() {
-    let mut gateway = Fixture::with(|settings| settings.drain_ms = 300).await;
+    let mut gateway = Fixture::with_settings(|settings| settings.drain_ms = 300).await;
     let mut idle = TcpStream::connect(gateway.address).await.unwrap();
     idle.write_all(b"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
         .await
         .unwrap();
-    gateway.accepted(&json!({"input": "Hi."})).await;
+    gateway.submit_accepted(&json!({"input": "Hi."})).await;
     gateway.stop.cancel();
     timeout(SOON, &mut gateway.server)
         .await
@@ -156,7 +156,7 @@ async fn an_open_request_does_not_delay_the_stop_past_the_drain_time() {
 
 #[tokio::test]
 async fn slow_bodies_do_not_block_other_requests() {
-    let gateway = Fixture::with(|settings| {
+    let gateway = Fixture::with_settings(|settings| {
         settings.body_bytes_max = 1_048_576;
         settings.bodies_bytes_max = 1_048_576;
     })

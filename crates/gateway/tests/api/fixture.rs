@@ -64,7 +64,7 @@ impl Answer {
 
     /// Asserts that the response is a problem with this status and code. Returns its body.
     #[track_caller]
-    pub(crate) fn problem(self, status: u16, code: &str) -> Value {
+    pub(crate) fn expect_problem(self, status: u16, code: &str) -> Value {
         assert_eq!(self.status.as_u16(), status, "{}", self.body);
         assert_eq!(
             self.header("content-type"),
@@ -96,11 +96,11 @@ impl Answer {
 impl Fixture {
     /// Starts a gateway with the default settings and a default model.
     pub(crate) async fn start() -> Self {
-        Self::with(|_| {}).await
+        Self::with_settings(|_| {}).await
     }
 
     /// Starts a gateway with changed settings.
-    pub(crate) async fn with(change: impl FnOnce(&mut GatewaySettings)) -> Self {
+    pub(crate) async fn with_settings(change: impl FnOnce(&mut GatewaySettings)) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let engine = Embedded::open(folder.path()).expect("an engine");
         let store = Arc::new(SwitchStore::new(engine.store()));
@@ -153,8 +153,8 @@ impl Fixture {
         Answer::of(request.send().await.expect("an answer")).await
     }
 
-    /// Sends a request whose body is too large, again if the connection ends before the answer is read: the gateway
-    /// reads the rest of such a body for a bounded time only.
+    /// Sends a request whose body is too large. Sends it again if the connection ends before the response is read,
+    /// because the gateway reads such a body for a bounded time only.
     pub(crate) async fn send_too_large(&self, request: impl Fn() -> RequestBuilder) -> Answer {
         for _ in 0..100 {
             if let Ok(response) = request().send().await {
@@ -187,18 +187,18 @@ impl Fixture {
     }
 
     /// Submits a job that must be accepted. Returns its id.
-    pub(crate) async fn accepted(&self, job: &Value) -> JobId {
+    pub(crate) async fn submit_accepted(&self, job: &Value) -> JobId {
         id_of(&self.submit(job).await.expect(202))
     }
 
     /// Submits jobs until the backlog limit refuses one. Jobs admitted while the counts are read are not
     /// counted, so a few more than the limit may be accepted.
-    pub(crate) async fn fill(&self, backlog_max: usize) {
+    pub(crate) async fn fill_backlog(&self, backlog_max: usize) {
         for accepted in 0..backlog_max + 10 {
             let answer = self.submit(&turn("filler")).await;
             if answer.status == 503 {
                 assert!(accepted > 0, "refused below the limit");
-                answer.problem(503, "backlog_full");
+                answer.expect_problem(503, "backlog_full");
                 return;
             }
             answer.expect(202);
@@ -225,7 +225,7 @@ impl Fixture {
     }
 
     /// The number of live jobs in the store now.
-    pub(crate) async fn live(&self) -> u64 {
+    pub(crate) async fn live_jobs(&self) -> u64 {
         self.member.store.counts().await.expect("counts").live()
     }
 
@@ -240,7 +240,7 @@ impl Fixture {
             .expect("a claim")
         {
             Applied::Claimed { fence, .. } => fence,
-            other => panic!("the claim was refused: {other:?}"),
+            applied => panic!("the claim returned {applied:?}"),
         }
     }
 
@@ -279,7 +279,7 @@ impl Fixture {
 }
 
 /// Repeats a request until its response is as expected, with a time limit.
-pub(crate) async fn until<F: Future<Output = Answer>>(
+pub(crate) async fn repeat_until<F: Future<Output = Answer>>(
     request: impl Fn() -> F,
     is_expected: impl Fn(&Answer) -> bool,
 ) -> Answer {

@@ -48,7 +48,7 @@ async fn a_repeat_shows_the_same_job_in_its_current_status() {
     );
     let again = again.expect(202);
     assert_eq!((id_of(&again), &again["status"]), (id, &json!("completed")));
-    assert_eq!(gateway.live().await, 0);
+    assert_eq!(gateway.live_jobs().await, 0);
 
     let other = gateway.submit_with_key(&turn("s"), "k2").await.expect(202);
     assert_ne!(id_of(&other), id);
@@ -59,8 +59,8 @@ async fn a_used_key_with_another_body_is_refused() {
     let gateway = Fixture::start().await;
     gateway.submit_with_key(&turn("s"), "k").await.expect(202);
     let other = gateway.submit_with_key(&turn("other"), "k").await;
-    other.problem(422, "idempotency_key_reused");
-    assert_eq!(gateway.live().await, 1);
+    other.expect_problem(422, "idempotency_key_reused");
+    assert_eq!(gateway.live_jobs().await, 1);
 }
 
 #[tokio::test]
@@ -68,10 +68,10 @@ async fn an_invalid_key_is_refused() {
     let gateway = Fixture::start().await;
     for key in ["", "\"open", &"x".repeat(256)] {
         let problem = gateway.submit_with_key(&turn("s"), key).await;
-        let problem = problem.problem(422, "invalid_request");
+        let problem = problem.expect_problem(422, "invalid_request");
         assert_eq!(problem["errors"][0]["field"], "Idempotency-Key");
     }
-    assert_eq!(gateway.live().await, 0);
+    assert_eq!(gateway.live_jobs().await, 0);
 }
 
 #[tokio::test]
@@ -94,7 +94,7 @@ async fn twenty_concurrent_submits_with_one_key_make_one_job() {
     assert_eq!(made.count(), 1);
     let ids: BTreeSet<JobId> = answers.into_iter().map(|a| id_of(&a.expect(202))).collect();
     assert_eq!(ids.len(), 1);
-    assert_eq!(gateway.live().await, 1);
+    assert_eq!(gateway.live_jobs().await, 1);
 }
 
 #[tokio::test]
@@ -123,7 +123,7 @@ async fn a_repeat_admits_the_missing_job_of_its_key() {
     let answer = gateway.send(request.header("idempotency-key", "k")).await;
     assert_eq!(answer.header("idempotency-replayed"), Some("true"));
     assert_eq!(id_of(&answer.expect(202)), job);
-    assert_eq!(gateway.live().await, 1);
+    assert_eq!(gateway.live_jobs().await, 1);
 }
 
 #[tokio::test]
@@ -133,19 +133,19 @@ async fn a_refused_submit_can_be_repeated_with_its_key() {
     gateway
         .submit_with_key(&turn("s"), "k")
         .await
-        .problem(503, "store_full");
+        .expect_problem(503, "store_full");
     gateway.store.set(Mode::Fine);
     gateway.submit_with_key(&turn("s"), "k").await.expect(202);
-    assert_eq!(gateway.live().await, 1);
+    assert_eq!(gateway.live_jobs().await, 1);
 }
 
 #[tokio::test]
 async fn a_repeat_is_answered_at_the_backlog_limit() {
-    let gateway = Fixture::with(|settings| settings.backlog_max = 2).await;
+    let gateway = Fixture::with_settings(|settings| settings.backlog_max = 2).await;
     let id = id_of(&gateway.submit_with_key(&turn("s"), "k").await.expect(202));
-    gateway.fill(2).await;
+    gateway.fill_backlog(2).await;
     let new = gateway.submit_with_key(&turn("s"), "k2").await;
-    new.problem(503, "backlog_full");
+    new.expect_problem(503, "backlog_full");
     let again = gateway.submit_with_key(&turn("s"), "k").await.expect(202);
     assert_eq!(id_of(&again), id);
 }

@@ -4,7 +4,7 @@ use forebay_shared::{ids::JobId, store::JobState};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::fixture::{Fixture, id_of, lane_of, lane_without_session, turn, until};
+use crate::fixture::{Fixture, id_of, lane_of, lane_without_session, repeat_until, turn};
 
 #[tokio::test]
 async fn a_submit_is_stored_and_the_response_is_the_job() {
@@ -77,7 +77,7 @@ async fn a_submit_is_stored_and_the_response_is_the_job() {
 #[tokio::test]
 async fn a_job_is_shown_in_each_status() {
     let gateway = Fixture::start().await;
-    let id = gateway.accepted(&json!({"input": "Hi."})).await;
+    let id = gateway.submit_accepted(&json!({"input": "Hi."})).await;
     let path = format!("/v1/jobs/{id}");
     let queued = gateway.get(&path).await;
     assert!(queued.header("retry-after").is_some());
@@ -90,7 +90,7 @@ async fn a_job_is_shown_in_each_status() {
     assert_eq!(running["attempts"][0]["n"], 1);
     assert_eq!(running["attempts"][0]["ended_at"], Value::Null);
 
-    let id = gateway.accepted(&json!({"input": "Hi."})).await;
+    let id = gateway.submit_accepted(&json!({"input": "Hi."})).await;
     gateway
         .complete(&lane_without_session(id), id, "Hello.")
         .await;
@@ -124,25 +124,34 @@ async fn unknown_and_malformed_ids_are_not_found() {
         &long,
     ] {
         let path = format!("/v1/jobs/{id}");
-        gateway.get(&path).await.problem(404, "job_not_found");
+        gateway
+            .get(&path)
+            .await
+            .expect_problem(404, "job_not_found");
         gateway
             .post(&format!("{path}/cancel"))
             .await
-            .problem(404, "job_not_found");
+            .expect_problem(404, "job_not_found");
         let path = format!("/v1/sessions/{id}");
-        gateway.get(&path).await.problem(404, "session_not_found");
+        gateway
+            .get(&path)
+            .await
+            .expect_problem(404, "session_not_found");
         gateway
             .delete(&path)
             .await
-            .problem(404, "session_not_found");
+            .expect_problem(404, "session_not_found");
     }
 }
 
 #[tokio::test]
 async fn unknown_routes_and_methods_are_answered_with_problems() {
     let gateway = Fixture::start().await;
-    gateway.get("/").await.problem(404, "not_found");
-    gateway.get("/v1/nothing").await.problem(404, "not_found");
+    gateway.get("/").await.expect_problem(404, "not_found");
+    gateway
+        .get("/v1/nothing")
+        .await
+        .expect_problem(404, "not_found");
     for (method, path, allowed) in [
         (Method::GET, "/v1/jobs", "POST"),
         (Method::DELETE, "/v1/jobs/x", "GET,HEAD"),
@@ -151,7 +160,7 @@ async fn unknown_routes_and_methods_are_answered_with_problems() {
     ] {
         let answer = gateway.send(gateway.request(method, path)).await;
         assert_eq!(answer.header("allow"), Some(allowed), "{path}");
-        answer.problem(405, "method_not_allowed");
+        answer.expect_problem(405, "method_not_allowed");
     }
 }
 
@@ -159,13 +168,13 @@ async fn unknown_routes_and_methods_are_answered_with_problems() {
 async fn the_queues_show_waiting_jobs() {
     let gateway = Fixture::start().await;
     for _ in 0..3 {
-        gateway.accepted(&turn("s")).await;
+        gateway.submit_accepted(&turn("s")).await;
     }
     gateway
-        .accepted(&json!({"input": "Hi.", "priority": "batch"}))
+        .submit_accepted(&json!({"input": "Hi.", "priority": "batch"}))
         .await;
     // The gateway reads the counts once a second.
-    let queues = until(
+    let queues = repeat_until(
         || gateway.get("/v1/queues"),
         |answer| answer.body["classes"]["batch"]["live"] == 1,
     );
@@ -188,40 +197,40 @@ async fn the_queues_show_waiting_jobs() {
 async fn a_full_session_refuses_submits() {
     let gateway = Fixture::start().await;
     for _ in 0..200 {
-        gateway.accepted(&turn("s")).await;
+        gateway.submit_accepted(&turn("s")).await;
     }
     let refused = gateway.submit(&turn("s")).await;
     assert!(refused.header("retry-after").is_some());
-    refused.problem(429, "session_full");
-    gateway.accepted(&turn("another")).await;
-    assert_eq!(gateway.live().await, 201);
+    refused.expect_problem(429, "session_full");
+    gateway.submit_accepted(&turn("another")).await;
+    assert_eq!(gateway.live_jobs().await, 201);
 }
 
 #[tokio::test]
 async fn if_busy_rejects_or_rolls_back() {
     let gateway = Fixture::start().await;
     let with = |if_busy: &str| json!({"input": "Hi.", "session_id": "s", "if_busy": if_busy});
-    let first = gateway.accepted(&with("reject")).await;
+    let first = gateway.submit_accepted(&with("reject")).await;
     gateway
         .submit(&with("reject"))
         .await
-        .problem(409, "session_busy");
-    let second = gateway.accepted(&with("rollback")).await;
+        .expect_problem(409, "session_busy");
+    let second = gateway.submit_accepted(&with("rollback")).await;
     let cancelled = gateway.get(&format!("/v1/jobs/{first}")).await.expect(200);
     assert_eq!(cancelled["status"], "cancelled");
-    gateway.accepted(&with("enqueue")).await;
-    assert_eq!(gateway.live().await, 2);
+    gateway.submit_accepted(&with("enqueue")).await;
+    assert_eq!(gateway.live_jobs().await, 2);
     gateway.complete(&lane_of("s"), second, "Hello.").await;
 }
 
 #[tokio::test]
 async fn tool_results_go_before_waiting_jobs() {
     let gateway = Fixture::start().await;
-    let first = gateway.accepted(&turn("s")).await;
+    let first = gateway.submit_accepted(&turn("s")).await;
     let results = json!({"session_id": "s", "input": [
         {"role": "tool", "tool_call_id": "call_1", "content": "42"},
     ]});
-    let results = gateway.accepted(&results).await;
+    let results = gateway.submit_accepted(&results).await;
     gateway.claim(&lane_of("s"), results).await;
     let waiting = gateway
         .member

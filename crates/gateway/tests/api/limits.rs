@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use crate::{
-    fixture::{Fixture, id_of, lane_without_session, turn, until},
+    fixture::{Fixture, id_of, lane_without_session, repeat_until, turn},
     switch_store::Mode,
 };
 
@@ -26,29 +26,28 @@ const MIB: usize = 1024 * 1024;
 
 #[tokio::test]
 async fn at_the_backlog_limit_submits_are_refused_and_the_gateway_is_not_ready() {
-    let gateway = Fixture::with(|settings| settings.backlog_max = 3).await;
+    let gateway = Fixture::with_settings(|settings| settings.backlog_max = 3).await;
     gateway.member.presence.clone().announced().await;
     gateway.get("/readyz").await.expect(200);
-    let first = gateway.accepted(&turn("s")).await;
-    gateway.fill(3).await;
+    let first = gateway.submit_accepted(&turn("s")).await;
+    gateway.fill_backlog(3).await;
     let ready = || gateway.get("/readyz");
-    let refused = until(ready, |answer| answer.status == 503).await;
-    refused.problem(503, "backlog_full");
+    let refused = repeat_until(ready, |answer| answer.status == 503).await;
+    refused.expect_problem(503, "backlog_full");
     gateway.get("/healthz").await.expect(200);
     gateway
         .submit(&turn("s"))
         .await
-        .problem(503, "backlog_full");
+        .expect_problem(503, "backlog_full");
 
     gateway.complete_all("filler").await;
     let cancel = format!("/v1/jobs/{first}/cancel");
     gateway.post(&cancel).await.expect(200);
-    until(ready, |answer| answer.status == 200).await;
-    gateway.accepted(&turn("s")).await;
+    repeat_until(ready, |answer| answer.status == 200).await;
+    gateway.submit_accepted(&turn("s")).await;
 }
 
-/// Completes one job per `period`, for as long as it is polled, and counts them. After a delay it completes
-/// the missing jobs at once.
+/// Completes one job per `period` and counts them in `drained`. After a delay it catches up at once. Never returns.
 async fn drain(
     gateway: &Fixture,
     jobs: &mut mpsc::UnboundedReceiver<JobId>,
@@ -66,15 +65,15 @@ async fn drain(
     }
 }
 
-/// Submits one job after the other until the backlog limit refuses one. Returns the seconds of its
-/// `Retry-After`.
+/// Submits one job after the other until the backlog limit refuses one. Returns the `Retry-After` of the refusal, in
+/// seconds.
 async fn submit_until_refused(gateway: &Fixture, accepted: &mpsc::UnboundedSender<JobId>) -> u64 {
     loop {
         let answer = gateway.submit(&json!({"input": "Hi."})).await;
         if answer.status == 503 {
             let retry_after = answer.header("retry-after").expect("Retry-After");
             let seconds = retry_after.parse().expect("seconds");
-            answer.problem(503, "backlog_full");
+            answer.expect_problem(503, "backlog_full");
             return seconds;
         }
         // The receiver is closed only if the test has failed.
@@ -91,7 +90,7 @@ async fn retry_after_follows_the_measured_drain_rate() {
     const MEASURED_FOR: Duration = Duration::from_secs(6);
     /// Time for `drain` to catch up after the backlog was filled, and for the counts to show it.
     const CATCH_UP: Duration = Duration::from_secs(3);
-    let gateway = Fixture::with(|settings| settings.backlog_max = BACKLOG_MAX).await;
+    let gateway = Fixture::with_settings(|settings| settings.backlog_max = BACKLOG_MAX).await;
     let gateway = Arc::new(gateway);
     let start = Instant::now();
     let (accepted, mut jobs) = mpsc::unbounded_channel();
@@ -108,25 +107,25 @@ async fn retry_after_follows_the_measured_drain_rate() {
         let caught_up = Instant::now() + CATCH_UP;
         tokio::time::sleep_until(caught_up.max(start + MEASURED_FOR)).await;
         let retry_after_s = submit_until_refused(&gateway, &accepted).await;
-        // The rate is measured, because a busy machine drains more slowly than planned. The first job does
-        // not count: it ended when the measurement began.
+        // The rate is measured, because `drain` is slower on a busy machine. The first job does not count, because it
+        // ended when the measurement began.
         let drained = f64::from(drained.load(Ordering::Relaxed)) - 1.0;
         let drained_per_s = drained / start.elapsed().as_secs_f64();
-        (retry_after_s, drained_per_s, gateway.live().await)
+        (retry_after_s, drained_per_s, gateway.live_jobs().await)
     };
     let (retry_after_s, drained_per_s, live) = tokio::select! {
         measured = measuring => measured,
         () = drain(&gateway, &mut jobs, DRAIN_PERIOD, &drained) => unreachable!("drain does not end"),
     };
 
-    // The jobs over the limit with the refused one, and a tenth of the limit. Some jobs may have ended since
-    // the counts were read.
+    // `Retry-After` is the time in which these jobs end: the ones over the limit, the refused one, and a tenth of the
+    // limit. Some jobs may have ended after the gateway read the counts, so at least one counts as over the limit.
     let over = (live + 1).saturating_sub(BACKLOG_MAX).max(1);
     let jobs = over + BACKLOG_MAX / 10;
     let (retry_after_s, expected_s) = (retry_after_s as f64, jobs as f64 / drained_per_s);
-    let off = (retry_after_s - expected_s).abs() / expected_s;
+    let deviation = (retry_after_s - expected_s).abs() / expected_s;
     assert!(
-        off <= 0.2,
+        deviation <= 0.2,
         "{retry_after_s} s instead of {expected_s:.1} s for {jobs} jobs at {drained_per_s:.1} a second"
     );
 }
@@ -134,10 +133,10 @@ async fn retry_after_follows_the_measured_drain_rate() {
 #[tokio::test]
 async fn while_the_store_is_unavailable_every_route_answers_503() {
     let gateway = Fixture::start().await;
-    let id = gateway.accepted(&turn("s")).await;
+    let id = gateway.submit_accepted(&turn("s")).await;
     for mode in [Mode::Away, Mode::Hanging] {
         gateway.store.set(mode);
-        let all = async {
+        let requests = async {
             let (job, cancel) = (format!("/v1/jobs/{id}"), format!("/v1/jobs/{id}/cancel"));
             let (wait, submit) = (format!("{job}?wait_s=60"), turn("s"));
             let answers = tokio::join!(
@@ -151,17 +150,17 @@ async fn while_the_store_is_unavailable_every_route_answers_503() {
             );
             let (a, b, c, d, e, f, g) = answers;
             for answer in [a, b, c, d, e, f, g] {
-                answer.problem(503, "store_unavailable");
+                answer.expect_problem(503, "store_unavailable");
             }
         };
-        timeout(Duration::from_secs(30), all)
+        timeout(Duration::from_secs(30), requests)
             .await
             .expect("responses within the store timeout");
         gateway.get("/healthz").await.expect(200);
-        // These two use the last sample of the counts, and the last presence, until those are too old.
+        // `/v1/queues` uses the last sample of the counts until it is too old, and `/readyz` the last presence.
         for path in ["/v1/queues", "/readyz"] {
-            let away = until(|| gateway.get(path), |answer| answer.status != 200).await;
-            away.problem(503, "store_unavailable");
+            let failed = repeat_until(|| gateway.get(path), |answer| answer.status != 200).await;
+            failed.expect_problem(503, "store_unavailable");
         }
     }
     gateway.store.set(Mode::Fine);
@@ -173,22 +172,28 @@ async fn a_full_store_refuses_submits_until_one_succeeds() {
     let gateway = Fixture::start().await;
     gateway.member.presence.clone().announced().await;
     gateway.store.set(Mode::Full);
-    gateway.submit(&turn("s")).await.problem(503, "store_full");
-    gateway.get("/readyz").await.problem(503, "store_full");
+    gateway
+        .submit(&turn("s"))
+        .await
+        .expect_problem(503, "store_full");
+    gateway
+        .get("/readyz")
+        .await
+        .expect_problem(503, "store_full");
     gateway.store.set(Mode::Fine);
-    gateway.accepted(&turn("s")).await;
+    gateway.submit_accepted(&turn("s")).await;
     gateway.get("/readyz").await.expect(200);
 }
 
 #[tokio::test]
 async fn a_panic_fails_one_request_only() {
     let gateway = Fixture::start().await;
-    let id = gateway.accepted(&turn("s")).await;
+    let id = gateway.submit_accepted(&turn("s")).await;
     gateway.store.set(Mode::Panicking);
     gateway
         .get(&format!("/v1/jobs/{id}"))
         .await
-        .problem(500, "internal");
+        .expect_problem(500, "internal");
     gateway.store.set(Mode::Fine);
     gateway.get(&format!("/v1/jobs/{id}")).await.expect(200);
 }
@@ -206,7 +211,7 @@ async fn a_body_of_11_mib_is_refused_and_one_of_9_mib_accepted() {
         gateway
             .send_too_large(with_length)
             .await
-            .problem(413, "body_too_large");
+            .expect_problem(413, "body_too_large");
     }
     let without_length = || {
         gateway
@@ -216,8 +221,8 @@ async fn a_body_of_11_mib_is_refused_and_one_of_9_mib_accepted() {
     gateway
         .send_too_large(without_length)
         .await
-        .problem(413, "body_too_large");
-    assert_eq!(gateway.live().await, 0);
+        .expect_problem(413, "body_too_large");
+    assert_eq!(gateway.live_jobs().await, 0);
 
     let good = gateway
         .request(Method::POST, "/v1/jobs")

@@ -7,7 +7,7 @@ use crate::fixture::{Fixture, lane_of, turn};
 #[tokio::test]
 async fn a_session_shows_its_turns_and_its_live_jobs() {
     let gateway = Fixture::start().await;
-    let id = gateway.accepted(&turn("s")).await;
+    let id = gateway.submit_accepted(&turn("s")).await;
     let busy = gateway.get("/v1/sessions/s").await.expect(200);
     assert_eq!(
         (&busy["id"], &busy["object"]),
@@ -38,20 +38,20 @@ async fn a_session_shows_its_turns_and_its_live_jobs() {
 #[tokio::test]
 async fn a_session_is_deleted_unless_it_has_live_jobs() {
     let gateway = Fixture::start().await;
-    let id = gateway.accepted(&turn("s")).await;
+    let id = gateway.submit_accepted(&turn("s")).await;
     gateway
         .delete("/v1/sessions/s")
         .await
-        .problem(409, "session_busy");
+        .expect_problem(409, "session_busy");
     gateway.complete(&lane_of("s"), id, "Hello.").await;
     let answer = gateway.delete("/v1/sessions/s").await;
     assert_eq!(answer.status.as_u16(), 204);
     gateway
         .get("/v1/sessions/s")
         .await
-        .problem(404, "session_not_found");
+        .expect_problem(404, "session_not_found");
     gateway
         .delete("/v1/sessions/s")
         .await
-        .problem(404, "session_not_found");
+        .expect_problem(404, "session_not_found");
 }

@@ -13,7 +13,7 @@ const SOON: Duration = Duration::from_secs(30);
 #[tokio::test]
 async fn a_wait_ends_with_the_job() {
     let gateway = Fixture::start().await;
-    let id = gateway.accepted(&json!({"input": "Hi."})).await;
+    let id = gateway.submit_accepted(&json!({"input": "Hi."})).await;
     let path = format!("/v1/jobs/{id}?wait_s=60&unknown=1");
     let waiting = gateway.get(&path);
     let finishing = async {
@@ -39,7 +39,7 @@ async fn a_wait_ends_with_the_job() {
 #[tokio::test]
 async fn a_wait_that_times_out_shows_the_queued_job() {
     let gateway = Fixture::start().await;
-    let id = gateway.accepted(&json!({"input": "Hi."})).await;
+    let id = gateway.submit_accepted(&json!({"input": "Hi."})).await;
     let start = Instant::now();
     let answer = gateway.get(&format!("/v1/jobs/{id}?wait_s=1")).await;
     assert!(start.elapsed() >= Duration::from_secs(1));
@@ -49,8 +49,8 @@ async fn a_wait_that_times_out_shows_the_queued_job() {
 
 #[tokio::test]
 async fn the_header_timeout_does_not_end_a_wait() {
-    let gateway = Fixture::with(|settings| settings.header_timeout_ms = 200).await;
-    let id = gateway.accepted(&json!({"input": "Hi."})).await;
+    let gateway = Fixture::with_settings(|settings| settings.header_timeout_ms = 200).await;
+    let id = gateway.submit_accepted(&json!({"input": "Hi."})).await;
     let answer = gateway.get(&format!("/v1/jobs/{id}?wait_s=1")).await;
     assert_eq!(answer.expect(200)["status"], "queued");
 }
@@ -58,7 +58,7 @@ async fn the_header_timeout_does_not_end_a_wait() {
 #[tokio::test]
 async fn an_applied_preference_is_confirmed() {
     let gateway = Fixture::start().await;
-    let id = gateway.accepted(&json!({"input": "Hi."})).await;
+    let id = gateway.submit_accepted(&json!({"input": "Hi."})).await;
     let prefer = |preference: &str| {
         let request = gateway.request(Method::GET, &format!("/v1/jobs/{id}"));
         gateway.send(request.header("prefer", preference))
@@ -80,18 +80,18 @@ async fn an_applied_preference_is_confirmed() {
 #[tokio::test]
 async fn a_wait_out_of_range_is_refused() {
     let gateway = Fixture::start().await;
-    let id = gateway.accepted(&json!({"input": "Hi."})).await;
+    let id = gateway.submit_accepted(&json!({"input": "Hi."})).await;
     for wait in ["61", "-1", "x", ""] {
         let answer = gateway.get(&format!("/v1/jobs/{id}?wait_s={wait}")).await;
-        let problem = answer.problem(422, "invalid_request");
+        let problem = answer.expect_problem(422, "invalid_request");
         assert_eq!(problem["errors"][0]["field"], "wait_s");
     }
 }
 
 #[tokio::test]
 async fn a_wait_over_the_limit_is_answered_at_once() {
-    let gateway = Fixture::with(|settings| settings.waits_max = 0).await;
-    let id = gateway.accepted(&json!({"input": "Hi."})).await;
+    let gateway = Fixture::with_settings(|settings| settings.waits_max = 0).await;
+    let id = gateway.submit_accepted(&json!({"input": "Hi."})).await;
     let path = format!("/v1/jobs/{id}?wait_s=60");
     let answer = timeout(SOON, gateway.get(&path))
         .await
@@ -102,7 +102,7 @@ async fn a_wait_over_the_limit_is_answered_at_once() {
 #[tokio::test]
 async fn a_stopping_gateway_answers_waiting_requests() {
     let mut gateway = Fixture::start().await;
-    let id = gateway.accepted(&json!({"input": "Hi."})).await;
+    let id = gateway.submit_accepted(&json!({"input": "Hi."})).await;
     let path = format!("/v1/jobs/{id}?wait_s=60");
     let stopping = async {
         tokio::time::sleep(Duration::from_millis(100)).await;

@@ -28,14 +28,14 @@ const BATCH_MAX: usize = 1024;
 pub(super) struct Acknowledger(mpsc::UnboundedSender<(u64, Disposition)>);
 
 impl Acknowledger {
-    /// Spawns the task. It closes the channel when every handle is gone. It ends with the connection and
-    /// drops what is left, because the broker delivers that again.
+    /// Spawns the task. It closes the channel once all handles are dropped. If the connection ends first, the
+    /// task drops the acks that it has not sent, because the broker delivers those messages again.
     pub(super) fn start(
         channel: Channel,
         connection: Arc<BrokerConnection>,
         tasks: &TaskTracker,
     ) -> Self {
-        // Unbounded, because a caller must not wait to settle. The prefetch bounds it.
+        // Unbounded, so that `settle` never waits. The prefetch limits its length.
         let (sender, settled) = mpsc::unbounded_channel();
         tasks.spawn(async move {
             if let Err(error) = send_batches(&channel, &connection, settled).await {
@@ -73,8 +73,8 @@ async fn send_batches(
     with_timeout("channel.close", channel.close(200, "OK".into())).await
 }
 
-/// Sends a frame over the channel, not with lapin's acker of the delivery: on a closed channel that one
-/// returns `Ok(false)`, which is easily mistaken for success.
+/// Sends a frame over the channel. lapin's `Acker` is not used: on a closed channel it returns `Ok(false)`
+/// instead of an error.
 async fn send(channel: &Channel, frame: AckFrame) -> lapin::Result<()> {
     match frame {
         AckFrame::Ack { tag, multiple } => {

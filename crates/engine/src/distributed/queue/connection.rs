@@ -1,5 +1,5 @@
-//! One connection to the broker until it fails. A failure of any user ends it for all its users, and nothing
-//! in it is repaired. The supervisor opens the next one.
+//! One connection to the broker. The first failure that any task sees on it ends it for all tasks. A failed
+//! connection is never repaired: the supervisor opens a new one.
 
 use std::{future::Future, time::Duration};
 
@@ -40,8 +40,8 @@ pub(super) struct BrokerConfig {
     pub(super) process_name: String,
 }
 
-/// What a connection is for. No connection does both, because an alarm blocks every connection that
-/// publishes.
+/// What a connection is for. Publishing and consuming never share a connection, because an alarm blocks every
+/// connection that publishes.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Purpose {
     Publish,
@@ -66,7 +66,7 @@ pub(super) enum ConnectionError {
     Timeout(&'static str),
     #[error("RabbitMQ blocks this connection because of a memory or disk alarm")]
     Blocked,
-    #[error("RabbitMQ cancelled the consumer; its queue may have been deleted")]
+    #[error("RabbitMQ cancelled the consumer of a queue; the queue may have been deleted")]
     ConsumerCancelled,
     #[error("the connection to RabbitMQ was lost")]
     Lost,
@@ -90,7 +90,7 @@ impl BrokerConnection {
     ) -> Result<Self, ConnectionError> {
         let socket = SocketGuard::default();
         let connect_timeout = config.endpoint.connect_timeout;
-        // The handshake has no timeout of its own.
+        // lapin sets no timeout for the handshake.
         let connection = timeout(connect_timeout, connect(config, purpose, &socket))
             .await
             .map_err(|_| ConnectionError::Timeout("the connection attempt"))??;
@@ -128,7 +128,7 @@ impl BrokerConnection {
         Ok(depth)
     }
 
-    /// Ends this connection for all its users. Only the first error is logged.
+    /// Ends this connection for all tasks. Only the first error is logged.
     pub(super) fn fail(&self, error: &(dyn std::error::Error + 'static)) {
         if !self.ended.is_cancelled() {
             self.ended.cancel();
@@ -160,10 +160,10 @@ impl BrokerConnection {
         *self.blocked.borrow()
     }
 
-    /// Waits until an alarm blocks this connection, or with `false` until none does.
-    pub(super) async fn blocked_becomes(&self, blocked: bool) {
+    /// Waits until `is_blocked` returns `blocked`.
+    pub(super) async fn wait_for_blocked(&self, blocked: bool) {
         let mut receiver = self.blocked.subscribe();
-        let changed = receiver.wait_for(|now| *now == blocked).await;
+        let changed = receiver.wait_for(|current| *current == blocked).await;
         changed.expect("this connection holds the sender");
     }
 
@@ -194,14 +194,15 @@ impl BrokerConnection {
     fn set_blocked(&self, blocked: bool) {
         let changed = self
             .blocked
-            .send_if_modified(|now| std::mem::replace(now, blocked) != blocked);
+            .send_if_modified(|current| std::mem::replace(current, blocked) != blocked);
         if changed && blocked {
             tracing::warn!(
                 "RabbitMQ blocks publishing because of a memory or disk alarm; \
-                 jobs wait for their timers until the alarm ends"
+                 jobs stay queued in the store and are published again after the alarm; \
+                 free memory or disk space on the broker"
             );
         } else if changed {
-            tracing::info!("RabbitMQ accepts messages again: the alarm has ended");
+            tracing::info!("the memory or disk alarm of RabbitMQ has ended; publishing again");
         }
     }
 
@@ -214,8 +215,8 @@ impl BrokerConnection {
     }
 }
 
-/// Connects, and registers the socket with its guard. lapin's own recovery stays off, as it is by default:
-/// it would repeat what must not be repeated.
+/// Connects, and registers the socket with its guard. lapin's automatic recovery stays off, which is its
+/// default. It would reopen the channels and consumers of a failed connection, and the supervisor does that.
 async fn connect(
     config: &BrokerConfig,
     purpose: Purpose,
@@ -243,7 +244,8 @@ async fn connect(
                     Ok(stream)
                 }
             };
-            // lapin's thread runs this. A timeout around the whole connection attempt does not end it.
+            // lapin runs this future on its own thread, and the timeout in `open` does not cancel it. So it has its
+            // own timeout.
             let connected = timeout(endpoint.connect_timeout, connecting).await;
             let timed_out = |_| std::io::Error::from(std::io::ErrorKind::TimedOut);
             Ok(connected.map_err(timed_out)??)
@@ -253,7 +255,7 @@ async fn connect(
     connecting.await
 }
 
-/// A call to the broker with a timeout.
+/// Waits for a call to the broker, at most [`CALL_TIMEOUT`].
 pub(super) async fn with_timeout<T>(
     method: &'static str,
     call: impl Future<Output = lapin::Result<T>>,

@@ -1,21 +1,23 @@
-//! The consumer that the queue's user holds: receives the deliveries of one class from its subscription.
+//! Implements the port's [`Consumer`] for one class. Its deliveries come from a `Subscription`.
 
 use async_trait::async_trait;
 use forebay_shared::queue::{Consumer, Delivery};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-/// A delivery, and whether its connection has ended.
+/// A delivery, and the token of the connection that it came over.
 #[derive(Debug)]
 pub(super) struct ReceivedDelivery {
     pub(super) delivery: Delivery,
+    /// Cancelled when the connection ends.
     pub(super) connection_ended: CancellationToken,
 }
 
-/// The wakes of one class, across connections.
+/// Receives the wakes of one class, across connections.
 #[derive(Debug)]
 pub(super) struct RabbitConsumer {
     deliveries: mpsc::Receiver<ReceivedDelivery>,
+    /// Cancelled when the queue closes.
     closing: CancellationToken,
 }
 
@@ -40,7 +42,7 @@ impl Consumer for RabbitConsumer {
                 () = self.closing.cancelled() => return None,
                 received = self.deliveries.recv() => received?,
             };
-            // The broker delivers those of an ended connection again.
+            // A delivery of an ended connection is skipped: the broker delivers its message again.
             if !received.connection_ended.is_cancelled() {
                 return Some(received.delivery);
             }

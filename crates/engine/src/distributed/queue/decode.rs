@@ -9,15 +9,15 @@ pub(super) const BODY_BYTES_MAX: usize = 64 * 1024;
 /// Why this release cannot read a message.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unreadable {
-    #[error("it has {0} bytes; at most {BODY_BYTES_MAX} are allowed")]
+    #[error("the message has {0} bytes; at most {BODY_BYTES_MAX} are allowed")]
     TooLong(usize),
-    #[error("it is not a wake: {0}")]
+    #[error("the message is not a wake: {0}")]
     NotAWake(#[source] serde_json::Error),
-    #[error("it has version {0}; this release reads version {known}", known = Wake::VERSION)]
+    #[error("the wake has version {0}; this release reads version {known}", known = Wake::VERSION)]
     UnknownVersion(u32),
 }
 
-/// The field that a wake of every version has.
+/// The field that wakes of all versions have.
 #[derive(Deserialize)]
 struct Versioned {
     v: u32,

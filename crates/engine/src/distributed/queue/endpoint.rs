@@ -1,4 +1,4 @@
-//! Parses the broker's URL and adds defaults to it. Connects to nothing.
+//! Parses the broker's URL and adds defaults. Opens no connection.
 
 use std::{fmt, path::Path, time::Duration};
 
@@ -39,11 +39,12 @@ impl Endpoint {
         }
         let mut uri: AMQPUri = url.parse().map_err(QueueSettingsError::Url)?;
         if let Some(Host::Ipv6(address)) = parsed.host() {
-            // lapin accepts only names and replaces an IPv6 address with `localhost`.
+            // lapin replaces an IPv6 address with `localhost`.
             uri.authority.host = address.to_string();
         }
         if uri.vhost.is_empty() {
-            // To the letter, `amqp://host/` names a virtual host with an empty name. Users mean the default.
+            // By the AMQP URI specification, `amqp://host/` names a virtual host with an empty name. Operators
+            // mean the default one.
             uri.vhost = String::from("/");
         }
         let _heartbeat_s = uri.query.heartbeat.get_or_insert(HEARTBEAT_S);

@@ -6,12 +6,12 @@
 //! `publisher` publishes. `subscription`, `permits`, `consumer`, `decode` and `unreadable` receive;
 //! `acknowledger` and `ack_batch` settle what was received.
 //!
-//! The queue does not repeat a wake that was not confirmed: the job's timer does. It does not interpret a
-//! wake either: the receiver does, with the store.
+//! The queue does not repeat an unconfirmed wake: the sweeper does, when the job's timer is due. The queue does
+//! not interpret wakes either: the worker does, with the store.
 //!
-//! A process has at most two connections: one publishes, and one consumes once it has a consumer. When the
-//! broker runs out of memory or disk it stops reading from connections that publish, and acks must still
-//! reach it.
+//! A process has at most two connections: one to publish, and one to consume, which the first consumer opens.
+//! When the broker runs out of memory or disk, it stops reading from connections that publish. Acks still
+//! reach it over the other connection.
 //!
 //! lapin logs whole returned messages at WARN (target `lapin::returned_messages`) and every lost
 //! connection at ERROR (`lapin::channels`, `lapin::io_loop`). This module logs what an operator needs, so
@@ -63,7 +63,7 @@ use self::{
     topology::QueueNames,
 };
 
-/// The timeout of the disconnect. It is longer than what each connection needs, and ends the wait even
+/// The timeout for closing the connections. It is longer than the timeouts of each close, and limits the wait
 /// if lapin hangs.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(4);
 
@@ -126,9 +126,8 @@ impl RabbitQueue {
         })
     }
 
-    /// Closes the queue. It refuses new publishes, ends the consumers, waits at most `drain` for confirms and
-    /// for the users to settle their deliveries, and disconnects. RabbitMQ delivers again what is unsettled
-    /// then.
+    /// Closes the queue: refuses new publishes, ends the consumers, waits at most `drain` until all publishes are
+    /// confirmed and all deliveries settled, and disconnects. RabbitMQ delivers unsettled messages again.
     ///
     /// A worker that drains drops its consumers first, which returns prefetched messages to the queue. It
     /// closes the queue when it has nothing more to publish.
@@ -141,7 +140,7 @@ impl RabbitQueue {
         {
             tracing::warn!(
                 tasks = self.tasks.len(),
-                "disconnecting from RabbitMQ with unsettled messages; it delivers them again"
+                "disconnecting from RabbitMQ with unsettled messages; RabbitMQ delivers them again"
             );
         }
         self.closed.cancel();
@@ -166,7 +165,7 @@ impl Queue for RabbitQueue {
     async fn publish(&self, wake: &Wake) -> Result<(), QueueError> {
         let body = serde_json::to_vec(wake).map_err(unavailable)?;
         if body.len() > BODY_BYTES_MAX {
-            // The receivers could not read it. The fields of a wake are bounded, so this is a bug.
+            // `decode_wake` refuses a body of this length. The fields of a wake are bounded, so this is a bug.
             let error = format!("a wake has {} bytes, which is too long", body.len());
             return Err(unavailable(error));
         }

@@ -1,9 +1,9 @@
-//! Bounds how many deliveries the user of a consumer holds, across connections.
+//! Bounds how many deliveries of a class are unsettled in this process, across connections.
 //!
-//! After a reconnect the user may still hold deliveries of the old connection, and the broker delivers them
-//! again. So a new channel prefetches only as many messages as there are free permits. Otherwise messages
-//! would wait here for as long as calls take, while other workers are idle. The prefetch of a channel cannot
-//! change, so a new channel with a larger one follows as the user settles what it holds.
+//! After a reconnect, deliveries of the old connection may still be unsettled, and the broker delivers their
+//! messages again. So a new channel prefetches only as many messages as there are free permits. Otherwise
+//! messages would wait here until calls end, while other workers are idle. The prefetch of a channel cannot
+//! change, so a new channel with a larger prefetch replaces it once enough old deliveries are settled.
 
 use std::sync::Arc;
 
@@ -17,16 +17,16 @@ pub(super) struct DeliveryPermits(Arc<Shared>);
 struct Shared {
     semaphore: Arc<Semaphore>,
     permits_max: usize,
-    /// Each held permit has a clone, so the reference count tells how many there are.
+    /// Each held permit has a clone, so the reference count shows how many permits are held.
     held: Arc<()>,
     released: Notify,
 }
 
-/// The permits as one channel uses them.
+/// The permits of one channel, which come from the consumer's.
 #[derive(Debug)]
 pub(super) struct ChannelPermits {
     shared: Arc<Shared>,
-    /// The number of permits that earlier channels held when this one began.
+    /// The number of permits that earlier channels held when this channel was opened.
     held_before: usize,
     /// Each held permit of this channel has a clone.
     held: Arc<()>,
@@ -41,8 +41,8 @@ pub(super) struct DeliveryPermit {
 }
 
 impl DeliveryPermits {
-    /// At least 1, because a prefetch of 0 means no bound. At most 65,535, because AMQP counts a prefetch in
-    /// 16 bits.
+    /// `unacked_max` permits: at least 1, because a prefetch of 0 means no bound, and at most 65,535, because a
+    /// prefetch has 16 bits.
     pub(super) fn new(unacked_max: usize) -> Self {
         let permits_max = unacked_max.clamp(1, usize::from(u16::MAX));
         Self(Arc::new(Shared {
@@ -53,7 +53,7 @@ impl DeliveryPermits {
         }))
     }
 
-    /// Begins a channel.
+    /// The permits for a new channel.
     pub(super) fn for_channel(&self) -> ChannelPermits {
         ChannelPermits {
             shared: Arc::clone(&self.0),
@@ -74,14 +74,14 @@ impl ChannelPermits {
     pub(super) async fn acquire(&self) -> DeliveryPermit {
         let permit = Arc::clone(&self.shared.semaphore).acquire_owned().await;
         DeliveryPermit {
-            permit: permit.expect("nobody closes this semaphore"),
+            permit: permit.expect("this semaphore is never closed"),
             counted: [&self.shared.held, &self.held].map(Arc::clone),
             shared: Arc::clone(&self.shared),
         }
     }
 
-    /// Waits until half of the permits that earlier channels held are free. So a few new channels are enough
-    /// after a reconnect.
+    /// Waits until earlier channels hold at most half of the permits that they held at the start. Each new channel
+    /// halves the number at least, so a few channels are enough after a reconnect.
     pub(super) async fn prefetch_can_grow(&self) {
         if self.held_before == 0 {
             std::future::pending::<()>().await;
@@ -138,7 +138,7 @@ mod tests {
         held.drain(..2).for_each(DeliveryPermit::release);
         assert!(
             can_grow.now_or_never().is_some(),
-            "before the waiter's turn"
+            "before `next` gets its permit"
         );
         next.await.release();
 

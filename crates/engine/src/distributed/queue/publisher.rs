@@ -9,8 +9,8 @@
 //!   settles, which may be another message's. But that confirm is of the same batch, because no other batch
 //!   is on the channel.
 //!
-//! While there is no connection, or an alarm blocks it, requests fail at once. The jobs' timers wake
-//! them later, and nothing accumulates here.
+//! Without a connection, or while an alarm blocks publishing, requests fail at once, so none accumulate here.
+//! The sweeper publishes the wakes again when the jobs' timers are due.
 
 use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
@@ -172,7 +172,7 @@ impl PublishingTask {
                     if batch.is_empty() {
                         return;
                     }
-                    refuse(batch, PublishError::NotConnected);
+                    fail_batch(batch, PublishError::NotConnected);
                     continue;
                 }
             };
@@ -194,12 +194,12 @@ impl PublishingTask {
             tokio::select! {
                 biased;
                 () = connection.ended() => return Ok(ControlFlow::Continue(())),
-                () = connection.blocked_becomes(false) => {}
+                () = connection.wait_for_blocked(false) => {}
                 batch = self.requests.next_batch() => {
                     if batch.is_empty() {
                         return Ok(ControlFlow::Break(()));
                     }
-                    refuse(batch, PublishError::Blocked);
+                    fail_batch(batch, PublishError::Blocked);
                 }
             }
         }
@@ -210,7 +210,7 @@ impl PublishingTask {
             let batch = tokio::select! {
                 biased;
                 () = connection.ended() => return Ok(ControlFlow::Continue(())),
-                () = connection.blocked_becomes(true) => return Ok(ControlFlow::Continue(())),
+                () = connection.wait_for_blocked(true) => return Ok(ControlFlow::Continue(())),
                 batch = self.requests.next_batch() => batch,
             };
             if batch.is_empty() {
@@ -221,17 +221,17 @@ impl PublishingTask {
                 biased;
                 () = connection.ended() => return Ok(ControlFlow::Continue(())),
                 confirms = with_timeout("basic.publish", published) => confirms?,
-                () = connection.blocked_becomes(true) => {
+                () = connection.wait_for_blocked(true) => {
                     // lapin may send these messages after the alarm. So this channel is not used again: no
                     // late confirm or returned message reaches the next batch.
-                    refuse(batch, PublishError::Blocked);
+                    fail_batch(batch, PublishError::Blocked);
                     return Ok(ControlFlow::Continue(()));
                 }
             };
             if confirms.iter().any(has_returned_message) {
                 // The next connection declares the queues again.
                 connection.fail(&PublishError::Unroutable);
-                refuse(batch, PublishError::Unroutable);
+                fail_batch(batch, PublishError::Unroutable);
                 return Ok(ControlFlow::Continue(()));
             }
             for (request, confirm) in batch.into_iter().zip(confirms) {
@@ -276,7 +276,7 @@ fn has_returned_message(confirm: &Confirmation) -> bool {
     )
 }
 
-fn refuse(batch: Vec<PublishRequest>, error: PublishError) {
+fn fail_batch(batch: Vec<PublishRequest>, error: PublishError) {
     for request in batch {
         answer(request, Err(error));
     }

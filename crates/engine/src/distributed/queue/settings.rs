@@ -1,5 +1,5 @@
-//! The settings of the queue in RabbitMQ, and the errors in them. The broker's URL is not among them: it
-//! may hold a password.
+//! The settings of the queue in RabbitMQ, and the errors that a check of them returns. The broker's URL is
+//! passed separately, because it may contain a password.
 
 use std::path::PathBuf;
 
@@ -49,10 +49,10 @@ impl QueueSettings {
 /// Settings that cannot work. No message repeats the URL, because it may hold a password.
 #[derive(Debug, thiserror::Error)]
 pub enum QueueSettingsError {
-    /// The URL cannot be parsed, or names no host.
+    /// The URL cannot be parsed or has no host.
     #[error("AMQP_URL must have the form amqp://user:password@host:5672/vhost: {0}")]
     Url(String),
-    /// The URL has another scheme than AMQP's.
+    /// The URL's scheme is neither amqp nor amqps.
     #[error("AMQP_URL must begin with amqp:// or amqps://, not {0}://")]
     Scheme(String),
     /// The file with certificates cannot be read.

@@ -1,10 +1,13 @@
-//! Closes the socket of a connection in whatever state the connection is.
+//! Closes the socket of a connection, whatever state the connection is in.
 //!
-//! lapin drives each connection from a thread of its own. While the broker blocks a connection, lapin
-//! writes nothing, so a close waits too. A peer that accepts and stays silent (a load balancer whose
-//! broker is down) is waited for without a limit, because heartbeats begin only after the handshake. A
-//! timeout around such a wait leaves the thread and the socket behind, one more with each try. So this
-//! guard keeps a second handle of the socket. To shut the socket down through it ends the thread.
+//! lapin runs each connection on a thread of its own, which two waits keep alive without a limit:
+//!
+//! - the close of a connection that the broker blocks, because lapin writes nothing to it;
+//! - the handshake with a peer that sends nothing, because heartbeats begin only after the handshake. A load
+//!   balancer whose broker is down is such a peer.
+//!
+//! A timeout around such a wait does not end the thread or close the socket. So this guard keeps a second
+//! handle of the socket and shuts the socket down, which ends the thread.
 
 use std::{
     net::{Shutdown, TcpStream},
@@ -33,11 +36,11 @@ impl SocketGuard {
         self.0.clone()
     }
 
-    /// Shuts the socket down at once. A socket that is registered later is refused.
+    /// Shuts the socket down at once, and refuses sockets that are registered later.
     pub(super) fn shut_down(&self) {
         let mut state = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let State::Open(stream) = std::mem::replace(&mut *state, State::ShutDown) {
-            // An error means that the connection has ended already.
+            // An error means that the connection had already ended.
             let _ended = stream.shutdown(Shutdown::Both);
         }
     }

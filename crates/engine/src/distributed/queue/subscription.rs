@@ -1,6 +1,7 @@
-//! Receives the wakes of one class over one connection after the other, and forwards them to the consumer.
+//! Receives the wakes of one class, over one connection after the other, and forwards them to the class's
+//! `RabbitConsumer`.
 //!
-//! Each channel has one consumer of the broker. When its stream ends although nobody cancelled it, the
+//! Each channel has one lapin consumer. If the stream of that consumer ends without a cancel from here, the
 //! connection counts as failed, whatever lapin reports.
 
 use std::{pin::pin, sync::Arc};
@@ -35,22 +36,23 @@ pub(super) struct Subscription {
     pub(super) config: Arc<BrokerConfig>,
     pub(super) permits: DeliveryPermits,
     pub(super) connection: CurrentConnection,
-    /// Publishes the messages that cannot be read to the queue for them.
+    /// Publishes unreadable messages to their own queue.
     pub(super) publisher: Publisher,
     /// Ends the subscription.
     pub(super) closing: CancellationToken,
     pub(super) tasks: TaskTracker,
-    /// Leads to the consumer. The subscription ends when the consumer is dropped.
+    /// Sends the deliveries to the `RabbitConsumer`. The subscription ends when the `RabbitConsumer` is dropped.
     pub(super) deliveries: mpsc::Sender<ReceivedDelivery>,
-    /// Notified once the broker has registered the first consumer.
+    /// Notified once the broker has registered the first lapin consumer.
     pub(super) started: Option<oneshot::Sender<()>>,
 }
 
-/// A channel that consumes.
+/// A channel with its lapin consumer.
 struct ConsumingChannel {
     channel: Channel,
     connection: Arc<BrokerConnection>,
     permits: ChannelPermits,
+    /// The lapin consumer: a stream of messages.
     messages: lapin::Consumer,
     acknowledger: Acknowledger,
 }
@@ -58,7 +60,7 @@ struct ConsumingChannel {
 /// Why a subscription stops receiving from a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum StopReason {
-    /// The queue closes, or the consumer was dropped.
+    /// The queue closes, or the `RabbitConsumer` was dropped.
     Unsubscribed,
     /// A new channel can prefetch more.
     PrefetchCanGrow,
@@ -83,26 +85,28 @@ impl Subscription {
         }
     }
 
-    /// Receives over a channel until there is a reason to stop.
+    /// Opens a channel and receives over it until there is a reason to stop.
     async fn receive(
         &mut self,
         connection: &Arc<BrokerConnection>,
     ) -> Result<StopReason, ConnectionError> {
-        let mut from = self.consume(connection).await?;
+        let mut consuming = self.consume(connection).await?;
         if let Some(started) = self.started.take() {
-            // Fails only when the consumer was dropped too.
+            // Fails only if `RabbitQueue::consume` has stopped waiting. Then `deliveries` is closed, which ends this
+            // subscription.
             let _dropped = started.send(());
         }
-        let reason = self.forward(&mut from).await?;
+        let reason = self.forward(&mut consuming).await?;
         if reason != StopReason::Disconnected {
-            // Prefetched messages go back to the queue at once. The channel stays open until the user has
-            // settled its deliveries.
-            let cancel = from
+            // Prefetched messages go back to the queue at once. The channel stays open until all forwarded
+            // deliveries are settled.
+            let cancel = consuming
                 .channel
                 .basic_cancel(self.consumer_tag(), BasicCancelOptions::default());
             with_timeout("basic.cancel", cancel).await?;
-            while let Some(Ok(message)) = from.messages.next().await {
-                from.acknowledger
+            while let Some(Ok(message)) = consuming.messages.next().await {
+                consuming
+                    .acknowledger
                     .settle(message.delivery_tag, Disposition::Requeue);
             }
         }
@@ -115,7 +119,7 @@ impl Subscription {
     ) -> Result<ConsumingChannel, ConnectionError> {
         let permits = self.permits.for_channel();
         let channel = connection.channel().await?;
-        // Before the consumer starts, because lapin buffers deliveries without a bound.
+        // Set before the lapin consumer starts, because lapin buffers deliveries without a bound.
         let qos = channel.basic_qos(permits.prefetch(), BasicQosOptions::default());
         with_timeout("basic.qos", qos).await?;
         let consume = channel.basic_consume(
@@ -139,28 +143,32 @@ impl Subscription {
         })
     }
 
-    /// The name of the consumer in the management UI.
+    /// The name of the lapin consumer in the management UI.
     fn consumer_tag(&self) -> ShortString {
         format!("{} {}", self.config.process_name, self.class).into()
     }
 
-    async fn forward(&self, from: &mut ConsumingChannel) -> Result<StopReason, ConnectionError> {
+    async fn forward(
+        &self,
+        consuming: &mut ConsumingChannel,
+    ) -> Result<StopReason, ConnectionError> {
         let ConsumingChannel {
             connection,
             permits,
             messages,
             acknowledger,
             ..
-        } = from;
+        } = consuming;
         let mut stop = pin!(self.stop_reason(connection, permits));
         loop {
-            // A message is taken only when it can be forwarded, so that the prefetch stays in one place.
+            // A message is taken only when it can be forwarded. So every message that was not forwarded is still in
+            // `messages`, and `receive` can requeue it after a cancel.
             let next = async {
-                let slot = self.deliveries.reserve().await.ok()?;
+                let reserved = self.deliveries.reserve().await.ok()?;
                 let permit = permits.acquire().await;
-                Some((messages.next().await, permit, slot))
+                Some((messages.next().await, permit, reserved))
             };
-            let (message, permit, slot) = tokio::select! {
+            let (message, permit, reserved) = tokio::select! {
                 biased;
                 reason = &mut stop => return Ok(reason),
                 next = next => match next {
@@ -172,7 +180,7 @@ impl Subscription {
             match decode_wake(&message.data) {
                 Ok(wake) => {
                     let (tag, acknowledger) = (message.delivery_tag, acknowledger.clone());
-                    slot.send(ReceivedDelivery {
+                    reserved.send(ReceivedDelivery {
                         delivery: Delivery::new(wake, move |_, disposition| {
                             acknowledger.settle(tag, disposition);
                             permit.release();

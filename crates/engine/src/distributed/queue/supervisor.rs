@@ -1,4 +1,4 @@
-//! Keeps one connection to the broker: when it ends, opens the next, until the queue closes.
+//! Keeps a connection to the broker open. When it ends, the supervisor opens the next, until the queue closes.
 
 use std::{
     sync::Arc,
@@ -11,11 +11,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::connection::{BrokerConfig, BrokerConnection, Purpose};
 
-/// The longest delay is short, so that a broker that is back is used soon: this delay counts against the
-/// 30 seconds for which submits are accepted without a broker. A refused connection attempt costs little.
+/// The longest delay is short, because it lengthens each outage: submits are accepted for only 30 seconds
+/// without a broker. A refused connection costs little.
 const RECONNECT: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
 
-/// A connection that lived this long resets the backoff: its end is a new outage.
+/// A connection that stayed open this long resets the backoff, because its end is a new outage.
 const STABLE_AFTER: Duration = Duration::from_secs(5);
 
 /// Spawns the task that keeps a connection until `closed`.
@@ -38,14 +38,14 @@ pub(super) struct CurrentConnection(watch::Receiver<Option<Arc<BrokerConnection>
 impl CurrentConnection {
     pub(super) fn get(&self) -> Option<Arc<BrokerConnection>> {
         let connection = self.0.borrow().clone();
-        // A failed connection stays here until the supervisor has noticed.
+        // A failed connection stays here until the supervisor replaces it.
         connection.filter(|connection| !connection.has_ended())
     }
 
     /// Waits for an open connection. `None` when the supervisor has stopped.
     pub(super) async fn wait(&mut self) -> Option<Arc<BrokerConnection>> {
         loop {
-            // Before `get`, so that a change between the two is not missed.
+            // Before `get`, so that `changed` also returns for a change during `get`.
             self.0.mark_unchanged();
             if let Some(connection) = self.get() {
                 return Some(connection);
@@ -86,7 +86,7 @@ async fn keep_connected(
                     () = closed.cancelled() => {}
                     () = connection.monitor() => {}
                 }
-                // Before the close, so that nobody uses the connection while it closes.
+                // Before the close, so that no task uses the connection while it closes.
                 current.send_replace(None);
                 connection.close().await;
                 if opened_at.elapsed() >= STABLE_AFTER {
@@ -96,13 +96,13 @@ async fn keep_connected(
             }
             Err(error) => {
                 let error: &(dyn std::error::Error + 'static) = &error;
-                // One warning for each outage, not for each try.
+                // One warning for each outage, not for each failed connection.
                 if down_since.is_none() {
                     tracing::warn!(
                         purpose = purpose_name,
                         ?broker,
                         error,
-                        "cannot connect to RabbitMQ; trying again until it answers"
+                        "cannot connect to RabbitMQ; retrying until it answers"
                     );
                     down_since = Some(Instant::now());
                 } else {

@@ -1,6 +1,6 @@
-//! Declares the queues: one for each class's wakes, and one for messages that cannot be read.
+//! Declares the queues: one for each class's wakes, and one for unreadable messages.
 //!
-//! There is no exchange, no delay and no dead-letter cycle: jobs wait with timers in the store.
+//! There is no exchange, no delay and no dead-letter cycle: jobs that must wait have timers in the store.
 
 use forebay_shared::class::Class;
 use lapin::{
@@ -9,12 +9,13 @@ use lapin::{
     types::{AMQPValue, FieldTable, ShortString},
 };
 
-/// The delivery limit of a quorum queue, so high that no message reaches it. Since RabbitMQ 4.0 a queue drops
-/// a message after 20 deliveries by default, and each death of a worker costs one for every message that it
-/// had prefetched. The lane counts the tries of a job. Since RabbitMQ 3.10 a queue accepts this argument.
+/// The delivery limit of a quorum queue. It is so high that no message reaches it, because the lane limits the
+/// tries of a job. By default, RabbitMQ 4.0 and later drop a message after 20 deliveries. When a worker dies,
+/// each message that it had prefetched is delivered again, which counts as a delivery. Queues accept this
+/// argument since RabbitMQ 3.10.
 const DELIVERIES_MAX: i64 = 1_000_000;
 
-/// The bounds of the queue for unreadable messages. Beyond them RabbitMQ drops the oldest.
+/// The bounds of the queue for unreadable messages. When one is reached, RabbitMQ drops the oldest messages.
 const UNREADABLE_MAX: i64 = 10_000;
 const UNREADABLE_BYTES_MAX: i64 = 64 * 1024 * 1024;
 
@@ -44,8 +45,8 @@ impl QueueNames {
     }
 }
 
-/// Declares all queues. Each new connection does, so a reconnect restores queues that were deleted or lost
-/// with the broker's disk.
+/// Declares all queues. Each new connection calls this, so a reconnect restores queues that were deleted or
+/// lost with the broker's disk.
 pub(super) async fn declare(channel: &Channel, names: &QueueNames) -> lapin::Result<()> {
     for class in Class::ALL {
         declare_quorum(channel, names.jobs(class).clone(), FieldTable::default()).await?;
@@ -62,7 +63,8 @@ pub(super) async fn declare(channel: &Channel, names: &QueueNames) -> lapin::Res
     declare_quorum(channel, names.unreadable.clone(), bounds).await
 }
 
-/// A quorum queue survives the loss of a node. Even on a single node it confirms faster than a classic queue.
+/// Declares a quorum queue, which survives the loss of a node. Even on a single node it confirms faster than a
+/// classic queue.
 async fn declare_quorum(
     channel: &Channel,
     name: ShortString,

@@ -1,5 +1,5 @@
-//! Moves a message that cannot be read to a queue of its own, with the reason. An operator can look at it
-//! there, and the consumer continues.
+//! Moves an unreadable message to a separate queue, with the reason. An operator can inspect the message
+//! there, and the subscription continues with the next one.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,13 +16,13 @@ use super::{
     publisher::Publisher,
 };
 
-/// The delay between two tries while the broker does not confirm.
-const RETRY_DELAY: Duration = Duration::from_secs(1);
+/// The pause before an unconfirmed publish is repeated.
+const REPUBLISH_DELAY: Duration = Duration::from_secs(1);
 
 /// The reason may quote the message, so it needs a bound.
 const REASON_BYTES_MAX: usize = 512;
 
-/// A message that is not a wake, as it was received.
+/// A message that cannot be decoded as a wake, as it was received.
 pub(super) struct UnreadableMessage {
     pub(super) message: Message,
     pub(super) reason: Unreadable,
@@ -31,9 +31,9 @@ pub(super) struct UnreadableMessage {
 }
 
 impl UnreadableMessage {
-    /// Publishes the message to another queue, and acks it once that is confirmed. Until then it stays
-    /// unsettled and counts towards the prefetch. The publisher has a connection of its own: an alarm blocks a
-    /// connection that publishes, and must not block one that consumes.
+    /// Publishes a copy of the message to `queue`, and acks the message once the copy is confirmed. Until then
+    /// the message stays unsettled and counts towards the prefetch. The copy goes over the publisher's connection,
+    /// because an alarm blocks every connection that publishes, and must not block this one.
     pub(super) async fn move_to(self, queue: ShortString, publisher: Publisher) {
         tracing::warn!(
             from = self.message.routing_key.as_str(),
@@ -55,7 +55,7 @@ impl UnreadableMessage {
             }
             tokio::select! {
                 () = self.connection.ended() => return,
-                () = tokio::time::sleep(RETRY_DELAY) => {}
+                () = tokio::time::sleep(REPUBLISH_DELAY) => {}
             }
         }
     }
@@ -64,7 +64,7 @@ impl UnreadableMessage {
         let mut reason = self.reason.to_string();
         reason.truncate(reason.floor_char_boundary(REASON_BYTES_MAX));
         let queue = self.message.routing_key.as_str();
-        // The length before the body is cut.
+        // The length before `move_to` truncates the body.
         let body_bytes = i64::try_from(self.message.data.len()).unwrap_or(i64::MAX);
         let mut headers = FieldTable::default();
         for (name, value) in [
