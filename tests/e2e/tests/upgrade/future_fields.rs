@@ -1,1 +1,156 @@
-//! Documents with fields that this release does not know.
+//! A rolling upgrade: a newer release has written documents with fields that this release does not know. The
+//! processes of this release read, change and finish the jobs, and all fields survive.
+
+use e2e::{
+    client::{Client, id_of},
+    fleet::{BATCH, Fleet, INTERACTIVE, LIMIT},
+    process::Forebay,
+};
+use scripted_provider::{Gate, ProviderError, ScriptedLlm, ScriptedReply};
+use serde_json::{Value, json};
+
+use crate::{
+    fixture::DATABASE,
+    scenario,
+    stored::{Stored, add_field, assert_kept},
+};
+
+const KEY: &str = "key";
+
+/// The ids of the jobs of the test, in one session.
+struct Jobs {
+    retried: String,
+    behind: String,
+}
+
+fn retried() -> Value {
+    let function = json!({"name": "look", "parameters": {"type": "object"}});
+    json!({
+        "session_id": "s", "metadata": {"k": "v"},
+        "input": [{"role": "user", "content": [
+            {"type": "text", "text": "turn=1", "extra_content": {"a": 1}},
+            {"type": "image_url", "image_url": {"url": "https://x.example/a.png"}},
+        ]}],
+        "tools": [{"type": "function", "function": function}], "tool_choice": "auto",
+        "response_format": {"type": "json_object"}, "reasoning_effort": "low",
+    })
+}
+
+/// Makes a session with a turn, a job that waits for its next try, and one behind it.
+async fn submit(client: &Client, llm: &ScriptedLlm) -> (Jobs, Gate) {
+    let failure = |seconds| {
+        let failure = ProviderError::new(503, "busy").with_retry_after_s(seconds);
+        ScriptedReply::Error(failure)
+    };
+    llm.on("turn=1", [failure(10), failure(1)]);
+    let gate = llm.hold_those(|request| request.last_user_text().contains("turn=2"));
+    let first = json!({"session_id": "s", "input": "turn=0"});
+    let first = client.submit_ok(&first).await;
+    scenario::ends(client, id_of(&first)).await;
+    let answer = client.submit_with_key(&retried(), KEY).await;
+    let retried = id_of(&answer.expect(202)).to_owned();
+    let behind = json!({"session_id": "s", "input": "turn=2"});
+    let behind = id_of(&client.submit_ok(&behind).await).to_owned();
+    scenario::until(client, &retried, |job| {
+        job["status"] == "queued" && job["attempts"][0]["error"].is_object()
+    })
+    .await;
+    (Jobs { retried, behind }, gate)
+}
+
+/// Checks the documents while the job behind runs, and once it has ended.
+async fn finish(client: &Client, jobs: &Jobs, gate: Gate, stored: &Stored<'_>) {
+    let job = scenario::ends(client, &jobs.retried).await;
+    assert_eq!(job["status"], "completed", "{job}");
+    assert_eq!(job["attempts"].as_array().map(Vec::len), Some(3), "{job}");
+    let running = |job: &Value| job["status"] == "in_progress";
+    scenario::until(client, &jobs.behind, running).await;
+    let lanes = stored.documents("lane").await;
+    let [lane] = &lanes[..] else {
+        panic!("{lanes:?}");
+    };
+    assert_kept(lane, "a lane");
+    assert_kept(&lane["entries"][0], "an entry");
+    assert_kept(&lane["entries"][0]["state"]["running"], "a state");
+    gate.open();
+    let job = scenario::ends(client, &jobs.behind).await;
+    assert_eq!(job["status"], "completed", "{job}");
+
+    for kind in ["meta", "request", "key"] {
+        for document in stored.documents(kind).await {
+            assert_kept(&document, kind);
+        }
+    }
+    let outcomes = stored.documents("outcome").await;
+    assert_eq!(outcomes.len(), 3);
+    let is_retried = |outcome: &&Value| outcome["attempts"].as_array().map(Vec::len) == Some(3);
+    let outcome = outcomes.iter().find(is_retried).expect("an outcome");
+    assert_kept(&outcome["entry"], "the entry of an ended job");
+    assert_kept(&outcome["entry"]["state"], "the state of an ended job");
+    assert_kept(&outcome["attempts"][0], "an attempt");
+    assert_kept(&outcome["attempts"][0]["error"], "the error of an attempt");
+
+    let turns = stored.documents("turn").await;
+    assert_eq!(turns.len(), 6, "{turns:?}");
+    for turn in turns.iter().filter(|turn| turn["role"] == "user") {
+        assert_kept(turn, "a turn");
+    }
+    assert_kept(&turns[1], "the turn of an earlier reply");
+    let parts = &turns[2]["content"];
+    assert_kept(&parts[0], "a part of text");
+    assert_kept(&parts[1], "an image");
+    assert_kept(&parts[1]["image_url"], "the address of an image");
+
+    let answer = client.submit_with_key(&retried(), KEY).await;
+    assert_eq!(id_of(&answer.expect(202)), jobs.retried);
+}
+
+#[tokio::test]
+async fn all_unknown_fields_survive_in_sqlite() {
+    let llm = ScriptedLlm::start().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let builder = Forebay::builder().openai(&llm);
+    let builder = builder.env("FOREBAY_MODEL", "gpt-test");
+    let builder = builder.data_dir(folder.path());
+    let mut forebay = builder.start().await;
+    let client = Client::new(forebay.url());
+    let (jobs, gate) = submit(&client, &llm).await;
+    forebay.kill9().await;
+    let stored = Stored::Sqlite(folder.path().join(DATABASE));
+    stored.add_future_fields().await;
+    let forebay = builder.start().await;
+    client.set_url(forebay.url());
+    finish(&client, &jobs, gate, &stored).await;
+}
+
+#[tokio::test]
+async fn all_unknown_fields_survive_in_redis_and_rabbitmq() {
+    let llm = ScriptedLlm::start().await;
+    let fleet = Fleet::builder().openai(&llm).gateways(1).workers(1);
+    let mut fleet = fleet.start().await;
+    let (jobs, gate) = submit(&fleet.client, &llm).await;
+    fleet.gateways[0].kill9().await;
+    fleet.workers[0].kill9().await;
+    Stored::Redis(&fleet.redis).add_future_fields().await;
+    fleet.restart_gateway(0).await;
+    let ready = async || fleet.has_ready(INTERACTIVE).await;
+    assert!(e2e::fleet::until(LIMIT, ready).await, "no message came");
+    for queue in [INTERACTIVE, BATCH] {
+        let messages = fleet.vhost.get_messages(queue, 100, true).await;
+        for message in messages.expect("messages") {
+            let payload = message["payload"].as_str().expect("text");
+            let mut payload: Value = serde_json::from_str(payload).expect("JSON");
+            add_field(&mut payload);
+            let payload = payload.to_string();
+            let published = fleet.vhost.publish_raw(queue, payload.as_bytes());
+            published.await.expect("a message");
+        }
+    }
+    fleet.restart_worker(0).await;
+    finish(&fleet.client, &jobs, gate, &Stored::Redis(&fleet.redis)).await;
+    let unreadable = fleet
+        .vhost
+        .get_messages(e2e::fleet::UNREADABLE, 1, false)
+        .await;
+    assert!(unreadable.expect("messages").is_empty());
+}

@@ -7,4 +7,5 @@ mod rabbit_messages;
 mod redis_dump;
 mod scenario;
 mod sqlite_dump;
+mod stored;
 mod times;

@@ -105,7 +105,7 @@ pub(crate) async fn ends(client: &Client, id: &str) -> Value {
     until(client, id, e2e::client::is_terminal).await
 }
 
-async fn until(client: &Client, id: &str, so: impl Fn(&Value) -> bool) -> Value {
+pub(crate) async fn until(client: &Client, id: &str, so: impl Fn(&Value) -> bool) -> Value {
     let mut last = Value::Null;
     let reached = async || {
         last = client.job(id).await.expect(200);

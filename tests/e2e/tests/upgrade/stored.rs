@@ -1,0 +1,177 @@
+//! The JSON documents in a store, as a newer release could have written them.
+
+use std::path::PathBuf;
+
+use rusqlite::{Connection, OpenFlags};
+use serde_json::{Value, json};
+use servers::redis::Redis;
+
+use crate::redis_dump::list;
+
+/// The name of the field that no release knows.
+const FIELD: &str = "future_field";
+/// Objects that hold what clients and providers name, and no fields of Forebay.
+const OPAQUE: [&str; 5] = [
+    "metadata",
+    "parameters",
+    "schema",
+    "extra_content",
+    "extra_body",
+];
+
+/// The documents of one kind in SQLite: table, column.
+fn column(kind: &str) -> (&str, &str) {
+    match kind {
+        "lane" => ("lanes", "doc"),
+        "meta" => ("jobs", "meta"),
+        "request" => ("jobs", "request"),
+        "outcome" => ("outcomes", "doc"),
+        "turn" => ("turns", "doc"),
+        _ => ("keys", "entry"),
+    }
+}
+
+const KINDS: [&str; 6] = ["lane", "meta", "request", "outcome", "turn", "key"];
+
+/// A store whose documents a test reads and changes.
+pub(crate) enum Stored<'a> {
+    Sqlite(PathBuf),
+    Redis(&'a Redis),
+}
+
+impl Stored<'_> {
+    /// Adds a field to every object of every document. No process may run meanwhile.
+    pub(crate) async fn add_future_fields(&self) {
+        for kind in KINDS {
+            for text in self.texts(kind).await {
+                let (line, json) = text.rsplit_once('\n').unwrap_or(("", &text));
+                let mut document: Value = serde_json::from_str(json).expect("JSON");
+                add_field(&mut document);
+                let mut new = document.to_string();
+                if kind == "lane" && !line.is_empty() {
+                    new = format!("{line}\n{new}");
+                }
+                self.replace(kind, &text, &new).await;
+            }
+        }
+    }
+
+    /// All documents of a kind.
+    pub(crate) async fn documents(&self, kind: &'static str) -> Vec<Value> {
+        let texts = self.texts(kind).await.into_iter();
+        texts
+            .map(|text| {
+                let json = text.rsplit('\n').next().expect("a line");
+                serde_json::from_str(json).expect("JSON")
+            })
+            .collect()
+    }
+
+    async fn texts(&self, kind: &'static str) -> Vec<String> {
+        match self {
+            Self::Sqlite(path) => {
+                let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY);
+                let db = db.expect("a database");
+                let (table, column) = column(kind);
+                let sql = format!("SELECT {column} FROM {table}");
+                let mut read = db.prepare(&sql).expect("a query");
+                let texts = read.query_map([], |row| row.get(0)).expect("rows");
+                texts.map(|text| text.expect("a text")).collect()
+            }
+            Self::Redis(redis) => {
+                let mut texts = Vec::new();
+                for (key, field) in self.keys(kind).await {
+                    let found = match (kind, field) {
+                        ("turn", _) => list(redis, &["LRANGE", &key, "0", "-1"]).await,
+                        (_, Some(field)) => vec![value(redis, &["HGET", &key, field]).await],
+                        (_, None) => vec![value(redis, &["GET", &key]).await],
+                    };
+                    texts.extend(found.into_iter().filter(|text| !text.is_empty()));
+                }
+                texts
+            }
+        }
+    }
+
+    async fn replace(&self, kind: &'static str, old: &str, new: &str) {
+        match self {
+            Self::Sqlite(path) => {
+                let db = Connection::open(path).expect("a database");
+                let (table, column) = column(kind);
+                let sql = format!("UPDATE {table} SET {column} = ?2 WHERE {column} = ?1");
+                db.execute(&sql, (old, new)).expect("an update");
+            }
+            Self::Redis(redis) => {
+                for (key, field) in self.keys(kind).await {
+                    match (kind, field) {
+                        ("turn", _) => {
+                            let turns = list(redis, &["LRANGE", &key, "0", "-1"]).await;
+                            for (index, _) in
+                                turns.iter().enumerate().filter(|(_, turn)| *turn == old)
+                            {
+                                value(redis, &["LSET", &key, &index.to_string(), new]).await;
+                            }
+                        }
+                        (_, Some(field)) => {
+                            if value(redis, &["HGET", &key, field]).await == old {
+                                value(redis, &["HSET", &key, field, new]).await;
+                            }
+                        }
+                        (_, None) => {
+                            if value(redis, &["GET", &key]).await == old {
+                                value(redis, &["SET", &key, new, "KEEPTTL"]).await;
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The Redis keys of a kind, with the field of those that are hashes.
+    async fn keys(&self, kind: &'static str) -> Vec<(String, Option<&'static str>)> {
+        let Self::Redis(redis) = self else {
+            return Vec::new();
+        };
+        let (pattern, field) = match kind {
+            "lane" => ("fb:{*}:l:*", None),
+            "turn" => ("fb:{*}:u:*", None),
+            "key" => ("fb:k:*", None),
+            field => ("fb:{*}:j:*", Some(field)),
+        };
+        let keys = list(redis, &["KEYS", pattern]).await.into_iter();
+        keys.map(|key| (key, field)).collect()
+    }
+}
+
+async fn value(redis: &Redis, command: &[&str]) -> String {
+    redis.cli(command).await.expect("a reply")
+}
+
+/// Adds the field to an object and to all objects in it.
+pub(crate) fn add_field(document: &mut Value) {
+    match document {
+        Value::Object(fields) => {
+            for (name, value) in fields.iter_mut() {
+                match (name.as_str(), value) {
+                    // A state is an object with one name in it, no fields.
+                    ("state", Value::Object(state)) => state.values_mut().for_each(add_field),
+                    (name, value) if !OPAQUE.contains(&name) => add_field(value),
+                    _ => {}
+                }
+            }
+            fields.insert(String::from(FIELD), future_value());
+        }
+        Value::Array(items) => items.iter_mut().for_each(add_field),
+        _ => {}
+    }
+}
+
+fn future_value() -> Value {
+    json!({"deep": [1, "two", null, 1.5, {"three": true}]})
+}
+
+/// Checks that the object has the field, unchanged.
+pub(crate) fn assert_kept(object: &Value, what: &str) {
+    assert_eq!(object[FIELD], future_value(), "{what}: {object}");
+}
