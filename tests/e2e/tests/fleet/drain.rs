@@ -76,7 +76,9 @@ async fn sigterm_to_a_busy_worker_costs_no_finished_call_and_no_try() {
 
     let sigterm_at = Instant::now();
     fleet.workers[0].sigterm();
-    fleet.workers[0].wait_for_log("drains", LIMIT).await;
+    fleet.workers[0]
+        .wait_for_log("the worker stops", LIMIT)
+        .await;
     // These calls end within the grace.
     quick_gate.open();
     assert_ends_in_time(&mut fleet.workers[0], sigterm_at).await;
@@ -131,7 +133,9 @@ async fn a_worker_ends_in_time_although_its_servers_do_not_answer() {
 
     let sigterm_at = Instant::now();
     fleet.workers[0].sigterm();
-    fleet.workers[0].wait_for_log("drains", LIMIT).await;
+    fleet.workers[0]
+        .wait_for_log("the worker stops", LIMIT)
+        .await;
     redis.stall().await.expect("a stall");
     rabbit.stall().await.expect("a stall");
     assert_ends_in_time(&mut fleet.workers[0], sigterm_at).await;
