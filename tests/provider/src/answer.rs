@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 use super::{
     gemini,
     http_server::{Exchange, HttpRequest, Reason, Response},
-    llm::State,
     openai,
     record::{InFlight, Outcome},
     reply::{ProviderError, ScriptedReply},
     request::{ChatRequest, Dialect},
+    state::State,
 };
 
 /// What is sent in answer to a request.

@@ -19,6 +19,7 @@ mod record;
 mod reply;
 mod request;
 mod script;
+mod state;
 
 pub mod gemini;
 pub mod http_server;
@@ -29,7 +30,8 @@ pub mod seen;
 mod tests;
 
 pub use gate::Gate;
-pub use llm::{Builder, Latency, ScriptedLlm};
+pub use llm::{Builder, ScriptedLlm};
 pub use record::{Outcome, Recorded, Stats};
 pub use reply::{ProviderError, ScriptedCall, ScriptedReply};
 pub use request::{ChatRequest, Dialect, Message};
+pub use state::Latency;

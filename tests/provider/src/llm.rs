@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use rand::{RngExt, SeedableRng, rngs::StdRng};
+use rand::{SeedableRng, rngs::StdRng};
 
 use super::{
     answer::answer,
@@ -18,32 +18,16 @@ use super::{
     reply::ScriptedReply,
     request::ChatRequest,
     script::Script,
+    state::{Latency, State},
 };
 
 /// The default limit of waits. Only failing tests reach it.
 const WAIT_DEFAULT: Duration = Duration::from_secs(60);
 
-/// How long a reply takes, unless the reply itself says so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Latency {
-    /// The same for each reply.
-    Fixed(Duration),
-    /// A random time between these two, both included, from the server's seed.
-    UniformMs(u64, u64),
-}
-
 /// A scripted LLM server. Dropping it closes its port and all its connections.
 pub struct ScriptedLlm {
     state: Arc<State>,
     server: HttpServer,
-}
-
-/// What all requests to one server share.
-pub(super) struct State {
-    pub(super) record: Record,
-    pub(super) script: Script,
-    pub(super) signatures: Signatures,
-    latency: Mutex<(Latency, StdRng)>,
 }
 
 /// A server that is not started yet.
@@ -87,17 +71,6 @@ impl Builder {
         let handler = move |exchange| answer(exchange, Arc::clone(&shared));
         let server = HttpServer::builder().start(handler).await;
         ScriptedLlm { state, server }
-    }
-}
-
-impl State {
-    pub(super) fn next_latency(&self) -> Duration {
-        let mut guard = self.latency.lock().unwrap_or_else(PoisonError::into_inner);
-        let (latency, random) = &mut *guard;
-        match *latency {
-            Latency::Fixed(latency) => latency,
-            Latency::UniformMs(min, max) => Duration::from_millis(random.random_range(min..=max)),
-        }
     }
 }
 

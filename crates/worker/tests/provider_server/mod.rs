@@ -26,7 +26,7 @@ pub(crate) fn answer(status: u16, headers: &str, body: &str) -> String {
 }
 
 /// The beginning of an answer whose body announces more bytes than there are here.
-pub(crate) fn beginning(body: &str) -> String {
+pub(crate) fn incomplete_answer(body: &str) -> String {
     format!(
         "HTTP/1.1 200 x\r\ncontent-length: {}\r\n\r\n{body}",
         body.len() + 10
@@ -124,21 +124,21 @@ pub(crate) fn transport_faults() -> Vec<Row> {
         ),
         row(
             "stall in the body",
-            &beginning("{"),
+            &incomplete_answer("{"),
             Then::Hold,
             "provider_timeout",
             Retry::Backoff,
         ),
         row(
             "cut off",
-            &beginning("{\"choices\""),
+            &incomplete_answer("{\"choices\""),
             Then::Close,
             "connection_failed",
             Retry::Backoff,
         ),
         row(
             "reset in the body",
-            &beginning("{"),
+            &incomplete_answer("{"),
             Then::Reset,
             "connection_failed",
             Retry::Backoff,

@@ -26,8 +26,15 @@ pub struct Builder {
     worker_ready: &'static str,
 }
 
+impl Fleet {
+    /// Two gateways and four workers with default settings.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+}
+
 impl Builder {
-    pub(super) fn new() -> Self {
+    fn new() -> Self {
         Self {
             gateways: 2,
             workers: 4,

@@ -61,11 +61,6 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// Two gateways and four workers with default settings.
-    pub fn builder() -> Builder {
-        Builder::new()
-    }
-
     /// Starts one more gateway.
     ///
     /// # Panics

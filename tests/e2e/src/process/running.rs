@@ -7,10 +7,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::{process::Child, task::JoinHandle};
 
-use super::{
-    output::{Lines, listening_url},
-    start::Builder,
-};
+use super::output::{Lines, listening_url};
 
 /// How long reading the rest of the output may take after the end of the process.
 const REST_LIMIT: Duration = Duration::from_secs(30);
@@ -28,11 +25,6 @@ pub struct Forebay {
 }
 
 impl Forebay {
-    /// A process with default settings, a free port and a new data folder.
-    pub fn builder() -> Builder {
-        Builder::new()
-    }
-
     pub(super) fn new(mut child: Child, own_dir: Option<Arc<TempDir>>) -> anyhow::Result<Self> {
         let lines = Lines::new();
         let pid = child.id().context("the process has ended already")?;

@@ -48,6 +48,13 @@ fn is_foreign(name: &str) -> bool {
         || ["AMQP_URL", "REDIS_URL", "RUST_LOG"].contains(&upper.as_str())
 }
 
+impl Forebay {
+    /// A process with default settings, a free port and a new data folder.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+}
+
 impl Builder {
     pub(super) fn new() -> Self {
         Self {

@@ -4,54 +4,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use h2::Reason;
-use http::{HeaderMap, Version};
 
-use super::{http1::Http1Exchange, http2::Http2Exchange};
-
-/// A request as it arrived.
-#[derive(Clone, Debug)]
-pub struct HttpRequest {
-    /// The version of HTTP that it came over.
-    pub version: Version,
-    /// The method.
-    pub method: String,
-    /// The path and the query.
-    pub target: String,
-    /// All headers.
-    pub headers: HeaderMap,
-    /// The whole body.
-    pub body: Vec<u8>,
-}
-
-/// A response to a request.
-#[derive(Clone, Debug)]
-pub struct Response {
-    /// The HTTP status.
-    pub status: u16,
-    /// The headers, without those that give the length of the body.
-    pub headers: Vec<(String, String)>,
-    /// The whole body.
-    pub body: Bytes,
-}
-
-impl Response {
-    /// A response with a JSON body.
-    #[must_use]
-    pub fn json(status: u16, body: impl Into<Bytes>) -> Self {
-        Self {
-            status,
-            headers: vec![("content-type".to_owned(), "application/json".to_owned())],
-            body: body.into(),
-        }
-    }
-
-    /// Adds a header.
-    #[must_use]
-    pub fn with_header(mut self, name: &str, value: &str) -> Self {
-        self.headers.push((name.to_owned(), value.to_owned()));
-        self
-    }
-}
+use super::{
+    http1_exchange::Http1Exchange,
+    http2_exchange::Http2Exchange,
+    message::{HttpRequest, Response},
+};
 
 /// A request that has no answer yet. Dropping it ends its connection (HTTP/1.1) or its stream (HTTP/2).
 pub struct Exchange {

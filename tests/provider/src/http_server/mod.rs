@@ -8,14 +8,19 @@
 
 mod connections;
 mod exchange;
+mod handler;
 mod http1;
+mod http1_exchange;
 mod http2;
+mod http2_exchange;
+mod message;
 mod server;
 mod socket;
 mod wire;
 
 pub use connections::{Connection, Connections};
-pub use exchange::{Exchange, HttpRequest, Response};
+pub use exchange::Exchange;
 pub use h2::Reason;
 pub use http::Version;
+pub use message::{HttpRequest, Response};
 pub use server::{HttpServer, HttpServerBuilder};

@@ -4,7 +4,6 @@ use std::{
     io,
     net::SocketAddr,
     path::Path,
-    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -20,6 +19,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::{
     connections::Connections,
     exchange::Exchange,
+    handler::{Handler, Shutdown},
     http1, http2,
     socket::{self, Identity},
 };
@@ -30,10 +30,6 @@ const CONNECTIONS_MAX: usize = 20_000;
 const STREAMS_MAX: u32 = 100;
 /// The most descriptions of malformed requests that are kept.
 const MALFORMED_MAX: usize = 1_000;
-
-/// What the server does with each request.
-pub(super) type Handler =
-    Arc<dyn Fn(Exchange) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
 /// A running server. Dropping it closes its port and all its connections.
 pub struct HttpServer {
@@ -71,9 +67,6 @@ struct Epoch {
     /// Closes the connections of this time.
     end: CancellationToken,
 }
-
-/// Tells a connection to end in an orderly way.
-pub(super) struct Shutdown(watch::Receiver<()>);
 
 impl HttpServerBuilder {
     /// Listens on this address; 127.0.0.1 by default.
@@ -247,16 +240,6 @@ async fn serve(stream: TcpStream, epoch: Epoch, shared: Arc<Shared>) {
 impl Shared {
     fn epoch(&self) -> MutexGuard<'_, Epoch> {
         lock(&self.epoch)
-    }
-}
-
-impl Shutdown {
-    /// Returns when the connection is to end.
-    pub(super) async fn requested(&mut self) {
-        if self.0.changed().await.is_err() {
-            // The server has ended, and this task ends with it.
-            std::future::pending::<()>().await;
-        }
     }
 }
 

@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::{
-    exchange::HttpRequest,
+    message::HttpRequest,
     socket::{Socket, reset_on_drop},
 };
 
