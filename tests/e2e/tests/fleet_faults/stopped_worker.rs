@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use e2e::fleet::{Fleet, LIMIT};
+use e2e::fleet::Fleet;
 use futures_util::future::join_all;
 use scripted_provider::ScriptedLlm;
 
@@ -43,9 +43,11 @@ async fn late_commits_of_a_continued_worker_are_rejected_and_each_turn_appears_o
 
     load.assert_none_refused();
     let runs = load.finish_in_order(&fleet).await;
+    let mut late_commits = 0;
     for victim in &fleet.workers[..STOPS] {
         let late = victim.logs();
         let late = late.lines().filter(|line| line.contains(TOO_LATE)).count();
+        late_commits += late;
         let jobs = runs.iter().flat_map(|run| &run.jobs);
         let taken = jobs.filter(|job| {
             attempted_by(job, victim.name()) && job["attempts"][0]["error"]["code"] == "worker_lost"
@@ -57,6 +59,8 @@ async fn late_commits_of_a_continued_worker_are_rejected_and_each_turn_appears_o
         );
         assert!(taken >= TAKEN_OVER, "{taken}");
     }
+    // A continued worker can also learn of a takeover before it commits; then it only drops the reply.
+    assert!(late_commits > 0, "no worker committed late");
 }
 
 /// Stops a worker when its part of the load is accepted, and continues it when others have taken over jobs.
@@ -70,5 +74,4 @@ async fn stop(fleet: &Fleet, llm: &ScriptedLlm, load: &Load, victim: usize) {
     gate.open();
     calls::wait_for_takeovers(llm, &key, TAKEN_OVER).await;
     worker.sigcont();
-    worker.wait_for_log(TOO_LATE, LIMIT).await;
 }
