@@ -21,7 +21,7 @@ use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use crate::switch_store::SwitchStore;
+use faulty_store::FaultyStore;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -29,7 +29,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) struct Fixture {
     pub(crate) member: Arc<Member>,
     /// The store behind the gateway, which can be made to fail.
-    pub(crate) store: Arc<SwitchStore>,
+    pub(crate) store: Arc<FaultyStore>,
     pub(crate) address: SocketAddr,
     pub(crate) stop: CancellationToken,
     pub(crate) server: JoinHandle<()>,
@@ -103,7 +103,7 @@ impl Fixture {
     pub(crate) async fn with_settings(change: impl FnOnce(&mut GatewaySettings)) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let engine = Embedded::open(folder.path()).expect("an engine");
-        let store = Arc::new(SwitchStore::new(engine.store()));
+        let store = Arc::new(FaultyStore::new(engine.store()));
         let lanes = LaneSettings {
             session: SessionBounds {
                 ttl_ms: 60_000,

@@ -1,5 +1,6 @@
 //! `Idempotency-Key`: one job for one key, even if a gateway stops between the two steps of a submit.
 
+use faulty_store::StoreMode;
 use std::collections::BTreeSet;
 
 use forebay_shared::{
@@ -11,10 +12,7 @@ use reqwest::Method;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::{
-    fixture::{Fixture, id_of, lane_of, turn},
-    switch_store::Mode,
-};
+use crate::fixture::{Fixture, id_of, lane_of, turn};
 
 #[tokio::test]
 async fn a_repeat_shows_the_same_job_in_its_current_status() {
@@ -129,12 +127,12 @@ async fn a_repeat_admits_the_missing_job_of_its_key() {
 #[tokio::test]
 async fn a_refused_submit_can_be_repeated_with_its_key() {
     let gateway = Fixture::start().await;
-    gateway.store.set(Mode::Full);
+    gateway.store.set(StoreMode::Full);
     gateway
         .submit_with_key(&turn("s"), "k")
         .await
         .expect_problem(503, "store_full");
-    gateway.store.set(Mode::Fine);
+    gateway.store.set(StoreMode::Up);
     gateway.submit_with_key(&turn("s"), "k").await.expect(202);
     assert_eq!(gateway.live_jobs().await, 1);
 }

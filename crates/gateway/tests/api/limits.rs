@@ -1,5 +1,6 @@
 //! The backlog limit, an unavailable or full store, the size of bodies, and the health routes.
 
+use faulty_store::{Fault, StoreCall, StoreMode};
 use std::{
     sync::{
         Arc,
@@ -17,10 +18,7 @@ use tokio::{
     time::{Instant, interval, timeout},
 };
 
-use crate::{
-    fixture::{Fixture, id_of, lane_without_session, repeat_until, turn},
-    switch_store::Mode,
-};
+use crate::fixture::{Fixture, id_of, lane_without_session, repeat_until, turn};
 
 const MIB: usize = 1024 * 1024;
 
@@ -134,7 +132,7 @@ async fn retry_after_follows_the_measured_drain_rate() {
 async fn while_the_store_is_unavailable_every_route_answers_503() {
     let gateway = Fixture::start().await;
     let id = gateway.submit_accepted(&turn("s")).await;
-    for mode in [Mode::Away, Mode::Hanging] {
+    for mode in [StoreMode::Down, StoreMode::Hanging] {
         gateway.store.set(mode);
         let requests = async {
             let (job, cancel) = (format!("/v1/jobs/{id}"), format!("/v1/jobs/{id}/cancel"));
@@ -163,7 +161,7 @@ async fn while_the_store_is_unavailable_every_route_answers_503() {
             failed.expect_problem(503, "store_unavailable");
         }
     }
-    gateway.store.set(Mode::Fine);
+    gateway.store.set(StoreMode::Up);
     gateway.get(&format!("/v1/jobs/{id}")).await.expect(200);
 }
 
@@ -171,7 +169,7 @@ async fn while_the_store_is_unavailable_every_route_answers_503() {
 async fn a_full_store_refuses_submits_until_one_succeeds() {
     let gateway = Fixture::start().await;
     gateway.member.presence.clone().announced().await;
-    gateway.store.set(Mode::Full);
+    gateway.store.set(StoreMode::Full);
     gateway
         .submit(&turn("s"))
         .await
@@ -180,7 +178,7 @@ async fn a_full_store_refuses_submits_until_one_succeeds() {
         .get("/readyz")
         .await
         .expect_problem(503, "store_full");
-    gateway.store.set(Mode::Fine);
+    gateway.store.set(StoreMode::Up);
     gateway.submit_accepted(&turn("s")).await;
     gateway.get("/readyz").await.expect(200);
 }
@@ -189,12 +187,11 @@ async fn a_full_store_refuses_submits_until_one_succeeds() {
 async fn a_panic_fails_one_request_only() {
     let gateway = Fixture::start().await;
     let id = gateway.submit_accepted(&turn("s")).await;
-    gateway.store.set(Mode::Panicking);
+    gateway.store.plan(StoreCall::Job, [Fault::Panic]);
     gateway
         .get(&format!("/v1/jobs/{id}"))
         .await
         .expect_problem(500, "internal");
-    gateway.store.set(Mode::Fine);
     gateway.get(&format!("/v1/jobs/{id}")).await.expect(200);
 }
 

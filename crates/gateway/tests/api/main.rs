@@ -9,5 +9,4 @@ mod idempotency;
 mod jobs;
 mod limits;
 mod sessions;
-mod switch_store;
 mod waits;

@@ -4,24 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::mpsc;
 
-use super::{health::PublishHealth, parking::parked_until, publisher::WakePublisher};
-use crate::gauge::Gauge;
-use forebay_shared::{
-    class::Class, lane::REVISIT_MS, queue::Queue, store::Store, time::TimeMs, wake::Wake,
+use super::{
+    health::PublishHealth, parking::parked_until, publisher::WakePublisher, request::WakeRequest,
 };
+use crate::gauge::Gauge;
+use forebay_shared::{class::Class, lane::REVISIT_MS, queue::Queue, store::Store, time::TimeMs};
 
 /// The most requests that wait to be published.
 const WAITING_MAX: usize = 65_536;
-
-/// A wake to publish.
-pub struct WakeRequest {
-    /// The wake.
-    pub wake: Wake,
-    /// The timer of the head. Once the wake is confirmed, the timer is parked if it still has this time.
-    pub timer: TimeMs,
-    /// The deadline of the head. Its timer is never parked beyond it.
-    pub deadline: TimeMs,
-}
 
 /// Requests wakes from a [`WakePublisher`]. Cheap to clone.
 #[derive(Clone)]

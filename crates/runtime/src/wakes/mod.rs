@@ -7,6 +7,8 @@ mod handle;
 mod health;
 mod parking;
 mod publisher;
+mod request;
 
-pub use handle::{WakeRequest, Wakes};
+pub use handle::Wakes;
 pub use publisher::WakePublisher;
+pub use request::WakeRequest;

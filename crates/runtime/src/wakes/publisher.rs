@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use futures_util::future::join_all;
 use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 
-use super::{handle::WakeRequest, health::PublishHealth, parking::parked_until};
+use super::{health::PublishHealth, parking::parked_until, request::WakeRequest};
 use crate::gauge::Gauge;
 use forebay_shared::{
     queue::{Queue, QueueError},

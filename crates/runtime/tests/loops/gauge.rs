@@ -1,17 +1,15 @@
-//! `gauge`: the counts are read once a second, and grow old while the store does not answer.
+//! `gauge`: the counts are read once a second, and grow old while the store is down.
 
+use faulty_store::{StoreCall, StoreMode};
 use std::{sync::Arc, time::Duration};
 
 use forebay_runtime::gauge::Gauge;
 use forebay_shared::class::Class;
 
-use crate::{
-    fickle::{Mode, Op},
-    scene::{Scene, finish, pass_ms},
-};
+use crate::scene::{Scene, finish, pass_ms};
 
 #[tokio::test(start_paused = true)]
-async fn counts_grow_old_while_the_store_is_away_and_are_fresh_again_after() {
+async fn counts_grow_old_while_the_store_is_down_and_are_fresh_again_afterwards() {
     let scene = Scene::new();
     scene.admit("s", "hello").await;
     let gauge = Arc::new(Gauge::default());
@@ -23,14 +21,14 @@ async fn counts_grow_old_while_the_store_is_away_and_are_fresh_again_after() {
     assert_eq!(counts.class(Class::Interactive).live.ready, 1);
     assert_eq!(age, Duration::from_millis(500));
 
-    scene.store.set(Mode::Away);
+    scene.store.set(StoreMode::Down);
     pass_ms(4_000).await;
     let (counts, age) = gauge.counts().unwrap();
     assert_eq!(counts.live(), 1);
     assert_eq!(age, Duration::from_millis(4_500));
-    assert_eq!(scene.store.calls(Op::Counts), 5);
+    assert_eq!(scene.store.calls(StoreCall::Counts), 5);
 
-    scene.store.set(Mode::Fine);
+    scene.store.set(StoreMode::Up);
     pass_ms(1_000).await;
     assert_eq!(gauge.counts().unwrap().1, Duration::from_millis(500));
 }

@@ -1,16 +1,14 @@
-//! `member`: a process that leaves says so, and one whose loop has panicked knows it.
+//! `member`: a process that leaves withdraws from the store, and a process whose loop panics detects it.
 
+use faulty_store::{Fault, StoreCall, StoreMode};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 
-use crate::{
-    fickle::{Fault, Mode, Op},
-    scene::{Scene, pass_ms, process},
-};
+use crate::scene::{Scene, pass_ms, process};
 
 #[tokio::test(start_paused = true)]
-async fn whoever_leaves_takes_its_announcement_and_its_election_back() {
+async fn a_process_that_leaves_withdraws_its_announcement_and_steps_down() {
     let scene = Scene::new();
     let first = scene.join("first");
     pass_ms(1_000).await;
@@ -20,41 +18,45 @@ async fn whoever_leaves_takes_its_announcement_and_its_election_back() {
     assert!(first.failed().now_or_never().is_none());
     first.leave().await;
     assert!(!scene.memory.is_announced(&process("first")));
-    // Not after the 2 s for which an election holds: at the next sweep.
+    // At the next sweep, not after the 2 s of an election.
     pass_ms(300).await;
     assert_eq!(scene.memory.sweeper(), Some(process("second")));
     second.leave().await;
-    let calls = scene.store.calls(Op::Announce);
+    let calls = scene.store.calls(StoreCall::Announce);
     pass_ms(10_000).await;
     assert_eq!(
-        scene.store.calls(Op::Announce),
+        scene.store.calls(StoreCall::Announce),
         calls,
         "its loops have ended"
     );
-    assert!(scene.store.calls(Op::Resign) == 2 && scene.memory.sweeper().is_none());
+    assert!(scene.store.calls(StoreCall::Withdraw) == 2 && scene.memory.sweeper().is_none());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_loop_that_panics_is_known() {
-    for op in [Op::Announce, Op::Elect, Op::Counts] {
+async fn a_loop_that_panics_is_detected() {
+    for op in [
+        StoreCall::Announce,
+        StoreCall::ElectSweeper,
+        StoreCall::Counts,
+    ] {
         let scene = Scene::new();
         let member = scene.join("me");
         pass_ms(1_500).await;
         assert!(member.failed().now_or_never().is_none());
-        scene.store.script(op, [Fault::Panics]);
+        scene.store.plan(op, [Fault::Panic]);
         let known = tokio::time::timeout(Duration::from_secs(2), member.failed()).await;
         assert!(known.is_ok(), "{op:?}");
-        // What is left can still leave.
+        // The process can still leave.
         member.leave().await;
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_is_away_keeps_nobody_from_leaving() {
+async fn a_process_can_leave_while_the_store_is_down() {
     let scene = Scene::new();
     let member = scene.join("me");
     pass_ms(1_500).await;
-    scene.store.set(Mode::Away);
+    scene.store.set(StoreMode::Down);
     let left = tokio::time::timeout(Duration::from_secs(1), member.leave()).await;
     assert!(left.is_ok());
     assert!(member.failed().now_or_never().is_none());

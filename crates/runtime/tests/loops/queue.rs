@@ -1,4 +1,4 @@
-//! A queue in memory that nobody consumes, and that fails as the test says.
+//! A queue in memory without consumers, which fails as a test says.
 
 use std::{
     future,
@@ -16,50 +16,50 @@ use forebay_shared::{
     wake::Wake,
 };
 
-/// How the queue is.
+/// How the queue handles a publish.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Line {
-    /// It takes everything.
+pub(crate) enum QueueMode {
+    /// Every publish is confirmed.
     #[default]
-    Open,
-    /// It takes nothing, and says so.
-    Away,
-    /// It takes nothing, and says nothing.
+    Up,
+    /// Every publish fails at once.
+    Down,
+    /// No publish gets a response.
     Blocked,
-    /// It has no room.
+    /// Every publish is rejected because the queue is full.
     Full,
 }
 
-/// The queue.
+/// A queue that a test controls.
 #[derive(Default)]
 pub(crate) struct FakeQueue {
-    line: Mutex<Line>,
-    /// What was taken, and not purged since.
+    mode: Mutex<QueueMode>,
+    /// The confirmed wakes that were not purged.
     waiting: Mutex<Vec<Wake>>,
-    /// Publishes so far, with and without success.
+    /// How many publishes were tried.
     tries: AtomicUsize,
-    /// Whether wakes die with the process.
+    /// Whether a restart of the process loses the wakes.
     pub(crate) is_volatile: AtomicBool,
 }
 
 impl FakeQueue {
-    pub(crate) fn set(&self, line: Line) {
-        *self.line.lock().unwrap() = line;
+    pub(crate) fn set(&self, mode: QueueMode) {
+        *self.mode.lock().unwrap() = mode;
     }
 
-    /// The jobs whose wakes wait, in order.
+    /// The jobs whose wakes are in the queue, in order.
     pub(crate) fn woken(&self) -> Vec<JobId> {
         self.waiting.lock().unwrap().iter().map(|w| w.job).collect()
     }
 
-    /// Throws away what waits; says whose wakes that were.
+    /// Removes all wakes and returns their jobs.
     pub(crate) fn purge(&self) -> Vec<JobId> {
         let woken = self.woken();
         self.waiting.lock().unwrap().clear();
         woken
     }
 
-    /// Throws away what waits for one job.
+    /// Removes the wakes of one job.
     pub(crate) fn lose(&self, job: JobId) {
         self.waiting.lock().unwrap().retain(|wake| wake.job != job);
     }
@@ -73,15 +73,15 @@ impl FakeQueue {
 impl Queue for FakeQueue {
     async fn publish(&self, wake: &Wake) -> Result<(), QueueError> {
         self.tries.fetch_add(1, Ordering::SeqCst);
-        let line = *self.line.lock().unwrap();
-        match line {
-            Line::Open => {
+        let mode = *self.mode.lock().unwrap();
+        match mode {
+            QueueMode::Up => {
                 self.waiting.lock().unwrap().push(wake.clone());
                 Ok(())
             }
-            Line::Away => Err(QueueError::Unavailable(None)),
-            Line::Blocked => future::pending().await,
-            Line::Full => Err(QueueError::Full),
+            QueueMode::Down => Err(QueueError::Unavailable(None)),
+            QueueMode::Blocked => future::pending().await,
+            QueueMode::Full => Err(QueueError::Full),
         }
     }
 

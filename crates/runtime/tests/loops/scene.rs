@@ -1,5 +1,6 @@
-//! One process's lanes over a fickle store, and short names for what is done to them.
+//! One process's lanes over a store that can fail, and short names for changes.
 
+use faulty_store::FaultyStore;
 use std::{
     sync::{Arc, atomic::Ordering},
     time::Duration,
@@ -27,30 +28,30 @@ use forebay_shared::{
 };
 use tokio::task::JoinHandle;
 
-use crate::{fickle::Fickle, queue::FakeQueue, store::Memory};
+use crate::{queue::FakeQueue, store::Memory};
 
-/// How long after its admission a job's deadline is, unless a test says otherwise.
+/// The time from a job's admission to its deadline, unless a test sets another.
 pub(crate) const DEADLINE_MS: u64 = 3_600_000;
-/// How long a call may take.
+/// The time limit of a claim.
 pub(crate) const LIMIT_MS: u64 = 600_000;
-/// After how long without a sign a process counts as gone.
+/// A process that has not announced itself for this long counts as gone.
 pub(crate) const PRESENCE_MS: u64 = 3_000;
-/// How long a change may wait for the store, unless a test says otherwise.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// The timeout of a change, unless a test sets another.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A process, its store and its queue.
 pub(crate) struct Scene {
-    /// What is behind the faults.
+    /// The store behind the faults.
     pub(crate) memory: Arc<Memory>,
-    /// What the process sees.
-    pub(crate) store: Arc<Fickle>,
+    /// The store that the process uses.
+    pub(crate) store: Arc<FaultyStore>,
     pub(crate) queue: Arc<FakeQueue>,
     pub(crate) lanes: Lanes,
     pub(crate) wakes: Wakes,
     pub(crate) wakes_loop: JoinHandle<()>,
 }
 
-/// Bounds that no test comes near.
+/// Limits that no test reaches.
 fn settings() -> LaneSettings {
     LaneSettings {
         session: SessionBounds {
@@ -62,17 +63,17 @@ fn settings() -> LaneSettings {
     }
 }
 
-/// Lets everything go on that can go on without more than a millisecond of the clock.
+/// Lets all tasks run that need at most a millisecond of the clock.
 pub(crate) async fn settle() {
     pass_ms(1).await;
 }
 
-/// Lets this time pass on the clock.
+/// Lets time pass on the clock.
 pub(crate) async fn pass_ms(ms: u64) {
     tokio::time::sleep(Duration::from_millis(ms)).await;
 }
 
-/// A process of that name.
+/// The id of a process.
 pub(crate) fn process(name: &str) -> ProcessId {
     ProcessId::parse(name).unwrap()
 }
@@ -85,7 +86,7 @@ pub(crate) fn lane(session: &str) -> LaneKey {
     }
 }
 
-/// A new id for a job of a session.
+/// A new job id in a session.
 pub(crate) fn job_of(session: &str) -> JobId {
     JobId::fresh(&TenantId::default(), lane(session).session())
 }
@@ -93,7 +94,7 @@ pub(crate) fn job_of(session: &str) -> JobId {
 impl Scene {
     pub(crate) fn new() -> Self {
         let memory = Arc::new(Memory::new());
-        let store = Arc::new(Fickle::new(Arc::clone(&memory)));
+        let store = Arc::new(FaultyStore::new(memory.clone()));
         let queue = Arc::new(FakeQueue::default());
         let (wakes, run) = Wakes::new(queue.clone(), store.clone(), Arc::new(Gauge::default()));
         Self {
@@ -106,19 +107,19 @@ impl Scene {
         }
     }
 
-    /// Another process on the same store, whose store does not fail and whose wakes get lost.
+    /// The lanes of another process on the same store. Its store does not fail, and its wakes are lost.
     pub(crate) fn third_party(&self) -> Lanes {
         let queue = Arc::new(FakeQueue::default());
         let (wakes, _) = Wakes::new(queue, self.memory.clone(), Arc::default());
         Lanes::new(self.memory.clone(), wakes, settings())
     }
 
-    /// A process with all its loops, over this scene's store and queue.
+    /// A process with all loops, over this scene's store and queue.
     pub(crate) fn join(&self, name: &str) -> Member {
         self.join_with(name, None)
     }
 
-    /// So too, with a cap on sessions.
+    /// Like [`join`](Self::join), with a limit on the number of sessions.
     pub(crate) fn join_with(&self, name: &str, sessions_max: Option<u64>) -> Member {
         let settings = MemberSettings {
             presence_ms: PRESENCE_MS,
@@ -133,7 +134,7 @@ impl Scene {
         )
     }
 
-    /// Announces a worker once, as if it had just done so itself.
+    /// Announces a worker once, as the worker would.
     pub(crate) async fn announce(&self, name: &str) {
         self.memory
             .announce(&process(name), PRESENCE_MS)
@@ -141,7 +142,7 @@ impl Scene {
             .unwrap();
     }
 
-    /// From now on the queue loses what it holds when the process ends.
+    /// From now on the queue loses its messages when the process ends.
     pub(crate) fn make_queue_volatile(&self) {
         self.queue.is_volatile.store(true, Ordering::SeqCst);
     }
@@ -150,12 +151,12 @@ impl Scene {
         self.memory.now()
     }
 
-    /// The admission of a job that says `text`.
+    /// The admission of a job whose input is `text`.
     pub(crate) fn message(&self, session: &str, job: JobId, text: &str) -> LaneChange {
         self.message_with(session, job, text, |_| {})
     }
 
-    /// So too, with changes to what is asked of the lane.
+    /// Like [`message`](Self::message), with changes to the admission.
     pub(crate) fn message_with(
         &self,
         session: &str,
@@ -197,21 +198,21 @@ impl Scene {
         LaneChange::admit(NewJob { meta, request }, options)
     }
 
-    /// Admits a job, and hopes for the best.
+    /// Admits a job, which must succeed.
     pub(crate) async fn admit(&self, session: &str, text: &str) -> JobId {
         let job = job_of(session);
         let change = self.message(session, job, text);
-        self.lanes.apply(change, PATIENCE).await.unwrap();
+        self.lanes.apply(change, TIMEOUT).await.unwrap();
         job
     }
 
-    /// Claims a job for worker `me`; its fence.
+    /// Claims a job for worker `me` and returns the fence.
     pub(crate) async fn claim(&self, session: &str, job: JobId) -> u64 {
         claim(&self.lanes, session, job, "me").await.unwrap()
     }
 
     pub(crate) async fn apply(&self, change: LaneChange) -> Result<Applied, LaneError> {
-        self.lanes.apply(change, PATIENCE).await
+        self.lanes.apply(change, TIMEOUT).await
     }
 
     /// The jobs of a lane, the head first.
@@ -230,29 +231,29 @@ impl Scene {
         lane.find(job).expect("a live job").1.clone()
     }
 
-    /// How a job ended, if it did.
+    /// How a job ended, if it has.
     pub(crate) fn ended_as(&self, job: JobId) -> Option<Status> {
         let state = self.memory.state();
         let (_, outcome) = state.jobs.get(&job)?;
         outcome.as_ref().map(|outcome| outcome.status)
     }
 
-    /// How long from now a job's timer stands; 0 when it is due.
+    /// The time until a job's timer is due; 0 if it is due.
     pub(crate) fn timer_in_ms(&self, job: JobId) -> u64 {
         self.memory.state().timers[&job].1.since_ms(self.now())
     }
 
-    /// Where a job's timer stands.
+    /// When a job's timer is due.
     pub(crate) fn timer(&self, job: JobId) -> TimeMs {
         self.memory.state().timers[&job].1
     }
 
-    /// How many commits took effect.
-    pub(crate) fn made(&self) -> usize {
+    /// How many commits the store has made.
+    pub(crate) fn commits_made(&self) -> usize {
         self.memory.state().made.len()
     }
 
-    /// What the turns of a session say.
+    /// The texts of a session's turns.
     pub(crate) fn turns(&self, session: &str) -> Vec<String> {
         let state = self.memory.state();
         let session = lane(session).session().cloned().unwrap();
@@ -261,13 +262,13 @@ impl Scene {
     }
 }
 
-/// What turns say.
+/// The texts of turns.
 pub(crate) fn texts(turns: &[Turn]) -> Vec<String> {
     let text = |turn: &Turn| turn.content.as_ref().map(Content::to_text);
     turns.iter().filter_map(text).collect()
 }
 
-/// Claims a job for a worker through these lanes; the fence.
+/// Claims a job for a worker through these lanes and returns the fence.
 pub(crate) async fn claim(
     lanes: &Lanes,
     session: &str,
@@ -275,7 +276,7 @@ pub(crate) async fn claim(
     worker: &str,
 ) -> Result<u64, LaneError> {
     let change = claim_change(session, job, worker);
-    match lanes.apply(change, PATIENCE).await? {
+    match lanes.apply(change, TIMEOUT).await? {
         Applied::Claimed { fence, .. } => Ok(fence),
         other => panic!("not a claim: {other:?}"),
     }
@@ -285,7 +286,7 @@ pub(crate) fn claim_change(session: &str, job: JobId, worker: &str) -> LaneChang
     LaneChange::claim(lane(session), job, process(worker), LIMIT_MS)
 }
 
-/// The end of an attempt with a reply of this text, which is all that goes into the session.
+/// The completion of a job with a reply of this text. Only the reply is appended to the session.
 pub(crate) fn finish(session: &str, job: JobId, fence: u64, text: &str) -> LaneChange {
     let reply = Reply {
         text: Some(text.to_owned()),
@@ -305,9 +306,9 @@ pub(crate) fn finish(session: &str, job: JobId, fence: u64, text: &str) -> LaneC
     LaneChange::complete(claim_key(session, job, fence), None, Arc::new(output))
 }
 
-/// The failure of an attempt, to be tried again at `not_before`.
+/// The end of an attempt that failed. The next try begins at `not_before`.
 pub(crate) fn retry(session: &str, job: JobId, fence: u64, not_before: TimeMs) -> LaneChange {
-    let error = JobError::new("rate_limited", "as the test says");
+    let error = JobError::new("rate_limited", "planned by the test");
     let options = RetryOptions {
         not_before,
         tries_max: 5,

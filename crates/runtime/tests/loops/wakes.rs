@@ -1,5 +1,6 @@
-//! `wakes`: timers are parked once a wake is confirmed, and never else; and it is known whether any is.
+//! `wakes`: a timer is parked only once its wake is confirmed, and failures to publish are reported.
 
+use faulty_store::{Fault, StoreCall, StoreMode};
 use std::time::Duration;
 
 use forebay_runtime::{
@@ -15,19 +16,18 @@ use forebay_shared::{
 };
 
 use crate::{
-    fickle::{Fault, Mode, Op},
-    queue::{FakeQueue, Line},
-    scene::{PATIENCE, Scene, job_of, lane, pass_ms, settle},
+    queue::{FakeQueue, QueueMode},
+    scene::{Scene, TIMEOUT, job_of, lane, pass_ms, settle},
 };
 
-/// The most wakes that wait to be published.
+/// The most requests that wait to be published.
 const WAITING_MAX: usize = 65_536;
 
-/// A job that stands in its lane and whose wake was never asked for.
+/// Admits a job without a request for its wake.
 async fn admit_silently(scene: &Scene, session: &str) -> JobId {
     let job = job_of(session);
     let change = scene.message(session, job, "hello");
-    scene.third_party().apply(change, PATIENCE).await.unwrap();
+    scene.third_party().apply(change, TIMEOUT).await.unwrap();
     job
 }
 
@@ -46,7 +46,7 @@ fn wake(scene: &Scene, session: &str, job: JobId) -> Wake {
     }
 }
 
-/// Asks for the wake of a job whose timer stands where it stands.
+/// Requests the wake of a job, with its current timer.
 fn send(scene: &Scene, session: &str, job: JobId) {
     let deadline = scene.entry(session, job).deadline;
     scene.wakes.request(WakeRequest {
@@ -80,14 +80,14 @@ async fn a_timer_is_never_parked_beyond_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_queue_of_unknown_speed_has_its_timers_parked_for_the_least_time() {
+async fn timers_are_parked_for_the_shortest_time_while_the_drain_rate_is_unknown() {
     let scene = Scene::new();
     let job = admit_silently(&scene, "s").await;
     let gauge = std::sync::Arc::new(Gauge::default());
     let (wakes, run) = Wakes::new(scene.queue.clone(), scene.store.clone(), gauge.clone());
     let _ = tokio::time::timeout(Duration::from_millis(10), gauge.run(&*scene.memory)).await;
     tokio::spawn(run.run());
-    // Nothing has ended yet, so nobody knows how long the wait will be.
+    // No job has ended yet, so the expected wait is unknown.
     let deadline = scene.entry("s", job).deadline;
     wakes.request(WakeRequest {
         wake: wake(&scene, "s", job),
@@ -112,29 +112,29 @@ async fn a_timer_that_moved_since_is_left_alone() {
 
 #[tokio::test(start_paused = true)]
 async fn a_wake_that_is_not_confirmed_leaves_the_timer() {
-    for line in [Line::Away, Line::Blocked, Line::Full] {
+    for mode in [QueueMode::Down, QueueMode::Blocked, QueueMode::Full] {
         let scene = Scene::new();
-        scene.queue.set(line);
+        scene.queue.set(mode);
         let job = scene.admit("s", "hello").await;
         let at = scene.timer(job);
         pass_ms(30_000).await;
-        assert_eq!(scene.timer(job), at, "{line:?}");
+        assert_eq!(scene.timer(job), at, "{mode:?}");
         assert!(scene.queue.woken().is_empty());
-        // It is tried again until it succeeds, and only then is the timer parked.
-        scene.queue.set(Line::Open);
+        // It is published again until it is confirmed, and only then is the timer parked.
+        scene.queue.set(QueueMode::Up);
         pass_ms(6_100).await;
-        assert_eq!(scene.queue.woken(), [job], "{line:?}");
+        assert_eq!(scene.queue.woken(), [job], "{mode:?}");
         assert!(scene.timer(job) > at);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_is_blocked_holds_up_the_others_for_five_seconds_at_most() {
+async fn a_blocked_publish_delays_the_others_for_five_seconds_at_most() {
     let scene = Scene::new();
-    scene.queue.set(Line::Blocked);
+    scene.queue.set(QueueMode::Blocked);
     let a = scene.admit("a", "hello").await;
     settle().await;
-    scene.queue.set(Line::Open);
+    scene.queue.set(QueueMode::Up);
     let b = scene.admit("b", "hello").await;
     pass_ms(5_000).await;
     assert_eq!(scene.queue.woken(), [b]);
@@ -143,43 +143,43 @@ async fn one_that_is_blocked_holds_up_the_others_for_five_seconds_at_most() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_is_known_for_how_long_nothing_was_confirmed() {
+async fn it_reports_for_how_long_no_publish_was_confirmed() {
     let scene = Scene::new();
     scene.admit("a", "hello").await;
     settle().await;
     assert!(scene.wakes.unconfirmed_for().is_zero());
 
-    scene.queue.set(Line::Away);
+    scene.queue.set(QueueMode::Down);
     scene.admit("b", "hello").await;
     settle().await;
     let since = scene.wakes.unconfirmed_for();
-    // It goes on trying, so that it learns when the queue is back; and that is known at once.
+    // It goes on publishing, so it detects the recovery of the queue at once.
     pass_ms(20_000).await;
     let lasts = scene.wakes.unconfirmed_for() - since;
     assert_eq!(lasts, Duration::from_secs(20));
-    scene.queue.set(Line::Open);
+    scene.queue.set(QueueMode::Up);
     pass_ms(1_000).await;
     assert!(scene.wakes.unconfirmed_for().is_zero());
 }
 
 #[tokio::test(start_paused = true)]
-async fn silence_counts_as_unconfirmed_after_five_seconds() {
+async fn a_missing_confirm_counts_as_unconfirmed_after_five_seconds() {
     let scene = Scene::new();
-    scene.queue.set(Line::Blocked);
+    scene.queue.set(QueueMode::Blocked);
     scene.admit("s", "hello").await;
     pass_ms(4_900).await;
     assert!(scene.wakes.unconfirmed_for().is_zero());
     pass_ms(1_000).await;
     assert!(!scene.wakes.unconfirmed_for().is_zero());
-    // The next try, 1 s and then 5 s of silence later, is a failure again, not a new beginning.
+    // The next try, after 1 s, fails after 5 s more. It continues the same series of failures.
     pass_ms(20_000).await;
     assert!(scene.wakes.unconfirmed_for() > Duration::from_secs(20));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_full_queue_is_a_well_one() {
+async fn a_full_queue_is_healthy() {
     let scene = Scene::new();
-    scene.queue.set(Line::Full);
+    scene.queue.set(QueueMode::Full);
     scene.admit("s", "hello").await;
     pass_ms(5_000).await;
     assert!(scene.queue.tries() > 1);
@@ -187,19 +187,19 @@ async fn a_full_queue_is_a_well_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failure_long_ago_says_nothing_of_now() {
+async fn an_old_failure_no_longer_counts() {
     let scene = Scene::new();
-    scene.queue.set(Line::Away);
+    scene.queue.set(QueueMode::Down);
     scene.admit("s", "hello").await;
     settle().await;
-    // From now on tries say nothing of its health, for want of room.
-    scene.queue.set(Line::Full);
+    // From now on publishes are rejected because the queue is full, which is no failure.
+    scene.queue.set(QueueMode::Full);
     pass_ms(9_900).await;
     assert!(!scene.wakes.unconfirmed_for().is_zero());
     pass_ms(200).await;
     assert!(scene.wakes.unconfirmed_for().is_zero());
-    // A failure after that begins a new row.
-    scene.queue.set(Line::Away);
+    // A later failure begins a new series.
+    scene.queue.set(QueueMode::Down);
     pass_ms(2_000).await;
     let row = scene.wakes.unconfirmed_for();
     assert!(
@@ -209,7 +209,7 @@ async fn a_failure_long_ago_says_nothing_of_now() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_finds_no_room_is_left_to_the_sweeper_and_counts_as_unconfirmed() {
+async fn a_request_beyond_the_buffer_is_dropped_and_counts_as_unconfirmed() {
     let scene = Scene::new();
     let queue = std::sync::Arc::new(FakeQueue::default());
     let (wakes, run) = Wakes::new(queue.clone(), scene.store.clone(), Default::default());
@@ -229,16 +229,16 @@ async fn what_finds_no_room_is_left_to_the_sweeper_and_counts_as_unconfirmed() {
     settle().await;
     assert!(!wakes.unconfirmed_for().is_zero());
 
-    // Once somebody publishes them, all is well again, and the loop ends with its last handle.
+    // Once they are published, the queue is healthy again. The loop ends with its last handle.
     drop(wakes);
     run.run().await;
     assert_eq!(queue.tries(), WAITING_MAX);
 }
 
 #[tokio::test(start_paused = true)]
-async fn timers_that_could_not_be_parked_fire_early_and_the_loop_goes_on() {
+async fn timers_that_could_not_be_parked_fire_early_and_the_loop_continues() {
     let scene = Scene::new();
-    scene.store.script(Op::MoveTimers, [Fault::Broken]);
+    scene.store.plan(StoreCall::MoveTimers, [Fault::Broken]);
     let a = scene.admit("a", "hello").await;
     settle().await;
     assert_eq!(scene.timer_in_ms(a), GRACE_MS - 1);
@@ -254,20 +254,20 @@ async fn publishing_does_not_wait_for_the_store() {
         admit_silently(&scene, "a").await,
         admit_silently(&scene, "b").await,
     );
-    scene.store.set(Mode::Hanging);
+    scene.store.set(StoreMode::Hanging);
     send(&scene, "a", a);
     settle().await;
     send(&scene, "b", b);
     settle().await;
     assert_eq!(scene.queue.woken(), [a, b]);
     assert_eq!(scene.timer_in_ms(a), GRACE_MS - 2);
-    scene.store.set(Mode::Fine);
+    scene.store.set(StoreMode::Up);
     settle().await;
     assert!(scene.timer_in_ms(a).min(scene.timer_in_ms(b)) > REVISIT_MS - 10);
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_loop_ends_with_its_last_handle_and_parks_what_it_published() {
+async fn the_loop_ends_with_its_last_handle_and_parks_the_published_timers() {
     let scene = Scene::new();
     let job = scene.admit("s", "hello").await;
     let Scene {
@@ -286,7 +286,7 @@ async fn the_loop_ends_with_its_last_handle_and_parks_what_it_published() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tick_of_a_head_asks_for_its_wake_only_if_it_moved_the_timer() {
+async fn a_tick_of_a_head_requests_its_wake_only_if_it_moved_the_timer() {
     let scene = Scene::new();
     let job = admit_silently(&scene, "s").await;
     let stale = Timer {

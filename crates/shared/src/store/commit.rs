@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::LoadedLane;
+use super::{read::LoadedLane, version::LaneVersion};
 use crate::{
     class::Class,
     ids::{JobId, LaneKey, ProcessId},
@@ -12,10 +12,6 @@ use crate::{
     time::TimeMs,
     turn::Turn,
 };
-
-/// The version of a lane's document. The committer chooses a random value, so a commit whose response was lost
-/// recognises its own version when it is tried again.
-pub type LaneVersion = uuid::Uuid;
 
 /// One atomic change of a lane, with every record that changes with it.
 #[derive(Clone, Debug)]

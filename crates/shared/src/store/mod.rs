@@ -6,6 +6,7 @@
 mod commit;
 mod counts;
 mod read;
+mod version;
 mod watch;
 
 use async_trait::async_trait;
@@ -19,12 +20,13 @@ use crate::{
     time::TimeMs,
 };
 
-pub use commit::{Commit, CommitResult, EndedJob, LaneVersion, NewJob, SessionWrite, TimerMove};
+pub use commit::{Commit, CommitResult, EndedJob, NewJob, SessionWrite, TimerMove};
 pub use counts::{ClassTotals, Counts, TenantClassCounts};
 pub use read::{
     Head, HeadFilter, IdempotencyEntry, JobRecord, JobState, LoadedLane, SessionRemoval,
     SetKeyResult, Timer, Work,
 };
+pub use version::LaneVersion;
 pub use watch::{Notices, Topic};
 
 /// Why the store did not do what the caller asked for.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::LaneVersion;
+use super::version::LaneVersion;
 use crate::{
     class::Class,
     document::{Document, UnknownFields, Version},

@@ -9,5 +9,4 @@ mod harness;
 mod outages;
 mod retrying;
 mod sharing;
-mod store;
 mod tools;

@@ -1,7 +1,8 @@
 //! Outages of the store.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::time::Duration;
 
+use faulty_store::{Fault, StoreCall, StoreMode};
 use forebay_shared::{class::Class, job::Status};
 use tokio::time::sleep;
 
@@ -9,7 +10,7 @@ use crate::harness::{Fleet, PRESENCE_MS, Submit, settings, wait_until};
 
 impl Fleet {
     async fn store_fails(&self) {
-        self.fickle.away.store(true, Ordering::SeqCst);
+        self.store.set(StoreMode::Down);
         wait_until("the member notices the outage", async || {
             !self.member.presence.is_current()
         })
@@ -17,7 +18,7 @@ impl Fleet {
     }
 
     fn store_recovers(&self) {
-        self.fickle.away.store(false, Ordering::SeqCst);
+        self.store.set(StoreMode::Up);
     }
 }
 
@@ -27,11 +28,14 @@ async fn a_reply_survives_an_outage_without_another_call() {
     let job = fleet.submit(Submit::text("a").session("s")).await;
     let call = fleet.next_call().await;
     fleet.store_fails().await;
-    let faults = fleet.faults();
+    let faults = fleet.store.failures();
     call.reply("A");
     // The outage lasts for two presence times.
     sleep(Duration::from_millis(2 * PRESENCE_MS)).await;
-    assert!(fleet.faults() > faults, "the worker tried to commit");
+    assert!(
+        fleet.store.failures() > faults,
+        "the worker tried to commit"
+    );
     fleet.store_recovers();
     let outcome = fleet.outcome(job).await;
     assert_eq!(outcome.status, Status::Completed);
@@ -76,7 +80,8 @@ async fn in_an_outage_a_worker_requeues_its_messages_and_runs_them_later() {
 async fn a_claim_whose_answer_is_lost_is_recognised() {
     let mut fleet = Fleet::without_worker(settings(1));
     let job = fleet.submit(Submit::text("a")).await;
-    fleet.fickle.lose_answer.store(true, Ordering::SeqCst);
+    let lost = Fault::LoseResponse;
+    fleet.store.plan(StoreCall::Commit, [lost]);
     fleet.start_worker();
     fleet.next_call().await.reply("A");
     let outcome = fleet.outcome(job).await;
@@ -84,7 +89,7 @@ async fn a_claim_whose_answer_is_lost_is_recognised() {
         (outcome.status, outcome.attempts.len()),
         (Status::Completed, 1)
     );
-    assert!(fleet.faults() > 0, "an answer was lost");
+    assert!(fleet.store.failures() > 0, "an answer was lost");
 }
 
 /// If the worker did not check the lane itself, the job would wait for the end of the claim, more than a minute.
@@ -92,14 +97,11 @@ async fn a_claim_whose_answer_is_lost_is_recognised() {
 async fn a_claim_that_got_no_answer_for_long_is_released() {
     let mut fleet = Fleet::without_worker(settings(1));
     let job = fleet.submit(Submit::text("a")).await;
-    fleet
-        .fickle
-        .away_after_lost_answer
-        .store(true, Ordering::SeqCst);
-    fleet.fickle.lose_answer.store(true, Ordering::SeqCst);
+    let lost = Fault::LoseResponseAndGoDown;
+    fleet.store.plan(StoreCall::Commit, [lost]);
     fleet.start_worker();
     wait_until("the store fails", async || {
-        fleet.fickle.away.load(Ordering::SeqCst)
+        fleet.store.mode() == StoreMode::Down
     })
     .await;
     // Longer than the timeout of one claim.

@@ -1,6 +1,6 @@
-//! `lanes`: events are folded, commits are made surely, and what is remembered is never trusted blindly.
+//! `lanes`: changes are batched, commits are repeated until their result is known, and a stale cache does no harm.
 
-mod fold;
-mod lost_answer;
+mod batch;
+mod cache;
+mod lost_response;
 mod outage;
-mod remembered;

@@ -1,5 +1,6 @@
-//! The store is away, slow, full or broken, or whoever asked goes away.
+//! The store is down, slow, full or broken, or the caller goes away.
 
+use faulty_store::{Fault, StoreCall, StoreMode};
 use std::time::Duration;
 
 use forebay_runtime::lanes::{LaneChange, LaneError};
@@ -10,12 +11,9 @@ use forebay_shared::{
 use futures_util::{FutureExt as _, future::join_all};
 use tokio::{sync::oneshot, time::Instant};
 
-use crate::{
-    fickle::{Fault, Mode, Op},
-    scene::{PATIENCE, Scene, claim_change, finish, job_of, lane, pass_ms, settle},
-};
+use crate::scene::{Scene, TIMEOUT, claim_change, finish, job_of, lane, pass_ms, settle};
 
-/// The most events that may wait for one lane in one process.
+/// The most changes that may wait for one lane in one process.
 const WAITING_MAX: usize = 1_000;
 
 fn is_unavailable(error: &LaneError) -> bool {
@@ -23,27 +21,27 @@ fn is_unavailable(error: &LaneError) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_within_the_patience_is_sat_out() {
+async fn an_outage_shorter_than_the_timeout_is_survived() {
     let scene = Scene::new();
-    scene.store.set(Mode::Away);
+    scene.store.set(StoreMode::Down);
     let job = job_of("s");
     let back = async {
         pass_ms(5_000).await;
-        scene.store.set(Mode::Fine);
+        scene.store.set(StoreMode::Up);
     };
     let admission = scene.apply(scene.message("s", job, "hello"));
     let (applied, ()) = tokio::join!(admission, back);
     applied.unwrap();
-    assert_eq!(scene.made(), 1);
-    let tries = scene.store.calls(Op::Commit);
+    assert_eq!(scene.commits_made(), 1);
+    let tries = scene.store.calls(StoreCall::Commit);
     assert!((5..20).contains(&tries), "{tries} tries in 5 s");
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_beyond_the_patience_is_an_error_and_nothing_is_made_later() {
+async fn an_outage_longer_than_the_timeout_is_an_error_and_nothing_is_committed_later() {
     let scene = Scene::new();
     let job = scene.admit("s", "one").await;
-    scene.store.set(Mode::Away);
+    scene.store.set(StoreMode::Down);
     let began = Instant::now();
     let (admitted, claimed) = tokio::join!(
         scene.apply(scene.message("s", job_of("s"), "two")),
@@ -52,21 +50,21 @@ async fn an_outage_beyond_the_patience_is_an_error_and_nothing_is_made_later() {
     assert!(is_unavailable(&admitted.unwrap_err()));
     assert!(is_unavailable(&claimed.unwrap_err()));
     let waited = began.elapsed();
-    assert!(waited <= PATIENCE, "{waited:?}");
+    assert!(waited <= TIMEOUT, "{waited:?}");
     assert!(
-        waited > PATIENCE - Duration::from_millis(1_500),
+        waited > TIMEOUT - Duration::from_millis(1_500),
         "{waited:?}"
     );
-    scene.store.set(Mode::Fine);
+    scene.store.set(StoreMode::Up);
     pass_ms(60_000).await;
-    assert_eq!((scene.made(), scene.order("s")), (1, vec![job]));
+    assert_eq!((scene.commits_made(), scene.order("s")), (1, vec![job]));
     scene.claim("s", job).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_hangs_costs_no_more_than_the_patience() {
+async fn a_store_that_hangs_delays_the_caller_until_the_timeout_only() {
     let scene = Scene::new();
-    scene.store.set(Mode::Hanging);
+    scene.store.set(StoreMode::Hanging);
     let (under_way, waiting) = (job_of("s"), job_of("s"));
     let began = Instant::now();
     let first = scene.apply(scene.message("s", under_way, "one"));
@@ -76,35 +74,35 @@ async fn a_store_that_hangs_costs_no_more_than_the_patience() {
     };
     let (first, second) = tokio::join!(first, second);
     assert!(is_unavailable(&first.unwrap_err()) && is_unavailable(&second.unwrap_err()));
-    assert_eq!(began.elapsed(), PATIENCE + Duration::from_millis(1));
+    assert_eq!(began.elapsed(), TIMEOUT + Duration::from_millis(1));
 
-    scene.store.set(Mode::Fine);
+    scene.store.set(StoreMode::Up);
     pass_ms(60_000).await;
-    // What was under way is made whole; what nobody waits for any more is not begun.
+    // The commit in flight is made. The change that nobody waits for is dropped.
     assert_eq!(scene.order("s"), [under_way]);
     assert_eq!(scene.queue.woken(), [under_way]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_full_store_is_told_to_all_who_wait_and_not_tried_again() {
+async fn a_full_store_is_an_error_for_every_caller_and_is_not_tried_again() {
     let scene = Scene::new();
-    scene.store.set(Mode::Full);
+    scene.store.set(StoreMode::Full);
     let began = Instant::now();
     let admissions = (0..5).map(|_| scene.apply(scene.message("s", job_of("s"), "hello")));
     for applied in join_all(admissions).await {
         assert!(matches!(applied, Err(LaneError::Store(StoreError::Full))));
     }
-    assert_eq!(scene.store.calls(Op::Commit), 1);
+    assert_eq!(scene.store.calls(StoreCall::Commit), 1);
     assert!(began.elapsed().is_zero());
-    scene.store.set(Mode::Fine);
+    scene.store.set(StoreMode::Up);
     scene.admit("s", "hello").await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn in_a_full_store_what_was_accepted_still_runs_and_ends() {
+async fn in_a_full_store_accepted_jobs_still_run_and_end() {
     let scene = Scene::new();
     let (a, b) = (scene.admit("s", "one").await, scene.admit("s", "two").await);
-    scene.store.set(Mode::Full);
+    scene.store.set(StoreMode::Full);
     let fence = scene.claim("s", a).await;
     let refused = scene.apply(scene.message("s", job_of("s"), "three")).await;
     assert!(matches!(refused, Err(LaneError::Store(StoreError::Full))));
@@ -118,31 +116,34 @@ async fn in_a_full_store_what_was_accepted_still_runs_and_ends() {
 #[tokio::test(start_paused = true)]
 async fn a_broken_store_is_not_tried_again() {
     let scene = Scene::new();
-    scene.store.script(Op::Load, [Fault::Broken]);
+    scene.store.plan(StoreCall::Load, [Fault::Broken]);
     let cancel = LaneChange::cancel(lane("s"), job_of("s"));
     let applied = scene.apply(cancel).await;
     assert!(matches!(
         applied,
         Err(LaneError::Store(StoreError::Broken(_)))
     ));
-    assert_eq!(scene.store.calls(Op::Load), 1);
+    assert_eq!(scene.store.calls(StoreCall::Load), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_panic_in_the_store_frees_the_lane() {
     let scene = Scene::new();
-    scene.store.script(Op::Commit, [Fault::Panics]);
+    scene.store.plan(StoreCall::Commit, [Fault::Panic]);
     let began = Instant::now();
     let admissions = (0..3).map(|_| scene.apply(scene.message("s", job_of("s"), "hello")));
     for applied in join_all(admissions).await {
         assert!(is_unavailable(&applied.unwrap_err()));
     }
-    assert!(began.elapsed().is_zero(), "nobody waits in vain");
+    assert!(
+        began.elapsed().is_zero(),
+        "every caller gets an answer at once"
+    );
     scene.admit("s", "hello").await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_that_goes_away_leaves_what_is_under_way_whole() {
+async fn a_caller_that_goes_away_does_not_stop_its_commit() {
     let scene = Scene::new();
     let (a, b) = (scene.admit("s", "one").await, scene.admit("s", "two").await);
     let fence = scene.claim("s", a).await;
@@ -151,7 +152,7 @@ async fn a_caller_that_goes_away_leaves_what_is_under_way_whole() {
     let gate = async move { opened.await.unwrap() };
     scene
         .store
-        .script(Op::Commit, [Fault::Meanwhile(gate.boxed())]);
+        .plan(StoreCall::Commit, [Fault::After(gate.boxed())]);
     {
         let mut finished = std::pin::pin!(scene.apply(finish("s", a, fence, "reply")));
         tokio::select! {
@@ -168,22 +169,22 @@ async fn a_caller_that_goes_away_leaves_what_is_under_way_whole() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_that_goes_away_before_its_turn_leaves_nothing() {
+async fn the_change_of_a_caller_that_goes_away_before_its_commit_is_dropped() {
     let scene = Scene::new();
     let job = job_of("s");
     let mut admission = Box::pin(scene.apply(scene.message("s", job, "one")));
     assert!(admission.as_mut().now_or_never().is_none());
     drop(admission);
     settle().await;
-    assert_eq!(scene.store.calls(Op::Commit), 0);
-    // The lane is free for others.
+    assert_eq!(scene.store.calls(StoreCall::Commit), 0);
+    // The lane is free for other changes.
     scene.admit("s", "hello").await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_so_many_may_wait_for_one_lane() {
+async fn the_changes_that_wait_for_one_lane_are_bounded() {
     let scene = Scene::new();
-    scene.store.set(Mode::Hanging);
+    scene.store.set(StoreMode::Hanging);
     let cancel = || scene.apply(LaneChange::cancel(lane("s"), job_of("s")));
     let mut under_way = Box::pin(cancel());
     assert!(under_way.as_mut().now_or_never().is_none());
@@ -194,26 +195,26 @@ async fn only_so_many_may_wait_for_one_lane() {
     }
     let one_too_many = cancel().now_or_never().expect("an answer at once");
     assert!(matches!(one_too_many, Err(LaneError::Contended)));
-    // Another lane is none of its business.
+    // Another lane is not affected.
     let other = scene.apply(LaneChange::cancel(lane("t"), job_of("t")));
     assert!(other.now_or_never().is_none());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lane_that_others_change_without_pause_is_crowded() {
+async fn a_lane_that_others_change_all_the_time_is_contended() {
     let scene = Scene::new();
     let job = scene.admit("s", "one").await;
     let other_change = || {
         let (third, new) = (scene.third_party(), job_of("s"));
         let change = scene.message("s", new, "another");
         let meanwhile = async move {
-            third.apply(change, PATIENCE).await.unwrap();
+            third.apply(change, TIMEOUT).await.unwrap();
         };
-        Fault::Meanwhile(meanwhile.boxed())
+        Fault::After(meanwhile.boxed())
     };
     scene
         .store
-        .script(Op::Commit, (0..99).map(|_| other_change()));
+        .plan(StoreCall::Commit, (0..99).map(|_| other_change()));
     scene
         .apply(LaneChange::cancel(lane("s"), job))
         .await
@@ -223,7 +224,7 @@ async fn a_lane_that_others_change_without_pause_is_crowded() {
     let job = scene.order("s")[0];
     scene
         .store
-        .script(Op::Commit, (0..100).map(|_| other_change()));
+        .plan(StoreCall::Commit, (0..100).map(|_| other_change()));
     let applied = scene.apply(LaneChange::cancel(lane("s"), job)).await;
     assert!(matches!(applied, Err(LaneError::Contended)), "{applied:?}");
     assert_eq!(scene.ended_as(job), None);
@@ -235,7 +236,7 @@ async fn timers_that_cannot_be_moved_are_an_error_of_the_tick() {
     let job = scene.admit("s", "one").await;
     settle().await;
     let at = scene.timer(job);
-    scene.store.script(Op::MoveTimers, [Fault::Broken]);
+    scene.store.plan(StoreCall::MoveTimers, [Fault::Broken]);
     let timer = Timer {
         job,
         lane: lane("s"),
@@ -249,10 +250,10 @@ async fn timers_that_cannot_be_moved_are_an_error_of_the_tick() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn in_a_full_store_an_admission_takes_no_claim_and_no_finish_down_with_it() {
+async fn in_a_full_store_an_admission_fails_no_claim_of_the_same_batch() {
     let scene = Scene::new();
     let a = scene.admit("s", "one").await;
-    scene.store.set(Mode::Full);
+    scene.store.set(StoreMode::Full);
     let (claimed, admitted) = tokio::join!(
         scene.apply(claim_change("s", a, "me")),
         scene.apply(scene.message("s", job_of("s"), "two")),
@@ -262,22 +263,22 @@ async fn in_a_full_store_an_admission_takes_no_claim_and_no_finish_down_with_it(
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_interrupt_sits_an_outage_out_like_any_change() {
+async fn an_interrupt_survives_an_outage_like_any_change() {
     let scene = Scene::new();
     scene.admit("s", "one").await;
     let job = job_of("s");
     let change = scene.message_with("s", job, "two", |admit| {
         admit.if_busy = forebay_shared::lane::IfBusy::Interrupt;
     });
-    // The store goes away right after the conflict that tells of the job to be interrupted.
+    // The store goes down right after the conflict that reports the job to interrupt.
     let away = scene.store.clone();
-    let gone = async move { away.set(Mode::Away) };
+    let gone = async move { away.set(StoreMode::Down) };
     scene
         .store
-        .script(Op::Commit, [Fault::Meanwhile(gone.boxed())]);
+        .plan(StoreCall::Commit, [Fault::After(gone.boxed())]);
     let back = async {
         pass_ms(1_000).await;
-        scene.store.set(Mode::Fine);
+        scene.store.set(StoreMode::Up);
     };
     let (applied, ()) = tokio::join!(scene.apply(change), back);
     applied.unwrap();

@@ -1,4 +1,4 @@
-//! The store's writes: the compare-and-set with all that goes with it, and the moves of timers.
+//! The writes of the store in memory: commits and the moves of timers.
 
 use std::sync::Arc;
 
@@ -67,12 +67,12 @@ impl State {
         *over += ended;
     }
 
-    /// What must hold after every commit.
+    /// Checks what must hold after every commit.
     fn check(&self, commit: &Commit) {
         for entry in &commit.next.entries {
             assert!(
                 self.timers.contains_key(&entry.job),
-                "what is live has a timer"
+                "a live job has a timer"
             );
         }
         for ended in &commit.ended {

@@ -1,7 +1,9 @@
-//! A store in memory that keeps the port's contract and never fails. Beside what it holds it keeps every
-//! commit that it made, and checks at each that what is live has a timer and that the counts are right.
+//! A store in memory that keeps the port's contract, follows the paused clock and never fails.
 //!
-//! Left out, as no loop looks at it: times to live, the bounds of a session, notices.
+//! It records every commit, and checks after each that every live job has a timer and that the counts are right. It
+//! ignores times to live, the limits of a session, and notices, because no loop depends on them.
+//!
+//! The embedded store cannot take its place: its threads and its clock do not follow the paused clock.
 
 mod commit;
 mod read;
@@ -30,20 +32,20 @@ use forebay_shared::{
 };
 use tokio::time::Instant;
 
-/// When the store's clock begins.
+/// The first time of the store's clock.
 const START: TimeMs = TimeMs(1_000_000_000);
 
-/// The store.
+/// A store in memory.
 pub(crate) struct Memory {
     began: Instant,
     state: Mutex<State>,
-    /// How many records `prune` still finds to forget.
+    /// How many records `delete_expired` still finds.
     pub(crate) to_prune: AtomicU64,
-    /// How many sessions `evict_sessions` still finds to be too many.
+    /// How many sessions beyond the limit `evict_sessions` still finds.
     pub(crate) to_evict: AtomicU64,
 }
 
-/// What it holds.
+/// The state of the store.
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) lanes: BTreeMap<LaneKey, (Lane, LaneVersion)>,
@@ -51,7 +53,7 @@ pub(crate) struct State {
     pub(crate) timers: BTreeMap<JobId, (LaneKey, TimeMs)>,
     pub(crate) sessions: HashMap<(TenantId, SessionId), Conversation>,
     pub(crate) counts: BTreeMap<(TenantId, Class), (ClassCounts, u64)>,
-    /// The commits that were made, in order.
+    /// The commits that took effect, in order.
     pub(crate) made: Vec<Commit>,
     keys: HashMap<(TenantId, String), IdempotencyEntry>,
     present: HashMap<ProcessId, TimeMs>,
@@ -72,21 +74,21 @@ impl Memory {
         self.state.lock().unwrap()
     }
 
-    /// Who sweeps at this moment.
+    /// The current sweeper.
     pub(crate) fn sweeper(&self) -> Option<ProcessId> {
         let state = self.state();
         let (holder, until) = state.sweeper.as_ref()?;
         (*until > self.now()).then(|| holder.clone())
     }
 
-    /// Whether this process's announcement stands, however old.
+    /// Whether this process has announced itself and not withdrawn.
     pub(crate) fn is_announced(&self, process: &ProcessId) -> bool {
         self.state().present.contains_key(process)
     }
 }
 
 impl State {
-    /// Whoever held the election last holds it for so long, and does not renew it.
+    /// Makes a process the sweeper until this time, without a renewal.
     pub(crate) fn hold_election(&mut self, holder: ProcessId, until: TimeMs) {
         self.sweeper = Some((holder, until));
     }

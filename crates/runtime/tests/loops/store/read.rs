@@ -1,4 +1,4 @@
-//! What the store answers.
+//! The reads of the store in memory.
 
 use forebay_shared::{
     ids::{JobId, LaneKey, SessionId, TenantId},

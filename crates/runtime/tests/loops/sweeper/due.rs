@@ -1,5 +1,6 @@
-//! Due timers are acted on: wakes, retries, ends of time.
+//! The sweeper acts on due timers: wakes, retries, expiry.
 
+use faulty_store::{Fault, StoreCall, StoreMode};
 use forebay_runtime::lanes::LaneChange;
 use forebay_shared::{
     ids::JobId,
@@ -10,16 +11,15 @@ use forebay_shared::{
 };
 
 use crate::{
-    fickle::{Fault, Mode, Op},
-    queue::Line,
-    scene::{PATIENCE, Scene, job_of, lane, pass_ms, retry, settle},
+    queue::QueueMode,
+    scene::{Scene, TIMEOUT, job_of, lane, pass_ms, retry, settle},
 };
 
-/// A process accepts a job, and dies before it can ask for its wake.
+/// A process accepts a job, and dies before it requests the wake.
 pub(super) async fn admit_silently(scene: &Scene, session: &str) -> JobId {
     let job = job_of(session);
     let change = scene.message(session, job, "hello");
-    scene.third_party().apply(change, PATIENCE).await.unwrap();
+    scene.third_party().apply(change, TIMEOUT).await.unwrap();
     job
 }
 
@@ -45,8 +45,8 @@ async fn a_parked_timer_fires_again_if_the_queue_may_have_lost_the_wake() {
     );
     pass_ms(1_000).await;
     scene.queue.lose(b);
-    // No wake of theirs has failed, and the queue is not empty: only the timers are left, parked for
-    // 60 s, or for three times the 30 s that a wait is expected to take while nothing ends.
+    // No publish has failed, and the queue is not empty, so only the timers lead to another wake. They are parked for
+    // 60 s, or for three times the expected wait.
     pass_ms(55_000).await;
     assert_eq!(scene.queue.woken(), [a]);
     pass_ms(40_000).await;
@@ -54,7 +54,7 @@ async fn a_parked_timer_fires_again_if_the_queue_may_have_lost_the_wake() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_queue_still_holds_is_not_sent_again() {
+async fn a_wake_that_is_still_in_the_queue_is_not_published_again() {
     let scene = Scene::new();
     let _member = scene.join("me");
     let (a, b) = (
@@ -93,17 +93,17 @@ async fn a_retry_is_woken_when_it_is_due() {
 
 #[tokio::test(start_paused = true)]
 async fn expiry_never_waits_for_a_publish() {
-    for line in [Line::Away, Line::Blocked, Line::Full] {
+    for mode in [QueueMode::Down, QueueMode::Blocked, QueueMode::Full] {
         let scene = Scene::new();
         let _member = scene.join("me");
-        scene.queue.set(line);
+        scene.queue.set(mode);
         pass_ms(500).await;
         let admit = |after_ms: u64| {
             let (job, deadline) = (job_of("s"), scene.now().plus_ms(after_ms));
             let change = scene.message_with("s", job, "hi", |admit| admit.deadline = deadline);
             (job, change)
         };
-        // The head, and two behind it.
+        // The head, and two jobs behind it.
         let (head, change) = admit(10_000);
         scene.apply(change).await.unwrap();
         let (sooner, change) = admit(4_000);
@@ -112,20 +112,20 @@ async fn expiry_never_waits_for_a_publish() {
         scene.apply(change).await.unwrap();
         pass_ms(3_900).await;
         assert_eq!(scene.order("s"), [head, sooner, later]);
-        // It may have stood back for 4 s, as its publishes fail.
+        // The sweeper may stand back for 4 s, because its publishes fail.
         pass_ms(4_500).await;
-        assert_eq!(scene.order("s"), [head, later], "{line:?}");
+        assert_eq!(scene.order("s"), [head, later], "{mode:?}");
         assert_eq!(scene.ended_as(sooner), Some(Status::Expired));
         pass_ms(6_000).await;
-        assert_eq!(scene.ended_as(head), Some(Status::Expired), "{line:?}");
+        assert_eq!(scene.ended_as(head), Some(Status::Expired), "{mode:?}");
         pass_ms(20_000).await;
-        assert_eq!(scene.ended_as(later), Some(Status::Expired), "{line:?}");
+        assert_eq!(scene.ended_as(later), Some(Status::Expired), "{mode:?}");
         assert!(scene.memory.state().lanes.is_empty());
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_running_job_is_looked_at_again_without_a_wake_until_its_time_is_over() {
+async fn a_running_job_is_checked_without_a_wake_until_its_claim_ends() {
     let scene = Scene::new();
     let _member = scene.join("me");
     let job = scene.admit("s", "hello").await;
@@ -136,17 +136,17 @@ async fn a_running_job_is_looked_at_again_without_a_wake_until_its_time_is_over(
     assert!(scene.queue.woken().is_empty());
     assert_eq!(scene.entry("s", job).takeovers, 0);
     assert!(scene.timer_in_ms(job) <= 10_000);
-    // Its worker is there, but has not settled it in time.
+    // Its worker is alive, but has not settled the job in time.
     pass_ms(11_000).await;
     assert_eq!(scene.entry("s", job).takeovers, 1);
     assert_eq!(scene.queue.woken(), [job]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn strays_are_put_off_and_keep_nobody_from_being_seen() {
+async fn stray_timers_are_put_off_and_do_not_hide_others() {
     let scene = Scene::new();
     let job = admit_silently(&scene, "s").await;
-    // Timers without jobs, more than a sweep reads, and all of them due before the job's.
+    // Timers without jobs: more than a sweep reads, and all due before the job's timer.
     for n in 0..6_000 {
         let stray = (lane(&format!("stray-{n}")), TimeMs(1));
         scene.memory.state().timers.insert(job_of("stray"), stray);
@@ -167,32 +167,32 @@ async fn strays_are_put_off_and_keep_nobody_from_being_seen() {
     assert_eq!(
         scene.memory.state().timers.len(),
         6_001,
-        "none is made or lost"
+        "no timer is created or lost"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_failed_is_tried_again_at_the_next_sweep() {
+async fn a_failed_sweep_is_repeated_by_the_next() {
     let scene = Scene::new();
     let _member = scene.join("me");
     let job = admit_silently(&scene, "s").await;
     pass_ms(2_900).await;
-    scene.store.script(Op::Due, [Fault::Broken]);
-    scene.store.script(Op::MoveTimers, [Fault::Broken]);
+    scene.store.plan(StoreCall::DueTimers, [Fault::Broken]);
+    scene.store.plan(StoreCall::MoveTimers, [Fault::Broken]);
     pass_ms(1_000).await;
     assert_eq!(scene.queue.woken(), [job]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_an_outage_of_the_store_it_goes_on() {
+async fn the_sweeper_continues_after_an_outage_of_the_store() {
     let scene = Scene::new();
     let _member = scene.join("me");
     let job = admit_silently(&scene, "s").await;
     pass_ms(1_000).await;
-    for mode in [Mode::Away, Mode::Hanging] {
+    for mode in [StoreMode::Down, StoreMode::Hanging] {
         scene.store.set(mode);
         pass_ms(20_000).await;
-        scene.store.set(Mode::Fine);
+        scene.store.set(StoreMode::Up);
         pass_ms(1_000).await;
     }
     assert_eq!(scene.queue.woken(), [job]);
@@ -201,7 +201,7 @@ async fn after_an_outage_of_the_store_it_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_over_is_forgotten_page_by_page_and_sessions_only_under_a_cap() {
+async fn expired_records_are_deleted_page_by_page_and_sessions_are_evicted_only_with_a_limit() {
     let scene = Scene::new();
     scene
         .memory
@@ -216,10 +216,10 @@ async fn what_is_over_is_forgotten_page_by_page_and_sessions_only_under_a_cap() 
             .load(std::sync::atomic::Ordering::SeqCst),
         0
     );
-    assert_eq!(scene.store.calls(Op::Evict), 0);
-    let calls = scene.store.calls(Op::Prune);
+    assert_eq!(scene.store.calls(StoreCall::EvictSessions), 0);
+    let calls = scene.store.calls(StoreCall::DeleteExpired);
     pass_ms(10_000).await;
-    let calls = scene.store.calls(Op::Prune) - calls;
+    let calls = scene.store.calls(StoreCall::DeleteExpired) - calls;
     assert!((7..=10).contains(&calls), "once a second: {calls}");
     member.leave().await;
 
@@ -251,13 +251,13 @@ async fn a_new_head_whose_wake_was_never_sent_is_woken_though_it_was_admitted_lo
     let c = scene.admit("c", "hello").await;
     scene.admit("d", "hello").await;
     scene.admit("e", "hello").await;
-    // The sweeper has just looked: three heads, three wakes.
+    // The sweeper has just compared the depth with the counts: three heads, three wakes.
     pass_ms(5_500).await;
-    // One is consumed; and a worker dies between its commit and the wake of the next head.
+    // One wake is consumed. A worker dies between its commit and the wake of the next head.
     scene.queue.lose(c);
     scene.claim("c", c).await;
     let done = crate::scene::finish("s", a, fence, "reply");
-    scene.third_party().apply(done, PATIENCE).await.unwrap();
+    scene.third_party().apply(done, TIMEOUT).await.unwrap();
     assert_eq!(scene.order("s"), [b]);
     pass_ms(4_000).await;
     assert!(

@@ -1,16 +1,16 @@
-//! Messages that the queue lost are sent again.
+//! Wakes that the queue has lost are published again.
 
 use forebay_shared::{class::Class, lane::REVISIT_MS};
 
 use crate::{
-    queue::Line,
-    scene::{PATIENCE, Scene, job_of, pass_ms, settle},
+    queue::QueueMode,
+    scene::{Scene, TIMEOUT, job_of, pass_ms, settle},
 };
 
 use super::due::admit_silently;
 
 #[tokio::test(start_paused = true)]
-async fn a_queue_found_empty_twice_though_there_is_work_has_all_of_it_woken() {
+async fn all_ready_heads_are_woken_when_their_queue_is_found_empty_twice() {
     let scene = Scene::new();
     let _member = scene.join("me");
     let mut ready = Vec::new();
@@ -21,7 +21,7 @@ async fn a_queue_found_empty_twice_though_there_is_work_has_all_of_it_woken() {
     let running = scene.admit("d", "hello").await;
     scene.claim("d", running).await;
     pass_ms(6_000).await;
-    // The timers are parked: on their own they would not fire for a minute.
+    // The timers are parked, and would not fire for a minute.
     assert_eq!(scene.queue.purge().len(), 4);
     pass_ms(10_500).await;
     let mut woken = scene.queue.woken();
@@ -49,13 +49,13 @@ async fn only_the_class_whose_queue_is_empty_is_woken() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_queue_found_empty_once_may_just_have_been_consumed() {
+async fn no_head_is_woken_when_its_queue_is_found_empty_once() {
     let scene = Scene::new();
     let _member = scene.join("me");
     scene.admit("s", "hello").await;
     pass_ms(3_000).await;
     for _ in 0..10 {
-        // Empty at one look, not at the next.
+        // The queue is empty at one read of the depth, and not at the next.
         scene.queue.purge();
         pass_ms(5_000).await;
         assert!(scene.queue.woken().is_empty());
@@ -77,17 +77,17 @@ async fn a_queue_found_empty_once_may_just_have_been_consumed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn at_a_start_everything_is_woken_if_the_queue_did_not_survive() {
+async fn at_a_start_all_ready_heads_are_woken_if_the_queue_lost_its_messages() {
     for is_volatile in [true, false] {
         let scene = Scene::new();
-        // Another life of the process: its wakes were confirmed, so the timers are parked far off.
+        // The wakes of an earlier process were confirmed, so the timers are parked.
         let mut jobs = Vec::new();
         for n in 0..1_100 {
             let (session, job) = (format!("s-{n}"), job_of(&format!("s-{n}")));
             let change = scene.message_with(&session, job, "hello", |admit| {
                 admit.class = Class::ALL[n % 2];
             });
-            scene.lanes.apply(change, PATIENCE).await.unwrap();
+            scene.lanes.apply(change, TIMEOUT).await.unwrap();
             jobs.push(job);
         }
         settle().await;
@@ -105,7 +105,7 @@ async fn at_a_start_everything_is_woken_if_the_queue_did_not_survive() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_woken_at_a_start_is_not_woken_at_every_sweep() {
+async fn the_heads_are_woken_once_after_a_start() {
     let scene = Scene::new();
     scene.make_queue_volatile();
     let job = admit_silently(&scene, "s").await;
@@ -115,13 +115,13 @@ async fn what_was_woken_at_a_start_is_not_woken_at_every_sweep() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_the_queue_is_away_it_is_not_taken_for_empty() {
+async fn a_queue_that_rejects_publishes_does_not_count_as_empty() {
     let scene = Scene::new();
     let _member = scene.join("me");
-    scene.queue.set(Line::Full);
+    scene.queue.set(QueueMode::Full);
     let job = scene.admit("s", "hello").await;
     pass_ms(30_000).await;
-    scene.queue.set(Line::Open);
+    scene.queue.set(QueueMode::Up);
     pass_ms(2_000).await;
     assert!(scene.queue.woken().contains(&job));
 }

@@ -1,13 +1,11 @@
-//! The jobs of a worker that is gone are taken over, and of nobody else.
+//! Only the jobs of workers that are gone are taken over.
 
+use faulty_store::{Fault, StoreCall, StoreMode};
 use forebay_runtime::lanes::LaneChange;
 use forebay_shared::{ids::ProcessId, lane::State};
 use tokio::time::Instant;
 
-use crate::{
-    fickle::{Fault, Mode, Op},
-    scene::{Scene, claim, lane, pass_ms, process},
-};
+use crate::scene::{Scene, claim, lane, pass_ms, process};
 
 fn worker_of(scene: &Scene, session: &str, job: forebay_shared::ids::JobId) -> Option<ProcessId> {
     match scene.entry(session, job).state {
@@ -16,7 +14,7 @@ fn worker_of(scene: &Scene, session: &str, job: forebay_shared::ids::JobId) -> O
     }
 }
 
-/// Keeps a worker announced while this time passes.
+/// Lets time pass while a worker announces itself.
 async fn pass_alive(scene: &Scene, name: &str, seconds: u64) {
     for _ in 0..seconds {
         scene.announce(name).await;
@@ -51,7 +49,7 @@ async fn the_job_of_a_worker_that_is_gone_is_taken_over_in_about_four_seconds() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_newly_elected_sweeper_passes_over_what_was_left_behind() {
+async fn a_newly_elected_sweeper_takes_over_the_jobs_of_workers_that_are_gone() {
     let scene = Scene::new();
     let job = scene.admit("s", "hello").await;
     claim(&scene.lanes, "s", job, "worker").await.unwrap();
@@ -68,7 +66,7 @@ async fn a_newly_elected_sweeper_passes_over_what_was_left_behind() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_in_which_all_presences_lapse_takes_over_nothing() {
+async fn an_outage_in_which_all_announcements_expire_causes_no_takeover() {
     let scene = Scene::new();
     let _members = [scene.join("me"), scene.join("other")];
     pass_ms(5_000).await;
@@ -79,12 +77,12 @@ async fn an_outage_in_which_all_presences_lapse_takes_over_nothing() {
         claim(&scene.lanes, session, job, worker).await.unwrap();
         jobs.push((session, job, worker));
     }
-    for mode in [Mode::Away, Mode::Hanging] {
+    for mode in [StoreMode::Down, StoreMode::Hanging] {
         scene.store.set(mode);
         pass_ms(15_000).await;
-        scene.store.set(Mode::Fine);
+        scene.store.set(StoreMode::Up);
         let back = Instant::now();
-        while back.elapsed().as_millis() < 2_900 && mode == Mode::Away {
+        while back.elapsed().as_millis() < 2_900 && mode == StoreMode::Down {
             pass_ms(50).await;
             for (session, job, worker) in &jobs {
                 assert_eq!(worker_of(&scene, session, *job), Some(process(worker)));
@@ -96,13 +94,13 @@ async fn an_outage_in_which_all_presences_lapse_takes_over_nothing() {
             assert_eq!(scene.entry(session, *job).takeovers, 0);
         }
     }
-    // Whoever did not come back is gone all the same.
+    // The worker that did not come back is gone.
     let (session, job, _) = jobs[2];
     assert_eq!(worker_of(&scene, session, job), None);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pass_that_did_not_succeed_is_made_again() {
+async fn a_failed_pass_is_repeated() {
     let scene = Scene::new();
     let _member = scene.join("me");
     pass_alive(&scene, "worker", 6).await;
@@ -113,9 +111,9 @@ async fn a_pass_that_did_not_succeed_is_made_again() {
         jobs.push((session, job));
     }
     scene.announce("worker").await;
-    // The first take-over fails; nothing else is committed meanwhile.
-    scene.store.script(Op::Commit, [Fault::Broken]);
-    scene.store.script(Op::Heads, [Fault::Broken]);
+    // The first takeover fails. Nothing else is committed meanwhile.
+    scene.store.plan(StoreCall::Commit, [Fault::Broken]);
+    scene.store.plan(StoreCall::Heads, [Fault::Broken]);
     pass_ms(5_000).await;
     for (session, job) in jobs {
         assert_eq!(worker_of(&scene, session, job), None, "session {session}");
@@ -123,7 +121,7 @@ async fn a_pass_that_did_not_succeed_is_made_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_reply_of_a_worker_that_was_taken_for_dead_still_counts_until_the_next_claim() {
+async fn the_reply_of_a_worker_that_was_taken_for_gone_counts_until_the_next_claim() {
     let scene = Scene::new();
     let _member = scene.join("me");
     pass_alive(&scene, "worker", 6).await;
@@ -131,7 +129,7 @@ async fn the_reply_of_a_worker_that_was_taken_for_dead_still_counts_until_the_ne
     let fence = claim(&scene.lanes, "s", job, "worker").await.unwrap();
     pass_ms(5_000).await;
     assert_eq!(worker_of(&scene, "s", job), None);
-    // From the lanes of this very process, whose memory of the lane is out of date by then.
+    // From the lanes of this process, whose cached lane is stale by then.
     let finish = crate::scene::finish("s", job, fence, "reply");
     scene.apply(finish).await.unwrap();
     assert_eq!(scene.turns("s"), ["reply"]);

@@ -4,10 +4,7 @@ mod provider;
 mod submit;
 mod wait;
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use forebay_engine::embedded::Embedded;
 use forebay_runtime::{
@@ -34,7 +31,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::store::Fickle;
+use faulty_store::FaultyStore;
 pub(crate) use provider::PendingCall;
 use provider::{ScriptedProvider, ScriptedProviders, text_of};
 pub(crate) use submit::Submit;
@@ -60,7 +57,7 @@ pub(crate) fn settings(concurrency: usize) -> WorkerSettings {
 /// A fleet of one member, with its worker.
 pub(crate) struct Fleet {
     pub(crate) member: Arc<Member>,
-    pub(crate) fickle: Arc<Fickle>,
+    pub(crate) store: Arc<FaultyStore>,
     pub(crate) stop: CancellationToken,
     calls: Mutex<mpsc::UnboundedReceiver<PendingCall>>,
     worker: Option<JoinHandle<()>>,
@@ -75,7 +72,7 @@ impl Fleet {
     pub(crate) fn without_worker(settings: WorkerSettings) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let engine = Embedded::open(folder.path()).expect("an engine");
-        let fickle = Arc::new(Fickle::new(engine.store()));
+        let store = Arc::new(FaultyStore::new(engine.store()));
         let lanes = LaneSettings {
             session: SessionBounds {
                 ttl_ms: 3_600_000,
@@ -86,7 +83,7 @@ impl Fleet {
         };
         let member = Member::join(
             ProcessId::fresh("test"),
-            Arc::clone(&fickle) as Arc<dyn Store>,
+            Arc::clone(&store) as Arc<dyn Store>,
             engine.queue(),
             &MemberSettings {
                 presence_ms: PRESENCE_MS,
@@ -97,7 +94,7 @@ impl Fleet {
         let (sender, calls) = mpsc::unbounded_channel();
         Self {
             member: Arc::new(member),
-            fickle,
+            store,
             stop: CancellationToken::new(),
             calls: Mutex::new(calls),
             worker: None,
@@ -269,10 +266,5 @@ impl Fleet {
             .iter()
             .map(|turn| (turn.role.clone(), text_of(turn)))
             .collect()
-    }
-
-    /// How many calls of the store have failed or have lost their answer so far.
-    pub(crate) fn faults(&self) -> usize {
-        self.fickle.faults.load(Ordering::SeqCst)
     }
 }

@@ -1,5 +1,6 @@
-//! The events that wait for one lane are folded into one commit, in their order.
+//! The changes that wait for one lane are batched into one commit, in their order.
 
+use faulty_store::{Fault, StoreCall};
 use forebay_runtime::lanes::{Applied, LaneChange};
 use forebay_shared::{
     job::Status,
@@ -9,13 +10,12 @@ use forebay_shared::{
 use futures_util::future::join_all;
 use tokio::sync::oneshot;
 
-use crate::{
-    fickle::{Fault, Op},
-    scene::{PATIENCE, Scene, claim_change, finish, job_of, lane, process, retry, settle, texts},
+use crate::scene::{
+    Scene, TIMEOUT, claim_change, finish, job_of, lane, process, retry, settle, texts,
 };
 
 #[tokio::test(start_paused = true)]
-async fn what_waits_together_is_one_commit_in_its_order() {
+async fn changes_that_wait_together_are_one_commit_in_their_order() {
     let scene = Scene::new();
     let jobs: Vec<_> = (0..20).map(|_| job_of("s")).collect();
     let admissions = jobs
@@ -24,16 +24,20 @@ async fn what_waits_together_is_one_commit_in_its_order() {
     for applied in join_all(admissions).await {
         assert!(matches!(applied, Ok(Applied::Done)));
     }
-    assert_eq!(scene.made(), 1);
-    assert_eq!(scene.store.calls(Op::Commit), 1);
-    assert_eq!(scene.store.calls(Op::Load), 0, "a submit is one round trip");
+    assert_eq!(scene.commits_made(), 1);
+    assert_eq!(scene.store.calls(StoreCall::Commit), 1);
+    assert_eq!(
+        scene.store.calls(StoreCall::Load),
+        0,
+        "a submit is one round trip"
+    );
     assert_eq!(scene.order("s"), jobs);
     settle().await;
     assert_eq!(scene.queue.woken(), [jobs[0]], "only the head is woken");
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_comes_while_a_commit_is_under_way_is_folded_into_the_next() {
+async fn changes_that_arrive_during_a_commit_are_batched_into_the_next() {
     let scene = Scene::new();
     let (enter, entered) = oneshot::channel();
     let (open, opened) = oneshot::channel();
@@ -43,7 +47,7 @@ async fn what_comes_while_a_commit_is_under_way_is_folded_into_the_next() {
     };
     scene
         .store
-        .script(Op::Commit, [Fault::Meanwhile(Box::pin(gate))]);
+        .plan(StoreCall::Commit, [Fault::After(Box::pin(gate))]);
     let jobs: Vec<_> = (0..6).map(|_| job_of("s")).collect();
     let first = scene.apply(scene.message("s", jobs[0], "hello"));
     let others = async {
@@ -58,18 +62,18 @@ async fn what_comes_while_a_commit_is_under_way_is_folded_into_the_next() {
     };
     let (first, others) = futures_util::future::join(first, others).await;
     assert!(first.is_ok() && others.iter().all(Result::is_ok));
-    assert_eq!(scene.made(), 2);
+    assert_eq!(scene.commits_made(), 2);
     assert_eq!(scene.order("s"), jobs);
 }
 
 #[tokio::test(start_paused = true)]
 async fn lanes_do_not_wait_for_each_other() {
     let scene = Scene::new();
-    let gate = Fault::Meanwhile(Box::pin(std::future::pending()));
-    scene.store.script(Op::Commit, [gate]);
+    let gate = Fault::After(Box::pin(std::future::pending()));
+    scene.store.plan(StoreCall::Commit, [gate]);
     let stuck = scene.lanes.clone();
     let change = scene.message("stuck", job_of("stuck"), "hello");
-    let stuck = tokio::spawn(async move { stuck.apply(change, PATIENCE).await });
+    let stuck = tokio::spawn(async move { stuck.apply(change, TIMEOUT).await });
     settle().await;
     let before = scene.now();
     scene.admit("free", "hello").await;
@@ -78,7 +82,7 @@ async fn lanes_do_not_wait_for_each_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_claim_behind_a_finish_gets_the_turns_that_it_left() {
+async fn a_claim_behind_a_completion_gets_the_turns_of_that_completion() {
     let scene = Scene::new();
     let (a, b) = (scene.admit("s", "one").await, scene.admit("s", "two").await);
     let fence = scene.claim("s", a).await;
@@ -115,7 +119,7 @@ async fn of_two_claims_that_wait_together_one_is_granted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_is_answered_for_itself() {
+async fn each_change_of_a_batch_has_its_own_answer() {
     let scene = Scene::new();
     let a = scene.admit("s", "hello").await;
     let (unknown, new) = (job_of("s"), job_of("s"));
@@ -131,7 +135,7 @@ async fn each_is_answered_for_itself() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_job_that_is_claimed_and_cancelled_at_once_is_not_run() {
+async fn a_job_that_is_claimed_and_cancelled_in_one_batch_is_not_run() {
     let scene = Scene::new();
     let job = scene.admit("s", "hello").await;
     let (claimed, cancelled) = tokio::join!(
@@ -144,7 +148,7 @@ async fn a_job_that_is_claimed_and_cancelled_at_once_is_not_run() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cancel_tells_whoever_makes_the_call_and_wakes_the_next() {
+async fn a_cancel_notifies_the_worker_that_runs_the_job_and_wakes_the_next_job() {
     let scene = Scene::new();
     let (a, b) = (scene.admit("s", "one").await, scene.admit("s", "two").await);
     scene.claim("s", a).await;
@@ -165,14 +169,14 @@ async fn a_cancel_tells_whoever_makes_the_call_and_wakes_the_next() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_claim_that_comes_too_early_brings_the_timer_back() {
+async fn a_claim_that_comes_too_early_restores_the_timer() {
     let scene = Scene::new();
     let job = scene.admit("s", "hello").await;
     let fence = scene.claim("s", job).await;
     let not_before = scene.now().plus_ms(20_000);
     let change = retry("s", job, fence, not_before);
     scene.apply(change).await.unwrap();
-    // As if the timer had been parked by a wake that was asked for before.
+    // As if an earlier wake had parked the timer.
     scene.memory.state().timers.get_mut(&job).unwrap().1 = scene.now().plus_ms(60_000);
     let applied = scene.apply(claim_change("s", job, "me")).await;
     assert!(matches!(applied, Ok(Applied::NotDue)));
@@ -180,7 +184,7 @@ async fn a_claim_that_comes_too_early_brings_the_timer_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tick_that_is_folded_behind_a_claim_neither_moves_its_timer_nor_wakes() {
+async fn a_tick_behind_a_claim_in_one_batch_neither_moves_the_timer_nor_wakes() {
     let scene = Scene::new();
     let job = scene.admit("s", "hello").await;
     settle().await;
@@ -204,7 +208,7 @@ async fn a_tick_that_is_folded_behind_a_claim_neither_moves_its_timer_nor_wakes(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tick_that_is_folded_with_a_commit_still_wakes_its_head() {
+async fn a_tick_in_one_batch_with_a_commit_still_wakes_its_head() {
     let scene = Scene::new();
     let job = scene.admit("s", "hello").await;
     settle().await;
@@ -225,13 +229,13 @@ async fn a_tick_that_is_folded_with_a_commit_still_wakes_its_head() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_interrupt_keeps_the_inputs_of_what_it_cancels() {
+async fn an_interrupt_keeps_the_inputs_of_the_jobs_that_it_cancels() {
     let scene = Scene::new();
     let a = scene.admit("s", "one").await;
     let fence = scene.claim("s", a).await;
     let (b, c) = (job_of("s"), job_of("s"));
     let interrupt = |admit: &mut forebay_shared::lane::Admit| admit.if_busy = IfBusy::Interrupt;
-    // The second is known to the store, the third comes in the very commit that interrupts it.
+    // The second job is in the store. The commit that interrupts the third also admits it.
     scene.apply(scene.message("s", b, "two")).await.unwrap();
     let last = job_of("s");
     let (third, fourth) = tokio::join!(

@@ -1,0 +1,73 @@
+//! What can go wrong with a call.
+
+use futures_util::future::BoxFuture;
+
+/// A method of the store port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StoreCall {
+    /// `load`.
+    Load,
+    /// `commit`.
+    Commit,
+    /// `heads`.
+    Heads,
+    /// `due_timers`.
+    DueTimers,
+    /// `move_timers`.
+    MoveTimers,
+    /// `job`.
+    Job,
+    /// `request`.
+    Request,
+    /// `set_idempotency_key`.
+    SetIdempotencyKey,
+    /// `session`.
+    Session,
+    /// `remove_session`.
+    RemoveSession,
+    /// `evict_sessions`.
+    EvictSessions,
+    /// `delete_expired`.
+    DeleteExpired,
+    /// `announce`.
+    Announce,
+    /// `withdraw`.
+    Withdraw,
+    /// `elect_sweeper`.
+    ElectSweeper,
+    /// `step_down`.
+    StepDown,
+    /// `counts`.
+    Counts,
+    /// `watch`.
+    Watch,
+}
+
+/// How the store handles all calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreMode {
+    /// Every call goes to the store behind.
+    Up,
+    /// Every call fails at once, without effect.
+    Down,
+    /// Every call waits until the mode changes.
+    Hanging,
+    /// Commits that admit a job are rejected because the store is full.
+    Full,
+}
+
+/// What happens to one call.
+pub enum Fault {
+    /// The call takes effect, and its response is lost.
+    LoseResponse,
+    /// The call takes effect, its response is lost, and the store goes down.
+    LoseResponseAndGoDown,
+    /// The call fails because the store is full, without effect.
+    Full,
+    /// The call fails, without effect, and a retry cannot help.
+    Broken,
+    /// The call panics.
+    Panic,
+    /// The call takes place after this future.
+    After(BoxFuture<'static, ()>),
+}

@@ -1,0 +1,266 @@
+//! The store: counts each call, applies its fault, and forwards it.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use forebay_shared::{
+    ids::{JobId, LaneKey, ProcessId, SessionId, TenantId},
+    job::Request,
+    lane::LiveProcesses,
+    session::Session,
+    store::{
+        Commit, CommitResult, Counts, Head, HeadFilter, IdempotencyEntry, JobRecord, LoadedLane,
+        Notices, SessionRemoval, SetKeyResult, Store, StoreError, Timer, TimerMove, Topic,
+    },
+    time::TimeMs,
+};
+use tokio::{sync::watch, time::Instant};
+
+use crate::faults::{Fault, StoreCall, StoreMode};
+
+/// A store that fails as a test says.
+pub struct FaultyStore {
+    behind: Arc<dyn Store>,
+    mode: watch::Sender<StoreMode>,
+    faults: Mutex<HashMap<StoreCall, VecDeque<Fault>>>,
+    calls: Mutex<Vec<(StoreCall, Instant)>>,
+    commits: Mutex<Vec<Commit>>,
+    failures: AtomicUsize,
+}
+
+impl FaultyStore {
+    /// A store without faults, in front of `behind`.
+    #[must_use]
+    pub fn new(behind: Arc<dyn Store>) -> Self {
+        Self {
+            behind,
+            mode: watch::Sender::new(StoreMode::Up),
+            faults: Mutex::default(),
+            calls: Mutex::default(),
+            commits: Mutex::default(),
+            failures: AtomicUsize::new(0),
+        }
+    }
+
+    /// Sets how the store handles all calls from now on.
+    pub fn set(&self, mode: StoreMode) {
+        self.mode.send_replace(mode);
+    }
+
+    /// How the store handles all calls now.
+    #[must_use]
+    pub fn mode(&self) -> StoreMode {
+        *self.mode.borrow()
+    }
+
+    /// Plans the faults of the next calls of a kind, one for each call.
+    pub fn plan(&self, call: StoreCall, faults: impl IntoIterator<Item = Fault>) {
+        lock(&self.faults).entry(call).or_default().extend(faults);
+    }
+
+    /// How many calls of a kind were made, failed ones included.
+    #[must_use]
+    pub fn calls(&self, call: StoreCall) -> usize {
+        self.calls_at(call).len()
+    }
+
+    /// When the calls of a kind were made.
+    #[must_use]
+    pub fn calls_at(&self, call: StoreCall) -> Vec<Instant> {
+        let calls = lock(&self.calls);
+        let calls = calls.iter().filter(|(made, _)| *made == call);
+        calls.map(|(_, at)| *at).collect()
+    }
+
+    /// The commits that were tried, in order.
+    #[must_use]
+    pub fn commits(&self) -> Vec<Commit> {
+        lock(&self.commits).clone()
+    }
+
+    /// How many calls this store made fail, lost responses included.
+    #[must_use]
+    pub fn failures(&self) -> usize {
+        self.failures.load(Ordering::SeqCst)
+    }
+
+    async fn forward<T>(
+        &self,
+        call: StoreCall,
+        result: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        lock(&self.calls).push((call, Instant::now()));
+        let fault = lock(&self.faults)
+            .get_mut(&call)
+            .and_then(VecDeque::pop_front);
+        let mut mode = self.mode.subscribe();
+        let mode = mode.wait_for(|mode| *mode != StoreMode::Hanging).await;
+        if mode.is_ok_and(|mode| *mode == StoreMode::Down) {
+            return self.fail(StoreError::Unavailable(None));
+        }
+        match fault {
+            None => result.await,
+            Some(Fault::LoseResponse) => {
+                result.await?;
+                self.fail(StoreError::Unavailable(None))
+            }
+            Some(Fault::LoseResponseAndGoDown) => {
+                result.await?;
+                self.set(StoreMode::Down);
+                self.fail(StoreError::Unavailable(None))
+            }
+            Some(Fault::Full) => self.fail(StoreError::Full),
+            Some(Fault::Broken) => self.fail(StoreError::Broken("planned by the test".into())),
+            Some(Fault::Panic) => panic!("planned by the test"),
+            Some(Fault::After(first)) => {
+                first.await;
+                result.await
+            }
+        }
+    }
+
+    fn fail<T>(&self, error: StoreError) -> Result<T, StoreError> {
+        self.failures.fetch_add(1, Ordering::SeqCst);
+        Err(error)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[async_trait]
+impl Store for FaultyStore {
+    fn now(&self) -> TimeMs {
+        self.behind.now()
+    }
+
+    async fn load(
+        &self,
+        lane: &LaneKey,
+        outcomes_of: &[JobId],
+        work_of: Option<JobId>,
+    ) -> Result<LoadedLane, StoreError> {
+        let result = self.behind.load(lane, outcomes_of, work_of);
+        self.forward(StoreCall::Load, result).await
+    }
+
+    async fn commit(&self, commit: &Commit) -> Result<CommitResult, StoreError> {
+        lock(&self.commits).push(commit.clone());
+        if self.mode() == StoreMode::Full && !commit.admitted.is_empty() {
+            self.plan(StoreCall::Commit, [Fault::Full]);
+        }
+        let result = self.behind.commit(commit);
+        self.forward(StoreCall::Commit, result).await
+    }
+
+    async fn heads(
+        &self,
+        filter: HeadFilter,
+        after: Option<&LaneKey>,
+        limit: usize,
+    ) -> Result<Vec<Head>, StoreError> {
+        let result = self.behind.heads(filter, after, limit);
+        self.forward(StoreCall::Heads, result).await
+    }
+
+    async fn due_timers(&self, now: TimeMs, limit: usize) -> Result<Vec<Timer>, StoreError> {
+        let result = self.behind.due_timers(now, limit);
+        self.forward(StoreCall::DueTimers, result).await
+    }
+
+    async fn move_timers(&self, moves: &[TimerMove]) -> Result<Vec<bool>, StoreError> {
+        let result = self.behind.move_timers(moves);
+        self.forward(StoreCall::MoveTimers, result).await
+    }
+
+    async fn job(&self, tenant: &TenantId, job: JobId) -> Result<Option<JobRecord>, StoreError> {
+        let result = self.behind.job(tenant, job);
+        self.forward(StoreCall::Job, result).await
+    }
+
+    async fn request(&self, job: JobId) -> Result<Option<Request>, StoreError> {
+        let result = self.behind.request(job);
+        self.forward(StoreCall::Request, result).await
+    }
+
+    async fn set_idempotency_key(
+        &self,
+        tenant: &TenantId,
+        key: &str,
+        entry: &IdempotencyEntry,
+        ttl_ms: u64,
+    ) -> Result<SetKeyResult, StoreError> {
+        let result = self.behind.set_idempotency_key(tenant, key, entry, ttl_ms);
+        self.forward(StoreCall::SetIdempotencyKey, result).await
+    }
+
+    async fn session(
+        &self,
+        tenant: &TenantId,
+        session: &SessionId,
+        ttl_ms: u64,
+    ) -> Result<Option<Session>, StoreError> {
+        let result = self.behind.session(tenant, session, ttl_ms);
+        self.forward(StoreCall::Session, result).await
+    }
+
+    async fn remove_session(
+        &self,
+        tenant: &TenantId,
+        session: &SessionId,
+    ) -> Result<SessionRemoval, StoreError> {
+        let result = self.behind.remove_session(tenant, session);
+        self.forward(StoreCall::RemoveSession, result).await
+    }
+
+    async fn evict_sessions(&self, sessions_max: u64, limit: usize) -> Result<u64, StoreError> {
+        let result = self.behind.evict_sessions(sessions_max, limit);
+        self.forward(StoreCall::EvictSessions, result).await
+    }
+
+    async fn delete_expired(&self, limit: usize) -> Result<u64, StoreError> {
+        let result = self.behind.delete_expired(limit);
+        self.forward(StoreCall::DeleteExpired, result).await
+    }
+
+    async fn announce(
+        &self,
+        process: &ProcessId,
+        presence_ms: u64,
+    ) -> Result<LiveProcesses, StoreError> {
+        let result = self.behind.announce(process, presence_ms);
+        self.forward(StoreCall::Announce, result).await
+    }
+
+    async fn withdraw(&self, process: &ProcessId) -> Result<(), StoreError> {
+        let result = self.behind.withdraw(process);
+        self.forward(StoreCall::Withdraw, result).await
+    }
+
+    async fn elect_sweeper(&self, process: &ProcessId, ttl_ms: u64) -> Result<bool, StoreError> {
+        let result = self.behind.elect_sweeper(process, ttl_ms);
+        self.forward(StoreCall::ElectSweeper, result).await
+    }
+
+    async fn step_down(&self, process: &ProcessId) -> Result<(), StoreError> {
+        let result = self.behind.step_down(process);
+        self.forward(StoreCall::StepDown, result).await
+    }
+
+    async fn counts(&self) -> Result<Counts, StoreError> {
+        let result = self.behind.counts();
+        self.forward(StoreCall::Counts, result).await
+    }
+
+    async fn watch(&self, topic: Topic) -> Result<Notices, StoreError> {
+        let result = self.behind.watch(topic);
+        self.forward(StoreCall::Watch, result).await
+    }
+}
