@@ -3,17 +3,17 @@
 use scripted_provider::Recorded;
 use serde_json::{Value, json};
 
-use crate::pair::Pair;
+use crate::fixture::Fixture;
 
 #[tokio::test]
 async fn a_running_call_is_closed_and_the_next_job_runs() {
-    let pair = Pair::start().await;
-    let gate = pair.llm.hold();
-    let first = pair.submit_message("s", "turn=0").await;
-    pair.wait_for_call("turn=0").await;
-    let second = pair.submit_message("s", "turn=1").await;
+    let fixture = Fixture::start().await;
+    let gate = fixture.llm.hold();
+    let first = fixture.submit_message("s", "turn=0").await;
+    fixture.wait_for_call("turn=0").await;
+    let second = fixture.submit_message("s", "turn=1").await;
 
-    let cancelled = pair.client.cancel(&first).await.expect(200);
+    let cancelled = fixture.client.cancel(&first).await.expect(200);
     assert_eq!(cancelled["status"], "cancelled", "{cancelled}");
     assert_eq!(cancelled["error"]["code"], "cancelled", "{cancelled}");
     assert_eq!(cancelled["output"], Value::Null);
@@ -23,64 +23,64 @@ async fn a_running_call_is_closed_and_the_next_job_runs() {
         "{cancelled}"
     );
     let hung_up = |records: &[Recorded]| records[0].hung_up();
-    pair.llm.wait_for("the end of the call", hung_up).await;
+    fixture.llm.wait_for("the end of the call", hung_up).await;
 
-    pair.wait_for_call("turn=1").await;
+    fixture.wait_for_call("turn=1").await;
     gate.open();
-    assert_eq!(pair.completed_text(&second).await, "seen:1");
+    assert_eq!(fixture.completed_text(&second).await, "seen:1");
     assert_eq!(
-        pair.session_turns("s").await,
+        fixture.session_turns("s").await,
         ["user: turn=1", "assistant: seen:1"]
     );
     assert_eq!(
-        pair.wait(&first).await,
+        fixture.wait(&first).await,
         cancelled,
         "the cancelled job has changed"
     );
-    assert_eq!(pair.llm.stats().requests, 2);
+    assert_eq!(fixture.llm.stats().requests, 2);
 }
 
 #[tokio::test]
 async fn a_waiting_job_is_cancelled_without_a_call() {
-    let pair = Pair::start().await;
-    let gate = pair.llm.hold();
-    let first = pair.submit_message("s", "turn=0").await;
-    pair.wait_for_call("turn=0").await;
-    let second = pair.submit_message("s", "turn=1").await;
-    let third = pair.submit_message("s", "turn=2").await;
-    let cancelled = pair.client.cancel(&second).await.expect(200);
+    let fixture = Fixture::start().await;
+    let gate = fixture.llm.hold();
+    let first = fixture.submit_message("s", "turn=0").await;
+    fixture.wait_for_call("turn=0").await;
+    let second = fixture.submit_message("s", "turn=1").await;
+    let third = fixture.submit_message("s", "turn=2").await;
+    let cancelled = fixture.client.cancel(&second).await.expect(200);
     assert_eq!(cancelled["status"], "cancelled", "{cancelled}");
     assert_eq!(cancelled["attempts"], json!([]), "{cancelled}");
     assert_eq!(cancelled["started_at"], Value::Null);
     gate.open();
-    assert_eq!(pair.completed_text(&first).await, "seen:0");
-    assert_eq!(pair.completed_text(&third).await, "seen:0,2");
-    assert_eq!(pair.llm.stats().requests, 2);
+    assert_eq!(fixture.completed_text(&first).await, "seen:0");
+    assert_eq!(fixture.completed_text(&third).await, "seen:0,2");
+    assert_eq!(fixture.llm.stats().requests, 2);
 }
 
 #[tokio::test]
 async fn a_job_that_waits_for_its_next_try_is_cancelled() {
-    let pair = Pair::with(&[("FOREBAY_BACKOFF_MS", "60000")]).await;
+    let fixture = Fixture::with(&[("FOREBAY_BACKOFF_MS", "60000")]).await;
     let error = scripted_provider::ProviderError::server_error();
-    pair.llm.on("turn=0", [error.into()]);
-    let first = pair.submit_message("s", "turn=0").await;
-    let second = pair.submit_message("s", "turn=1").await;
-    pair.llm.wait_for_requests(1).await;
+    fixture.llm.on("turn=0", [error.into()]);
+    let first = fixture.submit_message("s", "turn=0").await;
+    let second = fixture.submit_message("s", "turn=1").await;
+    fixture.llm.wait_for_requests(1).await;
     // The cancel works whether or not the provider's error is already committed.
-    let cancelled = pair.client.cancel(&first).await.expect(200);
+    let cancelled = fixture.client.cancel(&first).await.expect(200);
     assert_eq!(cancelled["status"], "cancelled", "{cancelled}");
-    assert_eq!(pair.completed_text(&second).await, "seen:1");
+    assert_eq!(fixture.completed_text(&second).await, "seen:1");
 }
 
 #[tokio::test]
 async fn a_job_without_a_session_is_cancelled_too() {
-    let pair = Pair::start().await;
-    let _gate = pair.llm.hold();
-    let id = pair.submit(&json!({ "input": "alone" })).await;
-    pair.wait_for_call("alone").await;
-    let cancelled = pair.client.cancel(&id).await.expect(200);
+    let fixture = Fixture::start().await;
+    let _gate = fixture.llm.hold();
+    let id = fixture.submit(&json!({ "input": "alone" })).await;
+    fixture.wait_for_call("alone").await;
+    let cancelled = fixture.client.cancel(&id).await.expect(200);
     assert_eq!(cancelled["status"], "cancelled", "{cancelled}");
     let hung_up = |records: &[Recorded]| records[0].hung_up();
-    pair.llm.wait_for("the end of the call", hung_up).await;
-    pair.live_jobs_become(0).await;
+    fixture.llm.wait_for("the end of the call", hung_up).await;
+    fixture.live_jobs_become(0).await;
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use scripted_provider::{ProviderError, Recorded};
 use serde_json::{Value, json};
 
-use crate::pair::Pair;
+use crate::fixture::Fixture;
 
 /// The deadline of the jobs. A busy machine can start a call within this time.
 const EXPIRES_IN_S: u64 = 4;
@@ -27,62 +27,63 @@ fn assert_expired(job: &Value) {
 
 #[tokio::test]
 async fn a_running_job_expires_and_its_call_is_closed_and_the_next_job_runs() {
-    let pair = Pair::start().await;
-    let gate = pair.llm.hold();
-    let first = pair.submit(&expiring_job("s", "turn=0")).await;
-    let second = pair.submit_message("s", "turn=1").await;
-    let job = pair.wait(&first).await;
+    let fixture = Fixture::start().await;
+    let gate = fixture.llm.hold();
+    let first = fixture.submit(&expiring_job("s", "turn=0")).await;
+    let second = fixture.submit_message("s", "turn=1").await;
+    let job = fixture.wait(&first).await;
     assert_expired(&job);
     assert_eq!(job["attempts"].as_array().map(Vec::len), Some(1), "{job}");
     let hung_up = |records: &[Recorded]| records[0].hung_up();
-    pair.llm.wait_for("the end of the call", hung_up).await;
+    fixture.llm.wait_for("the end of the call", hung_up).await;
     gate.open();
-    assert_eq!(pair.completed_text(&second).await, "seen:1");
-    assert_eq!(pair.session_turns("s").await.len(), 2);
+    assert_eq!(fixture.completed_text(&second).await, "seen:1");
+    assert_eq!(fixture.session_turns("s").await.len(), 2);
 }
 
 #[tokio::test]
 async fn a_job_behind_another_expires_without_a_call() {
-    let pair = Pair::start().await;
-    let gate = pair.llm.hold();
-    let first = pair.submit_message("s", "turn=0").await;
-    pair.wait_for_call("turn=0").await;
-    let second = pair.submit(&expiring_job("s", "turn=1")).await;
-    let third = pair.submit_message("s", "turn=2").await;
-    let job = pair.wait(&second).await;
+    let fixture = Fixture::start().await;
+    let gate = fixture.llm.hold();
+    let first = fixture.submit_message("s", "turn=0").await;
+    fixture.wait_for_call("turn=0").await;
+    let second = fixture.submit(&expiring_job("s", "turn=1")).await;
+    let third = fixture.submit_message("s", "turn=2").await;
+    let job = fixture.wait(&second).await;
     assert_expired(&job);
     assert_eq!(job["attempts"], json!([]), "{job}");
     gate.open();
-    assert_eq!(pair.completed_text(&first).await, "seen:0");
-    assert_eq!(pair.completed_text(&third).await, "seen:0,2");
-    assert_eq!(pair.llm.stats().requests, 2);
+    assert_eq!(fixture.completed_text(&first).await, "seen:0");
+    assert_eq!(fixture.completed_text(&third).await, "seen:0,2");
+    assert_eq!(fixture.llm.stats().requests, 2);
 }
 
 #[tokio::test]
 async fn a_job_that_waits_for_its_next_try_expires() {
-    let pair = Pair::with(&[("FOREBAY_BACKOFF_MS", "60000")]).await;
-    pair.llm
+    let fixture = Fixture::with(&[("FOREBAY_BACKOFF_MS", "60000")]).await;
+    fixture
+        .llm
         .on("turn=0", [ProviderError::server_error().into()]);
-    let first = pair.submit(&expiring_job("s", "turn=0")).await;
-    let job = pair.wait(&first).await;
+    let first = fixture.submit(&expiring_job("s", "turn=0")).await;
+    let job = fixture.wait(&first).await;
     assert_expired(&job);
     assert_eq!(
         job["attempts"][0]["error"]["code"], "provider_error",
         "{job}"
     );
-    assert_eq!(pair.llm.stats().requests, 1);
+    assert_eq!(fixture.llm.stats().requests, 1);
 }
 
 #[tokio::test]
 async fn a_deadline_that_passes_while_no_process_runs_expires_the_job_after_the_start() {
-    let mut pair = Pair::start().await;
-    let _gate = pair.llm.hold();
-    let id = pair.submit(&expiring_job("s", "turn=0")).await;
-    pair.wait_for_call("turn=0").await;
-    pair.forebay.kill9().await;
+    let mut fixture = Fixture::start().await;
+    let _gate = fixture.llm.hold();
+    let id = fixture.submit(&expiring_job("s", "turn=0")).await;
+    fixture.wait_for_call("turn=0").await;
+    fixture.forebay.kill9().await;
     // The deadline passes while no process runs.
     tokio::time::sleep(Duration::from_secs(EXPIRES_IN_S)).await;
-    pair.restart().await;
-    assert_expired(&pair.wait(&id).await);
-    assert_eq!(pair.llm.stats().requests, 1);
+    fixture.restart().await;
+    assert_expired(&fixture.wait(&id).await);
+    assert_eq!(fixture.llm.stats().requests, 1);
 }

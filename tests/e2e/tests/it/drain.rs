@@ -6,51 +6,54 @@ use std::time::Duration;
 use scripted_provider::{ChatRequest, Recorded};
 use serde_json::{Value, json};
 
-use crate::pair::{LIMIT, Pair};
+use crate::fixture::{Fixture, LIMIT};
 
 /// With one try only, a release that cost a try would fail its job.
 const ONE_TRY: (&str, &str) = ("FOREBAY_TRIES_MAX", "1");
 
-fn count_requests(pair: &Pair, text: &str) -> usize {
-    pair.llm.recorded_with(text).len()
+fn count_requests(fixture: &Fixture, text: &str) -> usize {
+    fixture.llm.recorded_with(text).len()
 }
 
 #[tokio::test]
 async fn calls_that_end_in_time_complete_and_others_are_released_at_no_try() {
-    let mut pair = Pair::with(&[("FOREBAY_DRAIN_S", "2"), ONE_TRY]).await;
-    let quick = pair
+    let mut fixture = Fixture::with(&[("FOREBAY_DRAIN_S", "2"), ONE_TRY]).await;
+    let quick = fixture
         .llm
         .hold_those(|request: &ChatRequest| request.last_user_text().contains("quick"));
-    let slow = pair
+    let slow = fixture
         .llm
         .hold_those(|request: &ChatRequest| request.last_user_text().contains("slow"));
     let mut ids = Vec::new();
     for text in ["quick 1", "quick 2", "slow 1", "slow 2", "slow 3"] {
         ids.push((
             text,
-            pair.submit_message(&text.replace(' ', "-"), text).await,
+            fixture.submit_message(&text.replace(' ', "-"), text).await,
         ));
-        pair.wait_for_call(text).await;
+        fixture.wait_for_call(text).await;
     }
     // This job waits behind a call that will end during the drain. The process must not claim it.
-    let behind = pair.submit_message("quick-1", "behind").await;
+    let behind = fixture.submit_message("quick-1", "behind").await;
 
-    pair.forebay.sigterm();
-    pair.forebay.wait_for_log("the worker stops", LIMIT).await;
+    fixture.forebay.sigterm();
+    fixture.forebay.wait_for_log("the worker stops", LIMIT).await;
     // During the drain, clients can still fetch jobs.
     let first = ids[0].1.clone();
-    let client = pair.client.clone();
+    let client = fixture.client.clone();
     let wait = tokio::spawn(async move { client.wait(&first, LIMIT).await });
     quick.open();
     let job = wait.await.expect("an answer while it drains");
     assert_eq!(job["status"], "completed", "{job}");
-    let status = pair.forebay.wait_exit(LIMIT).await;
+    let status = fixture.forebay.wait_exit(LIMIT).await;
     assert_eq!(status.code(), Some(0), "{status}");
     let hung_up = |records: &[Recorded]| records.iter().filter(|r| r.hung_up()).count() == 3;
-    pair.llm.wait_for("the end of three calls", hung_up).await;
-    assert_eq!(count_requests(&pair, "behind"), 0);
+    fixture
+        .llm
+        .wait_for("the end of three calls", hung_up)
+        .await;
+    assert_eq!(count_requests(&fixture, "behind"), 0);
 
-    pair.restart().await;
+    fixture.restart().await;
     let assert_completed = |id: &str, attempts: usize, job: &Value| {
         assert_eq!(job["status"], "completed", "{id}: {job}");
         let made = job["attempts"].as_array().map(Vec::len);
@@ -58,27 +61,27 @@ async fn calls_that_end_in_time_complete_and_others_are_released_at_no_try() {
     };
     slow.open();
     for (text, id) in &ids {
-        let job = pair.wait(id).await;
+        let job = fixture.wait(id).await;
         if text.starts_with("quick") {
             assert_completed(id, 1, &job);
-            assert_eq!(count_requests(&pair, text), 1);
+            assert_eq!(count_requests(&fixture, text), 1);
         } else {
             assert_completed(id, 2, &job);
             assert_eq!(job["attempts"][0]["error"]["code"], "released", "{job}");
-            assert_eq!(count_requests(&pair, text), 2);
+            assert_eq!(count_requests(&fixture, text), 2);
         }
     }
-    assert_completed(&behind, 1, &pair.wait(&behind).await);
+    assert_completed(&behind, 1, &fixture.wait(&behind).await);
 }
 
 #[tokio::test]
 async fn an_idle_process_ends_at_once() {
-    let mut pair = Pair::start().await;
-    let id = pair.submit_message("s", "turn=0").await;
-    pair.completed_text(&id).await;
-    pair.forebay.sigterm();
+    let mut fixture = Fixture::start().await;
+    let id = fixture.submit_message("s", "turn=0").await;
+    fixture.completed_text(&id).await;
+    fixture.forebay.sigterm();
     // Less than the default grace of 25 s.
-    let status = pair.forebay.wait_exit(Duration::from_secs(20)).await;
+    let status = fixture.forebay.wait_exit(Duration::from_secs(20)).await;
     assert_eq!(status.code(), Some(0), "{status}");
 }
 
@@ -86,15 +89,15 @@ async fn an_idle_process_ends_at_once() {
 async fn released_calls_run_again_without_waiting_for_a_presence_to_expire() {
     // The presence lasts a minute: without the release, the takeover of the job would come only after it.
     let presence = ("FOREBAY_PRESENCE_MS", "60000");
-    let mut pair = Pair::with(&[("FOREBAY_DRAIN_S", "0"), ONE_TRY, presence]).await;
-    let gate = pair.llm.hold();
-    let id = pair
+    let mut fixture = Fixture::with(&[("FOREBAY_DRAIN_S", "0"), ONE_TRY, presence]).await;
+    let gate = fixture.llm.hold();
+    let id = fixture
         .submit(&json!({ "session_id": "s", "input": "turn=0" }))
         .await;
-    pair.wait_for_call("turn=0").await;
-    pair.forebay.sigterm();
-    assert_eq!(pair.forebay.wait_exit(LIMIT).await.code(), Some(0));
-    pair.restart().await;
+    fixture.wait_for_call("turn=0").await;
+    fixture.forebay.sigterm();
+    assert_eq!(fixture.forebay.wait_exit(LIMIT).await.code(), Some(0));
+    fixture.restart().await;
     gate.open();
-    assert_eq!(pair.completed_text(&id).await, "seen:0");
+    assert_eq!(fixture.completed_text(&id).await, "seen:0");
 }

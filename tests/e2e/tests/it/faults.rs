@@ -8,7 +8,7 @@ use std::time::Duration;
 use scripted_provider::{ChatRequest, ScriptedReply};
 use serde_json::{Value, json};
 
-use crate::pair::Pair;
+use crate::fixture::Fixture;
 
 /// The pause before the second try. Jitter shortens it by up to half.
 const BACKOFF_MS: u64 = 100;
@@ -74,10 +74,10 @@ pub(crate) async fn check(row: Row) {
         ("FOREBAY_TRIES_MAX", tries.as_str()),
     ];
     env.extend_from_slice(row.env);
-    let pair = Pair::with(&env).await;
-    pair.llm.on("once", [row.fault.clone()]);
+    let fixture = Fixture::with(&env).await;
+    fixture.llm.on("once", [row.fault.clone()]);
     let fault = row.fault;
-    pair.llm.script(move |request: &ChatRequest| {
+    fixture.llm.script(move |request: &ChatRequest| {
         let always = request.last_user_text().contains("always");
         Some(if always {
             fault.clone()
@@ -87,42 +87,48 @@ pub(crate) async fn check(row: Row) {
     });
 
     let job = |input: &str| json!({ "session_id": input, "model": row.model, "input": input });
-    let always = pair.submit(&job("always")).await;
-    let once = pair.submit(&job("once")).await;
-    let (always, once) = (pair.wait(&always).await, pair.wait(&once).await);
+    let always = fixture.submit(&job("always")).await;
+    let once = fixture.submit(&job("once")).await;
+    let (always, once) = (fixture.wait(&always).await, fixture.wait(&once).await);
 
     match row.expected {
         Expected::Completed(finish_reason, text) => {
             for (input, job) in [("always", &always), ("once", &once)] {
                 assert_completed(job, finish_reason, text, 1);
-                assert_calls(&pair, input, 1);
+                assert_calls(&fixture, input, 1);
             }
         }
         Expected::Failed(code) => {
             for (input, job) in [("always", &always), ("once", &once)] {
                 assert_failed(job, code, 1);
-                assert_calls(&pair, input, 1);
-                assert_no_turns(&pair, input).await;
+                assert_calls(&fixture, input, 1);
+                assert_no_turns(&fixture, input).await;
             }
         }
         Expected::Retried(code) => {
             let pause = Duration::from_millis(BACKOFF_MS / 2);
-            assert_retried(&pair, &always, &once, code, pause).await;
+            assert_retried(&fixture, &always, &once, code, pause).await;
         }
         Expected::RetriedAfter(code, pause) => {
-            assert_retried(&pair, &always, &once, code, pause).await;
+            assert_retried(&fixture, &always, &once, code, pause).await;
         }
     }
 }
 
-async fn assert_retried(pair: &Pair, always: &Value, once: &Value, code: &str, pause: Duration) {
+async fn assert_retried(
+    fixture: &Fixture,
+    always: &Value,
+    once: &Value,
+    code: &str,
+    pause: Duration,
+) {
     assert_failed(always, code, TRIES_MAX);
-    assert_calls(pair, "always", TRIES_MAX);
-    assert_no_turns(pair, "always").await;
+    assert_calls(fixture, "always", TRIES_MAX);
+    assert_no_turns(fixture, "always").await;
     assert_completed(once, "stop", Some(GOOD_REPLY), 2);
-    assert_calls(pair, "once", 2);
+    assert_calls(fixture, "once", 2);
     assert_eq!(once["attempts"][0]["error"]["code"], code, "{once}");
-    assert_eq!(pair.session_turns("once").await.len(), 2);
+    assert_eq!(fixture.session_turns("once").await.len(), 2);
     for job in [always, once] {
         let paused = time_between(
             &job["attempts"][0]["ended_at"],
@@ -162,14 +168,14 @@ fn assert_attempts(job: &Value, count: usize) {
     assert_eq!(attempts, Some(count), "{job}");
 }
 
-fn assert_calls(pair: &Pair, input: &str, count: usize) {
-    let records = pair.llm.recorded_with(input);
-    assert_eq!(records.len(), count, "{}", pair.llm.listing());
+fn assert_calls(fixture: &Fixture, input: &str, count: usize) {
+    let records = fixture.llm.recorded_with(input);
+    assert_eq!(records.len(), count, "{}", fixture.llm.listing());
 }
 
 /// Fails if the session has turns. A failed job leaves none.
-async fn assert_no_turns(pair: &Pair, session: &str) {
-    assert_eq!(pair.session_turns(session).await, Vec::<String>::new());
+async fn assert_no_turns(fixture: &Fixture, session: &str) {
+    assert_eq!(fixture.session_turns(session).await, Vec::<String>::new());
 }
 
 /// The time between two timestamps of the API.

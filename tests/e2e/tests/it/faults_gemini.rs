@@ -34,7 +34,7 @@ use serde_json::{Value, json};
 
 use crate::{
     faults::{CALL_TIMEOUT, FIRST_BYTE_TIMEOUT, RESPONSE_BYTES_MAX, fault_table},
-    pair::{GEMINI, Pair},
+    fixture::{Fixture, GEMINI},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -151,17 +151,19 @@ fn quota(id: &str, value: &str) -> ScriptedReply {
 
 #[tokio::test]
 async fn a_context_that_is_too_long_is_halved_and_sent_once_more() {
-    let pair = Pair::with(&[("FOREBAY_MODEL", GEMINI)]).await;
+    let fixture = Fixture::with(&[("FOREBAY_MODEL", GEMINI)]).await;
     for n in 0..3 {
-        let id = pair.submit_message("s", &format!("turn={n}")).await;
-        pair.completed_text(&id).await;
+        let id = fixture.submit_message("s", &format!("turn={n}")).await;
+        fixture.completed_text(&id).await;
     }
     let message = "The input token count (9) exceeds the maximum number of tokens allowed (8).";
     let too_long = || ScriptedReply::from(ProviderError::new(400, message));
-    pair.llm.on("turn=3", [too_long(), too_long(), too_long()]);
-    let failed = pair.submit_message("s", "turn=3").await;
-    let cut = pair.submit_message("s", "turn=3 again").await;
-    let (failed, cut) = (pair.wait(&failed).await, pair.wait(&cut).await);
+    fixture
+        .llm
+        .on("turn=3", [too_long(), too_long(), too_long()]);
+    let failed = fixture.submit_message("s", "turn=3").await;
+    let cut = fixture.submit_message("s", "turn=3 again").await;
+    let (failed, cut) = (fixture.wait(&failed).await, fixture.wait(&cut).await);
     assert_eq!(
         failed["error"]["code"], "context_length_exceeded",
         "{failed}"
@@ -173,8 +175,8 @@ async fn a_context_that_is_too_long_is_halved_and_sent_once_more() {
     );
     assert_eq!(cut["output"]["text"], "seen:2,3", "{cut}");
     assert_eq!(cut["attempts"].as_array().map(Vec::len), Some(1), "{cut}");
-    let records = pair.llm.recorded_with("turn=3");
+    let records = fixture.llm.recorded_with("turn=3");
     let sent: Vec<usize> = records.iter().map(|r| r.request.messages().len()).collect();
     assert_eq!(sent, [7, 3, 7, 3]);
-    pair.assert_no_refusals();
+    fixture.assert_no_refusals();
 }

@@ -32,7 +32,7 @@ use serde_json::{Value, json};
 
 use crate::{
     faults::{CALL_TIMEOUT, FIRST_BYTE_TIMEOUT, RESPONSE_BYTES_MAX, fault_table},
-    pair::{GPT, Pair},
+    fixture::{Fixture, GPT},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -98,74 +98,74 @@ fn within_200(code: &str) -> ScriptedReply {
 }
 
 /// The number of messages in each request whose last message contains this text.
-fn messages_sent(pair: &Pair, text: &str) -> Vec<usize> {
-    let records = pair.llm.recorded_with(text);
+fn messages_sent(fixture: &Fixture, text: &str) -> Vec<usize> {
+    let records = fixture.llm.recorded_with(text);
     let counts = records.iter().map(|r| r.request.messages().len());
     counts.collect()
 }
 
 /// Completes three turns of a session and submits a fourth, whose first `refusals` requests are refused as too long.
 /// Returns the fourth job when it has ended.
-async fn fourth_turn(refusals: usize) -> (Pair, Value) {
-    let pair = Pair::start().await;
+async fn fourth_turn(refusals: usize) -> (Fixture, Value) {
+    let fixture = Fixture::start().await;
     for n in 0..3 {
-        let id = pair.submit_message("s", &format!("turn={n}")).await;
-        pair.completed_text(&id).await;
+        let id = fixture.submit_message("s", &format!("turn={n}")).await;
+        fixture.completed_text(&id).await;
     }
     let too_long = || ScriptedReply::from(ProviderError::context_length_exceeded());
-    pair.llm.on("turn=3", (0..refusals).map(|_| too_long()));
-    let id = pair.submit_message("s", "turn=3").await;
-    let job = pair.wait(&id).await;
-    (pair, job)
+    fixture.llm.on("turn=3", (0..refusals).map(|_| too_long()));
+    let id = fixture.submit_message("s", "turn=3").await;
+    let job = fixture.wait(&id).await;
+    (fixture, job)
 }
 
 #[tokio::test]
 async fn a_context_that_is_too_long_is_halved_and_sent_once_more() {
-    let (pair, job) = fourth_turn(1).await;
+    let (fixture, job) = fourth_turn(1).await;
     assert_eq!(job["status"], "completed", "{job}");
     assert_eq!(job["attempts"].as_array().map(Vec::len), Some(1), "{job}");
-    assert_eq!(messages_sent(&pair, "turn=3"), [7, 3]);
+    assert_eq!(messages_sent(&fixture, "turn=3"), [7, 3]);
     assert_eq!(job["output"]["text"], "seen:2,3");
     assert_eq!(
         (&job["turns_sent"], &job["turns_dropped"]),
         (&json!(3), &json!(4))
     );
     // The session keeps the turns that were not sent.
-    assert_eq!(pair.session_turns("s").await.len(), 8);
+    assert_eq!(fixture.session_turns("s").await.len(), 8);
 }
 
 #[tokio::test]
 async fn a_halved_context_that_is_too_long_fails() {
-    let (pair, job) = fourth_turn(2).await;
+    let (fixture, job) = fourth_turn(2).await;
     assert_eq!(job["status"], "failed", "{job}");
     assert_eq!(job["error"]["code"], "context_length_exceeded", "{job}");
     assert_eq!(job["attempts"].as_array().map(Vec::len), Some(1), "{job}");
-    assert_eq!(messages_sent(&pair, "turn=3"), [7, 3]);
-    assert_eq!(pair.session_turns("s").await.len(), 6);
+    assert_eq!(messages_sent(&fixture, "turn=3"), [7, 3]);
+    assert_eq!(fixture.session_turns("s").await.len(), 6);
 }
 
 #[tokio::test]
 async fn a_single_message_that_is_too_long_fails() {
-    let pair = Pair::start().await;
+    let fixture = Fixture::start().await;
     let too_long = || ScriptedReply::from(ProviderError::context_length_exceeded());
-    pair.llm.on("turn=0", [too_long(), too_long()]);
-    let id = pair.submit_message("s", "turn=0").await;
-    let job = pair.wait(&id).await;
+    fixture.llm.on("turn=0", [too_long(), too_long()]);
+    let id = fixture.submit_message("s", "turn=0").await;
+    let job = fixture.wait(&id).await;
     assert_eq!(job["error"]["code"], "context_length_exceeded", "{job}");
-    assert_eq!(messages_sent(&pair, "turn=0"), [1]);
+    assert_eq!(messages_sent(&fixture, "turn=0"), [1]);
 }
 
 #[tokio::test]
 async fn a_provider_that_does_not_listen_is_a_failed_connection() {
-    let pair = Pair::with(&[
+    let fixture = Fixture::with(&[
         // Nothing listens on the discard port of this machine.
         ("OPENAI_BASE_URL", "http://127.0.0.1:9/v1"),
         ("FOREBAY_TRIES_MAX", "2"),
         ("FOREBAY_BACKOFF_MS", "50"),
     ])
     .await;
-    let id = pair.submit_message("s", "hi").await;
-    let job = pair.wait(&id).await;
+    let id = fixture.submit_message("s", "hi").await;
+    let job = fixture.wait(&id).await;
     assert_eq!(job["status"], "failed", "{job}");
     assert_eq!(job["error"]["code"], "connection_failed", "{job}");
     assert_eq!(job["attempts"].as_array().map(Vec::len), Some(2), "{job}");
@@ -173,15 +173,15 @@ async fn a_provider_that_does_not_listen_is_a_failed_connection() {
 
 #[tokio::test]
 async fn a_provider_without_a_key_fails_at_once_without_a_call() {
-    let pair = Pair::with(&[("OPENAI_API_KEY", ""), ("GEMINI_API_KEY", "")]).await;
+    let fixture = Fixture::with(&[("OPENAI_API_KEY", ""), ("GEMINI_API_KEY", "")]).await;
     for model in ["gpt-test", "gemini-test", "openai/x", "gemini/x"] {
         let job = json!({ "input": "hi", "model": model });
-        let id = pair.submit(&job).await;
-        let job = pair.wait(&id).await;
+        let id = fixture.submit(&job).await;
+        let job = fixture.wait(&id).await;
         assert_eq!(job["status"], "failed", "{job}");
         assert_eq!(job["error"]["code"], "provider_not_configured", "{job}");
         assert_eq!(job["attempts"].as_array().map(Vec::len), Some(1), "{job}");
         assert_eq!(job["output"], Value::Null, "{job}");
     }
-    assert_eq!(pair.llm.stats().requests, 0);
+    assert_eq!(fixture.llm.stats().requests, 0);
 }

@@ -11,7 +11,7 @@ use e2e::client::Answer;
 use scripted_provider::{Gate, Recorded};
 use serde_json::{Value, json};
 
-use crate::pair::{GPT, Pair};
+use crate::fixture::{Fixture, GPT};
 
 for_both_providers!(
     enqueue_runs_all_jobs,
@@ -22,7 +22,7 @@ for_both_providers!(
 
 /// A session with a completed, a running and a queued job.
 struct BusySession {
-    pair: Pair,
+    fixture: Fixture,
     model: &'static str,
     gate: Gate,
     running: String,
@@ -30,15 +30,15 @@ struct BusySession {
 }
 
 async fn busy_session(model: &'static str) -> BusySession {
-    let pair = Pair::with(&[("FOREBAY_MODEL", model)]).await;
-    let first = pair.submit_message("s", "turn=0").await;
-    pair.completed_text(&first).await;
-    let gate = pair.llm.hold();
-    let running = pair.submit_message("s", "turn=1").await;
-    pair.wait_for_call("turn=1").await;
-    let queued = pair.submit_message("s", "turn=2").await;
+    let fixture = Fixture::with(&[("FOREBAY_MODEL", model)]).await;
+    let first = fixture.submit_message("s", "turn=0").await;
+    fixture.completed_text(&first).await;
+    let gate = fixture.llm.hold();
+    let running = fixture.submit_message("s", "turn=1").await;
+    fixture.wait_for_call("turn=1").await;
+    let queued = fixture.submit_message("s", "turn=2").await;
     BusySession {
-        pair,
+        fixture,
         model,
         gate,
         running,
@@ -51,18 +51,18 @@ impl BusySession {
         let job = json!({
             "session_id": "s", "input": "turn=3", "if_busy": if_busy, "model": self.model,
         });
-        self.pair.client.submit(&job).await
+        self.fixture.client.submit(&job).await
     }
 
     /// Fails unless both jobs are cancelled, the running call is closed and the queued job had no call.
     async fn assert_both_cancelled(&self) {
         for id in [&self.running, &self.queued] {
-            let job = self.pair.client.job(id).await.expect(200);
+            let job = self.fixture.client.job(id).await.expect(200);
             assert_eq!(job["status"], "cancelled", "{job}");
             assert_eq!(job["error"]["code"], "cancelled", "{job}");
         }
         let hung_up = |records: &[Recorded]| records[1].hung_up();
-        let llm = &self.pair.llm;
+        let llm = &self.fixture.llm;
         llm.wait_for("the end of the running call", hung_up).await;
         assert!(llm.recorded_with("turn=2").is_empty(), "{}", llm.listing());
     }
@@ -72,14 +72,14 @@ async fn enqueue_runs_all_jobs(model: &'static str) {
     let busy = busy_session(model).await;
     let new = busy.submit_with("enqueue").await.expect(202);
     busy.gate.open();
-    let pair = &busy.pair;
-    assert_eq!(pair.completed_text(&busy.running).await, "seen:0,1");
-    assert_eq!(pair.completed_text(&busy.queued).await, "seen:0,1,2");
+    let fixture = &busy.fixture;
+    assert_eq!(fixture.completed_text(&busy.running).await, "seen:0,1");
+    assert_eq!(fixture.completed_text(&busy.queued).await, "seen:0,1,2");
     let new = new["id"].as_str().expect("an id");
-    assert_eq!(pair.completed_text(new).await, "seen:0,1,2,3");
-    assert_eq!(pair.session_turns("s").await.len(), 8);
-    assert_eq!(pair.llm.stats().requests, 4);
-    pair.assert_no_refusals();
+    assert_eq!(fixture.completed_text(new).await, "seen:0,1,2,3");
+    assert_eq!(fixture.session_turns("s").await.len(), 8);
+    assert_eq!(fixture.llm.stats().requests, 4);
+    fixture.assert_no_refusals();
 }
 
 async fn reject_refuses_the_new_job(model: &'static str) {
@@ -91,16 +91,16 @@ async fn reject_refuses_the_new_job(model: &'static str) {
     );
     assert_eq!(refused.expect(409)["code"], "session_busy");
     busy.gate.open();
-    let pair = &busy.pair;
-    assert_eq!(pair.completed_text(&busy.running).await, "seen:0,1");
-    assert_eq!(pair.completed_text(&busy.queued).await, "seen:0,1,2");
-    assert_eq!(pair.session_turns("s").await.len(), 6);
-    assert_eq!(pair.llm.stats().requests, 3);
+    let fixture = &busy.fixture;
+    assert_eq!(fixture.completed_text(&busy.running).await, "seen:0,1");
+    assert_eq!(fixture.completed_text(&busy.queued).await, "seen:0,1,2");
+    assert_eq!(fixture.session_turns("s").await.len(), 6);
+    assert_eq!(fixture.llm.stats().requests, 3);
     // The session is idle now, so the same submit is accepted.
     let new = busy.submit_with("reject").await.expect(202);
     let new = new["id"].as_str().expect("an id");
-    assert_eq!(pair.completed_text(new).await, "seen:0,1,2,3");
-    pair.assert_no_refusals();
+    assert_eq!(fixture.completed_text(new).await, "seen:0,1,2,3");
+    fixture.assert_no_refusals();
 }
 
 async fn rollback_removes_the_inputs_of_cancelled_jobs(model: &'static str) {
@@ -108,18 +108,18 @@ async fn rollback_removes_the_inputs_of_cancelled_jobs(model: &'static str) {
     let new = busy.submit_with("rollback").await.expect(202);
     busy.assert_both_cancelled().await;
     busy.gate.open();
-    let pair = &busy.pair;
+    let fixture = &busy.fixture;
     let new = new["id"].as_str().expect("an id");
-    assert_eq!(pair.completed_text(new).await, "seen:0,3");
+    assert_eq!(fixture.completed_text(new).await, "seen:0,3");
     let held = [
         "user: turn=0",
         "assistant: seen:0",
         "user: turn=3",
         "assistant: seen:0,3",
     ];
-    assert_eq!(pair.session_turns("s").await, held);
-    assert_eq!(pair.llm.stats().requests, 3);
-    pair.assert_no_refusals();
+    assert_eq!(fixture.session_turns("s").await, held);
+    assert_eq!(fixture.llm.stats().requests, 3);
+    fixture.assert_no_refusals();
 }
 
 async fn interrupt_keeps_the_inputs_of_cancelled_jobs(model: &'static str) {
@@ -127,9 +127,9 @@ async fn interrupt_keeps_the_inputs_of_cancelled_jobs(model: &'static str) {
     let new = busy.submit_with("interrupt").await.expect(202);
     busy.assert_both_cancelled().await;
     busy.gate.open();
-    let pair = &busy.pair;
+    let fixture = &busy.fixture;
     let new = new["id"].as_str().expect("an id");
-    assert_eq!(pair.completed_text(new).await, "seen:0,1,2,3");
+    assert_eq!(fixture.completed_text(new).await, "seen:0,1,2,3");
     let held = [
         "user: turn=0",
         "assistant: seen:0",
@@ -138,52 +138,52 @@ async fn interrupt_keeps_the_inputs_of_cancelled_jobs(model: &'static str) {
         "user: turn=3",
         "assistant: seen:0,1,2,3",
     ];
-    assert_eq!(pair.session_turns("s").await, held);
-    assert_eq!(pair.llm.stats().requests, 3);
-    pair.assert_no_refusals();
+    assert_eq!(fixture.session_turns("s").await, held);
+    assert_eq!(fixture.llm.stats().requests, 3);
+    fixture.assert_no_refusals();
 }
 
 #[tokio::test]
 async fn in_an_idle_session_if_busy_has_no_effect() {
-    let pair = Pair::start().await;
+    let fixture = Fixture::start().await;
     for (n, if_busy) in ["enqueue", "reject", "rollback", "interrupt"]
         .iter()
         .enumerate()
     {
         let text = format!("turn={n}");
         let job = json!({ "session_id": "s", "input": text, "if_busy": if_busy, "model": GPT });
-        let id = pair.submit(&job).await;
+        let id = fixture.submit(&job).await;
         let seen: Vec<String> = (0..=n).map(|n| n.to_string()).collect();
         assert_eq!(
-            pair.completed_text(&id).await,
+            fixture.completed_text(&id).await,
             format!("seen:{}", seen.join(","))
         );
     }
-    let session: Value = pair.client.session("s").await.expect(200);
+    let session: Value = fixture.client.session("s").await.expect(200);
     assert_eq!(session["turn_count"], 8);
 }
 
 #[tokio::test]
 async fn rollback_and_interrupt_end_the_wait_for_tool_results() {
     for if_busy in ["rollback", "interrupt"] {
-        let pair = Pair::start().await;
+        let fixture = Fixture::start().await;
         let call = scripted_provider::ScriptedReply::tool_call("look", json!({}));
-        pair.llm.on("turn=0", [call]);
-        let first = pair.submit_message("s", "turn=0").await;
-        assert_eq!(pair.wait(&first).await["finish_reason"], "tool_calls");
+        fixture.llm.on("turn=0", [call]);
+        let first = fixture.submit_message("s", "turn=0").await;
+        assert_eq!(fixture.wait(&first).await["finish_reason"], "tool_calls");
         // This message waits up to a minute for the tool results.
-        let waiting = pair.submit_message("s", "turn=1").await;
+        let waiting = fixture.submit_message("s", "turn=1").await;
         let job = json!({ "session_id": "s", "input": "turn=2", "if_busy": if_busy });
-        let new = pair.submit(&job).await;
-        let seen = pair.completed_text(&new).await;
+        let new = fixture.submit(&job).await;
+        let seen = fixture.completed_text(&new).await;
         let expected = if if_busy == "rollback" {
             "seen:0,2"
         } else {
             "seen:0,1,2"
         };
         assert_eq!(seen, expected, "{if_busy}");
-        let waiting = pair.client.job(&waiting).await.expect(200);
+        let waiting = fixture.client.job(&waiting).await.expect(200);
         assert_eq!(waiting["status"], "cancelled", "{waiting}");
-        pair.assert_no_refusals();
+        fixture.assert_no_refusals();
     }
 }

@@ -13,8 +13,8 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::{
+    fixture::Fixture,
     load::{ALL_LIMIT, HEAVY, SESSIONS, TURNS, fetch_all, provider, seed, session, submit_all},
-    pair::Pair,
 };
 
 const KILLS: usize = 5;
@@ -29,49 +29,49 @@ async fn after_five_kills_no_accepted_job_is_lost_and_none_completes_twice() {
     let _alone = HEAVY.lock().await;
     let seed = seed();
     let mut random = StdRng::seed_from_u64(seed);
-    let mut pair = Pair::with_provider(provider(seed).await, &[]).await;
-    let mut submits = submit_all(&pair.client);
+    let mut fixture = Fixture::with_provider(provider(seed).await, &[]).await;
+    let mut submits = submit_all(&fixture.client);
 
     for kill in 1..=KILLS {
-        let replies = answered(&pair.llm.recorded()) + random.random_range(1..=REPLIES_MAX);
+        let replies = answered(&fixture.llm.recorded()) + random.random_range(1..=REPLIES_MAX);
         let what = format!("{replies} replies before kill {kill}");
         let enough = |records: &[Recorded]| answered(records) >= replies;
-        pair.llm.wait_for_within(ALL_LIMIT, &what, enough).await;
+        fixture.llm.wait_for_within(ALL_LIMIT, &what, enough).await;
         // The kill comes at a random moment.
         tokio::time::sleep(Duration::from_micros(random.random_range(0..30_000))).await;
-        pair.forebay.kill9().await;
-        let unfinished = pair.restart_without_client().await;
+        fixture.forebay.kill9().await;
+        let unfinished = fixture.restart_without_client().await;
         println!("kill {kill} after {replies} replies: {unfinished} accepted jobs were unfinished");
         assert!(unfinished > 0, "no job was unfinished at kill {kill}");
-        pair.client.set_url(pair.forebay.url());
+        fixture.client.set_url(fixture.forebay.url());
     }
     let mut ids = Vec::new();
     while let Some(done) = submits.join_next().await {
         ids.push(done.expect("a session's submits"));
     }
-    let runs = fetch_all(&pair.client, &ids).await;
+    let runs = fetch_all(&fixture.client, &ids).await;
 
     assert_eq!(runs.len(), SESSIONS, "seed {seed}");
     assert_in_order(&runs);
-    pair.assert_no_refusals();
+    fixture.assert_no_refusals();
     let jobs: BTreeSet<&str> = runs
         .iter()
         .flat_map(|run| run.jobs.iter().map(id_of))
         .collect();
     assert_eq!(jobs.len() as u64, SESSIONS as u64 * TURNS, "seed {seed}");
-    let calls = pair.llm.stats().requests;
+    let calls = fixture.llm.stats().requests;
     assert!(
         calls <= jobs.len() + KILLS * IN_FLIGHT_MAX,
         "{calls} calls: more were repeated than were in flight (seed {seed})"
     );
-    pair.live_jobs_become(0).await;
-    assert_keys_replay_their_jobs(&pair.client, &ids).await;
-    pair.live_jobs_become(0).await;
+    fixture.live_jobs_become(0).await;
+    assert_keys_replay_their_jobs(&fixture.client, &ids).await;
+    fixture.live_jobs_become(0).await;
 
     // Another kill does not change jobs that have ended.
-    pair.forebay.kill9().await;
-    pair.restart().await;
-    let mut again = fetch_all(&pair.client, &ids).await;
+    fixture.forebay.kill9().await;
+    fixture.restart().await;
+    let mut again = fetch_all(&fixture.client, &ids).await;
     let mut runs = runs;
     for run in runs.iter_mut().chain(&mut again) {
         // Reading a session counts as a use.

@@ -11,7 +11,7 @@ use scripted_provider::ScriptedLlm;
 use serde_json::json;
 use tokio::{sync::Mutex, task::JoinSet};
 
-use crate::pair::Pair;
+use crate::fixture::Fixture;
 
 pub(crate) const SESSIONS: usize = 200;
 pub(crate) const TURNS: u64 = 10;
@@ -73,11 +73,11 @@ pub(crate) async fn fetch_all(client: &Client, ids: &[(usize, Vec<String>)]) -> 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_job_completes_and_every_session_is_in_order() {
     let _alone = HEAVY.lock().await;
-    let pair = Pair::with_provider(provider(seed()).await, &[]).await;
+    let fixture = Fixture::with_provider(provider(seed()).await, &[]).await;
     let began = Instant::now();
-    let ids = submit_all(&pair.client).join_all().await;
+    let ids = submit_all(&fixture.client).join_all().await;
     let submitted = began.elapsed();
-    let runs = fetch_all(&pair.client, &ids).await;
+    let runs = fetch_all(&fixture.client, &ids).await;
     println!(
         "{} jobs accepted in {submitted:?}, done in {:?}",
         SESSIONS as u64 * TURNS,
@@ -86,10 +86,10 @@ async fn every_job_completes_and_every_session_is_in_order() {
 
     assert_eq!(runs.len(), SESSIONS);
     assert_in_order(&runs);
-    pair.assert_no_refusals();
-    pair.live_jobs_become(0).await;
+    fixture.assert_no_refusals();
+    fixture.live_jobs_become(0).await;
     // The process was not killed, so no call was made twice.
-    assert_eq!(pair.llm.stats().requests as u64, SESSIONS as u64 * TURNS);
+    assert_eq!(fixture.llm.stats().requests as u64, SESSIONS as u64 * TURNS);
     for run in &runs {
         let once = |job: &serde_json::Value| job["attempts"].as_array().map(Vec::len) == Some(1);
         assert!(run.jobs.iter().all(once), "{}", run.session);

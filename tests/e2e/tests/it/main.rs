@@ -4,7 +4,7 @@
 //! subject, or between two polls.
 
 #[macro_use]
-mod pair;
+mod fixture;
 
 mod bad_input;
 mod cancel;

@@ -3,42 +3,42 @@
 use scripted_provider::Recorded;
 use serde_json::json;
 
-use crate::pair::Pair;
+use crate::fixture::Fixture;
 
 const SLOTS: usize = 10;
 const WAITING: usize = 20;
 
 #[tokio::test]
 async fn interactive_jobs_run_first_and_batch_jobs_are_not_starved() {
-    let pair = Pair::with(&[("FOREBAY_CONCURRENCY", "10")]).await;
-    let gate = pair.llm.hold();
+    let fixture = Fixture::with(&[("FOREBAY_CONCURRENCY", "10")]).await;
+    let gate = fixture.llm.hold();
     let mut ids = Vec::new();
     let mut submit = async |count: usize, class: &str| {
         for _ in 0..count {
             let job = json!({ "input": class, "priority": class });
-            ids.push(pair.submit(&job).await);
+            ids.push(fixture.submit(&job).await);
         }
     };
     // Batch jobs use all slots. More jobs of each class wait than there are slots.
     submit(SLOTS, "batch").await;
-    pair.llm.wait_for_requests(SLOTS).await;
+    fixture.llm.wait_for_requests(SLOTS).await;
     submit(WAITING, "batch").await;
     submit(WAITING, "interactive").await;
 
     // One slot becomes free at a time, ten times.
     for freed in 1..=SLOTS {
         gate.release(1);
-        pair.llm.wait_for_requests(SLOTS + freed).await;
+        fixture.llm.wait_for_requests(SLOTS + freed).await;
     }
-    let records = pair.llm.recorded();
+    let records = fixture.llm.recorded();
     let running = |class: &str| {
         let is_running = |r: &&Recorded| r.is_in_flight() && r.request.last_user_text() == class;
         records.iter().filter(is_running).count()
     };
     let shares = (running("interactive"), running("batch"));
-    assert_eq!(shares, (SLOTS - 1, 1), "{}", pair.llm.listing());
+    assert_eq!(shares, (SLOTS - 1, 1), "{}", fixture.llm.listing());
     gate.open();
     for id in &ids {
-        pair.completed_text(id).await;
+        fixture.completed_text(id).await;
     }
 }

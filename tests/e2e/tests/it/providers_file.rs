@@ -1,25 +1,25 @@
-//! The providers' file of the README, with scripted servers in place of its own: which provider gets which model, and
-//! what it is sent.
+//! The providers' file of the README, with the URLs of scripted servers: which provider gets which model, and which
+//! key, headers and token limit a request contains.
 
 use e2e::readme;
 use scripted_provider::{ChatRequest, ScriptedLlm};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::pair::{GPT, Pair};
+use crate::fixture::{Fixture, GPT};
 
 const KEY: &str = "test-key-acme";
 
-/// A pair with the README's file, and the servers that replace the file's two.
+/// A Forebay process with the README's file, and the scripted servers of the file's two entries.
 struct Providers {
-    pair: Pair,
+    fixture: Fixture,
     local: ScriptedLlm,
     acme: ScriptedLlm,
     _folder: TempDir,
 }
 
 impl Providers {
-    /// Starts a pair with this key for `acme`.
+    /// Starts the servers and the process with this key for `acme`.
     async fn start(acme_key: &str) -> Self {
         let (local, acme) = (ScriptedLlm::start().await, ScriptedLlm::start().await);
         let mut file = readme::block(&readme::read(), "providers");
@@ -34,10 +34,10 @@ impl Providers {
         let path = folder.path().join("providers.toml");
         std::fs::write(&path, file).expect("the file is written");
         let path = path.to_str().expect("a path in UTF-8");
-        let pair =
-            Pair::with(&[("FOREBAY_PROVIDERS_FILE", path), ("ACME_API_KEY", acme_key)]).await;
+        let fixture =
+            Fixture::with(&[("FOREBAY_PROVIDERS_FILE", path), ("ACME_API_KEY", acme_key)]).await;
         Self {
-            pair,
+            fixture,
             local,
             acme,
             _folder: folder,
@@ -45,47 +45,47 @@ impl Providers {
     }
 
     /// Submits a job for this model and waits until it has ended.
-    async fn ask(&self, model: &str) -> Value {
+    async fn run_job(&self, model: &str) -> Value {
         let job = json!({ "input": "hi", "model": model, "max_output_tokens": 7 });
-        let id = self.pair.submit(&job).await;
-        self.pair.wait(&id).await
+        let id = self.fixture.submit(&job).await;
+        self.fixture.wait(&id).await
     }
 
-    /// The models that `local`, `acme` and the built-in provider were asked for.
-    fn asked(&self) -> [Vec<String>; 3] {
-        [&self.local, &self.acme, &self.pair.llm].map(|server| {
+    /// The models in the requests to `local`, `acme` and the built-in provider.
+    fn requested_models(&self) -> [Vec<String>; 3] {
+        [&self.local, &self.acme, &self.fixture.llm].map(|server| {
             let records = server.recorded();
             records.iter().map(|r| r.request.model.clone()).collect()
         })
     }
 }
 
-/// The only request of a server.
+/// The only request that a server got.
 #[track_caller]
-fn only(server: &ScriptedLlm) -> ChatRequest {
+fn only_request(server: &ScriptedLlm) -> ChatRequest {
     let mut records = server.recorded();
     assert_eq!(records.len(), 1, "{}", server.listing());
     ChatRequest::clone(&records.remove(0).request)
 }
 
-/// The fields of the bound on a reply's tokens, old name and new.
-fn bounds(request: &ChatRequest) -> [Option<&Value>; 2] {
+/// The limit on a reply's tokens, under the old name of the field and the new one.
+fn token_limits(request: &ChatRequest) -> [Option<&Value>; 2] {
     ["max_tokens", "max_completion_tokens"].map(|name| request.body.get(name))
 }
 
 #[tokio::test]
-async fn a_model_of_an_entry_goes_to_its_server_by_list_or_prefix() {
+async fn a_model_goes_to_the_entry_that_lists_it_or_has_its_prefix() {
     let providers = Providers::start(KEY).await;
     for (model, provider) in [
         ("llama-3.3-70b", "local"),
         ("qwen3", "local"),
         ("local/any-model", "local"),
         ("acme/large", "acme"),
-        // Neither listed nor an entry's.
+        // No entry lists these models, and they have no entry's prefix.
         ("qwen3-coder", "openai"),
         ("large", "openai"),
     ] {
-        let job = providers.ask(model).await;
+        let job = providers.run_job(model).await;
         assert_eq!(job["status"], "completed", "{job}");
         assert_eq!(job["provider"], provider, "{job}");
         assert_eq!(job["model"], model, "{job}");
@@ -95,46 +95,49 @@ async fn a_model_of_an_entry_goes_to_its_server_by_list_or_prefix() {
         vec!["large"],
         vec!["qwen3-coder", "large"],
     ];
-    assert_eq!(providers.asked(), expected);
+    assert_eq!(providers.requested_models(), expected);
 }
 
 #[tokio::test]
-async fn each_is_asked_with_its_own_key_headers_and_bound_on_tokens() {
+async fn each_provider_gets_its_own_key_headers_and_token_limit() {
     let providers = Providers::start(KEY).await;
     for model in ["qwen3", "acme/large", GPT] {
-        let job = providers.ask(model).await;
+        let job = providers.run_job(model).await;
         assert_eq!(job["status"], "completed", "{job}");
         assert!(!job.to_string().contains(KEY), "{job}");
     }
     let seven = json!(7);
 
-    let acme = only(&providers.acme);
+    let acme = only_request(&providers.acme);
     assert_eq!(acme.header("authorization"), Some("Bearer test-key-acme"));
     assert_eq!(acme.header("x-team"), Some("search"));
-    assert_eq!(bounds(&acme), [None, Some(&seven)]);
+    assert_eq!(token_limits(&acme), [None, Some(&seven)]);
 
-    let local = only(&providers.local);
+    let local = only_request(&providers.local);
     assert_eq!(local.header("authorization"), None);
     assert_eq!(local.header("x-team"), None);
-    assert_eq!(bounds(&local), [Some(&seven), None]);
+    assert_eq!(token_limits(&local), [Some(&seven), None]);
 
-    let openai = only(&providers.pair.llm);
+    let openai = only_request(&providers.fixture.llm);
     assert_eq!(openai.key(), Some("test-key-openai"));
     assert_eq!(openai.header("x-team"), None);
 
-    let logs = providers.pair.forebay.logs();
+    let logs = providers.fixture.forebay.logs();
     assert!(!logs.contains(KEY), "{logs}");
 }
 
 #[tokio::test]
-async fn an_entry_without_its_key_fails_its_own_jobs_only() {
+async fn a_missing_key_fails_only_the_jobs_of_its_entry() {
     let providers = Providers::start("").await;
-    let job = providers.ask("acme/large").await;
+    let job = providers.run_job("acme/large").await;
     assert_eq!(job["status"], "failed", "{job}");
     assert_eq!(job["error"]["code"], "provider_not_configured", "{job}");
     let message = job["error"]["message"].as_str().unwrap_or_default();
     assert!(message.contains("ACME_API_KEY"), "{job}");
-    let job = providers.ask("qwen3").await;
+    let job = providers.run_job("qwen3").await;
     assert_eq!(job["status"], "completed", "{job}");
-    assert_eq!(providers.asked(), [vec!["qwen3"], vec![], vec![]]);
+    assert_eq!(
+        providers.requested_models(),
+        [vec!["qwen3"], vec![], vec![]]
+    );
 }

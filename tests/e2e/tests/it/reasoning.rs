@@ -4,7 +4,7 @@
 use scripted_provider::{ChatRequest, ScriptedLlm, ScriptedReply};
 use serde_json::{Value, json};
 
-use crate::pair::{GEMINI, GPT, Pair};
+use crate::fixture::{Fixture, GEMINI, GPT};
 
 /// A tool call with reasoning, in the form of DeepSeek and OpenRouter.
 fn call_with_reasoning(reasoning: &str, details: &Value) -> ScriptedReply {
@@ -23,8 +23,8 @@ fn call_with_reasoning(reasoning: &str, details: &Value) -> ScriptedReply {
 }
 
 /// The messages of the newest request.
-fn newest(pair: &Pair) -> Value {
-    let records = pair.llm.recorded();
+fn newest(fixture: &Fixture) -> Value {
+    let records = fixture.llm.recorded();
     let newest = records.last().expect("a request");
     newest.request.body["messages"].clone()
 }
@@ -54,23 +54,23 @@ async fn reasoning_returns_with_the_results_to_its_provider_only() {
     );
     std::fs::write(&file, other).expect("the file is written");
     let file = file.to_str().expect("a path in UTF-8");
-    let pair = Pair::with_provider(llm, &[("FOREBAY_PROVIDERS_FILE", file)]).await;
+    let fixture = Fixture::with_provider(llm, &[("FOREBAY_PROVIDERS_FILE", file)]).await;
 
     let details = json!([{ "type": "reasoning.encrypted", "id": "r1", "data": "c2VjcmV0" }]);
     let calls = call_with_reasoning("I had better look.", &details);
-    pair.llm.on("turn=0", [calls]);
-    let id = pair.submit_message("s", "turn=0").await;
-    let job = pair.wait(&id).await;
+    fixture.llm.on("turn=0", [calls]);
+    let id = fixture.submit_message("s", "turn=0").await;
+    let job = fixture.wait(&id).await;
     assert_eq!(job["finish_reason"], "tool_calls", "{job}");
     assert_eq!(job["output"]["text"], Value::Null, "{job}");
 
-    pair.llm.script(refusal);
+    fixture.llm.script(refusal);
     let result = json!([{ "role": "tool", "tool_call_id": "call_1", "content": "42" }]);
-    let id = pair
+    let id = fixture
         .submit(&json!({ "session_id": "s", "input": result }))
         .await;
-    assert_eq!(pair.completed_text(&id).await, "seen:0");
-    let called = newest(&pair)[1].clone();
+    assert_eq!(fixture.completed_text(&id).await, "seen:0");
+    let called = newest(&fixture)[1].clone();
     assert_eq!(
         called["reasoning_content"], "I had better look.",
         "{called}"
@@ -79,34 +79,35 @@ async fn reasoning_returns_with_the_results_to_its_provider_only() {
     assert_eq!(called.get("extra_content"), None, "{called}");
 
     let elsewhere = json!({ "session_id": "s", "input": "turn=1", "model": "other/x" });
-    let id = pair.submit(&elsewhere).await;
-    assert_eq!(pair.completed_text(&id).await, "seen:0,1");
-    let sent = newest(&pair).to_string();
+    let id = fixture.submit(&elsewhere).await;
+    assert_eq!(fixture.completed_text(&id).await, "seen:0,1");
+    let sent = newest(&fixture).to_string();
     assert!(
         !sent.contains("reasoning") && !sent.contains("extra_content"),
         "{sent}"
     );
 
     // The first provider gets the reasoning again.
-    let id = pair.submit_message("s", "turn=2").await;
-    assert_eq!(pair.completed_text(&id).await, "seen:0,1,2");
-    assert_eq!(newest(&pair)[1], called);
-    pair.assert_no_refusals();
+    let id = fixture.submit_message("s", "turn=2").await;
+    assert_eq!(fixture.completed_text(&id).await, "seen:0,1,2");
+    assert_eq!(newest(&fixture)[1], called);
+    fixture.assert_no_refusals();
 }
 
 /// Gemini refuses tool calls without its signature, and another provider's calls have none.
 #[tokio::test]
 async fn a_session_with_tool_calls_of_another_provider_continues_with_gemini() {
-    let pair = Pair::start().await;
-    pair.llm
+    let fixture = Fixture::start().await;
+    fixture
+        .llm
         .on("turn=0", [call_with_reasoning("", &Value::Null)]);
-    let id = pair.submit_message("s", "turn=0").await;
-    let job = pair.wait(&id).await;
+    let id = fixture.submit_message("s", "turn=0").await;
+    let job = fixture.wait(&id).await;
     assert_eq!(job["finish_reason"], "tool_calls", "{job}");
 
     let result = json!([{ "role": "tool", "tool_call_id": "call_1", "content": "42" }]);
     let elsewhere = json!({ "session_id": "s", "input": result, "model": GEMINI });
-    let id = pair.submit(&elsewhere).await;
-    assert_eq!(pair.completed_text(&id).await, "seen:0");
-    pair.assert_no_refusals();
+    let id = fixture.submit(&elsewhere).await;
+    assert_eq!(fixture.completed_text(&id).await, "seen:0");
+    fixture.assert_no_refusals();
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use e2e::client::Client;
 
-use crate::{load::HEAVY, pair::Pair};
+use crate::{fixture::Fixture, load::HEAVY};
 
 const TTL: (&str, &str) = ("FOREBAY_SESSION_TTL_S", "6");
 /// Shorter than the time to live, by seconds.
@@ -17,9 +17,9 @@ const DISUSE: Duration = Duration::from_secs(7);
 /// Sessions over the cap are evicted once a second.
 const EVICTION: Duration = Duration::from_secs(6);
 
-async fn chat(pair: &Pair, session: &str, text: &str) -> String {
-    let id = pair.submit_message(session, text).await;
-    pair.completed_text(&id).await
+async fn chat(fixture: &Fixture, session: &str, text: &str) -> String {
+    let id = fixture.submit_message(session, text).await;
+    fixture.completed_text(&id).await
 }
 
 /// Reads the session, which counts as a use; returns the HTTP status.
@@ -30,34 +30,34 @@ async fn read_status(client: &Client, session: &str) -> u16 {
 #[tokio::test]
 async fn a_read_or_a_submit_keeps_a_session_and_disuse_ends_it() {
     let _alone = HEAVY.lock().await;
-    let pair = Pair::with(&[TTL]).await;
+    let fixture = Fixture::with(&[TTL]).await;
     let read = async {
-        chat(&pair, "read", "turn=0").await;
+        chat(&fixture, "read", "turn=0").await;
         for _ in 0..2 {
             tokio::time::sleep(PAUSE).await;
-            assert_eq!(read_status(&pair.client, "read").await, 200);
+            assert_eq!(read_status(&fixture.client, "read").await, 200);
         }
         tokio::time::sleep(DISUSE).await;
-        assert_eq!(read_status(&pair.client, "read").await, 404);
+        assert_eq!(read_status(&fixture.client, "read").await, 404);
     };
     let submitted = async {
-        chat(&pair, "submitted", "turn=0").await;
+        chat(&fixture, "submitted", "turn=0").await;
         for (n, expected) in [(1, "seen:0,1"), (2, "seen:0,1,2")] {
             tokio::time::sleep(PAUSE).await;
             assert_eq!(
-                chat(&pair, "submitted", &format!("turn={n}")).await,
+                chat(&fixture, "submitted", &format!("turn={n}")).await,
                 expected
             );
         }
         tokio::time::sleep(DISUSE).await;
         // The session has ended, so this begins a new one.
-        assert_eq!(chat(&pair, "submitted", "turn=3").await, "seen:3");
-        assert_eq!(pair.session_turns("submitted").await.len(), 2);
+        assert_eq!(chat(&fixture, "submitted", "turn=3").await, "seen:3");
+        assert_eq!(fixture.session_turns("submitted").await.len(), 2);
     };
     let silent = async {
-        chat(&pair, "silent", "turn=0").await;
+        chat(&fixture, "silent", "turn=0").await;
         tokio::time::sleep(DISUSE).await;
-        let answer = pair.client.session("silent").await;
+        let answer = fixture.client.session("silent").await;
         assert_eq!(answer.expect(404)["code"], "session_not_found");
     };
     tokio::join!(read, submitted, silent);
@@ -66,35 +66,35 @@ async fn a_read_or_a_submit_keeps_a_session_and_disuse_ends_it() {
 #[tokio::test]
 async fn a_session_with_a_live_job_does_not_expire() {
     let _alone = HEAVY.lock().await;
-    let pair = Pair::with(&[TTL]).await;
-    chat(&pair, "s", "turn=0").await;
-    let gate = pair.llm.hold();
-    let id = pair.submit_message("s", "turn=1").await;
-    pair.wait_for_call("turn=1").await;
+    let fixture = Fixture::with(&[TTL]).await;
+    chat(&fixture, "s", "turn=0").await;
+    let gate = fixture.llm.hold();
+    let id = fixture.submit_message("s", "turn=1").await;
+    fixture.wait_for_call("turn=1").await;
     tokio::time::sleep(DISUSE).await;
     gate.open();
-    assert_eq!(pair.completed_text(&id).await, "seen:0,1");
+    assert_eq!(fixture.completed_text(&id).await, "seen:0,1");
     // Its time to live began with the end of its last job and has not passed.
-    assert_eq!(read_status(&pair.client, "s").await, 200);
+    assert_eq!(read_status(&fixture.client, "s").await, 200);
     tokio::time::sleep(DISUSE).await;
-    assert_eq!(read_status(&pair.client, "s").await, 404);
+    assert_eq!(read_status(&fixture.client, "s").await, 404);
 }
 
 #[tokio::test]
 async fn a_fourth_session_evicts_the_least_recently_used_one() {
     let _alone = HEAVY.lock().await;
-    let pair = Pair::with(&[("FOREBAY_SESSIONS_MAX", "3")]).await;
+    let fixture = Fixture::with(&[("FOREBAY_SESSIONS_MAX", "3")]).await;
     for session in ["a", "b", "c"] {
-        chat(&pair, session, "turn=0").await;
+        chat(&fixture, session, "turn=0").await;
     }
     // The least recently used session is now neither the oldest nor the newest.
-    assert_eq!(read_status(&pair.client, "a").await, 200);
+    assert_eq!(read_status(&fixture.client, "a").await, 200);
     tokio::time::sleep(EVICTION).await;
-    chat(&pair, "d", "turn=0").await;
+    chat(&fixture, "d", "turn=0").await;
     tokio::time::sleep(EVICTION).await;
     for (session, status) in [("a", 200), ("b", 404), ("c", 200), ("d", 200)] {
         assert_eq!(
-            read_status(&pair.client, session).await,
+            read_status(&fixture.client, session).await,
             status,
             "{session}"
         );
@@ -104,33 +104,37 @@ async fn a_fourth_session_evicts_the_least_recently_used_one() {
 #[tokio::test]
 async fn a_session_with_a_live_job_is_never_evicted() {
     let _alone = HEAVY.lock().await;
-    let pair = Pair::with(&[("FOREBAY_SESSIONS_MAX", "3")]).await;
-    let gate = pair
+    let fixture = Fixture::with(&[("FOREBAY_SESSIONS_MAX", "3")]).await;
+    let gate = fixture
         .llm
         .hold_those(|request| request.last_user_text().contains("held"));
     let mut held = Vec::new();
     for n in 0..4 {
         let text = format!("turn=0 held {n}");
-        held.push(pair.submit_message(&format!("live-{n}"), &text).await);
-        pair.wait_for_call(&text).await;
+        held.push(fixture.submit_message(&format!("live-{n}"), &text).await);
+        fixture.wait_for_call(&text).await;
     }
     for session in ["a", "b"] {
-        chat(&pair, session, "turn=0").await;
+        chat(&fixture, session, "turn=0").await;
     }
     tokio::time::sleep(EVICTION).await;
     // All sessions without a live job are evicted; the others alone exceed the cap.
     for session in ["a", "b"] {
-        assert_eq!(read_status(&pair.client, session).await, 404, "{session}");
+        assert_eq!(
+            read_status(&fixture.client, session).await,
+            404,
+            "{session}"
+        );
     }
     gate.open();
     for id in &held {
-        assert_eq!(pair.completed_text(id).await, "seen:0");
+        assert_eq!(fixture.completed_text(id).await, "seen:0");
     }
     // Without live jobs, one of them is over the cap.
     tokio::time::sleep(EVICTION).await;
     let mut left = 0;
     for n in 0..4 {
-        left += i32::from(read_status(&pair.client, &format!("live-{n}")).await == 200);
+        left += i32::from(read_status(&fixture.client, &format!("live-{n}")).await == 200);
     }
     assert_eq!(left, 3);
 }

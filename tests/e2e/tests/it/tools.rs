@@ -5,7 +5,7 @@
 use scripted_provider::{ChatRequest, Dialect, ScriptedCall, ScriptedReply};
 use serde_json::{Value, json};
 
-use crate::pair::Pair;
+use crate::fixture::Fixture;
 
 for_both_providers!(
     messages_wait_for_two_rounds_of_tools,
@@ -17,8 +17,8 @@ for_both_providers!(
     tools_and_tool_choice_are_passed_on,
 );
 
-async fn pair(model: &str) -> Pair {
-    Pair::with(&[("FOREBAY_MODEL", model)]).await
+async fn fixture(model: &str) -> Fixture {
+    Fixture::with(&[("FOREBAY_MODEL", model)]).await
 }
 
 fn tools(names: &[&str]) -> Value {
@@ -36,8 +36,8 @@ fn job(input: &Value) -> Value {
 }
 
 /// Waits for a reply that calls tools; returns the ids of the tool calls.
-async fn tool_call_ids(pair: &Pair, id: &str) -> Vec<String> {
-    let job = pair.wait(id).await;
+async fn tool_call_ids(fixture: &Fixture, id: &str) -> Vec<String> {
+    let job = fixture.wait(id).await;
     assert_eq!(job["status"], "completed", "{job}");
     assert_eq!(job["finish_reason"], "tool_calls", "{job}");
     let calls = job["output"]["tool_calls"].as_array().expect("calls");
@@ -51,51 +51,51 @@ fn tool_result(id: &str, content: &str) -> Value {
 }
 
 /// The numbers of the users' messages in each request, in the order of arrival.
-fn seen(pair: &Pair) -> Vec<Vec<u64>> {
-    let records = pair.llm.recorded();
+fn seen(fixture: &Fixture) -> Vec<Vec<u64>> {
+    let records = fixture.llm.recorded();
     records.iter().map(|r| r.request.seen()).collect()
 }
 
 async fn messages_wait_for_two_rounds_of_tools(model: &str) {
-    let pair = pair(model).await;
+    let fixture = fixture(model).await;
     let two = vec![
         ScriptedCall::new("f", json!({ "x": 1 })),
         ScriptedCall::new("g", json!({ "x": 2 })),
     ];
-    pair.llm.on(
+    fixture.llm.on(
         "turn=0",
         [
             ScriptedReply::ToolCalls(two),
             ScriptedReply::tool_call("f", json!({ "x": 3 })),
         ],
     );
-    let gate = pair.llm.hold();
-    let first = pair.submit(&job(&json!("turn=0"))).await;
-    pair.wait_for_call("turn=0").await;
+    let gate = fixture.llm.hold();
+    let first = fixture.submit(&job(&json!("turn=0"))).await;
+    fixture.wait_for_call("turn=0").await;
     // One message waits when the model calls the tools, another comes while the tools run.
-    let before = pair.submit(&job(&json!("turn=1"))).await;
+    let before = fixture.submit(&job(&json!("turn=1"))).await;
     gate.open();
-    let calls = tool_call_ids(&pair, &first).await;
+    let calls = tool_call_ids(&fixture, &first).await;
     assert_eq!(calls.len(), 2);
-    let meanwhile = pair.submit(&job(&json!("turn=2"))).await;
+    let meanwhile = fixture.submit(&job(&json!("turn=2"))).await;
 
     // The results come in another order than the calls.
     let results = json!([
         tool_result(&calls[1], "{\"y\": 2}"),
         tool_result(&calls[0], "one")
     ]);
-    let second = pair.submit(&job(&results)).await;
-    let calls = tool_call_ids(&pair, &second).await;
-    let third = pair
+    let second = fixture.submit(&job(&results)).await;
+    let calls = tool_call_ids(&fixture, &second).await;
+    let third = fixture
         .submit(&job(&json!([tool_result(&calls[0], "three")])))
         .await;
-    assert_eq!(pair.completed_text(&third).await, "seen:0");
-    assert_eq!(pair.completed_text(&before).await, "seen:0,1");
-    assert_eq!(pair.completed_text(&meanwhile).await, "seen:0,1,2");
+    assert_eq!(fixture.completed_text(&third).await, "seen:0");
+    assert_eq!(fixture.completed_text(&before).await, "seen:0,1");
+    assert_eq!(fixture.completed_text(&meanwhile).await, "seen:0,1,2");
 
     let expected: [&[u64]; 5] = [&[0], &[0], &[0], &[0, 1], &[0, 1, 2]];
-    assert_eq!(seen(&pair), expected, "{}", pair.llm.listing());
-    let held = pair.session_turns("s").await;
+    assert_eq!(seen(&fixture), expected, "{}", fixture.llm.listing());
+    let held = fixture.session_turns("s").await;
     let expected = [
         "user: turn=0",
         "assistant calls f, g",
@@ -110,57 +110,58 @@ async fn messages_wait_for_two_rounds_of_tools(model: &str) {
         "assistant: seen:0,1,2",
     ];
     assert_eq!(held, expected);
-    pair.assert_no_refusals();
+    fixture.assert_no_refusals();
 }
 
 async fn a_message_runs_after_the_wait_for_missing_results(model: &str) {
-    let pair = pair(model).await;
-    pair.llm
+    let fixture = fixture(model).await;
+    fixture
+        .llm
         .on("turn=0", [ScriptedReply::tool_call("f", json!({ "x": 1 }))]);
     let mut first = job(&json!("turn=0"));
     first["tool_wait_s"] = json!(1);
-    let first = pair.submit(&first).await;
-    tool_call_ids(&pair, &first).await;
-    let next = pair.submit(&job(&json!("turn=1"))).await;
-    assert_eq!(pair.completed_text(&next).await, "seen:0,1");
+    let first = fixture.submit(&first).await;
+    tool_call_ids(&fixture, &first).await;
+    let next = fixture.submit(&job(&json!("turn=1"))).await;
+    assert_eq!(fixture.completed_text(&next).await, "seen:0,1");
 
-    let records = pair.llm.recorded();
+    let records = fixture.llm.recorded();
     let replied_at = records[0].ended.as_ref().expect("a reply").1;
     let waited = records[1].request.arrived_at - replied_at;
     assert!(waited.as_millis() >= 1_000, "it waited only {waited:?}");
     assert!(records[1].request.body.to_string().contains("no result"));
-    let held = pair.session_turns("s").await;
+    let held = fixture.session_turns("s").await;
     assert_eq!(
         held[1..4],
         ["assistant calls f", "tool: no result", "user: turn=1"]
     );
-    let last = pair.submit(&job(&json!("turn=2"))).await;
-    assert_eq!(pair.completed_text(&last).await, "seen:0,1,2");
-    pair.assert_no_refusals();
+    let last = fixture.submit(&job(&json!("turn=2"))).await;
+    assert_eq!(fixture.completed_text(&last).await, "seen:0,1,2");
+    fixture.assert_no_refusals();
 }
 
 async fn a_call_without_a_result_gets_the_content_no_result(model: &str) {
-    let pair = pair(model).await;
+    let fixture = fixture(model).await;
     let two = vec![
         ScriptedCall::new("f", json!({ "x": 1 })),
         ScriptedCall::new("g", json!({ "x": 2 })),
     ];
-    pair.llm.on("turn=0", [ScriptedReply::ToolCalls(two)]);
-    let first = pair.submit(&job(&json!("turn=0"))).await;
-    let calls = tool_call_ids(&pair, &first).await;
+    fixture.llm.on("turn=0", [ScriptedReply::ToolCalls(two)]);
+    let first = fixture.submit(&job(&json!("turn=0"))).await;
+    let calls = tool_call_ids(&fixture, &first).await;
     let only = json!([tool_result(&calls[1], "the answer of g")]);
-    let second = pair.submit(&job(&only)).await;
-    assert_eq!(pair.completed_text(&second).await, "seen:0");
-    let body = pair.llm.recorded()[1].request.body.to_string();
+    let second = fixture.submit(&job(&only)).await;
+    assert_eq!(fixture.completed_text(&second).await, "seen:0");
+    let body = fixture.llm.recorded()[1].request.body.to_string();
     assert!(body.contains("no result") && body.contains("the answer of g"));
     // The session still accepts messages.
-    let third = pair.submit(&job(&json!("turn=1"))).await;
-    assert_eq!(pair.completed_text(&third).await, "seen:0,1");
-    pair.assert_no_refusals();
+    let third = fixture.submit(&job(&json!("turn=1"))).await;
+    assert_eq!(fixture.completed_text(&third).await, "seen:0,1");
+    fixture.assert_no_refusals();
 }
 
 async fn an_image_is_passed_on(model: &str) {
-    let pair = pair(model).await;
+    let fixture = fixture(model).await;
     let image = |url: &str| json!({ "type": "image_url", "image_url": { "url": url } });
     let content = json!([
         { "type": "text", "text": "turn=0 what is this?" },
@@ -168,12 +169,12 @@ async fn an_image_is_passed_on(model: &str) {
         image("https://images.example/a.jpg"),
     ]);
     let message = json!([{ "role": "user", "content": content }]);
-    let id = pair.submit(&job(&message)).await;
-    assert_eq!(pair.completed_text(&id).await, "seen:0");
-    let next = pair.submit(&job(&json!("turn=1"))).await;
-    assert_eq!(pair.completed_text(&next).await, "seen:0,1");
+    let id = fixture.submit(&job(&message)).await;
+    assert_eq!(fixture.completed_text(&id).await, "seen:0");
+    let next = fixture.submit(&job(&json!("turn=1"))).await;
+    assert_eq!(fixture.completed_text(&next).await, "seen:0,1");
     // The next turn's context contains the image too.
-    for record in pair.llm.recorded() {
+    for record in fixture.llm.recorded() {
         let sent = match record.request.dialect {
             Dialect::OpenAi => record.request.body["messages"][0]["content"].clone(),
             Dialect::Gemini => record.request.body["contents"][0]["parts"].clone(),
@@ -188,13 +189,15 @@ async fn an_image_is_passed_on(model: &str) {
         };
         assert_eq!(sent, expected);
     }
-    pair.assert_no_refusals();
+    fixture.assert_no_refusals();
 }
 
 async fn a_reply_follows_a_schema(model: &str) {
-    let pair = pair(model).await;
+    let fixture = fixture(model).await;
     let reply = json!({ "answer": 42 }).to_string();
-    pair.llm.on("turn=0", [ScriptedReply::text(reply.clone())]);
+    fixture
+        .llm
+        .on("turn=0", [ScriptedReply::text(reply.clone())]);
     let schema = json!({
         "type": "object",
         "properties": { "answer": { "type": "integer" } },
@@ -206,9 +209,9 @@ async fn a_reply_follows_a_schema(model: &str) {
     });
     let mut asked = job(&json!("turn=0"));
     asked["response_format"] = format.clone();
-    let id = pair.submit(&asked).await;
-    assert_eq!(pair.completed_text(&id).await, reply);
-    let request = pair.llm.recorded()[0].request.clone();
+    let id = fixture.submit(&asked).await;
+    assert_eq!(fixture.completed_text(&id).await, reply);
+    let request = fixture.llm.recorded()[0].request.clone();
     match request.dialect {
         Dialect::OpenAi => assert_eq!(request.body["response_format"], format),
         Dialect::Gemini => {
@@ -217,12 +220,13 @@ async fn a_reply_follows_a_schema(model: &str) {
             assert_eq!(config["responseJsonSchema"], schema);
         }
     }
-    pair.assert_no_refusals();
+    fixture.assert_no_refusals();
 }
 
 async fn tools_and_tool_choice_are_passed_on(model: &str) {
-    let pair = pair(model).await;
-    pair.llm
+    let fixture = fixture(model).await;
+    fixture
+        .llm
         .on("turn=0", [ScriptedReply::tool_call("g", json!({ "x": 7 }))]);
     let mut asked = job(&json!("turn=0"));
     asked["tool_choice"] = json!({ "type": "function", "function": { "name": "g" } });
@@ -230,15 +234,15 @@ async fn tools_and_tool_choice_are_passed_on(model: &str) {
     asked["max_output_tokens"] = json!(77);
     asked["stop"] = json!(["END"]);
     asked["top_p"] = json!(0.5);
-    let id = pair.submit(&asked).await;
-    let done = pair.wait(&id).await;
+    let id = fixture.submit(&asked).await;
+    let done = fixture.wait(&id).await;
     let call = &done["output"]["tool_calls"][0]["function"];
     assert_eq!(call["name"], "g", "{done}");
     let arguments = call["arguments"].as_str().unwrap_or_default();
     let arguments: Value = serde_json::from_str(arguments).expect("JSON");
     assert_eq!(arguments, json!({ "x": 7 }));
 
-    let request = pair.llm.recorded()[0].request.clone();
+    let request = fixture.llm.recorded()[0].request.clone();
     let body = &request.body;
     match request.dialect {
         Dialect::OpenAi => {
@@ -263,15 +267,15 @@ async fn tools_and_tool_choice_are_passed_on(model: &str) {
         }
     }
     // The instructions belong to the job and are not kept in the session.
-    assert_eq!(pair.session_turns("s").await[0], "user: turn=0");
-    pair.assert_no_refusals();
+    assert_eq!(fixture.session_turns("s").await[0], "user: turn=0");
+    fixture.assert_no_refusals();
 }
 
 async fn sixty_turns_with_max_turns_of_ten(model: &str) {
     const MAX_TURNS: usize = 10;
-    let pair = pair(model).await;
+    let fixture = fixture(model).await;
     // The reply to every third turn calls one tool or two tools, in turn.
-    pair.llm.script(|request: &ChatRequest| {
+    fixture.llm.script(|request: &ChatRequest| {
         let last = request.last_user_text();
         let number: u64 = last.strip_prefix("turn=")?.parse().ok()?;
         let newest = request.messages().last().cloned()?;
@@ -287,26 +291,26 @@ async fn sixty_turns_with_max_turns_of_ten(model: &str) {
     };
     let mut dropped = 0;
     for n in 0..60 {
-        let mut id = pair
+        let mut id = fixture
             .submit(&with_max_turns(&json!(format!("turn={n}"))))
             .await;
         if n % 3 == 2 {
-            let calls = tool_call_ids(&pair, &id).await;
+            let calls = tool_call_ids(&fixture, &id).await;
             let results: Value = calls.iter().map(|call| tool_result(call, "done")).collect();
-            id = pair.submit(&with_max_turns(&results)).await;
+            id = fixture.submit(&with_max_turns(&results)).await;
         }
-        let job = pair.wait(&id).await;
+        let job = fixture.wait(&id).await;
         assert_eq!(job["status"], "completed", "turn {n}: {job}");
         let sent = job["turns_sent"].as_u64().expect("a number");
         assert!(sent as usize <= MAX_TURNS, "turn {n}: {job}");
         dropped = job["turns_dropped"].as_u64().expect("a number");
     }
-    pair.assert_no_refusals();
+    fixture.assert_no_refusals();
     assert!(
         dropped > 100,
         "only {dropped} turns were left out in the last job"
     );
-    for record in pair.llm.recorded() {
+    for record in fixture.llm.recorded() {
         let count = record.request.messages().len();
         assert!(
             count <= MAX_TURNS,

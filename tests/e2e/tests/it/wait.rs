@@ -6,20 +6,20 @@ use e2e::client::{Answer, is_terminal};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::pair::Pair;
+use crate::fixture::Fixture;
 
 /// Less than the `wait_s` of the requests.
 const SOON: Duration = Duration::from_secs(50);
 
 #[tokio::test]
 async fn all_waits_are_answered_when_the_job_ends() {
-    let pair = Pair::start().await;
-    let gate = pair.llm.hold();
-    let id = pair.submit_message("s", "turn=0").await;
-    pair.wait_for_call("turn=0").await;
+    let fixture = Fixture::start().await;
+    let gate = fixture.llm.hold();
+    let id = fixture.submit_message("s", "turn=0").await;
+    fixture.wait_for_call("turn=0").await;
     let mut waits = JoinSet::new();
     for _ in 0..20 {
-        let (client, path) = (pair.client.clone(), format!("/v1/jobs/{id}?wait_s=60"));
+        let (client, path) = (fixture.client.clone(), format!("/v1/jobs/{id}?wait_s=60"));
         waits.spawn(async move { client.get(&path).await });
     }
     // No wait is answered while the job runs.
@@ -37,20 +37,20 @@ async fn all_waits_are_answered_when_the_job_ends() {
 
 #[tokio::test]
 async fn a_failed_and_a_cancelled_job_end_a_wait_as_well() {
-    let pair = Pair::start().await;
-    let gate = pair.llm.hold();
-    pair.llm.on(
+    let fixture = Fixture::start().await;
+    let gate = fixture.llm.hold();
+    fixture.llm.on(
         "fails",
         [scripted_provider::ProviderError::unauthorized().into()],
     );
     let began = Instant::now();
     for (text, status) in [("is cancelled", "cancelled"), ("fails", "failed")] {
-        let id = pair.submit_message("s", text).await;
-        pair.wait_for_call(text).await;
-        let (client, path) = (pair.client.clone(), format!("/v1/jobs/{id}?wait_s=60"));
+        let id = fixture.submit_message("s", text).await;
+        fixture.wait_for_call(text).await;
+        let (client, path) = (fixture.client.clone(), format!("/v1/jobs/{id}?wait_s=60"));
         let wait = tokio::spawn(async move { client.get(&path).await });
         if status == "cancelled" {
-            pair.client.cancel(&id).await.expect(200);
+            fixture.client.cancel(&id).await.expect(200);
         } else {
             gate.open();
         }
@@ -62,30 +62,30 @@ async fn a_failed_and_a_cancelled_job_end_a_wait_as_well() {
 
 #[tokio::test]
 async fn a_wait_that_times_out_returns_the_running_job() {
-    let pair = Pair::start().await;
-    let _gate = pair.llm.hold();
-    let id = pair.submit_message("s", "turn=0").await;
-    pair.wait_for_call("turn=0").await;
+    let fixture = Fixture::start().await;
+    let _gate = fixture.llm.hold();
+    let id = fixture.submit_message("s", "turn=0").await;
+    fixture.wait_for_call("turn=0").await;
     let began = Instant::now();
-    let answer = pair.client.get(&format!("/v1/jobs/{id}?wait_s=1")).await;
+    let answer = fixture.client.get(&format!("/v1/jobs/{id}?wait_s=1")).await;
     assert!(began.elapsed() >= Duration::from_secs(1));
     assert!(answer.header("retry-after").is_some());
     let job = answer.expect(200);
     assert_eq!(job["status"], "in_progress", "{job}");
-    let at_once = pair.client.job(&id).await.expect(200);
+    let at_once = fixture.client.job(&id).await.expect(200);
     assert!(!is_terminal(&at_once), "{at_once}");
 }
 
 #[tokio::test]
 async fn a_preference_is_applied_and_confirmed() {
-    let pair = Pair::start().await;
-    let gate = pair.llm.hold();
-    let id = pair.submit_message("s", "turn=0").await;
-    pair.wait_for_call("turn=0").await;
-    let request = pair
+    let fixture = Fixture::start().await;
+    let gate = fixture.llm.hold();
+    let id = fixture.submit_message("s", "turn=0").await;
+    fixture.wait_for_call("turn=0").await;
+    let request = fixture
         .client
         .http()
-        .get(pair.client.at(&format!("/v1/jobs/{id}")));
+        .get(fixture.client.at(&format!("/v1/jobs/{id}")));
     let wait = tokio::spawn(request.header("prefer", "wait=30").send());
     gate.open();
     let response = wait.await.expect("an answer").expect("an answer");
@@ -97,10 +97,10 @@ async fn a_preference_is_applied_and_confirmed() {
 
 #[tokio::test]
 async fn a_wait_s_out_of_range_is_refused() {
-    let pair = Pair::start().await;
-    let id = pair.submit_message("s", "turn=0").await;
+    let fixture = Fixture::start().await;
+    let id = fixture.submit_message("s", "turn=0").await;
     for wait_s in ["61", "-1", "x", ""] {
-        let answer: Answer = pair
+        let answer: Answer = fixture
             .client
             .get(&format!("/v1/jobs/{id}?wait_s={wait_s}"))
             .await;

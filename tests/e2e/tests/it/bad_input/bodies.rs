@@ -11,13 +11,13 @@ use tokio::{
 };
 
 use super::{NEVER, answer_of, assert_nothing_stored_or_called, expect_problem, post};
-use crate::pair::Pair;
+use crate::fixture::Fixture;
 
 const MIB: usize = 1024 * 1024;
 
 #[tokio::test]
 async fn a_body_that_is_not_json_is_400() {
-    let pair = Pair::start().await;
+    let fixture = Fixture::start().await;
     let deep = |open: &str, close: &str| {
         let (open, close) = (open.repeat(200), close.repeat(200));
         format!(r#"{{"session_id": "never", "input": {open}1{close}}}"#)
@@ -35,34 +35,39 @@ async fn a_body_that_is_not_json_is_400() {
         "[".repeat(100_000),
     ] {
         let what: String = body.chars().take(60).collect();
-        expect_problem(&what, post(&pair.client, body).await, 400, "invalid_json");
+        expect_problem(
+            &what,
+            post(&fixture.client, body).await,
+            400,
+            "invalid_json",
+        );
     }
     let not_utf8 = b"{\"session_id\": \"never\", \"input\": \"\xff\xfe\"}".to_vec();
     expect_problem(
         "not UTF-8",
-        post(&pair.client, not_utf8).await,
+        post(&fixture.client, not_utf8).await,
         400,
         "invalid_json",
     );
-    assert_nothing_stored_or_called(&pair).await;
+    assert_nothing_stored_or_called(&fixture).await;
 }
 
 #[tokio::test]
 async fn another_media_type_is_415() {
-    let pair = Pair::start().await;
-    let request = pair.client.http().post(pair.client.at("/v1/jobs"));
+    let fixture = Fixture::start().await;
+    let request = fixture.client.http().post(fixture.client.at("/v1/jobs"));
     let body = json!({ "session_id": NEVER, "input": "hi" }).to_string();
     let response = request.header("content-type", "text/plain").body(body);
     let response = response.send().await.expect("an answer");
     assert_eq!(response.status(), 415);
-    assert_nothing_stored_or_called(&pair).await;
+    assert_nothing_stored_or_called(&fixture).await;
 }
 
 #[tokio::test]
 async fn a_body_that_is_too_large_is_413_with_and_without_a_content_length() {
-    let pair = Pair::start().await;
+    let fixture = Fixture::start().await;
     let job = json!({ "session_id": NEVER, "input": "x".repeat(11 * MIB) }).to_string();
-    let answer = post_too_large(&pair.client, || job.clone().into()).await;
+    let answer = post_too_large(&fixture.client, || job.clone().into()).await;
     expect_problem("content-length", answer, 413, "body_too_large");
     // Without a content length the body is sent in chunks.
     let bytes = job.into_bytes();
@@ -71,26 +76,26 @@ async fn a_body_that_is_too_large_is_413_with_and_without_a_content_length() {
         let chunks = chunks.map(Ok::<_, std::io::Error>).collect::<Vec<_>>();
         Body::wrap_stream(futures_util::stream::iter(chunks))
     };
-    let answer = post_too_large(&pair.client, body).await;
+    let answer = post_too_large(&fixture.client, body).await;
     expect_problem("chunked", answer, 413, "body_too_large");
     // A content length without a body.
     for length in ["11534336", "9999999999999999999"] {
         let head = format!(
             "POST /v1/jobs HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\nexpect: 100-continue\r\n\r\n"
         );
-        let answer = send_raw(&pair, head.as_bytes()).await;
+        let answer = send_raw(&fixture, head.as_bytes()).await;
         assert!(answer.starts_with("HTTP/1.1 413 "), "{length}: {answer}");
     }
-    assert_nothing_stored_or_called(&pair).await;
+    assert_nothing_stored_or_called(&fixture).await;
     // A body slightly below the limit is accepted.
     let fits = json!({ "session_id": "large", "input": "x".repeat(9 * MIB) });
-    let id = pair.submit(&fits).await;
-    pair.completed_text(&id).await;
+    let id = fixture.submit(&fits).await;
+    fixture.completed_text(&id).await;
 }
 
 #[tokio::test]
 async fn bytes_that_are_not_http_get_a_4xx_and_the_server_continues() {
-    let pair = Pair::start().await;
+    let fixture = Fixture::start().await;
     for bytes in [
         &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..],
         b"GET /v1/jobs/a\x00b HTTP/1.1\r\nhost: x\r\n\r\n",
@@ -98,11 +103,11 @@ async fn bytes_that_are_not_http_get_a_4xx_and_the_server_continues() {
         b"POST /v1/jobs HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n",
         b"POST /v1/jobs HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
     ] {
-        let answer = send_raw(&pair, bytes).await;
+        let answer = send_raw(&fixture, bytes).await;
         let is_refused = answer.is_empty() || answer.starts_with("HTTP/1.1 4");
         assert!(is_refused, "{bytes:?}: {answer}");
     }
-    assert_nothing_stored_or_called(&pair).await;
+    assert_nothing_stored_or_called(&fixture).await;
 }
 
 /// Submits a body that is too large. Repeats it if the connection ends before the client has the answer, because the
@@ -119,8 +124,8 @@ async fn post_too_large(client: &Client, body: impl Fn() -> Body) -> Answer {
 }
 
 /// Sends these bytes over TCP; returns the answer until the server closes the connection.
-async fn send_raw(pair: &Pair, bytes: &[u8]) -> String {
-    let address = pair.client.at("").replace("http://", "");
+async fn send_raw(fixture: &Fixture, bytes: &[u8]) -> String {
+    let address = fixture.client.at("").replace("http://", "");
     let mut stream = TcpStream::connect(address).await.expect("a connection");
     stream.write_all(bytes).await.expect("sent");
     let mut answer = Vec::new();

@@ -3,11 +3,11 @@
 use serde_json::{Value, json};
 
 use super::{NEVER, assert_nothing_stored_or_called, expect_problem, post};
-use crate::pair::Pair;
+use crate::fixture::Fixture;
 
 #[tokio::test]
 async fn an_invalid_job_is_422_and_names_the_field() {
-    let pair = Pair::start().await;
+    let fixture = Fixture::start().await;
     let with = |name: &str, value: Value| {
         let mut job = json!({ "session_id": NEVER, "input": "hi" });
         job[name] = value;
@@ -67,7 +67,7 @@ async fn an_invalid_job_is_422_and_names_the_field() {
         (with("session_id", json!("x".repeat(100_000))), "session_id"),
     ] {
         let what = format!("{field} in {:.80}", job.to_string());
-        let answer = post(&pair.client, job.to_string()).await;
+        let answer = post(&fixture.client, job.to_string()).await;
         let body = expect_problem(&what, answer, 422, "invalid_request");
         let named = body["errors"].as_array().expect("errors");
         let is_named = |error: &Value| {
@@ -76,25 +76,31 @@ async fn an_invalid_job_is_422_and_names_the_field() {
         };
         assert!(named.iter().any(is_named), "{what}: {body}");
     }
-    assert_nothing_stored_or_called(&pair).await;
+    assert_nothing_stored_or_called(&fixture).await;
 }
 
 #[tokio::test]
 async fn a_bad_idempotency_key_is_422_and_so_is_a_key_with_another_body() {
-    let pair = Pair::start().await;
+    let fixture = Fixture::start().await;
     let job = json!({ "session_id": NEVER, "input": "hi" });
     for key in [String::new(), "x".repeat(256), String::from("a\tb")] {
-        let answer = pair.client.submit_with_key(&job, &key).await;
+        let answer = fixture.client.submit_with_key(&job, &key).await;
         expect_problem(&key, answer, 422, "invalid_request");
     }
-    assert_nothing_stored_or_called(&pair).await;
+    assert_nothing_stored_or_called(&fixture).await;
     let kept = json!({ "session_id": "kept", "input": "turn=1" });
-    let id = pair.client.submit_with_key(&kept, "key").await.expect(202);
-    let answer = pair.client.submit_with_key(&job, "key").await;
+    let id = fixture
+        .client
+        .submit_with_key(&kept, "key")
+        .await
+        .expect(202);
+    let answer = fixture.client.submit_with_key(&job, "key").await;
     expect_problem("another body", answer, 422, "idempotency_key_reused");
-    let again = pair.client.submit_with_key(&kept, "key").await;
+    let again = fixture.client.submit_with_key(&kept, "key").await;
     assert_eq!(again.header("idempotency-replayed"), Some("true"));
     assert_eq!(again.body["id"], id["id"]);
-    pair.completed_text(id["id"].as_str().expect("an id")).await;
-    assert_eq!(pair.client.session(NEVER).await.status, 404);
+    fixture
+        .completed_text(id["id"].as_str().expect("an id"))
+        .await;
+    assert_eq!(fixture.client.session(NEVER).await.status, 404);
 }

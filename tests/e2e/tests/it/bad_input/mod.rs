@@ -9,7 +9,7 @@ use e2e::client::{Answer, Client};
 use reqwest::{Body, Method};
 use serde_json::Value;
 
-use crate::pair::Pair;
+use crate::fixture::Fixture;
 
 /// The session of every bad submit. It must never exist.
 const NEVER: &str = "never";
@@ -59,16 +59,16 @@ async fn post(client: &Client, body: impl Into<Body>) -> Answer {
 }
 
 /// Fails if a bad submit has made a session, a job or a call.
-async fn assert_nothing_stored_or_called(pair: &Pair) {
-    let session = pair.client.session(NEVER).await;
+async fn assert_nothing_stored_or_called(fixture: &Fixture) {
+    let session = fixture.client.session(NEVER).await;
     expect_problem("the session", session, 404, "session_not_found");
     // One good job makes the count of live jobs 1. A second live job would make it 2.
-    let gate = pair.llm.hold();
-    let good = pair.submit_message("good", "turn=0").await;
-    pair.wait_for_call("turn=0").await;
-    pair.live_jobs_become(1).await;
+    let gate = fixture.llm.hold();
+    let good = fixture.submit_message("good", "turn=0").await;
+    fixture.wait_for_call("turn=0").await;
+    fixture.live_jobs_become(1).await;
     gate.open();
-    pair.completed_text(&good).await;
-    pair.live_jobs_become(0).await;
-    assert_eq!(pair.llm.stats().requests, 1, "{}", pair.llm.listing());
+    fixture.completed_text(&good).await;
+    fixture.live_jobs_become(0).await;
+    assert_eq!(fixture.llm.stats().requests, 1, "{}", fixture.llm.listing());
 }

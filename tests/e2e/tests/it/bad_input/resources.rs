@@ -4,11 +4,11 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::{assert_nothing_stored_or_called, expect_problem, send};
-use crate::pair::Pair;
+use crate::fixture::Fixture;
 
 #[tokio::test]
 async fn unknown_and_strange_ids_are_404() {
-    let pair = Pair::start().await;
+    let fixture = Fixture::start().await;
     let long = "x".repeat(5_000);
     let ids = [
         "job_00018bcfe5680070008000000000000000",
@@ -57,7 +57,7 @@ async fn unknown_and_strange_ids_are_404() {
             if id == "%2e%2e" {
                 continue;
             }
-            let answer = send(&pair.client, method, &path, "").await;
+            let answer = send(&fixture.client, method, &path, "").await;
             expect_problem(&path, answer, 404, code);
         }
     }
@@ -69,7 +69,7 @@ async fn unknown_and_strange_ids_are_404() {
         "/v2/jobs",
         "/v1/sessions/",
     ] {
-        let answer = send(&pair.client, Method::GET, path, "").await;
+        let answer = send(&fixture.client, Method::GET, path, "").await;
         assert_eq!(answer.status, 404, "{path}");
     }
     for (method, path) in [
@@ -78,76 +78,77 @@ async fn unknown_and_strange_ids_are_404() {
         (Method::PUT, "/v1/sessions/x"),
         (Method::POST, "/v1/queues"),
     ] {
-        let answer = send(&pair.client, method, path, "").await;
+        let answer = send(&fixture.client, method, path, "").await;
         expect_problem(path, answer, 405, "method_not_allowed");
     }
-    assert_nothing_stored_or_called(&pair).await;
+    assert_nothing_stored_or_called(&fixture).await;
 }
 
 #[tokio::test]
 async fn a_finished_job_cannot_be_cancelled() {
-    let pair = Pair::start().await;
-    pair.llm.on(
+    let fixture = Fixture::start().await;
+    fixture.llm.on(
         "fails",
         [scripted_provider::ProviderError::unauthorized().into()],
     );
     for text in ["completes", "fails"] {
-        let id = pair.submit_message("s", text).await;
-        let before = pair.wait(&id).await;
-        let answer = pair.client.cancel(&id).await;
+        let id = fixture.submit_message("s", text).await;
+        let before = fixture.wait(&id).await;
+        let answer = fixture.client.cancel(&id).await;
         expect_problem(text, answer, 409, "job_finished");
-        assert_eq!(pair.client.job(&id).await.expect(200), before);
+        assert_eq!(fixture.client.job(&id).await.expect(200), before);
     }
-    let gate = pair.llm.hold();
-    let id = pair.submit_message("s", "is cancelled").await;
-    pair.client.cancel(&id).await.expect(200);
-    let answer = pair.client.cancel(&id).await;
+    let gate = fixture.llm.hold();
+    let id = fixture.submit_message("s", "is cancelled").await;
+    fixture.client.cancel(&id).await.expect(200);
+    let answer = fixture.client.cancel(&id).await;
     expect_problem("cancelled", answer, 409, "job_finished");
     gate.open();
 }
 
 #[tokio::test]
 async fn a_session_with_live_jobs_cannot_be_deleted() {
-    let pair = Pair::start().await;
-    let gate = pair.llm.hold();
-    let id = pair.submit_message("s", "turn=0").await;
-    let answer = pair.client.delete_session("s").await;
+    let fixture = Fixture::start().await;
+    let gate = fixture.llm.hold();
+    let id = fixture.submit_message("s", "turn=0").await;
+    let answer = fixture.client.delete_session("s").await;
     expect_problem("busy", answer, 409, "session_busy");
     gate.open();
-    pair.completed_text(&id).await;
-    pair.client.delete_session("s").await.expect(204);
-    let answer = pair.client.session("s").await;
+    fixture.completed_text(&id).await;
+    fixture.client.delete_session("s").await.expect(204);
+    let answer = fixture.client.session("s").await;
     expect_problem("deleted", answer, 404, "session_not_found");
 }
 
 #[tokio::test]
 async fn a_full_session_is_429_and_accepts_jobs_after_a_cancel() {
     const LANE_MAX: usize = 200;
-    let pair = Pair::start().await;
-    let gate = pair.llm.hold();
+    let fixture = Fixture::start().await;
+    let gate = fixture.llm.hold();
     let mut ids = Vec::new();
     for n in 0..LANE_MAX {
-        ids.push(pair.submit_message("s", &format!("turn={n}")).await);
+        ids.push(fixture.submit_message("s", &format!("turn={n}")).await);
     }
     let one_more = json!({ "session_id": "s", "input": "one more" });
-    let answer = pair.client.submit_with_key(&one_more, "more").await;
+    let answer = fixture.client.submit_with_key(&one_more, "more").await;
     let wait_s = answer.header("retry-after").map(str::to_owned);
     let wait_s = wait_s.and_then(|text| text.parse::<u64>().ok());
     assert!(wait_s.is_some_and(|seconds| seconds > 0), "{answer:?}");
     expect_problem("full", answer, 429, "session_full");
-    let session = pair.client.session("s").await.expect(200);
+    let session = fixture.client.session("s").await.expect(200);
     assert_eq!(session["live_jobs"], LANE_MAX, "{session}");
     // Other sessions accept jobs.
-    let other = pair.submit_message("other", "turn=0").await;
-    pair.client.cancel(&ids[LANE_MAX - 1]).await.expect(200);
+    let other = fixture.submit_message("other", "turn=0").await;
+    fixture.client.cancel(&ids[LANE_MAX - 1]).await.expect(200);
     // The refused submit is repeated with the same key and accepted.
-    let accepted = pair
+    let accepted = fixture
         .client
         .submit_with_key(&one_more, "more")
         .await
         .expect(202);
     gate.open();
-    assert_eq!(pair.completed_text(&other).await, "seen:0");
-    pair.completed_text(accepted["id"].as_str().expect("an id"))
+    assert_eq!(fixture.completed_text(&other).await, "seen:0");
+    fixture
+        .completed_text(accepted["id"].as_str().expect("an id"))
         .await;
 }

@@ -11,12 +11,12 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// A connection with a completed TLS handshake.
 #[derive(Clone, Debug)]
 pub(crate) struct Connection {
-    /// Which start of the server the connection belongs to, counted from 0.
-    pub(crate) life: usize,
+    /// The run of the server in which the connection was made: 0, and one more after each restart.
+    pub(crate) run: usize,
     /// The agreed version of HTTP.
     pub(crate) version: Version,
     /// How many requests have arrived.
-    pub(crate) asked: usize,
+    pub(crate) requests: usize,
     /// How many of them wait for an answer.
     pub(crate) waiting: usize,
 }
@@ -36,14 +36,14 @@ impl Connections {
     }
 
     /// Adds a connection and returns its number.
-    pub(crate) fn made(&self, life: usize, version: Version) -> usize {
+    pub(crate) fn add(&self, run: usize, version: Version) -> usize {
         let mut number = 0;
         self.0.send_modify(|all| {
             number = all.len();
             all.push(Connection {
-                life,
+                run,
                 version,
-                asked: 0,
+                requests: 0,
                 waiting: 0,
             });
         });
@@ -51,9 +51,9 @@ impl Connections {
     }
 
     /// Counts a request on a connection.
-    pub(crate) fn asked(&self, number: usize) -> Waiting<'_> {
+    pub(crate) fn begin_request(&self, number: usize) -> Waiting<'_> {
         self.0.send_modify(|all| {
-            all[number].asked += 1;
+            all[number].requests += 1;
             all[number].waiting += 1;
         });
         Waiting {
@@ -62,18 +62,22 @@ impl Connections {
         }
     }
 
-    /// Waits until `count` requests wait on connections of the start `life`, and returns those connections.
-    pub(crate) async fn waiting(&self, life: usize, count: usize) -> Vec<Connection> {
-        let is_of_life = |one: &&Connection| one.life == life;
+    /// Waits until `count` requests wait on connections of this run of the server, and returns those connections.
+    pub(crate) async fn waiting(&self, run: usize, count: usize) -> Vec<Connection> {
+        let is_of_run = |connection: &&Connection| connection.run == run;
         let mut seen = self.0.subscribe();
         let enough = seen.wait_for(|all| {
-            let waiting: usize = all.iter().filter(is_of_life).map(|one| one.waiting).sum();
+            let waiting: usize = all
+                .iter()
+                .filter(is_of_run)
+                .map(|connection| connection.waiting)
+                .sum();
             waiting == count
         });
         match tokio::time::timeout(LIMIT, enough).await {
             Ok(all) => {
                 let all = all.expect("there is a sender");
-                all.iter().filter(is_of_life).cloned().collect()
+                all.iter().filter(is_of_run).cloned().collect()
             }
             Err(_) => panic!("not {count} requests at a time: {:?}", self.all()),
         }

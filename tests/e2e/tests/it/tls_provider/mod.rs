@@ -9,28 +9,28 @@ use http::Version;
 use serde_json::{Value, json};
 use servers::tls::Certificates;
 
-use crate::pair::{GPT, Pair};
+use crate::fixture::{Fixture, GPT};
 use connections::Connection;
 use server::{ANSWER_TEXT, STREAMS_MAX, Server};
 
-/// Jobs over HTTP/2 in these tests: more than fit on one connection.
-const MANY: usize = 150;
-/// Jobs over HTTP/1.1, each with a connection.
-const SOME: usize = 20;
+/// More calls than an HTTP/2 connection allows.
+const MANY_JOBS: usize = 150;
+/// Few enough calls for an HTTP/2 connection. Over HTTP/1.1 each needs a connection of its own.
+const FEW_JOBS: usize = 20;
 
 /// A key that no log and no error may contain.
 const KEY: &str = "test-key-that-nobody-may-see";
 /// A prompt that no log and no error may contain.
 const PROMPT: &str = "a prompt that nobody may log";
 
-/// A pair whose provider is this server, and which trusts only the certificates of this file.
-async fn pair(server: &Server, ca_file: &str) -> Pair {
-    pair_with(server, ("SSL_CERT_FILE", ca_file)).await
+/// Starts a process with this server as its provider. It trusts only the certificates of this file.
+async fn fixture(server: &Server, ca_file: &str) -> Fixture {
+    fixture_with(server, ("SSL_CERT_FILE", ca_file)).await
 }
 
-/// A pair whose provider is this server, with this variable.
-async fn pair_with(server: &Server, variable: (&str, &str)) -> Pair {
-    Pair::with(&[
+/// Starts a process with this server as its provider and with this environment variable.
+async fn fixture_with(server: &Server, variable: (&str, &str)) -> Fixture {
+    Fixture::with(&[
         ("OPENAI_BASE_URL", &server.base_url()),
         ("OPENAI_API_KEY", KEY),
         ("FOREBAY_BACKOFF_MS", "50"),
@@ -41,30 +41,32 @@ async fn pair_with(server: &Server, variable: (&str, &str)) -> Pair {
 }
 
 /// Submits `count` jobs that do not wait for each other.
-async fn submit(pair: &Pair, count: usize) -> Vec<String> {
+async fn submit(fixture: &Fixture, count: usize) -> Vec<String> {
     let job = json!({ "input": PROMPT, "model": GPT });
-    join_all((0..count).map(|_| pair.submit(&job))).await
+    join_all((0..count).map(|_| fixture.submit(&job))).await
 }
 
-async fn ended(pair: &Pair, jobs: &[String]) -> Vec<Value> {
-    join_all(jobs.iter().map(|id| pair.wait(id))).await
+async fn wait_all(fixture: &Fixture, jobs: &[String]) -> Vec<Value> {
+    join_all(jobs.iter().map(|id| fixture.wait(id))).await
 }
 
 /// Waits until all these jobs are completed, and returns the error codes of their failed attempts.
-async fn answered(pair: &Pair, jobs: &[String]) -> Vec<Vec<Value>> {
+async fn completed_with_failures(fixture: &Fixture, jobs: &[String]) -> Vec<Vec<Value>> {
     let failures = |job: Value| {
         assert_eq!(job["status"], "completed", "{job}");
         assert_eq!(job["output"]["text"], ANSWER_TEXT, "{job}");
-        let codes = attempts_of(&job).iter().map(|one| &one["error"]["code"]);
+        let codes = attempts_of(&job)
+            .iter()
+            .map(|attempt| &attempt["error"]["code"]);
         codes.filter(|code| !code.is_null()).cloned().collect()
     };
-    let jobs = ended(pair, jobs).await;
+    let jobs = wait_all(fixture, jobs).await;
     jobs.into_iter().map(failures).collect()
 }
 
 /// Fails unless all these jobs are completed at their first attempt.
-async fn answered_at_once(pair: &Pair, jobs: &[String]) {
-    let failures = answered(pair, jobs).await;
+async fn assert_completed_at_first_attempt(fixture: &Fixture, jobs: &[String]) {
+    let failures = completed_with_failures(fixture, jobs).await;
     assert!(failures.iter().all(Vec::is_empty), "{failures:?}");
 }
 
@@ -73,50 +75,61 @@ fn attempts_of(job: &Value) -> &[Value] {
 }
 
 #[tokio::test]
-async fn over_http2_many_calls_share_as_few_connections_as_they_need() {
+async fn over_http2_calls_share_as_few_connections_as_possible() {
     let server = Server::start(Version::HTTP_2).await;
-    let pair = pair(&server, &server.ca_file()).await;
+    let fixture = fixture(&server, &server.ca_file()).await;
     // The second round uses the connections of the first.
     for _ in 0..2 {
-        let jobs = submit(&pair, MANY).await;
-        let mut connections = server.waiting(MANY).await;
+        let jobs = submit(&fixture, MANY_JOBS).await;
+        let mut connections = server.waiting(MANY_JOBS).await;
         // Calls that arrive together each open a connection, and close it again if another one is ready first.
-        connections.retain(|one| one.asked > 0);
+        connections.retain(|connection| connection.requests > 0);
         assert_eq!(connections.len(), 2, "{connections:?}");
-        let mut waiting: Vec<_> = connections.iter().map(|one| one.waiting).collect();
+        let mut waiting: Vec<_> = connections
+            .iter()
+            .map(|connection| connection.waiting)
+            .collect();
         waiting.sort_unstable();
         let full = STREAMS_MAX as usize;
-        assert_eq!(waiting, [MANY - full, full]);
-        assert!(connections.iter().all(|one| one.version == Version::HTTP_2));
-        server.answer(MANY);
-        answered_at_once(&pair, &jobs).await;
+        assert_eq!(waiting, [MANY_JOBS - full, full]);
+        assert!(
+            connections
+                .iter()
+                .all(|connection| connection.version == Version::HTTP_2)
+        );
+        server.answer(MANY_JOBS);
+        assert_completed_at_first_attempt(&fixture, &jobs).await;
     }
 }
 
 #[tokio::test]
 async fn over_http1_each_call_has_a_connection_of_its_own() {
     let server = Server::start(Version::HTTP_11).await;
-    let pair = pair(&server, &server.ca_file()).await;
-    let jobs = submit(&pair, SOME).await;
-    let connections = server.waiting(SOME).await;
-    assert_eq!(connections.len(), SOME, "{connections:?}");
-    for one in &connections {
-        assert_eq!(one.version, Version::HTTP_11);
-        assert_eq!((one.asked, one.waiting), (1, 1), "{connections:?}");
+    let fixture = fixture(&server, &server.ca_file()).await;
+    let jobs = submit(&fixture, FEW_JOBS).await;
+    let connections = server.waiting(FEW_JOBS).await;
+    assert_eq!(connections.len(), FEW_JOBS, "{connections:?}");
+    for connection in &connections {
+        assert_eq!(connection.version, Version::HTTP_11);
+        assert_eq!(
+            (connection.requests, connection.waiting),
+            (1, 1),
+            "{connections:?}"
+        );
     }
-    server.answer(SOME);
-    answered_at_once(&pair, &jobs).await;
+    server.answer(FEW_JOBS);
+    assert_completed_at_first_attempt(&fixture, &jobs).await;
 }
 
 #[tokio::test]
-async fn certificates_of_a_file_are_trusted_in_addition_to_the_systems() {
+async fn certificates_of_the_ca_file_are_trusted() {
     let authority = Certificates::new().expect("certificates");
     let self_signed = Certificates::self_signed(false).expect("a certificate");
     for certificates in [authority, self_signed] {
         let server = Server::with(Version::HTTP_2, certificates).await;
-        let pair = pair_with(&server, ("FOREBAY_CA_FILE", &server.ca_file())).await;
+        let fixture = fixture_with(&server, ("FOREBAY_CA_FILE", &server.ca_file())).await;
         server.answer(1);
-        answered_at_once(&pair, &submit(&pair, 1).await).await;
+        assert_completed_at_first_attempt(&fixture, &submit(&fixture, 1).await).await;
     }
 }
 
@@ -124,8 +137,8 @@ async fn certificates_of_a_file_are_trusted_in_addition_to_the_systems() {
 async fn a_self_signed_ca_is_refused_and_the_error_shows_how_to_make_a_certificate() {
     let certificates = Certificates::self_signed(true).expect("a certificate");
     let server = Server::with(Version::HTTP_2, certificates).await;
-    let pair = pair_with(&server, ("FOREBAY_CA_FILE", &server.ca_file())).await;
-    for job in ended(&pair, &submit(&pair, 1).await).await {
+    let fixture = fixture_with(&server, ("FOREBAY_CA_FILE", &server.ca_file())).await;
+    for job in wait_all(&fixture, &submit(&fixture, 1).await).await {
         assert_eq!(job["status"], "failed", "{job}");
         assert_eq!(job["error"]["code"], "connection_failed", "{job}");
         let message = job["error"]["message"].as_str().unwrap_or_default();
@@ -144,9 +157,9 @@ async fn a_self_signed_ca_is_refused_and_the_error_shows_how_to_make_a_certifica
 #[tokio::test]
 async fn a_certificate_of_an_unknown_authority_is_a_failed_connection() {
     let server = Server::start(Version::HTTP_2).await;
-    let strangers = Certificates::new().expect("certificates");
-    let pair = pair(&server, &strangers.ca_file().display().to_string()).await;
-    for job in ended(&pair, &submit(&pair, 2).await).await {
+    let other = Certificates::new().expect("certificates");
+    let fixture = fixture(&server, &other.ca_file().display().to_string()).await;
+    for job in wait_all(&fixture, &submit(&fixture, 2).await).await {
         assert_eq!(job["status"], "failed", "{job}");
         assert_eq!(attempts_of(&job).len(), 3, "{job}");
         for attempt in attempts_of(&job) {
@@ -160,32 +173,32 @@ async fn a_certificate_of_an_unknown_authority_is_a_failed_connection() {
             assert!(!message.contains(KEY) && !message.contains(PROMPT), "{job}");
         }
     }
-    let logs = pair.forebay.logs();
+    let logs = fixture.forebay.logs();
     assert!(!logs.contains(KEY) && !logs.contains(PROMPT), "{logs}");
     // No request was sent, because no handshake completed.
     assert!(server.connections().is_empty());
 }
 
 #[tokio::test]
-async fn jobs_go_on_when_a_server_speaks_another_version_after_a_restart() {
+async fn jobs_complete_after_a_restart_of_the_server_with_another_http_version() {
     let server = Server::start(Version::HTTP_2).await;
-    let pair = pair(&server, &server.ca_file()).await;
-    server.answer(SOME);
-    let jobs = submit(&pair, SOME).await;
-    answered_at_once(&pair, &jobs).await;
+    let fixture = fixture(&server, &server.ca_file()).await;
+    server.answer(FEW_JOBS);
+    let jobs = submit(&fixture, FEW_JOBS).await;
+    assert_completed_at_first_attempt(&fixture, &jobs).await;
 
     for version in [Version::HTTP_11, Version::HTTP_2] {
-        let cut_off = submit(&pair, SOME).await;
-        server.waiting(SOME).await;
+        let cut_off = submit(&fixture, FEW_JOBS).await;
+        server.waiting(FEW_JOBS).await;
         server.restart(version);
-        server.waiting(SOME).await;
-        let later = submit(&pair, SOME).await;
-        let connections = server.waiting(2 * SOME).await;
-        let is_new = |one: &Connection| one.version == version;
+        server.waiting(FEW_JOBS).await;
+        let later = submit(&fixture, FEW_JOBS).await;
+        let connections = server.waiting(2 * FEW_JOBS).await;
+        let is_new = |connection: &Connection| connection.version == version;
         assert!(connections.iter().all(is_new), "{connections:?}");
-        server.answer(2 * SOME);
-        answered(&pair, &later).await;
-        for failures in answered(&pair, &cut_off).await {
+        server.answer(2 * FEW_JOBS);
+        completed_with_failures(&fixture, &later).await;
+        for failures in completed_with_failures(&fixture, &cut_off).await {
             assert!(!failures.is_empty(), "the server closed its connection");
             let is_expected = |code: &Value| code == "connection_failed";
             assert!(failures.iter().all(is_expected), "{failures:?}");

@@ -39,7 +39,7 @@ pub(crate) struct Server {
 
 struct Shared {
     stop: CancellationToken,
-    life: Mutex<Life>,
+    run: Mutex<Run>,
     /// One permit for each answer.
     answers: Semaphore,
     connections: Connections,
@@ -47,10 +47,10 @@ struct Shared {
 
 /// The server between two starts.
 #[derive(Clone)]
-struct Life {
+struct Run {
     number: usize,
     tls: TlsAcceptor,
-    over: CancellationToken,
+    ended: CancellationToken,
 }
 
 impl Server {
@@ -65,10 +65,10 @@ impl Server {
         let port = listener.local_addr().expect("an address").port();
         let stop = CancellationToken::new();
         let shared = Arc::new(Shared {
-            life: Mutex::new(Life {
+            run: Mutex::new(Run {
                 number: 0,
                 tls: acceptor(&certificates, version),
-                over: stop.child_token(),
+                ended: stop.child_token(),
             }),
             stop: stop.clone(),
             answers: Semaphore::new(0),
@@ -97,12 +97,12 @@ impl Server {
     /// Closes all connections at once and offers this version from now on. The port stays open, so that no other process
     /// can take it.
     pub(crate) fn restart(&self, version: Version) {
-        let mut life = self.shared.life();
-        life.over.cancel();
-        *life = Life {
-            number: life.number + 1,
+        let mut run = self.shared.run();
+        run.ended.cancel();
+        *run = Run {
+            number: run.number + 1,
             tls: acceptor(&self.certificates, version),
-            over: self.shared.stop.child_token(),
+            ended: self.shared.stop.child_token(),
         };
     }
 
@@ -113,8 +113,8 @@ impl Server {
 
     /// Waits until `count` requests wait for answers, and returns the connections since the last start.
     pub(crate) async fn waiting(&self, count: usize) -> Vec<Connection> {
-        let life = self.shared.life().number;
-        self.shared.connections.waiting(life, count).await
+        let run = self.shared.run().number;
+        self.shared.connections.waiting(run, count).await
     }
 
     /// All connections since the first start.
@@ -124,8 +124,8 @@ impl Server {
 }
 
 impl Shared {
-    fn life(&self) -> MutexGuard<'_, Life> {
-        self.life.lock().unwrap_or_else(PoisonError::into_inner)
+    fn run(&self) -> MutexGuard<'_, Run> {
+        self.run.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -151,27 +151,27 @@ fn acceptor(certificates: &Certificates, version: Version) -> TlsAcceptor {
 
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     while let Ok((stream, _)) = listener.accept().await {
-        let life = shared.life().clone();
-        let over = life.over.clone();
-        tokio::spawn(over.run_until_cancelled_owned(serve(stream, life, Arc::clone(&shared))));
+        let run = shared.run().clone();
+        let ended = run.ended.clone();
+        tokio::spawn(ended.run_until_cancelled_owned(serve(stream, run, Arc::clone(&shared))));
     }
 }
 
-async fn serve(stream: TcpStream, life: Life, shared: Arc<Shared>) {
+async fn serve(stream: TcpStream, run: Run, shared: Arc<Shared>) {
     // A client that does not trust the certificate fails here.
-    let Ok(stream) = life.tls.accept(stream).await else {
+    let Ok(stream) = run.tls.accept(stream).await else {
         return;
     };
     let version = match stream.get_ref().1.alpn_protocol() {
         Some(b"h2") => Version::HTTP_2,
         _ => Version::HTTP_11,
     };
-    let number = shared.connections.made(life.number, version);
+    let number = shared.connections.add(run.number, version);
     let service = service_fn(move |request| {
         let answered = answer(request, number, Arc::clone(&shared));
-        let over = life.over.clone();
+        let ended = run.ended.clone();
         async move {
-            let answered = over.run_until_cancelled_owned(answered).await;
+            let answered = ended.run_until_cancelled_owned(answered).await;
             answered.unwrap_or_else(|| Err(anyhow::anyhow!("the server restarts")))
         }
     });
@@ -193,7 +193,7 @@ async fn answer(
     shared: Arc<Shared>,
 ) -> anyhow::Result<Response<Full<Bytes>>> {
     request.into_body().collect().await?;
-    let waiting = shared.connections.asked(number);
+    let waiting = shared.connections.begin_request(number);
     shared.answers.acquire().await?.forget();
     drop(waiting);
     let reply = serde_json::json!({

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 /// The limit of every wait for a job. Only failing tests reach it.
 pub(crate) const LIMIT: Duration = Duration::from_secs(120);
-/// A model of the OpenAI-compatible provider; the default model of every pair.
+/// A model of the OpenAI-compatible provider; the default model of every test.
 pub(crate) const GPT: &str = "gpt-test";
 /// A model of Gemini.
 pub(crate) const GEMINI: &str = "gemini-test";
@@ -25,20 +25,20 @@ macro_rules! for_both_providers {
         mod openai {
             $(#[tokio::test]
             async fn $test() {
-                super::$test($crate::pair::GPT).await;
+                super::$test($crate::fixture::GPT).await;
             })*
         }
         mod gemini {
             $(#[tokio::test]
             async fn $test() {
-                super::$test($crate::pair::GEMINI).await;
+                super::$test($crate::fixture::GEMINI).await;
             })*
         }
     };
 }
 
-/// A running process with its provider and a client. The data folder outlives the process, so a test can restart it.
-pub(crate) struct Pair {
+/// What most tests need: a running process, its scripted provider and a client. The data folder outlives the process, so a test can restart it.
+pub(crate) struct Fixture {
     pub(crate) llm: ScriptedLlm,
     pub(crate) forebay: Forebay,
     pub(crate) client: Client,
@@ -46,18 +46,18 @@ pub(crate) struct Pair {
     _data: TempDir,
 }
 
-impl Pair {
-    /// Starts a pair with default settings.
+impl Fixture {
+    /// Starts a process and its provider, with default settings.
     pub(crate) async fn start() -> Self {
         Self::with(&[]).await
     }
 
-    /// Starts a pair with these environment variables.
+    /// Starts a process and its provider, with these environment variables.
     pub(crate) async fn with(env: &[(&str, &str)]) -> Self {
         Self::with_provider(ScriptedLlm::start().await, env).await
     }
 
-    /// Starts a pair with this provider and these environment variables.
+    /// Starts a process with this provider and these environment variables.
     pub(crate) async fn with_provider(llm: ScriptedLlm, env: &[(&str, &str)]) -> Self {
         let data = tempfile::tempdir().expect("a folder");
         let mut builder = Forebay::builder()
