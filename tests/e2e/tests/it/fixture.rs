@@ -37,7 +37,8 @@ macro_rules! for_both_providers {
     };
 }
 
-/// What most tests need: a running process, its scripted provider and a client. The data folder outlives the process, so a test can restart it.
+/// What most tests need: a running process, its scripted provider and a client. The data folder outlives the process, so
+/// that a test can restart it.
 pub(crate) struct Fixture {
     pub(crate) llm: ScriptedLlm,
     pub(crate) forebay: Forebay,
