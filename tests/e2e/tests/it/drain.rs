@@ -36,7 +36,10 @@ async fn calls_that_end_in_time_complete_and_others_are_released_at_no_try() {
     let behind = fixture.submit_message("quick-1", "behind").await;
 
     fixture.forebay.sigterm();
-    fixture.forebay.wait_for_log("the worker stops", LIMIT).await;
+    fixture
+        .forebay
+        .wait_for_log("the worker stops", LIMIT)
+        .await;
     // During the drain, clients can still fetch jobs.
     let first = ids[0].1.clone();
     let client = fixture.client.clone();
