@@ -9,7 +9,7 @@ use forebay_shared::{secret::Secret, session::SessionBounds};
 use forebay_worker::{
     WorkerSettings,
     provider::{
-        ProviderSettings, Registry,
+        ProviderRegistry, ProviderSettings,
         file::ProvidersFile,
         http::{HttpLimits, HttpSettings, Proxies, TrustedCertificates},
     },
@@ -38,7 +38,7 @@ pub(crate) struct Plan {
     /// The settings of the HTTP API; `None` for a worker.
     pub(crate) gateway: Option<GatewaySettings>,
     /// The settings of the worker, and its providers; `None` for a gateway.
-    pub(crate) worker: Option<(WorkerSettings, Registry)>,
+    pub(crate) worker: Option<(WorkerSettings, ProviderRegistry)>,
     /// The role's name in lists and logs.
     pub(crate) role: &'static str,
     /// Whether jobs that name no model get simulated replies, which the log reports at the start.
@@ -66,7 +66,7 @@ pub(crate) fn plan(role: Option<Role>, settings: Settings) -> anyhow::Result<Pla
         .or_else(|| simulates.then(|| String::from(SIMULATED)));
 
     let file = providers_file(settings.providers_file.as_deref())?;
-    let registry = Registry::new(ProviderSettings {
+    let providers = ProviderRegistry::new(ProviderSettings {
         openai_api_key,
         openai_base_url: settings.openai_base_url.clone(),
         gemini_api_key,
@@ -127,7 +127,7 @@ pub(crate) fn plan(role: Option<Role>, settings: Settings) -> anyhow::Result<Pla
         engine,
         member,
         gateway: (role != Some(Role::Worker)).then_some(gateway),
-        worker: (role != Some(Role::Gateway)).then_some((worker, registry)),
+        worker: (role != Some(Role::Gateway)).then_some((worker, providers)),
         role: match role {
             None => "forebay",
             Some(Role::Gateway) => "gateway",

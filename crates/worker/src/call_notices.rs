@@ -1,7 +1,7 @@
-//! Forwards the store's notices about this worker's calls: another process may have ended the job of
-//! a call.
+//! Forwards the store's notices about this worker's calls. A notice means that another process may have ended
+//! the job of a call.
 //!
-//! A notice can be outdated or lost. So it only makes the call check its job, and each call also checks
+//! A notice can be outdated or lost. So a notice only makes the call check its job, and each call also checks
 //! its job at intervals (`attempt/watch.rs`).
 
 use std::{sync::Arc, time::Duration};
@@ -19,7 +19,7 @@ const CHECK_BATCH: usize = 200;
 /// The delay between two such batches.
 const CHECK_BATCH_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Forwards notices for as long as the future is polled.
+/// Forwards notices. Never returns.
 pub(crate) async fn run(member: Arc<Member>, in_flight: Arc<InFlightJobs>) {
     loop {
         match member.store.watch(Topic::Calls(member.id.clone())).await {

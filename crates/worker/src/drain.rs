@@ -28,7 +28,7 @@ pub(crate) async fn drain(worker: &WorkerContext) {
     }
     tracing::warn!(
         attempts = worker.attempts.len(),
-        "some jobs could not be released in time; the sweeper gives them to other workers"
+        "some jobs could not be released in time; the sweeper queues them again for other workers"
     );
     worker.abort_attempts.cancel();
     worker.attempts.wait().await;

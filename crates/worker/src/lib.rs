@@ -7,7 +7,7 @@
 //! - `intake` takes wakes while slots are free. `slots` decides which class gets a free slot.
 //!   `slot_guard` and `in_flight` track what runs.
 //! - `attempt` claims a job, calls the provider and commits the outcome. `retry_delay` computes when a
-//!   failed job is tried again. `call_notices` tells running calls that their job may have ended.
+//!   failed job is tried again. `call_notices` makes running calls check whether their job has ended.
 //! - `drain` waits for the running attempts when the worker stops.
 //! - `context` selects the turns of a session that are sent.
 //! - [`provider`] makes the calls; `providers` finds the provider of a model.

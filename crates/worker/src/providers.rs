@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use forebay_shared::job::JobError;
 
-use crate::provider::{Provider, Registry};
+use crate::provider::{Provider, ProviderRegistry};
 
 /// Finds the provider of a model.
 pub trait Providers: Send + Sync {
@@ -15,7 +15,7 @@ pub trait Providers: Send + Sync {
     fn resolve(&self, model: &str) -> Result<(Arc<dyn Provider>, String), JobError>;
 }
 
-impl Providers for Registry {
+impl Providers for ProviderRegistry {
     fn resolve(&self, model: &str) -> Result<(Arc<dyn Provider>, String), JobError> {
         Self::resolve(self, model)
     }

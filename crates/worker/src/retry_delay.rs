@@ -6,14 +6,14 @@ use forebay_shared::backoff::Backoff;
 
 use crate::settings::WorkerSettings;
 
-/// The longest delay that a provider can ask for.
+/// The longest delay that a provider can request.
 const PROVIDER_DELAY_MAX: Duration = Duration::from_secs(60 * 60);
 
 /// The delay before the next try, in milliseconds, when the job has failed `tries` times before this
 /// failure.
 ///
-/// It is the backoff of the settings, or the delay that the provider asked for if that is longer. A
-/// provider can ask for an hour at most. `random` is uniform from 0 to 1 and adds up to a tenth to the
+/// It is the backoff of the settings, or the delay that the provider requests if that is longer. A provider
+/// can request an hour at most. `random` is uniform from 0 to 1 and adds up to a tenth to the
 /// provider's delay, so that jobs that failed together do not try again together.
 pub(crate) fn retry_delay_ms(
     tries: u32,

@@ -7,7 +7,7 @@ pub(crate) const COMMIT_MARGIN_MS: u64 = 30_000;
 
 /// How long a worker may take after its drain time to release the jobs that still run, and to commit the
 /// last replies, in milliseconds. With a healthy store this takes some tens of milliseconds. The sweeper
-/// gives the jobs that are not released by then to other workers.
+/// queues jobs again that are not released by then.
 pub const RELEASING_MS_MAX: u64 = 2_000;
 
 /// The limits of a worker. The code that reads the settings checks the ranges.
@@ -15,16 +15,17 @@ pub const RELEASING_MS_MAX: u64 = 2_000;
 pub struct WorkerSettings {
     /// The most calls in flight, over both classes: 1 to 100,000.
     pub concurrency: usize,
-    /// The number of provider failures after which a job fails: 1 to 100.
+    /// The number of failed tries at which a job fails: 1 to 100.
     pub tries_max: u32,
     /// The longest that one call may take, in milliseconds. At most 25 minutes, because RabbitMQ closes
     /// a channel that has a delivery unacknowledged for 30 minutes.
     pub call_timeout_ms: u64,
     /// How long running calls may continue after the worker is told to stop, in milliseconds.
     pub drain_ms: u64,
-    /// The delay before the second try, before jitter, in milliseconds. It doubles with each further try.
+    /// The delay after a job's first failed try, without jitter, in milliseconds. It doubles with each further
+    /// failure.
     pub backoff_base_ms: u64,
-    /// The longest delay that doubling leads to, in milliseconds.
+    /// The upper bound of the doubled delay, in milliseconds.
     pub backoff_max_ms: u64,
 }
 

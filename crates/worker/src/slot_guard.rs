@@ -3,7 +3,7 @@
 use forebay_shared::class::Class;
 use tokio::sync::mpsc;
 
-/// A slot in use. The intake learns from its drop that the slot is free.
+/// A slot in use. Dropping the guard notifies the intake that the slot is free.
 pub(crate) struct SlotGuard {
     class: Class,
     freed: mpsc::UnboundedSender<Class>,

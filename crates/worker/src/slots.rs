@@ -1,7 +1,7 @@
 //! Decides which class gets the next free slot. Pure, without I/O.
 //!
 //! Interactive goes first. Batch gets at least a tenth while it has work: a tenth of the slots of a worker
-//! with ten slots or more, and every tenth start of a smaller one. A class may use what the other leaves.
+//! with ten slots or more, and every tenth start of a smaller one. A class may also use slots that the other class does not need.
 //!
 //! Beyond its tenth, batch gets a slot only when no interactive wake is about to arrive. Otherwise batch
 //! would get most of several slots that become free at once.
@@ -103,9 +103,9 @@ impl Slots {
 
     /// How many unacknowledged wakes of the class the queue may deliver to this worker.
     ///
-    /// As many as there are slots. So a worker whose slots all run one class keeps no more wakes of it from
-    /// other workers. A small worker may have one more interactive wake: with none buffered, batch would
-    /// get every slot that becomes free.
+    /// As many as there are slots, so that a worker whose slots all run one class withholds no further wakes of
+    /// that class from other workers. A small worker may have one more interactive wake. Without a buffered
+    /// interactive wake, batch would get every slot that becomes free.
     pub(crate) fn unacked_max(&self, class: Class) -> usize {
         match class {
             Class::Interactive if self.total < BATCH_SHARE => self.total + 1,

@@ -18,8 +18,8 @@ use crate::{
 /// Returns at most [`WorkerSettings::drain_ms`] plus [`RELEASING_MS_MAX`](crate::RELEASING_MS_MAX)
 /// after the stop. The process's other loops ([`Member`]) must run until then.
 ///
-/// The worker claims nothing before its process has announced itself. Otherwise the sweeper would treat
-/// its jobs as those of a dead worker.
+/// The worker claims nothing before its process has announced itself. Otherwise the sweeper would
+/// treat the worker as dead and queue its jobs again.
 pub async fn run(
     member: Arc<Member>,
     providers: Arc<dyn Providers>,

@@ -12,7 +12,7 @@ pub(super) enum CallOutcome {
     Failed {
         /// What went wrong.
         failure: Failure,
-        /// The name of the provider; absent when none was asked.
+        /// The name of the provider; absent if no provider was called.
         provider: Option<String>,
     },
     /// The result is no longer needed, and there is nothing to commit.
@@ -41,7 +41,7 @@ pub(super) struct CallResult {
     pub(super) turns_dropped: u32,
     /// The bytes of the turns that were sent, as JSON.
     pub(super) sent_bytes: u64,
-    /// How long user messages wait for the results of the tools that the reply calls, in seconds.
+    /// How long user messages wait for tool results after a reply that calls tools, in seconds.
     pub(super) tool_wait_s: u32,
 }
 

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 use super::claimed_job::ClaimedJob;
 use crate::{settings::COMMIT_MARGIN_MS, worker_context::WorkerContext};
 
-/// The timeout of one claim, and of the release of a lost claim.
+/// The timeout of one claim, and of the release of a claim whose answer was lost.
 const APPLY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The delay before a message is requeued because only a worker of a newer release can run its job.
 const NEWER_RELEASE_AFTER: Duration = Duration::from_secs(1);
@@ -65,10 +65,10 @@ pub(super) async fn claim(
             }
             Ok(Applied::Done | Applied::NotDue) => return None,
             Err(LaneError::Refused(Refused::Running)) if may_have_claimed => {
-                match release_lost_claim(worker, &lane, job).await {
+                match release_unanswered_claim(worker, &lane, job).await {
                     Ok(()) => return None,
                     Err(error) => {
-                        tracing::debug!(job_id = %job, %error, "could not release a lost claim; trying again");
+                        tracing::debug!(job_id = %job, %error, "a claim whose answer was lost could not be released; trying again");
                     }
                 }
             }
@@ -110,12 +110,12 @@ fn requeue(delivery: &mut Option<Delivery>) {
     }
 }
 
-/// Releases the job if its lane shows that this process runs it. The caller holds the job's in-flight
-/// guard, so no other attempt of this process runs the job: it is a claim whose answer was lost.
+/// Releases the job if its lane shows that this process runs it. The caller has the job's in-flight guard, so no
+/// attempt of this process runs the job. Then the running entry comes from a claim whose answer was lost.
 ///
 /// # Errors
-/// The store did not answer, and the claim may still stand.
-async fn release_lost_claim(
+/// The store did not answer. The job may still be claimed.
+async fn release_unanswered_claim(
     worker: &WorkerContext,
     lane: &LaneKey,
     job: JobId,

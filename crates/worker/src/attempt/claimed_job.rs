@@ -21,7 +21,7 @@ pub(super) struct ClaimedJob {
     pub(super) expires_at: TimeMs,
     /// The number of the attempt, counted from 1.
     pub(super) attempt: u32,
-    /// How often the provider failed the job before this attempt.
+    /// The number of failed tries before this attempt.
     pub(super) tries: u32,
     /// When the attempt began.
     pub(super) began: Instant,

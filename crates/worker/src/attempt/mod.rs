@@ -1,14 +1,14 @@
 //! One attempt at a job: claim it, call the provider, commit the outcome, acknowledge the message.
 //!
 //! - `run` is the sequence; `claim`, `call` and `settle` are its steps.
-//! - `prepared_call` asks the provider; `watch` ends a call that is no longer needed.
+//! - `prepared_call` calls the provider; `watch` ends a call that is no longer needed.
 //! - `claimed_job` and `call_outcome` are what the steps pass on.
 //!
 //! The commit publishes the wake of the lane's next head in the background. If the process ends in the
 //! middle of an attempt, the job's timer leads to another attempt.
 //!
-//! A call takes seconds, and thousands run at once. So an attempt holds little memory while its call
-//! runs: nothing twice, and nothing that only the claim or the commit needs.
+//! A call takes seconds, and thousands run at once. So an attempt keeps little in memory while its call
+//! runs: no data twice, and no data that only the claim or the commit needs.
 
 mod call;
 mod call_outcome;

@@ -1,4 +1,4 @@
-//! Asks the provider, and asks again within the attempt where that can help at once.
+//! Calls the provider, and calls it again with less context if the provider finds the context too long.
 
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
@@ -23,7 +23,7 @@ pub(super) struct PreparedCall {
 }
 
 impl PreparedCall {
-    /// Prepares a call of `provider`. `context` holds the turns to send, and with them the input.
+    /// Prepares a call of `provider`. `context` contains the turns to send, the job's input included.
     pub(super) const fn new(
         job: JobId,
         request: Box<Request>,
@@ -45,7 +45,8 @@ impl PreparedCall {
         self.provider.name()
     }
 
-    /// Asks the provider, and once more with half the context when the provider finds it too long.
+    /// Calls the provider, and calls it once more with half the context if the provider finds the context too
+    /// long.
     #[expect(
         clippy::manual_async_fn,
         reason = "an async fn would store each of its arguments twice"

@@ -27,7 +27,8 @@ pub(crate) fn run(
         if let Some(delivery) = delivery.take() {
             delivery.ack();
         }
-        // In this order: the next attempt in the slot must not find this job in flight.
+        // The job leaves the jobs in flight before its slot becomes free. Otherwise the slot's next wake could be for
+        // this job, and would be dropped as a duplicate.
         drop(in_flight);
         drop(slot);
     }

@@ -45,7 +45,7 @@ pub(super) async fn settle(worker: &WorkerContext, job: &ClaimedJob, outcome: Ca
     }
 }
 
-/// What was committed for an attempt, as one word for the log; `None` if nothing was.
+/// What was committed for an attempt, as one word for the log; `None` if nothing was committed.
 type Settled = Option<String>;
 
 /// Completes the job with the provider's answer.
@@ -76,7 +76,7 @@ async fn complete(worker: &WorkerContext, job: &ClaimedJob, result: CallResult) 
     is_committed.then(|| String::from("completed"))
 }
 
-/// Fails the job, or lets it be tried again.
+/// Fails the job, or queues it for another try.
 async fn fail(
     worker: &WorkerContext,
     job: &ClaimedJob,

@@ -14,9 +14,9 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::in_flight::InFlightJobs;
 
-/// How many interactive wakes are ready behind the next one. Without them, batch would get most of
-/// several slots that become free at once.
-const INTERACTIVE_AHEAD: usize = 32;
+/// How many interactive wakes are buffered after the next one. Without them, batch would get most of several
+/// slots that become free at once.
+const INTERACTIVE_BUFFERED: usize = 32;
 /// How long the queue may take to deliver the next wake after an acknowledgement: a round trip to the
 /// broker. Until then, an empty buffer does not mean that the class has no work.
 const DELIVERY_TIME_MAX: Duration = Duration::from_millis(25);
@@ -26,17 +26,18 @@ const RESTART_AFTER: Duration = Duration::from_secs(1);
 /// The wakes of one class that wait for a slot.
 pub(super) struct ClassBuffer {
     class: Class,
-    consumer: Option<RunningConsumer>,
+    consumer: Option<ConsumerTask>,
     /// The wake that gets the next slot of the class.
     next: Option<Delivery>,
     /// When `next` was filled.
     next_since: Instant,
-    /// Until when the queue may still deliver the next wake.
+    /// Until this time the queue may still deliver a wake, so an empty buffer does not mean that the class has no
+    /// work. `None` once the time has passed.
     expected_until: Option<Instant>,
 }
 
 /// A task that consumes wakes. Dropping this ends the task and requeues the wakes that it holds.
-struct RunningConsumer {
+struct ConsumerTask {
     wakes: mpsc::Receiver<Delivery>,
     _task: AbortOnDropHandle<()>,
 }
@@ -116,13 +117,13 @@ impl ClassBuffer {
     /// Starts to consume, unless it already does.
     pub(super) fn start_consuming(&mut self, queue: Arc<dyn Queue>, unacked_max: usize) {
         if self.consumer.is_none() {
-            let ahead = match self.class {
-                Class::Interactive => INTERACTIVE_AHEAD,
+            let capacity = match self.class {
+                Class::Interactive => INTERACTIVE_BUFFERED,
                 Class::Batch => 1,
             };
-            let (sender, wakes) = mpsc::channel(ahead);
+            let (sender, wakes) = mpsc::channel(capacity);
             let task = tokio::spawn(consume(queue, self.class, unacked_max, sender));
-            self.consumer = Some(RunningConsumer {
+            self.consumer = Some(ConsumerTask {
                 wakes,
                 _task: AbortOnDropHandle::new(task),
             });
@@ -150,8 +151,8 @@ impl ClassBuffer {
             && let Some(next) = self.next.take()
         {
             next.requeue();
-            while let Some(Ok(behind)) = self.consumer.as_mut().map(|c| c.wakes.try_recv()) {
-                behind.requeue();
+            while let Some(Ok(buffered)) = self.consumer.as_mut().map(|c| c.wakes.try_recv()) {
+                buffered.requeue();
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Takes wakes from the queue and starts attempts while slots are free.
 //!
-//! It buffers one wake of each class, to know whether the class has work ([`Slots`] decides which class
-//! is next), and a few more interactive ones behind it. While this process cannot reach the store, the
+//! It buffers one wake of each class, which shows that the class has work, and a few more interactive wakes.
+//! [`Slots`] decides which class gets a free slot. While this process cannot reach the store, the
 //! intake takes no wakes and requeues the buffered ones.
 
 mod class_buffer;
@@ -33,21 +33,21 @@ pub(crate) struct Intake {
     slots: Slots,
     interactive: ClassBuffer,
     batch: ClassBuffer,
-    /// Each slot guard has a copy. This one keeps `freed` open.
-    free: mpsc::UnboundedSender<Class>,
+    /// Each slot guard has a clone of this sender, which also keeps `freed` open.
+    freed_sender: mpsc::UnboundedSender<Class>,
     /// The slots that became free. It holds at most one message for each slot.
     freed: mpsc::UnboundedReceiver<Class>,
 }
 
 impl Intake {
     pub(crate) fn new(worker: Arc<WorkerContext>) -> Self {
-        let (free, freed) = mpsc::unbounded_channel();
+        let (freed_sender, freed) = mpsc::unbounded_channel();
         Self {
             slots: Slots::new(worker.settings.concurrency),
             interactive: ClassBuffer::new(Class::Interactive),
             batch: ClassBuffer::new(Class::Batch),
             worker,
-            free,
+            freed_sender,
             freed,
         }
     }
@@ -92,7 +92,7 @@ impl Intake {
                 continue;
             };
             self.slots.take(class);
-            let slot = SlotGuard::new(class, self.free.clone());
+            let slot = SlotGuard::new(class, self.freed_sender.clone());
             // Boxed, because each of the wrappers below would store it twice.
             let attempt = Box::pin(attempt::run(
                 Arc::clone(&self.worker),

@@ -1,4 +1,4 @@
-//! The providers' file: further providers, in TOML.
+//! The providers file: further providers, in TOML.
 //!
 //! ```toml
 //! [providers.local]                          # answers for `local/any-model`
@@ -54,7 +54,7 @@ const RESERVED_HEADERS: [&str; 6] = [
     "connection",
 ];
 
-/// The checked entries of a providers' file, by name.
+/// The checked entries of a providers file, by name.
 #[derive(Clone, Debug, Default)]
 pub struct ProvidersFile {
     pub(super) entries: BTreeMap<String, FileEntry>,
@@ -68,7 +68,7 @@ pub(super) struct FileEntry {
     pub(super) models: Vec<String>,
 }
 
-/// A providers' file that cannot be used.
+/// A providers file that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// The file is not TOML, or has a field that no entry has.

@@ -1,13 +1,13 @@
 //! The port between the worker and the services that answer: a call returns one reply or one failure.
 //!
-//! A provider translates a [`Call`] into its own wire form, and the answer back. It knows nothing of jobs, lanes,
+//! A provider translates a [`Call`] into its own wire format, and the response back. It does not depend on jobs, lanes,
 //! retries or stores. It classifies a failure; the worker decides what follows.
 //!
 //! In reading order:
-//! - [`http`]: the calls over the network.
+//! - [`http`]: calls over the network.
 //! - [`simulated`], [`openai`], [`gemini`]: the providers.
 //! - `api_client`, `json_body`, `status`, `retry_after`, `tool_call_id`: what the providers share.
-//! - `entry`, `settings`: the settings of one provider; [`mod@file`]: those of a file.
+//! - `entry`, `settings`: the settings of one provider; [`mod@file`]: the settings in the providers file.
 //! - [`registry`]: finds the provider for a model.
 
 mod api_client;
@@ -34,7 +34,7 @@ use forebay_shared::{
 };
 
 pub use failure::{Failure, Retry};
-pub use registry::{ProviderSettings, Registry};
+pub use registry::{ProviderRegistry, ProviderSettings};
 pub use settings::SettingsError;
 
 /// A service that answers with a model's reply.
@@ -67,7 +67,7 @@ pub struct Call<'a> {
 /// The answer of a model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
-    /// The assistant's turn as the session keeps it, with everything that the provider wants back.
+    /// The assistant's turn as the session keeps it, with all data that the provider requires back.
     pub turn: Turn,
     /// Why the model stopped.
     pub finish_reason: FinishReason,

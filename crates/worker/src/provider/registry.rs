@@ -1,7 +1,7 @@
 //! Finds the provider that answers for a model.
 //!
-//! `NAME/model` is for the provider of that name. Other models are for the entry of the providers' file that lists
-//! them. `simulated` and `gemini-…` have their own providers; the OpenAI-compatible one answers for all else. A
+//! `NAME/model` is for the provider of that name. Other models are for the entry of the providers file that lists
+//! them. `simulated` and `gemini-…` have their own providers; the OpenAI-compatible provider answers for all other models. A
 //! provider without its key is in the registry too: its jobs fail and name the missing key.
 
 use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
@@ -37,9 +37,9 @@ pub struct ProviderSettings {
     pub gemini_base_url: String,
     /// `FOREBAY_SIMULATED_LATENCY_MS`.
     pub simulated_latency: Latency,
-    /// How every provider over the network is reached.
+    /// The HTTP settings of all providers.
     pub http: HttpSettings,
-    /// The entries of the providers' file.
+    /// The entries of the providers file.
     pub file: ProvidersFile,
 }
 
@@ -58,13 +58,13 @@ impl Default for ProviderSettings {
 }
 
 /// All providers by name, and the rules that find one for a model.
-pub struct Registry {
-    providers: BTreeMap<String, Entry>,
-    /// The models of the providers' file, in the order in which they are compared.
+pub struct ProviderRegistry {
+    providers: BTreeMap<String, RegisteredProvider>,
+    /// The models of the providers file, in the order in which they are compared.
     routes: Vec<Route>,
 }
 
-enum Entry {
+enum RegisteredProvider {
     Ready(Arc<dyn Provider>),
     /// The provider has no key; this variable should hold it.
     WithoutKey(String),
@@ -77,7 +77,7 @@ struct Route {
     provider: String,
 }
 
-impl Registry {
+impl ProviderRegistry {
     /// Builds all providers, each with connections of its own.
     ///
     /// # Errors
@@ -87,7 +87,7 @@ impl Registry {
         let mut registry = Self {
             providers: BTreeMap::from([(
                 simulated::NAME.to_owned(),
-                Entry::Ready(Arc::new(simulated)),
+                RegisteredProvider::Ready(Arc::new(simulated)),
             )]),
             routes: Vec::new(),
         };
@@ -140,8 +140,8 @@ impl Registry {
         http: &HttpSettings,
     ) -> Result<(), SettingsError> {
         let entry = match provider.missing_key() {
-            Some(variable) => Entry::WithoutKey(variable.to_owned()),
-            None => Entry::Ready(provider.build(name, http.clone())?),
+            Some(variable) => RegisteredProvider::WithoutKey(variable.to_owned()),
+            None => RegisteredProvider::Ready(provider.build(name, http.clone())?),
         };
         self.providers.insert(name.to_owned(), entry);
         Ok(())
@@ -161,8 +161,10 @@ impl Registry {
             return Err(JobError::new("invalid_request", "the job names no model"));
         }
         match self.providers.get(name) {
-            Some(Entry::Ready(provider)) => Ok((Arc::clone(provider), model.to_owned())),
-            Some(Entry::WithoutKey(variable)) => Err(not_configured(name, variable)),
+            Some(RegisteredProvider::Ready(provider)) => {
+                Ok((Arc::clone(provider), model.to_owned()))
+            }
+            Some(RegisteredProvider::WithoutKey(variable)) => Err(not_configured(name, variable)),
             None => Err(JobError::new(
                 "provider_not_configured",
                 format!("there is no provider {name}"),
@@ -173,7 +175,7 @@ impl Registry {
     /// Whether the provider exists and has the key that it needs.
     #[must_use]
     pub fn is_configured(&self, name: &str) -> bool {
-        matches!(self.providers.get(name), Some(Entry::Ready(_)))
+        matches!(self.providers.get(name), Some(RegisteredProvider::Ready(_)))
     }
 
     /// The name of the provider for a model without a prefix.
@@ -198,7 +200,7 @@ impl Registry {
 mod tests {
     use forebay_shared::secret::Secret;
 
-    use super::{ProviderSettings, Registry};
+    use super::{ProviderRegistry, ProviderSettings};
     use crate::provider::{file::ProvidersFile, http::Proxies};
 
     const FILE: &str = r#"
@@ -225,7 +227,7 @@ mod tests {
 
     #[test]
     fn models_find_their_providers() {
-        let registry = Registry::new(settings(true)).expect("a registry");
+        let registry = ProviderRegistry::new(settings(true)).expect("a registry");
         for (model, provider, sent) in [
             ("gpt-5", "openai", "gpt-5"),
             ("simulated", "simulated", "simulated"),
@@ -252,7 +254,7 @@ mod tests {
     fn a_provider_without_a_key_is_named_and_not_replaced() {
         let mut settings = settings(false);
         settings.openai_api_key = Some(Secret::new("  "));
-        let registry = Registry::new(settings).expect("a registry");
+        let registry = ProviderRegistry::new(settings).expect("a registry");
         for (model, variable) in [
             ("gpt-5", "OPENAI_API_KEY"),
             ("gemini-2.5-flash", "GEMINI_API_KEY"),
@@ -277,7 +279,7 @@ mod tests {
                 &mut settings.gemini_base_url
             };
             *url = String::from("api.example.com");
-            let error = Registry::new(settings)
+            let error = ProviderRegistry::new(settings)
                 .err()
                 .expect("must be refused")
                 .to_string();
@@ -290,7 +292,9 @@ mod tests {
         let mut settings = settings(true);
         settings.http.proxies =
             Proxies::read(&|name| (name == "ALL_PROXY").then(|| String::from("socks5://a:1")));
-        let error = Registry::new(settings.clone()).err().expect("refused");
+        let error = ProviderRegistry::new(settings.clone())
+            .err()
+            .expect("refused");
         let source = std::error::Error::source(&error).map(ToString::to_string);
         assert!(error.to_string().contains("openai"), "{error}");
         assert!(source.is_some_and(|source| source.starts_with("ALL_PROXY")));
@@ -299,7 +303,7 @@ mod tests {
         settings.openai_api_key = None;
         settings.gemini_api_key = None;
         settings.file = ProvidersFile::parse(FILE, &|_| None).expect("a file");
-        assert!(Registry::new(settings).is_ok());
+        assert!(ProviderRegistry::new(settings).is_ok());
     }
 
     #[test]
@@ -308,7 +312,7 @@ mod tests {
             openai_api_key: Some(Secret::new("sk\nbroken")),
             ..ProviderSettings::default()
         };
-        let error = Registry::new(settings)
+        let error = ProviderRegistry::new(settings)
             .err()
             .expect("must be refused")
             .to_string();

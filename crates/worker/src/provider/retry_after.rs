@@ -8,7 +8,7 @@ use http::header::{HeaderMap, RETRY_AFTER};
 /// a job for days.
 pub(super) const PAUSE_MS_MAX: u64 = 60 * 60 * 1_000;
 
-/// The pause that the provider asks for, in milliseconds, at most [`PAUSE_MS_MAX`]. `None`: there is none, or it cannot
+/// The pause that the provider requests, in milliseconds, at most [`PAUSE_MS_MAX`]. `None`: there is none, or it cannot
 /// be read. OpenAI also sends `retry-after-ms`, which is more exact and comes first.
 pub(super) fn read(headers: &HeaderMap, now: SystemTime) -> Option<u64> {
     let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);

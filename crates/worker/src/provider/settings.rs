@@ -11,7 +11,7 @@ pub enum SettingsError {
     /// A base URL is not one that requests can be sent to.
     #[error("{setting} {error}")]
     BaseUrl {
-        /// The variable, or the field of the providers' file.
+        /// The variable, or the field of the providers file.
         setting: String,
         /// What a base URL must be.
         error: EndpointError,

@@ -24,7 +24,7 @@ pub(super) fn classify(
     Failure::new(code, message(status, provider_message), retry)
 }
 
-/// Another try after the pause that the provider asks for, or else after one that grows.
+/// Another try after the pause that the provider requests, or else after a pause that grows with each try.
 pub(super) fn pause(retry_after_ms: Option<u64>) -> Retry {
     retry_after_ms.map_or(Retry::Backoff, Retry::AfterMs)
 }

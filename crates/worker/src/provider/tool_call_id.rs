@@ -5,7 +5,7 @@
 
 use forebay_shared::turn::Turn;
 
-/// The prefix of every generated id. It tells them from the ids of providers.
+/// The prefix of every generated id. It distinguishes them from the ids of providers.
 const PREFIX: &str = "call_fb_";
 
 /// The id of the tool call at `index` in the reply to `turns`. `response_id` is the provider's id of the

@@ -1,4 +1,4 @@
-//! The providers' file of the README, with the URLs of scripted servers: which provider gets which model, and which
+//! The providers file of the README, with the URLs of scripted servers: which provider gets which model, and which
 //! key, headers and token limit a request contains.
 
 use e2e::readme;

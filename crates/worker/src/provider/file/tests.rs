@@ -1,4 +1,4 @@
-//! What a providers' file may contain, and the errors for one that is wrong.
+//! What a providers file may contain, and the errors for one that is wrong.
 
 use super::ProvidersFile;
 

@@ -10,7 +10,7 @@
 //!
 //! # Errors
 //!
-//! Failures of connections, time limits, sizes and compression are those of [`openai`](super::openai).
+//! Connections, time limits, sizes and compression fail as for [`openai`](super::openai).
 //!
 //! | what happened | code | next try |
 //! | --- | --- | --- |

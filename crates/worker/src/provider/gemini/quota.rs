@@ -1,4 +1,4 @@
-//! Recognises the 429 answers that a retry cannot help: those of a daily quota and of a quota of 0.
+//! Recognises 429 answers after which a retry cannot help: a daily quota is used up, or the quota is 0.
 //!
 //! They too carry a `RetryInfo` of some seconds, but it holds only for quotas for a minute.
 

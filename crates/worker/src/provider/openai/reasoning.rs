@@ -1,4 +1,4 @@
-//! Keeps the reasoning that a provider wants back with the results of the tools that it calls.
+//! Keeps the reasoning that a provider requires back with the results of the tools that it calls.
 //!
 //! DeepSeek refuses a conversation that returns tool calls without their `reasoning_content`. OpenRouter
 //! passes `reasoning_details` (signatures and encrypted reasoning) on to models that reason between calls.
