@@ -272,7 +272,7 @@ fn json<T: Serialize>(document: &T) -> Result<String, StoreError> {
 #[cfg(test)]
 pub(crate) mod tests {
     use forebay_shared::{
-        document::{UnknownFields, Version},
+        document::{DocumentVersion, UnknownFields},
         ids::{LaneKey, TenantId},
         job::Outcome,
         lane::LaneCounts,
@@ -308,7 +308,7 @@ pub(crate) mod tests {
             job,
             class: Class::Batch,
             outcome: Outcome {
-                v: Version::FIRST,
+                v: DocumentVersion::FIRST,
                 status: Status::Cancelled,
                 started_at: None,
                 ended_at: TimeMs(5),

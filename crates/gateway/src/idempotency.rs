@@ -7,7 +7,7 @@
 
 use axum::http::{HeaderMap, HeaderName};
 use forebay_shared::{
-    document::{UnknownFields, Version},
+    document::{DocumentVersion, UnknownFields},
     ids::JobId,
     store::{IdempotencyEntry, SetKeyResult},
     time::TimeMs,
@@ -88,7 +88,7 @@ pub(crate) async fn set_idempotency_key(
         job,
         body_sha256: sha256_hex(body),
         created_at: now,
-        v: Version::FIRST,
+        v: DocumentVersion::FIRST,
         unknown: UnknownFields::NONE,
     };
     let set = state

@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Class {
-    /// Somebody waits for it; goes first.
+    /// A person waits for the reply. These jobs run first.
     #[default]
     Interactive,
-    /// Gets what is left, and never less than a tenth of a worker's slots while it has work.
+    /// No person waits. These jobs get the remaining slots, and at least a tenth of a worker's slots.
     Batch,
 }
 

@@ -31,6 +31,14 @@ impl UnknownFields {
         self.0.is_none()
     }
 
+    /// The names of the fields.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0
+            .iter()
+            .flat_map(|fields| fields.keys())
+            .map(String::as_str)
+    }
+
     /// The value of a field.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Value> {
@@ -39,10 +47,10 @@ impl UnknownFields {
 
     /// The version in a field `v`; the first if there is none.
     #[must_use]
-    pub fn version(&self) -> Version {
+    pub fn version(&self) -> DocumentVersion {
         let v = self.get("v").and_then(Value::as_u64);
-        v.map_or(Version::FIRST, |v| {
-            Version(u32::try_from(v).unwrap_or(u32::MAX))
+        v.map_or(DocumentVersion::FIRST, |v| {
+            DocumentVersion(u32::try_from(v).unwrap_or(u32::MAX))
         })
     }
 
@@ -54,18 +62,6 @@ impl UnknownFields {
             all.insert(name.to_owned(), Value::Object(*fields));
         }
         self
-    }
-
-    /// Removes all fields.
-    pub fn clear(&mut self) {
-        self.0 = None;
-    }
-}
-
-impl FromIterator<(String, Value)> for UnknownFields {
-    fn from_iter<I: IntoIterator<Item = (String, Value)>>(fields: I) -> Self {
-        let fields: Map<String, Value> = fields.into_iter().collect();
-        Self((!fields.is_empty()).then(|| Box::new(fields)))
     }
 }
 
@@ -105,20 +101,20 @@ impl<'de> Visitor<'de> for UnknownFieldsVisitor {
 /// again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Version(pub u32);
+pub struct DocumentVersion(pub u32);
 
-impl Version {
+impl DocumentVersion {
     /// The version of documents without the field.
     pub const FIRST: Self = Self(1);
 }
 
-impl Default for Version {
+impl Default for DocumentVersion {
     fn default() -> Self {
         Self::FIRST
     }
 }
 
-impl fmt::Display for Version {
+impl fmt::Display for DocumentVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
@@ -129,10 +125,10 @@ pub trait Document: DeserializeOwned {
     /// What the document is called in errors.
     const NAME: &'static str;
     /// The newest version that this release may act on.
-    const KNOWN: Version = Version::FIRST;
+    const KNOWN: DocumentVersion = DocumentVersion::FIRST;
 
     /// The version of this document.
-    fn version(&self) -> Version;
+    fn version(&self) -> DocumentVersion;
 }
 
 /// A document that this process cannot act on.
@@ -158,9 +154,9 @@ pub struct NewerDocument {
     /// What the document is called.
     pub name: &'static str,
     /// The document's version.
-    pub found: Version,
+    pub found: DocumentVersion,
     /// The newest version that this release may act on.
-    pub known: Version,
+    pub known: DocumentVersion,
 }
 
 /// Reads a document from its JSON.
@@ -188,13 +184,13 @@ pub fn read<T: Document>(json: &[u8]) -> Result<T, ReadError> {
 }
 
 /// The version of a document that cannot be read; the first if that cannot be read either.
-fn version(json: &[u8]) -> Version {
+fn version(json: &[u8]) -> DocumentVersion {
     #[derive(Deserialize)]
     struct Versioned {
         #[serde(default)]
-        v: Version,
+        v: DocumentVersion,
     }
-    serde_json::from_slice(json).map_or(Version::FIRST, |Versioned { v }| v)
+    serde_json::from_slice(json).map_or(DocumentVersion::FIRST, |Versioned { v }| v)
 }
 
 #[cfg(test)]
@@ -206,7 +202,7 @@ mod tests {
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     struct Sample {
         #[serde(default)]
-        v: Version,
+        v: DocumentVersion,
         known: u32,
         #[serde(flatten)]
         unknown: UnknownFields,
@@ -214,7 +210,7 @@ mod tests {
 
     impl Document for Sample {
         const NAME: &'static str = "sample";
-        fn version(&self) -> Version {
+        fn version(&self) -> DocumentVersion {
             self.v
         }
     }
@@ -242,7 +238,10 @@ mod tests {
             let ReadError::Newer(newer) = error else {
                 panic!("{error:?}");
             };
-            assert_eq!((newer.found, newer.known), (Version(2), Version(1)));
+            assert_eq!(
+                (newer.found, newer.known),
+                (DocumentVersion(2), DocumentVersion(1))
+            );
         }
         for broken in ["", "{", "[]", "{}", r#"{"v": "x", "known": 1}"#] {
             let error = read::<Sample>(broken.as_bytes()).unwrap_err();

@@ -1,17 +1,17 @@
-//! Names: of jobs, tenants, sessions and processes.
+//! The ids of jobs, tenants, sessions and processes, and the keys of lanes.
 //!
-//! Each is checked when it is made, so that code that holds one need not ask again whether it may go
-//! into a key, a log line or a header. Names are cloned at every turn, so clones share their text.
+//! Each id is checked when it is made. So code can put it into a key, a log line or a header without another check.
+//! Clones share their text, because ids are cloned often.
 
 use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-/// A name that does not have the form its kind demands.
+/// An id that does not have the form of its kind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{kind} must be {allowed}")]
 pub struct InvalidId {
-    /// What was to be named.
+    /// The kind of the id.
     pub kind: &'static str,
     /// The form that is allowed.
     pub allowed: &'static str,
@@ -75,15 +75,15 @@ macro_rules! name {
 }
 
 name! {
-    /// Who a job and a session belong to. `default` until tenants have keys.
+    /// The owner of jobs and sessions. `default` until tenants have keys.
     TenantId, "tenant"
 }
 name! {
-    /// A conversation, named by the client within its tenant.
+    /// The id of a conversation. The client chooses it within its tenant.
     SessionId, "session_id"
 }
 name! {
-    /// One process for as long as it lives: a gateway, a worker, or both in one.
+    /// The id of one process from its start to its end: a gateway, a worker, or both in one.
     ProcessId, "process id"
 }
 
@@ -94,7 +94,7 @@ impl Default for TenantId {
 }
 
 impl ProcessId {
-    /// A new identity, `role` first so that it tells in lists and logs which kind of process it is.
+    /// A new id. It begins with `role`, so that lists and logs show the kind of process.
     ///
     /// # Panics
     /// When `role` has characters that a name may not have, or more than 80 of them.
@@ -106,7 +106,7 @@ impl ProcessId {
 }
 
 /// A job's id: `job_`, two hex digits of its lane's partition, and a UUIDv7 (RFC 9562) in 32 hex
-/// digits, so that ids sort by time within a partition and lead to their keys without a look-up.
+/// digits, so that ids sort by time within a partition and their keys are known without a look-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct JobId {
@@ -121,7 +121,7 @@ impl JobId {
         Self::from_uuid(uuid::Uuid::now_v7(), tenant, session)
     }
 
-    /// The id that belongs to this UUID in the lane of this session (or in a lane of its own).
+    /// The id with this UUID, for a job of this session or for one without a session.
     #[must_use]
     pub fn from_uuid(uuid: uuid::Uuid, tenant: &TenantId, session: Option<&SessionId>) -> Self {
         let partition = match session {
@@ -158,7 +158,7 @@ impl JobId {
         bytes
     }
 
-    /// The id of these bytes, as [`Self::to_bytes`] gives them.
+    /// The id of these bytes, in the form that [`Self::to_bytes`] returns.
     #[must_use]
     pub fn from_bytes(bytes: [u8; 17]) -> Self {
         let [uuid @ .., partition] = bytes;
@@ -166,7 +166,7 @@ impl JobId {
         Self { partition, uuid }
     }
 
-    /// The partition of the job's lane, which every key of the lane carries.
+    /// The partition of the job's lane, a part of every key of the lane.
     #[must_use]
     pub const fn partition(&self) -> u8 {
         self.partition
@@ -198,20 +198,20 @@ impl From<JobId> for String {
     }
 }
 
-/// Where a job waits its turn: the lane of its session, or one of its own.
+/// The key of a lane: the lane of a session, or the lane of one job without a session.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LaneKey {
     /// The jobs of one session, one at a time.
     Session {
-        /// Whose session it is.
+        /// The tenant that owns the session.
         tenant: TenantId,
         /// The session.
         session: SessionId,
     },
-    /// One job that belongs to no session.
+    /// One job without a session.
     Solo {
-        /// Whose job it is.
+        /// The tenant that owns the job.
         tenant: TenantId,
         /// The job.
         job: JobId,
@@ -219,7 +219,7 @@ pub enum LaneKey {
 }
 
 impl LaneKey {
-    /// The lane of a job, given the session it belongs to.
+    /// The lane of a job of this session, or of one without a session.
     #[must_use]
     pub fn of(tenant: &TenantId, session: Option<&SessionId>, job: JobId) -> Self {
         let tenant = tenant.clone();
@@ -232,7 +232,7 @@ impl LaneKey {
         }
     }
 
-    /// Who the lane belongs to.
+    /// The tenant that owns the lane.
     #[must_use]
     pub const fn tenant(&self) -> &TenantId {
         match self {
@@ -240,7 +240,7 @@ impl LaneKey {
         }
     }
 
-    /// The session whose lane this is, if it is one's.
+    /// The session of the lane, if it has one.
     #[must_use]
     pub const fn session(&self) -> Option<&SessionId> {
         match self {
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn strange_names_are_refused() {
+    fn invalid_names_are_refused() {
         for text in ["", "a b", "a/b", "a\0b", "é", "a\nb", &"x".repeat(129)] {
             assert!(SessionId::parse(text).is_err(), "{text:?}");
         }

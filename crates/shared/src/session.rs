@@ -2,48 +2,47 @@
 
 use crate::{time::TimeMs, turn::Turn};
 
-/// What bounds a session in the store. A part of every commit that touches one, so that engines
-/// hold no settings of their own.
+/// The bounds of a session in the store. Every commit that changes a session carries them, so engines hold no
+/// settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionBounds {
-    /// How long a session without a live job is kept after it was last used.
+    /// How long a session without live jobs is kept after its last use, in milliseconds.
     pub ttl_ms: u64,
-    /// The most turns kept; the oldest go first.
+    /// The most turns kept; the oldest are dropped first.
     pub turns_max: usize,
-    /// The most bytes of turns kept, as JSON; the oldest go first. One turn always stays.
+    /// The most bytes of turns kept, as JSON; the oldest turns are dropped first. The newest turn always stays.
     pub turns_bytes_max: usize,
 }
 
-/// What a provider's own count of tokens said about turns of this session: the newest pair of bytes
-/// sent and tokens counted, from which the tokens of other turns are estimated.
+/// A provider's newest count of tokens for turns of a session. The tokens of other turns are estimated from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TokenMeasure {
-    /// Bytes of the turns sent, as JSON.
+    /// The bytes of the turns that were sent, as JSON.
     pub sent_bytes: u64,
-    /// Tokens the provider counted for them.
+    /// The tokens that the provider counted for them.
     pub input_tokens: u64,
 }
 
-/// The turns of a session as a worker gets them with a claim.
+/// The turns of a session, as a claim returns them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Conversation {
-    /// Oldest first.
+    /// The turns, oldest first.
     pub turns: Vec<Turn>,
-    /// What is known of their size in tokens.
+    /// The newest count of their tokens, if a provider has reported one.
     pub measure: Option<TokenMeasure>,
 }
 
-/// A session as a reader sees it.
+/// A session, as a read returns it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Session {
-    /// Oldest first.
+    /// The turns, oldest first.
     pub turns: Vec<Turn>,
-    /// When its first job was accepted.
+    /// When the first job of the session was accepted.
     pub created_at: TimeMs,
-    /// When a commit last touched it.
+    /// When a commit last changed the session.
     pub updated_at: TimeMs,
-    /// When it goes if nobody uses it; absent while it has live jobs.
+    /// When the session expires unless it is used; absent while it has live jobs.
     pub expires_at: Option<TimeMs>,
-    /// Jobs of it that have not ended.
+    /// The number of jobs of the session that have not ended.
     pub live_jobs: usize,
 }

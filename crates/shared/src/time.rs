@@ -1,7 +1,7 @@
-//! Points in time as the store's clock tells them: whole milliseconds since the Unix epoch, in UTC.
+//! Points in time on the store's clock: whole milliseconds since the Unix epoch, in UTC.
 //!
-//! Nothing in this crate reads a clock. `now` arrives as an argument, so every rule can be run by a
-//! test or a model checker with times of its own.
+//! Nothing in this crate reads a clock. `now` is an argument, so a test or a model checker can run every rule with
+//! its own times.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,13 +13,13 @@ use serde::{Deserialize, Serialize};
 pub struct TimeMs(pub u64);
 
 impl TimeMs {
-    /// The moment `ms` milliseconds later; stays at the end of time instead of wrapping.
+    /// The moment `ms` milliseconds later, at most `u64::MAX`.
     #[must_use]
     pub const fn plus_ms(self, ms: u64) -> Self {
         Self(self.0.saturating_add(ms))
     }
 
-    /// How long ago `earlier` was, in milliseconds; 0 when it lies in the future.
+    /// The milliseconds since `earlier`; 0 if `earlier` is later.
     #[must_use]
     pub const fn since_ms(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
@@ -31,7 +31,7 @@ impl TimeMs {
         let ms = i64::try_from(self.0).unwrap_or(i64::MAX);
         match jiff::Timestamp::from_millisecond(ms) {
             Ok(time) => format!("{time:.3}"),
-            // Beyond the year 9999, which no bound of ours lets a time reach.
+            // After the year 9999. No setting allows such a time.
             Err(_) => String::from("9999-12-31T23:59:59.999Z"),
         }
     }

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::document::{Document, UnknownFields, Version};
+use crate::document::{Document, DocumentVersion, UnknownFields};
 
 /// Who speaks.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -56,7 +56,7 @@ impl Document for Turn {
     const NAME: &'static str = "turn";
 
     /// This release writes turns of the first version only, and leaves `v` out.
-    fn version(&self) -> Version {
+    fn version(&self) -> DocumentVersion {
         self.unknown.version()
     }
 }

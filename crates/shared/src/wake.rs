@@ -1,7 +1,7 @@
 //! The job message: "the head of this lane can run".
 //!
-//! A claim check: it carries no prompt, only what leads to the job, and may be lost or doubled
-//! without harm. Its JSON is what stands on the broker.
+//! It carries no prompt, only what leads to the job, so it may be lost or duplicated without harm. The broker holds
+//! its JSON. Unknown fields are ignored; they need not be kept, because no process writes a received message again.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,25 +14,25 @@ use crate::{
 /// The head of a lane can run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wake {
-    /// The version of this form; readers refuse one they do not know.
+    /// The version of the message's form. A reader sets aside a message of a version that it does not know.
     pub v: u32,
-    /// The head.
+    /// The job at the head of the lane.
     pub job: JobId,
-    /// Whose it is.
+    /// The tenant that owns the job.
     pub tenant: TenantId,
-    /// The session of the lane, if it is one's.
+    /// The session of the lane; absent for a job without a session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<SessionId>,
-    /// The queue it goes to.
+    /// The class of the job, which decides the queue.
     pub class: Class,
-    /// The model it asks, where the sender knows it.
+    /// The model of the job, if the sender knows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
     /// When the job entered its lane.
     pub admitted_at: TimeMs,
-    /// When this was asked for.
+    /// When the wake was requested.
     pub sent_at: TimeMs,
-    /// The W3C trace context of the submit, where the sender knows it.
+    /// The W3C trace context of the submit, if the sender knows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
 }
@@ -41,7 +41,7 @@ impl Wake {
     /// The version that this release writes and reads.
     pub const VERSION: u32 = 1;
 
-    /// The lane whose head it speaks of.
+    /// The lane of the job.
     #[must_use]
     pub fn lane(&self) -> LaneKey {
         LaneKey::of(&self.tenant, self.session.as_ref(), self.job)

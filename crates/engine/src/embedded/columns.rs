@@ -1,5 +1,5 @@
-//! How the domain's words stand in columns: names and states as their text, times as milliseconds, the ids of jobs
-//! as bytes that sort by time.
+//! Domain types in columns: names and states as text, times as milliseconds, the ids of jobs as bytes that sort by
+//! time.
 
 use forebay_shared::{
     class::Class,
@@ -10,17 +10,17 @@ use forebay_shared::{
 };
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 
-/// A number as SQLite holds it. What does not fit is beyond any time or size of ours.
+/// A number for SQLite. A larger one than SQLite can hold becomes `i64::MAX`; no time or size is that large.
 pub(super) fn int(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// A size as SQLite holds it.
+/// A size for SQLite.
 pub(super) fn size(number: usize) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// A number from a column that never goes below zero.
+/// A number from a column that is never negative.
 pub(super) fn natural(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
 }
@@ -40,7 +40,7 @@ impl FromSql for At {
     }
 }
 
-/// A name in a column, checked as it is read.
+/// A name in a column. The read checks its form.
 pub(super) struct Name<T>(pub(super) T);
 
 impl<T> FromSql for Name<T>
@@ -54,8 +54,7 @@ where
     }
 }
 
-/// A job's id in a column: neighbours in time are neighbours in the tree, whatever their sessions, so jobs that come
-/// and go together touch few pages.
+/// A job's id in a column. Ids sort by time, so jobs that are written together are on few pages of the B-tree.
 pub(super) struct Id(pub(super) JobId);
 
 impl ToSql for Id {

@@ -1,14 +1,14 @@
-//! A wake as it waits in memory: a hundred thousand may, so it is kept small.
+//! The compact form of a wake in the in-process queue, which may hold a hundred thousand.
 
 use forebay_shared::{class::Class, ids::JobId, time::TimeMs, wake::Wake};
 
-/// A wake of a class that is known.
+/// A wake without its class, which its queue has.
 #[derive(Debug)]
 pub(super) struct Packed {
     job: JobId,
     admitted_at: TimeMs,
     sent_at: TimeMs,
-    /// Tenant, session, model and trace context, as a JSON array: one piece of memory instead of four.
+    /// Tenant, session, model and trace context, as a JSON array: one allocation instead of four.
     names: Box<str>,
 }
 
@@ -24,7 +24,7 @@ impl Packed {
         }
     }
 
-    /// The wake as it was; `None`, never seen, for what cannot be read back.
+    /// The original wake. `None` if the names cannot be read back, which does not happen.
     pub(super) fn unpack(&self, class: Class) -> Option<Wake> {
         let (tenant, session, model, traceparent) = serde_json::from_str(&self.names).ok()?;
         Some(Wake {

@@ -6,17 +6,17 @@ use rusqlite::{Connection, ErrorCode, config::DbConfig};
 
 use super::open_error::OpenError;
 
-/// What each version of the schema adds to the one before; `PRAGMA user_version` is how many of
-/// these a file has. Only ever append.
+/// The migrations, one for each version of the tables. `PRAGMA user_version` is the number of migrations that a file
+/// has. Only append to this list.
 const MIGRATIONS: [&str; 2] = [include_str!("schema/1.sql"), include_str!("schema/2.sql")];
-/// "FBAY": says that a SQLite file is ours.
+/// "FBAY": marks a SQLite file as one of Forebay.
 const APPLICATION_ID: i64 = 0x4642_4159;
-/// Nobody else should be on the file; this is for a backup that is being read out of it.
+/// No other process should use the file. This timeout is for a backup that reads it.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// More than there are different statements, so that each is compiled once.
+/// More than the number of different statements, so that each is compiled once.
 const STATEMENTS_MAX: usize = 128;
 
-/// The connection that writes, with the tables brought up to date.
+/// The connection that writes. It migrates the tables first.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     let failed = |source| failed(path, source);
     let mut db = connect(path)?;
@@ -28,7 +28,7 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
             path: path.to_owned(),
         });
     }
-    // Until the tables are up to date, each commit is synced. The caches are in KiB when negative.
+    // During the migration each commit is synced. A negative cache size is in KiB.
     db.execute_batch(
         "PRAGMA synchronous = FULL;
          PRAGMA cache_size = -4096;
@@ -36,8 +36,9 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     )
     .map_err(failed)?;
     migrate(&mut db, path)?;
-    // What an earlier process left in the log may never have been synced, and must be on the disk before anybody is told
-    // of it. Somebody who reads the file meanwhile leaves a part of it there, which is synced before anything is served.
+    // An earlier process may have left transactions in the log that were never synced. They must be on the disk before
+    // any response shows them. If another program reads the file now, a part stays in the log; the syncer syncs it
+    // before anything is served.
     db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
         .map_err(failed)?;
     // From now on the syncer does that.
@@ -69,12 +70,11 @@ fn connect(path: &Path) -> Result<Connection, OpenError> {
     db.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
     db.execute_batch("PRAGMA temp_store = MEMORY;")
         .map_err(failed)?;
-    // A plan does not hang on the values that are bound. Otherwise each new value of a parameter that the planner
-    // looked at has its statement compiled again: a quarter of this process's work, and for nothing, as the
-    // tables are never analysed.
+    // Query plans do not depend on bound values. Otherwise SQLite compiles a statement again for each new value of some
+    // parameters, which cost a quarter of the CPU time. The plans stay the same, because the tables are never analysed.
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
         .map_err(failed)?;
-    // The writing thread copies the log when it ends well. After a disk that failed nobody may.
+    // The writer thread copies the log at a clean end. After a disk failure the log must not be copied.
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
         .map_err(failed)?;
     db.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
@@ -89,7 +89,7 @@ fn migrate(db: &mut Connection, path: &Path) -> Result<(), OpenError> {
     };
     let found = pragma(db, "user_version")?;
     let ours = pragma(db, "application_id")? == APPLICATION_ID;
-    // A file that was just made has neither; any other without our mark is somebody else's.
+    // A new file has neither number. Any other file without the mark belongs to another program.
     if !ours && (found != 0 || pragma(db, "schema_version")? != 0) {
         return Err(OpenError::Foreign {
             path: path.to_owned(),
@@ -114,7 +114,7 @@ fn migrate(db: &mut Connection, path: &Path) -> Result<(), OpenError> {
         transaction.commit().map_err(failed)?;
         tracing::info!(
             schema_version = version,
-            "database tables brought up to date"
+            "the database tables were migrated"
         );
     }
     Ok(())

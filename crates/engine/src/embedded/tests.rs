@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use forebay_shared::{
     class::Class,
-    document::{UnknownFields, Version},
+    document::{DocumentVersion, UnknownFields},
     ids::{JobId, TenantId},
     queue::QueueError,
     store::{IdempotencyEntry, SetKeyResult, StoreError},
@@ -18,7 +18,7 @@ use super::*;
 async fn claim(store: &dyn Store, key: &str) -> Result<SetKeyResult, StoreError> {
     let tenant = TenantId::default();
     let entry = IdempotencyEntry {
-        v: Version::FIRST,
+        v: DocumentVersion::FIRST,
         job: JobId::fresh(&tenant, None),
         body_sha256: "00".repeat(32),
         created_at: TimeMs(1),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use forebay_shared::{
     class::Class,
-    document::{UnknownFields, Version},
+    document::{DocumentVersion, UnknownFields},
     ids::{JobId, LaneKey, ProcessId, SessionId, TenantId},
     job::{FinishReason, JobMeta, Reply, Request},
     lane::{self, Admit, Claim, Effects, Event, IfBusy, Lane, LaneCounts, Refused},
@@ -185,7 +185,7 @@ impl Driver {
         };
         Arc::new(NewJob {
             meta: JobMeta {
-                v: Version::FIRST,
+                v: DocumentVersion::FIRST,
                 id: admit.job,
                 tenant: self.tenant.clone(),
                 session: self.session.clone(),

@@ -1,7 +1,7 @@
 //! Idempotency keys.
 
 use forebay_shared::{
-    document::{UnknownFields, Version},
+    document::{DocumentVersion, UnknownFields},
     ids::TenantId,
     store::{IdempotencyEntry, SetKeyResult, Store},
 };
@@ -13,7 +13,7 @@ use crate::{
 
 fn entry(lane: &Driver) -> IdempotencyEntry {
     IdempotencyEntry {
-        v: Version::FIRST,
+        v: DocumentVersion::FIRST,
         job: Driver::solo(&lane.store).job(),
         body_sha256: "0f".repeat(32),
         created_at: lane.store.now(),

@@ -2,7 +2,7 @@
 
 use forebay_shared::{
     class::Class,
-    document::{UnknownFields, Version},
+    document::{DocumentVersion, UnknownFields},
     ids::TenantId,
     store::{IdempotencyEntry, JobState, SetKeyResult},
 };
@@ -20,7 +20,7 @@ pub(crate) async fn keeps_everything_that_was_committed(mut engine: impl Harness
     let (running, queued) = (lane.admit().await, lane.admit().await);
     lane.claim(running, "worker-1").await;
     let key = IdempotencyEntry {
-        v: Version::FIRST,
+        v: DocumentVersion::FIRST,
         job: ended,
         body_sha256: "ab".repeat(32),
         created_at: store.now(),

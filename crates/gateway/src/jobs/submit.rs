@@ -16,7 +16,7 @@ use axum::{
 use forebay_runtime::lanes::{AdmitOptions, LaneChange, LaneError};
 use forebay_shared::{
     class::Class,
-    document::{UnknownFields, Version},
+    document::{DocumentVersion, UnknownFields},
     ids::JobId,
     job::JobMeta,
     lane::{LANE_MAX, Refused},
@@ -118,7 +118,7 @@ impl PreparedJob {
     ) -> Result<Response, Problem> {
         let submission = self.submission;
         let meta = JobMeta {
-            v: Version::FIRST,
+            v: DocumentVersion::FIRST,
             id,
             tenant: state.tenant.clone(),
             session: submission.session,

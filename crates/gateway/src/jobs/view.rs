@@ -162,7 +162,7 @@ fn to_json(view: &JobView<'_>) -> Result<Vec<u8>, Problem> {
 mod tests {
     use forebay_shared::{
         class::Class,
-        document::{UnknownFields, Version},
+        document::{DocumentVersion, UnknownFields},
         ids::{JobId, ProcessId, TenantId},
         job::{Attempt, FinishReason, JobMeta, Outcome, Reply, Status, Usage},
         store::{JobRecord, JobState},
@@ -175,7 +175,7 @@ mod tests {
     fn meta() -> JobMeta {
         let tenant = TenantId::default();
         JobMeta {
-            v: Version::FIRST,
+            v: DocumentVersion::FIRST,
             id: JobId::fresh(&tenant, None),
             tenant,
             session: None,
@@ -208,7 +208,7 @@ mod tests {
     fn a_completed_job_shows_its_reply_and_its_attempts() {
         let worker = ProcessId::fresh("worker");
         let outcome = Outcome {
-            v: Version::FIRST,
+            v: DocumentVersion::FIRST,
             entry: UnknownFields::NONE,
             unknown: UnknownFields::NONE,
             status: Status::Completed,

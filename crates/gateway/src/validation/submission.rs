@@ -2,7 +2,7 @@
 
 use forebay_shared::{
     class::Class,
-    document::{UnknownFields, Version},
+    document::{DocumentVersion, UnknownFields},
     ids::SessionId,
     job::{ContextBounds, Request},
     lane::IfBusy,
@@ -119,7 +119,7 @@ fn read(value: Value, default_model: Option<&str>, errors: &mut FieldErrors) -> 
     }
     Some(Submission {
         request: Request {
-            v: Version::FIRST,
+            v: DocumentVersion::FIRST,
             input,
             instructions,
             tools,

@@ -4,7 +4,7 @@ use faulty_store::StoreMode;
 use std::collections::BTreeSet;
 
 use forebay_shared::{
-    document::{UnknownFields, Version},
+    document::{DocumentVersion, UnknownFields},
     ids::{JobId, TenantId},
     store::{IdempotencyEntry, SetKeyResult},
 };
@@ -104,7 +104,7 @@ async fn a_repeat_admits_the_missing_job_of_its_key() {
     let job = JobId::fresh(&TenantId::default(), Some(&session));
     let digest = Sha256::digest(body.as_bytes());
     let entry = IdempotencyEntry {
-        v: Version::FIRST,
+        v: DocumentVersion::FIRST,
         job,
         body_sha256: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
         created_at: gateway.member.store.now(),

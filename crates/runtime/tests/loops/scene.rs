@@ -17,7 +17,7 @@ use forebay_runtime::{
 };
 use forebay_shared::{
     class::Class,
-    document::{UnknownFields, Version},
+    document::{DocumentVersion, UnknownFields},
     ids::{JobId, LaneKey, ProcessId, SessionId, TenantId},
     job::{FinishReason, JobError, JobMeta, Reply, Request, Status},
     lane::{Admit, Entry, IfBusy},
@@ -174,7 +174,7 @@ impl Scene {
         };
         edit(&mut admit);
         let meta = JobMeta {
-            v: Version::FIRST,
+            v: DocumentVersion::FIRST,
             id: job,
             tenant: TenantId::default(),
             session: lane(session).session().cloned(),

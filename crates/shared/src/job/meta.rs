@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     class::Class,
-    document::{Document, UnknownFields, Version},
+    document::{Document, DocumentVersion, UnknownFields},
     ids::{JobId, LaneKey, SessionId, TenantId},
     time::TimeMs,
 };
@@ -15,7 +15,7 @@ use crate::{
 pub struct JobMeta {
     /// The version of the document's form.
     #[serde(default)]
-    pub v: Version,
+    pub v: DocumentVersion,
     /// The job.
     pub id: JobId,
     /// The tenant that owns the job.
@@ -47,7 +47,7 @@ pub struct JobMeta {
 impl Document for JobMeta {
     const NAME: &'static str = "job record";
 
-    fn version(&self) -> Version {
+    fn version(&self) -> DocumentVersion {
         self.v
     }
 }

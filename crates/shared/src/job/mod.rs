@@ -1,8 +1,8 @@
 //! A job: one request for one reply of a model.
 //!
-//! Three documents, each written as seldom as can be: [`Request`] and [`JobMeta`] once, when the job
-//! is admitted; [`Outcome`] once, when it ends. What changes in between (attempts, fence, tries) is the
-//! job's [`Entry`](crate::lane::Entry) in its lane, so a claim or a retry never rewrites a prompt.
+//! A job has three documents, each written once: [`Request`] and [`JobMeta`] when the job is admitted, [`Outcome`] when
+//! it ends. The job's [`Entry`](crate::lane::Entry) in its lane holds what changes in between (attempts, fence, tries),
+//! so a claim or a retry never rewrites a prompt.
 
 mod meta;
 mod outcome;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Status;
 use crate::{
-    document::{Document, UnknownFields, Version},
+    document::{Document, DocumentVersion, UnknownFields},
     ids::ProcessId,
     time::TimeMs,
     turn::ToolCall,
@@ -15,7 +15,7 @@ use crate::{
 pub struct Outcome {
     /// The version of the document's form.
     #[serde(default)]
-    pub v: Version,
+    pub v: DocumentVersion,
     /// One of the four terminal states.
     pub status: Status,
     /// When a worker first claimed the job.
@@ -48,7 +48,7 @@ pub struct Outcome {
 impl Document for Outcome {
     const NAME: &'static str = "outcome of a job";
 
-    fn version(&self) -> Version {
+    fn version(&self) -> DocumentVersion {
         self.v
     }
 }

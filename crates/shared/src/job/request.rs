@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    document::{Document, UnknownFields, Version},
+    document::{Document, DocumentVersion, UnknownFields},
     turn::{FunctionKind, Turn},
 };
 
@@ -13,7 +13,7 @@ use crate::{
 pub struct Request {
     /// The version of the document's form.
     #[serde(default)]
-    pub v: Version,
+    pub v: DocumentVersion,
     /// The turns that this job adds to its session.
     pub input: Vec<Turn>,
     /// Instructions to the model for this job only; not kept in the session.
@@ -59,7 +59,7 @@ pub struct Request {
 impl Document for Request {
     const NAME: &'static str = "request of a job";
 
-    fn version(&self) -> Version {
+    fn version(&self) -> DocumentVersion {
         self.v
     }
 }

@@ -1,29 +1,29 @@
-//! The states a job can be in, as the API names them.
+//! The states of a job, as the API names them.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Where a job stands: `queued → in_progress → completed | failed | cancelled | expired`.
+/// The state of a job: `queued → in_progress → completed | failed | cancelled | expired`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// Accepted; waits for its turn, for a worker or for a retry.
+    /// The job is accepted, and waits for earlier jobs, for a worker or for a retry.
     Queued,
     /// A worker is calling the provider.
     InProgress,
-    /// It has a reply.
+    /// The job has a reply.
     Completed,
-    /// It will have none; `error` says why.
+    /// The job will have no reply; `error` has the reason.
     Failed,
-    /// Somebody asked that it be given up.
+    /// A client cancelled the job.
     Cancelled,
-    /// It was not done by the time it had to be.
+    /// The job did not end before its deadline.
     Expired,
 }
 
 impl Status {
-    /// Whether the job has ended, after which nothing about it changes.
+    /// Whether the job has ended. An ended job does not change.
     #[must_use]
     pub const fn is_terminal(self) -> bool {
         !matches!(self, Self::Queued | Self::InProgress)

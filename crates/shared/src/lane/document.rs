@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     class::Class,
-    document::{Document, UnknownFields, Version},
+    document::{Document, DocumentVersion, UnknownFields},
     ids::{JobId, ProcessId},
     job::Attempt,
     time::TimeMs,
@@ -26,7 +26,7 @@ pub const REVISIT_MS: u64 = 60_000;
 pub struct Lane {
     /// The version of the document's form.
     #[serde(default)]
-    pub v: Version,
+    pub v: DocumentVersion,
     /// The live jobs, the head first.
     pub entries: Vec<Entry>,
     /// The end of the hold, if there is one.
@@ -40,7 +40,7 @@ pub struct Lane {
 impl Document for Lane {
     const NAME: &'static str = "lane";
 
-    fn version(&self) -> Version {
+    fn version(&self) -> DocumentVersion {
         self.v
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Entry;
 use crate::{
-    document::{UnknownFields, Version},
+    document::{DocumentVersion, UnknownFields},
     ids::{JobId, ProcessId},
     job::{JobError, Outcome, Reply, Status},
     time::TimeMs,
@@ -66,7 +66,7 @@ impl EndedEntry {
     #[must_use]
     pub fn into_outcome(self, reply: Option<Reply>, provider: Option<String>) -> Outcome {
         Outcome {
-            v: Version::FIRST,
+            v: DocumentVersion::FIRST,
             status: self.status,
             started_at: self.entry.started_at,
             ended_at: self.at,

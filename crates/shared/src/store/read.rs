@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::version::LaneVersion;
 use crate::{
     class::Class,
-    document::{Document, UnknownFields, Version},
+    document::{Document, DocumentVersion, UnknownFields},
     ids::{JobId, LaneKey, ProcessId},
     job::{JobMeta, Outcome, Request},
     lane::{Entry, Lane, OutcomeSummary},
@@ -71,7 +71,7 @@ pub enum JobState {
 pub struct IdempotencyEntry {
     /// The version of the document's form.
     #[serde(default)]
-    pub v: Version,
+    pub v: DocumentVersion,
     /// The job that the first request with the key has created, or is about to create.
     pub job: JobId,
     /// The SHA-256 of that request's body, in hex.
@@ -86,7 +86,7 @@ pub struct IdempotencyEntry {
 impl Document for IdempotencyEntry {
     const NAME: &'static str = "idempotency key";
 
-    fn version(&self) -> Version {
+    fn version(&self) -> DocumentVersion {
         self.v
     }
 }

@@ -3,6 +3,7 @@
 mod fixture;
 mod future_fields;
 mod make_fixture;
+mod newer_version;
 mod rabbit_messages;
 mod redis_dump;
 mod scenario;

@@ -43,16 +43,24 @@ impl Stored<'_> {
     /// Adds a field to every object of every document. No process may run meanwhile.
     pub(crate) async fn add_future_fields(&self) {
         for kind in KINDS {
-            for text in self.texts(kind).await {
-                let (line, json) = text.rsplit_once('\n').unwrap_or(("", &text));
-                let mut document: Value = serde_json::from_str(json).expect("JSON");
-                add_field(&mut document);
-                let mut new = document.to_string();
-                if kind == "lane" && !line.is_empty() {
-                    new = format!("{line}\n{new}");
-                }
-                self.replace(kind, &text, &new).await;
-            }
+            self.change(kind, add_field).await;
+        }
+    }
+
+    /// Sets the version of all documents of a kind.
+    pub(crate) async fn set_version(&self, kind: &'static str, version: u32) {
+        let set = |document: &mut Value| document["v"] = version.into();
+        self.change(kind, set).await;
+    }
+
+    async fn change(&self, kind: &'static str, change: impl Fn(&mut Value)) {
+        for text in self.texts(kind).await {
+            // In Redis a lane has a line before its JSON.
+            let start = text.find('\n').map_or(0, |end| end + 1);
+            let mut document: Value = serde_json::from_str(&text[start..]).expect("JSON");
+            change(&mut document);
+            let new = format!("{}{document}", &text[..start]);
+            self.replace(kind, &text, &new).await;
         }
     }
 

@@ -1,6 +1,6 @@
--- Times are milliseconds since the Unix epoch; ids, classes and states stand as their text.
+-- Times are milliseconds since the Unix epoch; ids, classes and states are text.
 
--- The live jobs of each session, as one document. The columns before it repeat what is searched for.
+-- The live jobs of each lane, as one document. The other columns repeat the parts that queries search for.
 CREATE TABLE lanes (
     key        TEXT    NOT NULL PRIMARY KEY,
     token      BLOB    NOT NULL,
@@ -24,7 +24,7 @@ CREATE TABLE jobs (
     request    TEXT    NOT NULL
 ) STRICT;
 
--- Written once, when a job ends; apart from `jobs`, so that its end does not rewrite its request.
+-- Written once, when a job ends. A table of its own, so that the end of a job does not rewrite its request.
 CREATE TABLE outcomes (
     n          INTEGER PRIMARY KEY, -- jobs.n
     forget_at  INTEGER NOT NULL,

@@ -1,9 +1,9 @@
--- Ids of jobs become 17 bytes that sort by time: the UUID, then the partition, which their text has first. What comes
--- and goes together then stands together, whatever its sessions.
+-- Ids of jobs become 17 bytes that sort by time: the UUID, then the partition. Jobs that are written together are then
+-- on few pages, whatever their sessions.
 
--- Each claim and each end writes its lane, so a lane is one row in one tree: no row number, and no index of what
--- is only looked for when a process starts or a worker is lost. `deadline`, the head's, lets a head be woken without
--- its lane's document.
+-- Each claim and each end writes its lane, so a lane is one row in one B-tree, without a row number. There is no index
+-- for queries that run only when a process starts or a worker is lost. `deadline` is the head's, so a head can be
+-- woken without a read of its lane's document.
 CREATE TABLE lanes_2 (
     key        TEXT    NOT NULL PRIMARY KEY,
     token      BLOB    NOT NULL,
@@ -53,7 +53,7 @@ ALTER TABLE timers_2 RENAME TO timers;
 CREATE INDEX timers_at ON timers (at);
 CREATE INDEX timers_waiting ON timers (tenant, class, admitted_at) WHERE waiting = 1;
 
--- How many sessions there are, which would take a walk over all of them to count.
+-- The number of sessions. To count them would take a scan of the table.
 CREATE TABLE totals (
     sessions INTEGER NOT NULL
 ) STRICT;

@@ -31,6 +31,7 @@
 
 mod dialect;
 mod error;
+mod known_fields;
 mod reasoning;
 mod request;
 mod response;

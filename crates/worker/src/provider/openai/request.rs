@@ -3,7 +3,7 @@
 use forebay_shared::turn::{Content, Part, Role, Turn};
 use serde_json::{Map, Value, json};
 
-use super::{dialect::Dialect, reasoning};
+use super::{dialect::Dialect, known_fields, reasoning};
 use crate::provider::{Call, Failure, Retry, json_body};
 
 /// The fields that `extra_body` must not set.
@@ -27,13 +27,19 @@ fn fields(
     body.insert("model".into(), call.model.into());
     body.insert("messages".into(), messages(call, dialect, provider)?);
     if !request.tools.is_empty() {
-        body.insert("tools".into(), json_body::to_value(&request.tools)?);
+        let mut tools = json_body::to_value(&request.tools)?;
+        known_fields::keep_in_tools(&request.tools, &mut tools);
+        body.insert("tools".into(), tools);
     }
     if let Some(choice) = &request.tool_choice {
-        body.insert("tool_choice".into(), json_body::to_value(choice)?);
+        let mut tool_choice = json_body::to_value(choice)?;
+        known_fields::keep_in_tool_choice(choice, &mut tool_choice);
+        body.insert("tool_choice".into(), tool_choice);
     }
     if let Some(format) = &request.response_format {
-        body.insert("response_format".into(), json_body::to_value(format)?);
+        let mut response_format = json_body::to_value(format)?;
+        known_fields::keep_in_response_format(format, &mut response_format);
+        body.insert("response_format".into(), response_format);
     }
     if let Some(effort) = &request.reasoning_effort {
         body.insert("reasoning_effort".into(), json_body::to_value(effort)?);
@@ -82,6 +88,7 @@ fn message(turn: &Turn, dialect: Dialect, provider: &str) -> Result<Value, Failu
     } else {
         json_body::to_value(&without_extra_content(turn))?
     };
+    known_fields::keep_in_message(turn, &mut message);
     reasoning::restore(&mut message, provider);
     if turn.content.is_none() && turn.tool_calls.is_empty() && turn.role == Role::Assistant {
         // The provider withheld the whole reply. A message must have content.

@@ -13,7 +13,7 @@ use forebay_runtime::{
 };
 use forebay_shared::{
     class::Class,
-    document::{UnknownFields, Version},
+    document::{DocumentVersion, UnknownFields},
     ids::{JobId, LaneKey, ProcessId, SessionId, TenantId},
     job::{JobMeta, Outcome},
     lane::Entry,
@@ -148,7 +148,7 @@ impl Fleet {
             .all(|turn| turn.role == Role::Tool);
         let job = NewJob {
             meta: JobMeta {
-                v: Version::FIRST,
+                v: DocumentVersion::FIRST,
                 id,
                 tenant,
                 session: submit.session,

@@ -1,0 +1,167 @@
+//! Removes the fields that this release does not know from what is sent: a provider would refuse a field that a
+//! newer release added for Forebay's own use. Kinds that this release does not know are sent unchanged, because
+//! nothing can be left out of them.
+
+use forebay_shared::{
+    document::UnknownFields,
+    job::{ResponseFormat, Tool, ToolChoice},
+    turn::{Content, FunctionKind, Part, Turn},
+};
+use serde_json::Value;
+
+/// Removes them from the message of a turn.
+pub(super) fn keep_in_message(turn: &Turn, message: &mut Value) {
+    remove(&turn.unknown, Some(message));
+    for (index, call) in turn.tool_calls.iter().enumerate() {
+        if call.kind == FunctionKind::Function {
+            let path = format!("/tool_calls/{index}");
+            remove(&call.unknown, message.pointer_mut(&path));
+            let function = message.pointer_mut(&format!("{path}/function"));
+            remove(&call.function.unknown, function);
+        }
+    }
+    let Some(Content::Parts(parts)) = &turn.content else {
+        return;
+    };
+    for (index, part) in parts.iter().enumerate() {
+        let path = format!("/content/{index}");
+        match part {
+            Part::Text { unknown, .. } => remove(unknown, message.pointer_mut(&path)),
+            Part::ImageUrl { image_url, unknown } => {
+                remove(unknown, message.pointer_mut(&path));
+                let address = message.pointer_mut(&format!("{path}/image_url"));
+                remove(&image_url.unknown, address);
+            }
+            Part::Unknown(_) => {}
+        }
+    }
+}
+
+/// Removes them from the list of tools.
+pub(super) fn keep_in_tools(tools: &[Tool], list: &mut Value) {
+    for (index, tool) in tools.iter().enumerate() {
+        if tool.kind == FunctionKind::Function {
+            remove(&tool.unknown, list.get_mut(index));
+            let function = list.pointer_mut(&format!("/{index}/function"));
+            remove(&tool.function.unknown, function);
+        }
+    }
+}
+
+/// Removes them from the choice of a tool.
+pub(super) fn keep_in_tool_choice(choice: &ToolChoice, value: &mut Value) {
+    if let ToolChoice::Function {
+        function, unknown, ..
+    } = choice
+    {
+        remove(unknown, Some(value));
+        remove(&function.unknown, value.get_mut("function"));
+    }
+}
+
+/// Removes them from the form of the reply.
+pub(super) fn keep_in_response_format(format: &ResponseFormat, value: &mut Value) {
+    match format {
+        ResponseFormat::Text { unknown } | ResponseFormat::JsonObject { unknown } => {
+            remove(unknown, Some(value));
+        }
+        ResponseFormat::JsonSchema {
+            json_schema,
+            unknown,
+        } => {
+            remove(unknown, Some(value));
+            remove(&json_schema.unknown, value.get_mut("json_schema"));
+        }
+        ResponseFormat::Unknown(_) => {}
+    }
+}
+
+fn remove(unknown: &UnknownFields, object: Option<&mut Value>) {
+    let Some(fields) = object.and_then(Value::as_object_mut) else {
+        return;
+    };
+    for name in unknown.names() {
+        fields.remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn unknown_fields_are_not_sent_and_unknown_kinds_are() {
+        let turn: Turn = serde_json::from_value(json!({
+            "role": "assistant", "new": 1,
+            "content": [
+                {"type": "text", "text": "a", "new": 1},
+                {"type": "image_url", "image_url": {"url": "b", "new": 1}, "new": 1},
+                {"type": "audio", "audio": {"data": "c"}},
+            ],
+            "tool_calls": [
+                {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}", "new": 1}, "new": 1},
+                {"id": "2", "type": "custom", "custom": {"name": "g"}},
+            ],
+        }))
+        .expect("a turn");
+        let mut message = serde_json::to_value(&turn).expect("JSON");
+        keep_in_message(&turn, &mut message);
+        let expected = json!({
+            "role": "assistant",
+            "content": [
+                {"type": "text", "text": "a"},
+                {"type": "image_url", "image_url": {"url": "b"}},
+                {"type": "audio", "audio": {"data": "c"}},
+            ],
+            "tool_calls": [
+                {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}},
+                {"id": "2", "type": "custom", "custom": {"name": "g"}},
+            ],
+        });
+        assert_eq!(message, expected);
+
+        let tools = json!([
+            {"type": "function", "function": {"name": "f", "new": 1}, "new": 1},
+            {"type": "search", "search": {"depth": 2}},
+        ]);
+        let tools: Vec<Tool> = serde_json::from_value(tools).expect("tools");
+        let mut list = serde_json::to_value(&tools).expect("JSON");
+        keep_in_tools(&tools, &mut list);
+        let expected = json!([
+            {"type": "function", "function": {"name": "f"}},
+            {"type": "search", "search": {"depth": 2}},
+        ]);
+        assert_eq!(list, expected);
+    }
+
+    #[test]
+    fn unknown_fields_of_choices_and_formats_are_not_sent() {
+        let choice = json!({"type": "function", "function": {"name": "f", "new": 1}, "new": 1});
+        let choice: ToolChoice = serde_json::from_value(choice).expect("a choice");
+        let mut value = serde_json::to_value(&choice).expect("JSON");
+        keep_in_tool_choice(&choice, &mut value);
+        assert_eq!(
+            value,
+            json!({"type": "function", "function": {"name": "f"}})
+        );
+
+        for (format, expected) in [
+            (json!({"type": "text", "new": 1}), json!({"type": "text"})),
+            (
+                json!({"type": "json_schema", "json_schema": {"name": "n", "schema": {}, "new": 1}, "new": 1}),
+                json!({"type": "json_schema", "json_schema": {"name": "n", "schema": {}}}),
+            ),
+            (
+                json!({"type": "grammar", "x": 1}),
+                json!({"type": "grammar", "x": 1}),
+            ),
+        ] {
+            let format: ResponseFormat = serde_json::from_value(format).expect("a format");
+            let mut value = serde_json::to_value(&format).expect("JSON");
+            keep_in_response_format(&format, &mut value);
+            assert_eq!(value, expected);
+        }
+    }
+}
