@@ -23,6 +23,8 @@ use crate::{
 /// The limit on concurrent submits. A gateway refuses a submit after two seconds. On a busy machine 200
 /// concurrent submits can take as long without any fault; 64 keep the gateways busy and do not.
 const CONCURRENT_SUBMITS: usize = 64;
+/// The largest share of submits that may be refused because the store answers late, without any fault of Redis.
+const LATE_PERCENT_MAX: usize = 5;
 /// How long all jobs may take to end after the last submit.
 const DONE_WITHIN: Duration = Duration::from_secs(300);
 /// Every session submits interactive jobs.
@@ -91,12 +93,20 @@ impl Traffic {
         self.submit_log.records().unanswered
     }
 
-    /// Fails if a gateway refused a submit. Refusals because the store answered late do not count: on a busy machine
-    /// they occur without any fault.
+    /// Fails if a gateway refused a submit. Call it only if the gateways' Redis had no fault. `store_unavailable`
+    /// then means that a commit took longer than the gateway's 2 s, which can happen on a busy machine. A small share of
+    /// such refusals is permitted.
     pub(crate) fn assert_none_refused(&self) {
-        let mut refused = self.refusals();
-        refused.retain(|refusal| refusal.code != "store_unavailable");
+        let is_late = |refusal: &Refusal| refusal.code == "store_unavailable";
+        let (late, refused): (Vec<_>, Vec<_>) = self.refusals().into_iter().partition(is_late);
         assert!(refused.is_empty(), "refused: {refused:?}");
+        let submits = self.accepted() + self.unanswered() + late.len();
+        let share = format!(
+            "{} of {submits} submits refused: store_unavailable",
+            late.len()
+        );
+        println!("{share}");
+        assert!(late.len() * 100 <= submits * LATE_PERCENT_MAX, "{share}");
     }
 
     /// Fails if a submit was refused or got no answer.
