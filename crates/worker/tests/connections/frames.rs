@@ -1,5 +1,6 @@
 //! The server's end of an HTTP/2 connection, frame by frame (RFC 9113, section 4.1), for what no library sends.
 
+use scripted_provider::http_server::Reason;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -42,7 +43,7 @@ impl Frames {
     }
 
     /// Announces the end of the connection, and whether the first request was begun.
-    pub(crate) async fn go_away(&mut self, has_begun: bool, reason: h2::Reason) {
+    pub(crate) async fn go_away(&mut self, has_begun: bool, reason: Reason) {
         let last = if has_begun { FIRST } else { 0 };
         let payload = [last.to_be_bytes(), u32::from(reason).to_be_bytes()].concat();
         self.send(GOAWAY, &payload).await;

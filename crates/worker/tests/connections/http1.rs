@@ -1,15 +1,24 @@
 //! HTTP/1.1: connections that are used again.
 
-use crate::{ask, provider, server1::Server};
+use scripted_provider::http_server::{HttpServer, Version};
+
+use crate::{ask, provider, server::answer};
 
 #[tokio::test]
 async fn a_connection_that_was_closed_while_it_was_idle_costs_no_call() {
-    let mut server = Server::start().await;
-    let provider = provider(&server.base_url, false);
+    let server = HttpServer::builder().version(Version::HTTP_11);
+    let server = server.start(answer).await;
+    let provider = provider(&format!("http://{}/v1", server.address()), false);
     for round in 1..=20 {
         ask(&provider).await.expect("a reply");
-        // The client may or may not have seen it yet when it sends the next request.
-        server.close_idle(round).await;
+        // The client may or may not have seen the close when it sends the next request.
+        server.shut_down_connections();
+        let connections = server.connections();
+        connections
+            .wait_for("closed connections", |all| {
+                all.len() == round && all.iter().all(|one| one.is_closed)
+            })
+            .await;
     }
     ask(&provider).await.expect("a reply");
 }

@@ -6,10 +6,15 @@ use std::sync::{
 };
 
 use forebay_worker::provider::{Retry, openai::OpenAi};
-use h2::Reason;
+use scripted_provider::http_server::Reason;
 use tokio::net::TcpListener;
 
-use crate::{ask, ask_at_length, frames::Frames, provider, server2::Server};
+use crate::{
+    ask, ask_at_length,
+    frames::Frames,
+    provider,
+    server::{Server, answer, cut_off, reply, reset_by_client},
+};
 
 /// As long as a head over HTTP/1.1 may be.
 #[tokio::test]
@@ -17,9 +22,11 @@ async fn a_long_head_is_read() {
     let mut server = Server::start(100).await;
     let provider = Arc::new(provider(&server.base_url, true));
     let call = tokio::spawn(async move { ask(&provider).await });
-    let long = "x".repeat(500);
-    let asked = server.asked().await;
-    asked.answer_with(&[("x-long", long.as_str()); 60]);
+    let mut response = reply();
+    for _ in 0..60 {
+        response = response.with_header("x-long", &"x".repeat(500));
+    }
+    assert!(server.request().await.answer(&response).await);
     call.await.expect("no panic").expect("a reply");
 }
 
@@ -28,25 +35,26 @@ async fn interim_answers_are_skipped() {
     let mut server = Server::start(100).await;
     let provider = Arc::new(provider(&server.base_url, true));
     let call = tokio::spawn(async move { ask(&provider).await });
-    let mut asked = server.asked().await;
-    asked.interim(100);
-    asked.interim(103);
-    asked.answer();
+    let mut request = server.request().await;
+    for status in [100, 103] {
+        assert!(request.interim(status).await);
+    }
+    answer(request).await;
     call.await.expect("no panic").expect("a reply");
 }
 
 #[tokio::test]
 async fn an_early_answer_counts_and_releases_its_stream() {
-    let mut server = Server::start(1).await;
+    let mut server = Server::start_without_bodies(1).await;
     let provider = Arc::new(provider(&server.base_url, true));
     for _ in 0..2 {
         let provider = Arc::clone(&provider);
         // Longer than the flow-control window (RFC 9113, section 6.9.2).
         let call = tokio::spawn(async move { ask_at_length(&provider, 1_024 * 1_024).await });
-        server.asked().await.answer();
+        answer(server.request().await).await;
         call.await.expect("no panic").expect("a reply");
     }
-    assert_eq!(server.connections(), 1);
+    assert_eq!(server.connections().count(), 1);
 }
 
 /// The server permits one stream, so a call that kept its stream would stop the next one.
@@ -57,16 +65,16 @@ async fn a_call_releases_its_stream_however_it_ends() {
     for round in 0..8 {
         let provider = Arc::clone(&provider);
         let call = tokio::spawn(async move { ask(&provider).await });
-        let asked = server.asked().await;
+        let request = server.request().await;
         match round % 4 {
             0 => {
                 call.abort();
-                assert_eq!(asked.cancelled().await, Reason::CANCEL);
+                assert_eq!(reset_by_client(request).await, Reason::CANCEL);
                 continue;
             }
-            1 => asked.reset(Reason::INTERNAL_ERROR),
-            2 => asked.cut_off(),
-            _ => asked.answer(),
+            1 => request.reset(Reason::INTERNAL_ERROR),
+            2 => cut_off(request).await,
+            _ => answer(request).await,
         }
         let ended = call.await.expect("no panic");
         if let Err(failure) = &ended {
@@ -75,7 +83,7 @@ async fn a_call_releases_its_stream_however_it_ends() {
         }
         assert_eq!(ended.is_ok(), round % 4 == 3, "{ended:?}");
     }
-    assert_eq!(server.connections(), 1);
+    assert_eq!(server.connections().count(), 1);
 }
 
 /// A request that the server may have begun is not sent again, even if the server had announced the end of the

@@ -7,8 +7,7 @@ mod http2;
 mod http2_answers;
 mod peer;
 mod proxy;
-mod server1;
-mod server2;
+mod server;
 
 use std::time::Duration;
 

@@ -8,7 +8,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use crate::{LIMIT, REPLY, provider, server1::read_request};
+use crate::{LIMIT, REPLY, provider};
 
 /// A listening port.
 pub(crate) struct Port {
@@ -72,5 +72,28 @@ impl Peer {
         let rest = tokio::time::timeout(LIMIT, rest).await;
         // A reset counts as closed.
         let _ = rest.expect("closed in time");
+    }
+}
+
+/// Reads a request to its end and returns its head. `None`: the client has closed the connection.
+async fn read_request(stream: &mut TcpStream) -> Option<String> {
+    let mut bytes = Vec::new();
+    loop {
+        let count = stream.read_buf(&mut bytes).await.ok()?;
+        if count == 0 {
+            return None;
+        }
+        let text = String::from_utf8_lossy(&bytes);
+        let Some((head, body)) = text.split_once("\r\n\r\n") else {
+            continue;
+        };
+        let length = head.lines().find_map(|line| {
+            let (name, value) = line.split_once(": ")?;
+            name.eq_ignore_ascii_case("content-length")
+                .then(|| value.parse::<usize>().ok())?
+        });
+        if body.len() >= length.unwrap_or(0) {
+            return Some(head.to_owned());
+        }
     }
 }

@@ -16,16 +16,26 @@ use super::{
     socket::Socket,
 };
 
+/// What a server does on each HTTP/2 connection.
+#[derive(Clone, Copy)]
+pub(super) struct Http2Settings {
+    /// The most streams at a time.
+    pub(super) streams_max: u32,
+    /// Whether the handler gets a request once its whole body has arrived. Otherwise it gets the request at once, and
+    /// the body is not read.
+    pub(super) reads_bodies: bool,
+}
+
 /// Serves one connection until either side ends it.
 pub(super) async fn serve(
     socket: Socket,
-    streams_max: u32,
+    settings: Http2Settings,
     connection: ConnectionGuard,
     mut shutdown: Shutdown,
     handler: Handler,
 ) -> io::Result<()> {
     let mut builder = Builder::new();
-    builder.max_concurrent_streams(streams_max);
+    builder.max_concurrent_streams(settings.streams_max);
     let mut served = builder
         .handshake::<_, Bytes>(socket)
         .await
@@ -55,7 +65,7 @@ pub(super) async fn serve(
         let handler = Handler::clone(&handler);
         exchanges.spawn(async move {
             // An error means that the client reset the stream before the end of its request.
-            if let Ok(request) = read(request).await {
+            if let Ok(request) = read(request, settings.reads_bodies).await {
                 let exchange = Exchange {
                     request,
                     connection: number,
@@ -67,13 +77,16 @@ pub(super) async fn serve(
     }
 }
 
-async fn read(request: Request<RecvStream>) -> Result<HttpRequest, h2::Error> {
+/// Reads the request, and its body if `with_body`.
+async fn read(request: Request<RecvStream>, with_body: bool) -> Result<HttpRequest, h2::Error> {
     let (head, mut stream) = request.into_parts();
     let mut body = Vec::new();
-    while let Some(data) = stream.data().await {
-        let data = data?;
-        stream.flow_control().release_capacity(data.len())?;
-        body.extend_from_slice(&data);
+    if with_body {
+        while let Some(data) = stream.data().await {
+            let data = data?;
+            stream.flow_control().release_capacity(data.len())?;
+            body.extend_from_slice(&data);
+        }
     }
     let target = head.uri.path_and_query();
     Ok(HttpRequest {

@@ -20,7 +20,8 @@ use super::{
     connections::Connections,
     exchange::Exchange,
     handler::{Handler, Shutdown},
-    http1, http2,
+    http1,
+    http2::{self, Http2Settings},
     socket::{self, Identity},
 };
 
@@ -41,15 +42,14 @@ pub struct HttpServer {
 /// A server that is not started yet.
 #[must_use = "nothing listens before `start`"]
 pub struct HttpServerBuilder {
-    host: String,
     versions: Vec<Version>,
-    streams_max: u32,
+    http2: Http2Settings,
     identity: Option<Identity>,
 }
 
 struct Shared {
     connections: Connections,
-    streams_max: u32,
+    http2: Http2Settings,
     identity: Option<Identity>,
     /// What connections are accepted with from now on.
     epoch: Mutex<Epoch>,
@@ -69,12 +69,6 @@ struct Epoch {
 }
 
 impl HttpServerBuilder {
-    /// Listens on this address; 127.0.0.1 by default.
-    pub fn host(mut self, host: &str) -> Self {
-        host.clone_into(&mut self.host);
-        self
-    }
-
     /// Offers this version of HTTP only.
     pub fn version(mut self, version: Version) -> Self {
         self.versions = vec![version];
@@ -83,7 +77,13 @@ impl HttpServerBuilder {
 
     /// Allows so many streams at a time on an HTTP/2 connection; 100 by default.
     pub fn streams_max(mut self, streams_max: u32) -> Self {
-        self.streams_max = streams_max;
+        self.http2.streams_max = streams_max;
+        self
+    }
+
+    /// Gives HTTP/2 requests to the handler before their bodies have arrived, and never reads the bodies.
+    pub fn without_bodies(mut self) -> Self {
+        self.http2.reads_bodies = false;
         self
     }
 
@@ -105,12 +105,12 @@ impl HttpServerBuilder {
         F: Fn(Exchange) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        let listener = TcpListener::bind((self.host.as_str(), 0)).await?;
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let stop = CancellationToken::new();
         let shared = Arc::new(Shared {
             connections: Connections::default(),
-            streams_max: self.streams_max,
+            http2: self.http2,
             epoch: Mutex::new(Epoch {
                 tls: acceptor(self.identity.as_ref(), &self.versions),
                 versions: self.versions,
@@ -148,9 +148,11 @@ impl HttpServer {
     /// A server on 127.0.0.1 without TLS that offers HTTP/1.1 and HTTP/2.
     pub fn builder() -> HttpServerBuilder {
         HttpServerBuilder {
-            host: "127.0.0.1".to_owned(),
             versions: vec![Version::HTTP_2, Version::HTTP_11],
-            streams_max: STREAMS_MAX,
+            http2: Http2Settings {
+                streams_max: STREAMS_MAX,
+                reads_bodies: true,
+            },
             identity: None,
         }
     }
@@ -225,7 +227,7 @@ async fn serve(stream: TcpStream, epoch: Epoch, shared: Arc<Shared>) {
     let connection = shared.connections.add(version);
     let handler = Arc::clone(&shared.handler);
     let served = if version == Version::HTTP_2 {
-        http2::serve(socket, shared.streams_max, connection, shutdown, handler).await
+        http2::serve(socket, shared.http2, connection, shutdown, handler).await
     } else {
         http1::serve(socket, connection, shutdown, handler).await
     };

@@ -1,16 +1,14 @@
 //! A provider over TLS: the handshake decides the protocol (ALPN), the protocol decides how many connections the calls
 //! need, and a provider whose certificate is not trusted gets no request.
 
-mod connections;
 mod server;
 
 use futures_util::future::join_all;
-use http::Version;
+use scripted_provider::http_server::{Connection, Version};
 use serde_json::{Value, json};
 use servers::tls::Certificates;
 
 use crate::fixture::{Fixture, GPT};
-use connections::Connection;
 use server::{ANSWER_TEXT, STREAMS_MAX, Server};
 
 /// More calls than an HTTP/2 connection allows.
@@ -85,13 +83,13 @@ async fn over_http2_calls_share_as_few_connections_as_possible() {
         // Calls that arrive together each open a connection, and close it again if another one is ready first.
         connections.retain(|connection| connection.requests > 0);
         assert_eq!(connections.len(), 2, "{connections:?}");
-        let mut waiting: Vec<_> = connections
+        let mut unanswered: Vec<_> = connections
             .iter()
-            .map(|connection| connection.waiting)
+            .map(|connection| connection.unanswered)
             .collect();
-        waiting.sort_unstable();
+        unanswered.sort_unstable();
         let full = STREAMS_MAX as usize;
-        assert_eq!(waiting, [MANY_JOBS - full, full]);
+        assert_eq!(unanswered, [MANY_JOBS - full, full]);
         assert!(
             connections
                 .iter()
@@ -112,7 +110,7 @@ async fn over_http1_each_call_has_a_connection_of_its_own() {
     for connection in &connections {
         assert_eq!(connection.version, Version::HTTP_11);
         assert_eq!(
-            (connection.requests, connection.waiting),
+            (connection.requests, connection.unanswered),
             (1, 1),
             "{connections:?}"
         );
@@ -151,7 +149,7 @@ async fn a_self_signed_ca_is_refused_and_the_error_shows_how_to_make_a_certifica
             assert!(message.contains(part), "{job}");
         }
     }
-    assert!(server.connections().is_empty());
+    assert_eq!(server.connections().count(), 0);
 }
 
 #[tokio::test]
@@ -176,7 +174,7 @@ async fn a_certificate_of_an_unknown_authority_is_a_failed_connection() {
     let logs = fixture.forebay.logs();
     assert!(!logs.contains(KEY) && !logs.contains(PROMPT), "{logs}");
     // No request was sent, because no handshake completed.
-    assert!(server.connections().is_empty());
+    assert_eq!(server.connections().count(), 0);
 }
 
 #[tokio::test]
@@ -190,7 +188,7 @@ async fn jobs_complete_after_a_restart_of_the_server_with_another_http_version()
     for version in [Version::HTTP_11, Version::HTTP_2] {
         let cut_off = submit(&fixture, FEW_JOBS).await;
         server.waiting(FEW_JOBS).await;
-        server.restart(version);
+        server.restart(version).await;
         server.waiting(FEW_JOBS).await;
         let later = submit(&fixture, FEW_JOBS).await;
         let connections = server.waiting(2 * FEW_JOBS).await;

@@ -1,0 +1,83 @@
+//! An HTTP/2 server without TLS that hands each request to the test, which answers or refuses it.
+
+use scripted_provider::http_server::{
+    Connections, Exchange, HttpServer, HttpServerBuilder, Reason, Response, Version,
+};
+use tokio::{sync::mpsc, time::timeout};
+
+use crate::{LIMIT, REPLY};
+
+/// A server, which ends with this value.
+pub(crate) struct Server {
+    pub(crate) base_url: String,
+    http: HttpServer,
+    requests: mpsc::UnboundedReceiver<Exchange>,
+}
+
+impl Server {
+    /// Starts a server that permits `streams_max` concurrent streams on a connection.
+    pub(crate) async fn start(streams_max: u32) -> Self {
+        Self::build(HttpServer::builder().streams_max(streams_max)).await
+    }
+
+    /// Like [`Server::start`], but requests are handed over before their bodies have arrived.
+    pub(crate) async fn start_without_bodies(streams_max: u32) -> Self {
+        let builder = HttpServer::builder().streams_max(streams_max);
+        Self::build(builder.without_bodies()).await
+    }
+
+    async fn build(builder: HttpServerBuilder) -> Self {
+        let (sender, requests) = mpsc::unbounded_channel();
+        let hand_over = move |exchange| {
+            // An error means that the test has ended.
+            let _ = sender.send(exchange);
+            std::future::ready(())
+        };
+        let http = builder.version(Version::HTTP_2).start(hand_over).await;
+        Self {
+            base_url: format!("http://{}/v1", http.address()),
+            http,
+            requests,
+        }
+    }
+
+    /// The next request.
+    pub(crate) async fn request(&mut self) -> Exchange {
+        timeout(LIMIT, self.requests.recv())
+            .await
+            .expect("a request in time")
+            .expect("the server runs")
+    }
+
+    /// The connections that clients have opened.
+    pub(crate) fn connections(&self) -> &Connections {
+        self.http.connections()
+    }
+
+    /// Closes the open connections in an orderly way (GOAWAY), as a server does before it restarts.
+    pub(crate) fn go_away(&self) {
+        self.http.shut_down_connections();
+    }
+}
+
+/// A response with the reply.
+pub(crate) fn reply() -> Response {
+    Response::json(200, REPLY)
+}
+
+/// Answers with the reply.
+pub(crate) async fn answer(exchange: Exchange) {
+    assert!(exchange.answer(&reply()).await, "the client has gone");
+}
+
+/// Sends half a response and resets the stream.
+pub(crate) async fn cut_off(mut exchange: Exchange) {
+    assert!(exchange.begin(&reply(), REPLY.len() / 2).await);
+    exchange.cut_off().await;
+}
+
+/// Waits until the client resets the stream, and returns its reason.
+pub(crate) async fn reset_by_client(exchange: Exchange) -> Reason {
+    let reset = timeout(LIMIT, exchange.reset_by_client()).await;
+    reset.expect("a reset in time").expect("a reset")
+}
