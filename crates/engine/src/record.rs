@@ -10,7 +10,7 @@ use forebay_shared::{
 
 use crate::rejection::unreadable;
 
-/// Neither the lane nor an outcome holds the job. Another program changed the data, or a Redis replica took
+/// A job has a record, but neither an entry in a lane nor an outcome. Another program changed the data, or a Redis replica took
 /// over without the newest writes.
 #[derive(Debug, thiserror::Error)]
 #[error("the record of {0} has neither an entry in a lane nor an outcome")]

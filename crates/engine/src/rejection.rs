@@ -1,4 +1,4 @@
-//! Why a store could not do what it was asked.
+//! Why a call of a store failed.
 //!
 //! Each engine classifies the errors of its library as a [`Rejection`]. One mapping turns a rejection into
 //! the port's [`StoreError`].
@@ -7,13 +7,13 @@ use std::{error::Error, sync::Arc};
 
 use forebay_shared::store::StoreError;
 
-/// Why a read or a write failed. It can be cloned, because all writes of one transaction share its fate.
+/// Why a read or a write failed. It can be cloned, because one failed transaction rejects all of its writes.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum Rejection {
     /// The disk or the server's memory is full. Nothing was written.
     #[error("the store is full")]
     Full(#[source] Arc<dyn Error + Send + Sync>),
-    /// The store is closed, away, slow or busy. The call may have taken effect; it is safe to repeat.
+    /// The store is closed, unreachable, slow or busy. The call may have taken effect; it is safe to repeat.
     #[error("the store is unavailable")]
     Unavailable(#[source] Arc<dyn Error + Send + Sync>),
     /// The store refused the statement, or holds something unreadable. Repeating the call cannot help.
@@ -26,12 +26,12 @@ pub(crate) enum Rejection {
 pub(crate) enum WhenFull {
     /// The call accepts a new job: the job is refused.
     Refuse,
-    /// The call records work that is already done: it has to be tried again.
+    /// The call records work that is already done: it has to be repeated.
     Retry,
 }
 
 impl Rejection {
-    /// Wraps an error that may pass.
+    /// Wraps a transient error.
     pub(crate) fn unavailable(error: impl Error + Send + Sync + 'static) -> Self {
         Self::Unavailable(Arc::new(error))
     }
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_store_refuses_new_jobs_and_lets_others_try_again() {
+    fn a_full_store_refuses_new_jobs_and_has_other_calls_repeated() {
         let full = || Rejection::Full(Arc::new(io::Error::from(io::ErrorKind::StorageFull)));
         let refused = full().into_store_error(WhenFull::Refuse);
         assert!(matches!(refused, StoreError::Full), "{refused:?}");
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_unavailable_store_is_worth_another_try() {
+    fn only_calls_of_an_unavailable_store_can_be_repeated() {
         let error = || io::Error::from(io::ErrorKind::TimedOut);
         for when_full in [WhenFull::Refuse, WhenFull::Retry] {
             let unavailable = Rejection::unavailable(error()).into_store_error(when_full);

@@ -68,7 +68,7 @@ pub(crate) struct HeadRow {
 pub(crate) struct JobRow {
     /// The job.
     pub(crate) job: JobId,
-    /// The record must not be deleted before this time; 0 for no such time.
+    /// The record must not be deleted before this time. 0 sets no such limit.
     pub(crate) keep_until: TimeMs,
     /// The job's [`JobMeta`](forebay_shared::job::JobMeta) as JSON.
     pub(crate) meta: String,
@@ -134,7 +134,7 @@ pub(crate) struct CountRow {
     pub(crate) ended: u64,
 }
 
-/// The commit contradicts itself, so whoever built it has a fault.
+/// The commit contradicts itself. This is a fault in the code that built it.
 #[derive(Debug, thiserror::Error)]
 #[error("a commit sets a timer for {0}, which is not in the lane")]
 struct TimerWithoutEntry(JobId);

@@ -1,12 +1,13 @@
 //! The thread that copies SQLite's write-ahead log into the database, while the writing thread goes on.
 //!
-//! SQLite calls such a copy a checkpoint. It starts the log anew when a transaction begins and all of the log
-//! is copied. While others write, a copy is never complete, so the writing thread copies the small rest
-//! between two of its own transactions. SQLite syncs the database then; the checkpointer has synced it
-//! before, so that this takes little time too.
+//! SQLite calls such a copy a checkpoint. SQLite reuses the log from its start when a transaction begins after a
+//! complete copy. A copy that runs while the writing thread writes is never complete. So the writing thread copies the
+//! few remaining pages itself, between two of its transactions. SQLite syncs the database after that copy. This sync is
+//! short, because the checkpointer has just synced the database.
 //!
-//! A failed copy ends all writing. Nobody knows which pages the system has dropped, so a later sync that
-//! succeeds would prove nothing. The log is then the only good copy and must not be started anew.
+//! After a failed copy or sync, nothing is written any more. The system may have dropped the pages that it could not
+//! write, so a later sync that succeeds would prove nothing. The log is then the only good copy, so SQLite must not reuse
+//! it.
 
 use std::{
     io,
@@ -31,9 +32,9 @@ const COPY_FROM: u32 = 8_000;
 const WAIT_FROM: u32 = 4 * COPY_FROM;
 /// How long the checkpointer waits when it cannot copy now.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
-/// The most pages that are left to the writing thread. While more are left, the checkpointer copies again.
+/// The checkpointer copies again while more than this many pages are not copied. The writing thread copies the rest.
 const REST_MAX: u32 = 500;
-/// The most copies in a row.
+/// The checkpointer copies at most this many times in a row.
 const COPIES_MAX: usize = 4;
 
 /// The writing thread's side: it requests copies and completes them.
@@ -57,18 +58,18 @@ pub(super) struct Checkpointer {
 
 /// Returns the writing thread's side and the loop to run on a thread of its own.
 ///
-/// `writer` is the connection that writes, `checkpointer` the one that copies. `sync` syncs the database file.
+/// `writer_db` is the connection that writes, `checkpointer_db` the one that copies. `sync` syncs the database file.
 pub(super) fn new(
-    writer: &mut Connection,
-    checkpointer: Connection,
+    writer_db: &mut Connection,
+    checkpointer_db: Connection,
     durability: &Arc<Durability>,
     sync: impl FnMut() -> io::Result<()> + Send + 'static,
 ) -> rusqlite::Result<(CheckpointTrigger, Checkpointer)> {
     let log_pages = Arc::<AtomicU32>::default();
-    let newest = Arc::clone(&log_pages);
+    let hook_pages = Arc::clone(&log_pages);
     // This replaces SQLite's own hook, which would copy in the writing thread.
-    writer.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, pages| {
-        newest.store(u32::try_from(pages).unwrap_or(0), Ordering::Relaxed);
+    writer_db.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, pages| {
+        hook_pages.store(u32::try_from(pages).unwrap_or(0), Ordering::Relaxed);
         Ok(())
     }))?;
     let (request, requested) = mpsc::sync_channel(1);
@@ -81,7 +82,7 @@ pub(super) fn new(
         durability: Arc::clone(durability),
     };
     let checkpointer = Checkpointer {
-        db: checkpointer,
+        db: checkpointer_db,
         log_pages,
         requested,
         done: finish,
@@ -92,8 +93,9 @@ pub(super) fn new(
 }
 
 impl CheckpointTrigger {
-    /// Keeps the log short. The writing thread calls this between two transactions of `db`.
-    pub(super) fn between_transactions(&mut self, db: &Connection) {
+    /// Requests a copy when the log is long enough, and completes a copy that has ended. The writing thread calls this
+    /// between two transactions of `db`.
+    pub(super) fn request_or_complete(&mut self, db: &Connection) {
         if self.durability.has_failed() {
             return;
         }
@@ -175,7 +177,7 @@ fn checkpoint(db: &Connection, durability: &Durability) -> Checkpoint {
     if durability.has_failed() {
         return Checkpoint::Failed;
     }
-    // SQLite returns -1 as the length while another program copies.
+    // The third column is the number of copied pages. SQLite returns -1 while another program copies.
     let copied = db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
         row.get::<_, i64>(2).map(u32::try_from)
     });

@@ -1,4 +1,4 @@
-//! The sending end of a bounded channel to the engine's threads. It can be closed for all who hold it.
+//! The sending end of a bounded channel to the engine's threads. One call closes it for all its owners.
 
 use std::sync::{PoisonError, RwLock};
 

@@ -1,5 +1,5 @@
-//! Domain types in columns: names and states as text, times as milliseconds, the ids of jobs as bytes that sort by
-//! time.
+//! Conversions between the types of the domain and SQLite's columns. Names and states are stored as text, times as
+//! milliseconds, and the ids of jobs as bytes that sort by time.
 
 use forebay_shared::{
     class::Class,
@@ -10,40 +10,40 @@ use forebay_shared::{
 };
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 
-/// A number for SQLite. A larger one than SQLite can hold becomes `i64::MAX`; no time or size is that large.
+/// A number as SQLite's signed integer. A number that does not fit becomes `i64::MAX`; no real time or size is that large.
 pub(super) fn int(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// A size for SQLite.
+/// A size as SQLite's signed integer, with the same bound.
 pub(super) fn size(number: usize) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// A number from a column that is never negative.
+/// An unsigned number from a column. A negative one becomes 0.
 pub(super) fn natural(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
 }
 
-/// A moment in a column.
-pub(super) struct At(pub(super) TimeMs);
+/// A time in a column, in milliseconds since the Unix epoch.
+pub(super) struct TimeColumn(pub(super) TimeMs);
 
-impl ToSql for At {
+impl ToSql for TimeColumn {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(int(self.0.0).into())
     }
 }
 
-impl FromSql for At {
+impl FromSql for TimeColumn {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         value.as_i64().map(|ms| Self(TimeMs(natural(ms))))
     }
 }
 
-/// A name in a column. The read checks its form.
-pub(super) struct Name<T>(pub(super) T);
+/// A name in a column. Reading it checks that it is valid.
+pub(super) struct NameColumn<T>(pub(super) T);
 
-impl<T> FromSql for Name<T>
+impl<T> FromSql for NameColumn<T>
 where
     T: TryFrom<String>,
     T::Error: std::error::Error + Send + Sync + 'static,
@@ -54,16 +54,17 @@ where
     }
 }
 
-/// A job's id in a column. Ids sort by time, so jobs that are written together are on few pages of the B-tree.
-pub(super) struct Id(pub(super) JobId);
+/// A job's id in a column, as bytes that sort by time. Jobs of the same time are close to each other in the B-tree, so
+/// writing or deleting them changes few pages.
+pub(super) struct JobIdColumn(pub(super) JobId);
 
-impl ToSql for Id {
+impl ToSql for JobIdColumn {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(self.0.to_bytes().to_vec().into())
     }
 }
 
-impl FromSql for Id {
+impl FromSql for JobIdColumn {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         let bytes = value.as_blob()?.try_into();
         bytes
@@ -73,9 +74,9 @@ impl FromSql for Id {
 }
 
 /// A lane's key in a column.
-pub(super) struct Key(pub(super) LaneKey);
+pub(super) struct LaneKeyColumn(pub(super) LaneKey);
 
-impl FromSql for Key {
+impl FromSql for LaneKeyColumn {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         LaneKey::parse(value.as_str()?)
             .map(Self)
@@ -83,7 +84,7 @@ impl FromSql for Key {
     }
 }
 
-/// The version of a lane in a column.
+/// The version of a lane in a column. The column is called `token`.
 pub(super) struct VersionColumn(pub(super) LaneVersion);
 
 impl ToSql for VersionColumn {
@@ -101,9 +102,9 @@ impl FromSql for VersionColumn {
 }
 
 /// A job's class in a column.
-pub(super) struct InClass(pub(super) Class);
+pub(super) struct ClassColumn(pub(super) Class);
 
-impl FromSql for InClass {
+impl FromSql for ClassColumn {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         let text = value.as_str()?;
         let class = Class::ALL.into_iter().find(|class| class.as_str() == text);
@@ -111,10 +112,10 @@ impl FromSql for InClass {
     }
 }
 
-/// A terminal state in a column.
-pub(super) struct EndedStatus(pub(super) Status);
+/// The status of an ended job in a column.
+pub(super) struct EndedStatusColumn(pub(super) Status);
 
-impl FromSql for EndedStatus {
+impl FromSql for EndedStatusColumn {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         const TERMINAL: [Status; 4] = [
             Status::Completed,

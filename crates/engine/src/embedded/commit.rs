@@ -1,7 +1,7 @@
-//! A commit on its way into the tables.
+//! Writes a commit into the tables.
 //!
 //! The caller derives all rows beforehand, so that the writing thread only checks the lane's version and
-//! fills columns.
+//! writes the rows.
 
 use forebay_shared::{
     lane::HeadState,
@@ -11,7 +11,7 @@ use forebay_shared::{
 use rusqlite::{Connection, ToSql, named_params};
 
 use super::{
-    columns::{At, Id, VersionColumn, size},
+    columns::{JobIdColumn, TimeColumn, VersionColumn, size},
     jobs,
     lanes::{self, LaneQuery, RawLane},
     sessions, timers,
@@ -61,14 +61,14 @@ impl SqlCommit {
             jobs::insert(db, &self.tenant, job)?;
         }
         for job in &self.rows.reopened {
-            jobs::reopen(db, *job)?;
+            jobs::delete_outcome(db, *job)?;
         }
         for timer in &self.rows.timers {
             timers::set(db, &self.query.lane, &self.tenant, timer)?;
         }
         for outcome in &self.rows.outcomes {
-            timers::clear(db, outcome.job)?;
-            jobs::end(db, outcome)?;
+            timers::delete(db, outcome.job)?;
+            jobs::write_outcome(db, outcome)?;
         }
         if let (Some(key), Some(session)) = (&self.query.session, &self.rows.session) {
             sessions::write(db, key, session, self.at)?;
@@ -115,7 +115,7 @@ impl SqlCommit {
         db: &Connection,
         sql: &str,
         lane: &LaneRow,
-        more: &[(&str, &dyn ToSql)],
+        other_params: &[(&str, &dyn ToSql)],
     ) -> rusqlite::Result<usize> {
         let head = lane.head.as_ref();
         let (state, worker) = match head.map(|head| &head.state) {
@@ -126,11 +126,12 @@ impl SqlCommit {
         };
         let row = named_params! {
             ":key": self.query.lane, ":token": VersionColumn(self.version),
-            ":entries": size(lane.entries), ":head": head.map(|head| Id(head.job)),
+            ":entries": size(lane.entries), ":head": head.map(|head| JobIdColumn(head.job)),
             ":head_state": state, ":class": head.map(|head| head.class.as_str()),
-            ":worker": worker, ":deadline": head.map(|head| At(head.deadline)),
+            ":worker": worker, ":deadline": head.map(|head| TimeColumn(head.deadline)),
             ":doc": lane.json,
         };
-        db.prepare_cached(sql)?.execute(&*[row, more].concat())
+        db.prepare_cached(sql)?
+            .execute(&*[row, other_params].concat())
     }
 }

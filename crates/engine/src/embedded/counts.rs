@@ -1,4 +1,4 @@
-//! The table of counts, kept up to date by the commits themselves.
+//! The table of counts. Each transaction updates it.
 
 use forebay_shared::{
     lane::ClassCounts,
@@ -7,20 +7,23 @@ use forebay_shared::{
 };
 use rusqlite::{Connection, named_params};
 
-use super::columns::{At, InClass, Name, int, natural};
+use super::columns::{ClassColumn, NameColumn, TimeColumn, int, natural};
 use crate::rows::CountRow;
 
 /// What the commits of one transaction add to the counts.
 #[derive(Debug, Default)]
 pub(super) struct CountDeltas {
-    /// By tenant and class. There are few, because a transaction holds a bounded number of commits.
+    /// One sum for each tenant and class. A search through the list is fast, because a transaction holds at most 128
+    /// writes.
     rows: Vec<(String, CountRow)>,
 }
 
 impl CountDeltas {
     /// Adds a row of one commit.
     pub(super) fn add(&mut self, tenant: &str, row: &CountRow) {
-        let is_same = |(of, sum): &&mut (String, CountRow)| sum.class == row.class && of == tenant;
+        let is_same = |(row_tenant, sum): &&mut (String, CountRow)| {
+            sum.class == row.class && row_tenant == tenant
+        };
         match self.rows.iter_mut().find(is_same) {
             Some((_, sum)) => {
                 sum.live += row.live;
@@ -68,8 +71,8 @@ pub(super) fn read(db: &Connection, now: TimeMs) -> rusqlite::Result<Counts> {
              FROM counts",
         )?
         .query_map([], |row| {
-            let (Name(tenant), InClass(class)) = (row.get(0)?, row.get(1)?);
-            let oldest: Option<At> = row.get(7)?;
+            let (NameColumn(tenant), ClassColumn(class)) = (row.get(0)?, row.get(1)?);
+            let oldest: Option<TimeColumn> = row.get(7)?;
             Ok(TenantClassCounts {
                 tenant,
                 class,
@@ -80,7 +83,7 @@ pub(super) fn read(db: &Connection, now: TimeMs) -> rusqlite::Result<Counts> {
                     retry_wait: row.get(5)?,
                 },
                 ended: natural(row.get(6)?),
-                oldest_waiting: oldest.map(|At(at)| at),
+                oldest_waiting: oldest.map(|TimeColumn(at)| at),
             })
         })?
         .collect::<rusqlite::Result<_>>()?;

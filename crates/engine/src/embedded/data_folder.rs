@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_cannot_be_a_folder_is_named() {
+    fn an_unusable_path_is_refused_with_the_setting_to_change() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let refused = DataFolder::lock(&file.path().join("data")).unwrap_err();
         assert!(matches!(refused, OpenError::Folder { .. }), "{refused:?}");

@@ -43,7 +43,7 @@ impl Durability {
         self.newest.fetch_add(1, Ordering::AcqRel) + 1
     }
 
-    /// The newest transaction that a read which ends now can have seen.
+    /// The newest transaction so far. A read that has ended by now has seen no newer one.
     pub(super) fn newest_number(&self) -> u64 {
         self.newest.load(Ordering::Acquire)
     }
@@ -64,24 +64,23 @@ impl Durability {
 
     /// Waits until the disk has failed.
     pub(super) async fn until_failed(&self) {
-        // It returns no error, since this struct owns the sender.
+        // `wait_for` cannot fail, because this struct owns the sender.
         let mut synced = self.synced.subscribe();
         let _ = synced.wait_for(|synced| synced.has_failed).await;
     }
 
     /// Waits until this transaction is on the disk.
     pub(super) async fn until_synced(&self, number: u64) -> Result<(), Rejection> {
-        let is_settled = |synced: &Synced| synced.number >= number || synced.has_failed;
+        let can_answer = |synced: &Synced| synced.number >= number || synced.has_failed;
         let mut synced = self.synced.subscribe();
-        match synced.wait_for(is_settled).await.map(|synced| *synced) {
+        match synced.wait_for(can_answer).await.map(|synced| *synced) {
             Ok(synced) if synced.number >= number => Ok(()),
             _ => Err(Rejection::unavailable(DiskFailed)),
         }
     }
 }
 
-/// Marks the disk as failed if the thread that holds it panics. Otherwise callers would wait for that
-/// thread forever.
+/// A guard for a thread. If the thread panics, the guard marks the disk as failed, so that callers do not wait forever.
 pub(super) struct FailOnPanic(pub(super) Arc<Durability>);
 
 impl Drop for FailOnPanic {
@@ -103,7 +102,7 @@ mod tests {
         let guard = FailOnPanic(Arc::clone(&durability));
         let thread = std::thread::spawn(move || {
             let _guard = guard;
-            panic!("the test wants this panic");
+            panic!("this panic is a part of the test");
         });
         let synced = durability.until_synced(number).await;
         assert!(

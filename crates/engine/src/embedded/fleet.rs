@@ -1,5 +1,5 @@
-//! Presence and the sweeper's election, in memory. With this engine the fleet is one process, so nothing has
-//! to outlive it.
+//! Presence and the sweeper's election, in memory. With this engine the fleet is one process, so this data need
+//! not survive it.
 
 use std::{
     collections::{BTreeSet, HashMap},

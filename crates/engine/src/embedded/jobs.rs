@@ -1,4 +1,5 @@
-//! The tables of jobs and outcomes: a row in `jobs` from admission on, and one in `outcomes` once the job ends.
+//! The tables of jobs and outcomes: a row in `jobs` from admission on, and one in `outcomes` once the job ends. Both
+//! rows have the same row number, `n`.
 
 use forebay_shared::{
     document,
@@ -9,7 +10,7 @@ use forebay_shared::{
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 
 use super::{
-    columns::{At, Id, int, size},
+    columns::{JobIdColumn, TimeColumn, int, size},
     deletion_budget::DeletionBudget,
 };
 use crate::{
@@ -23,7 +24,7 @@ pub(super) fn exists(db: &Connection, id: JobId, now: TimeMs) -> rusqlite::Resul
         "SELECT 1 FROM jobs LEFT JOIN outcomes USING (n)
          WHERE id = ?1 AND (forget_at IS NULL OR forget_at > ?2)",
     )?
-    .exists((Id(id), At(now)))
+    .exists((JobIdColumn(id), TimeColumn(now)))
 }
 
 /// Writes a new record. It replaces an expired one of the same job.
@@ -34,20 +35,20 @@ pub(super) fn insert(db: &Connection, tenant: &str, job: &JobRow) -> rusqlite::R
              VALUES (:id, :tenant, :keep_until, :meta, :request) ON CONFLICT (id) DO NOTHING",
         )?
         .execute(named_params! {
-            ":id": Id(job.job), ":tenant": tenant, ":keep_until": At(job.keep_until),
+            ":id": JobIdColumn(job.job), ":tenant": tenant, ":keep_until": TimeColumn(job.keep_until),
             ":meta": job.meta, ":request": job.request,
         })?;
     if written > 0 {
         return Ok(());
     }
-    reopen(db, job.job)?;
+    delete_outcome(db, job.job)?;
     db.prepare_cached("DELETE FROM jobs WHERE id = ?1")?
-        .execute([Id(job.job)])?;
+        .execute([JobIdColumn(job.job)])?;
     insert(db, tenant, job)
 }
 
 /// Writes the outcome of a job.
-pub(super) fn end(db: &Connection, outcome: &OutcomeRow) -> rusqlite::Result<()> {
+pub(super) fn write_outcome(db: &Connection, outcome: &OutcomeRow) -> rusqlite::Result<()> {
     db.prepare_cached(
         "INSERT INTO outcomes (n, forget_at, status, fence, settled, doc)
          SELECT n, max(:forget_at, keep_until), :status, :fence, :settled, :doc
@@ -56,24 +57,25 @@ pub(super) fn end(db: &Connection, outcome: &OutcomeRow) -> rusqlite::Result<()>
              fence = excluded.fence, settled = excluded.settled, doc = excluded.doc",
     )?
     .execute(named_params! {
-        ":id": Id(outcome.job), ":forget_at": At(outcome.forget_at), ":status": outcome.status.as_str(),
+        ":id": JobIdColumn(outcome.job), ":forget_at": TimeColumn(outcome.forget_at), ":status": outcome.status.as_str(),
         ":fence": int(outcome.fence), ":settled": int(outcome.settled), ":doc": outcome.json,
     })
     .map(drop)
 }
 
 /// Deletes the outcome of a job.
-pub(super) fn reopen(db: &Connection, id: JobId) -> rusqlite::Result<()> {
+pub(super) fn delete_outcome(db: &Connection, id: JobId) -> rusqlite::Result<()> {
     db.prepare_cached("DELETE FROM outcomes WHERE n = (SELECT n FROM jobs WHERE id = ?1)")?
-        .execute([Id(id)])
+        .execute([JobIdColumn(id)])
         .map(drop)
 }
 
-/// A job as it was read. The caller parses the documents.
+/// The documents of a job, not parsed yet.
 #[derive(Debug)]
 pub(super) struct RawJob {
     meta: String,
     outcome: Option<String>,
+    /// The document of the job's lane, which has the job's entry; `None` if the job has ended.
     lane: Option<String>,
 }
 
@@ -91,7 +93,7 @@ pub(super) fn read(
          FROM jobs LEFT JOIN outcomes USING (n)
          WHERE id = ?1 AND tenant = ?2 AND (forget_at IS NULL OR forget_at > ?3)",
     )?
-    .query_row((Id(id), tenant, At(now)), |row| {
+    .query_row((JobIdColumn(id), tenant, TimeColumn(now)), |row| {
         Ok(RawJob {
             meta: row.get(0)?,
             outcome: row.get(1)?,
@@ -117,15 +119,15 @@ pub(super) fn request(db: &Connection, id: JobId, now: TimeMs) -> rusqlite::Resu
         "SELECT request FROM jobs LEFT JOIN outcomes USING (n)
          WHERE id = ?1 AND (forget_at IS NULL OR forget_at > ?2)",
     )?
-    .query_row((Id(id), At(now)), |row| row.get(0))
+    .query_row((JobIdColumn(id), TimeColumn(now)), |row| row.get(0))
     .optional()
 }
 
-/// Deletes expired records: at least one if there is one, and more within the budget.
+/// Deletes at most `limit` expired records. It stops early when its time budget is spent, but not before the first one.
 pub(super) fn delete_expired(db: &Connection, limit: usize, now: TimeMs) -> rusqlite::Result<u64> {
     let expired = db
         .prepare_cached("SELECT n FROM outcomes WHERE forget_at <= ?1 LIMIT ?2")?
-        .query_map((At(now), size(limit)), |row| row.get(0))?
+        .query_map((TimeColumn(now), size(limit)), |row| row.get(0))?
         .collect::<rusqlite::Result<Vec<i64>>>()?;
     let (mut deleted, budget) = (0, DeletionBudget::start());
     for n in expired {

@@ -3,10 +3,10 @@
 use forebay_shared::time::TimeMs;
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::columns::{At, size};
+use super::columns::{TimeColumn, size};
 
 /// An idempotency key to set.
-pub(super) struct KeyClaim {
+pub(super) struct NewKey {
     pub(super) tenant: String,
     pub(super) key: String,
     /// The entry as JSON.
@@ -16,26 +16,22 @@ pub(super) struct KeyClaim {
 }
 
 /// Sets a key if it is not set. Otherwise returns the stored entry, as JSON.
-pub(super) fn claim(
-    db: &Connection,
-    claim: &KeyClaim,
-    now: TimeMs,
-) -> rusqlite::Result<Option<String>> {
+pub(super) fn set(db: &Connection, new: &NewKey, now: TimeMs) -> rusqlite::Result<Option<String>> {
     let found = db
         .prepare_cached(
             "SELECT entry FROM keys WHERE tenant = ?1 AND key = ?2 AND expires_at > ?3",
         )?
-        .query_row((&claim.tenant, &claim.key, At(now)), |row| row.get(0))
+        .query_row((&new.tenant, &new.key, TimeColumn(now)), |row| row.get(0))
         .optional()?;
     if found.is_none() {
         db.prepare_cached(
             "INSERT OR REPLACE INTO keys (tenant, key, expires_at, entry) VALUES (?1, ?2, ?3, ?4)",
         )?
         .execute((
-            &claim.tenant,
-            &claim.key,
-            At(now.plus_ms(claim.ttl_ms)),
-            &claim.entry,
+            &new.tenant,
+            &new.key,
+            TimeColumn(now.plus_ms(new.ttl_ms)),
+            &new.entry,
         ))?;
     }
     Ok(found)
@@ -48,6 +44,6 @@ pub(super) fn delete_expired(db: &Connection, limit: usize, now: TimeMs) -> rusq
             "DELETE FROM keys WHERE (tenant, key) IN
                  (SELECT tenant, key FROM keys WHERE expires_at <= ?1 LIMIT ?2)",
         )?
-        .execute((At(now), size(limit)))?;
+        .execute((TimeColumn(now), size(limit)))?;
     Ok(u64::try_from(deleted).unwrap_or(u64::MAX))
 }

@@ -1,4 +1,5 @@
-//! The table of lanes, as it is read: the lane's document, the outcomes of ended jobs, and the work of one job.
+//! Reads lanes: a lane's document, the outcomes of ended jobs, and the work of one job, which is all that a worker
+//! needs to run it (metadata, request, turns).
 
 use forebay_shared::{
     document,
@@ -12,13 +13,15 @@ use forebay_shared::{
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
 
 use super::{
-    columns::{At, EndedStatus, Id, Key, Name, VersionColumn, natural, size},
+    columns::{
+        EndedStatusColumn, JobIdColumn, LaneKeyColumn, NameColumn, TimeColumn, VersionColumn,
+        natural, size,
+    },
     sessions::{self, SessionKey},
 };
 use crate::rejection::unreadable;
 
-/// A lane as it was read. The caller parses the documents, so that parsing does not hold up the engine's
-/// threads.
+/// The documents of a lane, not parsed yet. The caller parses them, so that parsing takes no time of the engine's threads.
 #[derive(Debug, Default)]
 pub(super) struct RawLane {
     doc: Option<(LaneVersion, String)>,
@@ -32,7 +35,7 @@ struct RawWork {
     meta: String,
     request: String,
     turns: Vec<String>,
-    measure: Option<TokenMeasure>,
+    token_measure: Option<TokenMeasure>,
 }
 
 /// Which lane to read, and what else with it.
@@ -45,22 +48,22 @@ pub(super) struct LaneQuery {
     /// Jobs to read the outcome of, if they have ended.
     pub(super) outcomes_of: Vec<JobId>,
     /// The job to read the work of.
-    pub(super) work: Option<JobId>,
+    pub(super) work_of: Option<JobId>,
 }
 
 impl LaneQuery {
-    pub(super) fn new(lane: &LaneKey, outcomes_of: &[JobId], work: Option<JobId>) -> Self {
+    pub(super) fn new(lane: &LaneKey, outcomes_of: &[JobId], work_of: Option<JobId>) -> Self {
         let session = lane.session();
         Self {
             lane: lane.to_string(),
             session: session.map(|session| SessionKey::new(lane.tenant(), session)),
             outcomes_of: outcomes_of.to_vec(),
-            work,
+            work_of,
         }
     }
 }
 
-/// The version of a lane, if it has a document.
+/// Reads the version of a lane, if it has a document. Its column is called `token`.
 pub(super) fn version(db: &Connection, lane: &str) -> rusqlite::Result<Option<LaneVersion>> {
     db.prepare_cached("SELECT token FROM lanes WHERE key = ?1")?
         .query_row([lane], |row| {
@@ -78,7 +81,7 @@ pub(super) fn read(db: &Connection, query: &LaneQuery, now: TimeMs) -> rusqlite:
             Ok((version, row.get(1)?))
         })
         .optional()?;
-    let work = match query.work {
+    let work = match query.work_of {
         Some(job) => work(db, query, job, now)?,
         None => None,
     };
@@ -104,8 +107,8 @@ fn outcome(db: &Connection, job: JobId, now: TimeMs) -> rusqlite::Result<Option<
         "SELECT status, fence, settled FROM outcomes JOIN jobs USING (n)
          WHERE jobs.id = ?1 AND forget_at > ?2",
     )?
-    .query_row((Id(job), At(now)), |row| {
-        let EndedStatus(status) = row.get(0)?;
+    .query_row((JobIdColumn(job), TimeColumn(now)), |row| {
+        let EndedStatusColumn(status) = row.get(0)?;
         Ok(OutcomeSummary {
             status,
             fence: natural(row.get(1)?),
@@ -121,19 +124,21 @@ fn work(
     job: JobId,
     now: TimeMs,
 ) -> rusqlite::Result<Option<RawWork>> {
-    // Exactly the live jobs of the lane have a timer.
+    // Every live job has a timer, and no other job has one.
     let found = db
         .prepare_cached(
             "SELECT meta, request FROM jobs JOIN timers ON timers.job = jobs.id
              WHERE jobs.id = ?1 AND timers.lane = ?2",
         )?
-        .query_row((Id(job), &query.lane), |row| Ok((row.get(0)?, row.get(1)?)))
+        .query_row((JobIdColumn(job), &query.lane), |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
         .optional()?;
     let Some((meta, request)) = found else {
         return Ok(None);
     };
     let mut turns = Vec::new();
-    let mut measure = None;
+    let mut token_measure = None;
     if let Some(key) = &query.session {
         let found = db
             .prepare_cached(
@@ -141,19 +146,19 @@ fn work(
                  WHERE tenant = ?1 AND session = ?2
                    AND (expires_at IS NULL OR expires_at > ?3)",
             )?
-            .query_row((&key.tenant, &key.session, At(now)), |row| {
+            .query_row((&key.tenant, &key.session, TimeColumn(now)), |row| {
                 Ok((
                     row.get::<_, i64>(0)?,
                     row.get::<_, i64>(1)?,
-                    token_measure(row)?,
+                    read_token_measure(row)?,
                 ))
             })
             .optional()?;
-        if let Some((n, count, newest)) = found {
+        if let Some((n, count, stored_measure)) = found {
             if count > 0 {
                 turns = sessions::turns(db, n)?;
             }
-            measure = newest;
+            token_measure = stored_measure;
         }
     }
     Ok(Some(RawWork {
@@ -161,11 +166,11 @@ fn work(
         meta,
         request,
         turns,
-        measure,
+        token_measure,
     }))
 }
 
-fn token_measure(row: &Row<'_>) -> rusqlite::Result<Option<TokenMeasure>> {
+fn read_token_measure(row: &Row<'_>) -> rusqlite::Result<Option<TokenMeasure>> {
     let sent: Option<i64> = row.get("sent_bytes")?;
     let tokens: Option<i64> = row.get("input_tokens")?;
     Ok(sent.zip(tokens).map(|(sent, tokens)| TokenMeasure {
@@ -205,7 +210,7 @@ impl RawWork {
             request,
             conversation: Conversation {
                 turns: sessions::parse_turns(&self.turns)?,
-                measure: self.measure,
+                measure: self.token_measure,
             },
         })
     }
@@ -219,21 +224,23 @@ pub(super) fn heads(
     limit: usize,
 ) -> rusqlite::Result<Vec<Head>> {
     let head = |row: &Row<'_>| {
-        let Key(lane) = row.get("key")?;
-        let Id(job) = row.get("head")?;
-        let (At(timer), At(admitted_at)) = (row.get("at")?, row.get("admitted_at")?);
-        let At(deadline) = row.get("deadline")?;
-        let worker: Option<Name<_>> = row.get("worker")?;
+        let LaneKeyColumn(lane) = row.get("key")?;
+        let JobIdColumn(job) = row.get("head")?;
+        let (TimeColumn(timer), TimeColumn(admitted_at)) =
+            (row.get("at")?, row.get("admitted_at")?);
+        let TimeColumn(deadline) = row.get("deadline")?;
+        let worker: Option<NameColumn<_>> = row.get("worker")?;
         Ok(Head {
             lane,
             job,
             admitted_at,
             deadline,
             timer,
-            worker: worker.map(|Name(worker)| worker),
+            worker: worker.map(|NameColumn(worker)| worker),
         })
     };
-    // CROSS JOIN makes SQLite scan the lanes first, in the order of their keys, so each page continues the last.
+    // CROSS JOIN makes SQLite scan the lanes first, in the order of their keys. So a page can start after the last lane of
+    // the page before.
     match filter {
         HeadFilter::Running => db
             .prepare_cached(

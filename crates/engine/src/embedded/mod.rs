@@ -54,7 +54,7 @@ use forebay_shared::{queue::Queue, store::Store};
 pub use open_error::OpenError;
 pub use queue::QUEUE_CAPACITY;
 
-/// How many threads read. With two, one long read does not hold up all others.
+/// How many threads read. With two, one long read does not delay all others.
 const READERS: usize = 2;
 
 /// The embedded engine, open on its data folder.
@@ -83,7 +83,7 @@ impl Embedded {
         data_dir: &Path,
         wrap: impl FnOnce(syncer::SyncFn) -> syncer::SyncFn,
     ) -> Result<Self, OpenError> {
-        // Every thread holds the folder, so it is free only when the last thread has ended.
+        // Every thread keeps the folder locked until the thread ends.
         let folder = Arc::new(data_folder::DataFolder::lock(data_dir)?);
         let database = folder.database();
         let durability = Arc::<durability::Durability>::default();
@@ -96,12 +96,12 @@ impl Embedded {
         sync().map_err(unusable)?;
         let sync = wrap(Box::new(sync));
         let (committed, run_syncer) = syncer::Syncer::new(Arc::clone(&durability), sync);
-        let synced = Arc::clone(&folder);
+        let synced_folder = Arc::clone(&folder);
         let (checkpoints, run_checkpointer) = checkpointer::new(
             &mut db,
-            schema::open_copier(&database)?,
+            schema::open_checkpointer(&database)?,
             &durability,
-            move || synced.sync_database(),
+            move || synced_folder.sync_database(),
         )
         .map_err(|source| OpenError::Database {
             path: database.clone(),
@@ -115,12 +115,12 @@ impl Embedded {
         let (readers, run_readers) = readers::Readers::new(connections, Arc::clone(&durability));
 
         let start = |name: &str, run: Box<dyn FnOnce() + Send>| {
-            let held = Arc::clone(&folder);
+            let locked_folder = Arc::clone(&folder);
             let guard = durability::FailOnPanic(Arc::clone(&durability));
             let body = move || {
                 let _guard = guard;
                 run();
-                drop(held);
+                drop(locked_folder);
             };
             let thread = thread::Builder::new().name(name.to_owned()).spawn(body);
             thread.map_err(|source| OpenError::Thread { source })
@@ -128,7 +128,10 @@ impl Embedded {
         let mut threads = vec![
             start("forebay-write", Box::new(move || run_writer.run()))?,
             start("forebay-sync", Box::new(move || run_syncer.run()))?,
-            start("forebay-copy", Box::new(move || run_checkpointer.run()))?,
+            start(
+                "forebay-checkpoint",
+                Box::new(move || run_checkpointer.run()),
+            )?,
         ];
         for run in run_readers {
             threads.push(start("forebay-read", Box::new(move || run.run()))?);
@@ -173,7 +176,7 @@ impl Embedded {
         self.store.durability.until_failed().await;
     }
 
-    /// Ends the engine. Calls that wait are still done, later calls return
+    /// Ends the engine. Calls that wait already are still run, later calls return
     /// [`StoreError::Unavailable`](forebay_shared::store::StoreError::Unavailable), and the folder is free when
     /// this returns.
     pub async fn close(self) {

@@ -1,30 +1,31 @@
-//! The compact form of a wake in the in-process queue, which may hold a hundred thousand.
+//! The form in which the queue stores a wake. It is small, because the queue may hold 131,072 wakes of each class.
 
 use forebay_shared::{class::Class, ids::JobId, time::TimeMs, wake::Wake};
 
-/// A wake without its class, which its queue has.
+/// A wake without its class, which the queue knows.
 #[derive(Debug)]
-pub(super) struct Packed {
+pub(super) struct PackedWake {
     job: JobId,
     admitted_at: TimeMs,
     sent_at: TimeMs,
-    /// Tenant, session, model and trace context, as a JSON array: one allocation instead of four.
+    /// Tenant, session, model and trace context, as a JSON array. One allocation instead of four saves memory.
     names: Box<str>,
 }
 
-impl Packed {
+impl PackedWake {
     pub(super) fn of(wake: &Wake) -> Self {
         let names = (&wake.tenant, &wake.session, &wake.model, &wake.traceparent);
         Self {
             job: wake.job,
             admitted_at: wake.admitted_at,
             sent_at: wake.sent_at,
-            // Names can always be written as JSON.
+            // Strings can always be written as JSON, so the default is never used.
             names: serde_json::to_string(&names).unwrap_or_default().into(),
         }
     }
 
-    /// The original wake. `None` if the names cannot be read back, which does not happen.
+    /// Restores the wake. `None` if its names cannot be parsed, which cannot happen to a wake that [`of`](Self::of)
+    /// packed.
     pub(super) fn unpack(&self, class: Class) -> Option<Wake> {
         let (tenant, session, model, traceparent) = serde_json::from_str(&self.names).ok()?;
         Some(Wake {
@@ -48,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wake_comes_out_as_it_went_in() {
+    fn unpacking_restores_the_packed_wake() {
         let tenant = TenantId::parse("acme").unwrap();
         let session = SessionId::parse("chat-42").unwrap();
         let full = Wake {
@@ -71,7 +72,7 @@ mod tests {
             ..full.clone()
         };
         for wake in [full, bare] {
-            assert_eq!(Packed::of(&wake).unpack(wake.class), Some(wake));
+            assert_eq!(PackedWake::of(&wake).unpack(wake.class), Some(wake));
         }
     }
 }

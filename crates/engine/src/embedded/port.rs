@@ -20,7 +20,7 @@ use rusqlite::Connection;
 use super::{
     commit::SqlCommit,
     counts, jobs,
-    keys::{self, KeyClaim},
+    keys::{self, NewKey},
     lanes::{self, LaneQuery},
     sessions::{self, SessionKey},
     sqlite_store::SqliteStore,
@@ -40,15 +40,15 @@ impl Store for SqliteStore {
     async fn load(
         &self,
         lane: &LaneKey,
-        jobs: &[JobId],
-        work: Option<JobId>,
+        outcomes_of: &[JobId],
+        work_of: Option<JobId>,
     ) -> Result<LoadedLane, StoreError> {
-        let query = LaneQuery::new(lane, jobs, work);
+        let query = LaneQuery::new(lane, outcomes_of, work_of);
         let now = self.now();
         let read = move |db: &Connection| lanes::read(db, &query, now);
-        // A caller that wants the work of a job claims it next, and a claim is a commit.
-        let raw = match work {
-            Some(_) => self.read_ahead(read).await?,
+        // Only a claim reads the work of a job, and a claim is a commit.
+        let raw = match work_of {
+            Some(_) => self.read_unsynced(read).await?,
             None => self.read(read).await?,
         };
         raw.parse()
@@ -90,12 +90,15 @@ impl Store for SqliteStore {
     ) -> Result<Vec<Head>, StoreError> {
         // All keys sort after the empty string.
         let after = after.map(ToString::to_string).unwrap_or_default();
-        self.read_ahead(move |db| lanes::heads(db, &filter, &after, limit))
+        // The sweeper publishes wakes for these heads or requeues their jobs. Wakes are hints, and a requeue is a commit.
+        self.read_unsynced(move |db| lanes::heads(db, &filter, &after, limit))
             .await
     }
 
     async fn due_timers(&self, now: TimeMs, limit: usize) -> Result<Vec<Timer>, StoreError> {
-        self.read_ahead(move |db| timers::due(db, now, limit)).await
+        // The sweeper ticks these jobs. A tick is a commit or moves a timer, which is a write.
+        self.read_unsynced(move |db| timers::due(db, now, limit))
+            .await
     }
 
     async fn move_timers(&self, moves: &[TimerMove]) -> Result<Vec<bool>, StoreError> {
@@ -103,7 +106,7 @@ impl Store for SqliteStore {
             return Ok(Vec::new());
         }
         let moves = moves.to_vec();
-        self.write(WhenFull::Retry, move |db| timers::shift(db, &moves))
+        self.write(WhenFull::Retry, move |db| timers::move_each(db, &moves))
             .await
     }
 
@@ -129,7 +132,7 @@ impl Store for SqliteStore {
         entry: &IdempotencyEntry,
         ttl_ms: u64,
     ) -> Result<SetKeyResult, StoreError> {
-        let claim = KeyClaim {
+        let new = NewKey {
             tenant: tenant.to_string(),
             key: key.to_owned(),
             entry: serde_json::to_string(entry).map_err(unreadable)?,
@@ -137,7 +140,7 @@ impl Store for SqliteStore {
         };
         let now = self.now();
         let found = self
-            .write(WhenFull::Refuse, move |db| keys::claim(db, &claim, now))
+            .write(WhenFull::Refuse, move |db| keys::set(db, &new, now))
             .await?;
         match found {
             None => Ok(SetKeyResult::Set),
@@ -188,8 +191,8 @@ impl Store for SqliteStore {
 
     async fn evict_sessions(&self, sessions_max: u64, limit: usize) -> Result<u64, StoreError> {
         let now = self.now();
-        // Usually there is nothing to evict, and then no write is needed.
-        let count = self.read_ahead(move |db| sessions::count(db, now));
+        // Usually there is nothing to evict, and then no write is needed. The write counts again.
+        let count = self.read_unsynced(move |db| sessions::count(db, now));
         if count.await? <= sessions_max {
             return Ok(0);
         }
@@ -219,8 +222,7 @@ impl Store for SqliteStore {
         me: &ProcessId,
         presence_ms: u64,
     ) -> Result<LiveProcesses, StoreError> {
-        // Presence is in memory. The empty write fails if the process cannot write, which must not count as
-        // alive then.
+        // Presence is in memory. A process that cannot write must not count as alive, and then the empty write fails.
         self.write(WhenFull::Retry, |_| Ok(())).await?;
         let now = self.now();
         let alive = self.fleet.announce(me, presence_ms, now);
@@ -246,7 +248,7 @@ impl Store for SqliteStore {
 
     async fn counts(&self) -> Result<Counts, StoreError> {
         let now = self.now();
-        self.read_ahead(move |db| counts::read(db, now)).await
+        self.read(move |db| counts::read(db, now)).await
     }
 
     async fn watch(&self, topic: Topic) -> Result<Notices, StoreError> {

@@ -14,7 +14,7 @@ use forebay_shared::{
 };
 use tokio::sync::{Notify, Semaphore};
 
-use super::packed::Packed;
+use super::packed::PackedWake;
 
 /// The most wakes of one class that wait. Beyond it a publish fails, so the job's timer stays and the sweeper
 /// publishes the wake again.
@@ -36,7 +36,7 @@ struct ClassQueue {
 
 #[derive(Debug, Default)]
 struct State {
-    waiting: VecDeque<Packed>,
+    waiting: VecDeque<PackedWake>,
     closed: bool,
 }
 
@@ -64,8 +64,8 @@ impl ClassQueue {
     }
 
     fn requeue(&self, wake: &Wake) {
-        // May exceed the capacity, by at most what the consumers hold.
-        self.state().waiting.push_front(Packed::of(wake));
+        // The queue may exceed its capacity by as many wakes as the consumers hold.
+        self.state().waiting.push_front(PackedWake::of(wake));
         self.added.notify_one();
     }
 }
@@ -82,7 +82,7 @@ impl Queue for MemoryQueue {
             if state.waiting.len() >= QUEUE_CAPACITY {
                 return Err(QueueError::Full);
             }
-            state.waiting.push_back(Packed::of(wake));
+            state.waiting.push_back(PackedWake::of(wake));
         }
         queue.added.notify_one();
         Ok(())
@@ -127,7 +127,7 @@ impl MemoryConsumer {
         let permit = Arc::clone(&self.permits).acquire_owned().await.ok()?;
         let mut added = std::pin::pin!(self.queue.added.notified());
         loop {
-            // Before the look at the queue, so that a wake that is added right after it is not missed.
+            // The notification is enabled before the queue is read, so that a wake that is added in between is not missed.
             added.as_mut().enable();
             // There is no await between taking a wake and returning it, so a dropped call loses none.
             let taken = self.queue.state().waiting.pop_front();

@@ -66,7 +66,7 @@ impl Readers {
         let (reply, answer) = oneshot::channel();
         let durability = Arc::clone(&self.durability);
         let read: QueuedRead = Box::new(move |db| {
-            // No read for a caller that is gone.
+            // If the caller is gone, there is nothing to read.
             if !reply.is_closed() {
                 let read = read_snapshot(db, work);
                 let newest_transaction = durability.newest_number();
@@ -83,7 +83,7 @@ impl Readers {
         }
     }
 
-    /// Takes no more reads. The threads end when those that wait are done.
+    /// Refuses new reads. The threads end after the reads that wait already.
     pub(super) fn stop(&self) {
         self.reads.close();
     }

@@ -6,17 +6,17 @@ use rusqlite::{Connection, ErrorCode, config::DbConfig};
 
 use super::open_error::OpenError;
 
-/// The migrations, one for each version of the tables. `PRAGMA user_version` is the number of migrations that a file
-/// has. Only append to this list.
+/// The migrations, in order. Each one leads to the next version of the schema. `PRAGMA user_version` is the number of
+/// migrations that a file has received. Never change or remove one; only append.
 const MIGRATIONS: [&str; 2] = [include_str!("schema/1.sql"), include_str!("schema/2.sql")];
-/// "FBAY": marks a SQLite file as one of Forebay.
+/// "FBAY" in ASCII. It marks a SQLite file as a database of Forebay.
 const APPLICATION_ID: i64 = 0x4642_4159;
-/// No other process should use the file. This timeout is for a backup that reads it.
+/// How long a call waits for a lock that another program holds, a backup for example.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// More than the number of different statements, so that each is compiled once.
+/// The capacity of a connection's statement cache. There are fewer different statements, so each is compiled once.
 const STATEMENTS_MAX: usize = 128;
 
-/// The connection that writes. It migrates the tables first.
+/// Opens the connection that writes, and migrates the tables to the newest version.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     let failed = |source| failed(path, source);
     let mut db = connect(path)?;
@@ -28,7 +28,7 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
             path: path.to_owned(),
         });
     }
-    // During the migration each commit is synced. A negative cache size is in KiB.
+    // Each commit of a migration is synced. A negative cache_size is in KiB.
     db.execute_batch(
         "PRAGMA synchronous = FULL;
          PRAGMA cache_size = -4096;
@@ -36,27 +36,27 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     )
     .map_err(failed)?;
     migrate(&mut db, path)?;
-    // An earlier process may have left transactions in the log that were never synced. They must be on the disk before
-    // any response shows them. If another program reads the file now, a part stays in the log; the syncer syncs it
-    // before anything is served.
+    // The log may hold transactions of an earlier process that were never synced. They must be on the disk before a call
+    // can return them, so the whole log is copied and synced here. If another program reads the file at this moment, a
+    // part of the log cannot be copied. `Embedded::open` syncs the log before it serves the first call.
     db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
         .map_err(failed)?;
-    // From now on the syncer does that.
+    // From now on the syncer syncs the commits.
     db.execute_batch("PRAGMA synchronous = NORMAL;")
         .map_err(failed)?;
     Ok(db)
 }
 
-/// The connection that copies the write-ahead log into the database.
-pub(super) fn open_copier(path: &Path) -> Result<Connection, OpenError> {
+/// Opens the connection that copies the write-ahead log into the database.
+pub(super) fn open_checkpointer(path: &Path) -> Result<Connection, OpenError> {
     let db = connect(path)?;
-    // The log is synced before it is copied, and the database before the log is used anew.
+    // With NORMAL, SQLite syncs the log before it copies it, and the database before it reuses the log.
     db.execute_batch("PRAGMA synchronous = NORMAL;")
         .map_err(|source| failed(path, source))?;
     Ok(db)
 }
 
-/// A connection that only reads.
+/// Opens a connection that only reads.
 pub(super) fn open_reader(path: &Path) -> Result<Connection, OpenError> {
     let db = connect(path)?;
     db.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -1024;")
@@ -70,11 +70,13 @@ fn connect(path: &Path) -> Result<Connection, OpenError> {
     db.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
     db.execute_batch("PRAGMA temp_store = MEMORY;")
         .map_err(failed)?;
-    // Query plans do not depend on bound values. Otherwise SQLite compiles a statement again for each new value of some
-    // parameters, which cost a quarter of the CPU time. The plans stay the same, because the tables are never analysed.
+    // The query planner must not depend on bound values (query planner stability guarantee). Without this option, SQLite
+    // compiles a statement again when some parameters change. That took a quarter of the process's CPU time. It gains
+    // nothing, because the tables are never analysed.
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
         .map_err(failed)?;
-    // The writer thread copies the log at a clean end. After a disk failure the log must not be copied.
+    // SQLite must not copy the log when a connection closes, because the disk may have failed. The writing thread copies
+    // the log before it ends, unless the disk has failed.
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
         .map_err(failed)?;
     db.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
@@ -88,9 +90,9 @@ fn migrate(db: &mut Connection, path: &Path) -> Result<(), OpenError> {
             .map_err(failed)
     };
     let found = pragma(db, "user_version")?;
-    let ours = pragma(db, "application_id")? == APPLICATION_ID;
-    // A new file has neither number. Any other file without the mark belongs to another program.
-    if !ours && (found != 0 || pragma(db, "schema_version")? != 0) {
+    let is_marked = pragma(db, "application_id")? == APPLICATION_ID;
+    // A new file has no user version and no tables. Any other file without the application id is not Forebay's.
+    if !is_marked && (found != 0 || pragma(db, "schema_version")? != 0) {
         return Err(OpenError::Foreign {
             path: path.to_owned(),
         });
@@ -114,7 +116,7 @@ fn migrate(db: &mut Connection, path: &Path) -> Result<(), OpenError> {
         transaction.commit().map_err(failed)?;
         tracing::info!(
             schema_version = version,
-            "the database tables were migrated"
+            "database migrated to this schema version"
         );
     }
     Ok(())
@@ -133,7 +135,7 @@ mod tests {
     use forebay_shared::ids::JobId;
 
     use super::*;
-    use crate::embedded::columns::Id;
+    use crate::embedded::columns::JobIdColumn;
 
     #[test]
     fn a_database_of_a_newer_release_is_refused_and_left_alone() {
@@ -150,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn tables_are_made_once_and_syncs_are_left_to_the_syncer() {
+    fn a_second_open_migrates_nothing_and_sets_synchronous_normal() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("forebay.db");
         for _ in 0..2 {
@@ -167,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_database_of_an_older_release_is_brought_up_to_date() {
+    fn a_database_of_an_older_release_is_migrated() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("forebay.db");
         let db = Connection::open(&path).unwrap();
@@ -201,26 +203,28 @@ mod tests {
         drop(db);
 
         let db = open_writer(&path).unwrap();
-        let lanes: Vec<(Option<Id>, Option<i64>)> = db
+        let lanes: Vec<(Option<JobIdColumn>, Option<i64>)> = db
             .prepare("SELECT head, deadline FROM lanes ORDER BY key")
             .unwrap()
             .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
             .unwrap()
             .collect::<Result<_, _>>()
             .unwrap();
-        let [(Some(Id(head)), Some(17)), (None, None)] = lanes[..] else {
+        let [(Some(JobIdColumn(head)), Some(17)), (None, None)] = lanes[..] else {
             panic!("{} lanes", lanes.len());
         };
         assert_eq!(head, job);
         for table in ["jobs WHERE id", "timers WHERE job"] {
             let sql = format!("SELECT count(*) FROM {table} = ?1");
-            let found: i64 = db.query_row(&sql, [Id(job)], |row| row.get(0)).unwrap();
+            let found: i64 = db
+                .query_row(&sql, [JobIdColumn(job)], |row| row.get(0))
+                .unwrap();
             assert_eq!(found, 1, "{table}");
         }
     }
 
     #[test]
-    fn files_of_others_are_refused() {
+    fn files_that_are_not_from_forebay_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let text = folder.path().join("text");
         std::fs::write(&text, "no database at all, whatever its name ".repeat(100)).unwrap();

@@ -6,12 +6,12 @@ use rusqlite::ErrorCode;
 
 use crate::rejection::Rejection;
 
-/// The engine was closed, so its threads take no more calls.
+/// The engine was closed, so its threads refuse calls.
 #[derive(Debug, thiserror::Error)]
 #[error("the embedded engine is closed")]
 pub(super) struct EngineClosed;
 
-/// The disk failed, so nobody knows whether a transaction is on it.
+/// The disk failed. The transaction may or may not be on the disk.
 #[derive(Debug, thiserror::Error)]
 #[error("the disk failed: nothing is written any more until the process is restarted")]
 pub(super) struct DiskFailed;

@@ -40,9 +40,10 @@ impl SqliteStore {
             .map_err(|rejection: Rejection| rejection.into_store_error(WhenFull::Retry))
     }
 
-    /// Reads without waiting for the disk. The caller must not show the result to anybody before a later
-    /// commit of its own succeeds.
-    pub(super) async fn read_ahead<T, W>(&self, work: W) -> Result<T, StoreError>
+    /// Reads without waiting for the disk. The result may contain a transaction that a crash still undoes, so no client may
+    /// see it. It serves as the basis of a later commit of this process, which is on the disk only together with every
+    /// transaction before it.
+    pub(super) async fn read_unsynced<T, W>(&self, work: W) -> Result<T, StoreError>
     where
         T: Send + 'static,
         W: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
@@ -60,8 +61,8 @@ impl SqliteStore {
             .map_err(|rejection| rejection.into_store_error(WhenFull::Retry))
     }
 
-    /// Deletes up to `limit` things. Large ones take long to delete, so each write stops after a short time
-    /// and lets other writes run before the next one.
+    /// Deletes up to `limit` records, sessions or keys in several writes. Each write stops after a short time, so that other
+    /// writes can run before the next one.
     pub(super) async fn delete_in_steps<W>(
         &self,
         limit: usize,
@@ -85,6 +86,7 @@ impl SqliteStore {
         Ok(deleted)
     }
 
+    /// Runs `work` in a transaction, and waits until the transaction is on the disk.
     pub(super) async fn write<T, W>(&self, when_full: WhenFull, work: W) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -97,7 +99,7 @@ impl SqliteStore {
         answer.map_err(|rejection| rejection.into_store_error(when_full))
     }
 
-    /// Takes no more calls. Those that wait are still done.
+    /// Refuses new calls. Calls that wait already are still run.
     pub(super) fn stop(&self) {
         self.writer.stop();
         self.readers.stop();

@@ -17,11 +17,11 @@ use super::{
 };
 use crate::rejection::Rejection;
 
-/// How many transactions may wait for the current sync. Beyond that the writing thread waits too, and its
-/// next group gets larger.
+/// How many transactions may wait for the current sync. When more would wait, the writing thread waits, and its next
+/// group gets larger.
 const CAPACITY: usize = 2;
 
-/// Syncs to the disk what was committed.
+/// Syncs the write-ahead log to the disk.
 pub(super) type SyncFn = Box<dyn FnMut() -> io::Result<()> + Send>;
 
 /// The loop of the thread.

@@ -15,7 +15,7 @@ use futures_util::FutureExt as _;
 
 use super::*;
 
-async fn claim(store: &dyn Store, key: &str) -> Result<SetKeyResult, StoreError> {
+async fn set_key(store: &dyn Store, key: &str) -> Result<SetKeyResult, StoreError> {
     let tenant = TenantId::default();
     let entry = IdempotencyEntry {
         v: DocumentVersion::FIRST,
@@ -42,7 +42,12 @@ async fn a_folder_is_locked_until_its_engine_is_closed() {
 
     engine.close().await;
     assert!(waits.await.unwrap(), "a closed queue ends its consumers");
-    assert!(claim(store.as_ref(), "k").await.unwrap_err().is_transient());
+    assert!(
+        set_key(store.as_ref(), "k")
+            .await
+            .unwrap_err()
+            .is_transient()
+    );
     assert!(store.counts().await.unwrap_err().is_transient());
     let closed = queue.consume(Class::Batch, 1).await;
     assert!(matches!(closed, Err(QueueError::Closed)));
@@ -57,7 +62,7 @@ async fn concurrent_writes_share_transactions() {
     let mut writes = tokio::task::JoinSet::new();
     for n in 0..WRITES {
         let store = engine.store();
-        writes.spawn(async move { claim(store.as_ref(), &n.to_string()).await });
+        writes.spawn(async move { set_key(store.as_ref(), &n.to_string()).await });
     }
     for written in writes.join_all().await {
         assert_eq!(written.unwrap(), SetKeyResult::Set);
@@ -71,7 +76,7 @@ async fn concurrent_writes_share_transactions() {
 async fn a_confirmed_write_is_in_the_files() {
     let (folder, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let engine = Embedded::open(folder.path()).unwrap();
-    let set = claim(engine.store().as_ref(), "k").await;
+    let set = set_key(engine.store().as_ref(), "k").await;
     assert_eq!(set.unwrap(), SetKeyResult::Set);
     for file in fs::read_dir(folder.path()).unwrap() {
         let file = file.unwrap();
@@ -80,7 +85,7 @@ async fn a_confirmed_write_is_in_the_files() {
         fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
     }
     let after = Embedded::open(copy.path()).unwrap();
-    let found = claim(after.store().as_ref(), "k").await;
+    let found = set_key(after.store().as_ref(), "k").await;
     assert!(
         matches!(found, Ok(SetKeyResult::AlreadySet(_))),
         "{found:?}"
@@ -104,21 +109,24 @@ async fn a_write_is_not_shown_before_it_is_on_the_disk() {
     let store = engine.store();
     let tenant = TenantId::default();
     let job = JobId::fresh(&tenant, None);
-    let mut claimed = Box::pin(claim(store.as_ref(), "a"));
-    // `counts` does not wait for the disk. `job` and the write do.
+    let mut set = Box::pin(set_key(store.as_ref(), "a"));
+    // `due_timers` does not wait for the disk. `job`, `counts` and the write do.
     while engine.transactions() == 0 {
-        assert!(claimed.as_mut().now_or_never().is_none());
-        store.counts().await.unwrap();
+        assert!(set.as_mut().now_or_never().is_none());
+        store.due_timers(TimeMs(0), 1).await.unwrap();
     }
     let mut read = Box::pin(store.job(&tenant, job));
+    let mut counts = Box::pin(store.counts());
     for _ in 0..20 {
-        assert!(claimed.as_mut().now_or_never().is_none());
+        assert!(set.as_mut().now_or_never().is_none());
         assert!(read.as_mut().now_or_never().is_none());
-        store.counts().await.unwrap();
+        assert!(counts.as_mut().now_or_never().is_none());
+        store.due_timers(TimeMs(0), 1).await.unwrap();
     }
     permit.send(()).unwrap();
-    assert!(matches!(claimed.await, Ok(SetKeyResult::Set)));
+    assert!(matches!(set.await, Ok(SetKeyResult::Set)));
     assert!(read.await.unwrap().is_none());
+    counts.await.unwrap();
     drop((permit, store));
     engine.close().await;
 }

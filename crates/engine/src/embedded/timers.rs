@@ -7,7 +7,7 @@ use forebay_shared::{
 };
 use rusqlite::{Connection, named_params};
 
-use super::columns::{At, Id, Key, size};
+use super::columns::{JobIdColumn, LaneKeyColumn, TimeColumn, size};
 use crate::rows::TimerRow;
 
 /// Sets a job's timer, whether or not it had one.
@@ -24,35 +24,38 @@ pub(super) fn set(
              admitted_at = excluded.admitted_at",
     )?
     .execute(named_params! {
-        ":job": Id(timer.job), ":at": At(timer.at), ":lane": lane, ":tenant": tenant,
+        ":job": JobIdColumn(timer.job), ":at": TimeColumn(timer.at), ":lane": lane, ":tenant": tenant,
         ":class": timer.class.as_str(), ":waiting": timer.is_waiting,
-        ":admitted_at": At(timer.admitted_at),
+        ":admitted_at": TimeColumn(timer.admitted_at),
     })
     .map(drop)
 }
 
 /// Deletes a job's timer.
-pub(super) fn clear(db: &Connection, job: JobId) -> rusqlite::Result<()> {
+pub(super) fn delete(db: &Connection, job: JobId) -> rusqlite::Result<()> {
     db.prepare_cached("DELETE FROM timers WHERE job = ?1")?
-        .execute([Id(job)])
+        .execute([JobIdColumn(job)])
         .map(drop)
 }
 
 /// The timers that are due, earliest first.
 pub(super) fn due(db: &Connection, now: TimeMs, limit: usize) -> rusqlite::Result<Vec<Timer>> {
     db.prepare_cached("SELECT job, lane, at FROM timers WHERE at <= ?1 ORDER BY at LIMIT ?2")?
-        .query_map((At(now), size(limit)), |row| {
-            let (Id(job), Key(lane), At(at)) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        .query_map((TimeColumn(now), size(limit)), |row| {
+            let (JobIdColumn(job), LaneKeyColumn(lane), TimeColumn(at)) =
+                (row.get(0)?, row.get(1)?, row.get(2)?);
             Ok(Timer { job, lane, at })
         })?
         .collect()
 }
 
 /// Moves each timer that is still at `from`. Returns which ones it moved.
-pub(super) fn shift(db: &Connection, moves: &[TimerMove]) -> rusqlite::Result<Vec<bool>> {
+pub(super) fn move_each(db: &Connection, moves: &[TimerMove]) -> rusqlite::Result<Vec<bool>> {
     let mut update = db.prepare_cached("UPDATE timers SET at = ?1 WHERE job = ?2 AND at = ?3")?;
     moves
         .iter()
-        .map(|m| Ok(update.execute((At(m.to), Id(m.job), At(m.from)))? > 0))
+        .map(|m| {
+            Ok(update.execute((TimeColumn(m.to), JobIdColumn(m.job), TimeColumn(m.from)))? > 0)
+        })
         .collect()
 }

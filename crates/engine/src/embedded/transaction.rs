@@ -7,14 +7,14 @@ use rusqlite::Connection;
 use super::counts::CountDeltas;
 use crate::rejection::Rejection;
 
-/// A transaction that is open, as its writes see it.
+/// An open transaction, as its writes use it.
 pub(super) struct Transaction<'a> {
     pub(super) db: &'a Connection,
     /// What all writes of the transaction add to the counts; written once, before the commit.
     pub(super) counts: CountDeltas,
 }
 
-/// A write that somebody waits for.
+/// A write whose caller waits for the answer.
 pub(super) trait QueuedWrite: Send {
     /// Runs the statements. It runs again if the transaction was rolled back.
     fn run(&mut self, transaction: &mut Transaction<'_>) -> rusqlite::Result<()>;

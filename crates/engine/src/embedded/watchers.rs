@@ -11,7 +11,7 @@ use forebay_shared::{
 };
 use tokio::sync::mpsc;
 
-/// Below this many topics, abandoned ones are not searched for.
+/// Topics without watchers are not searched for while there are fewer topics than this.
 const CLEANUP_FROM: usize = 1_024;
 
 /// The watchers of each topic.
@@ -23,7 +23,7 @@ pub(super) struct Watchers {
 #[derive(Debug, Default)]
 struct Topics {
     senders: HashMap<Topic, Vec<mpsc::Sender<JobId>>>,
-    /// At this many topics, those without watchers are deleted.
+    /// The number of topics at which the next search deletes those without watchers.
     cleanup_at: usize,
 }
 

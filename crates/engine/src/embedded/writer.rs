@@ -27,8 +27,8 @@ use crate::rejection::Rejection;
 
 /// How many writes may wait for the thread. Further callers wait until there is space.
 const CAPACITY: usize = 1_024;
-/// The most writes in one transaction. While one transaction is synced and answered, the next one is written,
-/// so several small ones are faster than one that everybody waits for.
+/// The most writes in one transaction. While one transaction is synced and answered, the next one is written, so several
+/// small transactions are faster than a large one.
 const GROUP_MAX: usize = 128;
 
 /// A handle to the writing thread.
@@ -93,7 +93,7 @@ impl Writer {
         answer.await.unwrap_or_else(closed)
     }
 
-    /// Takes no more writes. The thread ends when those that wait are done.
+    /// Refuses new writes. The thread ends after the writes that wait already.
     pub(super) fn stop(&self) {
         self.writes.close();
     }
@@ -116,7 +116,7 @@ impl WriterLoop {
                 group.push(next);
             }
             self.write(std::mem::take(&mut group));
-            self.checkpoints.between_transactions(&self.db);
+            self.checkpoints.request_or_complete(&self.db);
         }
         self.checkpoints.until_idle();
         if !self.durability.has_failed()
@@ -148,6 +148,7 @@ impl WriterLoop {
         }
     }
 
+    /// Passes a transaction to the syncing thread.
     fn hand_over(&self, number: u64, writes: Vec<Box<dyn QueuedWrite>>) {
         let transaction = CommittedTransaction { number, writes };
         if let Err(unsent) = self.committed.send(transaction) {
@@ -169,7 +170,7 @@ impl WriterLoop {
     }
 
     fn commit(&self) -> rusqlite::Result<u64> {
-        // The number comes first, so that every read that sees this transaction knows its number.
+        // The number is taken before the commit, so that a read that sees this transaction waits for its number.
         let number = self.durability.next_number();
         let committed = self.execute("COMMIT");
         if committed.is_err() {
@@ -195,7 +196,7 @@ impl WriterLoop {
     }
 }
 
-/// A write and the way back to its caller.
+/// A write, and the channel to answer its caller.
 struct PendingWrite<T, W, A> {
     work: W,
     then: A,
@@ -223,7 +224,7 @@ where
             (Ok(()), None) => Err(Rejection::unavailable(EngineClosed)),
             (Err(rejection), _) => Err(rejection),
         };
-        // The caller may be gone. The write stays.
+        // The caller may be gone. The write is valid anyway.
         let _ = self.reply.send(answer);
     }
 }

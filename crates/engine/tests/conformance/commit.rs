@@ -96,10 +96,10 @@ pub(crate) async fn exactly_one_of_racing_commits_wins(engine: impl Harness) {
         }
         let mut winner = None;
         let mut seen_by_others = Vec::new();
-        for (token, committed) in racers.join_all().await {
+        for (version, committed) in racers.join_all().await {
             match committed {
                 CommitResult::Done => {
-                    assert_eq!(winner.replace(token), None, "two commits succeeded");
+                    assert_eq!(winner.replace(version), None, "two commits succeeded");
                 }
                 CommitResult::Conflict(newer) => seen_by_others.push(newer.version),
             }
@@ -119,7 +119,7 @@ pub(crate) async fn a_job_with_a_record_is_not_admitted_again(engine: impl Harne
     assert_eq!(removed.unwrap(), SessionRemoval::Removed);
     let before = counts(&lane).await;
 
-    // What a gateway does that does not know of the record: the lane is empty and its version is the expected one.
+    // A gateway that has not read the record commits this: the lane is empty, and its version is the expected one.
     let unaware = LoadedLane::default();
     let event = Event::Admit(lane.admission(job));
     let (commit, _) = lane.commit(&unaware, &event, turns(&["again"])).unwrap();
@@ -154,12 +154,12 @@ pub(crate) async fn tenants_and_sessions_are_separate(engine: impl Harness) {
         Driver::session(&store, "t"),
         Driver::of(&store, other, Some("s")),
     ];
-    for (place, lane) in lanes.iter().enumerate() {
-        lane.complete(&[&format!("of lane {place}")]).await;
+    for (n, lane) in lanes.iter().enumerate() {
+        lane.complete(&[&format!("of lane {n}")]).await;
     }
-    for (place, lane) in lanes.iter().enumerate() {
+    for (n, lane) in lanes.iter().enumerate() {
         let session = lane.read(LONG_MS).await.unwrap();
-        assert_eq!(session.turns, turns(&[&format!("of lane {place}")]));
+        assert_eq!(session.turns, turns(&[&format!("of lane {n}")]));
         assert!(session.created_at > TimeMs(0));
     }
     assert_eq!(store.counts().await.unwrap().sessions, 3);

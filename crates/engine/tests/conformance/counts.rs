@@ -32,15 +32,15 @@ pub(crate) async fn equal_the_sum_over_all_lanes(engine: impl Harness) {
         lanes.push(Driver::of(&store, tenant.clone(), None));
     }
     let mut ended: BTreeMap<(TenantId, Class), u64> = BTreeMap::new();
-    let mut taken = 0;
+    let mut applied = 0;
     for step in 0..STEPS {
-        let place = random.random_range(0..lanes.len());
-        let lane = &mut lanes[place];
+        let n = random.random_range(0..lanes.len());
+        let lane = &mut lanes[n];
         lane.class = Class::ALL[random.random_range(0..2)];
         let loaded = lane.load(&[]).await.lane;
         let event = random_event(&mut random, lane, &loaded);
         if let Ok(effects) = lane.try_step(&event, Vec::new()).await {
-            taken += 1;
+            applied += 1;
             for ending in effects.ended {
                 let row = (lane.tenant.clone(), ending.entry.class);
                 *ended.entry(row).or_default() += 1;
@@ -50,12 +50,12 @@ pub(crate) async fn equal_the_sum_over_all_lanes(engine: impl Harness) {
             check(store.as_ref(), &lanes, &ended).await;
         }
     }
-    assert!(taken > STEPS / 4, "only {taken} steps had an effect");
+    assert!(applied > STEPS / 4, "only {applied} steps had an effect");
 }
 
 fn random_event(random: &mut StdRng, lane: &Driver, loaded: &Lane) -> Event {
     let now = lane.store.now();
-    let by = worker(["worker-1", "worker-2"][random.random_range(0..2)]);
+    let owner = worker(["worker-1", "worker-2"][random.random_range(0..2)]);
     let count = loaded.entries.len();
     if count == 0 || random.random_ratio(3, 10) {
         let mut admission = lane.admission(lane.job());
@@ -99,8 +99,8 @@ fn random_event(random: &mut StdRng, lane: &Driver, loaded: &Lane) -> Event {
         },
         _ => Event::Claim {
             job,
-            worker: by,
-            asked: None,
+            worker: owner,
+            repeated_fence: None,
             limit_ms: LONG_MS,
         },
     }

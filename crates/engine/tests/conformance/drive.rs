@@ -1,4 +1,4 @@
-//! Makes commits as the services do: load a lane, apply an event, commit the result.
+//! Makes commits as gateways and workers do: load a lane, apply an event, commit the result.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use forebay_shared::{
 /// One hour, which is longer than any test.
 pub(crate) const LONG_MS: u64 = 3_600_000;
 
-/// A lane of a store, with what its commits carry.
+/// A lane of a store, and the settings of its commits.
 #[derive(Clone)]
 pub(crate) struct Driver {
     pub(crate) store: Arc<dyn Store>,
@@ -116,8 +116,11 @@ impl Driver {
     }
 
     /// Loads the lane, with the outcomes of these jobs.
-    pub(crate) async fn load(&self, jobs: &[JobId]) -> LoadedLane {
-        self.store.load(&self.key(), jobs, None).await.unwrap()
+    pub(crate) async fn load(&self, outcomes_of: &[JobId]) -> LoadedLane {
+        self.store
+            .load(&self.key(), outcomes_of, None)
+            .await
+            .unwrap()
     }
 
     /// Reads the session.
@@ -218,7 +221,7 @@ impl Driver {
         }
     }
 
-    /// The same, for an event that is not refused and appends no turns.
+    /// Like [`try_step`](Self::try_step), for an event that must not be refused and appends no turns.
     pub(crate) async fn step(&self, event: &Event) -> Effects {
         self.try_step(event, Vec::new()).await.unwrap()
     }
@@ -231,11 +234,11 @@ impl Driver {
     }
 
     /// Claims a job. Returns its fence.
-    pub(crate) async fn claim(&self, job: JobId, by: &str) -> u64 {
+    pub(crate) async fn claim(&self, job: JobId, owner: &str) -> u64 {
         let event = Event::Claim {
             job,
-            worker: worker(by),
-            asked: None,
+            worker: worker(owner),
+            repeated_fence: None,
             limit_ms: LONG_MS,
         };
         match self.step(&event).await.claim {

@@ -15,14 +15,14 @@ pub(crate) trait Harness: Sized + Send {
     /// Starts a new, empty engine.
     async fn start() -> Self;
 
-    /// Its store.
+    /// The engine's store.
     fn store(&self) -> Arc<dyn Store>;
 
-    /// Its queue.
+    /// The engine's queue.
     fn queue(&self) -> Arc<dyn Queue>;
 
-    /// Restarts the engine and its servers, and keeps their disks. What `store` and `queue` returned before no
-    /// longer works.
+    /// Restarts the engine and its servers, and keeps their disks. Stores and queues that were returned before no longer
+    /// work.
     async fn restart(&mut self);
 }
 

@@ -27,12 +27,12 @@ pub(crate) async fn are_found_by_their_state(engine: impl Harness) {
     let head_of_ready = ready.admit().await;
     ready.admit().await;
     let head_of_batch = batch.admit().await;
-    let runs = running.admit().await;
-    running.claim(runs, "worker-7").await;
-    let waits = waiting.admit().await;
+    let head_of_running = running.admit().await;
+    running.claim(head_of_running, "worker-7").await;
+    let head_of_waiting = waiting.admit().await;
     let retry = Event::Retry {
-        job: waits,
-        fence: waiting.claim(waits, "worker-7").await,
+        job: head_of_waiting,
+        fence: waiting.claim(head_of_waiting, "worker-7").await,
         not_before: store.now().plus_ms(LONG_MS),
         tries_max: 5,
         error: JobError::new("overloaded", "try again"),
@@ -56,17 +56,17 @@ pub(crate) async fn are_found_by_their_state(engine: impl Harness) {
         (
             HeadFilter::Running,
             &running,
-            runs,
+            head_of_running,
             Some(worker("worker-7")),
         ),
     ];
-    for (filter, lane, job, by) in expected {
+    for (filter, lane, job, owner) in expected {
         let found = store.heads(filter.clone(), None, 100).await.unwrap();
         assert_eq!(found.len(), 1, "{filter:?}");
         let timer = timers.iter().find(|timer| timer.job == job).unwrap();
         assert_eq!(found[0].lane, lane.key());
         assert_eq!((found[0].job, found[0].timer), (job, timer.at));
-        assert_eq!(found[0].worker, by);
+        assert_eq!(found[0].worker, owner);
         let loaded = lane.load(&[]).await.lane;
         let head = loaded.head().unwrap();
         let times = (found[0].admitted_at, found[0].deadline);

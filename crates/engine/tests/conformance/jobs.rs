@@ -37,10 +37,10 @@ pub(crate) async fn a_record_follows_its_job(engine: impl Harness) {
     let JobState::Live(entry) = record(&lane, first).await.unwrap().state else {
         panic!("the job should be live");
     };
-    let State::Running { worker: by, .. } = entry.state else {
+    let State::Running { worker: owner, .. } = entry.state else {
         panic!("{entry:?}");
     };
-    assert_eq!(by, worker("worker-1"));
+    assert_eq!(owner, worker("worker-1"));
 
     lane.finish(first, fence, &[]).await;
     let JobState::Ended(outcome) = record(&lane, first).await.unwrap().state else {
@@ -83,7 +83,7 @@ pub(crate) async fn a_record_expires(engine: impl Harness) {
     assert!(record(&lane, job).await.is_some());
 }
 
-pub(crate) async fn a_record_is_kept_while_an_idempotency_key_leads_to_it(engine: impl Harness) {
+pub(crate) async fn a_record_is_kept_while_an_idempotency_key_points_to_it(engine: impl Harness) {
     let store = engine.store();
     let mut lane = Driver::solo(&store);
     lane.keep_ms = 10;
@@ -107,8 +107,8 @@ pub(crate) async fn a_reopened_job_is_live_again(engine: impl Harness) {
     assert_eq!(lane.load(&[job]).await.outcome(job), None);
     let fence = lane.claim(job, "worker-2").await;
     lane.finish(job, fence, &[]).await;
-    let mark = lane.load(&[job]).await.outcome(job).unwrap();
-    assert_eq!((mark.fence, mark.settled), (fence, fence));
+    let summary = lane.load(&[job]).await.outcome(job).unwrap();
+    assert_eq!((summary.fence, summary.settled), (fence, fence));
 }
 
 pub(crate) async fn outcomes_are_loaded_for_ended_jobs_only(engine: impl Harness) {
@@ -117,7 +117,7 @@ pub(crate) async fn outcomes_are_loaded_for_ended_jobs_only(engine: impl Harness
     lane.step(&Event::Cancel { job: cancelled }).await;
     let loaded = lane.load(&[cancelled, live, unknown]).await;
     assert_eq!(loaded.outcomes.len(), 1);
-    let mark = loaded.outcome(cancelled).unwrap();
-    assert_eq!(mark.status, Status::Cancelled);
-    assert_eq!(mark.settled, 0);
+    let summary = loaded.outcome(cancelled).unwrap();
+    assert_eq!(summary.status, Status::Cancelled);
+    assert_eq!(summary.settled, 0);
 }

@@ -42,12 +42,12 @@ pub(crate) async fn announce_dropped_calls_to_their_worker(engine: impl Harness)
     let store = engine.store();
     let (lane, other) = (Driver::session(&store, "s"), Driver::session(&store, "t"));
     let mut calls = store.watch(Topic::Calls(worker("worker-1"))).await.unwrap();
-    for (lane, by) in [(&other, "worker-2"), (&lane, "worker-1")] {
+    for (lane, owner) in [(&other, "worker-2"), (&lane, "worker-1")] {
         let job = lane.admit().await;
-        lane.claim(job, by).await;
+        lane.claim(job, owner).await;
         lane.step(&Event::Cancel { job }).await;
-        if by == "worker-1" {
-            // The first notice of the stream, so none came for the call of the other worker.
+        if owner == "worker-1" {
+            // This is the first notice of the stream, so the other worker's call caused none.
             assert_eq!(next(&mut calls).await, Some(job));
         }
     }

@@ -43,7 +43,10 @@ pub(crate) async fn elects_one_sweeper(engine: impl Harness) {
     let (a, b) = (worker("a"), worker("b"));
     assert!(store.elect_sweeper(&a, LONG_MS).await.unwrap());
     assert!(!store.elect_sweeper(&b, LONG_MS).await.unwrap());
-    assert!(store.elect_sweeper(&a, LONG_MS).await.unwrap(), "it renews");
+    assert!(
+        store.elect_sweeper(&a, LONG_MS).await.unwrap(),
+        "the elected process renews its election"
+    );
     store.step_down(&b).await.unwrap();
     assert!(!store.elect_sweeper(&b, LONG_MS).await.unwrap());
     store.step_down(&a).await.unwrap();

@@ -20,7 +20,7 @@ pub(crate) struct RabbitHarness {
     vhost: Vhost,
     engine: Option<Embedded>,
     folder: tempfile::TempDir,
-    /// Held while the test uses the node. A test that restarts the node waits for all others.
+    /// A read guard of the shared node. A test that restarts the node waits until no other test has one.
     node: Option<RwLockReadGuard<'static, Rabbit>>,
 }
 

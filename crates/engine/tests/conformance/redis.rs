@@ -1,6 +1,6 @@
 //! The store in Redis: on one server for each test, and on a cluster that all tests share.
 //!
-//! The queue is the one of the embedded engine, which does not depend on the store.
+//! The queue is the embedded engine's, because the suite needs one.
 
 use std::sync::{
     Arc,
@@ -60,7 +60,7 @@ pub(crate) struct ClusterHarness {
     settings: RedisSettings,
     store: Arc<RedisStore>,
     queue: InProcessQueue,
-    /// This guard prevents a restart of the cluster. A test that restarts it waits for all other guards.
+    /// A read guard of the shared cluster. A test that restarts the cluster waits until no other test has one.
     cluster: Option<RwLockReadGuard<'static, Cluster>>,
 }
 

@@ -51,17 +51,17 @@ pub(crate) async fn keeps_everything_that_was_committed(mut engine: impl Harness
     assert_eq!(store.request(queued).await.unwrap(), Some(request(queued)));
     let record = store.job(&tenant, ended).await.unwrap().unwrap();
     assert!(matches!(record.state, JobState::Ended(_)));
-    let claimed = store
+    let found_key = store
         .set_idempotency_key(&tenant, "k", &key, LONG_MS)
         .await
         .unwrap();
-    assert_eq!(claimed, SetKeyResult::AlreadySet(key));
-    // The attempt that ran before can still finish.
+    assert_eq!(found_key, SetKeyResult::AlreadySet(key));
+    // The attempt that ran before the restart can still finish.
     lane.finish(running, 1, &["after"]).await;
     lane.claim(queued, "worker-2").await;
 }
 
-pub(crate) async fn keeps_wakes_if_it_says_so(mut engine: impl Harness) {
+pub(crate) async fn keeps_wakes_if_survives_restart_is_true(mut engine: impl Harness) {
     let queue = engine.queue();
     queue.publish(&new_wake(Class::Batch)).await.unwrap();
     wait_for_depth(queue.as_ref(), Class::Batch, 1).await;

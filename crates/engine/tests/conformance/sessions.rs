@@ -23,10 +23,10 @@ pub(crate) async fn keep_their_turns_in_order(engine: impl Harness) {
     assert_eq!(lane.read(LONG_MS).await, None);
     let before = lane.store.now();
     let job = lane.admit().await;
-    let made = lane.read(LONG_MS).await.unwrap();
-    assert!(made.turns.is_empty());
-    assert!(made.created_at >= before);
-    assert_eq!((made.live_jobs, made.expires_at), (1, None));
+    let created = lane.read(LONG_MS).await.unwrap();
+    assert!(created.turns.is_empty());
+    assert!(created.created_at >= before);
+    assert_eq!((created.live_jobs, created.expires_at), (1, None));
 
     wait_ms(lane.store.as_ref(), 1).await;
     let fence = lane.claim(job, "worker-1").await;
@@ -35,8 +35,8 @@ pub(crate) async fn keep_their_turns_in_order(engine: impl Harness) {
     let read = lane.read(LONG_MS).await.unwrap();
     assert_eq!(texts(&read.turns), ["a", "b", "c"]);
     assert_eq!(read.live_jobs, 0);
-    assert_eq!(read.created_at, made.created_at);
-    assert!(read.updated_at > made.created_at);
+    assert_eq!(read.created_at, created.created_at);
+    assert!(read.updated_at > created.created_at);
     assert!(read.expires_at.unwrap() >= before.plus_ms(LONG_MS));
 }
 
@@ -67,13 +67,13 @@ pub(crate) async fn are_trimmed_to_the_number_of_turns(engine: impl Harness) {
 
 pub(crate) async fn are_trimmed_to_the_bytes_of_turns(engine: impl Harness) {
     let mut lane = Driver::session(&engine.store(), "s");
-    let one = serde_json::to_string(&turns(&["0"])[0]).unwrap().len();
-    lane.bounds.turns_bytes_max = 3 * one;
+    let turn_bytes = serde_json::to_string(&turns(&["0"])[0]).unwrap().len();
+    lane.bounds.turns_bytes_max = 3 * turn_bytes;
     lane.complete(&["1", "2", "3"]).await;
     assert_eq!(turn_texts(&lane).await, ["1", "2", "3"]);
     lane.complete(&["4"]).await;
     assert_eq!(turn_texts(&lane).await, ["2", "3", "4"]);
-    let long = "x".repeat(4 * one);
+    let long = "x".repeat(4 * turn_bytes);
     lane.complete(&[&long]).await;
     assert_eq!(
         turn_texts(&lane).await,
@@ -108,7 +108,7 @@ pub(crate) async fn start_empty_after_they_expired(engine: impl Harness) {
     lane.bounds.ttl_ms = 60;
     lane.complete(&["old"]).await;
     wait_ms(store.as_ref(), lane.bounds.ttl_ms).await;
-    let gone_at = store.now();
+    let expired_at = store.now();
     let job = lane.admit().await;
     let work = store.load(&lane.key(), &[], Some(job)).await.unwrap().work;
     assert!(work.unwrap().conversation.turns.is_empty());
@@ -117,7 +117,7 @@ pub(crate) async fn start_empty_after_they_expired(engine: impl Harness) {
     lane.finish(job, fence, &["new"]).await;
     let read = lane.read(LONG_MS).await.unwrap();
     assert_eq!(texts(&read.turns), ["new"]);
-    assert!(read.created_at >= gone_at);
+    assert!(read.created_at >= expired_at);
 }
 
 pub(crate) async fn are_kept_when_they_are_read(engine: impl Harness) {

@@ -1,6 +1,6 @@
 //! The list of all cases, and the macro that makes a test of each for an engine.
 //!
-//! A case that is missing here is never called, which the compiler reports.
+//! The compiler reports a case that is missing here, because nothing calls it.
 
 /// Makes a module with one test for each case of the suite, run on the named harness.
 macro_rules! conformance {
@@ -17,10 +17,10 @@ macro_rules! conformance {
                 jobs: a_record_follows_its_job,
                     a_record_is_visible_to_its_tenant_only,
                     a_record_expires,
-                    a_record_is_kept_while_an_idempotency_key_leads_to_it,
+                    a_record_is_kept_while_an_idempotency_key_points_to_it,
                     a_reopened_job_is_live_again,
                     outcomes_are_loaded_for_ended_jobs_only;
-                work: comes_with_request_and_turns,
+                work: has_the_request_and_the_turns,
                     exists_for_live_jobs_only,
                     comes_with_a_conflict,
                     without_a_session_has_no_turns;
@@ -60,7 +60,7 @@ macro_rules! conformance {
                     loses_nothing_when_next_is_cancelled,
                     refuses_more_than_its_capacity;
                 restart: keeps_everything_that_was_committed,
-                    keeps_wakes_if_it_says_so;
+                    keeps_wakes_if_survives_restart_is_true;
             }
         }
     };

@@ -1,4 +1,4 @@
-//! Timers: exactly one for each live job. A move needs the time that was read.
+//! Timers: exactly one for each live job. A timer is moved only if it is still at the expected time.
 
 use forebay_shared::{
     job::JobError,
@@ -59,9 +59,8 @@ pub(crate) async fn come_due_in_order_and_within_the_limit(engine: impl Harness)
         let lane = Driver::solo(&store);
         let job = lane.admit().await;
         let found = all(store.as_ref()).await;
-        let now_at = found.iter().find(|timer| timer.job == job).unwrap().at;
+        let from = found.iter().find(|timer| timer.job == job).unwrap().at;
         let to = start.plus_ms(offset);
-        let from = now_at;
         let moved = store.move_timers(&[TimerMove { job, from, to }]).await;
         assert_eq!(moved.unwrap(), [true]);
     }
@@ -93,7 +92,7 @@ pub(crate) async fn move_only_if_unchanged(engine: impl Harness) {
             to: TimeMs(1),
         },
         TimerMove { job, from, to },
-        // The move before has changed this timer.
+        // The second move has changed this timer already.
         TimerMove {
             job,
             from,

@@ -1,4 +1,4 @@
-//! What a worker gets with a claim: the record, the request and the turns.
+//! The work of a job, which a worker gets with its claim: the metadata, the request and the turns.
 
 use forebay_shared::{
     ids::JobId,
@@ -17,7 +17,7 @@ async fn work(lane: &Driver, job: JobId) -> Option<Work> {
     loaded.unwrap().work
 }
 
-pub(crate) async fn comes_with_request_and_turns(engine: impl Harness) {
+pub(crate) async fn has_the_request_and_the_turns(engine: impl Harness) {
     let mut lane = Driver::session(&engine.store(), "s");
     let measure = TokenMeasure {
         sent_bytes: 1_200,
@@ -58,7 +58,7 @@ pub(crate) async fn comes_with_a_conflict(engine: impl Harness) {
     let claim = Event::Claim {
         job,
         worker: worker("worker-1"),
-        asked: None,
+        repeated_fence: None,
         limit_ms: LONG_MS,
     };
     let (mut commit, _) = lane.commit(&stale, &claim, vec![]).unwrap();

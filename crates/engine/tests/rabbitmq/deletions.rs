@@ -14,7 +14,7 @@ use crate::setup::{
 /// confirm of another message.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_without_a_queue_does_not_count_as_published() {
-    const EACH: usize = 20;
+    const INTERACTIVE_MESSAGES: usize = 20;
     let vhost = vhost().await;
     let queue = connected(vhost.url(), "gateway-1").await;
     let management = shared().await.unwrap().management().unwrap();
@@ -24,7 +24,7 @@ async fn a_message_without_a_queue_does_not_count_as_published() {
     // Most messages here have a queue. The first returned message ends the connection, and the next connection
     // declares the queue again. It must then hold every message whose publish succeeded.
     let mut publishing = tokio::task::JoinSet::new();
-    for n in 0..EACH * 50 {
+    for n in 0..INTERACTIVE_MESSAGES * 50 {
         let class = if n % 50 == 0 {
             Class::Interactive
         } else {
@@ -37,7 +37,10 @@ async fn a_message_without_a_queue_does_not_count_as_published() {
     let sent = published.iter().filter(|(_, result)| result.is_ok());
     let sent = sent.filter(|(class, _)| *class == Class::Interactive);
     let sent = u64::try_from(sent.count()).unwrap();
-    assert!(sent < u64::try_from(EACH).unwrap(), "none was unroutable");
+    assert!(
+        sent < u64::try_from(INTERACTIVE_MESSAGES).unwrap(),
+        "no message was unroutable"
+    );
 
     publish_with_retry(&queue, Class::Interactive).await;
     let found = queue.depth(Class::Interactive).await.unwrap();

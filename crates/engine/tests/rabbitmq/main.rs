@@ -1,5 +1,5 @@
-//! The RabbitMQ queue against real brokers and their faults. The conformance suite tests what every queue
-//! does; these tests cover what only a broker can do.
+//! The RabbitMQ queue against real brokers and their faults. The conformance suite has the cases that hold for every
+//! queue; these tests are about brokers only.
 //!
 //! Tests that do not change the broker share one node. Each uses a virtual host of its own.
 

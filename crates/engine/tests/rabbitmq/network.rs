@@ -80,8 +80,8 @@ async fn a_stalled_connection_is_noticed_and_replaced() {
     wait_for_counts(&vhost, 0, 0).await;
 }
 
-/// A process that still holds deliveries must not prefetch others for the same permits: they would wait here
-/// while other workers are idle.
+/// A process that still holds deliveries must not prefetch others for the same permits. The prefetched messages would
+/// wait here while other workers are idle.
 #[tokio::test]
 async fn after_a_reconnect_the_prefetch_is_the_number_of_free_permits() {
     let vhost = vhost().await;
@@ -100,7 +100,7 @@ async fn after_a_reconnect_the_prefetch_is_the_number_of_free_permits() {
     proxy.cut().await;
     proxy.heal().await.unwrap();
     wait_for_counts(&vhost, 3, 1).await;
-    // Acks of an ended connection have no effect at the broker. They release permits.
+    // Acks of an ended connection have no effect at the broker, but they release permits.
     held.drain(..2).for_each(Delivery::ack);
     wait_for_counts(&vhost, 2, 2).await;
     held.drain(..).for_each(Delivery::ack);
@@ -118,9 +118,9 @@ async fn the_connection_to_a_silent_peer_is_closed() {
     let port = silent.local_addr().unwrap().port();
     let url = format!("amqp://127.0.0.1:{port}?connection_timeout=200");
     let queue = new_queue(&url, "gateway-1");
-    for _try in 0..3 {
+    for _attempt in 0..3 {
         let accepted = timeout(TIMEOUT, silent.accept()).await;
-        let (mut connection, _) = accepted.expect("another try").unwrap();
+        let (mut connection, _) = accepted.expect("another attempt to connect").unwrap();
         let mut received = Vec::new();
         let ended = timeout(TIMEOUT, connection.read_to_end(&mut received)).await;
         let ended = ended.expect("the end of the connection");

@@ -63,8 +63,9 @@ async fn the_management_ui_shows_the_process_names() {
     let management = shared().await.unwrap().management().unwrap();
     let names = async || -> BTreeSet<String> {
         let connections = shared().await.unwrap().connections().await.unwrap();
-        let ours = connections.iter().filter(|c| c["vhost"] == vhost.name());
-        ours.map(|c| String::from(c["user_provided_name"].as_str().unwrap_or_default()))
+        let of_test = connections.iter().filter(|c| c["vhost"] == vhost.name());
+        of_test
+            .map(|c| String::from(c["user_provided_name"].as_str().unwrap_or_default()))
             .collect()
     };
     // A process that only publishes has one connection.

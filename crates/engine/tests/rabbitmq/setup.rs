@@ -1,4 +1,4 @@
-//! What the tests share: queues of a process, wakes, and waits with a timeout.
+//! Shared setup of the tests: queues of a process, wakes, and waits with a timeout.
 
 use std::{sync::Arc, time::Duration};
 
@@ -88,7 +88,7 @@ pub(crate) async fn publish_with_retry(queue: &RabbitQueue, class: Class) -> Job
     wake.job
 }
 
-/// Publishes a wake. It must fail with an error that a retry can help with. Returns the reason.
+/// Publishes a wake, which must fail with a transient error. Returns the error's text.
 pub(crate) async fn publish_error(queue: &RabbitQueue) -> String {
     match queue.publish(&new_wake(Class::Interactive)).await {
         Err(QueueError::Unavailable(Some(source))) => source.to_string(),

@@ -28,12 +28,12 @@ use crate::{
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 async fn until_available(store: &dyn Store) {
-    let answers = async {
+    let available = async {
         while store.announce(&worker("w"), 3_000).await.is_err() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    timeout(TIMEOUT, answers)
+    timeout(TIMEOUT, available)
         .await
         .expect("the store stays unavailable");
 }
@@ -48,7 +48,7 @@ async fn a_confirmed_commit_survives_a_kill() {
         let lane = Driver::session(&store, &format!("s{n}"));
         let confirmed = Arc::clone(&confirmed);
         submitters.spawn(async move {
-            let mut kept = Vec::new();
+            let mut jobs = Vec::new();
             let mut loaded = LoadedLane::default();
             // This ends with the kill, long before the lane is full.
             while let Ok((commit, _)) = lane.commit(
@@ -57,7 +57,7 @@ async fn a_confirmed_commit_survives_a_kill() {
                 Vec::new(),
             ) {
                 match lane.store.commit(&commit).await {
-                    Ok(CommitResult::Done) => kept.push(commit.admitted[0].meta.id),
+                    Ok(CommitResult::Done) => jobs.push(commit.admitted[0].meta.id),
                     Ok(CommitResult::Conflict(_)) => panic!("only this task writes the lane"),
                     Err(error) => {
                         assert!(error.is_transient(), "{error:?}");
@@ -68,26 +68,26 @@ async fn a_confirmed_commit_survives_a_kill() {
                 loaded.version = Some(commit.version);
                 loaded.lane = commit.next;
             }
-            kept
+            jobs
         });
     }
     while confirmed.load(Ordering::Relaxed) < 100 {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     server.kill9().await.unwrap();
-    let kept: Vec<_> = submitters.join_all().await.into_iter().flatten().collect();
+    let jobs: Vec<_> = submitters.join_all().await.into_iter().flatten().collect();
     server.restart().await.unwrap();
     until_available(store.as_ref()).await;
-    for job in &kept {
+    for job in &jobs {
         let record = store.job(&Default::default(), *job).await.unwrap().unwrap();
         assert!(matches!(record.state, JobState::Live(_)));
     }
     let live = usize::try_from(store.counts().await.unwrap().live()).unwrap();
     // For each submitter, one more commit may be written whose answer was lost.
     assert!(
-        (kept.len()..=kept.len() + 8).contains(&live),
-        "{live} of {}",
-        kept.len()
+        (jobs.len()..=jobs.len() + 8).contains(&live),
+        "{live} live jobs, {} confirmed",
+        jobs.len()
     );
 }
 
@@ -163,5 +163,5 @@ async fn a_server_that_starts_later_is_found() {
     assert!(error.is_transient(), "{error:?}");
     server.restart().await.unwrap();
     until_available(store.as_ref()).await;
-    Driver::session(&store, "s").complete(&["said"]).await;
+    Driver::session(&store, "s").complete(&["a turn"]).await;
 }

@@ -1,4 +1,4 @@
-//! Scripts: their number of round trips, and a server that does not know them any more.
+//! Scripts: their number of round trips, and a server that has lost them.
 
 use servers::redis::RedisOptions;
 
@@ -44,5 +44,5 @@ async fn scripts_are_sent_again_to_a_server_that_lost_them() {
     server.cli(&["SCRIPT", "FLUSH"]).await.unwrap();
     let counts = store.counts().await.unwrap();
     assert_eq!((counts.live(), counts.sessions), (1, 1));
-    lane.finish(job, fence, &["said"]).await;
+    lane.finish(job, fence, &["a turn"]).await;
 }

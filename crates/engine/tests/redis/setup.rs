@@ -25,7 +25,7 @@ fn with(args: &[&str]) -> RedisOptions {
 
 async fn refusal(settings: &RedisSettings) -> ConnectError {
     match RedisStore::connect(settings).await {
-        Ok(_) => panic!("it was accepted"),
+        Ok(_) => panic!("the server was accepted"),
         Err(error) => error,
     }
 }
@@ -61,7 +61,7 @@ async fn a_server_that_may_delete_live_jobs_is_refused() {
         .unwrap();
     let url = server.url().replace("redis://", "redis://app:secret@");
     Driver::session(&connect(url).await, "s")
-        .complete(&["said"])
+        .complete(&["a turn"])
         .await;
 }
 
@@ -103,7 +103,7 @@ async fn tls_uses_the_given_certificate_authority() {
     let store = Arc::new(RedisStore::connect(&settings).await.unwrap());
     let store: Arc<dyn forebay_shared::store::Store> = store;
     let lane = Driver::session(&store, "s");
-    lane.complete(&["said"]).await;
+    lane.complete(&["a turn"]).await;
     assert_eq!(lane.read(60_000).await.unwrap().turns.len(), 1);
     let renewal = store.announce(&worker("w"), 3_000).await.unwrap();
     assert_eq!(renewal.alive.len(), 1);
@@ -124,10 +124,11 @@ async fn a_process_has_few_connections_to_a_cluster() {
     let mut connections = 0;
     for node in cluster.nodes() {
         let clients = node.clients().await.unwrap();
-        let ours = clients
+        // The connections between the nodes have the flag M.
+        let of_store = clients
             .iter()
             .filter(|client| !client.field("flags").contains('M'));
-        connections += ours.count();
+        connections += of_store.count();
     }
     assert!((3..=8).contains(&connections), "{connections}");
 }

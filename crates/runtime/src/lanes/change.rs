@@ -36,7 +36,7 @@ pub(super) enum Action {
         worker: ProcessId,
         limit_ms: u64,
         /// The fence of an earlier try of this claim, if the response to that try was lost.
-        asked: Option<u64>,
+        repeated_fence: Option<u64>,
     },
     /// An attempt ends its job with a reply.
     Complete {
@@ -161,7 +161,7 @@ impl LaneChange {
             job,
             worker,
             limit_ms,
-            asked: None,
+            repeated_fence: None,
         };
         Self::new(lane, claim)
     }
@@ -269,11 +269,11 @@ impl Action {
                 job,
                 worker,
                 limit_ms,
-                asked,
+                repeated_fence,
             } => Event::Claim {
                 job: *job,
                 worker: worker.clone(),
-                asked: *asked,
+                repeated_fence: *repeated_fence,
                 limit_ms: *limit_ms,
             },
             Self::Complete {

@@ -204,10 +204,10 @@ fn guess(cached: Option<LoadedLane>, batch: &[Pending]) -> Option<LoadedLane> {
 /// same worker with that fence then counts as claimed.
 fn remember_claims(batch: &mut [Pending], verdicts: &[Verdict]) {
     for (pending, verdict) in batch.iter_mut().zip(verdicts) {
-        if let (Action::Claim { asked, .. }, Ok(Some(Claim::Granted { fence }))) =
+        if let (Action::Claim { repeated_fence, .. }, Ok(Some(Claim::Granted { fence }))) =
             (&mut pending.change.action, verdict)
         {
-            *asked = Some(*fence);
+            *repeated_fence = Some(*fence);
         }
     }
 }

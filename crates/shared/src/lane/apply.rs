@@ -29,9 +29,9 @@ pub fn apply(
         Event::Claim {
             job,
             worker,
-            asked,
+            repeated_fence,
             limit_ms,
-        } => transition.claim(*job, worker, *asked, *limit_ms),
+        } => transition.claim(*job, worker, *repeated_fence, *limit_ms),
         Event::Finish {
             job,
             fence,

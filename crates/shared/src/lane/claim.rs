@@ -15,7 +15,7 @@ impl Transition<'_> {
         &mut self,
         job: JobId,
         worker: &ProcessId,
-        asked: Option<u64>,
+        repeated_fence: Option<u64>,
         limit_ms: u64,
     ) -> Result<(), Refused> {
         let (position, _) = self.lane.find(job).ok_or(Refused::Gone)?;
@@ -25,8 +25,8 @@ impl Transition<'_> {
         let head = &mut self.lane.entries[0];
         match &head.state {
             State::Running { worker: owner, .. } => {
-                // The answer to this very claim was lost.
-                if owner == worker && asked == Some(head.fence) {
+                // The worker repeats its claim, because the answer to it was lost.
+                if owner == worker && repeated_fence == Some(head.fence) {
                     self.effects.claim = Some(Claim::Granted { fence: head.fence });
                     return Ok(());
                 }

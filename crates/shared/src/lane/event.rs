@@ -22,8 +22,8 @@ pub enum Event {
         job: JobId,
         /// The worker.
         worker: ProcessId,
-        /// The fence that an earlier try of this claim asked for, if its answer was lost.
-        asked: Option<u64>,
+        /// The fence that an earlier, unanswered claim of this worker may have got.
+        repeated_fence: Option<u64>,
         /// The time limit of the call with a margin for the commit, in milliseconds.
         limit_ms: u64,
     },

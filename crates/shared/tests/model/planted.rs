@@ -42,7 +42,7 @@ pub(crate) fn change_input(
                 entry.claimed &= !matches!(entry.state, State::Queued { .. });
             }
         }
-        (Mutation::NoOwnClaim, Event::Claim { asked, .. }) => *asked = None,
+        (Mutation::NoOwnClaim, Event::Claim { repeated_fence, .. }) => *repeated_fence = None,
         _ => {}
     }
 }

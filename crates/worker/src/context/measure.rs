@@ -4,7 +4,7 @@ use std::io;
 
 use forebay_shared::{session::TokenMeasure, turn::Turn};
 
-/// The bytes of a token, as long as no provider has counted any.
+/// The assumed bytes of a token until a provider has counted the tokens of the session.
 const BYTES_PER_TOKEN: u64 = 4;
 
 /// The sum of the bytes of each turn as JSON. [`TokenMeasure::sent_bytes`] holds it.
@@ -22,8 +22,8 @@ pub(super) fn turn_bytes(turn: &Turn) -> u64 {
     }
 }
 
-/// For each turn, the bytes of this turn and all later ones; then a 0. Each turn is written once, because
-/// it may be long.
+/// For each turn, the sum of the bytes of this turn and all later turns; then a 0. Each turn is serialized only once,
+/// because it may be long.
 pub(super) fn remaining_bytes<'a>(turns: impl DoubleEndedIterator<Item = &'a Turn>) -> Vec<u64> {
     let mut sum = 0;
     let mut sums: Vec<u64> = turns

@@ -9,7 +9,7 @@
 //! - The sent turns begin with a user turn, or with system or developer turns directly before one. Turns
 //!   before the first such position are left out. So a cut never separates a tool call from its result.
 //! - Tool results follow their calls. A call without a result gets the result `"no result"`.
-//! - When these rules and a bound conflict, the rules win, and as little as possible is sent.
+//! - When these rules and a bound conflict, the rules hold, and the shortest context that they allow is sent.
 
 mod measure;
 mod order;
@@ -24,7 +24,7 @@ pub(crate) use measure::sent_bytes;
 use measure::{estimated_tokens, remaining_bytes};
 use order::{OrderedTurn, OrderedTurns, Origin};
 
-/// The turns to send with a job. It holds each turn once, because it is kept during the call.
+/// The turns to send with a job. Each turn is stored only once, because this is in memory during the whole call.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct SelectedContext {
     /// The turns to send, the input among them.
@@ -77,7 +77,7 @@ pub(crate) fn select(
     let (mut origins, mut turns): (Vec<Origin>, Vec<Turn>) = kept
         .map(|OrderedTurn { turn, origin }| (origin, turn))
         .unzip();
-    // Both are kept during the call.
+    // Both are in memory during the whole call.
     origins.shrink_to_fit();
     turns.shrink_to_fit();
     SelectedContext {
@@ -98,8 +98,8 @@ impl SelectedContext {
 
     /// Leaves out the older half of the turns, by bytes. Used when the provider finds the context too long.
     ///
-    /// Where the rules allow no such cut, the nearest cut beyond the half is used, or else the furthest
-    /// one. Returns `false` and changes nothing when no turn can be left out.
+    /// Uses the first allowed cut that leaves at most half of the bytes. If there is none, uses the last allowed cut. Returns
+    /// `false` and changes nothing when no turn can be left out.
     pub(crate) fn halve(&mut self) -> bool {
         let remaining = remaining_bytes(self.turns.iter());
         let half = self.sent_bytes / 2;
@@ -147,7 +147,7 @@ fn later_cuts(cuts: &[usize], cut: usize) -> Box<[usize]> {
 /// The indices at which the sent turns may begin, ascending. Empty only when there are no turns.
 fn cuts(turns: &[OrderedTurn]) -> Vec<usize> {
     let role = |index: usize| &turns[index].turn.role;
-    let is_rule = |role: &Role| matches!(role, Role::System | Role::Developer);
+    let is_instruction = |role: &Role| matches!(role, Role::System | Role::Developer);
     // The whole input is sent. If it begins with a tool result, the call is sent too.
     let first_input = turns.iter().position(|ordered| ordered.origin.is_input());
     let last_cut = match first_input {
@@ -158,16 +158,18 @@ fn cuts(turns: &[OrderedTurn]) -> Vec<usize> {
         Some(first) => first,
     };
     let can_begin = |index: usize| {
-        let first_after_rules = (index..turns.len()).map(role).find(|role| !is_rule(role));
+        let first_other = (index..turns.len())
+            .map(role)
+            .find(|role| !is_instruction(role));
         // System and developer turns stay with the user turn that follows them.
-        let follows_rule = index > 0 && is_rule(role(index - 1));
-        first_after_rules == Some(&Role::User) && !follows_rule
+        let follows_instruction = index > 0 && is_instruction(role(index - 1));
+        first_other == Some(&Role::User) && !follows_instruction
     };
     let mut cuts: Vec<usize> = (0..turns.len())
         .filter(|index| *index <= last_cut && can_begin(*index))
         .collect();
     if cuts.is_empty() && !turns.is_empty() {
-        // There is no user turn to begin with, so as little as possible is sent.
+        // There is no user turn to begin with, so the shortest context that has the input is sent.
         cuts.push(last_cut.min(turns.len() - 1));
     }
     cuts

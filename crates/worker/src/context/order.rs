@@ -49,8 +49,8 @@ pub(super) struct OrderedTurns {
 
 /// Puts a session and an input in order.
 ///
-/// Results in the input that answer no call keep their position. The provider then refuses the request,
-/// which tells the client about its mistake.
+/// Results in the input that answer no call keep their position. The provider then refuses the request, so the client
+/// learns of its mistake from the job's error.
 pub(super) fn arrange(session: Vec<Turn>, input: Vec<Turn>) -> OrderedTurns {
     let session_len = session.len();
     let last_reply = session
@@ -66,7 +66,7 @@ pub(super) fn arrange(session: Vec<Turn>, input: Vec<Turn>) -> OrderedTurns {
     let mut missing_results = Vec::new();
     let mut orphans = 0;
     for index in 0..unordered.len() {
-        // A result that follows its call in `turns` is already taken.
+        // `None`: the turn is a result that follows its call in `turns` already.
         let Some(turn) = unordered[index].take() else {
             continue;
         };

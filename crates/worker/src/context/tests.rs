@@ -208,7 +208,7 @@ fn any_bounds() -> impl Strategy<Value = ContextBounds> {
         .prop_map(|(max_turns, max_input_tokens)| bounds(max_turns, max_input_tokens))
 }
 
-fn is_rule(turn: &Turn) -> bool {
+fn is_instruction(turn: &Turn) -> bool {
     matches!(turn.role, Role::System | Role::Developer)
 }
 
@@ -276,41 +276,41 @@ proptest! {
             input.iter().filter(|turn| turn.role == Role::Tool).cloned().collect();
         let mut selected = Some(select(session.clone(), input.clone(), &bounds, None));
         let mut longer: Option<super::SelectedContext> = None;
-        while let Some(now) = selected {
-            check_order(&now.turns, &foreign)?;
-            prop_assert_eq!(now.sent_bytes, sent_bytes(&now.turns));
-            prop_assert!(now.turns_dropped as usize <= session.len());
+        while let Some(current) = selected {
+            check_order(&current.turns, &foreign)?;
+            prop_assert_eq!(current.sent_bytes, sent_bytes(&current.turns));
+            prop_assert!(current.turns_dropped as usize <= session.len());
 
             // The whole input is sent.
             for turn in &input {
                 let count = |turns: &[Turn]| turns.iter().filter(|other| *other == turn).count();
-                prop_assert!(count(&now.turns) >= count(&input));
+                prop_assert!(count(&current.turns) >= count(&input));
             }
 
             // The sent turns begin with a user turn wherever the rules allow it.
-            let begins_with_user = now.turns.iter().find(|turn| !is_rule(turn))
+            let begins_with_user = current.turns.iter().find(|turn| !is_instruction(turn))
                 .is_some_and(|turn| turn.role == Role::User);
-            prop_assert!(begins_with_user || now.cuts.is_empty());
+            prop_assert!(begins_with_user || current.cuts.is_empty());
 
             // A halved selection is the end of the one before.
             if let Some(longer) = &longer {
-                prop_assert!(longer.turns.ends_with(&now.turns));
-                prop_assert!(now.turns.len() < longer.turns.len());
-                prop_assert_eq!(now.turns_dropped - longer.turns_dropped,
-                    session_turns_in(longer) - session_turns_in(&now));
-            } else if !now.cuts.is_empty() {
+                prop_assert!(longer.turns.ends_with(&current.turns));
+                prop_assert!(current.turns.len() < longer.turns.len());
+                prop_assert_eq!(current.turns_dropped - longer.turns_dropped,
+                    session_turns_in(longer) - session_turns_in(&current));
+            } else if !current.cuts.is_empty() {
                 // More turns could be cut off, so the bounds hold.
-                prop_assert!(bounds.max_turns.is_none_or(|max| now.turns_sent() <= max));
+                prop_assert!(bounds.max_turns.is_none_or(|max| current.turns_sent() <= max));
                 prop_assert!(bounds.max_input_tokens
-                    .is_none_or(|max| now.sent_bytes.div_ceil(4) <= u64::from(max)));
+                    .is_none_or(|max| current.sent_bytes.div_ceil(4) <= u64::from(max)));
             }
             // The turns that are appended to the session do not depend on the cut.
-            let appended = [now.missing_results.clone(), input.clone()].concat();
-            prop_assert_eq!(now.clone().into_turns_before_reply(), appended);
+            let appended = [current.missing_results.clone(), input.clone()].concat();
+            prop_assert_eq!(current.clone().into_turns_before_reply(), appended);
 
-            let mut shorter = now.clone();
+            let mut shorter = current.clone();
             selected = shorter.halve().then_some(shorter);
-            longer = Some(now);
+            longer = Some(current);
         }
     }
 
@@ -325,7 +325,7 @@ proptest! {
         let next = select(stored, turns("u9"), &bounds(None, None), None);
         prop_assert_eq!(next.missing_results, vec![]);
         // The next call sends the same turns in the same order, so a provider's prompt cache stays valid.
-        let begins_with_user = first.turns.iter().find(|turn| !is_rule(turn))
+        let begins_with_user = first.turns.iter().find(|turn| !is_instruction(turn))
             .is_some_and(|turn| turn.role == Role::User);
         if begins_with_user {
             let expected = [without_foreign(&first.turns), turns("a9 u9")].concat();

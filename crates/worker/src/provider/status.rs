@@ -15,17 +15,17 @@ pub(super) fn classify(
         401 | 403 => ("authentication_failed", Retry::Never),
         402 => ("insufficient_quota", Retry::Never),
         404 => ("model_not_found", Retry::Never),
-        408 | 409 | 425 | 500.. => ("provider_error", pause(retry_after_ms)),
-        429 => ("rate_limited", pause(retry_after_ms)),
+        408 | 409 | 425 | 500.. => ("provider_error", after_or_backoff(retry_after_ms)),
+        429 => ("rate_limited", after_or_backoff(retry_after_ms)),
         400..500 => ("invalid_request", Retry::Never),
-        // Redirects are not followed, and other statuses are no valid answers.
+        // Redirects are not followed, and no other status is a valid answer.
         _ => ("provider_error", Retry::Never),
     };
     Failure::new(code, message(status, provider_message), retry)
 }
 
-/// Another try after the pause that the provider requests, or else after a pause that grows with each try.
-pub(super) fn pause(retry_after_ms: Option<u64>) -> Retry {
+/// A retry after the delay that the provider asks for; with backoff if it asks for none.
+pub(super) fn after_or_backoff(retry_after_ms: Option<u64>) -> Retry {
     retry_after_ms.map_or(Retry::Backoff, Retry::AfterMs)
 }
 

@@ -2,8 +2,8 @@
 
 use forebay_shared::time::TimeMs;
 
-/// The latest time that is stored. Scores are doubles, which are whole up to 2^53, and an expiry beyond the
-/// range of Redis would fail in the middle of a script.
+/// The latest time that is stored; a later one is stored as this. Scores are doubles, which hold integers up to 2^53
+/// exactly. An expiry beyond the range of Redis would fail in the middle of a script.
 pub(super) const MS_MAX: u64 = 9_000_000_000_000_000;
 
 /// A list of arguments.

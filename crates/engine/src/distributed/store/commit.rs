@@ -1,4 +1,4 @@
-//! A commit as the arguments of `commit.lua`.
+//! Turns a commit into the arguments of `commit.lua`.
 //!
 //! The caller derives all rows beforehand, so the script only compares versions and writes.
 
@@ -26,7 +26,7 @@ pub(super) fn arguments(
     let expected = commit.expected.map(|version| version.simple().to_string());
     let document = lane.map(|lane| document::write(lane, commit.version));
     let mut args = Arguments::default();
-    args.push(keys.partition(commit.lane.partition()))
+    args.push(keys.partition_prefix(commit.lane.partition()))
         .push(expected.unwrap_or_default())
         .push(document.unwrap_or_default())
         .push(document::head_code(lane.and_then(|lane| lane.head.as_ref())).to_string())
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outcome_carries_its_class_its_summary_and_its_expiry() {
+    fn an_outcome_is_sent_with_class_summary_and_expiry() {
         let job = JobId::fresh(&TenantId::default(), None);
         let id = job.to_string();
         let texts = texts(&ending_commit(job));

@@ -58,7 +58,7 @@ struct ConnectionsInner {
 }
 
 impl RedisConnections {
-    /// Starts the tasks. `server` is what the first contact found, if it found one.
+    /// Starts the tasks. `server` is the kind of server that the first contact found; `None` if none answered.
     pub(super) fn start(dialer: Arc<Dialer>, server: Option<RedisServer>) -> Self {
         let inner = Arc::new(ConnectionsInner {
             dialer,
@@ -115,13 +115,17 @@ impl RedisConnections {
         let commands = calls.iter().map(|(key, args)| script.by_digest(key, args));
         let answers = self.inner.send_all(commands.collect()).await;
         let mut replies = Vec::with_capacity(calls.len());
-        for (answer, (key, args)) in answers.map_err(retry_when_full)?.into_iter().zip(calls) {
+        for (answer, (key, args)) in answers
+            .map_err(into_retryable_error)?
+            .into_iter()
+            .zip(calls)
+        {
             replies.push(match answer {
                 Ok(value) => RedisReply::new(script.name, value),
                 Err(error) if is_unknown_script(&error) => {
                     self.eval(script, key, args, WhenFull::Retry).await?
                 }
-                Err(error) => return Err(retry_when_full(error)),
+                Err(error) => return Err(into_retryable_error(error)),
             });
         }
         Ok(replies)
@@ -135,16 +139,16 @@ impl RedisConnections {
     ) -> Result<Vec<RedisReply>, StoreError> {
         let answers = self.inner.send_all(commands).await;
         answers
-            .map_err(retry_when_full)?
+            .map_err(into_retryable_error)?
             .into_iter()
             .map(|answer| match answer {
                 Ok(value) => Ok(RedisReply::new(name, value)),
-                Err(error) => Err(retry_when_full(error)),
+                Err(error) => Err(into_retryable_error(error)),
             })
             .collect()
     }
 
-    /// Runs a command on the server, or on every primary of a cluster. A cluster returns a map.
+    /// Runs a command on the server, or on every primary of a cluster. A cluster returns a map of replies by node.
     pub(super) async fn run_on_all_nodes(&self, command: &Cmd) -> Result<Value, StoreError> {
         let answer = match self.inner.pick() {
             Some((
@@ -160,7 +164,7 @@ impl RedisConnections {
             }
             _ => self.inner.send(command).await,
         };
-        answer.map_err(retry_when_full)
+        answer.map_err(into_retryable_error)
     }
 }
 
@@ -173,7 +177,7 @@ impl Drop for RedisConnections {
 }
 
 impl ConnectionsInner {
-    /// Picks the connections in turn.
+    /// Picks the next connection, round robin. Skips one that is not open.
     fn pick(&self) -> Option<(&SharedRedisConnection, ConnectionHandle)> {
         let first = self.next.fetch_add(1, Ordering::Relaxed);
         (0..CONNECTIONS).find_map(|n| {
@@ -248,12 +252,12 @@ impl ConnectionsInner {
             shared.replace(&opened.handle);
             shared.until_broken(opened.handle.id).await;
             if let Some(pooled) = opened.pooled {
-                // Taken out of the pool for good, so that the pool makes a new one.
+                // The pool opens a new connection only after the broken one is taken out of it.
                 drop(deadpool_redis::Connection::take(pooled));
             } else {
                 sleep(CLUSTER_REPLACE_DELAY).await;
             }
-            // The delay spares a server that accepts connections and then fails on them.
+            // Without a delay, a server that accepts connections and then fails on them would get one after the other.
             if since.elapsed() >= STABLE_AFTER {
                 failures = 0;
             } else {
@@ -268,7 +272,7 @@ impl ConnectionsInner {
         let id = self.ids.fetch_add(1, Ordering::Relaxed);
         match server {
             RedisServer::Single(pool) => {
-                let pooled = self.dialer.single(pool).await?;
+                let pooled = self.dialer.connect_single(pool).await?;
                 let connection = RedisConnection::Single((*pooled).clone());
                 Ok(Some(OpenedConnection {
                     handle: ConnectionHandle { id, connection },
@@ -276,7 +280,8 @@ impl ConnectionsInner {
                 }))
             }
             RedisServer::Cluster(client) if n == 0 => {
-                let connection = RedisConnection::Cluster(self.dialer.clustered(client).await?);
+                let connection =
+                    RedisConnection::Cluster(self.dialer.connect_cluster(client).await?);
                 Ok(Some(OpenedConnection {
                     handle: ConnectionHandle { id, connection },
                     pooled: None,
@@ -307,7 +312,7 @@ fn replace_if_broken(
     }
 }
 
-fn retry_when_full(error: RedisError) -> StoreError {
+fn into_retryable_error(error: RedisError) -> StoreError {
     Rejection::from(error).into_store_error(WhenFull::Retry)
 }
 

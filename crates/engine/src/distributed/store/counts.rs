@@ -34,10 +34,10 @@ impl RedisStore {
         let now = super::arguments::ms(self.clock.now());
         let calls: Vec<_> = partitions()
             .map(|partition| {
-                let partition = self.keys.partition(partition);
                 let mut args = Arguments::default();
-                args.push(partition.as_str()).push(now.as_str());
-                (format!("{partition}c"), args)
+                args.push(self.keys.partition_prefix(partition))
+                    .push(now.as_str());
+                (self.keys.counts(partition), args)
             })
             .collect();
         let mut sum = Sum::default();
@@ -46,8 +46,8 @@ impl RedisStore {
             .eval_each(&self.scripts.counts, &calls)
             .await?
         {
-            if let Some(partition) = reply.some() {
-                sum.add(partition)?;
+            if let Some(counts) = reply.non_nil() {
+                sum.add(counts)?;
             }
         }
         Ok(Counts {
@@ -58,9 +58,10 @@ impl RedisStore {
 }
 
 impl Sum {
-    fn add(&mut self, partition: RedisReply) -> Result<(), StoreError> {
-        let [idle, fields, oldest] = partition.parts()?;
-        self.sessions += idle.natural()?;
+    /// Adds the counts of one partition.
+    fn add(&mut self, counts: RedisReply) -> Result<(), StoreError> {
+        let [idle_sessions, fields, oldest] = counts.parts()?;
+        self.sessions += idle_sessions.natural()?;
         let mut fields = fields.list()?;
         while let (Some(field), Some(number)) = (fields.next(), fields.next()) {
             self.add_field(&field.text()?, number.int()?)?;
@@ -74,6 +75,7 @@ impl Sum {
         Ok(())
     }
 
+    /// Adds one field of the hash of counts. `keys.rs` explains the letters.
     fn add_field(&mut self, field: &str, number: i64) -> Result<(), StoreError> {
         if field == LIVE_SESSIONS {
             self.sessions += u64::try_from(number).unwrap_or(0);

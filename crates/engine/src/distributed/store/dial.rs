@@ -25,21 +25,22 @@ use super::{
 pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_millis(1_500);
 /// The timeout of a TCP connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// The timeout of a whole connect, with TLS and the first commands.
+/// The timeout of all steps of a connect together: TCP, TLS and the first commands.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(3);
 /// The interval of TCP keepalive probes on an idle connection.
 const KEEPALIVE: Duration = Duration::from_secs(5);
 /// How long sent data may stay unacknowledged before the connection counts as lost.
 const USER_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often the cluster client retries a command, and the shortest and longest delay between the tries.
+/// How many times the cluster client retries a command.
 const CLUSTER_RETRIES: u32 = 3;
+/// The shortest and the longest delay between two retries.
 const CLUSTER_RETRY_DELAY_MS: (u64, u64) = (20, 200);
 
 /// How many connections carry the commands to one server. Each carries many commands at once. Two serve
 /// commands faster than one; more than two are not faster.
 pub(super) const CONNECTIONS: usize = 2;
 
-/// The delays between tries to connect to a server that does not answer.
+/// The delays between attempts to connect to a server that does not answer.
 pub(super) const RECONNECT: Backoff =
     Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
 
@@ -47,8 +48,8 @@ pub(super) const RECONNECT: Backoff =
 pub(super) enum RedisServer {
     /// One server.
     Single(Pool),
-    /// A Redis Cluster. Its client keeps the connections to the nodes by itself. A deadpool of such clients
-    /// could set neither timeouts nor certificates.
+    /// A Redis Cluster. Its client keeps the connections to the nodes by itself. A pool of such clients
+    /// (deadpool) could set neither timeouts nor certificates.
     Cluster(Box<ClusterClient>),
 }
 
@@ -130,8 +131,8 @@ impl Dialer {
         for warning in setup.warnings() {
             tracing::warn!("{warning}");
         }
-        if setup.clustered {
-            return Ok(RedisServer::Cluster(Box::new(self.cluster()?)));
+        if setup.is_cluster {
+            return Ok(RedisServer::Cluster(Box::new(self.cluster_client()?)));
         }
         if self.seeds.len() > 1 {
             return Err(UnsuitableServer::NoCluster.into());
@@ -156,7 +157,7 @@ impl Dialer {
             .unwrap_or_else(|_| Err(timed_out()))?)
     }
 
-    fn cluster(&self) -> RedisResult<ClusterClient> {
+    fn cluster_client(&self) -> RedisResult<ClusterClient> {
         let mut builder = ClusterClient::builder(self.seeds.clone())
             .connection_timeout(CONNECT_TIMEOUT)
             .response_timeout(RESPONSE_TIMEOUT)
@@ -172,7 +173,10 @@ impl Dialer {
     }
 
     /// Takes a connection from the pool. The pool tests an idle one, or opens a new one.
-    pub(super) async fn single(&self, pool: &Pool) -> RedisResult<deadpool_redis::Connection> {
+    pub(super) async fn connect_single(
+        &self,
+        pool: &Pool,
+    ) -> RedisResult<deadpool_redis::Connection> {
         let dial = async {
             let mut connection = pool.get().await.map_err(|error| match error {
                 deadpool_redis::PoolError::Backend(error) => error,
@@ -196,7 +200,10 @@ impl Dialer {
     }
 
     /// Connects to all nodes of a cluster.
-    pub(super) async fn clustered(&self, client: &ClusterClient) -> RedisResult<ClusterConnection> {
+    pub(super) async fn connect_cluster(
+        &self,
+        client: &ClusterClient,
+    ) -> RedisResult<ClusterConnection> {
         timeout(DIAL_TIMEOUT, client.get_async_connection())
             .await
             .unwrap_or_else(|_| Err(timed_out()))
@@ -204,9 +211,11 @@ impl Dialer {
 
     /// Opens a connection for notices; it can carry no other commands. In a cluster, every node forwards the
     /// notices of all nodes.
-    pub(super) async fn subscriber(&self) -> RedisResult<PubSub> {
+    pub(super) async fn connect_subscriber(&self) -> RedisResult<PubSub> {
         let mut failed = timed_out();
         for seed in &self.seeds {
+            // redis-rs sends no CLIENT SETNAME on a pub/sub connection. The library name in CLIENT LIST
+            // identifies it instead.
             let info = seed
                 .redis_settings()
                 .clone()
@@ -227,7 +236,7 @@ fn seed(url: &str, certificates: Option<&TlsCertificates>) -> RedisResult<Connec
     if !matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
         return Ok(info);
     }
-    // An error means that the process has a provider already, which is fine.
+    // An error means that the process already has a default crypto provider of rustls, which is fine.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     match certificates {
         Some(certificates) => {

@@ -1,8 +1,8 @@
 //! A lane's document: one line that the scripts read, then the lane as JSON.
 //!
 //! The line is `VERSION;CODE;ENTRIES;JOB;WORKER;ADMITTED;DEADLINE` and a line feed: the version in 32 hex digits; the
-//! code of the head (`r` running, `i` or `b` ready in that class, `-` anything else); the number of live jobs; the
-//! head; its worker; and its times in milliseconds. So the scripts parse no JSON, and the version and the code have
+//! code of the head (`r` running, `i` or `b` ready in that class, `-` any other state); the number of live jobs; the
+//! head; the head's worker; and its times in milliseconds. So the scripts parse no JSON, and the version and the code have
 //! fixed positions.
 
 use forebay_shared::{
@@ -19,12 +19,12 @@ use crate::{
     rows::{HeadRow, LaneRow},
 };
 
-/// A document that is not of this form.
+/// The document has another form.
 #[derive(Debug, thiserror::Error)]
-#[error("a lane's document cannot be read")]
+#[error("the document of a lane has an unknown form")]
 struct Malformed;
 
-/// The letter for what the head of a lane does.
+/// The letter for the state of a lane's head.
 pub(super) const fn head_code(head: Option<&HeadRow>) -> char {
     match head {
         Some(HeadRow {
@@ -73,7 +73,8 @@ pub(super) fn read(document: &[u8]) -> Result<(LaneVersion, Lane), StoreError> {
     Ok((version, lane))
 }
 
-/// Reads the head of `lane`, whose timer is `timer`, from the first line of its document, whatever follows it.
+/// Reads the head of `lane` from the first line of the lane's document; `document` may be cut off after that line.
+/// `timer` is the head's timer.
 pub(super) fn head(document: &[u8], lane: LaneKey, timer: TimeMs) -> Result<Head, StoreError> {
     let line = document.split(|byte| *byte == b'\n').next();
     let line = line.and_then(|line| std::str::from_utf8(line).ok());
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn the_code_tells_what_the_head_does() {
+    fn the_code_shows_the_state_of_the_head() {
         let queued = |not_before| lane(State::Queued { not_before });
         assert_eq!(code(&queued(None)), 'b');
         assert_eq!(code(&queued(Some(TimeMs(5)))), '-');
@@ -183,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_document_is_broken() {
+    fn text_that_is_not_a_document_is_broken() {
         for text in ["", "x", "\n{}", "0123;-;0;;\n{}"] {
             assert!(read(text.as_bytes()).is_err(), "{text:?}");
         }

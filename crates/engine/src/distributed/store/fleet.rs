@@ -10,8 +10,7 @@ use super::{
 };
 use crate::rejection::{WhenFull, unreadable};
 
-/// An entry is deleted when it is older than this many presence times, so that the list stays as short as the
-/// fleet.
+/// A process's entry is deleted when it is older than this many presence times, so that the list does not grow.
 const TTL_PRESENCE_TIMES: u64 = 10;
 /// The shortest age, in milliseconds, at which an entry is deleted.
 const TTL_MIN_MS: u64 = 60_000;

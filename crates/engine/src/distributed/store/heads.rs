@@ -36,12 +36,15 @@ impl RedisStore {
         let counts = ranges.iter().map(|range| {
             let mut count = cmd("ZLEXCOUNT");
             count
-                .arg(format!("{}h", self.keys.partition(range.partition)))
+                .arg(self.keys.heads(range.partition))
                 .arg(&range.from)
                 .arg(&range.to);
             count
         });
-        let counts = self.connections.run_each("heads", counts.collect()).await?;
+        let counts = self
+            .connections
+            .run_each("ZLEXCOUNT of heads", counts.collect())
+            .await?;
         let mut calls = Vec::new();
         let mut wanted = limit;
         for (range, count) in ranges.iter().zip(counts) {
@@ -49,13 +52,12 @@ impl RedisStore {
             if count == 0 || wanted == 0 {
                 continue;
             }
-            let partition = self.keys.partition(range.partition);
             let mut args = Arguments::default();
-            args.push(partition.as_str())
+            args.push(self.keys.partition_prefix(range.partition))
                 .push(range.from.as_str())
                 .push(range.to.as_str())
                 .size(wanted);
-            calls.push((format!("{partition}h"), args));
+            calls.push((self.keys.heads(range.partition), args));
             wanted -= count.min(wanted);
         }
         let mut heads = Vec::new();
@@ -76,7 +78,7 @@ impl RedisStore {
     }
 }
 
-/// The ranges to search, in order: the rest of the partition of `after`, and all partitions behind it.
+/// The ranges to search, in order: the rest of the partition of `after`, and all later partitions.
 fn ranges(filter: &HeadFilter, after: Option<&LaneKey>) -> Vec<Range> {
     let code = match filter {
         HeadFilter::Running => 'r',
@@ -98,12 +100,13 @@ fn ranges(filter: &HeadFilter, after: Option<&LaneKey>) -> Vec<Range> {
 }
 
 fn read(reply: RedisReply) -> Result<Option<Head>, StoreError> {
-    let [lane, line, timer] = reply.parts()?;
-    let Some(timer) = timer.some() else {
+    let [lane, first_line, timer] = reply.parts()?;
+    // Every head has a timer. A head without one is left out, so that one fault does not hide all other heads.
+    let Some(timer) = timer.non_nil() else {
         return Ok(None);
     };
     let lane = LaneKey::parse(&lane.text()?).map_err(unreadable)?;
-    document::head(&line.bytes()?, lane, TimeMs(timer.natural()?)).map(Some)
+    document::head(&first_line.bytes()?, lane, TimeMs(timer.natural()?)).map(Some)
 }
 
 #[cfg(test)]
@@ -113,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_continues_after_the_last_one() {
+    fn a_page_starts_after_the_last_lane_of_the_page_before() {
         let lane = LaneKey::parse("s/default/chat-42").unwrap();
         let ranges = ranges(&HeadFilter::Ready(Class::Batch), Some(&lane));
         assert_eq!(ranges[0].partition, 22);

@@ -38,18 +38,48 @@ impl Keys {
     }
 
     /// The prefix of all keys of a partition.
-    pub(super) fn partition(&self, partition: u8) -> String {
+    pub(super) fn partition_prefix(&self, partition: u8) -> String {
         format!("{}:{{{partition:02x}}}:", self.prefix)
     }
 
     /// A lane's document.
     pub(super) fn lane(&self, lane: &LaneKey) -> String {
-        format!("{}l:{lane}", self.partition(lane.partition()))
+        format!("{}l:{lane}", self.partition_prefix(lane.partition()))
     }
 
     /// A job's record.
     pub(super) fn job(&self, job: JobId) -> String {
-        format!("{}j:{job}", self.partition(job.partition()))
+        format!("{}j:{job}", self.partition_prefix(job.partition()))
+    }
+
+    /// The timers of a partition.
+    pub(super) fn timers(&self, partition: u8) -> String {
+        format!("{}t", self.partition_prefix(partition))
+    }
+
+    /// The index of heads of a partition.
+    pub(super) fn heads(&self, partition: u8) -> String {
+        format!("{}h", self.partition_prefix(partition))
+    }
+
+    /// The counts of a partition.
+    pub(super) fn counts(&self, partition: u8) -> String {
+        format!("{}c", self.partition_prefix(partition))
+    }
+
+    /// The session with this [`session_name`], in its partition.
+    pub(super) fn session(&self, partition: u8, name: &str) -> String {
+        format!("{}s:{name}", self.partition_prefix(partition))
+    }
+
+    /// The sessions of a partition without live jobs, by last use.
+    pub(super) fn sessions_by_use(&self, partition: u8) -> String {
+        format!("{}su", self.partition_prefix(partition))
+    }
+
+    /// The sessions of a partition without live jobs, by expiry.
+    pub(super) fn sessions_by_expiry(&self, partition: u8) -> String {
+        format!("{}sx", self.partition_prefix(partition))
     }
 
     /// An idempotency key.
@@ -77,7 +107,7 @@ impl Keys {
 }
 
 /// A session's name in keys and indexes.
-pub(super) fn session(tenant: &TenantId, session: &SessionId) -> String {
+pub(super) fn session_name(tenant: &TenantId, session: &SessionId) -> String {
     format!("{tenant}/{session}")
 }
 
@@ -114,7 +144,7 @@ mod tests {
         let lane = LaneKey::of(&tenant, Some(&chat), job);
         assert_eq!(keys.lane(&lane), "fb:{16}:l:s/default/chat-42");
         assert_eq!(keys.job(job), format!("fb:{{16}}:j:{job}"));
-        assert_eq!(keys.partition(lane.partition()), "fb:{16}:");
+        assert_eq!(keys.partition_prefix(lane.partition()), "fb:{16}:");
     }
 
     #[test]

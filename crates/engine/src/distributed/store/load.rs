@@ -17,26 +17,26 @@ pub(super) fn push_query(
     args: &mut Arguments,
     lane: &LaneKey,
     outcomes_of: &[JobId],
-    work: Option<JobId>,
+    work_of: Option<JobId>,
 ) {
     let session = lane.session();
-    let session = session.map(|session| keys::session(lane.tenant(), session));
+    let session = session.map(|session| keys::session_name(lane.tenant(), session));
     args.push(session.unwrap_or_default())
         .size(outcomes_of.len());
     for job in outcomes_of {
         args.push(job.to_string());
     }
-    args.push(work.map(|job| job.to_string()).unwrap_or_default());
+    args.push(work_of.map(|job| job.to_string()).unwrap_or_default());
 }
 
-/// Reads the reply to the same query.
+/// Reads the reply to the arguments of [`push_query`].
 pub(super) fn read(
     reply: RedisReply,
     outcomes_of: &[JobId],
-    work: Option<JobId>,
+    work_of: Option<JobId>,
 ) -> Result<LoadedLane, StoreError> {
-    let [document, outcomes, found_work] = reply.parts()?;
-    let (version, lane) = match document.some() {
+    let [document, outcomes, work] = reply.parts()?;
+    let (version, lane) = match document.non_nil() {
         Some(document) => {
             let (version, lane) = document::read(&document.bytes()?)?;
             (Some(version), lane)
@@ -50,23 +50,23 @@ pub(super) fn read(
         work: None,
     };
     for (job, summary) in outcomes_of.iter().zip(outcomes.list()?) {
-        if let Some(summary) = summary.some() {
+        if let Some(summary) = summary.non_nil() {
             loaded
                 .outcomes
                 .push((*job, outcome_summary::read(&summary.bytes()?)?));
         }
     }
-    if let (Some(job), Some(found_work)) = (work, found_work.some())
+    if let (Some(job), Some(work)) = (work_of, work.non_nil())
         && loaded.lane.find(job).is_some()
     {
-        loaded.work = Some(read_work(found_work)?);
+        loaded.work = Some(read_work(work)?);
     }
     Ok(loaded)
 }
 
 fn read_work(reply: RedisReply) -> Result<Work, StoreError> {
     let [meta, request, sent_bytes, input_tokens, turns] = reply.parts()?;
-    let measure = match (sent_bytes.some(), input_tokens.some()) {
+    let measure = match (sent_bytes.non_nil(), input_tokens.non_nil()) {
         (Some(sent_bytes), Some(input_tokens)) => Some(TokenMeasure {
             sent_bytes: sent_bytes.natural()?,
             input_tokens: input_tokens.natural()?,
@@ -91,8 +91,8 @@ pub(super) fn read_turns(reply: RedisReply) -> Result<Vec<Turn>, StoreError> {
 /// Reads the reply of `job.lua`.
 pub(super) fn read_job(reply: RedisReply) -> Result<JobRecord, StoreError> {
     let [meta, outcome, document] = reply.parts()?;
-    let outcome = outcome.some().map(RedisReply::bytes).transpose()?;
-    let lane = match document.some() {
+    let outcome = outcome.non_nil().map(RedisReply::bytes).transpose()?;
+    let lane = match document.non_nil() {
         Some(document) => Some(document::read(&document.bytes()?)?.1),
         None => None,
     };

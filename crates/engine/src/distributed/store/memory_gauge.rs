@@ -1,5 +1,5 @@
-//! How much memory of the server is in use. New jobs are refused before all of it is, so that running jobs can
-//! finish.
+//! Whether the server has free memory for new jobs. New jobs are refused before the memory is full, so that running
+//! jobs can finish.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

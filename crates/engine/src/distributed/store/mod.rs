@@ -8,8 +8,8 @@
 //! notices (`subscriber`). Background tasks replace them when they fail, for as long as the store lives.
 //!
 //! In reading order: `settings`, `server_setup`, `dial`, `shared_connection`, `connections`; `keys`,
-//! `document`, `scripts` and the Lua files, `commit`, `load`; then `redis_store`, a file for each part of the
-//! port, and `port`.
+//! `document`, `scripts` and the Lua files, `commit`, `load`; then `redis_store`; then the files that each
+//! implement one part of the port (`heads`, `timers`, `sessions`, `counts`, `fleet`); then `port`, which calls them.
 
 mod arguments;
 mod commit;

@@ -31,16 +31,16 @@ impl Store for RedisStore {
     async fn load(
         &self,
         lane: &LaneKey,
-        jobs: &[JobId],
-        work: Option<JobId>,
+        outcomes_of: &[JobId],
+        work_of: Option<JobId>,
     ) -> Result<LoadedLane, StoreError> {
         let mut args = Arguments::default();
-        args.push(self.keys.partition(lane.partition()));
-        load::push_query(&mut args, lane, jobs, work);
+        args.push(self.keys.partition_prefix(lane.partition()));
+        load::push_query(&mut args, lane, outcomes_of, work_of);
         let key = self.keys.lane(lane);
         let script = &self.scripts.load;
         let reply = self.connections.eval(script, &key, &args, WhenFull::Retry);
-        load::read(reply.await?, jobs, work)
+        load::read(reply.await?, outcomes_of, work_of)
     }
 
     async fn commit(&self, commit: &Commit) -> Result<CommitResult, StoreError> {
@@ -83,16 +83,16 @@ impl Store for RedisStore {
         if moves.is_empty() {
             return Ok(Vec::new());
         }
-        self.shift_timers(moves).await
+        self.move_each_timer(moves).await
     }
 
     async fn job(&self, tenant: &TenantId, job: JobId) -> Result<Option<JobRecord>, StoreError> {
         let mut args = Arguments::default();
-        args.push(self.keys.partition(job.partition()));
+        args.push(self.keys.partition_prefix(job.partition()));
         let key = self.keys.job(job);
         let script = &self.scripts.job;
         let reply = self.connections.eval(script, &key, &args, WhenFull::Retry);
-        let Some(reply) = reply.await?.some() else {
+        let Some(reply) = reply.await?.non_nil() else {
             return Ok(None);
         };
         let record = load::read_job(reply)?;
@@ -103,8 +103,8 @@ impl Store for RedisStore {
         let mut get = cmd("HGET");
         get.arg(self.keys.job(job)).arg("request");
         let value = self.connections.run(&get, WhenFull::Retry).await?;
-        RedisReply::new("request", value)
-            .some()
+        RedisReply::new("HGET of a request", value)
+            .non_nil()
             .map(RedisReply::document)
             .transpose()
     }
@@ -123,7 +123,7 @@ impl Store for RedisStore {
             .arg(&["NX", "GET", "PX"])
             .arg(ttl_ms.max(1));
         let value = self.connections.run(&set, WhenFull::Refuse).await?;
-        match RedisReply::new("SET of an idempotency key", value).some() {
+        match RedisReply::new("SET of an idempotency key", value).non_nil() {
             None => Ok(SetKeyResult::Set),
             Some(found) => Ok(SetKeyResult::AlreadySet(found.document()?)),
         }

@@ -7,8 +7,8 @@ use std::{
 
 use forebay_shared::time::TimeMs;
 
-/// After a correction backwards by at most this, the clock stands still until it has caught up, so that time
-/// does not run backwards. After a larger one it jumps, because the server's clock was set.
+/// After a correction backwards by at most this, `now` returns the same time until the corrected clock has reached it, so
+/// that time does not run backwards. After a larger correction `now` jumps, because the server's clock was set.
 const STAND_STILL_MAX_MS: u64 = 1_000;
 
 /// The clock of Redis, as this process knows it.
@@ -19,7 +19,7 @@ pub(super) struct RedisClock {
 
 #[derive(Debug)]
 struct Reading {
-    /// The time of Redis, and when this process got it.
+    /// A time that Redis reported, and when this process received it.
     anchor: (Instant, TimeMs),
     /// The latest time that `now` returned.
     latest: TimeMs,
@@ -34,7 +34,7 @@ impl Reading {
 }
 
 impl RedisClock {
-    /// Starts with this machine's clock until the first correction.
+    /// Uses this machine's clock until the first correction.
     pub(super) fn new() -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         let ms = since.map_or(0, |since| {
@@ -60,7 +60,7 @@ impl RedisClock {
     }
 
     /// Sets the clock to the time that a reply of Redis carried; `received` is when the reply came. Redis read
-    /// its clock before that, so this clock is late by the reply's transit time, and never early.
+    /// its clock before that, so this clock is slow by the reply's transit time, and never fast.
     pub(super) fn correct(&self, received: Instant, time: TimeMs) {
         let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         reading.anchor = (received, time);

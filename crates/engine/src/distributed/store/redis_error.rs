@@ -6,12 +6,12 @@ use redis::{ErrorKind, RedisError, ServerErrorKind};
 
 use crate::rejection::Rejection;
 
-/// There is no connection at the moment. The store keeps trying to make one.
+/// There is no connection at the moment. The store keeps trying to connect.
 #[derive(Debug, thiserror::Error)]
 #[error("there is no connection to Redis; the store keeps trying to connect")]
 pub(super) struct NoConnection;
 
-/// The reply is none that the named command or script can return.
+/// The named command or script never returns such a reply.
 #[derive(Debug, thiserror::Error)]
 #[error("Redis returned an unexpected reply to {0}")]
 pub(super) struct UnexpectedReply(pub(super) &'static str);
@@ -31,8 +31,7 @@ impl From<RedisError> for Rejection {
 }
 
 fn is_transient(error: &RedisError) -> bool {
-    /// The codes of a server that is starting, failing over, moving slots or busy, or that lacks replicas or
-    /// disk space.
+    /// The server is starting, failing over, moving slots or busy, or it lacks replicas or disk space.
     const CODES: [&str; 11] = [
         "LOADING",
         "CLUSTERDOWN",
@@ -83,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_pass_is_unavailable() {
+    fn transient_errors_are_unavailable() {
         for line in [
             "LOADING Redis is loading the dataset in memory",
             "CLUSTERDOWN The cluster is down",
@@ -105,14 +104,14 @@ mod tests {
     }
 
     #[test]
-    fn a_server_without_memory_is_full_and_its_connection_stays() {
+    fn out_of_memory_is_full_and_keeps_the_connection() {
         let line = "OOM command not allowed when used memory > 'maxmemory'.";
         assert!(matches!(rejection(line), Rejection::Full(_)));
         assert!(!breaks_connection(&server_error(line)));
     }
 
     #[test]
-    fn what_a_retry_cannot_help_is_broken() {
+    fn permanent_errors_are_broken() {
         for line in [
             "WRONGTYPE Operation against a key holding the wrong kind of value",
             "ERR user_script:1: attempt to index a nil value",

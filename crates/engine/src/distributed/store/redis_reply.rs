@@ -24,13 +24,13 @@ impl RedisReply {
         unreadable(UnexpectedReply(self.call))
     }
 
-    /// Whether the script returned 1, which means that it did what it was asked.
+    /// Whether the script returned 1. A commit returns 1 when it has written everything.
     pub(super) const fn is_done(&self) -> bool {
         matches!(self.value, Value::Int(1))
     }
 
-    /// The reply, unless it is nil. A script returns nil as `false`.
-    pub(super) fn some(self) -> Option<Self> {
+    /// The reply; `None` if it is nil. Redis sends nil when a script returns `false`.
+    pub(super) fn non_nil(self) -> Option<Self> {
         (!matches!(self.value, Value::Nil)).then_some(self)
     }
 
@@ -89,8 +89,8 @@ impl RedisReply {
     }
 }
 
-/// Scores are doubles. They are whole up to 2^53, and [`MS_MAX`](super::arguments::MS_MAX) is below that, but
-/// Redis may write large ones with an exponent.
+/// Parses an integer. Scores are doubles. Doubles hold integers up to 2^53 exactly, and
+/// [`MS_MAX`](super::arguments::MS_MAX) is below that. Redis may write a large score with an exponent.
 fn parse_int(text: &str) -> Option<i64> {
     if let Ok(int) = text.parse() {
         return Some(int);
@@ -98,7 +98,7 @@ fn parse_int(text: &str) -> Option<i64> {
     let double: f64 = text.parse().ok()?;
     #[expect(
         clippy::cast_possible_truncation,
-        reason = "a score is whole, and a cast beyond the range of i64 saturates"
+        reason = "a score is an integer, and a cast beyond the range of i64 saturates"
     )]
     double.is_finite().then_some(double as i64)
 }
@@ -127,6 +127,6 @@ mod tests {
         assert!(RedisReply::new("test", Value::Okay).list().is_err());
         let two = Value::Array(vec![Value::Nil, Value::Nil]);
         assert!(RedisReply::new("test", two).parts::<3>().is_err());
-        assert!(RedisReply::new("test", Value::Nil).some().is_none());
+        assert!(RedisReply::new("test", Value::Nil).non_nil().is_none());
     }
 }

@@ -31,9 +31,9 @@ pub struct RedisStore {
 impl RedisStore {
     /// Connects. Must be called within a tokio runtime.
     ///
-    /// A server that does not answer is no error, so that a fleet and its servers can start in any order. After
-    /// three seconds the store is returned anyway. It returns `Unavailable` and keeps trying to connect. An
-    /// unsuitable server that answers later is logged.
+    /// If the server does not answer within three seconds, this still returns a store, so that a fleet and its servers can
+    /// start in any order. The store's calls return `Unavailable` while it keeps trying to connect. If an unsuitable
+    /// server answers later, the store logs a warning and does not use it.
     ///
     /// # Errors
     /// [`ConnectError`], whose message says what to change.

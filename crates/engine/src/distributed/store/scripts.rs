@@ -1,7 +1,7 @@
 //! The Lua scripts, each with the flags under which the server runs it.
 //!
-//! Scripts run by their digest. A server does not know a digest after a restart, a failover or a flush, and
-//! then gets the source (see `connections.rs`).
+//! Scripts run by their digest. A server forgets digests at a restart, a failover or a flush. Then it gets the source
+//! (see `connections.rs`).
 
 use redis::{Cmd, Script as CompiledScript};
 
@@ -13,11 +13,11 @@ use super::arguments::Arguments;
 /// never in the middle.
 #[derive(Clone, Copy)]
 enum Flags {
-    /// It writes and accepts new jobs: the server refuses it without free memory.
+    /// The script accepts new jobs. A server without free memory refuses it.
     Admits,
-    /// It writes, so that running jobs can finish: the server runs it even then.
+    /// The script writes other changes. A server without free memory runs it too, so that running jobs can finish.
     Settles,
-    /// It only reads.
+    /// The script only reads.
     Reads,
 }
 

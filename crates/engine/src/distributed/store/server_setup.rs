@@ -13,7 +13,7 @@ const MAJOR_MIN: u32 = 7;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct ServerSetup {
     version: String,
-    pub(super) clustered: bool,
+    pub(super) is_cluster: bool,
     appendonly: Option<bool>,
     appendfsync: Option<String>,
     policy: Option<String>,
@@ -48,7 +48,7 @@ impl ServerSetup {
         };
         Self {
             version: field("redis_version").unwrap_or_default().to_owned(),
-            clustered: field("cluster_enabled") == Some("1"),
+            is_cluster: field("cluster_enabled") == Some("1"),
             appendonly: field("aof_enabled").map(|on| on == "1"),
             appendfsync: None,
             policy: field("maxmemory_policy").map(str::to_owned),
@@ -105,8 +105,8 @@ impl ServerSetup {
                  written are lost; set appendfsync always",
             ),
             (_, None) => warnings.push(
-                "Redis does not report its appendfsync: unless it is always, a failure may lose accepted \
-                 jobs",
+                "Redis does not report appendfsync: if it is not set to always, a failure of Redis may lose accepted \
+                 jobs; make sure that appendfsync is set to always",
             ),
             _ => {}
         }
@@ -115,10 +115,10 @@ impl ServerSetup {
             .as_deref()
             .is_some_and(|policy| policy.starts_with("volatile"))
         {
-            // This policy only deletes keys with an expiry, and live jobs have none.
+            // These policies only delete keys with an expiry, and live jobs have none.
             warnings.push(
-                "maxmemory-policy is volatile: when its memory is full, Redis deletes finished jobs, idle \
-                 sessions and idempotency keys too early; set it to noeviction",
+                "maxmemory-policy is a volatile-* policy: when Redis is out of memory, it deletes finished jobs, idle \
+                 sessions and idempotency keys too early; set maxmemory-policy noeviction",
             );
         }
         warnings
@@ -152,7 +152,7 @@ mod tests {
         let setup = setup(INFO, &config);
         assert_eq!(setup.check(), Ok(()));
         assert_eq!(setup.warnings(), Vec::<&str>::new());
-        assert!(!setup.clustered);
+        assert!(!setup.is_cluster);
     }
 
     #[test]

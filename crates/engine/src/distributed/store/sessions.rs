@@ -20,7 +20,7 @@ use super::{
 };
 use crate::rejection::{WhenFull, unreadable};
 
-/// The most expired sessions that an eviction deletes from the indexes first.
+/// Before an eviction chooses sessions, it deletes expired ones: at most this many.
 const EXPIRED_MAX: usize = 10_000;
 
 /// A session without live jobs. The order is by last use.
@@ -39,19 +39,22 @@ impl RedisStore {
         session: &SessionId,
         ttl_ms: u64,
     ) -> Result<Option<Session>, StoreError> {
-        let partition = self.keys.partition(partition_of(tenant, session));
-        let name = keys::session(tenant, session);
+        let partition = partition_of(tenant, session);
+        let name = keys::session_name(tenant, session);
         let now = self.clock.now();
         let expires_at = now.plus_ms(ttl_ms);
-        let key = format!("{partition}s:{name}");
+        let key = self.keys.session(partition, &name);
         let mut args = Arguments::default();
-        args.push(partition).push(name).at(now).at(expires_at);
+        args.push(self.keys.partition_prefix(partition))
+            .push(name)
+            .at(now)
+            .at(expires_at);
         let script = &self.scripts.session;
         let reply = self
             .connections
             .eval(script, &key, &args, WhenFull::Retry)
             .await?;
-        let Some(reply) = reply.some() else {
+        let Some(reply) = reply.non_nil() else {
             return Ok(None);
         };
         let [created_at, updated_at, live_jobs, turns] = reply.parts()?;
@@ -71,10 +74,11 @@ impl RedisStore {
         tenant: &TenantId,
         session: &SessionId,
     ) -> Result<SessionRemoval, StoreError> {
-        let partition = self.keys.partition(partition_of(tenant, session));
-        let key = format!("{partition}su");
+        let partition = partition_of(tenant, session);
+        let key = self.keys.sessions_by_use(partition);
         let mut args = Arguments::default();
-        args.push(partition).push(keys::session(tenant, session));
+        args.push(self.keys.partition_prefix(partition))
+            .push(keys::session_name(tenant, session));
         let script = &self.scripts.remove_sessions;
         let reply = self
             .connections
@@ -89,10 +93,11 @@ impl RedisStore {
         }
     }
 
-    /// Deletes expired sessions from the indexes. Redis expires records and idempotency keys by itself.
+    /// Deletes expired sessions and their entries in the indexes. Records and idempotency keys have an expiry in Redis, so
+    /// nothing else is left to delete.
     pub(super) async fn delete_expired_sessions(&self, limit: usize) -> Result<u64, StoreError> {
         let now = ms(self.clock.now());
-        let counts = self.count_each("sx", "-inf", &now).await?;
+        let counts = self.count_expired(&now).await?;
         let mut calls = Vec::new();
         let mut wanted = u64::try_from(limit).unwrap_or(u64::MAX);
         for (partition, count) in counts {
@@ -101,10 +106,11 @@ impl RedisStore {
                 continue;
             }
             wanted -= take;
-            let partition = self.keys.partition(partition);
             let mut args = Arguments::default();
-            args.push(partition.as_str()).push(now.as_str()).int(take);
-            calls.push((format!("{partition}sx"), args));
+            args.push(self.keys.partition_prefix(partition))
+                .push(now.as_str())
+                .int(take);
+            calls.push((self.keys.sessions_by_expiry(partition), args));
         }
         if calls.is_empty() {
             return Ok(0);
@@ -116,7 +122,7 @@ impl RedisStore {
         replies.into_iter().map(RedisReply::natural).sum()
     }
 
-    /// Deletes the least recently used sessions without live jobs, down to `sessions_max`, at most `limit`.
+    /// Deletes the least recently used sessions without live jobs, until `sessions_max` are left or `limit` are deleted.
     pub(super) async fn evict_least_recently_used(
         &self,
         sessions_max: u64,
@@ -131,7 +137,8 @@ impl RedisStore {
         if excess == 0 {
             return Ok(0);
         }
-        // Expired sessions are not counted above, and must not be evicted below instead of others.
+        // `excess` does not count expired sessions, but the index still holds them. They are deleted first, so that no
+        // eviction is spent on them.
         self.delete_expired_sessions(EXPIRED_MAX).await?;
         let mut candidates = self.least_recently_used(excess).await?;
         candidates.sort_unstable();
@@ -143,13 +150,12 @@ impl RedisStore {
         let calls: Vec<_> = by_partition
             .into_iter()
             .map(|(partition, names)| {
-                let partition = self.keys.partition(partition);
                 let mut args = Arguments::default();
-                args.push(partition.as_str());
+                args.push(self.keys.partition_prefix(partition));
                 for name in names {
                     args.push(name);
                 }
-                (format!("{partition}su"), args)
+                (self.keys.sessions_by_use(partition), args)
             })
             .collect();
         let mut deleted = 0;
@@ -170,7 +176,7 @@ impl RedisStore {
     async fn least_recently_used(&self, limit: usize) -> Result<Vec<IdleSession>, StoreError> {
         let reads = partitions().map(|partition| {
             let mut read = cmd("ZRANGE");
-            read.arg(format!("{}su", self.keys.partition(partition)))
+            read.arg(self.keys.sessions_by_use(partition))
                 .arg(0)
                 .arg(limit - 1)
                 .arg("WITHSCORES");
@@ -178,7 +184,7 @@ impl RedisStore {
         });
         let replies = self
             .connections
-            .run_each("sessions by use", reads.collect())
+            .run_each("ZRANGE of sessions by use", reads.collect())
             .await?;
         let mut found = Vec::new();
         for (partition, reply) in partitions().zip(replies) {
@@ -194,24 +200,19 @@ impl RedisStore {
         Ok(found)
     }
 
-    /// Counts the members of an index within a range of scores, for each partition.
-    async fn count_each(
-        &self,
-        index: &str,
-        from: &str,
-        to: &str,
-    ) -> Result<Vec<(u8, u64)>, StoreError> {
+    /// Counts the expired sessions of each partition.
+    async fn count_expired(&self, now: &str) -> Result<Vec<(u8, u64)>, StoreError> {
         let counts = partitions().map(|partition| {
             let mut count = cmd("ZCOUNT");
             count
-                .arg(format!("{}{index}", self.keys.partition(partition)))
-                .arg(from)
-                .arg(to);
+                .arg(self.keys.sessions_by_expiry(partition))
+                .arg("-inf")
+                .arg(now);
             count
         });
         let replies = self
             .connections
-            .run_each("sessions", counts.collect())
+            .run_each("ZCOUNT of sessions", counts.collect())
             .await?;
         let counts = partitions().zip(replies);
         counts

@@ -1,4 +1,4 @@
-//! The settings of the store, and the errors of a start.
+//! The settings of the store, and the errors that prevent its start.
 
 use std::{fmt, path::PathBuf};
 
@@ -10,7 +10,7 @@ pub struct RedisSettings {
     /// `redis://`, or `rediss://` for TLS. For a Redis Cluster several URLs, separated by commas; any node that
     /// answers names the others. The URL may contain a password, so it is never printed.
     pub url: String,
-    /// A PEM file with the certificate authorities to trust instead of the machine's.
+    /// A PEM file with the certificate authorities to trust instead of the system's.
     pub ca_file: Option<PathBuf>,
     /// The prefix of all keys and channels, so that installations can share a server.
     pub prefix: String,
@@ -19,7 +19,7 @@ pub struct RedisSettings {
 }
 
 impl RedisSettings {
-    /// Settings with the defaults: the machine's certificate authorities and the prefix `fb`.
+    /// Settings with the defaults: the system's certificate authorities and the prefix `fb`.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
         Self {
@@ -41,7 +41,8 @@ impl fmt::Debug for RedisSettings {
     }
 }
 
-/// Why the store cannot be used. A server that does not answer is no such error.
+/// Why the store cannot be used. If the server does not answer, there is no error: the store starts anyway and keeps
+/// trying to connect.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// The URL is invalid.
@@ -58,7 +59,7 @@ pub enum ConnectError {
     /// The server refuses the user or the password.
     #[error("Redis refuses the user or the password")]
     Denied(#[source] RedisError),
-    /// The server's settings would lose jobs, or it is too old.
+    /// The server could lose jobs because of its settings, or it is too old.
     #[error(transparent)]
     Unsuitable(#[from] UnsuitableServer),
 }

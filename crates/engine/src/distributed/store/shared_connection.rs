@@ -63,7 +63,8 @@ impl SharedRedisConnection {
         loop {
             self.broken.notified().await;
             match self.handle() {
-                // The notification was for an earlier connection.
+                // `mark_broken` removes a single connection. This one is still there, so the notification was for an
+                // earlier one.
                 Some(ConnectionHandle {
                     id: current,
                     connection: RedisConnection::Single(_),

@@ -1,8 +1,8 @@
 //! The connection for notices, shared by all watchers of the process.
 //!
 //! A task owns the connection and subscribes to each topic that has watchers. When the connection is lost, all
-//! streams end, because notices may be lost too. A watcher then reads the state again and watches again, which
-//! waits for the next connection.
+//! streams end, because notices may be lost too. A watcher then reads the job's state again and starts another stream,
+//! which waits for the next connection.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -37,8 +37,8 @@ const CAPACITY: usize = 1_024;
 const BATCH: usize = 256;
 /// How long a request to watch waits for a connection.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(1);
-/// How often the connection is tested and abandoned topics are unsubscribed. It bounds how long a dead connection
-/// goes unnoticed.
+/// How often the connection is tested and abandoned topics are unsubscribed. A dead connection is noticed after this time
+/// at the latest.
 const CLEANUP_INTERVAL: Duration = Duration::from_secs(2);
 
 /// A request to watch a topic.
@@ -99,7 +99,7 @@ impl SubscriberLoop {
     async fn run(mut self) {
         let mut failures = 0;
         loop {
-            match self.dialer.subscriber().await {
+            match self.dialer.connect_subscriber().await {
                 Ok(connection) => {
                     failures = 0;
                     let (sink, stream) = connection.split();

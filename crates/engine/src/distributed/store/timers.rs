@@ -16,10 +16,10 @@ use super::{
 };
 use crate::rejection::unreadable;
 
-/// The fewest timers that each partition is queried for at first.
+/// Each partition is first queried for at least this many timers.
 const SHARE_MIN: usize = 8;
 
-/// A timer that is due, whose lane is not known yet. The order is by time.
+/// A due timer whose lane is not known yet. The order is by time.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct TimerWithoutLane {
     at: TimeMs,
@@ -29,8 +29,8 @@ struct TimerWithoutLane {
 impl RedisStore {
     /// The timers that are due, earliest first.
     ///
-    /// Each partition is queried for twice its share of `limit`. It is queried again for more only if more of its
-    /// timers may be among the earliest. After an outage a whole backlog is due.
+    /// Each partition is first queried for twice its share of `limit`. A partition is queried again, for more, only if more of
+    /// its timers may be among the earliest. This bounds the replies when many timers are due, for example after an outage.
     pub(super) async fn find_due_timers(
         &self,
         now: TimeMs,
@@ -70,7 +70,7 @@ impl RedisStore {
     ) -> Result<Vec<(u8, Vec<TimerWithoutLane>)>, StoreError> {
         let reads = partitions.iter().map(|partition| {
             let mut read = cmd("ZRANGE");
-            read.arg(format!("{}t", self.keys.partition(*partition)))
+            read.arg(self.keys.timers(*partition))
                 .arg("-inf")
                 .arg(ms(now))
                 .arg(&["BYSCORE", "LIMIT", "0"])
@@ -78,7 +78,10 @@ impl RedisStore {
                 .arg("WITHSCORES");
             read
         });
-        let replies = self.connections.run_each("timers", reads.collect()).await?;
+        let replies = self
+            .connections
+            .run_each("ZRANGE of timers", reads.collect())
+            .await?;
         let mut found = Vec::with_capacity(partitions.len());
         for (partition, reply) in partitions.iter().zip(replies) {
             let mut parts = reply.list()?;
@@ -106,12 +109,12 @@ impl RedisStore {
         });
         let lanes = self
             .connections
-            .run_each("lane of a job", reads.collect())
+            .run_each("HGET of a job's lane", reads.collect())
             .await?;
         let mut timers = Vec::with_capacity(due.len());
         for (TimerWithoutLane { at, job }, lane) in due.into_iter().zip(lanes) {
             // The record may have expired between the two round trips.
-            let Some(lane) = lane.some() else { continue };
+            let Some(lane) = lane.non_nil() else { continue };
             timers.push(Timer {
                 job,
                 lane: LaneKey::parse(&lane.text()?).map_err(unreadable)?,
@@ -122,7 +125,10 @@ impl RedisStore {
     }
 
     /// Moves each timer that is still at `from`, in one round trip. Returns which ones it moved.
-    pub(super) async fn shift_timers(&self, moves: &[TimerMove]) -> Result<Vec<bool>, StoreError> {
+    pub(super) async fn move_each_timer(
+        &self,
+        moves: &[TimerMove],
+    ) -> Result<Vec<bool>, StoreError> {
         let mut by_partition: BTreeMap<u8, Vec<usize>> = BTreeMap::new();
         for (n, timer) in moves.iter().enumerate() {
             by_partition
@@ -137,7 +143,7 @@ impl RedisStore {
                 for timer in positions.iter().map(|n| &moves[*n]) {
                     args.push(timer.job.to_string()).at(timer.from).at(timer.to);
                 }
-                (format!("{}t", self.keys.partition(*partition)), args)
+                (self.keys.timers(*partition), args)
             })
             .collect();
         let mut moved = vec![false; moves.len()];

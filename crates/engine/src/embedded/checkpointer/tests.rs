@@ -1,5 +1,7 @@
 //! Tests of copies of the log.
 
+use std::sync::atomic::AtomicBool;
+
 use super::*;
 
 const ROW_BYTES: i64 = 3_000;
@@ -39,7 +41,7 @@ impl Database {
 }
 
 #[test]
-fn the_log_starts_anew_under_constant_writes() {
+fn the_log_is_reused_under_constant_writes() {
     let mut database = Database::new();
     let other = Connection::open(&database.path).unwrap();
     let durability = Arc::default();
@@ -50,7 +52,7 @@ fn the_log_starts_anew_under_constant_writes() {
     let mut before = 0;
     for _ in 0..600 {
         database.write(100);
-        trigger.between_transactions(&database.db);
+        trigger.request_or_complete(&database.db);
         let length = trigger.log_pages.load(Ordering::Relaxed);
         restarts += u32::from(length < before);
         before = length;
@@ -71,22 +73,22 @@ fn the_writer_waits_when_the_log_is_too_long() {
     let durability = Arc::default();
     let (mut trigger, checkpointer) = new(&mut database.db, other, &durability, || Ok(())).unwrap();
     database.write(COPY_FROM);
-    trigger.between_transactions(&database.db);
+    trigger.request_or_complete(&database.db);
     assert!(trigger.is_requested);
     database.write(COPY_FROM);
-    trigger.between_transactions(&database.db);
+    trigger.request_or_complete(&database.db);
     assert!(
         trigger.is_requested,
         "the copy runs and the writer does not wait"
     );
     database.write(2 * COPY_FROM);
     let thread = thread::spawn(move || checkpointer.run());
-    trigger.between_transactions(&database.db);
+    trigger.request_or_complete(&database.db);
     assert!(!trigger.is_requested, "the writer waited for the copy");
     database.write(1);
     assert!(
         trigger.log_pages.load(Ordering::Relaxed) < 10,
-        "the log is new"
+        "the log starts at its first page again"
     );
     drop(trigger);
     thread.join().unwrap();
@@ -101,17 +103,17 @@ fn after_a_failed_sync_nothing_is_copied() {
     let (mut trigger, checkpointer) = new(&mut database.db, other, &durability, fails).unwrap();
     let thread = thread::spawn(move || checkpointer.run());
     database.write(COPY_FROM);
-    trigger.between_transactions(&database.db);
+    trigger.request_or_complete(&database.db);
     trigger.until_idle();
     assert!(durability.has_failed());
     let before = trigger.log_pages.load(Ordering::Relaxed);
     database.write(COPY_FROM);
-    trigger.between_transactions(&database.db);
+    trigger.request_or_complete(&database.db);
     assert!(!trigger.is_requested);
     database.write(1);
     assert!(
         trigger.log_pages.load(Ordering::Relaxed) > before,
-        "the log went on"
+        "the log was not restarted"
     );
     drop(trigger);
     thread.join().unwrap();
@@ -119,10 +121,10 @@ fn after_a_failed_sync_nothing_is_copied() {
 
 #[test]
 fn a_copy_by_another_program_is_no_failure() {
-    static WAITING: AtomicU32 = AtomicU32::new(0);
+    static IS_WAITING: AtomicBool = AtomicBool::new(false);
     let database = Database::new();
     database.write(10);
-    // A reader holds up a full checkpoint, which then waits while it holds the checkpoint lock.
+    // The open read blocks a RESTART checkpoint. That checkpoint keeps the checkpoint lock while it waits.
     let reader = Connection::open(&database.path).unwrap();
     reader
         .execute_batch("BEGIN; SELECT count(*) FROM t;")
@@ -131,15 +133,18 @@ fn a_copy_by_another_program_is_no_failure() {
     let mut other = Connection::open(&database.path).unwrap();
     other
         .busy_handler(Some(|tries| {
-            WAITING.store(1, Ordering::Relaxed);
+            IS_WAITING.store(true, Ordering::Relaxed);
             thread::sleep(Duration::from_millis(1));
-            tries < 20_000 && WAITING.load(Ordering::Relaxed) < 2
+            tries < 20_000
         }))
         .unwrap();
     let copying = thread::spawn(move || {
-        let _ = other.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(()));
+        other.query_row("PRAGMA wal_checkpoint(RESTART)", [], |row| {
+            row.get::<_, bool>(0)
+        })
     });
-    while WAITING.load(Ordering::Relaxed) == 0 {
+    while !IS_WAITING.load(Ordering::Relaxed) {
+        assert!(!copying.is_finished(), "the read did not block the copy");
         thread::yield_now();
     }
     let durability = Durability::default();
@@ -148,8 +153,10 @@ fn a_copy_by_another_program_is_no_failure() {
         Checkpoint::Postponed
     ));
     assert!(!durability.has_failed());
+    assert!(!copying.is_finished(), "the other copy held the lock");
     drop(reader);
-    copying.join().unwrap();
+    let was_blocked = copying.join().unwrap().unwrap();
+    assert!(!was_blocked, "the other copy was completed");
     assert!(matches!(
         checkpoint(&database.db, &durability),
         Checkpoint::Copied(_)

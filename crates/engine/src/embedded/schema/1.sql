@@ -1,12 +1,13 @@
--- Times are milliseconds since the Unix epoch; ids, classes and states are text.
+-- Times are milliseconds since the Unix epoch. Ids, classes and states are text.
 
--- The live jobs of each lane, as one document. The other columns repeat the parts that queries search for.
+-- One row for each lane: its document, and the parts of the document that queries need as columns.
+-- `token` is the lane's version.
 CREATE TABLE lanes (
     key        TEXT    NOT NULL PRIMARY KEY,
     token      BLOB    NOT NULL,
     entries    INTEGER NOT NULL,
     head       TEXT,
-    head_state TEXT,                -- 'ready', 'waiting', 'running'; absent without a head
+    head_state TEXT,                -- 'ready', 'waiting', 'running'; NULL without a head
     class      TEXT,
     worker     TEXT,
     doc        TEXT    NOT NULL
@@ -14,17 +15,17 @@ CREATE TABLE lanes (
 CREATE INDEX lanes_running ON lanes (key) WHERE head_state = 'running';
 CREATE INDEX lanes_ready ON lanes (class, key) WHERE head_state = 'ready';
 
--- Written once, when a job is admitted. The request is last: it is large and seldom read.
+-- Written once, when a job is admitted. The request is the last column, because it is large and rarely read.
 CREATE TABLE jobs (
     n          INTEGER PRIMARY KEY,
     id         TEXT    NOT NULL UNIQUE,
     tenant     TEXT    NOT NULL,
-    keep_until INTEGER NOT NULL,    -- 0 for no wish
+    keep_until INTEGER NOT NULL,    -- 0 for no limit
     meta       TEXT    NOT NULL,
     request    TEXT    NOT NULL
 ) STRICT;
 
--- Written once, when a job ends. A table of its own, so that the end of a job does not rewrite its request.
+-- Written once, when a job ends. It is a table of its own, so that the end of a job does not rewrite its request.
 CREATE TABLE outcomes (
     n          INTEGER PRIMARY KEY, -- jobs.n
     forget_at  INTEGER NOT NULL,
@@ -35,7 +36,7 @@ CREATE TABLE outcomes (
 ) STRICT;
 CREATE INDEX outcomes_forget ON outcomes (forget_at);
 
--- Exactly one for each live job.
+-- Exactly one row for each live job.
 CREATE TABLE timers (
     job         TEXT    NOT NULL PRIMARY KEY,
     at          INTEGER NOT NULL,
@@ -55,11 +56,11 @@ CREATE TABLE sessions (
     created_at   INTEGER NOT NULL,
     updated_at   INTEGER NOT NULL,
     used_at      INTEGER NOT NULL,
-    expires_at   INTEGER,           -- absent while it has live jobs
+    expires_at   INTEGER,           -- NULL while the session has live jobs
     turns        INTEGER NOT NULL,
     turns_bytes  INTEGER NOT NULL,
     next_seq     INTEGER NOT NULL,
-    sent_bytes   INTEGER,           -- the measure of its tokens, both or neither
+    sent_bytes   INTEGER,           -- the measure of the session's tokens; both columns are NULL or neither
     input_tokens INTEGER,
     UNIQUE (tenant, session)
 ) STRICT;

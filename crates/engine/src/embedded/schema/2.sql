@@ -1,15 +1,15 @@
--- Ids of jobs become 17 bytes that sort by time: the UUID, then the partition. Jobs that are written together are then
--- on few pages, whatever their sessions.
+-- The id of a job becomes 17 bytes that sort by time: the UUID, then the partition. (The text of an id begins with the
+-- partition.) So jobs of the same time are close to each other in the B-tree, whatever their sessions.
 
--- Each claim and each end writes its lane, so a lane is one row in one B-tree, without a row number. There is no index
--- for queries that run only when a process starts or a worker is lost. `deadline` is the head's, so a head can be
--- woken without a read of its lane's document.
+-- Each claim and each end of a job writes the lane. So a lane is one row in one B-tree: the table has no row number, and
+-- no index for the queries that only run when a process starts or a worker is lost. `deadline` is the head's; with it a
+-- wake can be published without a read of the document.
 CREATE TABLE lanes_2 (
     key        TEXT    NOT NULL PRIMARY KEY,
     token      BLOB    NOT NULL,
     entries    INTEGER NOT NULL,
     head       BLOB,
-    head_state TEXT,                -- 'ready', 'waiting', 'running'; absent without a head
+    head_state TEXT,                -- 'ready', 'waiting', 'running'; NULL without a head
     class      TEXT,
     worker     TEXT,
     deadline   INTEGER,
@@ -26,7 +26,7 @@ CREATE TABLE jobs_2 (
     n          INTEGER PRIMARY KEY,
     id         BLOB    NOT NULL UNIQUE,
     tenant     TEXT    NOT NULL,
-    keep_until INTEGER NOT NULL,    -- 0 for no wish
+    keep_until INTEGER NOT NULL,    -- 0 for no limit
     meta       TEXT    NOT NULL,
     request    TEXT    NOT NULL
 ) STRICT;
@@ -53,7 +53,7 @@ ALTER TABLE timers_2 RENAME TO timers;
 CREATE INDEX timers_at ON timers (at);
 CREATE INDEX timers_waiting ON timers (tenant, class, admitted_at) WHERE waiting = 1;
 
--- The number of sessions. To count them would take a scan of the table.
+-- The number of sessions. Without this table, each count would read all sessions.
 CREATE TABLE totals (
     sessions INTEGER NOT NULL
 ) STRICT;

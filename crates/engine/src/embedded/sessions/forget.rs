@@ -8,7 +8,7 @@ use forebay_shared::{
 use rusqlite::{Connection, OptionalExtension as _};
 
 use crate::embedded::{
-    columns::{At, Name, int, natural, size},
+    columns::{NameColumn, TimeColumn, int, natural, size},
     deletion_budget::DeletionBudget,
 };
 
@@ -22,14 +22,14 @@ pub(in crate::embedded) fn remove(
     let found = db
         .prepare_cached("SELECT n, expires_at FROM sessions WHERE tenant = ?1 AND session = ?2")?
         .query_row((tenant.as_str(), session.as_str()), |row| {
-            let expires_at: Option<At> = row.get(1)?;
+            let expires_at: Option<TimeColumn> = row.get(1)?;
             Ok((row.get::<_, i64>(0)?, expires_at))
         })
         .optional()?;
     let Some((n, expires_at)) = found else {
         return Ok(SessionRemoval::NotFound);
     };
-    let Some(At(expires_at)) = expires_at else {
+    let Some(TimeColumn(expires_at)) = expires_at else {
         return Ok(SessionRemoval::HasLiveJobs);
     };
     forget(db, n, tenant.clone(), session.clone())?;
@@ -47,7 +47,7 @@ pub(in crate::embedded) fn count(db: &Connection, now: TimeMs) -> rusqlite::Resu
         "SELECT (SELECT sessions FROM totals)
               - (SELECT count(*) FROM sessions WHERE expires_at <= ?1)",
     )?
-    .query_row([At(now)], |row| row.get(0).map(natural))
+    .query_row([TimeColumn(now)], |row| row.get(0).map(natural))
 }
 
 /// Deletes the least recently used sessions without live jobs, until at most `sessions_max` are left
@@ -64,7 +64,7 @@ pub(in crate::embedded) fn evict(
             "SELECT n, tenant, session FROM sessions
              WHERE expires_at IS NOT NULL AND expires_at > ?1 ORDER BY used_at, n LIMIT ?2",
         )?
-        .query_map((At(now), int(excess).min(size(limit))), named)?
+        .query_map((TimeColumn(now), int(excess).min(size(limit))), named)?
         .collect::<rusqlite::Result<Vec<_>>>()?;
     forget_all(db, least_used)
 }
@@ -77,21 +77,21 @@ pub(in crate::embedded) fn delete_expired(
 ) -> rusqlite::Result<u64> {
     let expired = db
         .prepare_cached("SELECT n, tenant, session FROM sessions WHERE expires_at <= ?1 LIMIT ?2")?
-        .query_map((At(now), size(limit)), named)?
+        .query_map((TimeColumn(now), size(limit)), named)?
         .collect::<rusqlite::Result<Vec<_>>>()?;
     forget_all(db, expired)
 }
 
-type Named = (i64, Name<TenantId>, Name<SessionId>);
+type Named = (i64, NameColumn<TenantId>, NameColumn<SessionId>);
 
 fn named(row: &rusqlite::Row<'_>) -> rusqlite::Result<Named> {
     Ok((row.get(0)?, row.get(1)?, row.get(2)?))
 }
 
-/// Deletes sessions: at least the first, and more within the budget.
+/// Deletes sessions. It stops early when its time budget is spent, but not before the first one.
 fn forget_all(db: &Connection, sessions: Vec<Named>) -> rusqlite::Result<u64> {
     let (mut deleted, budget) = (0, DeletionBudget::start());
-    for (n, Name(tenant), Name(session)) in sessions {
+    for (n, NameColumn(tenant), NameColumn(session)) in sessions {
         forget(db, n, tenant, session)?;
         deleted += 1;
         if budget.is_spent() {

@@ -4,7 +4,7 @@ use forebay_shared::{document, session::Session, store::StoreError, time::TimeMs
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 
 use super::SessionKey;
-use crate::embedded::columns::{At, natural};
+use crate::embedded::columns::{TimeColumn, natural};
 
 /// Records a use of a session and restarts its time to live, if it has no live jobs. Returns whether the
 /// session exists.
@@ -22,13 +22,13 @@ pub(in crate::embedded) fn touch(
                AND (expires_at IS NULL OR expires_at > :now)",
         )?
         .execute(named_params! {
-            ":now": At(now), ":until": At(now.plus_ms(ttl_ms)),
+            ":now": TimeColumn(now), ":until": TimeColumn(now.plus_ms(ttl_ms)),
             ":tenant": key.tenant, ":session": key.session,
         })?;
     Ok(touched > 0)
 }
 
-/// A session as it was read. The caller parses the turns.
+/// A session whose turns are not parsed yet.
 #[derive(Debug)]
 pub(in crate::embedded) struct RawSession {
     turns: Vec<String>,
@@ -54,16 +54,16 @@ pub(in crate::embedded) fn read(
         )?
         .query_row(
             named_params! {
-                ":lane": lane, ":tenant": key.tenant, ":session": key.session, ":now": At(now),
+                ":lane": lane, ":tenant": key.tenant, ":session": key.session, ":now": TimeColumn(now),
             },
             |row| {
-                let (At(created_at), At(updated_at)) = (row.get(1)?, row.get(2)?);
-                let expires_at: Option<At> = row.get(3)?;
+                let (TimeColumn(created_at), TimeColumn(updated_at)) = (row.get(1)?, row.get(2)?);
+                let expires_at: Option<TimeColumn> = row.get(3)?;
                 let raw = RawSession {
                     turns: Vec::new(),
                     created_at,
                     updated_at,
-                    expires_at: expires_at.map(|At(at)| at),
+                    expires_at: expires_at.map(|TimeColumn(at)| at),
                     live_jobs: natural(row.get(4)?),
                 };
                 Ok((row.get::<_, i64>(0)?, raw))
@@ -90,7 +90,7 @@ impl RawSession {
     }
 }
 
-/// The turns of a session as JSON, oldest first.
+/// Reads the turns of the session with row number `n`, as JSON, oldest first.
 pub(in crate::embedded) fn turns(db: &Connection, n: i64) -> rusqlite::Result<Vec<String>> {
     db.prepare_cached("SELECT doc FROM turns WHERE session = ?1 ORDER BY seq")?
         .query_map([n], |row| row.get(0))?

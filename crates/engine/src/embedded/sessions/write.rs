@@ -1,15 +1,15 @@
-//! Applies the change of a commit to a session.
+//! Writes a commit's change of a session.
 
 use forebay_shared::{session::SessionBounds, time::TimeMs};
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 
 use super::{SessionKey, forget};
 use crate::{
-    embedded::columns::{At, int, size},
+    embedded::columns::{TimeColumn, int, size},
     rows::SessionRow,
 };
 
-/// The columns of a session that a change needs.
+/// The columns of a session that are needed to change it.
 #[derive(Clone, Copy)]
 struct StoredSession {
     n: i64,
@@ -46,8 +46,8 @@ pub(in crate::embedded) fn write(
          WHERE n = :n",
     )?
     .execute(named_params! {
-        ":at": At(at),
-        ":expires_at": change.expires_at.map(At),
+        ":at": TimeColumn(at),
+        ":expires_at": change.expires_at.map(TimeColumn),
         ":turns": row.turns,
         ":bytes": row.bytes,
         ":next_seq": row.next_seq,
@@ -76,15 +76,15 @@ fn find_unexpired(
                 bytes: row.get(2)?,
                 next_seq: row.get(3)?,
             };
-            let expires_at: Option<At> = row.get(4)?;
+            let expires_at: Option<TimeColumn> = row.get(4)?;
             Ok((stored, expires_at))
         })
         .optional()?;
     let Some((row, expires_at)) = found else {
         return Ok(None);
     };
-    if expires_at.is_some_and(|At(expires_at)| expires_at <= at) {
-        // The commit itself has just written the session's lane.
+    if expires_at.is_some_and(|TimeColumn(expires_at)| expires_at <= at) {
+        // `delete_rows` keeps the session's lane, because this commit has just written it.
         forget::delete_rows(db, row.n)?;
         return Ok(None);
     }
@@ -97,7 +97,7 @@ fn insert(db: &Connection, key: &SessionKey, at: TimeMs) -> rusqlite::Result<Sto
              (tenant, session, created_at, updated_at, used_at, turns, turns_bytes, next_seq)
          VALUES (?1, ?2, ?3, ?3, ?3, 0, 0, 0)",
     )?
-    .execute((&key.tenant, &key.session, At(at)))?;
+    .execute((&key.tenant, &key.session, TimeColumn(at)))?;
     Ok(StoredSession {
         n: db.last_insert_rowid(),
         turns: 0,
@@ -109,19 +109,19 @@ fn insert(db: &Connection, key: &SessionKey, at: TimeMs) -> rusqlite::Result<Sto
 /// Deletes the oldest turns until the bounds hold. The newest turn stays, whatever its size.
 fn trim(db: &Connection, row: &mut StoredSession, bounds: &SessionBounds) -> rusqlite::Result<()> {
     let (turns_max, bytes_max) = (size(bounds.turns_max), size(bounds.turns_bytes_max));
-    let mut dropped = None;
+    let mut last_dropped = None;
     if row.turns > turns_max || row.bytes > bytes_max {
         let mut oldest =
             db.prepare_cached("SELECT seq, bytes FROM turns WHERE session = ?1 ORDER BY seq")?;
         let mut oldest = oldest.query([row.n])?;
         while row.turns > 1 && (row.turns > turns_max || row.bytes > bytes_max) {
             let Some(turn) = oldest.next()? else { break };
-            dropped = Some(turn.get::<_, i64>(0)?);
+            last_dropped = Some(turn.get::<_, i64>(0)?);
             row.bytes -= turn.get::<_, i64>(1)?;
             row.turns -= 1;
         }
     }
-    if let Some(seq) = dropped {
+    if let Some(seq) = last_dropped {
         db.prepare_cached("DELETE FROM turns WHERE session = ?1 AND seq <= ?2")?
             .execute((row.n, seq))?;
     }

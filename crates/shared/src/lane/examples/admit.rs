@@ -117,7 +117,7 @@ fn only_an_ended_job_can_be_repaired() {
 #[test]
 fn later_admissions_do_not_change_a_running_head() {
     let mut scene = Scene::running(1);
-    scene.pass_ms(LIMIT_MS / 2);
+    scene.advance_clock(LIMIT_MS / 2);
     let before = scene.lane.entries[0].clone();
     scene.admit(message(2)).unwrap();
     scene.admit(results(3)).unwrap();

@@ -30,7 +30,7 @@ fn a_limit_or_a_deadline_within_that_minute_comes_first() {
     let claim = Event::Claim {
         job: job(1),
         worker: process("a"),
-        asked: None,
+        repeated_fence: None,
         limit_ms: 20_000,
     };
     scene.apply(&claim).unwrap();
@@ -63,12 +63,16 @@ fn a_claim_of_a_running_job_is_refused() {
     assert_eq!(
         scene.claim(1, "a"),
         Err(Refused::Running),
-        "a asked for no fence"
+        "worker a repeats no fence"
     );
     let another = scene.claim_again(1, "b", Some(1));
     assert_eq!(another, Err(Refused::Running), "b does not hold it");
     let older = scene.claim_again(1, "a", Some(0));
-    assert_eq!(older, Err(Refused::Running), "a asked for another fence");
+    assert_eq!(
+        older,
+        Err(Refused::Running),
+        "worker a repeats another fence"
+    );
 }
 
 #[test]
@@ -105,7 +109,7 @@ fn a_claim_that_comes_too_early_moves_the_timer_back_to_when_the_job_is_due() {
     assert_eq!(scene.timer_in_ms(1), 5_000);
     assert_eq!(scene.lane, before);
 
-    scene.pass_ms(5_000);
+    scene.advance_clock(5_000);
     assert_eq!(scene.claim(1, "b"), Ok(Claim::Granted { fence: 2 }));
 }
 

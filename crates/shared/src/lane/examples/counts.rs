@@ -41,7 +41,7 @@ fn a_head_before_its_retry_counts_as_retry_wait_until_the_sweeper_wakes_it() {
     scene.retry(1, 1, 5_000).unwrap();
     assert_eq!(interactive(&scene), (0, 0, 1, 1));
     assert_eq!(scene.lane.head_state(), Some(HeadState::Waiting));
-    scene.pass_ms(5_000);
+    scene.advance_clock(5_000);
     scene.tick(1).unwrap();
     assert_eq!(interactive(&scene), (1, 0, 1, 0));
 }

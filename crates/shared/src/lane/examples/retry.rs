@@ -20,7 +20,7 @@ fn the_job_stays_the_head_and_the_sweeper_wakes_it_after_the_pause() {
     assert_eq!(head.attempts[0].error, Some(error("rate_limited")));
     assert_eq!(head.attempts[0].ended_at, Some(scene.now));
 
-    scene.pass_ms(5_000);
+    scene.advance_clock(5_000);
     let effects = scene.tick(1).unwrap();
     assert_eq!(effects.wake, Some(job(1)));
     assert_eq!(scene.state(1), &DUE);

@@ -126,17 +126,17 @@ impl Scene {
         self.claim_again(n, worker, None)
     }
 
-    /// A claim whose earlier try asked for the fence `asked`.
+    /// Repeats a claim that may have got the fence `repeated_fence`.
     pub(in crate::lane) fn claim_again(
         &mut self,
         n: u128,
         worker: &str,
-        asked: Option<u64>,
+        repeated_fence: Option<u64>,
     ) -> Result<Claim, Refused> {
         let event = Event::Claim {
             job: job(n),
             worker: process(worker),
-            asked,
+            repeated_fence,
             limit_ms: LIMIT_MS,
         };
         let effects = self.apply(&event)?;
@@ -219,11 +219,11 @@ impl Scene {
 
     /// A tick, 1 ms later, by a sweeper that found no live process.
     pub(in crate::lane) fn take_over(&mut self, n: u128) -> Result<Effects, Refused> {
-        self.pass_ms(1);
+        self.advance_clock(1);
         self.tick_seeing(n, &[])
     }
 
-    pub(in crate::lane) fn pass_ms(&mut self, ms: u64) {
+    pub(in crate::lane) fn advance_clock(&mut self, ms: u64) {
         self.now = self.now.plus_ms(ms);
     }
 

@@ -9,7 +9,7 @@ use crate::{
 #[test]
 fn a_queued_head_is_woken_again() {
     let mut scene = Scene::with_messages(1);
-    scene.pass_ms(GRACE_MS);
+    scene.advance_clock(GRACE_MS);
     let before = scene.lane.clone();
     let effects = scene.tick(1).unwrap();
     assert_eq!(effects.wake, Some(job(1)));
@@ -30,7 +30,7 @@ fn the_timer_of_a_job_behind_the_head_returns_to_its_deadline_without_a_wake() {
 fn a_head_that_is_not_due_by_the_store_clock_keeps_waiting() {
     let mut scene = Scene::running(1);
     scene.retry(1, 1, 5_000).unwrap();
-    scene.pass_ms(4_900);
+    scene.advance_clock(4_900);
     let effects = scene.tick(1).unwrap();
     assert_eq!(effects.wake, None);
     assert_eq!(scene.timer_in_ms(1), 100);
@@ -39,7 +39,7 @@ fn a_head_that_is_not_due_by_the_store_clock_keeps_waiting() {
 #[test]
 fn a_running_job_of_a_live_worker_is_checked_again_without_a_wake() {
     let mut scene = Scene::running(1);
-    scene.pass_ms(REVISIT_MS);
+    scene.advance_clock(REVISIT_MS);
     let before = scene.lane.clone();
     for effects in [scene.tick(1), scene.tick_seeing(1, &["a"])] {
         assert_eq!(effects.unwrap().wake, None);
@@ -54,7 +54,7 @@ fn a_running_job_of_a_live_worker_is_checked_again_without_a_wake() {
 #[test]
 fn a_job_whose_worker_is_gone_is_queued_and_woken() {
     let mut scene = Scene::running(2);
-    scene.pass_ms(1_000);
+    scene.advance_clock(1_000);
     let effects = scene.tick_seeing(1, &["b"]).unwrap();
     assert_eq!(effects.wake, Some(job(1)));
     assert!(effects.dropped_calls.is_empty(), "if it lives, it may end");
@@ -70,7 +70,7 @@ fn a_job_whose_worker_is_gone_is_queued_and_woken() {
 #[test]
 fn without_a_list_of_live_processes_no_worker_is_gone() {
     let mut scene = Scene::running(1);
-    scene.pass_ms(1_000);
+    scene.advance_clock(1_000);
     scene.tick(1).unwrap();
     assert!(matches!(scene.state(1), State::Running { .. }));
 }
@@ -79,11 +79,11 @@ fn without_a_list_of_live_processes_no_worker_is_gone() {
 fn a_worker_that_claimed_after_the_list_was_read_is_not_gone() {
     let mut scene = Scene::with_messages(1);
     let read_at = scene.now;
-    scene.pass_ms(1_000);
+    scene.advance_clock(1_000);
     scene.claim(1, "late").unwrap();
     scene.tick_seen(1, &[], read_at).unwrap();
     assert!(matches!(scene.state(1), State::Running { .. }));
-    scene.pass_ms(1_000);
+    scene.advance_clock(1_000);
     scene.take_over(1).unwrap();
     assert_eq!(scene.state(1), &DUE);
 }
@@ -91,7 +91,7 @@ fn a_worker_that_claimed_after_the_list_was_read_is_not_gone() {
 #[test]
 fn a_job_past_its_limit_is_taken_from_a_live_worker() {
     let mut scene = Scene::running(1);
-    scene.pass_ms(LIMIT_MS);
+    scene.advance_clock(LIMIT_MS);
     let effects = scene.tick_seeing(1, &["a"]).unwrap();
     assert_eq!(effects.wake, Some(job(1)));
     assert_eq!(scene.lane.entries[0].takeovers, 1);
@@ -116,7 +116,7 @@ fn too_many_takeovers_fail_the_job() {
 #[test]
 fn a_job_past_its_deadline_expires_at_any_position() {
     let mut scene = Scene::with_messages(3);
-    scene.pass_ms(DEADLINE_MS);
+    scene.advance_clock(DEADLINE_MS);
     let effects = scene.tick(2).unwrap();
     assert_eq!(effects.wake, None);
     assert_eq!(scene.ended_as(2), Some(Status::Expired));
@@ -130,7 +130,7 @@ fn a_job_past_its_deadline_expires_at_any_position() {
 #[test]
 fn a_running_call_past_its_deadline_is_cancelled() {
     let mut scene = Scene::running(2);
-    scene.pass_ms(DEADLINE_MS);
+    scene.advance_clock(DEADLINE_MS);
     let effects = scene.tick_seeing(1, &["a"]).unwrap();
     assert_eq!(effects.dropped_calls, [(process("a"), job(1))]);
     assert_eq!(scene.ended_as(1), Some(Status::Expired));

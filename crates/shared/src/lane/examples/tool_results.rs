@@ -30,7 +30,7 @@ fn a_waiting_message_is_held_and_not_woken() {
 #[test]
 fn a_message_that_arrives_during_the_hold_is_held_too() {
     let mut scene = held(1);
-    scene.pass_ms(20_000);
+    scene.advance_clock(20_000);
     let effects = scene.admit(message(2)).unwrap();
     assert_eq!(effects.wake, None);
     assert_eq!(scene.timer_in_ms(2), 40_000);
@@ -99,7 +99,7 @@ fn tool_results_never_displace_a_claimed_head() {
 #[test]
 fn without_tool_results_the_message_runs_at_the_end_of_the_hold() {
     let mut scene = held(2);
-    scene.pass_ms(HOLD_MS);
+    scene.advance_clock(HOLD_MS);
     let effects = scene.tick(2).unwrap();
     assert_eq!(effects.wake, Some(job(2)));
     assert_eq!(scene.state(2), &DUE);
@@ -110,7 +110,7 @@ fn without_tool_results_the_message_runs_at_the_end_of_the_hold() {
 #[test]
 fn a_hold_that_has_passed_holds_nothing() {
     let mut scene = held(1);
-    scene.pass_ms(HOLD_MS);
+    scene.advance_clock(HOLD_MS);
     let effects = scene.admit(message(2)).unwrap();
     assert_eq!(effects.wake, Some(job(2)));
     assert_eq!(scene.lane.hold_until, None);
@@ -119,7 +119,7 @@ fn a_hold_that_has_passed_holds_nothing() {
 #[test]
 fn a_claim_ends_a_hold_that_has_passed() {
     let mut scene = held(2);
-    scene.pass_ms(HOLD_MS);
+    scene.advance_clock(HOLD_MS);
     assert!(scene.claim(2, "a").is_ok());
     assert_eq!(scene.lane.hold_until, None);
 }
@@ -139,7 +139,7 @@ fn the_hold_continues_after_a_message_under_it_has_ended() {
     let mut scene = held(3);
     let not_before = scene.now.plus_ms(HOLD_MS);
     scene.lane.entries[0].deadline = scene.now.plus_ms(1_000);
-    scene.pass_ms(1_000);
+    scene.advance_clock(1_000);
     let effects = scene.tick(2).unwrap();
     assert_eq!(scene.ended_as(2), Some(Status::Expired));
     assert_eq!(effects.wake, None);

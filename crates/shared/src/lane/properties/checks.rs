@@ -139,8 +139,8 @@ pub(super) fn check_step(before: &Scene, event: &Event, after: &Scene, effects: 
     }
 }
 
-/// Only the newest attempt at the head settles, and only the worker that asked for a fence gets it back.
-pub(super) fn check_say(before: &Scene, event: &Event, effects: &Effects) {
+/// Only the newest fence settles the head, and only the worker that repeats its claim gets the same fence again.
+pub(super) fn check_fence(before: &Scene, event: &Event, effects: &Effects) {
     let live = before.lane.find(event.job());
     match event {
         Event::Finish { fence, .. } | Event::Retry { fence, .. } | Event::Release { fence, .. }
@@ -150,10 +150,14 @@ pub(super) fn check_say(before: &Scene, event: &Event, effects: &Effects) {
             assert_eq!((position, entry.fence), (0, *fence), "an older attempt's");
             assert!(entry.claimed && entry.settled < *fence);
         }
-        Event::Claim { worker, asked, .. } => {
+        Event::Claim {
+            worker,
+            repeated_fence,
+            ..
+        } => {
             let (_, entry) = live.expect("a claim is answered for a live job");
             if let State::Running { worker: owner, .. } = &entry.state {
-                assert_eq!((owner, Some(entry.fence)), (worker, *asked));
+                assert_eq!((owner, Some(entry.fence)), (worker, *repeated_fence));
             }
         }
         _ => {}
@@ -226,7 +230,7 @@ pub(super) fn check_claim(scene: &Scene, event: &Event, effects: &Effects) {
     let repeat = Event::Claim {
         job: *job,
         worker: worker.clone(),
-        asked: Some(fence),
+        repeated_fence: Some(fence),
         limit_ms: *limit_ms,
     };
     let mut again = scene.clone();

@@ -1,7 +1,7 @@
 //! Properties that hold after any sequence of events, with several jobs, several workers and moving clocks.
 //!
-//! Each sequence runs on a [`Scene`], which keeps timers and outcomes as a store does. All of it is checked after each
-//! event. A failing sequence is shrunk and printed with its seed.
+//! Each sequence runs on a [`Scene`], which keeps timers and outcomes as a store does. All properties are checked after
+//! each event. A failing sequence is shrunk and printed with its seed.
 
 mod checks;
 mod steps;
@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use proptest::{collection::vec, prelude::*};
 
 use self::{
-    checks::{check_claim, check_refusal, check_repeat, check_say, check_state, check_step},
+    checks::{check_claim, check_fence, check_refusal, check_repeat, check_state, check_step},
     steps::{Step, event, step},
 };
 use super::{
@@ -32,17 +32,17 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn any_sequence_of_events_keeps_the_lane_whole(steps in vec(step(), 1..60)) {
+    fn every_property_holds_after_any_sequence_of_events(steps in vec(step(), 1..60)) {
         let mut scene = Scene::new();
         // A repair admits an ended job again.
         let mut admitted: BTreeMap<JobId, u32> = BTreeMap::new();
         let mut ended: BTreeMap<JobId, u32> = BTreeMap::new();
         for step in steps {
-            if let Step::Pass { ms } = step {
-                scene.pass_ms(ms);
+            if let Step::AdvanceClock { ms } = step {
+                scene.advance_clock(ms);
                 continue;
             }
-            let event = event(&scene, step).expect("all but the passing of time are events");
+            let event = event(&scene, step).expect("every step except AdvanceClock is an event");
             let before = scene.clone();
             match scene.apply(&event) {
                 Ok(effects) => {
@@ -53,7 +53,7 @@ proptest! {
                         *ended.entry(ending.entry.job).or_default() += 1;
                     }
                     check_step(&before, &event, &scene, &effects);
-                    check_say(&before, &event, &effects);
+                    check_fence(&before, &event, &effects);
                     check_repeat(&scene, &event);
                     check_claim(&scene, &event, &effects);
                 }
@@ -63,7 +63,7 @@ proptest! {
             for (job, times) in &admitted {
                 let live = u32::from(scene.lane.find(*job).is_some());
                 let ends = ended.get(job).copied().unwrap_or(0);
-                prop_assert_eq!(*times, ends + live, "it ends once for each admission");
+                prop_assert_eq!(*times, ends + live, "job {} must end once for each admission", job);
             }
         }
     }
@@ -74,7 +74,7 @@ proptest! {
         for step in steps {
             match event(&scene, step.clone()) {
                 Some(event) => drop(scene.apply(&event)),
-                None => if let Step::Pass { ms } = step { scene.pass_ms(ms) },
+                None => if let Step::AdvanceClock { ms } = step { scene.advance_clock(ms) },
             }
         }
         // Only timers drive the following steps: no earlier message has survived.
@@ -85,14 +85,15 @@ proptest! {
             let presence = LiveProcesses { at: scene.now, alive: Arc::default() };
             let effects = scene.apply(&Event::Tick { job: due, presence: Some(presence) }).unwrap();
             if let Some(head) = effects.wake {
-                let claim = Event::Claim { job: head, worker: process("d"), asked: None, limit_ms: 1_000 };
-let claimed = match scene.apply(&claim) {
-                    // Past the deadline, which is its timer as well.
+                let claim = Event::Claim { job: head, worker: process("d"), repeated_fence: None, limit_ms: 1_000 };
+                let claimed = match scene.apply(&claim) {
+                    // The woken head is past its own deadline, so it cannot be claimed. Its timer is due too, and a
+                    // later tick expires it.
                     Err(Refused::Gone) => continue,
                     claimed => claimed.unwrap(),
                 };
                 let Some(Claim::Granted { fence }) = claimed.claim else {
-                    panic!("a head that was just woken is not due");
+                    panic!("the lane woke a head that cannot be claimed yet");
                 };
                 let finish = Event::Finish { job: head, fence, error: None, hold_ms: None };
                 scene.apply(&finish).unwrap();

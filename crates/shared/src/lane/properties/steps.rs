@@ -19,14 +19,14 @@ const WORKERS: [&str; 3] = ["a", "b", "c"];
 /// One step of a sequence. A fence is given by its distance from the job's newest fence.
 #[derive(Clone, Debug)]
 pub(super) enum Step {
-    Pass {
+    AdvanceClock {
         ms: u64,
     },
     Admit(Admit),
     Claim {
         job: JobId,
         worker: usize,
-        asked: Option<u64>,
+        repeated_fence: Option<u64>,
     },
     Finish {
         job: JobId,
@@ -92,10 +92,10 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
     let hold_ms = prop::option::weighted(0.4, prop_oneof![1..1_000u64, 1..60_000u64]);
     let alive = prop::option::of(vec(worker.clone(), 0..3));
     prop_oneof![
-        2 => (0..40_000u64).prop_map(|ms| Step::Pass { ms }),
+        2 => (0..40_000u64).prop_map(|ms| Step::AdvanceClock { ms }),
         6 => admit().prop_map(Step::Admit),
         8 => (any_job(), worker, prop::option::weighted(0.3, 0..5u64))
-            .prop_map(|(job, worker, asked)| Step::Claim { job, worker, asked }),
+            .prop_map(|(job, worker, repeated_fence)| Step::Claim { job, worker, repeated_fence }),
         5 => (any_job(), behind(), any::<bool>(), hold_ms)
             .prop_map(|(job, behind, fails, hold_ms)| Step::Finish { job, behind, fails, hold_ms }),
         3 => (any_job(), behind(), 0..20_000u64, 1..4u32).prop_map(
@@ -118,12 +118,16 @@ pub(super) fn event(scene: &Scene, step: Step) -> Option<Event> {
     // Fences begin at 1, so no worker holds 0.
     let fence = |job, behind| newest_fence(scene, job).saturating_sub(behind).max(1);
     Some(match step {
-        Step::Pass { .. } => return None,
+        Step::AdvanceClock { .. } => return None,
         Step::Admit(admit) => Event::Admit(admit),
-        Step::Claim { job, worker, asked } => Event::Claim {
+        Step::Claim {
+            job,
+            worker,
+            repeated_fence,
+        } => Event::Claim {
             job,
             worker: process(WORKERS[worker]),
-            asked,
+            repeated_fence,
             limit_ms: 100_000,
         },
         Step::Finish {

@@ -5,10 +5,18 @@ use crate::state::{JobLife, Lane, Settlement};
 /// An event in the model's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum ModelEvent {
-    Submit { kind: u8 },
+    Submit {
+        kind: u8,
+    },
     Repair,
-    Claim { process: u8, asked: Option<u8> },
-    Settle { call: Settlement, fence: u8 },
+    Claim {
+        process: u8,
+        repeated_fence: Option<u8>,
+    },
+    Settle {
+        call: Settlement,
+        fence: u8,
+    },
     Cancel,
     Tick(WorkerSight),
 }

@@ -43,10 +43,13 @@ pub(super) fn real_event(configuration: &Configuration, input: &ApplyInput) -> E
             admit(kinds[usize::from(kind)], false)
         }
         ModelEvent::Repair => admit(SubmitKind::Message, true),
-        ModelEvent::Claim { process, asked } => Event::Claim {
+        ModelEvent::Claim {
+            process,
+            repeated_fence,
+        } => Event::Claim {
             job,
             worker: process_id(process),
-            asked: asked.map(u64::from),
+            repeated_fence: repeated_fence.map(u64::from),
             limit_ms: LIMIT_MS,
         },
         ModelEvent::Settle { call, fence } => settling(configuration, job, call, u64::from(fence)),

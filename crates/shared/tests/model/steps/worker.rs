@@ -87,10 +87,13 @@ impl World {
 
     fn claim(&mut self, state: &State, n: usize, clock: ClockSkew) {
         let slot = state.slots[n];
-        let asked = (slot.phase == AttemptPhase::Asked).then_some(slot.fence);
+        let repeated_fence = (slot.phase == AttemptPhase::Asked).then_some(slot.fence);
         let process = self.configuration.process(n);
         let is_dependable = clock == ClockSkew::None;
-        let claim = ModelEvent::Claim { process, asked };
+        let claim = ModelEvent::Claim {
+            process,
+            repeated_fence,
+        };
         let change = match self.ask(state, slot.job, claim, clock) {
             Ok(change) => change,
             Err(_) => {

@@ -1,12 +1,12 @@
 //! Google's Gemini, over its native API: `POST {base}/models/{model}:generateContent`.
 //!
 //! - `request` builds the body: `contents` maps the turns, `thinking` the reasoning effort, and `signature`
-//!   keeps Gemini's thought signatures.
+//!   stores Gemini's thought signatures.
 //! - `response` reads the answer; `parts` reads the parts of its content.
 //! - `error` classifies an error; `quota` recognises the quotas that waiting does not restore.
 //! - `unsupported` is the failure of a job that this API cannot express.
 //!
-//! All of them are pure. The key is sent in a header and never in the URL.
+//! All of them are pure functions. The key is sent in a header and never in the URL.
 //!
 //! # Errors
 //!
@@ -23,12 +23,12 @@
 //! | other 429 | `rate_limited` | after `RetryInfo` or `Retry-After`, or with backoff |
 //! | 5xx | `provider_error` | after `RetryInfo` or `Retry-After`, or with backoff |
 //! | `promptFeedback.blockReason` | `content_blocked` | no |
-//! | no candidate, or one that stopped without content | `empty_response` | with backoff |
-//! | `MALFORMED_FUNCTION_CALL` and the like | `invalid_response` | with backoff |
+//! | no candidate, or a candidate without content | `empty_response` | with backoff |
+//! | `MALFORMED_FUNCTION_CALL` or a similar finish reason | `invalid_response` | with backoff |
 //! | a part that is no text, thought or function call, such as an image | `unsupported_response` | no |
 //! | 200 with an `error` in the body | as for that error | as for that error |
 //!
-//! A stop for `MAX_TOKENS`, `SAFETY` or the like is a reply, with or without text.
+//! An answer that stopped for `MAX_TOKENS`, `SAFETY` or a similar reason is a reply, with or without text.
 
 mod contents;
 mod error;

@@ -114,12 +114,12 @@ fn unsupported(name: &str) -> Failure {
     let name: String = name.chars().take(NAME_CHARS_MAX).collect();
     Failure::new(
         "unsupported_response",
-        format!("Gemini's answer has a part of the kind {name}, which a reply cannot hold"),
+        format!("Gemini's answer has a part of the kind {name}, which Forebay does not support"),
         Retry::Never,
     )
 }
 
-/// Adds a text. A text without a signature is joined to one before it that has none either.
+/// Appends a text. If neither this text nor the last one has a signature, the two are joined.
 fn add_text(texts: &mut Vec<SignedText>, text: String, signature: Option<String>) {
     if text.is_empty() && signature.is_none() {
         return;

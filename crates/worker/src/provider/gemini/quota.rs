@@ -1,10 +1,10 @@
-//! Recognises 429 answers after which a retry cannot help: a daily quota is used up, or the quota is 0.
+//! Recognises 429 answers for which a retry is useless: the answers about a daily quota or a quota of 0.
 //!
-//! They too carry a `RetryInfo` of some seconds, but it holds only for quotas for a minute.
+//! These answers also have a `RetryInfo` of some seconds, but that is right only for quotas per minute.
 
 use serde_json::Value;
 
-/// Whether an error with status 429 names a quota that does not return soon.
+/// Whether an error with status 429 names a daily quota or a quota of 0.
 pub(super) fn is_exhausted(error: &Value) -> bool {
     let details = || error["details"].as_array().into_iter().flatten();
     let violations = details().filter_map(|detail| detail["violations"].as_array());

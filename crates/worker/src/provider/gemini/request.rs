@@ -68,8 +68,8 @@ fn declaration(tool: &Tool) -> Result<Value, Failure> {
     Ok(declared)
 }
 
-/// How the model may call tools. Gemini has no field for `strict` on a tool; its mode VALIDATED is the nearest.
-/// The mode ANY follows the schemas anyway.
+/// How the model may call tools. Gemini has no field for a tool's `strict`. Its mode VALIDATED has the same effect, and in
+/// the mode ANY the arguments always follow the schemas.
 fn function_calling(request: &Request) -> Result<Option<Value>, Failure> {
     let strict = request
         .tools
@@ -124,8 +124,8 @@ fn generation_config(model: &str, request: &Request) -> Result<Map<String, Value
     Ok(config)
 }
 
-/// The schema, with the job's description of it inside, because Gemini has no other field for it. The schema's
-/// name is left out: OpenAI's API requires one, but the model does not need it.
+/// The schema with the job's description inside it, because Gemini has no separate field for the description. The schema's
+/// name is left out: OpenAI's API requires a name, but the model does not need it.
 fn with_description(format: &JsonSchema) -> Result<Value, Failure> {
     let mut schema = format.schema.clone();
     let description = format.description.as_deref();
@@ -147,8 +147,8 @@ fn with_description(format: &JsonSchema) -> Result<Value, Failure> {
 
 /// Merges the job's `extra_body` into the body.
 ///
-/// Most fields replace those of the body. `generationConfig` is merged field by field, and `tools` are
-/// appended: replacing either would drop the job's own parameters. So Gemini's own tools, such as its search,
+/// Most fields replace the fields of the body. `generationConfig` is merged field by field, and `tools` are
+/// appended, because a replacement would drop the job's own parameters. So Gemini's own tools, such as its search,
 /// can be combined with the job's tools.
 fn merge_extra_body(
     body: &mut Map<String, Value>,

@@ -22,7 +22,7 @@ pub(super) fn in_extra_content(extra_content: Option<&Value>) -> Option<&str> {
 }
 
 /// The signature that Gemini accepts for a call that it did not make; see "Thought signatures" in its
-/// documentation. Replies to such calls are of lower quality, so it is used only where needed.
+/// documentation. Replies to such calls are of lower quality, so the placeholder is used only where it is needed.
 const PLACEHOLDER: &str = "skip_thought_signature_validator";
 
 /// Adds a placeholder to replies of other providers, which have no signatures. The first tool call of a reply
@@ -51,8 +51,8 @@ pub(super) fn add_placeholders(contents: &mut [Value], model: &str) {
     }
 }
 
-/// Whether the model refuses tool calls without signatures: Gemini 3 and later, and names without a number,
-/// which are the newest models.
+/// Whether the model refuses tool calls without signatures. Gemini 3 and later do. A name without a number stands for the
+/// newest model.
 fn needs_signatures(model: &str) -> bool {
     model.strip_prefix("gemini-").is_some_and(|rest| {
         let number: String = rest.chars().take_while(char::is_ascii_digit).collect();

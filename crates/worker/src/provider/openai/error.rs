@@ -4,13 +4,13 @@ use serde_json::Value;
 
 use crate::provider::{
     Failure, Retry,
-    status::{self, pause},
+    status::{self, after_or_backoff},
 };
 
-/// The codes and types of an error that calls the context too long.
+/// The codes and types of an error about the length of the context.
 const CONTEXT_TOO_LONG_CODES: [&str; 2] = ["context_length_exceeded", "exceed_context_size_error"];
 
-/// Phrases in the messages of services without such a code, in lower case.
+/// Phrases of such errors, in lower case, for services that send no code.
 const CONTEXT_TOO_LONG_PHRASES: [&str; 5] = [
     "maximum context length",
     "context_length_exceeded",
@@ -27,14 +27,14 @@ struct ApiError {
     kind: String,
     /// The `code` if it is a text; empty when there is none.
     code: String,
-    /// The `code` if it is a number. Some services put the status there.
+    /// The `code` if it is a number. Some services repeat the HTTP status there.
     number: Option<u16>,
 }
 
 /// Classifies an answer whose status is not 2xx.
 pub(super) fn classify(status: u16, retry_after_ms: Option<u64>, body: &[u8]) -> Failure {
     let error = serde_json::from_slice(body)
-        .map(|body| in_body(&body))
+        .map(|body| find_in(&body))
         .unwrap_or_default();
     classify_error(status, retry_after_ms, &error)
 }
@@ -52,23 +52,23 @@ pub(super) fn classify_within_success(error: &Value) -> Failure {
 }
 
 fn classify_error(status: u16, retry_after_ms: Option<u64>, error: &ApiError) -> Failure {
-    let is = |code: &str| error.code == code || error.kind == code;
+    let has_code = |code: &str| error.code == code || error.kind == code;
     let message = || status::message(status, error.message.as_deref());
     if status < 500 && is_context_too_long(error) {
         return Failure::new("context_length_exceeded", message(), Retry::LessContext);
     }
-    if is("insufficient_quota") || is("billing_hard_limit_reached") {
-        // The status is 429, but the quota does not return with time.
+    if has_code("insufficient_quota") || has_code("billing_hard_limit_reached") {
+        // The status is 429, but waiting does not restore the quota.
         return Failure::new("insufficient_quota", message(), Retry::Never);
     }
-    if is("model_not_found") {
+    if has_code("model_not_found") {
         return Failure::new("model_not_found", message(), Retry::Never);
     }
-    if is("invalid_api_key") {
+    if has_code("invalid_api_key") {
         return Failure::new("authentication_failed", message(), Retry::Never);
     }
-    if is("rate_limit_exceeded") {
-        return Failure::new("rate_limited", message(), pause(retry_after_ms));
+    if has_code("rate_limit_exceeded") {
+        return Failure::new("rate_limited", message(), after_or_backoff(retry_after_ms));
     }
     status::classify(status, retry_after_ms, error.message.as_deref())
 }
@@ -96,7 +96,7 @@ fn status_of(code: &str) -> Option<u16> {
 }
 
 /// The error in the body of an answer.
-fn in_body(body: &Value) -> ApiError {
+fn find_in(body: &Value) -> ApiError {
     // Some services wrap the body in an array of one element.
     let body = body.get(0).unwrap_or(body);
     parse(body.get("error").unwrap_or(body))

@@ -1,9 +1,9 @@
 //! Providers with OpenAI's chat completions API, which many other services offer too:
 //! `POST {base}/chat/completions`.
 //!
-//! `request` builds the body, `response` reads the answer, `reasoning` selects the parts of an answer
-//! that must be sent back with tool results, and `error` classifies an error. All four are pure. A
-//! request has no fields for parameters that the client did not set.
+//! `request` builds the body, `response` reads the answer, `reasoning` stores the parts of an answer that must be sent
+//! back with tool results, and `error` classifies an error. All four are pure functions. A request has no fields for
+//! parameters that the client did not set.
 //!
 //! # Errors
 //!
@@ -16,8 +16,8 @@
 //! | the body is not JSON, or has an unexpected shape | `invalid_response` | with backoff |
 //! | the body is compressed, although the request did not allow it | `invalid_response` | no |
 //! | 407 from a proxy | `connection_failed` | with backoff |
-//! | no choice, or one that stopped without text and tool calls | `empty_response` | with backoff |
-//! | an error that calls the context too long | `context_length_exceeded` | once, with less context |
+//! | no choice, or a choice with neither text nor tool calls | `empty_response` | with backoff |
+//! | an error about the length of the context | `context_length_exceeded` | once, with less context |
 //! | 400, 413, 422 and other 4xx | `invalid_request` | no |
 //! | 401, 403 | `authentication_failed` | no |
 //! | 402, and 429 with `insufficient_quota` | `insufficient_quota` | no |
@@ -49,7 +49,7 @@ use dialect::Dialect;
 
 pub use dialect::MaxTokensField;
 
-/// The host of OpenAI's own service. Its API differs a little from the compatible ones.
+/// The host of OpenAI's own service. It gets another [`Dialect`] than the compatible services.
 const OPENAI_HOST: &str = "api.openai.com";
 
 /// The settings of an OpenAI-compatible provider.

@@ -1,31 +1,31 @@
-//! Keeps the reasoning that a provider requires back with the results of the tools that it calls.
+//! Stores the reasoning of replies that call tools. Some providers need it back together with the tool results.
 //!
 //! DeepSeek refuses a conversation that returns tool calls without their `reasoning_content`. OpenRouter
 //! passes `reasoning_details` (signatures and encrypted reasoning) on to models that reason between calls.
 //! Both fields are stored unchanged in the turn's `extra_content`, under the key `forebay`, together with
 //! the provider's name.
 //!
-//! - Only the provider that returned them gets them back. Others refuse unknown fields, Groq and Mistral
-//!   these ones.
-//! - Only replies that call tools keep them. DeepSeek ignores them in other replies, its first reasoning
-//!   model refused them there, and they are long.
-//! - `reasoning`, a text for people, is not kept. A provider that returns it takes `reasoning_details`
-//!   instead, or refuses it.
+//! - The fields are sent back only to the provider that returned them. Other providers refuse unknown fields; Groq and
+//!   Mistral are known to refuse these.
+//! - The fields are stored only for replies that call tools. In other replies, DeepSeek ignores them, and its first
+//!   reasoning model refused them. They are also long.
+//! - The field `reasoning` is a text for people and is not stored. Providers that return it either accept
+//!   `reasoning_details` instead, or refuse `reasoning`.
 //!
-//! They need no bound of their own. The limit on an answer's size and the bounds of the session include
-//! them.
+//! The stored fields need no limit of their own. They count towards the limit on the size of a response and towards the
+//! limits of the session.
 
 use serde_json::{Map, Value, json};
 
-/// The fields that are sent back.
+/// The fields that are stored and sent back.
 const FIELDS: [&str; 2] = ["reasoning_content", "reasoning_details"];
 
-/// The key in a turn's `extra_content` under which they are stored.
+/// The key in a turn's `extra_content` under which the fields are stored.
 const EXTRA_CONTENT_KEY: &str = "forebay";
 
 /// Adds the reasoning that `provider` returned to the turn's `extra_content`. `returned` holds fields of
-/// the message by name; fields that are not sent back are ignored.
-pub(super) fn keep(
+/// the message by name; all others than [`FIELDS`] are dropped.
+pub(super) fn store(
     extra_content: Option<Value>,
     provider: &str,
     mut returned: Map<String, Value>,
@@ -34,21 +34,21 @@ pub(super) fn keep(
     if returned.is_empty() {
         return extra_content;
     }
-    let mut kept = json!({"provider": provider});
+    let mut stored = json!({"provider": provider});
     for (name, value) in returned {
-        kept[name] = value;
+        stored[name] = value;
     }
     let mut all = match extra_content {
         Some(Value::Object(all)) => all,
-        // No known provider returns anything but an object here.
+        // Every known provider returns an object here.
         _ => Map::new(),
     };
-    all.insert(EXTRA_CONTENT_KEY.into(), kept);
+    all.insert(EXTRA_CONTENT_KEY.into(), stored);
     Some(Value::Object(all))
 }
 
-/// Removes the stored reasoning from a message's `extra_content`. If `provider` returned it, it becomes part
-/// of the message again.
+/// Removes the stored reasoning from a message's `extra_content`. If `provider` returned the reasoning, its fields become
+/// fields of the message again.
 pub(super) fn restore(message: &mut Value, provider: &str) {
     let Some(extra) = message
         .get_mut("extra_content")
@@ -56,18 +56,18 @@ pub(super) fn restore(message: &mut Value, provider: &str) {
     else {
         return;
     };
-    let Some(mut kept) = extra.remove(EXTRA_CONTENT_KEY) else {
+    let Some(mut stored) = extra.remove(EXTRA_CONTENT_KEY) else {
         return;
     };
     let is_empty = extra.is_empty();
     if let Some(message) = message.as_object_mut().filter(|_| is_empty) {
         message.remove("extra_content");
     }
-    if kept["provider"] != provider {
+    if stored["provider"] != provider {
         return;
     }
     for name in FIELDS {
-        if let Some(value) = kept.get_mut(name) {
+        if let Some(value) = stored.get_mut(name) {
             message[name] = value.take();
         }
     }
@@ -77,10 +77,10 @@ pub(super) fn restore(message: &mut Value, provider: &str) {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{keep, restore};
+    use super::{restore, store};
 
-    fn kept(returned: &Value) -> Option<Value> {
-        keep(None, "a", returned.as_object().expect("an object").clone())
+    fn stored(returned: &Value) -> Option<Value> {
+        store(None, "a", returned.as_object().expect("an object").clone())
     }
 
     fn restored(extra_content: &Value, provider: &str) -> Value {
@@ -90,12 +90,12 @@ mod tests {
     }
 
     #[test]
-    fn only_the_provider_that_returned_it_gets_it_back_unchanged() {
+    fn only_the_provider_that_returned_reasoning_gets_it_back_unchanged() {
         let returned = json!({
             "reasoning_content": "",
             "reasoning_details": [{"type": "reasoning.encrypted", "data": "x"}]
         });
-        let extra = kept(&returned).expect("something is kept");
+        let extra = stored(&returned).expect("something is stored");
         let mut expected = returned;
         expected["role"] = "assistant".into();
         assert_eq!(restored(&extra, "a"), expected);
@@ -103,9 +103,9 @@ mod tests {
     }
 
     #[test]
-    fn other_fields_are_not_kept() {
+    fn other_fields_are_not_stored() {
         assert_eq!(
-            kept(&json!({"reasoning_content": null, "reasoning": "x", "audio": {}})),
+            stored(&json!({"reasoning_content": null, "reasoning": "x", "audio": {}})),
             None
         );
     }
@@ -115,19 +115,19 @@ mod tests {
         let google = json!({"google": {"thought_signature": "A"}});
         let returned = json!({"reasoning_content": "x"});
         let returned = returned.as_object().expect("an object").clone();
-        let extra = keep(Some(google.clone()), "a", returned).expect("something is kept");
+        let extra = store(Some(google.clone()), "a", returned).expect("something is stored");
         let sent = restored(&extra, "a");
         assert_eq!(sent["extra_content"], google);
         assert_eq!(sent["reasoning_content"], "x");
         assert_eq!(restored(&extra, "b")["extra_content"], google);
         assert_eq!(
-            keep(Some(google.clone()), "a", serde_json::Map::new()),
+            store(Some(google.clone()), "a", serde_json::Map::new()),
             Some(google)
         );
     }
 
     #[test]
-    fn extra_content_that_a_client_made_up_is_ignored() {
+    fn extra_content_of_an_unknown_form_is_ignored() {
         for extra in [
             json!({"forebay": 1}),
             json!({"forebay": {"provider": "a", "role": "system"}}),

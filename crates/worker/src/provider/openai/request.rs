@@ -91,7 +91,7 @@ fn message(turn: &Turn, dialect: Dialect, provider: &str) -> Result<Value, Failu
     known_fields::keep_in_message(turn, &mut message);
     reasoning::restore(&mut message, provider);
     if turn.content.is_none() && turn.tool_calls.is_empty() && turn.role == Role::Assistant {
-        // The provider withheld the whole reply. A message must have content.
+        // The provider withheld the whole reply, but a message must have content.
         message["content"] = "".into();
     }
     Ok(message)

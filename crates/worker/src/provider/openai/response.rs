@@ -1,5 +1,5 @@
-//! Reads an answer in OpenAI's form. It is lenient, because compatible services leave fields out or write
-//! them in another form.
+//! Reads an answer in OpenAI's form. Missing fields and other forms of fields are accepted, because compatible services
+//! differ.
 
 use forebay_shared::{
     document::UnknownFields,
@@ -113,7 +113,7 @@ pub(super) fn read(body: &[u8], turns: &[Turn], provider: &str) -> Result<Answer
         let returned = returned
             .into_iter()
             .filter_map(|(name, value)| Some((name.to_owned(), value?)));
-        extra_content = reasoning::keep(extra_content, provider, returned.collect());
+        extra_content = reasoning::store(extra_content, provider, returned.collect());
     }
     Ok(Answer {
         turn: Turn {
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn reasoning_of_replies_that_call_tools_is_kept() {
+    fn reasoning_of_replies_that_call_tools_is_stored() {
         let mut message = json!({
             "content": "Let me see.",
             "reasoning_content": "hm",

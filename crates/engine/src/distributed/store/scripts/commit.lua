@@ -1,7 +1,7 @@
 -- Writes a change of a lane: all of it, or nothing. KEYS: the lane.
 -- ARGV: prefix, expected version or '', document or '', code of the head, time; then what `load.lua` takes
 -- after the prefix (session or '', number of jobs to read the outcomes of, those jobs, job to read the work of or '');
--- then the lists of `commit.rs`, each after its length.
+-- then the lists of `commit.rs`, each preceded by its length.
 -- Returns 1, or on a conflict what `load.lua` returns.
 --
 -- An error does not undo earlier writes of a script. So every check comes before the first write, and no
@@ -52,7 +52,7 @@ for _ = 1, tonumber(take()) do
   redis.call('PERSIST', key)
 end
 
--- Timers, and since when a job waits for a worker.
+-- Timers, and the index of jobs that no worker runs, by time of admission.
 for _ = 1, tonumber(take()) do
   local job, timer, waiting, since = take(), take(), p .. 'w:' .. take(), take()
   redis.call('ZADD', p .. 't', timer, job)
@@ -82,7 +82,7 @@ for _ = 1, tonumber(take()) do
   redis.call('HINCRBY', p .. 'c', take(), take())
 end
 
--- The session: one change or none. It has an expiry only while it has no live jobs.
+-- The session: one change or none. A session has an expiry only while it has no live jobs.
 for _ = 1, tonumber(take()) do
   local s, u = p .. 's:' .. session, p .. 'u:' .. session
   local expires_at, turns_max, bytes_max = take(), tonumber(take()), tonumber(take())

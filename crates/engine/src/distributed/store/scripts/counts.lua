@@ -1,6 +1,6 @@
 -- The counts of one partition. KEYS: its counts. ARGV: prefix, now.
--- Returns the number of sessions without live jobs, the counts, and for each tenant and class since when its
--- oldest job waits for a worker.
+-- Returns the number of sessions without live jobs, the counts, and for each tenant and class the time at which the
+-- oldest job that no worker runs was admitted.
 local rows = redis.call('HGETALL', KEYS[1])
 if #rows == 0 then return false end
 local oldest, seen = {}, {}

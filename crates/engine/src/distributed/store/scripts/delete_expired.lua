@@ -1,4 +1,4 @@
--- Deletes expired sessions from the indexes. Redis expires their other keys by itself.
+-- Deletes expired sessions and their entries in the indexes.
 -- KEYS: the index by expiry. ARGV: prefix, now, limit. Returns how many were deleted.
 local p = ARGV[1]
 local expired = redis.call('ZRANGE', KEYS[1], '-inf', ARGV[2], 'BYSCORE', 'LIMIT', 0, ARGV[3])

@@ -1,5 +1,5 @@
 -- Heads of one partition, in the order of their lanes. KEYS: the index of heads.
--- ARGV: prefix, lower bound, upper bound, limit. Returns lane, first line of its document, timer.
+-- ARGV: prefix, lower bound, upper bound, limit. Returns for each head: lane, first line of the lane's document, timer.
 local p, found = ARGV[1], {}
 local members = redis.call('ZRANGE', KEYS[1], ARGV[2], ARGV[3], 'BYLEX', 'LIMIT', 0, ARGV[4])
 for _, member in ipairs(members) do

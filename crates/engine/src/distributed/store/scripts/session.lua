@@ -1,5 +1,5 @@
 -- Reads a session and records the read as a use. KEYS: the session.
--- ARGV: prefix, session, now, when it expires from now on if it has no live jobs.
+-- ARGV: prefix, session, now, the new expiry of a session without live jobs.
 local p, session, now, expires_at = unpack(ARGV)
 local row = redis.call('HMGET', KEYS[1], 'created_at', 'updated_at')
 if not row[1] then return false end
