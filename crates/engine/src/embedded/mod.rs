@@ -12,7 +12,7 @@
 //! ARCHITECTURE.md, "The threads around SQLite", explains what each one gains.
 //!
 //! `port` implements the store. `commit` writes the rows of a commit; `lanes`, `jobs`, `timers`, `sessions`,
-//! `keys` and `counts` each know one part of the schema. Presence and the election (`fleet`), notices
+//! `keys` and `counts` each contain the statements of one part of the schema. Presence and the election (`fleet`), notices
 //! (`watchers`) and the queue are in memory and end with the process.
 
 mod checkpointer;

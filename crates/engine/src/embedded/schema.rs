@@ -233,7 +233,7 @@ mod tests {
 
         let other = folder.path().join("other.db");
         let db = Connection::open(&other).unwrap();
-        db.execute_batch("CREATE TABLE theirs (x)").unwrap();
+        db.execute_batch("CREATE TABLE foreign_table (x)").unwrap();
         drop(db);
         let refused = open_writer(&other).unwrap_err();
         assert!(matches!(refused, OpenError::Foreign { .. }), "{refused:?}");

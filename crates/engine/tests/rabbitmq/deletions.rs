@@ -10,8 +10,8 @@ use crate::setup::{
     publish_with_retry, vhost, wait_for_counts,
 };
 
-/// RabbitMQ acks a message without a queue too. The returned message that tells the difference may come with the
-/// confirm of another message.
+/// RabbitMQ also acks a message that no queue receives. Before the ack it returns the message, but the returned message may
+/// arrive with the confirm of another message.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_without_a_queue_does_not_count_as_published() {
     const INTERACTIVE_MESSAGES: usize = 20;

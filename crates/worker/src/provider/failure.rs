@@ -1,4 +1,4 @@
-//! A failed call, and whether another try can help.
+//! A failed call, and whether a retry can help.
 
 use forebay_shared::{job::JobError, secret::Secret};
 
@@ -8,20 +8,20 @@ use forebay_shared::{job::JobError, secret::Secret};
 pub struct Failure {
     /// The error that the job and its attempt show. It never contains a key or a prompt.
     pub error: JobError,
-    /// Whether another try can help.
+    /// Whether a retry can help.
     pub retry: Retry,
 }
 
-/// Whether another try can help.
+/// Whether a retry can help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {
-    /// Another try cannot help: the same call would fail in the same way.
+    /// A retry cannot help: the same call would fail in the same way.
     Never,
-    /// Another try can help, after a pause that grows with each try.
+    /// A retry can help, after a delay that grows with each try.
     Backoff,
-    /// Another try can help after this many milliseconds, as the provider asks (`Retry-After`).
+    /// A retry can help after this many milliseconds, as the provider asks (`Retry-After`).
     AfterMs(u64),
-    /// One more try can help, with less context (`context_length_exceeded`).
+    /// One retry with less context can help (`context_length_exceeded`).
     LessContext,
 }
 

@@ -4,30 +4,30 @@ use std::time::SystemTime;
 
 use http::header::{HeaderMap, RETRY_AFTER};
 
-/// The longest pause that a provider can ask for, in milliseconds: one hour. A mistake of the provider must not delay
+/// The longest delay that a provider can ask for, in milliseconds: one hour. A mistake of the provider must not delay
 /// a job for days.
-pub(super) const PAUSE_MS_MAX: u64 = 60 * 60 * 1_000;
+pub(super) const DELAY_MS_MAX: u64 = 60 * 60 * 1_000;
 
-/// The pause that the provider requests, in milliseconds, at most [`PAUSE_MS_MAX`]. `None`: there is none, or it cannot
-/// be read. OpenAI also sends `retry-after-ms`, which is more exact and comes first.
+/// The delay that the provider asks for, in milliseconds, at most [`DELAY_MS_MAX`]. `None`: the header is missing or
+/// invalid. OpenAI also sends `retry-after-ms`, which is more exact and comes first.
 pub(super) fn read(headers: &HeaderMap, now: SystemTime) -> Option<u64> {
     let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
     if let Some(ms) = text("retry-after-ms").and_then(|value| value.parse::<u64>().ok()) {
-        return Some(ms.min(PAUSE_MS_MAX));
+        return Some(ms.min(DELAY_MS_MAX));
     }
     let value = text(RETRY_AFTER.as_str())?;
     let ms = if value.bytes().all(|byte| byte.is_ascii_digit()) && !value.is_empty() {
-        // More digits than fit mean a very long pause.
+        // A number that does not fit stands for a very long delay.
         value
             .parse::<u64>()
             .unwrap_or(u64::MAX)
             .saturating_mul(1_000)
     } else {
         let until = httpdate::parse_http_date(value).ok()?;
-        let pause = until.duration_since(now).unwrap_or_default();
-        u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)
+        let delay = until.duration_since(now).unwrap_or_default();
+        u64::try_from(delay.as_millis()).unwrap_or(u64::MAX)
     };
-    Some(ms.min(PAUSE_MS_MAX))
+    Some(ms.min(DELAY_MS_MAX))
 }
 
 #[cfg(test)]
@@ -36,7 +36,7 @@ mod tests {
 
     use http::header::{HeaderMap, HeaderName, HeaderValue};
 
-    use super::{PAUSE_MS_MAX, read};
+    use super::{DELAY_MS_MAX, read};
 
     fn at(pairs: &[(&'static str, &'static str)]) -> Option<u64> {
         let mut headers = HeaderMap::new();
@@ -59,13 +59,13 @@ mod tests {
             ("0", Some(0)),
             ("13", Some(13_000)),
             (" 7 ", Some(7_000)),
-            ("3601", Some(PAUSE_MS_MAX)),
-            ("99999999999999999999999", Some(PAUSE_MS_MAX)),
+            ("3601", Some(DELAY_MS_MAX)),
+            ("99999999999999999999999", Some(DELAY_MS_MAX)),
             ("Sun, 06 Nov 1994 08:50:07 GMT", Some(30_000)),
             ("Sunday, 06-Nov-94 08:50:07 GMT", Some(30_000)),
             ("Sun Nov  6 08:50:07 1994", Some(30_000)),
             ("Sun, 06 Nov 1994 08:00:00 GMT", Some(0)),
-            ("Sat, 06 Nov 2094 08:00:00 GMT", Some(PAUSE_MS_MAX)),
+            ("Sat, 06 Nov 2094 08:00:00 GMT", Some(DELAY_MS_MAX)),
             ("-1", None),
             ("1.5", None),
             ("soon", None),

@@ -1,11 +1,11 @@
 //! Generates ids for tool calls that a provider returned without one.
 //!
-//! An id is derived from what was sent, so the same call has the same ids whenever it is repeated, and
-//! another call has others. The ids only tell calls apart and are not secret.
+//! An id is a hash of the request, so a repeated call gets the same ids and another call gets other ids. The ids are only
+//! unique, not secret.
 
 use forebay_shared::turn::Turn;
 
-/// The prefix of every generated id. It distinguishes them from the ids of providers.
+/// The prefix of every generated id. Ids of providers do not have it.
 const PREFIX: &str = "call_fb_";
 
 /// The id of the tool call at `index` in the reply to `turns`. `response_id` is the provider's id of the

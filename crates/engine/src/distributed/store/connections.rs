@@ -1,7 +1,7 @@
 //! The connections for commands.
 //!
 //! Each connection carries many commands at once, so callers share it: a command clones a handle, without a
-//! checkout or a PING before it. A background task for each connection replaces it when it breaks. Meanwhile
+//! checkout or a PING before it. A background task for each connection replaces it when it breaks. Until then,
 //! commands use the other connection, or fail at once.
 
 use std::{

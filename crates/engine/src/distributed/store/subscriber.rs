@@ -123,7 +123,7 @@ impl SubscriberLoop {
                     );
                 }
             }
-            // Requests to watch wait meanwhile, up to their own timeout.
+            // During this delay, requests to watch wait until their own timeout.
             sleep(RECONNECT.delay(failures, rand::random())).await;
             failures = failures.saturating_add(1);
         }

@@ -17,7 +17,7 @@ use crate::embedded::{
     writer::Writer,
 };
 
-/// An engine's threads on a disk whose syncs end as the test wants.
+/// An engine's threads. The test sets the result of each sync.
 struct Disk {
     /// Gets a message when a sync begins.
     begun: mpsc::Receiver<()>,

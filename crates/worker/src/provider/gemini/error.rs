@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::quota;
-use crate::provider::{Failure, Retry, retry_after::PAUSE_MS_MAX, status};
+use crate::provider::{Failure, Retry, retry_after::DELAY_MS_MAX, status};
 
 /// Classifies an answer whose status is not 2xx.
 pub(super) fn classify(status: u16, retry_after_ms: Option<u64>, body: &[u8]) -> Failure {
@@ -55,13 +55,13 @@ fn details(error: &Value) -> impl Iterator<Item = &Value> {
 }
 
 /// A duration in the JSON form of protocol buffers, such as `13s` or `1.500s`, in milliseconds. It is rounded
-/// up, and at most [`PAUSE_MS_MAX`].
+/// up, and at most [`DELAY_MS_MAX`].
 fn duration_ms(text: &str) -> Option<u64> {
     let seconds: f64 = text.strip_suffix('s')?.parse().ok()?;
     if seconds.is_nan() || seconds < 0.0 {
         return None;
     }
-    let ms = (seconds * 1_000.0).ceil().min(PAUSE_MS_MAX as f64);
+    let ms = (seconds * 1_000.0).ceil().min(DELAY_MS_MAX as f64);
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -91,7 +91,7 @@ mod tests {
     use super::{classify, classify_within_success, duration_ms};
     use crate::provider::{
         Retry::{AfterMs, Backoff, LessContext, Never},
-        retry_after::PAUSE_MS_MAX,
+        retry_after::DELAY_MS_MAX,
     };
 
     fn error(status: &str, message: &str, details: &Value) -> Value {
@@ -232,7 +232,7 @@ mod tests {
             ("13s", Some(13_000)),
             ("1.5s", Some(1_500)),
             ("0s", Some(0)),
-            ("99999999999s", Some(PAUSE_MS_MAX)),
+            ("99999999999s", Some(DELAY_MS_MAX)),
             ("-1s", None),
             ("NaNs", None),
             ("13", None),
