@@ -26,6 +26,27 @@ pub(crate) async fn wait_for_ready(fleet: &Fleet, queue: &str, count: usize, lim
     assert!(in_time, "{queue} has {last} ready messages, not {count}");
 }
 
+/// Waits until a queue has more than `count` ready messages; returns them. They stay in the queue.
+pub(crate) async fn wait_for_more_than(
+    fleet: &Fleet,
+    queue: &str,
+    count: usize,
+    limit: Duration,
+) -> Vec<Value> {
+    let mut last = Vec::new();
+    let has_more = async || {
+        last = ready(fleet, queue).await;
+        last.len() > count
+    };
+    let in_time = until(limit, has_more).await;
+    let ready = last.len();
+    assert!(
+        in_time,
+        "{queue} has {ready} ready messages, not more than {count}"
+    );
+    last
+}
+
 /// Removes `count` messages from a queue, as if RabbitMQ had lost them; returns the ids of their jobs.
 pub(crate) async fn remove(fleet: &Fleet, queue: &str, count: u32) -> BTreeSet<String> {
     let removed = fleet.vhost.get_messages(queue, count, true).await;
