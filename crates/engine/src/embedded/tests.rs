@@ -111,7 +111,8 @@ async fn a_write_is_not_shown_before_it_is_on_the_disk() {
     let job = JobId::fresh(&tenant, None);
     let mut set = Box::pin(set_key(store.as_ref(), "a"));
     // `due_timers` does not wait for the disk. `job`, `counts` and the write do.
-    while engine.transactions() == 0 {
+    // A read waits from the moment at which the transaction has its number.
+    while engine.store.durability.newest_number() == 0 {
         assert!(set.as_mut().now_or_never().is_none());
         store.due_timers(TimeMs(0), 1).await.unwrap();
     }
