@@ -23,7 +23,7 @@ pub(crate) enum Rejection {
 
 /// What a full store means for a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum WhenFull {
+pub(crate) enum OnStoreFull {
     /// The call accepts a new job: the job is refused.
     Refuse,
     /// The call records work that is already done: it has to be repeated.
@@ -37,9 +37,9 @@ impl Rejection {
     }
 
     /// The error of the port.
-    pub(crate) fn into_store_error(self, when_full: WhenFull) -> StoreError {
-        match (self, when_full) {
-            (Self::Full(_), WhenFull::Refuse) => StoreError::Full,
+    pub(crate) fn into_store_error(self, on_store_full: OnStoreFull) -> StoreError {
+        match (self, on_store_full) {
+            (Self::Full(_), OnStoreFull::Refuse) => StoreError::Full,
             (Self::Full(error) | Self::Unavailable(error), _) => {
                 StoreError::Unavailable(Some(Box::new(error)))
             }
@@ -62,18 +62,18 @@ mod tests {
     #[test]
     fn a_full_store_refuses_new_jobs_and_has_other_calls_repeated() {
         let full = || Rejection::Full(Arc::new(io::Error::from(io::ErrorKind::StorageFull)));
-        let refused = full().into_store_error(WhenFull::Refuse);
+        let refused = full().into_store_error(OnStoreFull::Refuse);
         assert!(matches!(refused, StoreError::Full), "{refused:?}");
-        assert!(full().into_store_error(WhenFull::Retry).is_transient());
+        assert!(full().into_store_error(OnStoreFull::Retry).is_transient());
     }
 
     #[test]
     fn only_calls_of_an_unavailable_store_can_be_repeated() {
         let error = || io::Error::from(io::ErrorKind::TimedOut);
-        for when_full in [WhenFull::Refuse, WhenFull::Retry] {
-            let unavailable = Rejection::unavailable(error()).into_store_error(when_full);
+        for on_store_full in [OnStoreFull::Refuse, OnStoreFull::Retry] {
+            let unavailable = Rejection::unavailable(error()).into_store_error(on_store_full);
             assert!(unavailable.is_transient(), "{unavailable:?}");
-            let broken = Rejection::Broken(Arc::new(error())).into_store_error(when_full);
+            let broken = Rejection::Broken(Arc::new(error())).into_store_error(on_store_full);
             assert!(matches!(broken, StoreError::Broken(_)), "{broken:?}");
         }
     }

@@ -20,7 +20,7 @@ struct Announced {
     live: LiveProcesses,
     /// When it was sent.
     sent: Instant,
-    /// Since when the announcements have had no gap of a presence time.
+    /// The time from which on no two announcements were a presence time or more apart.
     unbroken_since: Instant,
 }
 
@@ -102,7 +102,7 @@ impl PresenceLoop {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tick.tick().await;
-            // The time before the call: the response tells nothing about what happened after it was sent.
+            // Taken before the call: the store may have processed the announcement at any time after that.
             let sent = Instant::now();
             let announce = self.store.announce(&self.process, self.presence_ms);
             match timeout(presence_time, announce).await {

@@ -189,11 +189,14 @@ fn faults() -> Vec<Row> {
     rows
 }
 
+/// The timeout of a call in milliseconds, shorter than the delays of the slow servers.
+const TIMEOUT_MS: u64 = 400;
+
 #[tokio::test]
 async fn each_fault_has_a_code_and_a_retry() {
     for row in faults() {
         let mut server = Server::start(row.bytes, row.then).await;
-        let failure = ask(&provider(&server.base_url), 400)
+        let failure = ask(&provider(&server.base_url), TIMEOUT_MS)
             .await
             .expect_err(row.name);
         assert_eq!(
@@ -226,7 +229,7 @@ async fn the_key_is_sent_in_a_header_and_is_not_in_the_url_or_an_error() {
 }
 
 #[tokio::test]
-async fn limits_and_filters_are_replies() {
+async fn a_token_limit_or_content_filter_is_no_failure() {
     for (reason, expected) in [
         ("MAX_TOKENS", FinishReason::Length),
         ("SAFETY", FinishReason::ContentFilter),

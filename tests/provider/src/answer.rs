@@ -125,7 +125,12 @@ fn render(request: &ChatRequest, reply: ScriptedReply, state: &State) -> Deliver
         Dialect::OpenAi => openai::completion(request, reply),
         Dialect::Gemini => gemini::content(request, reply, &state.signatures),
     };
-    let good = || json_response(200, &completion(&ScriptedReply::Seen).unwrap_or_default());
+    let good = || {
+        json_response(
+            200,
+            &completion(&ScriptedReply::TurnNumbers).unwrap_or_default(),
+        )
+    };
     if let Some(body) = completion(&reply) {
         return Delivery::Complete(json_response(200, &body));
     }

@@ -137,7 +137,7 @@ pub fn error_body(error: &ProviderError) -> Value {
 /// The body of a reply that is a completion; `None` for one that is not.
 pub(super) fn completion(request: &ChatRequest, reply: &ScriptedReply) -> Option<Value> {
     let (message, reason) = match reply {
-        ScriptedReply::Seen => (text_message(&seen::reply(&request.seen())), "stop"),
+        ScriptedReply::TurnNumbers => (text_message(&seen::reply(&request.seen())), "stop"),
         ScriptedReply::Text(text) => (text_message(text), "stop"),
         ScriptedReply::ToolCalls(calls) => (calls_message(request.n, calls), "tool_calls"),
         ScriptedReply::Finish { reason, text } => {

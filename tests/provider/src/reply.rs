@@ -10,7 +10,7 @@ use serde_json::Value;
 #[derive(Clone, Debug)]
 pub enum ScriptedReply {
     /// The default: `seen:` and the number of every turn in the context.
-    Seen,
+    TurnNumbers,
     /// A complete text.
     Text(String),
     /// Tool calls without text.

@@ -50,7 +50,7 @@ impl Script {
             .find_map(|(_, replies)| replies.pop_front());
         queued
             .or_else(|| inner.rules.iter_mut().find_map(|rule| rule(request)))
-            .unwrap_or(ScriptedReply::Seen)
+            .unwrap_or(ScriptedReply::TurnNumbers)
     }
 
     /// The barriers at which this request has to wait, oldest first.

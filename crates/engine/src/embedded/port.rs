@@ -27,7 +27,7 @@ use super::{
     timers,
 };
 use crate::{
-    rejection::{WhenFull, unreadable},
+    rejection::{OnStoreFull, unreadable},
     rows::CommitRows,
 };
 
@@ -56,10 +56,10 @@ impl Store for SqliteStore {
 
     async fn commit(&self, commit: &Commit) -> Result<CommitResult, StoreError> {
         let mut rows = CommitRows::of(commit)?;
-        let when_full = if rows.jobs.is_empty() {
-            WhenFull::Retry
+        let on_store_full = if rows.jobs.is_empty() {
+            OnStoreFull::Retry
         } else {
-            WhenFull::Refuse
+            OnStoreFull::Refuse
         };
         let notices = std::mem::take(&mut rows.notices);
         let change = SqlCommit::new(commit, rows);
@@ -76,7 +76,7 @@ impl Store for SqliteStore {
                 },
             )
             .await;
-        match answer.map_err(|rejection| rejection.into_store_error(when_full))? {
+        match answer.map_err(|rejection| rejection.into_store_error(on_store_full))? {
             None => Ok(CommitResult::Done),
             Some(raw) => Ok(CommitResult::Conflict(Box::new(raw.parse()?))),
         }
@@ -106,7 +106,7 @@ impl Store for SqliteStore {
             return Ok(Vec::new());
         }
         let moves = moves.to_vec();
-        self.write(WhenFull::Retry, move |db| timers::move_each(db, &moves))
+        self.write(OnStoreFull::Retry, move |db| timers::move_each(db, &moves))
             .await
     }
 
@@ -140,7 +140,7 @@ impl Store for SqliteStore {
         };
         let now = self.now();
         let found = self
-            .write(WhenFull::Refuse, move |db| keys::set(db, &new, now))
+            .write(OnStoreFull::Refuse, move |db| keys::set(db, &new, now))
             .await?;
         match found {
             None => Ok(SetKeyResult::Set),
@@ -164,7 +164,7 @@ impl Store for SqliteStore {
         let touched = key.clone();
         // The use is recorded first, so that the session cannot expire before the read.
         let exists = self
-            .write(WhenFull::Retry, move |db| {
+            .write(OnStoreFull::Retry, move |db| {
                 sessions::touch(db, &touched, now, ttl_ms)
             })
             .await?;
@@ -183,7 +183,7 @@ impl Store for SqliteStore {
         session: &SessionId,
     ) -> Result<SessionRemoval, StoreError> {
         let (tenant, session, now) = (tenant.clone(), session.clone(), self.now());
-        self.write(WhenFull::Retry, move |db| {
+        self.write(OnStoreFull::Retry, move |db| {
             sessions::remove(db, &tenant, &session, now)
         })
         .await
@@ -222,8 +222,9 @@ impl Store for SqliteStore {
         me: &ProcessId,
         presence_ms: u64,
     ) -> Result<LiveProcesses, StoreError> {
-        // Presence is in memory. A process that cannot write must not count as alive, and then the empty write fails.
-        self.write(WhenFull::Retry, |_| Ok(())).await?;
+        // Presence is kept in memory. The empty write fails if this process cannot write, so that such a process does
+        // not count as alive.
+        self.write(OnStoreFull::Retry, |_| Ok(())).await?;
         let now = self.now();
         let alive = self.fleet.announce(me, presence_ms, now);
         Ok(LiveProcesses {

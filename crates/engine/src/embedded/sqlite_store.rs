@@ -9,7 +9,7 @@ use super::{
     durability::Durability, fleet::MemoryFleet, readers::Readers, sqlite_error::DiskFailed,
     system_clock::SystemClock, watchers::Watchers, writer::Writer,
 };
-use crate::rejection::{Rejection, WhenFull};
+use crate::rejection::{OnStoreFull, Rejection};
 
 /// The store in SQLite.
 pub(super) struct SqliteStore {
@@ -37,12 +37,12 @@ impl SqliteStore {
         };
         answer
             .await
-            .map_err(|rejection: Rejection| rejection.into_store_error(WhenFull::Retry))
+            .map_err(|rejection: Rejection| rejection.into_store_error(OnStoreFull::Retry))
     }
 
-    /// Reads without waiting for the disk. The result may contain a transaction that a crash still undoes, so no client may
-    /// see it. It serves as the basis of a later commit of this process, which is on the disk only together with every
-    /// transaction before it.
+    /// Reads without waiting for the disk. The result may contain a transaction that a crash can still undo, so no client
+    /// may see it. Use it only for later commits of this process: the sync of such a commit also covers all earlier
+    /// transactions.
     pub(super) async fn read_unsynced<T, W>(&self, work: W) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -58,7 +58,7 @@ impl SqliteStore {
         };
         answer
             .await
-            .map_err(|rejection| rejection.into_store_error(WhenFull::Retry))
+            .map_err(|rejection| rejection.into_store_error(OnStoreFull::Retry))
     }
 
     /// Deletes up to `limit` records, sessions or keys in several writes. Each write stops after a short time, so that other
@@ -76,7 +76,7 @@ impl SqliteStore {
         while deleted < limit_all {
             let left = usize::try_from(limit_all - deleted).unwrap_or(limit);
             let step = self
-                .write(WhenFull::Retry, move |db| delete(db, left))
+                .write(OnStoreFull::Retry, move |db| delete(db, left))
                 .await?;
             if step == 0 {
                 break;
@@ -87,7 +87,11 @@ impl SqliteStore {
     }
 
     /// Runs `work` in a transaction, and waits until the transaction is on the disk.
-    pub(super) async fn write<T, W>(&self, when_full: WhenFull, work: W) -> Result<T, StoreError>
+    pub(super) async fn write<T, W>(
+        &self,
+        on_store_full: OnStoreFull,
+        work: W,
+    ) -> Result<T, StoreError>
     where
         T: Send + 'static,
         W: Fn(&Connection) -> rusqlite::Result<T> + Send + 'static,
@@ -96,7 +100,7 @@ impl SqliteStore {
             .writer
             .run(move |transaction| work(transaction.db), |_| {});
         let answer = answer.await;
-        answer.map_err(|rejection| rejection.into_store_error(when_full))
+        answer.map_err(|rejection| rejection.into_store_error(on_store_full))
     }
 
     /// Refuses new calls. Calls that wait already are still run.

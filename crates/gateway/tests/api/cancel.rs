@@ -3,12 +3,12 @@
 use forebay_shared::store::Topic;
 use serde_json::json;
 
-use crate::fixture::{Fixture, lane_of, lane_without_session, turn};
+use crate::fixture::{Fixture, job_in_session, lane_of, lane_without_session};
 
 #[tokio::test]
 async fn a_queued_job_is_cancelled_once() {
     let gateway = Fixture::start().await;
-    let id = gateway.submit_accepted(&turn("s")).await;
+    let id = gateway.submit_accepted(&job_in_session("s")).await;
     let path = format!("/v1/jobs/{id}/cancel");
     let job = gateway.post(&path).await.expect(200);
     assert_eq!(job["status"], "cancelled");
@@ -39,7 +39,7 @@ async fn a_cancel_notifies_the_worker_of_a_running_job() {
 #[tokio::test]
 async fn a_completed_job_cannot_be_cancelled() {
     let gateway = Fixture::start().await;
-    let id = gateway.submit_accepted(&turn("s")).await;
+    let id = gateway.submit_accepted(&job_in_session("s")).await;
     gateway.complete(&lane_of("s"), id, "Hello.").await;
     let problem = gateway.post(&format!("/v1/jobs/{id}/cancel")).await;
     let problem = problem.expect_problem(409, "job_finished");

@@ -9,7 +9,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::fixture::{Fixture, lane_of, turn};
+use crate::fixture::{Fixture, job_in_session, lane_of};
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -105,7 +105,7 @@ async fn a_client_that_reads_nothing_is_disconnected() {
         settings.write_timeout_ms = 200;
     })
     .await;
-    let id = gateway.submit_accepted(&turn("s")).await;
+    let id = gateway.submit_accepted(&job_in_session("s")).await;
     gateway
         .complete(&lane_of("s"), id, &"x".repeat(8 << 20))
         .await;

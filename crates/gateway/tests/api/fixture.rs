@@ -195,7 +195,7 @@ impl Fixture {
     /// counted, so a few more than the limit may be accepted.
     pub(crate) async fn fill_backlog(&self, backlog_max: usize) {
         for accepted in 0..backlog_max + 10 {
-            let answer = self.submit(&turn("filler")).await;
+            let answer = self.submit(&job_in_session("filler")).await;
             if answer.status == 503 {
                 assert!(accepted > 0, "refused below the limit");
                 answer.expect_problem(503, "backlog_full");
@@ -317,6 +317,6 @@ pub(crate) fn lane_of(session: &str) -> LaneKey {
 }
 
 /// The body of a submit for a session.
-pub(crate) fn turn(session: &str) -> Value {
+pub(crate) fn job_in_session(session: &str) -> Value {
     json!({"input": "Hi.", "session_id": session})
 }

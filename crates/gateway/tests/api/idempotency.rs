@@ -12,12 +12,12 @@ use reqwest::Method;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::fixture::{Fixture, id_of, lane_of, turn};
+use crate::fixture::{Fixture, id_of, job_in_session, lane_of};
 
 #[tokio::test]
 async fn a_repeat_shows_the_same_job_in_its_current_status() {
     let gateway = Fixture::start().await;
-    let first = gateway.submit_with_key(&turn("s"), "k").await;
+    let first = gateway.submit_with_key(&job_in_session("s"), "k").await;
     assert_eq!(first.header("idempotency-replayed"), None);
     let id = id_of(&first.expect(202));
     let record = gateway
@@ -38,7 +38,7 @@ async fn a_repeat_shows_the_same_job_in_its_current_status() {
     );
 
     gateway.complete(&lane_of("s"), id, "Hello.").await;
-    let again = gateway.submit_with_key(&turn("s"), "\"k\"").await;
+    let again = gateway.submit_with_key(&job_in_session("s"), "\"k\"").await;
     assert_eq!(again.header("idempotency-replayed"), Some("true"));
     assert_eq!(
         again.header("location"),
@@ -48,15 +48,21 @@ async fn a_repeat_shows_the_same_job_in_its_current_status() {
     assert_eq!((id_of(&again), &again["status"]), (id, &json!("completed")));
     assert_eq!(gateway.live_jobs().await, 0);
 
-    let other = gateway.submit_with_key(&turn("s"), "k2").await.expect(202);
+    let other = gateway
+        .submit_with_key(&job_in_session("s"), "k2")
+        .await
+        .expect(202);
     assert_ne!(id_of(&other), id);
 }
 
 #[tokio::test]
 async fn a_used_key_with_another_body_is_refused() {
     let gateway = Fixture::start().await;
-    gateway.submit_with_key(&turn("s"), "k").await.expect(202);
-    let other = gateway.submit_with_key(&turn("other"), "k").await;
+    gateway
+        .submit_with_key(&job_in_session("s"), "k")
+        .await
+        .expect(202);
+    let other = gateway.submit_with_key(&job_in_session("other"), "k").await;
     other.expect_problem(422, "idempotency_key_reused");
     assert_eq!(gateway.live_jobs().await, 1);
 }
@@ -65,7 +71,7 @@ async fn a_used_key_with_another_body_is_refused() {
 async fn an_invalid_key_is_refused() {
     let gateway = Fixture::start().await;
     for key in ["", "\"open", &"x".repeat(256)] {
-        let problem = gateway.submit_with_key(&turn("s"), key).await;
+        let problem = gateway.submit_with_key(&job_in_session("s"), key).await;
         let problem = problem.expect_problem(422, "invalid_request");
         assert_eq!(problem["errors"][0]["field"], "Idempotency-Key");
     }
@@ -75,7 +81,7 @@ async fn an_invalid_key_is_refused() {
 #[tokio::test]
 async fn twenty_concurrent_submits_with_one_key_make_one_job() {
     let gateway = Fixture::start().await;
-    let body = turn("s");
+    let body = job_in_session("s");
     let mut answers = Vec::new();
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..20 {
@@ -98,7 +104,7 @@ async fn twenty_concurrent_submits_with_one_key_make_one_job() {
 #[tokio::test]
 async fn a_repeat_admits_the_missing_job_of_its_key() {
     let gateway = Fixture::start().await;
-    let body = turn("s").to_string();
+    let body = job_in_session("s").to_string();
     // The state that a gateway leaves when it dies between the two steps.
     let session = forebay_shared::ids::SessionId::parse("s").unwrap();
     let job = JobId::fresh(&TenantId::default(), Some(&session));
@@ -129,21 +135,32 @@ async fn a_refused_submit_can_be_repeated_with_its_key() {
     let gateway = Fixture::start().await;
     gateway.store.set(StoreMode::Full);
     gateway
-        .submit_with_key(&turn("s"), "k")
+        .submit_with_key(&job_in_session("s"), "k")
         .await
         .expect_problem(503, "store_full");
     gateway.store.set(StoreMode::Up);
-    gateway.submit_with_key(&turn("s"), "k").await.expect(202);
+    gateway
+        .submit_with_key(&job_in_session("s"), "k")
+        .await
+        .expect(202);
     assert_eq!(gateway.live_jobs().await, 1);
 }
 
 #[tokio::test]
 async fn a_repeat_is_answered_at_the_backlog_limit() {
     let gateway = Fixture::with_settings(|settings| settings.backlog_max = 2).await;
-    let id = id_of(&gateway.submit_with_key(&turn("s"), "k").await.expect(202));
+    let id = id_of(
+        &gateway
+            .submit_with_key(&job_in_session("s"), "k")
+            .await
+            .expect(202),
+    );
     gateway.fill_backlog(2).await;
-    let new = gateway.submit_with_key(&turn("s"), "k2").await;
+    let new = gateway.submit_with_key(&job_in_session("s"), "k2").await;
     new.expect_problem(503, "backlog_full");
-    let again = gateway.submit_with_key(&turn("s"), "k").await.expect(202);
+    let again = gateway
+        .submit_with_key(&job_in_session("s"), "k")
+        .await
+        .expect(202);
     assert_eq!(id_of(&again), id);
 }

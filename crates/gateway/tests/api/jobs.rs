@@ -4,7 +4,7 @@ use forebay_shared::{ids::JobId, store::JobState};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::fixture::{Fixture, id_of, lane_of, lane_without_session, repeat_until, turn};
+use crate::fixture::{Fixture, id_of, job_in_session, lane_of, lane_without_session, repeat_until};
 
 #[tokio::test]
 async fn a_submit_is_stored_and_the_response_is_the_job() {
@@ -168,7 +168,7 @@ async fn unknown_routes_and_methods_are_answered_with_problems() {
 async fn the_queues_show_waiting_jobs() {
     let gateway = Fixture::start().await;
     for _ in 0..3 {
-        gateway.submit_accepted(&turn("s")).await;
+        gateway.submit_accepted(&job_in_session("s")).await;
     }
     gateway
         .submit_accepted(&json!({"input": "Hi.", "priority": "batch"}))
@@ -197,12 +197,12 @@ async fn the_queues_show_waiting_jobs() {
 async fn a_full_session_refuses_submits() {
     let gateway = Fixture::start().await;
     for _ in 0..200 {
-        gateway.submit_accepted(&turn("s")).await;
+        gateway.submit_accepted(&job_in_session("s")).await;
     }
-    let refused = gateway.submit(&turn("s")).await;
+    let refused = gateway.submit(&job_in_session("s")).await;
     assert!(refused.header("retry-after").is_some());
     refused.expect_problem(429, "session_full");
-    gateway.submit_accepted(&turn("another")).await;
+    gateway.submit_accepted(&job_in_session("another")).await;
     assert_eq!(gateway.live_jobs().await, 201);
 }
 
@@ -226,7 +226,7 @@ async fn if_busy_rejects_or_rolls_back() {
 #[tokio::test]
 async fn tool_results_go_before_waiting_jobs() {
     let gateway = Fixture::start().await;
-    let first = gateway.submit_accepted(&turn("s")).await;
+    let first = gateway.submit_accepted(&job_in_session("s")).await;
     let results = json!({"session_id": "s", "input": [
         {"role": "tool", "tool_call_id": "call_1", "content": "42"},
     ]});

@@ -18,7 +18,7 @@ use tokio::{
     time::{Instant, interval, timeout},
 };
 
-use crate::fixture::{Fixture, id_of, lane_without_session, repeat_until, turn};
+use crate::fixture::{Fixture, id_of, job_in_session, lane_without_session, repeat_until};
 
 const MIB: usize = 1024 * 1024;
 
@@ -27,14 +27,14 @@ async fn at_the_backlog_limit_submits_are_refused_and_the_gateway_is_not_ready()
     let gateway = Fixture::with_settings(|settings| settings.backlog_max = 3).await;
     gateway.member.presence.clone().announced().await;
     gateway.get("/readyz").await.expect(200);
-    let first = gateway.submit_accepted(&turn("s")).await;
+    let first = gateway.submit_accepted(&job_in_session("s")).await;
     gateway.fill_backlog(3).await;
     let ready = || gateway.get("/readyz");
     let refused = repeat_until(ready, |answer| answer.status == 503).await;
     refused.expect_problem(503, "backlog_full");
     gateway.get("/healthz").await.expect(200);
     gateway
-        .submit(&turn("s"))
+        .submit(&job_in_session("s"))
         .await
         .expect_problem(503, "backlog_full");
 
@@ -42,7 +42,7 @@ async fn at_the_backlog_limit_submits_are_refused_and_the_gateway_is_not_ready()
     let cancel = format!("/v1/jobs/{first}/cancel");
     gateway.post(&cancel).await.expect(200);
     repeat_until(ready, |answer| answer.status == 200).await;
-    gateway.submit_accepted(&turn("s")).await;
+    gateway.submit_accepted(&job_in_session("s")).await;
 }
 
 /// Completes one job per `period` and counts them in `drained`. After a delay it catches up at once. Never returns.
@@ -131,12 +131,12 @@ async fn retry_after_follows_the_measured_drain_rate() {
 #[tokio::test]
 async fn while_the_store_is_unavailable_every_route_answers_503() {
     let gateway = Fixture::start().await;
-    let id = gateway.submit_accepted(&turn("s")).await;
+    let id = gateway.submit_accepted(&job_in_session("s")).await;
     for mode in [StoreMode::Down, StoreMode::Hanging] {
         gateway.store.set(mode);
         let requests = async {
             let (job, cancel) = (format!("/v1/jobs/{id}"), format!("/v1/jobs/{id}/cancel"));
-            let (wait, submit) = (format!("{job}?wait_s=60"), turn("s"));
+            let (wait, submit) = (format!("{job}?wait_s=60"), job_in_session("s"));
             let answers = tokio::join!(
                 gateway.submit(&submit),
                 gateway.submit_with_key(&submit, "k"),
@@ -171,7 +171,7 @@ async fn a_full_store_refuses_submits_until_one_succeeds() {
     gateway.member.presence.clone().announced().await;
     gateway.store.set(StoreMode::Full);
     gateway
-        .submit(&turn("s"))
+        .submit(&job_in_session("s"))
         .await
         .expect_problem(503, "store_full");
     gateway
@@ -179,14 +179,14 @@ async fn a_full_store_refuses_submits_until_one_succeeds() {
         .await
         .expect_problem(503, "store_full");
     gateway.store.set(StoreMode::Up);
-    gateway.submit_accepted(&turn("s")).await;
+    gateway.submit_accepted(&job_in_session("s")).await;
     gateway.get("/readyz").await.expect(200);
 }
 
 #[tokio::test]
 async fn a_panic_fails_one_request_only() {
     let gateway = Fixture::start().await;
-    let id = gateway.submit_accepted(&turn("s")).await;
+    let id = gateway.submit_accepted(&job_in_session("s")).await;
     gateway.store.plan(StoreCall::Job, [Fault::Panic]);
     gateway
         .get(&format!("/v1/jobs/{id}"))

@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::fixture::{Fixture, lane_of, turn};
+use crate::fixture::{Fixture, job_in_session, lane_of};
 
 #[tokio::test]
 async fn a_session_shows_its_turns_and_its_live_jobs() {
     let gateway = Fixture::start().await;
-    let id = gateway.submit_accepted(&turn("s")).await;
+    let id = gateway.submit_accepted(&job_in_session("s")).await;
     let busy = gateway.get("/v1/sessions/s").await.expect(200);
     assert_eq!(
         (&busy["id"], &busy["object"]),
@@ -38,7 +38,7 @@ async fn a_session_shows_its_turns_and_its_live_jobs() {
 #[tokio::test]
 async fn a_session_is_deleted_unless_it_has_live_jobs() {
     let gateway = Fixture::start().await;
-    let id = gateway.submit_accepted(&turn("s")).await;
+    let id = gateway.submit_accepted(&job_in_session("s")).await;
     gateway
         .delete("/v1/sessions/s")
         .await

@@ -14,7 +14,7 @@ use crate::{
 use forebay_shared::{
     class::Class,
     ids::{JobId, ProcessId},
-    lane::{GRACE_MS, LiveProcesses, REVISIT_MS, Refused},
+    lane::{LiveProcesses, PUBLISH_LIMIT_MS, REVISIT_MS, Refused},
     queue::Queue,
     store::{HeadFilter, Store, StoreError, Timer, TimerMove},
     time::TimeMs,
@@ -174,7 +174,7 @@ impl Sweeper {
             }
             // Only a sweeper of the newer release can act on this timer. It must not hide the others either.
             Err(LaneError::Store(StoreError::Newer(_))) => {
-                self.put_off(job, at, GRACE_MS).await;
+                self.put_off(job, at, PUBLISH_LIMIT_MS).await;
                 true
             }
             Err(error) => {

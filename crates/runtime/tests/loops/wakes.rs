@@ -10,7 +10,7 @@ use forebay_runtime::{
 };
 use forebay_shared::{
     ids::JobId,
-    lane::{GRACE_MS, REVISIT_MS},
+    lane::{PUBLISH_LIMIT_MS, REVISIT_MS},
     store::Timer,
     wake::Wake,
 };
@@ -61,7 +61,7 @@ async fn a_timer_is_parked_once_the_wake_is_confirmed() {
     let scene = Scene::new();
     let job = scene.admit("s", "hello").await;
     let committed = scene.memory.state().made[0].clone();
-    let soon = committed.at.plus_ms(GRACE_MS);
+    let soon = committed.at.plus_ms(PUBLISH_LIMIT_MS);
     assert_eq!(committed.timers, [(job, Some(soon))]);
     settle().await;
     assert_eq!(scene.queue.woken(), [job]);
@@ -241,7 +241,7 @@ async fn timers_that_could_not_be_parked_fire_early_and_the_loop_continues() {
     scene.store.plan(StoreCall::MoveTimers, [Fault::Broken]);
     let a = scene.admit("a", "hello").await;
     settle().await;
-    assert_eq!(scene.timer_in_ms(a), GRACE_MS - 1);
+    assert_eq!(scene.timer_in_ms(a), PUBLISH_LIMIT_MS - 1);
     let b = scene.admit("b", "hello").await;
     settle().await;
     assert_eq!(scene.timer_in_ms(b), REVISIT_MS - 1);
@@ -260,7 +260,7 @@ async fn publishing_does_not_wait_for_the_store() {
     send(&scene, "b", b);
     settle().await;
     assert_eq!(scene.queue.woken(), [a, b]);
-    assert_eq!(scene.timer_in_ms(a), GRACE_MS - 2);
+    assert_eq!(scene.timer_in_ms(a), PUBLISH_LIMIT_MS - 2);
     scene.store.set(StoreMode::Up);
     settle().await;
     assert!(scene.timer_in_ms(a).min(scene.timer_in_ms(b)) > REVISIT_MS - 10);

@@ -17,7 +17,7 @@ pub const ATTEMPTS_MAX: usize = 20;
 /// The most takeovers of a job. At the next one it fails as `worker_lost`.
 pub const TAKEOVERS_MAX: u32 = 10;
 /// How long the publish of a wake may take before the sweeper requests the wake again.
-pub const GRACE_MS: u64 = 3_000;
+pub const PUBLISH_LIMIT_MS: u64 = 3_000;
 /// How often the sweeper checks a running job, and the shortest time for which a timer is parked.
 pub const REVISIT_MS: u64 = 60_000;
 

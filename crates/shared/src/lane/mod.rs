@@ -34,5 +34,6 @@ pub use event::{Admit, Event, IfBusy, LiveProcesses, OutcomeSummary};
 pub use transition::wake_timer;
 
 pub use document::{
-    ATTEMPTS_MAX, Entry, GRACE_MS, HeadState, LANE_MAX, Lane, REVISIT_MS, State, TAKEOVERS_MAX,
+    ATTEMPTS_MAX, Entry, HeadState, LANE_MAX, Lane, PUBLISH_LIMIT_MS, REVISIT_MS, State,
+    TAKEOVERS_MAX,
 };

@@ -1,7 +1,9 @@
 //! One event applied to one lane, and the steps that several events share: removing an entry, making a new head
 //! ready, ending a hold.
 
-use super::{Effects, EndedEntry, Entry, GRACE_MS, Lane, OutcomeSummary, REVISIT_MS, State};
+use super::{
+    Effects, EndedEntry, Entry, Lane, OutcomeSummary, PUBLISH_LIMIT_MS, REVISIT_MS, State,
+};
 use crate::{
     ids::JobId,
     job::{JobError, Status},
@@ -110,7 +112,7 @@ impl Transition<'_> {
 /// The timer of a head whose wake is requested at `now`: when to request it again, unless it is confirmed.
 #[must_use]
 pub fn wake_timer(deadline: TimeMs, now: TimeMs) -> TimeMs {
-    now.plus_ms(GRACE_MS).min(deadline)
+    now.plus_ms(PUBLISH_LIMIT_MS).min(deadline)
 }
 
 /// Records the end of the newest attempt, if it still runs.

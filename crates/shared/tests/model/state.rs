@@ -114,7 +114,7 @@ pub(crate) enum Timer {
     #[default]
     None,
     /// May be due at any time.
-    Later,
+    Set,
     /// Moved into the future by `woken`. May be due at any time, but no prompt step may depend on it.
     Parked,
     /// At the deadline. Liveness must not depend on it.

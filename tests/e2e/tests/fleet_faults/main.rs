@@ -1,7 +1,7 @@
-//! Faults in a fleet under load: servers, processes and the network fail. No accepted job is lost, no job runs
-//! twice to its end, and every session stays in order.
+//! Faults in a fleet under load: servers, processes and the network fail. No accepted job is lost, no job
+//! completes twice, and every session stays in order.
 //!
-//! One file for each kind of fault. Each test causes its fault several times (`repeats`) while a load is submitted
+//! One file for each kind of fault; the other files are their tools. Each test causes its fault several times (`repeats`) while a load is submitted
 //! (`load`). The provider holds back its replies meanwhile (`provider`), so every fault meets unfinished jobs.
 
 mod calls;

@@ -4,7 +4,7 @@ use std::{fmt::Write as _, path::Path};
 
 use rusqlite::{Connection, types::ValueRef};
 
-/// Writes the database down.
+/// Returns the database as SQL text.
 pub(crate) fn dump(path: &Path) -> String {
     let db = Connection::open(path).expect("a database");
     let mut sql = String::new();

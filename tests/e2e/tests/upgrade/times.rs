@@ -5,7 +5,7 @@ use std::{sync::LazyLock, time::SystemTime};
 
 use regex::{Captures, Regex};
 
-/// Milliseconds since 1970: 13 digits, from the year 2023 to 2033.
+/// Milliseconds since 1970, from November 2023 to March 2030: 13 digits that begin with 17 or 18.
 static TIME_MS: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"\b1[78]\d{11}\b").expect("a pattern"));
 

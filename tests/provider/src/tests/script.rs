@@ -89,7 +89,7 @@ async fn latencies_are_kept_and_a_reply_may_have_its_own() {
         .latency(Latency::Fixed(slow))
         .start()
         .await;
-    server.on("own", [ScriptedReply::Seen.after(Duration::ZERO)]);
+    server.on("own", [ScriptedReply::TurnNumbers.after(Duration::ZERO)]);
     let began = Instant::now();
     post_openai(&server, &ask("any")).await;
     assert!(began.elapsed() >= slow);

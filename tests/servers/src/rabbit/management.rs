@@ -17,7 +17,8 @@ pub struct Management {
 
 impl Management {
     pub(super) fn new(port: u16) -> anyhow::Result<Self> {
-        // A kept connection would belong to the runtime of the first test, and a shared node outlives that.
+        // No idle connection is kept: it would belong to the tokio runtime of one test, and the tests that share a
+        // node have different runtimes.
         let client = Client::builder()
             .timeout(LIMIT)
             .pool_max_idle_per_host(0)

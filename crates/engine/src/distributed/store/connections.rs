@@ -34,7 +34,7 @@ use super::{
     scripts::LuaScript,
     shared_connection::{ConnectionHandle, RedisConnection, SharedRedisConnection},
 };
-use crate::rejection::{Rejection, WhenFull};
+use crate::rejection::{OnStoreFull, Rejection};
 
 /// The shortest time between two replacements of the connections to a cluster.
 const CLUSTER_REPLACE_DELAY: Duration = Duration::from_secs(1);
@@ -82,10 +82,10 @@ impl RedisConnections {
     pub(super) async fn run(
         &self,
         command: &Cmd,
-        when_full: WhenFull,
+        on_store_full: OnStoreFull,
     ) -> Result<Value, StoreError> {
         let answer = self.inner.send(command).await;
-        answer.map_err(|error| Rejection::from(error).into_store_error(when_full))
+        answer.map_err(|error| Rejection::from(error).into_store_error(on_store_full))
     }
 
     /// Runs a script on a key: by its digest, or with its source if the server does not know the digest.
@@ -94,7 +94,7 @@ impl RedisConnections {
         script: &LuaScript,
         key: &str,
         args: &Arguments,
-        when_full: WhenFull,
+        on_store_full: OnStoreFull,
     ) -> Result<RedisReply, StoreError> {
         let mut answer = self.inner.send(&script.by_digest(key, args)).await;
         if answer.as_ref().is_err_and(is_unknown_script) {
@@ -102,7 +102,7 @@ impl RedisConnections {
         }
         match answer {
             Ok(value) => Ok(RedisReply::new(script.name, value)),
-            Err(error) => Err(Rejection::from(error).into_store_error(when_full)),
+            Err(error) => Err(Rejection::from(error).into_store_error(on_store_full)),
         }
     }
 
@@ -123,7 +123,7 @@ impl RedisConnections {
             replies.push(match answer {
                 Ok(value) => RedisReply::new(script.name, value),
                 Err(error) if is_unknown_script(&error) => {
-                    self.eval(script, key, args, WhenFull::Retry).await?
+                    self.eval(script, key, args, OnStoreFull::Retry).await?
                 }
                 Err(error) => return Err(into_retryable_error(error)),
             });
@@ -313,7 +313,7 @@ fn replace_if_broken(
 }
 
 fn into_retryable_error(error: RedisError) -> StoreError {
-    Rejection::from(error).into_store_error(WhenFull::Retry)
+    Rejection::from(error).into_store_error(OnStoreFull::Retry)
 }
 
 fn is_unknown_script(error: &RedisError) -> bool {

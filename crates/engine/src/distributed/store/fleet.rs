@@ -8,7 +8,7 @@ use redis::cmd;
 use super::{
     RedisStore, arguments::Arguments, redis_error::UnexpectedReply, redis_reply::RedisReply,
 };
-use crate::rejection::{WhenFull, unreadable};
+use crate::rejection::{OnStoreFull, unreadable};
 
 /// A process's entry is deleted when it is older than this many presence times, so that the list does not grow.
 const TTL_PRESENCE_TIMES: u64 = 10;
@@ -32,7 +32,7 @@ impl RedisStore {
         let key = self.keys.presence();
         let (reply, ()) = tokio::join!(
             self.connections
-                .eval(&self.scripts.announce, &key, &args, WhenFull::Retry),
+                .eval(&self.scripts.announce, &key, &args, OnStoreFull::Retry),
             self.update_memory(),
         );
         let received = Instant::now();
@@ -58,7 +58,10 @@ impl RedisStore {
 
     /// Sets the clock before the first announcement.
     pub(super) async fn set_clock(&self) -> Result<(), StoreError> {
-        let time = self.connections.run(&cmd("TIME"), WhenFull::Retry).await?;
+        let time = self
+            .connections
+            .run(&cmd("TIME"), OnStoreFull::Retry)
+            .await?;
         let received = Instant::now();
         let [seconds, micros] = RedisReply::new("TIME", time).parts()?;
         let ms = seconds.natural()?.saturating_mul(1_000) + micros.natural()? / 1_000;
@@ -71,7 +74,7 @@ impl RedisStore {
         let mut remove = cmd("ZREM");
         remove.arg(self.keys.presence()).arg(me.as_str());
         self.connections
-            .run(&remove, WhenFull::Retry)
+            .run(&remove, OnStoreFull::Retry)
             .await
             .map(drop)
     }
@@ -87,7 +90,7 @@ impl RedisStore {
         let key = self.keys.sweeper();
         let reply = self
             .connections
-            .eval(&self.scripts.elect, &key, &args, WhenFull::Retry);
+            .eval(&self.scripts.elect, &key, &args, OnStoreFull::Retry);
         match reply.await?.int()? {
             0 => Ok(false),
             1 => Ok(true),
@@ -102,7 +105,7 @@ impl RedisStore {
         let key = self.keys.sweeper();
         let reply = self
             .connections
-            .eval(&self.scripts.step_down, &key, &args, WhenFull::Retry);
+            .eval(&self.scripts.step_down, &key, &args, OnStoreFull::Retry);
         reply.await.map(drop)
     }
 }

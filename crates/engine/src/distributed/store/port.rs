@@ -18,7 +18,7 @@ use super::{
     arguments::Arguments, commit::arguments, load, redis_reply::RedisReply, redis_store::RedisStore,
 };
 use crate::{
-    rejection::{WhenFull, unreadable},
+    rejection::{OnStoreFull, unreadable},
     rows::CommitRows,
 };
 
@@ -39,7 +39,9 @@ impl Store for RedisStore {
         load::push_query(&mut args, lane, outcomes_of, work_of);
         let key = self.keys.lane(lane);
         let script = &self.scripts.load;
-        let reply = self.connections.eval(script, &key, &args, WhenFull::Retry);
+        let reply = self
+            .connections
+            .eval(script, &key, &args, OnStoreFull::Retry);
         load::read(reply.await?, outcomes_of, work_of)
     }
 
@@ -48,16 +50,16 @@ impl Store for RedisStore {
         if accepts_jobs && self.memory.is_full() {
             return Err(StoreError::Full);
         }
-        let (script, when_full) = if accepts_jobs {
-            (&self.scripts.admit, WhenFull::Refuse)
+        let (script, on_store_full) = if accepts_jobs {
+            (&self.scripts.admit, OnStoreFull::Refuse)
         } else {
-            (&self.scripts.settle, WhenFull::Retry)
+            (&self.scripts.settle, OnStoreFull::Retry)
         };
         let args = arguments(&self.keys, commit, CommitRows::of(commit)?)?;
         let key = self.keys.lane(&commit.lane);
         let reply = self
             .connections
-            .eval(script, &key, &args, when_full)
+            .eval(script, &key, &args, on_store_full)
             .await?;
         if reply.is_done() {
             return Ok(CommitResult::Done);
@@ -91,7 +93,9 @@ impl Store for RedisStore {
         args.push(self.keys.partition_prefix(job.partition()));
         let key = self.keys.job(job);
         let script = &self.scripts.job;
-        let reply = self.connections.eval(script, &key, &args, WhenFull::Retry);
+        let reply = self
+            .connections
+            .eval(script, &key, &args, OnStoreFull::Retry);
         let Some(reply) = reply.await?.non_nil() else {
             return Ok(None);
         };
@@ -102,7 +106,7 @@ impl Store for RedisStore {
     async fn request(&self, job: JobId) -> Result<Option<Request>, StoreError> {
         let mut get = cmd("HGET");
         get.arg(self.keys.job(job)).arg("request");
-        let value = self.connections.run(&get, WhenFull::Retry).await?;
+        let value = self.connections.run(&get, OnStoreFull::Retry).await?;
         RedisReply::new("HGET of a request", value)
             .non_nil()
             .map(RedisReply::document)
@@ -122,7 +126,7 @@ impl Store for RedisStore {
             .arg(document)
             .arg(&["NX", "GET", "PX"])
             .arg(ttl_ms.max(1));
-        let value = self.connections.run(&set, WhenFull::Refuse).await?;
+        let value = self.connections.run(&set, OnStoreFull::Refuse).await?;
         match RedisReply::new("SET of an idempotency key", value).non_nil() {
             None => Ok(SetKeyResult::Set),
             Some(found) => Ok(SetKeyResult::AlreadySet(found.document()?)),

@@ -18,7 +18,7 @@ use super::{
     redis_reply::RedisReply,
     redis_store::RedisStore,
 };
-use crate::rejection::{WhenFull, unreadable};
+use crate::rejection::{OnStoreFull, unreadable};
 
 /// Before an eviction chooses sessions, it deletes expired ones: at most this many.
 const EXPIRED_MAX: usize = 10_000;
@@ -52,7 +52,7 @@ impl RedisStore {
         let script = &self.scripts.session;
         let reply = self
             .connections
-            .eval(script, &key, &args, WhenFull::Retry)
+            .eval(script, &key, &args, OnStoreFull::Retry)
             .await?;
         let Some(reply) = reply.non_nil() else {
             return Ok(None);
@@ -82,7 +82,7 @@ impl RedisStore {
         let script = &self.scripts.remove_sessions;
         let reply = self
             .connections
-            .eval(script, &key, &args, WhenFull::Retry)
+            .eval(script, &key, &args, OnStoreFull::Retry)
             .await?;
         let [result] = reply.parts()?;
         match result.int()? {

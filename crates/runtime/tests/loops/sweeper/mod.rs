@@ -1,4 +1,4 @@
-//! `sweeper`: whatever a crash, an outage or a lost message cuts off goes on.
+//! Tests of the sweeper: jobs continue after a crash, an outage or a lost message.
 
 mod due;
 mod election;

@@ -1,20 +1,20 @@
 //! admit: a gateway admits a job.
 
-use super::scene::{DEADLINE_MS, DUE, LIMIT_MS, Scene, error, job, message, results};
-use crate::lane::{Claim, GRACE_MS, LANE_MAX, Refused};
+use super::scene::{DEADLINE_MS, LIMIT_MS, READY, Scene, error, job, message, results};
+use crate::lane::{Claim, LANE_MAX, PUBLISH_LIMIT_MS, Refused};
 
 #[test]
-fn the_first_job_is_woken_and_its_timer_is_the_grace() {
+fn the_first_job_gets_a_wake_and_a_timer_at_the_publish_limit() {
     let mut scene = Scene::new();
     let effects = scene.admit(message(1)).unwrap();
     assert!(effects.admitted);
     assert_eq!(effects.wake, Some(job(1)));
-    assert_eq!(scene.state(1), &DUE);
-    assert_eq!(scene.timer_in_ms(1), GRACE_MS);
+    assert_eq!(scene.state(1), &READY);
+    assert_eq!(scene.timer_in_ms(1), PUBLISH_LIMIT_MS);
 }
 
 #[test]
-fn a_deadline_within_the_grace_is_the_timer() {
+fn a_deadline_before_the_publish_limit_is_the_timer() {
     let mut scene = Scene::new();
     let deadline = scene.now.plus_ms(1_000);
     let hasty = crate::lane::Admit {
@@ -92,7 +92,7 @@ fn an_attempt_from_before_a_repair_cannot_settle() {
 }
 
 #[test]
-fn a_repeat_of_the_call_that_failed_a_job_is_recognised_after_its_repair() {
+fn a_repeated_finish_from_before_a_repair_changes_nothing() {
     let mut scene = Scene::running(1);
     let failed = Some(error("bad_request"));
     scene.finish_as(1, 1, failed.clone(), None).unwrap();

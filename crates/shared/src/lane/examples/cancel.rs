@@ -1,9 +1,9 @@
 //! cancel: a client cancels a job.
 
-use super::scene::{DUE, Scene, job, process};
+use super::scene::{READY, Scene, job, process};
 use crate::{
     job::Status,
-    lane::{GRACE_MS, Refused},
+    lane::{PUBLISH_LIMIT_MS, Refused},
 };
 
 #[test]
@@ -14,7 +14,7 @@ fn a_queued_head_leaves_and_the_next_is_woken() {
     assert_eq!(effects.ended[0].settled, 0, "no attempt ended it");
     assert!(effects.dropped_calls.is_empty());
     assert_eq!(effects.wake, Some(job(2)));
-    assert_eq!(scene.timer_in_ms(2), GRACE_MS);
+    assert_eq!(scene.timer_in_ms(2), PUBLISH_LIMIT_MS);
     assert!(!scene.timers.contains_key(&job(1)));
 }
 
@@ -52,7 +52,7 @@ fn the_cancel_of_a_held_head_ends_the_hold_for_the_next() {
     scene.finish_as(1, 1, None, Some(60_000)).unwrap();
     let effects = scene.cancel(2).unwrap();
     assert_eq!(effects.wake, Some(job(3)));
-    assert_eq!(scene.state(3), &DUE);
+    assert_eq!(scene.state(3), &READY);
     assert_eq!(scene.lane.hold_until, None);
 }
 
@@ -62,8 +62,8 @@ fn the_cancel_of_another_job_ends_the_hold_for_the_head() {
     scene.finish_as(1, 1, None, Some(60_000)).unwrap();
     let effects = scene.cancel(3).unwrap();
     assert_eq!(effects.wake, Some(job(2)));
-    assert_eq!(scene.state(2), &DUE);
-    assert_eq!(scene.timer_in_ms(2), GRACE_MS);
+    assert_eq!(scene.state(2), &READY);
+    assert_eq!(scene.timer_in_ms(2), PUBLISH_LIMIT_MS);
 }
 
 #[test]

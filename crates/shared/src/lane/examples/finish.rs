@@ -1,9 +1,9 @@
 //! finish: the attempt with the newest fence ends its job.
 
-use super::scene::{DUE, Scene, error, job};
+use super::scene::{READY, Scene, error, job};
 use crate::{
     job::Status,
-    lane::{Effects, GRACE_MS, Refused},
+    lane::{Effects, PUBLISH_LIMIT_MS, Refused},
 };
 
 #[test]
@@ -18,8 +18,8 @@ fn a_completed_job_leaves_and_the_next_is_woken() {
     assert!(effects.dropped_calls.is_empty());
     assert_eq!(effects.wake, Some(job(2)));
     assert_eq!(scene.order(), [2]);
-    assert_eq!(scene.state(2), &DUE);
-    assert_eq!(scene.timer_in_ms(2), GRACE_MS);
+    assert_eq!(scene.state(2), &READY);
+    assert_eq!(scene.timer_in_ms(2), PUBLISH_LIMIT_MS);
     assert!(!scene.timers.contains_key(&job(1)));
 }
 
@@ -68,7 +68,7 @@ fn an_older_attempt_cannot_settle() {
 fn a_late_reply_counts_if_no_other_worker_has_claimed_the_job() {
     let mut scene = Scene::running(2);
     scene.take_over(1).unwrap();
-    assert_eq!(scene.state(1), &DUE);
+    assert_eq!(scene.state(1), &READY);
     let effects = scene.finish(1, 1).unwrap();
     assert_eq!(effects.ended[0].status, Status::Completed);
     assert_eq!(effects.wake, Some(job(2)));

@@ -1,9 +1,9 @@
 //! admit with `if_busy`: the effect of a message on the live jobs of its session.
 
-use super::scene::{DUE, Scene, job, message, process};
+use super::scene::{READY, Scene, job, message, process};
 use crate::{
     job::Status,
-    lane::{Admit, Claim, GRACE_MS, IfBusy, LANE_MAX, Refused},
+    lane::{Admit, Claim, IfBusy, LANE_MAX, PUBLISH_LIMIT_MS, Refused},
 };
 
 fn busy(n: u128, if_busy: IfBusy) -> Admit {
@@ -24,7 +24,7 @@ fn every_mode_admits_to_an_idle_session() {
         let mut scene = Scene::new();
         let effects = scene.admit(busy(1, how)).unwrap();
         assert_eq!(effects.wake, Some(job(1)), "{how:?}");
-        assert_eq!(scene.timer_in_ms(1), GRACE_MS);
+        assert_eq!(scene.timer_in_ms(1), PUBLISH_LIMIT_MS);
     }
 }
 
@@ -76,7 +76,7 @@ fn rollback_and_interrupt_end_a_hold_with_and_without_waiting_jobs() {
             scene.finish_as(1, 1, None, Some(60_000)).unwrap();
             let effects = scene.admit(busy(3, how)).unwrap();
             assert_eq!(effects.wake, Some(job(3)));
-            assert_eq!(scene.state(3), &DUE);
+            assert_eq!(scene.state(3), &READY);
             assert_eq!(scene.lane.hold_until, None);
             assert_eq!(scene.claim(3, "a"), Ok(Claim::Granted { fence: 1 }));
         }

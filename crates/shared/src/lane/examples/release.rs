@@ -1,15 +1,15 @@
 //! release: a worker that shuts down releases its job.
 
-use super::scene::{DUE, Scene, job};
-use crate::lane::{Claim, Effects, GRACE_MS, Refused};
+use super::scene::{READY, Scene, job};
+use crate::lane::{Claim, Effects, PUBLISH_LIMIT_MS, Refused};
 
 #[test]
 fn the_job_is_ready_again_and_no_try_is_spent() {
     let mut scene = Scene::running(2);
     let effects = scene.release(1, 1).unwrap();
     assert_eq!(effects.wake, Some(job(1)));
-    assert_eq!(scene.state(1), &DUE);
-    assert_eq!(scene.timer_in_ms(1), GRACE_MS);
+    assert_eq!(scene.state(1), &READY);
+    assert_eq!(scene.timer_in_ms(1), PUBLISH_LIMIT_MS);
     let head = &scene.lane.entries[0];
     assert_eq!((head.tries, head.takeovers), (0, 0));
     assert!(head.attempts[0].ended_at.is_some());

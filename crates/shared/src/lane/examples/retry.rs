@@ -1,6 +1,6 @@
 //! retry: the next try begins after a pause.
 
-use super::scene::{DUE, Scene, TRIES_MAX, error, job};
+use super::scene::{READY, Scene, TRIES_MAX, error, job};
 use crate::{
     job::Status,
     lane::{Effects, Event, Refused, State},
@@ -23,7 +23,7 @@ fn the_job_stays_the_head_and_the_sweeper_wakes_it_after_the_pause() {
     scene.advance_clock(5_000);
     let effects = scene.tick(1).unwrap();
     assert_eq!(effects.wake, Some(job(1)));
-    assert_eq!(scene.state(1), &DUE);
+    assert_eq!(scene.state(1), &READY);
 }
 
 #[test]

@@ -263,4 +263,4 @@ impl Scene {
 }
 
 /// The state of a job that may run as soon as it is the head.
-pub(in crate::lane) const DUE: State = State::Queued { not_before: None };
+pub(in crate::lane) const READY: State = State::Queued { not_before: None };

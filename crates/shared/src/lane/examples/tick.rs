@@ -1,19 +1,19 @@
 //! tick: a job's timer is due.
 
-use super::scene::{DEADLINE_MS, DUE, LIMIT_MS, Scene, job, process};
+use super::scene::{DEADLINE_MS, LIMIT_MS, READY, Scene, job, process};
 use crate::{
     job::Status,
-    lane::{Claim, GRACE_MS, REVISIT_MS, Refused, State, TAKEOVERS_MAX},
+    lane::{Claim, PUBLISH_LIMIT_MS, REVISIT_MS, Refused, State, TAKEOVERS_MAX},
 };
 
 #[test]
 fn a_queued_head_is_woken_again() {
     let mut scene = Scene::with_messages(1);
-    scene.advance_clock(GRACE_MS);
+    scene.advance_clock(PUBLISH_LIMIT_MS);
     let before = scene.lane.clone();
     let effects = scene.tick(1).unwrap();
     assert_eq!(effects.wake, Some(job(1)));
-    assert_eq!(scene.timer_in_ms(1), GRACE_MS);
+    assert_eq!(scene.timer_in_ms(1), PUBLISH_LIMIT_MS);
     assert_eq!(scene.lane, before);
 }
 
@@ -58,8 +58,8 @@ fn a_job_whose_worker_is_gone_is_queued_and_woken() {
     let effects = scene.tick_seeing(1, &["b"]).unwrap();
     assert_eq!(effects.wake, Some(job(1)));
     assert!(effects.dropped_calls.is_empty(), "if it lives, it may end");
-    assert_eq!(scene.state(1), &DUE);
-    assert_eq!(scene.timer_in_ms(1), GRACE_MS);
+    assert_eq!(scene.state(1), &READY);
+    assert_eq!(scene.timer_in_ms(1), PUBLISH_LIMIT_MS);
     let head = &scene.lane.entries[0];
     assert_eq!((head.takeovers, head.tries, head.fence), (1, 0, 1));
     let error = head.attempts[0].error.as_ref().unwrap();
@@ -85,7 +85,7 @@ fn a_worker_that_claimed_after_the_list_was_read_is_not_gone() {
     assert!(matches!(scene.state(1), State::Running { .. }));
     scene.advance_clock(1_000);
     scene.take_over(1).unwrap();
-    assert_eq!(scene.state(1), &DUE);
+    assert_eq!(scene.state(1), &READY);
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! Tool results pass waiting messages, and the hold makes messages wait for tool results.
 
-use super::scene::{DEADLINE_MS, DUE, Scene, error, job, message, results};
+use super::scene::{DEADLINE_MS, READY, Scene, error, job, message, results};
 use crate::{
     job::Status,
-    lane::{Claim, GRACE_MS, Refused, State},
+    lane::{Claim, PUBLISH_LIMIT_MS, Refused, State},
 };
 
 const HOLD_MS: u64 = 60_000;
@@ -42,9 +42,9 @@ fn tool_results_pass_waiting_messages_and_end_the_hold() {
     let effects = scene.admit(results(3)).unwrap();
     assert_eq!(scene.order(), [3, 2]);
     assert_eq!(effects.wake, Some(job(3)));
-    assert_eq!(scene.timer_in_ms(3), GRACE_MS);
+    assert_eq!(scene.timer_in_ms(3), PUBLISH_LIMIT_MS);
     assert_eq!(scene.timer_in_ms(2), DEADLINE_MS);
-    assert_eq!(scene.state(2), &DUE);
+    assert_eq!(scene.state(2), &READY);
     assert_eq!(scene.lane.hold_until, None);
     assert!(scene.claim(3, "a").is_ok());
 }
@@ -70,7 +70,7 @@ fn tool_results_that_arrived_before_the_commit_of_the_reply_are_not_held() {
     );
     let effects = scene.finish_as(1, 1, None, Some(HOLD_MS)).unwrap();
     assert_eq!(effects.wake, Some(job(3)));
-    assert_eq!(scene.state(3), &DUE);
+    assert_eq!(scene.state(3), &READY);
     assert_eq!(scene.lane.hold_until, None);
 }
 
@@ -102,7 +102,7 @@ fn without_tool_results_the_message_runs_at_the_end_of_the_hold() {
     scene.advance_clock(HOLD_MS);
     let effects = scene.tick(2).unwrap();
     assert_eq!(effects.wake, Some(job(2)));
-    assert_eq!(scene.state(2), &DUE);
+    assert_eq!(scene.state(2), &READY);
     assert_eq!(scene.lane.hold_until, None);
     assert_eq!(scene.claim(2, "a"), Ok(Claim::Granted { fence: 1 }));
 }

@@ -8,32 +8,39 @@ use crate::{
     ids::JobId,
     job::Status,
     lane::{
-        Claim, Effects, Event, GRACE_MS, IfBusy, LANE_MAX, Lane, LaneCounts, Refused, State, apply,
-        examples::scene::Scene,
+        Claim, Effects, Event, IfBusy, LANE_MAX, Lane, LaneCounts, PUBLISH_LIMIT_MS, Refused,
+        State, apply, examples::scene::Scene,
     },
 };
 
 /// The properties of any lane with its timers and outcomes.
 pub(super) fn check_state(scene: &Scene) {
     let live: BTreeSet<JobId> = scene.lane.entries.iter().map(|entry| entry.job).collect();
-    assert_eq!(live.len(), scene.lane.entries.len(), "a job stands twice");
+    assert_eq!(
+        live.len(),
+        scene.lane.entries.len(),
+        "a job has two entries"
+    );
     let timed: BTreeSet<JobId> = scene.timers.keys().copied().collect();
     assert_eq!(timed, live, "each live job has one timer, no other has one");
     for (position, entry) in scene.lane.entries.iter().enumerate() {
         let timer = scene.timers[&entry.job];
-        assert!(timer <= entry.deadline, "it would not expire in time");
+        assert!(timer <= entry.deadline, "the timer is after the deadline");
         assert!(entry.settled <= entry.fence);
         assert!(!scene.records.contains_key(&entry.job), "live and ended");
         match &entry.state {
             State::Running { until, .. } => {
                 assert_eq!(position, 0, "only the head runs");
-                assert!(timer <= *until, "its limit would pass unseen");
-                assert!(scene.lane.hold_until.is_none(), "it runs under a hold");
+                assert!(timer <= *until, "the timer is after the limit of the claim");
+                assert!(scene.lane.hold_until.is_none(), "a job runs under a hold");
                 assert!(entry.claimed && entry.fence > entry.settled);
                 assert!(entry.attempts.last().unwrap().ended_at.is_none());
             }
             State::Queued { not_before } => {
-                assert!(position == 0 || not_before.is_none(), "only a head pauses");
+                assert!(
+                    position == 0 || not_before.is_none(),
+                    "only a head has a not_before"
+                );
                 if position == 0
                     && let Some(not_before) = not_before
                 {
@@ -43,19 +50,25 @@ pub(super) fn check_state(scene: &Scene) {
                     .attempts
                     .iter()
                     .any(|attempt| attempt.ended_at.is_none());
-                assert!(!open, "nobody runs it");
+                assert!(!open, "a queued job has an attempt that has not ended");
             }
         }
         assert!(
             position == 0 || !entry.claimed,
-            "something was put before it"
+            "a claimed entry is not the head"
         );
-        assert!(position == 0 || timer == entry.deadline, "it only waits");
+        assert!(
+            position == 0 || timer == entry.deadline,
+            "the timer of a job behind the head is not its deadline"
+        );
     }
     if let (Some(hold), Some(head)) = (scene.lane.hold_until, scene.lane.head()) {
         let not_before = Some(hold);
         assert_eq!(head.state, State::Queued { not_before });
-        assert!(!head.tool_results, "results wait for themselves");
+        assert!(
+            !head.tool_results,
+            "a hold delays a head that has tool results"
+        );
     }
     let counts = LaneCounts::of(&scene.lane);
     for class in Class::ALL {
@@ -73,7 +86,10 @@ pub(super) fn check_state(scene: &Scene) {
     assert!(scene.lane.entries.len() <= LANE_MAX);
     let text = serde_json::to_string(&scene.lane).unwrap();
     let read: Lane = serde_json::from_str(&text).unwrap();
-    assert_eq!(read, scene.lane, "it does not survive its JSON");
+    assert_eq!(
+        read, scene.lane,
+        "the lane differs after it was written and read as JSON"
+    );
 }
 
 /// The properties of a step from one state to the next.
@@ -86,31 +102,43 @@ pub(super) fn check_step(before: &Scene, event: &Event, after: &Scene, effects: 
         match event {
             Event::Claim { job, .. } if *job == entry.job => assert!(entry.fence >= older),
             Event::Admit(admit) if admit.job == entry.job && admit.repair => {
-                assert_eq!(entry.fence, older + 1, "a repair raises it");
+                assert_eq!(entry.fence, older + 1, "a repair raises the fence by 1");
             }
-            _ => assert_eq!(entry.fence, older, "it moves by claims only"),
+            _ => assert_eq!(
+                entry.fence, older,
+                "only a claim or a repair raises a fence"
+            ),
         }
     }
     for ending in &effects.ended {
         let job = ending.entry.job;
-        assert!(before.lane.find(job).is_some(), "it was not live");
-        assert!(after.lane.find(job).is_none(), "it is live still");
+        assert!(
+            before.lane.find(job).is_some(),
+            "the ended job was not live"
+        );
+        assert!(
+            after.lane.find(job).is_none(),
+            "the ended job is still live"
+        );
         assert!(ending.status.is_terminal());
         assert_eq!(ending.error.is_none(), ending.status == Status::Completed);
         if ending.status == Status::Completed {
-            assert_eq!(before.lane.entries[0].job, job, "out of order");
+            assert_eq!(
+                before.lane.entries[0].job, job,
+                "a job completed that was not the head"
+            );
             assert!(effects.keep_turns);
         }
         let running = matches!(ending.entry.state, State::Running { .. });
-        let told = effects
+        let is_dropped = effects
             .dropped_calls
             .iter()
             .any(|(_, dropped)| *dropped == job);
-        let by_attempt = matches!(event, Event::Finish { .. } | Event::Retry { .. });
+        let ended_by_its_attempt = matches!(event, Event::Finish { .. } | Event::Retry { .. });
         assert_eq!(
-            told,
-            running && !by_attempt,
-            "a call that is dropped is told"
+            is_dropped,
+            running && !ended_by_its_attempt,
+            "dropped_calls are the running jobs that another event ended"
         );
     }
     assert_eq!(
@@ -120,8 +148,12 @@ pub(super) fn check_step(before: &Scene, event: &Event, after: &Scene, effects: 
             .iter()
             .any(|end| end.status == Status::Completed)
     );
-    let left = before.lane.entries.len() + usize::from(matches!(event, Event::Admit(_)));
-    assert_eq!(after.lane.entries.len() + effects.ended.len(), left);
+    let entries_before_and_admitted =
+        before.lane.entries.len() + usize::from(matches!(event, Event::Admit(_)));
+    assert_eq!(
+        after.lane.entries.len() + effects.ended.len(),
+        entries_before_and_admitted
+    );
     // The remaining entries keep their order.
     let stays = |lane: &Lane| -> Vec<JobId> {
         let both =
@@ -135,7 +167,10 @@ pub(super) fn check_step(before: &Scene, event: &Event, after: &Scene, effects: 
     assert_eq!(stays(&before.lane), stays(&after.lane));
     check_head(before, event, after, effects);
     if *effects == Effects::default() {
-        assert_eq!(before.lane, after.lane, "a change without a trace");
+        assert_eq!(
+            before.lane, after.lane,
+            "the lane changed, but the effects are empty"
+        );
     }
 }
 
@@ -146,8 +181,12 @@ pub(super) fn check_fence(before: &Scene, event: &Event, effects: &Effects) {
         Event::Finish { fence, .. } | Event::Retry { fence, .. } | Event::Release { fence, .. }
             if *effects != Effects::default() =>
         {
-            let (position, entry) = live.expect("what takes effect is about a live job");
-            assert_eq!((position, entry.fence), (0, *fence), "an older attempt's");
+            let (position, entry) = live.expect("a settling event has effects only for a live job");
+            assert_eq!(
+                (position, entry.fence),
+                (0, *fence),
+                "the fence is not the newest, or the job is not the head"
+            );
             assert!(entry.claimed && entry.settled < *fence);
         }
         Event::Claim {
@@ -164,13 +203,13 @@ pub(super) fn check_fence(before: &Scene, event: &Event, effects: &Effects) {
     }
 }
 
-/// A new head is woken or waits under a hold. Only a due head is woken.
+/// A new head gets a wake or waits for the end of a hold. Only a ready head gets a wake.
 pub(super) fn check_head(before: &Scene, event: &Event, after: &Scene, effects: &Effects) {
     if let Some(job) = effects.wake {
         let head = after.lane.head().expect("a wake is of a head");
         assert_eq!(head.job, job);
         assert_eq!(head.state, State::Queued { not_before: None });
-        assert!(after.timers[&job] <= after.now.plus_ms(GRACE_MS));
+        assert!(after.timers[&job] <= after.now.plus_ms(PUBLISH_LIMIT_MS));
     }
     let old = before.lane.head().map(|head| head.job);
     if let Some(head) = after.lane.head()
@@ -182,20 +221,20 @@ pub(super) fn check_head(before: &Scene, event: &Event, after: &Scene, effects: 
             after.lane.find(old).is_none() || (!entry.claimed && head.tool_results)
         }));
     }
-    let gives_up = match event {
+    let ends_hold = match event {
         Event::Cancel { .. } => true,
         Event::Admit(admit) => {
             admit.tool_results || matches!(admit.if_busy, IfBusy::Rollback | IfBusy::Interrupt)
         }
         _ => false,
     };
-    assert!(!gives_up || after.lane.hold_until.is_none());
+    assert!(!ends_hold || after.lane.hold_until.is_none());
     match (before.lane.hold_until, after.lane.hold_until) {
         (None, Some(_)) => assert!(matches!(event, Event::Finish { error: None, .. })),
         (Some(was), Some(is)) => assert_eq!(was, is, "a hold is not moved"),
         (Some(hold), None) => assert!(
-            hold <= after.now || gives_up,
-            "only its end, results or somebody who gives up end a hold"
+            hold <= after.now || ends_hold,
+            "a hold ends only at its time, by tool results or by a cancellation"
         ),
         (None, None) => {}
     }
@@ -243,7 +282,11 @@ pub(super) fn check_refusal(before: &Scene, event: &Event, refused: Refused) {
     let mut lane = before.lane.clone();
     let record = before.records.get(&event.job()).copied();
     let again = apply(&mut lane, record, event, before.now);
-    assert_eq!(again, Err(refused), "the same question has the same answer");
+    assert_eq!(
+        again,
+        Err(refused),
+        "the repeated event is refused with another reason"
+    );
     assert_eq!(lane, before.lane, "a refused event changes nothing");
     let live = before.lane.find(event.job());
     match refused {
@@ -254,12 +297,12 @@ pub(super) fn check_refusal(before: &Scene, event: &Event, refused: Refused) {
         Refused::NotHead => assert!(live.is_some()),
         Refused::Running => assert!(matches!(live, Some((0, _)))),
         Refused::Fenced => {
-            let (_, entry) = live.expect("a later attempt is about a live job");
+            let (_, entry) = live.expect("Fenced is returned only for a live job");
             let (Event::Finish { fence, .. }
             | Event::Retry { fence, .. }
             | Event::Release { fence, .. }) = event
             else {
-                panic!("only who settles has a fence");
+                panic!("only a finish, retry or release is refused as Fenced");
             };
             assert!(entry.fence != *fence && entry.settled != *fence);
         }

@@ -1,8 +1,8 @@
-//! Events in the model's words, and all that `lane::apply` gets with one.
+//! The model's events, and the arguments of one call of `lane::apply`.
 
 use crate::state::{JobLife, Lane, Settlement};
 
-/// An event in the model's words.
+/// An event of the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum ModelEvent {
     Submit {
@@ -18,13 +18,13 @@ pub(crate) enum ModelEvent {
         fence: u8,
     },
     Cancel,
-    Tick(WorkerSight),
+    Tick(WorkerPresence),
 }
 
 /// What a sweeper knows of the worker that runs a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum WorkerSight {
-    /// The worker is present, or no worker may be judged gone.
+pub(crate) enum WorkerPresence {
+    /// The worker is present, or the sweeper has no usable list of live processes.
     AtWork,
     /// The worker is gone.
     Gone,
@@ -48,7 +48,7 @@ pub(crate) enum ClockSkew {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct ApplyInput {
     pub(super) lane: Lane,
-    /// The outcome of the job, if it has ended: its end, its fence and the fence that settled it.
+    /// The outcome of the job, if it has ended: its status, its newest fence, and the fence that settled it.
     pub(super) record: Option<(JobLife, u8, u8)>,
     pub(super) job: u8,
     pub(super) event: ModelEvent,

@@ -33,7 +33,7 @@ pub(super) fn model_change(before: &Lane, after: &lane::Lane, effects: &Effects)
                 if *at == DEADLINE {
                     Timer::Never
                 } else {
-                    Timer::Later
+                    Timer::Set
                 }
             }
         });

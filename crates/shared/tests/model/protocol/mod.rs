@@ -12,6 +12,6 @@ mod to_protocol;
 pub(crate) use self::{
     apply::Protocol,
     change::ModelChange,
-    event::{ClockSkew, ModelEvent, WorkerSight},
+    event::{ClockSkew, ModelEvent, WorkerPresence},
     ids::job_number,
 };

@@ -1,5 +1,5 @@
-//! The few times of the model as real times. The store's clock stands still. Any other time is to come or has passed
-//! by its distance from that clock.
+//! Converts the model's times to real times. The store's clock always shows `NOW`. Every other time is a fixed distance
+//! before or after `NOW`.
 
 use forebay_shared::time::TimeMs;
 
@@ -35,5 +35,5 @@ pub(super) fn not_before_at(at: TimeMs) -> NotBefore {
     ]
     .into_iter()
     .find(|not_before| real_time(*not_before) == Some(at))
-    .expect("a time of this world")
+    .expect("a time that `real_time` returns")
 }

@@ -11,7 +11,7 @@ use forebay_shared::{
 };
 
 use super::{
-    event::{ApplyInput, ModelEvent, WorkerSight},
+    event::{ApplyInput, ModelEvent, WorkerPresence},
     ids::{job_id, process_id},
     times::{DEADLINE, HOLD_MS, LIMIT_MS, NOW, OVERDUE, RETRY_MS, real_time},
 };
@@ -54,8 +54,11 @@ pub(super) fn real_event(configuration: &Configuration, input: &ApplyInput) -> E
         },
         ModelEvent::Settle { call, fence } => settling(configuration, job, call, u64::from(fence)),
         ModelEvent::Cancel => Event::Cancel { job },
-        ModelEvent::Tick(sight) => {
-            let gone = matches!(sight, WorkerSight::Gone | WorkerSight::GoneOnceTooOften);
+        ModelEvent::Tick(presence) => {
+            let gone = matches!(
+                presence,
+                WorkerPresence::Gone | WorkerPresence::GoneOnceTooOften
+            );
             let presence = gone.then(|| LiveProcesses {
                 at: NOW,
                 alive: Arc::new(BTreeSet::new()),
@@ -98,26 +101,26 @@ fn settling(configuration: &Configuration, job: JobId, call: Settlement, fence: 
 }
 
 pub(super) fn real_lane(input: &ApplyInput) -> lane::Lane {
-    let sight = match input.event {
-        ModelEvent::Tick(sight) => sight,
-        _ => WorkerSight::AtWork,
+    let presence = match input.event {
+        ModelEvent::Tick(presence) => presence,
+        _ => WorkerPresence::AtWork,
     };
     let entries = input.lane.entries().iter();
     lane::Lane {
-        entries: entries.map(|entry| real_entry(entry, sight)).collect(),
+        entries: entries.map(|entry| real_entry(entry, presence)).collect(),
         hold_until: real_time(input.lane.hold),
         ..lane::Lane::default()
     }
 }
 
-fn real_entry(entry: &Entry, sight: WorkerSight) -> lane::Entry {
+fn real_entry(entry: &Entry, presence: WorkerPresence) -> lane::Entry {
     let state = match entry.state {
         EntryState::Queued(pause) => lane::State::Queued {
             not_before: real_time(pause),
         },
         EntryState::Running(process) => lane::State::Running {
             worker: process_id(process),
-            until: if sight == WorkerSight::PastLimit {
+            until: if presence == WorkerPresence::PastLimit {
                 OVERDUE
             } else {
                 NOW.plus_ms(LIMIT_MS)
@@ -134,7 +137,7 @@ fn real_entry(entry: &Entry, sight: WorkerSight) -> lane::Entry {
         tool_results: entry.results,
         claimed: entry.claimed,
         tries: u32::from(entry.tries),
-        takeovers: if sight == WorkerSight::GoneOnceTooOften {
+        takeovers: if presence == WorkerPresence::GoneOnceTooOften {
             TAKEOVERS_MAX
         } else {
             0

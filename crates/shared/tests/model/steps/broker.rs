@@ -7,20 +7,23 @@ use super::World;
 impl World {
     pub(super) fn broker_steps(&mut self, state: &State) {
         for job in 0..state.submitted {
-            let kept = *state.job(job);
-            if kept.wakes > 0 && state.faults_left.losses > 0 {
+            let job_state = *state.job(job);
+            if job_state.wakes > 0 && state.faults_left.losses > 0 {
                 let mut next = *state;
                 next.job_mut(job).wakes -= 1;
                 next.faults_left.losses -= 1;
                 self.add(next, false, "the broker loses a wake", job);
             }
-            if kept.wakes > 0 && kept.wakes < WAKES_MAX && state.faults_left.duplicates > 0 {
+            if job_state.wakes > 0
+                && job_state.wakes < WAKES_MAX
+                && state.faults_left.duplicates > 0
+            {
                 let mut next = *state;
                 next.job_mut(job).wakes += 1;
                 next.faults_left.duplicates -= 1;
                 self.add(next, false, "the broker duplicates a wake", job);
             }
-            if kept.life == JobLife::Live && state.faults_left.expiries > 0 {
+            if job_state.life == JobLife::Live && state.faults_left.expiries > 0 {
                 self.deadline_passes(state, job);
             }
         }
@@ -37,9 +40,9 @@ impl World {
         }
         entry.overdue = true;
         next.faults_left.expiries -= 1;
-        // No timer is later than the deadline, so it is due now, unless it was removed.
+        // No timer is later than the deadline, so a timer that exists may be due from now on.
         if next.job(job).timer != Timer::None {
-            next.job_mut(job).timer = Timer::Later;
+            next.job_mut(job).timer = Timer::Set;
         }
         self.add(next, false, "a deadline passes", job);
     }

@@ -112,7 +112,7 @@ impl World {
     /// Whether a job's timer can be due. Its wait has passed by then, unless the sweeper's clock is ahead.
     fn due_timer(&self, state: &State, job: u8) -> Option<DueTimer> {
         let parked = match state.job(job).timer {
-            Timer::Later => false,
+            Timer::Set => false,
             Timer::Parked if self.configuration.has(Mutation::ParkedTimersNeverFire) => {
                 return None;
             }

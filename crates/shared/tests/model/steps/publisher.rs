@@ -74,7 +74,7 @@ impl World {
             .is_some_and(|entry| entry.overdue);
         let timer = match () {
             () if self.configuration.has(Mutation::NoTimers) => Timer::Never,
-            () if overdue => Timer::Later,
+            () if overdue => Timer::Set,
             () => Timer::Parked,
         };
         state.set_timer(publisher.job, timer);

@@ -3,7 +3,7 @@
 
 use crate::{
     mutation::Mutation,
-    protocol::{ClockSkew, ModelEvent, WorkerSight},
+    protocol::{ClockSkew, ModelEvent, WorkerPresence},
     state::{DEAD, EntryState, PublishStep, State, WakePublisher},
 };
 
@@ -14,7 +14,7 @@ use super::World;
 struct Tick {
     sweeper: usize,
     job: u8,
-    sight: WorkerSight,
+    presence: WorkerPresence,
     clock: ClockSkew,
     is_dependable: bool,
 }
@@ -62,7 +62,7 @@ impl World {
         let tick = Tick {
             sweeper,
             job,
-            sight: WorkerSight::AtWork,
+            presence: WorkerPresence::AtWork,
             clock: ClockSkew::None,
             is_dependable,
         };
@@ -94,7 +94,7 @@ impl World {
         if !is_dead && !self.is_at_work(state, tick.job) {
             if !self.configuration.has(Mutation::NoUntil) {
                 let past_limit = Tick {
-                    sight: WorkerSight::PastLimit,
+                    presence: WorkerPresence::PastLimit,
                     ..*tick
                 };
                 self.tick(state, &past_limit);
@@ -108,14 +108,14 @@ impl World {
             next.faults_left.false_absences -= 1;
         }
         let gone = Tick {
-            sight: WorkerSight::Gone,
+            presence: WorkerPresence::Gone,
             is_dependable: is_dead && tick.is_dependable,
             ..*tick
         };
         self.tick(&next, &gone);
         if self.configuration.worker_lost {
             let too_often = Tick {
-                sight: WorkerSight::GoneOnceTooOften,
+                presence: WorkerPresence::GoneOnceTooOften,
                 is_dependable: false,
                 ..gone
             };
@@ -127,21 +127,21 @@ impl World {
         let Tick {
             sweeper,
             job,
-            sight,
+            presence,
             clock,
             is_dependable,
         } = *tick;
         let mut next = *state;
         next.sweepers[sweeper] = WakePublisher::default();
-        let label = match sight {
-            WorkerSight::AtWork => "tick",
-            WorkerSight::Gone => "tick: its worker is gone",
-            WorkerSight::GoneOnceTooOften => "tick: its worker is gone, once too often",
-            WorkerSight::PastLimit => "tick: past its limit",
+        let label = match presence {
+            WorkerPresence::AtWork => "tick",
+            WorkerPresence::Gone => "tick: its worker is gone",
+            WorkerPresence::GoneOnceTooOften => "tick: its worker is gone, once too often",
+            WorkerPresence::PastLimit => "tick: past its limit",
         };
         let read = state.sweepers[sweeper];
         let stale = read.step == PublishStep::Due && !read.is_current;
-        match self.ask(state, job, ModelEvent::Tick(sight), clock) {
+        match self.ask(state, job, ModelEvent::Tick(presence), clock) {
             // A change of its own timer alone needs no commit. It moves the timer only if that is still the one
             // that was read. Otherwise another process has handled the job.
             Ok(change) if change.lane == state.lane && stale => {}

@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_and_filters_are_replies_with_and_without_text() {
+    fn a_token_limit_or_content_filter_is_no_failure_with_or_without_text() {
         for (reason, expected) in [
             ("MAX_TOKENS", FinishReason::Length),
             ("SAFETY", FinishReason::ContentFilter),

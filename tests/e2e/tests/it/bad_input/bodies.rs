@@ -10,7 +10,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::{NEVER, answer_of, assert_nothing_stored_or_called, expect_problem, post};
+use super::{NEVER_STORED, answer_of, assert_nothing_stored_or_called, expect_problem, post};
 use crate::fixture::Fixture;
 
 const MIB: usize = 1024 * 1024;
@@ -56,7 +56,7 @@ async fn a_body_that_is_not_json_is_400() {
 async fn another_media_type_is_415() {
     let fixture = Fixture::start().await;
     let request = fixture.client.http().post(fixture.client.at("/v1/jobs"));
-    let body = json!({ "session_id": NEVER, "input": "hi" }).to_string();
+    let body = json!({ "session_id": NEVER_STORED, "input": "hi" }).to_string();
     let response = request.header("content-type", "text/plain").body(body);
     let response = response.send().await.expect("an answer");
     assert_eq!(response.status(), 415);
@@ -66,7 +66,7 @@ async fn another_media_type_is_415() {
 #[tokio::test]
 async fn a_body_that_is_too_large_is_413_with_and_without_a_content_length() {
     let fixture = Fixture::start().await;
-    let job = json!({ "session_id": NEVER, "input": "x".repeat(11 * MIB) }).to_string();
+    let job = json!({ "session_id": NEVER_STORED, "input": "x".repeat(11 * MIB) }).to_string();
     let answer = post_too_large(&fixture.client, || job.clone().into()).await;
     expect_problem("content-length", answer, 413, "body_too_large");
     // Without a content length the body is sent in chunks.

@@ -2,14 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::{NEVER, assert_nothing_stored_or_called, expect_problem, post};
+use super::{NEVER_STORED, assert_nothing_stored_or_called, expect_problem, post};
 use crate::fixture::Fixture;
 
 #[tokio::test]
 async fn an_invalid_job_is_422_and_names_the_field() {
     let fixture = Fixture::start().await;
     let with = |name: &str, value: Value| {
-        let mut job = json!({ "session_id": NEVER, "input": "hi" });
+        let mut job = json!({ "session_id": NEVER_STORED, "input": "hi" });
         job[name] = value;
         job
     };
@@ -17,7 +17,7 @@ async fn an_invalid_job_is_422_and_names_the_field() {
     for (job, field) in [
         (json!("hi"), "body"),
         (json!([with("input", json!("hi"))]), "body"),
-        (json!({ "session_id": NEVER }), "input"),
+        (json!({ "session_id": NEVER_STORED }), "input"),
         // wrong types
         (with("input", json!(7)), "input"),
         (
@@ -82,7 +82,7 @@ async fn an_invalid_job_is_422_and_names_the_field() {
 #[tokio::test]
 async fn a_bad_idempotency_key_is_422_and_so_is_a_key_with_another_body() {
     let fixture = Fixture::start().await;
-    let job = json!({ "session_id": NEVER, "input": "hi" });
+    let job = json!({ "session_id": NEVER_STORED, "input": "hi" });
     for key in [String::new(), "x".repeat(256), String::from("a\tb")] {
         let answer = fixture.client.submit_with_key(&job, &key).await;
         expect_problem(&key, answer, 422, "invalid_request");
@@ -102,5 +102,5 @@ async fn a_bad_idempotency_key_is_422_and_so_is_a_key_with_another_body() {
     fixture
         .completed_text(id["id"].as_str().expect("an id"))
         .await;
-    assert_eq!(fixture.client.session(NEVER).await.status, 404);
+    assert_eq!(fixture.client.session(NEVER_STORED).await.status, 404);
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::fixture::Fixture;
 
 /// The session of every bad submit. It must never exist.
-const NEVER: &str = "never";
+const NEVER_STORED: &str = "never";
 
 /// Fails unless the answer is a problem with this status and code; returns its body. `what` names the input.
 fn expect_problem(what: &str, answer: Answer, status: u16, code: &str) -> Value {
@@ -60,7 +60,7 @@ async fn post(client: &Client, body: impl Into<Body>) -> Answer {
 
 /// Fails if a bad submit has made a session, a job or a call.
 async fn assert_nothing_stored_or_called(fixture: &Fixture) {
-    let session = fixture.client.session(NEVER).await;
+    let session = fixture.client.session(NEVER_STORED).await;
     expect_problem("the session", session, 404, "session_not_found");
     // One good job makes the count of live jobs 1. A second live job would make it 2.
     let gate = fixture.llm.hold();
