@@ -149,7 +149,12 @@ impl Committer {
             let inputs = self.read_inputs(draft.inputs_to_read(), deadline).await?;
             let bounds = self.settings.session;
             let commit = draft.into_commit(key, bounds, inputs, jobs.clone(), work_of);
-            match commit_with_retry(&*self.store, &commit, deadline).await? {
+            let committed = commit_with_retry(&*self.store, &commit, deadline).await;
+            if committed.is_err() {
+                // An earlier try may have succeeded, and the batch may be tried again without its admissions.
+                remember_claims(batch, &verdicts);
+            }
+            match committed? {
                 RetriedCommit::Conflict { newer, is_in_doubt } => {
                     if is_in_doubt {
                         remember_claims(batch, &verdicts);

@@ -77,7 +77,9 @@ async fn finish(client: &Client, jobs: &Jobs, gate: Gate, stored: &Stored<'_>) {
     assert_eq!(job["status"], "completed", "{job}");
 
     for kind in ["meta", "request", "key"] {
-        for document in stored.documents(kind).await {
+        let documents = stored.documents(kind).await;
+        assert!(!documents.is_empty(), "no document: {kind}");
+        for document in documents {
             assert_kept(&document, kind);
         }
     }

@@ -24,7 +24,7 @@ use super::{
     connection::{BrokerConfig, BrokerConnection, ConnectionError, with_timeout},
     consumer::ReceivedDelivery,
     decode::decode_wake,
-    permits::{ChannelPermits, DeliveryPermits},
+    permits::{ChannelPermits, ConnectionPermits, DeliveryPermits},
     publisher::Publisher,
     supervisor::CurrentConnection,
     unreadable::UnreadableMessage,
@@ -77,10 +77,15 @@ impl Subscription {
                 connection = self.connection.wait() => connection,
             };
             let Some(connection) = connection else { return };
-            match self.receive(&connection).await {
-                Ok(StopReason::Unsubscribed) => return,
-                Ok(StopReason::PrefetchCanGrow | StopReason::Disconnected) => {}
-                Err(error) => connection.fail(&error),
+            let permits = self.permits.for_connection();
+            loop {
+                match self.receive(&connection, &permits).await {
+                    Ok(StopReason::Unsubscribed) => return,
+                    Ok(StopReason::PrefetchCanGrow) => continue,
+                    Ok(StopReason::Disconnected) => {}
+                    Err(error) => connection.fail(&error),
+                }
+                break;
             }
         }
     }
@@ -89,8 +94,9 @@ impl Subscription {
     async fn receive(
         &mut self,
         connection: &Arc<BrokerConnection>,
+        permits: &ConnectionPermits,
     ) -> Result<StopReason, ConnectionError> {
-        let mut consuming = self.consume(connection).await?;
+        let mut consuming = self.consume(connection, permits).await?;
         if let Some(started) = self.started.take() {
             // Fails only if `RabbitQueue::consume` has stopped waiting. Then `deliveries` is closed, which ends this
             // subscription.
@@ -116,8 +122,9 @@ impl Subscription {
     async fn consume(
         &self,
         connection: &Arc<BrokerConnection>,
+        permits: &ConnectionPermits,
     ) -> Result<ConsumingChannel, ConnectionError> {
-        let permits = self.permits.for_channel();
+        let permits = permits.for_channel();
         let channel = connection.channel().await?;
         // Set before the lapin consumer starts, because lapin buffers deliveries without a bound.
         let qos = channel.basic_qos(permits.prefetch(), BasicQosOptions::default());
