@@ -5,7 +5,7 @@
 
 use std::{
     ops::Deref,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -16,6 +16,7 @@ use tokio::{
 };
 
 use super::builder::{ClientBuilder, ClientError};
+use crate::provider::Failure;
 
 /// The most calls in flight on one client.
 const CALLS_MAX: usize = 100;
@@ -35,12 +36,38 @@ struct CountedClient {
     /// One permit for each further call.
     permits: Arc<Semaphore>,
     used_at: Instant,
+    connect_failure: Arc<ConnectFailure>,
 }
+
+/// The newest failure to connect of one client. Calls that waited for the same connection share it.
+#[derive(Default)]
+struct ConnectFailure(Mutex<Option<(Instant, Failure)>>);
 
 /// A client for one call. The call counts until this is dropped.
 pub(super) struct ClientPermit {
     client: Client,
+    connect_failure: Arc<ConnectFailure>,
     _permit: OwnedSemaphorePermit,
+}
+
+impl ClientPermit {
+    /// Notes a failure to connect for the calls that waited for the same connection.
+    pub(super) fn set_connect_failure(&self, failure: Failure) {
+        *self.connect_failure.lock() = Some((Instant::now(), failure));
+    }
+
+    /// The newest failure to connect since `started`.
+    pub(super) fn connect_failure_since(&self, started: Instant) -> Option<Failure> {
+        let newest = self.connect_failure.lock();
+        let (at, failure) = newest.as_ref()?;
+        (*at >= started).then(|| failure.clone())
+    }
+}
+
+impl ConnectFailure {
+    fn lock(&self) -> MutexGuard<'_, Option<(Instant, Failure)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Deref for ClientPermit {
@@ -89,6 +116,7 @@ impl CountedClient {
             client: builder.build()?,
             permits: Arc::new(Semaphore::new(CALLS_MAX)),
             used_at: Instant::now(),
+            connect_failure: Arc::default(),
         })
     }
 
@@ -97,6 +125,7 @@ impl CountedClient {
         self.used_at = Instant::now();
         Some(ClientPermit {
             client: self.client.clone(),
+            connect_failure: Arc::clone(&self.connect_failure),
             _permit: permit,
         })
     }

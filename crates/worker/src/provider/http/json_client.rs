@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, StatusCode,
     header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, USER_AGENT},
@@ -12,7 +13,7 @@ use url::Url;
 
 use super::{
     builder::{ClientBuilder, ClientError},
-    clients::Clients,
+    clients::{ClientPermit, Clients},
     coding,
     endpoint::Endpoint,
     settings::{HttpLimits, HttpSettings},
@@ -23,6 +24,9 @@ use crate::provider::{Failure, retry_after};
 /// How long, in milliseconds, the body of an error may take once its status is known. A part of it suffices to
 /// describe the error.
 const ERROR_BODY_MS: u64 = 10_000;
+
+/// How often a call is sent at most when the calls that make its connection are cancelled.
+const SENT_MAX: u32 = 100;
 
 /// The most bytes that are read of an error's body.
 const ERROR_BODY_BYTES_MAX: usize = 64 * 1024;
@@ -94,11 +98,7 @@ impl JsonClient {
         body: Vec<u8>,
         timeout: Duration,
     ) -> Result<Received, Failure> {
-        let HttpLimits {
-            connect_ms,
-            first_byte_ms,
-            ..
-        } = self.limits;
+        let first_byte_ms = self.limits.first_byte_ms;
         let started = Instant::now();
         let deadline = started + timeout;
         let first_byte = started + Duration::from_millis(first_byte_ms);
@@ -107,10 +107,9 @@ impl JsonClient {
             .clients
             .acquire()
             .map_err(|error| transport::not_connected(&error))?;
-        let sending = client.post(url.clone()).body(body).send();
+        let sending = self.send(&client, url, body.into(), started);
         let response = match timeout_at(first_byte.min(deadline), sending).await {
-            Ok(Ok(response)) => response,
-            Ok(Err(error)) => return Err(transport::not_answered(&error, connect_ms)),
+            Ok(response) => response?,
             Err(_) if first_byte < deadline => {
                 return Err(transport::no_head_within(first_byte_ms));
             }
@@ -118,6 +117,38 @@ impl JsonClient {
         };
         let received = self.read(response, deadline).await?;
         received.ok_or_else(|| transport::not_done_within(timeout))
+    }
+
+    /// Sends the request until the head of an answer arrives. A call that waited for the connection of another call is
+    /// sent again when that call was cancelled, and fails like that call when it could not connect.
+    async fn send(
+        &self,
+        client: &ClientPermit,
+        url: &Url,
+        body: Bytes,
+        started: Instant,
+    ) -> Result<Response, Failure> {
+        let mut sent = 0;
+        loop {
+            sent += 1;
+            let error = match client.post(url.clone()).body(body.clone()).send().await {
+                Ok(response) => return Ok(response),
+                Err(error) => error,
+            };
+            if transport::has_lost_its_connector(&error) {
+                if let Some(failure) = client.connect_failure_since(started) {
+                    return Err(failure);
+                }
+                if sent < SENT_MAX {
+                    continue;
+                }
+            }
+            let failure = transport::not_answered(&error, self.limits.connect_ms);
+            if error.is_connect() {
+                client.set_connect_failure(failure.clone());
+            }
+            return Err(failure);
+        }
     }
 
     /// Reads an answer whose head has arrived. `None`: the deadline has passed.
@@ -186,4 +217,78 @@ async fn read_prefix(response: &mut Response, limit: Instant) -> Vec<u8> {
         prefix.extend_from_slice(&data[..data.len().min(left)]);
     }
     prefix
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use futures_util::future::join_all;
+    use tokio::{
+        net::{TcpListener, TcpSocket, TcpStream},
+        task::JoinHandle,
+        time::timeout,
+    };
+
+    use super::*;
+
+    const TIMEOUT: Duration = Duration::from_secs(60);
+
+    /// A client that speaks HTTP/2 at once, so that its calls share the connection that the first one makes.
+    fn client(port: u16) -> (Arc<JsonClient>, Url) {
+        let url = format!("http://127.0.0.1:{port}/v1");
+        let endpoint = Endpoint::parse(&url).expect("a URL");
+        let settings = HttpSettings {
+            http2_prior_knowledge: true,
+            ..HttpSettings::default()
+        };
+        let client = JsonClient::new(&settings, &endpoint, HeaderMap::new());
+        let url = url.parse().expect("a URL");
+        (Arc::new(client.expect("a client")), url)
+    }
+
+    fn call(client: &Arc<JsonClient>, url: &Url) -> JoinHandle<Result<Received, Failure>> {
+        let (client, url) = (Arc::clone(client), url.clone());
+        tokio::spawn(async move { client.post(&url, b"{}".to_vec(), TIMEOUT).await })
+    }
+
+    #[tokio::test]
+    async fn calls_go_on_when_the_call_that_makes_their_connection_is_cancelled() {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket
+            .bind("127.0.0.1:0".parse().expect("an address"))
+            .expect("a port");
+        let listener = socket.listen(1).expect("a listener");
+        let address = listener.local_addr().expect("an address");
+        // A full queue of connections, so that the next connect has to wait.
+        let mut filling = Vec::new();
+        while let Ok(Ok(stream)) =
+            timeout(Duration::from_millis(200), TcpStream::connect(address)).await
+        {
+            filling.push(stream);
+        }
+        let (client, url) = client(address.port());
+        let connecting = call(&client, &url);
+        tokio::task::yield_now().await;
+        let mut waiting: Vec<_> = (0..3).map(|_| call(&client, &url)).collect();
+        tokio::task::yield_now().await;
+        connecting.abort();
+        let first = waiting.first_mut().expect("a call");
+        let ended = timeout(Duration::from_millis(500), first).await;
+        assert!(ended.is_err(), "the call failed with another's: {ended:?}");
+        waiting.iter().for_each(JoinHandle::abort);
+    }
+
+    #[tokio::test]
+    async fn calls_that_wait_for_one_connection_all_learn_why_it_failed() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        drop(listener);
+        let (client, url) = client(port);
+        let calls = (0..20).map(|_| call(&client, &url));
+        for ended in join_all(calls).await {
+            let failure = ended.expect("no panic").expect_err("nothing listens");
+            assert!(failure.error.message.contains("refused"), "{failure}");
+        }
+    }
 }

@@ -33,6 +33,12 @@ pub(super) fn not_answered(error: &reqwest::Error, connect_ms: u64) -> Failure {
     not_connected(error)
 }
 
+/// Whether the call waited for a connection that another call was making, and that call failed or was cancelled.
+/// hyper-util has no other sign of it than this text.
+pub(super) fn has_lost_its_connector(error: &reqwest::Error) -> bool {
+    error.is_connect() && cause(error) == "request was canceled"
+}
+
 /// No connection was made.
 pub(super) fn not_connected(error: &reqwest::Error) -> Failure {
     let cause = cause(error);
