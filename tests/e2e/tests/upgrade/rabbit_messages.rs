@@ -1,12 +1,18 @@
 //! The messages of RabbitMQ's queues as JSON: one message a line.
 
+use std::time::Duration;
+
 use e2e::fleet::{BATCH, INTERACTIVE};
 use serde_json::{Value, json};
 use servers::rabbit::Vhost;
+use tokio::time::{Instant, sleep};
 
 const MESSAGES_MAX: u32 = 100;
 
-/// Writes all ready messages down, and leaves them.
+/// How long a queue may take to be declared.
+const QUEUE_LIMIT: Duration = Duration::from_secs(60);
+
+/// Returns all ready messages, and leaves them in their queues.
 pub(crate) async fn dump(vhost: &Vhost) -> String {
     let mut lines = String::new();
     for queue in [INTERACTIVE, BATCH] {
@@ -19,12 +25,16 @@ pub(crate) async fn dump(vhost: &Vhost) -> String {
     lines
 }
 
-/// Publishes the messages of the lines.
+/// Publishes the messages of the lines. A gateway may be ready before it has declared the queues, so this waits for them.
 pub(crate) async fn load(vhost: &Vhost, lines: &str) {
     for line in lines.lines() {
         let line: Value = serde_json::from_str(line).expect("JSON");
         let text = |name: &str| line[name].as_str().expect("text");
-        let published = vhost.publish_raw(text("queue"), text("payload").as_bytes());
-        published.await.expect("a message");
+        let (queue, payload) = (text("queue"), text("payload").as_bytes());
+        let started = Instant::now();
+        while let Err(error) = vhost.publish_raw(queue, payload).await {
+            assert!(started.elapsed() < QUEUE_LIMIT, "{error:#}");
+            sleep(Duration::from_millis(50)).await;
+        }
     }
 }
