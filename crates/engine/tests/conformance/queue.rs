@@ -181,7 +181,7 @@ pub(crate) async fn refuses_more_than_its_capacity(engine: impl Harness) {
     }
     let refused = queue.publish(&wake).await;
     assert!(matches!(refused, Err(QueueError::Full)));
-    // The other class has a capacity of its own. A settled wake makes room for the next.
+    // The other class has a capacity of its own. A settled wake frees capacity for the next one.
     publish(queue.as_ref(), Class::Interactive, 1).await;
     let mut consumer = queue.consume(Class::Batch, 1).await.unwrap();
     next_delivery(&mut consumer).await.ack();

@@ -9,8 +9,8 @@ use forebay_shared::{
 };
 use serde_json::Value;
 
-/// Removes them from the message of a turn.
-pub(super) fn keep_in_message(turn: &Turn, message: &mut Value) {
+/// Removes the unknown fields from the message of a turn.
+pub(super) fn remove_unknown_in_message(turn: &Turn, message: &mut Value) {
     remove(&turn.unknown, Some(message));
     for (index, call) in turn.tool_calls.iter().enumerate() {
         if call.kind == FunctionKind::Function {
@@ -37,8 +37,8 @@ pub(super) fn keep_in_message(turn: &Turn, message: &mut Value) {
     }
 }
 
-/// Removes them from the list of tools.
-pub(super) fn keep_in_tools(tools: &[Tool], list: &mut Value) {
+/// Removes the unknown fields from the list of tools.
+pub(super) fn remove_unknown_in_tools(tools: &[Tool], list: &mut Value) {
     for (index, tool) in tools.iter().enumerate() {
         if tool.kind == FunctionKind::Function {
             remove(&tool.unknown, list.get_mut(index));
@@ -48,8 +48,8 @@ pub(super) fn keep_in_tools(tools: &[Tool], list: &mut Value) {
     }
 }
 
-/// Removes them from the choice of a tool.
-pub(super) fn keep_in_tool_choice(choice: &ToolChoice, value: &mut Value) {
+/// Removes the unknown fields from the choice of a tool.
+pub(super) fn remove_unknown_in_tool_choice(choice: &ToolChoice, value: &mut Value) {
     if let ToolChoice::Function {
         function, unknown, ..
     } = choice
@@ -59,8 +59,8 @@ pub(super) fn keep_in_tool_choice(choice: &ToolChoice, value: &mut Value) {
     }
 }
 
-/// Removes them from the form of the reply.
-pub(super) fn keep_in_response_format(format: &ResponseFormat, value: &mut Value) {
+/// Removes the unknown fields from the form of the reply.
+pub(super) fn remove_unknown_in_response_format(format: &ResponseFormat, value: &mut Value) {
     match format {
         ResponseFormat::Text { unknown } | ResponseFormat::JsonObject { unknown } => {
             remove(unknown, Some(value));
@@ -107,7 +107,7 @@ mod tests {
         }))
         .expect("a turn");
         let mut message = serde_json::to_value(&turn).expect("JSON");
-        keep_in_message(&turn, &mut message);
+        remove_unknown_in_message(&turn, &mut message);
         let expected = json!({
             "role": "assistant",
             "content": [
@@ -128,7 +128,7 @@ mod tests {
         ]);
         let tools: Vec<Tool> = serde_json::from_value(tools).expect("tools");
         let mut list = serde_json::to_value(&tools).expect("JSON");
-        keep_in_tools(&tools, &mut list);
+        remove_unknown_in_tools(&tools, &mut list);
         let expected = json!([
             {"type": "function", "function": {"name": "f"}},
             {"type": "search", "search": {"depth": 2}},
@@ -141,7 +141,7 @@ mod tests {
         let choice = json!({"type": "function", "function": {"name": "f", "new": 1}, "new": 1});
         let choice: ToolChoice = serde_json::from_value(choice).expect("a choice");
         let mut value = serde_json::to_value(&choice).expect("JSON");
-        keep_in_tool_choice(&choice, &mut value);
+        remove_unknown_in_tool_choice(&choice, &mut value);
         assert_eq!(
             value,
             json!({"type": "function", "function": {"name": "f"}})
@@ -160,7 +160,7 @@ mod tests {
         ] {
             let format: ResponseFormat = serde_json::from_value(format).expect("a format");
             let mut value = serde_json::to_value(&format).expect("JSON");
-            keep_in_response_format(&format, &mut value);
+            remove_unknown_in_response_format(&format, &mut value);
             assert_eq!(value, expected);
         }
     }

@@ -28,17 +28,17 @@ fn fields(
     body.insert("messages".into(), messages(call, dialect, provider)?);
     if !request.tools.is_empty() {
         let mut tools = json_body::to_value(&request.tools)?;
-        known_fields::keep_in_tools(&request.tools, &mut tools);
+        known_fields::remove_unknown_in_tools(&request.tools, &mut tools);
         body.insert("tools".into(), tools);
     }
     if let Some(choice) = &request.tool_choice {
         let mut tool_choice = json_body::to_value(choice)?;
-        known_fields::keep_in_tool_choice(choice, &mut tool_choice);
+        known_fields::remove_unknown_in_tool_choice(choice, &mut tool_choice);
         body.insert("tool_choice".into(), tool_choice);
     }
     if let Some(format) = &request.response_format {
         let mut response_format = json_body::to_value(format)?;
-        known_fields::keep_in_response_format(format, &mut response_format);
+        known_fields::remove_unknown_in_response_format(format, &mut response_format);
         body.insert("response_format".into(), response_format);
     }
     if let Some(effort) = &request.reasoning_effort {
@@ -88,7 +88,7 @@ fn message(turn: &Turn, dialect: Dialect, provider: &str) -> Result<Value, Failu
     } else {
         json_body::to_value(&without_extra_content(turn))?
     };
-    known_fields::keep_in_message(turn, &mut message);
+    known_fields::remove_unknown_in_message(turn, &mut message);
     reasoning::restore(&mut message, provider);
     if turn.content.is_none() && turn.tool_calls.is_empty() && turn.role == Role::Assistant {
         // The provider withheld the whole reply, but a message must have content.
