@@ -140,7 +140,8 @@ impl PreparedJob {
         let json = view::new_job(&meta)?;
         let request = submission.request;
         // The commit may go on after the timeout with the body in memory, so the change keeps the permit.
-        let change = LaneChange::admit(NewJob { meta, request }, options).holding(self.body_permit);
+        let change =
+            LaneChange::admit(NewJob { meta, request }, options).with_permit(self.body_permit);
         match state.member.lanes.apply(change, STORE_TIMEOUT).await {
             Ok(_) => {
                 state.admission.record_store_full(false);

@@ -26,23 +26,23 @@ pub(super) enum EmptyString {
 pub(super) fn read(
     value: Value,
     path: FieldPath<'_>,
-    empty: EmptyString,
+    empty_string: EmptyString,
     errors: &mut FieldErrors,
 ) -> Option<Content> {
     match value {
-        Value::String(text) if empty == EmptyString::Allowed || !text.is_empty() => {
+        Value::String(text) if empty_string == EmptyString::Allowed || !text.is_empty() => {
             Some(Content::Text(text))
         }
         Value::Array(_) => {
-            let parts = array(Some(value), path, 1..=PARTS_MAX, errors)?;
-            let mut read = Vec::with_capacity(parts.len());
-            for (index, value) in parts.into_iter().enumerate() {
-                read.extend(part(value, path.index(index), errors));
+            let values = array(Some(value), path, 1..=PARTS_MAX, errors)?;
+            let mut parts = Vec::with_capacity(values.len());
+            for (index, value) in values.into_iter().enumerate() {
+                parts.extend(part(value, path.index(index), errors));
             }
-            Some(Content::Parts(read))
+            Some(Content::Parts(parts))
         }
         _ => {
-            let string = match empty {
+            let string = match empty_string {
                 EmptyString::Allowed => "a string",
                 EmptyString::Refused => "a non-empty string",
             };
@@ -101,8 +101,8 @@ fn image_url(value: Value, path: FieldPath<'_>, errors: &mut FieldErrors) -> Opt
     let url = match fields.require("url", errors) {
         Some(Value::String(url)) if is_image_url(&url) => Some(url),
         Some(_) => {
-            let allowed = "must be an https: URL or an image as data:image/TYPE;base64,DATA";
-            errors.add(path.key("url"), allowed);
+            let error_message = "must be an https: URL or an image as data:image/TYPE;base64,DATA";
+            errors.add(path.key("url"), error_message);
             None
         }
         None => None,
@@ -117,21 +117,24 @@ fn image_url(value: Value, path: FieldPath<'_>, errors: &mut FieldErrors) -> Opt
     })
 }
 
-/// Returns whether a URL can hold an image. Forebay does not fetch it; the provider does.
+/// Returns whether a URL may be the URL of an image. The provider fetches the image; Forebay does not.
 fn is_image_url(url: &str) -> bool {
-    if let Some(rest) = url.strip_prefix("https://") {
-        let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if let Some(after_scheme) = url.strip_prefix("https://") {
+        let host = after_scheme
+            .split(['/', '?', '#'])
+            .next()
+            .unwrap_or_default();
         return !host.is_empty()
             && url.len() <= HTTPS_URL_BYTES_MAX
-            && url.bytes().all(|b| b.is_ascii_graphic());
+            && url.bytes().all(|byte| byte.is_ascii_graphic());
     }
     let Some((subtype, data)) = url
         .strip_prefix("data:image/")
-        .and_then(|rest| rest.split_once(";base64,"))
+        .and_then(|image| image.split_once(";base64,"))
     else {
         return false;
     };
-    let is_subtype_char = |b: u8| b.is_ascii_alphanumeric() || b"+-.".contains(&b);
+    let is_subtype_char = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
     let digits = data.trim_end_matches('=');
     (1..=64).contains(&subtype.len())
         && subtype.bytes().all(is_subtype_char)
@@ -139,7 +142,7 @@ fn is_image_url(url: &str) -> bool {
         && data.len() - digits.len() <= 2
         && digits
             .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'+' || b == b'/')
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/')
 }
 
 #[cfg(test)]
@@ -153,7 +156,7 @@ mod tests {
             "data:image/png;base64,iVBORw0=",
             "data:image/svg+xml;base64,AA==",
         ] {
-            assert!(is_image_url(good), "{good}");
+            assert!(is_image_url(good), "{good} was refused");
         }
         for bad in [
             "",
@@ -169,7 +172,7 @@ mod tests {
             "data:image/png;base64,A!A",
             "data:image/;base64,AAAA",
         ] {
-            assert!(!is_image_url(bad), "{bad}");
+            assert!(!is_image_url(bad), "{bad} was accepted");
         }
     }
 }

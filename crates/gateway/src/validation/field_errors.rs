@@ -15,18 +15,18 @@ pub(super) struct FieldErrors {
 }
 
 impl FieldErrors {
-    /// Adds the field at `path` with the values that it accepts. The message never contains the client's
-    /// value.
-    pub(super) fn add(&mut self, path: FieldPath<'_>, allowed: impl fmt::Display) {
+    /// Adds an error for the field at `path`. The message says which values the field accepts. It never contains
+    /// the client's value.
+    pub(super) fn add(&mut self, path: FieldPath<'_>, error_message: impl fmt::Display) {
         if self.list.len() < FIELD_ERRORS_MAX {
             self.list.push(FieldError {
                 field: path.to_string(),
-                message: allowed.to_string(),
+                message: error_message.to_string(),
             });
         }
     }
 
-    /// Returns the value if no field is invalid. If there is no value, `add` must have been called.
+    /// Returns the value if no field is invalid. The caller passes `None` only after a call of `add`.
     pub(super) fn into_result<T>(self, value: Option<T>) -> Result<T, Problem> {
         match value {
             Some(value) if self.list.is_empty() => Ok(value),

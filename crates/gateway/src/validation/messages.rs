@@ -15,10 +15,10 @@ use super::{
 
 const MESSAGES_MAX: usize = 200;
 const TOOL_CALLS_MAX: usize = 128;
-/// The limit of a tool call id, which a provider or a client chose.
-const ID_CHARS_MAX: usize = 1_000;
+/// The most characters of a tool call's id. A provider or a client has chosen the id.
+const TOOL_CALL_ID_CHARS_MAX: usize = 1_000;
 const NAME_CHARS_MAX: usize = 128;
-const FIELDS: &str = "role, content, name, tool_calls, tool_call_id, extra_content";
+const MESSAGE_FIELDS: &str = "role, content, name, tool_calls, tool_call_id, extra_content";
 
 /// Reads the input.
 pub(super) fn read(
@@ -30,10 +30,10 @@ pub(super) fn read(
         Value::String(text) if !text.is_empty() => return Some(vec![Turn::text(Role::User, text)]),
         Value::Array(messages) if (1..=MESSAGES_MAX).contains(&messages.len()) => messages,
         _ => {
-            let allowed = format_args!(
+            let error_message = format_args!(
                 "must be a non-empty string or an array of 1 to {MESSAGES_MAX} messages"
             );
-            errors.add(path, allowed);
+            errors.add(path, error_message);
             return None;
         }
     };
@@ -45,8 +45,9 @@ pub(super) fn read(
         && let Some(index) = turns.iter().position(|turn| turn.role != Role::Tool)
     {
         let element = path.index(index);
-        let allowed = "must be tool, because the first message of the input has the role tool";
-        errors.add(element.key("role"), allowed);
+        let error_message =
+            "must be tool, because the first message of the input has the role tool";
+        errors.add(element.key("role"), error_message);
     }
     Some(turns)
 }
@@ -78,7 +79,7 @@ fn turn(value: Value, path: FieldPath<'_>, errors: &mut FieldErrors) -> Option<T
     let extra = fields.take("extra_content");
     let name = string(name, path.key("name"), 1..=NAME_CHARS_MAX, errors);
     let extra_content = opaque(extra, path.key("extra_content"), errors);
-    fields.refuse_unknown(FIELDS, errors);
+    fields.refuse_unknown(MESSAGE_FIELDS, errors);
     let role = role?;
 
     if calls.is_some() && role != Role::Assistant {
@@ -88,40 +89,45 @@ fn turn(value: Value, path: FieldPath<'_>, errors: &mut FieldErrors) -> Option<T
         );
     }
     if call_id.is_some() != (role == Role::Tool) {
-        let allowed = match role {
+        let error_message = match role {
             Role::Tool => "is required for the role tool",
             _ => "is allowed for the role tool only",
         };
-        errors.add(path.key("tool_call_id"), allowed);
+        errors.add(path.key("tool_call_id"), error_message);
     }
     let has_tool_calls = role == Role::Assistant && calls.is_some();
     if content.is_none() && !has_tool_calls {
-        let allowed = match role {
+        let error_message = match role {
             Role::Assistant => "is required, unless there are tool_calls",
             _ => "is required",
         };
-        errors.add(path.key("content"), allowed);
+        errors.add(path.key("content"), error_message);
     }
     // A tool result may be empty, and so may the text of a reply with tool calls.
-    let empty = if role == Role::Tool || has_tool_calls {
+    let empty_string = if role == Role::Tool || has_tool_calls {
         EmptyString::Allowed
     } else {
         EmptyString::Refused
     };
     let content =
-        content.and_then(|value| content::read(value, path.key("content"), empty, errors));
+        content.and_then(|value| content::read(value, path.key("content"), empty_string, errors));
     Some(Turn {
         role,
         content: content.filter(|content| !(has_tool_calls && is_empty(content))),
         name,
         tool_calls: tool_calls(calls, path.key("tool_calls"), errors),
-        tool_call_id: string(call_id, path.key("tool_call_id"), 1..=ID_CHARS_MAX, errors),
+        tool_call_id: string(
+            call_id,
+            path.key("tool_call_id"),
+            1..=TOOL_CALL_ID_CHARS_MAX,
+            errors,
+        ),
         extra_content,
         unknown: UnknownFields::NONE,
     })
 }
 
-/// Returns whether the content is an empty string. With tool calls, some clients send that instead of no content.
+/// Returns whether the content is an empty string. Some clients send one with tool calls instead of no content.
 fn is_empty(content: &Content) -> bool {
     matches!(content, Content::Text(text) if text.is_empty())
 }
@@ -131,18 +137,18 @@ fn tool_calls(
     path: FieldPath<'_>,
     errors: &mut FieldErrors,
 ) -> Vec<ToolCall> {
-    let calls = array(value, path, 1..=TOOL_CALLS_MAX, errors).unwrap_or_default();
-    let mut read = Vec::with_capacity(calls.len());
-    for (index, call) in calls.into_iter().enumerate() {
-        read.extend(tool_call(call, path.index(index), errors));
+    let values = array(value, path, 1..=TOOL_CALLS_MAX, errors).unwrap_or_default();
+    let mut tool_calls = Vec::with_capacity(values.len());
+    for (index, value) in values.into_iter().enumerate() {
+        tool_calls.extend(tool_call(value, path.index(index), errors));
     }
-    read
+    tool_calls
 }
 
 fn tool_call(value: Value, path: FieldPath<'_>, errors: &mut FieldErrors) -> Option<ToolCall> {
     let mut fields = Object::new(value, path, errors)?;
     let id = fields.require("id", errors);
-    let id = string(id, path.key("id"), 1..=ID_CHARS_MAX, errors);
+    let id = string(id, path.key("id"), 1..=TOOL_CALL_ID_CHARS_MAX, errors);
     let kinds = [("function", FunctionKind::Function)];
     let kind = one_of(fields.take("type"), path.key("type"), &kinds, errors);
     let function = fields.require("function", errors);

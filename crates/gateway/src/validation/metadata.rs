@@ -8,7 +8,7 @@ const KEYS_MAX: usize = 16;
 const KEY_CHARS_MAX: usize = 64;
 const VALUE_CHARS_MAX: usize = 512;
 
-/// Reads the metadata. An absent one is an empty map.
+/// Reads the metadata. Absent metadata becomes an empty map.
 pub(super) fn read(
     value: Option<Value>,
     path: FieldPath<'_>,
@@ -18,22 +18,23 @@ pub(super) fn read(
         None => return Map::new(),
         Some(Value::Object(metadata)) if metadata.len() <= KEYS_MAX => metadata,
         Some(_) => {
-            let allowed = format_args!("must be an object of at most {KEYS_MAX} keys");
-            errors.add(path, allowed);
+            let error_message = format_args!("must be an object of at most {KEYS_MAX} keys");
+            errors.add(path, error_message);
             return Map::new();
         }
     };
     for (key, value) in &metadata {
         if !(1..=KEY_CHARS_MAX).contains(&key.chars().count()) {
-            let allowed = format_args!("must have a key of 1 to {KEY_CHARS_MAX} characters");
-            errors.add(path.key(key), allowed);
+            let error_message = format_args!("must have a key of 1 to {KEY_CHARS_MAX} characters");
+            errors.add(path.key(key), error_message);
         }
         if value
             .as_str()
             .is_none_or(|text| text.chars().count() > VALUE_CHARS_MAX)
         {
-            let allowed = format_args!("must be a string of at most {VALUE_CHARS_MAX} characters");
-            errors.add(path.key(key), allowed);
+            let error_message =
+                format_args!("must be a string of at most {VALUE_CHARS_MAX} characters");
+            errors.add(path.key(key), error_message);
         }
     }
     metadata

@@ -1,10 +1,11 @@
-//! Validates the body of a submit. Each invalid field is named, with the values that it accepts.
+//! Validates the body of a submit. The error response names each invalid field and the values that it accepts.
 //!
 //! The body is parsed once into a JSON value, whose parts move into the job's documents without a copy. These
 //! files read each object field by field and refuse unknown fields. So the API does not depend on how the stored
 //! types are deserialised.
 //!
-//! - `field_path`, `field_errors`, `values`: where a field is, what is wrong, and the basic kinds of values.
+//! - `field_path`, `field_errors`: the path of a field, and the invalid fields found so far.
+//! - `values`: reads basic kinds of values, such as strings and numbers.
 //! - `submission`: the body and its top-level fields.
 //! - `messages`, `content`: the input.
 //! - `tools`: the fields `tools` and `tool_choice`.

@@ -28,7 +28,7 @@ pub(super) struct Sampling {
     pub(super) max_output_tokens: Option<u32>,
 }
 
-/// Removes these fields from a submit and reads them.
+/// Removes the fields of [`Sampling`] from a submit and reads them.
 pub(super) fn read(
     fields: &mut Object<'_>,
     path: FieldPath<'_>,
@@ -87,9 +87,9 @@ fn stop(value: Option<Value>, path: FieldPath<'_>, errors: &mut FieldErrors) -> 
             Some(Stop::Many(texts))
         }
         _ => {
-            let allowed =
+            let error_message =
                 format_args!("must be a non-empty string or an array of 1 to {STOPS_MAX} of them");
-            errors.add(path, allowed);
+            errors.add(path, error_message);
             None
         }
     }
@@ -136,11 +136,11 @@ fn response_format(
             })
         }
     };
-    let allowed = match kind {
+    let known_fields = match kind {
         FormatKind::Schema => "type, json_schema",
         FormatKind::Text | FormatKind::Object => "type",
     };
-    fields.refuse_unknown(allowed, errors);
+    fields.refuse_unknown(known_fields, errors);
     format
 }
 

@@ -24,9 +24,9 @@ const FIELDS: &str = "input, session_id, model, instructions, tools, tool_choice
 /// The default of `tool_wait_s`: how long a session waits for tool results, in seconds.
 const TOOL_WAIT_S_DEFAULT: u32 = 60;
 const TOOL_WAIT_S_MAX: u32 = 3_600;
-/// The default of `expires_in_s`: how long after its submit a job expires, in seconds. A day.
+/// The default of `expires_in_s`: how long after its submit a job expires, in seconds. This is one day.
 const EXPIRES_IN_S_DEFAULT: u32 = 86_400;
-/// A week, in seconds.
+/// One week, in seconds.
 const EXPIRES_IN_S_MAX: u32 = 604_800;
 const MODEL_CHARS_MAX: usize = 200;
 const CONTEXT_TURNS_MAX: u32 = 10_000;
@@ -40,7 +40,7 @@ pub(crate) struct Submission {
     pub(crate) model: String,
     pub(crate) class: Class,
     pub(crate) if_busy: IfBusy,
-    /// The input holds tool results.
+    /// Whether the input holds tool results.
     pub(crate) tool_results: bool,
     pub(crate) expires_in_ms: u64,
     pub(crate) metadata: Map<String, Value>,
@@ -56,7 +56,7 @@ pub(crate) fn submission(body: &[u8], default_model: Option<&str>) -> Result<Sub
 
 fn parse(body: &[u8]) -> Result<Value, Problem> {
     serde_json::from_slice(body).map_err(|error| {
-        // The text holds a reason and a position, and nothing that the client wrote.
+        // The error's text holds a reason and a position, and nothing that the client wrote.
         let reason = error.to_string();
         let detail = if reason.starts_with("recursion limit exceeded") {
             String::from("the body is nested too deeply; at most 127 levels are allowed")
@@ -114,8 +114,8 @@ fn read(value: Value, default_model: Option<&str>, errors: &mut FieldErrors) -> 
     let input = input?;
     let tool_results = messages::are_tool_results(&input);
     if tool_results && session.is_none() {
-        let allowed = "is required when the input holds tool results";
-        errors.add(root.key("session_id"), allowed);
+        let error_message = "is required when the input holds tool results";
+        errors.add(root.key("session_id"), error_message);
     }
     Some(Submission {
         request: Request {
@@ -176,13 +176,13 @@ fn model(
         Value::String(model)
             if (1..=MODEL_CHARS_MAX).contains(&model.len())
                 && model.trim().len() == model.len()
-                && model.bytes().all(|b| (0x20..=0x7e).contains(&b)) =>
+                && model.bytes().all(|byte| (0x20..=0x7e).contains(&byte)) =>
         {
             Some(model)
         }
         _ => {
-            let allowed = "must be a string of 1 to 200 printable ASCII characters without a space at either end";
-            errors.add(path, allowed);
+            let error_message = "must be a string of 1 to 200 printable ASCII characters without a space at either end";
+            errors.add(path, error_message);
             None
         }
     }

@@ -12,7 +12,7 @@ fn read(body: &Value) -> Result<Submission, Problem> {
 }
 
 #[test]
-fn a_string_as_input_is_enough() {
+fn a_submit_needs_only_an_input() {
     let submission = read(&json!({"input": "Hi."})).unwrap();
     let request = serde_json::to_value(&submission.request).unwrap();
     let expected =
@@ -77,7 +77,7 @@ fn every_field_is_kept_unchanged() {
 }
 
 #[test]
-fn null_equals_absent() {
+fn a_null_field_counts_as_absent() {
     let body = json!({"input": "Hi.", "session_id": null, "model": null, "temperature": null,
         "tools": null, "context": null, "metadata": null, "if_busy": null});
     assert_eq!(

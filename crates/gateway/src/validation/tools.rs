@@ -1,4 +1,4 @@
-//! The tools that a model may call, and `tool_choice`: whether it must call one.
+//! The tools that a model may call, and `tool_choice`, which says whether it must call a tool.
 
 use forebay_shared::{
     document::UnknownFields,
@@ -14,7 +14,7 @@ use super::{
 };
 
 const TOOLS_MAX: usize = 128;
-const KINDS: [(&str, FunctionKind); 1] = [("function", FunctionKind::Function)];
+const TOOL_KINDS: [(&str, FunctionKind); 1] = [("function", FunctionKind::Function)];
 
 /// Reads the tools. An absent field is an empty list.
 pub(super) fn read(
@@ -29,7 +29,7 @@ pub(super) fn read(
         let Some(tool) = tool(value, path, errors) else {
             continue;
         };
-        if contains(&tools, &tool.function.name) {
+        if contains_name(&tools, &tool.function.name) {
             let function = path.key("function");
             errors.add(
                 function.key("name"),
@@ -41,7 +41,7 @@ pub(super) fn read(
     tools
 }
 
-fn contains(tools: &[Tool], name: &str) -> bool {
+fn contains_name(tools: &[Tool], name: &str) -> bool {
     tools.iter().any(|tool| tool.function.name == name)
 }
 
@@ -50,7 +50,7 @@ fn tool(value: Value, path: FieldPath<'_>, errors: &mut FieldErrors) -> Option<T
     let kind = one_of(
         fields.require("type", errors),
         path.key("type"),
-        &KINDS,
+        &TOOL_KINDS,
         errors,
     );
     let function = fields.require("function", errors);
@@ -86,7 +86,7 @@ fn definition(
     })
 }
 
-/// Reads `tool_choice`. A tool that it names must be one of `tools`.
+/// Reads `tool_choice`. If it names a tool, `tools` must contain that tool.
 pub(super) fn choice(
     value: Option<Value>,
     path: FieldPath<'_>,
@@ -106,9 +106,9 @@ pub(super) fn choice(
         .as_str()
         .and_then(|text| modes.iter().find(|(word, _)| *word == text));
     let Some((_, mode)) = mode else {
-        let allowed =
+        let error_message =
             r#"must be none, auto, required, or {"type": "function", "function": {"name": NAME}}"#;
-        errors.add(path, allowed);
+        errors.add(path, error_message);
         return None;
     };
     if *mode == ToolChoiceMode::Required && tools.is_empty() {
@@ -127,7 +127,7 @@ fn chosen_function(
     let kind = one_of(
         fields.require("type", errors),
         path.key("type"),
-        &KINDS,
+        &TOOL_KINDS,
         errors,
     );
     let function = fields.require("function", errors);
@@ -138,7 +138,7 @@ fn chosen_function(
     let name = identifier(name, path.key("name"), errors);
     fields.refuse_unknown("name", errors);
     let name = name?;
-    if !contains(tools, &name) {
+    if !contains_name(tools, &name) {
         errors.add(path.key("name"), "must be the name of one of the tools");
     }
     Some(ToolChoice::Function {

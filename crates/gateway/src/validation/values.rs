@@ -1,7 +1,7 @@
 //! The basic kinds of values: objects, arrays, strings, numbers, and one of a few words.
 //!
-//! Each function takes a value that may be absent and returns it in its Rust type. For any other value it
-//! adds an error and returns `None`. `null` counts as absent.
+//! Each function takes a value that may be absent, and returns it in its Rust type. For a value of the wrong kind
+//! it adds an error and returns `None`. `null` counts as absent.
 
 use std::ops::RangeInclusive;
 
@@ -43,11 +43,11 @@ impl<'a> Object<'a> {
     }
 
     /// Adds an error for each field that is left, because the API does not define it.
-    pub(super) fn refuse_unknown(self, allowed: &str, errors: &mut FieldErrors) {
+    pub(super) fn refuse_unknown(self, known_fields: &str, errors: &mut FieldErrors) {
         for name in self.fields.keys() {
             errors.add(
                 self.path.key(name),
-                format_args!("is an unknown field; the fields are {allowed}"),
+                format_args!("is an unknown field; the fields are {known_fields}"),
             );
         }
     }
@@ -93,7 +93,7 @@ pub(super) fn non_empty_string(
     string(value, path, 1..=usize::MAX, errors)
 }
 
-/// The name of a function or a schema: 1 to 64 of `A-Z a-z 0-9 _ -`.
+/// The name of a function or a schema: 1 to 64 characters from `A-Z a-z 0-9 _ -`.
 pub(super) fn identifier(
     value: Option<Value>,
     path: FieldPath<'_>,
@@ -104,7 +104,7 @@ pub(super) fn identifier(
             if (1..=64).contains(&text.len())
                 && text
                     .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-') =>
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-') =>
         {
             Some(text)
         }
@@ -167,7 +167,7 @@ pub(super) fn boolean(
     flag
 }
 
-/// One of these words, returned as its meaning.
+/// One of the words. Returns the Rust value that stands beside the word in `words`.
 pub(super) fn one_of<T: Clone>(
     value: Option<Value>,
     path: FieldPath<'_>,
@@ -228,7 +228,7 @@ pub(super) fn opaque(
     errors: &mut FieldErrors,
 ) -> Option<Value> {
     let value = value?;
-    if is_deeper(&value, DEPTH_MAX) {
+    if is_nested_deeper(&value, DEPTH_MAX) {
         errors.add(
             path,
             format_args!("must be nested at most {DEPTH_MAX} levels deep"),
@@ -238,11 +238,21 @@ pub(super) fn opaque(
     Some(value)
 }
 
-/// Returns whether a value has more than `levels` levels. The parser's limit bounds the recursion.
-fn is_deeper(value: &Value, levels: usize) -> bool {
+/// Returns whether a value has more than `levels` levels. The depth limit of the JSON parser bounds the recursion.
+fn is_nested_deeper(value: &Value, levels: usize) -> bool {
     match value {
-        Value::Array(elements) => levels == 0 || elements.iter().any(|v| is_deeper(v, levels - 1)),
-        Value::Object(fields) => levels == 0 || fields.values().any(|v| is_deeper(v, levels - 1)),
+        Value::Array(elements) => {
+            levels == 0
+                || elements
+                    .iter()
+                    .any(|value| is_nested_deeper(value, levels - 1))
+        }
+        Value::Object(fields) => {
+            levels == 0
+                || fields
+                    .values()
+                    .any(|value| is_nested_deeper(value, levels - 1))
+        }
         _ => false,
     }
 }

@@ -1,7 +1,7 @@
 //! The lanes whose heads this process runs, as it committed them last.
 //!
-//! Most of these lanes do not change until their attempt ends, so the commit that ends it needs no load. It is tried
-//! on the cached lane, and its compare-and-set detects a stale one.
+//! Most of these lanes do not change until the attempt at their head ends. So the commit that ends the attempt uses the
+//! cached lane instead of a load. If the cached lane is outdated, the compare-and-set of the commit fails.
 
 use std::{
     collections::HashMap,
@@ -14,8 +14,8 @@ use forebay_shared::{
     store::{LaneVersion, LoadedLane},
 };
 
-/// The most lanes that are cached: as many as a worker can run. A lane stays behind if its attempt ends without a
-/// commit of this process. A full cache is cleared.
+/// The most lanes that are cached. A worker never runs more jobs. A lane stays in the cache if its attempt ends without
+/// a commit of this process, so a full cache is cleared.
 const LANES_MAX: usize = 100_000;
 
 /// The lanes whose heads this process runs.

@@ -1,4 +1,4 @@
-//! A change of a lane, with the documents that its commit writes, and the answer to it.
+//! A change of a lane, with the documents that its commit writes, and the result of the change.
 
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ pub(super) enum Action {
         job: JobId,
         worker: ProcessId,
         limit_ms: u64,
-        /// The fence of an earlier try of this claim, if the response to that try was lost.
+        /// The fence of an earlier request for this claim whose response was lost.
         repeated_fence: Option<u64>,
     },
     /// An attempt ends its job with a reply.
@@ -84,7 +84,7 @@ pub struct ClaimKey {
 /// How a job enters its lane.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AdmitOptions {
-    /// Whether the job's input is the results of tools.
+    /// Whether the job's input holds tool results.
     pub tool_results: bool,
     /// What to do if the session has live jobs.
     pub if_busy: IfBusy,
@@ -110,7 +110,8 @@ pub struct AttemptOutput {
     pub reply: Reply,
     /// The provider that replied.
     pub provider: String,
-    /// The turns to append to the session: what closes open tool calls, the job's input, the reply.
+    /// The turns to append to the session, in this order: a result for each tool call that has none, the job's input,
+    /// the reply.
     pub turns: Vec<Turn>,
     /// The provider's token count of the turns that were sent.
     pub measure: Option<TokenMeasure>,
@@ -119,7 +120,7 @@ pub struct AttemptOutput {
 /// The result of a change that was made.
 #[derive(Debug)]
 pub enum Applied {
-    /// The change is committed. Also for a repeated change that was committed before.
+    /// The change is committed, by this request or by an earlier one.
     Done,
     /// The claim was granted.
     Claimed {
@@ -134,7 +135,7 @@ pub enum Applied {
         /// What the worker needs to run the job.
         work: Box<Work>,
     },
-    /// The claim came before the job may run.
+    /// The claim was not granted, because the job may not run yet.
     NotDue,
 }
 
@@ -147,9 +148,9 @@ impl LaneChange {
         Self::new(lane, Action::Admit { job, options })
     }
 
-    /// Keeps the permit until the change has been answered: the budget of the bytes that the change holds.
+    /// Keeps the permit until the change has been answered. The permit is the change's share of the byte budget.
     #[must_use]
-    pub fn holding(mut self, permit: OwnedSemaphorePermit) -> Self {
+    pub fn with_permit(mut self, permit: OwnedSemaphorePermit) -> Self {
         self.permit = Some(permit);
         self
     }
@@ -219,7 +220,7 @@ impl LaneChange {
         Self::new(lane, Action::Cancel { job })
     }
 
-    /// Acts on a timer that is due. `live` is `None` while no worker may be taken for gone.
+    /// Acts on a timer that is due. `live` holds the live processes. With `None`, the tick treats no worker as gone.
     #[must_use]
     pub fn tick(timer: Timer, live: Option<LiveProcesses>) -> Self {
         let tick = Action::Tick {

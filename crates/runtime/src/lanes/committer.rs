@@ -20,7 +20,7 @@ use forebay_shared::{
     turn::Turn,
 };
 
-/// The most tries of one batch, each after a conflict.
+/// After this many conflicts, the changes of a batch fail as contended.
 const CONFLICTS_MAX: u32 = 100;
 
 /// The result of one change.
@@ -105,18 +105,21 @@ impl Committer {
         }
     }
 
-    /// Applies the batch to the lane and commits the result, again after each conflict. Returns the result of each
+    /// Applies the batch to the lane and commits the lane. Repeats both after a conflict. Returns the result of each
     /// change.
     async fn commit(
         &self,
         key: &LaneKey,
         batch: &mut [Pending],
     ) -> Result<Vec<ChangeResult>, LaneError> {
-        let deadline = batch.iter().map(|p| p.deadline).max();
+        let deadline = batch.iter().map(|pending| pending.deadline).max();
         let deadline = deadline.unwrap_or_else(Instant::now);
-        let jobs: Vec<JobId> = batch.iter().map(|p| p.change.action.job()).collect();
-        let claims = batch.iter().filter(|p| p.is_claim());
-        let work_of = claims.map(|p| p.change.action.job()).next();
+        let jobs: Vec<JobId> = batch
+            .iter()
+            .map(|pending| pending.change.action.job())
+            .collect();
+        let claims = batch.iter().filter(|pending| pending.is_claim());
+        let work_of = claims.map(|pending| pending.change.action.job()).next();
         let load = || self.store.load(key, &jobs, work_of);
 
         let cached = self.cache.take(key);
@@ -130,7 +133,7 @@ impl Committer {
             let apply = |pending: &Pending| draft.apply(&pending.change.action);
             let verdicts: Vec<Verdict> = batch.iter().map(apply).collect();
             if is_guess && (verdicts.iter().any(Result::is_err) || !draft.is_changed()) {
-                // Only a commit verifies a guess, and there is none.
+                // Only a commit would verify the guess. Without a valid commit, the loaded lane decides.
                 seen = with_retry(deadline, load).await?;
                 is_guess = false;
                 continue;
@@ -151,7 +154,7 @@ impl Committer {
             let commit = draft.into_commit(key, bounds, inputs, jobs.clone(), work_of);
             let committed = commit_with_retry(&*self.store, &commit, deadline).await;
             if committed.is_err() {
-                // An earlier try may have succeeded, and the batch may be tried again without its admissions.
+                // The commit may have been made, and the batch may be committed again without its admissions.
                 remember_claims(batch, &verdicts);
             }
             match committed? {
@@ -194,9 +197,9 @@ impl Committer {
     }
 }
 
-/// A guess at the lane that saves the load, because the commit verifies it: the cached lane, or an absent lane if the
-/// batch only admits jobs. So the common submit takes one round trip, and so does the common end of an attempt. A
-/// claim needs the work too, so there is no guess for it.
+/// Guesses the lane instead of loading it; the commit verifies the guess. The guess is the cached lane, or an absent
+/// lane if the batch only admits jobs. So most submits and most ends of an attempt take one round trip. A claim also
+/// needs the job's work, which only a load returns.
 fn guess(cached: Option<LoadedLane>, batch: &[Pending]) -> Option<LoadedLane> {
     if batch.iter().any(Pending::is_claim) {
         return None;
@@ -205,8 +208,8 @@ fn guess(cached: Option<LoadedLane>, batch: &[Pending]) -> Option<LoadedLane> {
     cached.or_else(|| is_new.then(LoadedLane::default))
 }
 
-/// Notes the fences of claims whose commit may have succeeded although its response was lost. A lane that runs for the
-/// same worker with that fence then counts as claimed.
+/// Stores the fences of claims whose commit may have succeeded without a response. If the lane then runs for the same
+/// worker with that fence, the rules grant the claim.
 fn remember_claims(batch: &mut [Pending], verdicts: &[Verdict]) {
     for (pending, verdict) in batch.iter_mut().zip(verdicts) {
         if let (Action::Claim { repeated_fence, .. }, Ok(Some(Claim::Granted { fence }))) =
@@ -246,6 +249,7 @@ fn claimed(lane: &Lane, job: JobId, fence: u64, work: &mut Option<Work>) -> Appl
         fence,
         until: match &entry.state {
             State::Running { until, .. } => *until,
+            // A later change of the same batch has queued the job again. The rules will refuse the claim's settlement.
             State::Queued { .. } => TimeMs(u64::MAX),
         },
         attempt: entry.attempts.last().map_or(1, |attempt| attempt.n),

@@ -1,4 +1,4 @@
-//! Gathers the effects of a batch of changes into one commit. Pure: what has to be read is passed in.
+//! Gathers the effects of a batch of changes into one commit. Reads nothing from the store: the caller passes all data.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -12,7 +12,7 @@ use forebay_shared::{
     turn::Turn,
 };
 
-/// What the commits of this process carry beside the effects of the rules.
+/// Settings that apply to every commit of this process.
 #[derive(Clone, Copy, Debug)]
 pub struct LaneSettings {
     /// The limits of a session.
@@ -29,7 +29,7 @@ pub(super) type Verdict = Result<Option<Claim>, Refused>;
 pub(super) struct TickMove {
     pub(super) timer: TimerMove,
     /// Whether the head is woken once its timer has moved.
-    pub(super) wakes: bool,
+    pub(super) wakes_head: bool,
 }
 
 /// The turns that one job adds to the session.
@@ -40,8 +40,9 @@ enum Append {
     InputOf(JobId),
 }
 
-/// The lane as the batch leaves it, and all that is written with it.
+/// The lane after the batch, and everything that its commit writes.
 pub(super) struct CommitDraft<'a> {
+    /// The lane before the batch.
     seen: &'a LoadedLane,
     now: TimeMs,
     result_ttl_ms: u64,
@@ -86,27 +87,27 @@ impl<'a> CommitDraft<'a> {
             let before = self.lane.clone();
             let effects = apply(&mut self.lane, outcome, &action.event(), self.now)?;
             match effects.timers[..] {
-                // Nothing but the timer changes, so it moves without a commit, if it still has the time that was read.
+                // Only the timer changes. It moves without a commit, unless its time has changed since it was read.
                 [(job, Some(to))] if self.lane == before => self.tick_moves.push(TickMove {
                     timer: TimerMove {
                         job,
                         from: *timer,
                         to,
                     },
-                    wakes: effects.wake == Some(job),
+                    wakes_head: effects.wake == Some(job),
                 }),
-                _ => self.absorb(action, effects),
+                _ => self.add_effects(action, effects),
             }
             return Ok(None);
         }
         let effects = apply(&mut self.lane, outcome, &action.event(), self.now)?;
         let claim = effects.claim;
-        self.absorb(action, effects);
+        self.add_effects(action, effects);
         Ok(claim)
     }
 
-    /// Takes over the effects of a change, with the documents that it carries.
-    fn absorb(&mut self, action: &Action, effects: Effects) {
+    /// Adds the effects and the documents of a change to the draft.
+    fn add_effects(&mut self, action: &Action, effects: Effects) {
         for (job, timer) in effects.timers {
             self.timers.retain(|(other, _)| *other != job);
             self.timers.push((job, timer));
@@ -129,9 +130,9 @@ impl<'a> CommitDraft<'a> {
         for ended in effects.ended {
             let (job, class) = (ended.entry.job, ended.entry.class);
             // A change may end other jobs of the lane too. Those have neither a reply nor a provider.
-            let is_own = job == action.job();
-            let reply = reply.take_if(|_| is_own);
-            let provider = is_own.then(|| action.provider()).flatten();
+            let is_changed_job = job == action.job();
+            let reply = reply.take_if(|_| is_changed_job);
+            let provider = is_changed_job.then(|| action.provider()).flatten();
             self.ended.push(EndedJob {
                 job,
                 class,
@@ -147,8 +148,8 @@ impl<'a> CommitDraft<'a> {
         !self.timers.is_empty() || !self.ended.is_empty() || self.lane != self.seen.lane
     }
 
-    /// The interrupted jobs whose inputs must be read for [`into_commit`](Self::into_commit). The batch has the inputs
-    /// of those that it admits.
+    /// The interrupted jobs whose inputs must be read for [`into_commit`](Self::into_commit). The input of a job that
+    /// the batch admits is in the batch itself.
     pub(super) fn inputs_to_read(&self) -> Vec<JobId> {
         let is_admitted = |job: &JobId| self.admitted.iter().any(|new| new.meta.id == *job);
         let inputs = self.append.iter().filter_map(|append| match append {
@@ -158,8 +159,8 @@ impl<'a> CommitDraft<'a> {
         inputs.filter(|job| !is_admitted(job)).collect()
     }
 
-    /// Builds the commit. `inputs` are the inputs that [`inputs_to_read`](Self::inputs_to_read) names; a job that has
-    /// been deleted has none. A conflict reports the same as the load did: `outcomes_of` and `work_of`.
+    /// Builds the commit. `inputs` holds the inputs of [`inputs_to_read`](Self::inputs_to_read), except for deleted jobs.
+    /// After a conflict, the store returns the outcomes of `outcomes_of` and the work of `work_of`, as the load did.
     pub(super) fn into_commit(
         self,
         key: &LaneKey,
@@ -180,8 +181,8 @@ impl<'a> CommitDraft<'a> {
                 }
             }
         }
-        // A claim, a retry and a release change nothing of the session: its time to live stands still while it has
-        // live jobs.
+        // A claim, a retry and a release do not write the session. Its time to live does not run while it has live
+        // jobs.
         let is_session_changed = !append.is_empty()
             || self.measure.is_some()
             || !self.admitted.is_empty()

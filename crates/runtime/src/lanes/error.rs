@@ -26,7 +26,7 @@ impl LaneError {
         }
     }
 
-    /// The same error for one more caller of the batch. The source of a store error cannot be cloned, so it is logged
+    /// Copies the error for another caller of the batch. The source of a store error cannot be cloned, so it is logged
     /// instead.
     pub(super) fn clone_error(&self) -> Self {
         match self {

@@ -1,4 +1,4 @@
-//! The handle: queues the changes of each lane, and runs one task per lane that has some.
+//! The handle [`Lanes`]: queues the changes of each lane, and runs one task for each lane with queued changes.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -42,7 +42,7 @@ struct Shared {
 }
 
 impl Lanes {
-    /// Lanes of this store, whose heads `wakes` wakes.
+    /// The lanes of `store`. Heads are woken through `wakes`.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, wakes: Wakes, settings: LaneSettings) -> Self {
         let head_wakes = HeadWakes {
@@ -66,8 +66,8 @@ impl Lanes {
     /// Makes a change. Returns once it is on disk, or after `timeout`.
     ///
     /// # Errors
-    /// [`LaneError`]. After `Store` the change may have been made, or a commit in flight may still make it. It is safe
-    /// to repeat.
+    /// [`LaneError`]. After `LaneError::Store` the change may have been made, or a commit in flight may still make it.
+    /// The change may safely be repeated.
     pub async fn apply(&self, change: LaneChange, timeout: Duration) -> Result<Applied, LaneError> {
         let deadline = Instant::now() + timeout;
         let (sender, answer) = oneshot::channel();
@@ -80,7 +80,7 @@ impl Lanes {
         }
     }
 
-    /// Wakes ready heads of a class, many in one trip.
+    /// Wakes ready heads of a class with one request to the store.
     ///
     /// # Errors
     /// [`StoreError`] if it is not known whether the timers were moved. Then no head is woken, and the timers lead to
@@ -120,7 +120,7 @@ async fn run(shared: Arc<Shared>, lane: LaneKey) {
     }
 }
 
-/// Frees the lane if its task panics. The callers that wait get an error.
+/// Removes the queue of a lane whose task panics. Callers that wait get an error, and the next change starts a new task.
 struct PanicGuard<'a> {
     shared: &'a Shared,
     lane: &'a LaneKey,
@@ -139,9 +139,10 @@ impl Shared {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The changes of the next batch: all that wait, up to the next claim. A claim begins a batch of its own, because a
-    /// load returns the work of one job only, with the turns that the changes before it left. Changes whose callers
-    /// have gone away are dropped. `None`, and the lane is free, if no change waits.
+    /// Takes the next batch from the queue: all changes up to the next claim. Changes whose callers have gone away are
+    /// dropped. If no change is left, removes the queue and returns `None`.
+    ///
+    /// A claim begins a new batch. A load returns the work of only one job, with the turns that are committed before.
     fn next_batch(&self, lane: &LaneKey) -> Option<Vec<Pending>> {
         let mut waiting = self.waiting();
         let queue = waiting.get_mut(lane)?;

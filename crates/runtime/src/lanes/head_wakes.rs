@@ -1,6 +1,6 @@
-//! Wakes of heads: one by one as their lanes change, or many ready heads in one trip to the store.
+//! Wakes heads: one by one as their lanes change, or many ready heads with one request to the store.
 //!
-//! The timer of a head moves before its wake is published. If that wake is lost, the timer leads to another one.
+//! The timer of a head moves before its wake is published. If that wake is lost, the timer leads to another wake.
 
 use std::sync::Arc;
 
@@ -48,7 +48,7 @@ pub(super) struct HeadWakes {
 }
 
 impl HeadWakes {
-    /// Wakes the head that a commit has made ready, if it has.
+    /// Wakes the head that a commit has made ready. `wake` is that head's job, if there is one.
     pub(super) fn wake_new_head(&self, commit: &Commit, wake: Option<JobId>) {
         let Some(head) = wake.and_then(|job| ReadyHead::of(&commit.lane, &commit.next, job)) else {
             return;
@@ -62,8 +62,8 @@ impl HeadWakes {
 
     /// Moves the timers of ticks that changed nothing else, and wakes the heads that are due.
     ///
-    /// A timer that an earlier try has moved counts as not moved, so its head is not woken. The timer leads to another
-    /// tick.
+    /// If the store has moved a timer and the response was lost, the repeated request reports the timer as not moved.
+    /// Then the head is not woken now, and its timer leads to another tick.
     pub(super) async fn move_timers(
         &self,
         key: &LaneKey,
@@ -77,14 +77,14 @@ impl HeadWakes {
         let moves: Vec<TickMove> = moves
             .into_iter()
             .map(|tick| match ReadyHead::of(key, lane, tick.timer.job) {
-                Some(head) if tick.wakes => self.wake_unless_queued(&head, tick.timer),
+                Some(head) if tick.wakes_head => self.wake_unless_queued(&head, tick.timer),
                 _ => tick,
             })
             .collect();
         let timers: Vec<TimerMove> = moves.iter().map(|tick| tick.timer).collect();
         let moved = with_retry(deadline, || self.store.move_timers(&timers)).await?;
         for (tick, is_moved) in moves.into_iter().zip(moved) {
-            if tick.wakes
+            if tick.wakes_head
                 && is_moved
                 && let Some(head) = ReadyHead::of(key, lane, tick.timer.job)
             {
@@ -94,8 +94,8 @@ impl HeadWakes {
         Ok(())
     }
 
-    /// Wakes ready heads of a class, as a tick of each that changes nothing else would. A head whose timer has moved
-    /// meanwhile is left out: the process that moved the timer has woken it.
+    /// Moves the timers of ready heads of a class and wakes those heads, like a tick that changes nothing else. If a
+    /// timer has moved meanwhile, its head is left out: the process that moved the timer has woken the head.
     pub(super) async fn wake_ready(&self, class: Class, heads: &[Head]) -> Result<(), StoreError> {
         let now = self.store.now();
         let heads = heads.iter().map(|head| {
@@ -118,14 +118,14 @@ impl HeadWakes {
         let timers: Vec<TimerMove> = heads.iter().map(|(_, tick)| tick.timer).collect();
         let moved = self.store.move_timers(&timers).await?;
         for ((head, tick), is_moved) in heads.iter().zip(moved) {
-            if tick.wakes && is_moved {
+            if tick.wakes_head && is_moved {
                 self.request(head, tick.timer.to, None);
             }
         }
         Ok(())
     }
 
-    /// The move of a due head's timer. The head is not woken if its wake is still in the queue.
+    /// Decides how far a due head's timer moves. The head is not woken if its wake is still in the queue.
     fn wake_unless_queued(&self, head: &ReadyHead<'_>, timer: TimerMove) -> TickMove {
         let now = self.store.now();
         match self
@@ -137,9 +137,12 @@ impl HeadWakes {
                     to: to.min(head.deadline),
                     ..timer
                 },
-                wakes: false,
+                wakes_head: false,
             },
-            None => TickMove { timer, wakes: true },
+            None => TickMove {
+                timer,
+                wakes_head: true,
+            },
         }
     }
 

@@ -1,14 +1,15 @@
 //! The one way to change a lane: load it, apply events, commit the result by compare-and-set, wake the head.
 //!
 //! A process has at most one commit in flight per lane. Changes that arrive meanwhile are batched into the next
-//! commit. A task of its own does the work, so a caller that goes away never leaves a change half done.
+//! commit. A separate task does the work, so a change is never left half done because its caller has gone away.
 //!
-//! A change goes straight down this list:
+//! A change passes through these files in this order:
 //! - `change`: a change, with the documents that its commit writes.
 //! - `handle`: [`Lanes`]; queues the changes of each lane.
 //! - `committer`: makes one commit of a batch of changes and answers the callers.
 //! - `draft`: gathers the effects of the batch. Pure.
-//! - `cache`, `retry`, `head_wakes`: what the committer uses.
+//!
+//! The committer uses `cache`, `retry` and `head_wakes`.
 //!
 //! The rules themselves are in `forebay_shared::lane`.
 

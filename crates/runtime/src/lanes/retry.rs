@@ -10,10 +10,10 @@ use forebay_shared::{
     store::{Commit, CommitResult, LoadedLane, Store, StoreError},
 };
 
-/// The delays between two tries of a call that failed.
+/// The delays before a failed store call is repeated.
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
 
-/// Counts the failures of one call.
+/// Counts the failures of one store call.
 struct Retries {
     deadline: Instant,
     failures: u32,
@@ -27,7 +27,7 @@ impl Retries {
         }
     }
 
-    /// Waits before the next try. Returns the error if a retry cannot help, or not before the deadline.
+    /// Waits before the call is repeated. Returns the error if a repeat cannot help, or if the deadline comes first.
     async fn wait(&mut self, error: StoreError) -> Result<(), LaneError> {
         let delay = BACKOFF.delay(self.failures, rand::random());
         if !error.is_transient() || Instant::now() + delay >= self.deadline {
@@ -60,11 +60,11 @@ where
 pub(super) enum RetriedCommit {
     /// The commit is on disk.
     Done,
-    /// Nothing was written by the last try: the lane has changed.
+    /// The last request wrote nothing, because the lane has changed.
     Conflict {
         /// The lane as it is now.
         newer: Box<LoadedLane>,
-        /// Whether the response to an earlier try was lost. That try may have succeeded.
+        /// Whether the response to an earlier request was lost. That request may have succeeded.
         is_in_doubt: bool,
     },
 }
@@ -79,7 +79,7 @@ pub(super) async fn commit_with_retry(
     loop {
         match store.commit(commit).await {
             Ok(CommitResult::Done) => return Ok(RetriedCommit::Done),
-            // The lane has the version of this commit: an earlier try succeeded, and its response was lost.
+            // The lane has the version of this commit: an earlier request succeeded, and its response was lost.
             Ok(CommitResult::Conflict(newer)) if newer.version == Some(commit.version) => {
                 return Ok(RetriedCommit::Done);
             }
