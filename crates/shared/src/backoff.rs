@@ -1,6 +1,6 @@
-//! The delay between two tries of something that fails: it doubles, has a bound, and is jittered.
+//! The delay before an operation that failed is repeated. The delay doubles up to a bound and has random jitter.
 //!
-//! A caller counts the failures in a row, asks [`Backoff::delay`] for the next delay, and sleeps by itself:
+//! A caller counts the failures in a row, gets the next delay from [`Backoff::delay`], and sleeps:
 //!
 //! ```
 //! use std::time::Duration;
@@ -14,7 +14,7 @@
 
 use std::time::Duration;
 
-/// How long to wait between tries.
+/// How long to wait before an operation that failed is repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
     first: Duration,
@@ -28,10 +28,10 @@ impl Backoff {
         Self { first, max }
     }
 
-    /// The delay after one more failure, when `failures` came before it in a row.
+    /// The delay after a failure, with `failures` earlier failures in a row.
     ///
-    /// `random` is uniform from 0 to 1. It places the delay within the upper half of its range, so that
-    /// processes that failed together do not try again together.
+    /// `random` is uniform from 0 to 1. It places the delay within the upper half of its range. So processes
+    /// that failed at the same time repeat at different times.
     #[must_use]
     pub fn delay(&self, failures: u32, random: f64) -> Duration {
         let longest = 1_u32
@@ -56,14 +56,15 @@ mod tests {
     const BACKOFF: Backoff = Backoff::new(FIRST, MAX);
 
     #[test]
-    fn doubles_up_to_its_bound() {
+    fn the_delay_doubles_up_to_its_bound() {
         let longest = |failures| BACKOFF.delay(failures, 1.0);
-        assert_eq!([0, 1, 2, 3].map(longest), [1, 2, 4, 8].map(|n| FIRST * n));
+        let doubled = [1, 2, 4, 8].map(|factor| FIRST * factor);
+        assert_eq!([0, 1, 2, 3].map(longest), doubled);
         assert_eq!([5, 31, 32, u32::MAX].map(longest), [MAX; 4]);
     }
 
     #[test]
-    fn lies_in_the_upper_half_of_its_range() {
+    fn the_delay_lies_in_the_upper_half_of_its_range() {
         assert_eq!(BACKOFF.delay(1, 0.0), FIRST);
         assert_eq!(BACKOFF.delay(1, 0.5), FIRST * 3 / 2);
         assert_eq!(BACKOFF.delay(1, 1.0), FIRST * 2);
@@ -71,7 +72,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn is_within_its_bounds(failures in any::<u32>(), random in 0.0..=1.0) {
+        fn the_delay_is_within_its_bounds(failures in any::<u32>(), random in 0.0..=1.0) {
             let delay = BACKOFF.delay(failures, random);
             prop_assert!((FIRST / 2..=MAX).contains(&delay));
         }

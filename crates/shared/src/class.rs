@@ -13,7 +13,7 @@ pub enum Class {
     /// A person waits for the reply. These jobs run first.
     #[default]
     Interactive,
-    /// No person waits. These jobs get the remaining slots, and at least a tenth of a worker's slots.
+    /// No person waits. These jobs get the slots that interactive jobs leave free, and at least a tenth of all.
     Batch,
 }
 

@@ -1,11 +1,11 @@
 //! Stored documents across releases: their version, and the fields that this release does not know.
 //!
 //! In a rolling upgrade processes of two releases work on the same documents. A newer release may add a
-//! field at any time: an older process ignores it and keeps it when it writes the document again. A change
-//! that an older process must not ignore raises the document's version: an older process then leaves the
-//! document to newer ones.
+//! field at any time. An older process ignores the field, and keeps it when it writes the document again. A
+//! change that an older process must not ignore raises the document's version. An older process does not act
+//! on such a document.
 //!
-//! What clients send is checked by the gateway, which refuses unknown fields.
+//! These types also accept unknown fields of clients. The gateway's validation refuses such fields.
 
 use std::fmt;
 
@@ -15,9 +15,9 @@ use serde::{
 };
 use serde_json::{Map, Value};
 
-/// Fields of a stored object that this release does not know. Flattened into the object they belong to.
+/// Fields of a stored object that this release does not know. They are flattened into that object.
 ///
-/// Eight bytes when there are none, as nearly always.
+/// The value takes eight bytes, because most objects have no such fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct UnknownFields(Option<Box<Map<String, Value>>>);
 
@@ -45,7 +45,7 @@ impl UnknownFields {
         self.0.as_ref()?.get(name)
     }
 
-    /// The version in a field `v`; the first if there is none.
+    /// The version in the field `v`, or [`DocumentVersion::FIRST`] without such a field.
     #[must_use]
     pub fn version(&self) -> DocumentVersion {
         let v = self.get("v").and_then(Value::as_u64);
@@ -54,7 +54,7 @@ impl UnknownFields {
         })
     }
 
-    /// These fields, and further ones as an object under `name`, if there are any.
+    /// Adds further fields as an object under `name`, if there are any.
     #[must_use]
     pub fn with_object(mut self, name: &str, fields: Self) -> Self {
         if let Some(fields) = fields.0 {
@@ -97,8 +97,7 @@ impl<'de> Visitor<'de> for UnknownFieldsVisitor {
     }
 }
 
-/// The version of a document's form, its field `v`. It stays as it was read when the document is written
-/// again.
+/// The version of a document's form, stored in its field `v`. A write keeps the version that was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct DocumentVersion(pub u32);
@@ -122,7 +121,7 @@ impl fmt::Display for DocumentVersion {
 
 /// A stored document with a version.
 pub trait Document: DeserializeOwned {
-    /// What the document is called in errors.
+    /// The kind of the document, as errors name it.
     const NAME: &'static str;
     /// The newest version that this release may act on.
     const KNOWN: DocumentVersion = DocumentVersion::FIRST;
@@ -131,18 +130,18 @@ pub trait Document: DeserializeOwned {
     fn version(&self) -> DocumentVersion;
 }
 
-/// A document that this process cannot act on.
+/// Why this process cannot act on a document.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// A newer release wrote it.
     #[error(transparent)]
     Newer(#[from] NewerDocument),
-    /// It is not of the document's form.
+    /// The JSON does not have the document's form.
     #[error("a stored {name} cannot be read")]
     Invalid {
-        /// What the document is called.
+        /// The kind of the document.
         name: &'static str,
-        /// What is wrong with it.
+        /// What is wrong with the JSON.
         source: serde_json::Error,
     },
 }
@@ -151,7 +150,7 @@ pub enum ReadError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a stored {name} has version {found}, and this release knows versions up to {known}")]
 pub struct NewerDocument {
-    /// What the document is called.
+    /// The kind of the document.
     pub name: &'static str,
     /// The document's version.
     pub found: DocumentVersion,
@@ -162,8 +161,8 @@ pub struct NewerDocument {
 /// Reads a document from its JSON.
 ///
 /// # Errors
-/// [`ReadError::Newer`] for a higher version than [`Document::KNOWN`], whatever else stands in the document;
-/// [`ReadError::Invalid`] for what is not of the document's form.
+/// [`ReadError::Newer`] for a higher version than [`Document::KNOWN`], even if the rest of the document is
+/// invalid; [`ReadError::Invalid`] for JSON that does not have the document's form.
 pub fn read<T: Document>(json: &[u8]) -> Result<T, ReadError> {
     let read = serde_json::from_slice::<T>(json);
     let version = match &read {
@@ -183,7 +182,7 @@ pub fn read<T: Document>(json: &[u8]) -> Result<T, ReadError> {
     })
 }
 
-/// The version of a document that cannot be read; the first if that cannot be read either.
+/// The version of an invalid document, or [`DocumentVersion::FIRST`] if its field `v` is invalid too.
 fn version(json: &[u8]) -> DocumentVersion {
     #[derive(Deserialize)]
     struct Versioned {
@@ -216,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_fields_are_kept_and_cost_eight_bytes() {
+    fn unknown_fields_are_kept_and_take_eight_bytes() {
         let json = json!({"v": 1, "known": 1, "new": {"deep": [1.5, null]}, "newer": 2});
         let sample: Sample = read(json.to_string().as_bytes()).unwrap();
         assert_eq!(sample.unknown.get("newer"), Some(&json!(2)));
@@ -232,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_version_is_told_from_a_broken_document() {
+    fn a_newer_version_is_distinguished_from_an_invalid_document() {
         for newer in [r#"{"v": 2, "known": 1}"#, r#"{"known": "text", "v": 2}"#] {
             let error = read::<Sample>(newer.as_bytes()).unwrap_err();
             let ReadError::Newer(newer) = error else {
@@ -243,8 +242,8 @@ mod tests {
                 (DocumentVersion(2), DocumentVersion(1))
             );
         }
-        for broken in ["", "{", "[]", "{}", r#"{"v": "x", "known": 1}"#] {
-            let error = read::<Sample>(broken.as_bytes()).unwrap_err();
+        for invalid in ["", "{", "[]", "{}", r#"{"v": "x", "known": 1}"#] {
+            let error = read::<Sample>(invalid.as_bytes()).unwrap_err();
             assert!(matches!(error, ReadError::Invalid { .. }), "{error:?}");
         }
     }

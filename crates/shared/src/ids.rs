@@ -1,7 +1,7 @@
 //! The ids of jobs, tenants, sessions and processes, and the keys of lanes.
 //!
-//! Each id is checked when it is made. So code can put it into a key, a log line or a header without another check.
-//! Clones share their text, because ids are cloned often.
+//! Each id is checked when it is created, so code may put it into a key, a log line or a header without another check.
+//! The clones of a name share its text, because names are cloned often.
 
 use std::{fmt, sync::Arc};
 
@@ -23,7 +23,7 @@ fn is_name(text: &str) -> bool {
     (1..=128).contains(&text.len())
         && text
             .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"._:@-".contains(&b))
+            .all(|byte| byte.is_ascii_alphanumeric() || b"._:@-".contains(&byte))
 }
 
 macro_rules! name {
@@ -75,7 +75,7 @@ macro_rules! name {
 }
 
 name! {
-    /// The owner of jobs and sessions. `default` until tenants have keys.
+    /// The owner of jobs and sessions. It is always `default`, because there are no API keys yet.
     TenantId, "tenant"
 }
 name! {
@@ -97,7 +97,7 @@ impl ProcessId {
     /// A new id. It begins with `role`, so that lists and logs show the kind of process.
     ///
     /// # Panics
-    /// When `role` has characters that a name may not have, or more than 80 of them.
+    /// If `role` has a character that a name may not have, or more than 80 characters.
     #[must_use]
     pub fn fresh(role: &str) -> Self {
         let id = format!("{role}-{}", uuid::Uuid::new_v4().simple());
@@ -105,8 +105,9 @@ impl ProcessId {
     }
 }
 
-/// A job's id: `job_`, two hex digits of its lane's partition, and a UUIDv7 (RFC 9562) in 32 hex
-/// digits, so that ids sort by time within a partition and their keys are known without a look-up.
+/// A job's id: `job_`, the partition of its lane in two hex digits, and a UUIDv7 (RFC 9562) in 32 hex digits.
+///
+/// Ids sort by time within a partition. The keys of a job follow from its id without a look-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct JobId {
@@ -141,7 +142,7 @@ impl JobId {
             allowed: "job_ and 34 lower-case hex digits",
         };
         let hex = text.strip_prefix("job_").ok_or_else(invalid)?;
-        let is_lower_hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+        let is_lower_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
         if hex.len() != 34 || !hex.bytes().all(is_lower_hex) {
             return Err(invalid());
         }
@@ -150,7 +151,7 @@ impl JobId {
         Ok(Self { partition, uuid })
     }
 
-    /// The id as 17 bytes, those of its UUID first: in their order, ids sort by time.
+    /// The id as 17 bytes. The bytes of the UUID come first, so the ids sort by time.
     #[must_use]
     pub fn to_bytes(&self) -> [u8; 17] {
         let mut bytes = [self.partition; 17];
@@ -173,7 +174,7 @@ impl JobId {
     }
 }
 
-/// One of 256 partitions, by CRC-32 (IEEE 802.3): the same in every process and every release.
+/// A partition from 0 to 255: the low byte of the CRC-32 (IEEE 802.3), the same in every process and release.
 fn partition(bytes: &[u8]) -> u8 {
     let [low, ..] = crc32fast::hash(bytes).to_le_bytes();
     low
@@ -303,7 +304,7 @@ mod tests {
     use super::{JobId, LaneKey, SessionId, TenantId};
 
     #[test]
-    fn a_job_id_survives_its_text_and_carries_the_partition_of_its_lane() {
+    fn a_job_id_parses_from_its_text_and_has_the_partition_of_its_lane() {
         let tenant = TenantId::default();
         let session = SessionId::parse("chat-42").unwrap();
         for session in [Some(&session), None] {

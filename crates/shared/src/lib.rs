@@ -1,13 +1,13 @@
-//! The domain of Forebay, shared by gateways and workers: words, messages, rules and ports. It performs
+//! The domain of Forebay, shared by gateways and workers: types, messages, rules and ports. It performs
 //! no I/O and knows no database, no broker, no HTTP.
 //!
 //! In reading order:
-//! - [`time`], [`ids`], [`class`], [`turn`], [`job`], [`session`]: the words.
-//! - [`secret`]: a key, in a type that does not print.
-//! - [`document`]: how stored documents of several releases stand side by side.
+//! - [`time`], [`ids`], [`class`], [`turn`], [`job`], [`session`]: the types of the domain.
+//! - [`secret`]: a key or a password, in a type that does not print its value.
+//! - [`document`]: the versions of stored documents, and the fields that a release does not know.
 //! - [`lane`]: the rules, as pure functions.
 //! - [`wake`], [`queue`], [`store`]: the job message and the two ports, which engines implement.
-//! - [`backoff`]: the delay between tries.
+//! - [`backoff`]: the delay before an operation that failed is repeated.
 
 pub mod backoff;
 pub mod class;

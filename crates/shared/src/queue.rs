@@ -18,17 +18,17 @@ pub enum QueueError {
     Closed,
 }
 
-/// Carries wakes. Each is delivered at least once while the queue keeps its messages.
+/// The queue of wakes. It delivers each wake at least once, unless it loses its messages.
 #[async_trait]
 pub trait Queue: Send + Sync {
     /// Publishes a wake. Returns once the queue has confirmed it.
     ///
     /// # Errors
-    /// [`QueueError`] if there is no confirm. The wake may have been published all the same.
+    /// [`QueueError`] if the queue has not confirmed the wake. The wake may have been published nevertheless.
     async fn publish(&self, wake: &Wake) -> Result<(), QueueError>;
 
-    /// Starts to consume the wakes of a class, with at most `unacked_max` unsettled deliveries. A process may have one
-    /// consumer per class.
+    /// Starts to consume the wakes of a class, with at most `unacked_max` unsettled deliveries at a time. A process may
+    /// have one consumer of each class.
     ///
     /// # Errors
     /// [`QueueError`] if the queue cannot be reached. A consumer that has started survives later outages.
@@ -52,14 +52,15 @@ pub trait Queue: Send + Sync {
 /// A stream of wakes.
 #[async_trait]
 pub trait Consumer: Send {
-    /// Waits for the next delivery. `None` when the queue is closed. Cancel safe: a dropped call loses no delivery.
+    /// Waits for the next delivery. `None` when the queue is closed. The future may be dropped without losing a
+    /// delivery.
     async fn next(&mut self) -> Option<Delivery>;
 }
 
-/// Called with the disposition of a delivery.
+/// The function that receives the disposition of a delivery.
 type OnSettled = dyn FnOnce(&Wake, Disposition) + Send;
 
-/// A received wake, to be settled exactly once. A delivery that is dropped unsettled is requeued.
+/// A received wake, to be acknowledged or requeued exactly once. Dropping the delivery requeues the wake.
 pub struct Delivery {
     /// The wake.
     pub wake: Wake,
@@ -69,7 +70,7 @@ pub struct Delivery {
 /// How a delivery was settled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Disposition {
-    /// The queue can forget the wake.
+    /// The queue deletes the wake.
     Ack,
     /// The queue delivers the wake again, to any consumer.
     Requeue,
@@ -85,7 +86,7 @@ impl Delivery {
         }
     }
 
-    /// Acknowledges the wake: its work is committed, or there is none.
+    /// Acknowledges the wake: its work is committed, or there is no work.
     pub fn ack(mut self) {
         self.settle(Disposition::Ack);
     }

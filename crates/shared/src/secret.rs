@@ -1,7 +1,7 @@
-//! A key or a password, in a type that does not print.
+//! A key or a password, in a type that does not print its value.
 //!
-//! Only [`Secret::expose`] returns the value. Its callers put it into a header that is marked as sensitive, or
-//! open a connection whose URL it is.
+//! Only [`Secret::expose`] returns the value. Its callers put the value into a header that is marked as sensitive,
+//! or use it as the URL of a connection.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use std::fmt;
 pub struct Secret(String);
 
 impl Secret {
-    /// Shorter values are not searched for in texts: they would match by chance.
+    /// The shortest value that [`Self::redact`] replaces. A shorter value would occur in texts by chance.
     const REDACT_BYTES_MIN: usize = 6;
 
     /// Wraps a value, without the white space around it that files often contain.
@@ -58,7 +58,7 @@ mod tests {
     use super::Secret;
 
     #[test]
-    fn never_prints() {
+    fn a_secret_never_prints_its_value() {
         let key = Secret::new(" sk-very-secret\n");
         assert_eq!(
             format!("{key} {key:?} {:#?}", Some(&key)),
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn is_removed_from_a_text_of_a_service() {
+    fn a_secret_is_removed_from_a_text() {
         let key = Secret::new("sk-very-secret");
         assert_eq!(
             key.redact("bad key sk-very-secret, really: sk-very-secret"),

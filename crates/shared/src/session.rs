@@ -19,7 +19,7 @@ pub struct SessionBounds {
 pub struct TokenMeasure {
     /// The bytes of the turns that were sent, as JSON.
     pub sent_bytes: u64,
-    /// The tokens that the provider counted for them.
+    /// The tokens that the provider counted for these turns.
     pub input_tokens: u64,
 }
 

@@ -1,7 +1,6 @@
 //! Points in time on the store's clock: whole milliseconds since the Unix epoch, in UTC.
 //!
-//! Nothing in this crate reads a clock. `now` is an argument, so a test or a model checker can run every rule with
-//! its own times.
+//! Nothing in this crate reads a clock. `now` is an argument, so a test can run every rule with any times.
 
 use serde::{Deserialize, Serialize};
 
@@ -42,7 +41,7 @@ mod tests {
     use super::TimeMs;
 
     #[test]
-    fn is_printed_with_milliseconds() {
+    fn a_time_prints_with_milliseconds() {
         assert_eq!(TimeMs(0).rfc3339(), "1970-01-01T00:00:00.000Z");
         assert_eq!(
             TimeMs(1_764_000_000_120).rfc3339(),
@@ -52,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn neither_wraps_forward_nor_backward() {
+    fn sums_and_differences_stop_at_their_bounds() {
         assert_eq!(TimeMs(u64::MAX).plus_ms(1), TimeMs(u64::MAX));
         assert_eq!(TimeMs(5).since_ms(TimeMs(9)), 0);
     }

@@ -1,14 +1,14 @@
 //! A turn: one message of a session, in the form of OpenAI's chat messages.
 //!
-//! What a provider adds and wants back unchanged (Gemini's thought signatures) is in `extra_content`, which
-//! nothing in this crate reads.
+//! `extra_content` holds data that a provider added and expects back unchanged, such as Gemini's thought
+//! signatures. This crate does not read it.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::document::{Document, DocumentVersion, UnknownFields};
 
-/// Who speaks.
+/// The author of a turn.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
@@ -30,12 +30,12 @@ pub enum Role {
 /// One message of a session.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Turn {
-    /// Who speaks.
+    /// The author of the turn.
     pub role: Role,
-    /// What is said; absent in a reply that only calls tools.
+    /// The content; absent in a reply that only calls tools.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<Content>,
-    /// The name of the speaker, for providers that take one.
+    /// The name of the author, for providers that accept names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Tools that the assistant calls.
@@ -44,7 +44,7 @@ pub struct Turn {
     /// The id of the call that a turn of role `tool` answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool_call_id: Option<String>,
-    /// What a provider added and wants back unchanged.
+    /// Data that a provider added and expects back unchanged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extra_content: Option<Value>,
     /// Fields that this release does not know.
@@ -62,7 +62,7 @@ impl Document for Turn {
 }
 
 impl Turn {
-    /// A turn of this role that says nothing.
+    /// A turn of this role without content.
     #[must_use]
     pub const fn empty(role: Role) -> Self {
         Self {
@@ -86,7 +86,7 @@ impl Turn {
     }
 }
 
-/// What a turn says.
+/// The content of a turn.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Content {
@@ -97,7 +97,7 @@ pub enum Content {
 }
 
 impl Content {
-    /// All text in it, without the images.
+    /// All text of the content, without the images.
     #[must_use]
     pub fn to_text(&self) -> String {
         match self {
@@ -121,14 +121,14 @@ pub enum Part {
     Text {
         /// The text.
         text: String,
-        /// What a provider added and wants back unchanged.
+        /// Data that a provider added and expects back unchanged.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         extra_content: Option<Value>,
         /// Fields that this release does not know.
         #[serde(flatten)]
         unknown: UnknownFields,
     },
-    /// An image, by reference; no process of Forebay fetches it.
+    /// The address of an image. Forebay does not fetch the image.
     ImageUrl {
         /// The image's address.
         image_url: ImageUrl,
@@ -146,7 +146,7 @@ pub enum Part {
 pub struct ImageUrl {
     /// An `https:` URL, or a `data:` URL with the image in base64.
     pub url: String,
-    /// How closely the model should look: `auto`, `low` or `high`.
+    /// The level of detail in which the model sees the image: `auto`, `low` or `high`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
     /// Fields that this release does not know.
@@ -165,7 +165,7 @@ pub struct ToolCall {
     /// The function that is called; empty for a kind of tool that this release does not know.
     #[serde(default, skip_serializing_if = "FunctionCall::is_empty")]
     pub function: FunctionCall,
-    /// What a provider added and wants back unchanged.
+    /// Data that a provider added and expects back unchanged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extra_content: Option<Value>,
     /// Fields that this release does not know.
@@ -185,12 +185,12 @@ pub enum FunctionKind {
     Unknown(Box<str>),
 }
 
-/// The function called and its arguments.
+/// The function that the model calls, and its arguments.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct FunctionCall {
     /// The function's name.
     pub name: String,
-    /// Its arguments, a JSON text as the model wrote it (so not necessarily valid).
+    /// The arguments: JSON as the model wrote it, so it may be invalid.
     pub arguments: String,
     /// Fields that this release does not know.
     #[serde(flatten)]

@@ -1,7 +1,7 @@
 //! The job message: "the head of this lane can run".
 //!
-//! It carries no prompt, only what leads to the job, so it may be lost or duplicated without harm. The broker holds
-//! its JSON. Unknown fields are ignored; they need not be kept, because no process writes a received message again.
+//! It identifies the job and carries no prompt, so it may be lost or duplicated without harm. The broker holds it as
+//! JSON. Unknown fields are ignored. They need not be kept, because no process writes a received message again.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,7 @@ use crate::{
 /// The head of a lane can run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wake {
-    /// The version of the message's form. A reader sets aside a message of a version that it does not know.
+    /// The version of the message's form. A worker moves a message of an unknown version to another queue.
     pub v: u32,
     /// The job at the head of the lane.
     pub job: JobId,

@@ -1,4 +1,4 @@
-//! The small part of a job that every read of it needs.
+//! The small part of a job's record that every read of the job needs.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,8 +9,8 @@ use crate::{
     time::TimeMs,
 };
 
-/// What is known of a job from its admission on and never changes. Each poll reads it, so it is small: the
-/// request is stored apart.
+/// The metadata of a job, written at its admission and never changed. Each poll reads it, so the request,
+/// which may be large, is a separate document.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct JobMeta {
     /// The version of the document's form.
@@ -30,10 +30,10 @@ pub struct JobMeta {
     pub created_at: TimeMs,
     /// When the job expires unless it has ended.
     pub expires_at: TimeMs,
-    /// The client's own metadata: at most 16 short texts, returned unchanged.
+    /// The client's metadata: at most 16 short texts, which responses return unchanged.
     #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
     pub metadata: serde_json::Map<String, serde_json::Value>,
-    /// The record is kept until this moment at least, because an idempotency key leads to it.
+    /// The earliest time at which the record may be deleted, because an idempotency key refers to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_until: Option<TimeMs>,
     /// The W3C trace context of the submit, so that the provider call joins its trace.

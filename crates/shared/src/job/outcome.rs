@@ -1,4 +1,4 @@
-//! How a job ended. The commit that ends the job writes it, once.
+//! How a job ended. The commit that ends the job writes this document.
 
 use serde::{Deserialize, Serialize};
 
@@ -24,20 +24,20 @@ pub struct Outcome {
     pub ended_at: TimeMs,
     /// The newest fence that the job had. A repair continues from here.
     pub fence: u64,
-    /// The fence that settled the job, so that a repeat of that call is recognised; 0 for none.
+    /// The fence that settled the job, which identifies a repeated finish, retry or release; 0 for none.
     pub settled: u64,
     /// The attempts made, oldest first; at most [`ATTEMPTS_MAX`](crate::lane::ATTEMPTS_MAX).
     pub attempts: Vec<Attempt>,
-    /// The reply; only of a completed job.
+    /// The reply of a completed job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply: Option<Reply>,
-    /// Why there is no reply; of every job that did not complete.
+    /// Why there is no reply; absent for a completed job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<JobError>,
-    /// The provider that was asked last.
+    /// The provider that was called last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
-    /// The fields of the job's entry in its lane that the process that ended the job did not know.
+    /// Fields of the job's lane entry that were unknown to the process that ended the job.
     #[serde(default, skip_serializing_if = "UnknownFields::is_empty")]
     pub entry: UnknownFields,
     /// Fields that this release does not know.
@@ -115,9 +115,9 @@ pub struct Reply {
     pub finish_reason: FinishReason,
     /// What the call cost, if the provider reported it.
     pub usage: Option<Usage>,
-    /// How many turns the provider was sent, the input among them.
+    /// How many turns were sent to the provider, the input included.
     pub turns_sent: u32,
-    /// How many turns of the session were left out to fit.
+    /// How many turns of the session were left out, because they exceeded the bounds of the context.
     pub turns_dropped: u32,
     /// Fields that this release does not know.
     #[serde(flatten)]
@@ -128,7 +128,7 @@ pub struct Reply {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FinishReason {
-    /// The reply is complete, or met a stop sequence.
+    /// The reply is complete, or reached a stop sequence.
     Stop,
     /// The reply reached the bound on its tokens.
     Length,

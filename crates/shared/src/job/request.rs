@@ -8,7 +8,7 @@ use crate::{
     turn::{FunctionKind, Turn},
 };
 
-/// What a job asks. The gateway checks it and the worker that runs the job reads it.
+/// What a job asks of a model. The gateway validates the request, and the worker that runs the job reads it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Request {
     /// The version of the document's form.
@@ -34,7 +34,7 @@ pub struct Request {
     /// The sampling temperature, 0 to 2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
-    /// The share of likely tokens that are sampled from, over 0, at most 1.
+    /// The share of the most likely tokens to sample from: above 0, at most 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub top_p: Option<f64>,
     /// Texts at which the reply ends.
@@ -43,7 +43,7 @@ pub struct Request {
     /// The most tokens of a reply.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_output_tokens: Option<u32>,
-    /// How much of the session is sent along.
+    /// How much of the session is sent to the provider.
     #[serde(default, skip_serializing_if = "ContextBounds::is_empty")]
     pub context: ContextBounds,
     /// How long the session waits for tool results after this job's reply calls tools, in seconds.
@@ -64,10 +64,10 @@ impl Document for Request {
     }
 }
 
-/// How much of the session is sent along with a job's input.
+/// How much of the session is sent to the provider with a job's input.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContextBounds {
-    /// The most turns, the input among them.
+    /// The most turns, the input included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_turns: Option<u32>,
     /// The most tokens, estimated from the provider's earlier counts.

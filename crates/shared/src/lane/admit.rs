@@ -59,7 +59,7 @@ impl Transition<'_> {
             self.effects.keep_inputs = jobs.collect();
         }
         // From the last to the first, so that no entry becomes a head in between.
-        let first = self.effects.ended.len();
+        let ended_before = self.effects.ended.len();
         for position in (0..self.lane.entries.len()).rev() {
             let error = JobError::new("cancelled", "a newer message of the session took its place");
             self.remove(
@@ -71,7 +71,7 @@ impl Transition<'_> {
                 },
             );
         }
-        self.effects.ended[first..].reverse();
+        self.effects.ended[ended_before..].reverse();
     }
 
     /// Inserts a new entry at the end. Tool results go before the entries that no worker has claimed.
@@ -79,8 +79,8 @@ impl Transition<'_> {
         let position = if entry.tool_results {
             // Behind earlier tool results, and never before a claimed job: an attempt at that job may still
             // finish, and only a head may finish.
-            let stays = |other: &&Entry| other.claimed || other.tool_results;
-            self.lane.entries.iter().take_while(stays).count()
+            let stays_before = |other: &&Entry| other.claimed || other.tool_results;
+            self.lane.entries.iter().take_while(stays_before).count()
         } else {
             self.lane.entries.len()
         };
@@ -99,6 +99,6 @@ impl Transition<'_> {
             self.set_timer(job, deadline);
         }
         self.lane.entries.insert(0, entry);
-        self.ready_head();
+        self.wake_or_hold_head();
     }
 }

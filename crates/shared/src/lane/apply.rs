@@ -8,10 +8,10 @@ use crate::time::TimeMs;
 /// `outcome` is the outcome of the event's job if that job has ended, and `None` otherwise. `now` is the
 /// store's clock.
 ///
-/// A repeated call that has settled its job before succeeds without effects.
+/// The repeat of a finish, retry or release that took effect succeeds without effects.
 ///
 /// # Errors
-/// [`Refused`]. The lane is unchanged then.
+/// [`Refused`], with the lane unchanged.
 pub fn apply(
     lane: &mut Lane,
     outcome: Option<OutcomeSummary>,

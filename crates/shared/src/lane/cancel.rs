@@ -12,7 +12,7 @@ use crate::{
 impl Transition<'_> {
     pub(super) fn cancel(&mut self, job: JobId) -> Result<(), Refused> {
         let (position, _) = self.lane.find(job).ok_or(Refused::Gone)?;
-        // Before the removal, so that the new head does not wait under this hold.
+        // The hold ends before the removal, so that the new head does not wait for its end.
         self.end_hold();
         self.remove(
             position,

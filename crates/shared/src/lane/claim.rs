@@ -25,7 +25,7 @@ impl Transition<'_> {
         let head = &mut self.lane.entries[0];
         match &head.state {
             State::Running { worker: owner, .. } => {
-                // The worker repeats its claim, because the answer to it was lost.
+                // The worker repeats its claim, because the response to the first one was lost.
                 if owner == worker && repeated_fence == Some(head.fence) {
                     self.effects.claim = Some(Claim::Granted { fence: head.fence });
                     return Ok(());
@@ -35,13 +35,13 @@ impl Transition<'_> {
             State::Queued {
                 not_before: Some(not_before),
             } if *not_before > self.now => {
-                // The wake came too early and its publisher has parked the timer, so the timer is moved back.
+                // The wake came too early. Its publisher may have parked the timer, so the timer is set again.
                 let (not_before, deadline) = (*not_before, head.deadline);
                 self.set_timer(job, not_before.min(deadline));
                 self.effects.claim = Some(Claim::NotDue { not_before });
                 return Ok(());
             }
-            // The timer is due as well, and the sweeper expires the job. A call would be wasted.
+            // The timer is due too, so the sweeper expires the job. A provider call would be wasted.
             State::Queued { .. } if head.deadline <= self.now => return Err(Refused::Gone),
             State::Queued { .. } => {}
         }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{Lane, State};
 use crate::class::Class;
 
-/// Live jobs of one class, by what they wait for. Signed, since a commit adds differences.
+/// Live jobs of one class, by what they wait for. The numbers are signed, because a commit adds differences.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClassCounts {
     /// Heads that could run now.

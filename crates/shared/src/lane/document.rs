@@ -12,9 +12,9 @@ use crate::{
 
 /// The most live jobs of one session.
 pub const LANE_MAX: usize = 200;
-/// The most attempts that are kept of a job. The oldest are dropped; `n` keeps counting.
+/// The most attempts that a job's entry keeps. The oldest are dropped, and the numbers of the others stay.
 pub const ATTEMPTS_MAX: usize = 20;
-/// The most takeovers of a job. At the next one it fails as `worker_lost`.
+/// The most takeovers of a job. At the next takeover the job fails as `worker_lost`.
 pub const TAKEOVERS_MAX: u32 = 10;
 /// How long the publish of a wake may take before the sweeper requests the wake again.
 pub const PUBLISH_LIMIT_MS: u64 = 3_000;
@@ -50,29 +50,29 @@ impl Document for Lane {
 pub struct Entry {
     /// The job.
     pub job: JobId,
-    /// Its priority.
+    /// The job's priority.
     pub class: Class,
-    /// Rises with every claim and every repair, and never falls. Only the newest fence settles the job.
+    /// The newest fence. It rises with every claim and every repair, and only this fence may settle the job.
     pub fence: u64,
-    /// The newest fence that a retry or a release settled, which identifies a repeated call.
+    /// The newest fence that a retry or a release has settled, which identifies a repeat of that event.
     pub settled: u64,
-    /// Whether it is queued or running.
+    /// Whether the job is queued or running.
     pub state: State,
-    /// When it expires.
+    /// When the job expires.
     pub deadline: TimeMs,
-    /// Whether its input is tool results, which pass waiting messages.
+    /// Whether the job's input is tool results. Such a job enters the lane before waiting messages.
     pub tool_results: bool,
-    /// Whether a worker has claimed it since its admission. No entry is inserted before a claimed one.
+    /// Whether a worker has claimed the job since its admission. No entry is inserted before a claimed entry.
     pub claimed: bool,
-    /// The calls that failed at the provider.
+    /// The number of failed tries.
     pub tries: u32,
-    /// How often its worker was gone or past its limit.
+    /// How often the job was taken from a worker that was gone or past the time limit of its claim.
     pub takeovers: u32,
-    /// When it entered the lane.
+    /// When the job entered the lane.
     pub admitted_at: TimeMs,
-    /// When a worker first claimed it.
+    /// When a worker first claimed the job.
     pub started_at: Option<TimeMs>,
-    /// Its attempts, at most [`ATTEMPTS_MAX`], the oldest first.
+    /// The job's attempts, at most [`ATTEMPTS_MAX`], the oldest first.
     pub attempts: Vec<Attempt>,
     /// Fields of the entry that this release does not know. They go into the job's outcome.
     pub unknown: UnknownFields,
@@ -85,7 +85,7 @@ pub struct Entry {
 pub enum State {
     /// The job waits.
     Queued {
-        /// The job does not run before this time: its next try, or the end of the hold.
+        /// The earliest time at which the job may run: when its next try is due, or when the hold ends.
         not_before: Option<TimeMs>,
     },
     /// A worker runs the job.
@@ -113,7 +113,7 @@ impl Lane {
             .find(|(_, entry)| entry.job == job)
     }
 
-    /// Whether there is neither a live job nor a hold.
+    /// Whether the lane has neither a live job nor a hold.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty() && self.hold_until.is_none()
@@ -136,10 +136,10 @@ impl Lane {
 /// The state of the head of a lane.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HeadState {
-    /// It can run now.
+    /// The head can run now.
     Ready(Class),
-    /// It waits for a retry or under a hold.
+    /// The head waits for its next try or for the end of a hold.
     Waiting,
-    /// This process runs it.
+    /// This process runs the head.
     Running(ProcessId),
 }

@@ -17,11 +17,11 @@ pub struct Effects {
     pub wake: Option<JobId>,
     /// The jobs that left the lane.
     pub ended: Vec<EndedEntry>,
-    /// Whether the job entered the lane, so its record is written.
+    /// Whether the event admitted a new job, so its record is written.
     pub admitted: bool,
     /// A repaired job, whose outcome is removed.
     pub reopened: Option<JobId>,
-    /// Running calls to cancel, each with the worker that makes it.
+    /// Provider calls to cancel: the worker that makes the call, and the job.
     pub dropped_calls: Vec<(ProcessId, JobId)>,
     /// Jobs whose inputs are kept in the session although they got no reply, in this order.
     pub keep_inputs: Vec<JobId>,
@@ -36,12 +36,12 @@ pub struct Effects {
 pub enum Claim {
     /// The worker holds the job with this fence.
     Granted {
-        /// The fence that every later call of this attempt carries.
+        /// The fence with which the attempt settles the job.
         fence: u64,
     },
-    /// The job is not due yet. Its timer is moved back to when it is due.
+    /// The job may not run yet. Its timer is set to the time at which it may.
     NotDue {
-        /// When the job is due.
+        /// The earliest time at which the job may run.
         not_before: TimeMs,
     },
 }
@@ -49,20 +49,20 @@ pub enum Claim {
 /// A job that left its lane.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndedEntry {
-    /// Its last entry in the lane.
+    /// The job's last entry in the lane.
     pub entry: Entry,
-    /// How it ended.
+    /// How the job ended.
     pub status: Status,
-    /// Why it did not complete.
+    /// Why the job did not complete.
     pub error: Option<JobError>,
-    /// When it ended.
+    /// When the job ended.
     pub at: TimeMs,
-    /// The fence that settled it, or the entry's `settled` if no attempt did.
+    /// The fence that settled the job, or the entry's `settled` if no attempt settled it.
     pub settled: u64,
 }
 
 impl EndedEntry {
-    /// Its outcome, with the reply if there is one.
+    /// The job's outcome, with the reply if there is one.
     #[must_use]
     pub fn into_outcome(self, reply: Option<Reply>, provider: Option<String>) -> Outcome {
         Outcome {
@@ -94,7 +94,7 @@ pub enum Refused {
     /// `if_busy: reject`, and the session has live jobs.
     #[error("the session has live jobs")]
     Busy,
-    /// The job is live or has ended.
+    /// The job was admitted before, or a repair names a job that has not ended.
     #[error("the job was accepted before")]
     Exists,
     /// The job is not the head.
@@ -103,7 +103,7 @@ pub enum Refused {
     /// A worker runs the job.
     #[error("a worker runs the job already")]
     Running,
-    /// The job is not in the lane.
+    /// The job is not in the lane, or it is claimed after its deadline.
     #[error("the job is not live")]
     Gone,
     /// A later attempt has begun, so this one may not settle the job.

@@ -22,16 +22,16 @@ pub enum Event {
         job: JobId,
         /// The worker.
         worker: ProcessId,
-        /// The fence that an earlier, unanswered claim of this worker may have got.
+        /// The fence of an earlier claim of this worker whose response was lost, if there is one.
         repeated_fence: Option<u64>,
-        /// The time limit of the call with a margin for the commit, in milliseconds.
+        /// The time limit of the provider call and a margin for the commit, in milliseconds.
         limit_ms: u64,
     },
     /// The attempt with this fence ended the job.
     Finish {
         /// The job.
         job: JobId,
-        /// The fence it was claimed with.
+        /// The fence of the attempt's claim.
         fence: u64,
         /// Why there is no reply; absent for a completed job.
         error: Option<JobError>,
@@ -43,7 +43,7 @@ pub enum Event {
     Retry {
         /// The job.
         job: JobId,
-        /// The fence it was claimed with.
+        /// The fence of the attempt's claim.
         fence: u64,
         /// When the next attempt may begin.
         not_before: TimeMs,
@@ -52,11 +52,11 @@ pub enum Event {
         /// What went wrong.
         error: JobError,
     },
-    /// The worker shuts down and releases the job. No try is spent.
+    /// The worker shuts down and releases the job. The release does not count as a try.
     Release {
         /// The job.
         job: JobId,
-        /// The fence it was claimed with.
+        /// The fence of the attempt's claim.
         fence: u64,
     },
     /// A client cancels the job.
@@ -68,7 +68,7 @@ pub enum Event {
     Tick {
         /// The job.
         job: JobId,
-        /// The live processes; `None` while no process may be judged gone.
+        /// The live processes. With `None`, the tick treats no worker as gone.
         presence: Option<LiveProcesses>,
     },
 }
@@ -78,15 +78,15 @@ pub enum Event {
 pub struct Admit {
     /// The job.
     pub job: JobId,
-    /// Its priority.
+    /// The job's priority.
     pub class: Class,
     /// When the job expires.
     pub deadline: TimeMs,
-    /// Whether its input is tool results.
+    /// Whether the job's input is tool results.
     pub tool_results: bool,
     /// What happens when the session has live jobs.
     pub if_busy: IfBusy,
-    /// Whether this repairs a job: it has ended and is admitted again under its id.
+    /// Whether this is a repair: the job has ended and is admitted again under its id.
     pub repair: bool,
 }
 
@@ -94,23 +94,23 @@ pub struct Admit {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum IfBusy {
-    /// It waits behind them.
+    /// The message waits behind the live jobs.
     #[default]
     Enqueue,
-    /// It is refused.
+    /// The message is refused.
     Reject,
-    /// It cancels them. Nothing of them stays in the session.
+    /// The message cancels the live jobs. The session keeps nothing of them.
     Rollback,
-    /// It cancels them. Their inputs stay in the session.
+    /// The message cancels the live jobs. The session keeps their inputs.
     Interrupt,
 }
 
 /// The processes that were alive at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LiveProcesses {
-    /// The moment, by the store's clock. A worker that claimed its job later cannot be judged by this.
+    /// When the list was read, by the store's clock. It shows nothing about a worker that claimed its job later.
     pub at: TimeMs,
-    /// The processes that had announced themselves within one presence time before.
+    /// The processes whose presence was recent enough at that time.
     pub alive: Arc<BTreeSet<ProcessId>>,
 }
 
@@ -121,7 +121,7 @@ pub struct OutcomeSummary {
     pub status: Status,
     /// The newest fence that the job ever had.
     pub fence: u64,
-    /// The fence that settled it; 0 for none.
+    /// The fence that settled the job; 0 for none.
     pub settled: u64,
 }
 

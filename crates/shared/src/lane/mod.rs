@@ -3,7 +3,7 @@
 //! A lane is the live jobs of one session, in order. Only its head may run. [`apply`] takes a lane and an
 //! [`Event`] and returns the new lane and the [`Effects`] to write and to carry out. It has no I/O, no clock and no
 //! randomness: jitter, `not_before` and the live processes are part of the event. Engines commit the result with a
-//! compare-and-set and hold no rule of their own. ARCHITECTURE.md defines the protocol's words.
+//! compare-and-set and contain no rules. ARCHITECTURE.md defines the protocol's words.
 //!
 //! In reading order: `document.rs`, `event.rs`, `effects.rs`, `apply.rs`, `transition.rs`, then one file for
 //! each event.
@@ -14,7 +14,6 @@ mod cancel;
 mod claim;
 mod counts;
 mod document;
-
 mod effects;
 mod event;
 mod settle;
@@ -29,11 +28,10 @@ mod properties;
 
 pub use apply::apply;
 pub use counts::{ClassCounts, LaneCounts};
-pub use effects::{Claim, Effects, EndedEntry, Refused};
-pub use event::{Admit, Event, IfBusy, LiveProcesses, OutcomeSummary};
-pub use transition::wake_timer;
-
 pub use document::{
     ATTEMPTS_MAX, Entry, HeadState, LANE_MAX, Lane, PUBLISH_LIMIT_MS, REVISIT_MS, State,
     TAKEOVERS_MAX,
 };
+pub use effects::{Claim, Effects, EndedEntry, Refused};
+pub use event::{Admit, Event, IfBusy, LiveProcesses, OutcomeSummary};
+pub use transition::wake_timer;

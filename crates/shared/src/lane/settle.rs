@@ -1,5 +1,5 @@
-//! An attempt settles its job: finish, retry or release. Only the newest fence may settle. A repeated call
-//! succeeds without effects.
+//! An attempt settles its job: finish, retry or release. Only the newest fence may settle. A repeat succeeds
+//! without effects.
 
 use super::{
     Refused, State,
@@ -18,12 +18,12 @@ pub(super) struct Retry<'a> {
     pub(super) error: &'a JobError,
 }
 
-/// Whether a call with a valid fence takes effect.
+/// Whether a finish, retry or release with a valid fence takes effect.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum SettleCall {
-    /// The first call with this fence; its job is the head.
+enum Settlement {
+    /// The first with this fence. The job is the head.
     First,
-    /// A repeat of a call that took effect.
+    /// The repeat of one that took effect.
     Repeat,
 }
 
@@ -35,7 +35,7 @@ impl Transition<'_> {
         error: Option<&JobError>,
         hold_ms: Option<u64>,
     ) -> Result<(), Refused> {
-        if self.check_fence(job, fence)? == SettleCall::Repeat {
+        if self.check_fence(job, fence)? == Settlement::Repeat {
             return Ok(());
         }
         let status = if error.is_some() {
@@ -64,7 +64,7 @@ impl Transition<'_> {
         fence: u64,
         retry: &Retry<'_>,
     ) -> Result<(), Refused> {
-        if self.check_fence(job, fence)? == SettleCall::Repeat {
+        if self.check_fence(job, fence)? == Settlement::Repeat {
             return Ok(());
         }
         let head = &mut self.lane.entries[0];
@@ -91,7 +91,7 @@ impl Transition<'_> {
     }
 
     pub(super) fn release(&mut self, job: JobId, fence: u64) -> Result<(), Refused> {
-        if self.check_fence(job, fence)? == SettleCall::Repeat {
+        if self.check_fence(job, fence)? == Settlement::Repeat {
             return Ok(());
         }
         let head = &mut self.lane.entries[0];
@@ -102,15 +102,17 @@ impl Transition<'_> {
         Ok(())
     }
 
-    /// A job that tick has queued again can still be settled by its last attempt until a worker claims it. The reply is
-    /// there, and a second call would cost more.
-    fn check_fence(&self, job: JobId, fence: u64) -> Result<SettleCall, Refused> {
+    /// After a takeover, the last attempt may still settle the job until another worker claims it. Its reply would
+    /// otherwise be lost, and another provider call would cost more.
+    fn check_fence(&self, job: JobId, fence: u64) -> Result<Settlement, Refused> {
         match self.lane.find(job) {
-            Some((_, entry)) if entry.settled == fence => Ok(SettleCall::Repeat),
+            Some((_, entry)) if entry.settled == fence => Ok(Settlement::Repeat),
             Some((_, entry)) if entry.fence != fence => Err(Refused::Fenced),
-            Some((0, entry)) if entry.claimed => Ok(SettleCall::First),
+            Some((0, entry)) if entry.claimed => Ok(Settlement::First),
             Some(_) => Err(Refused::NotHead),
-            None if self.outcome.is_some_and(|it| it.settled == fence) => Ok(SettleCall::Repeat),
+            None if self.outcome.is_some_and(|outcome| outcome.settled == fence) => {
+                Ok(Settlement::Repeat)
+            }
             None => Err(Refused::Gone),
         }
     }

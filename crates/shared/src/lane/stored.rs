@@ -1,5 +1,5 @@
-//! The stored form of an entry: its state is an object with the state's name, and unknown fields are kept in
-//! the entry and in that object, whatever the state changes to.
+//! The stored form of an entry. The state is an object under the state's name. Unknown fields of the entry and of
+//! that object are kept, also when the state changes.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -82,7 +82,7 @@ impl<'de> Deserialize<'de> for Entry {
     }
 }
 
-/// Borrows an entry to write it.
+/// An entry in its stored form, with borrowed fields.
 #[derive(Serialize)]
 struct EntryToStore<'a> {
     job: JobId,

@@ -1,4 +1,4 @@
-//! A job's timer is due: the sweeper acts on what should have happened by now.
+//! A job's timer is due. The job expires, is taken from its worker, gets a wake, or gets a later timer.
 
 use super::{
     Entry, LiveProcesses, Refused, State, TAKEOVERS_MAX,
@@ -35,7 +35,7 @@ impl Transition<'_> {
         }
         match &entry.state {
             State::Running { worker, until } => {
-                if *until <= self.now || presence.is_some_and(|seen| is_gone(worker, entry, seen)) {
+                if *until <= self.now || presence.is_some_and(|live| is_gone(worker, entry, live)) {
                     self.take_over();
                 } else {
                     let timer = transition::running_timer(*until, deadline, self.now);
@@ -57,7 +57,7 @@ impl Transition<'_> {
         Ok(())
     }
 
-    /// Queues the head again, without its worker. The fence stays until the next claim raises it.
+    /// Takes the head from its worker and queues it again. The fence stays until the next claim raises it.
     fn take_over(&mut self) {
         let head = &mut self.lane.entries[0];
         head.takeovers += 1;
@@ -80,11 +80,12 @@ impl Transition<'_> {
     }
 }
 
-/// A worker that claimed its job after the list of live processes was read is never judged by it.
-fn is_gone(worker: &ProcessId, entry: &Entry, seen: &LiveProcesses) -> bool {
+/// Whether the list of live processes shows that a job's worker is gone. The list shows nothing about a worker that
+/// claimed the job after the list was read.
+fn is_gone(worker: &ProcessId, entry: &Entry, live: &LiveProcesses) -> bool {
     let claimed_before = entry
         .attempts
         .last()
-        .is_none_or(|attempt| attempt.started_at < seen.at);
-    claimed_before && !seen.alive.contains(worker)
+        .is_none_or(|attempt| attempt.started_at < live.at);
+    claimed_before && !live.alive.contains(worker)
 }

@@ -1,5 +1,5 @@
-//! One event applied to one lane, and the steps that several events share: removing an entry, making a new head
-//! ready, ending a hold.
+//! One event applied to one lane, and the steps that several events share: removing an entry, waking a head,
+//! ending a hold.
 
 use super::{
     Effects, EndedEntry, Entry, Lane, OutcomeSummary, PUBLISH_LIMIT_MS, REVISIT_MS, State,
@@ -18,7 +18,7 @@ pub(super) struct Transition<'a> {
     pub(super) outcome: Option<OutcomeSummary>,
     /// The store's clock.
     pub(super) now: TimeMs,
-    /// What has to be written and done with the new lane.
+    /// What the event requires besides the new lane.
     pub(super) effects: Effects,
 }
 
@@ -31,7 +31,7 @@ pub(super) struct JobEnd {
 }
 
 impl Transition<'_> {
-    /// Removes the entry at `position`. The entry behind a removed head becomes the head and is made ready.
+    /// Removes the entry at `position`. If it was the head, the next entry becomes the head.
     pub(super) fn remove(&mut self, position: usize, end: JobEnd) {
         let mut entry = self.lane.entries.remove(position);
         end_attempt(&mut entry, end.error.clone(), self.now);
@@ -49,12 +49,12 @@ impl Transition<'_> {
             entry,
         });
         if position == 0 {
-            self.ready_head();
+            self.wake_or_hold_head();
         }
     }
 
-    /// Makes a new head ready: due now, or at the end of the hold.
-    pub(super) fn ready_head(&mut self) {
+    /// Wakes a new head, or lets it wait for the end of the hold.
+    pub(super) fn wake_or_hold_head(&mut self) {
         let Some(head) = self.lane.entries.first_mut() else {
             self.end_passed_hold();
             return;
@@ -76,7 +76,7 @@ impl Transition<'_> {
         }
     }
 
-    /// Queues the head without a wait and asks for its wake. The timer stays until the wake is confirmed.
+    /// Queues the head without a `not_before` and requests its wake.
     pub(super) fn wake_head(&mut self) {
         let head = &mut self.lane.entries[0];
         head.state = State::Queued { not_before: None };
@@ -85,7 +85,7 @@ impl Transition<'_> {
         self.effects.wake = Some(job);
     }
 
-    /// Ends a hold, if there is one. A head that waited under it is ready.
+    /// Ends the hold, if there is one. A head that waited for its end gets a wake.
     pub(super) fn end_hold(&mut self) {
         let Some(hold) = self.lane.hold_until.take() else {
             return;
@@ -109,13 +109,14 @@ impl Transition<'_> {
     }
 }
 
-/// The timer of a head whose wake is requested at `now`: when to request it again, unless it is confirmed.
+/// The timer of a head whose wake is requested at `now`. When the timer is due, the sweeper requests the wake
+/// again. The timer is parked if the queue has confirmed the wake before.
 #[must_use]
 pub fn wake_timer(deadline: TimeMs, now: TimeMs) -> TimeMs {
     now.plus_ms(PUBLISH_LIMIT_MS).min(deadline)
 }
 
-/// Records the end of the newest attempt, if it still runs.
+/// Records the end of the newest attempt, if that attempt has not ended.
 pub(super) fn end_attempt(entry: &mut Entry, error: Option<JobError>, now: TimeMs) {
     if let Some(attempt) = entry.attempts.last_mut()
         && attempt.ended_at.is_none()

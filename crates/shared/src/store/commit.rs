@@ -18,8 +18,8 @@ use crate::{
 pub struct Commit {
     /// The lane to change.
     pub lane: LaneKey,
-    /// The version that was read. The commit is a conflict if the lane has another one now. `None` if the lane had
-    /// no document.
+    /// The version that was read, or `None` if the lane had no document. The commit conflicts if the lane has another
+    /// version now.
     pub expected: Option<LaneVersion>,
     /// The version after the commit. An empty lane has no document, and so no version.
     pub version: LaneVersion,
@@ -27,22 +27,22 @@ pub struct Commit {
     pub next: Lane,
     /// The timers to set, or to remove (`None`). A job occurs at most once.
     pub timers: Vec<(JobId, Option<TimeMs>)>,
-    /// The records to create. If one of them exists already, nothing at all is written.
+    /// The records to create. If one of them exists already, the commit conflicts.
     pub admitted: Vec<Arc<NewJob>>,
-    /// Jobs that had ended and are live again: their outcomes are removed.
+    /// Repaired jobs, whose outcomes are removed.
     pub reopened: Vec<JobId>,
     /// The outcomes to write.
     pub ended: Vec<EndedJob>,
-    /// The change of the session. `None` for a lane without a session, and if nothing of the session changes.
+    /// The change of the session, or `None` if there is no session or no change.
     pub session: Option<SessionWrite>,
     /// The difference that the commit makes to the counts.
     pub counts: LaneCounts,
-    /// Running calls that are to be dropped, with the workers that make them. The workers are notified after the
+    /// Provider calls to cancel: the worker that makes the call, and the job. The workers are notified after the
     /// write.
     pub dropped_calls: Vec<(ProcessId, JobId)>,
-    /// Jobs whose outcomes a conflict reports.
+    /// The jobs whose outcomes are returned on a conflict.
     pub outcomes_of: Vec<JobId>,
-    /// The job whose work a conflict reports.
+    /// The job whose work is returned on a conflict.
     pub work_of: Option<JobId>,
     /// The time of the change, by the store's clock.
     pub at: TimeMs,
@@ -66,7 +66,7 @@ pub struct EndedJob {
     pub class: Class,
     /// How the job ended.
     pub outcome: Outcome,
-    /// How long the record is kept from now on, in milliseconds. A later `keep_until` in the job's meta wins.
+    /// How long the record is kept from now on, in milliseconds, or longer if the job's `keep_until` is later.
     pub keep_ms: u64,
 }
 
@@ -86,8 +86,8 @@ pub struct SessionWrite {
 pub enum CommitResult {
     /// The commit is on disk.
     Done,
-    /// Nothing was written: the lane has changed since it was read, or a record to create exists. If the version in
-    /// here is the commit's own, an earlier try of the same commit has succeeded.
+    /// Nothing was written: the lane has changed since it was read, or a record to create exists. If the lane has the
+    /// commit's own version, an earlier request of this commit has succeeded.
     Conflict(Box<LoadedLane>),
 }
 

@@ -1,7 +1,7 @@
 //! The port to the store, which holds all state that must outlive a process.
 //!
-//! An engine loads and commits. It holds no rule of the lane protocol. Every write to a lane is one [`Commit`]: atomic,
-//! and a compare-and-set on the lane's version. All calls are safe to repeat.
+//! An engine loads and commits. It contains no rules of the lane protocol. Every write to a lane is one [`Commit`], which
+//! is atomic and compares the lane's version first. All calls are safe to repeat.
 
 mod commit;
 mod counts;
@@ -38,7 +38,7 @@ pub enum StoreError {
     /// The store has no space for new jobs. Nothing was written. Jobs that were accepted before can still finish.
     #[error("the store has no space for new jobs")]
     Full,
-    /// The store holds a document that only a newer release may act on. A process of that release can help.
+    /// The store holds a document that only a newer release may act on. A process of that release can make the call.
     #[error("a newer release wrote a document in the store")]
     Newer(#[source] NewerDocument),
     /// Stored data cannot be read, or the store rejected a statement. A retry cannot help.
@@ -73,7 +73,7 @@ pub trait Store: Send + Sync {
 
     // ---- lanes ----
 
-    /// Reads a lane, with the outcomes of those of `outcomes_of` that have ended. With `work_of`, also returns what a
+    /// Reads a lane, and the outcomes of the jobs in `outcomes_of` that have ended. With `work_of`, also returns what a
     /// worker needs to run that job, if the job is live.
     async fn load(
         &self,
@@ -82,8 +82,8 @@ pub trait Store: Send + Sync {
         work_of: Option<JobId>,
     ) -> Result<LoadedLane, StoreError>;
 
-    /// Writes a change of a lane: all of it, or nothing. It is written if the lane still has the expected version and
-    /// none of the records to create exists. A lane that is empty afterwards has no document.
+    /// Writes a change of a lane: all of it, or nothing. The change is written if the lane still has the expected version
+    /// and none of the records to create exists. A lane that is empty afterwards has no document.
     ///
     /// The commit that ends the last live job of a session starts the session's time to live. The commit that admits a
     /// job to a session creates the session if there is none.
@@ -103,7 +103,7 @@ pub trait Store: Send + Sync {
     /// Returns the timers that are due at `now`, the earliest first, at most `limit` (1 to 1,000).
     async fn due_timers(&self, now: TimeMs, limit: usize) -> Result<Vec<Timer>, StoreError>;
 
-    /// Moves each timer that still has the time that was read. Returns for each whether it moved. Creates no timer.
+    /// Moves each timer that still has the time that was read. Returns for each timer whether it moved. Creates no timer.
     async fn move_timers(&self, moves: &[TimerMove]) -> Result<Vec<bool>, StoreError>;
 
     // ---- jobs ----
@@ -145,13 +145,13 @@ pub trait Store: Send + Sync {
     async fn evict_sessions(&self, sessions_max: u64, limit: usize) -> Result<u64, StoreError>;
 
     /// Deletes records, sessions and keys that have expired, at most `limit` of each. Returns how many were deleted.
-    /// Reads hide what has expired even before this.
+    /// Reads return none of them even before the deletion.
     async fn delete_expired(&self, limit: usize) -> Result<u64, StoreError>;
 
     // ---- processes ----
 
-    /// Announces that this process is alive, corrects [`now`](Store::now), and returns every process that has announced
-    /// itself within `presence_ms`, this one included.
+    /// Announces that this process is alive, and corrects [`now`](Store::now). Returns every process that has announced
+    /// itself within the last `presence_ms`, this process included.
     async fn announce(
         &self,
         process: &ProcessId,
@@ -161,7 +161,8 @@ pub trait Store: Send + Sync {
     /// Withdraws this process's announcement.
     async fn withdraw(&self, process: &ProcessId) -> Result<(), StoreError>;
 
-    /// Elects this process as the sweeper for `ttl_ms`, or extends its term. Returns whether it is the sweeper.
+    /// Elects this process as the sweeper for `ttl_ms` if no other process is, or extends its term. Returns whether it
+    /// is the sweeper.
     async fn elect_sweeper(&self, process: &ProcessId, ttl_ms: u64) -> Result<bool, StoreError>;
 
     /// Ends this process's term as the sweeper, if it has one.
@@ -170,6 +171,6 @@ pub trait Store: Send + Sync {
     /// Reads the counts of all live and ended jobs.
     async fn counts(&self) -> Result<Counts, StoreError>;
 
-    /// Watches a topic from now on. A notice may be lost, so the watcher must also look from time to time.
+    /// Watches a topic from now on. A notice may be lost, so the caller must also read the state from time to time.
     async fn watch(&self, topic: Topic) -> Result<Notices, StoreError>;
 }

@@ -13,7 +13,7 @@ use crate::{
     time::TimeMs,
 };
 
-/// A lane as the store holds it, with what the caller asked for beside it.
+/// A lane as the store holds it, with the outcomes and the work that the caller requested.
 #[derive(Clone, Debug, Default)]
 pub struct LoadedLane {
     /// The lane. Empty if it has no document.
@@ -40,7 +40,7 @@ impl LoadedLane {
 /// What a worker needs to run a job.
 #[derive(Clone, Debug)]
 pub struct Work {
-    /// The small part of the job's record.
+    /// The job's metadata.
     pub meta: JobMeta,
     /// The request to the model.
     pub request: Request,
@@ -51,7 +51,7 @@ pub struct Work {
 /// A job as a client sees it.
 #[derive(Clone, Debug)]
 pub struct JobRecord {
-    /// The part that never changes.
+    /// The job's metadata, which never changes.
     pub meta: JobMeta,
     /// The job's current state.
     pub state: JobState,
@@ -74,7 +74,7 @@ pub struct IdempotencyEntry {
     pub v: DocumentVersion,
     /// The job that the first request with the key has created, or is about to create.
     pub job: JobId,
-    /// The SHA-256 of that request's body, in hex.
+    /// The SHA-256 of the body of that first request, in hex.
     pub body_sha256: String,
     /// When the key was set.
     pub created_at: TimeMs,
@@ -94,7 +94,7 @@ impl Document for IdempotencyEntry {
 /// The result of setting an idempotency key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SetKeyResult {
-    /// The key was free. It has the given entry now.
+    /// The key was not set. It has the given entry now.
     Set,
     /// The key was set before, to this entry. Nothing was written.
     AlreadySet(IdempotencyEntry),

@@ -9,11 +9,11 @@ use crate::ids::{JobId, ProcessId};
 pub enum Topic {
     /// The end of this job.
     Job(JobId),
-    /// The jobs that this process runs, and that another process has ended: their calls are to be dropped.
+    /// The jobs that this process runs and another process has ended, so their provider calls must be cancelled.
     Calls(ProcessId),
 }
 
-/// A stream of notices on one topic. Any notice may be lost, so the watcher must also look from time to time.
+/// A stream of notices on one topic. Any notice may be lost, so the caller must also read the state from time to time.
 #[derive(Debug)]
 pub struct Notices {
     receiver: mpsc::Receiver<JobId>,
@@ -30,8 +30,8 @@ impl Notices {
         (sender, Self { receiver })
     }
 
-    /// Waits for the next notice and returns its job. `None` when the stream has ended: read the job, then watch
-    /// again.
+    /// Waits for the next notice and returns its job. `None` when the stream has ended. The caller then reads the state
+    /// and watches again.
     pub async fn next(&mut self) -> Option<JobId> {
         self.receiver.recv().await
     }
