@@ -38,20 +38,15 @@ pub struct ClassTotals {
 }
 
 impl Counts {
-    /// Adds the rows of one class up.
+    /// The sum of the rows of one class.
     #[must_use]
     pub fn class(&self, class: Class) -> ClassTotals {
         let mut totals = ClassTotals::default();
         for row in self.rows.iter().filter(|row| row.class == class) {
-            totals.live.ready += row.live.ready;
-            totals.live.in_flight += row.live.in_flight;
-            totals.live.behind_session += row.live.behind_session;
-            totals.live.retry_wait += row.live.retry_wait;
+            totals.live += row.live;
             totals.ended += row.ended;
-            totals.oldest_waiting = match (totals.oldest_waiting, row.oldest_waiting) {
-                (Some(a), Some(b)) => Some(a.min(b)),
-                (a, b) => a.or(b),
-            };
+            let oldest = [totals.oldest_waiting, row.oldest_waiting];
+            totals.oldest_waiting = oldest.into_iter().flatten().min();
         }
         totals
     }
