@@ -161,7 +161,7 @@ pub struct ToolCall {
     pub id: String,
     /// What kind of tool is called.
     #[serde(rename = "type", default)]
-    pub kind: FunctionKind,
+    pub kind: ToolKind,
     /// The function that is called; empty for a kind of tool that this release does not know.
     #[serde(default, skip_serializing_if = "FunctionCall::is_empty")]
     pub function: FunctionCall,
@@ -176,7 +176,7 @@ pub struct ToolCall {
 /// A kind of tool.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum FunctionKind {
+pub enum ToolKind {
     /// A function that the client runs.
     #[default]
     Function,

@@ -2,7 +2,7 @@
 
 use forebay_shared::{
     document::UnknownFields,
-    turn::{Content, FunctionCall, FunctionKind, Role, ToolCall, Turn},
+    turn::{Content, FunctionCall, Role, ToolCall, ToolKind, Turn},
 };
 use serde_json::Value;
 
@@ -149,7 +149,7 @@ fn tool_call(value: Value, path: FieldPath<'_>, errors: &mut FieldErrors) -> Opt
     let mut fields = Object::new(value, path, errors)?;
     let id = fields.require("id", errors);
     let id = string(id, path.key("id"), 1..=TOOL_CALL_ID_CHARS_MAX, errors);
-    let kinds = [("function", FunctionKind::Function)];
+    let kinds = [("function", ToolKind::Function)];
     let kind = one_of(fields.take("type"), path.key("type"), &kinds, errors);
     let function = fields.require("function", errors);
     let function = function_call(function, path.key("function"), errors);

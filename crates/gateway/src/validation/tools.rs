@@ -3,7 +3,7 @@
 use forebay_shared::{
     document::UnknownFields,
     job::{FunctionDefinition, Tool, ToolChoice, ToolChoiceFunction, ToolChoiceMode},
-    turn::FunctionKind,
+    turn::ToolKind,
 };
 use serde_json::Value;
 
@@ -14,7 +14,7 @@ use super::{
 };
 
 const TOOLS_MAX: usize = 128;
-const TOOL_KINDS: [(&str, FunctionKind); 1] = [("function", FunctionKind::Function)];
+const TOOL_KINDS: [(&str, ToolKind); 1] = [("function", ToolKind::Function)];
 
 /// Reads the tools. An absent field is an empty list.
 pub(super) fn read(

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     document::{Document, DocumentVersion, UnknownFields},
-    turn::{FunctionKind, Turn},
+    turn::{ToolKind, Turn},
 };
 
 /// What a job asks of a model. The gateway validates the request, and the worker that runs the job reads it.
@@ -89,7 +89,7 @@ impl ContextBounds {
 pub struct Tool {
     /// What kind of tool it is.
     #[serde(rename = "type")]
-    pub kind: FunctionKind,
+    pub kind: ToolKind,
     /// The function; empty for a kind of tool that this release does not know.
     #[serde(default, skip_serializing_if = "FunctionDefinition::is_empty")]
     pub function: FunctionDefinition,
@@ -133,7 +133,7 @@ pub enum ToolChoice {
     Function {
         /// What kind of tool it is.
         #[serde(rename = "type")]
-        kind: FunctionKind,
+        kind: ToolKind,
         /// The function that must be called.
         function: ToolChoiceFunction,
         /// Fields that this release does not know.

@@ -4,7 +4,7 @@ use forebay_shared::{
     document::UnknownFields,
     job::ContextBounds,
     session::TokenMeasure,
-    turn::{FunctionCall, FunctionKind, Role, ToolCall, Turn},
+    turn::{FunctionCall, Role, ToolCall, ToolKind, Turn},
 };
 use proptest::prelude::*;
 
@@ -36,7 +36,7 @@ fn calls(ids: &[String]) -> Turn {
             .iter()
             .map(|id| ToolCall {
                 id: id.clone(),
-                kind: FunctionKind::Function,
+                kind: ToolKind::Function,
                 function: FunctionCall {
                     name: String::from("f"),
                     arguments: String::from("{}"),

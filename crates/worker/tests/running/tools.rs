@@ -4,7 +4,7 @@ use forebay_shared::{
     document::UnknownFields,
     job::{FinishReason, Status},
     lane::State,
-    turn::{FunctionCall, FunctionKind, Role, ToolCall, Turn},
+    turn::{FunctionCall, Role, ToolCall, ToolKind, Turn},
 };
 
 use crate::harness::{Fleet, Submit, settings};
@@ -12,7 +12,7 @@ use crate::harness::{Fleet, Submit, settings};
 fn calls_a_tool() -> Turn {
     let call = ToolCall {
         id: "call_1".to_owned(),
-        kind: FunctionKind::Function,
+        kind: ToolKind::Function,
         function: FunctionCall {
             name: "f".to_owned(),
             arguments: "{}".to_owned(),

@@ -4,7 +4,7 @@
 //! order of the calls. Gemini refuses another number of results, and without ids it matches them to the
 //! calls by their order.
 
-use forebay_shared::turn::{Content, FunctionKind, ImageUrl, Part, Role, ToolCall, Turn};
+use forebay_shared::turn::{Content, ImageUrl, Part, Role, ToolCall, ToolKind, Turn};
 use serde_json::{Map, Value, json};
 
 use super::{signature, unsupported::unsupported};
@@ -108,7 +108,7 @@ fn with_signature(mut part: Value, signature: Option<&str>) -> Value {
 /// The text and the tool calls of a reply.
 fn model_parts(turn: &Turn) -> Result<Vec<Value>, Failure> {
     let mut parts = parts(turn)?;
-    let is_function = |call: &ToolCall| call.kind == FunctionKind::Function;
+    let is_function = |call: &ToolCall| call.kind == ToolKind::Function;
     if !turn.tool_calls.iter().all(is_function) {
         return Err(unsupported("a tool call does not call a function"));
     }

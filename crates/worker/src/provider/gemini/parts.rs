@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use forebay_shared::{
     document::UnknownFields,
-    turn::{Content, FunctionCall, FunctionKind, Part, ToolCall},
+    turn::{Content, FunctionCall, Part, ToolCall, ToolKind},
 };
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::Value;
@@ -71,7 +71,7 @@ pub(super) fn read(
             let id = call.id.filter(|id| !id.is_empty());
             tool_calls.push(ToolCall {
                 id: id.unwrap_or_else(|| generate_id(tool_calls.len())),
-                kind: FunctionKind::Function,
+                kind: ToolKind::Function,
                 function: FunctionCall {
                     name: call.name,
                     arguments: call

@@ -2,7 +2,7 @@
 
 use forebay_shared::{
     job::{JsonSchema, Request, ResponseFormat, Tool, ToolChoice, ToolChoiceMode},
-    turn::FunctionKind,
+    turn::ToolKind,
 };
 use serde_json::{Map, Value, json};
 
@@ -53,7 +53,7 @@ fn fields(call: &Call<'_>) -> Result<Map<String, Value>, Failure> {
 }
 
 fn declaration(tool: &Tool) -> Result<Value, Failure> {
-    if tool.kind != FunctionKind::Function {
+    if tool.kind != ToolKind::Function {
         return Err(unsupported("a tool is no function"));
     }
     let function = &tool.function;

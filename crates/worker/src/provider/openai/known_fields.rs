@@ -5,7 +5,7 @@
 use forebay_shared::{
     document::UnknownFields,
     job::{ResponseFormat, Tool, ToolChoice},
-    turn::{Content, FunctionKind, Part, Turn},
+    turn::{Content, Part, ToolKind, Turn},
 };
 use serde_json::Value;
 
@@ -13,7 +13,7 @@ use serde_json::Value;
 pub(super) fn remove_unknown_in_message(turn: &Turn, message: &mut Value) {
     remove(&turn.unknown, Some(message));
     for (index, call) in turn.tool_calls.iter().enumerate() {
-        if call.kind == FunctionKind::Function {
+        if call.kind == ToolKind::Function {
             let path = format!("/tool_calls/{index}");
             remove(&call.unknown, message.pointer_mut(&path));
             let function = message.pointer_mut(&format!("{path}/function"));
@@ -40,7 +40,7 @@ pub(super) fn remove_unknown_in_message(turn: &Turn, message: &mut Value) {
 /// Removes the unknown fields from the list of tools.
 pub(super) fn remove_unknown_in_tools(tools: &[Tool], list: &mut Value) {
     for (index, tool) in tools.iter().enumerate() {
-        if tool.kind == FunctionKind::Function {
+        if tool.kind == ToolKind::Function {
             remove(&tool.unknown, list.get_mut(index));
             let function = list.pointer_mut(&format!("/{index}/function"));
             remove(&tool.function.unknown, function);

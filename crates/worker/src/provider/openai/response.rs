@@ -4,7 +4,7 @@
 use forebay_shared::{
     document::UnknownFields,
     job::{FinishReason, Usage},
-    turn::{Content, FunctionCall, FunctionKind, Role, ToolCall, Turn},
+    turn::{Content, FunctionCall, Role, ToolCall, ToolKind, Turn},
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -149,7 +149,7 @@ fn tool_calls(
                 .id
                 .filter(|id| !id.is_empty())
                 .unwrap_or_else(|| generate_id(index)),
-            kind: FunctionKind::Function,
+            kind: ToolKind::Function,
             function: FunctionCall {
                 name: call.function.name,
                 arguments: match call.function.arguments {
