@@ -18,20 +18,20 @@ pub const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 /// The number of samples that a rate is measured over.
 const SAMPLES_MAX: usize = 15;
 /// The expected wait when no job has ended lately. A timer is parked for three times the expected wait, and for at least
-/// [`REVISIT_MS`](forebay_shared::lane::REVISIT_MS). Three times this value is no more, so an unknown wait does not delay
-/// the search for lost wakes.
+/// [`REVISIT_MS`](forebay_shared::lane::REVISIT_MS). Three times this value does not exceed that minimum. So an unknown
+/// wait does not delay the search for lost wakes.
 const WAIT_UNKNOWN_MS: u64 = 20_000;
-/// The longest expected wait: a day.
+/// The longest expected wait: one day.
 const WAIT_MS_MAX: u64 = 86_400_000;
 
 /// How long a recorded queue depth is valid.
 const DEPTH_VALID_FOR: Duration = Duration::from_secs(8);
 
-/// The newest counts, the drain rates of the last seconds, and the queues' depths if they are known.
+/// The newest counts, the drain rates of the last seconds, and the depths of the queues if they are known.
 #[derive(Default)]
 pub struct Gauge {
     samples: RwLock<VecDeque<Sample>>,
-    /// In the order of [`Class::ALL`].
+    /// The depth of each class's queue, with the time at which it was recorded. In the order of [`Class::ALL`].
     depths: RwLock<[Option<(u64, Instant)>; Class::ALL.len()]>,
 }
 
@@ -43,10 +43,10 @@ struct Sample {
 impl Gauge {
     /// Reads the counts once a second, for as long as the future is polled.
     pub async fn run(&self, store: &dyn Store) {
-        let mut tick = interval(SAMPLE_EVERY);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut interval = interval(SAMPLE_EVERY);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            tick.tick().await;
+            interval.tick().await;
             match store.counts().await {
                 Ok(counts) => self.record(counts, Instant::now()),
                 Err(error) => {
@@ -67,7 +67,7 @@ impl Gauge {
         });
     }
 
-    /// The newest counts and their age. `None` before the first.
+    /// The newest counts and their age. `None` before the first read.
     #[must_use]
     pub fn counts(&self) -> Option<(Arc<Counts>, Duration)> {
         let samples = self.samples.read().unwrap_or_else(PoisonError::into_inner);
@@ -82,7 +82,7 @@ impl Gauge {
         depths[class as usize] = Some((depth, Instant::now()));
     }
 
-    /// Whether the queue of a class is known to hold a wake for each ready head, while no worker takes any. Then a further
+    /// Whether the queue of a class is known to hold a wake for each ready head while no worker takes wakes. Then another
     /// wake would only be a duplicate.
     #[must_use]
     pub fn queue_holds_all_wakes(&self, class: Class) -> bool {
@@ -96,8 +96,8 @@ impl Gauge {
             .counts()
             .map_or(0, |(counts, _)| counts.class(class).live.ready);
         // While the queue drains, its depth is less than the recorded one.
-        let is_still = self.drained_per_s(class) <= 0.0;
-        is_still && u64::try_from(ready).is_ok_and(|ready| ready > 0 && depth >= ready)
+        let is_stalled = self.drained_per_s(class) <= 0.0;
+        is_stalled && u64::try_from(ready).is_ok_and(|ready| ready > 0 && depth >= ready)
     }
 
     /// How many jobs of a class have ended per second, over the last seconds.
@@ -114,7 +114,7 @@ impl Gauge {
         let ended = |sample: &Sample| sample.counts.class(class).ended;
         #[expect(
             clippy::cast_precision_loss,
-            reason = "a rate to show; no count nears 2^53"
+            reason = "counts of jobs stay far below 2^53"
         )]
         let drained = ended(last).saturating_sub(ended(first)) as f64;
         drained / seconds
@@ -130,7 +130,7 @@ impl Gauge {
         time_to_drain_ms(ready, self.drained_per_s(class))
     }
 
-    /// How long `jobs` live jobs of both classes are expected to take until all have ended, in milliseconds.
+    /// The expected time until `jobs` live jobs of both classes have ended, in milliseconds.
     #[must_use]
     pub fn time_to_drain_ms(&self, jobs: u64) -> u64 {
         time_to_drain_ms(
@@ -143,11 +143,11 @@ impl Gauge {
     }
 }
 
-fn time_to_drain_ms(jobs: u64, per_s: f64) -> u64 {
+fn time_to_drain_ms(jobs: u64, drained_per_s: f64) -> u64 {
     if jobs == 0 {
         return 0;
     }
-    if per_s <= 0.0 {
+    if drained_per_s <= 0.0 {
         return WAIT_UNKNOWN_MS;
     }
     #[expect(
@@ -156,8 +156,8 @@ fn time_to_drain_ms(jobs: u64, per_s: f64) -> u64 {
         clippy::cast_sign_loss,
         reason = "an estimate, bounded on the next line"
     )]
-    let ms = (jobs as f64 / per_s * 1_000.0) as u64;
-    ms.min(WAIT_MS_MAX)
+    let time_ms = (jobs as f64 / drained_per_s * 1_000.0) as u64;
+    time_ms.min(WAIT_MS_MAX)
 }
 
 #[cfg(test)]

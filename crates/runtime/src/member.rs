@@ -18,9 +18,9 @@ use forebay_shared::{ids::ProcessId, queue::Queue, store::Store};
 pub struct MemberSettings {
     /// A process that has not announced itself for this long counts as gone, in milliseconds.
     pub presence_ms: u64,
-    /// The most sessions kept. `None` for no limit.
+    /// The most sessions that are kept. `None` means no limit.
     pub sessions_max: Option<u64>,
-    /// What the commits of this process carry.
+    /// The settings that apply to every commit of this process.
     pub lanes: LaneSettings,
 }
 
@@ -96,8 +96,10 @@ impl Member {
         spawn(Box::pin(publisher.run()));
         spawn(Box::pin(presence_loop.run()));
         spawn(Box::pin(sweeper.run()));
-        let (sampled, sampled_store) = (Arc::clone(&gauge), Arc::clone(&store));
-        spawn(Box::pin(async move { sampled.run(&*sampled_store).await }));
+        let (sampled_gauge, sampled_store) = (Arc::clone(&gauge), Arc::clone(&store));
+        spawn(Box::pin(
+            async move { sampled_gauge.run(&*sampled_store).await },
+        ));
         tasks.close();
         Self {
             id,
@@ -119,8 +121,8 @@ impl Member {
         self.failed.cancelled().await;
     }
 
-    /// Leaves the fleet: ends the loops and withdraws the announcement, so that other processes need not detect that
-    /// this one is gone. They do what is left to do.
+    /// Leaves the fleet: ends the loops and withdraws the announcement. So the other processes need not wait until this
+    /// process counts as gone.
     pub async fn leave(&self) {
         self.stop.cancel();
         self.tasks.wait().await;

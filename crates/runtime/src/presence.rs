@@ -20,7 +20,7 @@ struct Announced {
     live: LiveProcesses,
     /// When it was sent.
     sent: Instant,
-    /// The time from which on no two announcements were a presence time or more apart.
+    /// Since this time, each announcement has followed the previous one within the presence time.
     unbroken_since: Instant,
 }
 
@@ -49,7 +49,7 @@ impl Presence {
     ) -> (Self, PresenceLoop) {
         let (sender, receiver) = watch::channel(None);
         let presence_time = Duration::from_millis(presence_ms);
-        let run = PresenceLoop {
+        let presence_loop = PresenceLoop {
             store,
             process,
             last: sender,
@@ -60,12 +60,12 @@ impl Presence {
                 last: receiver,
                 presence_time,
             },
-            run,
+            presence_loop,
         )
     }
 
-    /// Whether this process has announced itself within the presence time. Otherwise other processes may take it for
-    /// gone, and a worker must not take further jobs.
+    /// Whether this process has announced itself within the presence time. Otherwise other processes may treat it as
+    /// gone, and a worker must not take more jobs.
     #[must_use]
     pub fn is_current(&self) -> bool {
         self.last
@@ -75,8 +75,8 @@ impl Presence {
     }
 
     /// The processes that are alive, for a sweeper that looks for workers that are gone. `None` until this process has
-    /// announced itself without a gap for one presence time: after an outage of the store all announcements have
-    /// expired, and no process may be judged by them.
+    /// announced itself without a gap for one presence time. After an outage of the store all announcements have
+    /// expired, so a missing announcement does not mean that its process is gone.
     #[must_use]
     pub fn live_processes(&self) -> Option<LiveProcesses> {
         let last = self.last.borrow();
@@ -96,19 +96,20 @@ impl Presence {
 impl PresenceLoop {
     /// Announces this process repeatedly, for as long as the future is polled.
     pub async fn run(self) {
-        let every = Duration::from_millis((self.presence_ms / 3).clamp(10, ANNOUNCE_MS_MAX));
+        let announce_every =
+            Duration::from_millis((self.presence_ms / 3).clamp(10, ANNOUNCE_MS_MAX));
         let presence_time = Duration::from_millis(self.presence_ms);
-        let mut tick = interval(every);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut interval = interval(announce_every);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            tick.tick().await;
-            // Taken before the call: the store may have processed the announcement at any time after that.
+            interval.tick().await;
+            // The time is taken before the call, because the store may process the announcement at any time after that.
             let sent = Instant::now();
             let announce = self.store.announce(&self.process, self.presence_ms);
             match timeout(presence_time, announce).await {
                 Ok(Ok(live)) => self.last.send_modify(|last| {
-                    // The gap is measured up to the response. A store that stalls delays the announcements of all
-                    // processes, and its list would miss processes that are alive.
+                    // The gap ends with the response. A store that stalls delays the announcements of all processes,
+                    // so its list may not contain processes that are alive.
                     let received = Instant::now();
                     let unbroken_since = match last {
                         Some(last) if received.duration_since(last.sent) < presence_time => {

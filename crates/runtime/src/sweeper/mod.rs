@@ -1,7 +1,8 @@
-//! The loop that acts on due timers, so that work goes on after a crash or a lost message.
+//! The loop that acts on due timers, so that jobs continue after a crash or a lost message.
 //!
-//! Every gateway and every worker runs it, and the store elects one of them. The sweeper also takes running jobs over
-//! from workers that are gone, wakes all ready heads when the queue has lost its messages, and deletes what has expired.
+//! Every gateway and every worker runs the loop, and the store elects one of them as the sweeper. The sweeper also takes
+//! running jobs over from workers that are gone. It wakes all ready heads when the queue has lost its messages, and
+//! deletes expired records and sessions.
 
 mod passes;
 mod sweep_loop;

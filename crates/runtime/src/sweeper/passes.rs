@@ -1,4 +1,4 @@
-//! The passes of a sweep: over due timers, over running jobs, over ready heads, over what has expired.
+//! The passes of a sweep: over due timers, running jobs, ready heads, and expired records and sessions.
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,9 +24,9 @@ use forebay_shared::{
 pub(super) const ELECTION_TTL_MS: u64 = 2_000;
 /// How many timers or heads are read at a time.
 const PAGE: usize = 500;
-/// How many heads are woken in one trip.
+/// How many heads are woken with one request to the store.
 const WAKE_PAGE: usize = 1_000;
-/// The most pages of one pass, so that the other passes get their turn.
+/// The most pages of one pass, so that it does not delay the other passes for long.
 const PAGES_MAX: usize = 10;
 /// How many lanes are ticked at a time.
 const TICKS_AT_ONCE: usize = 256;
@@ -39,7 +39,7 @@ const PAUSE_MAX: Duration = Duration::from_millis(50);
 /// The settings of a sweeper.
 #[derive(Clone, Copy, Debug)]
 pub struct SweeperSettings {
-    /// The most sessions kept. `None` for no limit.
+    /// The most sessions that are kept. `None` means no limit.
     pub sessions_max: Option<u64>,
 }
 
@@ -53,7 +53,7 @@ pub struct Sweeper {
     pub queue: Arc<dyn Queue>,
     /// Applies the ticks.
     pub lanes: Lanes,
-    /// Tells whether publishes are confirmed.
+    /// Reports for how long no publish has been confirmed.
     pub wakes: Wakes,
     /// The counts.
     pub gauge: Arc<Gauge>,
@@ -78,7 +78,7 @@ impl Sweeper {
         Ok(())
     }
 
-    /// Takes the running jobs over from workers that are gone. Returns whether it could act on all of them.
+    /// Takes the running jobs over from workers that are gone. Returns `false` if some of them may be left.
     pub(super) async fn take_over_running(&self, live: &LiveProcesses) -> Result<bool, StoreError> {
         let mut after = None;
         let mut is_complete = true;
@@ -129,14 +129,14 @@ impl Sweeper {
         }
     }
 
-    /// Deletes what has expired, and evicts sessions beyond the limit.
+    /// Deletes expired records and sessions, and evicts sessions beyond the limit.
     pub(super) async fn delete_expired(&self) -> Result<(), StoreError> {
         for _ in 0..PAGES_MAX {
             let mut deleted = self.store.delete_expired(PAGE).await?;
             if let Some(sessions_max) = self.settings.sessions_max {
                 deleted = deleted.max(self.store.evict_sessions(sessions_max, PAGE).await?);
             }
-            // Less than a page of each kind means that nothing is left.
+            // Nothing is left if less than a page of each kind was deleted.
             if deleted < PAGE as u64 || !self.renew_election().await? {
                 break;
             }
@@ -154,8 +154,8 @@ impl Sweeper {
         stream::iter(timers)
             .map(|timer| self.tick(timer, live.cloned()))
             .buffer_unordered(TICKS_AT_ONCE)
-            .fold(true, |all, is_applied| {
-                std::future::ready(all && is_applied)
+            .fold(true, |are_all_applied, is_applied| {
+                std::future::ready(are_all_applied && is_applied)
             })
             .await
     }
@@ -166,15 +166,15 @@ impl Sweeper {
         let tick = LaneChange::tick(timer, live);
         match self.lanes.apply(tick, TICK_TIMEOUT).await {
             Ok(_) => true,
-            // The job has ended, and its timer with it. A stray timer without a job must not stay due, because it would
-            // hide the others.
+            // The job has ended, so normally its timer is gone too. A timer that was left without a job must not stay
+            // due, because it would hide the other due timers.
             Err(LaneError::Refused(Refused::Gone)) => {
-                self.put_off(job, at, REVISIT_MS).await;
+                self.postpone(job, at, REVISIT_MS).await;
                 true
             }
-            // Only a sweeper of the newer release can act on this timer. It must not hide the others either.
+            // Only a sweeper of the newer release can act on this timer. The timer must not hide the others either.
             Err(LaneError::Store(StoreError::Newer(_))) => {
-                self.put_off(job, at, PUBLISH_LIMIT_MS).await;
+                self.postpone(job, at, PUBLISH_LIMIT_MS).await;
                 true
             }
             Err(error) => {
@@ -184,12 +184,12 @@ impl Sweeper {
         }
     }
 
-    /// Moves a timer that stays due into the future.
-    async fn put_off(&self, job: JobId, from: TimeMs, delay_ms: u64) {
+    /// Moves a timer into the future because its tick changes nothing.
+    async fn postpone(&self, job: JobId, from: TimeMs, delay_ms: u64) {
         let to = self.store.now().plus_ms(delay_ms);
         let moved = self.store.move_timers(&[TimerMove { job, from, to }]).await;
         if let Err(error) = moved {
-            tracing::debug!(%error, job_id = %job, "a timer was not put off; the next sweep tries again");
+            tracing::debug!(%error, job_id = %job, "a timer that no sweeper of this release can act on was not moved; the next sweep tries again");
         }
     }
 }

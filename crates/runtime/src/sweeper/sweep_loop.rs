@@ -1,4 +1,4 @@
-//! The elections, and the loop around the sweeps.
+//! The sweeper's loop: takes part in the elections, and sweeps while this process is elected.
 
 use std::time::Duration;
 
@@ -11,23 +11,23 @@ use super::{
 
 /// The interval between two sweeps.
 const SWEEP_EVERY: Duration = Duration::from_millis(250);
-/// A sweeper whose publishes have not been confirmed for this long steps down, so that another process can try.
+/// A sweeper whose publishes have not been confirmed for this long steps down, so that another process can be elected.
 const UNCONFIRMED_MAX: Duration = Duration::from_secs(5);
-/// How long it then takes part in no election. After that it does again, because it may be the only process, and jobs
-/// expire without publishes.
-const STAND_BACK: Duration = Duration::from_secs(4);
+/// A process that has stepped down takes part in no election for this long. After that it takes part again, because it
+/// may be the only process. A sweeper that cannot publish still lets jobs expire.
+const ELECTION_PAUSE: Duration = Duration::from_secs(4);
 
 impl Sweeper {
     /// Sweeps while this process is elected, for as long as the future is polled.
     pub async fn run(mut self) {
         self.presence.announced().await;
-        let mut tick = interval(SWEEP_EVERY);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut interval = interval(SWEEP_EVERY);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut term: Option<Term> = None;
-        let mut stand_back_until = Instant::now();
+        let mut no_election_before = Instant::now();
         loop {
-            tick.tick().await;
-            if Instant::now() < stand_back_until {
+            interval.tick().await;
+            if Instant::now() < no_election_before {
                 continue;
             }
             match self.store.elect_sweeper(&self.id, ELECTION_TTL_MS).await {
@@ -54,7 +54,7 @@ impl Sweeper {
                     tracing::debug!(%error, "the term could not be ended; it ends by itself in 2 s");
                 }
                 term = None;
-                stand_back_until = Instant::now() + STAND_BACK;
+                no_election_before = Instant::now() + ELECTION_PAUSE;
                 continue;
             }
             current.sweep(&self).await;

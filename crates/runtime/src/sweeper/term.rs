@@ -1,4 +1,4 @@
-//! One term of an elected sweeper: what it remembers from one sweep to the next, and the order of its passes.
+//! One term of an elected sweeper: the state that lasts from one sweep to the next, and the order of the passes.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -19,7 +19,7 @@ pub(super) struct Term {
     since: Instant,
     /// The processes that were alive at the last complete pass over the running jobs.
     alive_at_pass: Option<Arc<BTreeSet<ProcessId>>>,
-    /// Whether the ready heads have been woken after a start that lost all messages.
+    /// Whether the first sweep of the term has woken the ready heads, if a restart of the process loses all messages.
     has_woken_all: bool,
     next_depth: Instant,
     /// Whether the queue of each class was last found empty although the class had ready jobs.
@@ -71,34 +71,34 @@ impl Term {
         Ok(())
     }
 
-    /// Passes over the running jobs once after the election, and whenever a process has gone. A pass that could not act
-    /// on every job is repeated.
+    /// Checks the running jobs once after the election, and again whenever a process has gone. If a job could not be taken
+    /// over, the next sweep checks all of them again.
     async fn take_over_from_gone(&mut self, sweeper: &Sweeper) -> Result<(), StoreError> {
         let Some(live) = sweeper.presence.live_processes() else {
             return Ok(());
         };
-        let none_gone = |before: &Arc<BTreeSet<ProcessId>>| before.is_subset(&live.alive);
-        let is_complete = self.alive_at_pass.as_ref().is_some_and(none_gone)
+        let are_all_alive = |before: &Arc<BTreeSet<ProcessId>>| before.is_subset(&live.alive);
+        let is_complete = self.alive_at_pass.as_ref().is_some_and(are_all_alive)
             || sweeper.take_over_running(&live).await?;
         self.alive_at_pass = is_complete.then_some(live.alive);
         Ok(())
     }
 
-    /// Wakes all ready heads of a class whose queue is found empty twice in a row although the class has ready jobs.
-    /// Then the queue was purged, or the broker has lost its disk.
+    /// Wakes all ready heads of a class if its queue is empty twice in a row although the class has ready jobs. Then the
+    /// queue was purged, or the broker has lost its disk.
     async fn find_lost_messages(&mut self, sweeper: &Sweeper) -> Result<(), StoreError> {
         let Some((counts, _)) = sweeper.gauge.counts() else {
             return Ok(());
         };
         for (class, was_empty) in Class::ALL.into_iter().zip(&mut self.was_empty) {
-            let has_work = counts.class(class).live.ready > 0;
+            let has_ready_jobs = counts.class(class).live.ready > 0;
             // A broker that stalls must not delay the passes that need no broker, above all the expiry of jobs.
             let depth = timeout(DEPTH_TIMEOUT, sweeper.queue.depth(class)).await;
             if let Ok(Ok(depth)) = depth {
                 sweeper.gauge.record_depth(class, depth);
             }
             let is_empty = matches!(depth, Ok(Ok(0)));
-            if has_work && is_empty && *was_empty {
+            if has_ready_jobs && is_empty && *was_empty {
                 tracing::info!(
                     %class,
                     "the queue is empty although jobs are ready; waking all of them"
@@ -106,7 +106,7 @@ impl Term {
                 sweeper.wake_ready(class).await?;
                 *was_empty = false;
             } else {
-                *was_empty = has_work && is_empty;
+                *was_empty = has_ready_jobs && is_empty;
             }
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! The handle, with which other parts of the process request wakes.
+//! The handle [`Wakes`], with which other parts of the process request wakes.
 
 use std::{sync::Arc, time::Duration};
 
@@ -46,16 +46,16 @@ impl Wakes {
         (handle, publisher)
     }
 
-    /// Requests a wake. Never waits. A request that exceeds the buffer is dropped, and the sweeper repeats it.
+    /// Requests a wake. Never waits. If the buffer is full, the request is dropped, and the sweeper repeats it later.
     pub fn request(&self, request: WakeRequest) {
         if self.requests.try_send(request).is_err() {
             self.health.record(false);
         }
     }
 
-    /// The next timer of a due head that needs no further wake, because the queue still has one for it and no worker
-    /// takes any. `None` for a head that must be woken. A head admitted less than [`REVISIT_MS`] ago always is, because
-    /// its only wake may have been lost.
+    /// The next timer of a due head whose wake is still in the queue while no worker takes wakes. Such a head needs no
+    /// other wake. `None` if the head must be woken. A head admitted less than [`REVISIT_MS`] ago is always woken,
+    /// because its only wake may have been lost.
     #[must_use]
     pub fn next_timer_if_queued(
         &self,
@@ -68,7 +68,8 @@ impl Wakes {
             .then(|| parked_until(&self.gauge, class, now))
     }
 
-    /// For how long no publish has been confirmed, although some were tried lately. Zero while publishes succeed.
+    /// For how long no publish has been confirmed, although the process has tried to publish lately. Zero while publishes
+    /// succeed.
     #[must_use]
     pub fn unconfirmed_for(&self) -> Duration {
         self.health.unconfirmed_for()

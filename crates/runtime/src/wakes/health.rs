@@ -1,4 +1,4 @@
-//! For how long the queue has confirmed no publish of this process.
+//! Measures for how long the queue has confirmed no publish of this process.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -7,8 +7,8 @@ use std::{
 
 use tokio::time::Instant;
 
-/// An older failure does not count any more. A process that has nothing to publish cannot learn that the queue has
-/// recovered.
+/// A failure older than this is ignored. A process that has nothing to publish could not learn otherwise that the queue
+/// has recovered.
 const FAILURE_EXPIRES_AFTER: Duration = Duration::from_secs(10);
 
 /// Whether publishes are confirmed.
@@ -17,7 +17,7 @@ pub(super) struct PublishHealth {
     failures: Mutex<Option<Failures>>,
 }
 
-/// Failed publishes without a confirmed one between them.
+/// A series of failed publishes without a confirmed publish between them.
 #[derive(Clone, Copy)]
 struct Failures {
     since: Instant,

@@ -16,9 +16,9 @@ use forebay_shared::{
 const BATCH_MAX: usize = 512;
 /// A publish that is not confirmed within this time counts as failed.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often an unconfirmed wake is published again while there is no other to publish. Without this, a process that
-/// refuses submits because nothing is confirmed would publish nothing, and would never learn that the queue has
-/// recovered. A duplicate wake is harmless.
+/// After this time without a request, an unconfirmed wake is published again. Otherwise a process that refuses submits
+/// because nothing is confirmed would publish nothing. It would never learn that the queue has recovered. A duplicate
+/// wake is harmless.
 const REPUBLISH_AFTER: Duration = Duration::from_secs(1);
 
 /// The loop behind [`Wakes`](super::Wakes). It ends when every handle is dropped.
@@ -59,8 +59,8 @@ impl WakePublisher {
         }
     }
 
-    /// Waits for requests. If there are none for a while, takes the last unconfirmed one again. Returns `false` when
-    /// every handle is dropped.
+    /// Fills the batch with requests. If none arrives for a while, takes the last unconfirmed request again. Returns
+    /// `false` when every handle is dropped.
     async fn fill(
         &mut self,
         batch: &mut Vec<WakeRequest>,
@@ -86,7 +86,7 @@ impl WakePublisher {
         join_all(batch.iter().map(|request| async {
             let result = timeout(CONFIRM_TIMEOUT, self.queue.publish(&request.wake)).await;
             let is_confirmed = matches!(result, Ok(Ok(())));
-            // A full queue is healthy. The timers repeat the wakes that it did not take.
+            // A full queue is healthy. The timers lead to another wake for each rejected one.
             if !matches!(result, Ok(Err(QueueError::Full))) {
                 self.health.record(is_confirmed);
             }
@@ -110,7 +110,7 @@ impl WakePublisher {
 
 async fn park(store: Arc<dyn Store>, moves: Vec<TimerMove>) {
     if let Err(error) = store.move_timers(&moves).await {
-        // The timers fire early, and some heads are woken twice, which is harmless.
+        // Timers that fire early wake some heads twice, which is harmless.
         tracing::debug!(%error, timers = moves.len(), "timers were not parked; they fire early");
     }
 }

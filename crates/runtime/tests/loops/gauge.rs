@@ -1,4 +1,4 @@
-//! `gauge`: the counts are read once a second, and grow old while the store is down.
+//! The loop `gauge`: the counts are read once a second, and grow old while the store is down.
 
 use faulty_store::{StoreCall, StoreMode};
 use std::{sync::Arc, time::Duration};
@@ -34,7 +34,7 @@ async fn counts_grow_old_while_the_store_is_down_and_are_fresh_again_afterwards(
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_drain_rate_follows_the_last_seconds() {
+async fn the_drain_rate_covers_only_the_last_seconds() {
     let scene = Scene::new();
     let gauge = Arc::new(Gauge::default());
     let (running, store) = (Arc::clone(&gauge), Arc::clone(&scene.store));
@@ -46,7 +46,7 @@ async fn the_drain_rate_follows_the_last_seconds() {
         pass_ms(500).await;
     }
     let rate = gauge.drained_per_s(Class::Interactive);
-    assert!((rate - 2.0).abs() < 0.3, "{rate}");
+    assert!((rate - 2.0).abs() < 0.3, "{rate} jobs per second");
     assert_eq!(gauge.expected_wait_ms(Class::Interactive), 0);
     pass_ms(20_000).await;
     assert!(gauge.drained_per_s(Class::Interactive).abs() < 1e-9);

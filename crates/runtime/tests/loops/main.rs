@@ -1,8 +1,8 @@
 //! Tests of the loops over the ports, while the store or the queue fails.
 //!
 //! All tests run on tokio's paused clock, so no real time passes: whenever no task can run, the clock jumps to the next
-//! timer. The store's clock follows it. The store is in memory ([`store`]) and keeps the port's contract. The process
-//! reaches it through a `FaultyStore`. Another process, a "third party", uses the store in memory itself.
+//! timer. The store's clock follows the paused clock. The store is in memory ([`store`]) and keeps the port's contract.
+//! The tested process reaches the store through a `FaultyStore`. Another process, a "third party", uses it directly.
 
 mod gauge;
 mod lanes;

@@ -1,4 +1,5 @@
-//! `member`: a process that leaves withdraws from the store, and a process whose loop panics detects it.
+//! Tests of `member`: a process that leaves withdraws from the store, and a process detects that one of its loops has
+//! panicked.
 
 use faulty_store::{Fault, StoreCall, StoreMode};
 use std::time::Duration;
@@ -18,7 +19,7 @@ async fn a_process_that_leaves_withdraws_its_announcement_and_steps_down() {
     assert!(first.failed().now_or_never().is_none());
     first.leave().await;
     assert!(!scene.memory.is_announced(&process("first")));
-    // At the next sweep, not after the 2 s of an election.
+    // The other process is elected at its next sweep. It does not wait until the first term ends after 2 s.
     pass_ms(300).await;
     assert_eq!(scene.memory.sweeper(), Some(process("second")));
     second.leave().await;
@@ -34,7 +35,7 @@ async fn a_process_that_leaves_withdraws_its_announcement_and_steps_down() {
 
 #[tokio::test(start_paused = true)]
 async fn a_loop_that_panics_is_detected() {
-    for op in [
+    for call in [
         StoreCall::Announce,
         StoreCall::ElectSweeper,
         StoreCall::Counts,
@@ -43,9 +44,9 @@ async fn a_loop_that_panics_is_detected() {
         let member = scene.join("me");
         pass_ms(1_500).await;
         assert!(member.failed().now_or_never().is_none());
-        scene.store.plan(op, [Fault::Panic]);
-        let known = tokio::time::timeout(Duration::from_secs(2), member.failed()).await;
-        assert!(known.is_ok(), "{op:?}");
+        scene.store.plan(call, [Fault::Panic]);
+        let detected = tokio::time::timeout(Duration::from_secs(2), member.failed()).await;
+        assert!(detected.is_ok(), "the panic in {call:?} was not detected");
         // The process can still leave.
         member.leave().await;
     }

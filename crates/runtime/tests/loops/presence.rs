@@ -1,4 +1,4 @@
-//! `presence`: a process that has had a gap in its own announcements does not judge which others are gone.
+//! The loop `presence`: after a gap in its own announcements, a process does not judge which other processes are gone.
 
 use faulty_store::{Fault, StoreCall, StoreMode};
 use std::{collections::BTreeSet, time::Duration};
@@ -11,8 +11,8 @@ use crate::scene::{PRESENCE_MS, Scene, pass_ms, process};
 
 /// Starts to announce `me`.
 fn begin(scene: &Scene) -> Presence {
-    let (presence, run) = Presence::new(scene.store.clone(), process("me"), PRESENCE_MS);
-    tokio::spawn(run.run());
+    let (presence, presence_loop) = Presence::new(scene.store.clone(), process("me"), PRESENCE_MS);
+    tokio::spawn(presence_loop.run());
     presence
 }
 
@@ -46,7 +46,7 @@ async fn other_processes_appear_and_disappear() {
     scene.announce("other").await;
     pass_ms(1_000).await;
     assert_eq!(alive(&presence), names(["me", "other"]));
-    // Its announcement at 3.5 s is too old for the announcement of `me` at 7 s.
+    // `other` announced itself at 3.5 s. Its announcement is too old when `me` announces itself at 7 s.
     pass_ms(2_000).await;
     assert_eq!(alive(&presence), names(["me", "other"]));
     pass_ms(1_000).await;
@@ -76,17 +76,17 @@ async fn after_a_gap_the_list_is_withheld_for_one_presence_time() {
         pass_ms(2_000).await;
         assert!(presence.is_current() && presence.live_processes().is_some());
         pass_ms(1_000).await;
-        assert!(!presence.is_current(), "{mode:?}");
+        assert!(!presence.is_current(), "mode {mode:?}");
         assert_eq!(alive(&presence), None);
         pass_ms(5_000).await;
         scene.store.set(StoreMode::Up);
-        let back = Instant::now();
+        let recovered_at = Instant::now();
         while presence.live_processes().is_none() {
             pass_ms(10).await;
         }
-        let withheld = back.elapsed().as_millis();
+        let withheld = recovered_at.elapsed().as_millis();
         assert!(presence.is_current());
-        // An announcement in flight when the store recovers counts from when it was sent.
+        // An announcement that waits while the store hangs counts from the time at which it was sent.
         let at_least = if mode == StoreMode::Down { 3_000 } else { 1 };
         assert!(
             (at_least..=5_000).contains(&withheld),
@@ -98,7 +98,7 @@ async fn after_a_gap_the_list_is_withheld_for_one_presence_time() {
 #[tokio::test(start_paused = true)]
 async fn an_announcement_counts_from_when_it_was_sent() {
     let scene = Scene::new();
-    // The first response takes 2 s. It does not cover the time after the call was sent.
+    // The first response takes 2 s. The presence time begins when the announcement is sent, not when it is confirmed.
     let slow = Fault::After(Box::pin(pass_ms(2_000)));
     let silent = Fault::After(Box::pin(std::future::pending()));
     scene.store.plan(StoreCall::Announce, [slow, silent]);
@@ -124,14 +124,14 @@ async fn the_first_announcement_waits_for_the_store() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_is_announced_every_second_or_more_often_if_the_presence_time_is_short() {
+async fn a_process_announces_itself_every_second_or_more_often_if_the_presence_time_is_short() {
     let scene = Scene::new();
     let _presence = begin(&scene);
     pass_ms(10_500).await;
     assert_eq!(scene.store.calls(StoreCall::Announce), 11);
     let scene = Scene::new();
-    let (_presence, run) = Presence::new(scene.store.clone(), process("me"), 300);
-    tokio::spawn(run.run());
+    let (_presence, presence_loop) = Presence::new(scene.store.clone(), process("me"), 300);
+    tokio::spawn(presence_loop.run());
     pass_ms(950).await;
     assert_eq!(scene.store.calls(StoreCall::Announce), 10);
 }
@@ -141,8 +141,8 @@ async fn a_store_that_stalls_makes_no_process_look_gone() {
     let scene = Scene::new();
     let presence = begin(&scene);
     pass_ms(400).await;
-    let (_other, run) = Presence::new(scene.store.clone(), process("other"), PRESENCE_MS);
-    tokio::spawn(run.run());
+    let (_other, presence_loop) = Presence::new(scene.store.clone(), process("other"), PRESENCE_MS);
+    tokio::spawn(presence_loop.run());
     pass_ms(4_100).await;
     assert_eq!(alive(&presence), names(["me", "other"]));
     // The announcements of both, sent at 5 s and at 5.4 s, get their responses at 7.9 s, one after the other.
@@ -152,7 +152,10 @@ async fn a_store_that_stalls_makes_no_process_look_gone() {
     for _ in 0..10_000 {
         tokio::task::yield_now().await;
         let seen = alive(&presence);
-        assert!(seen.is_none() || seen == names(["me", "other"]), "{seen:?}");
+        assert!(
+            seen.is_none() || seen == names(["me", "other"]),
+            "alive: {seen:?}"
+        );
         if scene.store.calls(StoreCall::Announce) > 14 {
             return;
         }

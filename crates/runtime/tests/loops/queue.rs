@@ -1,4 +1,4 @@
-//! A queue in memory without consumers, which fails as a test says.
+//! A queue in memory without consumers. A test decides when it fails.
 
 use std::{
     future,
@@ -36,8 +36,8 @@ pub(crate) struct FakeQueue {
     mode: Mutex<QueueMode>,
     /// The confirmed wakes that were not purged.
     waiting: Mutex<Vec<Wake>>,
-    /// How many publishes were tried.
-    tries: AtomicUsize,
+    /// The number of publishes, confirmed or not.
+    publishes: AtomicUsize,
     /// Whether a restart of the process loses the wakes.
     pub(crate) is_volatile: AtomicBool,
 }
@@ -49,7 +49,12 @@ impl FakeQueue {
 
     /// The jobs whose wakes are in the queue, in order.
     pub(crate) fn woken(&self) -> Vec<JobId> {
-        self.waiting.lock().unwrap().iter().map(|w| w.job).collect()
+        self.waiting
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|wake| wake.job)
+            .collect()
     }
 
     /// Removes all wakes and returns their jobs.
@@ -64,15 +69,15 @@ impl FakeQueue {
         self.waiting.lock().unwrap().retain(|wake| wake.job != job);
     }
 
-    pub(crate) fn tries(&self) -> usize {
-        self.tries.load(Ordering::SeqCst)
+    pub(crate) fn publishes(&self) -> usize {
+        self.publishes.load(Ordering::SeqCst)
     }
 }
 
 #[async_trait]
 impl Queue for FakeQueue {
     async fn publish(&self, wake: &Wake) -> Result<(), QueueError> {
-        self.tries.fetch_add(1, Ordering::SeqCst);
+        self.publishes.fetch_add(1, Ordering::SeqCst);
         let mode = *self.mode.lock().unwrap();
         match mode {
             QueueMode::Up => {

@@ -1,4 +1,4 @@
-//! One process's lanes over a store that can fail, and short names for changes.
+//! The scene of a test: a process over a store and a queue that can fail. Also functions that build changes of lanes.
 
 use faulty_store::FaultyStore;
 use std::{
@@ -63,8 +63,8 @@ fn settings() -> LaneSettings {
     }
 }
 
-/// Lets all tasks run that need at most a millisecond of the clock.
-pub(crate) async fn settle() {
+/// Lets the other tasks run for one millisecond of the clock.
+pub(crate) async fn let_tasks_run() {
     pass_ms(1).await;
 }
 
@@ -96,10 +96,11 @@ impl Scene {
         let memory = Arc::new(Memory::new());
         let store = Arc::new(FaultyStore::new(memory.clone()));
         let queue = Arc::new(FakeQueue::default());
-        let (wakes, run) = Wakes::new(queue.clone(), store.clone(), Arc::new(Gauge::default()));
+        let (wakes, publisher) =
+            Wakes::new(queue.clone(), store.clone(), Arc::new(Gauge::default()));
         Self {
             lanes: Lanes::new(store.clone(), wakes.clone(), settings()),
-            wakes_loop: tokio::spawn(run.run()),
+            wakes_loop: tokio::spawn(publisher.run()),
             wakes,
             memory,
             store,
@@ -107,7 +108,7 @@ impl Scene {
         }
     }
 
-    /// The lanes of another process on the same store. Its store does not fail, and its wakes are lost.
+    /// The lanes of another process on the same store. For that process the store never fails, and its wakes are lost.
     pub(crate) fn third_party(&self) -> Lanes {
         let queue = Arc::new(FakeQueue::default());
         let (wakes, _) = Wakes::new(queue, self.memory.clone(), Arc::default());
@@ -152,12 +153,12 @@ impl Scene {
     }
 
     /// The admission of a job whose input is `text`.
-    pub(crate) fn message(&self, session: &str, job: JobId, text: &str) -> LaneChange {
-        self.message_with(session, job, text, |_| {})
+    pub(crate) fn admission(&self, session: &str, job: JobId, text: &str) -> LaneChange {
+        self.admission_with(session, job, text, |_| {})
     }
 
-    /// Like [`message`](Self::message), with changes to the admission.
-    pub(crate) fn message_with(
+    /// Like [`admission`](Self::admission), with changes to the admission.
+    pub(crate) fn admission_with(
         &self,
         session: &str,
         job: JobId,
@@ -201,8 +202,16 @@ impl Scene {
     /// Admits a job, which must succeed.
     pub(crate) async fn admit(&self, session: &str, text: &str) -> JobId {
         let job = job_of(session);
-        let change = self.message(session, job, text);
+        let change = self.admission(session, job, text);
         self.lanes.apply(change, TIMEOUT).await.unwrap();
+        job
+    }
+
+    /// Admits a job whose process dies before it requests the wake.
+    pub(crate) async fn admit_without_wake(&self, session: &str) -> JobId {
+        let job = job_of(session);
+        let change = self.admission(session, job, "hello");
+        self.third_party().apply(change, TIMEOUT).await.unwrap();
         job
     }
 
@@ -268,7 +277,7 @@ pub(crate) fn texts(turns: &[Turn]) -> Vec<String> {
     turns.iter().filter_map(text).collect()
 }
 
-/// Claims a job for a worker through these lanes and returns the fence.
+/// Claims a job for a worker through `lanes` and returns the fence.
 pub(crate) async fn claim(
     lanes: &Lanes,
     session: &str,
@@ -286,7 +295,7 @@ pub(crate) fn claim_change(session: &str, job: JobId, worker: &str) -> LaneChang
     LaneChange::claim(lane(session), job, process(worker), LIMIT_MS)
 }
 
-/// The completion of a job with a reply of this text. Only the reply is appended to the session.
+/// Completes a job with a reply whose text is `text`. Only the reply is appended to the session.
 pub(crate) fn finish(session: &str, job: JobId, fence: u64, text: &str) -> LaneChange {
     let reply = Reply {
         text: Some(text.to_owned()),
@@ -306,7 +315,7 @@ pub(crate) fn finish(session: &str, job: JobId, fence: u64, text: &str) -> LaneC
     LaneChange::complete(claim_key(session, job, fence), None, Arc::new(output))
 }
 
-/// The end of an attempt that failed. The next try begins at `not_before`.
+/// The end of an attempt that failed. The next attempt may begin at `not_before`.
 pub(crate) fn retry(session: &str, job: JobId, fence: u64, not_before: TimeMs) -> LaneChange {
     let error = JobError::new("rate_limited", "planned by the test");
     let options = RetryOptions {

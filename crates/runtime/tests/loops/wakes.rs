@@ -1,4 +1,4 @@
-//! `wakes`: a timer is parked only once its wake is confirmed, and failures to publish are reported.
+//! The loop `wakes`: a timer is parked only once its wake is confirmed, and failures to publish are reported.
 
 use faulty_store::{Fault, StoreCall, StoreMode};
 use std::time::Duration;
@@ -17,19 +17,11 @@ use forebay_shared::{
 
 use crate::{
     queue::{FakeQueue, QueueMode},
-    scene::{Scene, TIMEOUT, job_of, lane, pass_ms, settle},
+    scene::{Scene, TIMEOUT, job_of, lane, let_tasks_run, pass_ms},
 };
 
 /// The most requests that wait to be published.
 const WAITING_MAX: usize = 65_536;
-
-/// Admits a job without a request for its wake.
-async fn admit_silently(scene: &Scene, session: &str) -> JobId {
-    let job = job_of(session);
-    let change = scene.message(session, job, "hello");
-    scene.third_party().apply(change, TIMEOUT).await.unwrap();
-    job
-}
 
 fn wake(scene: &Scene, session: &str, job: JobId) -> Wake {
     let entry = scene.entry(session, job);
@@ -47,7 +39,7 @@ fn wake(scene: &Scene, session: &str, job: JobId) -> Wake {
 }
 
 /// Requests the wake of a job, with its current timer.
-fn send(scene: &Scene, session: &str, job: JobId) {
+fn request_wake(scene: &Scene, session: &str, job: JobId) {
     let deadline = scene.entry(session, job).deadline;
     scene.wakes.request(WakeRequest {
         wake: wake(scene, session, job),
@@ -63,7 +55,7 @@ async fn a_timer_is_parked_once_the_wake_is_confirmed() {
     let committed = scene.memory.state().made[0].clone();
     let soon = committed.at.plus_ms(PUBLISH_LIMIT_MS);
     assert_eq!(committed.timers, [(job, Some(soon))]);
-    settle().await;
+    let_tasks_run().await;
     assert_eq!(scene.queue.woken(), [job]);
     assert_eq!(scene.timer(job), committed.at.plus_ms(REVISIT_MS));
 }
@@ -73,20 +65,20 @@ async fn a_timer_is_never_parked_beyond_the_deadline() {
     let scene = Scene::new();
     let job = job_of("s");
     let deadline = scene.now().plus_ms(20_000);
-    let change = scene.message_with("s", job, "hello", |admit| admit.deadline = deadline);
+    let change = scene.admission_with("s", job, "hello", |admit| admit.deadline = deadline);
     scene.apply(change).await.unwrap();
-    settle().await;
+    let_tasks_run().await;
     assert_eq!(scene.timer(job), deadline);
 }
 
 #[tokio::test(start_paused = true)]
 async fn timers_are_parked_for_the_shortest_time_while_the_drain_rate_is_unknown() {
     let scene = Scene::new();
-    let job = admit_silently(&scene, "s").await;
+    let job = scene.admit_without_wake("s").await;
     let gauge = std::sync::Arc::new(Gauge::default());
-    let (wakes, run) = Wakes::new(scene.queue.clone(), scene.store.clone(), gauge.clone());
+    let (wakes, publisher) = Wakes::new(scene.queue.clone(), scene.store.clone(), gauge.clone());
     let _ = tokio::time::timeout(Duration::from_millis(10), gauge.run(&*scene.memory)).await;
-    tokio::spawn(run.run());
+    tokio::spawn(publisher.run());
     // No job has ended yet, so the expected wait is unknown.
     let deadline = scene.entry("s", job).deadline;
     wakes.request(WakeRequest {
@@ -94,18 +86,18 @@ async fn timers_are_parked_for_the_shortest_time_while_the_drain_rate_is_unknown
         timer: scene.timer(job),
         deadline,
     });
-    settle().await;
+    let_tasks_run().await;
     assert_eq!(scene.timer_in_ms(job), REVISIT_MS - 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_timer_that_moved_since_is_left_alone() {
+async fn a_timer_that_moved_after_the_request_is_not_parked() {
     let scene = Scene::new();
-    let job = admit_silently(&scene, "s").await;
-    send(&scene, "s", job);
+    let job = scene.admit_without_wake("s").await;
+    request_wake(&scene, "s", job);
     scene.claim("s", job).await;
     let at = scene.timer(job);
-    settle().await;
+    let_tasks_run().await;
     assert_eq!(scene.queue.woken(), [job]);
     assert_eq!(scene.timer(job), at);
 }
@@ -118,12 +110,12 @@ async fn a_wake_that_is_not_confirmed_leaves_the_timer() {
         let job = scene.admit("s", "hello").await;
         let at = scene.timer(job);
         pass_ms(30_000).await;
-        assert_eq!(scene.timer(job), at, "{mode:?}");
+        assert_eq!(scene.timer(job), at, "mode {mode:?}");
         assert!(scene.queue.woken().is_empty());
-        // It is published again until it is confirmed, and only then is the timer parked.
+        // The wake is published again until it is confirmed. Only then is the timer parked.
         scene.queue.set(QueueMode::Up);
         pass_ms(6_100).await;
-        assert_eq!(scene.queue.woken(), [job], "{mode:?}");
+        assert_eq!(scene.queue.woken(), [job], "mode {mode:?}");
         assert!(scene.timer(job) > at);
     }
 }
@@ -132,31 +124,33 @@ async fn a_wake_that_is_not_confirmed_leaves_the_timer() {
 async fn a_blocked_publish_delays_the_others_for_five_seconds_at_most() {
     let scene = Scene::new();
     scene.queue.set(QueueMode::Blocked);
-    let a = scene.admit("a", "hello").await;
-    settle().await;
+    let job_a = scene.admit("a", "hello").await;
+    let_tasks_run().await;
     scene.queue.set(QueueMode::Up);
-    let b = scene.admit("b", "hello").await;
+    let job_b = scene.admit("b", "hello").await;
     pass_ms(5_000).await;
-    assert_eq!(scene.queue.woken(), [b]);
-    assert_eq!(scene.timer_in_ms(a), 0);
-    assert!(scene.timer_in_ms(b) > REVISIT_MS - 1_000);
+    assert_eq!(scene.queue.woken(), [job_b]);
+    assert_eq!(scene.timer_in_ms(job_a), 0);
+    assert!(scene.timer_in_ms(job_b) > REVISIT_MS - 1_000);
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_reports_for_how_long_no_publish_was_confirmed() {
+async fn the_time_without_a_confirmed_publish_is_reported() {
     let scene = Scene::new();
     scene.admit("a", "hello").await;
-    settle().await;
+    let_tasks_run().await;
     assert!(scene.wakes.unconfirmed_for().is_zero());
 
     scene.queue.set(QueueMode::Down);
     scene.admit("b", "hello").await;
-    settle().await;
-    let since = scene.wakes.unconfirmed_for();
-    // It goes on publishing, so it detects the recovery of the queue at once.
+    let_tasks_run().await;
+    let before = scene.wakes.unconfirmed_for();
+    // The loop continues to publish, so it detects the recovery of the queue at once.
     pass_ms(20_000).await;
-    let lasts = scene.wakes.unconfirmed_for() - since;
-    assert_eq!(lasts, Duration::from_secs(20));
+    assert_eq!(
+        scene.wakes.unconfirmed_for() - before,
+        Duration::from_secs(20)
+    );
     scene.queue.set(QueueMode::Up);
     pass_ms(1_000).await;
     assert!(scene.wakes.unconfirmed_for().is_zero());
@@ -171,7 +165,7 @@ async fn a_missing_confirm_counts_as_unconfirmed_after_five_seconds() {
     assert!(scene.wakes.unconfirmed_for().is_zero());
     pass_ms(1_000).await;
     assert!(!scene.wakes.unconfirmed_for().is_zero());
-    // The next try, after 1 s, fails after 5 s more. It continues the same series of failures.
+    // The wake is published again after 1 s, and fails 5 s later. This failure continues the same series.
     pass_ms(20_000).await;
     assert!(scene.wakes.unconfirmed_for() > Duration::from_secs(20));
 }
@@ -182,7 +176,7 @@ async fn a_full_queue_is_healthy() {
     scene.queue.set(QueueMode::Full);
     scene.admit("s", "hello").await;
     pass_ms(5_000).await;
-    assert!(scene.queue.tries() > 1);
+    assert!(scene.queue.publishes() > 1);
     assert!(scene.wakes.unconfirmed_for().is_zero());
 }
 
@@ -191,7 +185,7 @@ async fn an_old_failure_no_longer_counts() {
     let scene = Scene::new();
     scene.queue.set(QueueMode::Down);
     scene.admit("s", "hello").await;
-    settle().await;
+    let_tasks_run().await;
     // From now on publishes are rejected because the queue is full, which is no failure.
     scene.queue.set(QueueMode::Full);
     pass_ms(9_900).await;
@@ -201,10 +195,10 @@ async fn an_old_failure_no_longer_counts() {
     // A later failure begins a new series.
     scene.queue.set(QueueMode::Down);
     pass_ms(2_000).await;
-    let row = scene.wakes.unconfirmed_for();
+    let unconfirmed_for = scene.wakes.unconfirmed_for();
     assert!(
-        row > Duration::ZERO && row <= Duration::from_secs(2),
-        "{row:?}"
+        unconfirmed_for > Duration::ZERO && unconfirmed_for <= Duration::from_secs(2),
+        "unconfirmed for {unconfirmed_for:?}"
     );
 }
 
@@ -212,8 +206,8 @@ async fn an_old_failure_no_longer_counts() {
 async fn a_request_beyond_the_buffer_is_dropped_and_counts_as_unconfirmed() {
     let scene = Scene::new();
     let queue = std::sync::Arc::new(FakeQueue::default());
-    let (wakes, run) = Wakes::new(queue.clone(), scene.store.clone(), Default::default());
-    let job = admit_silently(&scene, "s").await;
+    let (wakes, publisher) = Wakes::new(queue.clone(), scene.store.clone(), Default::default());
+    let job = scene.admit_without_wake("s").await;
     let (at, deadline) = (scene.timer(job), scene.entry("s", job).deadline);
     let request = || WakeRequest {
         wake: wake(&scene, "s", job),
@@ -223,47 +217,47 @@ async fn a_request_beyond_the_buffer_is_dropped_and_counts_as_unconfirmed() {
     for _ in 0..WAITING_MAX {
         wakes.request(request());
     }
-    settle().await;
+    let_tasks_run().await;
     assert!(wakes.unconfirmed_for().is_zero());
     wakes.request(request());
-    settle().await;
+    let_tasks_run().await;
     assert!(!wakes.unconfirmed_for().is_zero());
 
-    // Once they are published, the queue is healthy again. The loop ends with its last handle.
+    // Once the wakes are published, the queue counts as healthy again. The loop ends with its last handle.
     drop(wakes);
-    run.run().await;
-    assert_eq!(queue.tries(), WAITING_MAX);
+    publisher.run().await;
+    assert_eq!(queue.publishes(), WAITING_MAX);
 }
 
 #[tokio::test(start_paused = true)]
 async fn timers_that_could_not_be_parked_fire_early_and_the_loop_continues() {
     let scene = Scene::new();
     scene.store.plan(StoreCall::MoveTimers, [Fault::Broken]);
-    let a = scene.admit("a", "hello").await;
-    settle().await;
-    assert_eq!(scene.timer_in_ms(a), PUBLISH_LIMIT_MS - 1);
-    let b = scene.admit("b", "hello").await;
-    settle().await;
-    assert_eq!(scene.timer_in_ms(b), REVISIT_MS - 1);
+    let job_a = scene.admit("a", "hello").await;
+    let_tasks_run().await;
+    assert_eq!(scene.timer_in_ms(job_a), PUBLISH_LIMIT_MS - 1);
+    let job_b = scene.admit("b", "hello").await;
+    let_tasks_run().await;
+    assert_eq!(scene.timer_in_ms(job_b), REVISIT_MS - 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn publishing_does_not_wait_for_the_store() {
     let scene = Scene::new();
-    let (a, b) = (
-        admit_silently(&scene, "a").await,
-        admit_silently(&scene, "b").await,
+    let (job_a, job_b) = (
+        scene.admit_without_wake("a").await,
+        scene.admit_without_wake("b").await,
     );
     scene.store.set(StoreMode::Hanging);
-    send(&scene, "a", a);
-    settle().await;
-    send(&scene, "b", b);
-    settle().await;
-    assert_eq!(scene.queue.woken(), [a, b]);
-    assert_eq!(scene.timer_in_ms(a), PUBLISH_LIMIT_MS - 2);
+    request_wake(&scene, "a", job_a);
+    let_tasks_run().await;
+    request_wake(&scene, "b", job_b);
+    let_tasks_run().await;
+    assert_eq!(scene.queue.woken(), [job_a, job_b]);
+    assert_eq!(scene.timer_in_ms(job_a), PUBLISH_LIMIT_MS - 2);
     scene.store.set(StoreMode::Up);
-    settle().await;
-    assert!(scene.timer_in_ms(a).min(scene.timer_in_ms(b)) > REVISIT_MS - 10);
+    let_tasks_run().await;
+    assert!(scene.timer_in_ms(job_a).min(scene.timer_in_ms(job_b)) > REVISIT_MS - 10);
 }
 
 #[tokio::test(start_paused = true)]
@@ -288,7 +282,7 @@ async fn the_loop_ends_with_its_last_handle_and_parks_the_published_timers() {
 #[tokio::test(start_paused = true)]
 async fn a_tick_of_a_head_requests_its_wake_only_if_it_moved_the_timer() {
     let scene = Scene::new();
-    let job = admit_silently(&scene, "s").await;
+    let job = scene.admit_without_wake("s").await;
     let stale = Timer {
         job,
         lane: lane("s"),
@@ -298,11 +292,11 @@ async fn a_tick_of_a_head_requests_its_wake_only_if_it_moved_the_timer() {
         .apply(LaneChange::tick(stale.clone(), None))
         .await
         .unwrap();
-    settle().await;
+    let_tasks_run().await;
     assert!(scene.queue.woken().is_empty());
     let at = scene.timer(job);
     let timer = Timer { at, ..stale };
     scene.apply(LaneChange::tick(timer, None)).await.unwrap();
-    settle().await;
+    let_tasks_run().await;
     assert_eq!(scene.queue.woken(), [job]);
 }

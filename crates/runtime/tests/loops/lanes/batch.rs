@@ -11,16 +11,16 @@ use futures_util::future::join_all;
 use tokio::sync::oneshot;
 
 use crate::scene::{
-    Scene, TIMEOUT, claim_change, finish, job_of, lane, process, retry, settle, texts,
+    Scene, TIMEOUT, claim_change, finish, job_of, lane, let_tasks_run, process, retry, texts,
 };
 
 #[tokio::test(start_paused = true)]
-async fn changes_that_wait_together_are_one_commit_in_their_order() {
+async fn changes_that_wait_together_are_made_by_one_commit_in_their_order() {
     let scene = Scene::new();
     let jobs: Vec<_> = (0..20).map(|_| job_of("s")).collect();
     let admissions = jobs
         .iter()
-        .map(|job| scene.apply(scene.message("s", *job, "hello")));
+        .map(|job| scene.apply(scene.admission("s", *job, "hello")));
     for applied in join_all(admissions).await {
         assert!(matches!(applied, Ok(Applied::Done)));
     }
@@ -32,7 +32,7 @@ async fn changes_that_wait_together_are_one_commit_in_their_order() {
         "a submit is one round trip"
     );
     assert_eq!(scene.order("s"), jobs);
-    settle().await;
+    let_tasks_run().await;
     assert_eq!(scene.queue.woken(), [jobs[0]], "only the head is woken");
 }
 
@@ -49,12 +49,12 @@ async fn changes_that_arrive_during_a_commit_are_batched_into_the_next() {
         .store
         .plan(StoreCall::Commit, [Fault::After(Box::pin(gate))]);
     let jobs: Vec<_> = (0..6).map(|_| job_of("s")).collect();
-    let first = scene.apply(scene.message("s", jobs[0], "hello"));
+    let first = scene.apply(scene.admission("s", jobs[0], "hello"));
     let others = async {
         entered.await.unwrap();
         let others = jobs[1..]
             .iter()
-            .map(|job| scene.apply(scene.message("s", *job, "hello")));
+            .map(|job| scene.apply(scene.admission("s", *job, "hello")));
         let opening = async { open.send(()).unwrap() };
         futures_util::future::join(join_all(others), opening)
             .await
@@ -72,9 +72,9 @@ async fn lanes_do_not_wait_for_each_other() {
     let gate = Fault::After(Box::pin(std::future::pending()));
     scene.store.plan(StoreCall::Commit, [gate]);
     let stuck = scene.lanes.clone();
-    let change = scene.message("stuck", job_of("stuck"), "hello");
+    let change = scene.admission("stuck", job_of("stuck"), "hello");
     let stuck = tokio::spawn(async move { stuck.apply(change, TIMEOUT).await });
-    settle().await;
+    let_tasks_run().await;
     let before = scene.now();
     scene.admit("free", "hello").await;
     assert_eq!(scene.now(), before);
@@ -84,11 +84,11 @@ async fn lanes_do_not_wait_for_each_other() {
 #[tokio::test(start_paused = true)]
 async fn a_claim_behind_a_completion_gets_the_turns_of_that_completion() {
     let scene = Scene::new();
-    let (a, b) = (scene.admit("s", "one").await, scene.admit("s", "two").await);
-    let fence = scene.claim("s", a).await;
+    let (job_a, job_b) = (scene.admit("s", "one").await, scene.admit("s", "two").await);
+    let fence = scene.claim("s", job_a).await;
     let (finished, claimed) = tokio::join!(
-        scene.apply(finish("s", a, fence, "reply to one")),
-        scene.apply(claim_change("s", b, "me")),
+        scene.apply(finish("s", job_a, fence, "reply to one")),
+        scene.apply(claim_change("s", job_b, "me")),
     );
     assert!(matches!(finished, Ok(Applied::Done)));
     let Ok(Applied::Claimed {
@@ -100,7 +100,7 @@ async fn a_claim_behind_a_completion_gets_the_turns_of_that_completion() {
     else {
         panic!("not claimed: {claimed:?}");
     };
-    assert_eq!(work.meta.id, b);
+    assert_eq!(work.meta.id, job_b);
     assert_eq!(texts(&work.request.input), ["two"]);
     assert_eq!(texts(&work.conversation.turns), ["reply to one"]);
     assert_eq!((attempt, tries), (1, 0));
@@ -119,19 +119,19 @@ async fn of_two_claims_that_wait_together_one_is_granted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_change_of_a_batch_has_its_own_answer() {
+async fn each_change_of_a_batch_has_its_own_result() {
     let scene = Scene::new();
-    let a = scene.admit("s", "hello").await;
+    let job_a = scene.admit("s", "hello").await;
     let (unknown, new) = (job_of("s"), job_of("s"));
     let (gone, admitted, not_head) = tokio::join!(
         scene.apply(LaneChange::cancel(lane("s"), unknown)),
-        scene.apply(scene.message("s", new, "hello")),
+        scene.apply(scene.admission("s", new, "hello")),
         scene.apply(claim_change("s", new, "me")),
     );
     assert_eq!(gone.unwrap_err().refused(), Some(Refused::Gone));
     assert!(matches!(admitted, Ok(Applied::Done)));
     assert_eq!(not_head.unwrap_err().refused(), Some(Refused::NotHead));
-    assert_eq!(scene.order("s"), [a, new]);
+    assert_eq!(scene.order("s"), [job_a, new]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -150,13 +150,16 @@ async fn a_job_that_is_claimed_and_cancelled_in_one_batch_is_not_run() {
 #[tokio::test(start_paused = true)]
 async fn a_cancel_notifies_the_worker_that_runs_the_job_and_wakes_the_next_job() {
     let scene = Scene::new();
-    let (a, b) = (scene.admit("s", "one").await, scene.admit("s", "two").await);
-    scene.claim("s", a).await;
+    let (job_a, job_b) = (scene.admit("s", "one").await, scene.admit("s", "two").await);
+    scene.claim("s", job_a).await;
     scene.queue.purge();
-    scene.apply(LaneChange::cancel(lane("s"), a)).await.unwrap();
-    settle().await;
-    assert_eq!(scene.ended_as(a), Some(Status::Cancelled));
-    assert_eq!(scene.queue.woken(), [b]);
+    scene
+        .apply(LaneChange::cancel(lane("s"), job_a))
+        .await
+        .unwrap();
+    let_tasks_run().await;
+    assert_eq!(scene.ended_as(job_a), Some(Status::Cancelled));
+    assert_eq!(scene.queue.woken(), [job_b]);
     let dropped = scene
         .memory
         .state()
@@ -165,7 +168,7 @@ async fn a_cancel_notifies_the_worker_that_runs_the_job_and_wakes_the_next_job()
         .unwrap()
         .dropped_calls
         .clone();
-    assert_eq!(dropped, [(process("me"), a)]);
+    assert_eq!(dropped, [(process("me"), job_a)]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -187,7 +190,7 @@ async fn a_claim_that_comes_too_early_restores_the_timer() {
 async fn a_tick_behind_a_claim_in_one_batch_neither_moves_the_timer_nor_wakes() {
     let scene = Scene::new();
     let job = scene.admit("s", "hello").await;
-    settle().await;
+    let_tasks_run().await;
     scene.queue.purge();
     let at = scene.timer(job);
     let timer = Timer {
@@ -201,17 +204,17 @@ async fn a_tick_behind_a_claim_in_one_batch_neither_moves_the_timer_nor_wakes() 
     );
     assert!(matches!(claimed, Ok(Applied::Claimed { .. })));
     assert!(matches!(ticked, Ok(Applied::Done)));
-    settle().await;
+    let_tasks_run().await;
     assert!(scene.queue.woken().is_empty());
     let timers = scene.memory.state().made.last().unwrap().timers.clone();
     assert_eq!(timers, [(job, Some(scene.timer(job)))]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tick_in_one_batch_with_a_commit_still_wakes_its_head() {
+async fn a_tick_in_one_batch_with_an_admission_still_wakes_its_head() {
     let scene = Scene::new();
     let job = scene.admit("s", "hello").await;
-    settle().await;
+    let_tasks_run().await;
     scene.queue.purge();
     let at = scene.timer(job);
     let timer = Timer {
@@ -221,35 +224,38 @@ async fn a_tick_in_one_batch_with_a_commit_still_wakes_its_head() {
     };
     let (ticked, admitted) = tokio::join!(
         scene.apply(LaneChange::tick(timer, None)),
-        scene.apply(scene.message("s", job_of("s"), "behind it")),
+        scene.apply(scene.admission("s", job_of("s"), "behind it")),
     );
     assert!(ticked.is_ok() && admitted.is_ok());
-    settle().await;
+    let_tasks_run().await;
     assert_eq!(scene.queue.woken(), [job]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_interrupt_keeps_the_inputs_of_the_jobs_that_it_cancels() {
     let scene = Scene::new();
-    let a = scene.admit("s", "one").await;
-    let fence = scene.claim("s", a).await;
-    let (b, c) = (job_of("s"), job_of("s"));
+    let job_a = scene.admit("s", "one").await;
+    let fence = scene.claim("s", job_a).await;
+    let (job_b, job_c) = (job_of("s"), job_of("s"));
     let interrupt = |admit: &mut forebay_shared::lane::Admit| admit.if_busy = IfBusy::Interrupt;
     // The second job is in the store. The commit that interrupts the third also admits it.
-    scene.apply(scene.message("s", b, "two")).await.unwrap();
+    scene
+        .apply(scene.admission("s", job_b, "two"))
+        .await
+        .unwrap();
     let last = job_of("s");
     let (third, fourth) = tokio::join!(
-        scene.apply(scene.message("s", c, "three")),
-        scene.apply(scene.message_with("s", last, "four", interrupt)),
+        scene.apply(scene.admission("s", job_c, "three")),
+        scene.apply(scene.admission_with("s", last, "four", interrupt)),
     );
     assert!(third.is_ok() && fourth.is_ok());
     assert_eq!(scene.turns("s"), ["one", "two", "three"]);
     assert_eq!(scene.order("s"), [last]);
-    for job in [a, b, c] {
+    for job in [job_a, job_b, job_c] {
         assert_eq!(scene.ended_as(job), Some(Status::Cancelled));
     }
-    let late = scene.apply(finish("s", a, fence, "too late")).await;
+    let late = scene.apply(finish("s", job_a, fence, "too late")).await;
     assert_eq!(late.unwrap_err().refused(), Some(Refused::Gone));
-    settle().await;
-    assert_eq!(scene.queue.woken(), [a, last]);
+    let_tasks_run().await;
+    assert_eq!(scene.queue.woken(), [job_a, last]);
 }

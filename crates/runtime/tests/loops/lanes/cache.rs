@@ -1,4 +1,5 @@
-//! The lanes that a process caches because it runs their heads: the cache saves loads, and no answer comes from it alone.
+//! The lanes that a process caches because it runs their heads. The cache saves loads, and a commit or a load confirms
+//! every result.
 
 use faulty_store::StoreCall;
 use forebay_runtime::lanes::{Applied, LaneChange};
@@ -8,7 +9,9 @@ use forebay_shared::{
     store::Timer,
 };
 
-use crate::scene::{Scene, TIMEOUT, claim_key, finish, job_of, lane, pass_ms, retry, settle};
+use crate::scene::{
+    Scene, TIMEOUT, claim_key, finish, job_of, lane, let_tasks_run, pass_ms, retry,
+};
 
 #[tokio::test(start_paused = true)]
 async fn the_end_of_an_attempt_needs_no_load() {
@@ -28,21 +31,24 @@ async fn the_end_of_an_attempt_needs_no_load() {
 #[tokio::test(start_paused = true)]
 async fn the_admissions_of_this_process_keep_the_lane_in_the_cache() {
     let scene = Scene::new();
-    let a = scene.admit("s", "one").await;
-    let fence = scene.claim("s", a).await;
+    let job_a = scene.admit("s", "one").await;
+    let fence = scene.claim("s", job_a).await;
     let (loads, commits) = (
         scene.store.calls(StoreCall::Load),
         scene.store.calls(StoreCall::Commit),
     );
-    let b = scene.admit("s", "two").await;
-    scene.apply(finish("s", a, fence, "reply")).await.unwrap();
+    let job_b = scene.admit("s", "two").await;
+    scene
+        .apply(finish("s", job_a, fence, "reply"))
+        .await
+        .unwrap();
     assert_eq!(scene.store.calls(StoreCall::Load), loads);
     assert_eq!(
         scene.store.calls(StoreCall::Commit),
         commits + 2,
         "no conflict"
     );
-    assert_eq!(scene.order("s"), [b]);
+    assert_eq!(scene.order("s"), [job_b]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -63,16 +69,19 @@ async fn a_lane_whose_head_does_not_run_is_not_cached() {
 #[tokio::test(start_paused = true)]
 async fn a_stale_lane_is_a_conflict_and_the_change_is_made_on_the_current_lane() {
     let scene = Scene::new();
-    let a = scene.admit("s", "one").await;
-    let fence = scene.claim("s", a).await;
+    let job_a = scene.admit("s", "one").await;
+    let fence = scene.claim("s", job_a).await;
     scene.queue.purge();
-    let b = job_of("s");
-    let change = scene.message("s", b, "two");
+    let job_b = job_of("s");
+    let change = scene.admission("s", job_b, "two");
     scene.third_party().apply(change, TIMEOUT).await.unwrap();
-    scene.apply(finish("s", a, fence, "reply")).await.unwrap();
-    assert_eq!(scene.order("s"), [b]);
-    settle().await;
-    assert_eq!(scene.queue.woken(), [b]);
+    scene
+        .apply(finish("s", job_a, fence, "reply"))
+        .await
+        .unwrap();
+    assert_eq!(scene.order("s"), [job_b]);
+    let_tasks_run().await;
+    assert_eq!(scene.queue.woken(), [job_b]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -90,23 +99,26 @@ async fn a_completion_is_refused_by_the_current_lane() {
 #[tokio::test(start_paused = true)]
 async fn no_change_is_refused_by_a_cached_lane() {
     let scene = Scene::new();
-    let a = scene.admit("s", "one").await;
-    scene.claim("s", a).await;
+    let job_a = scene.admit("s", "one").await;
+    scene.claim("s", job_a).await;
     let third = scene.third_party();
     // In the cached lane, the session is busy.
-    let cancel = LaneChange::cancel(lane("s"), a);
+    let cancel = LaneChange::cancel(lane("s"), job_a);
     third.apply(cancel, TIMEOUT).await.unwrap();
-    let b = job_of("s");
-    let change = scene.message_with("s", b, "two", |admit| admit.if_busy = IfBusy::Reject);
+    let job_b = job_of("s");
+    let change = scene.admission_with("s", job_b, "two", |admit| admit.if_busy = IfBusy::Reject);
     scene.apply(change).await.unwrap();
 
     // In the cached lane, there is no such job.
-    scene.claim("s", b).await;
-    let c = job_of("s");
-    let change = scene.message("s", c, "three");
+    scene.claim("s", job_b).await;
+    let job_c = job_of("s");
+    let change = scene.admission("s", job_c, "three");
     third.apply(change, TIMEOUT).await.unwrap();
-    scene.apply(LaneChange::cancel(lane("s"), c)).await.unwrap();
-    assert_eq!(scene.ended_as(c), Some(Status::Cancelled));
+    scene
+        .apply(LaneChange::cancel(lane("s"), job_c))
+        .await
+        .unwrap();
+    assert_eq!(scene.ended_as(job_c), Some(Status::Cancelled));
 }
 
 #[tokio::test(start_paused = true)]
@@ -128,20 +140,27 @@ async fn a_change_without_effect_is_not_answered_from_the_cache() {
     };
     let applied = scene.apply(LaneChange::tick(timer, None)).await;
     assert!(matches!(applied, Ok(Applied::Done)));
-    settle().await;
-    assert_eq!(scene.queue.woken(), [job], "it waits, so it is woken");
+    let_tasks_run().await;
+    assert_eq!(
+        scene.queue.woken(),
+        [job],
+        "the job is queued, so it is woken"
+    );
     assert!(scene.timer_in_ms(job) > REVISIT_MS - 1_000);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_job_that_is_admitted_again_is_refused_although_the_cached_lane_does_not_have_it() {
     let scene = Scene::new();
-    let (a, b) = (scene.admit("s", "one").await, scene.admit("s", "two").await);
-    let fence = scene.claim("s", a).await;
-    scene.apply(finish("s", a, fence, "reply")).await.unwrap();
-    scene.claim("s", b).await;
+    let (job_a, job_b) = (scene.admit("s", "one").await, scene.admit("s", "two").await);
+    let fence = scene.claim("s", job_a).await;
+    scene
+        .apply(finish("s", job_a, fence, "reply"))
+        .await
+        .unwrap();
+    scene.claim("s", job_b).await;
     // The cached lane does not have `a`, and records are not cached.
-    let again = scene.apply(scene.message("s", a, "one")).await;
+    let again = scene.apply(scene.admission("s", job_a, "one")).await;
     assert_eq!(again.unwrap_err().refused(), Some(Refused::Exists));
-    assert_eq!(scene.order("s"), [b]);
+    assert_eq!(scene.order("s"), [job_b]);
 }

@@ -12,11 +12,12 @@ use forebay_shared::{
 use futures_util::FutureExt as _;
 
 use crate::scene::{
-    Scene, TIMEOUT, claim, claim_change, claim_key, finish, job_of, lane, process, retry, settle,
+    Scene, TIMEOUT, claim, claim_change, claim_key, finish, job_of, lane, let_tasks_run, process,
+    retry,
 };
 
-/// The response to the next commit is lost. `then` runs before the next try.
-fn lose_answer_then(scene: &Scene, then: impl Future<Output = ()> + Send + 'static) {
+/// The response to the next commit is lost. `then` runs before the commit is repeated.
+fn lose_response_then(scene: &Scene, then: impl Future<Output = ()> + Send + 'static) {
     let faults = [Fault::LoseResponse, Fault::After(then.boxed())];
     scene.store.plan(StoreCall::Commit, faults);
 }
@@ -37,20 +38,20 @@ async fn take_over(lanes: Lanes, session: &'static str, job: forebay_shared::ids
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_commit_is_recognised_by_its_own_version() {
+async fn a_commit_whose_response_was_lost_is_recognised_by_its_version() {
     let scene = Scene::new();
     scene.store.plan(StoreCall::Commit, [Fault::LoseResponse]);
     let job = scene.admit("s", "hello").await;
-    let tried = scene.store.commits();
-    assert_eq!(tried.len(), 2);
-    assert_eq!(tried[0].version, tried[1].version);
+    let commits = scene.store.commits();
+    assert_eq!(commits.len(), 2);
+    assert_eq!(commits[0].version, commits[1].version);
     assert_eq!(scene.commits_made(), 1, "no second effect");
-    settle().await;
+    let_tasks_run().await;
     assert_eq!(scene.queue.woken(), [job], "its wake is published");
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_response_may_be_lost_twice_and_each_change_is_made_once() {
+async fn each_change_is_made_once_although_every_response_is_lost_twice() {
     let scene = Scene::new();
     for _ in 0..3 {
         let twice = [Fault::LoseResponse, Fault::LoseResponse];
@@ -72,12 +73,12 @@ async fn every_response_may_be_lost_twice_and_each_change_is_made_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_claim_is_recognised_though_a_third_party_changed_the_lane() {
+async fn a_claim_is_recognised_although_a_third_party_changed_the_lane() {
     let scene = Scene::new();
     let job = scene.admit("s", "one").await;
     let (third, next) = (scene.third_party(), job_of("s"));
-    let change = scene.message("s", next, "two");
-    lose_answer_then(&scene, async move {
+    let change = scene.admission("s", next, "two");
+    lose_response_then(&scene, async move {
         third.apply(change, TIMEOUT).await.unwrap();
     });
     let applied = scene.apply(claim_change("s", job, "me")).await;
@@ -107,7 +108,7 @@ async fn a_claim_that_was_taken_over_meanwhile_is_refused() {
     let scene = Scene::new();
     let job = scene.admit("s", "one").await;
     let third = scene.third_party();
-    lose_answer_then(&scene, async move {
+    lose_response_then(&scene, async move {
         take_over(third.clone(), "s", job).await;
         claim(&third, "s", job, "other").await.unwrap();
     });
@@ -122,7 +123,7 @@ async fn a_claim_that_was_cancelled_meanwhile_is_refused() {
     let scene = Scene::new();
     let job = scene.admit("s", "one").await;
     let third = scene.third_party();
-    lose_answer_then(&scene, async move {
+    lose_response_then(&scene, async move {
         let cancel = LaneChange::cancel(lane("s"), job);
         third.apply(cancel, TIMEOUT).await.unwrap();
     });
@@ -131,11 +132,11 @@ async fn a_claim_that_was_cancelled_meanwhile_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_claim_that_had_no_effect_is_made_on_the_changed_lane() {
+async fn a_claim_that_found_a_changed_lane_is_made_on_that_lane() {
     let scene = Scene::new();
     let job = scene.admit("s", "one").await;
     let (third, next) = (scene.third_party(), job_of("s"));
-    let change = scene.message("s", next, "two");
+    let change = scene.admission("s", next, "two");
     let meanwhile = async move {
         third.apply(change, TIMEOUT).await.unwrap();
     };
@@ -147,7 +148,7 @@ async fn a_claim_that_had_no_effect_is_made_on_the_changed_lane() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_finish_that_emptied_the_lane_is_a_success() {
+async fn a_finish_that_emptied_the_lane_succeeds_although_its_response_was_lost() {
     let scene = Scene::new();
     let job = scene.admit("s", "hello").await;
     let fence = scene.claim("s", job).await;
@@ -159,29 +160,29 @@ async fn a_finish_that_emptied_the_lane_is_a_success() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_finish_is_a_success_though_the_next_job_runs_already() {
+async fn a_finish_whose_response_was_lost_succeeds_although_the_next_job_has_ended() {
     let scene = Scene::new();
-    let (a, b) = (scene.admit("s", "one").await, scene.admit("s", "two").await);
-    let fence = scene.claim("s", a).await;
+    let (job_a, job_b) = (scene.admit("s", "one").await, scene.admit("s", "two").await);
+    let fence = scene.claim("s", job_a).await;
     let third = scene.third_party();
-    lose_answer_then(&scene, async move {
-        let fence = claim(&third, "s", b, "other").await.unwrap();
-        let change = finish("s", b, fence, "second");
+    lose_response_then(&scene, async move {
+        let fence = claim(&third, "s", job_b, "other").await.unwrap();
+        let change = finish("s", job_b, fence, "second");
         third.apply(change, TIMEOUT).await.unwrap();
     });
-    let applied = scene.apply(finish("s", a, fence, "first")).await;
+    let applied = scene.apply(finish("s", job_a, fence, "first")).await;
     assert!(matches!(applied, Ok(Applied::Done)));
     assert_eq!(scene.turns("s"), ["first", "second"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_retry_is_counted_once() {
+async fn a_retry_whose_response_was_lost_is_counted_once() {
     let scene = Scene::new();
     let job = scene.admit("s", "one").await;
     let fence = scene.claim("s", job).await;
     let (third, next) = (scene.third_party(), job_of("s"));
-    let change = scene.message("s", next, "two");
-    lose_answer_then(&scene, async move {
+    let change = scene.admission("s", next, "two");
+    lose_response_then(&scene, async move {
         third.apply(change, TIMEOUT).await.unwrap();
     });
     let not_before = scene.now().plus_ms(5_000);
@@ -194,12 +195,12 @@ async fn a_retry_is_counted_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_release_is_a_success_though_another_has_claimed_the_job_since() {
+async fn a_release_whose_response_was_lost_succeeds_although_another_worker_has_claimed_the_job() {
     let scene = Scene::new();
     let job = scene.admit("s", "one").await;
     let fence = scene.claim("s", job).await;
     let third = scene.third_party();
-    lose_answer_then(&scene, async move {
+    lose_response_then(&scene, async move {
         assert_eq!(claim(&third, "s", job, "other").await.unwrap(), 2);
     });
     let release = LaneChange::release(claim_key("s", job, fence));
@@ -211,10 +212,10 @@ async fn a_release_is_a_success_though_another_has_claimed_the_job_since() {
 async fn an_admission_whose_job_was_claimed_meanwhile_is_refused_because_the_job_exists() {
     let scene = Scene::new();
     let (job, third) = (job_of("s"), scene.third_party());
-    lose_answer_then(&scene, async move {
+    lose_response_then(&scene, async move {
         claim(&third, "s", job, "other").await.unwrap();
     });
-    let applied = scene.apply(scene.message("s", job, "hello")).await;
+    let applied = scene.apply(scene.admission("s", job, "hello")).await;
     assert_eq!(applied.unwrap_err().refused(), Some(Refused::Exists));
     assert_eq!(scene.order("s"), [job]);
 }

@@ -1,4 +1,5 @@
-//! `lanes`: changes are batched, commits are repeated until their result is known, and a stale cache does no harm.
+//! Tests of `lanes`: changes are batched, commits are repeated until their result is known, and a stale cache does no
+//! harm.
 
 mod batch;
 mod cache;

@@ -11,7 +11,7 @@ use forebay_shared::{
 use futures_util::{FutureExt as _, future::join_all};
 use tokio::{sync::oneshot, time::Instant};
 
-use crate::scene::{Scene, TIMEOUT, claim_change, finish, job_of, lane, pass_ms, settle};
+use crate::scene::{Scene, TIMEOUT, claim_change, finish, job_of, lane, let_tasks_run, pass_ms};
 
 /// The most changes that may wait for one lane in one process.
 const WAITING_MAX: usize = 1_000;
@@ -21,7 +21,7 @@ fn is_unavailable(error: &LaneError) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_shorter_than_the_timeout_is_survived() {
+async fn a_change_succeeds_if_the_store_recovers_before_the_timeout() {
     let scene = Scene::new();
     scene.store.set(StoreMode::Down);
     let job = job_of("s");
@@ -29,12 +29,12 @@ async fn an_outage_shorter_than_the_timeout_is_survived() {
         pass_ms(5_000).await;
         scene.store.set(StoreMode::Up);
     };
-    let admission = scene.apply(scene.message("s", job, "hello"));
+    let admission = scene.apply(scene.admission("s", job, "hello"));
     let (applied, ()) = tokio::join!(admission, back);
     applied.unwrap();
     assert_eq!(scene.commits_made(), 1);
-    let tries = scene.store.calls(StoreCall::Commit);
-    assert!((5..20).contains(&tries), "{tries} tries in 5 s");
+    let commits = scene.store.calls(StoreCall::Commit);
+    assert!((5..20).contains(&commits), "{commits} commits in 5 s");
 }
 
 #[tokio::test(start_paused = true)]
@@ -44,16 +44,16 @@ async fn an_outage_longer_than_the_timeout_is_an_error_and_nothing_is_committed_
     scene.store.set(StoreMode::Down);
     let began = Instant::now();
     let (admitted, claimed) = tokio::join!(
-        scene.apply(scene.message("s", job_of("s"), "two")),
+        scene.apply(scene.admission("s", job_of("s"), "two")),
         scene.apply(claim_change("s", job, "me")),
     );
     assert!(is_unavailable(&admitted.unwrap_err()));
     assert!(is_unavailable(&claimed.unwrap_err()));
     let waited = began.elapsed();
-    assert!(waited <= TIMEOUT, "{waited:?}");
+    assert!(waited <= TIMEOUT, "waited {waited:?}");
     assert!(
         waited > TIMEOUT - Duration::from_millis(1_500),
-        "{waited:?}"
+        "waited only {waited:?}"
     );
     scene.store.set(StoreMode::Up);
     pass_ms(60_000).await;
@@ -67,10 +67,10 @@ async fn a_store_that_hangs_delays_the_caller_until_the_timeout_only() {
     scene.store.set(StoreMode::Hanging);
     let (under_way, waiting) = (job_of("s"), job_of("s"));
     let began = Instant::now();
-    let first = scene.apply(scene.message("s", under_way, "one"));
+    let first = scene.apply(scene.admission("s", under_way, "one"));
     let second = async {
-        settle().await;
-        scene.apply(scene.message("s", waiting, "two")).await
+        let_tasks_run().await;
+        scene.apply(scene.admission("s", waiting, "two")).await
     };
     let (first, second) = tokio::join!(first, second);
     assert!(is_unavailable(&first.unwrap_err()) && is_unavailable(&second.unwrap_err()));
@@ -84,11 +84,11 @@ async fn a_store_that_hangs_delays_the_caller_until_the_timeout_only() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_full_store_is_an_error_for_every_caller_and_is_not_tried_again() {
+async fn a_full_store_is_an_error_for_every_caller_and_the_commit_is_not_repeated() {
     let scene = Scene::new();
     scene.store.set(StoreMode::Full);
     let began = Instant::now();
-    let admissions = (0..5).map(|_| scene.apply(scene.message("s", job_of("s"), "hello")));
+    let admissions = (0..5).map(|_| scene.apply(scene.admission("s", job_of("s"), "hello")));
     for applied in join_all(admissions).await {
         assert!(matches!(applied, Err(LaneError::Store(StoreError::Full))));
     }
@@ -101,20 +101,25 @@ async fn a_full_store_is_an_error_for_every_caller_and_is_not_tried_again() {
 #[tokio::test(start_paused = true)]
 async fn in_a_full_store_accepted_jobs_still_run_and_end() {
     let scene = Scene::new();
-    let (a, b) = (scene.admit("s", "one").await, scene.admit("s", "two").await);
+    let (job_a, job_b) = (scene.admit("s", "one").await, scene.admit("s", "two").await);
     scene.store.set(StoreMode::Full);
-    let fence = scene.claim("s", a).await;
-    let refused = scene.apply(scene.message("s", job_of("s"), "three")).await;
+    let fence = scene.claim("s", job_a).await;
+    let refused = scene
+        .apply(scene.admission("s", job_of("s"), "three"))
+        .await;
     assert!(matches!(refused, Err(LaneError::Store(StoreError::Full))));
-    scene.apply(finish("s", a, fence, "reply")).await.unwrap();
+    scene
+        .apply(finish("s", job_a, fence, "reply"))
+        .await
+        .unwrap();
     assert_eq!(
-        (scene.ended_as(a), scene.order("s")),
-        (Some(Status::Completed), vec![b])
+        (scene.ended_as(job_a), scene.order("s")),
+        (Some(Status::Completed), vec![job_b])
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_broken_store_is_not_tried_again() {
+async fn a_request_that_a_broken_store_failed_is_not_repeated() {
     let scene = Scene::new();
     scene.store.plan(StoreCall::Load, [Fault::Broken]);
     let cancel = LaneChange::cancel(lane("s"), job_of("s"));
@@ -131,7 +136,7 @@ async fn a_panic_in_the_store_frees_the_lane() {
     let scene = Scene::new();
     scene.store.plan(StoreCall::Commit, [Fault::Panic]);
     let began = Instant::now();
-    let admissions = (0..3).map(|_| scene.apply(scene.message("s", job_of("s"), "hello")));
+    let admissions = (0..3).map(|_| scene.apply(scene.admission("s", job_of("s"), "hello")));
     for applied in join_all(admissions).await {
         assert!(is_unavailable(&applied.unwrap_err()));
     }
@@ -145,8 +150,8 @@ async fn a_panic_in_the_store_frees_the_lane() {
 #[tokio::test(start_paused = true)]
 async fn a_caller_that_goes_away_does_not_stop_its_commit() {
     let scene = Scene::new();
-    let (a, b) = (scene.admit("s", "one").await, scene.admit("s", "two").await);
-    let fence = scene.claim("s", a).await;
+    let (job_a, job_b) = (scene.admit("s", "one").await, scene.admit("s", "two").await);
+    let fence = scene.claim("s", job_a).await;
     scene.queue.purge();
     let (open, opened) = oneshot::channel();
     let gate = async move { opened.await.unwrap() };
@@ -154,28 +159,28 @@ async fn a_caller_that_goes_away_does_not_stop_its_commit() {
         .store
         .plan(StoreCall::Commit, [Fault::After(gate.boxed())]);
     {
-        let mut finished = std::pin::pin!(scene.apply(finish("s", a, fence, "reply")));
+        let mut finished = std::pin::pin!(scene.apply(finish("s", job_a, fence, "reply")));
         tokio::select! {
             biased;
-            _ = &mut finished => panic!("the store has not answered"),
-            () = settle() => {}
+            _ = &mut finished => panic!("the commit cannot end before its gate opens"),
+            () = let_tasks_run() => {}
         }
     }
     open.send(()).unwrap();
-    settle().await;
-    assert_eq!(scene.ended_as(a), Some(Status::Completed));
+    let_tasks_run().await;
+    assert_eq!(scene.ended_as(job_a), Some(Status::Completed));
     assert_eq!(scene.turns("s"), ["reply"]);
-    assert_eq!(scene.queue.woken(), [b]);
+    assert_eq!(scene.queue.woken(), [job_b]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_change_of_a_caller_that_goes_away_before_its_commit_is_dropped() {
     let scene = Scene::new();
     let job = job_of("s");
-    let mut admission = Box::pin(scene.apply(scene.message("s", job, "one")));
+    let mut admission = Box::pin(scene.apply(scene.admission("s", job, "one")));
     assert!(admission.as_mut().now_or_never().is_none());
     drop(admission);
-    settle().await;
+    let_tasks_run().await;
     assert_eq!(scene.store.calls(StoreCall::Commit), 0);
     // The lane is free for other changes.
     scene.admit("s", "hello").await;
@@ -188,7 +193,7 @@ async fn the_changes_that_wait_for_one_lane_are_bounded() {
     let cancel = || scene.apply(LaneChange::cancel(lane("s"), job_of("s")));
     let mut under_way = Box::pin(cancel());
     assert!(under_way.as_mut().now_or_never().is_none());
-    settle().await;
+    let_tasks_run().await;
     let mut waiting: Vec<_> = (0..WAITING_MAX).map(|_| Box::pin(cancel())).collect();
     for change in &mut waiting {
         assert!(change.as_mut().now_or_never().is_none());
@@ -206,7 +211,7 @@ async fn a_lane_that_others_change_all_the_time_is_contended() {
     let job = scene.admit("s", "one").await;
     let other_change = || {
         let (third, new) = (scene.third_party(), job_of("s"));
-        let change = scene.message("s", new, "another");
+        let change = scene.admission("s", new, "another");
         let meanwhile = async move {
             third.apply(change, TIMEOUT).await.unwrap();
         };
@@ -231,10 +236,10 @@ async fn a_lane_that_others_change_all_the_time_is_contended() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn timers_that_cannot_be_moved_are_an_error_of_the_tick() {
+async fn a_tick_whose_timer_cannot_be_moved_fails() {
     let scene = Scene::new();
     let job = scene.admit("s", "one").await;
-    settle().await;
+    let_tasks_run().await;
     let at = scene.timer(job);
     scene.store.plan(StoreCall::MoveTimers, [Fault::Broken]);
     let timer = Timer {
@@ -252,30 +257,30 @@ async fn timers_that_cannot_be_moved_are_an_error_of_the_tick() {
 #[tokio::test(start_paused = true)]
 async fn in_a_full_store_an_admission_fails_no_claim_of_the_same_batch() {
     let scene = Scene::new();
-    let a = scene.admit("s", "one").await;
+    let job_a = scene.admit("s", "one").await;
     scene.store.set(StoreMode::Full);
     let (claimed, admitted) = tokio::join!(
-        scene.apply(claim_change("s", a, "me")),
-        scene.apply(scene.message("s", job_of("s"), "two")),
+        scene.apply(claim_change("s", job_a, "me")),
+        scene.apply(scene.admission("s", job_of("s"), "two")),
     );
     assert!(matches!(admitted, Err(LaneError::Store(StoreError::Full))));
     assert!(claimed.is_ok(), "{claimed:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_interrupt_survives_an_outage_like_any_change() {
+async fn an_interrupt_is_repeated_after_an_outage_like_other_changes() {
     let scene = Scene::new();
     scene.admit("s", "one").await;
     let job = job_of("s");
-    let change = scene.message_with("s", job, "two", |admit| {
+    let change = scene.admission_with("s", job, "two", |admit| {
         admit.if_busy = forebay_shared::lane::IfBusy::Interrupt;
     });
     // The store goes down right after the conflict that reports the job to interrupt.
-    let away = scene.store.clone();
-    let gone = async move { away.set(StoreMode::Down) };
+    let store = scene.store.clone();
+    let outage = async move { store.set(StoreMode::Down) };
     scene
         .store
-        .plan(StoreCall::Commit, [Fault::After(gone.boxed())]);
+        .plan(StoreCall::Commit, [Fault::After(outage.boxed())]);
     let back = async {
         pass_ms(1_000).await;
         scene.store.set(StoreMode::Up);

@@ -13,9 +13,9 @@ use super::State;
 
 impl State {
     pub(super) fn commit(&mut self, commit: &Commit) -> CommitResult {
-        let token = self.lanes.get(&commit.lane).map(|(_, token)| *token);
-        let exists = |new: &Arc<NewJob>| self.jobs.contains_key(&new.meta.id);
-        if token != commit.expected || commit.admitted.iter().any(exists) {
+        let version = self.lanes.get(&commit.lane).map(|(_, version)| *version);
+        let exists = |new_job: &Arc<NewJob>| self.jobs.contains_key(&new_job.meta.id);
+        if version != commit.expected || commit.admitted.iter().any(exists) {
             let newer = self.load(&commit.lane, &commit.outcomes_of, commit.work_of);
             return CommitResult::Conflict(Box::new(newer));
         }
@@ -25,8 +25,9 @@ impl State {
             let document = (commit.next.clone(), commit.version);
             self.lanes.insert(commit.lane.clone(), document);
         }
-        for new in &commit.admitted {
-            self.jobs.insert(new.meta.id, (Arc::clone(new), None));
+        for new_job in &commit.admitted {
+            self.jobs
+                .insert(new_job.meta.id, (Arc::clone(new_job), None));
         }
         for job in &commit.reopened {
             self.jobs.get_mut(job).unwrap().1 = None;
@@ -49,7 +50,11 @@ impl State {
             conversation.measure = write.measure.or(conversation.measure);
         }
         for class in Class::ALL {
-            let ended = commit.ended.iter().filter(|e| e.class == class).count();
+            let ended = commit
+                .ended
+                .iter()
+                .filter(|ended| ended.class == class)
+                .count();
             let tenant = commit.lane.tenant();
             self.count(tenant, class, commit.counts[class], ended as u64);
         }
@@ -59,12 +64,12 @@ impl State {
     }
 
     fn count(&mut self, tenant: &TenantId, class: Class, delta: ClassCounts, ended: u64) {
-        let (live, over) = self.counts.entry((tenant.clone(), class)).or_default();
+        let (live, ended_total) = self.counts.entry((tenant.clone(), class)).or_default();
         live.ready += delta.ready;
         live.in_flight += delta.in_flight;
         live.behind_session += delta.behind_session;
         live.retry_wait += delta.retry_wait;
-        *over += ended;
+        *ended_total += ended;
     }
 
     /// Checks what must hold after every commit.
@@ -87,7 +92,7 @@ impl State {
         }
         for (class, live) in Class::ALL.into_iter().zip(live) {
             let rows = self.counts.iter().filter(|((_, of), _)| *of == class);
-            assert_eq!(rows.map(|(_, (c, _))| c.live()).sum::<i64>(), live);
+            assert_eq!(rows.map(|(_, (live, _))| live.live()).sum::<i64>(), live);
         }
     }
 

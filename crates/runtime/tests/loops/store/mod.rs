@@ -1,9 +1,9 @@
 //! A store in memory that keeps the port's contract, follows the paused clock and never fails.
 //!
-//! It records every commit, and checks after each that every live job has a timer and that the counts are right. It
-//! ignores times to live, the limits of a session, and notices, because no loop depends on them.
+//! The store records every commit. After each it checks that every live job has a timer and that the counts are right.
+//! It ignores times to live, the limits of a session, and notices, because no loop depends on them.
 //!
-//! The embedded store cannot take its place: its threads and its clock do not follow the paused clock.
+//! The embedded store cannot replace it: the embedded store's threads and clock do not follow the paused clock.
 
 mod commit;
 mod read;
@@ -40,9 +40,9 @@ pub(crate) struct Memory {
     began: Instant,
     state: Mutex<State>,
     /// How many records `delete_expired` still finds.
-    pub(crate) to_prune: AtomicU64,
+    pub(crate) expired_records_left: AtomicU64,
     /// How many sessions beyond the limit `evict_sessions` still finds.
-    pub(crate) to_evict: AtomicU64,
+    pub(crate) surplus_sessions_left: AtomicU64,
 }
 
 /// The state of the store.
@@ -65,8 +65,8 @@ impl Memory {
         Self {
             began: Instant::now(),
             state: Mutex::default(),
-            to_prune: AtomicU64::new(0),
-            to_evict: AtomicU64::new(0),
+            expired_records_left: AtomicU64::new(0),
+            surplus_sessions_left: AtomicU64::new(0),
         }
     }
 
@@ -88,16 +88,17 @@ impl Memory {
 }
 
 impl State {
-    /// Makes a process the sweeper until this time, without a renewal.
-    pub(crate) fn hold_election(&mut self, holder: ProcessId, until: TimeMs) {
+    /// Makes a process the sweeper until `until`. The process does not renew its term.
+    pub(crate) fn elect_until(&mut self, holder: ProcessId, until: TimeMs) {
         self.sweeper = Some((holder, until));
     }
 }
 
-fn forget(left: &AtomicU64, limit: usize) -> u64 {
-    let gone = left.load(Ordering::SeqCst).min(limit as u64);
-    left.fetch_sub(gone, Ordering::SeqCst);
-    gone
+/// Deletes up to `limit` of the items that are left. Returns how many were deleted.
+fn delete_page(left: &AtomicU64, limit: usize) -> u64 {
+    let deleted = left.load(Ordering::SeqCst).min(limit as u64);
+    left.fetch_sub(deleted, Ordering::SeqCst);
+    deleted
 }
 
 #[async_trait]
@@ -138,26 +139,32 @@ impl Store for Memory {
 
     async fn job(&self, tenant: &TenantId, job: JobId) -> Result<Option<JobRecord>, StoreError> {
         let state = self.state();
-        let Some((new, outcome)) = state.jobs.get(&job) else {
+        let Some((new_job, outcome)) = state.jobs.get(&job) else {
             return Ok(None);
         };
-        if new.meta.tenant != *tenant {
+        if new_job.meta.tenant != *tenant {
             return Ok(None);
         }
-        let at = match outcome {
+        let job_state = match outcome {
             Some(outcome) => JobState::Ended(outcome.clone()),
             None => {
-                let (lane, _) = &state.lanes[&new.meta.lane()];
+                let (lane, _) = &state.lanes[&new_job.meta.lane()];
                 JobState::Live(lane.find(job).unwrap().1.clone())
             }
         };
-        let meta = new.meta.clone();
-        Ok(Some(JobRecord { meta, state: at }))
+        let meta = new_job.meta.clone();
+        Ok(Some(JobRecord {
+            meta,
+            state: job_state,
+        }))
     }
 
     async fn request(&self, job: JobId) -> Result<Option<Request>, StoreError> {
         let state = self.state();
-        Ok(state.jobs.get(&job).map(|(new, _)| new.request.clone()))
+        Ok(state
+            .jobs
+            .get(&job)
+            .map(|(new_job, _)| new_job.request.clone()))
     }
 
     async fn set_idempotency_key(
@@ -194,21 +201,21 @@ impl Store for Memory {
     }
 
     async fn evict_sessions(&self, _sessions_max: u64, limit: usize) -> Result<u64, StoreError> {
-        Ok(forget(&self.to_evict, limit))
+        Ok(delete_page(&self.surplus_sessions_left, limit))
     }
 
     async fn delete_expired(&self, limit: usize) -> Result<u64, StoreError> {
-        Ok(forget(&self.to_prune, limit))
+        Ok(delete_page(&self.expired_records_left, limit))
     }
 
     async fn announce(
         &self,
-        me: &ProcessId,
+        process: &ProcessId,
         presence_ms: u64,
     ) -> Result<LiveProcesses, StoreError> {
         let now = self.now();
         let mut state = self.state();
-        state.present.insert(me.clone(), now);
+        state.present.insert(process.clone(), now);
         let alive: BTreeSet<ProcessId> = state
             .present
             .iter()
@@ -221,27 +228,27 @@ impl Store for Memory {
         })
     }
 
-    async fn withdraw(&self, me: &ProcessId) -> Result<(), StoreError> {
-        self.state().present.remove(me);
+    async fn withdraw(&self, process: &ProcessId) -> Result<(), StoreError> {
+        self.state().present.remove(process);
         Ok(())
     }
 
-    async fn elect_sweeper(&self, me: &ProcessId, ttl_ms: u64) -> Result<bool, StoreError> {
+    async fn elect_sweeper(&self, process: &ProcessId, ttl_ms: u64) -> Result<bool, StoreError> {
         let now = self.now();
         let mut state = self.state();
         let is_free = match &state.sweeper {
-            Some((holder, until)) => holder == me || *until <= now,
+            Some((holder, until)) => holder == process || *until <= now,
             None => true,
         };
         if is_free {
-            state.sweeper = Some((me.clone(), now.plus_ms(ttl_ms)));
+            state.sweeper = Some((process.clone(), now.plus_ms(ttl_ms)));
         }
         Ok(is_free)
     }
 
-    async fn step_down(&self, me: &ProcessId) -> Result<(), StoreError> {
+    async fn step_down(&self, process: &ProcessId) -> Result<(), StoreError> {
         let mut state = self.state();
-        if state.sweeper.as_ref().is_some_and(|(id, _)| id == me) {
+        if state.sweeper.as_ref().is_some_and(|(id, _)| id == process) {
             state.sweeper = None;
         }
         Ok(())

@@ -11,22 +11,27 @@ use forebay_shared::{
 use super::State;
 
 impl State {
-    pub(super) fn load(&self, lane: &LaneKey, about: &[JobId], work: Option<JobId>) -> LoadedLane {
-        let (document, token) = match self.lanes.get(lane) {
-            Some((document, token)) => (document.clone(), Some(*token)),
+    pub(super) fn load(
+        &self,
+        lane: &LaneKey,
+        outcomes_of: &[JobId],
+        work_of: Option<JobId>,
+    ) -> LoadedLane {
+        let (document, version) = match self.lanes.get(lane) {
+            Some((document, version)) => (document.clone(), Some(*version)),
             None => Default::default(),
         };
-        let outcomes = about
+        let outcomes = outcomes_of
             .iter()
             .filter_map(|job| Some((*job, self.outcome(*job)?)));
-        let work = work
+        let work = work_of
             .filter(|job| document.find(*job).is_some())
             .map(|job| self.work(lane, job));
         LoadedLane {
             outcomes: outcomes.collect(),
             work,
             lane: document,
-            version: token,
+            version,
         }
     }
 
@@ -40,12 +45,14 @@ impl State {
     }
 
     fn work(&self, lane: &LaneKey, job: JobId) -> Work {
-        let (new, _) = &self.jobs[&job];
-        let session = lane.session().map(|s| (lane.tenant().clone(), s.clone()));
+        let (new_job, _) = &self.jobs[&job];
+        let session = lane
+            .session()
+            .map(|session| (lane.tenant().clone(), session.clone()));
         let conversation = session.and_then(|session| self.sessions.get(&session));
         Work {
-            meta: new.meta.clone(),
-            request: new.request.clone(),
+            meta: new_job.meta.clone(),
+            request: new_job.request.clone(),
             conversation: conversation.cloned().unwrap_or_default(),
         }
     }
@@ -61,8 +68,8 @@ impl State {
             (HeadFilter::Ready(class), HeadState::Ready(of)) => class == of,
             _ => false,
         };
-        let beyond = |key: &LaneKey| after.is_none_or(|after| key > after);
-        let heads = self.lanes.iter().filter(|(key, _)| beyond(key));
+        let is_after = |key: &LaneKey| after.is_none_or(|after| key > after);
+        let heads = self.lanes.iter().filter(|(key, _)| is_after(key));
         heads
             .filter_map(|(key, (lane, _))| {
                 let state = lane.head_state().filter(matches)?;
@@ -119,9 +126,9 @@ impl State {
             return SessionRemoval::HasLiveJobs;
         }
         let (tenant, session) = (tenant.clone(), session.clone());
-        let gone = self.sessions.remove(&(tenant.clone(), session.clone()));
+        let removed = self.sessions.remove(&(tenant.clone(), session.clone()));
         self.lanes.remove(&LaneKey::Session { tenant, session });
-        match gone {
+        match removed {
             Some(_) => SessionRemoval::Removed,
             None => SessionRemoval::NotFound,
         }

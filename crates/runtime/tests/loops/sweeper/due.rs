@@ -3,7 +3,6 @@
 use faulty_store::{Fault, StoreCall, StoreMode};
 use forebay_runtime::lanes::LaneChange;
 use forebay_shared::{
-    ids::JobId,
     job::Status,
     lane::{REVISIT_MS, State},
     store::Store as _,
@@ -12,22 +11,14 @@ use forebay_shared::{
 
 use crate::{
     queue::QueueMode,
-    scene::{Scene, TIMEOUT, job_of, lane, pass_ms, retry, settle},
+    scene::{Scene, TIMEOUT, job_of, lane, let_tasks_run, pass_ms, retry},
 };
 
-/// A process accepts a job, and dies before it requests the wake.
-pub(super) async fn admit_silently(scene: &Scene, session: &str) -> JobId {
-    let job = job_of(session);
-    let change = scene.message(session, job, "hello");
-    scene.third_party().apply(change, TIMEOUT).await.unwrap();
-    job
-}
-
 #[tokio::test(start_paused = true)]
-async fn a_head_whose_wake_was_never_sent_is_woken_and_its_timer_parked() {
+async fn a_head_whose_wake_was_never_sent_is_woken_and_its_timer_is_parked() {
     let scene = Scene::new();
     let _member = scene.join("me");
-    let job = admit_silently(&scene, "s").await;
+    let job = scene.admit_without_wake("s").await;
     pass_ms(2_900).await;
     assert!(scene.queue.woken().is_empty());
     pass_ms(400).await;
@@ -39,31 +30,31 @@ async fn a_head_whose_wake_was_never_sent_is_woken_and_its_timer_parked() {
 async fn a_parked_timer_fires_again_if_the_queue_may_have_lost_the_wake() {
     let scene = Scene::new();
     let _member = scene.join("me");
-    let (a, b) = (
+    let (job_a, job_b) = (
         scene.admit("a", "hello").await,
         scene.admit("b", "hello").await,
     );
     pass_ms(1_000).await;
-    scene.queue.lose(b);
+    scene.queue.lose(job_b);
     // No publish has failed, and the queue is not empty, so only the timers lead to another wake. They are parked for
     // 60 s, or for three times the expected wait.
     pass_ms(55_000).await;
-    assert_eq!(scene.queue.woken(), [a]);
+    assert_eq!(scene.queue.woken(), [job_a]);
     pass_ms(40_000).await;
-    assert!(scene.queue.woken().contains(&b));
+    assert!(scene.queue.woken().contains(&job_b));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_wake_that_is_still_in_the_queue_is_not_published_again() {
     let scene = Scene::new();
     let _member = scene.join("me");
-    let (a, b) = (
+    let (job_a, job_b) = (
         scene.admit("a", "hello").await,
         scene.admit("b", "hello").await,
     );
     pass_ms(620_000).await;
-    assert_eq!(scene.queue.woken(), [a, b]);
-    assert!(scene.timer_in_ms(a) > 0);
+    assert_eq!(scene.queue.woken(), [job_a, job_b]);
+    assert!(scene.timer_in_ms(job_a) > 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -78,7 +69,7 @@ async fn a_retry_is_woken_when_it_is_due() {
         .apply(retry("s", job, fence, not_before))
         .await
         .unwrap();
-    settle().await;
+    let_tasks_run().await;
     scene.queue.purge();
     pass_ms(6_900).await;
     assert!(scene.queue.woken().is_empty());
@@ -100,7 +91,7 @@ async fn expiry_never_waits_for_a_publish() {
         pass_ms(500).await;
         let admit = |after_ms: u64| {
             let (job, deadline) = (job_of("s"), scene.now().plus_ms(after_ms));
-            let change = scene.message_with("s", job, "hi", |admit| admit.deadline = deadline);
+            let change = scene.admission_with("s", job, "hi", |admit| admit.deadline = deadline);
             (job, change)
         };
         // The head, and two jobs behind it.
@@ -112,14 +103,18 @@ async fn expiry_never_waits_for_a_publish() {
         scene.apply(change).await.unwrap();
         pass_ms(3_900).await;
         assert_eq!(scene.order("s"), [head, sooner, later]);
-        // The sweeper may stand back for 4 s, because its publishes fail.
+        // The sweeper may step down for 4 s, because its publishes fail.
         pass_ms(4_500).await;
-        assert_eq!(scene.order("s"), [head, later], "{mode:?}");
+        assert_eq!(scene.order("s"), [head, later], "mode {mode:?}");
         assert_eq!(scene.ended_as(sooner), Some(Status::Expired));
         pass_ms(6_000).await;
-        assert_eq!(scene.ended_as(head), Some(Status::Expired), "{mode:?}");
+        assert_eq!(scene.ended_as(head), Some(Status::Expired), "mode {mode:?}");
         pass_ms(20_000).await;
-        assert_eq!(scene.ended_as(later), Some(Status::Expired), "{mode:?}");
+        assert_eq!(
+            scene.ended_as(later),
+            Some(Status::Expired),
+            "mode {mode:?}"
+        );
         assert!(scene.memory.state().lanes.is_empty());
     }
 }
@@ -130,7 +125,7 @@ async fn a_running_job_is_checked_without_a_wake_until_its_claim_ends() {
     let _member = scene.join("me");
     let job = scene.admit("s", "hello").await;
     scene.claim("s", job).await;
-    settle().await;
+    let_tasks_run().await;
     scene.queue.purge();
     pass_ms(590_000).await;
     assert!(scene.queue.woken().is_empty());
@@ -143,9 +138,9 @@ async fn a_running_job_is_checked_without_a_wake_until_its_claim_ends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn stray_timers_are_put_off_and_do_not_hide_others() {
+async fn timers_without_jobs_are_moved_and_do_not_hide_other_due_timers() {
     let scene = Scene::new();
-    let job = admit_silently(&scene, "s").await;
+    let job = scene.admit_without_wake("s").await;
     // Timers without jobs: more than a sweep reads, and all due before the job's timer.
     for n in 0..6_000 {
         let stray = (lane(&format!("stray-{n}")), TimeMs(1));
@@ -175,7 +170,7 @@ async fn stray_timers_are_put_off_and_do_not_hide_others() {
 async fn a_failed_sweep_is_repeated_by_the_next() {
     let scene = Scene::new();
     let _member = scene.join("me");
-    let job = admit_silently(&scene, "s").await;
+    let job = scene.admit_without_wake("s").await;
     pass_ms(2_900).await;
     scene.store.plan(StoreCall::DueTimers, [Fault::Broken]);
     scene.store.plan(StoreCall::MoveTimers, [Fault::Broken]);
@@ -187,7 +182,7 @@ async fn a_failed_sweep_is_repeated_by_the_next() {
 async fn the_sweeper_continues_after_an_outage_of_the_store() {
     let scene = Scene::new();
     let _member = scene.join("me");
-    let job = admit_silently(&scene, "s").await;
+    let job = scene.admit_without_wake("s").await;
     pass_ms(1_000).await;
     for mode in [StoreMode::Down, StoreMode::Hanging] {
         scene.store.set(mode);
@@ -196,8 +191,8 @@ async fn the_sweeper_continues_after_an_outage_of_the_store() {
         pass_ms(1_000).await;
     }
     assert_eq!(scene.queue.woken(), [job]);
-    let silent = LaneChange::cancel(lane("s"), job);
-    scene.apply(silent).await.unwrap();
+    let cancel = LaneChange::cancel(lane("s"), job);
+    scene.apply(cancel).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -205,14 +200,14 @@ async fn expired_records_are_deleted_page_by_page_and_sessions_are_evicted_only_
     let scene = Scene::new();
     scene
         .memory
-        .to_prune
+        .expired_records_left
         .store(1_200, std::sync::atomic::Ordering::SeqCst);
     let member = scene.join("me");
     pass_ms(300).await;
     assert_eq!(
         scene
             .memory
-            .to_prune
+            .expired_records_left
             .load(std::sync::atomic::Ordering::SeqCst),
         0
     );
@@ -220,49 +215,49 @@ async fn expired_records_are_deleted_page_by_page_and_sessions_are_evicted_only_
     let calls = scene.store.calls(StoreCall::DeleteExpired);
     pass_ms(10_000).await;
     let calls = scene.store.calls(StoreCall::DeleteExpired) - calls;
-    assert!((7..=10).contains(&calls), "once a second: {calls}");
+    assert!((7..=10).contains(&calls), "{calls} calls in 10 s");
     member.leave().await;
 
     scene
         .memory
-        .to_evict
+        .surplus_sessions_left
         .store(2_000, std::sync::atomic::Ordering::SeqCst);
     let _member = scene.join_with("capped", Some(10));
     pass_ms(300).await;
     assert_eq!(
         scene
             .memory
-            .to_evict
+            .surplus_sessions_left
             .load(std::sync::atomic::Ordering::SeqCst),
         0
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_new_head_whose_wake_was_never_sent_is_woken_though_it_was_admitted_long_ago() {
+async fn a_new_head_whose_wake_was_never_sent_is_woken_although_it_was_admitted_long_ago() {
     let scene = Scene::new();
     let _member = scene.join("me");
-    let a = scene.admit("s", "one").await;
-    let fence = scene.claim("s", a).await;
-    let b = scene.admit("s", "two").await;
+    let job_a = scene.admit("s", "one").await;
+    let fence = scene.claim("s", job_a).await;
+    let job_b = scene.admit("s", "two").await;
     pass_ms(1_000).await;
     scene.queue.purge();
     pass_ms(69_200).await;
-    let c = scene.admit("c", "hello").await;
+    let job_c = scene.admit("c", "hello").await;
     scene.admit("d", "hello").await;
     scene.admit("e", "hello").await;
     // The sweeper has just compared the depth with the counts: three heads, three wakes.
     pass_ms(5_500).await;
     // One wake is consumed. A worker dies between its commit and the wake of the next head.
-    scene.queue.lose(c);
-    scene.claim("c", c).await;
-    let done = crate::scene::finish("s", a, fence, "reply");
+    scene.queue.lose(job_c);
+    scene.claim("c", job_c).await;
+    let done = crate::scene::finish("s", job_a, fence, "reply");
     scene.third_party().apply(done, TIMEOUT).await.unwrap();
-    assert_eq!(scene.order("s"), [b]);
+    assert_eq!(scene.order("s"), [job_b]);
     pass_ms(4_000).await;
     assert!(
-        scene.queue.woken().contains(&b),
-        "next look in {} ms",
-        scene.timer_in_ms(b)
+        scene.queue.woken().contains(&job_b),
+        "the timer is due in {} ms",
+        scene.timer_in_ms(job_b)
     );
 }

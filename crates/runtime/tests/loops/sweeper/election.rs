@@ -2,11 +2,9 @@
 
 use crate::{
     queue::QueueMode,
-    scene::{Scene, TIMEOUT, job_of, pass_ms, process, settle},
+    scene::{Scene, TIMEOUT, job_of, let_tasks_run, pass_ms, process},
 };
 use faulty_store::{StoreCall, StoreMode};
-
-use super::due::admit_silently;
 
 #[tokio::test(start_paused = true)]
 async fn another_process_sweeps_after_the_sweeper_has_died() {
@@ -16,10 +14,10 @@ async fn another_process_sweeps_after_the_sweeper_has_died() {
     let _second = scene.join("second");
     pass_ms(10_000).await;
     assert_eq!(scene.memory.sweeper(), Some(process("first")));
-    // It dies without stepping down.
+    // As if the process had died without stepping down.
     first.leave().await;
     let until = scene.now().plus_ms(2_000);
-    scene.memory.state().hold_election(process("first"), until);
+    scene.memory.state().elect_until(process("first"), until);
     let sweeps = scene.store.calls(StoreCall::DueTimers);
     pass_ms(1_900).await;
     assert_eq!(scene.store.calls(StoreCall::DueTimers), sweeps);
@@ -40,21 +38,22 @@ async fn no_process_sweeps_before_its_first_announcement() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sweeper_that_cannot_publish_stands_back_and_is_elected_again() {
+async fn a_sweeper_that_cannot_publish_steps_down_and_is_elected_again_later() {
     let scene = Scene::new();
     let member = scene.join("me");
     pass_ms(10_000).await;
     scene.queue.set(QueueMode::Down);
-    let change = scene.message("s", job_of("s"), "hello");
+    let change = scene.admission("s", job_of("s"), "hello");
     member.lanes.apply(change, TIMEOUT).await.unwrap();
-    settle().await;
+    let_tasks_run().await;
     pass_ms(4_700).await;
     assert_eq!(scene.store.calls(StoreCall::StepDown), 0);
     assert_eq!(scene.memory.sweeper(), Some(process("me")));
     pass_ms(700).await;
     assert_eq!(scene.store.calls(StoreCall::StepDown), 1);
     assert_eq!(scene.memory.sweeper(), None);
-    // It stands back, so that another process can be elected first. Then it takes part again, because it may be alone.
+    // For 4 s it takes part in no election, so that another process can be elected. Then it takes part again, because it
+    // may be the only process.
     pass_ms(3_300).await;
     assert_eq!(scene.memory.sweeper(), None);
     pass_ms(1_000).await;
@@ -78,7 +77,7 @@ async fn a_sweeper_whose_publishes_all_fail_steps_down() {
     let _member = scene.join("me");
     pass_ms(1_000).await;
     scene.queue.set(QueueMode::Blocked);
-    admit_silently(&scene, "s").await;
+    scene.admit_without_wake("s").await;
     // The timer is due after 3 s, the publish fails 5 s later, and the sweeper waits 5 s more.
     pass_ms(15_000).await;
     assert!(scene.store.calls(StoreCall::StepDown) >= 1);

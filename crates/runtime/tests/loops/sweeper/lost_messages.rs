@@ -4,10 +4,8 @@ use forebay_shared::{class::Class, lane::REVISIT_MS};
 
 use crate::{
     queue::QueueMode,
-    scene::{Scene, TIMEOUT, job_of, pass_ms, settle},
+    scene::{Scene, TIMEOUT, job_of, let_tasks_run, pass_ms},
 };
-
-use super::due::admit_silently;
 
 #[tokio::test(start_paused = true)]
 async fn all_ready_heads_are_woken_when_their_queue_is_found_empty_twice() {
@@ -38,7 +36,7 @@ async fn only_the_class_whose_queue_is_empty_is_woken() {
     let scene = Scene::new();
     let _member = scene.join("me");
     let batch = job_of("batch");
-    let change = scene.message_with("batch", batch, "hi", |admit| admit.class = Class::Batch);
+    let change = scene.admission_with("batch", batch, "hi", |admit| admit.class = Class::Batch);
     scene.apply(change).await.unwrap();
     pass_ms(1_000).await;
     assert_eq!(scene.queue.purge(), [batch]);
@@ -55,7 +53,7 @@ async fn no_head_is_woken_when_its_queue_is_found_empty_once() {
     scene.admit("s", "hello").await;
     pass_ms(3_000).await;
     for _ in 0..10 {
-        // The queue is empty at one read of the depth, and not at the next.
+        // The queue is empty at one read of its depth, but not at the next read.
         scene.queue.purge();
         pass_ms(5_000).await;
         assert!(scene.queue.woken().is_empty());
@@ -77,20 +75,20 @@ async fn no_head_is_woken_when_its_queue_is_found_empty_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn at_a_start_all_ready_heads_are_woken_if_the_queue_lost_its_messages() {
+async fn all_ready_heads_are_woken_at_a_start_if_the_queue_has_lost_its_messages() {
     for is_volatile in [true, false] {
         let scene = Scene::new();
         // The wakes of an earlier process were confirmed, so the timers are parked.
         let mut jobs = Vec::new();
         for n in 0..1_100 {
             let (session, job) = (format!("s-{n}"), job_of(&format!("s-{n}")));
-            let change = scene.message_with(&session, job, "hello", |admit| {
+            let change = scene.admission_with(&session, job, "hello", |admit| {
                 admit.class = Class::ALL[n % 2];
             });
             scene.lanes.apply(change, TIMEOUT).await.unwrap();
             jobs.push(job);
         }
-        settle().await;
+        let_tasks_run().await;
         assert_eq!(scene.queue.purge().len(), jobs.len());
         if is_volatile {
             scene.make_queue_volatile();
@@ -105,10 +103,10 @@ async fn at_a_start_all_ready_heads_are_woken_if_the_queue_lost_its_messages() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_heads_are_woken_once_after_a_start() {
+async fn a_ready_head_is_woken_only_once_after_a_start() {
     let scene = Scene::new();
     scene.make_queue_volatile();
-    let job = admit_silently(&scene, "s").await;
+    let job = scene.admit_without_wake("s").await;
     let _member = scene.join("me");
     pass_ms(50_000).await;
     assert_eq!(scene.queue.woken(), [job]);

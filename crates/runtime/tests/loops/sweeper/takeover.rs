@@ -15,7 +15,7 @@ fn worker_of(scene: &Scene, session: &str, job: forebay_shared::ids::JobId) -> O
 }
 
 /// Lets time pass while a worker announces itself.
-async fn pass_alive(scene: &Scene, name: &str, seconds: u64) {
+async fn pass_while_announced(scene: &Scene, name: &str, seconds: u64) {
     for _ in 0..seconds {
         scene.announce(name).await;
         pass_ms(1_000).await;
@@ -26,12 +26,12 @@ async fn pass_alive(scene: &Scene, name: &str, seconds: u64) {
 async fn the_job_of_a_worker_that_is_gone_is_taken_over_in_about_four_seconds() {
     let scene = Scene::new();
     let _member = scene.join("me");
-    pass_alive(&scene, "worker", 6).await;
+    pass_while_announced(&scene, "worker", 6).await;
     let job = scene.admit("s", "hello").await;
     claim(&scene.lanes, "s", job, "worker").await.unwrap();
     let mine = scene.admit("mine", "hello").await;
     scene.claim("mine", mine).await;
-    pass_alive(&scene, "worker", 20).await;
+    pass_while_announced(&scene, "worker", 20).await;
     assert_eq!(worker_of(&scene, "s", job), Some(process("worker")));
     scene.queue.purge();
 
@@ -40,8 +40,11 @@ async fn the_job_of_a_worker_that_is_gone_is_taken_over_in_about_four_seconds() 
     while worker_of(&scene, "s", job).is_some() {
         pass_ms(10).await;
     }
-    let took = died.elapsed().as_millis();
-    assert!((3_000..=4_300).contains(&took), "{took} ms");
+    let takeover_ms = died.elapsed().as_millis();
+    assert!(
+        (3_000..=4_300).contains(&takeover_ms),
+        "taken over after {takeover_ms} ms"
+    );
     pass_ms(10).await;
     assert_eq!(scene.queue.woken(), [job]);
     assert_eq!(scene.entry("s", job).takeovers, 1);
@@ -59,7 +62,7 @@ async fn a_newly_elected_sweeper_takes_over_the_jobs_of_workers_that_are_gone() 
     assert_eq!(
         worker_of(&scene, "s", job),
         Some(process("worker")),
-        "not yet"
+        "the sweeper does not know yet which processes are alive"
     );
     pass_ms(600).await;
     assert_eq!(worker_of(&scene, "s", job), None);
@@ -81,8 +84,8 @@ async fn an_outage_in_which_all_announcements_expire_causes_no_takeover() {
         scene.store.set(mode);
         pass_ms(15_000).await;
         scene.store.set(StoreMode::Up);
-        let back = Instant::now();
-        while back.elapsed().as_millis() < 2_900 && mode == StoreMode::Down {
+        let recovered_at = Instant::now();
+        while recovered_at.elapsed().as_millis() < 2_900 && mode == StoreMode::Down {
             pass_ms(50).await;
             for (session, job, worker) in &jobs {
                 assert_eq!(worker_of(&scene, session, *job), Some(process(worker)));
@@ -94,16 +97,16 @@ async fn an_outage_in_which_all_announcements_expire_causes_no_takeover() {
             assert_eq!(scene.entry(session, *job).takeovers, 0);
         }
     }
-    // The worker that did not come back is gone.
+    // The worker that did not announce itself again is gone.
     let (session, job, _) = jobs[2];
     assert_eq!(worker_of(&scene, session, job), None);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failed_pass_is_repeated() {
+async fn a_takeover_that_failed_is_repeated() {
     let scene = Scene::new();
     let _member = scene.join("me");
-    pass_alive(&scene, "worker", 6).await;
+    pass_while_announced(&scene, "worker", 6).await;
     let mut jobs = Vec::new();
     for session in ["a", "b"] {
         let job = scene.admit(session, "hello").await;
@@ -121,15 +124,15 @@ async fn a_failed_pass_is_repeated() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_reply_of_a_worker_that_was_taken_for_gone_counts_until_the_next_claim() {
+async fn a_worker_that_counted_as_gone_may_complete_its_job_until_the_next_claim() {
     let scene = Scene::new();
     let _member = scene.join("me");
-    pass_alive(&scene, "worker", 6).await;
+    pass_while_announced(&scene, "worker", 6).await;
     let job = scene.admit("s", "hello").await;
     let fence = claim(&scene.lanes, "s", job, "worker").await.unwrap();
     pass_ms(5_000).await;
     assert_eq!(worker_of(&scene, "s", job), None);
-    // From the lanes of this process, whose cached lane is stale by then.
+    // The completion goes through the lanes of this process, whose cached lane is stale by now.
     let finish = crate::scene::finish("s", job, fence, "reply");
     scene.apply(finish).await.unwrap();
     assert_eq!(scene.turns("s"), ["reply"]);
