@@ -1,7 +1,8 @@
-//! Decides if new jobs are accepted now: the backlog limit, the health of the queue, space in the store.
+//! Decides whether new jobs are accepted now. The decision depends on the number of live jobs, the health of the queue,
+//! and the space in the store.
 //!
-//! [`decide`] is a pure function of [`Readings`]; [`Admission`] gathers the readings. A full session is
-//! refused elsewhere, by the rules of its lane.
+//! [`decide`] is a pure function of [`Readings`]; [`Admission`] gathers the readings. The rules of a lane refuse jobs
+//! of a full session.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -16,7 +17,7 @@ use crate::{problem::Problem, problem_code::ProblemCode};
 /// How long wakes may stay unconfirmed before submits are refused.
 const UNCONFIRMED_MAX: Duration = Duration::from_secs(30);
 /// How long the readiness probe fails after an admission found the store full. After that the probe succeeds, and the
-/// next submit shows if the store has space again.
+/// next submit shows whether the store has space again.
 const STORE_FULL_TIME: Duration = Duration::from_secs(10);
 /// The longest pause that a refusal advises before the next submit, in seconds.
 const RETRY_AFTER_S_MAX: u64 = 300;
@@ -24,15 +25,15 @@ const RETRY_AFTER_S_MAX: u64 = 300;
 /// The inputs of the decision.
 #[derive(Clone, Copy, Debug)]
 struct Readings {
-    /// The live jobs of the whole store: those of the newest sample, and those that this gateway admitted after it.
+    /// The live jobs in the store: the jobs of the newest sample, and the jobs that this gateway admitted after it.
     live: u64,
     /// The number of live jobs at which submits are refused.
     backlog_max: u64,
-    /// How long no wake has been confirmed, although some were published.
+    /// For how long no wake has been confirmed, although some were published.
     unconfirmed_for: Duration,
-    /// The last admission found the store full, less than [`STORE_FULL_TIME`] ago.
+    /// Whether the last admission found the store full, less than [`STORE_FULL_TIME`] ago.
     store_full: bool,
-    /// The store has answered within the presence time.
+    /// Whether the store has answered within the presence time.
     store_answers: bool,
 }
 
@@ -45,7 +46,7 @@ enum RefusalReason {
     StoreFull,
     /// The queue has confirmed no wake for [`UNCONFIRMED_MAX`].
     QueueUnhealthy,
-    /// The store holds the most live jobs allowed.
+    /// The number of live jobs has reached `backlog_max`.
     BacklogFull {
         /// How many jobs must end before the next job is accepted.
         excess: u64,
@@ -75,16 +76,16 @@ pub(crate) struct Admission {
     backlog: Mutex<Backlog>,
 }
 
-/// The newest sample of the counts, and what this process has admitted after it.
+/// The newest sample of the counts, and the jobs that this process has admitted after it.
 #[derive(Default)]
 struct Backlog {
-    /// The newest sample. Another address means another sample.
+    /// The newest sample. Two samples are told apart by their addresses.
     sample: Option<Arc<Counts>>,
     /// The sample's live jobs.
     live: u64,
     /// The jobs that this process has admitted, or tried to admit, after the sample.
     admitted: u64,
-    /// When an admission last found the store full. `None` after a successful one.
+    /// When an admission last found the store full. `None` after a successful admission.
     store_full_at: Option<Instant>,
 }
 
@@ -96,13 +97,13 @@ impl Admission {
         }
     }
 
-    /// Reserves one job of the backlog, or returns why new jobs are refused.
+    /// Counts one more job in the backlog, or returns why new jobs are refused.
     ///
-    /// The next sample, at most a second later, replaces all reservations. Until then two kinds of jobs
-    /// are not counted: those of other gateways, and those admitted while the sample is being read.
+    /// The next sample, at most a second later, replaces this count. Until then two kinds of jobs are not counted:
+    /// jobs of other gateways, and jobs that are admitted while the sample is being read.
     ///
-    /// This does not check if the store is available or full. The commit of the job shows that, and so the gateway
-    /// notices when the store has free space again.
+    /// This function does not check whether the store is available or full. The commit of the job shows it. So the
+    /// gateway notices when the store has free space again.
     pub(crate) fn reserve(&self, member: &Member) -> Result<(), Problem> {
         let readings = Readings {
             store_full: false,
@@ -116,7 +117,7 @@ impl Admission {
         Ok(())
     }
 
-    /// Returns `Ok` if a submit would be accepted now. Answers the readiness probe.
+    /// Returns `Ok` if a submit would be accepted now. The readiness probe calls it.
     pub(crate) fn ready(&self, member: &Member) -> Result<(), Problem> {
         match decide(&self.read(member)) {
             Some(reason) => Err(self.problem(reason, member)),
@@ -124,7 +125,7 @@ impl Admission {
         }
     }
 
-    /// Records if an admission found the store full.
+    /// Records whether an admission found the store full.
     pub(crate) fn record_store_full(&self, full: bool) {
         self.lock().store_full_at = full.then(Instant::now);
     }
@@ -136,7 +137,7 @@ impl Admission {
             && !backlog
                 .sample
                 .as_ref()
-                .is_some_and(|old| Arc::ptr_eq(old, &sample))
+                .is_some_and(|earlier| Arc::ptr_eq(earlier, &sample))
         {
             backlog.live = sample.live();
             backlog.admitted = 0;

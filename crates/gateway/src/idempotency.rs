@@ -2,8 +2,8 @@
 //! the job of the first one.
 //!
 //! The store keeps a key apart from its job's lane, so a submit takes two steps: it sets the key to a job
-//! id, then admits the job with that id. A request that finds a key without a job does the second step
-//! itself. That happens when a gateway died between the steps, or when the admission was refused.
+//! id, then admits the job with that id. If a gateway dies between the steps, or if the admission is refused, the
+//! key is left without a job. The next request with that key does the second step itself.
 
 use axum::http::{HeaderMap, HeaderName};
 use forebay_shared::{
@@ -22,28 +22,28 @@ pub(crate) const KEY_TTL_MS: u64 = 24 * 3_600_000;
 /// would look like a crash between the two steps, and the job would run again.
 pub(crate) const RECORD_MARGIN_MS: u64 = 3_600_000;
 
-/// The response header that marks a job of an earlier request.
+/// The response header that marks a response with the job of an earlier request.
 pub(crate) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
-const ALLOWED: &str = "must be one header of 1 to 255 printable ASCII characters";
+const KEY_FORMAT: &str = "must be one header of 1 to 255 printable ASCII characters";
 const KEY_BYTES_MAX: usize = 255;
 
-/// The request's key, if it has one. The draft requires a quoted string. Most clients send the text
-/// without quotes, so both are accepted and mean the same key.
+/// The request's key, if it has one. The draft requires a quoted string, but most clients send the text without
+/// quotes. Both forms are accepted and mean the same key.
 pub(crate) fn parse_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let mut values = headers.get_all(&HEADER).iter();
     let Some(value) = values.next() else {
         return Ok(None);
     };
-    let invalid = || Problem::invalid_field("Idempotency-Key", ALLOWED);
+    let invalid = || Problem::invalid_field("Idempotency-Key", KEY_FORMAT);
     if values.next().is_some() {
         return Err(invalid());
     }
     let text = value.to_str().map_err(|_| invalid())?.trim();
     let key = unquote(text).ok_or_else(invalid)?;
-    let printable = key.bytes().all(|b| (0x20..=0x7e).contains(&b));
-    if !(1..=KEY_BYTES_MAX).contains(&key.len()) || !printable {
+    let is_printable = key.bytes().all(|byte| (0x20..=0x7e).contains(&byte));
+    if !(1..=KEY_BYTES_MAX).contains(&key.len()) || !is_printable {
         return Err(invalid());
     }
     Ok(Some(key))
@@ -52,17 +52,21 @@ pub(crate) fn parse_key(headers: &HeaderMap) -> Result<Option<String>, Problem> 
 /// The content of a quoted string (RFC 9651, section 3.3.3). Unquoted text is returned unchanged; a
 /// malformed quoted string gives `None`.
 fn unquote(text: &str) -> Option<String> {
-    let Some(rest) = text.strip_prefix('"') else {
+    let Some(after_quote) = text.strip_prefix('"') else {
         return Some(text.to_owned());
     };
-    let inner = rest.strip_suffix('"')?;
-    let mut key = String::with_capacity(inner.len());
-    let mut chars = inner.chars();
-    while let Some(c) = chars.next() {
-        match c {
+    let content = after_quote.strip_suffix('"')?;
+    let mut key = String::with_capacity(content.len());
+    let mut chars = content.chars();
+    while let Some(character) = chars.next() {
+        match character {
             '"' => return None,
-            '\\' => key.push(chars.next().filter(|c| matches!(c, '"' | '\\'))?),
-            c => key.push(c),
+            '\\' => key.push(
+                chars
+                    .next()
+                    .filter(|character| matches!(character, '"' | '\\'))?,
+            ),
+            character => key.push(character),
         }
     }
     Some(key)
@@ -91,11 +95,11 @@ pub(crate) async fn set_idempotency_key(
         v: DocumentVersion::FIRST,
         unknown: UnknownFields::NONE,
     };
-    let set = state
+    let setting = state
         .member
         .store
         .set_idempotency_key(&state.tenant, key, &entry, KEY_TTL_MS);
-    match store_call::with_timeout(set).await? {
+    match store_call::with_timeout(setting).await? {
         SetKeyResult::Set => Ok(KeyOwner::ThisJob),
         SetKeyResult::AlreadySet(found) if found.body_sha256 == entry.body_sha256 => {
             Ok(KeyOwner::EarlierJob(found.job))
@@ -133,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quoted_key_equals_the_unquoted_one() {
+    fn a_quoted_key_equals_the_key_without_quotes() {
         assert_eq!(parsed(&[]), Some(None));
         assert_eq!(parsed(&[b"a b"]), Some(Some(String::from("a b"))));
         assert_eq!(
@@ -155,7 +159,7 @@ mod tests {
             &[b"a", b"b"],
             &[&long],
         ] {
-            assert_eq!(parsed(values), None, "{values:?}");
+            assert_eq!(parsed(values), None, "the headers {values:?} were accepted");
         }
     }
 

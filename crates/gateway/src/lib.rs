@@ -3,7 +3,7 @@
 //!
 //! It uses the store and the queue through their ports only. It calls no provider, and leaves all rules
 //! about order to [`forebay_shared::lane`]. [`GatewaySettings`]
-//! bounds everything that it keeps in memory.
+//! bounds everything that the gateway keeps in memory.
 //!
 //! In reading order:
 //! - [`settings`]: the gateway's settings.
@@ -13,7 +13,7 @@
 //! - `jobs`, `sessions`, `queues`, `health`: the handlers, one file for each route. `path_ids`: the ids
 //!   in a path.
 //! - `request_body`: reads a body within its limits. `validation`: checks a submit's fields.
-//! - `idempotency`: finds the job of a repeated submit. `admission`: decides if new jobs are accepted now.
+//! - `idempotency`: finds the job of a repeated submit. `admission`: decides whether new jobs are accepted now.
 //! - `store_call`: time limits and errors of store calls.
 //! - `problem`, `problem_code`, `retry_after`: error responses.
 

@@ -55,12 +55,12 @@ impl Problem {
         }
     }
 
-    /// An invalid request with these fields, at least one.
+    /// The response to a request with invalid fields. `errors` names at least one field.
     pub(crate) fn invalid_fields(errors: Vec<FieldError>) -> Self {
         let detail = match errors.as_slice() {
-            [one] => format!("{}: {}", one.field, one.message),
-            [first, rest @ ..] => {
-                let more = rest.len();
+            [only] => format!("{}: {}", only.field, only.message),
+            [first, others @ ..] => {
+                let more = others.len();
                 format!("{}: {} (and {more} more)", first.field, first.message)
             }
             [] => String::from("the request is not valid"),
@@ -71,7 +71,7 @@ impl Problem {
         }
     }
 
-    /// An invalid request with one invalid field.
+    /// The response to a request with one invalid field.
     pub(crate) fn invalid_field(field: &str, message: impl Into<String>) -> Self {
         Self::invalid_fields(vec![FieldError {
             field: field.to_owned(),

@@ -1,4 +1,4 @@
-//! The table of every error that the API answers with: status, code, title.
+//! The table of all error responses of the API: status, code, title.
 
 use axum::http::StatusCode;
 
@@ -21,7 +21,7 @@ pub(crate) enum ProblemCode {
     JobFinished,
     /// The session has live jobs.
     SessionBusy,
-    /// The body has more bytes than allowed.
+    /// The body has too many bytes.
     BodyTooLarge,
     /// The Content-Type is not JSON.
     UnsupportedMediaType,
@@ -33,9 +33,10 @@ pub(crate) enum ProblemCode {
     SessionFull,
     /// A defect of the gateway or of the store.
     Internal,
-    /// The store holds the most live jobs allowed. This error and all below have a `Retry-After`.
+    /// The number of live jobs has reached the limit. This error and all below have a `Retry-After`.
     BacklogFull,
-    /// The queue has confirmed no message for a while. The code's text is older than this name.
+    /// The queue has confirmed no message for a while. The code's text is `dispatch_unhealthy`, because clients rely on
+    /// the older name.
     QueueUnhealthy,
     /// The store has no free space for new jobs.
     StoreFull,

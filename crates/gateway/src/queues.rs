@@ -79,7 +79,7 @@ mod tests {
     use super::{ClassView, view};
 
     #[test]
-    fn a_view_sums_a_class_and_gives_times_in_seconds() {
+    fn the_view_of_a_class_has_its_counts_and_shows_times_in_seconds() {
         let counts = Counts {
             rows: vec![TenantClassCounts {
                 tenant: TenantId::default(),

@@ -1,6 +1,6 @@
 //! Reads request bodies within their limits: bytes of one body, bytes of all bodies, and time.
 //!
-//! axum's own limit applies to its extractors only, so no handler uses those for bodies.
+//! No handler reads a body with axum's extractors, because they limit only the bytes of a single body.
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,8 +28,8 @@ const PERMIT_BYTES: usize = 1_024;
 /// The bytes that a body reserves before its first byte arrives, and each time it outgrows its
 /// reservation. A client that sends slowly, or nothing, reserves little.
 const RESERVE_STEP_BYTES: usize = 64 * 1_024;
-/// The limits on reading and discarding a body that is too large. Without this, the connection would close while
-/// the client sends, and many clients then report a broken connection instead of the response.
+/// The limits on discarding a body that is too large. If the body were not read, the connection would close while the
+/// client sends. Many clients then report a broken connection instead of the response.
 const DISCARD_BYTES_MAX: usize = 32 * 1024 * 1024;
 const DISCARD_TIME: Duration = Duration::from_secs(3);
 
@@ -64,14 +64,15 @@ impl BodyReader {
         mut body: Body,
     ) -> Result<BufferedBody, Problem> {
         let deadline = Instant::now() + self.read_timeout;
-        let first_bytes = content_length(headers)
+        let first_reservation_bytes = content_length(headers)
             .unwrap_or(RESERVE_STEP_BYTES)
             .min(RESERVE_STEP_BYTES);
-        let reserving = Arc::clone(&self.budget).acquire_many_owned(permits(first_bytes));
+        let reserving =
+            Arc::clone(&self.budget).acquire_many_owned(permits(first_reservation_bytes));
         let Ok(Ok(mut permit)) = timeout_at(deadline, reserving).await else {
             return Err(budget_used_up());
         };
-        let mut buffer = BytesMut::with_capacity(first_bytes);
+        let mut buffer = BytesMut::with_capacity(first_reservation_bytes);
         loop {
             let frame = match timeout_at(deadline, body.frame()).await {
                 Ok(None) => break,
@@ -110,17 +111,17 @@ impl BodyReader {
         permit: &mut OwnedSemaphorePermit,
         bytes: usize,
     ) -> Result<(), Problem> {
-        let missing = (permits(bytes) as usize).saturating_sub(permit.num_permits());
-        if missing == 0 {
+        let missing_permits = (permits(bytes) as usize).saturating_sub(permit.num_permits());
+        if missing_permits == 0 {
             return Ok(());
         }
-        let step = u32::try_from(missing)
+        let step = u32::try_from(missing_permits)
             .unwrap_or(u32::MAX)
             .max(permits(RESERVE_STEP_BYTES));
-        let more = Arc::clone(&self.budget)
+        let added_permits = Arc::clone(&self.budget)
             .try_acquire_many_owned(step)
             .map_err(|_| budget_used_up())?;
-        permit.merge(more);
+        permit.merge(added_permits);
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 #[derive(Clone, Debug)]
 pub struct GatewaySettings {
     /// The address to listen on. The caller of [`serve`](crate::serve) opens the listener; `serve` itself
-    /// does not read this.
+    /// does not read this setting.
     pub listen: SocketAddr,
     /// The most bytes of one request's body; 1 KiB to 1 GiB.
     pub body_bytes_max: usize,
@@ -15,15 +15,15 @@ pub struct GatewaySettings {
     pub bodies_bytes_max: usize,
     /// The most live jobs in the store, at least 1. At this number submits are refused with 503.
     pub backlog_max: u64,
-    /// The model of jobs that name none. With `None` such jobs are refused.
+    /// The model of a submit that names no model. With `None`, such a submit is refused.
     pub default_model: Option<String>,
     /// How long a session without live jobs is kept after its last job or its last read, in milliseconds.
     pub session_ttl_ms: u64,
-    /// The most open connections. Further ones wait in the listener's backlog.
+    /// The most open connections. Further connections wait in the listener's backlog.
     pub connections_max: usize,
-    /// The most requests that wait for a job to end (`wait_s`). Further ones are answered at once.
+    /// The most requests that wait for a job to end (`wait_s`). Further requests are answered at once.
     pub waits_max: usize,
-    /// The time limit for a request's head, and for the idle time before it, in milliseconds.
+    /// The time limit for a request's headers, and for the idle time before them, in milliseconds.
     pub header_timeout_ms: u64,
     /// The time limit for a request's body, in milliseconds.
     pub body_timeout_ms: u64,

@@ -34,7 +34,8 @@ pub(crate) fn store_problem(error: &StoreError) -> Problem {
             Problem::new(ProblemCode::StoreUnavailable, detail).retry_after(2)
         }
         StoreError::Full => {
-            let detail = "new jobs are refused until the store has free space; accepted jobs go on";
+            let detail =
+                "new jobs are refused until the store has free space; accepted jobs continue";
             Problem::new(ProblemCode::StoreFull, detail).retry_after(10)
         }
         StoreError::Newer(document) => {

@@ -44,8 +44,8 @@ pub(crate) async fn post(
     }
     let record = read_existing(&state, id).await?;
     match &record.state {
-        // Success, even if another request cancelled the job. That may have been the same request, sent before, whose
-        // response was lost.
+        // Success, even if another request cancelled the job. The client may be repeating a request whose response was
+        // lost.
         JobState::Ended(outcome) if outcome.status == Status::Cancelled => {
             Ok(view::respond(StatusCode::OK, view::stored_job(&record)?))
         }

@@ -1,7 +1,7 @@
 //! `POST /v1/jobs`: validates a submit, commits the job to the store, and answers 202.
 //!
-//! `validation` decides which fields are valid, `admission` if new jobs are accepted now, `idempotency` which
-//! job a repeated submit gets, and the lane's rules if the session accepts one more job.
+//! `validation` decides which fields are valid, and `admission` whether new jobs are accepted now. `idempotency`
+//! decides which job a repeated submit gets. The lane's rules decide whether the session accepts one more job.
 
 use std::sync::Arc;
 
@@ -139,7 +139,7 @@ impl PreparedJob {
         // The JSON is made before `meta` moves into the change, so `meta` is not cloned.
         let json = view::new_job(&meta)?;
         let request = submission.request;
-        // The commit may go on after the timeout with the body in memory, so the change keeps the permit.
+        // The commit may continue after the timeout with the body in memory, so the change keeps the permit.
         let change =
             LaneChange::admit(NewJob { meta, request }, options).with_permit(self.body_permit);
         match state.member.lanes.apply(change, STORE_TIMEOUT).await {
@@ -190,11 +190,10 @@ fn accepted(state: &ApiState, id: JobId, class: Class, json: Vec<u8>) -> Respons
     response
 }
 
-/// Marks the response's job as one of an earlier request.
+/// Marks a response that shows the job of an earlier request.
 fn replayed(mut response: Response) -> Response {
-    let replayed = HeaderValue::from_static("true");
     let headers = response.headers_mut();
-    headers.insert(idempotency::REPLAYED, replayed);
+    headers.insert(idempotency::REPLAYED, HeaderValue::from_static("true"));
     response
 }
 
@@ -206,9 +205,9 @@ mod tests {
 
     #[test]
     fn json_types_and_no_type_are_accepted() {
-        let accepts = |kind: &'static str| {
+        let accepts = |content_type: &'static str| {
             let mut headers = HeaderMap::new();
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
             check_content_type(&headers).is_ok()
         };
         assert!(check_content_type(&HeaderMap::new()).is_ok());

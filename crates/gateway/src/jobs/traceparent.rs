@@ -1,5 +1,5 @@
-//! The `traceparent` header of a submit (W3C Trace Context, level 1). It is stored with the job, so that
-//! the provider call can join the client's trace. An invalid one is ignored, as the standard requires.
+//! The `traceparent` header of a submit (W3C Trace Context, level 1). The header is stored with the job, so that
+//! the provider call can join the client's trace. An invalid header is ignored, as the standard requires.
 
 use axum::http::HeaderMap;
 
@@ -21,9 +21,9 @@ fn is_valid(text: &str) -> bool {
         part.len() == digits
             && part
                 .bytes()
-                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+                .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
     };
-    let is_not_zero = |part: &str| part.bytes().any(|b| b != b'0');
+    let is_not_zero = |part: &str| part.bytes().any(|byte| byte != b'0');
     is_hex(version, 2)
         && *version != "ff"
         && is_hex(trace_id, 32)
@@ -50,7 +50,7 @@ mod tests {
             "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",
             "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x",
         ] {
-            assert!(!is_valid(bad), "{bad}");
+            assert!(!is_valid(bad), "{bad} was accepted");
         }
     }
 }

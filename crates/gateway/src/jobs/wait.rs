@@ -1,5 +1,4 @@
-//! Waiting for a job to end: how long a request asks to wait, with `?wait_s=` or `Prefer: wait=`
-//! (RFC 7240), and the wait itself.
+//! Waits for a job to end. A request asks for the wait with `?wait_s=` or `Prefer: wait=` (RFC 7240).
 
 use std::time::Duration;
 
@@ -22,7 +21,7 @@ const RESUBSCRIBE_DELAY: Duration = Duration::from_millis(250);
 /// How long a request asks to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct WaitTime {
-    /// In seconds, at most 60; 0 for not at all.
+    /// In seconds, at most 60. 0 means no wait.
     pub(super) seconds: u64,
     /// Whether the header `Prefer` asked for the wait. Then the response confirms it in `Preference-Applied`.
     pub(super) from_prefer_header: bool,
@@ -67,9 +66,9 @@ fn parse_wait_preference(text: &str) -> Option<u64> {
         .then(|| parse_digits(value))?
 }
 
-/// A number of digits only, without a sign. One too large for 64 bits becomes the largest number.
+/// Parses digits without a sign. A number that is too large for 64 bits becomes `u64::MAX`.
 fn parse_digits(text: &str) -> Option<u64> {
-    let only_digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let only_digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     only_digits.then(|| text.parse().unwrap_or(u64::MAX))
 }
 
@@ -81,12 +80,12 @@ pub(super) async fn until_ended(
     seconds: u64,
 ) -> Result<Option<JobRecord>, Problem> {
     let deadline = Instant::now() + Duration::from_secs(seconds);
-    // Subscribes before the first read. Otherwise the notice of a job that ends in between would be missed.
+    // Subscribes before the first read. Otherwise the notice would be missed if the job ended between the two.
     let mut notices = subscribe(state, id).await?;
     loop {
         let record = state.read_job(id).await?;
-        let live = matches!(&record, Some(record) if matches!(record.state, JobState::Live(_)));
-        if !live || Instant::now() >= deadline || state.stop.is_cancelled() {
+        let is_live = matches!(&record, Some(record) if matches!(record.state, JobState::Live(_)));
+        if !is_live || Instant::now() >= deadline || state.stop.is_cancelled() {
             return Ok(record);
         }
         let reread_at = deadline.min(Instant::now() + REREAD_EVERY);
@@ -127,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_query_out_of_range_is_refused() {
+    fn a_wait_s_out_of_range_is_refused() {
         assert_eq!(parsed(None, &[]), wait(0, false));
         assert_eq!(parsed(Some("wait_s=0"), &[]), wait(0, false));
         assert_eq!(
@@ -142,12 +141,12 @@ mod tests {
             "wait_s=+3",
             "wait_s=%31",
         ] {
-            assert_eq!(parsed(Some(query), &[]), None, "{query}");
+            assert_eq!(parsed(Some(query), &[]), None, "query {query}");
         }
     }
 
     #[test]
-    fn a_long_preference_is_shortened_and_an_unreadable_one_ignored() {
+    fn a_preference_that_is_too_long_is_shortened_and_an_unreadable_preference_is_ignored() {
         assert_eq!(parsed(None, &["wait=30"]), wait(30, true));
         assert_eq!(
             parsed(None, &["respond-async, Wait = \"7\"; x=y"]),

@@ -13,15 +13,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::write_timeout::WriteTimeoutStream;
 
-/// The most bytes of a request's head, and of body data that is buffered before the handler reads it.
+/// The most bytes of a request's headers, and of body data that is buffered before the handler reads it.
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
 
 /// The time limits of a connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timeouts {
-    /// For a request's head, and for the idle time before it.
+    /// The time limit for a request's headers, and for the idle time before them.
     pub(super) header: Duration,
-    /// For a write during which the client reads nothing.
+    /// The time limit for a write while the client reads nothing.
     pub(super) write: Duration,
 }
 

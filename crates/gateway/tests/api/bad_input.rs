@@ -7,7 +7,7 @@ use crate::fixture::Fixture;
 
 /// Submits that are invalid in one way each, and the field that the response must name.
 fn table() -> Vec<(Value, &'static str)> {
-    let with = |name: &str, value: Value| {
+    let job_with = |name: &str, value: Value| {
         let mut body = Map::from_iter([
             (String::from("input"), json!("Hi.")),
             (String::from("session_id"), json!("s")),
@@ -15,16 +15,22 @@ fn table() -> Vec<(Value, &'static str)> {
         body.insert(name.to_owned(), value);
         Value::Object(body)
     };
-    let input = |value: Value| with("input", value);
-    let message = |value: Value| with("input", json!([{"role": "user", "content": "Hi."}, value]));
+    let input = |value: Value| job_with("input", value);
+    let message =
+        |value: Value| job_with("input", json!([{"role": "user", "content": "Hi."}, value]));
     let part = |value: Value| message(json!({"role": "user", "content": [value]}));
     let call = |value: Value| message(json!({"role": "assistant", "tool_calls": [value]}));
-    let tool = |value: Value| with("tools", json!([{"type": "function", "function": value}]));
-    let many = |n: usize, value: Value| Value::Array(vec![value; n]);
-    let metadata =
-        |n: usize| Value::Object((0..n).map(|n| (format!("k{n}"), json!("v"))).collect());
-    let long = |chars: usize| json!("é".repeat(chars));
-    let deep = (0..70).fold(json!({}), |value, _| json!({"x": value}));
+    let tool = |value: Value| job_with("tools", json!([{"type": "function", "function": value}]));
+    let repeated = |times: usize, value: Value| Value::Array(vec![value; times]);
+    let metadata = |keys: usize| {
+        Value::Object(
+            (0..keys)
+                .map(|key| (format!("k{key}"), json!("v")))
+                .collect(),
+        )
+    };
+    let long_text = |chars: usize| json!("é".repeat(chars));
+    let deeply_nested = (0..70).fold(json!({}), |value, _| json!({"x": value}));
     let image = |url: &str| part(json!({"type": "image_url", "image_url": {"url": url}}));
 
     vec![
@@ -32,15 +38,15 @@ fn table() -> Vec<(Value, &'static str)> {
         (json!("Hi."), "body"),
         (json!(null), "body"),
         (json!({}), "input"),
-        (with("unknown", json!(1)), "unknown"),
-        (with("stream", json!(null)), "stream"),
+        (job_with("unknown", json!(1)), "unknown"),
+        (job_with("stream", json!(null)), "stream"),
         // input
         (input(json!(null)), "input"),
         (input(json!("")), "input"),
         (input(json!(1)), "input"),
         (input(json!([])), "input"),
         (
-            input(many(201, json!({"role": "user", "content": "x"}))),
+            input(repeated(201, json!({"role": "user", "content": "x"}))),
             "input",
         ),
         (message(json!("x")), "input[1]"),
@@ -79,7 +85,7 @@ fn table() -> Vec<(Value, &'static str)> {
             "input[1].tool_calls",
         ),
         (
-            message(json!({"role": "user", "content": "x", "extra_content": deep})),
+            message(json!({"role": "user", "content": "x", "extra_content": deeply_nested})),
             "input[1].extra_content",
         ),
         (
@@ -160,87 +166,96 @@ fn table() -> Vec<(Value, &'static str)> {
             "session_id",
         ),
         // session, model, instructions, class
-        (with("session_id", json!("")), "session_id"),
-        (with("session_id", json!(7)), "session_id"),
-        (with("session_id", json!("a b")), "session_id"),
-        (with("session_id", json!("a/b")), "session_id"),
-        (with("session_id", json!("a\u{0}b")), "session_id"),
-        (with("session_id", json!("x".repeat(129))), "session_id"),
-        (with("model", json!("")), "model"),
-        (with("model", json!(7)), "model"),
-        (with("model", json!("a\nb")), "model"),
-        (with("model", json!("x".repeat(201))), "model"),
-        (with("instructions", json!("")), "instructions"),
-        (with("instructions", json!(["x"])), "instructions"),
-        (with("priority", json!("urgent")), "priority"),
-        (with("if_busy", json!("wait")), "if_busy"),
+        (job_with("session_id", json!("")), "session_id"),
+        (job_with("session_id", json!(7)), "session_id"),
+        (job_with("session_id", json!("a b")), "session_id"),
+        (job_with("session_id", json!("a/b")), "session_id"),
+        (job_with("session_id", json!("a\u{0}b")), "session_id"),
+        (job_with("session_id", json!("x".repeat(129))), "session_id"),
+        (job_with("model", json!("")), "model"),
+        (job_with("model", json!(7)), "model"),
+        (job_with("model", json!("a\nb")), "model"),
+        (job_with("model", json!("x".repeat(201))), "model"),
+        (job_with("instructions", json!("")), "instructions"),
+        (job_with("instructions", json!(["x"])), "instructions"),
+        (job_with("priority", json!("urgent")), "priority"),
+        (job_with("if_busy", json!("wait")), "if_busy"),
         (json!({"input": "Hi.", "if_busy": "reject"}), "if_busy"),
         // numbers
-        (with("temperature", json!(-0.1)), "temperature"),
-        (with("temperature", json!(2.1)), "temperature"),
-        (with("temperature", json!("1")), "temperature"),
-        (with("top_p", json!(0)), "top_p"),
-        (with("top_p", json!(1.01)), "top_p"),
-        (with("max_output_tokens", json!(0)), "max_output_tokens"),
+        (job_with("temperature", json!(-0.1)), "temperature"),
+        (job_with("temperature", json!(2.1)), "temperature"),
+        (job_with("temperature", json!("1")), "temperature"),
+        (job_with("top_p", json!(0)), "top_p"),
+        (job_with("top_p", json!(1.01)), "top_p"),
+        (job_with("max_output_tokens", json!(0)), "max_output_tokens"),
         (
-            with("max_output_tokens", json!(1_000_001)),
+            job_with("max_output_tokens", json!(1_000_001)),
             "max_output_tokens",
         ),
-        (with("max_output_tokens", json!(1.5)), "max_output_tokens"),
         (
-            with("max_output_tokens", json!(u64::MAX)),
+            job_with("max_output_tokens", json!(1.5)),
             "max_output_tokens",
         ),
-        (with("tool_wait_s", json!(-1)), "tool_wait_s"),
-        (with("tool_wait_s", json!(3_601)), "tool_wait_s"),
-        (with("expires_in_s", json!(0)), "expires_in_s"),
-        (with("expires_in_s", json!(604_801)), "expires_in_s"),
-        (with("context", json!(3)), "context"),
         (
-            with("context", json!({"max_turns": 0})),
+            job_with("max_output_tokens", json!(u64::MAX)),
+            "max_output_tokens",
+        ),
+        (job_with("tool_wait_s", json!(-1)), "tool_wait_s"),
+        (job_with("tool_wait_s", json!(3_601)), "tool_wait_s"),
+        (job_with("expires_in_s", json!(0)), "expires_in_s"),
+        (job_with("expires_in_s", json!(604_801)), "expires_in_s"),
+        (job_with("context", json!(3)), "context"),
+        (
+            job_with("context", json!({"max_turns": 0})),
             "context.max_turns",
         ),
         (
-            with("context", json!({"max_input_tokens": 0})),
+            job_with("context", json!({"max_input_tokens": 0})),
             "context.max_input_tokens",
         ),
-        (with("context", json!({"turns": 1})), "context.turns"),
+        (job_with("context", json!({"turns": 1})), "context.turns"),
         // stop, formats, tools, metadata
-        (with("stop", json!("")), "stop"),
-        (with("stop", json!([])), "stop"),
-        (with("stop", json!(["a", ""])), "stop[1]"),
-        (with("stop", many(5, json!("x"))), "stop"),
-        (with("reasoning_effort", json!("huge")), "reasoning_effort"),
-        (with("response_format", json!("text")), "response_format"),
+        (job_with("stop", json!("")), "stop"),
+        (job_with("stop", json!([])), "stop"),
+        (job_with("stop", json!(["a", ""])), "stop[1]"),
+        (job_with("stop", repeated(5, json!("x"))), "stop"),
         (
-            with("response_format", json!({"type": "xml"})),
+            job_with("reasoning_effort", json!("huge")),
+            "reasoning_effort",
+        ),
+        (
+            job_with("response_format", json!("text")),
+            "response_format",
+        ),
+        (
+            job_with("response_format", json!({"type": "xml"})),
             "response_format.type",
         ),
         (
-            with("response_format", json!({"type": "text", "x": 1})),
+            job_with("response_format", json!({"type": "text", "x": 1})),
             "response_format.x",
         ),
         (
-            with("response_format", json!({"type": "json_schema"})),
+            job_with("response_format", json!({"type": "json_schema"})),
             "response_format.json_schema",
         ),
         (
-            with(
+            job_with(
                 "response_format",
                 json!({"type": "json_schema", "json_schema": {"name": "x"}}),
             ),
             "response_format.json_schema.schema",
         ),
         (
-            with(
+            job_with(
                 "response_format",
                 json!({"type": "json_schema", "json_schema": {"name": "a b", "schema": {}}}),
             ),
             "response_format.json_schema.name",
         ),
-        (with("tools", json!({})), "tools"),
-        (with("tools", many(129, json!({}))), "tools"),
-        (with("tools", json!([{"type": "web"}])), "tools[0].type"),
+        (job_with("tools", json!({})), "tools"),
+        (job_with("tools", repeated(129, json!({}))), "tools"),
+        (job_with("tools", json!([{"type": "web"}])), "tools[0].type"),
         (tool(json!({})), "tools[0].function.name"),
         (tool(json!({"name": "a b"})), "tools[0].function.name"),
         (
@@ -248,17 +263,17 @@ fn table() -> Vec<(Value, &'static str)> {
             "tools[0].function.parameters",
         ),
         (
-            tool(json!({"name": "f", "parameters": deep})),
+            tool(json!({"name": "f", "parameters": deeply_nested})),
             "tools[0].function.parameters",
         ),
         (
             tool(json!({"name": "f", "strict": 1})),
             "tools[0].function.strict",
         ),
-        (with("tool_choice", json!("always")), "tool_choice"),
-        (with("tool_choice", json!("required")), "tool_choice"),
+        (job_with("tool_choice", json!("always")), "tool_choice"),
+        (job_with("tool_choice", json!("required")), "tool_choice"),
         (
-            with(
+            job_with(
                 "tool_choice",
                 json!({"type": "function", "function": {"name": "f"}}),
             ),
@@ -282,7 +297,7 @@ fn table() -> Vec<(Value, &'static str)> {
             "input[1].tool_calls[0].function.x",
         ),
         (
-            with(
+            job_with(
                 "tools",
                 json!([{"type": "function", "function": {"name": "f"}, "x": 1}]),
             ),
@@ -290,44 +305,47 @@ fn table() -> Vec<(Value, &'static str)> {
         ),
         (tool(json!({"name": "f", "x": 1})), "tools[0].function.x"),
         (
-            with(
+            job_with(
                 "tool_choice",
                 json!({"type": "function", "function": {"name": "f"}, "x": 1}),
             ),
             "tool_choice.x",
         ),
         (
-            with(
+            job_with(
                 "tool_choice",
                 json!({"type": "function", "function": {"name": "f", "x": 1}}),
             ),
             "tool_choice.function.x",
         ),
         (
-            with("response_format", json!({"type": "json_object", "x": 1})),
+            job_with("response_format", json!({"type": "json_object", "x": 1})),
             "response_format.x",
         ),
         (
-            with(
+            job_with(
                 "response_format",
                 json!({"type": "json_schema", "json_schema": {"name": "x", "schema": {}}, "x": 1}),
             ),
             "response_format.x",
         ),
         (
-            with(
+            job_with(
                 "response_format",
                 json!({"type": "json_schema", "json_schema": {"name": "x", "schema": {}, "x": 1}}),
             ),
             "response_format.json_schema.x",
         ),
-        (with("metadata", json!([])), "metadata"),
-        (with("metadata", metadata(17)), "metadata"),
-        (with("metadata", json!({"k": 1})), "metadata.k"),
-        (with("metadata", json!({"k": long(513)})), "metadata.k"),
-        (with("metadata", json!({"": "v"})), "metadata."),
-        (with("extra_body", json!([])), "extra_body"),
-        (with("extra_body", deep.clone()), "extra_body"),
+        (job_with("metadata", json!([])), "metadata"),
+        (job_with("metadata", metadata(17)), "metadata"),
+        (job_with("metadata", json!({"k": 1})), "metadata.k"),
+        (
+            job_with("metadata", json!({"k": long_text(513)})),
+            "metadata.k",
+        ),
+        (job_with("metadata", json!({"": "v"})), "metadata."),
+        (job_with("extra_body", json!([])), "extra_body"),
+        (job_with("extra_body", deeply_nested.clone()), "extra_body"),
     ]
 }
 
@@ -335,22 +353,25 @@ fn table() -> Vec<(Value, &'static str)> {
 async fn every_invalid_field_is_named_and_nothing_is_stored() {
     let gateway = Fixture::start().await;
     for (body, field) in table() {
-        let shown: String = body.to_string().chars().take(200).collect();
+        let body_text: String = body.to_string().chars().take(200).collect();
         let problem = gateway
             .submit(&body)
             .await
             .expect_problem(422, "invalid_request");
         let errors = problem["errors"].as_array().expect("errors");
-        let fields: Vec<&str> = errors.iter().filter_map(|e| e["field"].as_str()).collect();
+        let fields: Vec<&str> = errors
+            .iter()
+            .filter_map(|error| error["field"].as_str())
+            .collect();
         assert!(
             fields.contains(&field),
-            "{shown}\nnames {fields:?}, not {field}"
+            "the response to {body_text}\nnames {fields:?}, not {field}"
         );
-        assert!(
-            errors
-                .iter()
-                .all(|e| e["message"].as_str().is_some_and(|m| m.len() > 10))
-        );
+        assert!(errors.iter().all(|error| {
+            error["message"]
+                .as_str()
+                .is_some_and(|message| message.len() > 10)
+        }));
         assert!(problem["detail"].as_str().unwrap().contains(fields[0]));
     }
     assert_eq!(gateway.live_jobs().await, 0);
@@ -378,8 +399,8 @@ async fn values_at_their_limits_are_accepted() {
 #[tokio::test]
 async fn a_body_that_is_not_json_is_refused() {
     let gateway = Fixture::start().await;
-    let deep = format!("{}{}", r#"{"input":"Hi.","extra_body":"#, "[".repeat(200));
-    let closed = format!("{deep}{}}}", "]".repeat(200));
+    let deeply_nested = format!("{}{}", r#"{"input":"Hi.","extra_body":"#, "[".repeat(200));
+    let closed = format!("{deeply_nested}{}}}", "]".repeat(200));
     let bodies: [&[u8]; 9] = [
         b"",
         b"Hi.",
@@ -415,22 +436,24 @@ async fn a_body_that_is_not_json_is_refused() {
 }
 
 #[tokio::test]
-async fn another_content_type_is_refused() {
+async fn a_content_type_other_than_json_is_refused() {
     let gateway = Fixture::start().await;
-    let with = |content_type: &'static str| {
+    let submit_with = |content_type: &'static str| {
         let request = gateway
             .request(Method::POST, "/v1/jobs")
             .body(r#"{"input":"Hi."}"#);
         gateway.send(request.header("content-type", content_type))
     };
-    with("text/plain")
+    submit_with("text/plain")
         .await
         .expect_problem(415, "unsupported_media_type");
-    with("application/json; charset=utf-8").await.expect(202);
+    submit_with("application/json; charset=utf-8")
+        .await
+        .expect(202);
 }
 
 #[tokio::test]
-async fn without_a_default_model_a_submit_must_name_one() {
+async fn without_a_default_model_a_submit_must_name_a_model() {
     let gateway = Fixture::with_settings(|settings| settings.default_model = None).await;
     let problem = gateway
         .submit(&json!({"input": "Hi."}))

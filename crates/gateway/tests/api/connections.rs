@@ -11,6 +11,7 @@ use tokio::{
 
 use crate::fixture::{Fixture, job_in_session, lane_of};
 
+/// The time in which an expected event must happen, even on a busy machine.
 const SOON: Duration = Duration::from_secs(30);
 
 /// Reads until the connection ends, with a time limit.
@@ -23,15 +24,18 @@ async fn read_to_end(stream: &mut TcpStream) -> String {
 }
 
 #[tokio::test]
-async fn a_slow_head_ends_the_connection() {
+async fn headers_that_arrive_too_slowly_end_the_connection() {
     let gateway = Fixture::with_settings(|settings| settings.header_timeout_ms = 200).await;
     let mut stream = TcpStream::connect(gateway.address).await.unwrap();
     stream
         .write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: ")
         .await
         .unwrap();
-    let answer = read_to_end(&mut stream).await;
-    assert!(!answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let response = read_to_end(&mut stream).await;
+    assert!(
+        !response.starts_with("HTTP/1.1 200"),
+        "response: {response}"
+    );
 
     let mut idle = TcpStream::connect(gateway.address).await.unwrap();
     read_to_end(&mut idle).await;
@@ -44,9 +48,12 @@ async fn a_slow_body_is_answered_with_408() {
     let mut stream = TcpStream::connect(gateway.address).await.unwrap();
     let head = b"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{\"input\":";
     stream.write_all(head).await.unwrap();
-    let answer = read_to_end(&mut stream).await;
-    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
-    assert!(answer.contains("\"body_timeout\""), "{answer}");
+    let response = read_to_end(&mut stream).await;
+    assert!(response.starts_with("HTTP/1.1 408"), "response: {response}");
+    assert!(
+        response.contains("\"body_timeout\""),
+        "response: {response}"
+    );
     assert_eq!(gateway.live_jobs().await, 0);
 }
 
@@ -58,8 +65,8 @@ async fn an_incomplete_body_stores_nothing() {
         b"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{\"input\": \"Hi.\"}";
     stream.write_all(head).await.unwrap();
     stream.shutdown().await.unwrap();
-    let answer = read_to_end(&mut stream).await;
-    assert!(!answer.starts_with("HTTP/1.1 2"), "{answer}");
+    let response = read_to_end(&mut stream).await;
+    assert!(!response.starts_with("HTTP/1.1 2"), "response: {response}");
     assert_eq!(gateway.live_jobs().await, 0);
 }
 
@@ -69,8 +76,8 @@ async fn a_large_body_with_expect_continue_is_refused_unread() {
     let mut stream = TcpStream::connect(gateway.address).await.unwrap();
     let head = b"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\nExpect: 100-continue\r\n\r\n";
     stream.write_all(head).await.unwrap();
-    let answer = read_to_end(&mut stream).await;
-    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    let response = read_to_end(&mut stream).await;
+    assert!(response.starts_with("HTTP/1.1 413"), "response: {response}");
 }
 
 #[tokio::test]
@@ -79,23 +86,23 @@ async fn connections_over_the_limit_wait() {
     let request = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
     let mut first = TcpStream::connect(gateway.address).await.unwrap();
     first.write_all(request).await.unwrap();
-    let mut answer = [0; 12];
-    timeout(SOON, first.read_exact(&mut answer))
+    let mut response = [0; 12];
+    timeout(SOON, first.read_exact(&mut response))
         .await
         .expect("a response")
         .unwrap();
-    assert_eq!(&answer, b"HTTP/1.1 200");
+    assert_eq!(&response, b"HTTP/1.1 200");
 
     let mut second = TcpStream::connect(gateway.address).await.unwrap();
     second.write_all(request).await.unwrap();
-    let early = timeout(Duration::from_millis(300), second.read_exact(&mut answer)).await;
-    assert!(early.is_err(), "answered over the limit");
+    let early = timeout(Duration::from_millis(300), second.read_exact(&mut response)).await;
+    assert!(early.is_err(), "a connection over the limit got a response");
     drop(first);
-    timeout(SOON, second.read_exact(&mut answer))
+    timeout(SOON, second.read_exact(&mut response))
         .await
         .expect("a response")
         .unwrap();
-    assert_eq!(&answer, b"HTTP/1.1 200");
+    assert_eq!(&response, b"HTTP/1.1 200");
 }
 
 #[tokio::test]
@@ -114,7 +121,7 @@ async fn a_client_that_reads_nothing_is_disconnected() {
     let request = "GET /v1/sessions/s HTTP/1.1\r\nHost: x\r\n\r\n".repeat(8);
     stalled.write_all(request.as_bytes()).await.unwrap();
 
-    // The stalled client and the one that submitted use up the limit of two connections.
+    // The stalled client and the client that submitted the job use up the limit of two connections.
     let mut others = Vec::new();
     for _ in 0..2 {
         let mut other = TcpStream::connect(gateway.address).await.unwrap();
@@ -124,14 +131,17 @@ async fn a_client_that_reads_nothing_is_disconnected() {
             .unwrap();
         others.push(other);
     }
-    let mut answer = [0; 12];
-    timeout(SOON, others[0].read_exact(&mut answer))
+    let mut response = [0; 12];
+    timeout(SOON, others[0].read_exact(&mut response))
         .await
         .expect("a response")
         .unwrap();
-    assert_eq!(&answer, b"HTTP/1.1 200");
-    let got = read_to_end(&mut stalled).await;
-    assert!(got.len() < 64 << 20, "all responses were sent");
+    assert_eq!(&response, b"HTTP/1.1 200");
+    let received = read_to_end(&mut stalled).await;
+    assert!(
+        received.len() < 64 << 20,
+        "all responses were sent to a client that reads nothing"
+    );
 }
 
 #[tokio::test]
@@ -150,7 +160,7 @@ async fn an_open_request_does_not_delay_the_stop_past_the_drain_time() {
     read_to_end(&mut idle).await;
     assert!(
         TcpStream::connect(gateway.address).await.is_err(),
-        "still listening"
+        "the gateway still listens"
     );
 }
 

@@ -38,13 +38,13 @@ pub(crate) struct Fixture {
 }
 
 /// A response, read to its end.
-pub(crate) struct Answer {
+pub(crate) struct ApiResponse {
     pub(crate) status: StatusCode,
     pub(crate) headers: reqwest::header::HeaderMap,
     pub(crate) body: Value,
 }
 
-impl Answer {
+impl ApiResponse {
     pub(crate) async fn of(response: Response) -> Self {
         let (status, headers) = (response.status(), response.headers().clone());
         let bytes = response.bytes().await.expect("the body is read to its end");
@@ -149,39 +149,39 @@ impl Fixture {
         self.http.request(method, url)
     }
 
-    pub(crate) async fn send(&self, request: RequestBuilder) -> Answer {
-        Answer::of(request.send().await.expect("an answer")).await
+    pub(crate) async fn send(&self, request: RequestBuilder) -> ApiResponse {
+        ApiResponse::of(request.send().await.expect("a response")).await
     }
 
     /// Sends a request whose body is too large. Sends it again if the connection ends before the response is read,
     /// because the gateway reads such a body for a bounded time only.
-    pub(crate) async fn send_too_large(&self, request: impl Fn() -> RequestBuilder) -> Answer {
+    pub(crate) async fn send_too_large(&self, request: impl Fn() -> RequestBuilder) -> ApiResponse {
         for _ in 0..100 {
             if let Ok(response) = request().send().await {
-                return Answer::of(response).await;
+                return ApiResponse::of(response).await;
             }
         }
         panic!("the gateway never answered");
     }
 
-    pub(crate) async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> ApiResponse {
         self.send(self.request(Method::GET, path)).await
     }
 
-    pub(crate) async fn post(&self, path: &str) -> Answer {
+    pub(crate) async fn post(&self, path: &str) -> ApiResponse {
         self.send(self.request(Method::POST, path)).await
     }
 
-    pub(crate) async fn delete(&self, path: &str) -> Answer {
+    pub(crate) async fn delete(&self, path: &str) -> ApiResponse {
         self.send(self.request(Method::DELETE, path)).await
     }
 
-    pub(crate) async fn submit(&self, job: &Value) -> Answer {
+    pub(crate) async fn submit(&self, job: &Value) -> ApiResponse {
         self.send(self.request(Method::POST, "/v1/jobs").json(job))
             .await
     }
 
-    pub(crate) async fn submit_with_key(&self, job: &Value, key: &str) -> Answer {
+    pub(crate) async fn submit_with_key(&self, job: &Value, key: &str) -> ApiResponse {
         let request = self.request(Method::POST, "/v1/jobs").json(job);
         self.send(request.header("idempotency-key", key)).await
     }
@@ -195,13 +195,13 @@ impl Fixture {
     /// counted, so a few more than the limit may be accepted.
     pub(crate) async fn fill_backlog(&self, backlog_max: usize) {
         for accepted in 0..backlog_max + 10 {
-            let answer = self.submit(&job_in_session("filler")).await;
-            if answer.status == 503 {
+            let response = self.submit(&job_in_session("filler")).await;
+            if response.status == 503 {
                 assert!(accepted > 0, "refused below the limit");
-                answer.expect_problem(503, "backlog_full");
+                response.expect_problem(503, "backlog_full");
                 return;
             }
-            answer.expect(202);
+            response.expect(202);
         }
         panic!("no submit was refused at the limit of {backlog_max} jobs");
     }
@@ -279,15 +279,15 @@ impl Fixture {
 }
 
 /// Repeats a request until its response is as expected, with a time limit.
-pub(crate) async fn repeat_until<F: Future<Output = Answer>>(
+pub(crate) async fn repeat_until<F: Future<Output = ApiResponse>>(
     request: impl Fn() -> F,
-    is_expected: impl Fn(&Answer) -> bool,
-) -> Answer {
+    is_expected: impl Fn(&ApiResponse) -> bool,
+) -> ApiResponse {
     let repeating = async {
         loop {
-            let answer = request().await;
-            if is_expected(&answer) {
-                return answer;
+            let response = request().await;
+            if is_expected(&response) {
+                return response;
             }
             // The expected change comes with the next sample of the counts, or after a timeout.
             tokio::time::sleep(Duration::from_millis(10)).await;

@@ -82,21 +82,26 @@ async fn an_invalid_key_is_refused() {
 async fn twenty_concurrent_submits_with_one_key_make_one_job() {
     let gateway = Fixture::start().await;
     let body = job_in_session("s");
-    let mut answers = Vec::new();
+    let mut responses = Vec::new();
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..20 {
         let request = gateway.request(Method::POST, "/v1/jobs").json(&body);
         let request = request.header("idempotency-key", "k");
-        tasks.spawn(async move { crate::fixture::Answer::of(request.send().await.unwrap()).await });
+        tasks.spawn(
+            async move { crate::fixture::ApiResponse::of(request.send().await.unwrap()).await },
+        );
     }
-    while let Some(answer) = tasks.join_next().await {
-        answers.push(answer.unwrap());
+    while let Some(response) = tasks.join_next().await {
+        responses.push(response.unwrap());
     }
-    let made = answers
+    let original_responses = responses
         .iter()
-        .filter(|a| a.header("idempotency-replayed").is_none());
-    assert_eq!(made.count(), 1);
-    let ids: BTreeSet<JobId> = answers.into_iter().map(|a| id_of(&a.expect(202))).collect();
+        .filter(|response| response.header("idempotency-replayed").is_none());
+    assert_eq!(original_responses.count(), 1);
+    let ids: BTreeSet<JobId> = responses
+        .into_iter()
+        .map(|response| id_of(&response.expect(202)))
+        .collect();
     assert_eq!(ids.len(), 1);
     assert_eq!(gateway.live_jobs().await, 1);
 }
@@ -124,9 +129,9 @@ async fn a_repeat_admits_the_missing_job_of_its_key() {
     assert_eq!(set.unwrap(), SetKeyResult::Set);
 
     let request = gateway.request(Method::POST, "/v1/jobs").body(body);
-    let answer = gateway.send(request.header("idempotency-key", "k")).await;
-    assert_eq!(answer.header("idempotency-replayed"), Some("true"));
-    assert_eq!(id_of(&answer.expect(202)), job);
+    let response = gateway.send(request.header("idempotency-key", "k")).await;
+    assert_eq!(response.header("idempotency-replayed"), Some("true"));
+    assert_eq!(id_of(&response.expect(202)), job);
     assert_eq!(gateway.live_jobs().await, 1);
 }
 

@@ -13,29 +13,29 @@ async fn a_submit_is_stored_and_the_response_is_the_job() {
     let body =
         json!({"input": "Hi.", "priority": "batch", "expires_in_s": 60, "metadata": {"a": "b"}});
     let request = gateway.request(Method::POST, "/v1/jobs").json(&body);
-    let answer = gateway.send(request.header("traceparent", trace)).await;
+    let response = gateway.send(request.header("traceparent", trace)).await;
 
-    let location = answer.header("location").expect("Location").to_owned();
-    let pause: u64 = answer
+    let location = response.header("location").expect("Location").to_owned();
+    let retry_after_s: u64 = response
         .header("retry-after")
         .expect("Retry-After")
         .parse()
         .unwrap();
-    assert!(pause >= 1);
-    assert_eq!(answer.header("idempotency-replayed"), None);
-    let job = answer.expect(202);
+    assert!(retry_after_s >= 1);
+    assert_eq!(response.header("idempotency-replayed"), None);
+    let job = response.expect(202);
     let id = id_of(&job);
     assert_eq!(location, format!("/v1/jobs/{id}"));
-    let mut names: Vec<&str> = job
+    let mut field_names: Vec<&str> = job
         .as_object()
         .unwrap()
         .keys()
         .map(String::as_str)
         .collect();
-    names.sort_unstable();
+    field_names.sort_unstable();
     let expected = "attempts created_at ended_at error expires_at finish_reason id metadata model \
         object output priority provider session_id started_at status turns_dropped turns_sent usage";
-    assert_eq!(names.join(" "), expected);
+    assert_eq!(field_names.join(" "), expected);
     assert_eq!(
         (&job["object"], &job["status"]),
         (&json!("job"), &json!("queued"))
@@ -54,7 +54,7 @@ async fn a_submit_is_stored_and_the_response_is_the_job() {
         "usage",
         "turns_sent",
     ] {
-        assert_eq!(job[absent], Value::Null, "{absent}");
+        assert_eq!(job[absent], Value::Null, "the field {absent}");
     }
 
     let record = gateway
@@ -158,9 +158,9 @@ async fn unknown_routes_and_methods_are_answered_with_problems() {
         (Method::POST, "/v1/sessions/x", "GET,HEAD,DELETE"),
         (Method::PUT, "/healthz", "GET,HEAD"),
     ] {
-        let answer = gateway.send(gateway.request(method, path)).await;
-        assert_eq!(answer.header("allow"), Some(allowed), "{path}");
-        answer.expect_problem(405, "method_not_allowed");
+        let response = gateway.send(gateway.request(method, path)).await;
+        assert_eq!(response.header("allow"), Some(allowed), "path {path}");
+        response.expect_problem(405, "method_not_allowed");
     }
 }
 
@@ -176,7 +176,7 @@ async fn the_queues_show_waiting_jobs() {
     // The gateway reads the counts once a second.
     let queues = repeat_until(
         || gateway.get("/v1/queues"),
-        |answer| answer.body["classes"]["batch"]["live"] == 1,
+        |response| response.body["classes"]["batch"]["live"] == 1,
     );
     let queues = queues.await.expect(200);
     let interactive = &queues["classes"]["interactive"];
@@ -207,18 +207,18 @@ async fn a_full_session_refuses_submits() {
 }
 
 #[tokio::test]
-async fn if_busy_rejects_or_rolls_back() {
+async fn if_busy_reject_refuses_the_submit_and_rollback_cancels_the_live_job() {
     let gateway = Fixture::start().await;
-    let with = |if_busy: &str| json!({"input": "Hi.", "session_id": "s", "if_busy": if_busy});
-    let first = gateway.submit_accepted(&with("reject")).await;
+    let job_with = |if_busy: &str| json!({"input": "Hi.", "session_id": "s", "if_busy": if_busy});
+    let first = gateway.submit_accepted(&job_with("reject")).await;
     gateway
-        .submit(&with("reject"))
+        .submit(&job_with("reject"))
         .await
         .expect_problem(409, "session_busy");
-    let second = gateway.submit_accepted(&with("rollback")).await;
+    let second = gateway.submit_accepted(&job_with("rollback")).await;
     let cancelled = gateway.get(&format!("/v1/jobs/{first}")).await.expect(200);
     assert_eq!(cancelled["status"], "cancelled");
-    gateway.submit_accepted(&with("enqueue")).await;
+    gateway.submit_accepted(&job_with("enqueue")).await;
     assert_eq!(gateway.live_jobs().await, 2);
     gateway.complete(&lane_of("s"), second, "Hello.").await;
 }

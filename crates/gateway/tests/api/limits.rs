@@ -18,7 +18,9 @@ use tokio::{
     time::{Instant, interval, timeout},
 };
 
-use crate::fixture::{Fixture, id_of, job_in_session, lane_without_session, repeat_until};
+use crate::fixture::{
+    ApiResponse, Fixture, id_of, job_in_session, lane_without_session, repeat_until,
+};
 
 const MIB: usize = 1024 * 1024;
 
@@ -30,7 +32,7 @@ async fn at_the_backlog_limit_submits_are_refused_and_the_gateway_is_not_ready()
     let first = gateway.submit_accepted(&job_in_session("s")).await;
     gateway.fill_backlog(3).await;
     let ready = || gateway.get("/readyz");
-    let refused = repeat_until(ready, |answer| answer.status == 503).await;
+    let refused = repeat_until(ready, |response| response.status == 503).await;
     refused.expect_problem(503, "backlog_full");
     gateway.get("/healthz").await.expect(200);
     gateway
@@ -41,20 +43,21 @@ async fn at_the_backlog_limit_submits_are_refused_and_the_gateway_is_not_ready()
     gateway.complete_all("filler").await;
     let cancel = format!("/v1/jobs/{first}/cancel");
     gateway.post(&cancel).await.expect(200);
-    repeat_until(ready, |answer| answer.status == 200).await;
+    repeat_until(ready, |response| response.status == 200).await;
     gateway.submit_accepted(&job_in_session("s")).await;
 }
 
-/// Completes one job per `period` and counts them in `drained`. After a delay it catches up at once. Never returns.
+/// Completes one job per `period` and counts the completed jobs in `drained`. After a delay it completes all overdue jobs
+/// at once. Never returns.
 async fn drain(
     gateway: &Fixture,
     jobs: &mut mpsc::UnboundedReceiver<JobId>,
     period: Duration,
     drained: &AtomicU32,
 ) {
-    let mut tick = interval(period);
+    let mut drain_interval = interval(period);
     loop {
-        tick.tick().await;
+        drain_interval.tick().await;
         let job = jobs.recv().await.expect("a job to complete");
         gateway
             .complete(&lane_without_session(job), job, "Done.")
@@ -67,15 +70,15 @@ async fn drain(
 /// seconds.
 async fn submit_until_refused(gateway: &Fixture, accepted: &mpsc::UnboundedSender<JobId>) -> u64 {
     loop {
-        let answer = gateway.submit(&json!({"input": "Hi."})).await;
-        if answer.status == 503 {
-            let retry_after = answer.header("retry-after").expect("Retry-After");
+        let response = gateway.submit(&json!({"input": "Hi."})).await;
+        if response.status == 503 {
+            let retry_after = response.header("retry-after").expect("Retry-After");
             let seconds = retry_after.parse().expect("seconds");
-            answer.expect_problem(503, "backlog_full");
+            response.expect_problem(503, "backlog_full");
             return seconds;
         }
         // The receiver is closed only if the test has failed.
-        let _ = accepted.send(id_of(&answer.expect(202)));
+        let _ = accepted.send(id_of(&response.expect(202)));
     }
 }
 
@@ -83,8 +86,8 @@ async fn submit_until_refused(gateway: &Fixture, accepted: &mpsc::UnboundedSende
 async fn retry_after_follows_the_measured_drain_rate() {
     const BACKLOG_MAX: u64 = 400;
     const DRAIN_PERIOD: Duration = Duration::from_millis(300);
-    /// Long enough that one job more or less changes the rate little. Short enough that the gauge still holds
-    /// the first samples.
+    /// Long enough that the rate depends little on a single job. Short enough that the gauge still holds the first
+    /// samples.
     const MEASURED_FOR: Duration = Duration::from_secs(6);
     /// Time for `drain` to catch up after the backlog was filled, and for the counts to show it.
     const CATCH_UP: Duration = Duration::from_secs(3);
@@ -116,10 +119,10 @@ async fn retry_after_follows_the_measured_drain_rate() {
         () = drain(&gateway, &mut jobs, DRAIN_PERIOD, &drained) => unreachable!("drain does not end"),
     };
 
-    // `Retry-After` is the time in which these jobs end: the ones over the limit, the refused one, and a tenth of the
-    // limit. Some jobs may have ended after the gateway read the counts, so at least one counts as over the limit.
-    let over = (live + 1).saturating_sub(BACKLOG_MAX).max(1);
-    let jobs = over + BACKLOG_MAX / 10;
+    // `Retry-After` is the time in which these jobs end: the jobs over the limit, the refused job, and a tenth of the
+    // limit. Some jobs may have ended after the gateway read the counts, so at least one job counts as over the limit.
+    let jobs_over_limit = (live + 1).saturating_sub(BACKLOG_MAX).max(1);
+    let jobs = jobs_over_limit + BACKLOG_MAX / 10;
     let (retry_after_s, expected_s) = (retry_after_s as f64, jobs as f64 / drained_per_s);
     let deviation = (retry_after_s - expected_s).abs() / expected_s;
     assert!(
@@ -137,7 +140,7 @@ async fn while_the_store_is_unavailable_every_route_answers_503() {
         let requests = async {
             let (job, cancel) = (format!("/v1/jobs/{id}"), format!("/v1/jobs/{id}/cancel"));
             let (wait, submit) = (format!("{job}?wait_s=60"), job_in_session("s"));
-            let answers = tokio::join!(
+            let responses = tokio::join!(
                 gateway.submit(&submit),
                 gateway.submit_with_key(&submit, "k"),
                 gateway.get(&job),
@@ -146,9 +149,8 @@ async fn while_the_store_is_unavailable_every_route_answers_503() {
                 gateway.get("/v1/sessions/s"),
                 gateway.delete("/v1/sessions/s"),
             );
-            let (a, b, c, d, e, f, g) = answers;
-            for answer in [a, b, c, d, e, f, g] {
-                answer.expect_problem(503, "store_unavailable");
+            for response in <[ApiResponse; 7]>::from(responses) {
+                response.expect_problem(503, "store_unavailable");
             }
         };
         timeout(Duration::from_secs(30), requests)
@@ -157,7 +159,8 @@ async fn while_the_store_is_unavailable_every_route_answers_503() {
         gateway.get("/healthz").await.expect(200);
         // `/v1/queues` uses the last sample of the counts until it is too old, and `/readyz` the last presence.
         for path in ["/v1/queues", "/readyz"] {
-            let failed = repeat_until(|| gateway.get(path), |answer| answer.status != 200).await;
+            let failed =
+                repeat_until(|| gateway.get(path), |response| response.status != 200).await;
             failed.expect_problem(503, "store_unavailable");
         }
     }
@@ -196,7 +199,7 @@ async fn a_panic_fails_one_request_only() {
 }
 
 #[tokio::test]
-async fn a_body_of_11_mib_is_refused_and_one_of_9_mib_accepted() {
+async fn a_body_of_11_mib_is_refused_and_a_body_of_9_mib_is_accepted() {
     let gateway = Fixture::start().await;
     let body = |bytes: usize| json!({"input": "x".repeat(bytes)}).to_string();
     let chunked = |text: String| {

@@ -30,7 +30,10 @@ async fn a_session_shows_its_turns_and_its_live_jobs() {
         json!({"role": "assistant", "content": "Hello."})
     );
     for time in ["created_at", "updated_at", "expires_at"] {
-        assert!(idle[time].as_str().unwrap().ends_with('Z'), "{time}");
+        assert!(
+            idle[time].as_str().unwrap().ends_with('Z'),
+            "{time} is not in UTC"
+        );
     }
     assert_eq!(idle.as_object().unwrap().len(), 8);
 }
@@ -44,8 +47,8 @@ async fn a_session_is_deleted_unless_it_has_live_jobs() {
         .await
         .expect_problem(409, "session_busy");
     gateway.complete(&lane_of("s"), id, "Hello.").await;
-    let answer = gateway.delete("/v1/sessions/s").await;
-    assert_eq!(answer.status.as_u16(), 204);
+    let response = gateway.delete("/v1/sessions/s").await;
+    assert_eq!(response.status.as_u16(), 204);
     gateway
         .get("/v1/sessions/s")
         .await

@@ -8,27 +8,28 @@ use tokio::time::timeout;
 
 use crate::fixture::{Fixture, lane_without_session};
 
+/// A response within this time has not waited for 60 s.
 const SOON: Duration = Duration::from_secs(30);
 
 #[tokio::test]
-async fn a_wait_ends_with_the_job() {
+async fn a_wait_ends_when_the_job_ends() {
     let gateway = Fixture::start().await;
     let id = gateway.submit_accepted(&json!({"input": "Hi."})).await;
     let path = format!("/v1/jobs/{id}?wait_s=60&unknown=1");
     let waiting = gateway.get(&path);
     let finishing = async {
-        // The wait may or may not have begun by now. It must notice the end of the job in both cases.
+        // The wait may or may not have begun by now. In both cases the job's end must end the wait.
         tokio::time::sleep(Duration::from_millis(100)).await;
         gateway
             .complete(&lane_without_session(id), id, "Hello.")
             .await;
     };
     let both = async { tokio::join!(waiting, finishing) };
-    let (answer, ()) = timeout(SOON, both)
+    let (response, ()) = timeout(SOON, both)
         .await
         .expect("a response long before 60 s");
-    assert_eq!(answer.header("preference-applied"), None);
-    assert_eq!(answer.expect(200)["status"], "completed");
+    assert_eq!(response.header("preference-applied"), None);
+    assert_eq!(response.expect(200)["status"], "completed");
 
     let again = timeout(SOON, gateway.get(&path))
         .await
@@ -41,18 +42,18 @@ async fn a_wait_that_times_out_shows_the_queued_job() {
     let gateway = Fixture::start().await;
     let id = gateway.submit_accepted(&json!({"input": "Hi."})).await;
     let start = Instant::now();
-    let answer = gateway.get(&format!("/v1/jobs/{id}?wait_s=1")).await;
+    let response = gateway.get(&format!("/v1/jobs/{id}?wait_s=1")).await;
     assert!(start.elapsed() >= Duration::from_secs(1));
-    assert!(answer.header("retry-after").is_some());
-    assert_eq!(answer.expect(200)["status"], "queued");
+    assert!(response.header("retry-after").is_some());
+    assert_eq!(response.expect(200)["status"], "queued");
 }
 
 #[tokio::test]
 async fn the_header_timeout_does_not_end_a_wait() {
     let gateway = Fixture::with_settings(|settings| settings.header_timeout_ms = 200).await;
     let id = gateway.submit_accepted(&json!({"input": "Hi."})).await;
-    let answer = gateway.get(&format!("/v1/jobs/{id}?wait_s=1")).await;
-    assert_eq!(answer.expect(200)["status"], "queued");
+    let response = gateway.get(&format!("/v1/jobs/{id}?wait_s=1")).await;
+    assert_eq!(response.expect(200)["status"], "queued");
 }
 
 #[tokio::test]
@@ -63,17 +64,17 @@ async fn an_applied_preference_is_confirmed() {
         let request = gateway.request(Method::GET, &format!("/v1/jobs/{id}"));
         gateway.send(request.header("prefer", preference))
     };
-    let answer = prefer("wait=1").await;
-    assert_eq!(answer.header("preference-applied"), Some("wait=1"));
-    assert_eq!(answer.expect(200)["status"], "queued");
+    let response = prefer("wait=1").await;
+    assert_eq!(response.header("preference-applied"), Some("wait=1"));
+    assert_eq!(response.expect(200)["status"], "queued");
 
     gateway
         .complete(&lane_without_session(id), id, "Hello.")
         .await;
-    let answer = timeout(SOON, prefer("wait=900"))
+    let response = timeout(SOON, prefer("wait=900"))
         .await
         .expect("a response at once");
-    assert_eq!(answer.header("preference-applied"), Some("wait=60"));
+    assert_eq!(response.header("preference-applied"), Some("wait=60"));
     assert_eq!(prefer("wait=long").await.header("preference-applied"), None);
 }
 
@@ -82,8 +83,8 @@ async fn a_wait_out_of_range_is_refused() {
     let gateway = Fixture::start().await;
     let id = gateway.submit_accepted(&json!({"input": "Hi."})).await;
     for wait in ["61", "-1", "x", ""] {
-        let answer = gateway.get(&format!("/v1/jobs/{id}?wait_s={wait}")).await;
-        let problem = answer.expect_problem(422, "invalid_request");
+        let response = gateway.get(&format!("/v1/jobs/{id}?wait_s={wait}")).await;
+        let problem = response.expect_problem(422, "invalid_request");
         assert_eq!(problem["errors"][0]["field"], "wait_s");
     }
 }
@@ -93,10 +94,10 @@ async fn a_wait_over_the_limit_is_answered_at_once() {
     let gateway = Fixture::with_settings(|settings| settings.waits_max = 0).await;
     let id = gateway.submit_accepted(&json!({"input": "Hi."})).await;
     let path = format!("/v1/jobs/{id}?wait_s=60");
-    let answer = timeout(SOON, gateway.get(&path))
+    let response = timeout(SOON, gateway.get(&path))
         .await
         .expect("a response at once");
-    assert_eq!(answer.expect(200)["status"], "queued");
+    assert_eq!(response.expect(200)["status"], "queued");
 }
 
 #[tokio::test]
@@ -108,10 +109,10 @@ async fn a_stopping_gateway_answers_waiting_requests() {
         tokio::time::sleep(Duration::from_millis(100)).await;
         gateway.stop.cancel();
     };
-    let (answer, ()) = timeout(SOON, async { tokio::join!(gateway.get(&path), stopping) })
+    let (response, ()) = timeout(SOON, async { tokio::join!(gateway.get(&path), stopping) })
         .await
         .expect("a response long before 60 s");
-    assert_eq!(answer.expect(200)["status"], "queued");
+    assert_eq!(response.expect(200)["status"], "queued");
     timeout(SOON, &mut gateway.server)
         .await
         .expect("the server ends")
