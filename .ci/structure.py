@@ -2,7 +2,7 @@
 """Checks the structure that ARCHITECTURE.md promises. Exits 1 and lists each fault.
 
 1. No files of a crate import each other in a circle. Lines that only declare or re-export modules
-   (`mod`, `pub use`) are no imports; the item's own file is what an import leads to.
+   (`mod`, `pub use`) are no imports. An import leads to the file that defines the item.
 2. Crates are used only where structure.toml allows it.
 3. No type, function, module or file has a name that structure.toml forbids.
 4. A name that structure.toml lists as unique is defined at most once in the workspace.
@@ -31,7 +31,7 @@ USE = re.compile(r"^[ \t]*(pub(?:\([^)]*\))?\s+)?use\s+([^;]+);", re.MULTILINE)
 
 
 def without_comments_and_strings(text):
-    """The code alone, with the same number of lines."""
+    """The code without comments and strings, with the same number of lines."""
     pattern = re.compile(
         r"//[^\n]*|/\*.*?\*/|b?r(#*)\".*?\"\1|b?\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\\n])'", re.DOTALL
     )
@@ -39,7 +39,7 @@ def without_comments_and_strings(text):
 
 
 def use_paths(tree):
-    """The full paths of a `use` tree, each with the name it is known by."""
+    """The full paths of a `use` tree, each with the name that it introduces."""
     tree = tree.strip()
     brace = tree.find("{")
     if brace < 0:
@@ -104,9 +104,11 @@ class Tree:
     def read(self, path, module, folder):
         file = File(path, module)
         self.files[module] = file
-        for given, child in MODULE.findall(file.code):
+        for explicit_path, child in MODULE.findall(file.code):
             candidates = (
-                [path.parent / given] if given else [folder / f"{child}.rs", folder / child / "mod.rs"]
+                [path.parent / explicit_path]
+                if explicit_path
+                else [folder / f"{child}.rs", folder / child / "mod.rs"]
             )
             for candidate in candidates:
                 if candidate.is_file():
@@ -118,34 +120,34 @@ class Tree:
         if (file.module, tuple(parts)) in seen or not parts:
             return None
         seen = seen | {(file.module, tuple(parts))}
-        module, rest = file.module, list(parts)
-        if rest[0] == "crate":
-            module, rest = (), rest[1:]
-        elif rest[0] == "self":
-            rest = rest[1:]
-        elif rest[0] == "super":
-            while rest and rest[0] == "super":
-                module, rest = module[:-1], rest[1:]
-        elif rest[0] not in file.children and rest[0] not in file.items and rest[0] not in file.known:
+        module, remaining = file.module, list(parts)
+        if remaining[0] == "crate":
+            module, remaining = (), remaining[1:]
+        elif remaining[0] == "self":
+            remaining = remaining[1:]
+        elif remaining[0] == "super":
+            while remaining and remaining[0] == "super":
+                module, remaining = module[:-1], remaining[1:]
+        elif remaining[0] not in file.children and remaining[0] not in file.items and remaining[0] not in file.known:
             return None
         while True:
             here = self.files.get(module)
-            if here is None or not rest:
+            if here is None or not remaining:
                 return here
-            first = rest[0]
+            first = remaining[0]
             if first in here.children:
-                module, rest = here.children[first], rest[1:]
+                module, remaining = here.children[first], remaining[1:]
             elif first in here.items:
                 return here
             elif first in here.known:
                 # `use serde_json::{self, ..}`: a crate, known by its own name.
                 if here.known[first][0] == first:
                     return None
-                return self.resolve(here, here.known[first] + rest[1:], seen)
+                return self.resolve(here, here.known[first] + remaining[1:], seen)
             else:
                 for parts, alias in here.exports:
                     if alias == "*":
-                        found = self.resolve(here, parts[:-1] + rest, seen)
+                        found = self.resolve(here, parts[:-1] + remaining, seen)
                         if found is not None and found is not here:
                             return found
                 return here
@@ -164,7 +166,7 @@ class Tree:
             other = self.resolve(file, parts)
             if other is None or other is file:
                 continue
-            # A path that ends at a module says nothing yet; what is named in it does.
+            # A path that ends at a module names no item. The paths to its items are found where they are used.
             if other.module and parts[-1] == other.module[-1] and parts[-1] not in other.items:
                 continue
             found[other.module].add(parts[-1])

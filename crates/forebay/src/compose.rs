@@ -1,4 +1,5 @@
-//! Turns settings into a plan. All checks that need no open file, port or connection happen here.
+//! Turns settings into a plan. Reads the files that settings name. All checks that need no port and no connection happen
+//! here.
 
 use std::{fs::File, io::Read, path::Path, time::Duration};
 
@@ -21,13 +22,13 @@ use crate::{
     settings::{Role, Settings},
 };
 
-/// The most bytes of turns kept of one session, as JSON.
+/// The most bytes of turns that are kept of one session, as JSON.
 const SESSION_TURNS_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// The most bytes of all request bodies in memory at a time, unless one body may be larger.
 const BODIES_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// The longest pause between two tries.
 const BACKOFF_MS_MAX: u64 = 60_000;
-/// The model of jobs that name none, where no model and no key is configured.
+/// The model of jobs that name no model, if neither a model nor a key is configured.
 const SIMULATED: &str = "simulated";
 
 /// What a process will do.
@@ -39,7 +40,7 @@ pub(crate) struct Plan {
     pub(crate) gateway: Option<GatewaySettings>,
     /// The settings of the worker, and its providers; `None` for a gateway.
     pub(crate) worker: Option<(WorkerSettings, ProviderRegistry)>,
-    /// The role's name in lists and logs.
+    /// The role's name, with which the process id begins.
     pub(crate) role: &'static str,
     /// Whether jobs that name no model get simulated replies, which the log reports at the start.
     pub(crate) simulates: bool,
@@ -53,9 +54,9 @@ pub(crate) struct Plan {
 /// The first setting that is wrong, with the name of its variable.
 pub(crate) fn plan(role: Option<Role>, settings: Settings) -> anyhow::Result<Plan> {
     let engine = engine::Choice::of(role, &settings)?;
-    let key = |key: &Option<Secret>| key.clone().filter(|key| !key.is_empty());
-    let (openai_api_key, gemini_api_key) =
-        (key(&settings.openai_api_key), key(&settings.gemini_api_key));
+    let non_empty = |key: &Option<Secret>| key.clone().filter(|key| !key.is_empty());
+    let openai_api_key = non_empty(&settings.openai_api_key);
+    let gemini_api_key = non_empty(&settings.gemini_api_key);
     let simulates = engine.is_embedded()
         && settings.model.is_none()
         && openai_api_key.is_none()
@@ -145,19 +146,19 @@ fn providers_file(path: Option<&Path>) -> anyhow::Result<ProvidersFile> {
     let Some(path) = path else {
         return Ok(ProvidersFile::default());
     };
-    let name = || format!("FOREBAY_PROVIDERS_FILE {}", path.display());
-    let text = read_file(path).with_context(name)?;
-    let text = String::from_utf8(text).with_context(name)?;
-    ProvidersFile::parse(&text, &|variable| std::env::var(variable).ok()).with_context(name)
+    let setting = || format!("FOREBAY_PROVIDERS_FILE {}", path.display());
+    let text = read_file(path).with_context(setting)?;
+    let text = String::from_utf8(text).with_context(setting)?;
+    ProvidersFile::parse(&text, &|variable| std::env::var(variable).ok()).with_context(setting)
 }
 
 fn trusted_certificates(path: Option<&Path>) -> anyhow::Result<TrustedCertificates> {
     let Some(path) = path else {
         return Ok(TrustedCertificates::default());
     };
-    let name = || format!("FOREBAY_CA_FILE {}", path.display());
-    let text = read_file(path).with_context(name)?;
-    TrustedCertificates::with_pem(&text).with_context(name)
+    let setting = || format!("FOREBAY_CA_FILE {}", path.display());
+    let text = read_file(path).with_context(setting)?;
+    TrustedCertificates::with_pem(&text).with_context(setting)
 }
 
 fn read_file(path: &Path) -> anyhow::Result<Vec<u8>> {
@@ -171,14 +172,14 @@ fn read_file(path: &Path) -> anyhow::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// A variable of the environment that is no setting. Bytes that are not text are replaced, so that the reader refuses
-/// the value instead of ignoring it.
+/// Reads a variable of the environment that is no setting. Bytes that are not UTF-8 are replaced, so that the caller
+/// refuses the value instead of ignoring it.
 fn variable(name: &str) -> Option<String> {
     let value = std::env::var_os(name)?;
     Some(value.to_string_lossy().into_owned())
 }
 
-/// Every setting that becomes a size has a bound far below `usize::MAX`.
+/// Converts a setting to a size. The upper bound of each such setting is far below `usize::MAX`.
 fn to_usize(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }

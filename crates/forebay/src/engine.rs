@@ -14,8 +14,8 @@ use forebay_shared::{ids::ProcessId, queue::Queue, secret::Secret, store::Store}
 
 use crate::settings::{Role, Settings};
 
-/// How long the queue may take to send pending messages and acks when the process stops. It is short, so that time is
-/// left to close the connections. Lost wakes are published again when the timers of their jobs are due.
+/// How long the queue may take to send pending messages and acks when the process stops. The timeout is short, so that
+/// time is left to close the connections. Lost wakes are published again when the timers of their jobs are due.
 const QUEUE_CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The engine that the settings choose.
@@ -69,9 +69,8 @@ impl Choice {
         matches!(self, Self::Embedded(_))
     }
 
-    /// Opens the engine for the process `me`. If Redis or RabbitMQ is unavailable, the engine connects in the
-    /// background.
-    pub(crate) async fn open(&self, me: &ProcessId) -> anyhow::Result<Engine> {
+    /// Opens the engine for a process. If Redis or RabbitMQ is unavailable, the engine connects in the background.
+    pub(crate) async fn open(&self, process: &ProcessId) -> anyhow::Result<Engine> {
         match self {
             Self::Embedded(folder) => {
                 let engine =
@@ -83,25 +82,25 @@ impl Choice {
                     handle: EngineHandle::Embedded(engine),
                 })
             }
-            Self::Distributed(servers) => servers.open(me).await,
+            Self::Distributed(servers) => servers.open(process).await,
         }
     }
 }
 
 impl Servers {
-    async fn open(&self, me: &ProcessId) -> anyhow::Result<Engine> {
+    async fn open(&self, process: &ProcessId) -> anyhow::Result<Engine> {
         let queue = QueueSettings {
             ca_file: self.amqp_ca_file.clone(),
-            ..QueueSettings::new(me.as_str())
+            ..QueueSettings::new(process.as_str())
         };
         RabbitQueue::check(self.amqp_url.expose(), &queue)?;
         let store = RedisSettings {
             ca_file: self.redis_ca_file.clone(),
-            client_name: me.to_string(),
+            client_name: process.to_string(),
             ..RedisSettings::new(self.redis_url.expose())
         };
-        // Redis comes first, because its settings may stop the start. `RabbitQueue::new` starts threads of lapin,
-        // which would then outlive the runtime.
+        // Redis is connected first, because an error here ends the start. The lapin threads that `RabbitQueue::new`
+        // starts would outlive the runtime if it ran before such an error.
         let store = RedisStore::connect(&store).await.map_err(|error| {
             let variable = match &error {
                 ConnectError::CaFile { .. } => "REDIS_CA_FILE",

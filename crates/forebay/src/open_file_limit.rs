@@ -1,4 +1,4 @@
-//! The limit of open files. Each connection needs one, and many systems allow only 1,024 by default.
+//! The limit of open files. Each connection counts as an open file, and many systems allow only 1,024 by default.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 

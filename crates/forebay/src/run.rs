@@ -13,12 +13,12 @@ use crate::{compose::Plan, engine::Engine, signals::Signals};
 
 // After the drain time a stop takes at most 4 s: the sum of the next three timeouts. The README promises this
 // number, and operators set their kill timeouts by it.
-/// For the worker to release its running jobs, for open requests to finish, and for leaving the fleet.
+/// The timeout for releasing running jobs, finishing open requests and leaving the fleet.
 const LEAVE_TIMEOUT: Duration = Duration::from_millis(RELEASING_MS_MAX + 500);
-/// For closing the engine. Wakes that it cannot send in this time are published again when the timers of their
-/// jobs are due.
+/// The timeout for closing the engine. Wakes that it cannot send in this time are published again when the timers of
+/// their jobs are due.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(1_000);
-/// For blocking tasks to end. Those that still run are abandoned.
+/// The timeout for blocking tasks. Tasks that still run after it are abandoned.
 const RUNTIME_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Why a process ended without a signal.
@@ -35,9 +35,9 @@ pub(crate) fn run(plan: Plan) -> Result<(), RunError> {
         .context("the async runtime could not be started")
         .map_err(RunError::Start)?;
     let result = runtime.block_on(async {
-        let me = ProcessId::fresh(plan.role);
-        let engine = plan.engine.open(&me).await.map_err(RunError::Start)?;
-        let result = serve(plan, &me, &engine).await;
+        let process = ProcessId::fresh(plan.role);
+        let engine = plan.engine.open(&process).await.map_err(RunError::Start)?;
+        let result = serve(plan, &process, &engine).await;
         if timeout(CLOSE_TIMEOUT, engine.close()).await.is_err() {
             tracing::warn!(
                 "the engine did not close in time; \
@@ -67,8 +67,8 @@ impl Part {
         Self { name, stop, task }
     }
 
-    /// Waits until the part ends without being stopped. Returns an error that names the part. Without a part, it
-    /// waits for ever.
+    /// Waits until the part ends without being stopped. Returns an error that names the part. Waits for ever if there
+    /// is no part.
     async fn ended_early(part: &mut Option<Self>) -> anyhow::Error {
         match part {
             Some(part) => match (&mut part.task).await {
@@ -90,7 +90,7 @@ impl Part {
     }
 }
 
-async fn serve(plan: Plan, me: &ProcessId, engine: &Engine) -> Result<(), RunError> {
+async fn serve(plan: Plan, process: &ProcessId, engine: &Engine) -> Result<(), RunError> {
     let mut signals = Signals::listen()
         .context("the process cannot receive signals")
         .map_err(RunError::Start)?;
@@ -103,7 +103,7 @@ async fn serve(plan: Plan, me: &ProcessId, engine: &Engine) -> Result<(), RunErr
         .and_then(|listener| listener.local_addr().ok());
 
     let (store, queue) = (Arc::clone(&engine.store), Arc::clone(&engine.queue));
-    let member = Arc::new(Member::join(me.clone(), store, queue, &plan.member));
+    let member = Arc::new(Member::join(process.clone(), store, queue, &plan.member));
     let mut worker = plan.worker.map(|(settings, providers)| {
         let member = Arc::clone(&member);
         Part::start("worker", |stop| {
@@ -122,8 +122,8 @@ async fn serve(plan: Plan, me: &ProcessId, engine: &Engine) -> Result<(), RunErr
         );
     }
     match address {
-        Some(address) => tracing::info!(process = %me, "listening on http://{address}"),
-        None => tracing::info!(process = %me, "worker started"),
+        Some(address) => tracing::info!(%process, "listening on http://{address}"),
+        None => tracing::info!(%process, "worker started"),
     }
 
     tokio::select! {
@@ -140,7 +140,7 @@ async fn serve(plan: Plan, me: &ProcessId, engine: &Engine) -> Result<(), RunErr
         }
     }
     let stopping = async {
-        // The gateway goes on while the worker drains, so that clients can fetch the results.
+        // The gateway serves requests while the worker drains, so that clients can fetch the results.
         for part in [worker, gateway].into_iter().flatten() {
             part.stop().await;
         }

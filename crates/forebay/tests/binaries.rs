@@ -16,7 +16,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn each_role_requires_both_servers() {
+fn each_role_requires_the_urls_of_both_servers() {
     let binaries = [
         ("gateway", env!("CARGO_BIN_EXE_gateway")),
         ("worker", env!("CARGO_BIN_EXE_worker")),
@@ -24,16 +24,19 @@ fn each_role_requires_both_servers() {
     for (role, binary) in binaries {
         let output = run(binary, &[], &[]);
         let errors = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{errors}");
+        assert_eq!(output.status.code(), Some(2), "standard error: {errors}");
         assert!(
             errors.contains(&format!("forebay {role} needs AMQP_URL and REDIS_URL")),
-            "{errors}"
+            "standard error: {errors}"
         );
 
         let output = run(binary, &[], &[("AMQP_URL", "amqp://127.0.0.1:1")]);
         let errors = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{errors}");
-        assert!(errors.contains("REDIS_URL is not"), "{errors}");
+        assert_eq!(output.status.code(), Some(2), "standard error: {errors}");
+        assert!(
+            errors.contains("REDIS_URL is not"),
+            "standard error: {errors}"
+        );
     }
 }
 
@@ -41,6 +44,9 @@ fn each_role_requires_both_servers() {
 fn a_binary_with_a_role_refuses_another_role() {
     let output = run(env!("CARGO_BIN_EXE_gateway"), &["worker"], &[]);
     let errors = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{errors}");
-    assert!(errors.contains("this binary is the gateway"), "{errors}");
+    assert_eq!(output.status.code(), Some(2), "standard error: {errors}");
+    assert!(
+        errors.contains("this binary is the gateway"),
+        "standard error: {errors}"
+    );
 }

@@ -1,6 +1,6 @@
 //! The command line: flags and environment variables, each defined once with its default and help text.
 //!
-//! An invalid value stops the start before anything is opened, with an error that names the variable.
+//! An invalid value ends the process before it opens anything. The error names the variable.
 
 mod parse;
 
@@ -63,7 +63,7 @@ pub struct Settings {
     )]
     pub data_dir: PathBuf,
 
-    /// The model of jobs that name none.
+    /// The model of jobs that name no model.
     #[arg(long, env = "FOREBAY_MODEL", global = true, value_parser = printable_word("FOREBAY_MODEL"))]
     pub model: Option<String>,
 
@@ -98,8 +98,8 @@ pub struct Settings {
     #[arg(long, env = "FOREBAY_BACKLOG_MAX", global = true, default_value = "100000", value_parser = integer_in("FOREBAY_BACKLOG_MAX", 1..=100_000_000))]
     pub backlog_max: u64,
 
-    /// The most tries of a job, 1 to 100. A try is a provider call; calls that a stopped or lost worker
-    /// broke off do not count.
+    /// The most tries of a job, 1 to 100. A try is a provider call; calls that end because their worker
+    /// stops or is lost do not count.
     #[arg(long, env = "FOREBAY_TRIES_MAX", global = true, default_value = "5", value_parser = integer_in("FOREBAY_TRIES_MAX", 1..=100))]
     pub tries_max: u64,
 
@@ -126,7 +126,7 @@ pub struct Settings {
     #[arg(long, env = "FOREBAY_BACKOFF_MS", global = true, default_value = "1000", value_parser = integer_in("FOREBAY_BACKOFF_MS", 1..=60_000))]
     pub backoff_ms: u64,
 
-    /// How long a worker's calls may go on after SIGTERM, in seconds, 0 to 1500. The process exits at
+    /// How long a worker's calls may continue after SIGTERM, in seconds, 0 to 1500. The process exits at
     /// most 4 seconds later.
     #[arg(long, env = "FOREBAY_DRAIN_S", global = true, default_value = "25", value_parser = integer_in("FOREBAY_DRAIN_S", 0..=1_500))]
     pub drain_s: u64,
@@ -192,7 +192,7 @@ pub struct Settings {
     #[arg(long, env = "FOREBAY_CA_FILE", global = true, value_parser = parse::file("FOREBAY_CA_FILE"))]
     pub ca_file: Option<PathBuf>,
 
-    /// What is logged, in the filter syntax of the Rust crate tracing-subscriber: `info`, `debug`,
+    /// The log lines to write, in the filter syntax of the Rust crate tracing-subscriber: `info`, `debug`,
     /// `warn,forebay_worker=debug`.
     #[arg(long, env = "FOREBAY_LOG", global = true, default_value = "info", value_parser = parse::log_filter)]
     pub log: String,

@@ -1,4 +1,4 @@
-//! Parses values. Errors name the environment variable and the values that it accepts.
+//! Parses the values of settings. Errors name the environment variable and the values that it accepts.
 
 use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf};
 
@@ -32,7 +32,7 @@ pub(super) fn printable_word(
 ) -> impl Fn(&str) -> Result<String, String> + Clone + Send + Sync + 'static {
     move |text| {
         let is_valid =
-            (1..=200).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+            (1..=200).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
         if is_valid {
             Ok(text.to_owned())
         } else {

@@ -17,7 +17,7 @@ use forebay_shared::{
 
 use crate::{
     queue::{FakeQueue, QueueMode},
-    scene::{Scene, TIMEOUT, job_of, lane, let_tasks_run, pass_ms},
+    scene::{Scene, job_of, lane, let_tasks_run, pass_ms},
 };
 
 /// The most requests that wait to be published.
