@@ -1,4 +1,4 @@
--- A job's meta and outcome, or its meta and the document of its lane while it is live. KEYS: the record.
+-- A job's metadata; its outcome if it has ended; and the document of its lane if it is live. KEYS: the record.
 -- ARGV: prefix.
 local record = redis.call('HMGET', KEYS[1], 'meta', 'outcome', 'lane')
 if not record[1] then return false end

@@ -6,21 +6,22 @@ local function entries(document)
   return tonumber(string.match(document, '^%x+;.;(%d+);'))
 end
 
--- A lane's document; the summaries of the outcomes of some jobs (ARGV[first] and the `outcomes - 1` after it);
--- and the work of the job `work`: meta, request, the measure of the session's tokens, its turns.
-local function lane_reply(p, document, session, first, outcomes, work)
+-- The reply of `load.lua`, which has three parts: the lane's document; the summaries of the outcomes of some jobs; and
+-- the work of the job `work`, which is its metadata, its request, the measure of the session's tokens, and the turns.
+-- The jobs whose outcomes are read are the `outcome_count` arguments from ARGV[first_outcome] on.
+local function lane_reply(prefix, document, session, first_outcome, outcome_count, work)
   local summaries = {}
-  for n = 1, outcomes do
-    summaries[n] = redis.call('HGET', p .. 'j:' .. ARGV[first + n - 1], 'mark')
+  for index = 1, outcome_count do
+    summaries[index] = redis.call('HGET', prefix .. 'j:' .. ARGV[first_outcome + index - 1], 'mark')
   end
   local found_work = false
   if work ~= '' then
-    local record = redis.call('HMGET', p .. 'j:' .. work, 'meta', 'request', 'mark')
+    local record = redis.call('HMGET', prefix .. 'j:' .. work, 'meta', 'request', 'mark')
     if record[1] and not record[3] then
       local measure, turns = {false, false}, {}
       if session ~= '' then
-        measure = redis.call('HMGET', p .. 's:' .. session, 'sent_bytes', 'input_tokens')
-        turns = redis.call('LRANGE', p .. 'u:' .. session, 0, -1)
+        measure = redis.call('HMGET', prefix .. 's:' .. session, 'sent_bytes', 'input_tokens')
+        turns = redis.call('LRANGE', prefix .. 'u:' .. session, 0, -1)
       end
       found_work = {record[1], record[2], measure[1], measure[2], turns}
     end

@@ -1,15 +1,16 @@
 -- Reads a session and records the read as a use. KEYS: the session.
--- ARGV: prefix, session, now, the new expiry of a session without live jobs.
-local p, session, now, expires_at = unpack(ARGV)
-local row = redis.call('HMGET', KEYS[1], 'created_at', 'updated_at')
-if not row[1] then return false end
-local hold = p .. 'l:s/' .. session
-local live = entries(redis.call('GET', hold))
-if live == 0 then
-  redis.call('ZADD', p .. 'su', 'GT', now, session)
-  redis.call('ZADD', p .. 'sx', expires_at, session)
-  redis.call('PEXPIREAT', p .. 'u:' .. session, expires_at)
+-- ARGV: prefix, session, now, the new expiry if the session has no live jobs.
+-- Returns the times of creation and last change, the number of live jobs, and the turns.
+local prefix, session, now, expires_at = unpack(ARGV)
+local stored = redis.call('HMGET', KEYS[1], 'created_at', 'updated_at')
+if not stored[1] then return false end
+local lane_key = prefix .. 'l:s/' .. session
+local live_jobs = entries(redis.call('GET', lane_key))
+if live_jobs == 0 then
+  redis.call('ZADD', prefix .. 'su', 'GT', now, session)
+  redis.call('ZADD', prefix .. 'sx', expires_at, session)
+  redis.call('PEXPIREAT', prefix .. 'u:' .. session, expires_at)
   redis.call('PEXPIREAT', KEYS[1], expires_at)
-  redis.call('PEXPIREAT', hold, expires_at)
+  redis.call('PEXPIREAT', lane_key, expires_at)
 end
-return {row[1], row[2], live, redis.call('LRANGE', p .. 'u:' .. session, 0, -1)}
+return {stored[1], stored[2], live_jobs, redis.call('LRANGE', prefix .. 'u:' .. session, 0, -1)}
