@@ -2,7 +2,7 @@
 //!
 //! An engine stores data and returns it. It has no rules about jobs, order or deadlines: the caller has applied
 //! `forebay_shared::lane` before it commits. The ports' documentation says what an engine must do. The
-//! conformance suite (`tests/conformance`) tests it with the same cases for every engine.
+//! conformance suite (`tests/conformance`) runs the same test cases against every engine.
 //!
 //! - [`embedded`]: for one process. The store is a SQLite file, and the queue is in memory.
 //! - [`distributed`]: for a fleet of gateways and workers. The store is Redis, and the queue is RabbitMQ.

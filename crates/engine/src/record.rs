@@ -1,4 +1,4 @@
-//! A job's record, put together from the documents that an engine stores.
+//! Builds a job's record from the documents that an engine stores.
 
 use forebay_shared::{
     document,
@@ -16,7 +16,8 @@ use crate::rejection::unreadable;
 #[error("the record of {0} has neither an entry in a lane nor an outcome")]
 struct OrphanRecord(JobId);
 
-/// Reads a record: `meta` and `outcome` are JSON, `lane` is the job's lane while it is live.
+/// Builds a record. `meta` and `outcome` are JSON. `lane` is the job's lane; it is needed only while the job is
+/// live.
 pub(crate) fn read(
     meta: &[u8],
     outcome: Option<&[u8]>,

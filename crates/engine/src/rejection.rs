@@ -1,4 +1,4 @@
-//! Why a call of a store failed.
+//! Why a call to a store failed.
 //!
 //! Each engine classifies the errors of its library as a [`Rejection`]. One mapping turns a rejection into
 //! the port's [`StoreError`].
@@ -7,7 +7,7 @@ use std::{error::Error, sync::Arc};
 
 use forebay_shared::store::StoreError;
 
-/// Why a read or a write failed. It can be cloned, because one failed transaction rejects all of its writes.
+/// Why a read or a write failed. The type is `Clone`, because one failed transaction rejects all of its writes.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum Rejection {
     /// The disk or the server's memory is full. Nothing was written.
@@ -21,12 +21,12 @@ pub(crate) enum Rejection {
     Broken(#[source] Arc<dyn Error + Send + Sync>),
 }
 
-/// What a full store means for a call.
+/// What a call does when the store is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OnStoreFull {
-    /// The call accepts a new job: the job is refused.
+    /// The call accepts a new job. The job is refused.
     Refuse,
-    /// The call records work that is already done: it has to be repeated.
+    /// The call records work that is already done. The caller has to repeat the call.
     Retry,
 }
 
@@ -36,7 +36,7 @@ impl Rejection {
         Self::Unavailable(Arc::new(error))
     }
 
-    /// The error of the port.
+    /// Returns the port's error.
     pub(crate) fn into_store_error(self, on_store_full: OnStoreFull) -> StoreError {
         match (self, on_store_full) {
             (Self::Full(_), OnStoreFull::Refuse) => StoreError::Full,
@@ -48,7 +48,7 @@ impl Rejection {
     }
 }
 
-/// The port's error for a document that cannot be read or written.
+/// Returns the port's error for a document that cannot be read or written.
 pub(crate) fn unreadable(error: impl Error + Send + Sync + 'static) -> StoreError {
     StoreError::Broken(Box::new(error))
 }
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_store_refuses_new_jobs_and_has_other_calls_repeated() {
+    fn a_full_store_refuses_new_jobs_and_other_calls_can_be_repeated() {
         let full = || Rejection::Full(Arc::new(io::Error::from(io::ErrorKind::StorageFull)));
         let refused = full().into_store_error(OnStoreFull::Refuse);
         assert!(matches!(refused, StoreError::Full), "{refused:?}");
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn only_calls_of_an_unavailable_store_can_be_repeated() {
+    fn a_retry_can_help_while_the_store_is_unavailable_but_not_if_it_is_broken() {
         let error = || io::Error::from(io::ErrorKind::TimedOut);
         for on_store_full in [OnStoreFull::Refuse, OnStoreFull::Retry] {
             let unavailable = Rejection::unavailable(error()).into_store_error(on_store_full);

@@ -1,7 +1,7 @@
 //! The rows that a [`Commit`] writes, derived once for all engines.
 //!
-//! An engine checks the commit against what it holds, and then writes these rows. How they are laid out in
-//! keys or columns is up to the engine.
+//! An engine compares the commit with what is stored, and then writes these rows. Each engine has its own
+//! layout of keys or columns for them.
 
 use forebay_shared::{
     class::Class,
@@ -21,17 +21,17 @@ use crate::rejection::unreadable;
 pub(crate) struct CommitRows {
     /// The lane after the commit; `None` deletes its document.
     pub(crate) lane: Option<LaneRow>,
-    /// Records of the jobs that enter the lane for the first time.
+    /// Records of new jobs.
     pub(crate) jobs: Vec<JobRow>,
-    /// Jobs that ended before and are live again: their outcomes are deleted.
+    /// Jobs that had ended and are live again. Their outcomes are deleted.
     pub(crate) reopened: Vec<JobId>,
-    /// Timers of live jobs to set.
+    /// The timers to set. Each belongs to a live job.
     pub(crate) timers: Vec<TimerRow>,
     /// Outcomes of the jobs that end. Their timers are deleted.
     pub(crate) outcomes: Vec<OutcomeRow>,
     /// The session of the lane, if the commit changes it.
     pub(crate) session: Option<SessionRow>,
-    /// Counts to add, one row for each class that changes.
+    /// Changes of the counts, one row for each class whose counts change.
     pub(crate) counts: Vec<CountRow>,
     /// Notices to send once the commit is durable, each with the job that it names.
     pub(crate) notices: Vec<(Topic, JobId)>,
@@ -55,7 +55,7 @@ pub(crate) struct HeadRow {
     pub(crate) job: JobId,
     /// The class of the job.
     pub(crate) class: Class,
-    /// What the head does.
+    /// Whether the head is ready, waits or runs.
     pub(crate) state: HeadState,
     /// When the job entered the lane.
     pub(crate) admitted_at: TimeMs,
@@ -85,8 +85,8 @@ pub(crate) struct TimerRow {
     pub(crate) at: TimeMs,
     /// The class of the job.
     pub(crate) class: Class,
-    /// Whether no worker runs the job.
-    pub(crate) is_waiting: bool,
+    /// Whether the job is queued: no worker runs it.
+    pub(crate) is_queued: bool,
     /// When the job entered the lane.
     pub(crate) admitted_at: TimeMs,
 }
@@ -115,11 +115,11 @@ pub(crate) struct OutcomeRow {
 pub(crate) struct SessionRow {
     /// Turns to append, each as JSON.
     pub(crate) append: Vec<String>,
-    /// The newest measure of the session's tokens; `None` leaves the stored one.
+    /// The newest measure of the session's tokens; `None` keeps the stored measure.
     pub(crate) measure: Option<TokenMeasure>,
     /// The bounds to trim the turns to.
     pub(crate) bounds: SessionBounds,
-    /// When the session expires if it is not used before; `None` while it has live jobs.
+    /// When the session expires if nobody uses it before; `None` while it has live jobs.
     pub(crate) expires_at: Option<TimeMs>,
 }
 
@@ -128,13 +128,13 @@ pub(crate) struct SessionRow {
 pub(crate) struct CountRow {
     /// The class.
     pub(crate) class: Class,
-    /// The change of the counts of live jobs.
+    /// The change of each count of live jobs.
     pub(crate) live: ClassCounts,
     /// How many jobs end.
     pub(crate) ended: u64,
 }
 
-/// The commit contradicts itself. This is a fault in the code that built it.
+/// The commit sets a timer for a job without an entry. The code that built the commit has a bug.
 #[derive(Debug, thiserror::Error)]
 #[error("a commit sets a timer for {0}, which is not in the lane")]
 struct TimerWithoutEntry(JobId);
@@ -145,6 +145,7 @@ impl CommitRows {
     /// # Errors
     /// [`StoreError::Broken`] if a document cannot be written as JSON, or a timer belongs to no live job.
     pub(crate) fn of(commit: &Commit) -> Result<Self, StoreError> {
+        // A lane without a session has no row to write.
         let session = commit.session.as_ref();
         let session = session.filter(|_| commit.lane.session().is_some());
         Ok(Self {
@@ -219,10 +220,12 @@ impl SessionRow {
     }
 }
 
-/// The timers to set. A job loses its timer only when it ends, so the outcomes name those to delete.
+/// Returns the timers to set. The timers to delete are those of the jobs in `outcomes`, because a job loses its
+/// timer only when it ends.
 fn timers(commit: &Commit) -> Result<Vec<TimerRow>, StoreError> {
-    let set = commit.timers.iter();
-    set.filter_map(|(job, at)| at.map(|at| (*job, at)))
+    let timers = commit.timers.iter();
+    timers
+        .filter_map(|(job, at)| at.map(|at| (*job, at)))
         .map(|(job, at)| {
             let entry = commit.next.find(job);
             let (_, entry) = entry.ok_or_else(|| unreadable(TimerWithoutEntry(job)))?;
@@ -230,7 +233,7 @@ fn timers(commit: &Commit) -> Result<Vec<TimerRow>, StoreError> {
                 job,
                 at,
                 class: entry.class,
-                is_waiting: !matches!(entry.state, State::Running { .. }),
+                is_queued: !matches!(entry.state, State::Running { .. }),
                 admitted_at: entry.admitted_at,
             })
         })
@@ -281,7 +284,7 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// A commit that changes nothing, of the lane of a job without a session.
+    /// A commit that leaves the lane of a job without a session empty, and changes nothing else.
     pub(crate) fn empty_commit(job: JobId) -> Commit {
         Commit {
             lane: LaneKey::of(&TenantId::default(), None, job),
@@ -342,7 +345,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_job_that_ends_is_counted_and_announced_once_and_gets_no_timer() {
+    fn a_job_that_ends_is_counted_once_and_gets_one_notice_and_no_timer() {
         let job = job();
         let rows = CommitRows::of(&ending_commit(job)).unwrap();
         assert!(rows.timers.is_empty());
@@ -359,7 +362,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_timer_for_a_job_that_is_not_in_the_lane_is_a_fault() {
+    fn a_timer_for_a_job_that_is_not_in_the_lane_is_an_error() {
         let job = job();
         let mut commit = empty_commit(job);
         commit.timers = vec![(job, Some(TimeMs(7)))];

@@ -1,5 +1,5 @@
 //! The distributed engine, for a fleet of gateways and workers: the store in Redis and the queue in RabbitMQ.
-//! The two do not depend on each other. Each implements a port of its own.
+//! Store and queue do not depend on each other. Each implements its own port.
 
 pub mod queue;
 pub mod store;

@@ -25,7 +25,7 @@ pub(super) fn set(
     )?
     .execute(named_params! {
         ":job": JobIdColumn(timer.job), ":at": TimeColumn(timer.at), ":lane": lane, ":tenant": tenant,
-        ":class": timer.class.as_str(), ":waiting": timer.is_waiting,
+        ":class": timer.class.as_str(), ":waiting": timer.is_queued,
         ":admitted_at": TimeColumn(timer.admitted_at),
     })
     .map(drop)

@@ -1,8 +1,8 @@
-//! Decides which acks of a channel go out as one frame. Pure bookkeeping of delivery tags.
+//! Decides which acks of a channel are sent as one frame. This file only tracks delivery tags and sends nothing.
 //!
-//! One ack for many deliveries costs this process about a seventh of separate acks, and the broker half. But
-//! an ack with `multiple` settles every delivery up to its tag. So it may only cover acked deliveries that
-//! begin with the oldest unsettled one and leave no gap.
+//! One ack for many deliveries costs this process about a seventh of what separate acks cost, and the broker about
+//! half. An ack with `multiple` settles every delivery up to its tag. So such an ack must cover the oldest
+//! unsettled delivery, and every delivery from there up to its tag must be acked or settled before.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,13 +22,13 @@ pub(super) enum AckFrame {
 pub(super) struct AckBatcher {
     /// All deliveries up to this tag are settled.
     settled_up_to: u64,
-    /// The settled deliveries with a greater tag; fewer than the prefetch.
+    /// The greater tags that are settled. There are fewer of them than the prefetch.
     settled_beyond: BTreeSet<u64>,
 }
 
 impl AckBatcher {
-    /// Returns the frames that settle a batch of deliveries, by tag. They may be sent in any order, but
-    /// before the frames of the next batch.
+    /// Returns the frames that settle a batch: a disposition for each delivery tag. The frames may be sent in any
+    /// order, but before the frames of the next batch.
     pub(super) fn frames(&mut self, batch: &BTreeMap<u64, Disposition>) -> Vec<AckFrame> {
         let mut frames = Vec::new();
         let covered = self.acked_without_gap(batch);
@@ -51,7 +51,8 @@ impl AckBatcher {
         frames
     }
 
-    /// The first tags of the batch, as long as each is acked and all deliveries before it are settled.
+    /// Returns the tags at the start of the batch that one ack can cover: each is acked, and all deliveries before it
+    /// are settled.
     fn acked_without_gap(&self, batch: &BTreeMap<u64, Disposition>) -> Vec<u64> {
         let mut next = self.settled_up_to + 1;
         let mut covered = Vec::new();
@@ -97,10 +98,14 @@ mod tests {
     }
 
     #[test]
-    fn acks_from_the_oldest_delivery_on_are_one_frame() {
+    fn acks_that_begin_with_the_oldest_delivery_and_leave_no_gap_are_one_frame() {
         let mut batcher = AckBatcher::default();
         assert_eq!(batcher.frames(&acks([3, 1, 2])), [ack_up_to(3)]);
-        assert_eq!(batcher.frames(&acks([4])), [ack(4)], "a single ack");
+        assert_eq!(
+            batcher.frames(&acks([4])),
+            [ack(4)],
+            "a single delivery needs no `multiple`"
+        );
     }
 
     #[test]
@@ -128,26 +133,26 @@ mod tests {
     }
 
     proptest! {
-        /// Applies the frames to a model of the broker.
+        /// Applies the frames to a model of the broker: whether each delivery is acked, or `None` while unsettled.
         #[test]
         fn every_delivery_is_settled_once_with_its_disposition(
-            settled in Just((1..=40_u64).collect::<Vec<_>>()).prop_shuffle(),
+            order in Just((1..=40_u64).collect::<Vec<_>>()).prop_shuffle(),
             requeued in prop::collection::btree_set(1..=40_u64, 0..8),
-            sizes in prop::collection::vec(1..9_usize, 40),
+            batch_sizes in prop::collection::vec(1..9_usize, 40),
         ) {
             let mut batcher = AckBatcher::default();
             let mut broker: BTreeMap<u64, Option<bool>> = (1..=40).map(|tag| (tag, None)).collect();
-            let mut settled = settled.into_iter().peekable();
-            for size in sizes {
+            let mut order = order.into_iter().peekable();
+            for size in batch_sizes {
                 let disposition = |tag| (tag, if requeued.contains(&tag) { Requeue } else { Ack });
-                let batch = BTreeMap::from_iter(settled.by_ref().take(size).map(disposition));
+                let batch = BTreeMap::from_iter(order.by_ref().take(size).map(disposition));
                 for frame in batcher.frames(&batch) {
                     let (first, tag, acked) = match frame {
                         AckFrame::Ack { tag, multiple: true } => (1, tag, true),
                         AckFrame::Ack { tag, multiple: false } => (tag, tag, true),
                         AckFrame::Requeue { tag } => (tag, tag, false),
                     };
-                    prop_assert_eq!(broker[&tag], None, "{:?} is settled already", frame);
+                    prop_assert_eq!(broker[&tag], None, "{:?} settles a delivery again", frame);
                     for (_, state) in broker.range_mut(first..=tag) {
                         state.get_or_insert(acked);
                     }
@@ -155,7 +160,7 @@ mod tests {
                 for (tag, disposition) in batch {
                     prop_assert_eq!(broker[&tag], Some(disposition == Ack));
                 }
-                if settled.peek().is_none() {
+                if order.peek().is_none() {
                     break;
                 }
             }

@@ -1,8 +1,8 @@
-//! Settles the deliveries of one channel. One task sends the frames, so that acks that arrive while a
-//! frame is on its way go out together.
+//! Settles the deliveries of one channel. One task sends the frames. Acks that arrive during a send form the
+//! next batch.
 //!
-//! RabbitMQ closes a channel when a delivery stays unsettled for 30 minutes. The timeouts of calls are well
-//! below that.
+//! RabbitMQ closes a channel when a delivery stays unsettled for 30 minutes. The timeouts of provider calls are
+//! much shorter.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -20,7 +20,7 @@ use super::{
     connection::{BrokerConnection, ConnectionError, with_timeout},
 };
 
-/// The most deliveries of a batch.
+/// The most deliveries in a batch.
 const BATCH_MAX: usize = 1024;
 
 /// The handle to the task that settles the deliveries of a channel.
@@ -35,7 +35,7 @@ impl Acknowledger {
         connection: Arc<BrokerConnection>,
         tasks: &TaskTracker,
     ) -> Self {
-        // Unbounded, so that `settle` never waits. The prefetch limits its length.
+        // The channel is unbounded, so that `settle` never waits. The prefetch limits its length.
         let (sender, settled) = mpsc::unbounded_channel();
         tasks.spawn(async move {
             if let Err(error) = send_batches(&channel, &connection, settled).await {

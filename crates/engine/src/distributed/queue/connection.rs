@@ -1,5 +1,5 @@
-//! One connection to the broker. The first failure that any task sees on it ends it for all tasks. A failed
-//! connection is never repaired: the supervisor opens a new one.
+//! One connection to the broker, which several tasks use. The first failure of any task ends the connection for
+//! all tasks. A failed connection is never repaired: the supervisor opens a new one.
 
 use std::{future::Future, time::Duration};
 
@@ -25,13 +25,13 @@ use super::{
 /// so a call without a timeout would wait until the alarm ends.
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// lapin sends no event for some ends of a connection, so the connection's status is polled too.
+/// How often the connection's status is polled. lapin sends no event for some failures of a connection.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 /// The timeout of the closing handshake.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What all connections of a process share.
+/// The settings that all connections of a process share.
 #[derive(Debug)]
 pub(super) struct BrokerConfig {
     pub(super) endpoint: Endpoint,
@@ -160,8 +160,17 @@ impl BrokerConnection {
         *self.blocked.borrow()
     }
 
-    /// Waits until `is_blocked` returns `blocked`.
-    pub(super) async fn wait_for_blocked(&self, blocked: bool) {
+    /// Waits until an alarm of the broker blocks this connection.
+    pub(super) async fn wait_until_blocked(&self) {
+        self.wait_for_state(true).await;
+    }
+
+    /// Waits until no alarm of the broker blocks this connection.
+    pub(super) async fn wait_until_unblocked(&self) {
+        self.wait_for_state(false).await;
+    }
+
+    async fn wait_for_state(&self, blocked: bool) {
         let mut receiver = self.blocked.subscribe();
         let changed = receiver.wait_for(|current| *current == blocked).await;
         changed.expect("this connection holds the sender");
@@ -176,7 +185,7 @@ impl BrokerConnection {
         loop {
             tokio::select! {
                 () = self.ended() => return,
-                // An error may concern a single channel, so the status below decides.
+                // The error may concern a single channel, so the status below shows whether the connection failed.
                 Some(event) = events.next() => if let Event::Error(cause) = event {
                     error = ConnectionError::Amqp(cause);
                 },
@@ -206,7 +215,7 @@ impl BrokerConnection {
         }
     }
 
-    /// Closes the connection, with the closing handshake if the broker answers in time.
+    /// Closes the connection and its socket. Waits for the broker's part of the closing handshake, but not long.
     pub(super) async fn close(&self) {
         self.ended.cancel();
         let close = self.connection.close(200, "OK".into());
@@ -215,8 +224,8 @@ impl BrokerConnection {
     }
 }
 
-/// Connects, and registers the socket with its guard. lapin's automatic recovery stays off, which is its
-/// default. It would reopen the channels and consumers of a failed connection, and the supervisor does that.
+/// Connects, and registers the socket with its guard. lapin's automatic recovery is off, which is lapin's
+/// default: the supervisor replaces a failed connection.
 async fn connect(
     config: &BrokerConfig,
     purpose: Purpose,
@@ -230,7 +239,7 @@ async fn connect(
         config.endpoint.uri.clone(),
         lapin::runtime::default_runtime()?,
         async move |uri, runtime| {
-            let connecting = async {
+            let opening = async {
                 let host = uri.authority.host.as_str();
                 let addresses = tokio::net::lookup_host((host, uri.authority.port)).await?;
                 let addresses: Vec<_> = addresses.collect();
@@ -244,18 +253,18 @@ async fn connect(
                     Ok(stream)
                 }
             };
-            // lapin runs this future on its own thread, and the timeout in `open` does not cancel it. So it has its
-            // own timeout.
-            let connected = timeout(endpoint.connect_timeout, connecting).await;
+            // lapin runs this future on its own thread, and the timeout in `open` does not cancel the future. So the
+            // future has its own timeout.
+            let opened = timeout(endpoint.connect_timeout, opening).await;
             let timed_out = |_| std::io::Error::from(std::io::ErrorKind::TimedOut);
-            Ok(connected.map_err(timed_out)??)
+            Ok(opened.map_err(timed_out)??)
         },
         properties,
     );
     connecting.await
 }
 
-/// Waits for a call to the broker, at most [`CALL_TIMEOUT`].
+/// Waits at most [`CALL_TIMEOUT`] for a call to the broker. `method` names the call in the error.
 pub(super) async fn with_timeout<T>(
     method: &'static str,
     call: impl Future<Output = lapin::Result<T>>,

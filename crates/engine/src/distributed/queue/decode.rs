@@ -3,7 +3,7 @@
 use forebay_shared::wake::Wake;
 use serde::Deserialize;
 
-/// The longest body that is decoded. A wake has a few hundred bytes, and its fields are bounded.
+/// The longest body that is decoded. The fields of a wake are bounded; its body usually has a few hundred bytes.
 pub(super) const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// Why this release cannot read a message.

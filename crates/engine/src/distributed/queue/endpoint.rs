@@ -1,4 +1,4 @@
-//! Parses the broker's URL and adds defaults. Opens no connection.
+//! Parses the broker's URL and sets the defaults. `connection` connects to the result.
 
 use std::{fmt, path::Path, time::Duration};
 
@@ -10,8 +10,8 @@ use url::{Host, Url};
 
 use super::settings::QueueSettingsError;
 
-/// A connection counts as lost after two heartbeats without data. RabbitMQ's default of 60 seconds would leave a
-/// lost consumer unnoticed for two minutes.
+/// The heartbeat interval, unless the URL sets one. A connection counts as lost after two heartbeats without data.
+/// With RabbitMQ's default of 60 seconds, nobody would notice a lost consumer for two minutes.
 const HEARTBEAT_S: u16 = 5;
 
 /// The timeout of the connection and its handshake, unless the URL sets one.
@@ -30,7 +30,7 @@ pub(super) struct Endpoint {
 impl Endpoint {
     pub(super) fn parse(url: &str, ca_file: Option<&Path>) -> Result<Self, QueueSettingsError> {
         // Parsed here first, because some of lapin's errors repeat the URL with its password.
-        let parsed = Url::parse(url).map_err(|e| QueueSettingsError::Url(e.to_string()))?;
+        let parsed = Url::parse(url).map_err(|error| QueueSettingsError::Url(error.to_string()))?;
         if !matches!(parsed.scheme(), "amqp" | "amqps") {
             return Err(QueueSettingsError::Scheme(String::from(parsed.scheme())));
         }
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ca_file_must_hold_a_certificate() {
+    fn the_ca_file_must_contain_a_certificate() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ca.pem");
         let parse = || Endpoint::parse("amqps://broker", Some(&path));

@@ -2,12 +2,12 @@
 //! survive the loss of a connection.
 //!
 //! In reading order: `settings` and `endpoint` check what the operator configures, `topology` declares the
-//! queues, `connection` and `socket_guard` are one connection, and `supervisor` replaces it when it ends.
-//! `publisher` publishes. `subscription`, `permits`, `consumer`, `decode` and `unreadable` receive;
-//! `acknowledger` and `ack_batch` settle what was received.
+//! queues, `connection` is one connection, `socket_guard` closes its socket, and `supervisor` opens a new
+//! connection when one has ended. `publisher` publishes. `subscription`, `permits`, `consumer`, `decode` and
+//! `unreadable` receive; `acknowledger` and `ack_batch` settle the received deliveries.
 //!
-//! The queue does not repeat an unconfirmed wake: the sweeper does, when the job's timer is due. The queue does
-//! not interpret wakes either: the worker does, with the store.
+//! The queue does not repeat an unconfirmed publish. The sweeper publishes another wake when the job's timer is
+//! due. The queue does not interpret wakes. The worker does, with the data of the store.
 //!
 //! A process has at most two connections: one to publish, and one to consume, which the first consumer opens.
 //! When the broker runs out of memory or disk, it stops reading from connections that publish. Acks still
@@ -63,8 +63,8 @@ use self::{
     topology::QueueNames,
 };
 
-/// The timeout for closing the connections. It is longer than the timeouts of each close, and limits the wait
-/// if lapin hangs.
+/// The timeout for closing both connections. It is longer than the timeouts of each close, so it only ends the
+/// wait if lapin hangs.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// The wakes in RabbitMQ.
@@ -76,11 +76,12 @@ pub struct RabbitQueue {
     consuming: OnceLock<CurrentConnection>,
     /// Stops new publishes and new deliveries.
     closing: CancellationToken,
-    /// Ends the connections.
+    /// Ends the connections and their supervisors.
     closed: CancellationToken,
     /// The tasks that finish between `closing` and `closed`.
     tasks: TaskTracker,
     supervisors: TaskTracker,
+    /// Cancel `closing` and `closed` if the queue is dropped without `close`.
     _on_drop: [DropGuard; 2],
 }
 
@@ -126,10 +127,11 @@ impl RabbitQueue {
         })
     }
 
-    /// Closes the queue: refuses new publishes, ends the consumers, waits at most `drain` until all publishes are
-    /// confirmed and all deliveries settled, and disconnects. RabbitMQ delivers unsettled messages again.
+    /// Closes the queue: refuses new publishes, ends the consumers and disconnects. Before it disconnects, it waits
+    /// at most `drain` until all publishes are confirmed and all deliveries are settled. RabbitMQ delivers
+    /// unsettled messages again.
     ///
-    /// A worker that drains drops its consumers first, which returns prefetched messages to the queue. It
+    /// A worker that drains drops its consumers first, which returns prefetched messages to the queue. The worker
     /// closes the queue when it has nothing more to publish.
     pub async fn close(&self, drain: Duration) {
         self.closing.cancel();
@@ -165,8 +167,11 @@ impl Queue for RabbitQueue {
     async fn publish(&self, wake: &Wake) -> Result<(), QueueError> {
         let body = serde_json::to_vec(wake).map_err(unavailable)?;
         if body.len() > BODY_BYTES_MAX {
-            // `decode_wake` refuses a body of this length. The fields of a wake are bounded, so this is a bug.
-            let error = format!("a wake has {} bytes, which is too long", body.len());
+            // `decode_wake` would refuse this body. The fields of a wake are bounded, so a longer wake is a bug.
+            let error = format!(
+                "a wake has {} bytes; at most {BODY_BYTES_MAX} are allowed",
+                body.len()
+            );
             return Err(unavailable(error));
         }
         let queue = self.config.queues.jobs(wake.class).clone();
@@ -197,7 +202,7 @@ impl Queue for RabbitQueue {
             started: Some(started),
         };
         self.tasks.spawn(subscription.run());
-        // Enough for a connection and a few calls over it. After a timeout `received` is dropped, which ends
+        // This time is enough to connect and make a few calls. After a timeout `received` is dropped, which ends
         // the subscription.
         let timeout = self.config.endpoint.connect_timeout + CALL_TIMEOUT;
         match tokio::time::timeout(timeout, has_started).await {
@@ -214,7 +219,7 @@ impl Queue for RabbitQueue {
         if self.closing.is_cancelled() {
             return Err(QueueError::Closed);
         }
-        // The consuming connection first, because no alarm blocks it.
+        // The consuming connection is preferred, because no alarm blocks it.
         let consuming = self.consuming.get().and_then(CurrentConnection::get);
         let Some(connection) = consuming.or_else(|| self.publishing.get()) else {
             return Err(QueueError::Unavailable(None));

@@ -1,12 +1,13 @@
 //! Bounds how many deliveries of a class are unsettled in this process, across connections.
 //!
 //! After a reconnect, deliveries of the old connection may still be unsettled, and the broker delivers their
-//! messages again. So a channel prefetches only as many messages as those deliveries leave permits. Otherwise
-//! messages would wait here until calls end, while other workers are idle. The prefetch of a channel cannot
-//! change, so a new channel with a larger prefetch replaces it once enough old deliveries are settled.
+//! messages again. So the prefetch of a new channel is the number of permits that those deliveries leave free.
+//! Otherwise prefetched messages would wait for a permit until provider calls end, while other workers are idle.
+//! The prefetch of a channel cannot change. So once enough old deliveries are settled, a new channel with a larger
+//! prefetch replaces the channel.
 //!
-//! Only deliveries of earlier connections count as old. A busy consumer always holds deliveries of an earlier channel
-//! of its own connection, so its prefetch would never reach the bound again if they counted.
+//! Only deliveries of earlier connections count as old. A busy consumer always has unsettled deliveries of an earlier
+//! channel of the same connection. If those counted too, the prefetch would never reach the bound again.
 
 use std::sync::{
     Arc,
@@ -23,25 +24,25 @@ pub(super) struct DeliveryPermits(Arc<Shared>);
 struct Shared {
     semaphore: Arc<Semaphore>,
     permits_max: usize,
-    /// The permits that are held.
+    /// How many permits are held.
     held: Arc<AtomicUsize>,
     released: Notify,
 }
 
-/// The permits of one connection, which come from the consumer's.
+/// The permits of a consumer, as one of its connections uses them.
 #[derive(Debug)]
 pub(super) struct ConnectionPermits {
     shared: Arc<Shared>,
-    /// The permits of this connection that are held.
+    /// How many permits deliveries of this connection hold.
     held: Arc<AtomicUsize>,
 }
 
-/// The permits of one channel, which come from its connection's.
+/// The permits of a consumer, as one channel of a connection uses them.
 #[derive(Debug)]
 pub(super) struct ChannelPermits {
     shared: Arc<Shared>,
     held_by_connection: Arc<AtomicUsize>,
-    /// The permits that earlier connections held when this channel was opened.
+    /// How many permits deliveries of earlier connections held when this channel was opened.
     held_before: usize,
 }
 
@@ -53,12 +54,12 @@ pub(super) struct DeliveryPermit {
     shared: Arc<Shared>,
 }
 
-/// Counts one held permit until it is dropped.
+/// Counts one held permit until this value is dropped.
 #[derive(Debug)]
 struct Counted(Arc<AtomicUsize>);
 
 impl DeliveryPermits {
-    /// `unacked_max` permits: at least 1, because a prefetch of 0 means no bound, and at most 65,535, because a
+    /// Creates `unacked_max` permits, but at least 1 and at most 65,535. A prefetch of 0 would mean no bound, and a
     /// prefetch has 16 bits.
     pub(super) fn new(unacked_max: usize) -> Self {
         let permits_max = unacked_max.clamp(1, usize::from(u16::MAX));
@@ -70,7 +71,7 @@ impl DeliveryPermits {
         }))
     }
 
-    /// The permits for a new connection.
+    /// Returns the permits for a new connection.
     pub(super) fn for_connection(&self) -> ConnectionPermits {
         ConnectionPermits {
             shared: Arc::clone(&self.0),
@@ -80,7 +81,7 @@ impl DeliveryPermits {
 }
 
 impl ConnectionPermits {
-    /// The permits for a new channel of the connection.
+    /// Returns the permits for a new channel of the connection.
     pub(super) fn for_channel(&self) -> ChannelPermits {
         ChannelPermits {
             shared: Arc::clone(&self.shared),
@@ -91,7 +92,7 @@ impl ConnectionPermits {
 }
 
 impl ChannelPermits {
-    /// The prefetch of the channel.
+    /// Returns the prefetch for the channel.
     pub(super) fn prefetch(&self) -> u16 {
         let free = (self.shared.permits_max - self.held_before).max(1);
         u16::try_from(free).unwrap_or(u16::MAX)
@@ -107,9 +108,10 @@ impl ChannelPermits {
         }
     }
 
-    /// Waits until earlier connections hold at most half of the permits that they held at the start. Each new channel
-    /// halves the number at least, so a few channels are enough after a reconnect.
-    pub(super) async fn prefetch_can_grow(&self) {
+    /// Waits until earlier connections hold at most half of the permits that they held when this channel was opened.
+    /// Each new channel at least halves that number, so a few channels are enough after a reconnect. Waits forever if
+    /// earlier connections held none.
+    pub(super) async fn wait_until_prefetch_can_grow(&self) {
         if self.held_before == 0 {
             std::future::pending::<()>().await;
         }
@@ -120,11 +122,12 @@ impl ChannelPermits {
 }
 
 impl Shared {
-    /// The permits that are held outside the connection with this count.
+    /// Returns how many permits deliveries of other connections hold. `held_by_connection` is the count of this one.
     fn held_outside(&self, held_by_connection: &AtomicUsize) -> usize {
-        // The connection's count first: a release in between must not look like a permit of another connection.
-        let inside = held_by_connection.load(SeqCst);
-        self.held.load(SeqCst).saturating_sub(inside)
+        // The connection's count is read first. In the other order, a permit that is released between the two reads
+        // would count as a permit of another connection.
+        let held_inside = held_by_connection.load(SeqCst);
+        self.held.load(SeqCst).saturating_sub(held_inside)
     }
 }
 
@@ -132,7 +135,7 @@ impl DeliveryPermit {
     /// Releases the permit.
     pub(super) fn release(self) {
         drop((self.permit, self.counted));
-        // Last, because the notified task counts at once.
+        // The task is notified last, because it reads the counts at once.
         self.shared.released.notify_one();
     }
 }
@@ -171,31 +174,44 @@ mod tests {
         let permits = DeliveryPermits::new(4);
         let first = permits.for_connection().for_channel();
         assert_eq!(first.prefetch(), 4);
-        assert!(first.prefetch_can_grow().now_or_never().is_none());
+        assert!(
+            first
+                .wait_until_prefetch_can_grow()
+                .now_or_never()
+                .is_none()
+        );
         let mut held = acquire(&first, 4).await;
-        assert!(first.acquire().now_or_never().is_none(), "a fifth");
+        assert!(
+            first.acquire().now_or_never().is_none(),
+            "there is no fifth permit"
+        );
 
         let connection = permits.for_connection();
         let second = connection.for_channel();
         assert_eq!(second.prefetch(), 1, "0 would mean no bound");
-        let mut can_grow = pin!(second.prefetch_can_grow());
+        let mut can_grow = pin!(second.wait_until_prefetch_can_grow());
         let mut next = pin!(second.acquire());
         assert!(can_grow.as_mut().now_or_never().is_none());
         assert!(next.as_mut().now_or_never().is_none());
         held.drain(..2).for_each(DeliveryPermit::release);
         assert!(
             can_grow.now_or_never().is_some(),
-            "before `next` gets its permit"
+            "the prefetch can grow although `next` has no permit yet"
         );
         next.await.release();
 
         let third = connection.for_channel();
         assert_eq!(third.prefetch(), 2);
-        let own = third.acquire().await;
+        let held_by_third = third.acquire().await;
         held.drain(..1).for_each(DeliveryPermit::release);
-        assert!(third.prefetch_can_grow().now_or_never().is_some());
+        assert!(
+            third
+                .wait_until_prefetch_can_grow()
+                .now_or_never()
+                .is_some()
+        );
         held.drain(..).for_each(DeliveryPermit::release);
-        own.release();
+        held_by_third.release();
         assert_eq!(permits.for_connection().for_channel().prefetch(), 4);
     }
 
@@ -208,13 +224,24 @@ mod tests {
         old.by_ref().take(2).for_each(DeliveryPermit::release);
         let second = connection.for_channel();
         assert_eq!(second.prefetch(), 2);
-        let _own = acquire(&second, 2).await;
+        let _held_by_second = acquire(&second, 2).await;
         old.for_each(DeliveryPermit::release);
-        assert!(second.prefetch_can_grow().now_or_never().is_some());
+        assert!(
+            second
+                .wait_until_prefetch_can_grow()
+                .now_or_never()
+                .is_some()
+        );
 
-        // The deliveries of the second channel are still held, and they are not old.
+        // The second channel's permits are still held, but they do not count, because its connection is the same.
         let third = connection.for_channel();
         assert_eq!(third.prefetch(), 4);
-        assert!(third.prefetch_can_grow().now_or_never().is_none(), "done");
+        assert!(
+            third
+                .wait_until_prefetch_can_grow()
+                .now_or_never()
+                .is_none(),
+            "the prefetch is at its bound"
+        );
     }
 }

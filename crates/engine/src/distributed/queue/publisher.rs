@@ -1,15 +1,15 @@
 //! Publishes messages and reports to each caller whether the broker has confirmed its message.
 //!
-//! Several tasks take the waiting requests in batches. Each owns a channel and has one batch on it at a
-//! time: it publishes the batch, waits for all its confirms, and answers the callers. So:
+//! Several tasks take the waiting requests in batches. Each task owns a channel, and at most one batch is on the
+//! channel. The task publishes the batch, waits for all its confirms, and answers the callers. This has two
+//! reasons:
 //!
-//! - A confirm matches its message. lapin takes the delivery tag of a publish under one lock and queues its
-//!   frames under another, so two tasks that publish on one channel can get each other's confirms.
-//! - A returned message fails its own batch. lapin attaches a returned message to the next confirm that it
-//!   settles, which may be another message's. But that confirm is of the same batch, because no other batch
-//!   is on the channel.
+//! - Each caller gets the confirm of its own message. lapin takes the delivery tag of a publish under one lock and
+//!   queues its frames under another. So two tasks that publish on one channel can get each other's confirms.
+//! - A returned message fails only its own batch. lapin attaches a returned message to the next confirm, which may
+//!   belong to another message. That message is in the same batch, because no other batch is on the channel.
 //!
-//! Without a connection, or while an alarm blocks publishing, requests fail at once, so none accumulate here.
+//! Without a connection, or while an alarm blocks publishing, requests fail at once, so they do not accumulate.
 //! The sweeper publishes the wakes again when the jobs' timers are due.
 
 use std::{ops::ControlFlow, sync::Arc, time::Duration};
@@ -29,16 +29,16 @@ use super::{
     supervisor::CurrentConnection,
 };
 
-/// Batches in flight: while one waits for its confirms, the broker receives the next.
+/// The number of publishing tasks. While one batch waits for its confirms, the broker receives the next.
 const BATCHES_IN_FLIGHT: usize = 2;
 
-/// The most messages of a batch.
+/// The most messages in a batch.
 const BATCH_MAX: usize = 1024;
 
-/// The most requests that wait for a batch.
+/// The most requests that wait until a task takes them.
 const WAITING_MAX: usize = 1024;
 
-/// The timeout of a publish, from the call to its answer.
+/// The timeout of a publish, from the caller's request to its answer.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why the broker did not confirm a message.
@@ -108,7 +108,7 @@ impl Publisher {
     }
 }
 
-/// Spawns the publishing tasks. They end after `closing`, with the last confirm.
+/// Spawns the publishing tasks. They end once `closing` is cancelled and the last request is answered.
 pub(super) fn start(
     connection: &CurrentConnection,
     process_name: &str,
@@ -134,14 +134,14 @@ pub(super) fn start(
     }
 }
 
-/// The requests that no task has taken. The tasks share them.
+/// The requests that no task has taken yet. All tasks take from the same queue.
 struct WaitingRequests {
     receiver: Arc<Mutex<mpsc::Receiver<PublishRequest>>>,
     closing: CancellationToken,
 }
 
 impl WaitingRequests {
-    /// Waits for requests and takes them. Empty when the queue closes and no request is left.
+    /// Waits for requests and takes them. Returns an empty batch when the queue closes and no request is left.
     async fn next_batch(&self) -> Vec<PublishRequest> {
         let mut batch = Vec::new();
         let mut receiver = self.receiver.lock().await;
@@ -185,7 +185,8 @@ impl PublishingTask {
         }
     }
 
-    /// Publishes until the connection ends or an alarm blocks it. Breaks when no request will follow.
+    /// Publishes until the connection ends or an alarm blocks it. Returns `Break` when the queue closes and no
+    /// request is left.
     async fn publish_over(
         &self,
         connection: &BrokerConnection,
@@ -194,7 +195,7 @@ impl PublishingTask {
             tokio::select! {
                 biased;
                 () = connection.ended() => return Ok(ControlFlow::Continue(())),
-                () = connection.wait_for_blocked(false) => {}
+                () = connection.wait_until_unblocked() => {}
                 batch = self.requests.next_batch() => {
                     if batch.is_empty() {
                         return Ok(ControlFlow::Break(()));
@@ -210,7 +211,7 @@ impl PublishingTask {
             let batch = tokio::select! {
                 biased;
                 () = connection.ended() => return Ok(ControlFlow::Continue(())),
-                () = connection.wait_for_blocked(true) => return Ok(ControlFlow::Continue(())),
+                () = connection.wait_until_blocked() => return Ok(ControlFlow::Continue(())),
                 batch = self.requests.next_batch() => batch,
             };
             if batch.is_empty() {
@@ -221,9 +222,9 @@ impl PublishingTask {
                 biased;
                 () = connection.ended() => return Ok(ControlFlow::Continue(())),
                 confirms = with_timeout("basic.publish", published) => confirms?,
-                () = connection.wait_for_blocked(true) => {
-                    // lapin may send these messages after the alarm. So this channel is not used again: no
-                    // late confirm or returned message reaches the next batch.
+                () = connection.wait_until_blocked() => {
+                    // lapin may send these messages after the alarm. So this channel is not used again. Otherwise a
+                    // late confirm or returned message could reach the next batch.
                     fail_batch(batch, PublishError::Blocked);
                     return Ok(ControlFlow::Continue(()));
                 }

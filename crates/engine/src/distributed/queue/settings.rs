@@ -1,4 +1,4 @@
-//! The settings of the queue in RabbitMQ, and the errors that a check of them returns. The broker's URL is
+//! The settings of the queue in RabbitMQ, and the errors for settings that cannot work. The broker's URL is
 //! passed separately, because it may contain a password.
 
 use std::path::PathBuf;
@@ -27,7 +27,7 @@ impl QueueSettings {
         }
     }
 
-    /// Checks the lengths here, because the broker refuses a name that is too long only when it is used.
+    /// Checks the names. The broker would refuse an invalid name only later, when it is used.
     pub(super) fn check(&self) -> Result<(), QueueSettingsError> {
         let name = &self.process_name;
         let is_printable = name.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
@@ -64,8 +64,8 @@ pub enum QueueSettingsError {
         #[source]
         source: std::io::Error,
     },
-    /// The file holds no certificate.
-    #[error("AMQP_CA_FILE cannot be used: {path} holds no certificate in PEM form")]
+    /// The file contains no certificate.
+    #[error("AMQP_CA_FILE cannot be used: {path} contains no certificate in PEM form")]
     CaFileEmpty {
         /// The path from the settings.
         path: PathBuf,

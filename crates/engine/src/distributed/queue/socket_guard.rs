@@ -1,13 +1,13 @@
 //! Closes the socket of a connection, whatever state the connection is in.
 //!
-//! lapin runs each connection on a thread of its own, which two waits keep alive without a limit:
+//! lapin runs each connection on a thread of its own. Two waits of this thread have no time limit:
 //!
-//! - the close of a connection that the broker blocks, because lapin writes nothing to it;
+//! - the close of a connection that the broker blocks, because lapin writes nothing to such a connection;
 //! - the handshake with a peer that sends nothing, because heartbeats begin only after the handshake. A load
 //!   balancer whose broker is down is such a peer.
 //!
-//! A timeout around such a wait does not end the thread or close the socket. So this guard keeps a second
-//! handle of the socket and shuts the socket down, which ends the thread.
+//! A timeout in a task that waits for lapin does not end the thread or close the socket. So this guard keeps a
+//! second handle of the socket and shuts the socket down, which ends the thread.
 
 use std::{
     net::{Shutdown, TcpStream},
@@ -15,7 +15,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// Shuts the socket down when it is dropped.
+/// Shuts the socket down when the guard is dropped.
 #[derive(Debug, Default)]
 pub(super) struct SocketGuard(SocketRegistration);
 
@@ -56,14 +56,14 @@ impl SocketRegistration {
     /// Keeps a second handle of this socket.
     ///
     /// # Errors
-    /// When the system cannot duplicate the handle, or the guard has shut down.
+    /// When the system cannot duplicate the handle, or [`SocketGuard::shut_down`] was called before.
     pub(super) fn register(&self, socket: &impl AsFd) -> std::io::Result<()> {
-        let second = TcpStream::from(socket.as_fd().try_clone_to_owned()?);
+        let second_handle = TcpStream::from(socket.as_fd().try_clone_to_owned()?);
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let State::ShutDown = *state {
             return Err(std::io::ErrorKind::ConnectionAborted.into());
         }
-        *state = State::Open(second);
+        *state = State::Open(second_handle);
         Ok(())
     }
 }

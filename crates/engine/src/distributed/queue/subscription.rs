@@ -1,8 +1,8 @@
 //! Receives the wakes of one class, over one connection after the other, and forwards them to the class's
 //! `RabbitConsumer`.
 //!
-//! Each channel has one lapin consumer. If the stream of that consumer ends without a cancel from here, the
-//! connection counts as failed, whatever lapin reports.
+//! Each channel has one lapin consumer. If the stream of a lapin consumer ends and the subscription has not
+//! cancelled it, the connection counts as failed, whatever lapin reports.
 
 use std::{pin::pin, sync::Arc};
 
@@ -119,6 +119,7 @@ impl Subscription {
         Ok(reason)
     }
 
+    /// Opens a channel and starts a lapin consumer on it.
     async fn consume(
         &self,
         connection: &Arc<BrokerConnection>,
@@ -155,6 +156,7 @@ impl Subscription {
         format!("{} {}", self.config.process_name, self.class).into()
     }
 
+    /// Forwards messages until there is a reason to stop.
     async fn forward(
         &self,
         consuming: &mut ConsumingChannel,
@@ -166,10 +168,10 @@ impl Subscription {
             acknowledger,
             ..
         } = consuming;
-        let mut stop = pin!(self.stop_reason(connection, permits));
+        let mut stop = pin!(self.wait_for_stop_reason(connection, permits));
         loop {
-            // A message is taken only when it can be forwarded. So every message that was not forwarded is still in
-            // `messages`, and `receive` can requeue it after a cancel.
+            // A message is taken from `messages` only when it can be forwarded. So all other messages are still in
+            // `messages`, and `receive` can requeue them after a cancel.
             let next = async {
                 let reserved = self.deliveries.reserve().await.ok()?;
                 let permit = permits.acquire().await;
@@ -214,7 +216,8 @@ impl Subscription {
         }
     }
 
-    async fn stop_reason(
+    /// Waits for a reason to stop.
+    async fn wait_for_stop_reason(
         &self,
         connection: &BrokerConnection,
         permits: &ChannelPermits,
@@ -224,7 +227,7 @@ impl Subscription {
             () = connection.ended() => StopReason::Disconnected,
             () = self.closing.cancelled() => StopReason::Unsubscribed,
             () = self.deliveries.closed() => StopReason::Unsubscribed,
-            () = permits.prefetch_can_grow() => StopReason::PrefetchCanGrow,
+            () = permits.wait_until_prefetch_can_grow() => StopReason::PrefetchCanGrow,
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Keeps a connection to the broker open. When it ends, the supervisor opens the next, until the queue closes.
+//! Keeps a connection to the broker open. When the connection ends, the supervisor opens another, until the queue
+//! closes.
 
 use std::{
     sync::Arc,
@@ -11,14 +12,14 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::connection::{BrokerConfig, BrokerConnection, Purpose};
 
-/// The longest delay is short, because it lengthens each outage: submits are accepted for only 30 seconds
-/// without a broker. A refused connection costs little.
+/// The delays between attempts to connect. The longest delay is short, because it can prolong an outage, and the
+/// gateway refuses submits after 30 seconds of failed publishes. A refused attempt costs little.
 const RECONNECT: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
 
 /// A connection that stayed open this long resets the backoff, because its end is a new outage.
 const STABLE_AFTER: Duration = Duration::from_secs(5);
 
-/// Spawns the task that keeps a connection until `closed`.
+/// Spawns the task that keeps a connection open until `closed` is cancelled.
 pub(super) fn supervise(
     config: &Arc<BrokerConfig>,
     purpose: Purpose,
@@ -42,10 +43,10 @@ impl CurrentConnection {
         connection.filter(|connection| !connection.has_ended())
     }
 
-    /// Waits for an open connection. `None` when the supervisor has stopped.
+    /// Waits for an open connection. Returns `None` when the supervisor has stopped.
     pub(super) async fn wait(&mut self) -> Option<Arc<BrokerConnection>> {
         loop {
-            // Before `get`, so that `changed` also returns for a change during `get`.
+            // Called before `get`, so that `changed` also returns if the connection changes during `get`.
             self.0.mark_unchanged();
             if let Some(connection) = self.get() {
                 return Some(connection);

@@ -1,6 +1,6 @@
 //! Declares the queues: one for each class's wakes, and one for unreadable messages.
 //!
-//! There is no exchange, no delay and no dead-letter cycle: jobs that must wait have timers in the store.
+//! There is no exchange, no delay queue and no dead-letter cycle: jobs that must wait have timers in the store.
 
 use forebay_shared::class::Class;
 use lapin::{
@@ -9,14 +9,14 @@ use lapin::{
     types::{AMQPValue, FieldTable, ShortString},
 };
 
-/// The delivery limit of a quorum queue. It is so high that no message reaches it, because the lane limits the
-/// tries of a job. By default, RabbitMQ 4.0 and later drop a message after 20 deliveries. When a worker dies,
+/// The delivery limit of a quorum queue. It is so high that no message reaches it: the rules of the lane limit the
+/// tries of a job, not the queue. By default, RabbitMQ 4.0 and later drop a message after 20 deliveries. When a worker dies,
 /// each message that it had prefetched is delivered again, which counts as a delivery. Queues accept this
 /// argument since RabbitMQ 3.10.
 const DELIVERIES_MAX: i64 = 1_000_000;
 
-/// The bounds of the queue for unreadable messages. When one is reached, RabbitMQ drops the oldest messages.
-const UNREADABLE_MAX: i64 = 10_000;
+/// The bounds of the queue for unreadable messages. At either bound, RabbitMQ drops the oldest messages.
+const UNREADABLE_MESSAGES_MAX: i64 = 10_000;
 const UNREADABLE_BYTES_MAX: i64 = 64 * 1024 * 1024;
 
 /// The names of the queues.
@@ -54,7 +54,7 @@ pub(super) async fn declare(channel: &Channel, names: &QueueNames) -> lapin::Res
     let mut bounds = FieldTable::default();
     bounds.insert(
         "x-max-length".into(),
-        AMQPValue::LongLongInt(UNREADABLE_MAX),
+        AMQPValue::LongLongInt(UNREADABLE_MESSAGES_MAX),
     );
     bounds.insert(
         "x-max-length-bytes".into(),

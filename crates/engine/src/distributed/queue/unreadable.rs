@@ -19,7 +19,7 @@ use super::{
 /// The pause before an unconfirmed publish is repeated.
 const REPUBLISH_DELAY: Duration = Duration::from_secs(1);
 
-/// The reason may quote the message, so it needs a bound.
+/// The longest reason in a header. A reason may quote the message, so its length has no other bound.
 const REASON_BYTES_MAX: usize = 512;
 
 /// A message that cannot be decoded as a wake, as it was received.
@@ -32,8 +32,8 @@ pub(super) struct UnreadableMessage {
 
 impl UnreadableMessage {
     /// Publishes a copy of the message to `queue`, and acks the message once the copy is confirmed. Until then
-    /// the message stays unsettled and counts towards the prefetch. The copy goes over the publisher's connection,
-    /// because an alarm blocks every connection that publishes, and must not block this one.
+    /// the message stays unsettled and counts towards the prefetch. The copy is sent over the publisher's connection.
+    /// An alarm blocks every connection that publishes, and must not block the consuming connection.
     pub(super) async fn move_to(self, queue: ShortString, publisher: Publisher) {
         tracing::warn!(
             from = self.message.routing_key.as_str(),

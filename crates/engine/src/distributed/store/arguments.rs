@@ -2,8 +2,9 @@
 
 use forebay_shared::time::TimeMs;
 
-/// The latest time that is stored; a later one is stored as this. Scores are doubles, which hold integers up to 2^53
-/// exactly. An expiry beyond the range of Redis would fail in the middle of a script.
+/// The latest time that is stored, in milliseconds. It replaces later times, for two reasons. Scores are doubles, which
+/// hold only integers up to 2^53 exactly. An expiry beyond the range of Redis would stop a script after some of its
+/// writes.
 pub(super) const MS_MAX: u64 = 9_000_000_000_000_000;
 
 /// A list of arguments.
@@ -37,7 +38,7 @@ impl Arguments {
         self.push(at.map(ms).unwrap_or_default())
     }
 
-    /// All arguments.
+    /// Returns all arguments.
     pub(super) fn as_slice(&self) -> &[Vec<u8>] {
         &self.0
     }
@@ -53,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_beyond_the_range_of_a_score_is_capped() {
+    fn a_time_beyond_the_range_of_a_score_becomes_the_latest_time() {
         assert_eq!(ms(TimeMs(u64::MAX)), "9000000000000000");
         assert_eq!(ms(TimeMs(1_764_000_000_120)), "1764000000120");
     }

@@ -64,7 +64,7 @@ fn push_timers(args: &mut Arguments, lane: &LaneKey, timers: &[TimerRow]) {
         args.push(timer.job.to_string())
             .at(timer.at)
             .push(tenant_class(lane.tenant(), timer.class))
-            .optional_at(timer.is_waiting.then_some(timer.admitted_at));
+            .optional_at(timer.is_queued.then_some(timer.admitted_at));
     }
 }
 
@@ -135,12 +135,12 @@ mod tests {
     use super::*;
     use crate::rows::tests::{empty_commit, ending_commit};
 
-    fn texts(commit: &Commit) -> Vec<String> {
+    /// Returns the arguments as text.
+    fn argument_texts(commit: &Commit) -> Vec<String> {
         let rows = CommitRows::of(commit).unwrap();
         let args = arguments(&Keys::new("fb"), commit, rows).unwrap();
-        let texts = args.as_slice().iter();
-        texts
-            .map(|arg| String::from_utf8(arg.clone()).unwrap())
+        let args = args.as_slice().iter();
+        args.map(|arg| String::from_utf8(arg.clone()).unwrap())
             .collect()
     }
 
@@ -148,17 +148,20 @@ mod tests {
     fn an_empty_commit_has_a_length_for_every_list() {
         let job = JobId::fresh(&TenantId::default(), None);
         let partition = format!("fb:{{{:02x}}}:", job.partition());
+        // Prefix, expected version, document, code of the head, time, session, number of outcomes to read, and job to
+        // read the work of; then the lengths of seven lists.
         let expected = [
             &partition, "", "", "-", "5", "", "0", "", "0", "0", "0", "0", "0", "0", "0",
         ];
-        assert_eq!(texts(&empty_commit(job)), expected);
+        assert_eq!(argument_texts(&empty_commit(job)), expected);
     }
 
     #[test]
-    fn an_outcome_is_sent_with_class_summary_and_expiry() {
+    fn an_outcome_is_sent_with_its_class_summary_and_expiry() {
         let job = JobId::fresh(&TenantId::default(), None);
         let id = job.to_string();
-        let texts = texts(&ending_commit(job));
+        let texts = argument_texts(&ending_commit(job));
+        // The arguments of the outcome begin with the job's id.
         let outcome = texts.iter().position(|text| *text == id).unwrap();
         assert_eq!(texts[outcome + 1], "default|b");
         assert_eq!(texts[outcome + 4], "15");

@@ -1,8 +1,8 @@
 //! The connections for commands.
 //!
-//! Each connection carries many commands at once, so callers share it: a command clones a handle, without a
-//! checkout or a PING before it. A background task for each connection replaces it when it breaks. Until then,
-//! commands use the other connection, or fail at once.
+//! Each connection carries many commands at once, so callers share the connections. A command only clones a handle.
+//! No checkout from a pool and no PING comes before it. When a connection breaks, its background task opens a new
+//! one. Until then, commands use the other connection, or fail at once.
 
 use std::{
     io,
@@ -53,22 +53,24 @@ struct ConnectionsInner {
     /// Empty until a server has answered for the first time.
     server: OnceCell<RedisServer>,
     shared: [SharedRedisConnection; CONNECTIONS],
+    /// Rises with every command. It selects the connection that the command tries first.
     next: AtomicUsize,
-    ids: AtomicU64,
+    /// The id of the next connection.
+    next_id: AtomicU64,
 }
 
 impl RedisConnections {
-    /// Starts the tasks. `server` is the kind of server that the first contact found; `None` if none answered.
+    /// Starts the tasks. `server` is the kind of server that the start has found; `None` if no server answered.
     pub(super) fn start(dialer: Arc<Dialer>, server: Option<RedisServer>) -> Self {
         let inner = Arc::new(ConnectionsInner {
             dialer,
             server: OnceCell::new_with(server),
             shared: std::array::from_fn(|_| SharedRedisConnection::default()),
             next: AtomicUsize::new(0),
-            ids: AtomicU64::new(0),
+            next_id: AtomicU64::new(0),
         });
         let tasks = (0..CONNECTIONS)
-            .map(|n| tokio::spawn(Arc::clone(&inner).keep_open(n)))
+            .map(|index| tokio::spawn(Arc::clone(&inner).keep_open(index)))
             .collect();
         Self { inner, tasks }
     }
@@ -84,8 +86,8 @@ impl RedisConnections {
         command: &Cmd,
         on_store_full: OnStoreFull,
     ) -> Result<Value, StoreError> {
-        let answer = self.inner.send(command).await;
-        answer.map_err(|error| Rejection::from(error).into_store_error(on_store_full))
+        let result = self.inner.send(command).await;
+        result.map_err(|error| Rejection::from(error).into_store_error(on_store_full))
     }
 
     /// Runs a script on a key: by its digest, or with its source if the server does not know the digest.
@@ -96,11 +98,11 @@ impl RedisConnections {
         args: &Arguments,
         on_store_full: OnStoreFull,
     ) -> Result<RedisReply, StoreError> {
-        let mut answer = self.inner.send(&script.by_digest(key, args)).await;
-        if answer.as_ref().is_err_and(is_unknown_script) {
-            answer = self.inner.send(&script.by_source(key, args)).await;
+        let mut result = self.inner.send(&script.by_digest(key, args)).await;
+        if result.as_ref().is_err_and(is_unknown_script) {
+            result = self.inner.send(&script.by_source(key, args)).await;
         }
-        match answer {
+        match result {
             Ok(value) => Ok(RedisReply::new(script.name, value)),
             Err(error) => Err(Rejection::from(error).into_store_error(on_store_full)),
         }
@@ -113,14 +115,14 @@ impl RedisConnections {
         calls: &[(String, Arguments)],
     ) -> Result<Vec<RedisReply>, StoreError> {
         let commands = calls.iter().map(|(key, args)| script.by_digest(key, args));
-        let answers = self.inner.send_all(commands.collect()).await;
+        let results = self.inner.send_all(commands.collect()).await;
         let mut replies = Vec::with_capacity(calls.len());
-        for (answer, (key, args)) in answers
+        for (result, (key, args)) in results
             .map_err(into_retryable_error)?
             .into_iter()
             .zip(calls)
         {
-            replies.push(match answer {
+            replies.push(match result {
                 Ok(value) => RedisReply::new(script.name, value),
                 Err(error) if is_unknown_script(&error) => {
                     self.eval(script, key, args, OnStoreFull::Retry).await?
@@ -137,11 +139,11 @@ impl RedisConnections {
         name: &'static str,
         commands: Vec<Cmd>,
     ) -> Result<Vec<RedisReply>, StoreError> {
-        let answers = self.inner.send_all(commands).await;
-        answers
+        let results = self.inner.send_all(commands).await;
+        results
             .map_err(into_retryable_error)?
             .into_iter()
-            .map(|answer| match answer {
+            .map(|result| match result {
                 Ok(value) => Ok(RedisReply::new(name, value)),
                 Err(error) => Err(into_retryable_error(error)),
             })
@@ -150,7 +152,7 @@ impl RedisConnections {
 
     /// Runs a command on the server, or on every primary of a cluster. A cluster returns a map of replies by node.
     pub(super) async fn run_on_all_nodes(&self, command: &Cmd) -> Result<Value, StoreError> {
-        let answer = match self.inner.pick() {
+        let result = match self.inner.pick() {
             Some((
                 _,
                 ConnectionHandle {
@@ -164,7 +166,7 @@ impl RedisConnections {
             }
             _ => self.inner.send(command).await,
         };
-        answer.map_err(into_retryable_error)
+        result.map_err(into_retryable_error)
     }
 }
 
@@ -177,29 +179,29 @@ impl Drop for RedisConnections {
 }
 
 impl ConnectionsInner {
-    /// Picks the next connection, round robin. Skips one that is not open.
+    /// Picks the next open connection, round robin.
     fn pick(&self) -> Option<(&SharedRedisConnection, ConnectionHandle)> {
         let first = self.next.fetch_add(1, Ordering::Relaxed);
-        (0..CONNECTIONS).find_map(|n| {
-            let shared = &self.shared[(first + n) % CONNECTIONS];
+        (0..CONNECTIONS).find_map(|offset| {
+            let shared = &self.shared[(first + offset) % CONNECTIONS];
             shared.handle().map(|handle| (shared, handle))
         })
     }
 
     async fn send(&self, command: &Cmd) -> RedisResult<Value> {
         let (shared, mut handle) = self.pick().ok_or_else(no_connection)?;
-        let answer = match &mut handle.connection {
+        let result = match &mut handle.connection {
             RedisConnection::Single(connection) => connection.send_packed_command(command).await,
             RedisConnection::Cluster(cluster) => cluster.req_packed_command(command).await,
         };
-        let answer = answer.and_then(Value::extract_error);
-        answer.inspect_err(|error| replace_if_broken(shared, &handle, error))
+        let result = result.and_then(Value::extract_error);
+        result.inspect_err(|error| replace_if_broken(shared, &handle, error))
     }
 
-    /// Sends commands together. Each has its own answer, unless the connection fails.
+    /// Sends commands together. Returns a result for each command, or one error if the connection fails.
     async fn send_all(&self, commands: Vec<Cmd>) -> RedisResult<Vec<RedisResult<Value>>> {
         let (shared, mut handle) = self.pick().ok_or_else(no_connection)?;
-        let answers = match &mut handle.connection {
+        let results = match &mut handle.connection {
             RedisConnection::Single(connection) => {
                 let count = commands.len();
                 let mut pipeline = Pipeline::with_capacity(count);
@@ -210,29 +212,29 @@ impl ConnectionsInner {
             }
             // A pipeline goes to one node only, so the commands to a cluster are sent concurrently.
             RedisConnection::Cluster(cluster) => {
-                let answers = commands.iter().map(|command| {
+                let results = commands.iter().map(|command| {
                     let mut cluster = cluster.clone();
                     async move { cluster.req_packed_command(command).await }
                 });
-                join_all(answers).await.into_iter().collect()
+                join_all(results).await.into_iter().collect()
             }
         };
-        let answers = answers.inspect_err(|error| replace_if_broken(shared, &handle, error))?;
-        Ok(answers.into_iter().map(Value::extract_error).collect())
+        let results = results.inspect_err(|error| replace_if_broken(shared, &handle, error))?;
+        Ok(results.into_iter().map(Value::extract_error).collect())
     }
 
-    /// Opens connection `n` and replaces it each time it breaks.
-    async fn keep_open(self: Arc<Self>, n: usize) {
-        let shared = &self.shared[n];
+    /// Opens the connection at `index`, and opens a new one each time the connection breaks.
+    async fn keep_open(self: Arc<Self>, index: usize) {
+        let shared = &self.shared[index];
         let mut failures = 0;
         let mut was_open = true;
         loop {
-            let opened = match self.open(n).await {
+            let opened = match self.open(index).await {
                 Ok(Some(opened)) => opened,
-                // A cluster needs only the first shared connection.
+                // The client of a cluster has its own connections to the nodes, so only index 0 is used.
                 Ok(None) => return,
                 Err(error) => {
-                    if was_open && n == 0 {
+                    if was_open && index == 0 {
                         tracing::warn!(
                             error = &error as &dyn std::error::Error,
                             "no connection to Redis; the store is unavailable and keeps trying to connect"
@@ -244,11 +246,11 @@ impl ConnectionsInner {
                     continue;
                 }
             };
-            if !was_open && n == 0 {
+            if !was_open && index == 0 {
                 tracing::info!("connected to Redis");
             }
             was_open = true;
-            let since = Instant::now();
+            let opened_at = Instant::now();
             shared.replace(&opened.handle);
             shared.until_broken(opened.handle.id).await;
             if let Some(pooled) = opened.pooled {
@@ -257,8 +259,8 @@ impl ConnectionsInner {
             } else {
                 sleep(CLUSTER_REPLACE_DELAY).await;
             }
-            // Without a delay, a server that accepts connections and then fails on them would get one after the other.
-            if since.elapsed() >= STABLE_AFTER {
+            // A server may accept connections and fail right after. The delay limits how often it gets a new one.
+            if opened_at.elapsed() >= STABLE_AFTER {
                 failures = 0;
             } else {
                 sleep(RECONNECT.delay(failures, rand::random())).await;
@@ -267,9 +269,10 @@ impl ConnectionsInner {
         }
     }
 
-    async fn open(&self, n: usize) -> Result<Option<OpenedConnection>, DialError> {
+    /// Opens a connection. Returns `None` for an index that is not used with a cluster.
+    async fn open(&self, index: usize) -> Result<Option<OpenedConnection>, DialError> {
         let server = self.server.get_or_try_init(|| self.dialer.probe()).await?;
-        let id = self.ids.fetch_add(1, Ordering::Relaxed);
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         match server {
             RedisServer::Single(pool) => {
                 let pooled = self.dialer.connect_single(pool).await?;
@@ -279,7 +282,7 @@ impl ConnectionsInner {
                     pooled: Some(pooled),
                 }))
             }
-            RedisServer::Cluster(client) if n == 0 => {
+            RedisServer::Cluster(client) if index == 0 => {
                 let connection =
                     RedisConnection::Cluster(self.dialer.connect_cluster(client).await?);
                 Ok(Some(OpenedConnection {
@@ -292,7 +295,7 @@ impl ConnectionsInner {
     }
 }
 
-/// A new connection, and its entry in the pool if it comes from one.
+/// A new connection. `pooled` is the same connection as the pool's entry, if a pool opened it.
 struct OpenedConnection {
     handle: ConnectionHandle,
     pooled: Option<deadpool_redis::Connection>,

@@ -1,4 +1,4 @@
-//! The counts, summed over all partitions. Each commit updates the counts of its partition.
+//! Adds up the counts of all partitions. Each commit updates the counts of its partition.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use forebay_shared::{
 };
 
 use super::{
-    arguments::Arguments,
+    arguments::{Arguments, ms},
     keys::{class_code, partitions},
     redis_error::UnexpectedReply,
     redis_reply::RedisReply,
@@ -18,10 +18,10 @@ use super::{
 };
 use crate::rejection::unreadable;
 
-/// The field that counts the sessions with live jobs.
+/// The field of a partition's counts that holds the number of sessions with live jobs.
 const LIVE_SESSIONS: &str = "#";
 
-/// The sum of the partitions so far.
+/// The sums over the partitions that were added so far.
 #[derive(Default)]
 struct Sum {
     rows: BTreeMap<(TenantId, Class), TenantClassCounts>,
@@ -29,9 +29,9 @@ struct Sum {
 }
 
 impl RedisStore {
-    /// Reads and sums the counts in one round trip.
+    /// Reads the counts of all partitions in one round trip, and adds them up.
     pub(super) async fn sum_counts(&self) -> Result<Counts, StoreError> {
-        let now = super::arguments::ms(self.clock.now());
+        let now = ms(self.clock.now());
         let calls: Vec<_> = partitions()
             .map(|partition| {
                 let mut args = Arguments::default();
@@ -67,10 +67,13 @@ impl Sum {
             self.add_field(&field.text()?, number.int()?)?;
         }
         let mut oldest = oldest.list()?;
-        while let (Some(tenant_class), Some(since)) = (oldest.next(), oldest.next()) {
-            let since = TimeMs(since.natural()?);
+        while let (Some(tenant_class), Some(admitted_at)) = (oldest.next(), oldest.next()) {
+            let admitted_at = TimeMs(admitted_at.natural()?);
             let row = self.row(&tenant_class.text()?)?;
-            row.oldest_waiting = Some(row.oldest_waiting.map_or(since, |other| other.min(since)));
+            row.oldest_waiting = Some(
+                row.oldest_waiting
+                    .map_or(admitted_at, |other| other.min(admitted_at)),
+            );
         }
         Ok(())
     }
@@ -94,6 +97,7 @@ impl Sum {
         Ok(())
     }
 
+    /// Returns the sums of a tenant and class. `tenant_class` is a name from `keys::tenant_class`.
     fn row(&mut self, tenant_class: &str) -> Result<&mut TenantClassCounts, StoreError> {
         let (tenant, code) = tenant_class.rsplit_once('|').ok_or_else(unexpected)?;
         let class = Class::ALL.into_iter().find(|class| {
@@ -129,13 +133,13 @@ mod tests {
     }
 
     #[test]
-    fn partitions_are_summed_and_the_oldest_job_of_all_is_kept() {
+    fn the_counts_of_partitions_are_added_up_and_the_oldest_queued_job_of_all_is_found() {
         let mut sum = Sum::default();
-        for (ready, since) in [("2", "700"), ("3", "500")] {
+        for (ready, admitted_at) in [("2", "700"), ("3", "500")] {
             let partition = Value::Array(vec![
                 Value::Int(4),
                 list(&["default|b|r", ready, "#", "1", "default|b|e", "10"]),
-                list(&["default|b", since]),
+                list(&["default|b", admitted_at]),
             ]);
             sum.add(RedisReply::new("counts", partition)).unwrap();
         }

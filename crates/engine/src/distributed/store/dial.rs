@@ -1,4 +1,5 @@
-//! Connects to Redis, and finds out whether it is one server or a cluster.
+//! Opens connections to Redis, and finds out whether Redis is one server or a cluster. `connections` and
+//! `subscriber` replace connections that fail.
 
 use std::{fs, time::Duration};
 
@@ -29,15 +30,15 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const DIAL_TIMEOUT: Duration = Duration::from_secs(3);
 /// The interval of TCP keepalive probes on an idle connection.
 const KEEPALIVE: Duration = Duration::from_secs(5);
-/// How long sent data may stay unacknowledged before the connection counts as lost.
+/// How long sent data may stay unacknowledged before the connection counts as lost (TCP_USER_TIMEOUT).
 const USER_TIMEOUT: Duration = Duration::from_secs(5);
 /// How many times the cluster client retries a command.
 const CLUSTER_RETRIES: u32 = 3;
 /// The shortest and the longest delay between two retries.
 const CLUSTER_RETRY_DELAY_MS: (u64, u64) = (20, 200);
 
-/// How many connections carry the commands to one server. Each carries many commands at once. Two serve
-/// commands faster than one; more than two are not faster.
+/// How many connections carry the commands to one server. Each carries many commands at once. Two connections are
+/// faster than one; a third one gains nothing.
 pub(super) const CONNECTIONS: usize = 2;
 
 /// The delays between attempts to connect to a server that does not answer.
@@ -48,8 +49,8 @@ pub(super) const RECONNECT: Backoff =
 pub(super) enum RedisServer {
     /// One server.
     Single(Pool),
-    /// A Redis Cluster. Its client keeps the connections to the nodes by itself. A pool of such clients
-    /// (deadpool) could set neither timeouts nor certificates.
+    /// A Redis Cluster. Its client has its own connections to the nodes. deadpool's pool of such clients is not
+    /// used, because it can set neither timeouts nor certificates.
     Cluster(Box<ClusterClient>),
 }
 
@@ -101,7 +102,7 @@ impl Dialer {
         let seeds = settings
             .url
             .split(',')
-            .map(|url| seed(url.trim(), certificates.as_ref()));
+            .map(|url| parse_seed(url.trim(), certificates.as_ref()));
         Ok(Self {
             seeds: seeds
                 .collect::<RedisResult<_>>()
@@ -111,7 +112,7 @@ impl Dialer {
         })
     }
 
-    /// Finds out what the server is, and checks whether it may be used.
+    /// Finds out whether Redis is one server or a cluster, and checks whether it may be used.
     pub(super) async fn probe(&self) -> Result<RedisServer, DialError> {
         let mut reached = None;
         let mut failed = None;
@@ -137,7 +138,7 @@ impl Dialer {
         if self.seeds.len() > 1 {
             return Err(UnsuitableServer::NoCluster.into());
         }
-        let manager = Manager::new_with_config(seed.clone(), config())?;
+        let manager = Manager::new_with_config(seed.clone(), connection_config())?;
         let pool = Pool::builder(manager).max_size(CONNECTIONS).build();
         pool.map(RedisServer::Single)
             .map_err(|error| RedisError::from(std::io::Error::other(error)).into())
@@ -146,7 +147,7 @@ impl Dialer {
     async fn query_setup(&self, seed: &ConnectionInfo) -> Result<ServerSetup, DialError> {
         let query = async {
             let client = Client::open(seed.clone())?;
-            let config = config();
+            let config = connection_config();
             let mut connection = client
                 .get_multiplexed_async_connection_with_config(&config)
                 .await?;
@@ -165,14 +166,14 @@ impl Dialer {
             .retries(CLUSTER_RETRIES)
             .min_retry_wait(CLUSTER_RETRY_DELAY_MS.0)
             .max_retry_wait(CLUSTER_RETRY_DELAY_MS.1)
-            .tcp_settings(tcp());
+            .tcp_settings(tcp_settings());
         if let Some(certificates) = &self.certificates {
             builder = builder.certs(certificates.clone());
         }
         builder.build()
     }
 
-    /// Takes a connection from the pool. The pool tests an idle one, or opens a new one.
+    /// Takes a connection from the pool. The pool tests an idle connection or opens a new one.
     pub(super) async fn connect_single(
         &self,
         pool: &Pool,
@@ -209,7 +210,7 @@ impl Dialer {
             .unwrap_or_else(|_| Err(timed_out()))
     }
 
-    /// Opens a connection for notices; it can carry no other commands. In a cluster, every node forwards the
+    /// Opens a connection for notices. Such a connection can carry no other commands. In a cluster, every node forwards the
     /// notices of all nodes.
     pub(super) async fn connect_subscriber(&self) -> RedisResult<PubSub> {
         let mut failed = timed_out();
@@ -231,12 +232,13 @@ impl Dialer {
     }
 }
 
-fn seed(url: &str, certificates: Option<&TlsCertificates>) -> RedisResult<ConnectionInfo> {
-    let info = url.into_connection_info()?.set_tcp_settings(tcp());
+/// Parses one URL of the settings.
+fn parse_seed(url: &str, certificates: Option<&TlsCertificates>) -> RedisResult<ConnectionInfo> {
+    let info = url.into_connection_info()?.set_tcp_settings(tcp_settings());
     if !matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
         return Ok(info);
     }
-    // An error means that the process already has a default crypto provider of rustls, which is fine.
+    // An error means that rustls already has a default crypto provider in this process. This is fine.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     match certificates {
         Some(certificates) => {
@@ -247,7 +249,7 @@ fn seed(url: &str, certificates: Option<&TlsCertificates>) -> RedisResult<Connec
     }
 }
 
-fn tcp() -> TcpSettings {
+fn tcp_settings() -> TcpSettings {
     let settings = TcpSettings::default().set_nodelay(true).set_keepalive(
         TcpKeepalive::new()
             .with_time(KEEPALIVE)
@@ -258,7 +260,7 @@ fn tcp() -> TcpSettings {
     settings
 }
 
-fn config() -> AsyncConnectionConfig {
+fn connection_config() -> AsyncConnectionConfig {
     AsyncConnectionConfig::new()
         .set_connection_timeout(Some(CONNECT_TIMEOUT))
         .set_response_timeout(Some(RESPONSE_TIMEOUT))

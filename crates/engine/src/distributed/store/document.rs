@@ -2,8 +2,8 @@
 //!
 //! The line is `VERSION;CODE;ENTRIES;JOB;WORKER;ADMITTED;DEADLINE` and a line feed: the version in 32 hex digits; the
 //! code of the head (`r` running, `i` or `b` ready in that class, `-` any other state); the number of live jobs; the
-//! head; the head's worker; and its times in milliseconds. So the scripts parse no JSON, and the version and the code have
-//! fixed positions.
+//! head; the head's worker; and the head's times in milliseconds. With this line, the scripts need not parse JSON. The
+//! version and the code have fixed positions.
 
 use forebay_shared::{
     document,
@@ -19,12 +19,12 @@ use crate::{
     rows::{HeadRow, LaneRow},
 };
 
-/// The document has another form.
+/// The stored text is not the document of a lane.
 #[derive(Debug, thiserror::Error)]
 #[error("the document of a lane has an unknown form")]
 struct Malformed;
 
-/// The letter for the state of a lane's head.
+/// Returns the code for the state of a lane's head.
 pub(super) const fn head_code(head: Option<&HeadRow>) -> char {
     match head {
         Some(HeadRow {
@@ -75,7 +75,7 @@ pub(super) fn read(document: &[u8]) -> Result<(LaneVersion, Lane), StoreError> {
 
 /// Reads the head of `lane` from the first line of the lane's document; `document` may be cut off after that line.
 /// `timer` is the head's timer.
-pub(super) fn head(document: &[u8], lane: LaneKey, timer: TimeMs) -> Result<Head, StoreError> {
+pub(super) fn read_head(document: &[u8], lane: LaneKey, timer: TimeMs) -> Result<Head, StoreError> {
     let line = document.split(|byte| *byte == b'\n').next();
     let line = line.and_then(|line| std::str::from_utf8(line).ok());
     let mut parts = line.unwrap_or_default().split(';').skip(3);
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lane_survives_its_document() {
+    fn a_lane_and_its_head_are_read_as_they_were_written() {
         let worker = ProcessId::parse("w".repeat(128).as_str()).unwrap();
         let running = lane(State::Running {
             worker: worker.clone(),
@@ -154,7 +154,7 @@ mod tests {
             (version, running.clone())
         );
         let key = LaneKey::parse("s/default/chat-42").unwrap();
-        let head = head(document.as_bytes(), key.clone(), TimeMs(5)).unwrap();
+        let head = read_head(document.as_bytes(), key.clone(), TimeMs(5)).unwrap();
         let expected = Head {
             lane: key,
             job: running.entries[0].job,
@@ -164,13 +164,14 @@ mod tests {
             worker: Some(worker),
         };
         assert_eq!(head, expected);
-        // The scripts read these positions, and `heads.lua` reads only the first 256 bytes.
+        // The scripts read the code at this position. `heads.lua` reads only the first 256 bytes, and each of the two
+        // times may have 13 digits more than here.
         assert_eq!(&document[33..34], "r");
         assert!(document.find('\n').unwrap() < 256 - 2 * 13);
     }
 
     #[test]
-    fn the_code_shows_the_state_of_the_head() {
+    fn the_code_of_the_head_depends_on_its_state() {
         let queued = |not_before| lane(State::Queued { not_before });
         assert_eq!(code(&queued(None)), 'b');
         assert_eq!(code(&queued(Some(TimeMs(5)))), '-');
@@ -184,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_is_not_a_document_is_broken() {
+    fn text_that_is_not_a_document_is_an_error() {
         for text in ["", "x", "\n{}", "0123;-;0;;\n{}"] {
             assert!(read(text.as_bytes()).is_err(), "{text:?}");
         }

@@ -10,23 +10,21 @@ use super::{
 };
 use crate::rejection::{OnStoreFull, unreadable};
 
-/// A process's entry is deleted when it is older than this many presence times, so that the list does not grow.
-const TTL_PRESENCE_TIMES: u64 = 10;
-/// The shortest age, in milliseconds, at which an entry is deleted.
+/// An announcement is deleted when it is older than `presence_ms` times this factor, so that the list does not grow.
+const TTL_FACTOR: u64 = 10;
+/// The shortest age, in milliseconds, at which an announcement is deleted.
 const TTL_MIN_MS: u64 = 60_000;
 
 impl RedisStore {
-    /// Announces a process, sets the clock, and reads the processes that are alive and the use of memory, in one
-    /// round trip.
+    /// Announces a process, corrects the clock, and reads which processes are alive. Reads the use of memory at the
+    /// same time.
     pub(super) async fn renew_presence(
         &self,
         me: &ProcessId,
         presence_ms: u64,
     ) -> Result<LiveProcesses, StoreError> {
-        let before = self.clock.now();
-        let ttl_ms = presence_ms
-            .saturating_mul(TTL_PRESENCE_TIMES)
-            .max(TTL_MIN_MS);
+        let now_before = self.clock.now();
+        let ttl_ms = presence_ms.saturating_mul(TTL_FACTOR).max(TTL_MIN_MS);
         let mut args = Arguments::default();
         args.push(me.as_str()).int(presence_ms).int(ttl_ms);
         let key = self.keys.presence();
@@ -43,7 +41,8 @@ impl RedisStore {
             .list()?
             .map(|process| ProcessId::parse(&process.text()?).map_err(unreadable));
         Ok(LiveProcesses {
-            at: time.max(before),
+            // Not earlier than what `now` has returned, which may be ahead of Redis by a little.
+            at: time.max(now_before),
             alive: Arc::new(alive.collect::<Result<_, _>>()?),
         })
     }
@@ -51,8 +50,8 @@ impl RedisStore {
     async fn update_memory(&self) {
         let mut info = cmd("INFO");
         info.arg("memory");
-        if let Ok(answer) = self.connections.run_on_all_nodes(&info).await {
-            self.memory.update(&answer);
+        if let Ok(reply) = self.connections.run_on_all_nodes(&info).await {
+            self.memory.update(&reply);
         }
     }
 
@@ -79,8 +78,8 @@ impl RedisStore {
             .map(drop)
     }
 
-    /// Elects a process, or renews its election. Returns whether it is elected.
-    pub(super) async fn elect_or_renew(
+    /// Elects a process as sweeper, or extends its term. Returns whether the process is elected.
+    pub(super) async fn elect_or_extend(
         &self,
         me: &ProcessId,
         ttl_ms: u64,
@@ -98,8 +97,8 @@ impl RedisStore {
         }
     }
 
-    /// Ends the election of a process, if it is elected.
-    pub(super) async fn end_election(&self, me: &ProcessId) -> Result<(), StoreError> {
+    /// Ends the term of a process, if it is the elected sweeper.
+    pub(super) async fn end_term(&self, me: &ProcessId) -> Result<(), StoreError> {
         let mut args = Arguments::default();
         args.push(me.as_str());
         let key = self.keys.sweeper();

@@ -24,8 +24,8 @@ struct Range {
 }
 
 impl RedisStore {
-    /// At most `limit` heads after a lane, in two round trips. The first counts the heads of each partition; the
-    /// second reads from as many partitions as needed.
+    /// Returns at most `limit` heads after a lane, in two round trips. The first counts the heads of each partition.
+    /// The second reads from as many partitions as needed.
     pub(super) async fn find_heads(
         &self,
         filter: &HeadFilter,
@@ -68,7 +68,7 @@ impl RedisStore {
                 .await?
             {
                 for head in reply.list()? {
-                    heads.extend(read(head)?);
+                    heads.extend(read_head(head)?);
                 }
             }
         }
@@ -78,7 +78,7 @@ impl RedisStore {
     }
 }
 
-/// The ranges to search, in order: the rest of the partition of `after`, and all later partitions.
+/// Returns the ranges to search, in order. They begin after the lane `after`, or with the first partition.
 fn ranges(filter: &HeadFilter, after: Option<&LaneKey>) -> Vec<Range> {
     let code = match filter {
         HeadFilter::Running => 'r',
@@ -93,20 +93,20 @@ fn ranges(filter: &HeadFilter, after: Option<&LaneKey>) -> Vec<Range> {
                 Some(lane) if partition == first => format!("({code}{lane}"),
                 _ => format!("[{code}"),
             },
-            // All bytes of a lane's key sort before the tilde.
+            // The tilde sorts after all bytes of a lane's key.
             to: format!("({code}~"),
         })
         .collect()
 }
 
-fn read(reply: RedisReply) -> Result<Option<Head>, StoreError> {
+fn read_head(reply: RedisReply) -> Result<Option<Head>, StoreError> {
     let [lane, first_line, timer] = reply.parts()?;
-    // Every head has a timer. A head without one is left out, so that one fault does not hide all other heads.
+    // Every head has a timer. A head without a timer is a fault. It is left out, so that all other heads are found.
     let Some(timer) = timer.non_nil() else {
         return Ok(None);
     };
     let lane = LaneKey::parse(&lane.text()?).map_err(unreadable)?;
-    document::head(&first_line.bytes()?, lane, TimeMs(timer.natural()?)).map(Some)
+    document::read_head(&first_line.bytes()?, lane, TimeMs(timer.natural()?)).map(Some)
 }
 
 #[cfg(test)]

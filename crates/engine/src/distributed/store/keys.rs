@@ -1,5 +1,5 @@
-//! The names of the keys. All keys that one commit touches carry the partition in braces, the hash tag of
-//! Redis Cluster, so a cluster keeps them on one node.
+//! The names of the keys. All keys that one commit touches contain the partition in braces. Redis Cluster uses the
+//! text in braces as the hash tag, so these keys are on one node.
 //!
 //! | key | type | content |
 //! | --- | --- | --- |
@@ -7,10 +7,10 @@
 //! | `fb:{p}:j:JOB` | hash | a job's record: `meta`, `request`, `keep_until`, `lane`; once it has ended `outcome` and its summary, `mark` |
 //! | `fb:{p}:t` | zset | timers: job by time |
 //! | `fb:{p}:h` | zset | heads: code of the head (`r` running, `i` or `b` ready) and lane |
-//! | `fb:{p}:w:TENANT\|C` | zset | jobs of a tenant and class that no worker runs, by time of admission |
+//! | `fb:{p}:w:TENANT\|C` | zset | queued jobs of a tenant and class, by time of admission |
 //! | `fb:{p}:c` | hash | counts: `TENANT\|C\|X`; `#` counts the sessions with live jobs |
 //! | `fb:{p}:s:TENANT/SESSION` | hash | a session: `created_at`, `updated_at`, `bytes`, `sent_bytes`, `input_tokens` |
-//! | `fb:{p}:u:TENANT/SESSION` | list | its turns |
+//! | `fb:{p}:u:TENANT/SESSION` | list | the session's turns |
 //! | `fb:{p}:su`, `fb:{p}:sx` | zset | sessions without live jobs, by last use and by expiry |
 //! | `fb:k:TENANT/KEY` | string | an idempotency key |
 //! | `fb:fleet:presence`, `fb:fleet:sweeper` | zset, string | processes by their last announcement; the elected sweeper |
@@ -87,7 +87,7 @@ impl Keys {
         format!("{}:k:{tenant}/{key}", self.prefix)
     }
 
-    /// The index of presence.
+    /// The index of processes by their last announcement.
     pub(super) fn presence(&self) -> String {
         format!("{}:fleet:presence", self.prefix)
     }
@@ -111,7 +111,7 @@ pub(super) fn session_name(tenant: &TenantId, session: &SessionId) -> String {
     format!("{tenant}/{session}")
 }
 
-/// The name of a tenant's class in the counts and in the index of waiting jobs.
+/// The name of a tenant and class in the counts and in the index of queued jobs.
 pub(super) fn tenant_class(tenant: &TenantId, class: Class) -> String {
     format!("{tenant}|{}", class_code(class))
 }

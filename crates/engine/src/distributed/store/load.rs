@@ -12,7 +12,7 @@ use forebay_shared::{
 use super::{arguments::Arguments, document, keys, outcome_summary, redis_reply::RedisReply};
 use crate::record;
 
-/// Appends the session, the jobs to read the outcomes of, and the job to read the work of.
+/// Appends the session, the jobs whose outcomes are read, and the job whose work is read.
 pub(super) fn push_query(
     args: &mut Arguments,
     lane: &LaneKey,
@@ -29,7 +29,7 @@ pub(super) fn push_query(
     args.push(work_of.map(|job| job.to_string()).unwrap_or_default());
 }
 
-/// Reads the reply to the arguments of [`push_query`].
+/// Reads the reply of `load.lua`.
 pub(super) fn read(
     reply: RedisReply,
     outcomes_of: &[JobId],
@@ -83,7 +83,7 @@ fn read_work(reply: RedisReply) -> Result<Work, StoreError> {
     })
 }
 
-/// Reads turns, oldest first.
+/// Reads the turns of a session, oldest first.
 pub(super) fn read_turns(reply: RedisReply) -> Result<Vec<Turn>, StoreError> {
     reply.list()?.map(RedisReply::document).collect()
 }

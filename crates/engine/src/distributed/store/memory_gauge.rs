@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use redis::Value;
 
-/// From this percentage of `maxmemory` on, no new jobs are accepted.
+/// At this percentage of `maxmemory` and above, new jobs are refused.
 const FULL_PERCENT: u128 = 80;
 
 /// Whether the server was full at the last update.
@@ -19,11 +19,11 @@ impl MemoryGauge {
         self.is_full.load(Ordering::Relaxed)
     }
 
-    /// Reads a reply to `INFO memory`; from a cluster, a map with one reply for each node.
-    pub(super) fn update(&self, answer: &Value) {
-        let is_full = match answer {
-            Value::Map(nodes) => nodes.iter().any(|(_, info)| shows_full(info)),
-            info => shows_full(info),
+    /// Reads the reply to `INFO memory`. The reply of a cluster is a map with one reply for each node.
+    pub(super) fn update(&self, reply: &Value) {
+        let is_full = match reply {
+            Value::Map(nodes) => nodes.iter().any(|(_, info)| reports_full(info)),
+            info => reports_full(info),
         };
         if self.is_full.swap(is_full, Ordering::Relaxed) != is_full {
             if is_full {
@@ -37,7 +37,7 @@ impl MemoryGauge {
     }
 }
 
-fn shows_full(info: &Value) -> bool {
+fn reports_full(info: &Value) -> bool {
     let text = match info {
         Value::BulkString(bytes) => String::from_utf8_lossy(bytes),
         Value::VerbatimString { text, .. } | Value::SimpleString(text) => text.as_str().into(),
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn is_full_from_eighty_percent_on() {
+    fn a_server_is_full_at_eighty_percent_of_its_maxmemory() {
         let memory = MemoryGauge::default();
         for (used, max, full) in [(79, 100, false), (80, 100, true), (500, 0, false)] {
             memory.update(&info(used, max));
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn one_full_node_of_a_cluster_is_enough() {
+    fn a_cluster_is_full_when_one_node_is_full() {
         let memory = MemoryGauge::default();
         let node = |used| (Value::SimpleString(String::from("node")), info(used, 100));
         memory.update(&Value::Map(vec![node(10), node(90)]));

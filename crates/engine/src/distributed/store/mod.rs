@@ -1,11 +1,11 @@
 //! The store in Redis (7 or newer), Valkey or Redis Cluster.
 //!
 //! A commit is one script and one round trip. All keys that it touches are on one node (`keys`). Sums and
-//! searches over all lanes query the 256 partitions at once. The scripts hold no rules: they compare versions
+//! searches over all lanes query the 256 partitions at once. The scripts contain no rules: they compare versions
 //! and write what the caller derived (`commit`).
 //!
 //! A process has two connections for commands, or one to each node of a cluster (`connections`), and one for
-//! notices (`subscriber`). Background tasks replace them when they fail, for as long as the store lives.
+//! notices (`subscriber`). Background tasks replace failed connections until the store is dropped.
 //!
 //! In reading order: `settings`, `server_setup`, `dial`, `shared_connection`, `connections`; `keys`,
 //! `document`, `scripts` and the Lua files, `commit`, `load`; then `redis_store`; then the files that each

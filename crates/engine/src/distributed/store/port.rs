@@ -1,4 +1,4 @@
-//! The store's port: each call becomes a command or a script.
+//! Implements the store's port. Each call becomes a command or a script.
 
 use async_trait::async_trait;
 use forebay_shared::{
@@ -51,9 +51,9 @@ impl Store for RedisStore {
             return Err(StoreError::Full);
         }
         let (script, on_store_full) = if accepts_jobs {
-            (&self.scripts.admit, OnStoreFull::Refuse)
+            (&self.scripts.commit_with_new_jobs, OnStoreFull::Refuse)
         } else {
-            (&self.scripts.settle, OnStoreFull::Retry)
+            (&self.scripts.commit_without_new_jobs, OnStoreFull::Retry)
         };
         let args = arguments(&self.keys, commit, CommitRows::of(commit)?)?;
         let key = self.keys.lane(&commit.lane);
@@ -64,8 +64,8 @@ impl Store for RedisStore {
         if reply.is_done() {
             return Ok(CommitResult::Done);
         }
-        let newer = load::read(reply, &commit.outcomes_of, commit.work_of)?;
-        Ok(CommitResult::Conflict(Box::new(newer)))
+        let current = load::read(reply, &commit.outcomes_of, commit.work_of)?;
+        Ok(CommitResult::Conflict(Box::new(current)))
     }
 
     async fn heads(
@@ -171,11 +171,11 @@ impl Store for RedisStore {
     }
 
     async fn elect_sweeper(&self, me: &ProcessId, ttl_ms: u64) -> Result<bool, StoreError> {
-        self.elect_or_renew(me, ttl_ms).await
+        self.elect_or_extend(me, ttl_ms).await
     }
 
     async fn step_down(&self, me: &ProcessId) -> Result<(), StoreError> {
-        self.end_election(me).await
+        self.end_term(me).await
     }
 
     async fn counts(&self) -> Result<Counts, StoreError> {

@@ -1,4 +1,5 @@
-//! The store's clock: the clock of Redis, read at each announcement and advanced by this process's own timer.
+//! The store's clock. Each announcement reads the clock of Redis. Between announcements, this process's monotonic clock
+//! advances it.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -7,9 +8,10 @@ use std::{
 
 use forebay_shared::time::TimeMs;
 
-/// After a correction backwards by at most this, `now` returns the same time until the corrected clock has reached it, so
-/// that time does not run backwards. After a larger correction `now` jumps, because the server's clock was set.
-const STAND_STILL_MAX_MS: u64 = 1_000;
+/// The largest correction backwards that `now` hides. After such a correction, `now` returns its latest time until the
+/// corrected clock has reached that time. After a larger correction, `now` goes back too, because the server's clock was
+/// set back.
+const HIDDEN_CORRECTION_MAX_MS: u64 = 1_000;
 
 /// The clock of Redis, as this process knows it.
 #[derive(Debug)]
@@ -26,6 +28,7 @@ struct Reading {
 }
 
 impl Reading {
+    /// Returns the time of Redis at this moment.
     fn at(&self, moment: Instant) -> TimeMs {
         let (anchor, time) = self.anchor;
         let passed = moment.saturating_duration_since(anchor).as_millis();
@@ -59,12 +62,12 @@ impl RedisClock {
         reading.latest
     }
 
-    /// Sets the clock to the time that a reply of Redis carried; `received` is when the reply came. Redis read
-    /// its clock before that, so this clock is slow by the reply's transit time, and never fast.
+    /// Sets the clock to the time in a reply of Redis. `received` is the moment at which the reply arrived. Redis
+    /// read its clock earlier, so this clock is behind by the reply's transit time, and never ahead.
     pub(super) fn correct(&self, received: Instant, time: TimeMs) {
         let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         reading.anchor = (received, time);
-        if reading.latest.since_ms(time) > STAND_STILL_MAX_MS {
+        if reading.latest.since_ms(time) > HIDDEN_CORRECTION_MAX_MS {
             reading.latest = time;
         }
     }

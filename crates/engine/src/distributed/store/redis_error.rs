@@ -1,4 +1,4 @@
-//! What an error of Redis means for the store, and for the connection that it came over.
+//! What an error of Redis means for the store, and whether the connection must be replaced.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::rejection::Rejection;
 #[error("there is no connection to Redis; the store keeps trying to connect")]
 pub(super) struct NoConnection;
 
-/// The named command or script never returns such a reply.
+/// The reply has a type or a length that this command or script never returns.
 #[derive(Debug, thiserror::Error)]
 #[error("Redis returned an unexpected reply to {0}")]
 pub(super) struct UnexpectedReply(pub(super) &'static str);
@@ -73,8 +73,8 @@ mod tests {
     use super::*;
 
     fn server_error(line: &str) -> RedisError {
-        let answer = redis::parse_redis_value(format!("-{line}\r\n").as_bytes()).unwrap();
-        answer.extract_error().unwrap_err()
+        let reply = redis::parse_redis_value(format!("-{line}\r\n").as_bytes()).unwrap();
+        reply.extract_error().unwrap_err()
     }
 
     fn rejection(line: &str) -> Rejection {
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn transient_errors_are_unavailable() {
+    fn transient_errors_mean_an_unavailable_store() {
         for line in [
             "LOADING Redis is loading the dataset in memory",
             "CLUSTERDOWN The cluster is down",
@@ -104,14 +104,14 @@ mod tests {
     }
 
     #[test]
-    fn out_of_memory_is_full_and_keeps_the_connection() {
+    fn out_of_memory_means_a_full_store_and_keeps_the_connection() {
         let line = "OOM command not allowed when used memory > 'maxmemory'.";
         assert!(matches!(rejection(line), Rejection::Full(_)));
         assert!(!breaks_connection(&server_error(line)));
     }
 
     #[test]
-    fn permanent_errors_are_broken() {
+    fn permanent_errors_mean_a_broken_store() {
         for line in [
             "WRONGTYPE Operation against a key holding the wrong kind of value",
             "ERR user_script:1: attempt to index a nil value",

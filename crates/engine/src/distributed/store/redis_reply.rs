@@ -1,4 +1,4 @@
-//! Takes apart the reply of a command or a script.
+//! Reads the reply to a command or a script, part by part.
 
 use forebay_shared::{
     document::{self, Document},
@@ -9,8 +9,9 @@ use redis::Value;
 use super::redis_error::UnexpectedReply;
 use crate::rejection::unreadable;
 
-/// A reply or a part of one, with the name of the call for error messages.
+/// A reply or a part of a reply.
 pub(super) struct RedisReply {
+    /// The name of the command or script, for error messages.
     call: &'static str,
     value: Value,
 }
@@ -52,7 +53,7 @@ impl RedisReply {
             .map_err(|_| unreadable(UnexpectedReply(call)))
     }
 
-    /// A string as bytes.
+    /// The bytes of a string.
     pub(super) fn bytes(self) -> Result<Vec<u8>, StoreError> {
         match self.value {
             Value::BulkString(bytes) => Ok(bytes),
@@ -112,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn integers_are_read_in_every_notation() {
+    fn integers_are_read_with_and_without_an_exponent() {
         for (text, int) in [("12", 12), ("-3", -3), ("9e+15", 9_000_000_000_000_000)] {
             assert_eq!(bulk(text).int().unwrap(), int);
         }

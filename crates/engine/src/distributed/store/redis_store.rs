@@ -1,4 +1,4 @@
-//! The store in Redis and how it starts.
+//! The store in Redis, and its start. `port` implements the store's calls.
 
 use std::{sync::Arc, time::Duration};
 
@@ -32,15 +32,15 @@ impl RedisStore {
     /// Connects. Must be called within a tokio runtime.
     ///
     /// If the server does not answer within three seconds, this still returns a store, so that a fleet and its servers can
-    /// start in any order. The store's calls return `Unavailable` while it keeps trying to connect. If an unsuitable
-    /// server answers later, the store logs a warning and does not use it.
+    /// start in any order. The store's calls return `Unavailable` until a connection is open. If an unsuitable
+    /// server answers later, the store logs a warning and does not use the server.
     ///
     /// # Errors
     /// [`ConnectError`], whose message says what to change.
     pub async fn connect(settings: &RedisSettings) -> Result<Self, ConnectError> {
         let dialer = Arc::new(Dialer::new(settings)?);
-        let server = first_contact(&dialer).await?;
-        let found = server.is_some();
+        let server = probe_until_timeout(&dialer).await?;
+        let has_answered = server.is_some();
         let keys = Keys::new(&settings.prefix);
         let store = Self {
             scripts: LuaScripts::new(),
@@ -50,7 +50,7 @@ impl RedisStore {
             subscriber: Subscriber::start(dialer, keys.clone()),
             keys,
         };
-        if found
+        if has_answered
             && timeout(START_TIMEOUT, store.connections.until_open())
                 .await
                 .is_ok()
@@ -62,16 +62,16 @@ impl RedisStore {
     }
 }
 
-/// Finds out what the server is; `None` if it does not answer.
-async fn first_contact(dialer: &Dialer) -> Result<Option<RedisServer>, ConnectError> {
-    let until = Instant::now() + START_TIMEOUT;
+/// Finds out whether Redis is one server or a cluster. Returns `None` if the server does not answer in time.
+async fn probe_until_timeout(dialer: &Dialer) -> Result<Option<RedisServer>, ConnectError> {
+    let deadline = Instant::now() + START_TIMEOUT;
     let mut failures = 0;
     loop {
         match dialer.probe().await {
             Ok(server) => return Ok(Some(server)),
             Err(DialError::Denied(error)) => return Err(ConnectError::Denied(error)),
             Err(DialError::Unsuitable(error)) => return Err(ConnectError::Unsuitable(error)),
-            Err(DialError::Unavailable(_)) if Instant::now() < until => {
+            Err(DialError::Unavailable(_)) if Instant::now() < deadline => {
                 sleep(RECONNECT.delay(failures, rand::random())).await;
                 failures += 1;
             }
@@ -79,8 +79,8 @@ async fn first_contact(dialer: &Dialer) -> Result<Option<RedisServer>, ConnectEr
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(
                     error,
-                    "Redis does not answer; the store is unavailable, keeps trying to connect, and checks \
-                     the server's settings then"
+                    "Redis does not answer; the store is unavailable and keeps trying to connect; \
+                     it checks the server's settings when the server answers"
                 );
                 return Ok(None);
             }

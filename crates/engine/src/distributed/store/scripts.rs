@@ -1,7 +1,7 @@
 //! The Lua scripts, each with the flags under which the server runs it.
 //!
-//! Scripts run by their digest. A server forgets digests at a restart, a failover or a flush. Then it gets the source
-//! (see `connections.rs`).
+//! Scripts run by their digest. A server forgets digests at a restart, a failover or a flush. Then `connections` sends
+//! the source.
 
 use redis::{Cmd, Script as CompiledScript};
 
@@ -13,10 +13,10 @@ use super::arguments::Arguments;
 /// never in the middle.
 #[derive(Clone, Copy)]
 enum Flags {
-    /// The script accepts new jobs. A server without free memory refuses it.
-    Admits,
+    /// The script stores new jobs. A server without free memory refuses it.
+    StoresJobs,
     /// The script writes other changes. A server without free memory runs it too, so that running jobs can finish.
-    Settles,
+    Writes,
     /// The script only reads.
     Reads,
 }
@@ -30,12 +30,12 @@ pub(super) struct LuaScript {
 
 impl LuaScript {
     fn new(name: &'static str, flags: Flags, parts: &[&str]) -> Self {
-        let first = match flags {
-            Flags::Admits => "#!lua",
-            Flags::Settles => "#!lua flags=allow-oom",
+        let first_line = match flags {
+            Flags::StoresJobs => "#!lua",
+            Flags::Writes => "#!lua flags=allow-oom",
             Flags::Reads => "#!lua flags=no-writes",
         };
-        let source = format!("{first}\n{}", parts.join("\n"));
+        let source = format!("{first_line}\n{}", parts.join("\n"));
         let compiled = CompiledScript::new(&source);
         Self {
             name,
@@ -81,17 +81,17 @@ macro_rules! scripts {
 }
 
 scripts! {
-    admit: Admits, [LANE, include_str!("scripts/commit.lua")];
-    settle: Settles, [LANE, include_str!("scripts/commit.lua")];
+    commit_with_new_jobs: StoresJobs, [LANE, include_str!("scripts/commit.lua")];
+    commit_without_new_jobs: Writes, [LANE, include_str!("scripts/commit.lua")];
     load: Reads, [LANE, include_str!("scripts/load.lua")];
     job: Reads, [include_str!("scripts/job.lua")];
-    session: Settles, [LANE, include_str!("scripts/session.lua")];
-    remove_sessions: Settles, [LANE, include_str!("scripts/remove_sessions.lua")];
-    delete_expired: Settles, [include_str!("scripts/delete_expired.lua")];
-    move_timers: Settles, [include_str!("scripts/move_timers.lua")];
+    session: Writes, [LANE, include_str!("scripts/session.lua")];
+    remove_sessions: Writes, [LANE, include_str!("scripts/remove_sessions.lua")];
+    delete_expired: Writes, [include_str!("scripts/delete_expired.lua")];
+    move_timers: Writes, [include_str!("scripts/move_timers.lua")];
     heads: Reads, [include_str!("scripts/heads.lua")];
     counts: Reads, [include_str!("scripts/counts.lua")];
-    announce: Settles, [include_str!("scripts/announce.lua")];
-    elect: Settles, [include_str!("scripts/elect.lua")];
-    step_down: Settles, [include_str!("scripts/step_down.lua")];
+    announce: Writes, [include_str!("scripts/announce.lua")];
+    elect: Writes, [include_str!("scripts/elect.lua")];
+    step_down: Writes, [include_str!("scripts/step_down.lua")];
 }

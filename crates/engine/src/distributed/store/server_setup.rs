@@ -1,4 +1,4 @@
-//! Checks the settings of a server before the store uses it.
+//! Checks the version and the settings of a server before the store uses the server.
 
 use std::collections::HashMap;
 
@@ -9,18 +9,18 @@ use super::settings::UnsuitableServer;
 /// The oldest major version that has script flags and `SET … NX GET`.
 const MAJOR_MIN: u32 = 7;
 
-/// The settings of a server that concern the store; `None` for one that the server does not report.
+/// The settings of a server that concern the store. `None` means that the server does not report the setting.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct ServerSetup {
     version: String,
     pub(super) is_cluster: bool,
     appendonly: Option<bool>,
     appendfsync: Option<String>,
-    policy: Option<String>,
+    maxmemory_policy: Option<String>,
 }
 
 impl ServerSetup {
-    /// Queries a server. Managed servers often deny CONFIG; then only INFO is used.
+    /// Queries a server with INFO and CONFIG. Managed servers often deny CONFIG; then only INFO is used.
     pub(super) async fn query(
         connection: &mut (impl ConnectionLike + Send),
     ) -> Result<Self, RedisError> {
@@ -44,14 +44,15 @@ impl ServerSetup {
     fn of_info(info: &str) -> Self {
         let field = |name: &str| {
             let line = info.lines().find_map(|line| line.strip_prefix(name));
-            line.and_then(|rest| rest.strip_prefix(':')).map(str::trim)
+            line.and_then(|value| value.strip_prefix(':'))
+                .map(str::trim)
         };
         Self {
             version: field("redis_version").unwrap_or_default().to_owned(),
             is_cluster: field("cluster_enabled") == Some("1"),
             appendonly: field("aof_enabled").map(|on| on == "1"),
             appendfsync: None,
-            policy: field("maxmemory_policy").map(str::to_owned),
+            maxmemory_policy: field("maxmemory_policy").map(str::to_owned),
         }
     }
 
@@ -65,10 +66,10 @@ impl ServerSetup {
             .map(|on| on == "yes")
             .or(self.appendonly);
         self.appendfsync = value("appendfsync");
-        self.policy = value("maxmemory-policy").or_else(|| self.policy.take());
+        self.maxmemory_policy = value("maxmemory-policy").or_else(|| self.maxmemory_policy.take());
     }
 
-    /// Refuses a server that must not be used.
+    /// Returns an error if the server must not be used.
     pub(super) fn check(&self) -> Result<(), UnsuitableServer> {
         let major = self.version.split('.').next();
         if major
@@ -80,7 +81,7 @@ impl ServerSetup {
                 version: self.version.clone(),
             });
         }
-        match &self.policy {
+        match &self.maxmemory_policy {
             Some(policy) if policy.starts_with("allkeys") => Err(UnsuitableServer::Evicts {
                 policy: policy.clone(),
             }),
@@ -111,7 +112,7 @@ impl ServerSetup {
             _ => {}
         }
         if self
-            .policy
+            .maxmemory_policy
             .as_deref()
             .is_some_and(|policy| policy.starts_with("volatile"))
         {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use forebay_shared::{
-    ids::{SessionId, TenantId},
+    ids::{LaneKey, SessionId, TenantId},
     session::Session,
     store::{SessionRemoval, StoreError},
     time::TimeMs,
@@ -20,10 +20,10 @@ use super::{
 };
 use crate::rejection::{OnStoreFull, unreadable};
 
-/// Before an eviction chooses sessions, it deletes expired ones: at most this many.
+/// The most expired sessions that an eviction deletes before it chooses the sessions to evict.
 const EXPIRED_MAX: usize = 10_000;
 
-/// A session without live jobs. The order is by last use.
+/// A session without live jobs. The fields are in this order, so that sessions are sorted by last use.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct IdleSession {
     used_at: TimeMs,
@@ -93,8 +93,8 @@ impl RedisStore {
         }
     }
 
-    /// Deletes expired sessions and their entries in the indexes. Records and idempotency keys have an expiry in Redis, so
-    /// nothing else is left to delete.
+    /// Deletes expired sessions and their entries in the indexes. Redis itself deletes expired records and idempotency
+    /// keys.
     pub(super) async fn delete_expired_sessions(&self, limit: usize) -> Result<u64, StoreError> {
         let now = ms(self.clock.now());
         let counts = self.count_expired(&now).await?;
@@ -122,7 +122,8 @@ impl RedisStore {
         replies.into_iter().map(RedisReply::natural).sum()
     }
 
-    /// Deletes the least recently used sessions without live jobs, until `sessions_max` are left or `limit` are deleted.
+    /// Deletes the least recently used sessions without live jobs, until at most `sessions_max` sessions are left or
+    /// `limit` sessions are deleted.
     pub(super) async fn evict_least_recently_used(
         &self,
         sessions_max: u64,
@@ -137,8 +138,8 @@ impl RedisStore {
         if excess == 0 {
             return Ok(0);
         }
-        // `excess` does not count expired sessions, but the index still holds them. They are deleted first, so that no
-        // eviction is spent on them.
+        // `excess` does not count expired sessions, but the index still contains them. They are deleted first, so that
+        // all `excess` candidates are unexpired.
         self.delete_expired_sessions(EXPIRED_MAX).await?;
         let mut candidates = self.least_recently_used(excess).await?;
         candidates.sort_unstable();
@@ -171,8 +172,8 @@ impl RedisStore {
         Ok(deleted)
     }
 
-    /// The `limit` least recently used sessions of each partition. They include the `limit` least recently used
-    /// of all.
+    /// Returns the `limit` least recently used sessions of each partition. The `limit` least recently used sessions of
+    /// all partitions are among them.
     async fn least_recently_used(&self, limit: usize) -> Result<Vec<IdleSession>, StoreError> {
         let reads = partitions().map(|partition| {
             let mut read = cmd("ZRANGE");
@@ -222,7 +223,7 @@ impl RedisStore {
 }
 
 fn partition_of(tenant: &TenantId, session: &SessionId) -> u8 {
-    let lane = forebay_shared::ids::LaneKey::Session {
+    let lane = LaneKey::Session {
         tenant: tenant.clone(),
         session: session.clone(),
     };

@@ -1,4 +1,4 @@
-//! The settings of the store, and the errors that prevent its start.
+//! The settings of the store in Redis, and the errors that prevent its start.
 
 use std::{fmt, path::PathBuf};
 
@@ -7,8 +7,8 @@ use redis::RedisError;
 /// Where Redis is and how to connect to it.
 #[derive(Clone)]
 pub struct RedisSettings {
-    /// `redis://`, or `rediss://` for TLS. For a Redis Cluster several URLs, separated by commas; any node that
-    /// answers names the others. The URL may contain a password, so it is never printed.
+    /// A URL with the scheme `redis`, or `rediss` for TLS. A Redis Cluster may have several URLs, separated by commas:
+    /// any node that answers reports the other nodes. The URL may contain a password, so it is never printed.
     pub url: String,
     /// A PEM file with the certificate authorities to trust instead of the system's.
     pub ca_file: Option<PathBuf>,
@@ -83,6 +83,8 @@ pub enum UnsuitableServer {
         policy: String,
     },
     /// Several URLs are given, but the server is not part of a cluster.
-    #[error("several Redis URLs are given, but the server is not part of a Redis Cluster")]
+    #[error(
+        "several Redis URLs are given, but the server is not part of a Redis Cluster: give the URL of one server"
+    )]
     NoCluster,
 }

@@ -1,4 +1,4 @@
-//! A connection that many commands share, and that a background task replaces when it breaks.
+//! A connection that many commands share. When it breaks, a background task of `connections` replaces it.
 
 use std::sync::{PoisonError, RwLock};
 
@@ -9,11 +9,13 @@ use tokio::sync::Notify;
 #[derive(Default)]
 pub(super) struct SharedRedisConnection {
     current: RwLock<Option<ConnectionHandle>>,
+    /// Notified when the connection has to be replaced.
     broken: Notify,
+    /// Notified when a connection was set.
     opened: Notify,
 }
 
-/// A connection, cheap to clone for each command.
+/// A connection. Each command clones it, which is cheap.
 #[derive(Clone)]
 pub(super) struct ConnectionHandle {
     pub(super) id: u64,
@@ -27,7 +29,7 @@ pub(super) enum RedisConnection {
 }
 
 impl SharedRedisConnection {
-    /// The connection to use for one command.
+    /// Returns the current connection.
     pub(super) fn handle(&self) -> Option<ConnectionHandle> {
         self.current
             .read()
@@ -41,7 +43,7 @@ impl SharedRedisConnection {
         self.opened.notify_waiters();
     }
 
-    /// Requests another connection, unless this one was replaced already.
+    /// Requests a new connection, unless this connection was replaced already.
     pub(super) fn mark_broken(&self, handle: &ConnectionHandle) {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         if current
@@ -53,8 +55,8 @@ impl SharedRedisConnection {
         if matches!(handle.connection, RedisConnection::Single(_)) {
             *current = None;
         }
-        // The connections to a cluster stay in use until they are replaced, because the failure of one node
-        // does not concern the others.
+        // The client of a cluster stays in use until it is replaced, because the failure of one node does not concern
+        // the other nodes.
         self.broken.notify_one();
     }
 
@@ -63,8 +65,8 @@ impl SharedRedisConnection {
         loop {
             self.broken.notified().await;
             match self.handle() {
-                // `mark_broken` removes a single connection. This one is still there, so the notification was for an
-                // earlier one.
+                // `mark_broken` removes a broken connection to a single server. This connection was not removed, so the
+                // notification was about an earlier connection.
                 Some(ConnectionHandle {
                     id: current,
                     connection: RedisConnection::Single(_),

@@ -1,8 +1,8 @@
 //! The connection for notices, shared by all watchers of the process.
 //!
 //! A task owns the connection and subscribes to each topic that has watchers. When the connection is lost, all
-//! streams end, because notices may be lost too. A watcher then reads the job's state again and starts another stream,
-//! which waits for the next connection.
+//! streams end, because notices may be lost too. A watcher then reads the job's state again and requests another
+//! stream. This request waits for the next connection.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -31,23 +31,22 @@ use super::{
     redis_error::NoConnection,
 };
 
-/// How many requests to watch a topic may wait. Further callers wait until there is space.
-const CAPACITY: usize = 1_024;
-/// How many topics one command subscribes to at most.
-const BATCH: usize = 256;
+/// The most requests to watch that are queued. Further callers wait until there is space.
+const WAITING_MAX: usize = 1_024;
+/// The most topics in one command.
+const BATCH_MAX: usize = 256;
 /// How long a request to watch waits for a connection.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(1);
-/// How often the connection is tested and abandoned topics are unsubscribed. A dead connection is noticed after this time
-/// at the latest.
+/// How often the task tests the connection and unsubscribes from topics without watchers.
 const CLEANUP_INTERVAL: Duration = Duration::from_secs(2);
 
 /// A request to watch a topic.
 struct WatchRequest {
     topic: Topic,
-    reply: oneshot::Sender<Notices>,
+    answer: oneshot::Sender<Notices>,
 }
 
-/// The handle to the task.
+/// The handle to the task that owns the connection.
 pub(super) struct Subscriber {
     requests: mpsc::Sender<WatchRequest>,
     task: JoinHandle<()>,
@@ -56,23 +55,23 @@ pub(super) struct Subscriber {
 impl Subscriber {
     /// Starts the task.
     pub(super) fn start(dialer: Arc<Dialer>, keys: Keys) -> Self {
-        let (sender, requests) = mpsc::channel(CAPACITY);
-        let run = SubscriberLoop {
+        let (sender, requests) = mpsc::channel(WAITING_MAX);
+        let subscriber_loop = SubscriberLoop {
             dialer,
             keys,
             requests,
         };
         Self {
             requests: sender,
-            task: tokio::spawn(run.run()),
+            task: tokio::spawn(subscriber_loop.run()),
         }
     }
 
     /// Starts a stream of notices on a topic.
     pub(super) async fn watch(&self, topic: Topic) -> Result<Notices, StoreError> {
-        let (reply, notices) = oneshot::channel();
+        let (answer, notices) = oneshot::channel();
         let request = async {
-            let request = WatchRequest { topic, reply };
+            let request = WatchRequest { topic, answer };
             self.requests.send(request).await.ok()?;
             notices.await.ok()
         };
@@ -139,7 +138,8 @@ struct Connected<'a> {
 }
 
 impl Connected<'_> {
-    /// Serves until the connection is lost (an error), or the store is dropped.
+    /// Forwards notices and answers requests. Returns an error when the connection is lost, and `Ok` when the store is
+    /// dropped.
     async fn serve(
         &mut self,
         mut stream: PubSubStream,
@@ -147,14 +147,14 @@ impl Connected<'_> {
     ) -> Result<(), RedisError> {
         let mut cleanup = interval(CLEANUP_INTERVAL);
         cleanup.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut batch = Vec::with_capacity(BATCH);
+        let mut batch = Vec::with_capacity(BATCH_MAX);
         loop {
             tokio::select! {
                 message = stream.next() => match message {
                     Some(message) => self.forward(&message),
-                    None => return Err(closed()),
+                    None => return Err(connection_closed()),
                 },
-                received = requests.recv_many(&mut batch, BATCH) => {
+                received = requests.recv_many(&mut batch, BATCH_MAX) => {
                     if received == 0 {
                         return Ok(());
                     }
@@ -182,13 +182,13 @@ impl Connected<'_> {
         });
     }
 
-    /// Subscribes to the new topics, and answers when the server has confirmed: from then on, no notice is
-    /// missed.
+    /// Subscribes to the new topics. Answers the requests once the server has confirmed, because only then does the
+    /// server send the notices.
     async fn watch(&mut self, batch: impl Iterator<Item = WatchRequest>) -> Result<(), RedisError> {
-        let mut new = Vec::new();
-        let mut replies = Vec::new();
-        for WatchRequest { topic, reply } in batch {
-            if reply.is_closed() {
+        let mut new_channels = Vec::new();
+        let mut answers = Vec::new();
+        for WatchRequest { topic, answer } in batch {
+            if answer.is_closed() {
                 continue;
             }
             let (sender, notices) = Notices::channel();
@@ -196,23 +196,23 @@ impl Connected<'_> {
             match self.watchers.entry(channel) {
                 Entry::Occupied(mut watchers) => watchers.get_mut().push(sender),
                 Entry::Vacant(vacant) => {
-                    new.push(vacant.key().clone());
+                    new_channels.push(vacant.key().clone());
                     vacant.insert(vec![sender]);
                 }
             }
-            replies.push((reply, notices));
+            answers.push((answer, notices));
         }
-        if !new.is_empty() {
-            with_timeout(self.sink.subscribe(&new)).await?;
+        if !new_channels.is_empty() {
+            with_timeout(self.sink.subscribe(&new_channels)).await?;
         }
-        for (reply, notices) in replies {
+        for (answer, notices) in answers {
             // If the caller is gone, the next cleanup unsubscribes.
-            let _ = reply.send(notices);
+            let _ = answer.send(notices);
         }
         Ok(())
     }
 
-    /// Unsubscribes from abandoned topics, and tests the connection.
+    /// Unsubscribes from topics without watchers, and tests the connection.
     async fn clean_up(&mut self) -> Result<(), RedisError> {
         let mut abandoned = Vec::new();
         self.watchers.retain(|channel, watchers| {
@@ -222,7 +222,7 @@ impl Connected<'_> {
             }
             !watchers.is_empty()
         });
-        for channels in abandoned.chunks(BATCH) {
+        for channels in abandoned.chunks(BATCH_MAX) {
             with_timeout(self.sink.unsubscribe(channels)).await?;
         }
         with_timeout(self.sink.ping::<redis::Value>()).await?;
@@ -231,14 +231,14 @@ impl Connected<'_> {
 }
 
 async fn with_timeout<T>(
-    answer: impl Future<Output = Result<T, RedisError>>,
+    call: impl Future<Output = Result<T, RedisError>>,
 ) -> Result<T, RedisError> {
     let timed_out = || std::io::Error::from(std::io::ErrorKind::TimedOut).into();
-    timeout(RESPONSE_TIMEOUT, answer)
+    timeout(RESPONSE_TIMEOUT, call)
         .await
         .unwrap_or_else(|_| Err(timed_out()))
 }
 
-fn closed() -> RedisError {
+fn connection_closed() -> RedisError {
     std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into()
 }

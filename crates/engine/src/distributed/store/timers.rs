@@ -16,10 +16,10 @@ use super::{
 };
 use crate::rejection::unreadable;
 
-/// Each partition is first queried for at least this many timers.
+/// The first query asks each partition for at least this many timers.
 const SHARE_MIN: usize = 8;
 
-/// A due timer whose lane is not known yet. The order is by time.
+/// A due timer whose lane is not known yet. The fields are in this order, so that timers are sorted by time.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct TimerWithoutLane {
     at: TimeMs,
@@ -27,32 +27,36 @@ struct TimerWithoutLane {
 }
 
 impl RedisStore {
-    /// The timers that are due, earliest first.
+    /// Returns the timers that are due, earliest first.
     ///
-    /// Each partition is first queried for twice its share of `limit`. A partition is queried again, for more, only if more of
-    /// its timers may be among the earliest. This bounds the replies when many timers are due, for example after an outage.
+    /// The first query asks each partition for twice its share of `limit`. A partition is queried again, for more timers,
+    /// only if more of its timers may be among the earliest. This bounds the replies when many timers are due, for example
+    /// after an outage.
     pub(super) async fn find_due_timers(
         &self,
         now: TimeMs,
         limit: usize,
     ) -> Result<Vec<Timer>, StoreError> {
         let mut due: BTreeSet<TimerWithoutLane> = BTreeSet::new();
-        let mut queried: Vec<u8> = partitions().collect();
-        let mut share = (limit / queried.len() * 2).max(SHARE_MIN);
-        while !queried.is_empty() {
-            let mut unfinished = Vec::new();
-            for (partition, found) in self.due_of(&queried, now, share.min(limit)).await? {
+        let mut to_query: Vec<u8> = partitions().collect();
+        let mut share = (limit / to_query.len() * 2).max(SHARE_MIN);
+        while !to_query.is_empty() {
+            // The partitions that may have more due timers, each with the time of the last timer found.
+            let mut may_have_more = Vec::new();
+            for (partition, found) in self.find_due_in(&to_query, now, share.min(limit)).await? {
                 if found.len() >= share && share < limit {
-                    unfinished.extend(found.last().map(|last| (partition, last.at)));
+                    may_have_more.extend(found.last().map(|last| (partition, last.at)));
                 }
                 due.extend(found);
             }
-            let cut = due
+            // The time of the last timer to return, if enough timers were found.
+            let last_needed_at = due
                 .iter()
                 .nth(limit.saturating_sub(1))
                 .map(|timer| timer.at);
-            unfinished.retain(|(_, last)| cut.is_none_or(|cut| *last <= cut));
-            queried = unfinished
+            may_have_more
+                .retain(|(_, last_found_at)| last_needed_at.is_none_or(|at| *last_found_at <= at));
+            to_query = may_have_more
                 .into_iter()
                 .map(|(partition, _)| partition)
                 .collect();
@@ -61,8 +65,8 @@ impl RedisStore {
         self.with_lanes(due.into_iter().take(limit).collect()).await
     }
 
-    /// The earliest `limit` due timers of each of these partitions.
-    async fn due_of(
+    /// Returns at most `limit` due timers of each of these partitions, the earliest.
+    async fn find_due_in(
         &self,
         partitions: &[u8],
         now: TimeMs,
@@ -97,7 +101,7 @@ impl RedisStore {
         Ok(found)
     }
 
-    /// Adds the lane of each job. This takes another round trip, but only when timers are due.
+    /// Adds the lane of each timer's job. This takes another round trip, but only when timers are due.
     async fn with_lanes(&self, due: Vec<TimerWithoutLane>) -> Result<Vec<Timer>, StoreError> {
         if due.is_empty() {
             return Ok(Vec::new());
@@ -124,23 +128,24 @@ impl RedisStore {
         Ok(timers)
     }
 
-    /// Moves each timer that is still at `from`, in one round trip. Returns which ones it moved.
+    /// Moves each timer whose time still is `from`, in one round trip. Returns for each timer whether it was moved.
     pub(super) async fn move_each_timer(
         &self,
         moves: &[TimerMove],
     ) -> Result<Vec<bool>, StoreError> {
+        // The positions in `moves` of each partition's timers.
         let mut by_partition: BTreeMap<u8, Vec<usize>> = BTreeMap::new();
-        for (n, timer) in moves.iter().enumerate() {
+        for (position, timer) in moves.iter().enumerate() {
             by_partition
                 .entry(timer.job.partition())
                 .or_default()
-                .push(n);
+                .push(position);
         }
         let calls: Vec<_> = by_partition
             .iter()
             .map(|(partition, positions)| {
                 let mut args = Arguments::default();
-                for timer in positions.iter().map(|n| &moves[*n]) {
+                for timer in positions.iter().map(|position| &moves[*position]) {
                     args.push(timer.job.to_string()).at(timer.from).at(timer.to);
                 }
                 (self.keys.timers(*partition), args)
@@ -152,8 +157,8 @@ impl RedisStore {
             .eval_each(&self.scripts.move_timers, &calls)
             .await?;
         for (positions, reply) in by_partition.values().zip(replies) {
-            for (n, result) in positions.iter().zip(reply.list()?) {
-                moved[*n] = result.int()? == 1;
+            for (position, result) in positions.iter().zip(reply.list()?) {
+                moved[*position] = result.int()? == 1;
             }
         }
         Ok(moved)
