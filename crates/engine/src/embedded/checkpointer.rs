@@ -1,13 +1,13 @@
-//! The thread that copies SQLite's write-ahead log into the database, while the writing thread goes on.
+//! The thread that copies SQLite's write-ahead log into the database, while the writing thread continues to write.
 //!
-//! SQLite calls such a copy a checkpoint. SQLite reuses the log from its start when a transaction begins after a
-//! complete copy. A copy that runs while the writing thread writes is never complete. So the writing thread copies the
+//! SQLite calls such a copy a checkpoint. After a complete copy, the next transaction overwrites the log from its start.
+//! A copy that runs while the writing thread writes is never complete. So the writing thread copies the
 //! few remaining pages itself, between two of its transactions. SQLite syncs the database after that copy. This sync is
 //! short, because the checkpointer has just synced the database.
 //!
 //! After a failed copy or sync, nothing is written any more. The system may have dropped the pages that it could not
-//! write, so a later sync that succeeds would prove nothing. The log is then the only good copy, so SQLite must not reuse
-//! it.
+//! write, so a later sync that succeeds would prove nothing. Only the log is then known to be complete, so SQLite must
+//! not overwrite it.
 
 use std::{
     io,
@@ -24,24 +24,28 @@ use rusqlite::{Connection, ErrorCode};
 
 use super::durability::Durability;
 
-/// The log is copied from this length on, in pages of 4 KiB. A longer log saves copies, because a page that
+/// The log is copied when it has this many pages of 4 KiB. A longer log saves copies, because a page that
 /// was written several times is copied once. A shorter log makes reads faster.
-const COPY_FROM: u32 = 8_000;
-/// From this length on, the writing thread waits for the copy, so that the log stays bounded. A long read, a
-/// backup for example, still makes the log longer, because pages that it needs are not copied.
-const WAIT_FROM: u32 = 4 * COPY_FROM;
+const COPY_FROM_PAGES: u32 = 8_000;
+/// When the log has this many pages, the writing thread waits for the copy, so that the log stays bounded. A long
+/// read, such as a backup, still makes the log longer, because the pages that the read needs are not copied.
+const WAIT_FROM_PAGES: u32 = 4 * COPY_FROM_PAGES;
 /// How long the checkpointer waits when it cannot copy now.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
-/// The checkpointer copies again while more than this many pages are not copied. The writing thread copies the rest.
-const REST_MAX: u32 = 500;
+/// The checkpointer copies again while more than this many pages are not copied. The writing thread copies the last
+/// pages.
+const UNCOPIED_PAGES_MAX: u32 = 500;
 /// The checkpointer copies at most this many times in a row.
 const COPIES_MAX: usize = 4;
 
-/// The writing thread's side: it requests copies and completes them.
+/// The writing thread's handle: it requests copies and completes them.
 pub(super) struct CheckpointTrigger {
+    /// The length of the log after the last commit.
     log_pages: Arc<AtomicU32>,
     request: mpsc::SyncSender<()>,
+    /// Receives a message when a requested copy has ended.
     done: mpsc::Receiver<()>,
+    /// Whether a copy was requested and is not completed yet.
     is_requested: bool,
     durability: Arc<Durability>,
 }
@@ -56,7 +60,7 @@ pub(super) struct Checkpointer {
     sync: Box<dyn FnMut() -> io::Result<()> + Send>,
 }
 
-/// Returns the writing thread's side and the loop to run on a thread of its own.
+/// Returns the writing thread's handle, and the loop to run on a thread of its own.
 ///
 /// `writer_db` is the connection that writes, `checkpointer_db` the one that copies. `sync` syncs the database file.
 pub(super) fn new(
@@ -66,14 +70,14 @@ pub(super) fn new(
     sync: impl FnMut() -> io::Result<()> + Send + 'static,
 ) -> rusqlite::Result<(CheckpointTrigger, Checkpointer)> {
     let log_pages = Arc::<AtomicU32>::default();
-    let hook_pages = Arc::clone(&log_pages);
-    // This replaces SQLite's own hook, which would copy in the writing thread.
+    let hook_log_pages = Arc::clone(&log_pages);
+    // This hook replaces SQLite's own hook, which would copy the log in the writing thread.
     writer_db.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, pages| {
-        hook_pages.store(u32::try_from(pages).unwrap_or(0), Ordering::Relaxed);
+        hook_log_pages.store(u32::try_from(pages).unwrap_or(0), Ordering::Relaxed);
         Ok(())
     }))?;
     let (request, requested) = mpsc::sync_channel(1);
-    let (finish, done) = mpsc::sync_channel(1);
+    let (done_sender, done) = mpsc::sync_channel(1);
     let trigger = CheckpointTrigger {
         log_pages: Arc::clone(&log_pages),
         request,
@@ -85,7 +89,7 @@ pub(super) fn new(
         db: checkpointer_db,
         log_pages,
         requested,
-        done: finish,
+        done: done_sender,
         durability: Arc::clone(durability),
         sync: Box::new(sync),
     };
@@ -101,10 +105,10 @@ impl CheckpointTrigger {
         }
         let log_pages = self.log_pages.load(Ordering::Relaxed);
         if !self.is_requested {
-            self.is_requested = log_pages >= COPY_FROM && self.request.send(()).is_ok();
+            self.is_requested = log_pages >= COPY_FROM_PAGES && self.request.send(()).is_ok();
             return;
         }
-        let is_done = if log_pages < WAIT_FROM {
+        let is_done = if log_pages < WAIT_FROM_PAGES {
             self.done.try_recv().is_ok()
         } else {
             self.done.recv().is_ok()
@@ -118,7 +122,7 @@ impl CheckpointTrigger {
     /// Waits until the checkpointer is idle.
     pub(super) fn until_idle(&mut self) {
         if std::mem::take(&mut self.is_requested) {
-            // An error means that the thread has ended.
+            // An error means that the checkpointer's thread has ended.
             let _ = self.done.recv();
         }
     }
@@ -140,7 +144,7 @@ impl Checkpointer {
             match checkpoint(&self.db, &self.durability) {
                 Checkpoint::Copied(pages) => {
                     let log_pages = self.log_pages.load(Ordering::Relaxed);
-                    if log_pages.saturating_sub(pages) <= REST_MAX {
+                    if log_pages.saturating_sub(pages) <= UNCOPIED_PAGES_MAX {
                         break;
                     }
                 }

@@ -1,4 +1,4 @@
-//! The sending end of a bounded channel to the engine's threads. One call closes it for all its owners.
+//! The sending end of a bounded channel to the engine's threads. One call of `close` closes it for all its owners.
 
 use std::sync::{PoisonError, RwLock};
 
@@ -7,28 +7,28 @@ use tokio::sync::mpsc;
 use super::sqlite_error::EngineClosed;
 use crate::rejection::Rejection;
 
-/// A sender of work. After [`close`](Self::close), the receiver still gets what was sent before, and then
-/// `None`.
+/// A sender that can be closed. After [`close`](Self::close), the receiver still gets the items that were sent before,
+/// and then `None`.
 pub(super) struct CloseableSender<T> {
     sender: RwLock<Option<mpsc::Sender<T>>>,
 }
 
 impl<T> CloseableSender<T> {
-    /// A channel that holds at most `capacity` items.
+    /// Creates a channel that holds at most `capacity` items.
     pub(super) fn channel(capacity: usize) -> (Self, mpsc::Receiver<T>) {
         let (sender, receiver) = mpsc::channel(capacity);
         let sender = RwLock::new(Some(sender));
         (Self { sender }, receiver)
     }
 
-    /// Sends work; waits while the channel is full.
-    pub(super) async fn send(&self, work: T) -> Result<(), Rejection> {
+    /// Sends an item. Waits while the channel is full.
+    pub(super) async fn send(&self, item: T) -> Result<(), Rejection> {
         let closed = || Rejection::unavailable(EngineClosed);
         let sender = self.sender().ok_or_else(closed)?;
-        sender.send(work).await.map_err(|_| closed())
+        sender.send(item).await.map_err(|_| closed())
     }
 
-    /// Refuses all work from now on.
+    /// Refuses all items from now on.
     pub(super) fn close(&self) {
         self.sender
             .write()

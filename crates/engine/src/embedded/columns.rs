@@ -40,7 +40,7 @@ impl FromSql for TimeColumn {
     }
 }
 
-/// A name in a column. Reading it checks that it is valid.
+/// A name in a column. A read of the column checks that the name is valid.
 pub(super) struct NameColumn<T>(pub(super) T);
 
 impl<T> FromSql for NameColumn<T>

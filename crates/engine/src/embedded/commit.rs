@@ -1,6 +1,6 @@
 //! Writes a commit into the tables.
 //!
-//! The caller derives all rows beforehand, so that the writing thread only checks the lane's version and
+//! The caller derives all rows beforehand, so that the writing thread only compares the lane's version and
 //! writes the rows.
 
 use forebay_shared::{
@@ -42,7 +42,7 @@ impl SqlCommit {
         }
     }
 
-    /// Writes all rows; on a conflict it writes none, and returns the lane as it is now.
+    /// Writes all rows and returns `None`. On a conflict, it writes no rows and returns the lane as it is now.
     pub(super) fn write(
         &self,
         transaction: &mut Transaction<'_>,
@@ -79,10 +79,10 @@ impl SqlCommit {
         Ok(None)
     }
 
-    /// Writes the lane if its stored version is the expected one. Returns whether it was.
+    /// Writes the lane if its stored version is the expected version. Returns whether the versions are equal.
     fn write_lane(&self, db: &Connection) -> rusqlite::Result<bool> {
         let key = &self.query.lane;
-        let rows = match (&self.rows.lane, self.expected) {
+        let written = match (&self.rows.lane, self.expected) {
             (None, None) => return Ok(lanes::version(db, key)?.is_none()),
             (None, Some(expected)) => db
                 .prepare_cached("DELETE FROM lanes WHERE key = ?1 AND token = ?2")?
@@ -107,7 +107,7 @@ impl SqlCommit {
                 named_params! {":expected": VersionColumn(expected)},
             )?,
         };
-        Ok(rows > 0)
+        Ok(written > 0)
     }
 
     fn write_row(

@@ -1,4 +1,4 @@
-//! The table of counts. Each transaction updates it.
+//! The table of counts. Each transaction that changes counts updates the table once.
 
 use forebay_shared::{
     lane::ClassCounts,
@@ -13,7 +13,7 @@ use crate::rows::CountRow;
 /// What the commits of one transaction add to the counts.
 #[derive(Debug, Default)]
 pub(super) struct CountDeltas {
-    /// One sum for each tenant and class. A search through the list is fast, because a transaction holds at most 128
+    /// One sum for each tenant and class. A search through the list is fast, because a transaction has at most 128
     /// writes.
     rows: Vec<(String, CountRow)>,
 }
@@ -72,7 +72,7 @@ pub(super) fn read(db: &Connection, now: TimeMs) -> rusqlite::Result<Counts> {
         )?
         .query_map([], |row| {
             let (NameColumn(tenant), ClassColumn(class)) = (row.get(0)?, row.get(1)?);
-            let oldest: Option<TimeColumn> = row.get(7)?;
+            let oldest_waiting: Option<TimeColumn> = row.get(7)?;
             Ok(TenantClassCounts {
                 tenant,
                 class,
@@ -83,7 +83,7 @@ pub(super) fn read(db: &Connection, now: TimeMs) -> rusqlite::Result<Counts> {
                     retry_wait: row.get(5)?,
                 },
                 ended: natural(row.get(6)?),
-                oldest_waiting: oldest.map(|TimeColumn(at)| at),
+                oldest_waiting: oldest_waiting.map(|TimeColumn(at)| at),
             })
         })?
         .collect::<rusqlite::Result<_>>()?;

@@ -11,21 +11,21 @@ use super::open_error::OpenError;
 
 const DATABASE: &str = "forebay.db";
 const LOCK: &str = "lock";
-/// The lock file holds a process id and a line feed. Anything longer is not from Forebay.
+/// The most bytes that are read from the lock file. It contains a process id and a line feed.
 const HOLDER_BYTES_MAX: u64 = 32;
 
-/// The data folder, locked until this is dropped.
+/// The data folder, locked until this value is dropped.
 #[derive(Debug)]
 pub(super) struct DataFolder {
     path: PathBuf,
-    // It must stay open longer than all connections: closing any descriptor of a file releases all POSIX locks
-    // of the process on that file, SQLite's included.
+    // This file must stay open longer than all connections. The close of any descriptor of a file releases all POSIX
+    // locks of the process on that file, including SQLite's locks.
     database: File,
     _lock: File,
 }
 
 impl DataFolder {
-    /// Creates the folder if there is none, locks it, and creates an empty database file that only its owner
+    /// Creates the folder if it does not exist, locks it, and creates an empty database file that only its owner
     /// may read. SQLite gives its other files the same permissions.
     pub(super) fn lock(path: &Path) -> Result<Self, OpenError> {
         let unusable = |source| OpenError::Folder {
@@ -41,7 +41,7 @@ impl DataFolder {
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(OpenError::Held {
+                return Err(OpenError::InUse {
                     holder_pid: read_holder(&mut lock),
                     path: path.to_owned(),
                 });
@@ -89,7 +89,7 @@ fn write_holder(lock: &mut File) -> io::Result<()> {
     writeln!(lock, "{}", std::process::id())
 }
 
-/// The process that holds the lock; `None` if it has not written its id yet.
+/// Reads the id of the process that holds the lock; `None` if the process has not written its id yet.
 fn read_holder(lock: &mut File) -> Option<u32> {
     let mut text = String::new();
     lock.take(HOLDER_BYTES_MAX).read_to_string(&mut text).ok()?;
@@ -103,12 +103,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_second_process_learns_who_holds_the_folder_and_what_to_change() {
+    fn the_error_of_a_second_process_names_the_first_one_and_the_setting_to_change() {
         let parent = tempfile::tempdir().unwrap();
         let path = parent.path().join("data");
         let first = DataFolder::lock(&path).unwrap();
         let refused = DataFolder::lock(&path).unwrap_err();
-        let OpenError::Held { holder_pid, .. } = &refused else {
+        let OpenError::InUse { holder_pid, .. } = &refused else {
             panic!("{refused:?}");
         };
         assert_eq!(*holder_pid, Some(std::process::id()));

@@ -1,7 +1,8 @@
-//! How long one write may spend on deleting before it lets other writes run.
+//! Limits how long one write may delete, so that other writes need not wait long.
 
 use std::time::{Duration, Instant};
 
+/// How long one write may delete.
 const BUDGET: Duration = Duration::from_millis(10);
 
 /// The time budget of one write that deletes.

@@ -1,4 +1,4 @@
-//! Which transactions are on the disk, so that no caller learns of one that a crash could still undo.
+//! Tracks which transactions are on the disk. No caller may learn of a transaction that a crash can still undo.
 
 use std::sync::{
     Arc,
@@ -10,8 +10,10 @@ use tokio::sync::watch;
 use super::sqlite_error::DiskFailed;
 use crate::rejection::Rejection;
 
-/// The numbers of transactions: the newest that may have been committed, and the newest on the disk.
+/// The newest transaction, and the newest transaction on the disk. Transactions are numbered in the order of their
+/// commits.
 pub(super) struct Durability {
+    /// The number of the newest transaction that may have been committed.
     newest: AtomicU64,
     synced: watch::Sender<Synced>,
 }
@@ -20,7 +22,7 @@ pub(super) struct Durability {
 struct Synced {
     /// This transaction and all before it are on the disk.
     number: u64,
-    /// The disk failed, so no later transaction ever counts as durable.
+    /// Whether the disk failed. Then no later transaction counts as durable.
     has_failed: bool,
 }
 
@@ -43,7 +45,7 @@ impl Durability {
         self.newest.fetch_add(1, Ordering::AcqRel) + 1
     }
 
-    /// The newest transaction so far. A read that has ended by now has seen no newer one.
+    /// The number of the newest transaction. A read that has ended before this call has seen no newer transaction.
     pub(super) fn newest_number(&self) -> u64 {
         self.newest.load(Ordering::Acquire)
     }
@@ -96,7 +98,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_thread_that_panics_is_not_waited_for() {
+    async fn callers_do_not_wait_for_a_thread_that_panicked() {
         let durability = Arc::<Durability>::default();
         let number = durability.next_number();
         let guard = FailOnPanic(Arc::clone(&durability));

@@ -1,5 +1,5 @@
 //! Presence and the sweeper's election, in memory. With this engine the fleet is one process, so this data need
-//! not survive it.
+//! not outlive the process.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -8,8 +8,8 @@ use std::{
 
 use forebay_shared::{ids::ProcessId, time::TimeMs};
 
-/// Older entries are deleted, so that the list stays as short as the fleet.
-const ENTRY_TTL_MS: u64 = 3_600_000;
+/// The age at which an announcement is deleted, so that the list does not grow.
+const ANNOUNCEMENT_TTL_MS: u64 = 3_600_000;
 
 /// The processes that are alive, and the elected sweeper.
 #[derive(Debug, Default)]
@@ -19,7 +19,8 @@ pub(super) struct MemoryFleet {
 
 #[derive(Debug, Default)]
 struct Members {
-    seen_at: HashMap<ProcessId, TimeMs>,
+    /// The time of each process's last announcement.
+    announced_at: HashMap<ProcessId, TimeMs>,
     /// The sweeper and when its election ends.
     sweeper: Option<(ProcessId, TimeMs)>,
 }
@@ -37,37 +38,37 @@ impl MemoryFleet {
         now: TimeMs,
     ) -> BTreeSet<ProcessId> {
         let mut members = self.members();
-        members.seen_at.insert(me.clone(), now);
+        members.announced_at.insert(me.clone(), now);
+        members.announced_at.retain(|_, announced_at| {
+            now.since_ms(*announced_at) < ANNOUNCEMENT_TTL_MS.max(presence_ms)
+        });
         members
-            .seen_at
-            .retain(|_, seen_at| now.since_ms(*seen_at) < ENTRY_TTL_MS.max(presence_ms));
-        members
-            .seen_at
+            .announced_at
             .iter()
-            .filter(|(id, seen_at)| *id == me || now.since_ms(**seen_at) < presence_ms)
+            .filter(|(id, announced_at)| *id == me || now.since_ms(**announced_at) < presence_ms)
             .map(|(id, _)| id.clone())
             .collect()
     }
 
     /// Deletes the announcement of `me`.
     pub(super) fn withdraw(&self, me: &ProcessId) {
-        self.members().seen_at.remove(me);
+        self.members().announced_at.remove(me);
     }
 
-    /// Elects `me` for the next `ttl_ms`, unless another process is elected. Returns whether `me` is.
+    /// Elects `me` for the next `ttl_ms`, unless another process is elected. Returns whether `me` is elected.
     pub(super) fn elect_sweeper(&self, me: &ProcessId, ttl_ms: u64, now: TimeMs) -> bool {
         let mut members = self.members();
-        let is_free = match &members.sweeper {
-            Some((holder, until)) => holder == me || *until <= now,
+        let can_elect = match &members.sweeper {
+            Some((elected, until)) => elected == me || *until <= now,
             None => true,
         };
-        if is_free {
+        if can_elect {
             members.sweeper = Some((me.clone(), now.plus_ms(ttl_ms)));
         }
-        is_free
+        can_elect
     }
 
-    /// Ends the election of `me`.
+    /// Ends the term of `me`, if it is elected.
     pub(super) fn step_down(&self, me: &ProcessId) {
         let mut members = self.members();
         if members.sweeper.as_ref().is_some_and(|(id, _)| id == me) {

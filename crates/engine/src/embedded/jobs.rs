@@ -27,7 +27,7 @@ pub(super) fn exists(db: &Connection, id: JobId, now: TimeMs) -> rusqlite::Resul
     .exists((JobIdColumn(id), TimeColumn(now)))
 }
 
-/// Writes a new record. It replaces an expired one of the same job.
+/// Writes a new record. If the table still has an expired record of the same job, the new record replaces it.
 pub(super) fn insert(db: &Connection, tenant: &str, job: &JobRow) -> rusqlite::Result<()> {
     let written = db
         .prepare_cached(
@@ -75,7 +75,7 @@ pub(super) fn delete_outcome(db: &Connection, id: JobId) -> rusqlite::Result<()>
 pub(super) struct RawJob {
     meta: String,
     outcome: Option<String>,
-    /// The document of the job's lane, which has the job's entry; `None` if the job has ended.
+    /// The document of the job's lane, which contains the job's entry; `None` if the job has ended.
     lane: Option<String>,
 }
 
@@ -123,18 +123,19 @@ pub(super) fn request(db: &Connection, id: JobId, now: TimeMs) -> rusqlite::Resu
     .optional()
 }
 
-/// Deletes at most `limit` expired records. It stops early when its time budget is spent, but not before the first one.
+/// Deletes at most `limit` expired records. Stops when the time budget of the write is spent, but deletes at least one
+/// record.
 pub(super) fn delete_expired(db: &Connection, limit: usize, now: TimeMs) -> rusqlite::Result<u64> {
     let expired = db
         .prepare_cached("SELECT n FROM outcomes WHERE forget_at <= ?1 LIMIT ?2")?
         .query_map((TimeColumn(now), size(limit)), |row| row.get(0))?
         .collect::<rusqlite::Result<Vec<i64>>>()?;
     let (mut deleted, budget) = (0, DeletionBudget::start());
-    for n in expired {
+    for row_number in expired {
         db.prepare_cached("DELETE FROM jobs WHERE n = ?1")?
-            .execute([n])?;
+            .execute([row_number])?;
         db.prepare_cached("DELETE FROM outcomes WHERE n = ?1")?
-            .execute([n])?;
+            .execute([row_number])?;
         deleted += 1;
         if budget.is_spent() {
             break;

@@ -37,7 +37,7 @@ pub(super) fn set(db: &Connection, new: &NewKey, now: TimeMs) -> rusqlite::Resul
     Ok(found)
 }
 
-/// Deletes expired keys.
+/// Deletes at most `limit` expired keys.
 pub(super) fn delete_expired(db: &Connection, limit: usize, now: TimeMs) -> rusqlite::Result<u64> {
     let deleted = db
         .prepare_cached(

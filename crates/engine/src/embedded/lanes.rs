@@ -1,5 +1,5 @@
-//! Reads lanes: a lane's document, the outcomes of ended jobs, and the work of one job, which is all that a worker
-//! needs to run it (metadata, request, turns).
+//! Reads lanes. A read returns a lane's document, the outcomes of ended jobs, and the work of one job. The work is what
+//! a worker needs to run the job: metadata, request, turns.
 
 use forebay_shared::{
     document,
@@ -21,7 +21,7 @@ use super::{
 };
 use crate::rejection::unreadable;
 
-/// The documents of a lane, not parsed yet. The caller parses them, so that parsing takes no time of the engine's threads.
+/// The documents of a lane, not parsed yet. The caller parses them, so that the engine's threads spend no time on it.
 #[derive(Debug, Default)]
 pub(super) struct RawLane {
     doc: Option<(LaneVersion, String)>,
@@ -38,16 +38,16 @@ struct RawWork {
     token_measure: Option<TokenMeasure>,
 }
 
-/// Which lane to read, and what else with it.
+/// Selects a lane to read, and the outcomes and the work to read with it.
 #[derive(Clone, Debug)]
 pub(super) struct LaneQuery {
     /// The lane's key.
     pub(super) lane: String,
     /// The lane's session, if it has one.
     pub(super) session: Option<SessionKey>,
-    /// Jobs to read the outcome of, if they have ended.
+    /// The jobs whose outcomes are read, if they have ended.
     pub(super) outcomes_of: Vec<JobId>,
-    /// The job to read the work of.
+    /// The job whose work is read.
     pub(super) work_of: Option<JobId>,
 }
 
@@ -63,7 +63,7 @@ impl LaneQuery {
     }
 }
 
-/// Reads the version of a lane, if it has a document. Its column is called `token`.
+/// Reads the version of a lane, if the lane has a document. The version's column is called `token`.
 pub(super) fn version(db: &Connection, lane: &str) -> rusqlite::Result<Option<LaneVersion>> {
     db.prepare_cached("SELECT token FROM lanes WHERE key = ?1")?
         .query_row([lane], |row| {
@@ -82,7 +82,7 @@ pub(super) fn read(db: &Connection, query: &LaneQuery, now: TimeMs) -> rusqlite:
         })
         .optional()?;
     let work = match query.work_of {
-        Some(job) => work(db, query, job, now)?,
+        Some(job) => read_work(db, query, job, now)?,
         None => None,
     };
     let mut outcomes = Vec::new();
@@ -91,7 +91,7 @@ pub(super) fn read(db: &Connection, query: &LaneQuery, now: TimeMs) -> rusqlite:
         if work.as_ref().is_some_and(|work| work.job == *job) {
             continue;
         }
-        if let Some(summary) = outcome(db, *job, now)? {
+        if let Some(summary) = read_outcome(db, *job, now)? {
             outcomes.push((*job, summary));
         }
     }
@@ -102,7 +102,11 @@ pub(super) fn read(db: &Connection, query: &LaneQuery, now: TimeMs) -> rusqlite:
     })
 }
 
-fn outcome(db: &Connection, job: JobId, now: TimeMs) -> rusqlite::Result<Option<OutcomeSummary>> {
+fn read_outcome(
+    db: &Connection,
+    job: JobId,
+    now: TimeMs,
+) -> rusqlite::Result<Option<OutcomeSummary>> {
     db.prepare_cached(
         "SELECT status, fence, settled FROM outcomes JOIN jobs USING (n)
          WHERE jobs.id = ?1 AND forget_at > ?2",
@@ -118,7 +122,7 @@ fn outcome(db: &Connection, job: JobId, now: TimeMs) -> rusqlite::Result<Option<
     .optional()
 }
 
-fn work(
+fn read_work(
     db: &Connection,
     query: &LaneQuery,
     job: JobId,
@@ -154,9 +158,9 @@ fn work(
                 ))
             })
             .optional()?;
-        if let Some((n, count, stored_measure)) = found {
-            if count > 0 {
-                turns = sessions::turns(db, n)?;
+        if let Some((row_number, turn_count, stored_measure)) = found {
+            if turn_count > 0 {
+                turns = sessions::turns(db, row_number)?;
             }
             token_measure = stored_measure;
         }
@@ -171,11 +175,12 @@ fn work(
 }
 
 fn read_token_measure(row: &Row<'_>) -> rusqlite::Result<Option<TokenMeasure>> {
-    let sent: Option<i64> = row.get("sent_bytes")?;
-    let tokens: Option<i64> = row.get("input_tokens")?;
-    Ok(sent.zip(tokens).map(|(sent, tokens)| TokenMeasure {
-        sent_bytes: natural(sent),
-        input_tokens: natural(tokens),
+    let sent_bytes: Option<i64> = row.get("sent_bytes")?;
+    let input_tokens: Option<i64> = row.get("input_tokens")?;
+    let measure = sent_bytes.zip(input_tokens);
+    Ok(measure.map(|(sent_bytes, input_tokens)| TokenMeasure {
+        sent_bytes: natural(sent_bytes),
+        input_tokens: natural(input_tokens),
     }))
 }
 
@@ -203,7 +208,7 @@ impl RawLane {
 impl RawWork {
     fn parse(self) -> Result<Work, StoreError> {
         let mut request: Request = document::read(self.request.as_bytes())?;
-        // The request stays in memory for as long as the call runs.
+        // The request stays in memory while the provider call runs.
         request.input.shrink_to_fit();
         Ok(Work {
             meta: document::read(self.meta.as_bytes())?,
@@ -216,7 +221,7 @@ impl RawWork {
     }
 }
 
-/// The heads in a given state, in the order of their lanes' keys.
+/// Returns the heads that match the filter, in the order of their lanes' keys.
 pub(super) fn heads(
     db: &Connection,
     filter: &HeadFilter,

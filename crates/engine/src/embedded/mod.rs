@@ -1,6 +1,6 @@
 //! The embedded engine: the store in one SQLite file in the data folder, and the queue in memory.
 //!
-//! One process at a time works on the folder, and a lock file enforces that (`data_folder`).
+//! Only one process at a time can use the folder: a lock file enforces this (`data_folder`).
 //!
 //! The store has these threads:
 //! - `writer` groups all writes that wait into one transaction,
@@ -9,7 +9,7 @@
 //! - `checkpointer` copies SQLite's write-ahead log into the database,
 //! - `readers` run reads.
 //!
-//! ARCHITECTURE.md, "The threads around SQLite", explains what each one gains.
+//! ARCHITECTURE.md, "The threads around SQLite", explains what each thread gains.
 //!
 //! `port` implements the store. `commit` writes the rows of a commit; `lanes`, `jobs`, `timers`, `sessions`,
 //! `keys` and `counts` each contain the statements of one part of the schema. Presence and the election (`fleet`), notices
@@ -68,17 +68,17 @@ pub struct Embedded {
 }
 
 impl Embedded {
-    /// Opens the data folder. Creates it if there is none, and migrates its tables. Blocks the thread for as
-    /// long as that takes.
+    /// Opens the data folder and migrates its tables. Creates the folder if it does not exist. Blocks the thread
+    /// until the folder is open.
     ///
     /// # Errors
-    /// [`OpenError`], whose message says what to change. [`OpenError::Held`] if another process works on the
+    /// [`OpenError`], whose message says what to change. [`OpenError::InUse`] if another process uses the
     /// folder.
     pub fn open(data_dir: &Path) -> Result<Self, OpenError> {
         Self::open_with_sync(data_dir, |sync| sync)
     }
 
-    /// Opens the folder with a sync function that `wrap` makes from the real one.
+    /// Opens the folder. The engine uses the sync function that `wrap` makes from the real sync function.
     fn open_with_sync(
         data_dir: &Path,
         wrap: impl FnOnce(syncer::SyncFn) -> syncer::SyncFn,
@@ -117,12 +117,14 @@ impl Embedded {
         let start = |name: &str, run: Box<dyn FnOnce() + Send>| {
             let locked_folder = Arc::clone(&folder);
             let guard = durability::FailOnPanic(Arc::clone(&durability));
-            let body = move || {
+            let thread_body = move || {
                 let _guard = guard;
                 run();
                 drop(locked_folder);
             };
-            let thread = thread::Builder::new().name(name.to_owned()).spawn(body);
+            let thread = thread::Builder::new()
+                .name(name.to_owned())
+                .spawn(thread_body);
             thread.map_err(|source| OpenError::Thread { source })
         };
         let mut threads = vec![
@@ -163,22 +165,21 @@ impl Embedded {
         Arc::clone(&self.queue) as Arc<dyn Queue>
     }
 
-    /// How many transactions were written since the folder was opened. It is below the number of commits when
-    /// commits came in bursts.
+    /// How many transactions were written since the folder was opened. Concurrent commits share a transaction.
     #[must_use]
     pub fn transactions(&self) -> u64 {
         self.store.writer.transactions()
     }
 
-    /// Waits until the disk has failed. After that the engine writes nothing more. Another process may
-    /// find the disk working again, with everything that this one confirmed.
+    /// Waits until the disk has failed. From then on the engine writes nothing more. If a later process can use the
+    /// disk again, it finds everything that this process confirmed.
     pub async fn failed(&self) {
         self.store.durability.until_failed().await;
     }
 
-    /// Ends the engine. Calls that wait already are still run, later calls return
-    /// [`StoreError::Unavailable`](forebay_shared::store::StoreError::Unavailable), and the folder is free when
-    /// this returns.
+    /// Ends the engine. Waiting calls are still run. Later calls return
+    /// [`StoreError::Unavailable`](forebay_shared::store::StoreError::Unavailable). When this returns, another process
+    /// can use the folder.
     pub async fn close(self) {
         self.queue.stop();
         self.store.stop();

@@ -16,21 +16,21 @@ pub enum OpenError {
         /// The error of the system.
         source: io::Error,
     },
-    /// Another process works on the folder.
+    /// Another process uses the folder.
     #[error(
         "the data folder {path} is in use by {holder}: stop that process, or set FOREBAY_DATA_DIR \
-         to another folder", path = path.display(), holder = describe(*holder_pid)
+         to another folder", path = path.display(), holder = describe_holder(*holder_pid)
     )]
-    Held {
-        /// The id of the process that holds the folder, if it has written it.
+    InUse {
+        /// The id of the process that uses the folder, if the process has written its id.
         holder_pid: Option<u32>,
         /// The data folder.
         path: PathBuf,
     },
     /// A newer release of Forebay wrote the database.
     #[error(
-        "{path} was written by a newer release (schema {found}, this one knows up to {known}): run \
-         that release, or set FOREBAY_DATA_DIR to another folder", path = path.display()
+        "{path} was written by a newer release (schema {found}; this release reads schemas up to {known}): run \
+         the newer release, or set FOREBAY_DATA_DIR to another folder", path = path.display()
     )]
     Newer {
         /// The database file.
@@ -77,7 +77,7 @@ pub enum OpenError {
     },
 }
 
-fn describe(pid: Option<u32>) -> String {
+fn describe_holder(pid: Option<u32>) -> String {
     match pid {
         Some(pid) => format!("process {pid}"),
         None => String::from("another process"),

@@ -1,4 +1,4 @@
-//! The form in which the queue stores a wake. It is small, because the queue may hold 131,072 wakes of each class.
+//! The form in which the queue stores a wake. It is small, because the queue may store 131,072 wakes of each class.
 
 use forebay_shared::{class::Class, ids::JobId, time::TimeMs, wake::Wake};
 
@@ -24,8 +24,7 @@ impl PackedWake {
         }
     }
 
-    /// Restores the wake. `None` if its names cannot be parsed, which cannot happen to a wake that [`of`](Self::of)
-    /// packed.
+    /// Restores the wake. `None` if the names cannot be parsed, which never happens, because [`of`](Self::of) wrote them.
     pub(super) fn unpack(&self, class: Class) -> Option<Wake> {
         let (tenant, session, model, traceparent) = serde_json::from_str(&self.names).ok()?;
         Some(Wake {

@@ -1,4 +1,4 @@
-//! The store's port, call by call.
+//! Implements the store's port. Each call runs as reads and writes on the engine's threads.
 
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ impl Store for SqliteStore {
         let query = LaneQuery::new(lane, outcomes_of, work_of);
         let now = self.now();
         let read = move |db: &Connection| lanes::read(db, &query, now);
-        // Only a claim reads the work of a job, and a claim is a commit.
+        // Only a claim reads the work of a job. The claim is a commit, which waits for the disk.
         let raw = match work_of {
             Some(_) => self.read_unsynced(read).await?,
             None => self.read(read).await?,
@@ -62,13 +62,13 @@ impl Store for SqliteStore {
             OnStoreFull::Refuse
         };
         let notices = std::mem::take(&mut rows.notices);
-        let change = SqlCommit::new(commit, rows);
+        let sql_commit = SqlCommit::new(commit, rows);
         let watchers = Arc::clone(&self.watchers);
         let now = self.now();
-        let answer = self
+        let result = self
             .writer
             .run(
-                move |transaction| change.write(transaction, now),
+                move |transaction| sql_commit.write(transaction, now),
                 move |conflict| {
                     if conflict.is_none() {
                         watchers.notify(&notices);
@@ -76,7 +76,7 @@ impl Store for SqliteStore {
                 },
             )
             .await;
-        match answer.map_err(|rejection| rejection.into_store_error(on_store_full))? {
+        match result.map_err(|rejection| rejection.into_store_error(on_store_full))? {
             None => Ok(CommitResult::Done),
             Some(raw) => Ok(CommitResult::Conflict(Box::new(raw.parse()?))),
         }
@@ -96,7 +96,7 @@ impl Store for SqliteStore {
     }
 
     async fn due_timers(&self, now: TimeMs, limit: usize) -> Result<Vec<Timer>, StoreError> {
-        // The sweeper ticks these jobs. A tick is a commit or moves a timer, which is a write.
+        // The sweeper ticks these jobs. A tick is a commit, or it moves a timer, which also waits for the disk.
         self.read_unsynced(move |db| timers::due(db, now, limit))
             .await
     }
@@ -161,11 +161,11 @@ impl Store for SqliteStore {
         }
         .to_string();
         let key = SessionKey::new(tenant, session);
-        let touched = key.clone();
+        let used_key = key.clone();
         // The use is recorded first, so that the session cannot expire before the read.
         let exists = self
             .write(OnStoreFull::Retry, move |db| {
-                sessions::touch(db, &touched, now, ttl_ms)
+                sessions::touch(db, &used_key, now, ttl_ms)
             })
             .await?;
         if !exists {
@@ -191,7 +191,7 @@ impl Store for SqliteStore {
 
     async fn evict_sessions(&self, sessions_max: u64, limit: usize) -> Result<u64, StoreError> {
         let now = self.now();
-        // Usually there is nothing to evict, and then no write is needed. The write counts again.
+        // Usually there is nothing to evict, and then no write is needed. Each write counts the sessions again.
         let count = self.read_unsynced(move |db| sessions::count(db, now));
         if count.await? <= sessions_max {
             return Ok(0);

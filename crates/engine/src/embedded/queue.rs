@@ -16,8 +16,8 @@ use tokio::sync::{Notify, Semaphore};
 
 use super::packed::PackedWake;
 
-/// The most wakes of one class that wait. Beyond it a publish fails, so the job's timer stays and the sweeper
-/// publishes the wake again.
+/// The most wakes of one class that wait. Further publishes fail. Their jobs' timers are not parked, so the sweeper
+/// publishes the wakes again when the timers are due.
 pub const QUEUE_CAPACITY: usize = 131_072;
 
 /// The wakes of this process.
@@ -37,11 +37,11 @@ struct ClassQueue {
 #[derive(Debug, Default)]
 struct State {
     waiting: VecDeque<PackedWake>,
-    closed: bool,
+    is_closed: bool,
 }
 
 impl MemoryQueue {
-    fn of(&self, class: Class) -> &Arc<ClassQueue> {
+    fn class_queue(&self, class: Class) -> &Arc<ClassQueue> {
         match class {
             Class::Interactive => &self.interactive,
             Class::Batch => &self.batch,
@@ -51,8 +51,8 @@ impl MemoryQueue {
     /// Refuses new publishes and ends the consumers.
     pub(super) fn stop(&self) {
         for class in Class::ALL {
-            let queue = self.of(class);
-            queue.state().closed = true;
+            let queue = self.class_queue(class);
+            queue.state().is_closed = true;
             queue.closing.notify_waiters();
         }
     }
@@ -73,10 +73,10 @@ impl ClassQueue {
 #[async_trait]
 impl Queue for MemoryQueue {
     async fn publish(&self, wake: &Wake) -> Result<(), QueueError> {
-        let queue = self.of(wake.class);
+        let queue = self.class_queue(wake.class);
         {
             let mut state = queue.state();
-            if state.closed {
+            if state.is_closed {
                 return Err(QueueError::Closed);
             }
             if state.waiting.len() >= QUEUE_CAPACITY {
@@ -93,8 +93,8 @@ impl Queue for MemoryQueue {
         class: Class,
         unacked_max: usize,
     ) -> Result<Box<dyn Consumer>, QueueError> {
-        let queue = Arc::clone(self.of(class));
-        if queue.state().closed {
+        let queue = Arc::clone(self.class_queue(class));
+        if queue.state().is_closed {
             return Err(QueueError::Closed);
         }
         let permits = Arc::new(Semaphore::new(unacked_max.min(Semaphore::MAX_PERMITS)));
@@ -106,7 +106,7 @@ impl Queue for MemoryQueue {
     }
 
     async fn depth(&self, class: Class) -> Result<u64, QueueError> {
-        let waiting = self.of(class).state().waiting.len();
+        let waiting = self.class_queue(class).state().waiting.len();
         Ok(u64::try_from(waiting).unwrap_or(u64::MAX))
     }
 
@@ -118,7 +118,7 @@ impl Queue for MemoryQueue {
 struct MemoryConsumer {
     class: Class,
     queue: Arc<ClassQueue>,
-    /// One for each delivery that may be unsettled at a time.
+    /// Each unsettled delivery holds one permit.
     permits: Arc<Semaphore>,
 }
 
@@ -127,9 +127,9 @@ impl MemoryConsumer {
         let permit = Arc::clone(&self.permits).acquire_owned().await.ok()?;
         let mut added = std::pin::pin!(self.queue.added.notified());
         loop {
-            // The notification is enabled before the queue is read, so that a wake that is added in between is not missed.
+            // The notification is enabled before the queue is read, so that no wake is missed that is added in between.
             added.as_mut().enable();
-            // There is no await between taking a wake and returning it, so a dropped call loses none.
+            // There is no await between the `pop_front` and the return, so a dropped call loses no wake.
             let taken = self.queue.state().waiting.pop_front();
             if let Some(wake) = taken.and_then(|wake| wake.unpack(self.class)) {
                 let queue = Arc::clone(&self.queue);
@@ -151,7 +151,7 @@ impl Consumer for MemoryConsumer {
     async fn next(&mut self) -> Option<Delivery> {
         let mut closing = std::pin::pin!(self.queue.closing.notified());
         closing.as_mut().enable();
-        if self.queue.state().closed {
+        if self.queue.state().is_closed {
             return None;
         }
         tokio::select! {
@@ -172,7 +172,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_wake_that_was_requeued_comes_first() {
+    async fn a_requeued_wake_is_delivered_first() {
         let queue = MemoryQueue::default();
         let tenant = TenantId::default();
         let mut jobs = Vec::new();

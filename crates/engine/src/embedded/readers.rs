@@ -56,21 +56,21 @@ impl Readers {
         (readers, loops)
     }
 
-    /// Runs `work` on a snapshot of the database. The snapshot may contain transactions that are not on the
+    /// Runs `query` on a snapshot of the database. The snapshot may contain transactions that are not on the
     /// disk yet.
-    pub(super) async fn run<T, W>(&self, work: W) -> Result<Snapshot<T>, Rejection>
+    pub(super) async fn run<T, Q>(&self, query: Q) -> Result<Snapshot<T>, Rejection>
     where
         T: Send + 'static,
-        W: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        Q: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
-        let (reply, answer) = oneshot::channel();
+        let (sender, answer) = oneshot::channel();
         let durability = Arc::clone(&self.durability);
         let read: QueuedRead = Box::new(move |db| {
-            // If the caller is gone, there is nothing to read.
-            if !reply.is_closed() {
-                let read = read_snapshot(db, work);
+            // If the caller is gone, nobody needs the result.
+            if !sender.is_closed() {
+                let read = read_snapshot(db, query);
                 let newest_transaction = durability.newest_number();
-                let _ = reply.send(read.map(|value| Snapshot {
+                let _ = sender.send(read.map(|value| Snapshot {
                     value,
                     newest_transaction,
                 }));
@@ -83,7 +83,7 @@ impl Readers {
         }
     }
 
-    /// Refuses new reads. The threads end after the reads that wait already.
+    /// Refuses new reads. The threads end after the waiting reads.
     pub(super) fn stop(&self) {
         self.reads.close();
     }
@@ -93,7 +93,7 @@ impl ReaderLoop {
     /// Reads until the handle is closed or dropped.
     pub(super) fn run(self) {
         loop {
-            // One thread waits for a read while it holds the lock; the others wait for the lock.
+            // One thread holds the lock and waits for a read. The others wait for the lock.
             let next = self
                 .reads
                 .lock()
@@ -107,14 +107,14 @@ impl ReaderLoop {
     }
 }
 
-/// Runs `work` in one transaction, so that all its statements see the same snapshot.
+/// Runs `query` in one transaction, so that all its statements see the same snapshot.
 fn read_snapshot<T>(
     db: &Connection,
-    work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    query: impl FnOnce(&Connection) -> rusqlite::Result<T>,
 ) -> rusqlite::Result<T> {
     db.prepare_cached("BEGIN")?.execute([])?;
-    let answer = work(db);
-    // Nothing was written; this releases the snapshot.
+    let result = query(db);
+    // This releases the snapshot. Nothing was written.
     db.prepare_cached("ROLLBACK")?.execute([])?;
-    answer
+    result
 }

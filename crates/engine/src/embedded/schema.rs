@@ -6,14 +6,15 @@ use rusqlite::{Connection, ErrorCode, config::DbConfig};
 
 use super::open_error::OpenError;
 
-/// The migrations, in order. Each one leads to the next version of the schema. `PRAGMA user_version` is the number of
-/// migrations that a file has received. Never change or remove one; only append.
+/// The migrations, in order. Each migration leads to the next version of the schema. `PRAGMA user_version` is the number
+/// of migrations that were applied to a file. Never change or remove a migration; only append.
 const MIGRATIONS: [&str; 2] = [include_str!("schema/1.sql"), include_str!("schema/2.sql")];
 /// "FBAY" in ASCII. It marks a SQLite file as a database of Forebay.
 const APPLICATION_ID: i64 = 0x4642_4159;
 /// How long a call waits for a lock that another program holds, a backup for example.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// The capacity of a connection's statement cache. There are fewer different statements, so each is compiled once.
+/// The capacity of a connection's statement cache. The engine has fewer statements, so a connection compiles each only
+/// once.
 const STATEMENTS_MAX: usize = 128;
 
 /// Opens the connection that writes, and migrates the tables to the newest version.
@@ -41,7 +42,7 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     // part of the log cannot be copied. `Embedded::open` syncs the log before it serves the first call.
     db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
         .map_err(failed)?;
-    // From now on the syncer syncs the commits.
+    // From now on, the syncer syncs the commits, and SQLite does not.
     db.execute_batch("PRAGMA synchronous = NORMAL;")
         .map_err(failed)?;
     Ok(db)
@@ -71,8 +72,8 @@ fn connect(path: &Path) -> Result<Connection, OpenError> {
     db.execute_batch("PRAGMA temp_store = MEMORY;")
         .map_err(failed)?;
     // The query planner must not depend on bound values (query planner stability guarantee). Without this option, SQLite
-    // compiles a statement again when some parameters change. That took a quarter of the process's CPU time. It gains
-    // nothing, because the tables are never analysed.
+    // compiles a statement again when some parameters change. That would take a quarter of the process's CPU time and
+    // gain nothing, because the tables are never analysed.
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
         .map_err(failed)?;
     // SQLite must not copy the log when a connection closes, because the disk may have failed. The writing thread copies
@@ -90,9 +91,9 @@ fn migrate(db: &mut Connection, path: &Path) -> Result<(), OpenError> {
             .map_err(failed)
     };
     let found = pragma(db, "user_version")?;
-    let is_marked = pragma(db, "application_id")? == APPLICATION_ID;
-    // A new file has no user version and no tables. Any other file without the application id is not Forebay's.
-    if !is_marked && (found != 0 || pragma(db, "schema_version")? != 0) {
+    let is_from_forebay = pragma(db, "application_id")? == APPLICATION_ID;
+    // A new file has no user version and no tables. Any other file without the application id is not from Forebay.
+    if !is_from_forebay && (found != 0 || pragma(db, "schema_version")? != 0) {
         return Err(OpenError::Foreign {
             path: path.to_owned(),
         });
@@ -138,7 +139,7 @@ mod tests {
     use crate::embedded::columns::JobIdColumn;
 
     #[test]
-    fn a_database_of_a_newer_release_is_refused_and_left_alone() {
+    fn a_database_of_a_newer_release_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("forebay.db");
         let db = open_writer(&path).unwrap();
@@ -157,10 +158,10 @@ mod tests {
         let path = folder.path().join("forebay.db");
         for _ in 0..2 {
             let db = open_writer(&path).unwrap();
-            let normal: i64 = db
+            let synchronous: i64 = db
                 .pragma_query_value(None, "synchronous", |row| row.get(0))
                 .unwrap();
-            assert_eq!(normal, 1);
+            assert_eq!(synchronous, 1, "1 is NORMAL");
             let version: i64 = db
                 .pragma_query_value(None, "user_version", |row| row.get(0))
                 .unwrap();
@@ -214,12 +215,12 @@ mod tests {
             panic!("{} lanes", lanes.len());
         };
         assert_eq!(head, job);
-        for table in ["jobs WHERE id", "timers WHERE job"] {
-            let sql = format!("SELECT count(*) FROM {table} = ?1");
+        for table_and_column in ["jobs WHERE id", "timers WHERE job"] {
+            let sql = format!("SELECT count(*) FROM {table_and_column} = ?1");
             let found: i64 = db
                 .query_row(&sql, [JobIdColumn(job)], |row| row.get(0))
                 .unwrap();
-            assert_eq!(found, 1, "{table}");
+            assert_eq!(found, 1, "{table_and_column}");
         }
     }
 

@@ -6,7 +6,7 @@ use rusqlite::ErrorCode;
 
 use crate::rejection::Rejection;
 
-/// The engine was closed, so its threads refuse calls.
+/// The engine is closed, so its threads refuse calls.
 #[derive(Debug, thiserror::Error)]
 #[error("the embedded engine is closed")]
 pub(super) struct EngineClosed;

@@ -1,4 +1,5 @@
-//! The store in SQLite: runs reads and writes on the engine's threads, and maps their errors.
+//! The store in SQLite: runs reads and writes on the engine's threads, and maps their errors. `port` implements the
+//! store's calls.
 
 use std::sync::Arc;
 
@@ -22,88 +23,88 @@ pub(super) struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Reads, and waits until everything that the read saw is on the disk.
-    pub(super) async fn read<T, W>(&self, work: W) -> Result<T, StoreError>
+    /// Runs `query`, and waits until everything that it saw is on the disk.
+    pub(super) async fn read<T, Q>(&self, query: Q) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        W: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        Q: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
-        let answer = async {
-            let seen = self.readers.run(work).await?;
+        let result = async {
+            let snapshot = self.readers.run(query).await?;
             self.durability
-                .until_synced(seen.newest_transaction)
+                .until_synced(snapshot.newest_transaction)
                 .await?;
-            Ok(seen.value)
+            Ok(snapshot.value)
         };
-        answer
+        result
             .await
             .map_err(|rejection: Rejection| rejection.into_store_error(OnStoreFull::Retry))
     }
 
-    /// Reads without waiting for the disk. The result may contain a transaction that a crash can still undo, so no client
-    /// may see it. Use it only for later commits of this process: the sync of such a commit also covers all earlier
-    /// transactions.
-    pub(super) async fn read_unsynced<T, W>(&self, work: W) -> Result<T, StoreError>
+    /// Runs `query` without waiting for the disk. The result may contain a transaction that a crash can still undo, so no
+    /// client may see the result. It may only lead to commits of this process, because the sync of a commit also covers
+    /// all earlier transactions.
+    pub(super) async fn read_unsynced<T, Q>(&self, query: Q) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        W: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        Q: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
-        let answer = async {
-            let seen = self.readers.run(work).await?;
+        let result = async {
+            let snapshot = self.readers.run(query).await?;
             // After a failure, the transactions that the read saw may never reach the disk.
             if self.durability.has_failed() {
                 return Err(Rejection::unavailable(DiskFailed));
             }
-            Ok(seen.value)
+            Ok(snapshot.value)
         };
-        answer
+        result
             .await
             .map_err(|rejection| rejection.into_store_error(OnStoreFull::Retry))
     }
 
-    /// Deletes up to `limit` records, sessions or keys in several writes. Each write stops after a short time, so that other
-    /// writes can run before the next one.
-    pub(super) async fn delete_in_steps<W>(
+    /// Deletes up to `limit` records, sessions or keys in several writes. Each write stops after a short time, so that
+    /// other writes can run in between.
+    pub(super) async fn delete_in_steps<D>(
         &self,
         limit: usize,
-        delete: W,
+        delete: D,
     ) -> Result<u64, StoreError>
     where
-        W: Fn(&Connection, usize) -> rusqlite::Result<u64> + Copy + Send + 'static,
+        D: Fn(&Connection, usize) -> rusqlite::Result<u64> + Copy + Send + 'static,
     {
-        let limit_all = u64::try_from(limit).unwrap_or(u64::MAX);
+        let deleted_max = u64::try_from(limit).unwrap_or(u64::MAX);
         let mut deleted = 0;
-        while deleted < limit_all {
-            let left = usize::try_from(limit_all - deleted).unwrap_or(limit);
-            let step = self
-                .write(OnStoreFull::Retry, move |db| delete(db, left))
+        while deleted < deleted_max {
+            let step_limit = usize::try_from(deleted_max - deleted).unwrap_or(limit);
+            let deleted_in_step = self
+                .write(OnStoreFull::Retry, move |db| delete(db, step_limit))
                 .await?;
-            if step == 0 {
+            if deleted_in_step == 0 {
                 break;
             }
-            deleted += step;
+            deleted += deleted_in_step;
         }
         Ok(deleted)
     }
 
-    /// Runs `work` in a transaction, and waits until the transaction is on the disk.
-    pub(super) async fn write<T, W>(
+    /// Runs `statements` in a transaction, and waits until the transaction is on the disk.
+    pub(super) async fn write<T, S>(
         &self,
         on_store_full: OnStoreFull,
-        work: W,
+        statements: S,
     ) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        W: Fn(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        S: Fn(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
-        let answer = self
+        let result = self
             .writer
-            .run(move |transaction| work(transaction.db), |_| {});
-        let answer = answer.await;
-        answer.map_err(|rejection| rejection.into_store_error(on_store_full))
+            .run(move |transaction| statements(transaction.db), |_| {})
+            .await;
+        result.map_err(|rejection| rejection.into_store_error(on_store_full))
     }
 
-    /// Refuses new calls. Calls that wait already are still run.
+    /// Refuses new calls. Waiting calls are still run.
     pub(super) fn stop(&self) {
         self.writer.stop();
         self.readers.stop();

@@ -1,6 +1,6 @@
 //! The thread that makes committed transactions durable, and then answers their writes.
 //!
-//! It syncs SQLite's write-ahead log once for all transactions that were committed during its last sync.
+//! One sync of SQLite's write-ahead log covers all transactions that were committed during the previous sync.
 //! ARCHITECTURE.md explains what this thread gains.
 
 use std::{
@@ -32,7 +32,7 @@ pub(super) struct Syncer {
 }
 
 impl Syncer {
-    /// Returns the sender of transactions, and the loop to run on a thread of its own.
+    /// Returns the sender for committed transactions, and the loop to run on a thread of its own.
     pub(super) fn new(durability: Arc<Durability>, sync: SyncFn) -> (CommittedSender, Self) {
         let (sender, committed) = mpsc::sync_channel(CAPACITY);
         let syncer = Self {
@@ -54,7 +54,10 @@ impl Syncer {
     }
 
     fn sync_and_answer(&mut self, batch: &mut Vec<CommittedTransaction>) {
-        let has_writes = batch.iter().any(|one| !one.writes.is_empty());
+        // A transaction without writes stands for a failed commit, which needs no sync.
+        let has_writes = batch
+            .iter()
+            .any(|transaction| !transaction.writes.is_empty());
         if has_writes
             && !self.durability.has_failed()
             && let Err(error) = (self.sync)()

@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_that_was_set_back_stands_still() {
+    fn the_time_does_not_go_back_when_the_machines_clock_is_set_back() {
         let clock = SystemClock::default();
         let ahead = clock.now().plus_ms(3_600_000);
         clock.latest_ms.store(ahead.0, Ordering::Relaxed);

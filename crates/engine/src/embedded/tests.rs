@@ -1,4 +1,4 @@
-//! Tests of the whole engine.
+//! Tests of the embedded engine through its public functions.
 
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
@@ -35,13 +35,13 @@ async fn a_folder_is_locked_until_its_engine_is_closed() {
     let engine = Embedded::open(folder.path()).unwrap();
     let (store, queue) = (engine.store(), engine.queue());
     let mut consumer = queue.consume(Class::Batch, 1).await.unwrap();
-    let waits = tokio::spawn(async move { consumer.next().await.is_none() });
+    let consumer_ended = tokio::spawn(async move { consumer.next().await.is_none() });
     tokio::task::yield_now().await;
     let second = Embedded::open(folder.path());
-    assert!(matches!(second, Err(OpenError::Held { .. })));
+    assert!(matches!(second, Err(OpenError::InUse { .. })));
 
     engine.close().await;
-    assert!(waits.await.unwrap(), "a closed queue ends its consumers");
+    assert!(consumer_ended.await.unwrap(), "the consumer got a delivery");
     assert!(
         set_key(store.as_ref(), "k")
             .await
@@ -71,9 +71,9 @@ async fn concurrent_writes_share_transactions() {
     engine.close().await;
 }
 
-/// A copy of the files is what a process that is killed now leaves behind.
+/// The copy of the files stands for the files that a process leaves behind when it is killed.
 #[tokio::test]
-async fn a_confirmed_write_is_in_the_files() {
+async fn a_confirmed_write_is_found_in_a_copy_of_the_files() {
     let (folder, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let engine = Embedded::open(folder.path()).unwrap();
     let set = set_key(engine.store().as_ref(), "k").await;
@@ -84,24 +84,24 @@ async fn a_confirmed_write_is_in_the_files() {
         assert_eq!(mode & 0o777, 0o600, "{:?}", file.path());
         fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
     }
-    let after = Embedded::open(copy.path()).unwrap();
-    let found = set_key(after.store().as_ref(), "k").await;
+    let copied_engine = Embedded::open(copy.path()).unwrap();
+    let found = set_key(copied_engine.store().as_ref(), "k").await;
     assert!(
         matches!(found, Ok(SetKeyResult::AlreadySet(_))),
         "{found:?}"
     );
-    after.close().await;
+    copied_engine.close().await;
     engine.close().await;
 }
 
 #[tokio::test]
 async fn a_write_is_not_shown_before_it_is_on_the_disk() {
     let folder = tempfile::tempdir().unwrap();
-    let (permit, permits) = std::sync::mpsc::channel();
+    let (allow_sync, sync_allowed) = std::sync::mpsc::channel();
     let engine = Embedded::open_with_sync(folder.path(), |mut sync| {
         Box::new(move || {
-            // Without a sender this returns at once.
-            let _ = permits.recv();
+            // Each message allows one sync. Without a sender, `recv` returns at once.
+            let _ = sync_allowed.recv();
             sync()
         })
     })
@@ -111,7 +111,8 @@ async fn a_write_is_not_shown_before_it_is_on_the_disk() {
     let job = JobId::fresh(&tenant, None);
     let mut set = Box::pin(set_key(store.as_ref(), "a"));
     // `due_timers` does not wait for the disk. `job`, `counts` and the write do.
-    // A read waits from the moment at which the transaction has its number.
+    // A read waits only for transactions that have a number when the read ends. So the loop polls the write until its
+    // transaction has a number.
     while engine.store.durability.newest_number() == 0 {
         assert!(set.as_mut().now_or_never().is_none());
         store.due_timers(TimeMs(0), 1).await.unwrap();
@@ -124,10 +125,10 @@ async fn a_write_is_not_shown_before_it_is_on_the_disk() {
         assert!(counts.as_mut().now_or_never().is_none());
         store.due_timers(TimeMs(0), 1).await.unwrap();
     }
-    permit.send(()).unwrap();
+    allow_sync.send(()).unwrap();
     assert!(matches!(set.await, Ok(SetKeyResult::Set)));
     assert!(read.await.unwrap().is_none());
     counts.await.unwrap();
-    drop((permit, store));
+    drop((allow_sync, store));
     engine.close().await;
 }

@@ -10,7 +10,7 @@ use rusqlite::{Connection, named_params};
 use super::columns::{JobIdColumn, LaneKeyColumn, TimeColumn, size};
 use crate::rows::TimerRow;
 
-/// Sets a job's timer, whether or not it had one.
+/// Sets a job's timer. Creates it if there is none.
 pub(super) fn set(
     db: &Connection,
     lane: &str,
@@ -38,7 +38,7 @@ pub(super) fn delete(db: &Connection, job: JobId) -> rusqlite::Result<()> {
         .map(drop)
 }
 
-/// The timers that are due, earliest first.
+/// Returns the timers that are due, earliest first.
 pub(super) fn due(db: &Connection, now: TimeMs, limit: usize) -> rusqlite::Result<Vec<Timer>> {
     db.prepare_cached("SELECT job, lane, at FROM timers WHERE at <= ?1 ORDER BY at LIMIT ?2")?
         .query_map((TimeColumn(now), size(limit)), |row| {
@@ -49,13 +49,18 @@ pub(super) fn due(db: &Connection, now: TimeMs, limit: usize) -> rusqlite::Resul
         .collect()
 }
 
-/// Moves each timer that is still at `from`. Returns which ones it moved.
+/// Moves each timer whose time still is `from`. Returns for each timer whether it was moved.
 pub(super) fn move_each(db: &Connection, moves: &[TimerMove]) -> rusqlite::Result<Vec<bool>> {
     let mut update = db.prepare_cached("UPDATE timers SET at = ?1 WHERE job = ?2 AND at = ?3")?;
     moves
         .iter()
-        .map(|m| {
-            Ok(update.execute((TimeColumn(m.to), JobIdColumn(m.job), TimeColumn(m.from)))? > 0)
+        .map(|timer| {
+            let params = (
+                TimeColumn(timer.to),
+                JobIdColumn(timer.job),
+                TimeColumn(timer.from),
+            );
+            Ok(update.execute(params)? > 0)
         })
         .collect()
 }

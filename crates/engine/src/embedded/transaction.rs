@@ -1,4 +1,4 @@
-//! A transaction and the writes that share it, on the way from the writing thread to the syncing thread.
+//! A transaction and its writes, which the writing thread passes to the syncing thread.
 
 use std::sync::mpsc;
 
@@ -7,16 +7,16 @@ use rusqlite::Connection;
 use super::counts::CountDeltas;
 use crate::rejection::Rejection;
 
-/// An open transaction, as its writes use it.
+/// An open transaction. Each write runs its statements in it.
 pub(super) struct Transaction<'a> {
     pub(super) db: &'a Connection,
-    /// What all writes of the transaction add to the counts; written once, before the commit.
+    /// What all writes of the transaction add to the counts. It is written once, before the commit.
     pub(super) counts: CountDeltas,
 }
 
 /// A write whose caller waits for the answer.
 pub(super) trait QueuedWrite: Send {
-    /// Runs the statements. It runs again if the transaction was rolled back.
+    /// Runs the statements. They run again if the transaction was rolled back.
     fn run(&mut self, transaction: &mut Transaction<'_>) -> rusqlite::Result<()>;
 
     /// Answers the caller, once the write is durable or has failed.
@@ -25,13 +25,13 @@ pub(super) trait QueuedWrite: Send {
 
 /// A transaction that SQLite has committed but that may not be on the disk yet.
 pub(super) struct CommittedTransaction {
-    /// The number from [`Durability`](super::durability::Durability).
+    /// The number that [`Durability`](super::durability::Durability) has given to the transaction.
     pub(super) number: u64,
     /// The writes to answer once the transaction is on the disk; none if the commit failed.
     pub(super) writes: Vec<Box<dyn QueuedWrite>>,
 }
 
-/// Takes committed transactions to the syncing thread.
+/// Sends committed transactions to the syncing thread.
 pub(super) type CommittedSender = mpsc::SyncSender<CommittedTransaction>;
 
 /// Answers all writes with the same rejection.

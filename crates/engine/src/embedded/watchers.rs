@@ -1,4 +1,4 @@
-//! The watchers of notices in this process.
+//! Delivers notices to the watchers in this process.
 
 use std::{
     collections::HashMap,
@@ -11,7 +11,7 @@ use forebay_shared::{
 };
 use tokio::sync::mpsc;
 
-/// Topics without watchers are not searched for while there are fewer topics than this.
+/// Topics without watchers are deleted only when there are at least this many topics.
 const CLEANUP_FROM: usize = 1_024;
 
 /// The watchers of each topic.
@@ -23,7 +23,7 @@ pub(super) struct Watchers {
 #[derive(Debug, Default)]
 struct Topics {
     senders: HashMap<Topic, Vec<mpsc::Sender<JobId>>>,
-    /// The number of topics at which the next search deletes those without watchers.
+    /// The number of topics at which topics without watchers are deleted next.
     cleanup_at: usize,
 }
 
@@ -37,7 +37,7 @@ impl Watchers {
                 watchers.retain(|watcher| !watcher.is_closed());
                 !watchers.is_empty()
             });
-            // Doubling keeps the cost of the cleanup constant for each watch.
+            // The limit doubles, so that the cleanups cost little for each call of `watch`, on average.
             topics.cleanup_at = topics.senders.len() * 2;
         }
         let watchers = topics.senders.entry(topic).or_default();

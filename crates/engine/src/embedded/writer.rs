@@ -1,10 +1,10 @@
 //! The one thread that writes.
 //!
-//! It groups the writes that wait into one transaction and hands the committed transaction to the `syncer`,
-//! which answers each write when the transaction is on the disk.
+//! It runs all waiting writes in one transaction, commits it and sends it to the `syncer`. The syncer answers each
+//! write when the transaction is on the disk.
 //!
 //! If one write of a group fails, the group is rolled back, and each write gets a transaction of its own. A
-//! savepoint around each write would avoid that, but it always costs a copy of every page that a write
+//! savepoint around each write would avoid the rollback, but it would always cost a copy of every page that a write
 //! changes.
 
 use std::sync::{
@@ -27,8 +27,8 @@ use crate::rejection::Rejection;
 
 /// How many writes may wait for the thread. Further callers wait until there is space.
 const CAPACITY: usize = 1_024;
-/// The most writes in one transaction. While one transaction is synced and answered, the next one is written, so several
-/// small transactions are faster than a large one.
+/// The most writes in one transaction. While one transaction is synced and answered, the next one is written. So several
+/// small transactions are faster than one large transaction.
 const GROUP_MAX: usize = 128;
 
 /// A handle to the writing thread.
@@ -61,7 +61,7 @@ impl Writer {
             writes: sender,
             transactions: Arc::clone(&transactions),
         };
-        let run = WriterLoop {
+        let writer_loop = WriterLoop {
             db,
             writes,
             transactions,
@@ -69,31 +69,31 @@ impl Writer {
             committed,
             checkpoints,
         };
-        (writer, run)
+        (writer, writer_loop)
     }
 
-    /// Runs `work` in a transaction. When this returns, everything that `work` wrote is on the disk, or
-    /// nothing is. `work` may run twice, and then its first run is rolled back. `then` runs once the
+    /// Runs `statements` in a transaction. When this returns, either all or none of their changes are on the disk.
+    /// `statements` may run twice; then the changes of the first run are rolled back. `on_synced` runs once the
     /// transaction is on the disk, even if the caller is gone.
-    pub(super) async fn run<T, W, A>(&self, work: W, then: A) -> Result<T, Rejection>
+    pub(super) async fn run<T, S, A>(&self, statements: S, on_synced: A) -> Result<T, Rejection>
     where
         T: Send + 'static,
-        W: Fn(&mut Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+        S: Fn(&mut Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
         A: FnOnce(&T) + Send + 'static,
     {
-        let (reply, answer) = oneshot::channel();
+        let (answer_sender, answer) = oneshot::channel();
         let write = PendingWrite {
-            work,
-            then,
+            statements,
+            on_synced,
             output: None,
-            reply,
+            answer_sender,
         };
         self.writes.send(Box::new(write)).await?;
         let closed = |_| Err(Rejection::unavailable(EngineClosed));
         answer.await.unwrap_or_else(closed)
     }
 
-    /// Refuses new writes. The thread ends after the writes that wait already.
+    /// Refuses new writes. The thread ends after the waiting writes.
     pub(super) fn stop(&self) {
         self.writes.close();
     }
@@ -105,7 +105,7 @@ impl Writer {
 }
 
 impl WriterLoop {
-    /// Writes until the handle is closed or dropped, and then copies all of the log into the database.
+    /// Writes until the handle is closed or dropped, and then copies the complete log into the database.
     pub(super) fn run(mut self) {
         let mut group = Vec::with_capacity(GROUP_MAX);
         while let Some(first) = self.writes.blocking_recv() {
@@ -137,19 +137,19 @@ impl WriterLoop {
         }
         self.transactions.fetch_add(1, Ordering::Relaxed);
         if let Err(error) = self.execute("BEGIN IMMEDIATE") {
-            // No single write caused this, so none is tried alone.
+            // No single write caused this error, so the writes are not repeated one by one.
             reject_all(group, &error.into());
             return;
         }
         match self.run_and_commit(&mut group) {
-            Ok(number) => self.hand_over(number, group),
+            Ok(number) => self.send_to_syncer(number, group),
             Err(error) if group.len() == 1 => reject_all(group, &error.into()),
             Err(_) => group.into_iter().for_each(|write| self.write(vec![write])),
         }
     }
 
-    /// Passes a transaction to the syncing thread.
-    fn hand_over(&self, number: u64, writes: Vec<Box<dyn QueuedWrite>>) {
+    /// Sends a transaction to the syncing thread.
+    fn send_to_syncer(&self, number: u64, writes: Vec<Box<dyn QueuedWrite>>) {
         let transaction = CommittedTransaction { number, writes };
         if let Err(unsent) = self.committed.send(transaction) {
             reject_all(unsent.0.writes, &Rejection::unavailable(DiskFailed));
@@ -159,7 +159,7 @@ impl WriterLoop {
     /// Runs the writes in the open transaction and ends it. Returns the number of the committed transaction.
     fn run_and_commit(&self, writes: &mut [Box<dyn QueuedWrite>]) -> rusqlite::Result<u64> {
         let committed = self.run_all(writes).and_then(|()| self.commit());
-        // Some errors, a full disk for example, have ended the transaction already.
+        // After some errors, such as a full disk, SQLite itself has ended the transaction.
         if committed.is_err()
             && !self.db.is_autocommit()
             && let Err(error) = self.execute("ROLLBACK")
@@ -174,8 +174,8 @@ impl WriterLoop {
         let number = self.durability.next_number();
         let committed = self.execute("COMMIT");
         if committed.is_err() {
-            // Reads may wait for this number already.
-            self.hand_over(number, Vec::new());
+            // Reads may already wait for this number. An empty transaction with this number ends their wait.
+            self.send_to_syncer(number, Vec::new());
         }
         committed.map(|()| number)
     }
@@ -197,35 +197,36 @@ impl WriterLoop {
 }
 
 /// A write, and the channel to answer its caller.
-struct PendingWrite<T, W, A> {
-    work: W,
-    then: A,
+struct PendingWrite<T, S, A> {
+    statements: S,
+    on_synced: A,
+    /// What the statements returned, once they have run.
     output: Option<T>,
-    reply: oneshot::Sender<Result<T, Rejection>>,
+    answer_sender: oneshot::Sender<Result<T, Rejection>>,
 }
 
-impl<T, W, A> QueuedWrite for PendingWrite<T, W, A>
+impl<T, S, A> QueuedWrite for PendingWrite<T, S, A>
 where
     T: Send,
-    W: Fn(&mut Transaction<'_>) -> rusqlite::Result<T> + Send,
+    S: Fn(&mut Transaction<'_>) -> rusqlite::Result<T> + Send,
     A: FnOnce(&T) + Send,
 {
     fn run(&mut self, transaction: &mut Transaction<'_>) -> rusqlite::Result<()> {
-        self.output = Some((self.work)(transaction)?);
+        self.output = Some((self.statements)(transaction)?);
         Ok(())
     }
 
     fn answer(self: Box<Self>, result: Result<(), Rejection>) {
         let answer = match (result, self.output) {
             (Ok(()), Some(output)) => {
-                (self.then)(&output);
+                (self.on_synced)(&output);
                 Ok(output)
             }
             (Ok(()), None) => Err(Rejection::unavailable(EngineClosed)),
             (Err(rejection), _) => Err(rejection),
         };
         // The caller may be gone. The write is valid anyway.
-        let _ = self.reply.send(answer);
+        let _ = self.answer_sender.send(answer);
     }
 }
 

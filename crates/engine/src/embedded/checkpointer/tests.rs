@@ -1,4 +1,4 @@
-//! Tests of copies of the log.
+//! Tests of the copies of the write-ahead log into the database.
 
 use std::sync::atomic::AtomicBool;
 
@@ -41,54 +41,65 @@ impl Database {
 }
 
 #[test]
-fn the_log_is_reused_under_constant_writes() {
+fn the_log_stays_bounded_under_constant_writes() {
     let mut database = Database::new();
-    let other = Connection::open(&database.path).unwrap();
+    let checkpointer_db = Connection::open(&database.path).unwrap();
     let durability = Arc::default();
-    let (mut trigger, checkpointer) = new(&mut database.db, other, &durability, || Ok(())).unwrap();
+    let (mut trigger, checkpointer) =
+        new(&mut database.db, checkpointer_db, &durability, || Ok(())).unwrap();
     let thread = thread::spawn(move || checkpointer.run());
     let mut longest = 0;
     let mut restarts = 0;
-    let mut before = 0;
+    let mut length_before = 0;
     for _ in 0..600 {
         database.write(100);
         trigger.request_or_complete(&database.db);
         let length = trigger.log_pages.load(Ordering::Relaxed);
-        restarts += u32::from(length < before);
-        before = length;
+        restarts += u32::from(length < length_before);
+        length_before = length;
         longest = longest.max(length);
     }
-    // 60,000 pages in all.
-    assert!(restarts > 0, "the log is {longest} pages long");
-    assert!(longest < WAIT_FROM + 1_000, "{longest} pages");
+    // The loop writes 60,000 pages, which is more than the log may hold.
+    assert!(
+        restarts > 0,
+        "the log was never overwritten: it has {longest} pages"
+    );
+    assert!(
+        longest < WAIT_FROM_PAGES + 1_000,
+        "the log grew to {longest} pages"
+    );
     trigger.until_idle();
     drop(trigger);
     thread.join().unwrap();
 }
 
 #[test]
-fn the_writer_waits_when_the_log_is_too_long() {
+fn the_writer_waits_for_the_copy_when_the_log_is_too_long() {
     let mut database = Database::new();
-    let other = Connection::open(&database.path).unwrap();
+    let checkpointer_db = Connection::open(&database.path).unwrap();
     let durability = Arc::default();
-    let (mut trigger, checkpointer) = new(&mut database.db, other, &durability, || Ok(())).unwrap();
-    database.write(COPY_FROM);
+    let (mut trigger, checkpointer) =
+        new(&mut database.db, checkpointer_db, &durability, || Ok(())).unwrap();
+    database.write(COPY_FROM_PAGES);
     trigger.request_or_complete(&database.db);
     assert!(trigger.is_requested);
-    database.write(COPY_FROM);
+    database.write(COPY_FROM_PAGES);
     trigger.request_or_complete(&database.db);
     assert!(
         trigger.is_requested,
-        "the copy runs and the writer does not wait"
+        "the writer waited although the log is still short"
     );
-    database.write(2 * COPY_FROM);
+    database.write(2 * COPY_FROM_PAGES);
     let thread = thread::spawn(move || checkpointer.run());
     trigger.request_or_complete(&database.db);
-    assert!(!trigger.is_requested, "the writer waited for the copy");
+    assert!(
+        !trigger.is_requested,
+        "the writer did not wait for the copy"
+    );
     database.write(1);
     assert!(
         trigger.log_pages.load(Ordering::Relaxed) < 10,
-        "the log starts at its first page again"
+        "the log was not overwritten from its start"
     );
     drop(trigger);
     thread.join().unwrap();
@@ -97,34 +108,35 @@ fn the_writer_waits_when_the_log_is_too_long() {
 #[test]
 fn after_a_failed_sync_nothing_is_copied() {
     let mut database = Database::new();
-    let other = Connection::open(&database.path).unwrap();
+    let checkpointer_db = Connection::open(&database.path).unwrap();
     let durability = Arc::<Durability>::default();
-    let fails = || Err(io::ErrorKind::Other.into());
-    let (mut trigger, checkpointer) = new(&mut database.db, other, &durability, fails).unwrap();
+    let failing_sync = || Err(io::ErrorKind::Other.into());
+    let (mut trigger, checkpointer) =
+        new(&mut database.db, checkpointer_db, &durability, failing_sync).unwrap();
     let thread = thread::spawn(move || checkpointer.run());
-    database.write(COPY_FROM);
+    database.write(COPY_FROM_PAGES);
     trigger.request_or_complete(&database.db);
     trigger.until_idle();
     assert!(durability.has_failed());
-    let before = trigger.log_pages.load(Ordering::Relaxed);
-    database.write(COPY_FROM);
+    let length_before = trigger.log_pages.load(Ordering::Relaxed);
+    database.write(COPY_FROM_PAGES);
     trigger.request_or_complete(&database.db);
     assert!(!trigger.is_requested);
     database.write(1);
     assert!(
-        trigger.log_pages.load(Ordering::Relaxed) > before,
-        "the log was not restarted"
+        trigger.log_pages.load(Ordering::Relaxed) > length_before,
+        "the log was overwritten"
     );
     drop(trigger);
     thread.join().unwrap();
 }
 
 #[test]
-fn a_copy_by_another_program_is_no_failure() {
+fn a_copy_is_postponed_while_another_program_copies() {
     static IS_WAITING: AtomicBool = AtomicBool::new(false);
     let database = Database::new();
     database.write(10);
-    // The open read blocks a RESTART checkpoint. That checkpoint keeps the checkpoint lock while it waits.
+    // The open read blocks a RESTART checkpoint. This checkpoint keeps SQLite's checkpoint lock while it waits.
     let reader = Connection::open(&database.path).unwrap();
     reader
         .execute_batch("BEGIN; SELECT count(*) FROM t;")
@@ -153,10 +165,13 @@ fn a_copy_by_another_program_is_no_failure() {
         Checkpoint::Postponed
     ));
     assert!(!durability.has_failed());
-    assert!(!copying.is_finished(), "the other copy held the lock");
+    assert!(
+        !copying.is_finished(),
+        "the other copy ended before this one was tried"
+    );
     drop(reader);
     let was_blocked = copying.join().unwrap().unwrap();
-    assert!(!was_blocked, "the other copy was completed");
+    assert!(!was_blocked, "the other copy was not completed");
     assert!(matches!(
         checkpoint(&database.db, &durability),
         Checkpoint::Copied(_)

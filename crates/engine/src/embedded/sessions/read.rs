@@ -1,4 +1,4 @@
-//! Reads sessions. Each read counts as a use of the session.
+//! Reads sessions, and records their use.
 
 use forebay_shared::{document, session::Session, store::StoreError, time::TimeMs, turn::Turn};
 use rusqlite::{Connection, OptionalExtension as _, named_params};
@@ -70,10 +70,10 @@ pub(in crate::embedded) fn read(
             },
         )
         .optional()?;
-    let Some((n, mut raw)) = found else {
+    let Some((row_number, mut raw)) = found else {
         return Ok(None);
     };
-    raw.turns = turns(db, n)?;
+    raw.turns = turns(db, row_number)?;
     Ok(Some(raw))
 }
 
@@ -90,10 +90,13 @@ impl RawSession {
     }
 }
 
-/// Reads the turns of the session with row number `n`, as JSON, oldest first.
-pub(in crate::embedded) fn turns(db: &Connection, n: i64) -> rusqlite::Result<Vec<String>> {
+/// Reads the turns of a session as JSON, oldest first. `row_number` is the session's column `n`.
+pub(in crate::embedded) fn turns(
+    db: &Connection,
+    row_number: i64,
+) -> rusqlite::Result<Vec<String>> {
     db.prepare_cached("SELECT doc FROM turns WHERE session = ?1 ORDER BY seq")?
-        .query_map([n], |row| row.get(0))?
+        .query_map([row_number], |row| row.get(0))?
         .collect()
 }
 

@@ -3,7 +3,7 @@
 use forebay_shared::{session::SessionBounds, time::TimeMs};
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 
-use super::{SessionKey, forget};
+use super::{SessionKey, delete};
 use crate::{
     embedded::columns::{TimeColumn, int, size},
     rows::SessionRow,
@@ -12,31 +12,34 @@ use crate::{
 /// The columns of a session that are needed to change it.
 #[derive(Clone, Copy)]
 struct StoredSession {
-    n: i64,
+    /// The column `n`.
+    row_number: i64,
     turns: i64,
     bytes: i64,
+    /// The `seq` of the next turn.
     next_seq: i64,
 }
 
-/// Writes the change at the time `at`. It creates the session if there is none, and replaces an expired one.
+/// Writes the change at the time `at`. Creates the session if there is none. If the session has expired, a new one
+/// replaces it.
 pub(in crate::embedded) fn write(
     db: &Connection,
     key: &SessionKey,
     change: &SessionRow,
     at: TimeMs,
 ) -> rusqlite::Result<()> {
-    let mut row = match find_unexpired(db, key, at)? {
-        Some(row) => row,
+    let mut session = match find_unexpired(db, key, at)? {
+        Some(session) => session,
         None => insert(db, key, at)?,
     };
     for doc in &change.append {
         db.prepare_cached("INSERT INTO turns (session, seq, bytes, doc) VALUES (?1, ?2, ?3, ?4)")?
-            .execute((row.n, row.next_seq, size(doc.len()), doc))?;
-        row.next_seq += 1;
-        row.turns += 1;
-        row.bytes += size(doc.len());
+            .execute((session.row_number, session.next_seq, size(doc.len()), doc))?;
+        session.next_seq += 1;
+        session.turns += 1;
+        session.bytes += size(doc.len());
     }
-    trim(db, &mut row, &change.bounds)?;
+    trim(db, &mut session, &change.bounds)?;
     db.prepare_cached(
         "UPDATE sessions SET
              updated_at = max(updated_at, :at), used_at = max(used_at, :at),
@@ -48,17 +51,17 @@ pub(in crate::embedded) fn write(
     .execute(named_params! {
         ":at": TimeColumn(at),
         ":expires_at": change.expires_at.map(TimeColumn),
-        ":turns": row.turns,
-        ":bytes": row.bytes,
-        ":next_seq": row.next_seq,
+        ":turns": session.turns,
+        ":bytes": session.bytes,
+        ":next_seq": session.next_seq,
         ":sent_bytes": change.measure.map(|measure| int(measure.sent_bytes)),
         ":input_tokens": change.measure.map(|measure| int(measure.input_tokens)),
-        ":n": row.n,
+        ":n": session.row_number,
     })?;
     Ok(())
 }
 
-/// Finds the session. An expired one is deleted first.
+/// Finds the session. Deletes an expired session and returns `None`.
 fn find_unexpired(
     db: &Connection,
     key: &SessionKey,
@@ -71,7 +74,7 @@ fn find_unexpired(
         )?
         .query_row((&key.tenant, &key.session), |row| {
             let stored = StoredSession {
-                n: row.get(0)?,
+                row_number: row.get(0)?,
                 turns: row.get(1)?,
                 bytes: row.get(2)?,
                 next_seq: row.get(3)?,
@@ -80,15 +83,15 @@ fn find_unexpired(
             Ok((stored, expires_at))
         })
         .optional()?;
-    let Some((row, expires_at)) = found else {
+    let Some((session, expires_at)) = found else {
         return Ok(None);
     };
     if expires_at.is_some_and(|TimeColumn(expires_at)| expires_at <= at) {
         // `delete_rows` keeps the session's lane, because this commit has just written it.
-        forget::delete_rows(db, row.n)?;
+        delete::delete_rows(db, session.row_number)?;
         return Ok(None);
     }
-    Ok(Some(row))
+    Ok(Some(session))
 }
 
 fn insert(db: &Connection, key: &SessionKey, at: TimeMs) -> rusqlite::Result<StoredSession> {
@@ -99,31 +102,35 @@ fn insert(db: &Connection, key: &SessionKey, at: TimeMs) -> rusqlite::Result<Sto
     )?
     .execute((&key.tenant, &key.session, TimeColumn(at)))?;
     Ok(StoredSession {
-        n: db.last_insert_rowid(),
+        row_number: db.last_insert_rowid(),
         turns: 0,
         bytes: 0,
         next_seq: 0,
     })
 }
 
-/// Deletes the oldest turns until the bounds hold. The newest turn stays, whatever its size.
-fn trim(db: &Connection, row: &mut StoredSession, bounds: &SessionBounds) -> rusqlite::Result<()> {
+/// Deletes the oldest turns until the session is within its bounds. The newest turn stays, whatever its size.
+fn trim(
+    db: &Connection,
+    session: &mut StoredSession,
+    bounds: &SessionBounds,
+) -> rusqlite::Result<()> {
     let (turns_max, bytes_max) = (size(bounds.turns_max), size(bounds.turns_bytes_max));
-    let mut last_dropped = None;
-    if row.turns > turns_max || row.bytes > bytes_max {
+    let mut last_deleted = None;
+    if session.turns > turns_max || session.bytes > bytes_max {
         let mut oldest =
             db.prepare_cached("SELECT seq, bytes FROM turns WHERE session = ?1 ORDER BY seq")?;
-        let mut oldest = oldest.query([row.n])?;
-        while row.turns > 1 && (row.turns > turns_max || row.bytes > bytes_max) {
+        let mut oldest = oldest.query([session.row_number])?;
+        while session.turns > 1 && (session.turns > turns_max || session.bytes > bytes_max) {
             let Some(turn) = oldest.next()? else { break };
-            last_dropped = Some(turn.get::<_, i64>(0)?);
-            row.bytes -= turn.get::<_, i64>(1)?;
-            row.turns -= 1;
+            last_deleted = Some(turn.get::<_, i64>(0)?);
+            session.bytes -= turn.get::<_, i64>(1)?;
+            session.turns -= 1;
         }
     }
-    if let Some(seq) = last_dropped {
+    if let Some(seq) = last_deleted {
         db.prepare_cached("DELETE FROM turns WHERE session = ?1 AND seq <= ?2")?
-            .execute((row.n, seq))?;
+            .execute((session.row_number, seq))?;
     }
     Ok(())
 }

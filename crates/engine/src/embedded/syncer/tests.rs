@@ -17,12 +17,12 @@ use crate::embedded::{
     writer::Writer,
 };
 
-/// An engine's threads. The test sets the result of each sync.
-struct Disk {
-    /// Gets a message when a sync begins.
-    begun: mpsc::Receiver<()>,
-    /// Takes the result of the sync that has begun.
-    results: mpsc::Sender<io::Result<()>>,
+/// An engine's threads. The test decides when each sync ends, and its result.
+struct Engine {
+    /// Receives a message when a sync begins.
+    sync_begun: mpsc::Receiver<()>,
+    /// Ends the sync that has begun, with this result.
+    sync_results: mpsc::Sender<io::Result<()>>,
     durability: Arc<Durability>,
     writer: Arc<Writer>,
     readers: Readers,
@@ -30,39 +30,40 @@ struct Disk {
     _threads: Vec<JoinHandle<()>>,
 }
 
-impl Disk {
+impl Engine {
     fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("test.db");
         let mut db = Connection::open(&path).unwrap();
         db.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (x INTEGER)")
             .unwrap();
-        let (begins, begun) = mpsc::channel();
-        let (results, result) = mpsc::channel::<io::Result<()>>();
+        let (begun_sender, sync_begun) = mpsc::channel();
+        let (sync_results, result) = mpsc::channel::<io::Result<()>>();
         // After the test has ended, all syncs fail.
-        let sync = move || match begins.send(()) {
+        let sync = move || match begun_sender.send(()) {
             Ok(()) => result.recv().unwrap_or(Err(io::ErrorKind::Other.into())),
             Err(_) => Err(io::ErrorKind::Other.into()),
         };
         let durability = Arc::<Durability>::default();
         let (committed, syncer) = Syncer::new(Arc::clone(&durability), Box::new(sync));
-        let other = Connection::open(&path).unwrap();
-        let (trigger, _) = checkpointer::new(&mut db, other, &durability, || Ok(())).unwrap();
-        let (writer, run) = Writer::new(db, Arc::clone(&durability), committed, trigger);
+        let checkpointer_db = Connection::open(&path).unwrap();
+        let (trigger, _) =
+            checkpointer::new(&mut db, checkpointer_db, &durability, || Ok(())).unwrap();
+        let (writer, writer_loop) = Writer::new(db, Arc::clone(&durability), committed, trigger);
         let reader = Connection::open(&path).unwrap();
-        let (readers, loops) = Readers::new(vec![reader], Arc::clone(&durability));
+        let (readers, reader_loops) = Readers::new(vec![reader], Arc::clone(&durability));
         let mut threads = vec![
             thread::spawn(move || syncer.run()),
-            thread::spawn(move || run.run()),
+            thread::spawn(move || writer_loop.run()),
         ];
         threads.extend(
-            loops
+            reader_loops
                 .into_iter()
-                .map(|run: ReaderLoop| thread::spawn(|| run.run())),
+                .map(|reader_loop: ReaderLoop| thread::spawn(|| reader_loop.run())),
         );
         Self {
-            begun,
-            results,
+            sync_begun,
+            sync_results,
             durability,
             writer: Arc::new(writer),
             readers,
@@ -71,33 +72,34 @@ impl Disk {
         }
     }
 
+    /// Starts a write that inserts a row.
     fn insert(&self, writes: &mut JoinSet<Result<(), Rejection>>, x: i64) {
         let writer = Arc::clone(&self.writer);
         writes.spawn(async move {
-            let insert = move |transaction: &mut Transaction<'_>| {
+            let statements = move |transaction: &mut Transaction<'_>| {
                 transaction
                     .db
                     .execute("INSERT INTO t VALUES (?1)", [x])
                     .map(drop)
             };
-            writer.run(insert, |()| {}).await
+            writer.run(statements, |()| {}).await
         });
     }
 
     /// Waits until a sync has begun.
-    async fn syncing(&self) {
-        while self.begun.try_recv().is_err() {
+    async fn wait_for_sync(&self) {
+        while self.sync_begun.try_recv().is_err() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
 
-    /// How many rows a read sees, and the newest transaction that it can have seen.
-    async fn count(&self) -> (i64, u64) {
+    /// Returns how many rows a read sees, and the newest transaction that the read can have seen.
+    async fn count_rows(&self) -> (i64, u64) {
         let count = |db: &Connection| {
             db.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0))
         };
-        let seen = self.readers.run(count).await.unwrap();
-        (seen.value, seen.newest_transaction)
+        let snapshot = self.readers.run(count).await.unwrap();
+        (snapshot.value, snapshot.newest_transaction)
     }
 }
 
@@ -110,63 +112,76 @@ fn is_disk_failure<T>(result: &Result<T, Rejection>) -> bool {
 
 #[tokio::test]
 async fn nothing_is_answered_or_shown_before_it_is_on_the_disk() {
-    let disk = Disk::start();
+    let engine = Engine::start();
     let mut writes = JoinSet::new();
-    disk.insert(&mut writes, 1);
-    disk.syncing().await;
-    // The row can be read, since it is committed. No caller may learn of it yet.
-    let (count, newest) = disk.count().await;
+    engine.insert(&mut writes, 1);
+    engine.wait_for_sync().await;
+    // The row is committed, so a read sees it. No caller may learn of the row yet.
+    let (count, newest) = engine.count_rows().await;
     assert_eq!(count, 1);
-    let mut synced = std::pin::pin!(disk.durability.until_synced(newest));
+    let mut synced = std::pin::pin!(engine.durability.until_synced(newest));
     assert!(synced.as_mut().now_or_never().is_none());
     assert!(writes.join_next().now_or_never().is_none());
 
-    disk.results.send(Ok(())).unwrap();
+    engine.sync_results.send(Ok(())).unwrap();
     writes.join_next().await.unwrap().unwrap().unwrap();
     synced.await.unwrap();
 }
 
 #[tokio::test]
-async fn transactions_that_are_committed_during_a_sync_share_the_next() {
-    let disk = Disk::start();
+async fn transactions_that_are_committed_during_a_sync_share_the_next_sync() {
+    let engine = Engine::start();
     let mut writes = JoinSet::new();
-    disk.insert(&mut writes, 1);
-    disk.syncing().await;
+    engine.insert(&mut writes, 1);
+    engine.wait_for_sync().await;
     for x in 2..=3 {
-        disk.insert(&mut writes, x);
-        while disk.count().await.0 < x {
+        engine.insert(&mut writes, x);
+        while engine.count_rows().await.0 < x {
             tokio::task::yield_now().await;
         }
     }
-    disk.results.send(Ok(())).unwrap();
-    disk.syncing().await;
+    engine.sync_results.send(Ok(())).unwrap();
+    engine.wait_for_sync().await;
     writes.join_next().await.unwrap().unwrap().unwrap();
     assert!(writes.join_next().now_or_never().is_none());
-    disk.results.send(Ok(())).unwrap();
+    engine.sync_results.send(Ok(())).unwrap();
     for _ in 0..2 {
         writes.join_next().await.unwrap().unwrap().unwrap();
     }
-    assert!(disk.begun.try_recv().is_err(), "two syncs for three writes");
+    assert!(
+        engine.sync_begun.try_recv().is_err(),
+        "three writes need only two syncs"
+    );
 }
 
 #[tokio::test]
 async fn after_a_failed_sync_no_write_is_ever_confirmed() {
-    let disk = Disk::start();
+    let engine = Engine::start();
     let mut writes = JoinSet::new();
-    disk.insert(&mut writes, 1);
-    disk.syncing().await;
-    let (_, newest) = disk.count().await;
-    disk.results.send(Err(io::ErrorKind::Other.into())).unwrap();
+    engine.insert(&mut writes, 1);
+    engine.wait_for_sync().await;
+    let (_, newest) = engine.count_rows().await;
+    engine
+        .sync_results
+        .send(Err(io::ErrorKind::Other.into()))
+        .unwrap();
     let failed = writes.join_next().await.unwrap().unwrap();
     assert!(is_disk_failure(&failed), "{failed:?}");
-    let synced = disk.durability.until_synced(newest).await;
+    let synced = engine.durability.until_synced(newest).await;
     assert!(is_disk_failure(&synced), "{synced:?}");
 
-    disk.insert(&mut writes, 2);
+    engine.insert(&mut writes, 2);
     let failed = writes.join_next().await.unwrap().unwrap();
     assert!(is_disk_failure(&failed), "{failed:?}");
-    assert!(disk.begun.try_recv().is_err(), "no further sync is tried");
-    assert_eq!(disk.count().await.0, 1, "nothing more is written");
+    assert!(
+        engine.sync_begun.try_recv().is_err(),
+        "another sync was tried"
+    );
+    assert_eq!(
+        engine.count_rows().await.0,
+        1,
+        "the second write was written"
+    );
 }
 
 #[test]
@@ -175,7 +190,10 @@ fn the_log_is_found_through_a_symbolic_link() {
     let path = folder.path().join("test.db");
     let link = folder.path().join("link.db");
     std::os::unix::fs::symlink(&path, &link).unwrap();
-    assert!(sync_log_of(&path).is_err(), "there is no log yet");
+    assert!(
+        sync_log_of(&path).is_err(),
+        "the log exists before the first connection"
+    );
     let db = Connection::open(&link).unwrap();
     db.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (x)")
         .unwrap();

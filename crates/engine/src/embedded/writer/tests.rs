@@ -1,44 +1,48 @@
-//! Tests of groups of writes and their transactions.
+//! Tests of the writing thread: which writes share a transaction, and what happens to writes that fail.
 
 use super::*;
 use crate::embedded::checkpointer;
 
-fn start() -> (Arc<Writer>, WriterLoop) {
+/// Creates a writer whose loop is not running yet. Every committed transaction counts as synced.
+fn new_writer() -> (Arc<Writer>, WriterLoop) {
     let mut db = Connection::open_in_memory().unwrap();
     db.execute_batch("CREATE TABLE t (x INTEGER PRIMARY KEY)")
         .unwrap();
     let (sender, committed) = std::sync::mpsc::sync_channel::<CommittedTransaction>(2);
     std::thread::spawn(move || {
-        for write in committed.into_iter().flat_map(|one| one.writes) {
+        for write in committed
+            .into_iter()
+            .flat_map(|transaction| transaction.writes)
+        {
             write.answer(Ok(()));
         }
     });
     let durability = Arc::<Durability>::default();
-    let other = Connection::open_in_memory().unwrap();
-    let (trigger, _) = checkpointer::new(&mut db, other, &durability, || Ok(())).unwrap();
-    let (writer, run) = Writer::new(db, durability, sender, trigger);
-    (Arc::new(writer), run)
+    let checkpointer_db = Connection::open_in_memory().unwrap();
+    let (trigger, _) = checkpointer::new(&mut db, checkpointer_db, &durability, || Ok(())).unwrap();
+    let (writer, writer_loop) = Writer::new(db, durability, sender, trigger);
+    (Arc::new(writer), writer_loop)
 }
 
 async fn insert(writer: Arc<Writer>, x: i64) -> Result<(), Rejection> {
-    let work = move |Transaction { db, .. }: &mut Transaction<'_>| {
-        // Two statements: if the second fails, the first must be rolled back.
+    let statements = move |Transaction { db, .. }: &mut Transaction<'_>| {
+        // If the second statement fails, the first must be rolled back.
         db.execute("INSERT INTO t VALUES (?1)", [x + 1_000])?;
         db.execute("INSERT INTO t VALUES (?1)", [x]).map(drop)
     };
-    writer.run(work, |()| {}).await
+    writer.run(statements, |()| {}).await
 }
 
 #[tokio::test]
 async fn writes_that_wait_share_a_transaction() {
-    let (writer, run) = start();
+    let (writer, writer_loop) = new_writer();
     let mut writes = tokio::task::JoinSet::new();
     for x in 0..64 {
         writes.spawn(insert(writer.clone(), x));
     }
-    // All 64 wait before the thread begins.
+    // All 64 writes wait before the loop starts.
     writer.writes.until_holding(64).await;
-    std::thread::spawn(move || run.run());
+    std::thread::spawn(move || writer_loop.run());
     for written in writes.join_all().await {
         written.unwrap();
     }
@@ -47,47 +51,48 @@ async fn writes_that_wait_share_a_transaction() {
 
 #[tokio::test]
 async fn a_failed_write_is_rolled_back_and_the_others_are_stored() {
-    let (writer, run) = start();
+    let (writer, writer_loop) = new_writer();
     let mut writes = tokio::task::JoinSet::new();
     for x in [1, 2, 2, 3] {
         writes.spawn(insert(writer.clone(), x));
     }
-    // The second statement of this one fails, because 1,001 was inserted by the first write.
+    // The second statement of this write fails, because the first write has inserted 1,001.
     writes.spawn(insert(writer.clone(), 1_001));
     writer.writes.until_holding(5).await;
-    std::thread::spawn(move || run.run());
+    std::thread::spawn(move || writer_loop.run());
     let refused = writes
         .join_all()
         .await
         .iter()
-        .filter(|w| w.is_err())
+        .filter(|written| written.is_err())
         .count();
     assert_eq!(refused, 2);
     let count = |Transaction { db, .. }: &mut Transaction<'_>| {
         db.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0))
     };
     assert_eq!(writer.run(count, |_| {}).await.unwrap(), 6);
-    // One for the group, one for each of the five writes, and one for the count.
+    // One transaction for the group, one for each of its five writes, and one for the count.
     assert_eq!(writer.transactions(), 7);
 }
 
 #[tokio::test]
 async fn on_a_full_disk_exactly_the_confirmed_writes_are_stored() {
-    let (writer, run) = start();
-    run.db
+    let (writer, writer_loop) = new_writer();
+    writer_loop
+        .db
         .execute_batch("CREATE TABLE blobs (x BLOB); PRAGMA max_page_count = 64;")
         .unwrap();
     let mut writes = tokio::task::JoinSet::new();
     for bytes in [10, 1_000_000, 10] {
-        let work = move |Transaction { db, .. }: &mut Transaction<'_>| {
+        let statements = move |Transaction { db, .. }: &mut Transaction<'_>| {
             db.execute("INSERT INTO blobs VALUES (zeroblob(?1))", [bytes])
                 .map(drop)
         };
         let writer = writer.clone();
-        writes.spawn(async move { writer.run(work, |()| {}).await });
+        writes.spawn(async move { writer.run(statements, |()| {}).await });
     }
     writer.writes.until_holding(3).await;
-    std::thread::spawn(move || run.run());
+    std::thread::spawn(move || writer_loop.run());
     let answers = writes.join_all().await;
     let written = answers.iter().filter(|answer| answer.is_ok()).count();
     assert!(written < 3);
@@ -99,13 +104,13 @@ async fn on_a_full_disk_exactly_the_confirmed_writes_are_stored() {
 }
 
 #[tokio::test]
-async fn a_stopped_writer_finishes_waiting_writes_and_refuses_new_ones() {
-    let (writer, run) = start();
-    let waits = tokio::spawn(insert(writer.clone(), 1));
+async fn a_stopped_writer_runs_the_waiting_writes_and_refuses_new_writes() {
+    let (writer, writer_loop) = new_writer();
+    let waiting = tokio::spawn(insert(writer.clone(), 1));
     writer.writes.until_holding(1).await;
     writer.stop();
-    let thread = std::thread::spawn(move || run.run());
-    waits.await.unwrap().unwrap();
+    let thread = std::thread::spawn(move || writer_loop.run());
+    waiting.await.unwrap().unwrap();
     let late = insert(writer, 2).await;
     assert!(matches!(late, Err(Rejection::Unavailable(_))), "{late:?}");
     thread.join().unwrap();

@@ -26,13 +26,13 @@ pub(in crate::embedded) fn remove(
             Ok((row.get::<_, i64>(0)?, expires_at))
         })
         .optional()?;
-    let Some((n, expires_at)) = found else {
+    let Some((row_number, expires_at)) = found else {
         return Ok(SessionRemoval::NotFound);
     };
     let Some(TimeColumn(expires_at)) = expires_at else {
         return Ok(SessionRemoval::HasLiveJobs);
     };
-    forget(db, n, tenant.clone(), session.clone())?;
+    delete_with_hold(db, row_number, tenant.clone(), session.clone())?;
     Ok(if expires_at > now {
         SessionRemoval::Removed
     } else {
@@ -40,9 +40,9 @@ pub(in crate::embedded) fn remove(
     })
 }
 
-/// How many sessions have not expired.
+/// Counts the sessions that have not expired.
 pub(in crate::embedded) fn count(db: &Connection, now: TimeMs) -> rusqlite::Result<u64> {
-    // Expired sessions are few, because the sweeper deletes them, so counting them is cheap.
+    // The second SELECT is cheap: there are few expired sessions, because the sweeper deletes them.
     db.prepare_cached(
         "SELECT (SELECT sessions FROM totals)
               - (SELECT count(*) FROM sessions WHERE expires_at <= ?1)",
@@ -59,17 +59,20 @@ pub(in crate::embedded) fn evict(
     now: TimeMs,
 ) -> rusqlite::Result<u64> {
     let excess = count(db, now)?.saturating_sub(sessions_max);
-    let least_used = db
+    let least_recently_used = db
         .prepare_cached(
             "SELECT n, tenant, session FROM sessions
              WHERE expires_at IS NOT NULL AND expires_at > ?1 ORDER BY used_at, n LIMIT ?2",
         )?
-        .query_map((TimeColumn(now), int(excess).min(size(limit))), named)?
+        .query_map(
+            (TimeColumn(now), int(excess).min(size(limit))),
+            found_session,
+        )?
         .collect::<rusqlite::Result<Vec<_>>>()?;
-    forget_all(db, least_used)
+    delete_all(db, least_recently_used)
 }
 
-/// Deletes expired sessions.
+/// Deletes at most `limit` expired sessions.
 pub(in crate::embedded) fn delete_expired(
     db: &Connection,
     limit: usize,
@@ -77,22 +80,23 @@ pub(in crate::embedded) fn delete_expired(
 ) -> rusqlite::Result<u64> {
     let expired = db
         .prepare_cached("SELECT n, tenant, session FROM sessions WHERE expires_at <= ?1 LIMIT ?2")?
-        .query_map((TimeColumn(now), size(limit)), named)?
+        .query_map((TimeColumn(now), size(limit)), found_session)?
         .collect::<rusqlite::Result<Vec<_>>>()?;
-    forget_all(db, expired)
+    delete_all(db, expired)
 }
 
-type Named = (i64, NameColumn<TenantId>, NameColumn<SessionId>);
+/// The columns `n`, `tenant` and `session` of a row.
+type FoundSession = (i64, NameColumn<TenantId>, NameColumn<SessionId>);
 
-fn named(row: &rusqlite::Row<'_>) -> rusqlite::Result<Named> {
+fn found_session(row: &rusqlite::Row<'_>) -> rusqlite::Result<FoundSession> {
     Ok((row.get(0)?, row.get(1)?, row.get(2)?))
 }
 
-/// Deletes sessions. It stops early when its time budget is spent, but not before the first one.
-fn forget_all(db: &Connection, sessions: Vec<Named>) -> rusqlite::Result<u64> {
+/// Deletes sessions. Stops when the time budget of the write is spent, but deletes at least one session.
+fn delete_all(db: &Connection, sessions: Vec<FoundSession>) -> rusqlite::Result<u64> {
     let (mut deleted, budget) = (0, DeletionBudget::start());
-    for (n, NameColumn(tenant), NameColumn(session)) in sessions {
-        forget(db, n, tenant, session)?;
+    for (row_number, NameColumn(tenant), NameColumn(session)) in sessions {
+        delete_with_hold(db, row_number, tenant, session)?;
         deleted += 1;
         if budget.is_spent() {
             break;
@@ -101,9 +105,14 @@ fn forget_all(db: &Connection, sessions: Vec<Named>) -> rusqlite::Result<u64> {
     Ok(deleted)
 }
 
-/// Deletes a session without live jobs, and the hold that its lane may still have.
-fn forget(db: &Connection, n: i64, tenant: TenantId, session: SessionId) -> rusqlite::Result<()> {
-    delete_rows(db, n)?;
+/// Deletes a session without live jobs. If its lane still has a hold, this deletes the lane too.
+fn delete_with_hold(
+    db: &Connection,
+    row_number: i64,
+    tenant: TenantId,
+    session: SessionId,
+) -> rusqlite::Result<()> {
+    delete_rows(db, row_number)?;
     let lane = LaneKey::Session { tenant, session }.to_string();
     db.prepare_cached("DELETE FROM lanes WHERE key = ?1 AND entries = 0")?
         .execute([lane])
@@ -111,10 +120,10 @@ fn forget(db: &Connection, n: i64, tenant: TenantId, session: SessionId) -> rusq
 }
 
 /// Deletes a session and its turns, but not its lane.
-pub(super) fn delete_rows(db: &Connection, n: i64) -> rusqlite::Result<()> {
+pub(super) fn delete_rows(db: &Connection, row_number: i64) -> rusqlite::Result<()> {
     db.prepare_cached("DELETE FROM turns WHERE session = ?1")?
-        .execute([n])?;
+        .execute([row_number])?;
     db.prepare_cached("DELETE FROM sessions WHERE n = ?1")?
-        .execute([n])
+        .execute([row_number])
         .map(drop)
 }
