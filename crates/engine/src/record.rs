@@ -8,7 +8,7 @@ use forebay_shared::{
     store::{JobRecord, JobState, StoreError},
 };
 
-use crate::rejection::unreadable;
+use crate::rejection::broken_data;
 
 /// A job has a record, but neither an entry in a lane nor an outcome. Another program changed the data, or a Redis replica took
 /// over without the newest writes.
@@ -29,7 +29,7 @@ pub(crate) fn read(
         None => {
             let mut entries = lane.unwrap_or_default().entries.into_iter();
             let entry = entries.find(|entry| entry.job == meta.id);
-            JobState::Live(entry.ok_or_else(|| unreadable(OrphanRecord(meta.id)))?)
+            JobState::Live(entry.ok_or_else(|| broken_data(OrphanRecord(meta.id)))?)
         }
     };
     Ok(JobRecord { meta, state })

@@ -16,7 +16,7 @@ pub(crate) enum Rejection {
     /// The store is closed, unreachable, slow or busy. The call may have taken effect; it is safe to repeat.
     #[error("the store is unavailable")]
     Unavailable(#[source] Arc<dyn Error + Send + Sync>),
-    /// The store refused the statement, or holds something unreadable. Repeating the call cannot help.
+    /// The store refused the statement, or its data cannot be read. A retry cannot help.
     #[error("the store is broken")]
     Broken(#[source] Arc<dyn Error + Send + Sync>),
 }
@@ -48,8 +48,8 @@ impl Rejection {
     }
 }
 
-/// Returns the port's error for a document that cannot be read or written.
-pub(crate) fn unreadable(error: impl Error + Send + Sync + 'static) -> StoreError {
+/// Returns the port's error for data that cannot be read or written, or that contradicts other data.
+pub(crate) fn broken_data(error: impl Error + Send + Sync + 'static) -> StoreError {
     StoreError::Broken(Box::new(error))
 }
 

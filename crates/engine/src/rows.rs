@@ -14,7 +14,7 @@ use forebay_shared::{
 };
 use serde::Serialize;
 
-use crate::rejection::unreadable;
+use crate::rejection::broken_data;
 
 /// Everything that a commit writes.
 #[derive(Debug)]
@@ -228,7 +228,7 @@ fn timers(commit: &Commit) -> Result<Vec<TimerRow>, StoreError> {
         .filter_map(|(job, at)| at.map(|at| (*job, at)))
         .map(|(job, at)| {
             let entry = commit.next.find(job);
-            let (_, entry) = entry.ok_or_else(|| unreadable(TimerWithoutEntry(job)))?;
+            let (_, entry) = entry.ok_or_else(|| broken_data(TimerWithoutEntry(job)))?;
             Ok(TimerRow {
                 job,
                 at,
@@ -269,7 +269,7 @@ fn collect<T, R>(
 }
 
 fn json<T: Serialize>(document: &T) -> Result<String, StoreError> {
-    serde_json::to_string(document).map_err(unreadable)
+    serde_json::to_string(document).map_err(broken_data)
 }
 
 #[cfg(test)]

@@ -10,17 +10,18 @@ use forebay_shared::{
 };
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 
-/// A number as SQLite's signed integer. A number that does not fit becomes `i64::MAX`; no real time or size is that large.
+/// A number as SQLite's signed integer. A number that does not fit becomes `i64::MAX`. No real time or size is that
+/// large.
 pub(super) fn int(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// A size as SQLite's signed integer, with the same bound.
+/// A size as SQLite's signed integer. A size that does not fit becomes `i64::MAX`.
 pub(super) fn size(number: usize) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// An unsigned number from a column. A negative one becomes 0.
+/// An unsigned number from a column. A negative number becomes 0.
 pub(super) fn natural(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
 }

@@ -11,7 +11,7 @@ use super::open_error::OpenError;
 
 const DATABASE: &str = "forebay.db";
 const LOCK: &str = "lock";
-/// The most bytes that are read from the lock file. It contains a process id and a line feed.
+/// The most bytes that are read from the lock file. The file contains a process id and a line feed.
 const HOLDER_BYTES_MAX: u64 = 32;
 
 /// The data folder, locked until this value is dropped.

@@ -19,7 +19,7 @@ use super::{
     },
     sessions::{self, SessionKey},
 };
-use crate::rejection::unreadable;
+use crate::rejection::broken_data;
 
 /// The documents of a lane, not parsed yet. The caller parses them, so that the engine's threads spend no time on it.
 #[derive(Debug, Default)]
@@ -189,7 +189,7 @@ impl RawLane {
     pub(super) fn parse(self) -> Result<LoadedLane, StoreError> {
         let version = self.doc.as_ref().map(|(version, _)| *version);
         let lane = match &self.doc {
-            Some((_, doc)) => serde_json::from_str(doc).map_err(unreadable)?,
+            Some((_, doc)) => serde_json::from_str(doc).map_err(broken_data)?,
             None => forebay_shared::lane::Lane::default(),
         };
         let work = match self.work {

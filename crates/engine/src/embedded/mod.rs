@@ -3,7 +3,7 @@
 //! Only one process at a time can use the folder: a lock file enforces this (`data_folder`).
 //!
 //! The store has these threads:
-//! - `writer` groups all writes that wait into one transaction,
+//! - `writer` runs all waiting writes in one transaction,
 //! - `syncer` syncs committed transactions to the disk and then answers their writes (`durability` tracks
 //!   which transactions are on the disk),
 //! - `checkpointer` copies SQLite's write-ahead log into the database,
@@ -59,7 +59,7 @@ const READERS: usize = 2;
 
 /// The embedded engine, open on its data folder.
 ///
-/// [`close`](Self::close) ends the engine and waits until the folder is free. Without it, the engine ends when
+/// [`close`](Self::close) ends the engine and waits until the folder is free. If it is not called, the engine ends when
 /// this value and everything that [`store`](Self::store) and [`queue`](Self::queue) returned are dropped.
 pub struct Embedded {
     store: Arc<sqlite_store::SqliteStore>,

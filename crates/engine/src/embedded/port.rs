@@ -1,4 +1,4 @@
-//! Implements the store's port. Each call runs as reads and writes on the engine's threads.
+//! Implements the store's port. Calls about stored data run as reads and writes on the engine's threads.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ use super::{
     timers,
 };
 use crate::{
-    rejection::{OnStoreFull, unreadable},
+    rejection::{OnStoreFull, broken_data},
     rows::CommitRows,
 };
 
@@ -46,7 +46,7 @@ impl Store for SqliteStore {
         let query = LaneQuery::new(lane, outcomes_of, work_of);
         let now = self.now();
         let read = move |db: &Connection| lanes::read(db, &query, now);
-        // Only a claim reads the work of a job. The claim is a commit, which waits for the disk.
+        // Only a claim reads the work of a job. The claim's commit waits for the disk, so this read need not wait.
         let raw = match work_of {
             Some(_) => self.read_unsynced(read).await?,
             None => self.read(read).await?,
@@ -90,13 +90,15 @@ impl Store for SqliteStore {
     ) -> Result<Vec<Head>, StoreError> {
         // All keys sort after the empty string.
         let after = after.map(ToString::to_string).unwrap_or_default();
-        // The sweeper publishes wakes for these heads or requeues their jobs. Wakes are hints, and a requeue is a commit.
+        // The sweeper publishes wakes for these heads or requeues their jobs. Wakes are only hints, and a requeue is a
+        // commit, which waits for the disk. So this read need not wait.
         self.read_unsynced(move |db| lanes::heads(db, &filter, &after, limit))
             .await
     }
 
     async fn due_timers(&self, now: TimeMs, limit: usize) -> Result<Vec<Timer>, StoreError> {
-        // The sweeper ticks these jobs. A tick is a commit, or it moves a timer, which also waits for the disk.
+        // The sweeper ticks these jobs. A tick is a commit or moves a timer. Both are writes, which wait for the disk, so
+        // this read need not wait.
         self.read_unsynced(move |db| timers::due(db, now, limit))
             .await
     }
@@ -135,7 +137,7 @@ impl Store for SqliteStore {
         let new = NewKey {
             tenant: tenant.to_string(),
             key: key.to_owned(),
-            entry: serde_json::to_string(entry).map_err(unreadable)?,
+            entry: serde_json::to_string(entry).map_err(broken_data)?,
             ttl_ms,
         };
         let now = self.now();

@@ -64,7 +64,7 @@ impl ClassQueue {
     }
 
     fn requeue(&self, wake: &Wake) {
-        // The queue may exceed its capacity by as many wakes as the consumers hold.
+        // The queue may exceed its capacity by the number of unsettled deliveries.
         self.state().waiting.push_front(PackedWake::of(wake));
         self.added.notify_one();
     }

@@ -51,7 +51,7 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
 /// Opens the connection that copies the write-ahead log into the database.
 pub(super) fn open_checkpointer(path: &Path) -> Result<Connection, OpenError> {
     let db = connect(path)?;
-    // With NORMAL, SQLite syncs the log before it copies it, and the database before it reuses the log.
+    // With NORMAL, SQLite syncs the log before it copies the log, and syncs the database before it overwrites the log.
     db.execute_batch("PRAGMA synchronous = NORMAL;")
         .map_err(|source| failed(path, source))?;
     Ok(db)

@@ -66,7 +66,7 @@ impl Syncer {
             // could not write.
             tracing::error!(
                 %error,
-                "the database's log cannot be synced: nothing is written any more, and the process ends; \
+                "the write-ahead log cannot be synced: nothing is written any more, and the process ends; \
                  check the disk of the data folder"
             );
             self.durability.mark_failed();

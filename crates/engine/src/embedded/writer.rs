@@ -129,7 +129,7 @@ impl WriterLoop {
         }
     }
 
-    /// Writes a group in one transaction, or each write in its own if one of them fails.
+    /// Runs a group of writes in one transaction. If one of them fails, each write gets a transaction of its own.
     fn write(&self, mut group: Vec<Box<dyn QueuedWrite>>) {
         if self.durability.has_failed() {
             reject_all(group, &Rejection::unavailable(DiskFailed));

@@ -1,8 +1,8 @@
 //! Decides which acks of a channel are sent as one frame. This file only tracks delivery tags and sends nothing.
 //!
 //! One ack for many deliveries costs this process about a seventh of what separate acks cost, and the broker about
-//! half. An ack with `multiple` settles every delivery up to its tag. So such an ack must cover the oldest
-//! unsettled delivery, and every delivery from there up to its tag must be acked or settled before.
+//! half. But an ack with `multiple` settles every delivery up to its tag. So it is used only if every delivery up to
+//! its tag is either acked in this batch or settled already.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use forebay_shared::queue::Disposition;
 /// A frame to send to the broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AckFrame {
-    /// Acks one delivery, or with `multiple` also all unsettled ones before it.
+    /// Acks one delivery, or with `multiple` also all unsettled deliveries before it.
     Ack { tag: u64, multiple: bool },
     /// Returns one delivery to its queue.
     Requeue { tag: u64 },

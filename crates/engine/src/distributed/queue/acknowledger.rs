@@ -47,7 +47,7 @@ impl Acknowledger {
 
     /// Settles the delivery with this tag.
     pub(super) fn settle(&self, tag: u64, disposition: Disposition) {
-        // Fails only when the connection has ended.
+        // The send fails only when the connection has ended.
         let _dropped = self.0.send((tag, disposition));
     }
 }

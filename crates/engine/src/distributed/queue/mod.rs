@@ -81,7 +81,7 @@ pub struct RabbitQueue {
     /// The tasks that finish between `closing` and `closed`.
     tasks: TaskTracker,
     supervisors: TaskTracker,
-    /// Cancel `closing` and `closed` if the queue is dropped without `close`.
+    /// Guards that cancel `closing` and `closed` if the queue is dropped without `close`.
     _on_drop: [DropGuard; 2],
 }
 

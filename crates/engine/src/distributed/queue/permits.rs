@@ -122,7 +122,8 @@ impl ChannelPermits {
 }
 
 impl Shared {
-    /// Returns how many permits deliveries of other connections hold. `held_by_connection` is the count of this one.
+    /// Returns how many permits deliveries of other connections hold. `held_by_connection` is the count of this
+    /// connection.
     fn held_outside(&self, held_by_connection: &AtomicUsize) -> usize {
         // The connection's count is read first. In the other order, a permit that is released between the two reads
         // would count as a permit of another connection.

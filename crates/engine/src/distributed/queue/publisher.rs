@@ -41,7 +41,7 @@ const WAITING_MAX: usize = 1024;
 /// The timeout of a publish, from the caller's request to its answer.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Why the broker did not confirm a message.
+/// Why a message was not confirmed.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 enum PublishError {
     #[error("there is no connection to RabbitMQ")]

@@ -98,7 +98,7 @@ impl Subscription {
     ) -> Result<StopReason, ConnectionError> {
         let mut consuming = self.consume(connection, permits).await?;
         if let Some(started) = self.started.take() {
-            // Fails only if `RabbitQueue::consume` has stopped waiting. Then `deliveries` is closed, which ends this
+            // The send fails only if `RabbitQueue::consume` has stopped waiting. Then `deliveries` is closed, which ends this
             // subscription.
             let _dropped = started.send(());
         }
@@ -127,7 +127,7 @@ impl Subscription {
     ) -> Result<ConsumingChannel, ConnectionError> {
         let permits = permits.for_channel();
         let channel = connection.channel().await?;
-        // Set before the lapin consumer starts, because lapin buffers deliveries without a bound.
+        // The prefetch is set before the lapin consumer starts, because lapin buffers deliveries without a bound.
         let qos = channel.basic_qos(permits.prefetch(), BasicQosOptions::default());
         with_timeout("basic.qos", qos).await?;
         let consume = channel.basic_consume(

@@ -87,7 +87,7 @@ async fn keep_connected(
                     () = closed.cancelled() => {}
                     () = connection.monitor() => {}
                 }
-                // Before the close, so that no task uses the connection while it closes.
+                // The connection is withdrawn before the close, so that no task uses it while it closes.
                 current.send_replace(None);
                 connection.close().await;
                 if opened_at.elapsed() >= STABLE_AFTER {
@@ -97,7 +97,7 @@ async fn keep_connected(
             }
             Err(error) => {
                 let error: &(dyn std::error::Error + 'static) = &error;
-                // One warning for each outage, not for each failed connection.
+                // Each outage logs one warning, however many attempts fail.
                 if down_since.is_none() {
                     tracing::warn!(
                         purpose = purpose_name,

@@ -22,7 +22,7 @@ const REPUBLISH_DELAY: Duration = Duration::from_secs(1);
 /// The longest reason in a header. A reason may quote the message, so its length has no other bound.
 const REASON_BYTES_MAX: usize = 512;
 
-/// A message that cannot be decoded as a wake, as it was received.
+/// A received message that cannot be decoded as a wake.
 pub(super) struct UnreadableMessage {
     pub(super) message: Message,
     pub(super) reason: Unreadable,
@@ -64,7 +64,7 @@ impl UnreadableMessage {
         let mut reason = self.reason.to_string();
         reason.truncate(reason.floor_char_boundary(REASON_BYTES_MAX));
         let queue = self.message.routing_key.as_str();
-        // The length before `move_to` truncates the body.
+        // This is the original length. `move_to` truncates the body later.
         let body_bytes = i64::try_from(self.message.data.len()).unwrap_or(i64::MAX);
         let mut headers = FieldTable::default();
         for (name, value) in [

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::rows::{CommitRows, CountRow, JobRow, OutcomeRow, SessionRow, TimerRow};
 
-/// The arguments of `commit.lua`, in its order.
+/// Returns the arguments of `commit.lua`, in the order in which the script reads them.
 pub(super) fn arguments(
     keys: &Keys,
     commit: &Commit,

@@ -1,8 +1,8 @@
 //! The connections for commands.
 //!
-//! Each connection carries many commands at once, so callers share the connections. A command only clones a handle.
-//! No checkout from a pool and no PING comes before it. When a connection breaks, its background task opens a new
-//! one. Until then, commands use the other connection, or fail at once.
+//! Each connection carries many commands at once, so callers share the connections. A command needs only a clone of a
+//! handle: no checkout from a pool and no PING. When a connection breaks, its background task opens a new one. Until
+//! then, commands use the other connection, or fail at once.
 
 use std::{
     io,

@@ -16,7 +16,7 @@ use super::{
     redis_reply::RedisReply,
     redis_store::RedisStore,
 };
-use crate::rejection::unreadable;
+use crate::rejection::broken_data;
 
 /// The field of a partition's counts that holds the number of sessions with live jobs.
 const LIVE_SESSIONS: &str = "#";
@@ -105,7 +105,7 @@ impl Sum {
             code == class_code(*class).encode_utf8(&mut utf8)
         });
         let class = class.ok_or_else(unexpected)?;
-        let tenant = TenantId::parse(tenant).map_err(unreadable)?;
+        let tenant = TenantId::parse(tenant).map_err(broken_data)?;
         let row = self.rows.entry((tenant.clone(), class));
         Ok(row.or_insert_with(|| TenantClassCounts {
             tenant,
@@ -118,7 +118,7 @@ impl Sum {
 }
 
 fn unexpected() -> StoreError {
-    unreadable(UnexpectedReply("counts"))
+    broken_data(UnexpectedReply("counts"))
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use forebay_shared::{
 
 use super::keys::class_code;
 use crate::{
-    rejection::unreadable,
+    rejection::broken_data,
     rows::{HeadRow, LaneRow},
 };
 
@@ -64,11 +64,11 @@ pub(super) fn write(lane: &LaneRow, version: LaneVersion) -> String {
 /// Reads a lane and its version.
 pub(super) fn read(document: &[u8]) -> Result<(LaneVersion, Lane), StoreError> {
     let end = document.iter().position(|byte| *byte == b'\n');
-    let end = end.ok_or_else(|| unreadable(Malformed))?;
+    let end = end.ok_or_else(|| broken_data(Malformed))?;
     let version = document
         .get(..32)
         .and_then(|version| LaneVersion::try_parse_ascii(version).ok())
-        .ok_or_else(|| unreadable(Malformed))?;
+        .ok_or_else(|| broken_data(Malformed))?;
     let lane = document::read(&document[end + 1..])?;
     Ok((version, lane))
 }
@@ -79,14 +79,14 @@ pub(super) fn read_head(document: &[u8], lane: LaneKey, timer: TimeMs) -> Result
     let line = document.split(|byte| *byte == b'\n').next();
     let line = line.and_then(|line| std::str::from_utf8(line).ok());
     let mut parts = line.unwrap_or_default().split(';').skip(3);
-    let mut part = || parts.next().ok_or_else(|| unreadable(Malformed));
-    let time = |text: &str| text.parse().map(TimeMs).map_err(unreadable);
+    let mut part = || parts.next().ok_or_else(|| broken_data(Malformed));
+    let time = |text: &str| text.parse().map(TimeMs).map_err(broken_data);
     Ok(Head {
         lane,
-        job: JobId::parse(part()?).map_err(unreadable)?,
+        job: JobId::parse(part()?).map_err(broken_data)?,
         worker: match part()? {
             "" => None,
-            worker => Some(ProcessId::parse(worker).map_err(unreadable)?),
+            worker => Some(ProcessId::parse(worker).map_err(broken_data)?),
         },
         admitted_at: time(part()?)?,
         deadline: time(part()?)?,

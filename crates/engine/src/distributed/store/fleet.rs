@@ -8,7 +8,7 @@ use redis::cmd;
 use super::{
     RedisStore, arguments::Arguments, redis_error::UnexpectedReply, redis_reply::RedisReply,
 };
-use crate::rejection::{OnStoreFull, unreadable};
+use crate::rejection::{OnStoreFull, broken_data};
 
 /// An announcement is deleted when it is older than `presence_ms` times this factor, so that the list does not grow.
 const TTL_FACTOR: u64 = 10;
@@ -39,9 +39,9 @@ impl RedisStore {
         self.clock.correct(received, time);
         let alive = alive
             .list()?
-            .map(|process| ProcessId::parse(&process.text()?).map_err(unreadable));
+            .map(|process| ProcessId::parse(&process.text()?).map_err(broken_data));
         Ok(LiveProcesses {
-            // Not earlier than what `now` has returned, which may be ahead of Redis by a little.
+            // `at` is not earlier than what `now` has returned. `now` may be slightly ahead of Redis.
             at: time.max(now_before),
             alive: Arc::new(alive.collect::<Result<_, _>>()?),
         })
@@ -93,7 +93,7 @@ impl RedisStore {
         match reply.await?.int()? {
             0 => Ok(false),
             1 => Ok(true),
-            _ => Err(unreadable(UnexpectedReply("elect"))),
+            _ => Err(broken_data(UnexpectedReply("elect"))),
         }
     }
 

@@ -14,7 +14,7 @@ use super::{
     redis_reply::RedisReply,
     redis_store::RedisStore,
 };
-use crate::rejection::unreadable;
+use crate::rejection::broken_data;
 
 /// The part of a partition's index that a page of heads covers.
 struct Range {
@@ -105,7 +105,7 @@ fn read_head(reply: RedisReply) -> Result<Option<Head>, StoreError> {
     let Some(timer) = timer.non_nil() else {
         return Ok(None);
     };
-    let lane = LaneKey::parse(&lane.text()?).map_err(unreadable)?;
+    let lane = LaneKey::parse(&lane.text()?).map_err(broken_data)?;
     document::read_head(&first_line.bytes()?, lane, TimeMs(timer.natural()?)).map(Some)
 }
 

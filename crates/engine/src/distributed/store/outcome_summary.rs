@@ -4,20 +4,20 @@
 use forebay_shared::{lane::OutcomeSummary, store::StoreError};
 use serde_json::Value;
 
-use crate::{rejection::unreadable, rows::OutcomeRow};
+use crate::{rejection::broken_data, rows::OutcomeRow};
 
 /// Writes the summary of an outcome.
 pub(super) fn write(outcome: &OutcomeRow) -> Result<String, StoreError> {
     let summary = (outcome.status, outcome.fence, outcome.settled);
-    serde_json::to_string(&summary).map_err(unreadable)
+    serde_json::to_string(&summary).map_err(broken_data)
 }
 
 /// Reads a summary.
 pub(super) fn read(bytes: &[u8]) -> Result<OutcomeSummary, StoreError> {
     // A newer release may have appended values.
-    let values: Vec<Value> = serde_json::from_slice(bytes).map_err(unreadable)?;
+    let values: Vec<Value> = serde_json::from_slice(bytes).map_err(broken_data)?;
     let known: Value = values.into_iter().take(3).collect();
-    let (status, fence, settled) = serde_json::from_value(known).map_err(unreadable)?;
+    let (status, fence, settled) = serde_json::from_value(known).map_err(broken_data)?;
     Ok(OutcomeSummary {
         status,
         fence,

@@ -18,7 +18,7 @@ use super::{
     arguments::Arguments, commit::arguments, load, redis_reply::RedisReply, redis_store::RedisStore,
 };
 use crate::{
-    rejection::{OnStoreFull, unreadable},
+    rejection::{OnStoreFull, broken_data},
     rows::CommitRows,
 };
 
@@ -120,7 +120,7 @@ impl Store for RedisStore {
         entry: &IdempotencyEntry,
         ttl_ms: u64,
     ) -> Result<SetKeyResult, StoreError> {
-        let document = serde_json::to_string(entry).map_err(unreadable)?;
+        let document = serde_json::to_string(entry).map_err(broken_data)?;
         let mut set = cmd("SET");
         set.arg(self.keys.idempotency(tenant, key))
             .arg(document)

@@ -7,7 +7,7 @@ use forebay_shared::{
 use redis::Value;
 
 use super::redis_error::UnexpectedReply;
-use crate::rejection::unreadable;
+use crate::rejection::broken_data;
 
 /// A reply or a part of a reply.
 pub(super) struct RedisReply {
@@ -22,7 +22,7 @@ impl RedisReply {
     }
 
     fn unexpected(&self) -> StoreError {
-        unreadable(UnexpectedReply(self.call))
+        broken_data(UnexpectedReply(self.call))
     }
 
     /// Whether the script returned 1. A commit returns 1 when it has written everything.
@@ -50,7 +50,7 @@ impl RedisReply {
         let parts: Vec<Self> = self.list()?.collect();
         parts
             .try_into()
-            .map_err(|_| unreadable(UnexpectedReply(call)))
+            .map_err(|_| broken_data(UnexpectedReply(call)))
     }
 
     /// The bytes of a string.
@@ -64,7 +64,7 @@ impl RedisReply {
 
     /// A string.
     pub(super) fn text(self) -> Result<String, StoreError> {
-        String::from_utf8(self.bytes()?).map_err(unreadable)
+        String::from_utf8(self.bytes()?).map_err(broken_data)
     }
 
     /// An integer. Redis returns scores as strings.

@@ -29,7 +29,7 @@ pub struct RedisStore {
 }
 
 impl RedisStore {
-    /// Connects. Must be called within a tokio runtime.
+    /// Connects to Redis. Must be called within a tokio runtime.
     ///
     /// If the server does not answer within three seconds, this still returns a store, so that a fleet and its servers can
     /// start in any order. The store's calls return `Unavailable` until a connection is open. If an unsuitable

@@ -18,7 +18,7 @@ use super::{
     redis_reply::RedisReply,
     redis_store::RedisStore,
 };
-use crate::rejection::{OnStoreFull, unreadable};
+use crate::rejection::{OnStoreFull, broken_data};
 
 /// The most expired sessions that an eviction deletes before it chooses the sessions to evict.
 const EXPIRED_MAX: usize = 10_000;
@@ -89,7 +89,7 @@ impl RedisStore {
             0 => Ok(SessionRemoval::NotFound),
             1 => Ok(SessionRemoval::Removed),
             2 => Ok(SessionRemoval::HasLiveJobs),
-            _ => Err(unreadable(UnexpectedReply("remove_sessions"))),
+            _ => Err(broken_data(UnexpectedReply("remove_sessions"))),
         }
     }
 

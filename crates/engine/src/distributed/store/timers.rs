@@ -14,7 +14,7 @@ use super::{
     keys::partitions,
     redis_store::RedisStore,
 };
-use crate::rejection::unreadable;
+use crate::rejection::broken_data;
 
 /// The first query asks each partition for at least this many timers.
 const SHARE_MIN: usize = 8;
@@ -93,7 +93,7 @@ impl RedisStore {
             while let (Some(job), Some(at)) = (parts.next(), parts.next()) {
                 timers.push(TimerWithoutLane {
                     at: TimeMs(at.natural()?),
-                    job: JobId::parse(&job.text()?).map_err(unreadable)?,
+                    job: JobId::parse(&job.text()?).map_err(broken_data)?,
                 });
             }
             found.push((*partition, timers));
@@ -121,7 +121,7 @@ impl RedisStore {
             let Some(lane) = lane.non_nil() else { continue };
             timers.push(Timer {
                 job,
-                lane: LaneKey::parse(&lane.text()?).map_err(unreadable)?,
+                lane: LaneKey::parse(&lane.text()?).map_err(broken_data)?,
                 at,
             });
         }

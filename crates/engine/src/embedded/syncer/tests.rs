@@ -73,13 +73,13 @@ impl Engine {
     }
 
     /// Starts a write that inserts a row.
-    fn insert(&self, writes: &mut JoinSet<Result<(), Rejection>>, x: i64) {
+    fn insert(&self, writes: &mut JoinSet<Result<(), Rejection>>, value: i64) {
         let writer = Arc::clone(&self.writer);
         writes.spawn(async move {
             let statements = move |transaction: &mut Transaction<'_>| {
                 transaction
                     .db
-                    .execute("INSERT INTO t VALUES (?1)", [x])
+                    .execute("INSERT INTO t VALUES (?1)", [value])
                     .map(drop)
             };
             writer.run(statements, |()| {}).await
@@ -134,9 +134,9 @@ async fn transactions_that_are_committed_during_a_sync_share_the_next_sync() {
     let mut writes = JoinSet::new();
     engine.insert(&mut writes, 1);
     engine.wait_for_sync().await;
-    for x in 2..=3 {
-        engine.insert(&mut writes, x);
-        while engine.count_rows().await.0 < x {
+    for value in 2..=3 {
+        engine.insert(&mut writes, value);
+        while engine.count_rows().await.0 < value {
             tokio::task::yield_now().await;
         }
     }

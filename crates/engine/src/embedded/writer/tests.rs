@@ -24,11 +24,11 @@ fn new_writer() -> (Arc<Writer>, WriterLoop) {
     (Arc::new(writer), writer_loop)
 }
 
-async fn insert(writer: Arc<Writer>, x: i64) -> Result<(), Rejection> {
+async fn insert(writer: Arc<Writer>, value: i64) -> Result<(), Rejection> {
     let statements = move |Transaction { db, .. }: &mut Transaction<'_>| {
         // If the second statement fails, the first must be rolled back.
-        db.execute("INSERT INTO t VALUES (?1)", [x + 1_000])?;
-        db.execute("INSERT INTO t VALUES (?1)", [x]).map(drop)
+        db.execute("INSERT INTO t VALUES (?1)", [value + 1_000])?;
+        db.execute("INSERT INTO t VALUES (?1)", [value]).map(drop)
     };
     writer.run(statements, |()| {}).await
 }
@@ -37,8 +37,8 @@ async fn insert(writer: Arc<Writer>, x: i64) -> Result<(), Rejection> {
 async fn writes_that_wait_share_a_transaction() {
     let (writer, writer_loop) = new_writer();
     let mut writes = tokio::task::JoinSet::new();
-    for x in 0..64 {
-        writes.spawn(insert(writer.clone(), x));
+    for value in 0..64 {
+        writes.spawn(insert(writer.clone(), value));
     }
     // All 64 writes wait before the loop starts.
     writer.writes.until_holding(64).await;
@@ -53,8 +53,8 @@ async fn writes_that_wait_share_a_transaction() {
 async fn a_failed_write_is_rolled_back_and_the_others_are_stored() {
     let (writer, writer_loop) = new_writer();
     let mut writes = tokio::task::JoinSet::new();
-    for x in [1, 2, 2, 3] {
-        writes.spawn(insert(writer.clone(), x));
+    for value in [1, 2, 2, 3] {
+        writes.spawn(insert(writer.clone(), value));
     }
     // The second statement of this write fails, because the first write has inserted 1,001.
     writes.spawn(insert(writer.clone(), 1_001));
