@@ -35,7 +35,7 @@ const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// The checkpointer copies again while more than this many pages are not copied. The writing thread copies the last
 /// pages.
 const UNCOPIED_PAGES_MAX: u32 = 500;
-/// The checkpointer copies at most this many times in a row.
+/// The checkpointer copies at most this many times for one request.
 const COPIES_MAX: usize = 4;
 
 /// The writing thread's handle: it requests copies and completes them.
@@ -50,7 +50,7 @@ pub(super) struct CheckpointTrigger {
     durability: Arc<Durability>,
 }
 
-/// The loop of the thread.
+/// The loop of the checkpointer's thread.
 pub(super) struct Checkpointer {
     db: Connection,
     log_pages: Arc<AtomicU32>,
@@ -170,7 +170,7 @@ impl Checkpointer {
 enum Checkpoint {
     /// This many pages of the log are copied.
     Copied(u32),
-    /// The disk is full, or another program copies the log at the same time. The log still holds everything.
+    /// The disk is full, or another program copies the log at the same time. The log still contains all changes.
     Postponed,
     /// The disk failed, now or before.
     Failed,

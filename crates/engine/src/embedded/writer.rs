@@ -1,6 +1,6 @@
 //! The one thread that writes.
 //!
-//! It runs all waiting writes in one transaction, commits it and sends it to the `syncer`. The syncer answers each
+//! This thread runs all waiting writes in one transaction, commits it and sends it to the `syncer`. The syncer answers each
 //! write when the transaction is on the disk.
 //!
 //! If one write of a group fails, the group is rolled back, and each write gets a transaction of its own. A
@@ -164,7 +164,7 @@ impl WriterLoop {
             && !self.db.is_autocommit()
             && let Err(error) = self.execute("ROLLBACK")
         {
-            tracing::error!(%error, "a failed transaction could not be rolled back");
+            tracing::error!(%error, "a failed transaction could not be rolled back: all later writes fail; restart the process");
         }
         committed
     }

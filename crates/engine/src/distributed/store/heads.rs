@@ -19,7 +19,9 @@ use crate::rejection::broken_data;
 /// The part of a partition's index that a page of heads covers.
 struct Range {
     partition: u8,
+    /// The lower bound, in the notation of `ZRANGE BYLEX`.
     from: String,
+    /// The upper bound, in the same notation.
     to: String,
 }
 
@@ -46,19 +48,19 @@ impl RedisStore {
             .run_each("ZLEXCOUNT of heads", counts.collect())
             .await?;
         let mut calls = Vec::new();
-        let mut wanted = limit;
+        let mut still_wanted = limit;
         for (range, count) in ranges.iter().zip(counts) {
             let count = usize::try_from(count.natural()?).unwrap_or(usize::MAX);
-            if count == 0 || wanted == 0 {
+            if count == 0 || still_wanted == 0 {
                 continue;
             }
             let mut args = Arguments::default();
             args.push(self.keys.partition_prefix(range.partition))
                 .push(range.from.as_str())
                 .push(range.to.as_str())
-                .size(wanted);
+                .size(still_wanted);
             calls.push((self.keys.heads(range.partition), args));
-            wanted -= count.min(wanted);
+            still_wanted -= count.min(still_wanted);
         }
         let mut heads = Vec::new();
         if !calls.is_empty() {
@@ -119,6 +121,7 @@ mod tests {
     fn a_page_starts_after_the_last_lane_of_the_page_before() {
         let lane = LaneKey::parse("s/default/chat-42").unwrap();
         let ranges = ranges(&HeadFilter::Ready(Class::Batch), Some(&lane));
+        // This lane is in partition 22.
         assert_eq!(ranges[0].partition, 22);
         assert_eq!(ranges[0].from, "(bs/default/chat-42");
         assert_eq!(

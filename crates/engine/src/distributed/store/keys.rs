@@ -5,8 +5,8 @@
 //! | --- | --- | --- |
 //! | `fb:{p}:l:LANE` | string | a lane: a line for the scripts ([`document`](super::document)), then JSON |
 //! | `fb:{p}:j:JOB` | hash | a job's record: `meta`, `request`, `keep_until`, `lane`; once it has ended `outcome` and its summary, `mark` |
-//! | `fb:{p}:t` | zset | timers: job by time |
-//! | `fb:{p}:h` | zset | heads: code of the head (`r` running, `i` or `b` ready) and lane |
+//! | `fb:{p}:t` | zset | timers: live jobs by the time of their timer |
+//! | `fb:{p}:h` | zset | the index of heads: code of the head (`r` running, `i` or `b` ready), then lane |
 //! | `fb:{p}:w:TENANT\|C` | zset | queued jobs of a tenant and class, by time of admission |
 //! | `fb:{p}:c` | hash | counts: `TENANT\|C\|X`; `#` counts the sessions with live jobs |
 //! | `fb:{p}:s:TENANT/SESSION` | hash | a session: `created_at`, `updated_at`, `bytes`, `sent_bytes`, `input_tokens` |

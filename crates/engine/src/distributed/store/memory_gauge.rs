@@ -1,4 +1,4 @@
-//! Whether the server has free memory for new jobs. New jobs are refused before the memory is full, so that running
+//! Tracks whether the server has free memory for new jobs. New jobs are refused before the memory is full, so that running
 //! jobs can finish.
 
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,5 +1,5 @@
-//! The store's clock. Each announcement reads the clock of Redis. Between announcements, this process's monotonic clock
-//! advances it.
+//! The store's clock. Each announcement reads the clock of Redis. Between two announcements, the monotonic clock of this
+//! process measures how much time has passed.
 
 use std::{
     sync::{Mutex, PoisonError},

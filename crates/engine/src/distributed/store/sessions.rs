@@ -99,13 +99,13 @@ impl RedisStore {
         let now = ms(self.clock.now());
         let counts = self.count_expired(&now).await?;
         let mut calls = Vec::new();
-        let mut wanted = u64::try_from(limit).unwrap_or(u64::MAX);
+        let mut still_wanted = u64::try_from(limit).unwrap_or(u64::MAX);
         for (partition, count) in counts {
-            let take = count.min(wanted);
+            let take = count.min(still_wanted);
             if take == 0 {
                 continue;
             }
-            wanted -= take;
+            still_wanted -= take;
             let mut args = Arguments::default();
             args.push(self.keys.partition_prefix(partition))
                 .push(now.as_str())
