@@ -244,30 +244,21 @@ pub(super) fn heads(
             worker: worker.map(|NameColumn(worker)| worker),
         })
     };
+    let (state, class) = match filter {
+        HeadFilter::Running => ("running", None),
+        HeadFilter::Ready(class) => ("ready", Some(class.as_str())),
+    };
     // CROSS JOIN makes SQLite scan the lanes first, in the order of their keys. So a page can start after the last lane of
     // the page before.
-    match filter {
-        HeadFilter::Running => db
-            .prepare_cached(
-                "SELECT key, head, worker, at, timers.admitted_at, deadline
-                 FROM lanes CROSS JOIN timers ON timers.job = lanes.head
-                 WHERE head_state = 'running' AND key > :after ORDER BY key LIMIT :limit",
-            )?
-            .query_map(named_params! {":after": after, ":limit": size(limit)}, head)?
-            .collect(),
-        HeadFilter::Ready(class) => db
-            .prepare_cached(
-                "SELECT key, head, worker, at, timers.admitted_at, deadline
-                 FROM lanes CROSS JOIN timers ON timers.job = lanes.head
-                 WHERE head_state = 'ready' AND lanes.class = :class AND key > :after
-                 ORDER BY key LIMIT :limit",
-            )?
-            .query_map(
-                named_params! {
-                    ":class": class.as_str(), ":after": after, ":limit": size(limit),
-                },
-                head,
-            )?
-            .collect(),
-    }
+    db.prepare_cached(
+        "SELECT key, head, worker, at, timers.admitted_at, deadline
+         FROM lanes CROSS JOIN timers ON timers.job = lanes.head
+         WHERE head_state = :state AND (:class IS NULL OR lanes.class = :class) AND key > :after
+         ORDER BY key LIMIT :limit",
+    )?
+    .query_map(
+        named_params! {":state": state, ":class": class, ":after": after, ":limit": size(limit)},
+        head,
+    )?
+    .collect()
 }
