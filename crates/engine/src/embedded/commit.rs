@@ -83,7 +83,10 @@ impl SqlCommit {
     fn write_lane(&self, db: &Connection) -> rusqlite::Result<bool> {
         let key = &self.query.lane;
         let written = match (&self.rows.lane, self.expected) {
-            (None, None) => return Ok(lanes::version(db, key)?.is_none()),
+            (None, None) => {
+                let mut select = db.prepare_cached("SELECT 1 FROM lanes WHERE key = ?1")?;
+                return Ok(!select.exists([key])?);
+            }
             (None, Some(expected)) => db
                 .prepare_cached("DELETE FROM lanes WHERE key = ?1 AND token = ?2")?
                 .execute((key, VersionColumn(expected)))?,

@@ -63,15 +63,6 @@ impl LaneQuery {
     }
 }
 
-/// Reads the version of a lane, if the lane has a document. The version's column is called `token`.
-pub(super) fn version(db: &Connection, lane: &str) -> rusqlite::Result<Option<LaneVersion>> {
-    db.prepare_cached("SELECT token FROM lanes WHERE key = ?1")?
-        .query_row([lane], |row| {
-            row.get(0).map(|VersionColumn(version)| version)
-        })
-        .optional()
-}
-
 /// Reads a lane. Records and sessions that have expired at `now` are left out.
 pub(super) fn read(db: &Connection, query: &LaneQuery, now: TimeMs) -> rusqlite::Result<RawLane> {
     let doc = db
