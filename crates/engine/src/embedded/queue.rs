@@ -127,7 +127,8 @@ impl MemoryConsumer {
         let permit = Arc::clone(&self.permits).acquire_owned().await.ok()?;
         let mut added = std::pin::pin!(self.queue.added.notified());
         loop {
-            // The notification is enabled before the queue is read, so that no wake is missed that is added in between.
+            // The notification is enabled before the queue is read. Otherwise a wake that is added in between would be
+            // missed.
             added.as_mut().enable();
             // There is no await between the `pop_front` and the return, so a dropped call loses no wake.
             let taken = self.queue.state().waiting.pop_front();

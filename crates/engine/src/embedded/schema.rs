@@ -11,7 +11,7 @@ use super::open_error::OpenError;
 const MIGRATIONS: [&str; 2] = [include_str!("schema/1.sql"), include_str!("schema/2.sql")];
 /// "FBAY" in ASCII. It marks a SQLite file as a database of Forebay.
 const APPLICATION_ID: i64 = 0x4642_4159;
-/// How long a call waits for a lock that another program holds, a backup for example.
+/// How long a call waits for a lock that another program holds, such as a backup.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The capacity of a connection's statement cache. The engine has fewer statements, so a connection compiles each only
 /// once.
@@ -161,7 +161,7 @@ mod tests {
             let synchronous: i64 = db
                 .pragma_query_value(None, "synchronous", |row| row.get(0))
                 .unwrap();
-            assert_eq!(synchronous, 1, "1 is NORMAL");
+            assert_eq!(synchronous, 1, "`synchronous` is not NORMAL, which is 1");
             let version: i64 = db
                 .pragma_query_value(None, "user_version", |row| row.get(0))
                 .unwrap();

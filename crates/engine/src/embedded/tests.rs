@@ -1,4 +1,4 @@
-//! Tests of the embedded engine through its public functions.
+//! Tests of the embedded engine as a unit: its store, its queue and its folder together.
 
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
@@ -60,9 +60,9 @@ async fn concurrent_writes_share_transactions() {
     let folder = tempfile::tempdir().unwrap();
     let engine = Embedded::open(folder.path()).unwrap();
     let mut writes = tokio::task::JoinSet::new();
-    for n in 0..WRITES {
+    for index in 0..WRITES {
         let store = engine.store();
-        writes.spawn(async move { set_key(store.as_ref(), &n.to_string()).await });
+        writes.spawn(async move { set_key(store.as_ref(), &index.to_string()).await });
     }
     for written in writes.join_all().await {
         assert_eq!(written.unwrap(), SetKeyResult::Set);

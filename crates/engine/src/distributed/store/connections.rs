@@ -254,7 +254,7 @@ impl ConnectionsInner {
             shared.replace(&opened.handle);
             shared.until_broken(opened.handle.id).await;
             if let Some(pooled) = opened.pooled {
-                // The pool opens a new connection only after the broken one is taken out of it.
+                // The pool opens a new connection only after the broken connection was taken out of the pool.
                 drop(deadpool_redis::Connection::take(pooled));
             } else {
                 sleep(CLUSTER_REPLACE_DELAY).await;
