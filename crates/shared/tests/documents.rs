@@ -1,5 +1,5 @@
-//! Stored documents survive a read and a write: with unknown fields in any of their objects, and with words and
-//! kinds that this release does not know.
+//! A read and a write of a stored document change nothing in it. That includes unknown fields in any of its objects,
+//! and words and kinds that this release does not know.
 
 use forebay_shared::{
     document::{self, Document, ReadError},
@@ -12,8 +12,8 @@ use proptest::prelude::*;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-/// Objects of clients and providers, which are any JSON.
-const OPAQUE: [&str; 6] = [
+/// The fields that hold any JSON, so an unknown field in them would prove nothing.
+const ANY_JSON: [&str; 6] = [
     "metadata",
     "parameters",
     "schema",
@@ -94,7 +94,7 @@ fn outcome() -> Value {
     })
 }
 
-fn key() -> Value {
+fn idempotency_key() -> Value {
     json!({
         "v": 1, "job": "job_fb01a2142e2ff7667a899ff9f941495845", "body_sha256": "00", "created_at": 1,
     })
@@ -117,55 +117,67 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Adds the fields to objects of a document, which are counted in the order of a walk.
-fn add(document: &mut Value, fields: &mut Map<String, Value>, next: &mut usize) {
+/// Adds unknown fields to objects of a document. The idempotency_key of a field is the number of its object, counted from 1 in the
+/// order of the recursion.
+fn add_unknown_fields(
+    document: &mut Value,
+    fields: &mut Map<String, Value>,
+    object_number: &mut usize,
+) {
     match document {
         Value::Object(object) => {
             for (name, value) in object.iter_mut() {
                 match (name.as_str(), value) {
-                    // The name of a state is no field.
+                    // A state is an object under its name. Only that inner object may have unknown fields.
                     ("state", Value::Object(state)) => {
-                        state
-                            .values_mut()
-                            .for_each(|value| add(value, fields, next));
+                        for value in state.values_mut() {
+                            add_unknown_fields(value, fields, object_number);
+                        }
                     }
-                    (name, value) if !OPAQUE.contains(&name) => add(value, fields, next),
+                    (name, value) if !ANY_JSON.contains(&name) => {
+                        add_unknown_fields(value, fields, object_number);
+                    }
                     _ => {}
                 }
             }
-            *next += 1;
-            if let Some(value) = fields.remove(&next.to_string()) {
-                object.insert(format!("unknown_{next}"), value);
+            *object_number += 1;
+            if let Some(value) = fields.remove(&object_number.to_string()) {
+                object.insert(format!("unknown_{object_number}"), value);
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(|item| add(item, fields, next)),
+        Value::Array(items) => {
+            for item in items {
+                add_unknown_fields(item, fields, object_number);
+            }
+        }
         _ => {}
     }
 }
 
-fn assert_kept<T: Document + Serialize>(document: &Value) {
-    let read: T = document::read(document.to_string().as_bytes()).expect("a document");
-    assert_eq!(serde_json::to_value(&read).expect("JSON"), *document);
+/// Asserts that a read and a write keep the document, and that the document is refused with a newer version.
+fn assert_unchanged<T: Document + Serialize>(document: &Value) {
+    assert_eq!(rewritten::<T>(&document.to_string()), *document);
     let mut newer = document.clone();
     newer["v"] = json!(T::KNOWN.0 + 1);
     let refused = document::read::<T>(newer.to_string().as_bytes()).err();
     assert!(matches!(refused, Some(ReadError::Newer(_))), "{refused:?}");
 }
 
-fn assert_all_kept(change: impl Fn(Value) -> Value) {
-    assert_kept::<Lane>(&change(lane()));
-    assert_kept::<JobMeta>(&change(meta()));
-    assert_kept::<Request>(&change(request()));
-    assert_kept::<Outcome>(&change(outcome()));
-    assert_kept::<IdempotencyEntry>(&change(key()));
+/// Asserts [`assert_unchanged`] for a document of each kind, after `change` has changed it.
+fn assert_all_unchanged(change: impl Fn(Value) -> Value) {
+    assert_unchanged::<Lane>(&change(lane()));
+    assert_unchanged::<JobMeta>(&change(meta()));
+    assert_unchanged::<Request>(&change(request()));
+    assert_unchanged::<Outcome>(&change(outcome()));
+    assert_unchanged::<IdempotencyEntry>(&change(idempotency_key()));
     for turn in turns().as_array().expect("turns") {
-        assert_kept::<Turn>(&change(turn.clone()));
+        assert_unchanged::<Turn>(&change(turn.clone()));
     }
 }
 
 #[test]
 fn documents_are_written_as_they_were_read() {
-    assert_all_kept(|document| document);
+    assert_all_unchanged(|document| document);
 }
 
 proptest! {
@@ -173,10 +185,12 @@ proptest! {
     fn unknown_fields_in_any_object_are_kept(
         fields in prop::collection::hash_map(1_usize..24, any_json(), 0..12),
     ) {
-        assert_all_kept(|mut document| {
+        assert_all_unchanged(|mut document| {
             let fields = fields.iter();
-            let mut fields = fields.map(|(n, value)| (n.to_string(), value.clone())).collect();
-            add(&mut document, &mut fields, &mut 0);
+            let mut fields = fields
+                .map(|(object_number, value)| (object_number.to_string(), value.clone()))
+                .collect();
+            add_unknown_fields(&mut document, &mut fields, &mut 0);
             document
         });
     }
@@ -211,19 +225,24 @@ fn unknown_words_and_kinds_are_kept() {
         ("/reasoning_effort", json!("utmost")),
     ] {
         let mut changed = request();
-        *changed.pointer_mut(path).expect("a place") = value;
-        assert_kept::<Request>(&changed);
+        *changed
+            .pointer_mut(path)
+            .expect("the request has this field") = value;
+        assert_unchanged::<Request>(&changed);
     }
     let mut changed = outcome();
     changed["reply"]["finish_reason"] = json!("paused");
-    assert_kept::<Outcome>(&changed);
+    assert_unchanged::<Outcome>(&changed);
 }
 
 #[test]
-fn documents_without_a_version_are_of_the_first() {
-    for mut document in [lane(), meta(), request(), outcome(), key()] {
+fn documents_without_a_version_have_the_first_version() {
+    for mut document in [lane(), meta(), request(), outcome(), idempotency_key()] {
         let expected = document.clone();
-        document.as_object_mut().expect("an object").remove("v");
+        document
+            .as_object_mut()
+            .expect("a document is an object")
+            .remove("v");
         let text = document.to_string();
         let written = match expected {
             _ if document.get("entries").is_some() => rewritten::<Lane>(&text),
@@ -236,7 +255,8 @@ fn documents_without_a_version_are_of_the_first() {
     }
 }
 
+/// The document after a read and a write.
 fn rewritten<T: Document + Serialize>(text: &str) -> Value {
-    let read: T = document::read(text.as_bytes()).expect("a document");
-    serde_json::to_value(read).expect("JSON")
+    let read: T = document::read(text.as_bytes()).expect("the document is valid");
+    serde_json::to_value(read).expect("a document is valid JSON")
 }

@@ -17,11 +17,11 @@ fn the_first_job_gets_a_wake_and_a_timer_at_the_publish_limit() {
 fn a_deadline_before_the_publish_limit_is_the_timer() {
     let mut scene = Scene::new();
     let deadline = scene.now.plus_ms(1_000);
-    let hasty = crate::lane::Admit {
+    let with_early_deadline = crate::lane::Admit {
         deadline,
         ..message(1)
     };
-    scene.admit(hasty).unwrap();
+    scene.admit(with_early_deadline).unwrap();
     assert_eq!(scene.timer_in_ms(1), 1_000);
 }
 
@@ -40,13 +40,13 @@ fn a_job_is_admitted_once() {
     assert_eq!(
         scene.admit(message(1)),
         Err(Refused::Exists),
-        "it is running"
+        "the job is running"
     );
     scene.finish(1, 1).unwrap();
     assert_eq!(
         scene.admit(message(1)),
         Err(Refused::Exists),
-        "it has ended"
+        "the job has ended"
     );
 }
 
@@ -68,7 +68,7 @@ fn a_repair_appends_the_job_with_a_fence_above_every_older_one() {
         .unwrap();
     let effects = scene.admit(repair(1)).unwrap();
     assert_eq!(effects.reopened, Some(job(1)));
-    assert!(!effects.admitted, "its record exists");
+    assert!(!effects.admitted, "the job's record exists already");
     assert_eq!(scene.order(), [2, 1]);
     assert_eq!(scene.timer_in_ms(1), DEADLINE_MS);
     assert_eq!(scene.lane.entries[1].fence, 2);
@@ -84,7 +84,7 @@ fn an_attempt_from_before_a_repair_cannot_settle() {
     assert_eq!(
         scene.finish(1, 2),
         Err(Refused::NotHead),
-        "no worker has claimed it"
+        "no worker has claimed the repaired job"
     );
     assert_eq!(scene.claim(1, "b"), Ok(Claim::Granted { fence: 3 }));
     assert_eq!(scene.finish(1, 1), Err(Refused::Fenced));
@@ -106,11 +106,15 @@ fn a_repeated_finish_from_before_a_repair_changes_nothing() {
 #[test]
 fn only_an_ended_job_can_be_repaired() {
     let mut scene = Scene::with_messages(1);
-    assert_eq!(scene.admit(repair(1)), Err(Refused::Exists), "it is live");
+    assert_eq!(
+        scene.admit(repair(1)),
+        Err(Refused::Exists),
+        "the job is live"
+    );
     assert_eq!(
         scene.admit(repair(2)),
         Err(Refused::Exists),
-        "it is unknown"
+        "the job is unknown"
     );
 }
 
@@ -124,6 +128,7 @@ fn later_admissions_do_not_change_a_running_head() {
     assert_eq!(scene.lane.entries[0], before);
 }
 
+/// The admission of an ended job under its own id.
 fn repair(n: u128) -> crate::lane::Admit {
     crate::lane::Admit {
         repair: true,

@@ -7,11 +7,11 @@ use crate::{
 };
 
 #[test]
-fn a_queued_head_leaves_and_the_next_is_woken() {
+fn the_cancel_of_a_queued_head_wakes_the_next_job() {
     let mut scene = Scene::with_messages(2);
     let effects = scene.cancel(1).unwrap();
     assert_eq!(scene.ended_as(1), Some(Status::Cancelled));
-    assert_eq!(effects.ended[0].settled, 0, "no attempt ended it");
+    assert_eq!(effects.ended[0].settled, 0, "no attempt settled the job");
     assert!(effects.dropped_calls.is_empty());
     assert_eq!(effects.wake, Some(job(2)));
     assert_eq!(scene.timer_in_ms(2), PUBLISH_LIMIT_MS);
@@ -19,7 +19,7 @@ fn a_queued_head_leaves_and_the_next_is_woken() {
 }
 
 #[test]
-fn a_running_call_is_dropped_and_its_attempt_ended() {
+fn the_cancel_of_a_running_job_ends_its_attempt_and_cancels_its_call() {
     let mut scene = Scene::running(2);
     let effects = scene.cancel(1).unwrap();
     assert_eq!(effects.dropped_calls, [(process("a"), job(1))]);
@@ -30,7 +30,7 @@ fn a_running_call_is_dropped_and_its_attempt_ended() {
 }
 
 #[test]
-fn a_job_behind_the_head_leaves_without_a_wake() {
+fn the_cancel_of_a_job_behind_the_head_wakes_no_job() {
     let mut scene = Scene::running(3);
     let effects = scene.cancel(2).unwrap();
     assert_eq!(effects.wake, None);
@@ -39,7 +39,7 @@ fn a_job_behind_the_head_leaves_without_a_wake() {
 }
 
 #[test]
-fn an_ended_or_unknown_job_is_gone() {
+fn the_cancel_of_an_ended_or_unknown_job_is_refused() {
     let mut scene = Scene::running(1);
     scene.finish(1, 1).unwrap();
     assert_eq!(scene.cancel(1), Err(Refused::Gone));
@@ -47,7 +47,7 @@ fn an_ended_or_unknown_job_is_gone() {
 }
 
 #[test]
-fn the_cancel_of_a_held_head_ends_the_hold_for_the_next() {
+fn the_cancel_of_a_head_under_a_hold_ends_the_hold() {
     let mut scene = Scene::running(3);
     scene.finish_as(1, 1, None, Some(60_000)).unwrap();
     let effects = scene.cancel(2).unwrap();
@@ -57,7 +57,7 @@ fn the_cancel_of_a_held_head_ends_the_hold_for_the_next() {
 }
 
 #[test]
-fn the_cancel_of_another_job_ends_the_hold_for_the_head() {
+fn the_cancel_of_a_job_behind_a_held_head_ends_the_hold() {
     let mut scene = Scene::running(3);
     scene.finish_as(1, 1, None, Some(60_000)).unwrap();
     let effects = scene.cancel(3).unwrap();

@@ -4,7 +4,7 @@ use super::scene::{LIMIT_MS, Scene, job, message, process};
 use crate::lane::{Admit, Claim, Event, REVISIT_MS, Refused, State};
 
 #[test]
-fn the_head_is_granted_with_a_fence_one_higher() {
+fn a_granted_claim_raises_the_fence_by_1() {
     let mut scene = Scene::with_messages(2);
     assert_eq!(scene.claim(1, "a"), Ok(Claim::Granted { fence: 1 }));
     let until = scene.now.plus_ms(LIMIT_MS);
@@ -25,7 +25,7 @@ fn a_running_job_is_checked_again_within_a_minute() {
 }
 
 #[test]
-fn a_limit_or_a_deadline_within_that_minute_comes_first() {
+fn a_limit_or_a_deadline_within_a_minute_sets_the_timer_of_a_running_job() {
     let mut scene = Scene::with_messages(1);
     let claim = Event::Claim {
         job: job(1),
@@ -38,17 +38,17 @@ fn a_limit_or_a_deadline_within_that_minute_comes_first() {
 
     let mut scene = Scene::new();
     let deadline = scene.now.plus_ms(10_000);
-    let hasty = Admit {
+    let with_early_deadline = Admit {
         deadline,
         ..message(1)
     };
-    scene.admit(hasty).unwrap();
+    scene.admit(with_early_deadline).unwrap();
     scene.apply(&claim).unwrap();
     assert_eq!(scene.timer_in_ms(1), 10_000);
 }
 
 #[test]
-fn the_repeat_of_a_claim_whose_answer_was_lost_is_a_success() {
+fn a_repeated_claim_returns_the_same_fence() {
     let mut scene = Scene::running(1);
     let before = scene.lane.clone();
     let again = scene.claim_again(1, "a", Some(1));
@@ -65,11 +65,15 @@ fn a_claim_of_a_running_job_is_refused() {
         Err(Refused::Running),
         "worker a repeats no fence"
     );
-    let another = scene.claim_again(1, "b", Some(1));
-    assert_eq!(another, Err(Refused::Running), "b does not hold it");
-    let older = scene.claim_again(1, "a", Some(0));
+    let by_other_worker = scene.claim_again(1, "b", Some(1));
     assert_eq!(
-        older,
+        by_other_worker,
+        Err(Refused::Running),
+        "worker b does not run the job"
+    );
+    let with_older_fence = scene.claim_again(1, "a", Some(0));
+    assert_eq!(
+        with_older_fence,
         Err(Refused::Running),
         "worker a repeats another fence"
     );
@@ -90,7 +94,7 @@ fn only_the_head_can_be_claimed() {
 }
 
 #[test]
-fn an_ended_or_unknown_job_is_gone() {
+fn a_claim_of_an_ended_or_unknown_job_is_refused() {
     let mut scene = Scene::with_messages(1);
     scene.cancel(1).unwrap();
     assert_eq!(scene.claim(1, "a"), Err(Refused::Gone));
@@ -98,11 +102,11 @@ fn an_ended_or_unknown_job_is_gone() {
 }
 
 #[test]
-fn a_claim_that_comes_too_early_moves_the_timer_back_to_when_the_job_is_due() {
+fn a_claim_that_comes_too_early_sets_the_timer_to_when_the_job_may_run() {
     let mut scene = Scene::running(1);
     scene.retry(1, 1, 5_000).unwrap();
     let not_before = scene.now.plus_ms(5_000);
-    // The confirm of an old wake has parked the timer.
+    // The confirmation of an earlier wake has parked the timer.
     scene.timers.insert(job(1), scene.now.plus_ms(60_000));
     let before = scene.lane.clone();
     assert_eq!(scene.claim(1, "b"), Ok(Claim::NotDue { not_before }));
@@ -114,11 +118,14 @@ fn a_claim_that_comes_too_early_moves_the_timer_back_to_when_the_job_is_due() {
 }
 
 #[test]
-fn a_job_past_its_deadline_is_left_to_the_sweeper() {
+fn a_claim_after_the_deadline_is_refused() {
     let mut scene = Scene::with_messages(1);
     scene.now = scene.lane.entries[0].deadline;
     assert_eq!(scene.claim(1, "a"), Err(Refused::Gone));
-    assert!(scene.timers[&job(1)] <= scene.now, "the sweeper is due");
+    assert!(
+        scene.timers[&job(1)] <= scene.now,
+        "the timer must be due, so that the sweeper expires the job"
+    );
 }
 
 #[test]

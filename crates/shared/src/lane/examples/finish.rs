@@ -7,7 +7,7 @@ use crate::{
 };
 
 #[test]
-fn a_completed_job_leaves_and_the_next_is_woken() {
+fn a_completed_job_leaves_the_lane_and_the_next_job_is_woken() {
     let mut scene = Scene::running(2);
     let effects = scene.finish(1, 1).unwrap();
     assert!(effects.keep_turns);
@@ -33,7 +33,7 @@ fn the_last_job_leaves_an_empty_lane() {
 }
 
 #[test]
-fn a_failed_job_leaves_no_turns_and_the_next_runs() {
+fn a_failed_job_adds_no_turns_and_the_next_job_is_woken() {
     let mut scene = Scene::running(2);
     let effects = scene
         .finish_as(1, 1, Some(error("bad_request")), None)
@@ -45,7 +45,7 @@ fn a_failed_job_leaves_no_turns_and_the_next_runs() {
 }
 
 #[test]
-fn a_repeat_is_a_success_without_effects() {
+fn a_repeated_finish_succeeds_without_effects() {
     let mut scene = Scene::running(2);
     scene.finish(1, 1).unwrap();
     let before = scene.lane.clone();
@@ -55,7 +55,7 @@ fn a_repeat_is_a_success_without_effects() {
 }
 
 #[test]
-fn an_older_attempt_cannot_settle() {
+fn an_older_attempt_cannot_finish() {
     let mut scene = Scene::running(1);
     scene.take_over(1).unwrap();
     scene.claim(1, "b").unwrap();
@@ -78,8 +78,12 @@ fn a_late_reply_counts_if_no_other_worker_has_claimed_the_job() {
 fn an_attempt_that_released_its_job_cannot_finish_it() {
     let mut scene = Scene::running(1);
     scene.release(1, 1).unwrap();
-    assert_eq!(scene.finish(1, 1), Ok(Effects::default()), "settled before");
-    assert_eq!(scene.order(), [1], "it is live all the same");
+    assert_eq!(
+        scene.finish(1, 1),
+        Ok(Effects::default()),
+        "the release has settled this fence"
+    );
+    assert_eq!(scene.order(), [1], "the job is still live");
 }
 
 #[test]

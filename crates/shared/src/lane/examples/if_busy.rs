@@ -1,4 +1,4 @@
-//! admit with `if_busy`: the effect of a message on the live jobs of its session.
+//! `if_busy`: the effect of a new message on the live jobs of its session.
 
 use super::scene::{READY, Scene, job, message, process};
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
     lane::{Admit, Claim, IfBusy, LANE_MAX, PUBLISH_LIMIT_MS, Refused},
 };
 
-fn busy(n: u128, if_busy: IfBusy) -> Admit {
+fn message_with(n: u128, if_busy: IfBusy) -> Admit {
     Admit {
         if_busy,
         ..message(n)
@@ -15,40 +15,43 @@ fn busy(n: u128, if_busy: IfBusy) -> Admit {
 
 #[test]
 fn every_mode_admits_to_an_idle_session() {
-    for how in [
+    for if_busy in [
         IfBusy::Enqueue,
         IfBusy::Reject,
         IfBusy::Rollback,
         IfBusy::Interrupt,
     ] {
         let mut scene = Scene::new();
-        let effects = scene.admit(busy(1, how)).unwrap();
-        assert_eq!(effects.wake, Some(job(1)), "{how:?}");
+        let effects = scene.admit(message_with(1, if_busy)).unwrap();
+        assert_eq!(effects.wake, Some(job(1)), "if_busy is {if_busy:?}");
         assert_eq!(scene.timer_in_ms(1), PUBLISH_LIMIT_MS);
     }
 }
 
 #[test]
-fn enqueue_waits_behind() {
+fn enqueue_puts_the_job_behind_the_live_jobs() {
     let mut scene = Scene::running(1);
-    scene.admit(busy(2, IfBusy::Enqueue)).unwrap();
+    scene.admit(message_with(2, IfBusy::Enqueue)).unwrap();
     assert_eq!(scene.order(), [1, 2]);
 }
 
 #[test]
-fn reject_refuses_while_a_job_lives() {
+fn reject_refuses_the_job_while_another_job_is_live() {
     let mut scene = Scene::running(1);
-    assert_eq!(scene.admit(busy(2, IfBusy::Reject)), Err(Refused::Busy));
+    assert_eq!(
+        scene.admit(message_with(2, IfBusy::Reject)),
+        Err(Refused::Busy)
+    );
     scene.finish(1, 1).unwrap();
-    assert!(scene.admit(busy(2, IfBusy::Reject)).is_ok());
+    assert!(scene.admit(message_with(2, IfBusy::Reject)).is_ok());
 }
 
 #[test]
-fn rollback_cancels_all_live_jobs_and_the_new_job_is_the_head() {
+fn rollback_cancels_all_live_jobs_and_makes_the_new_job_the_head() {
     let mut scene = Scene::running(2);
-    let effects = scene.admit(busy(3, IfBusy::Rollback)).unwrap();
+    let effects = scene.admit(message_with(3, IfBusy::Rollback)).unwrap();
     let ended: Vec<_> = effects.ended.iter().map(|end| end.entry.job).collect();
-    assert_eq!(ended, [job(1), job(2)], "in the order of the lane");
+    assert_eq!(ended, [job(1), job(2)], "the ended jobs have another order");
     assert_eq!(effects.dropped_calls, [(process("a"), job(1))]);
     assert!(effects.keep_inputs.is_empty());
     assert_eq!(effects.wake, Some(job(3)));
@@ -62,7 +65,7 @@ fn rollback_cancels_all_live_jobs_and_the_new_job_is_the_head() {
 #[test]
 fn interrupt_cancels_all_live_jobs_and_keeps_their_inputs_in_order() {
     let mut scene = Scene::running(2);
-    let effects = scene.admit(busy(3, IfBusy::Interrupt)).unwrap();
+    let effects = scene.admit(message_with(3, IfBusy::Interrupt)).unwrap();
     assert_eq!(effects.keep_inputs, [job(1), job(2)]);
     assert_eq!(effects.ended.len(), 2);
     assert_eq!(scene.order(), [3]);
@@ -70,11 +73,11 @@ fn interrupt_cancels_all_live_jobs_and_keeps_their_inputs_in_order() {
 
 #[test]
 fn rollback_and_interrupt_end_a_hold_with_and_without_waiting_jobs() {
-    for how in [IfBusy::Rollback, IfBusy::Interrupt] {
+    for if_busy in [IfBusy::Rollback, IfBusy::Interrupt] {
         for waiting in 1..=2 {
             let mut scene = Scene::running(waiting);
             scene.finish_as(1, 1, None, Some(60_000)).unwrap();
-            let effects = scene.admit(busy(3, how)).unwrap();
+            let effects = scene.admit(message_with(3, if_busy)).unwrap();
             assert_eq!(effects.wake, Some(job(3)));
             assert_eq!(scene.state(3), &READY);
             assert_eq!(scene.lane.hold_until, None);
@@ -87,16 +90,16 @@ fn rollback_and_interrupt_end_a_hold_with_and_without_waiting_jobs() {
 fn rollback_and_interrupt_are_admitted_to_a_full_lane() {
     let mut scene = Scene::with_messages(LANE_MAX as u128);
     let next = LANE_MAX as u128 + 1;
-    scene.admit(busy(next, IfBusy::Rollback)).unwrap();
+    scene.admit(message_with(next, IfBusy::Rollback)).unwrap();
     assert_eq!(scene.order(), [next]);
 }
 
 #[test]
-fn a_repeated_submit_does_not_clear_the_lane_again() {
+fn a_repeated_submit_does_not_cancel_the_live_jobs_again() {
     let mut scene = Scene::running(1);
-    scene.admit(busy(2, IfBusy::Rollback)).unwrap();
+    scene.admit(message_with(2, IfBusy::Rollback)).unwrap();
     scene.admit(message(3)).unwrap();
-    let again = scene.admit(busy(2, IfBusy::Rollback));
+    let again = scene.admit(message_with(2, IfBusy::Rollback));
     assert_eq!(again, Err(Refused::Exists));
     assert_eq!(scene.order(), [2, 3]);
 }

@@ -1,7 +1,7 @@
-//! Examples of every row of the protocol's table, one file for each event.
+//! Examples of the protocol, one file for each event. Each test is one sentence of its specification.
 //!
-//! Each test is one sentence of the specification. [`properties`](super::properties) check any order of events. The
-//! model check covers processes that die in between.
+//! [`properties`](super::properties) checks any order of events. The model check (`tests/model`) covers processes that
+//! die between events.
 
 mod admit;
 mod cancel;

@@ -4,7 +4,7 @@ use super::scene::{READY, Scene, job};
 use crate::lane::{Claim, Effects, PUBLISH_LIMIT_MS, Refused};
 
 #[test]
-fn the_job_is_ready_again_and_no_try_is_spent() {
+fn a_released_job_is_ready_again_and_no_try_is_counted() {
     let mut scene = Scene::running(2);
     let effects = scene.release(1, 1).unwrap();
     assert_eq!(effects.wake, Some(job(1)));
@@ -16,7 +16,7 @@ fn the_job_is_ready_again_and_no_try_is_spent() {
 }
 
 #[test]
-fn the_fence_stays_and_the_next_claim_raises_it() {
+fn a_release_keeps_the_fence_and_the_next_claim_raises_it() {
     let mut scene = Scene::running(1);
     scene.release(1, 1).unwrap();
     assert_eq!(scene.lane.entries[0].fence, 1);
@@ -24,7 +24,7 @@ fn the_fence_stays_and_the_next_claim_raises_it() {
 }
 
 #[test]
-fn a_repeat_is_a_success_without_effects() {
+fn a_repeated_release_succeeds_without_effects() {
     let mut scene = Scene::running(1);
     scene.release(1, 1).unwrap();
     assert_eq!(scene.release(1, 1), Ok(Effects::default()));
@@ -35,7 +35,7 @@ fn a_repeat_is_a_success_without_effects() {
 }
 
 #[test]
-fn a_job_that_tick_has_queued_again_can_be_released() {
+fn a_job_can_be_released_after_its_takeover() {
     let mut scene = Scene::running(1);
     scene.take_over(1).unwrap();
     let effects = scene.release(1, 1).unwrap();
@@ -43,7 +43,7 @@ fn a_job_that_tick_has_queued_again_can_be_released() {
 }
 
 #[test]
-fn an_older_attempt_cannot_settle() {
+fn an_older_attempt_cannot_release() {
     let mut scene = Scene::running(1);
     scene.take_over(1).unwrap();
     scene.claim(1, "b").unwrap();

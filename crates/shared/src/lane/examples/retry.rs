@@ -1,4 +1,4 @@
-//! retry: the next try begins after a pause.
+//! retry: the next try begins after a backoff.
 
 use super::scene::{READY, Scene, TRIES_MAX, error, job};
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
 };
 
 #[test]
-fn the_job_stays_the_head_and_the_sweeper_wakes_it_after_the_pause() {
+fn the_job_stays_the_head_and_the_sweeper_wakes_it_after_the_backoff() {
     let mut scene = Scene::running(2);
     let effects = scene.retry(1, 1, 5_000).unwrap();
     assert_eq!(effects.wake, None);
@@ -27,15 +27,15 @@ fn the_job_stays_the_head_and_the_sweeper_wakes_it_after_the_pause() {
 }
 
 #[test]
-fn a_deadline_within_the_pause_is_the_timer() {
+fn a_deadline_before_the_end_of_the_backoff_is_the_timer() {
     let mut scene = Scene::running(1);
-    let left_ms = scene.lane.entries[0].deadline.since_ms(scene.now);
-    scene.retry(1, 1, 2 * left_ms).unwrap();
-    assert_eq!(scene.timer_in_ms(1), left_ms);
+    let deadline_in_ms = scene.lane.entries[0].deadline.since_ms(scene.now);
+    scene.retry(1, 1, 2 * deadline_in_ms).unwrap();
+    assert_eq!(scene.timer_in_ms(1), deadline_in_ms);
 }
 
 #[test]
-fn the_last_try_fails_the_job() {
+fn the_job_fails_at_its_last_try() {
     let mut scene = Scene::with_messages(2);
     for fence in 1..u64::from(TRIES_MAX) {
         scene.claim(1, "a").unwrap();
@@ -50,11 +50,11 @@ fn the_last_try_fails_the_job() {
     assert_eq!(effects.wake, Some(job(2)));
     assert!(!effects.keep_turns);
     let again = scene.retry(1, u64::from(TRIES_MAX), 0);
-    assert_eq!(again, Ok(Effects::default()), "a repeat of the last one");
+    assert_eq!(again, Ok(Effects::default()), "the last retry is repeated");
 }
 
 #[test]
-fn with_one_try_the_first_failure_is_final() {
+fn with_a_limit_of_1_try_the_first_failure_ends_the_job() {
     let mut scene = Scene::running(1);
     let effects = scene.apply(&Event::Retry {
         job: job(1),
@@ -67,7 +67,7 @@ fn with_one_try_the_first_failure_is_final() {
 }
 
 #[test]
-fn a_repeat_spends_no_second_try() {
+fn a_repeated_retry_counts_no_second_try() {
     let mut scene = Scene::running(1);
     scene.retry(1, 1, 5_000).unwrap();
     let before = scene.lane.clone();
@@ -76,7 +76,7 @@ fn a_repeat_spends_no_second_try() {
 }
 
 #[test]
-fn a_repeat_after_the_next_attempt_began_changes_nothing() {
+fn a_repeated_retry_changes_nothing_after_the_next_attempt_has_begun() {
     let mut scene = Scene::running(1);
     scene.retry(1, 1, 0).unwrap();
     scene.claim(1, "b").unwrap();
@@ -87,7 +87,7 @@ fn a_repeat_after_the_next_attempt_began_changes_nothing() {
 }
 
 #[test]
-fn an_older_attempt_cannot_settle() {
+fn an_older_attempt_cannot_retry() {
     let mut scene = Scene::running(1);
     scene.take_over(1).unwrap();
     scene.claim(1, "b").unwrap();
@@ -95,10 +95,13 @@ fn an_older_attempt_cannot_settle() {
 }
 
 #[test]
-fn takeovers_spend_no_tries() {
+fn a_takeover_counts_no_try() {
     let mut scene = Scene::running(1);
     scene.take_over(1).unwrap();
     assert_eq!(scene.lane.entries[0].tries, 0);
     scene.retry(1, 1, 0).unwrap();
-    assert_eq!(scene.lane.entries[0].tries, 1, "its attempt still counts");
+    assert_eq!(
+        scene.lane.entries[0].tries, 1,
+        "a retry after the takeover counts"
+    );
 }

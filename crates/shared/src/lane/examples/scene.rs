@@ -17,7 +17,7 @@ use crate::{
 pub(in crate::lane) const START: TimeMs = TimeMs(1_000_000);
 /// The default time from a job's admission to its deadline.
 pub(in crate::lane) const DEADLINE_MS: u64 = 3_600_000;
-/// The default time limit of a call.
+/// The default time limit of a claim.
 pub(in crate::lane) const LIMIT_MS: u64 = 600_000;
 /// The default number of tries.
 pub(in crate::lane) const TRIES_MAX: u32 = 5;
@@ -34,7 +34,7 @@ pub(in crate::lane) fn process(name: &str) -> ProcessId {
 
 /// An error with this code.
 pub(in crate::lane) fn error(code: &str) -> JobError {
-    JobError::new(code, "as the test says")
+    JobError::new(code, "an error of the test")
 }
 
 /// The admission of a plain message.
@@ -64,7 +64,7 @@ pub(in crate::lane) struct Scene {
     /// The timers that are set.
     pub(in crate::lane) timers: BTreeMap<JobId, TimeMs>,
     /// The outcomes of the jobs that have ended.
-    pub(in crate::lane) records: BTreeMap<JobId, OutcomeSummary>,
+    pub(in crate::lane) outcomes: BTreeMap<JobId, OutcomeSummary>,
     pub(in crate::lane) now: TimeMs,
 }
 
@@ -73,7 +73,7 @@ impl Scene {
         Self {
             lane: Lane::default(),
             timers: BTreeMap::new(),
-            records: BTreeMap::new(),
+            outcomes: BTreeMap::new(),
             now: START,
         }
     }
@@ -96,8 +96,8 @@ impl Scene {
 
     /// Applies an event and stores the result, as a store does.
     pub(in crate::lane) fn apply(&mut self, event: &Event) -> Result<Effects, Refused> {
-        let record = self.records.get(&event.job()).copied();
-        let effects = apply(&mut self.lane, record, event, self.now)?;
+        let outcome = self.outcomes.get(&event.job()).copied();
+        let effects = apply(&mut self.lane, outcome, event, self.now)?;
         for (job, timer) in &effects.timers {
             match timer {
                 Some(timer) => self.timers.insert(*job, *timer),
@@ -105,15 +105,15 @@ impl Scene {
             };
         }
         for ending in &effects.ended {
-            let mark = OutcomeSummary {
+            let summary = OutcomeSummary {
                 status: ending.status,
                 fence: ending.entry.fence,
                 settled: ending.settled,
             };
-            self.records.insert(ending.entry.job, mark);
+            self.outcomes.insert(ending.entry.job, summary);
         }
         if let Some(job) = effects.reopened {
-            self.records.remove(&job);
+            self.outcomes.remove(&job);
         }
         Ok(effects)
     }
@@ -140,7 +140,7 @@ impl Scene {
             limit_ms: LIMIT_MS,
         };
         let effects = self.apply(&event)?;
-        Ok(effects.claim.expect("a claim is answered"))
+        Ok(effects.claim.expect("the effects of a claim have a result"))
     }
 
     pub(in crate::lane) fn finish(&mut self, n: u128, fence: u64) -> Result<Effects, Refused> {
@@ -162,17 +162,17 @@ impl Scene {
         })
     }
 
-    /// A retry `pause_ms` from now.
+    /// A retry `backoff_ms` from now.
     pub(in crate::lane) fn retry(
         &mut self,
         n: u128,
         fence: u64,
-        pause_ms: u64,
+        backoff_ms: u64,
     ) -> Result<Effects, Refused> {
         self.apply(&Event::Retry {
             job: job(n),
             fence,
-            not_before: self.now.plus_ms(pause_ms),
+            not_before: self.now.plus_ms(backoff_ms),
             tries_max: TRIES_MAX,
             error: error("rate_limited"),
         })
@@ -186,7 +186,7 @@ impl Scene {
         self.apply(&Event::Cancel { job: job(n) })
     }
 
-    /// A tick by a sweeper that may judge no worker gone.
+    /// A tick by a sweeper that has no list of live processes.
     pub(in crate::lane) fn tick(&mut self, n: u128) -> Result<Effects, Refused> {
         self.apply(&Event::Tick {
             job: job(n),
@@ -195,16 +195,16 @@ impl Scene {
     }
 
     /// A tick by a sweeper that has just read these live processes.
-    pub(in crate::lane) fn tick_seeing(
+    pub(in crate::lane) fn tick_with_live(
         &mut self,
         n: u128,
         alive: &[&str],
     ) -> Result<Effects, Refused> {
-        self.tick_seen(n, alive, self.now)
+        self.tick_with_live_at(n, alive, self.now)
     }
 
     /// A tick by a sweeper that read these live processes at `at`.
-    pub(in crate::lane) fn tick_seen(
+    pub(in crate::lane) fn tick_with_live_at(
         &mut self,
         n: u128,
         alive: &[&str],
@@ -220,7 +220,7 @@ impl Scene {
     /// A tick, 1 ms later, by a sweeper that found no live process.
     pub(in crate::lane) fn take_over(&mut self, n: u128) -> Result<Effects, Refused> {
         self.advance_clock(1);
-        self.tick_seeing(n, &[])
+        self.tick_with_live(n, &[])
     }
 
     pub(in crate::lane) fn advance_clock(&mut self, ms: u64) {
@@ -254,7 +254,7 @@ impl Scene {
 
     /// How a job ended.
     pub(in crate::lane) fn ended_as(&self, n: u128) -> Option<Status> {
-        self.records.get(&job(n)).map(|mark| mark.status)
+        self.outcomes.get(&job(n)).map(|summary| summary.status)
     }
 
     pub(in crate::lane) fn counts(&self) -> LaneCounts {

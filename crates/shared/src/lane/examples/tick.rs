@@ -27,7 +27,7 @@ fn the_timer_of_a_job_behind_the_head_returns_to_its_deadline_without_a_wake() {
 }
 
 #[test]
-fn a_head_that_is_not_due_by_the_store_clock_keeps_waiting() {
+fn a_tick_before_the_end_of_the_backoff_sets_the_timer_again() {
     let mut scene = Scene::running(1);
     scene.retry(1, 1, 5_000).unwrap();
     scene.advance_clock(4_900);
@@ -41,23 +41,30 @@ fn a_running_job_of_a_live_worker_is_checked_again_without_a_wake() {
     let mut scene = Scene::running(1);
     scene.advance_clock(REVISIT_MS);
     let before = scene.lane.clone();
-    for effects in [scene.tick(1), scene.tick_seeing(1, &["a"])] {
+    for effects in [scene.tick(1), scene.tick_with_live(1, &["a"])] {
         assert_eq!(effects.unwrap().wake, None);
         assert_eq!(scene.timer_in_ms(1), REVISIT_MS);
         assert_eq!(scene.lane, before);
     }
     scene.now = scene.now.plus_ms(LIMIT_MS - REVISIT_MS - 10);
-    scene.tick_seeing(1, &["a"]).unwrap();
-    assert_eq!(scene.timer_in_ms(1), 10, "its limit comes first");
+    scene.tick_with_live(1, &["a"]).unwrap();
+    assert_eq!(
+        scene.timer_in_ms(1),
+        10,
+        "the claim's time limit comes before the next check"
+    );
 }
 
 #[test]
 fn a_job_whose_worker_is_gone_is_queued_and_woken() {
     let mut scene = Scene::running(2);
     scene.advance_clock(1_000);
-    let effects = scene.tick_seeing(1, &["b"]).unwrap();
+    let effects = scene.tick_with_live(1, &["b"]).unwrap();
     assert_eq!(effects.wake, Some(job(1)));
-    assert!(effects.dropped_calls.is_empty(), "if it lives, it may end");
+    assert!(
+        effects.dropped_calls.is_empty(),
+        "a worker that lives may still finish"
+    );
     assert_eq!(scene.state(1), &READY);
     assert_eq!(scene.timer_in_ms(1), PUBLISH_LIMIT_MS);
     let head = &scene.lane.entries[0];
@@ -68,7 +75,7 @@ fn a_job_whose_worker_is_gone_is_queued_and_woken() {
 }
 
 #[test]
-fn without_a_list_of_live_processes_no_worker_is_gone() {
+fn without_a_list_of_live_processes_tick_takes_no_job_from_its_worker() {
     let mut scene = Scene::running(1);
     scene.advance_clock(1_000);
     scene.tick(1).unwrap();
@@ -76,12 +83,12 @@ fn without_a_list_of_live_processes_no_worker_is_gone() {
 }
 
 #[test]
-fn a_worker_that_claimed_after_the_list_was_read_is_not_gone() {
+fn tick_takes_no_job_from_a_worker_that_claimed_after_the_list_was_read() {
     let mut scene = Scene::with_messages(1);
     let read_at = scene.now;
     scene.advance_clock(1_000);
     scene.claim(1, "late").unwrap();
-    scene.tick_seen(1, &[], read_at).unwrap();
+    scene.tick_with_live_at(1, &[], read_at).unwrap();
     assert!(matches!(scene.state(1), State::Running { .. }));
     scene.advance_clock(1_000);
     scene.take_over(1).unwrap();
@@ -89,10 +96,10 @@ fn a_worker_that_claimed_after_the_list_was_read_is_not_gone() {
 }
 
 #[test]
-fn a_job_past_its_limit_is_taken_from_a_live_worker() {
+fn a_job_past_the_time_limit_of_its_claim_is_taken_from_a_live_worker() {
     let mut scene = Scene::running(1);
     scene.advance_clock(LIMIT_MS);
-    let effects = scene.tick_seeing(1, &["a"]).unwrap();
+    let effects = scene.tick_with_live(1, &["a"]).unwrap();
     assert_eq!(effects.wake, Some(job(1)));
     assert_eq!(scene.lane.entries[0].takeovers, 1);
 }
@@ -128,17 +135,17 @@ fn a_job_past_its_deadline_expires_at_any_position() {
 }
 
 #[test]
-fn a_running_call_past_its_deadline_is_cancelled() {
+fn the_call_of_a_running_job_past_its_deadline_is_cancelled() {
     let mut scene = Scene::running(2);
     scene.advance_clock(DEADLINE_MS);
-    let effects = scene.tick_seeing(1, &["a"]).unwrap();
+    let effects = scene.tick_with_live(1, &["a"]).unwrap();
     assert_eq!(effects.dropped_calls, [(process("a"), job(1))]);
     assert_eq!(scene.ended_as(1), Some(Status::Expired));
     assert_eq!(effects.wake, Some(job(2)));
 }
 
 #[test]
-fn an_ended_job_is_gone() {
+fn a_tick_of_an_ended_job_is_refused() {
     let mut scene = Scene::with_messages(1);
     scene.cancel(1).unwrap();
     assert_eq!(scene.tick(1), Err(Refused::Gone));

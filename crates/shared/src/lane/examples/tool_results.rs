@@ -1,4 +1,4 @@
-//! Tool results pass waiting messages, and the hold makes messages wait for tool results.
+//! Tool results enter the lane before waiting messages. The hold makes messages wait for tool results.
 
 use super::scene::{DEADLINE_MS, READY, Scene, error, job, message, results};
 use crate::{
@@ -9,27 +9,27 @@ use crate::{
 const HOLD_MS: u64 = 60_000;
 
 /// Job 1 has completed with tool calls; messages 2 to `count` wait.
-fn held(count: u128) -> Scene {
+fn under_hold(count: u128) -> Scene {
     let mut scene = Scene::running(count);
     scene.finish_as(1, 1, None, Some(HOLD_MS)).unwrap();
     scene
 }
 
 #[test]
-fn a_waiting_message_is_held_and_not_woken() {
+fn a_waiting_message_gets_no_wake_during_the_hold() {
     let mut scene = Scene::running(2);
     let effects = scene.finish_as(1, 1, None, Some(HOLD_MS)).unwrap();
     assert_eq!(effects.wake, None);
     let not_before = Some(scene.now.plus_ms(HOLD_MS));
     assert_eq!(scene.state(2), &State::Queued { not_before });
     assert_eq!(scene.timer_in_ms(2), HOLD_MS);
-    let answer = scene.claim(2, "a").unwrap();
-    assert!(matches!(answer, Claim::NotDue { .. }));
+    let claim = scene.claim(2, "a").unwrap();
+    assert!(matches!(claim, Claim::NotDue { .. }));
 }
 
 #[test]
-fn a_message_that_arrives_during_the_hold_is_held_too() {
-    let mut scene = held(1);
+fn a_message_that_arrives_during_the_hold_waits_for_its_end() {
+    let mut scene = under_hold(1);
     scene.advance_clock(20_000);
     let effects = scene.admit(message(2)).unwrap();
     assert_eq!(effects.wake, None);
@@ -37,8 +37,8 @@ fn a_message_that_arrives_during_the_hold_is_held_too() {
 }
 
 #[test]
-fn tool_results_pass_waiting_messages_and_end_the_hold() {
-    let mut scene = held(2);
+fn tool_results_go_before_waiting_messages_and_end_the_hold() {
+    let mut scene = under_hold(2);
     let effects = scene.admit(results(3)).unwrap();
     assert_eq!(scene.order(), [3, 2]);
     assert_eq!(effects.wake, Some(job(3)));
@@ -51,7 +51,7 @@ fn tool_results_pass_waiting_messages_and_end_the_hold() {
 
 #[test]
 fn tool_results_without_waiting_messages_run_at_once() {
-    let mut scene = held(1);
+    let mut scene = under_hold(1);
     let effects = scene.admit(results(2)).unwrap();
     assert_eq!(effects.wake, Some(job(2)));
     assert_eq!(scene.lane.hold_until, None);
@@ -60,13 +60,13 @@ fn tool_results_without_waiting_messages_run_at_once() {
 }
 
 #[test]
-fn tool_results_that_arrived_before_the_commit_of_the_reply_are_not_held() {
+fn tool_results_that_arrive_before_the_reply_is_committed_do_not_wait() {
     let mut scene = Scene::running(2);
     scene.admit(results(3)).unwrap();
     assert_eq!(
         scene.order(),
         [1, 3, 2],
-        "behind what runs, before the rest"
+        "tool results go behind the running job and before waiting messages"
     );
     let effects = scene.finish_as(1, 1, None, Some(HOLD_MS)).unwrap();
     assert_eq!(effects.wake, Some(job(3)));
@@ -76,7 +76,7 @@ fn tool_results_that_arrived_before_the_commit_of_the_reply_are_not_held() {
 
 #[test]
 fn tool_results_keep_their_order_of_arrival() {
-    let mut scene = held(2);
+    let mut scene = under_hold(2);
     scene.admit(results(3)).unwrap();
     scene.admit(results(4)).unwrap();
     assert_eq!(scene.order(), [3, 4, 2]);
@@ -87,18 +87,18 @@ fn tool_results_never_displace_a_claimed_head() {
     let mut scene = Scene::running(2);
     scene.retry(1, 1, 5_000).unwrap();
     scene.admit(results(3)).unwrap();
-    assert_eq!(scene.order(), [1, 3, 2], "it waits for its next try");
+    assert_eq!(scene.order(), [1, 3, 2], "job 1 waits for its next try");
 
     let mut scene = Scene::running(2);
     scene.take_over(1).unwrap();
     scene.admit(results(3)).unwrap();
-    assert_eq!(scene.order(), [1, 3, 2], "its worker was taken for dead");
+    assert_eq!(scene.order(), [1, 3, 2], "job 1 was taken from its worker");
     scene.finish(1, 1).unwrap();
 }
 
 #[test]
-fn without_tool_results_the_message_runs_at_the_end_of_the_hold() {
-    let mut scene = held(2);
+fn without_tool_results_tick_wakes_the_message_at_the_end_of_the_hold() {
+    let mut scene = under_hold(2);
     scene.advance_clock(HOLD_MS);
     let effects = scene.tick(2).unwrap();
     assert_eq!(effects.wake, Some(job(2)));
@@ -108,8 +108,8 @@ fn without_tool_results_the_message_runs_at_the_end_of_the_hold() {
 }
 
 #[test]
-fn a_hold_that_has_passed_holds_nothing() {
-    let mut scene = held(1);
+fn a_hold_that_has_passed_delays_no_message() {
+    let mut scene = under_hold(1);
     scene.advance_clock(HOLD_MS);
     let effects = scene.admit(message(2)).unwrap();
     assert_eq!(effects.wake, Some(job(2)));
@@ -118,7 +118,7 @@ fn a_hold_that_has_passed_holds_nothing() {
 
 #[test]
 fn a_claim_ends_a_hold_that_has_passed() {
-    let mut scene = held(2);
+    let mut scene = under_hold(2);
     scene.advance_clock(HOLD_MS);
     assert!(scene.claim(2, "a").is_ok());
     assert_eq!(scene.lane.hold_until, None);
@@ -136,7 +136,7 @@ fn a_failed_job_begins_no_hold() {
 
 #[test]
 fn the_hold_continues_after_a_message_under_it_has_ended() {
-    let mut scene = held(3);
+    let mut scene = under_hold(3);
     let not_before = scene.now.plus_ms(HOLD_MS);
     scene.lane.entries[0].deadline = scene.now.plus_ms(1_000);
     scene.advance_clock(1_000);
@@ -150,7 +150,7 @@ fn the_hold_continues_after_a_message_under_it_has_ended() {
 
 #[test]
 fn an_empty_lane_under_a_hold_is_kept() {
-    let scene = held(1);
+    let scene = under_hold(1);
     assert!(scene.lane.entries.is_empty());
     assert!(!scene.lane.is_empty());
     assert_eq!(Scene::new().claim(1, "a"), Err(Refused::Gone));

@@ -1,4 +1,4 @@
-//! The properties of a lane, of a step, of a repeat and of a refusal.
+//! The properties of a lane, of a step from one lane to the next, of a repeated event and of a refused event.
 
 use std::collections::BTreeSet;
 
@@ -8,8 +8,8 @@ use crate::{
     ids::JobId,
     job::Status,
     lane::{
-        Claim, Effects, Event, IfBusy, LANE_MAX, Lane, LaneCounts, PUBLISH_LIMIT_MS, Refused,
-        State, apply, examples::scene::Scene,
+        Claim, ClassCounts, Effects, Event, IfBusy, LANE_MAX, Lane, LaneCounts, PUBLISH_LIMIT_MS,
+        Refused, State, apply, examples::scene::Scene,
     },
 };
 
@@ -21,16 +21,22 @@ pub(super) fn check_state(scene: &Scene) {
         scene.lane.entries.len(),
         "a job has two entries"
     );
-    let timed: BTreeSet<JobId> = scene.timers.keys().copied().collect();
-    assert_eq!(timed, live, "each live job has one timer, no other has one");
+    let jobs_with_timer: BTreeSet<JobId> = scene.timers.keys().copied().collect();
+    assert_eq!(
+        jobs_with_timer, live,
+        "the jobs with a timer are not exactly the live jobs"
+    );
     for (position, entry) in scene.lane.entries.iter().enumerate() {
         let timer = scene.timers[&entry.job];
         assert!(timer <= entry.deadline, "the timer is after the deadline");
         assert!(entry.settled <= entry.fence);
-        assert!(!scene.records.contains_key(&entry.job), "live and ended");
+        assert!(
+            !scene.outcomes.contains_key(&entry.job),
+            "a live job has an outcome"
+        );
         match &entry.state {
             State::Running { until, .. } => {
-                assert_eq!(position, 0, "only the head runs");
+                assert_eq!(position, 0, "a job that is not the head runs");
                 assert!(timer <= *until, "the timer is after the limit of the claim");
                 assert!(scene.lane.hold_until.is_none(), "a job runs under a hold");
                 assert!(entry.claimed && entry.fence > entry.settled);
@@ -39,18 +45,21 @@ pub(super) fn check_state(scene: &Scene) {
             State::Queued { not_before } => {
                 assert!(
                     position == 0 || not_before.is_none(),
-                    "only a head has a not_before"
+                    "a job behind the head has a not_before"
                 );
                 if position == 0
                     && let Some(not_before) = not_before
                 {
                     assert_eq!(timer, (*not_before).min(entry.deadline));
                 }
-                let open = entry
+                let has_running_attempt = entry
                     .attempts
                     .iter()
                     .any(|attempt| attempt.ended_at.is_none());
-                assert!(!open, "a queued job has an attempt that has not ended");
+                assert!(
+                    !has_running_attempt,
+                    "a queued job has an attempt that has not ended"
+                );
             }
         }
         assert!(
@@ -78,10 +87,15 @@ pub(super) fn check_state(scene: &Scene) {
             .iter()
             .filter(|entry| entry.class == class);
         assert_eq!(counts[class].live(), entries.count() as i64);
-        let all = counts[class];
-        let each = [all.ready, all.in_flight, all.behind_session, all.retry_wait];
-        assert!(each.iter().all(|count| *count >= 0));
-        assert!(all.ready + all.in_flight + all.retry_wait <= 1);
+        let ClassCounts {
+            ready,
+            in_flight,
+            behind_session,
+            retry_wait,
+        } = counts[class];
+        let all_counts = [ready, in_flight, behind_session, retry_wait];
+        assert!(all_counts.iter().all(|count| *count >= 0));
+        assert!(ready + in_flight + retry_wait <= 1);
     }
     assert!(scene.lane.entries.len() <= LANE_MAX);
     let text = serde_json::to_string(&scene.lane).unwrap();
@@ -98,15 +112,19 @@ pub(super) fn check_step(before: &Scene, event: &Event, after: &Scene, effects: 
         if before.lane.find(entry.job).is_none() {
             assert!(matches!(event, Event::Admit(admit) if admit.job == entry.job));
         }
-        let older = newest_fence(before, entry.job);
+        let fence_before = newest_fence(before, entry.job);
         match event {
-            Event::Claim { job, .. } if *job == entry.job => assert!(entry.fence >= older),
+            Event::Claim { job, .. } if *job == entry.job => assert!(entry.fence >= fence_before),
             Event::Admit(admit) if admit.job == entry.job && admit.repair => {
-                assert_eq!(entry.fence, older + 1, "a repair raises the fence by 1");
+                assert_eq!(
+                    entry.fence,
+                    fence_before + 1,
+                    "a repair did not raise the fence by 1"
+                );
             }
             _ => assert_eq!(
-                entry.fence, older,
-                "only a claim or a repair raises a fence"
+                entry.fence, fence_before,
+                "an event other than a claim or a repair changed a fence"
             ),
         }
     }
@@ -134,11 +152,11 @@ pub(super) fn check_step(before: &Scene, event: &Event, after: &Scene, effects: 
             .dropped_calls
             .iter()
             .any(|(_, dropped)| *dropped == job);
-        let ended_by_its_attempt = matches!(event, Event::Finish { .. } | Event::Retry { .. });
+        let was_ended_by_its_attempt = matches!(event, Event::Finish { .. } | Event::Retry { .. });
         assert_eq!(
             is_dropped,
-            running && !ended_by_its_attempt,
-            "dropped_calls are the running jobs that another event ended"
+            running && !was_ended_by_its_attempt,
+            "dropped_calls must hold the running jobs that another event ended, and no others"
         );
     }
     assert_eq!(
@@ -154,17 +172,20 @@ pub(super) fn check_step(before: &Scene, event: &Event, after: &Scene, effects: 
         after.lane.entries.len() + effects.ended.len(),
         entries_before_and_admitted
     );
-    // The remaining entries keep their order.
-    let stays = |lane: &Lane| -> Vec<JobId> {
-        let both =
+    let jobs_that_stay = |lane: &Lane| -> Vec<JobId> {
+        let is_in_both =
             |job: &JobId| before.lane.find(*job).is_some() && after.lane.find(*job).is_some();
         lane.entries
             .iter()
             .map(|entry| entry.job)
-            .filter(both)
+            .filter(is_in_both)
             .collect()
     };
-    assert_eq!(stays(&before.lane), stays(&after.lane));
+    assert_eq!(
+        jobs_that_stay(&before.lane),
+        jobs_that_stay(&after.lane),
+        "the jobs that stay in the lane have changed their order"
+    );
     check_head(before, event, after, effects);
     if *effects == Effects::default() {
         assert_eq!(
@@ -181,7 +202,8 @@ pub(super) fn check_fence(before: &Scene, event: &Event, effects: &Effects) {
         Event::Finish { fence, .. } | Event::Retry { fence, .. } | Event::Release { fence, .. }
             if *effects != Effects::default() =>
         {
-            let (position, entry) = live.expect("a settling event has effects only for a live job");
+            let (position, entry) =
+                live.expect("a finish, retry or release has effects only for a live job");
             assert_eq!(
                 (position, entry.fence),
                 (0, *fence),
@@ -194,7 +216,7 @@ pub(super) fn check_fence(before: &Scene, event: &Event, effects: &Effects) {
             repeated_fence,
             ..
         } => {
-            let (_, entry) = live.expect("a claim is answered for a live job");
+            let (_, entry) = live.expect("only the claim of a live job is not refused");
             if let State::Running { worker: owner, .. } = &entry.state {
                 assert_eq!((owner, Some(entry.fence)), (worker, *repeated_fence));
             }
@@ -206,20 +228,22 @@ pub(super) fn check_fence(before: &Scene, event: &Event, effects: &Effects) {
 /// A new head gets a wake or waits for the end of a hold. Only a ready head gets a wake.
 pub(super) fn check_head(before: &Scene, event: &Event, after: &Scene, effects: &Effects) {
     if let Some(job) = effects.wake {
-        let head = after.lane.head().expect("a wake is of a head");
+        let head = after.lane.head().expect("only a head gets a wake");
         assert_eq!(head.job, job);
         assert_eq!(head.state, State::Queued { not_before: None });
         assert!(after.timers[&job] <= after.now.plus_ms(PUBLISH_LIMIT_MS));
     }
-    let old = before.lane.head().map(|head| head.job);
+    let old_head = before.lane.head();
     if let Some(head) = after.lane.head()
-        && Some(head.job) != old
+        && old_head.is_none_or(|old| old.job != head.job)
     {
         assert_ne!(effects.wake.is_some(), after.lane.hold_until.is_some());
-        assert!(old.is_none_or(|old| {
-            let entry = &before.lane.entries[0];
-            after.lane.find(old).is_none() || (!entry.claimed && head.tool_results)
-        }));
+        assert!(
+            old_head.is_none_or(|old| {
+                after.lane.find(old.job).is_none() || (!old.claimed && head.tool_results)
+            }),
+            "a job that is not tool results displaced the head, or the head was claimed"
+        );
     }
     let ends_hold = match event {
         Event::Cancel { .. } => true,
@@ -231,17 +255,19 @@ pub(super) fn check_head(before: &Scene, event: &Event, after: &Scene, effects: 
     assert!(!ends_hold || after.lane.hold_until.is_none());
     match (before.lane.hold_until, after.lane.hold_until) {
         (None, Some(_)) => assert!(matches!(event, Event::Finish { error: None, .. })),
-        (Some(was), Some(is)) => assert_eq!(was, is, "a hold is not moved"),
+        (Some(hold), Some(hold_after)) => {
+            assert_eq!(hold, hold_after, "the end of a hold has moved");
+        }
         (Some(hold), None) => assert!(
             hold <= after.now || ends_hold,
-            "a hold ends only at its time, by tool results or by a cancellation"
+            "a hold ended early without tool results and without a cancel"
         ),
         (None, None) => {}
     }
 }
 
-/// The repeat of a settling call succeeds and changes nothing.
-pub(super) fn check_repeat(scene: &Scene, event: &Event) {
+/// The repeat of a finish, retry or release succeeds and changes nothing.
+pub(super) fn check_repeated_settlement(scene: &Scene, event: &Event) {
     if matches!(
         event,
         Event::Finish { .. } | Event::Retry { .. } | Event::Release { .. }
@@ -253,7 +279,7 @@ pub(super) fn check_repeat(scene: &Scene, event: &Event) {
 }
 
 /// The repeat of a claim returns the same fence.
-pub(super) fn check_claim(scene: &Scene, event: &Event, effects: &Effects) {
+pub(super) fn check_repeated_claim(scene: &Scene, event: &Event, effects: &Effects) {
     let (
         Event::Claim {
             job,
@@ -278,21 +304,22 @@ pub(super) fn check_claim(scene: &Scene, event: &Event, effects: &Effects) {
     assert_eq!(again.lane, scene.lane);
 }
 
+/// A refused event changes nothing, and the reason of the refusal is true.
 pub(super) fn check_refusal(before: &Scene, event: &Event, refused: Refused) {
     let mut lane = before.lane.clone();
-    let record = before.records.get(&event.job()).copied();
-    let again = apply(&mut lane, record, event, before.now);
+    let outcome = before.outcomes.get(&event.job()).copied();
+    let again = apply(&mut lane, outcome, event, before.now);
     assert_eq!(
         again,
         Err(refused),
-        "the repeated event is refused with another reason"
+        "the repeated event was not refused for the same reason"
     );
-    assert_eq!(lane, before.lane, "a refused event changes nothing");
+    assert_eq!(lane, before.lane, "a refused event changed the lane");
     let live = before.lane.find(event.job());
     match refused {
         Refused::Gone => {
-            let late = live.is_some_and(|(_, entry)| entry.deadline <= before.now);
-            assert!(live.is_none() || (late && matches!(event, Event::Claim { .. })));
+            let is_overdue = live.is_some_and(|(_, entry)| entry.deadline <= before.now);
+            assert!(live.is_none() || (is_overdue && matches!(event, Event::Claim { .. })));
         }
         Refused::NotHead => assert!(live.is_some()),
         Refused::Running => assert!(matches!(live, Some((0, _)))),

@@ -1,4 +1,4 @@
-//! Properties that hold after any sequence of events, with several jobs, several workers and moving clocks.
+//! Properties that hold after any sequence of events, with several jobs, several workers and a clock that advances.
 //!
 //! Each sequence runs on a [`Scene`], which keeps timers and outcomes as a store does. All properties are checked after
 //! each event. A failing sequence is shrunk and printed with its seed.
@@ -11,7 +11,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use proptest::{collection::vec, prelude::*};
 
 use self::{
-    checks::{check_claim, check_fence, check_refusal, check_repeat, check_state, check_step},
+    checks::{
+        check_fence, check_refusal, check_repeated_claim, check_repeated_settlement, check_state,
+        check_step,
+    },
     steps::{Step, event, step},
 };
 use super::{
@@ -34,9 +37,9 @@ proptest! {
     #[test]
     fn every_property_holds_after_any_sequence_of_events(steps in vec(step(), 1..60)) {
         let mut scene = Scene::new();
-        // A repair admits an ended job again.
-        let mut admitted: BTreeMap<JobId, u32> = BTreeMap::new();
-        let mut ended: BTreeMap<JobId, u32> = BTreeMap::new();
+        // How often each job was admitted and has ended. A repair admits an ended job again.
+        let mut admissions: BTreeMap<JobId, u32> = BTreeMap::new();
+        let mut ends: BTreeMap<JobId, u32> = BTreeMap::new();
         for step in steps {
             if let Step::AdvanceClock { ms } = step {
                 scene.advance_clock(ms);
@@ -47,23 +50,23 @@ proptest! {
             match scene.apply(&event) {
                 Ok(effects) => {
                     if matches!(event, Event::Admit(_)) {
-                        *admitted.entry(event.job()).or_default() += 1;
+                        *admissions.entry(event.job()).or_default() += 1;
                     }
                     for ending in &effects.ended {
-                        *ended.entry(ending.entry.job).or_default() += 1;
+                        *ends.entry(ending.entry.job).or_default() += 1;
                     }
                     check_step(&before, &event, &scene, &effects);
                     check_fence(&before, &event, &effects);
-                    check_repeat(&scene, &event);
-                    check_claim(&scene, &event, &effects);
+                    check_repeated_settlement(&scene, &event);
+                    check_repeated_claim(&scene, &event, &effects);
                 }
                 Err(refused) => check_refusal(&before, &event, refused),
             }
             check_state(&scene);
-            for (job, times) in &admitted {
+            for (job, admissions) in &admissions {
                 let live = u32::from(scene.lane.find(*job).is_some());
-                let ends = ended.get(job).copied().unwrap_or(0);
-                prop_assert_eq!(*times, ends + live, "job {} must end once for each admission", job);
+                let ends = ends.get(job).copied().unwrap_or(0);
+                prop_assert_eq!(*admissions, ends + live, "job {} must end once for each admission", job);
             }
         }
     }
@@ -77,28 +80,28 @@ proptest! {
                 None => if let Step::AdvanceClock { ms } = step { scene.advance_clock(ms) },
             }
         }
-        // Only timers drive the following steps: no earlier message has survived.
+        // All earlier wakes are lost, so only timers start the following steps.
         for _ in 0..200 {
-            let Some((due, at)) = scene.timers.iter().min_by_key(|(_, at)| **at) else { break };
-            let due = *due;
-            scene.now = scene.now.max(*at).plus_ms(1);
+            let earliest = scene.timers.iter().min_by_key(|(_, timer)| **timer);
+            let Some((job, timer)) = earliest.map(|(job, timer)| (*job, *timer)) else { break };
+            scene.now = scene.now.max(timer).plus_ms(1);
             let presence = LiveProcesses { at: scene.now, alive: Arc::default() };
-            let effects = scene.apply(&Event::Tick { job: due, presence: Some(presence) }).unwrap();
+            let effects = scene.apply(&Event::Tick { job, presence: Some(presence) }).unwrap();
             if let Some(head) = effects.wake {
                 let claim = Event::Claim { job: head, worker: process("d"), repeated_fence: None, limit_ms: 1_000 };
-                let claimed = match scene.apply(&claim) {
-                    // The woken head is past its own deadline, so it cannot be claimed. Its timer is due too, and a
-                    // later tick expires it.
+                let effects = match scene.apply(&claim) {
+                    // The woken head is past its deadline, so it cannot be claimed. Its timer is due too, and a
+                    // later tick expires the job.
                     Err(Refused::Gone) => continue,
-                    claimed => claimed.unwrap(),
+                    result => result.unwrap(),
                 };
-                let Some(Claim::Granted { fence }) = claimed.claim else {
+                let Some(Claim::Granted { fence }) = effects.claim else {
                     panic!("the lane woke a head that cannot be claimed yet");
                 };
                 let finish = Event::Finish { job: head, fence, error: None, hold_ms: None };
                 scene.apply(&finish).unwrap();
             }
         }
-        prop_assert!(scene.lane.entries.is_empty(), "stuck: {:?}", scene.lane);
+        prop_assert!(scene.lane.entries.is_empty(), "jobs did not end: {:?}", scene.lane);
     }
 }

@@ -1,4 +1,4 @@
-//! Random sequences of events, with weights that lead to deep states.
+//! Random steps. Their weights make long sequences of accepted events likely.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::{
 const JOBS: u128 = 6;
 const WORKERS: [&str; 3] = ["a", "b", "c"];
 
-/// One step of a sequence. A fence is given by its distance from the job's newest fence.
+/// One step of a sequence. The fence of a finish, retry or release is the job's newest fence minus `fence_age`.
 #[derive(Clone, Debug)]
 pub(super) enum Step {
     AdvanceClock {
@@ -30,19 +30,19 @@ pub(super) enum Step {
     },
     Finish {
         job: JobId,
-        behind: u64,
+        fence_age: u64,
         fails: bool,
         hold_ms: Option<u64>,
     },
     Retry {
         job: JobId,
-        behind: u64,
-        pause_ms: u64,
+        fence_age: u64,
+        backoff_ms: u64,
         tries_max: u32,
     },
     Release {
         job: JobId,
-        behind: u64,
+        fence_age: u64,
     },
     Cancel {
         job: JobId,
@@ -75,19 +75,19 @@ fn admit() -> impl Strategy<Value = Admit> {
         prop::bool::weighted(0.2),
     )
         .prop_map(
-            |(n, class, deadline_ms, tool_results, if_busy, repair)| Admit {
+            |(number, class, deadline_ms, tool_results, if_busy, repair)| Admit {
                 class,
                 deadline: START.plus_ms(deadline_ms),
                 tool_results,
                 if_busy,
                 repair,
-                ..message(n)
+                ..message(number)
             },
         )
 }
 
 pub(super) fn step() -> impl Strategy<Value = Step> {
-    let behind = || prop_oneof![6 => Just(0u64), 1 => 1..3u64];
+    let fence_age = || prop_oneof![6 => Just(0u64), 1 => 1..3u64];
     let worker = 0..WORKERS.len();
     let hold_ms = prop::option::weighted(0.4, prop_oneof![1..1_000u64, 1..60_000u64]);
     let alive = prop::option::of(vec(worker.clone(), 0..3));
@@ -96,12 +96,12 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
         6 => admit().prop_map(Step::Admit),
         8 => (any_job(), worker, prop::option::weighted(0.3, 0..5u64))
             .prop_map(|(job, worker, repeated_fence)| Step::Claim { job, worker, repeated_fence }),
-        5 => (any_job(), behind(), any::<bool>(), hold_ms)
-            .prop_map(|(job, behind, fails, hold_ms)| Step::Finish { job, behind, fails, hold_ms }),
-        3 => (any_job(), behind(), 0..20_000u64, 1..4u32).prop_map(
-            |(job, behind, pause_ms, tries_max)| Step::Retry { job, behind, pause_ms, tries_max }
+        5 => (any_job(), fence_age(), any::<bool>(), hold_ms)
+            .prop_map(|(job, fence_age, fails, hold_ms)| Step::Finish { job, fence_age, fails, hold_ms }),
+        3 => (any_job(), fence_age(), 0..20_000u64, 1..4u32).prop_map(
+            |(job, fence_age, backoff_ms, tries_max)| Step::Retry { job, fence_age, backoff_ms, tries_max }
         ),
-        2 => (any_job(), behind()).prop_map(|(job, behind)| Step::Release { job, behind }),
+        2 => (any_job(), fence_age()).prop_map(|(job, fence_age)| Step::Release { job, fence_age }),
         1 => any_job().prop_map(|job| Step::Cancel { job }),
         4 => (any_job(), alive).prop_map(|(job, alive)| Step::Tick { job, alive }),
     ]
@@ -110,13 +110,14 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
 /// The newest fence that a job has had so far; 0 for none.
 pub(super) fn newest_fence(scene: &Scene, job: JobId) -> u64 {
     let live = scene.lane.find(job).map(|(_, entry)| entry.fence);
-    let ended = scene.records.get(&job).map(|mark| mark.fence);
+    let ended = scene.outcomes.get(&job).map(|outcome| outcome.fence);
     live.or(ended).unwrap_or(0)
 }
 
+/// The event of a step, or `None` for a step that only advances the clock.
 pub(super) fn event(scene: &Scene, step: Step) -> Option<Event> {
-    // Fences begin at 1, so no worker holds 0.
-    let fence = |job, behind| newest_fence(scene, job).saturating_sub(behind).max(1);
+    // Fences begin at 1, so no worker has fence 0.
+    let fence = |job, fence_age| newest_fence(scene, job).saturating_sub(fence_age).max(1);
     Some(match step {
         Step::AdvanceClock { .. } => return None,
         Step::Admit(admit) => Event::Admit(admit),
@@ -132,30 +133,30 @@ pub(super) fn event(scene: &Scene, step: Step) -> Option<Event> {
         },
         Step::Finish {
             job,
-            behind,
+            fence_age,
             fails,
             hold_ms,
         } => Event::Finish {
             job,
-            fence: fence(job, behind),
+            fence: fence(job, fence_age),
             error: fails.then(|| error("bad_request")),
             hold_ms,
         },
         Step::Retry {
             job,
-            behind,
-            pause_ms,
+            fence_age,
+            backoff_ms,
             tries_max,
         } => Event::Retry {
             job,
-            fence: fence(job, behind),
-            not_before: scene.now.plus_ms(pause_ms),
+            fence: fence(job, fence_age),
+            not_before: scene.now.plus_ms(backoff_ms),
             tries_max,
             error: error("rate_limited"),
         },
-        Step::Release { job, behind } => Event::Release {
+        Step::Release { job, fence_age } => Event::Release {
             job,
-            fence: fence(job, behind),
+            fence: fence(job, fence_age),
         },
         Step::Cancel { job } => Event::Cancel { job },
         Step::Tick { job, alive } => Event::Tick {
