@@ -1,21 +1,20 @@
-//! The CPU time and memory that all searches of one run may use together. Each search prints a line, also when its test
-//! passes.
+//! The CPU time and memory that all searches of one run may use together, and the lines that the searches print.
 
 use std::{io::Write as _, time::Duration};
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// CPU time and not wall time, so that other load on the machine fails no search.
+/// The limit counts CPU time instead of wall time, so that other load on the machine fails no search.
 const CPU_TIME_MAX: Duration = Duration::from_secs(300);
 const MEMORY_MAX_KIB: u64 = 6 * 1_024 * 1_024;
 
-/// Prints a line. The test harness captures `println!` of tests that pass.
+/// Prints a line, also for a test that passes: the test harness would hide a `println!` of such a test.
 pub(crate) fn print_line(line: &str) {
-    // A closed stream is no fault of the test.
+    // A closed stderr must not fail the test.
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
-/// Fails once the searches so far exceed the budget.
+/// Asserts that all searches so far have stayed within the budget.
 pub(crate) fn assert_within_budget() {
     let used = cpu_time();
     assert!(
@@ -23,7 +22,10 @@ pub(crate) fn assert_within_budget() {
         "the searches use more CPU time than {CPU_TIME_MAX:?}"
     );
     if let Some(peak_kib) = peak_kib() {
-        assert!(peak_kib < MEMORY_MAX_KIB, "{peak_kib} KiB of memory");
+        assert!(
+            peak_kib < MEMORY_MAX_KIB,
+            "the searches used {peak_kib} KiB of memory; the budget is {MEMORY_MAX_KIB} KiB"
+        );
     }
 }
 
@@ -33,7 +35,7 @@ pub(crate) fn cpu_time() -> Duration {
     Duration::new(used.tv_sec.unsigned_abs(), used.tv_nsec as u32)
 }
 
-/// The peak memory of the process, where the system reports it.
+/// The peak memory of this process, if the system reports it (Linux does).
 fn peak_kib() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status

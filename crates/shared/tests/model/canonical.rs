@@ -1,7 +1,8 @@
-//! One state for all equivalent states, which keeps the search small.
+//! Chooses one of all equivalent states, which keeps the search small.
 //!
-//! Equivalent are states that differ only in the names of workers and sweepers, in the numbers of fences (only their
-//! order matters), in what is left of a job that has ended for good, or in stale reads of timers.
+//! States are equivalent if they differ only in these parts: the order of workers and sweepers, the numbers of fences
+//! (only their order matters), what remains of a job that ended and cannot be repaired, and reads of timers that have
+//! changed since.
 
 use crate::{
     configuration::Configuration,
@@ -9,7 +10,7 @@ use crate::{
     state::{DEAD, EntryState, Job, JobLife, NotBefore, PublishStep, SLOTS, State, WakePublisher},
 };
 
-/// The state that stands for all that are equivalent to this one.
+/// The state that stands for all states that are equivalent to this one.
 pub(crate) fn canonical(state: &State, configuration: &Configuration) -> State {
     if !configuration.merges_states {
         return *state;
@@ -22,21 +23,23 @@ pub(crate) fn canonical(state: &State, configuration: &Configuration) -> State {
             life if state.faults_left.repairs > 0 && configuration.may_repair(life) => {
                 renumber_fences(&mut state, job);
             }
-            _ => forget(&mut state, job),
+            _ => clear_ended_job(&mut state, job),
         }
     }
     if !configuration.skew {
-        // Without skew, a retry whose wait has passed is simply due.
+        // Without skew, every clock shows that the backoff of a retry has passed.
         for entry in state.lane.entries_mut() {
             if entry.state == EntryState::Queued(NotBefore::RetryPassed) {
                 entry.state = EntryState::Queued(NotBefore::None);
             }
         }
     }
-    let any_woken = configuration.has(Mutation::WokenMovesAnyTimer);
+    let park_moves_any_timer = configuration.has(Mutation::ParkMovesAChangedTimer);
     for publisher in state.publishers_mut() {
-        let stale = publisher.step == PublishStep::Confirmed && !publisher.is_current && !any_woken;
-        if stale || publisher.is_idle() {
+        let parks_nothing = publisher.step == PublishStep::Confirmed
+            && !publisher.is_current
+            && !park_moves_any_timer;
+        if parks_nothing || publisher.is_idle() {
             *publisher = WakePublisher::default();
         }
     }
@@ -62,8 +65,8 @@ fn swap_workers(state: &State) -> State {
     swapped
 }
 
-/// All that is left of a job that has ended for good has no effect.
-fn forget(state: &mut State, job: u8) {
+/// Clears everything about a job that has ended and cannot be repaired, because it has no effect any more.
+fn clear_ended_job(state: &mut State, job: u8) {
     *state.job_mut(job) = Job {
         life: JobLife::Completed,
         ..Job::default()
@@ -80,31 +83,37 @@ fn forget(state: &mut State, job: u8) {
     }
 }
 
-/// Lowers all fences of a job together, until the lowest one in use is 1.
+/// Lowers all fences of a job by the same number, so that the lowest fence in use is 1.
 fn renumber_fences(state: &mut State, job: u8) {
-    let record = *state.job(job);
+    let outcome_fence = state.job(job).fence;
     let newest = state
         .lane
         .find(job)
-        .map_or(record.fence, |entry| entry.fence);
-    let held = state.slots.iter().filter(|slot| slot.holds(job));
-    let lowest = held.map(|slot| slot.fence).fold(newest, u8::min);
-    let Some(by) = lowest.checked_sub(1).filter(|by| *by > 0) else {
+        .map_or(outcome_fence, |entry| entry.fence);
+    let slots = state.slots.iter().filter(|slot| slot.works_on(job));
+    let lowest = slots.map(|slot| slot.fence).fold(newest, u8::min);
+    let Some(decrease) = lowest.checked_sub(1).filter(|decrease| *decrease > 0) else {
         return;
     };
-    // No process can repeat a call with a lower fence.
-    let settled = |fence: u8| if fence < lowest { 0 } else { fence - by };
+    // No slot has a fence below the lowest, so no slot can repeat a settlement with such a fence.
+    let renumber_settled = |settled: u8| {
+        if settled < lowest {
+            0
+        } else {
+            settled - decrease
+        }
+    };
     if let Some(entry) = state.lane.find_mut(job) {
-        entry.fence -= by;
-        entry.settled = settled(entry.settled);
+        entry.fence -= decrease;
+        entry.settled = renumber_settled(entry.settled);
     } else {
-        let record = state.job_mut(job);
-        record.fence -= by;
-        record.settled = settled(record.settled);
+        let ended = state.job_mut(job);
+        ended.fence -= decrease;
+        ended.settled = renumber_settled(ended.settled);
     }
     for slot in &mut state.slots {
-        if slot.holds(job) {
-            slot.fence -= by;
+        if slot.works_on(job) {
+            slot.fence -= decrease;
         }
     }
 }

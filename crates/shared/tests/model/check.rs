@@ -1,40 +1,52 @@
-//! The invariants of every state. The invariants of a step are checked where the step is made.
+//! The invariants of every state. `steps` checks the invariants of a step.
 
 use crate::state::{AttemptPhase, EntryState, JobLife, SLOTS, State, Timer};
 
 /// The invariant that a state violates, if any.
 pub(crate) fn violated_invariant(state: &State) -> Option<String> {
     for job in 0..state.submitted {
-        let kept = state.job(job);
-        let live = kept.life == JobLife::Live;
-        let times = state.lane.entries().iter().filter(|entry| entry.job == job);
-        if times.count() != usize::from(live) {
+        let stored = state.job(job);
+        let live = stored.life == JobLife::Live;
+        let entries = state.lane.entries().iter().filter(|entry| entry.job == job);
+        let entry_count = entries.count();
+        if entry_count != usize::from(live) {
             return Some(format!(
-                "job {job} must be in the lane exactly once while it is live, and not otherwise"
+                "job {job} has {entry_count} entries in the lane; its life is {:?}",
+                stored.life
             ));
         }
-        if live && kept.timer == Timer::None {
+        if live && stored.timer == Timer::None {
             return Some(format!("the live job {job} has no timer"));
         }
-        if !live && kept.timer != Timer::None {
-            return Some(format!("job {job} has a timer and is not live"));
+        if !live && stored.timer != Timer::None {
+            return Some(format!("job {job} has a timer but is not live"));
         }
     }
-    let mut behind = state.lane.entries().iter().skip(1);
-    if behind.any(|entry| matches!(entry.state, EntryState::Running(_))) {
-        return Some("a job runs and is not the head".to_owned());
+    let mut behind_head = state.lane.entries().iter().skip(1);
+    if behind_head.any(|entry| matches!(entry.state, EntryState::Running(_))) {
+        return Some("a job runs but is not the head".to_owned());
     }
-    one_fence_each(state)
+    shared_fence(state)
 }
 
-/// Two attempts at a live job never hold the same fence.
-fn one_fence_each(state: &State) -> Option<String> {
-    const { assert!(SLOTS == 2, "this compares two") };
-    let [one, other] = &state.slots;
-    let at_it = |phase| matches!(phase, AttemptPhase::Running | AttemptPhase::Repeating);
-    let same = at_it(one.phase)
-        && at_it(other.phase)
-        && (one.job, one.fence) == (other.job, other.fence)
-        && state.job(one.job).life == JobLife::Live;
-    same.then(|| format!("two attempts at job {} hold fence {}", one.job, one.fence))
+/// Reports two attempts at a live job that have the same fence.
+fn shared_fence(state: &State) -> Option<String> {
+    const { assert!(SLOTS == 2, "the function compares two slots") };
+    let [first, second] = &state.slots;
+    let has_attempt = |phase| {
+        matches!(
+            phase,
+            AttemptPhase::Running | AttemptPhase::SettlementUnanswered
+        )
+    };
+    let is_shared = has_attempt(first.phase)
+        && has_attempt(second.phase)
+        && (first.job, first.fence) == (second.job, second.fence)
+        && state.job(first.job).life == JobLife::Live;
+    is_shared.then(|| {
+        format!(
+            "two attempts at job {} have fence {}",
+            first.job, first.fence
+        )
+    })
 }

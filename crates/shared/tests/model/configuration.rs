@@ -1,4 +1,4 @@
-//! One world: its jobs and processes, the faults that may happen and how often, and the faults that are planted.
+//! The description of one world: its jobs and processes, how often each fault may happen, and the planted faults.
 
 use crate::{
     mutation::Mutation,
@@ -8,46 +8,52 @@ use crate::{
 /// How a job is submitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SubmitKind {
+    /// A message that waits behind live jobs.
     Message,
-    Results,
+    /// Tool results.
+    ToolResults,
+    /// A message with `if_busy: reject`.
     Reject,
+    /// A message with `if_busy: rollback`.
     Rollback,
+    /// A message with `if_busy: interrupt`.
     Interrupt,
 }
 
 /// One world to be searched.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Configuration {
+    /// The number of jobs.
     pub(crate) jobs: u8,
     /// The ways in which each job may be submitted. The search tries all of them.
-    pub(crate) kinds: [&'static [SubmitKind]; JOBS],
-    /// The number of processes that believe to be the elected sweeper.
+    pub(crate) submit_kinds: [&'static [SubmitKind]; JOBS],
+    /// The number of processes that act as the elected sweeper at the same time.
     pub(crate) sweepers: usize,
-    /// Whether both worker slots belong to one process, which knows the jobs it runs.
+    /// Whether both worker slots belong to one process, which knows the jobs that it runs.
     pub(crate) one_process: bool,
-    /// The retries that a job has.
+    /// The number of retries that each job may have.
     pub(crate) retries: u8,
     /// Whether an attempt may end its job as failed.
     pub(crate) fails: bool,
     /// Whether a reply may call tools.
     pub(crate) tools: bool,
-    /// Whether a takeover may reach the limit.
-    pub(crate) worker_lost: bool,
-    /// Whether sweepers' clocks run ahead of the store's and workers' clocks behind it.
+    /// Whether any takeover of a job may be one too many, so that the job fails.
+    pub(crate) may_reach_takeover_limit: bool,
+    /// Whether the clocks of sweepers may be ahead of the store's, and the clocks of workers behind it.
     pub(crate) skew: bool,
     /// Whether other steps may happen after a sweeper has read a due timer and before it acts.
     pub(crate) reads_before_acting: bool,
-    /// Whether a worker may return its wake, instead of asking again, after a claim without an answer.
+    /// Whether a worker whose claim got no response may requeue the wake instead of claiming again.
     pub(crate) returns_wakes: bool,
-    /// Whether cancelled and expired jobs are repaired too, and not only failed ones.
+    /// Whether cancelled and expired jobs may be repaired too, and not only failed jobs.
     pub(crate) repairs_all: bool,
     /// Whether all jobs must be able to end before any parked timer is due.
     pub(crate) forbids_parked_timers: bool,
-    /// Whether equivalent states count as one.
+    /// Whether equivalent states count as one state.
     pub(crate) merges_states: bool,
-    /// The faults that may happen, and how often.
+    /// How often each fault may happen.
     pub(crate) faults_left: FaultsLeft,
-    /// The faults that are planted.
+    /// The planted faults.
     pub(crate) mutations: &'static [Mutation],
 }
 
@@ -55,13 +61,13 @@ impl Configuration {
     /// Two messages, two workers, one sweeper, and no faults.
     pub(crate) const NO_FAULTS: Self = Self {
         jobs: 2,
-        kinds: [&[SubmitKind::Message]; JOBS],
+        submit_kinds: [&[SubmitKind::Message]; JOBS],
         sweepers: 1,
         one_process: false,
         retries: 0,
         fails: false,
         tools: false,
-        worker_lost: false,
+        may_reach_takeover_limit: false,
         skew: false,
         reads_before_acting: false,
         returns_wakes: false,
@@ -70,9 +76,9 @@ impl Configuration {
         merges_states: true,
         faults_left: FaultsLeft {
             crashes: 0,
-            losses: 0,
-            duplicates: 0,
-            lost_answers: 0,
+            lost_wakes: 0,
+            duplicated_wakes: 0,
+            lost_responses: 0,
             false_absences: 0,
             cancels: 0,
             expiries: 0,
@@ -83,7 +89,7 @@ impl Configuration {
     };
 
     /// The process that owns a worker slot.
-    pub(crate) fn process(&self, slot: usize) -> u8 {
+    pub(crate) fn process_of(&self, slot: usize) -> u8 {
         if self.one_process { 0 } else { slot as u8 }
     }
 
@@ -91,7 +97,7 @@ impl Configuration {
         self.mutations.contains(&mutation)
     }
 
-    /// Whether this world admits a job with this end again.
+    /// Whether a job that ended like this may be repaired.
     pub(crate) fn may_repair(&self, life: JobLife) -> bool {
         life == JobLife::Failed
             || (self.repairs_all && matches!(life, JobLife::Cancelled | JobLife::Expired))

@@ -1,5 +1,5 @@
-//! The search must find each planted fault by the failure that it causes. Where one of two guards suffices, removing one
-//! of them must cause no failure.
+//! The search must find the failure that each planted fault causes. Where either of two guards suffices, removing one
+//! guard must cause no failure.
 
 use crate::{
     budget,
@@ -7,20 +7,24 @@ use crate::{
     mutation::Mutation,
     search::{SearchResult, search},
     state::{FaultsLeft, JOBS},
-    worlds::{self, holds},
+    worlds::{self, assert_holds},
 };
 
 /// The failure that a planted fault causes.
 #[derive(Debug, PartialEq, Eq)]
 enum ExpectedFailure {
-    /// A violated invariant, whose text contains this.
+    /// An invariant is violated, and the message contains this text.
     Unsafe(&'static str),
-    /// A job cannot end.
+    /// There is a state from which a job cannot end.
     Stuck,
 }
 
-/// Searches a world with planted faults and asserts the failure.
-fn breaks(world: Configuration, mutations: &'static [Mutation], trouble: &ExpectedFailure) {
+/// Searches a world with planted faults, and asserts the expected failure.
+fn assert_failure(
+    world: Configuration,
+    mutations: &'static [Mutation],
+    expected: &ExpectedFailure,
+) {
     let SearchResult {
         states,
         violation,
@@ -28,23 +32,28 @@ fn breaks(world: Configuration, mutations: &'static [Mutation], trouble: &Expect
         seconds,
         ..
     } = search(Configuration { mutations, ..world });
-    let said = match (&violation, &stuck) {
+    let found = match (&violation, &stuck) {
         (Some(violation), _) => violation.lines().next().unwrap_or_default(),
         (None, Some(_)) => "a job that cannot end",
         (None, None) => "nothing",
     };
     budget::print_line(&format!(
-        "{mutations:?}: found {said:?} in {states} states, {seconds:.1} s"
+        "{mutations:?}: found {found:?} in {states} states, {seconds:.1} s"
     ));
     budget::assert_within_budget();
-    match trouble {
-        ExpectedFailure::Unsafe(what) => assert!(
+    match expected {
+        ExpectedFailure::Unsafe(text) => assert!(
             violation
                 .as_deref()
-                .is_some_and(|violation| violation.contains(what)),
-            "the invariant was not violated: {what}"
+                .is_some_and(|violation| violation.contains(text)),
+            "expected a violation with {text:?}, found {found:?}"
         ),
-        ExpectedFailure::Stuck => assert!(stuck.is_some(), "nothing is stuck: {violation:?}"),
+        ExpectedFailure::Stuck => {
+            assert!(
+                stuck.is_some(),
+                "expected a job that cannot end, found {found:?}"
+            );
+        }
     }
 }
 
@@ -54,7 +63,7 @@ const NO_FAULTS: Configuration = Configuration::NO_FAULTS;
 const CRASH_AND_LOSS: Configuration = Configuration {
     faults_left: FaultsLeft {
         crashes: 1,
-        losses: 1,
+        lost_wakes: 1,
         ..NO_FAULTS.faults_left
     },
     ..NO_FAULTS
@@ -74,26 +83,30 @@ const REPAIR: Configuration = Configuration {
 };
 
 #[test]
-fn without_the_fence_an_older_attempt_takes_effect() {
-    let trouble = ExpectedFailure::Unsafe("the outcome of an older attempt");
-    breaks(worlds::CRASH_LOSS_ABSENCE, &[Mutation::NoFence], &trouble);
+fn without_a_check_of_the_fence_an_older_attempt_takes_effect() {
+    let expected = ExpectedFailure::Unsafe("the settlement by an older attempt");
+    assert_failure(
+        worlds::CRASH_LOSS_ABSENCE,
+        &[Mutation::SettlementsIgnoreTheFence],
+        &expected,
+    );
 }
 
 #[test]
-fn the_same_is_found_where_nothing_is_merged() {
+fn the_search_finds_an_older_attempt_also_without_merging_states() {
     let world = Configuration {
         merges_states: false,
         ..worlds::CRASH_LOSS_ABSENCE
     };
-    let trouble = ExpectedFailure::Unsafe("the outcome of an older attempt");
-    breaks(world, &[Mutation::NoFence], &trouble);
+    let expected = ExpectedFailure::Unsafe("the settlement by an older attempt");
+    assert_failure(world, &[Mutation::SettlementsIgnoreTheFence], &expected);
 }
 
 #[test]
 fn without_timers_a_lost_wake_blocks_its_job() {
-    breaks(
+    assert_failure(
         CRASH_AND_LOSS,
-        &[Mutation::NoTimers],
+        &[Mutation::TimersFireOnlyAtTheDeadline],
         &ExpectedFailure::Stuck,
     );
 }
@@ -101,23 +114,23 @@ fn without_timers_a_lost_wake_blocks_its_job() {
 #[test]
 fn a_new_head_without_a_new_timer_waits_forever() {
     let mutations = &[Mutation::NewHeadKeepsItsTimer];
-    breaks(CRASH_AND_LOSS, mutations, &ExpectedFailure::Stuck);
+    assert_failure(CRASH_AND_LOSS, mutations, &ExpectedFailure::Stuck);
 }
 
 #[test]
-fn a_parked_timer_must_become_due_again() {
+fn a_parked_timer_that_is_never_due_blocks_its_job() {
     let mutations = &[Mutation::ParkedTimersNeverFire];
-    breaks(CRASH_AND_LOSS, mutations, &ExpectedFailure::Stuck);
+    assert_failure(CRASH_AND_LOSS, mutations, &ExpectedFailure::Stuck);
 }
 
 #[test]
-fn a_running_job_must_be_checked_again() {
-    let mutations = &[Mutation::RunningIsLookedAtOnce];
-    breaks(CRASH_AND_LOSS, mutations, &ExpectedFailure::Stuck);
+fn a_running_job_that_is_checked_only_once_can_block_its_lane() {
+    let mutations = &[Mutation::RunningJobIsCheckedOnlyOnce];
+    assert_failure(CRASH_AND_LOSS, mutations, &ExpectedFailure::Stuck);
 }
 
 #[test]
-fn a_fence_that_falls_at_release_makes_a_first_call_look_like_a_repeat() {
+fn a_fence_that_falls_at_release_makes_a_first_settlement_look_like_a_repeat() {
     let world = Configuration {
         faults_left: FaultsLeft {
             releases: 1,
@@ -125,31 +138,34 @@ fn a_fence_that_falls_at_release_makes_a_first_call_look_like_a_repeat() {
         },
         ..NO_FAULTS
     };
-    let trouble = ExpectedFailure::Unsafe("is lost");
-    breaks(world, &[Mutation::FenceFallsAtRelease], &trouble);
+    let expected = ExpectedFailure::Unsafe("taken for a repeat");
+    assert_failure(world, &[Mutation::FenceFallsAtRelease], &expected);
 }
 
 #[test]
-fn a_repair_that_resets_the_fence_grants_one_fence_twice() {
-    let trouble = ExpectedFailure::Unsafe("two attempts at job");
-    breaks(REPAIR, &[Mutation::RepairStartsAnew], &trouble);
+fn a_repair_that_resets_the_fence_grants_the_same_fence_twice() {
+    let expected = ExpectedFailure::Unsafe("two attempts at job");
+    assert_failure(REPAIR, &[Mutation::RepairResetsTheFence], &expected);
 }
 
 #[test]
-fn a_repair_with_neither_guard_lets_an_older_attempt_take_effect() {
-    let mutations = &[Mutation::RepairKeepsTheFence, Mutation::RepairKeepsTheClaim];
-    let trouble = ExpectedFailure::Unsafe("the outcome of an older attempt");
-    breaks(REPAIR, mutations, &trouble);
+fn without_a_higher_fence_and_a_reset_flag_a_repair_lets_an_older_attempt_take_effect() {
+    let mutations = &[
+        Mutation::RepairKeepsTheFence,
+        Mutation::RepairKeepsTheClaimedFlag,
+    ];
+    let expected = ExpectedFailure::Unsafe("the settlement by an older attempt");
+    assert_failure(REPAIR, mutations, &expected);
 }
 
 #[test]
-fn one_of_the_two_guards_of_a_repair_suffices() {
+fn a_higher_fence_or_a_reset_flag_protects_a_repair() {
     for mutations in [
         &[Mutation::RepairKeepsTheFence],
-        &[Mutation::RepairKeepsTheClaim],
+        &[Mutation::RepairKeepsTheClaimedFlag],
     ] {
-        holds(
-            "one of the two at a repair",
+        assert_holds(
+            "a repair with a higher fence or a reset flag",
             Configuration {
                 mutations,
                 ..REPAIR
@@ -160,44 +176,48 @@ fn one_of_the_two_guards_of_a_repair_suffices() {
 }
 
 #[test]
-fn a_repeated_settling_call_must_be_recognised() {
+fn a_settlement_that_is_not_recorded_takes_effect_twice() {
     let world = Configuration {
         retries: 2,
         faults_left: FaultsLeft {
-            lost_answers: 1,
+            lost_responses: 1,
             ..NO_FAULTS.faults_left
         },
         ..NO_FAULTS
     };
-    let trouble = ExpectedFailure::Unsafe("takes effect a second time");
-    breaks(world, &[Mutation::NoSettled], &trouble);
+    let expected = ExpectedFailure::Unsafe("takes effect a second time");
+    assert_failure(world, &[Mutation::SettledFenceIsNotRecorded], &expected);
 }
 
 #[test]
-fn tool_results_must_not_displace_a_claimed_head() {
+fn tool_results_that_displace_a_claimed_head_hide_turns_from_it() {
     let world = Configuration {
-        kinds: [&[SubmitKind::Message, SubmitKind::Results]; JOBS],
+        submit_kinds: [&[SubmitKind::Message, SubmitKind::ToolResults]; JOBS],
         faults_left: FaultsLeft {
             false_absences: 1,
             ..NO_FAULTS.faults_left
         },
         ..NO_FAULTS
     };
-    let trouble = ExpectedFailure::Unsafe("a context that is not the newest");
-    breaks(world, &[Mutation::ResultsDisplaceClaimedHead], &trouble);
+    let expected = ExpectedFailure::Unsafe("without the newest turns");
+    assert_failure(world, &[Mutation::ResultsDisplaceClaimedHead], &expected);
 }
 
 #[test]
-fn two_tasks_of_one_process_must_not_take_one_job() {
-    let trouble = ExpectedFailure::Unsafe("two attempts at job");
-    breaks(worlds::ONE_PROCESS, &[Mutation::NoTable], &trouble);
+fn a_process_that_runs_a_job_twice_uses_one_fence_twice() {
+    let expected = ExpectedFailure::Unsafe("two attempts at job");
+    assert_failure(
+        worlds::ONE_PROCESS,
+        &[Mutation::ProcessRunsAJobTwice],
+        &expected,
+    );
 }
 
-/// A claim's answer is lost, and the same worker claims again.
-const ASKS_AGAIN: Configuration = Configuration {
+/// The response to a claim is lost, and the same worker claims again.
+const REPEATED_CLAIM: Configuration = Configuration {
     faults_left: FaultsLeft {
         crashes: 1,
-        lost_answers: 1,
+        lost_responses: 1,
         false_absences: 1,
         ..NO_FAULTS.faults_left
     },
@@ -205,19 +225,25 @@ const ASKS_AGAIN: Configuration = Configuration {
 };
 
 #[test]
-fn without_until_and_without_recognition_a_lost_answer_blocks_the_lane() {
-    let mutations = &[Mutation::NoUntil, Mutation::NoOwnClaim];
-    breaks(ASKS_AGAIN, mutations, &ExpectedFailure::Stuck);
+fn without_a_time_limit_and_recognised_repeats_a_lost_response_blocks_the_lane() {
+    let mutations = &[
+        Mutation::ClaimsHaveNoTimeLimit,
+        Mutation::RepeatedClaimCountsAsNew,
+    ];
+    assert_failure(REPEATED_CLAIM, mutations, &ExpectedFailure::Stuck);
 }
 
 #[test]
-fn until_or_recognition_of_the_own_claim_suffices() {
-    for mutations in [&[Mutation::NoUntil], &[Mutation::NoOwnClaim]] {
-        holds(
-            "one of the two",
+fn a_time_limit_of_claims_or_recognised_repeats_suffices() {
+    for mutations in [
+        &[Mutation::ClaimsHaveNoTimeLimit],
+        &[Mutation::RepeatedClaimCountsAsNew],
+    ] {
+        assert_holds(
+            "a time limit of claims or recognised repeats",
             Configuration {
                 mutations,
-                ..ASKS_AGAIN
+                ..REPEATED_CLAIM
             },
             9_000,
         );
@@ -225,17 +251,21 @@ fn until_or_recognition_of_the_own_claim_suffices() {
 }
 
 #[test]
-fn without_until_a_returned_wake_of_a_claimed_job_blocks_the_lane() {
+fn without_a_time_limit_a_requeued_wake_of_a_claimed_job_blocks_the_lane() {
     let world = Configuration {
         returns_wakes: true,
-        ..ASKS_AGAIN
+        ..REPEATED_CLAIM
     };
-    breaks(world, &[Mutation::NoUntil], &ExpectedFailure::Stuck);
+    assert_failure(
+        world,
+        &[Mutation::ClaimsHaveNoTimeLimit],
+        &ExpectedFailure::Stuck,
+    );
 }
 
-/// No wake is lost, and no job may depend on a parked timer.
-const PROMPT: Configuration = Configuration {
-    kinds: [&[SubmitKind::Message]; JOBS],
+/// No wake is lost, so no job may depend on a parked timer.
+const NO_LOST_WAKES: Configuration = Configuration {
+    submit_kinds: [&[SubmitKind::Message]; JOBS],
     sweepers: 2,
     retries: 1,
     skew: true,
@@ -249,42 +279,46 @@ const PROMPT: Configuration = Configuration {
 };
 
 #[test]
-fn woken_without_its_condition_only_delays_jobs() {
-    const MUTATIONS: &[Mutation] = &[Mutation::WokenMovesAnyTimer];
-    breaks(PROMPT, MUTATIONS, &ExpectedFailure::Stuck);
-    let patient = Configuration {
+fn a_confirmed_wake_that_moves_a_changed_timer_only_delays_jobs() {
+    const MUTATIONS: &[Mutation] = &[Mutation::ParkMovesAChangedTimer];
+    assert_failure(NO_LOST_WAKES, MUTATIONS, &ExpectedFailure::Stuck);
+    let allows_delays = Configuration {
         forbids_parked_timers: false,
         mutations: MUTATIONS,
-        ..PROMPT
+        ..NO_LOST_WAKES
     };
-    holds("woken without its condition, given time", patient, 73_000);
+    assert_holds(
+        "a changed timer is parked, delays allowed",
+        allows_delays,
+        73_000,
+    );
 }
 
-/// If tick kept the wait of a due head, a claim by a slower clock would be refused and had to move the timer back. Tick ends
-/// the wait, so either of the two suffices.
+/// A worker whose clock is behind claims a due head too early. Two rules prevent a delay. Tick removes `not_before`, so the
+/// claim is granted. A claim that is too early sets the timer again, which may have been parked. Either rule suffices.
 #[test]
-fn a_refused_claim_moves_its_timer_back_or_tick_ends_the_wait() {
+fn an_early_claim_sets_the_timer_or_tick_removes_not_before() {
     const BOTH: &[Mutation] = &[
-        Mutation::TickLeavesThePause,
-        Mutation::RefusedClaimLeavesTimer,
+        Mutation::TickKeepsNotBefore,
+        Mutation::EarlyClaimLeavesTheTimer,
     ];
-    breaks(PROMPT, BOTH, &ExpectedFailure::Stuck);
-    let patient = Configuration {
+    assert_failure(NO_LOST_WAKES, BOTH, &ExpectedFailure::Stuck);
+    let allows_delays = Configuration {
         forbids_parked_timers: false,
         mutations: BOTH,
-        ..PROMPT
+        ..NO_LOST_WAKES
     };
-    holds(
-        "a refused claim that leaves its timer, given time",
-        patient,
+    assert_holds(
+        "an early claim leaves the timer, delays allowed",
+        allows_delays,
         23_000,
     );
     for mutations in [&BOTH[..1], &BOTH[1..]] {
-        holds(
-            "one of the two, promptly",
+        assert_holds(
+            "tick removes not_before, or an early claim sets the timer",
             Configuration {
                 mutations,
-                ..PROMPT
+                ..NO_LOST_WAKES
             },
             20_000,
         );

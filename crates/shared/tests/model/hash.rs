@@ -1,4 +1,4 @@
-//! A fast hash of small values. It need not resist attacks.
+//! A fast hash of small values. No attacker chooses the values, so the hash may be weak.
 
 use std::hash::{Hash, Hasher};
 

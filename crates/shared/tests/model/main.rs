@@ -1,25 +1,28 @@
-//! An exhaustive check of the lane protocol: of `lane::apply` itself, in every small world around it.
+//! An exhaustive check of the lane protocol. The model calls `lane::apply` itself, in small worlds around it.
 //!
-//! A world has the lane of one session, two or three jobs, two workers, gateways, sweepers, a broker and a
-//! store. Processes die, messages are lost or duplicated, calls are repeated, and live workers are judged gone. A
-//! budget bounds how often each fault happens. A publisher may die at any time without a budget. The search
-//! visits every state that can be reached. Every step that changes the lane calls `lane::apply` ([`protocol`]).
+//! A world has the lane of one session, two or three jobs, two workers, gateways, sweepers, a broker and a store.
+//! Processes die, messages are lost or duplicated, requests are repeated, and live workers are judged gone. Each world
+//! sets how often each fault may happen. Only the death of a publisher has no such limit. The search visits every state
+//! that can be reached. Every step that changes the lane calls `lane::apply` ([`protocol`]).
 //!
-//! **Safety**: no outcome of an older attempt takes effect (a ghost variable marks the newest attempt, independent
-//! of fences). A job commits once, in its turn, with the newest context. Two attempts never hold the same fence.
-//! Each live job has exactly one timer. Only the head runs. A repeated call has no effect, and a first call
-//! is never taken for a repeat. **Liveness**: from every state, every accepted job can still end, without the
-//! help of a cancel, a deadline, a failure or a decision.
+//! **Safety**: no settlement by an older attempt takes effect. A ghost variable marks the newest attempt, independent of
+//! fences. A job completes once, as the head, with the newest turns of its session. Two attempts never have the same
+//! fence. Each live job has exactly one timer. Only the head runs. A repeated settlement has no effect, and a first
+//! settlement is never taken for a repeat.
 //!
-//! The search is our own. This liveness is about what can be reached from each state, so it needs a pass backwards
-//! over the edges of the search. `eventually` of stateright answers another question, for acyclic paths. What
-//! remains is a breadth-first search over canonical states ([`canonical`]), which is a page ([`search`]).
+//! **Liveness**: from every state, every accepted job can still end. No cancel, deadline or failed try is needed for that.
 //!
-//! In reading order: [`state`], [`configuration`], [`protocol`], [`steps`], [`check`], [`canonical`],
-//! [`search`]. Then the tests: [`worlds`] must hold, and [`faults`] must be found ([`mutation`], [`planted`]). The
-//! larger worlds are ignored by default (`cargo test -p forebay-shared --test model -- --ignored`). The
-//! others take about a minute on two cores and less than 1 GiB, because the workspace's manifest optimises this
-//! package in every build. They fail beyond their [`budget`].
+//! We wrote the search ourselves. Liveness here means what can be reached from each state, so it needs a backward pass
+//! over the edges of the search. The `eventually` of the crate stateright checks only acyclic paths. So this model has
+//! its own breadth-first search ([`search`]) over canonical states ([`canonical`]).
+//!
+//! In reading order: [`state`], [`configuration`], [`protocol`], [`steps`], [`check`], [`canonical`], [`search`].
+//!
+//! Then the tests: safety and liveness hold in each of the [`worlds`], and the search finds each of the [`faults`] that
+//! are planted ([`mutation`], [`planted`]). The larger worlds are ignored by default
+//! (`cargo test -p forebay-shared --test model -- --ignored`). The other tests take about a minute on two cores and less
+//! than 1 GiB, because the workspace's manifest optimises this package in every build. They fail beyond their
+//! [`budget`].
 
 mod budget;
 mod canonical;

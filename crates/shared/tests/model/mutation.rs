@@ -1,40 +1,40 @@
-//! The faults that a world may plant into the protocol.
+//! The faults that a world may plant into the protocol. The search must find them.
 
 /// A part of the protocol that is left out or done wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mutation {
-    /// Any attempt counts as the newest.
-    NoFence,
+    /// The settlement of any attempt is applied with the newest fence.
+    SettlementsIgnoreTheFence,
     /// No timer is due before the deadline.
-    NoTimers,
+    TimersFireOnlyAtTheDeadline,
     /// A job that becomes the head because another job left keeps its old timer.
     NewHeadKeepsItsTimer,
-    /// A timer that `woken` moved is not due before the deadline.
+    /// A parked timer is not due before the deadline.
     ParkedTimersNeverFire,
     /// A running job is checked only once.
-    RunningIsLookedAtOnce,
-    /// A release lowers the fence again.
+    RunningJobIsCheckedOnlyOnce,
+    /// A release lowers the fence by 1.
     FenceFallsAtRelease,
-    /// A repaired job begins without a fence, like a new one.
-    RepairStartsAnew,
-    /// A repaired job keeps the fence that it had.
+    /// The fence of a repaired job begins at 0 again.
+    RepairResetsTheFence,
+    /// The fence of a repaired job does not rise.
     RepairKeepsTheFence,
-    /// A repaired job counts as claimed.
-    RepairKeepsTheClaim,
-    /// The fence that settled a job is not recorded.
-    NoSettled,
+    /// A repaired job counts as claimed before any worker has claimed it.
+    RepairKeepsTheClaimedFlag,
+    /// The fence that settled an attempt is not recorded.
+    SettledFenceIsNotRecorded,
     /// Tool results go before a queued head although an attempt at it may still finish.
     ResultsDisplaceClaimedHead,
-    /// A process does not check whether it already runs a job.
-    NoTable,
-    /// A running job is taken only from a worker that is gone.
-    NoUntil,
-    /// A repeated claim is taken for a new claim.
-    NoOwnClaim,
+    /// A process that receives a wake does not check whether it runs the job already.
+    ProcessRunsAJobTwice,
+    /// A live worker keeps its job after the time limit of the claim.
+    ClaimsHaveNoTimeLimit,
+    /// A repeated claim counts as a new claim.
+    RepeatedClaimCountsAsNew,
     /// A confirmed wake moves the timer even if the timer has changed since.
-    WokenMovesAnyTimer,
-    /// A claim that comes too early does not move the timer.
-    RefusedClaimLeavesTimer,
-    /// Tick does not end the wait of the head that it wakes.
-    TickLeavesThePause,
+    ParkMovesAChangedTimer,
+    /// A claim that comes too early does not set the timer.
+    EarlyClaimLeavesTheTimer,
+    /// Tick does not remove the `not_before` of the head that it wakes.
+    TickKeepsNotBefore,
 }

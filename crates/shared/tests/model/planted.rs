@@ -1,5 +1,5 @@
-//! Plants faults around `lane::apply`: in its arguments and in its result. The steps plant the rest. Production code
-//! does not know them.
+//! Plants faults around `lane::apply`, in its arguments and in its result. `steps` plants the faults of processes. Product
+//! code has no part in this.
 
 use forebay_shared::lane::{Event, IfBusy, Lane, OutcomeSummary, State};
 
@@ -9,16 +9,16 @@ use crate::{
     state::{self, EntryState, Timer},
 };
 
-/// Changes what `apply` gets.
+/// Changes the arguments of `apply`.
 pub(crate) fn change_input(
     mutation: Mutation,
     lane: &mut Lane,
-    record: &mut Option<OutcomeSummary>,
+    outcome: &mut Option<OutcomeSummary>,
     event: &mut Event,
 ) {
     match (mutation, event) {
         (
-            Mutation::NoFence,
+            Mutation::SettlementsIgnoreTheFence,
             Event::Finish { job, fence, .. }
             | Event::Retry { job, fence, .. }
             | Event::Release { job, fence },
@@ -27,12 +27,12 @@ pub(crate) fn change_input(
                 *fence = entry.fence;
             }
         }
-        (Mutation::NoSettled, _) => {
+        (Mutation::SettledFenceIsNotRecorded, _) => {
             for entry in &mut lane.entries {
                 entry.settled = 0;
             }
-            if let Some(mark) = record {
-                mark.settled = 0;
+            if let Some(outcome) = outcome {
+                outcome.settled = 0;
             }
         }
         (Mutation::ResultsDisplaceClaimedHead, Event::Admit(admit))
@@ -42,75 +42,77 @@ pub(crate) fn change_input(
                 entry.claimed &= !matches!(entry.state, State::Queued { .. });
             }
         }
-        (Mutation::NoOwnClaim, Event::Claim { repeated_fence, .. }) => *repeated_fence = None,
+        (Mutation::RepeatedClaimCountsAsNew, Event::Claim { repeated_fence, .. }) => {
+            *repeated_fence = None;
+        }
         _ => {}
     }
 }
 
-/// Changes what `apply` returned.
+/// Changes the result of `apply`.
 pub(crate) fn change_output(
     mutation: Mutation,
     before: &state::Lane,
     event: &Event,
     change: &mut ModelChange,
 ) {
-    let about = job_number(event.job());
+    let event_job = job_number(event.job());
     let not_due = change.not_due;
     let timers = &mut change.timers;
     match (mutation, event) {
-        (Mutation::NoTimers, _) => {
+        (Mutation::TimersFireOnlyAtTheDeadline, _) => {
             for timer in timers.iter_mut().flatten() {
                 if *timer != Timer::None {
-                    *timer = Timer::Never;
+                    *timer = Timer::AtDeadline;
                 }
             }
         }
         (Mutation::NewHeadKeepsItsTimer, event) if !matches!(event, Event::Admit(_)) => {
             for (job, timer) in timers.iter_mut().enumerate() {
-                if job != usize::from(about) {
+                if job != usize::from(event_job) {
                     *timer = None;
                 }
             }
         }
-        (Mutation::RunningIsLookedAtOnce, Event::Tick { .. }) => {
-            if let Some(entry) = change.lane.find(about)
+        (Mutation::RunningJobIsCheckedOnlyOnce, Event::Tick { .. }) => {
+            if let Some(entry) = change.lane.find(event_job)
                 && matches!(entry.state, EntryState::Running(_))
             {
-                timers[usize::from(about)] = Some(Timer::Never);
+                timers[usize::from(event_job)] = Some(Timer::AtDeadline);
             }
         }
         (Mutation::FenceFallsAtRelease, Event::Release { .. }) if change.lane != *before => {
-            if let Some(entry) = change.lane.find_mut(about) {
+            if let Some(entry) = change.lane.find_mut(event_job) {
                 entry.fence = entry.fence.saturating_sub(1);
             }
         }
         (_, Event::Admit(admit)) if admit.repair => {
-            let Some(entry) = change.lane.find_mut(about) else {
+            let Some(entry) = change.lane.find_mut(event_job) else {
                 return;
             };
             match mutation {
-                Mutation::RepairStartsAnew => (entry.fence, entry.settled) = (0, 0),
+                Mutation::RepairResetsTheFence => (entry.fence, entry.settled) = (0, 0),
                 Mutation::RepairKeepsTheFence => entry.fence -= 1,
-                Mutation::RepairKeepsTheClaim => entry.claimed = true,
+                Mutation::RepairKeepsTheClaimedFlag => entry.claimed = true,
                 _ => {}
             }
         }
         (Mutation::ResultsDisplaceClaimedHead, Event::Admit(_)) => {
             for entry in change.lane.entries_mut() {
-                if let Some(was) = before.find(entry.job) {
-                    entry.claimed = was.claimed;
+                if let Some(entry_before) = before.find(entry.job) {
+                    entry.claimed = entry_before.claimed;
                 }
             }
         }
-        (Mutation::RefusedClaimLeavesTimer, Event::Claim { .. }) if not_due => {
-            timers[usize::from(about)] = None;
+        (Mutation::EarlyClaimLeavesTheTimer, Event::Claim { .. }) if not_due => {
+            timers[usize::from(event_job)] = None;
         }
-        (Mutation::TickLeavesThePause, Event::Tick { .. }) => {
-            if let Some(was) = before.find(about)
-                && matches!(was.state, EntryState::Queued(_))
-                && let Some(entry) = change.lane.find_mut(about)
+        (Mutation::TickKeepsNotBefore, Event::Tick { .. }) => {
+            if let Some(entry_before) = before.find(event_job)
+                && matches!(entry_before.state, EntryState::Queued(_))
+                && let Some(entry) = change.lane.find_mut(event_job)
             {
-                entry.state = was.state;
+                entry.state = entry_before.state;
                 change.lane.hold = before.hold;
             }
         }

@@ -1,7 +1,8 @@
-//! The search: forwards over every state that can be reached, then backwards from the states in which every job has ended.
+//! The search: forward over every state that can be reached, then backward from the states in which every job has ended.
 //!
-//! Safety is checked for each state and each step as it is found. Liveness: from every state, dependable steps must lead
-//! to a state in which every accepted job has ended.
+//! The forward search checks safety for each state and each step. The backward search checks liveness: from every state,
+//! dependable steps must lead to a state in which every accepted job has ended. A step is dependable if it is neither a
+//! fault nor a decision.
 
 use std::{fmt::Write as _, time::Instant};
 
@@ -14,7 +15,7 @@ use crate::{
     steps::World,
 };
 
-/// The memory and time budgets allow no more states.
+/// The most states of a search. More would exceed the memory budget.
 const STATES_MAX: usize = 30_000_000;
 
 /// The result of a search.
@@ -28,7 +29,7 @@ pub(crate) struct SearchResult {
     pub(crate) seconds: f64,
 }
 
-/// Searches the whole world; stops at the first violation.
+/// Searches the whole world. The search stops at the first violation.
 pub(crate) fn search(configuration: Configuration) -> SearchResult {
     let begun = Instant::now();
     let mut graph = Graph::new(configuration);
@@ -79,32 +80,36 @@ impl Graph {
         graph
     }
 
+    /// Visits every state that can be reached. Returns the first violation, with the steps that lead there.
     fn explore(&mut self) -> Option<String> {
-        let mut at = 0;
-        while at < self.states.len() {
-            assert!(self.states.len() < STATES_MAX, "too many states");
-            let state = self.states[at];
-            if let Some(violated_invariant) = violated_invariant(&state) {
-                return Some(format!("{violated_invariant}\n{}", self.trace_to(at)));
+        let mut number = 0;
+        while number < self.states.len() {
+            assert!(
+                self.states.len() < STATES_MAX,
+                "the world has more than {STATES_MAX} states"
+            );
+            let state = self.states[number];
+            if let Some(violation) = violated_invariant(&state) {
+                return Some(format!("{violation}\n{}", self.trace_to(number)));
             }
             self.first_target.push(self.targets.len());
             let configuration = self.world.configuration;
             let steps = match self.world.steps(&state) {
                 Ok(steps) => steps,
-                Err(violation) => return Some(format!("{violation}\n{}", self.trace_to(at))),
+                Err(violation) => return Some(format!("{violation}\n{}", self.trace_to(number))),
             };
             for step in steps {
                 self.transitions += 1;
                 let to = canonical(&step.to, &configuration);
                 let (target, is_new) = self.index.find_or_add(&to, &mut self.states);
                 if is_new {
-                    self.parents.push(at as u32);
+                    self.parents.push(number as u32);
                 }
-                if step.is_dependable && target as usize != at {
+                if step.is_dependable && target as usize != number {
                     self.targets.push(target);
                 }
             }
-            at += 1;
+            number += 1;
         }
         self.first_target.push(self.targets.len());
         None
@@ -112,17 +117,18 @@ impl Graph {
 
     /// The first state from which some job cannot end.
     fn stuck(&self) -> Option<usize> {
-        let settled = self.states.iter().map(State::is_settled);
-        let mut can_end: Vec<bool> = settled.collect();
+        let have_ended = self.states.iter().map(State::all_jobs_have_ended);
+        let mut can_end: Vec<bool> = have_ended.collect();
         assert!(can_end.iter().any(|can_end| *can_end), "no job ever ends");
         let mut changed = true;
         while changed {
             changed = false;
-            // Backwards, since most steps lead to states that were found later.
-            for at in (0..can_end.len()).rev() {
-                let targets = &self.targets[self.first_target[at]..self.first_target[at + 1]];
-                if !can_end[at] && targets.iter().any(|target| can_end[*target as usize]) {
-                    can_end[at] = true;
+            // The last state comes first, because most steps lead to states that were found later.
+            for number in (0..can_end.len()).rev() {
+                let targets = self.first_target[number]..self.first_target[number + 1];
+                let mut targets = self.targets[targets].iter();
+                if !can_end[number] && targets.any(|target| can_end[*target as usize]) {
+                    can_end[number] = true;
                     changed = true;
                 }
             }
@@ -130,45 +136,45 @@ impl Graph {
         can_end.iter().position(|can_end| !can_end)
     }
 
-    /// The steps that lead to a state, as text.
-    fn trace_to(&mut self, to: usize) -> String {
-        let mut way = vec![to];
-        while way[way.len() - 1] != 0 {
-            way.push(self.parents[way[way.len() - 1]] as usize);
+    /// The steps from the first state to this one, as text.
+    fn trace_to(&mut self, number: usize) -> String {
+        let mut path = vec![number];
+        while path[path.len() - 1] != 0 {
+            path.push(self.parents[path[path.len() - 1]] as usize);
         }
-        way.reverse();
+        path.reverse();
         let configuration = self.world.configuration;
         let mut text = String::new();
-        for pair in way.windows(2) {
+        for pair in path.windows(2) {
             let (from, to) = (self.states[pair[0]], self.states[pair[1]]);
             let steps = self.world.steps(&from).unwrap_or_default();
             let step = steps
                 .iter()
                 .find(|step| canonical(&step.to, &configuration) == to);
             let (label, job) = step.map_or(("?", 0), |step| (step.label, step.job));
-            let _ = writeln!(text, "  {label} (job {job})\n      {}", show(&to));
+            let _ = writeln!(text, "  {label} (job {job})\n      {}", describe(&to));
         }
         text
     }
 }
 
-/// A state in one line.
-fn show(state: &State) -> String {
+/// Describes a state in one line.
+fn describe(state: &State) -> String {
     let mut text = String::new();
     for entry in state.lane.entries() {
-        let kept = state.job(entry.job);
+        let stored = state.job(entry.job);
         let _ = write!(
             text,
             "[job {} {:?} fence {} settled {} timer {:?} wakes {}] ",
-            entry.job, entry.state, entry.fence, entry.settled, kept.timer, kept.wakes
+            entry.job, entry.state, entry.fence, entry.settled, stored.timer, stored.wakes
         );
     }
-    for (n, slot) in state.slots.iter().enumerate() {
+    for (index, slot) in state.slots.iter().enumerate() {
         if slot.phase != AttemptPhase::Idle {
             let _ = write!(
                 text,
-                "| worker {n} {:?} job {} fence {} newest {} context {} ",
-                slot.phase, slot.job, slot.fence, slot.is_newest_attempt, slot.context
+                "| slot {index} {:?} job {} fence {} is_newest_attempt {} has_all_turns {} ",
+                slot.phase, slot.job, slot.fence, slot.is_newest_attempt, slot.has_all_turns
             );
         }
     }
@@ -177,7 +183,7 @@ fn show(state: &State) -> String {
         if publisher.step != PublishStep::Idle {
             let _ = write!(
                 text,
-                "| {:?} {} fresh {} ",
+                "| publisher {:?} job {} is_current {} ",
                 publisher.step, publisher.job, publisher.is_current
             );
         }
@@ -185,12 +191,14 @@ fn show(state: &State) -> String {
     text
 }
 
-/// Finds the number of a state: an open-addressing table of numbers whose keys are the states.
+/// A hash table from states to their numbers, with open addressing. It stores only the numbers, because the states are in
+/// [`Graph::states`].
 struct Index {
     table: Vec<u32>,
 }
 
 impl Index {
+    /// The content of a free bucket.
     const FREE: u32 = u32::MAX;
 
     fn new() -> Self {
@@ -199,7 +207,7 @@ impl Index {
         }
     }
 
-    /// The number of a state, and whether it is new.
+    /// The number of a state, and whether the state is new. A new state is added to `states`.
     fn find_or_add(&mut self, state: &State, states: &mut Vec<State>) -> (u32, bool) {
         if states.len() * 2 > self.table.len() {
             self.grow(states);
@@ -214,7 +222,7 @@ impl Index {
         (number, true)
     }
 
-    /// The bucket that holds the state's number, or the free one for it.
+    /// The bucket that holds the state's number, or the free bucket for a new state.
     fn bucket(&self, state: &State, states: &[State]) -> usize {
         let mask = self.table.len() - 1;
         let mut bucket = hash::of(state) as usize & mask;
@@ -231,7 +239,7 @@ impl Index {
         self.table = vec![Self::FREE; self.table.len() * 4];
         let mask = self.table.len() - 1;
         for (number, state) in states.iter().enumerate() {
-            // All states differ, so none needs a comparison.
+            // All states differ, so a free bucket is the right one.
             let mut bucket = hash::of(state) as usize & mask;
             while self.table[bucket] != Self::FREE {
                 bucket = (bucket + 1) & mask;

@@ -1,18 +1,19 @@
-//! The state of a world: what the store holds, what the broker holds, and the next step of each process. Small
-//! values stand for real ones. A time is due, later or never.
+//! The state of a world: what the store holds, what the broker holds, and the next step of each process.
+//!
+//! Small values stand for real ones. The model has no clock: a time has passed, or is still to come.
 
 /// The most jobs of a configuration.
 pub(crate) const JOBS: usize = 3;
 /// The number of worker slots.
 pub(crate) const SLOTS: usize = 2;
-/// The most sweepers.
+/// The most sweepers of a configuration.
 pub(crate) const SWEEPERS: usize = 2;
-/// Further copies of one wake make no difference.
+/// The most copies of one wake that are counted. Further copies make no difference.
 pub(crate) const WAKES_MAX: u8 = 2;
-/// A process that has died.
+/// The number that stands for any process that has died.
 pub(crate) const DEAD: u8 = SLOTS as u8;
 
-/// The wait of a queued entry: for a retry or under a hold, still to come or passed.
+/// The `not_before` of a queued entry: who set it, and whether the time is still to come or has passed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum NotBefore {
     #[default]
@@ -24,11 +25,11 @@ pub(crate) enum NotBefore {
 }
 
 impl NotBefore {
-    pub(crate) const fn is_later(self) -> bool {
+    pub(crate) const fn is_still_to_come(self) -> bool {
         matches!(self, Self::RetryLater | Self::HoldLater)
     }
 
-    /// The same wait when its time has come.
+    /// The same `not_before` after its time has passed.
     pub(crate) const fn passed(self) -> Self {
         match self {
             Self::RetryLater => Self::RetryPassed,
@@ -42,7 +43,7 @@ impl NotBefore {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum EntryState {
     Queued(NotBefore),
-    /// The process that runs it, or [`DEAD`].
+    /// The process that runs the job, or [`DEAD`].
     Running(u8),
 }
 
@@ -61,26 +62,28 @@ pub(crate) struct Entry {
     pub(crate) tries: u8,
     pub(crate) state: EntryState,
     pub(crate) claimed: bool,
-    pub(crate) results: bool,
-    /// Whether its deadline has passed.
+    pub(crate) tool_results: bool,
+    /// Whether the job's deadline has passed.
     pub(crate) overdue: bool,
 }
 
 /// The part of a `forebay_shared::lane::Lane` that the model needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Lane {
+    /// The number of live jobs.
     pub(crate) len: u8,
-    pub(crate) slots: [Entry; JOBS],
+    /// The entries of the live jobs, followed by unused default entries.
+    pub(crate) buffer: [Entry; JOBS],
     pub(crate) hold: NotBefore,
 }
 
 impl Lane {
     pub(crate) fn entries(&self) -> &[Entry] {
-        &self.slots[..usize::from(self.len)]
+        &self.buffer[..usize::from(self.len)]
     }
 
     pub(crate) fn entries_mut(&mut self) -> &mut [Entry] {
-        &mut self.slots[..usize::from(self.len)]
+        &mut self.buffer[..usize::from(self.len)]
     }
 
     pub(crate) fn find(&self, job: u8) -> Option<&Entry> {
@@ -113,24 +116,24 @@ pub(crate) enum JobLife {
 pub(crate) enum Timer {
     #[default]
     None,
-    /// May be due at any time.
+    /// The timer may be due at any time.
     Set,
-    /// Moved into the future by `woken`. May be due at any time, but no prompt step may depend on it.
+    /// The timer is parked. It may be due at any time, but some worlds let no job depend on that.
     Parked,
-    /// At the deadline. Liveness must not depend on it.
-    Never,
+    /// The timer is at the deadline, so it is not due in the model. Liveness must not depend on a deadline.
+    AtDeadline,
 }
 
 /// The stored state of a job outside its lane.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Job {
     pub(crate) life: JobLife,
-    /// The fence in its record, once it has ended.
+    /// The newest fence in the job's outcome; 0 while the job is live.
     pub(crate) fence: u8,
-    /// The settling fence in its record, once it has ended.
+    /// The settled fence in the job's outcome; 0 while the job is live.
     pub(crate) settled: u8,
     pub(crate) timer: Timer,
-    /// The copies of its wake on the broker.
+    /// The number of copies of the job's wake on the broker.
     pub(crate) wakes: u8,
 }
 
@@ -139,11 +142,11 @@ pub(crate) struct Job {
 pub(crate) enum PublishStep {
     #[default]
     Idle,
-    /// A sweeper has read a due timer and has not acted yet.
+    /// A sweeper has read a due timer and acts on it next.
     Due,
-    /// It publishes next.
+    /// The publisher publishes the wake next.
     Publish,
-    /// The broker has confirmed. It moves the timer next.
+    /// The broker has confirmed the wake. The publisher parks the timer next.
     Confirmed,
 }
 
@@ -152,13 +155,13 @@ pub(crate) enum PublishStep {
 pub(crate) struct WakePublisher {
     pub(crate) step: PublishStep,
     pub(crate) job: u8,
-    /// Whether the job's timer is still the one that asked for this wake.
+    /// Whether the job's timer has not changed since this wake was requested or the due timer was read.
     pub(crate) is_current: bool,
 }
 
 impl WakePublisher {
-    /// A publisher of the wake that a commit asked for.
-    pub(crate) fn of(wake: Option<u8>) -> Self {
+    /// The publisher of the wake that a commit requested, or an idle publisher if there is no such wake.
+    pub(crate) fn for_wake(wake: Option<u8>) -> Self {
         wake.map_or_else(Self::default, |job| Self {
             step: PublishStep::Publish,
             job,
@@ -176,7 +179,7 @@ impl WakePublisher {
 pub(crate) enum Settlement {
     #[default]
     Finish,
-    /// With tool calls in the reply.
+    /// A finish with tool calls in the reply.
     FinishWithTools,
     Fail,
     Retry,
@@ -188,16 +191,16 @@ pub(crate) enum Settlement {
 pub(crate) enum AttemptPhase {
     #[default]
     Idle,
-    /// Has a wake and claims next.
-    Got,
-    /// Has claimed with a fence, and the answer was lost.
-    Asked,
-    /// Calls the provider.
+    /// The slot has a wake and claims next.
+    WakeReceived,
+    /// The response to the claim was lost. The slot repeats the claim next.
+    ClaimUnanswered,
+    /// The slot calls the provider and settles next.
     Running,
-    /// Has settled, and the answer was lost.
-    Repeating,
-    /// Acks next.
-    Done,
+    /// The response to the settlement was lost. The slot repeats the settlement next.
+    SettlementUnanswered,
+    /// The slot acknowledges the wake next.
+    AckPending,
 }
 
 /// A slot of a worker, which runs one job at a time.
@@ -206,25 +209,28 @@ pub(crate) struct WorkerSlot {
     pub(crate) phase: AttemptPhase,
     pub(crate) job: u8,
     pub(crate) fence: u8,
-    /// Ghost: whether this is the newest attempt at the job.
+    /// Ghost variable: whether this is the newest attempt at the job.
     pub(crate) is_newest_attempt: bool,
-    /// Ghost: whether its context is still the whole session.
-    pub(crate) context: bool,
-    pub(crate) call: Settlement,
-    /// Its background task, which publishes the wake of the next head.
+    /// Ghost variable: whether the session has not grown since the claim read its turns.
+    pub(crate) has_all_turns: bool,
+    /// The settlement that the slot repeats.
+    pub(crate) settlement: Settlement,
+    /// The background task that publishes the wake of the next head.
     pub(crate) publisher: WakePublisher,
 }
 
 impl WorkerSlot {
-    /// Whether this slot claims, runs or settles the job.
-    pub(crate) fn holds(&self, job: u8) -> bool {
+    /// Whether this slot may have a fence of the job.
+    pub(crate) fn works_on(&self, job: u8) -> bool {
         matches!(
             self.phase,
-            AttemptPhase::Asked | AttemptPhase::Running | AttemptPhase::Repeating
+            AttemptPhase::ClaimUnanswered
+                | AttemptPhase::Running
+                | AttemptPhase::SettlementUnanswered
         ) && self.job == job
     }
 
-    /// Becomes idle. The background task continues.
+    /// Makes the slot idle. Its background task continues.
     pub(crate) fn reset(&mut self) {
         *self = Self {
             publisher: self.publisher,
@@ -239,11 +245,11 @@ pub(crate) struct FaultsLeft {
     /// A worker is killed.
     pub(crate) crashes: u8,
     /// The broker loses a wake.
-    pub(crate) losses: u8,
+    pub(crate) lost_wakes: u8,
     /// The broker duplicates a wake.
-    pub(crate) duplicates: u8,
-    /// A claim or a settling call, or its answer, is lost.
-    pub(crate) lost_answers: u8,
+    pub(crate) duplicated_wakes: u8,
+    /// A claim or a settlement, or the response to it, is lost.
+    pub(crate) lost_responses: u8,
     /// A live worker is judged gone.
     pub(crate) false_absences: u8,
     /// A client cancels a job.
@@ -261,11 +267,11 @@ pub(crate) struct FaultsLeft {
 pub(crate) struct State {
     pub(crate) lane: Lane,
     pub(crate) jobs: [Job; JOBS],
-    /// The number of jobs that were submitted.
+    /// The number of submits so far. They are numbered like their jobs.
     pub(crate) submitted: u8,
-    /// For each job, the gateway that publishes the wake of its submit.
+    /// For each job, the gateway that publishes the wake of its admission.
     pub(crate) gateways: [WakePublisher; JOBS],
-    /// The gateway that cancels and repairs.
+    /// The gateway that cancels and repairs, and then publishes a wake.
     pub(crate) operator: WakePublisher,
     pub(crate) sweepers: [WakePublisher; SWEEPERS],
     pub(crate) slots: [WorkerSlot; SLOTS],
@@ -299,14 +305,14 @@ impl State {
         }
     }
 
-    /// A wake reaches the broker.
+    /// Adds a copy of a wake to the broker.
     pub(crate) fn add_wake(&mut self, job: u8) {
         let wakes = &mut self.job_mut(job).wakes;
         *wakes = (*wakes + 1).min(WAKES_MAX);
     }
 
     /// Whether every job that was accepted has ended.
-    pub(crate) fn is_settled(&self) -> bool {
+    pub(crate) fn all_jobs_have_ended(&self) -> bool {
         self.jobs.iter().all(|job| job.life != JobLife::Live)
     }
 }

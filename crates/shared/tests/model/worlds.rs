@@ -1,5 +1,5 @@
-//! The worlds in which the protocol must hold. Each has a minimum number of states, so a model that has lost a part
-//! fails.
+//! The worlds in which safety and liveness must hold. Each world has a minimum number of states, so a test fails if the
+//! model has lost a part.
 
 use crate::{
     budget,
@@ -12,7 +12,7 @@ use crate::{
 const LARGE: &str = "large: ";
 
 /// Searches a world, prints the result, and asserts safety and liveness.
-pub(crate) fn holds(name: &str, configuration: Configuration, states_min: usize) {
+pub(crate) fn assert_holds(name: &str, configuration: Configuration, states_min: usize) {
     let SearchResult {
         states,
         transitions,
@@ -23,15 +23,15 @@ pub(crate) fn holds(name: &str, configuration: Configuration, states_min: usize)
     budget::print_line(&format!(
         "{name}: {states} states, {transitions} transitions, {seconds:.1} s"
     ));
-    if let Some(way) = violation {
-        panic!("{name} is not safe: {way}");
+    if let Some(violation) = violation {
+        panic!("the world {name:?} is not safe: {violation}");
     }
-    if let Some(way) = stuck {
-        panic!("{name} can be stuck after:\n{way}");
+    if let Some(steps) = stuck {
+        panic!("in the world {name:?} a job cannot end after:\n{steps}");
     }
     assert!(
         states >= states_min,
-        "{name} has lost states: {states} < {states_min}"
+        "the world {name:?} has only {states} states; at least {states_min} were expected"
     );
     if !name.starts_with(LARGE) {
         budget::assert_within_budget();
@@ -47,8 +47,8 @@ pub(crate) const CRASH_LOSS_ABSENCE: Configuration = Configuration {
     fails: true,
     faults_left: FaultsLeft {
         crashes: 2,
-        losses: 1,
-        duplicates: 1,
+        lost_wakes: 1,
+        duplicated_wakes: 1,
         false_absences: 2,
         ..NO_FAULTS.faults_left
     },
@@ -56,21 +56,21 @@ pub(crate) const CRASH_LOSS_ABSENCE: Configuration = Configuration {
 };
 
 #[test]
-fn a_crash_a_lost_wake_and_a_false_absence() {
-    holds(
-        "a crash, a lost wake and a false absence",
+fn crashes_a_lost_wake_and_false_absences_do_no_harm() {
+    assert_holds(
+        "crashes, a lost wake and false absences",
         CRASH_LOSS_ABSENCE,
         250_000,
     );
 }
 
-/// Answers to claims and settling calls are lost, and the calls are repeated.
-pub(crate) const LOST_ANSWERS: Configuration = Configuration {
+/// Responses to claims and settlements are lost, and the requests are repeated.
+pub(crate) const LOST_RESPONSES: Configuration = Configuration {
     retries: 1,
     fails: true,
     faults_left: FaultsLeft {
         crashes: 1,
-        lost_answers: 2,
+        lost_responses: 2,
         false_absences: 1,
         releases: 1,
         ..NO_FAULTS.faults_left
@@ -79,17 +79,17 @@ pub(crate) const LOST_ANSWERS: Configuration = Configuration {
 };
 
 #[test]
-fn lost_answers_with_repeats() {
-    holds("lost answers with repeats", LOST_ANSWERS, 400_000);
+fn lost_responses_with_repeated_requests_do_no_harm() {
+    assert_holds("lost responses, repeated requests", LOST_RESPONSES, 400_000);
 }
 
-/// The same lost answers, and workers that return their wake instead of asking again.
-pub(crate) const GIVEN_BACK: Configuration = Configuration {
+/// Responses to claims are lost, and the worker may requeue its wake instead of claiming again.
+pub(crate) const RETURNED_WAKES: Configuration = Configuration {
     returns_wakes: true,
     faults_left: FaultsLeft {
         crashes: 1,
-        losses: 1,
-        lost_answers: 2,
+        lost_wakes: 1,
+        lost_responses: 2,
         false_absences: 1,
         ..NO_FAULTS.faults_left
     },
@@ -97,18 +97,22 @@ pub(crate) const GIVEN_BACK: Configuration = Configuration {
 };
 
 #[test]
-fn claims_that_are_not_repeated() {
-    holds("claims that are not repeated", GIVEN_BACK, 50_000);
+fn requeued_wakes_of_unanswered_claims_do_no_harm() {
+    assert_holds(
+        "requeued wakes of unanswered claims",
+        RETURNED_WAKES,
+        50_000,
+    );
 }
 
-/// Both slots in one process.
+/// Both worker slots belong to one process.
 pub(crate) const ONE_PROCESS: Configuration = Configuration {
     one_process: true,
     retries: 1,
     faults_left: FaultsLeft {
         crashes: 1,
-        duplicates: 1,
-        lost_answers: 2,
+        duplicated_wakes: 1,
+        lost_responses: 2,
         false_absences: 1,
         releases: 1,
         ..NO_FAULTS.faults_left
@@ -117,19 +121,19 @@ pub(crate) const ONE_PROCESS: Configuration = Configuration {
 };
 
 #[test]
-fn two_tasks_of_one_process() {
-    holds("two tasks of one process", ONE_PROCESS, 220_000);
+fn two_slots_of_one_process_do_no_harm() {
+    assert_holds("two slots of one process", ONE_PROCESS, 220_000);
 }
 
-/// Two sweepers that both believe to be elected, with other steps between reading and acting.
+/// Two processes act as the elected sweeper, with other steps between reading and acting.
 pub(crate) const TWO_SWEEPERS: Configuration = Configuration {
     sweepers: 2,
     reads_before_acting: true,
     retries: 1,
     faults_left: FaultsLeft {
         crashes: 2,
-        losses: 1,
-        duplicates: 1,
+        lost_wakes: 1,
+        duplicated_wakes: 1,
         false_absences: 1,
         ..NO_FAULTS.faults_left
     },
@@ -137,21 +141,21 @@ pub(crate) const TWO_SWEEPERS: Configuration = Configuration {
 };
 
 #[test]
-fn two_sweepers() {
-    holds("two sweepers", TWO_SWEEPERS, 390_000);
+fn two_sweepers_at_the_same_time_do_no_harm() {
+    assert_holds("two sweepers", TWO_SWEEPERS, 390_000);
 }
 
-/// A cancel and a deadline that passes.
+/// A client cancels a job, and a deadline passes.
 pub(crate) const CANCEL_AND_EXPIRY: Configuration = Configuration {
     sweepers: 2,
     reads_before_acting: true,
-    worker_lost: true,
+    may_reach_takeover_limit: true,
     fails: true,
     faults_left: FaultsLeft {
         crashes: 1,
-        losses: 1,
+        lost_wakes: 1,
         false_absences: 1,
-        lost_answers: 1,
+        lost_responses: 1,
         cancels: 1,
         expiries: 1,
         ..NO_FAULTS.faults_left
@@ -160,19 +164,19 @@ pub(crate) const CANCEL_AND_EXPIRY: Configuration = Configuration {
 };
 
 #[test]
-fn cancel_and_expiry() {
-    holds("cancel and expiry", CANCEL_AND_EXPIRY, 490_000);
+fn a_cancel_and_an_expiry_do_no_harm() {
+    assert_holds("cancel and expiry", CANCEL_AND_EXPIRY, 490_000);
 }
 
-/// Releases, retries and skewed clocks, so that claims come too early.
+/// Releases, retries and wrong clocks, so that claims come too early.
 pub(crate) const RELEASE_RETRY_EARLY: Configuration = Configuration {
     retries: 1,
     skew: true,
     faults_left: FaultsLeft {
         crashes: 1,
-        losses: 1,
-        duplicates: 1,
-        lost_answers: 1,
+        lost_wakes: 1,
+        duplicated_wakes: 1,
+        lost_responses: 1,
         false_absences: 1,
         releases: 1,
         ..NO_FAULTS.faults_left
@@ -181,22 +185,22 @@ pub(crate) const RELEASE_RETRY_EARLY: Configuration = Configuration {
 };
 
 #[test]
-fn release_retry_and_a_claim_too_early() {
-    holds(
-        "release, retry and a claim too early",
+fn releases_retries_and_early_claims_do_no_harm() {
+    assert_holds(
+        "releases, retries and early claims",
         RELEASE_RETRY_EARLY,
         890_000,
     );
 }
 
-/// Jobs that have ended are admitted again under their id, while old attempts may still be running.
+/// An ended job is repaired while its older attempts may still be running.
 pub(crate) const REPAIR: Configuration = Configuration {
     fails: true,
-    worker_lost: true,
+    may_reach_takeover_limit: true,
     repairs_all: true,
     faults_left: FaultsLeft {
         crashes: 1,
-        lost_answers: 1,
+        lost_responses: 1,
         false_absences: 1,
         cancels: 1,
         repairs: 1,
@@ -206,14 +210,14 @@ pub(crate) const REPAIR: Configuration = Configuration {
 };
 
 #[test]
-fn a_repair_under_the_same_id() {
-    holds("a repair under the same id", REPAIR, 890_000);
+fn a_repair_during_an_older_attempt_does_no_harm() {
+    assert_holds("a repair during an older attempt", REPAIR, 890_000);
 }
 
 /// A second and a third message that may cancel the jobs before them.
 pub(crate) const IF_BUSY: Configuration = Configuration {
     jobs: 3,
-    kinds: [
+    submit_kinds: [
         &[SubmitKind::Message],
         &[
             SubmitKind::Message,
@@ -231,8 +235,8 @@ pub(crate) const IF_BUSY: Configuration = Configuration {
     fails: true,
     faults_left: FaultsLeft {
         crashes: 1,
-        losses: 1,
-        lost_answers: 1,
+        lost_wakes: 1,
+        lost_responses: 1,
         false_absences: 1,
         ..NO_FAULTS.faults_left
     },
@@ -240,19 +244,19 @@ pub(crate) const IF_BUSY: Configuration = Configuration {
 };
 
 #[test]
-fn if_busy_rollback_and_interrupt() {
-    holds("if_busy: rollback and interrupt", IF_BUSY, 230_000);
+fn messages_with_rollback_interrupt_or_reject_do_no_harm() {
+    assert_holds("rollback, interrupt and reject", IF_BUSY, 230_000);
 }
 
-/// Replies with tool calls, results that may not come, and messages that wait for them.
+/// Replies with tool calls, tool results that may be missing, and messages that wait for the results.
 pub(crate) const TOOLS: Configuration = Configuration {
     jobs: 3,
-    kinds: [
+    submit_kinds: [
         &[SubmitKind::Message],
-        &[SubmitKind::Message, SubmitKind::Results],
+        &[SubmitKind::Message, SubmitKind::ToolResults],
         &[
             SubmitKind::Message,
-            SubmitKind::Results,
+            SubmitKind::ToolResults,
             SubmitKind::Rollback,
         ],
     ],
@@ -261,7 +265,7 @@ pub(crate) const TOOLS: Configuration = Configuration {
     faults_left: FaultsLeft {
         crashes: 1,
         false_absences: 1,
-        losses: 1,
+        lost_wakes: 1,
         cancels: 1,
         ..NO_FAULTS.faults_left
     },
@@ -269,12 +273,12 @@ pub(crate) const TOOLS: Configuration = Configuration {
 };
 
 #[test]
-fn tool_results_and_the_hold() {
-    holds("tool results and the hold", TOOLS, 1_250_000);
+fn tool_results_and_holds_do_no_harm() {
+    assert_holds("tool results and holds", TOOLS, 1_250_000);
 }
 
 /// No wake is lost, so every job must be able to end before any parked timer is due.
-pub(crate) const PROMPT: Configuration = Configuration {
+pub(crate) const NO_LOST_WAKES: Configuration = Configuration {
     sweepers: 2,
     reads_before_acting: true,
     retries: 1,
@@ -282,7 +286,7 @@ pub(crate) const PROMPT: Configuration = Configuration {
     forbids_parked_timers: true,
     faults_left: FaultsLeft {
         crashes: 1,
-        duplicates: 1,
+        duplicated_wakes: 1,
         false_absences: 1,
         releases: 1,
         ..NO_FAULTS.faults_left
@@ -291,42 +295,42 @@ pub(crate) const PROMPT: Configuration = Configuration {
 };
 
 #[test]
-fn without_losses_no_job_waits_for_a_parked_timer() {
-    holds("without losses, promptly", PROMPT, 545_000);
+fn without_lost_wakes_no_job_depends_on_a_parked_timer() {
+    assert_holds("no lost wakes, no parked timers", NO_LOST_WAKES, 545_000);
 }
 
 #[test]
-fn without_losses_no_job_under_a_hold_waits_for_a_parked_timer() {
+fn without_lost_wakes_no_job_under_a_hold_depends_on_a_parked_timer() {
     let world = Configuration {
-        kinds: [&[SubmitKind::Message, SubmitKind::Results]; JOBS],
+        submit_kinds: [&[SubmitKind::Message, SubmitKind::ToolResults]; JOBS],
         tools: true,
         skew: false,
         faults_left: FaultsLeft {
             releases: 0,
-            ..PROMPT.faults_left
+            ..NO_LOST_WAKES.faults_left
         },
-        ..PROMPT
+        ..NO_LOST_WAKES
     };
-    holds("with tools, promptly", world, 775_000);
+    assert_holds("holds, no parked timers", world, 775_000);
 }
 
-/// A small world, searched with and without merging equivalent states.
+/// A small world is safe and live with and without merging equivalent states.
 #[test]
-fn merging_states_hides_no_failure() {
+fn a_small_world_holds_with_and_without_merged_states() {
     let world = Configuration {
         faults_left: FaultsLeft {
-            lost_answers: 1,
+            lost_responses: 1,
             false_absences: 1,
             ..NO_FAULTS.faults_left
         },
         ..NO_FAULTS
     };
-    holds("merged", world, 2_500);
-    let apart = Configuration {
+    assert_holds("small, equivalent states merged", world, 2_500);
+    let unmerged = Configuration {
         merges_states: false,
         ..world
     };
-    holds("apart", apart, 390_000);
+    assert_holds("small, no states merged", unmerged, 390_000);
 }
 
 /// All faults of messages, workers and sweepers at once.
@@ -341,19 +345,19 @@ fn large_all_faults() {
         returns_wakes: true,
         faults_left: FaultsLeft {
             crashes: 2,
-            losses: 1,
-            duplicates: 1,
-            lost_answers: 1,
+            lost_wakes: 1,
+            duplicated_wakes: 1,
+            lost_responses: 1,
             false_absences: 1,
             releases: 1,
             ..NO_FAULTS.faults_left
         },
         ..NO_FAULTS
     };
-    holds("large: all faults", world, 9_500_000);
+    assert_holds("large: all faults", world, 9_500_000);
 }
 
-/// Repairs, also of expired jobs.
+/// Repairs of ended jobs, also after a deadline has passed.
 #[test]
 #[ignore = "long: runs in .ci/full"]
 fn large_repair() {
@@ -364,27 +368,27 @@ fn large_repair() {
         },
         ..REPAIR
     };
-    holds("large: repair", world, 2_900_000);
+    assert_holds("large: repair", world, 2_900_000);
 }
 
 /// Every way to submit three jobs, with tool calls.
 #[test]
 #[ignore = "long: runs in .ci/full"]
 fn large_three_jobs() {
-    const ALL: &[SubmitKind] = &[
+    const ALL_KINDS: &[SubmitKind] = &[
         SubmitKind::Message,
-        SubmitKind::Results,
+        SubmitKind::ToolResults,
         SubmitKind::Rollback,
         SubmitKind::Interrupt,
     ];
     let world = Configuration {
         jobs: 3,
-        kinds: [ALL; JOBS],
+        submit_kinds: [ALL_KINDS; JOBS],
         tools: true,
         retries: 1,
         faults_left: FaultsLeft {
             crashes: 1,
-            lost_answers: 1,
+            lost_responses: 1,
             false_absences: 1,
             cancels: 1,
             expiries: 1,
@@ -392,5 +396,5 @@ fn large_three_jobs() {
         },
         ..NO_FAULTS
     };
-    holds("large: three jobs", world, 8_500_000);
+    assert_holds("large: three jobs", world, 8_500_000);
 }

@@ -1,4 +1,4 @@
-//! `lane::apply` with the planted faults of a world around it. Since `apply` is pure, results are cached.
+//! Calls `lane::apply` with the planted faults of a world around it. `apply` is pure, so the results are cached.
 
 use std::{collections::HashMap, hash::BuildHasherDefault};
 
@@ -12,7 +12,7 @@ use super::{
     event::{ApplyInput, ClockSkew, ModelEvent},
     from_protocol::model_change,
     times::{NOW, SKEW_MS},
-    to_protocol::{real_event, real_lane, real_record},
+    to_protocol::{real_event, real_lane, real_outcome},
 };
 use crate::{
     configuration::Configuration,
@@ -35,18 +35,18 @@ impl Protocol {
         }
     }
 
-    /// The change of the lane when this event happens to this job.
+    /// Applies an event of a job to a lane. `outcome` is that of the event's job, if the job has ended.
     pub(crate) fn apply(
         &mut self,
         lane: &Lane,
-        record: Option<(JobLife, u8, u8)>,
+        outcome: Option<(JobLife, u8, u8)>,
         job: u8,
         event: ModelEvent,
         clock: ClockSkew,
     ) -> Result<ModelChange, Refused> {
         let input = ApplyInput {
             lane: *lane,
-            record,
+            outcome,
             job,
             event,
             clock,
@@ -54,25 +54,25 @@ impl Protocol {
         if let Some(result) = self.cache.get(&input) {
             return *result;
         }
-        let result = self.apply_uncached(&input);
+        let result = self.apply_to_real_lane(&input);
         self.cache.insert(input, result);
         result
     }
 
-    fn apply_uncached(&self, input: &ApplyInput) -> Result<ModelChange, Refused> {
+    fn apply_to_real_lane(&self, input: &ApplyInput) -> Result<ModelChange, Refused> {
         let mutations = self.configuration.mutations;
         let mut event = real_event(&self.configuration, input);
-        let mut record = input.record.map(real_record);
+        let mut outcome = input.outcome.map(real_outcome);
         let mut lane = real_lane(input);
         for mutation in mutations {
-            planted::change_input(*mutation, &mut lane, &mut record, &mut event);
+            planted::change_input(*mutation, &mut lane, &mut outcome, &mut event);
         }
         let now = match input.clock {
             ClockSkew::None => NOW,
             ClockSkew::Ahead => NOW.plus_ms(SKEW_MS),
             ClockSkew::Behind => TimeMs(NOW.0 - SKEW_MS),
         };
-        let effects = apply(&mut lane, record, &event, now)?;
+        let effects = apply(&mut lane, outcome, &event, now)?;
         let mut change = model_change(&input.lane, &lane, &effects);
         for mutation in mutations {
             planted::change_output(*mutation, &input.lane, &event, &mut change);

@@ -6,6 +6,7 @@ use crate::state::{JobLife, Lane, Settlement};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum ModelEvent {
     Submit {
+        /// The position in `Configuration::submit_kinds` of this job.
         kind: u8,
     },
     Repair,
@@ -14,7 +15,7 @@ pub(crate) enum ModelEvent {
         repeated_fence: Option<u8>,
     },
     Settle {
-        call: Settlement,
+        settlement: Settlement,
         fence: u8,
     },
     Cancel,
@@ -25,16 +26,16 @@ pub(crate) enum ModelEvent {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum WorkerPresence {
     /// The worker is present, or the sweeper has no usable list of live processes.
-    AtWork,
+    Present,
     /// The worker is gone.
     Gone,
     /// The worker is gone, and the job has reached the limit of takeovers.
-    GoneOnceTooOften,
-    /// The worker is present but holds the job past its limit.
-    PastLimit,
+    GoneAtTakeoverLimit,
+    /// The worker is present, but the time limit of its claim has passed.
+    PresentPastTimeLimit,
 }
 
-/// How the clock of an event differs from the store's.
+/// How the clock of the process that causes an event differs from the store's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum ClockSkew {
     None,
@@ -48,8 +49,8 @@ pub(crate) enum ClockSkew {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct ApplyInput {
     pub(super) lane: Lane,
-    /// The outcome of the job, if it has ended: its status, its newest fence, and the fence that settled it.
-    pub(super) record: Option<(JobLife, u8, u8)>,
+    /// The outcome of the job, if it has ended: how it ended, its newest fence, and the fence that settled it.
+    pub(super) outcome: Option<(JobLife, u8, u8)>,
     pub(super) job: u8,
     pub(super) event: ModelEvent,
     pub(super) clock: ClockSkew,

@@ -17,7 +17,7 @@ pub(super) fn model_change(before: &Lane, after: &lane::Lane, effects: &Effects)
     change.lane.hold = after.hold_until.map_or(NotBefore::None, not_before_at);
     for (position, entry) in after.entries.iter().enumerate() {
         change.lane.len += 1;
-        change.lane.slots[position] = model_entry(entry);
+        change.lane.buffer[position] = model_entry(entry);
     }
     for (job, timer) in &effects.timers {
         let job = job_number(*job);
@@ -29,9 +29,9 @@ pub(super) fn model_change(before: &Lane, after: &lane::Lane, effects: &Effects)
         change.timers[usize::from(job)] = Some(match timer {
             None => Timer::None,
             Some(at) => {
-                assert!(*at <= deadline, "the job would not expire in time");
+                assert!(*at <= deadline, "the timer is after the job's deadline");
                 if *at == DEADLINE {
-                    Timer::Never
+                    Timer::AtDeadline
                 } else {
                     Timer::Set
                 }
@@ -61,18 +61,18 @@ fn model_entry(entry: &lane::Entry) -> Entry {
             EntryState::Queued(not_before.map_or(NotBefore::None, not_before_at))
         }
         lane::State::Running { worker, .. } => {
-            let known = (0..=DEAD).find(|n| process_id(*n) == *worker);
-            EntryState::Running(known.expect("a process of this world"))
+            let process = (0..=DEAD).find(|process| process_id(*process) == *worker);
+            EntryState::Running(process.expect("the worker is a process of this world"))
         }
     };
     Entry {
         job: job_number(entry.job),
-        fence: u8::try_from(entry.fence).expect("few attempts are made in a small world"),
+        fence: u8::try_from(entry.fence).expect("a small world has fewer than 256 attempts"),
         settled: entry.settled as u8,
         tries: entry.tries as u8,
         state,
         claimed: entry.claimed,
-        results: entry.tool_results,
+        tool_results: entry.tool_results,
         overdue: entry.deadline < NOW,
     }
 }
@@ -83,6 +83,6 @@ fn life(status: Status) -> JobLife {
         Status::Failed => JobLife::Failed,
         Status::Cancelled => JobLife::Cancelled,
         Status::Expired => JobLife::Expired,
-        Status::Queued | Status::InProgress => panic!("a live job has no end"),
+        Status::Queued | Status::InProgress => panic!("an ended job has the status of a live job"),
     }
 }

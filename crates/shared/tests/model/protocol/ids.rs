@@ -1,4 +1,4 @@
-//! The ids of the jobs and processes of a world, and the model's numbers for them.
+//! Converts between the model's numbers of jobs and processes and real ids.
 
 use forebay_shared::ids::{JobId, ProcessId, TenantId};
 
@@ -7,18 +7,18 @@ use crate::state::JOBS;
 /// The model's number of a job.
 pub(crate) fn job_number(job: JobId) -> u8 {
     (0..JOBS as u8)
-        .find(|n| job_id(*n) == job)
-        .expect("a job of this world")
+        .find(|number| job_id(*number) == job)
+        .expect("the id belongs to a job of this world")
 }
 
-pub(super) fn job_id(n: u8) -> JobId {
+pub(super) fn job_id(number: u8) -> JobId {
     JobId::from_uuid(
-        uuid::Uuid::from_u128(u128::from(n)),
+        uuid::Uuid::from_u128(u128::from(number)),
         &TenantId::default(),
         None,
     )
 }
 
-pub(super) fn process_id(n: u8) -> ProcessId {
-    ProcessId::parse(&format!("process-{n}")).expect("a valid name")
+pub(super) fn process_id(number: u8) -> ProcessId {
+    ProcessId::parse(&format!("process-{number}")).expect("the text is a valid process id")
 }

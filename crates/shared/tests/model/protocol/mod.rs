@@ -1,5 +1,6 @@
-//! The only place where the model meets the code: `lane::apply`, called with real lanes, events and times. Its
-//! results are read back into the small values of the model.
+//! The only place where the model calls product code: `lane::apply`, with real lanes, events and times.
+//!
+//! The results are converted to the small values of the model.
 
 mod apply;
 mod change;

@@ -6,7 +6,7 @@ use forebay_shared::time::TimeMs;
 use crate::state::NotBefore;
 
 pub(super) const NOW: TimeMs = TimeMs(1_000_000_000);
-/// The error of a wrong clock: longer than every wait, shorter than every limit.
+/// The error of a wrong clock: longer than a backoff or a hold, shorter than a time limit or a deadline.
 pub(super) const SKEW_MS: u64 = 1_000;
 pub(super) const RETRY_MS: u64 = 100;
 pub(super) const HOLD_MS: u64 = 200;
@@ -14,7 +14,7 @@ pub(super) const LIMIT_MS: u64 = 500_000;
 pub(super) const DEADLINE: TimeMs = NOW.plus_ms(900_000_000);
 pub(super) const OVERDUE: TimeMs = TimeMs(NOW.0 - 900_000);
 
-/// The real time at which a wait ends.
+/// The real time of a `not_before`.
 pub(super) fn real_time(not_before: NotBefore) -> Option<TimeMs> {
     match not_before {
         NotBefore::None => None,
@@ -25,7 +25,7 @@ pub(super) fn real_time(not_before: NotBefore) -> Option<TimeMs> {
     }
 }
 
-/// The wait that ends at this real time.
+/// The `not_before` with this real time.
 pub(super) fn not_before_at(at: TimeMs) -> NotBefore {
     [
         NotBefore::RetryLater,
@@ -35,5 +35,5 @@ pub(super) fn not_before_at(at: TimeMs) -> NotBefore {
     ]
     .into_iter()
     .find(|not_before| real_time(*not_before) == Some(at))
-    .expect("a time that `real_time` returns")
+    .expect("`real_time` returns this time for a `not_before`")
 }

@@ -1,4 +1,4 @@
-//! From the model to the code: real lanes, events and records for `lane::apply`.
+//! From the model to product code: real lanes, events and outcomes for `lane::apply`.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -27,9 +27,9 @@ pub(super) fn real_event(configuration: &Configuration, input: &ApplyInput) -> E
             job,
             class: Class::Interactive,
             deadline: DEADLINE,
-            tool_results: kind == SubmitKind::Results,
+            tool_results: kind == SubmitKind::ToolResults,
             if_busy: match kind {
-                SubmitKind::Message | SubmitKind::Results => IfBusy::Enqueue,
+                SubmitKind::Message | SubmitKind::ToolResults => IfBusy::Enqueue,
                 SubmitKind::Reject => IfBusy::Reject,
                 SubmitKind::Rollback => IfBusy::Rollback,
                 SubmitKind::Interrupt => IfBusy::Interrupt,
@@ -39,8 +39,8 @@ pub(super) fn real_event(configuration: &Configuration, input: &ApplyInput) -> E
     };
     match input.event {
         ModelEvent::Submit { kind } => {
-            let kinds = configuration.kinds[usize::from(input.job)];
-            admit(kinds[usize::from(kind)], false)
+            let submit_kinds = configuration.submit_kinds[usize::from(input.job)];
+            admit(submit_kinds[usize::from(kind)], false)
         }
         ModelEvent::Repair => admit(SubmitKind::Message, true),
         ModelEvent::Claim {
@@ -52,12 +52,14 @@ pub(super) fn real_event(configuration: &Configuration, input: &ApplyInput) -> E
             repeated_fence: repeated_fence.map(u64::from),
             limit_ms: LIMIT_MS,
         },
-        ModelEvent::Settle { call, fence } => settling(configuration, job, call, u64::from(fence)),
+        ModelEvent::Settle { settlement, fence } => {
+            real_settlement(configuration, job, settlement, u64::from(fence))
+        }
         ModelEvent::Cancel => Event::Cancel { job },
         ModelEvent::Tick(presence) => {
             let gone = matches!(
                 presence,
-                WorkerPresence::Gone | WorkerPresence::GoneOnceTooOften
+                WorkerPresence::Gone | WorkerPresence::GoneAtTakeoverLimit
             );
             let presence = gone.then(|| LiveProcesses {
                 at: NOW,
@@ -68,9 +70,14 @@ pub(super) fn real_event(configuration: &Configuration, input: &ApplyInput) -> E
     }
 }
 
-fn settling(configuration: &Configuration, job: JobId, call: Settlement, fence: u64) -> Event {
+fn real_settlement(
+    configuration: &Configuration,
+    job: JobId,
+    settlement: Settlement,
+    fence: u64,
+) -> Event {
     let error = JobError::new("planned", "");
-    match call {
+    match settlement {
         Settlement::Finish => Event::Finish {
             job,
             fence,
@@ -103,7 +110,7 @@ fn settling(configuration: &Configuration, job: JobId, call: Settlement, fence: 
 pub(super) fn real_lane(input: &ApplyInput) -> lane::Lane {
     let presence = match input.event {
         ModelEvent::Tick(presence) => presence,
-        _ => WorkerPresence::AtWork,
+        _ => WorkerPresence::Present,
     };
     let entries = input.lane.entries().iter();
     lane::Lane {
@@ -115,12 +122,12 @@ pub(super) fn real_lane(input: &ApplyInput) -> lane::Lane {
 
 fn real_entry(entry: &Entry, presence: WorkerPresence) -> lane::Entry {
     let state = match entry.state {
-        EntryState::Queued(pause) => lane::State::Queued {
-            not_before: real_time(pause),
+        EntryState::Queued(not_before) => lane::State::Queued {
+            not_before: real_time(not_before),
         },
         EntryState::Running(process) => lane::State::Running {
             worker: process_id(process),
-            until: if presence == WorkerPresence::PastLimit {
+            until: if presence == WorkerPresence::PresentPastTimeLimit {
                 OVERDUE
             } else {
                 NOW.plus_ms(LIMIT_MS)
@@ -134,10 +141,10 @@ fn real_entry(entry: &Entry, presence: WorkerPresence) -> lane::Entry {
         settled: u64::from(entry.settled),
         state,
         deadline: if entry.overdue { OVERDUE } else { DEADLINE },
-        tool_results: entry.results,
+        tool_results: entry.tool_results,
         claimed: entry.claimed,
         tries: u32::from(entry.tries),
-        takeovers: if presence == WorkerPresence::GoneOnceTooOften {
+        takeovers: if presence == WorkerPresence::GoneAtTakeoverLimit {
             TAKEOVERS_MAX
         } else {
             0
@@ -150,14 +157,14 @@ fn real_entry(entry: &Entry, presence: WorkerPresence) -> lane::Entry {
     }
 }
 
-/// The record of a job that has ended.
-pub(super) fn real_record((life, fence, settled): (JobLife, u8, u8)) -> OutcomeSummary {
+/// The outcome of a job that has ended.
+pub(super) fn real_outcome((life, fence, settled): (JobLife, u8, u8)) -> OutcomeSummary {
     let status = match life {
         JobLife::Completed => Status::Completed,
         JobLife::Failed => Status::Failed,
         JobLife::Cancelled => Status::Cancelled,
         JobLife::Expired => Status::Expired,
-        JobLife::Absent | JobLife::Live => panic!("a job that has not ended has no record"),
+        JobLife::Absent | JobLife::Live => panic!("a job that has not ended has no outcome"),
     };
     OutcomeSummary {
         status,

@@ -1,4 +1,4 @@
-//! The broker, and time.
+//! The broker loses and duplicates wakes. Deadlines and other times pass.
 
 use crate::state::{EntryState, JobLife, State, Timer, WAKES_MAX};
 
@@ -8,19 +8,19 @@ impl World {
     pub(super) fn broker_steps(&mut self, state: &State) {
         for job in 0..state.submitted {
             let job_state = *state.job(job);
-            if job_state.wakes > 0 && state.faults_left.losses > 0 {
+            if job_state.wakes > 0 && state.faults_left.lost_wakes > 0 {
                 let mut next = *state;
                 next.job_mut(job).wakes -= 1;
-                next.faults_left.losses -= 1;
+                next.faults_left.lost_wakes -= 1;
                 self.add(next, false, "the broker loses a wake", job);
             }
             if job_state.wakes > 0
                 && job_state.wakes < WAKES_MAX
-                && state.faults_left.duplicates > 0
+                && state.faults_left.duplicated_wakes > 0
             {
                 let mut next = *state;
                 next.job_mut(job).wakes += 1;
-                next.faults_left.duplicates -= 1;
+                next.faults_left.duplicated_wakes -= 1;
                 self.add(next, false, "the broker duplicates a wake", job);
             }
             if job_state.life == JobLife::Live && state.faults_left.expiries > 0 {
@@ -40,7 +40,7 @@ impl World {
         }
         entry.overdue = true;
         next.faults_left.expiries -= 1;
-        // No timer is later than the deadline, so a timer that exists may be due from now on.
+        // No timer is after the deadline, so the job's timer may be due from now on.
         if next.job(job).timer != Timer::None {
             next.job_mut(job).timer = Timer::Set;
         }
@@ -51,8 +51,8 @@ impl World {
         let mut next = *state;
         next.lane.hold = next.lane.hold.passed();
         for entry in next.lane.entries_mut() {
-            if let EntryState::Queued(pause) = &mut entry.state {
-                *pause = pause.passed();
+            if let EntryState::Queued(not_before) = &mut entry.state {
+                *not_before = not_before.passed();
             }
         }
         if next.lane != state.lane {

@@ -29,11 +29,11 @@ impl World {
         if job >= self.configuration.jobs {
             return;
         }
-        for kind in 0..self.configuration.kinds[usize::from(job)].len() as u8 {
+        for kind in 0..self.configuration.submit_kinds[usize::from(job)].len() as u8 {
             let mut next = *state;
             next.submitted += 1;
-            let answer = self.ask(state, job, ModelEvent::Submit { kind }, ClockSkew::None);
-            if let Ok(change) = answer {
+            let submit = ModelEvent::Submit { kind };
+            if let Ok(change) = self.apply(state, job, submit, ClockSkew::None) {
                 next.job_mut(job).life = JobLife::Live;
                 next.gateways[usize::from(job)] = self.commit(&mut next, &change);
             }
@@ -41,12 +41,13 @@ impl World {
         }
     }
 
-    /// A submit without an answer is repeated. It finds its job, live or ended.
+    /// A client that gets no response repeats its submit. The repeat must be refused, whether the job is live or has
+    /// ended.
     fn submit_again(&mut self, state: &State) {
         for job in 0..state.submitted {
             let again = ModelEvent::Submit { kind: 0 };
             if state.job(job).life != JobLife::Absent
-                && self.ask(state, job, again, ClockSkew::None).is_ok()
+                && self.apply(state, job, again, ClockSkew::None).is_ok()
             {
                 self.report_violation(format!("job {job} is admitted twice"));
             }
@@ -56,7 +57,7 @@ impl World {
     fn cancel(&mut self, state: &State, job: u8) {
         let mut next = *state;
         next.faults_left.cancels -= 1;
-        match self.ask(state, job, ModelEvent::Cancel, ClockSkew::None) {
+        match self.apply(state, job, ModelEvent::Cancel, ClockSkew::None) {
             Ok(change) => {
                 next.operator = self.commit(&mut next, &change);
                 self.add(next, false, "cancel", job);
@@ -68,7 +69,7 @@ impl World {
     fn repair(&mut self, state: &State, job: u8) {
         let mut next = *state;
         next.faults_left.repairs -= 1;
-        match self.ask(state, job, ModelEvent::Repair, ClockSkew::None) {
+        match self.apply(state, job, ModelEvent::Repair, ClockSkew::None) {
             Ok(change) => {
                 next.job_mut(job).life = JobLife::Live;
                 (next.job_mut(job).fence, next.job_mut(job).settled) = (0, 0);

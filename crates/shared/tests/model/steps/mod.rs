@@ -1,4 +1,4 @@
-//! Every step that the world can take from a state, one file for each kind of process.
+//! Every step that the world can take from a state, with one file for each kind of process.
 
 mod broker;
 mod gateway;
@@ -17,13 +17,14 @@ use forebay_shared::lane::Refused;
 /// A step to another state.
 pub(crate) struct Step {
     pub(crate) to: State,
-    /// Whether liveness may depend on it: the step is neither a fault nor a decision.
+    /// Whether liveness may depend on this step: it is neither a fault nor a decision.
     pub(crate) is_dependable: bool,
+    /// What happens, for the printed path to a state.
     pub(crate) label: &'static str,
     pub(crate) job: u8,
 }
 
-/// A world and the protocol in it.
+/// A world, which computes the steps from a state.
 pub(crate) struct World {
     pub(crate) configuration: Configuration,
     protocol: Protocol,
@@ -41,7 +42,7 @@ impl World {
         }
     }
 
-    /// All steps from a state, or the violation by one of them.
+    /// All steps from a state, or the first violation of an invariant by one of the steps.
     pub(crate) fn steps(&mut self, state: &State) -> Result<&[Step], String> {
         self.steps.clear();
         self.violation = None;
@@ -65,25 +66,25 @@ impl World {
         });
     }
 
-    fn report_violation(&mut self, what: String) {
-        self.violation.get_or_insert(what);
+    fn report_violation(&mut self, violation: String) {
+        self.violation.get_or_insert(violation);
     }
 
-    fn ask(
+    /// Applies an event of a job to the lane.
+    fn apply(
         &mut self,
         state: &State,
         job: u8,
-        happening: ModelEvent,
+        event: ModelEvent,
         clock: ClockSkew,
     ) -> Result<ModelChange, Refused> {
-        let kept = state.job(job);
-        let ended = !matches!(kept.life, JobLife::Absent | JobLife::Live);
-        let record = ended.then_some((kept.life, kept.fence, kept.settled));
-        self.protocol
-            .apply(&state.lane, record, job, happening, clock)
+        let stored = state.job(job);
+        let ended = !matches!(stored.life, JobLife::Absent | JobLife::Live);
+        let outcome = ended.then_some((stored.life, stored.fence, stored.settled));
+        self.protocol.apply(&state.lane, outcome, job, event, clock)
     }
 
-    /// Writes a change as one commit does. Returns the publisher of the wake that it asks for.
+    /// Writes a change as one commit does. Returns the publisher of the wake that the change requests.
     fn commit(&mut self, state: &mut State, change: &ModelChange) -> WakePublisher {
         state.lane = change.lane;
         for (job, timer) in change.timers.iter().enumerate() {
@@ -95,73 +96,71 @@ impl World {
             let Some((life, fence, settled)) = *ended else {
                 continue;
             };
-            let kept = &mut state.jobs[job];
-            if kept.life != JobLife::Live {
-                self.report_violation(format!("job {job} ends and was not live"));
+            let stored = &mut state.jobs[job];
+            if stored.life != JobLife::Live {
+                self.report_violation(format!("job {job} ends but was not live"));
             }
-            (kept.life, kept.fence, kept.settled) = (life, fence, settled);
+            (stored.life, stored.fence, stored.settled) = (life, fence, settled);
         }
         if change.session_grows {
             for slot in &mut state.slots {
-                slot.context = false;
+                slot.has_all_turns = false;
             }
         }
-        WakePublisher::of(change.wake)
+        WakePublisher::for_wake(change.wake)
     }
 
-    /// Whether a job's timer can be due. Its wait has passed by then, unless the sweeper's clock is ahead.
+    /// The timer of a job, if it can be due. A timer is due only after the head's `not_before`, unless the sweeper's
+    /// clock is ahead.
     fn due_timer(&self, state: &State, job: u8) -> Option<DueTimer> {
-        let parked = match state.job(job).timer {
+        let is_parked = match state.job(job).timer {
             Timer::Set => false,
             Timer::Parked if self.configuration.has(Mutation::ParkedTimersNeverFire) => {
                 return None;
             }
             Timer::Parked => true,
-            Timer::None | Timer::Never => return None,
+            Timer::None | Timer::AtDeadline => return None,
         };
         let entry = state.lane.find(job)?;
-        let early = !entry.overdue
+        let is_early = !entry.overdue
             && state.lane.is_head(job)
-            && matches!(entry.state, EntryState::Queued(pause) if pause.is_later());
-        if early && !self.configuration.skew {
+            && matches!(entry.state, EntryState::Queued(not_before) if not_before.is_still_to_come());
+        if is_early && !self.configuration.skew {
             return None;
         }
-        let is_dependable = !(early || parked && self.configuration.forbids_parked_timers);
+        let is_dependable = !(is_early || is_parked && self.configuration.forbids_parked_timers);
         Some(DueTimer { is_dependable })
     }
 
-    /// Whether the process that runs the job works on this attempt.
-    fn is_at_work(&self, state: &State, job: u8) -> bool {
+    /// Whether a slot still works on the attempt that runs the job according to the lane.
+    fn is_attempt_alive(&self, state: &State, job: u8) -> bool {
         let Some(entry) = state.lane.find(job) else {
             return false;
         };
-        (0..state.slots.len()).any(|slot| {
-            let process = self.configuration.process(slot);
-            let slot = &state.slots[slot];
+        state.slots.iter().enumerate().any(|(index, slot)| {
+            let process = self.configuration.process_of(index);
             entry.state == EntryState::Running(process)
-                && slot.holds(job)
+                && slot.works_on(job)
                 && slot.fence == entry.fence
         })
     }
 
-    /// Whether another slot of the same process works on the job.
-    fn is_in_table(&self, state: &State, slot: usize, job: u8) -> bool {
-        let process = self.configuration.process(slot);
-        !self.configuration.has(Mutation::NoTable)
-            && (0..state.slots.len()).any(|other| {
-                other != slot
-                    && self.configuration.process(other) == process
-                    && !matches!(
-                        state.slots[other].phase,
-                        AttemptPhase::Idle | AttemptPhase::Done
-                    )
-                    && state.slots[other].job == job
+    /// Whether another slot of the same process works on the job, so that this slot drops its wake.
+    fn runs_in_same_process(&self, state: &State, index: usize, job: u8) -> bool {
+        let process = self.configuration.process_of(index);
+        let mut slots = state.slots.iter().enumerate();
+        !self.configuration.has(Mutation::ProcessRunsAJobTwice)
+            && slots.any(|(other_index, other)| {
+                other_index != index
+                    && self.configuration.process_of(other_index) == process
+                    && !matches!(other.phase, AttemptPhase::Idle | AttemptPhase::AckPending)
+                    && other.job == job
             })
     }
 }
 
 /// A timer that can be due.
 struct DueTimer {
-    /// Whether liveness may depend on it.
+    /// Whether liveness may depend on this timer.
     is_dependable: bool,
 }

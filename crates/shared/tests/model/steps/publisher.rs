@@ -1,4 +1,4 @@
-//! Publishers of wakes, and `woken` after a confirm.
+//! Publishers of wakes. They park the timer once the broker has confirmed the wake.
 
 use super::World;
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
     state::{PublishStep, State, Timer, WakePublisher},
 };
 
-/// The process that owns a publisher.
+/// The process that a publisher belongs to, by its position in the state.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum PublisherOf {
     Gateway(usize),
@@ -18,17 +18,17 @@ enum PublisherOf {
 impl PublisherOf {
     fn publisher(self, state: &mut State) -> &mut WakePublisher {
         match self {
-            Self::Gateway(n) => &mut state.gateways[n],
+            Self::Gateway(index) => &mut state.gateways[index],
             Self::Operator => &mut state.operator,
-            Self::Sweeper(n) => &mut state.sweepers[n],
-            Self::Worker(n) => &mut state.slots[n].publisher,
+            Self::Sweeper(index) => &mut state.sweepers[index],
+            Self::Worker(index) => &mut state.slots[index].publisher,
         }
     }
 }
 
 impl World {
-    /// A publisher sends the message and, once it is confirmed, does `woken`. It may die before either. A worker dies as
-    /// a whole, in `worker.rs`.
+    /// A publisher publishes the wake and, once the broker has confirmed it, parks the timer. The publisher may die before
+    /// each of these steps. A worker dies with all its slots, in `worker.rs`.
     pub(super) fn publisher_steps(&mut self, state: &State) {
         let gateways = (0..usize::from(self.configuration.jobs)).map(PublisherOf::Gateway);
         let sweepers = (0..self.configuration.sweepers).map(PublisherOf::Sweeper);
@@ -37,35 +37,35 @@ impl World {
             .chain([PublisherOf::Operator])
             .chain(sweepers)
             .chain(workers);
-        for who in all {
+        for process in all {
             let mut next = *state;
-            let publisher = *who.publisher(&mut next);
+            let publisher = *process.publisher(&mut next);
             match publisher.step {
                 PublishStep::Idle | PublishStep::Due => continue,
                 PublishStep::Publish => {
-                    who.publisher(&mut next).step = PublishStep::Confirmed;
+                    process.publisher(&mut next).step = PublishStep::Confirmed;
                     next.add_wake(publisher.job);
                     self.add(next, true, "a wake is published", publisher.job);
                 }
                 PublishStep::Confirmed => {
-                    *who.publisher(&mut next) = WakePublisher::default();
-                    self.woken(&mut next, &publisher);
-                    self.add(next, true, "woken", publisher.job);
+                    *process.publisher(&mut next) = WakePublisher::default();
+                    self.park_timer(&mut next, &publisher);
+                    self.add(next, true, "a timer is parked", publisher.job);
                 }
             }
-            if !matches!(who, PublisherOf::Worker(_)) {
+            if !matches!(process, PublisherOf::Worker(_)) {
                 let mut next = *state;
-                *who.publisher(&mut next) = WakePublisher::default();
+                *process.publisher(&mut next) = WakePublisher::default();
                 self.add(next, false, "a publisher dies", publisher.job);
             }
         }
     }
 
-    /// `woken`: a confirmed wake parks the timer, if the timer is still the one that asked for it.
-    fn woken(&self, state: &mut State, publisher: &WakePublisher) {
-        let timer = state.job(publisher.job).timer;
-        let any = self.configuration.has(Mutation::WokenMovesAnyTimer) && timer != Timer::None;
-        if !publisher.is_current && !any {
+    /// Parks the timer of a job whose wake is confirmed, if the timer has not changed since the wake was requested.
+    fn park_timer(&self, state: &mut State, publisher: &WakePublisher) {
+        let has_timer = state.job(publisher.job).timer != Timer::None;
+        let parks_any = self.configuration.has(Mutation::ParkMovesAChangedTimer) && has_timer;
+        if !publisher.is_current && !parks_any {
             return;
         }
         let overdue = state
@@ -73,7 +73,12 @@ impl World {
             .find(publisher.job)
             .is_some_and(|entry| entry.overdue);
         let timer = match () {
-            () if self.configuration.has(Mutation::NoTimers) => Timer::Never,
+            () if self
+                .configuration
+                .has(Mutation::TimersFireOnlyAtTheDeadline) =>
+            {
+                Timer::AtDeadline
+            }
             () if overdue => Timer::Set,
             () => Timer::Parked,
         };

@@ -1,5 +1,5 @@
-//! Sweepers: they read the timers that are due, and act on each. More than one may believe to be elected, and each may
-//! die between any two steps.
+//! Sweepers read the timers that are due, and act on each of them. Two processes may act as the elected sweeper at the
+//! same time. Each may die between any two steps.
 
 use crate::{
     mutation::Mutation,
@@ -9,7 +9,7 @@ use crate::{
 
 use super::World;
 
-/// A sweeper acts on a due timer.
+/// One possible action of a sweeper on a due timer.
 #[derive(Clone, Copy)]
 struct Tick {
     sweeper: usize,
@@ -30,12 +30,12 @@ impl World {
             }
         }
         // Idle sweepers are equivalent.
-        let Some(idle) = (0..self.configuration.sweepers).find(|n| state.sweepers[*n].is_idle())
-        else {
+        let mut sweepers = 0..self.configuration.sweepers;
+        let Some(idle) = sweepers.find(|sweeper| state.sweepers[*sweeper].is_idle()) else {
             return;
         };
         for job in 0..state.submitted {
-            let Some(firing) = self.due_timer(state, job) else {
+            let Some(due_timer) = self.due_timer(state, job) else {
                 continue;
             };
             if self.configuration.reads_before_acting {
@@ -47,29 +47,31 @@ impl World {
                 };
                 self.add(
                     next,
-                    firing.is_dependable,
+                    due_timer.is_dependable,
                     "a sweeper reads a due timer",
                     job,
                 );
             } else {
-                self.act(state, idle, job, firing.is_dependable);
+                self.act(state, idle, job, due_timer.is_dependable);
             }
         }
     }
 
-    /// Acts on the timer that it has read, even if the job has changed since.
+    /// Acts on the timer that the sweeper has read, even if the job has changed since.
     fn act(&mut self, state: &State, sweeper: usize, job: u8, is_dependable: bool) {
         let tick = Tick {
             sweeper,
             job,
-            presence: WorkerPresence::AtWork,
+            presence: WorkerPresence::Present,
             clock: ClockSkew::None,
             is_dependable,
         };
         let entry = state.lane.find(job).filter(|entry| !entry.overdue);
         match entry.map(|entry| entry.state) {
             Some(EntryState::Running(process)) => self.check_worker(state, &tick, process),
-            Some(EntryState::Queued(wait)) if wait.is_later() && self.configuration.skew => {
+            Some(EntryState::Queued(not_before))
+                if not_before.is_still_to_come() && self.configuration.skew =>
+            {
                 let early = Tick {
                     clock: ClockSkew::Ahead,
                     is_dependable: false,
@@ -82,19 +84,20 @@ impl World {
         }
     }
 
+    /// Acts on the timer of a running job, with everything that the sweeper may know of its worker.
     fn check_worker(&mut self, state: &State, tick: &Tick, process: u8) {
-        // A sweeper that may judge no worker, or finds it present.
-        let no_verdict = Tick {
+        // The sweeper has no list of live processes, or finds the worker in it.
+        let keeps_worker = Tick {
             is_dependable: false,
             ..*tick
         };
-        self.tick(state, &no_verdict);
+        self.tick(state, &keeps_worker);
         let mut next = *state;
         let is_dead = process == DEAD;
-        if !is_dead && !self.is_at_work(state, tick.job) {
-            if !self.configuration.has(Mutation::NoUntil) {
+        if !is_dead && !self.is_attempt_alive(state, tick.job) {
+            if !self.configuration.has(Mutation::ClaimsHaveNoTimeLimit) {
                 let past_limit = Tick {
-                    presence: WorkerPresence::PastLimit,
+                    presence: WorkerPresence::PresentPastTimeLimit,
                     ..*tick
                 };
                 self.tick(state, &past_limit);
@@ -113,13 +116,13 @@ impl World {
             ..*tick
         };
         self.tick(&next, &gone);
-        if self.configuration.worker_lost {
-            let too_often = Tick {
-                presence: WorkerPresence::GoneOnceTooOften,
+        if self.configuration.may_reach_takeover_limit {
+            let at_limit = Tick {
+                presence: WorkerPresence::GoneAtTakeoverLimit,
                 is_dependable: false,
                 ..gone
             };
-            self.tick(&next, &too_often);
+            self.tick(&next, &at_limit);
         }
     }
 
@@ -134,19 +137,21 @@ impl World {
         let mut next = *state;
         next.sweepers[sweeper] = WakePublisher::default();
         let label = match presence {
-            WorkerPresence::AtWork => "tick",
-            WorkerPresence::Gone => "tick: its worker is gone",
-            WorkerPresence::GoneOnceTooOften => "tick: its worker is gone, once too often",
-            WorkerPresence::PastLimit => "tick: past its limit",
+            WorkerPresence::Present => "tick",
+            WorkerPresence::Gone => "tick: the worker is gone",
+            WorkerPresence::GoneAtTakeoverLimit => {
+                "tick: the worker is gone and the job has reached the limit of takeovers"
+            }
+            WorkerPresence::PresentPastTimeLimit => "tick: the claim is past its time limit",
         };
         let read = state.sweepers[sweeper];
-        let stale = read.step == PublishStep::Due && !read.is_current;
-        match self.ask(state, job, ModelEvent::Tick(presence), clock) {
-            // A change of its own timer alone needs no commit. It moves the timer only if that is still the one
-            // that was read. Otherwise another process has handled the job.
-            Ok(change) if change.lane == state.lane && stale => {}
+        let timer_has_changed = read.step == PublishStep::Due && !read.is_current;
+        match self.apply(state, job, ModelEvent::Tick(presence), clock) {
+            // A tick that changes only the timer needs no commit. It moves the timer only if the timer is still the
+            // one that was read. Otherwise another process has handled the job.
+            Ok(change) if change.lane == state.lane && timer_has_changed => {}
             Ok(change) => next.sweepers[sweeper] = self.commit(&mut next, &change),
-            // The job has ended meanwhile.
+            // The job has ended since the read.
             Err(_) => {}
         }
         self.add(next, is_dependable, label, job);

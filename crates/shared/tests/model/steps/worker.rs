@@ -1,4 +1,5 @@
-//! Workers: receive a wake, claim, call, settle, publish the next head's wake, ack; or die.
+//! A worker receives a wake, claims, calls the provider, settles, publishes the next head's wake and acknowledges its own.
+//! It may die before each of these steps.
 
 use crate::{
     protocol::{ClockSkew, ModelChange, ModelEvent},
@@ -9,30 +10,30 @@ use super::World;
 
 impl World {
     pub(super) fn worker_steps(&mut self, state: &State) {
-        for n in 0..state.slots.len() {
-            let slot = state.slots[n];
-            if state.faults_left.crashes > 0 && (!self.configuration.one_process || n == 0) {
-                self.crash(state, n);
+        for index in 0..state.slots.len() {
+            let slot = state.slots[index];
+            if state.faults_left.crashes > 0 && (!self.configuration.one_process || index == 0) {
+                self.crash(state, index);
             }
             match slot.phase {
-                AttemptPhase::Idle => self.receive(state, n),
-                AttemptPhase::Got | AttemptPhase::Asked => {
-                    self.claim(state, n, ClockSkew::None);
-                    let late = state.lane.entries().first().is_some_and(|head| {
+                AttemptPhase::Idle => self.receive(state, index),
+                AttemptPhase::WakeReceived | AttemptPhase::ClaimUnanswered => {
+                    self.claim(state, index, ClockSkew::None);
+                    let has_just_become_due = state.lane.entries().first().is_some_and(|head| {
                         let passed = [NotBefore::RetryPassed, NotBefore::HoldPassed];
                         passed
                             .iter()
-                            .any(|pause| head.state == EntryState::Queued(*pause))
+                            .any(|not_before| head.state == EntryState::Queued(*not_before))
                     });
-                    if self.configuration.skew && late {
-                        self.claim(state, n, ClockSkew::Behind);
+                    if self.configuration.skew && has_just_become_due {
+                        self.claim(state, index, ClockSkew::Behind);
                     }
                 }
-                AttemptPhase::Running => self.end_call(state, n),
-                AttemptPhase::Repeating => self.settle(state, n, slot.call),
-                AttemptPhase::Done => {
+                AttemptPhase::Running => self.end_call(state, index),
+                AttemptPhase::SettlementUnanswered => self.settle(state, index, slot.settlement),
+                AttemptPhase::AckPending => {
                     let mut next = *state;
-                    next.slots[n].reset();
+                    next.slots[index].reset();
                     self.add(next, true, "ack", slot.job);
                 }
             }
@@ -40,174 +41,180 @@ impl World {
     }
 
     /// The whole process dies. The broker redelivers its messages.
-    fn crash(&mut self, state: &State, n: usize) {
+    fn crash(&mut self, state: &State, index: usize) {
         let mut next = *state;
         next.faults_left.crashes -= 1;
-        let me = self.configuration.process(n);
-        for other in 0..state.slots.len() {
-            if self.configuration.process(other) == me {
-                let slot = state.slots[other];
+        let dead_process = self.configuration.process_of(index);
+        for (index, slot) in state.slots.iter().enumerate() {
+            if self.configuration.process_of(index) == dead_process {
                 if slot.phase != AttemptPhase::Idle {
                     next.add_wake(slot.job);
                 }
-                next.slots[other] = WorkerSlot::default();
+                next.slots[index] = WorkerSlot::default();
             }
         }
         for entry in next.lane.entries_mut() {
-            if entry.state == EntryState::Running(me) {
+            if entry.state == EntryState::Running(dead_process) {
                 entry.state = EntryState::Running(DEAD);
             }
         }
         if next.slots != state.slots || next.lane != state.lane {
-            self.add(next, false, "a worker is killed", state.slots[n].job);
+            self.add(next, false, "a worker is killed", state.slots[index].job);
         }
     }
 
-    fn receive(&mut self, state: &State, n: usize) {
+    fn receive(&mut self, state: &State, index: usize) {
         for job in 0..state.submitted {
             if state.job(job).wakes == 0 {
                 continue;
             }
             let mut next = *state;
             next.job_mut(job).wakes -= 1;
-            if self.is_in_table(state, n, job) {
+            if self.runs_in_same_process(state, index, job) {
                 self.add(
                     next,
                     true,
-                    "a wake is dropped: the job is in the table",
+                    "a wake is dropped: its process already runs the job",
                     job,
                 );
                 continue;
             }
-            let slot = &mut next.slots[n];
-            (slot.phase, slot.job) = (AttemptPhase::Got, job);
-            self.add(next, true, "a worker gets a wake", job);
+            let slot = &mut next.slots[index];
+            (slot.phase, slot.job) = (AttemptPhase::WakeReceived, job);
+            self.add(next, true, "a worker receives a wake", job);
         }
     }
 
-    fn claim(&mut self, state: &State, n: usize, clock: ClockSkew) {
-        let slot = state.slots[n];
-        let repeated_fence = (slot.phase == AttemptPhase::Asked).then_some(slot.fence);
-        let process = self.configuration.process(n);
+    fn claim(&mut self, state: &State, index: usize, clock: ClockSkew) {
+        let slot = state.slots[index];
+        let repeated_fence = (slot.phase == AttemptPhase::ClaimUnanswered).then_some(slot.fence);
+        let process = self.configuration.process_of(index);
         let is_dependable = clock == ClockSkew::None;
         let claim = ModelEvent::Claim {
             process,
             repeated_fence,
         };
-        let change = match self.ask(state, slot.job, claim, clock) {
+        let change = match self.apply(state, slot.job, claim, clock) {
             Ok(change) => change,
             Err(_) => {
                 let mut next = *state;
-                next.slots[n].reset();
+                next.slots[index].reset();
                 return self.add(next, is_dependable, "a claim is refused; ack", slot.job);
             }
         };
         let mut next = *state;
         self.commit(&mut next, &change);
         let Some(fence) = change.granted else {
-            next.slots[n].reset();
+            next.slots[index].reset();
             return self.add(next, is_dependable, "a claim is too early; ack", slot.job);
         };
         if next.lane != state.lane {
-            // A new attempt, and not a recognised one.
+            // The claim began a new attempt. It was not recognised as a repeat of an earlier claim.
             for other in &mut next.slots {
                 if other.job == slot.job {
                     other.is_newest_attempt = false;
                 }
             }
-            next.slots[n].is_newest_attempt = true;
+            next.slots[index].is_newest_attempt = true;
         }
-        let mine = &mut next.slots[n];
-        (mine.phase, mine.fence, mine.context) = (AttemptPhase::Running, fence, true);
+        let claimed = &mut next.slots[index];
+        (claimed.phase, claimed.fence, claimed.has_all_turns) =
+            (AttemptPhase::Running, fence, true);
         self.add(next, true, "claim", slot.job);
-        if state.faults_left.lost_answers > 0 {
-            self.claim_unanswered(state, &next, n, fence);
+        if state.faults_left.lost_responses > 0 {
+            self.claim_unanswered(state, &next, index, fence);
         }
     }
 
-    fn claim_unanswered(&mut self, state: &State, claimed: &State, n: usize, fence: u8) {
-        let job = state.slots[n].job;
+    /// The claim or its response is lost. `claimed` is the state after a claim that is answered.
+    fn claim_unanswered(&mut self, state: &State, claimed: &State, index: usize, fence: u8) {
+        let job = state.slots[index].job;
         let mut next = *claimed;
-        next.faults_left.lost_answers -= 1;
-        (next.slots[n].phase, next.slots[n].context) = (AttemptPhase::Asked, false);
-        self.add(next, false, "claim; its answer is lost", job);
+        next.faults_left.lost_responses -= 1;
+        let slot = &mut next.slots[index];
+        (slot.phase, slot.has_all_turns) = (AttemptPhase::ClaimUnanswered, false);
+        self.add(next, false, "claim; the response is lost", job);
 
         if claimed.lane != state.lane {
             let mut next = *state;
-            next.faults_left.lost_answers -= 1;
-            let slot = &mut next.slots[n];
-            (slot.phase, slot.fence, slot.is_newest_attempt) = (AttemptPhase::Asked, fence, false);
+            next.faults_left.lost_responses -= 1;
+            let slot = &mut next.slots[index];
+            (slot.phase, slot.fence, slot.is_newest_attempt) =
+                (AttemptPhase::ClaimUnanswered, fence, false);
             self.add(next, false, "a claim is lost", job);
         }
 
         if self.configuration.returns_wakes {
             let mut next = *claimed;
-            next.faults_left.lost_answers -= 1;
-            next.slots[n].reset();
+            next.faults_left.lost_responses -= 1;
+            next.slots[index].reset();
             next.add_wake(job);
             self.add(
                 next,
                 false,
-                "claim; its answer is lost; the wake is returned",
+                "claim; the response is lost; the wake is requeued",
                 job,
             );
         }
     }
 
-    fn end_call(&mut self, state: &State, n: usize) {
-        self.settle(state, n, Settlement::Finish);
+    fn end_call(&mut self, state: &State, index: usize) {
+        self.settle(state, index, Settlement::Finish);
         if self.configuration.tools {
-            self.settle(state, n, Settlement::FinishWithTools);
+            self.settle(state, index, Settlement::FinishWithTools);
         }
         if self.configuration.fails {
-            self.settle(state, n, Settlement::Fail);
+            self.settle(state, index, Settlement::Fail);
         }
         if self.configuration.retries > 0 {
-            self.settle(state, n, Settlement::Retry);
+            self.settle(state, index, Settlement::Retry);
         }
         if state.faults_left.releases > 0 {
-            self.settle(state, n, Settlement::Release);
+            self.settle(state, index, Settlement::Release);
         }
     }
 
-    fn settle(&mut self, state: &State, n: usize, call: Settlement) {
-        let slot = state.slots[n];
-        let settle = ModelEvent::Settle {
-            call,
+    fn settle(&mut self, state: &State, index: usize, settlement: Settlement) {
+        let slot = state.slots[index];
+        let event = ModelEvent::Settle {
+            settlement,
             fence: slot.fence,
         };
-        let answer = self.ask(state, slot.job, settle, ClockSkew::None);
+        let result = self.apply(state, slot.job, event, ClockSkew::None);
         let mut next = *state;
-        if slot.phase == AttemptPhase::Running && call == Settlement::Release {
+        if slot.phase == AttemptPhase::Running && settlement == Settlement::Release {
             next.faults_left.releases -= 1;
         }
-        let change = match answer {
+        let change = match result {
             Err(_) => {
-                next.slots[n] = done(&slot);
-                return self.add(next, true, "a settling call is refused", slot.job);
+                next.slots[index] = with_ack_pending(&slot);
+                return self.add(next, true, "a settlement is refused", slot.job);
             }
             Ok(change) => change,
         };
-        if change.is_nothing(&state.lane) {
-            if slot.phase == AttemptPhase::Running {
-                let live = state.job(slot.job).life == JobLife::Live;
-                self.check_outcome_not_lost(&slot, live);
+        if change.is_empty(&state.lane) {
+            if slot.phase == AttemptPhase::Running && state.job(slot.job).life == JobLife::Live {
+                let (job, fence) = (slot.job, slot.fence);
+                self.report_violation(format!(
+                    "the first settlement of job {job} with fence {fence} is lost: it was taken for a repeat"
+                ));
             }
-            next.slots[n] = done(&slot);
-            return self.add(next, true, "a settling call is a repeat", slot.job);
+            next.slots[index] = with_ack_pending(&slot);
+            return self.add(next, true, "a settlement is a repeat", slot.job);
         }
         self.check_settlement(state, &slot, &change);
         if change.wake.is_some() && !slot.publisher.is_idle() {
-            // The background task is busy, so this step waits for it.
+            // The task that publishes this slot's wakes is busy. This step becomes possible in a later state, in which
+            // that task is idle.
             return;
         }
         let publisher = self.commit(&mut next, &change);
-        next.slots[n] = done(&next.slots[n]);
+        next.slots[index] = with_ack_pending(&next.slots[index]);
         if change.wake.is_some() {
-            next.slots[n].publisher = publisher;
+            next.slots[index].publisher = publisher;
         }
-        let is_dependable = matches!(call, Settlement::Finish | Settlement::FinishWithTools);
-        let label = match call {
+        let is_dependable = matches!(settlement, Settlement::Finish | Settlement::FinishWithTools);
+        let label = match settlement {
             Settlement::Finish => "finish",
             Settlement::FinishWithTools => "finish with tool calls",
             Settlement::Fail => "finish as failed",
@@ -215,25 +222,26 @@ impl World {
             Settlement::Release => "release",
         };
         self.add(next, is_dependable, label, slot.job);
-        if state.faults_left.lost_answers > 0 && slot.phase == AttemptPhase::Running {
-            next.faults_left.lost_answers -= 1;
-            let mine = &mut next.slots[n];
-            (mine.phase, mine.fence, mine.call) = (AttemptPhase::Repeating, slot.fence, call);
-            self.add(next, false, "a settling call; its answer is lost", slot.job);
+        if state.faults_left.lost_responses > 0 && slot.phase == AttemptPhase::Running {
+            next.faults_left.lost_responses -= 1;
+            let unanswered = &mut next.slots[index];
+            unanswered.phase = AttemptPhase::SettlementUnanswered;
+            (unanswered.fence, unanswered.settlement) = (slot.fence, settlement);
+            self.add(next, false, "a settlement; the response is lost", slot.job);
         }
     }
 
-    /// Checks a settling call that takes effect.
+    /// Checks a settlement that takes effect.
     fn check_settlement(&mut self, state: &State, slot: &WorkerSlot, change: &ModelChange) {
         let job = slot.job;
-        if slot.phase == AttemptPhase::Repeating {
+        if slot.phase == AttemptPhase::SettlementUnanswered {
             self.report_violation(format!(
-                "a repeated call about job {job} takes effect a second time"
+                "a repeated settlement of job {job} takes effect a second time"
             ));
         }
         if !slot.is_newest_attempt {
             self.report_violation(format!(
-                "the outcome of an older attempt at job {job} takes effect"
+                "the settlement by an older attempt at job {job} takes effect"
             ));
         }
         let completed = |ended: Option<(JobLife, u8, u8)>| {
@@ -241,28 +249,21 @@ impl World {
         };
         if completed(change.ended[usize::from(job)]) {
             if !state.lane.is_head(job) {
-                self.report_violation(format!("job {job} completes before its turn"));
+                self.report_violation(format!("job {job} completes but is not the head"));
             }
-            if !slot.context {
+            if !slot.has_all_turns {
                 self.report_violation(format!(
-                    "job {job} completes with a context that is not the newest"
+                    "job {job} completes without the newest turns of its session"
                 ));
             }
         }
     }
-
-    /// A first settling call that counts as a repeat loses its outcome.
-    fn check_outcome_not_lost(&mut self, slot: &WorkerSlot, live: bool) {
-        if live {
-            let (job, fence) = (slot.job, slot.fence);
-            self.report_violation(format!("the outcome of fence {fence} of job {job} is lost"));
-        }
-    }
 }
 
-fn done(slot: &WorkerSlot) -> WorkerSlot {
+/// The slot after its attempt has ended. It acknowledges the wake next.
+fn with_ack_pending(slot: &WorkerSlot) -> WorkerSlot {
     WorkerSlot {
-        phase: AttemptPhase::Done,
+        phase: AttemptPhase::AckPending,
         job: slot.job,
         publisher: slot.publisher,
         ..WorkerSlot::default()
