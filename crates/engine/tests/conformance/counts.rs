@@ -12,13 +12,13 @@ use forebay_shared::{
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 use crate::{
-    drive::{Driver, LONG_MS, worker},
     harness::Harness,
+    test_lane::{LONG_MS, TestLane, worker},
 };
 
 const STEPS: usize = 400;
 
-pub(crate) async fn equal_the_sum_over_all_lanes(engine: impl Harness) {
+pub(crate) async fn equal_the_sums_over_all_lanes(engine: impl Harness) {
     let seed: u64 = rand::random();
     println!("seed {seed}");
     let mut random = StdRng::seed_from_u64(seed);
@@ -27,19 +27,19 @@ pub(crate) async fn equal_the_sum_over_all_lanes(engine: impl Harness) {
     let mut lanes = Vec::new();
     for tenant in &tenants {
         for name in ["a", "b", "c"] {
-            lanes.push(Driver::of(&store, tenant.clone(), Some(name)));
+            lanes.push(TestLane::of_tenant(&store, tenant.clone(), Some(name)));
         }
-        lanes.push(Driver::of(&store, tenant.clone(), None));
+        lanes.push(TestLane::of_tenant(&store, tenant.clone(), None));
     }
     let mut ended: BTreeMap<(TenantId, Class), u64> = BTreeMap::new();
     let mut applied = 0;
     for step in 0..STEPS {
-        let n = random.random_range(0..lanes.len());
-        let lane = &mut lanes[n];
+        let index = random.random_range(0..lanes.len());
+        let lane = &mut lanes[index];
         lane.class = Class::ALL[random.random_range(0..2)];
         let loaded = lane.load(&[]).await.lane;
         let event = random_event(&mut random, lane, &loaded);
-        if let Ok(effects) = lane.try_step(&event, Vec::new()).await {
+        if let Ok(effects) = lane.try_apply(&event, Vec::new()).await {
             applied += 1;
             for ending in effects.ended {
                 let row = (lane.tenant.clone(), ending.entry.class);
@@ -47,18 +47,18 @@ pub(crate) async fn equal_the_sum_over_all_lanes(engine: impl Harness) {
             }
         }
         if step % 50 == 0 || step + 1 == STEPS {
-            check(store.as_ref(), &lanes, &ended).await;
+            assert_consistent(store.as_ref(), &lanes, &ended).await;
         }
     }
     assert!(applied > STEPS / 4, "only {applied} steps had an effect");
 }
 
-fn random_event(random: &mut StdRng, lane: &Driver, loaded: &Lane) -> Event {
+fn random_event(random: &mut StdRng, lane: &TestLane, loaded: &Lane) -> Event {
     let now = lane.store.now();
-    let owner = worker(["worker-1", "worker-2"][random.random_range(0..2)]);
+    let worker = worker(["worker-1", "worker-2"][random.random_range(0..2)]);
     let count = loaded.entries.len();
     if count == 0 || random.random_ratio(3, 10) {
-        let mut admission = lane.admission(lane.job());
+        let mut admission = lane.admission(lane.new_job_id());
         // Some jobs have expired already, so that a tick ends them.
         if random.random_ratio(1, 8) {
             admission.deadline = now;
@@ -74,24 +74,24 @@ fn random_event(random: &mut StdRng, lane: &Driver, loaded: &Lane) -> Event {
     }
     let head = &loaded.entries[0];
     let (job, fence) = (head.job, head.fence);
-    let any = loaded.entries[random.random_range(0..count)].job;
+    let any_job = loaded.entries[random.random_range(0..count)].job;
     let error = JobError::new("overloaded", "try again");
-    let running = matches!(head.state, State::Running { .. });
+    let is_running = matches!(head.state, State::Running { .. });
     match random.random_range(0..10) {
-        0 => Event::Cancel { job: any },
+        0 => Event::Cancel { job: any_job },
         1 => Event::Tick {
-            job: any,
+            job: any_job,
             presence: None,
         },
-        2 | 3 if running => Event::Retry {
+        2 | 3 if is_running => Event::Retry {
             job,
             fence,
             not_before: now.plus_ms([0, LONG_MS][random.random_range(0..2)]),
             tries_max: 3,
             error,
         },
-        4 if running => Event::Release { job, fence },
-        5..=9 if running => Event::Finish {
+        4 if is_running => Event::Release { job, fence },
+        5..=9 if is_running => Event::Finish {
             job,
             fence,
             error: random.random_ratio(1, 3).then_some(error),
@@ -99,32 +99,35 @@ fn random_event(random: &mut StdRng, lane: &Driver, loaded: &Lane) -> Event {
         },
         _ => Event::Claim {
             job,
-            worker: owner,
+            worker,
             repeated_fence: None,
             limit_ms: LONG_MS,
         },
     }
 }
 
-async fn check(store: &dyn Store, lanes: &[Driver], ended: &BTreeMap<(TenantId, Class), u64>) {
+/// Asserts that the counts, the timers and the index of heads agree with the documents of all lanes.
+async fn assert_consistent(
+    store: &dyn Store,
+    lanes: &[TestLane],
+    ended: &BTreeMap<(TenantId, Class), u64>,
+) {
     let mut live: BTreeMap<(TenantId, Class), ClassCounts> = BTreeMap::new();
     let mut jobs = BTreeSet::new();
-    let mut oldest = BTreeMap::new();
+    let mut oldest_waiting = BTreeMap::new();
     let mut heads: BTreeMap<&str, BTreeSet<(LaneKey, JobId)>> = BTreeMap::new();
-    for driver in lanes {
-        let lane = driver.load(&[]).await.lane;
+    for test_lane in lanes {
+        let lane = test_lane.load(&[]).await.lane;
         for class in Class::ALL {
-            let row = (driver.tenant.clone(), class);
-            let sum = live.entry(row).or_default();
-            // `ClassCounts` has a difference but no sum.
-            *sum = *sum - (ClassCounts::default() - LaneCounts::of(&lane)[class]);
+            let row = (test_lane.tenant.clone(), class);
+            *live.entry(row).or_default() += LaneCounts::of(&lane)[class];
         }
         for entry in &lane.entries {
-            jobs.insert((driver.key(), entry.job));
+            jobs.insert((test_lane.key(), entry.job));
             if !matches!(entry.state, State::Running { .. }) {
-                let row = (driver.tenant.clone(), entry.class);
-                let first = oldest.entry(row).or_insert(entry.admitted_at);
-                *first = entry.admitted_at.min(*first);
+                let row = (test_lane.tenant.clone(), entry.class);
+                let oldest = oldest_waiting.entry(row).or_insert(entry.admitted_at);
+                *oldest = entry.admitted_at.min(*oldest);
             }
         }
         let kind = match lane.head_state() {
@@ -132,31 +135,39 @@ async fn check(store: &dyn Store, lanes: &[Driver], ended: &BTreeMap<(TenantId, 
             Some(HeadState::Ready(class)) => class.as_str(),
             Some(HeadState::Waiting) | None => continue,
         };
-        let head = (driver.key(), lane.entries[0].job);
+        let head = (test_lane.key(), lane.entries[0].job);
         heads.entry(kind).or_default().insert(head);
     }
 
     let counts = store.counts().await.unwrap();
-    for ((tenant, class), sum) in &live {
-        let is_this = |row: &&TenantClassCounts| row.tenant == *tenant && row.class == *class;
-        let row = counts.rows.iter().find(is_this);
-        let row_of = (tenant.clone(), *class);
-        let found = row.map(|row| row.live).unwrap_or_default();
-        assert_eq!(found, *sum, "{tenant} {class}");
-        let has_ended = row.map_or(0, |row| row.ended);
-        assert_eq!(has_ended, ended.get(&row_of).copied().unwrap_or(0));
-        let waits_since = row.and_then(|row| row.oldest_waiting);
-        assert_eq!(waits_since, oldest.get(&row_of).copied());
+    for (key, expected_live) in &live {
+        let has_key = |row: &&TenantClassCounts| (&row.tenant, row.class) == (&key.0, key.1);
+        let row = counts.rows.iter().find(has_key);
+        let found_live = row.map(|row| row.live).unwrap_or_default();
+        assert_eq!(found_live, *expected_live, "live jobs of {key:?}");
+        let found_ended = row.map_or(0, |row| row.ended);
+        let expected_ended = ended.get(key).copied().unwrap_or(0);
+        assert_eq!(found_ended, expected_ended, "ended jobs of {key:?}");
+        let found_oldest = row.and_then(|row| row.oldest_waiting);
+        assert_eq!(
+            found_oldest,
+            oldest_waiting.get(key).copied(),
+            "oldest waiting job of {key:?}"
+        );
     }
 
-    let far = store.now().plus_ms(9 * LONG_MS);
-    let timers = store.due_timers(far, 1_000).await.unwrap();
-    assert_eq!(timers.len(), jobs.len(), "one timer for each live job");
-    let timed: BTreeSet<_> = timers
+    let after_all_timers = store.now().plus_ms(9 * LONG_MS);
+    let timers = store.due_timers(after_all_timers, 1_000).await.unwrap();
+    assert_eq!(
+        timers.len(),
+        jobs.len(),
+        "each live job must have exactly one timer"
+    );
+    let jobs_with_timer: BTreeSet<_> = timers
         .into_iter()
         .map(|timer| (timer.lane, timer.job))
         .collect();
-    assert_eq!(timed, jobs);
+    assert_eq!(jobs_with_timer, jobs);
 
     let filters = [
         (HeadFilter::Running, "running"),
@@ -169,13 +180,17 @@ async fn check(store: &dyn Store, lanes: &[Driver], ended: &BTreeMap<(TenantId, 
             .into_iter()
             .map(|head| (head.lane, head.job))
             .collect();
-        assert_eq!(found, heads.remove(kind).unwrap_or_default(), "{kind}");
+        let expected = heads.remove(kind).unwrap_or_default();
+        assert_eq!(found, expected, "{kind} heads");
     }
 }
 
 pub(crate) async fn include_the_oldest_waiting_job(engine: impl Harness) {
     let store = engine.store();
-    let (first, second) = (Driver::session(&store, "a"), Driver::session(&store, "b"));
+    let (first, second) = (
+        TestLane::session(&store, "a"),
+        TestLane::session(&store, "b"),
+    );
     let (older, newer) = (first.admit().await, second.admit().await);
     let admitted = |lane: Lane| lane.entries[0].admitted_at;
     let older_at = admitted(first.load(&[]).await.lane);
@@ -187,10 +202,10 @@ pub(crate) async fn include_the_oldest_waiting_job(engine: impl Harness) {
     assert_eq!(oldest().await, Some(older_at.min(newer_at)));
     let fence = first.claim(older, "worker-1").await;
     assert_eq!(oldest().await, Some(newer_at));
-    // A released job waits again, since its admission.
-    first.step(&Event::Release { job: older, fence }).await;
+    // A released job counts as waiting since its admission.
+    first.apply(&Event::Release { job: older, fence }).await;
     assert_eq!(oldest().await, Some(older_at.min(newer_at)));
-    first.step(&Event::Cancel { job: older }).await;
+    first.apply(&Event::Cancel { job: older }).await;
     second.claim(newer, "worker-1").await;
     assert_eq!(oldest().await, None);
 }

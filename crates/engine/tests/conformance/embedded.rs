@@ -1,4 +1,4 @@
-//! The embedded engine. Each test has its own folder.
+//! The harness for the embedded engine. Each test has its own folder.
 
 use std::sync::Arc;
 

@@ -21,14 +21,14 @@ pub(crate) trait Harness: Sized + Send {
     /// The engine's queue.
     fn queue(&self) -> Arc<dyn Queue>;
 
-    /// Restarts the engine and its servers, and keeps their disks. Stores and queues that were returned before no longer
+    /// Restarts the engine and its servers, which keep their data. Stores and queues that were returned before no longer
     /// work.
     async fn restart(&mut self);
 }
 
-/// Waits until the store's clock has passed `at`.
-pub(crate) async fn passed(store: &dyn Store, at: TimeMs) {
-    while store.now() <= at {
+/// Waits until the store's clock has passed `time`.
+pub(crate) async fn wait_until_passed(store: &dyn Store, time: TimeMs) {
+    while store.now() <= time {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }

@@ -1,4 +1,4 @@
-//! Heads by their state.
+//! The search for heads of lanes by their state.
 
 use std::collections::BTreeSet;
 
@@ -11,18 +11,18 @@ use forebay_shared::{
 };
 
 use crate::{
-    drive::{Driver, LONG_MS, worker},
     harness::Harness,
+    test_lane::{LONG_MS, TestLane, worker},
 };
 
 pub(crate) async fn are_found_by_their_state(engine: impl Harness) {
     let store = engine.store();
-    let ready = Driver::session(&store, "ready");
-    let mut batch = Driver::session(&store, "batch");
+    let ready = TestLane::session(&store, "ready");
+    let mut batch = TestLane::session(&store, "batch");
     batch.class = Class::Batch;
     let (running, waiting) = (
-        Driver::session(&store, "running"),
-        Driver::session(&store, "waiting"),
+        TestLane::session(&store, "running"),
+        TestLane::session(&store, "waiting"),
     );
     let head_of_ready = ready.admit().await;
     ready.admit().await;
@@ -37,9 +37,9 @@ pub(crate) async fn are_found_by_their_state(engine: impl Harness) {
         tries_max: 5,
         error: JobError::new("overloaded", "try again"),
     };
-    waiting.step(&retry).await;
-    // A lane without a head.
-    Driver::session(&store, "idle").complete(&[]).await;
+    waiting.apply(&retry).await;
+    // This lane has no head.
+    TestLane::session(&store, "idle").complete(&[]).await;
 
     let timers = store
         .due_timers(store.now().plus_ms(9 * LONG_MS), 100)
@@ -60,13 +60,13 @@ pub(crate) async fn are_found_by_their_state(engine: impl Harness) {
             Some(worker("worker-7")),
         ),
     ];
-    for (filter, lane, job, owner) in expected {
+    for (filter, lane, job, expected_worker) in expected {
         let found = store.heads(filter.clone(), None, 100).await.unwrap();
         assert_eq!(found.len(), 1, "{filter:?}");
         let timer = timers.iter().find(|timer| timer.job == job).unwrap();
         assert_eq!(found[0].lane, lane.key());
         assert_eq!((found[0].job, found[0].timer), (job, timer.at));
-        assert_eq!(found[0].worker, owner);
+        assert_eq!(found[0].worker, expected_worker);
         let loaded = lane.load(&[]).await.lane;
         let head = loaded.head().unwrap();
         let times = (found[0].admitted_at, found[0].deadline);
@@ -74,14 +74,14 @@ pub(crate) async fn are_found_by_their_state(engine: impl Harness) {
     }
 }
 
-pub(crate) async fn are_paged_without_gap_or_repeat(engine: impl Harness) {
+pub(crate) async fn are_paged_without_gaps_or_repeats(engine: impl Harness) {
     let store = engine.store();
     let (mut ready, mut running) = (BTreeSet::new(), BTreeSet::new());
-    for n in 0..24 {
-        let session = format!("session-{n}");
-        for lane in [Driver::session(&store, &session), Driver::solo(&store)] {
+    for number in 0..24 {
+        let session = format!("session-{number}");
+        for lane in [TestLane::session(&store, &session), TestLane::solo(&store)] {
             let job = lane.admit().await;
-            if n % 2 == 0 {
+            if number % 2 == 0 {
                 ready.insert(lane.key());
             } else {
                 lane.claim(job, "worker-1").await;

@@ -8,23 +8,23 @@ use forebay_shared::{
 };
 
 use crate::{
-    drive::{Driver, LONG_MS, request, worker},
-    harness::{Harness, passed},
+    harness::{Harness, wait_until_passed},
+    test_lane::{LONG_MS, TestLane, request, worker},
 };
 
-async fn record(lane: &Driver, job: JobId) -> Option<JobRecord> {
+async fn record(lane: &TestLane, job: JobId) -> Option<JobRecord> {
     lane.store.job(&lane.tenant, job).await.unwrap()
 }
 
-pub(crate) async fn a_record_follows_its_job(engine: impl Harness) {
-    let lane = Driver::session(&engine.store(), "s");
+pub(crate) async fn a_record_shows_each_state_of_its_job(engine: impl Harness) {
+    let lane = TestLane::session(&engine.store(), "s");
     let (first, second) = (lane.admit().await, lane.admit().await);
 
     let found = record(&lane, second).await.unwrap();
     assert_eq!(found.meta.id, second);
     assert_eq!(found.meta.session, lane.session);
     let JobState::Live(entry) = found.state else {
-        panic!("{found:?}");
+        panic!("the job should be live: {found:?}");
     };
     assert_eq!(entry.job, second);
     assert_eq!(entry.state, State::Queued { not_before: None });
@@ -38,7 +38,7 @@ pub(crate) async fn a_record_follows_its_job(engine: impl Harness) {
         panic!("the job should be live");
     };
     let State::Running { worker: owner, .. } = entry.state else {
-        panic!("{entry:?}");
+        panic!("the job should be running: {entry:?}");
     };
     assert_eq!(owner, worker("worker-1"));
 
@@ -57,49 +57,55 @@ pub(crate) async fn a_record_follows_its_job(engine: impl Harness) {
 }
 
 pub(crate) async fn a_record_is_visible_to_its_tenant_only(engine: impl Harness) {
-    let lane = Driver::session(&engine.store(), "s");
+    let lane = TestLane::session(&engine.store(), "s");
     let job = lane.admit().await;
     let other = TenantId::parse("other").unwrap();
     assert!(lane.store.job(&other, job).await.unwrap().is_none());
-    assert!(record(&lane, lane.job()).await.is_none());
-    assert!(lane.store.request(lane.job()).await.unwrap().is_none());
+    assert!(record(&lane, lane.new_job_id()).await.is_none());
+    assert!(
+        lane.store
+            .request(lane.new_job_id())
+            .await
+            .unwrap()
+            .is_none()
+    );
     assert!(record(&lane, job).await.is_some());
 }
 
 pub(crate) async fn a_record_expires(engine: impl Harness) {
     let store = engine.store();
-    let mut lane = Driver::solo(&store);
+    let mut lane = TestLane::solo(&store);
     lane.keep_ms = 50;
     let job = lane.complete(&[]).await;
-    passed(store.as_ref(), store.now().plus_ms(lane.keep_ms)).await;
+    wait_until_passed(store.as_ref(), store.now().plus_ms(lane.keep_ms)).await;
     assert!(record(&lane, job).await.is_none());
     assert!(store.request(job).await.unwrap().is_none());
     assert_eq!(lane.load(&[job]).await.outcome(job), None);
     while store.delete_expired(100).await.unwrap() > 0 {}
     assert!(record(&lane, job).await.is_none());
-    // The job can be admitted again, like a new one.
+    // The job can be admitted like a new job.
     lane.keep_ms = LONG_MS;
     assert_eq!(lane.complete(&[]).await, job);
     assert!(record(&lane, job).await.is_some());
 }
 
-pub(crate) async fn a_record_is_kept_while_an_idempotency_key_points_to_it(engine: impl Harness) {
+pub(crate) async fn a_record_is_kept_at_least_until_keep_until(engine: impl Harness) {
     let store = engine.store();
-    let mut lane = Driver::solo(&store);
+    let mut lane = TestLane::solo(&store);
     lane.keep_ms = 10;
     lane.keep_until = Some(store.now().plus_ms(LONG_MS));
     let job = lane.complete(&[]).await;
-    passed(store.as_ref(), store.now().plus_ms(lane.keep_ms)).await;
+    wait_until_passed(store.as_ref(), store.now().plus_ms(lane.keep_ms)).await;
     store.delete_expired(100).await.unwrap();
     assert!(record(&lane, job).await.is_some());
 }
 
-pub(crate) async fn a_reopened_job_is_live_again(engine: impl Harness) {
-    let lane = Driver::session(&engine.store(), "s");
+pub(crate) async fn a_repaired_job_is_live_again(engine: impl Harness) {
+    let lane = TestLane::session(&engine.store(), "s");
     let job = lane.complete(&[]).await;
-    let mut again = lane.admission(job);
-    again.repair = true;
-    lane.step(&Event::Admit(again)).await;
+    let mut repair = lane.admission(job);
+    repair.repair = true;
+    lane.apply(&Event::Admit(repair)).await;
     let JobState::Live(entry) = record(&lane, job).await.unwrap().state else {
         panic!("the job should be live");
     };
@@ -112,9 +118,9 @@ pub(crate) async fn a_reopened_job_is_live_again(engine: impl Harness) {
 }
 
 pub(crate) async fn outcomes_are_loaded_for_ended_jobs_only(engine: impl Harness) {
-    let lane = Driver::session(&engine.store(), "s");
-    let (cancelled, live, unknown) = (lane.admit().await, lane.admit().await, lane.job());
-    lane.step(&Event::Cancel { job: cancelled }).await;
+    let lane = TestLane::session(&engine.store(), "s");
+    let (cancelled, live, unknown) = (lane.admit().await, lane.admit().await, lane.new_job_id());
+    lane.apply(&Event::Cancel { job: cancelled }).await;
     let loaded = lane.load(&[cancelled, live, unknown]).await;
     assert_eq!(loaded.outcomes.len(), 1);
     let summary = loaded.outcome(cancelled).unwrap();

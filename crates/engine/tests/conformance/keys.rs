@@ -7,14 +7,14 @@ use forebay_shared::{
 };
 
 use crate::{
-    drive::{Driver, LONG_MS},
-    harness::{Harness, passed},
+    harness::{Harness, wait_until_passed},
+    test_lane::{LONG_MS, TestLane},
 };
 
-fn entry(lane: &Driver) -> IdempotencyEntry {
+fn entry(lane: &TestLane) -> IdempotencyEntry {
     IdempotencyEntry {
         v: DocumentVersion::FIRST,
-        job: Driver::solo(&lane.store).job(),
+        job: TestLane::solo(&lane.store).new_job_id(),
         body_sha256: "0f".repeat(32),
         created_at: lane.store.now(),
         unknown: UnknownFields::NONE,
@@ -22,7 +22,7 @@ fn entry(lane: &Driver) -> IdempotencyEntry {
 }
 
 pub(crate) async fn are_set_once(engine: impl Harness) {
-    let lane = Driver::solo(&engine.store());
+    let lane = TestLane::solo(&engine.store());
     let store = &lane.store;
     let tenant = TenantId::default();
     let (first, second) = (entry(&lane), entry(&lane));
@@ -48,29 +48,30 @@ pub(crate) async fn are_set_once(engine: impl Harness) {
 }
 
 pub(crate) async fn are_set_once_by_concurrent_requests(engine: impl Harness) {
-    let lane = Driver::solo(&engine.store());
-    let mut claims = tokio::task::JoinSet::new();
+    let lane = TestLane::solo(&engine.store());
+    let mut requests = tokio::task::JoinSet::new();
     for _ in 0..16 {
         let (entry, store) = (entry(&lane), lane.store.clone());
-        claims.spawn(async move {
+        requests.spawn(async move {
             let tenant = TenantId::default();
-            let claimed = store
+            let result = store
                 .set_idempotency_key(&tenant, "k", &entry, LONG_MS)
                 .await;
-            match claimed.unwrap() {
+            match result.unwrap() {
                 SetKeyResult::Set => (true, entry),
                 SetKeyResult::AlreadySet(entry) => (false, entry),
             }
         });
     }
-    let claims = claims.join_all().await;
-    assert_eq!(claims.iter().filter(|(set, _)| *set).count(), 1);
-    let (_, first) = &claims[0];
-    assert!(claims.iter().all(|(_, entry)| entry == first));
+    let results = requests.join_all().await;
+    let times_set = results.iter().filter(|(was_set, _)| *was_set).count();
+    assert_eq!(times_set, 1);
+    let (_, stored_entry) = &results[0];
+    assert!(results.iter().all(|(_, entry)| entry == stored_entry));
 }
 
 pub(crate) async fn can_be_set_again_after_they_expired(engine: impl Harness) {
-    let lane = Driver::solo(&engine.store());
+    let lane = TestLane::solo(&engine.store());
     let store: &dyn Store = lane.store.as_ref();
     let tenant = TenantId::default();
     for round in 0..2 {
@@ -78,7 +79,7 @@ pub(crate) async fn can_be_set_again_after_they_expired(engine: impl Harness) {
             .set_idempotency_key(&tenant, "k", &entry(&lane), 40)
             .await;
         assert_eq!(set.unwrap(), SetKeyResult::Set, "round {round}");
-        passed(store, store.now().plus_ms(40)).await;
+        wait_until_passed(store, store.now().plus_ms(40)).await;
     }
     while store.delete_expired(100).await.unwrap() > 0 {}
     let set = store

@@ -1,15 +1,16 @@
 //! The conformance suite of the two ports: one set of cases, which every engine runs.
 //!
-//! A case uses only `dyn Store`, `dyn Queue` and the rules in `forebay_shared::lane`, which make all its
-//! commits ([`drive`]). To test another engine, implement [`Harness`] for it and add a line below.
+//! A case uses only `dyn Store`, `dyn Queue` and the rules in `forebay_shared::lane`. A [`test_lane`] turns the results of
+//! the rules into commits. A topic and a case read as one sentence, such as `sessions: are_evicted_by_last_use`. To test
+//! another engine, implement [`Harness`] for the engine and add a line below.
 //!
 //! [`Harness`]: harness::Harness
 
-mod drive;
 mod embedded;
 mod harness;
 mod rabbitmq;
 mod redis;
+mod test_lane;
 #[macro_use]
 mod suite;
 

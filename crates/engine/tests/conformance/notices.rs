@@ -1,4 +1,4 @@
-//! Notices: one after each commit that causes it, none for a refused commit.
+//! Notices: each commit that ends a job or cancels a call sends one, and a refused commit sends none.
 
 use forebay_shared::{
     ids::JobId,
@@ -8,24 +8,24 @@ use forebay_shared::{
 use tokio::time::timeout;
 
 use crate::{
-    drive::{Driver, worker},
     harness::{Harness, TIMEOUT},
+    test_lane::{TestLane, worker},
 };
 
 async fn next(notices: &mut Notices) -> Option<JobId> {
     let next = timeout(TIMEOUT, notices.next()).await;
-    next.expect("no notice came")
+    next.expect("no notice came before the timeout")
 }
 
-pub(crate) async fn announce_that_a_job_ended(engine: impl Harness) {
+pub(crate) async fn announce_the_end_of_a_job(engine: impl Harness) {
     let store = engine.store();
-    let lane = Driver::session(&store, "s");
+    let lane = TestLane::session(&store, "s");
     let (first, second) = (lane.admit().await, lane.admit().await);
     let mut watchers = [
         store.watch(Topic::Job(first)).await.unwrap(),
         store.watch(Topic::Job(first)).await.unwrap(),
     ];
-    let mut of_second = store.watch(Topic::Job(second)).await.unwrap();
+    let mut second_watcher = store.watch(Topic::Job(second)).await.unwrap();
     let fence = lane.claim(first, "worker-1").await;
     lane.finish(first, fence, &[]).await;
     for watcher in &mut watchers {
@@ -34,20 +34,23 @@ pub(crate) async fn announce_that_a_job_ended(engine: impl Harness) {
     let record = store.job(&lane.tenant, first).await.unwrap().unwrap();
     assert!(matches!(record.state, JobState::Ended(_)));
     drop(watchers);
-    lane.step(&Event::Cancel { job: second }).await;
-    assert_eq!(next(&mut of_second).await, Some(second));
+    lane.apply(&Event::Cancel { job: second }).await;
+    assert_eq!(next(&mut second_watcher).await, Some(second));
 }
 
-pub(crate) async fn announce_dropped_calls_to_their_worker(engine: impl Harness) {
+pub(crate) async fn announce_a_cancelled_call_to_its_worker(engine: impl Harness) {
     let store = engine.store();
-    let (lane, other) = (Driver::session(&store, "s"), Driver::session(&store, "t"));
+    let (lane, other) = (
+        TestLane::session(&store, "s"),
+        TestLane::session(&store, "t"),
+    );
     let mut calls = store.watch(Topic::Calls(worker("worker-1"))).await.unwrap();
-    for (lane, owner) in [(&other, "worker-2"), (&lane, "worker-1")] {
+    for (lane, worker_name) in [(&other, "worker-2"), (&lane, "worker-1")] {
         let job = lane.admit().await;
-        lane.claim(job, owner).await;
-        lane.step(&Event::Cancel { job }).await;
-        if owner == "worker-1" {
-            // This is the first notice of the stream, so the other worker's call caused none.
+        lane.claim(job, worker_name).await;
+        lane.apply(&Event::Cancel { job }).await;
+        if worker_name == "worker-1" {
+            // This is the first notice in the stream, so the cancelled call of worker-2 caused no notice here.
             assert_eq!(next(&mut calls).await, Some(job));
         }
     }
@@ -55,20 +58,24 @@ pub(crate) async fn announce_dropped_calls_to_their_worker(engine: impl Harness)
 
 pub(crate) async fn are_not_sent_for_a_refused_commit(engine: impl Harness) {
     let store = engine.store();
-    let lane = Driver::session(&store, "s");
+    let lane = TestLane::session(&store, "s");
     let job = lane.admit().await;
     let stale = lane.load(&[]).await;
     let second = lane.admit().await;
     let mut notices = store.watch(Topic::Job(job)).await.unwrap();
-    let mut of_second = store.watch(Topic::Job(second)).await.unwrap();
-    let (commit, _) = lane.commit(&stale, &Event::Cancel { job }, vec![]).unwrap();
+    let mut second_notices = store.watch(Topic::Job(second)).await.unwrap();
+    let (commit, _) = lane
+        .build_commit(&stale, &Event::Cancel { job }, vec![])
+        .unwrap();
     let refused = store.commit(&commit).await.unwrap();
     assert!(matches!(refused, CommitResult::Conflict(_)));
-    lane.step(&Event::Cancel { job: second }).await;
-    assert_eq!(next(&mut of_second).await, Some(second));
-    lane.step(&Event::Cancel { job }).await;
+    lane.apply(&Event::Cancel { job: second }).await;
+    assert_eq!(next(&mut second_notices).await, Some(second));
+    lane.apply(&Event::Cancel { job }).await;
     assert_eq!(next(&mut notices).await, Some(job));
-    // The refused commit sent no notice.
-    let more = timeout(std::time::Duration::from_millis(20), notices.next()).await;
-    assert!(!matches!(more, Ok(Some(_))), "{more:?}");
+    let further = timeout(std::time::Duration::from_millis(20), notices.next()).await;
+    assert!(
+        !matches!(further, Ok(Some(_))),
+        "the refused commit sent a notice: {further:?}"
+    );
 }

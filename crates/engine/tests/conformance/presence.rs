@@ -5,72 +5,77 @@ use std::collections::BTreeSet;
 use tokio::time::timeout;
 
 use crate::{
-    drive::{LONG_MS, worker},
-    harness::{Harness, TIMEOUT, passed},
+    harness::{Harness, TIMEOUT, wait_until_passed},
+    test_lane::{LONG_MS, worker},
 };
 
-pub(crate) async fn expires_without_renewal(engine: impl Harness) {
+pub(crate) async fn expires_unless_it_is_renewed(engine: impl Harness) {
     let store = engine.store();
-    let (a, b) = (worker("a"), worker("b"));
+    let (first, second) = (worker("first"), worker("second"));
     let before = store.now();
-    let renewal = store.announce(&a, LONG_MS).await.unwrap();
-    assert!(renewal.at >= before);
-    assert_eq!(*renewal.alive, BTreeSet::from([a.clone()]));
-    let renewal = store.announce(&b, LONG_MS).await.unwrap();
-    assert_eq!(*renewal.alive, BTreeSet::from([a.clone(), b.clone()]));
+    let live = store.announce(&first, LONG_MS).await.unwrap();
+    assert!(live.at >= before);
+    assert_eq!(*live.alive, BTreeSet::from([first.clone()]));
+    let live = store.announce(&second, LONG_MS).await.unwrap();
+    assert_eq!(*live.alive, BTreeSet::from([first.clone(), second.clone()]));
 
-    passed(store.as_ref(), store.now().plus_ms(50)).await;
-    let renewal = store.announce(&b, 50).await.unwrap();
-    assert_eq!(*renewal.alive, BTreeSet::from([b.clone()]));
+    wait_until_passed(store.as_ref(), store.now().plus_ms(50)).await;
+    let live = store.announce(&second, 50).await.unwrap();
+    assert_eq!(*live.alive, BTreeSet::from([second.clone()]));
     // A process that announces itself again is alive again.
-    let renewal = store.announce(&a, LONG_MS).await.unwrap();
-    assert_eq!(*renewal.alive, BTreeSet::from([a, b]));
+    let live = store.announce(&first, LONG_MS).await.unwrap();
+    assert_eq!(*live.alive, BTreeSet::from([first, second]));
 }
 
 pub(crate) async fn ends_with_a_withdrawal(engine: impl Harness) {
     let store = engine.store();
-    let (a, b) = (worker("a"), worker("b"));
-    store.announce(&a, LONG_MS).await.unwrap();
-    store.announce(&b, LONG_MS).await.unwrap();
-    store.withdraw(&a).await.unwrap();
-    store.withdraw(&worker("never-there")).await.unwrap();
-    let renewal = store.announce(&b, LONG_MS).await.unwrap();
-    assert_eq!(*renewal.alive, BTreeSet::from([b]));
+    let (first, second) = (worker("first"), worker("second"));
+    store.announce(&first, LONG_MS).await.unwrap();
+    store.announce(&second, LONG_MS).await.unwrap();
+    store.withdraw(&first).await.unwrap();
+    store.withdraw(&worker("never-announced")).await.unwrap();
+    let live = store.announce(&second, LONG_MS).await.unwrap();
+    assert_eq!(*live.alive, BTreeSet::from([second]));
 }
 
 pub(crate) async fn elects_one_sweeper(engine: impl Harness) {
     let store = engine.store();
-    let (a, b) = (worker("a"), worker("b"));
-    assert!(store.elect_sweeper(&a, LONG_MS).await.unwrap());
-    assert!(!store.elect_sweeper(&b, LONG_MS).await.unwrap());
+    let (first, second) = (worker("first"), worker("second"));
+    assert!(store.elect_sweeper(&first, LONG_MS).await.unwrap());
+    assert!(!store.elect_sweeper(&second, LONG_MS).await.unwrap());
     assert!(
-        store.elect_sweeper(&a, LONG_MS).await.unwrap(),
-        "the elected process renews its election"
+        store.elect_sweeper(&first, LONG_MS).await.unwrap(),
+        "the sweeper could not extend its term"
     );
-    store.step_down(&b).await.unwrap();
-    assert!(!store.elect_sweeper(&b, LONG_MS).await.unwrap());
-    store.step_down(&a).await.unwrap();
-    assert!(store.elect_sweeper(&b, LONG_MS).await.unwrap());
-    assert!(!store.elect_sweeper(&a, LONG_MS).await.unwrap());
+    store.step_down(&second).await.unwrap();
+    assert!(!store.elect_sweeper(&second, LONG_MS).await.unwrap());
+    store.step_down(&first).await.unwrap();
+    assert!(store.elect_sweeper(&second, LONG_MS).await.unwrap());
+    assert!(!store.elect_sweeper(&first, LONG_MS).await.unwrap());
 
     let mut candidates = tokio::task::JoinSet::new();
-    store.step_down(&b).await.unwrap();
-    for n in 0..8 {
+    store.step_down(&second).await.unwrap();
+    for number in 0..8 {
         let store = store.clone();
-        let me = worker(&format!("candidate-{n}"));
-        candidates.spawn(async move { store.elect_sweeper(&me, LONG_MS).await.unwrap() });
+        let candidate = worker(&format!("candidate-{number}"));
+        candidates.spawn(async move { store.elect_sweeper(&candidate, LONG_MS).await.unwrap() });
     }
     let elected = candidates.join_all().await;
     assert_eq!(elected.into_iter().filter(|elected| *elected).count(), 1);
 }
 
-pub(crate) async fn elections_expire(engine: impl Harness) {
+pub(crate) async fn ends_the_term_of_a_sweeper_that_does_not_renew_it(engine: impl Harness) {
     let store = engine.store();
-    assert!(store.elect_sweeper(&worker("a"), 40).await.unwrap());
-    // A busy engine may report the end of the election late.
-    let b = worker("b");
-    let elected = async { while !store.elect_sweeper(&b, LONG_MS).await.unwrap_or(false) {} };
+    assert!(store.elect_sweeper(&worker("first"), 40).await.unwrap());
+    // A busy engine may notice the end of the term late.
+    let second = worker("second");
+    let elected = async { while !store.elect_sweeper(&second, LONG_MS).await.unwrap_or(false) {} };
     let elected = timeout(TIMEOUT, elected).await;
-    elected.expect("the election of a expires");
-    assert!(!store.elect_sweeper(&worker("a"), LONG_MS).await.unwrap());
+    elected.expect("the first sweeper's term does not end");
+    assert!(
+        !store
+            .elect_sweeper(&worker("first"), LONG_MS)
+            .await
+            .unwrap()
+    );
 }

@@ -1,4 +1,4 @@
-//! The queue: a consumer receives every confirmed wake, and each is settled once.
+//! The queue: consumers receive every confirmed wake, and each wake is acknowledged once.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -32,7 +32,7 @@ pub(crate) fn new_wake(class: Class) -> Wake {
     }
 }
 
-/// Waits until the queue has this depth. A broker may report it with a delay.
+/// Waits until the queue reports this depth. A broker may report a change with a delay.
 pub(crate) async fn wait_for_depth(queue: &dyn Queue, class: Class, expected: u64) {
     let counted = async {
         while queue.depth(class).await.unwrap() != expected {
@@ -55,13 +55,13 @@ async fn publish(queue: &dyn Queue, class: Class, count: usize) -> Vec<JobId> {
 
 async fn next_delivery(consumer: &mut Box<dyn Consumer>) -> Delivery {
     let next = timeout(TIMEOUT, consumer.next()).await;
-    let next = next.expect("a delivery should have come");
-    next.expect("the queue is open")
+    let next = next.expect("no delivery came before the timeout");
+    next.expect("the queue is closed")
 }
 
-async fn expect_no_delivery(consumer: &mut Box<dyn Consumer>) {
+async fn assert_no_delivery(consumer: &mut Box<dyn Consumer>) {
     let next = timeout(QUIET_PERIOD, consumer.next()).await;
-    assert!(next.is_err(), "{next:?}");
+    assert!(next.is_err(), "no delivery was expected: {next:?}");
 }
 
 pub(crate) async fn delivers_published_wakes(engine: impl Harness) {
@@ -78,14 +78,14 @@ pub(crate) async fn delivers_published_wakes(engine: impl Harness) {
         next_delivery(&mut consumer).await.ack();
     }
     wait_for_depth(queue.as_ref(), Class::Interactive, 0).await;
-    expect_no_delivery(&mut consumer).await;
+    assert_no_delivery(&mut consumer).await;
 }
 
-pub(crate) async fn keeps_the_classes_apart(engine: impl Harness) {
+pub(crate) async fn delivers_a_wake_to_consumers_of_its_class_only(engine: impl Harness) {
     let queue = engine.queue();
     let mut interactive = queue.consume(Class::Interactive, 10).await.unwrap();
     let batch = publish(queue.as_ref(), Class::Batch, 1).await;
-    expect_no_delivery(&mut interactive).await;
+    assert_no_delivery(&mut interactive).await;
     let mut consumer = queue.consume(Class::Batch, 10).await.unwrap();
     let delivery = next_delivery(&mut consumer).await;
     assert_eq!(delivery.wake.job, batch[0]);
@@ -100,10 +100,10 @@ pub(crate) async fn bounds_unsettled_deliveries(engine: impl Harness) {
         next_delivery(&mut consumer).await,
         next_delivery(&mut consumer).await,
     );
-    expect_no_delivery(&mut consumer).await;
+    assert_no_delivery(&mut consumer).await;
     first.ack();
     let third = next_delivery(&mut consumer).await;
-    expect_no_delivery(&mut consumer).await;
+    assert_no_delivery(&mut consumer).await;
     second.ack();
     third.ack();
     next_delivery(&mut consumer).await.ack();
@@ -119,17 +119,17 @@ pub(crate) async fn delivers_a_requeued_wake_again(engine: impl Harness) {
         delivery.requeue();
     }
     next_delivery(&mut consumer).await.ack();
-    expect_no_delivery(&mut consumer).await;
+    assert_no_delivery(&mut consumer).await;
 }
 
-pub(crate) async fn delivers_a_dropped_wake_again(engine: impl Harness) {
+pub(crate) async fn delivers_the_wake_of_a_dropped_delivery_again(engine: impl Harness) {
     let queue = engine.queue();
     let sent = publish(queue.as_ref(), Class::Batch, 1).await;
     let mut consumer = queue.consume(Class::Batch, 1).await.unwrap();
     drop(next_delivery(&mut consumer).await);
     let delivery = next_delivery(&mut consumer).await;
     assert_eq!(delivery.wake.job, sent[0]);
-    // A consumer that is dropped with its delivery gives both up: the next consumer receives the wake.
+    // When a consumer and its delivery are dropped, the next consumer receives the wake.
     drop((delivery, consumer));
     let mut consumer = queue.consume(Class::Batch, 1).await.unwrap();
     let delivery = next_delivery(&mut consumer).await;
@@ -137,7 +137,7 @@ pub(crate) async fn delivers_a_dropped_wake_again(engine: impl Harness) {
     delivery.ack();
 }
 
-pub(crate) async fn loses_nothing_when_next_is_cancelled(engine: impl Harness) {
+pub(crate) async fn loses_no_wake_when_next_is_dropped(engine: impl Harness) {
     const WAKES: usize = 50;
     let queue = engine.queue();
     let mut consumer = queue.consume(Class::Interactive, WAKES).await.unwrap();
@@ -150,28 +150,28 @@ pub(crate) async fn loses_nothing_when_next_is_cancelled(engine: impl Harness) {
         }
         sent
     });
-    let mut got = BTreeSet::new();
+    let mut received = BTreeSet::new();
     let all = async {
-        while got.len() < WAKES {
-            // Cancelled again and again, at any point.
+        while received.len() < WAKES {
+            // The timeout drops the future again and again, at different points.
             if let Ok(delivery) = timeout(Duration::from_micros(700), consumer.next()).await {
-                let delivery = delivery.expect("the queue is open");
-                got.insert(delivery.wake.job);
+                let delivery = delivery.expect("the queue is closed");
+                received.insert(delivery.wake.job);
                 delivery.ack();
             }
         }
     };
     let all = timeout(TIMEOUT, all).await;
-    assert!(all.is_ok(), "{} of {WAKES} were delivered", got.len());
-    assert_eq!(got, sent.await.unwrap());
+    assert!(all.is_ok(), "{} of {WAKES} were delivered", received.len());
+    assert_eq!(received, sent.await.unwrap());
 }
 
-pub(crate) async fn refuses_more_than_its_capacity(engine: impl Harness) {
+pub(crate) async fn refuses_wakes_beyond_its_capacity(engine: impl Harness) {
     fn capacity<H: Harness>(_: &H) -> Option<usize> {
         H::QUEUE_CAPACITY
     }
     let Some(capacity) = capacity(&engine) else {
-        // Only its disk bounds the queue.
+        // Only the disk limits this queue.
         return;
     };
     let queue = engine.queue();

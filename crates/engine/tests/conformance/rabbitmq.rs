@@ -1,6 +1,6 @@
-//! The queue in RabbitMQ. The tests share a node, and each uses a virtual host of its own.
+//! The harness for the queue in RabbitMQ. The tests share a node, and each test uses a virtual host of its own.
 //!
-//! The store is the embedded engine's, because the suite needs one.
+//! The suite also needs a store, which is that of the embedded engine.
 
 use std::{sync::Arc, time::Duration};
 
@@ -66,7 +66,7 @@ impl Harness for RabbitHarness {
         self.engine = Some(Embedded::open(self.folder.path()).unwrap());
         self.node = None;
         {
-            // Killed, not stopped: confirmed messages are on disk.
+            // The node is killed instead of stopped, because confirmed messages must be on disk.
             let node = node().await.write().await;
             node.kill9().await.unwrap();
             node.restart().await.unwrap();
@@ -84,6 +84,6 @@ async fn connect(vhost: &Vhost) -> Arc<RabbitQueue> {
         }
     };
     let connected = tokio::time::timeout(TIMEOUT, connected).await;
-    connected.expect("a connection to the node");
+    connected.expect("there is no connection to the node");
     Arc::new(queue)
 }

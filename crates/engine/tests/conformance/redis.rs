@@ -1,6 +1,6 @@
-//! The store in Redis: on one server for each test, and on a cluster that all tests share.
+//! The harnesses for the store in Redis: on one server for each test, and on a cluster that all tests share.
 //!
-//! The queue is the embedded engine's, because the suite needs one.
+//! The suite also needs a queue, which is that of the embedded engine.
 
 use std::sync::{
     Arc,
@@ -47,7 +47,7 @@ impl Harness for RedisHarness {
     }
 
     async fn restart(&mut self) {
-        // A kill is enough: confirmed commits are on disk.
+        // The server is killed instead of stopped, because confirmed commits must be on disk.
         self.server.kill9().await.unwrap();
         self.server.restart().await.unwrap();
         self.store = connect(&RedisSettings::new(self.server.url())).await;
@@ -64,9 +64,10 @@ pub(crate) struct ClusterHarness {
     cluster: Option<RwLockReadGuard<'static, Cluster>>,
 }
 
-/// Locked for writing during a restart.
+/// The shared cluster. The lock is held for writing during a restart.
 static CLUSTER: OnceCell<RwLock<Cluster>> = OnceCell::const_new();
-static PREFIXES: AtomicU64 = AtomicU64::new(0);
+/// The number of the next test's key prefix.
+static NEXT_PREFIX: AtomicU64 = AtomicU64::new(0);
 
 async fn cluster() -> &'static RwLock<Cluster> {
     CLUSTER
@@ -80,7 +81,7 @@ impl Harness for ClusterHarness {
     async fn start() -> Self {
         let cluster = cluster().await.read().await;
         let mut settings = RedisSettings::new(cluster.urls().join(","));
-        settings.prefix = format!("t{}", PREFIXES.fetch_add(1, Ordering::Relaxed));
+        settings.prefix = format!("t{}", NEXT_PREFIX.fetch_add(1, Ordering::Relaxed));
         let store = connect(&settings).await;
         Self {
             settings,
@@ -118,7 +119,7 @@ async fn connect(settings: &RedisSettings) -> Arc<RedisStore> {
     Arc::new(RedisStore::connect(settings).await.unwrap())
 }
 
-/// A queue in memory.
+/// The embedded engine, of which only the queue in memory is used.
 struct InProcessQueue {
     engine: Embedded,
     _folder: tempfile::TempDir,

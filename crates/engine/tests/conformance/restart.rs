@@ -1,4 +1,4 @@
-//! What was committed exists after a restart.
+//! A restart keeps all commits, and the wakes of a queue that says so.
 
 use forebay_shared::{
     class::Class,
@@ -8,14 +8,14 @@ use forebay_shared::{
 };
 
 use crate::{
-    drive::{Driver, LONG_MS, request, texts},
     harness::Harness,
     queue::{new_wake, wait_for_depth},
+    test_lane::{LONG_MS, TestLane, request, texts},
 };
 
-pub(crate) async fn keeps_everything_that_was_committed(mut engine: impl Harness) {
+pub(crate) async fn keeps_all_commits(mut engine: impl Harness) {
     let store = engine.store();
-    let mut lane = Driver::session(&store, "s");
+    let mut lane = TestLane::session(&store, "s");
     let ended = lane.complete(&["kept"]).await;
     let (running, queued) = (lane.admit().await, lane.admit().await);
     lane.claim(running, "worker-1").await;
@@ -33,8 +33,8 @@ pub(crate) async fn keeps_everything_that_was_committed(mut engine: impl Harness
         .unwrap();
     let loaded = lane.load(&[ended]).await;
     let counts = store.counts().await.unwrap();
-    let far = store.now().plus_ms(9 * LONG_MS);
-    let timers = store.due_timers(far, 100).await.unwrap();
+    let after_all_timers = store.now().plus_ms(9 * LONG_MS);
+    let timers = store.due_timers(after_all_timers, 100).await.unwrap();
     drop(store);
 
     engine.restart().await;
@@ -46,8 +46,14 @@ pub(crate) async fn keeps_everything_that_was_committed(mut engine: impl Harness
         (loaded.lane, loaded.version, loaded.outcomes)
     );
     assert_eq!(store.counts().await.unwrap(), counts);
-    assert_eq!(store.due_timers(far, 100).await.unwrap(), timers);
-    assert_eq!(texts(&lane.read(LONG_MS).await.unwrap().turns), ["kept"]);
+    assert_eq!(
+        store.due_timers(after_all_timers, 100).await.unwrap(),
+        timers
+    );
+    assert_eq!(
+        texts(&lane.read_session(LONG_MS).await.unwrap().turns),
+        ["kept"]
+    );
     assert_eq!(store.request(queued).await.unwrap(), Some(request(queued)));
     let record = store.job(&tenant, ended).await.unwrap().unwrap();
     assert!(matches!(record.state, JobState::Ended(_)));

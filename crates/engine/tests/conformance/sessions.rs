@@ -1,4 +1,4 @@
-//! Sessions: their turns, their bounds, their time to live.
+//! Sessions: their turns, their bounds and their time to live.
 
 use forebay_shared::{
     lane::{Event, IfBusy},
@@ -6,24 +6,24 @@ use forebay_shared::{
 };
 
 use crate::{
-    drive::{Driver, LONG_MS, texts, turns},
-    harness::{Harness, passed},
+    harness::{Harness, wait_until_passed},
+    test_lane::{LONG_MS, TestLane, texts, turns},
 };
 
-async fn turn_texts(lane: &Driver) -> Vec<String> {
-    texts(&lane.read(LONG_MS).await.unwrap().turns)
+async fn turn_texts(lane: &TestLane) -> Vec<String> {
+    texts(&lane.read_session(LONG_MS).await.unwrap().turns)
 }
 
 async fn wait_ms(store: &dyn Store, ms: u64) {
-    passed(store, store.now().plus_ms(ms)).await;
+    wait_until_passed(store, store.now().plus_ms(ms)).await;
 }
 
 pub(crate) async fn keep_their_turns_in_order(engine: impl Harness) {
-    let lane = Driver::session(&engine.store(), "s");
-    assert_eq!(lane.read(LONG_MS).await, None);
+    let lane = TestLane::session(&engine.store(), "s");
+    assert_eq!(lane.read_session(LONG_MS).await, None);
     let before = lane.store.now();
     let job = lane.admit().await;
-    let created = lane.read(LONG_MS).await.unwrap();
+    let created = lane.read_session(LONG_MS).await.unwrap();
     assert!(created.turns.is_empty());
     assert!(created.created_at >= before);
     assert_eq!((created.live_jobs, created.expires_at), (1, None));
@@ -32,7 +32,7 @@ pub(crate) async fn keep_their_turns_in_order(engine: impl Harness) {
     let fence = lane.claim(job, "worker-1").await;
     lane.finish(job, fence, &["a", "b"]).await;
     lane.complete(&["c"]).await;
-    let read = lane.read(LONG_MS).await.unwrap();
+    let read = lane.read_session(LONG_MS).await.unwrap();
     assert_eq!(texts(&read.turns), ["a", "b", "c"]);
     assert_eq!(read.live_jobs, 0);
     assert_eq!(read.created_at, created.created_at);
@@ -41,19 +41,19 @@ pub(crate) async fn keep_their_turns_in_order(engine: impl Harness) {
 }
 
 pub(crate) async fn are_not_changed_by_a_claim(engine: impl Harness) {
-    let lane = Driver::session(&engine.store(), "s");
+    let lane = TestLane::session(&engine.store(), "s");
     lane.complete(&["a"]).await;
     let job = lane.admit().await;
-    let before = lane.read(LONG_MS).await.unwrap();
+    let before = lane.read_session(LONG_MS).await.unwrap();
     wait_ms(lane.store.as_ref(), 1).await;
     let fence = lane.claim(job, "worker-1").await;
-    assert_eq!(lane.read(LONG_MS).await.unwrap(), before);
-    lane.step(&Event::Release { job, fence }).await;
-    assert_eq!(lane.read(LONG_MS).await.unwrap(), before);
+    assert_eq!(lane.read_session(LONG_MS).await.unwrap(), before);
+    lane.apply(&Event::Release { job, fence }).await;
+    assert_eq!(lane.read_session(LONG_MS).await.unwrap(), before);
 }
 
 pub(crate) async fn are_trimmed_to_the_number_of_turns(engine: impl Harness) {
-    let mut lane = Driver::session(&engine.store(), "s");
+    let mut lane = TestLane::session(&engine.store(), "s");
     lane.bounds.turns_max = 3;
     lane.complete(&["a", "b"]).await;
     lane.complete(&["c", "d"]).await;
@@ -66,7 +66,7 @@ pub(crate) async fn are_trimmed_to_the_number_of_turns(engine: impl Harness) {
 }
 
 pub(crate) async fn are_trimmed_to_the_bytes_of_turns(engine: impl Harness) {
-    let mut lane = Driver::session(&engine.store(), "s");
+    let mut lane = TestLane::session(&engine.store(), "s");
     let turn_bytes = serde_json::to_string(&turns(&["0"])[0]).unwrap().len();
     lane.bounds.turns_bytes_max = 3 * turn_bytes;
     lane.complete(&["1", "2", "3"]).await;
@@ -78,7 +78,7 @@ pub(crate) async fn are_trimmed_to_the_bytes_of_turns(engine: impl Harness) {
     assert_eq!(
         turn_texts(&lane).await,
         [long],
-        "the newest turn stays, whatever its size"
+        "the newest turn must stay, whatever its size"
     );
     lane.complete(&["5"]).await;
     assert_eq!(turn_texts(&lane).await, ["5"]);
@@ -86,25 +86,25 @@ pub(crate) async fn are_trimmed_to_the_bytes_of_turns(engine: impl Harness) {
 
 pub(crate) async fn expire(engine: impl Harness) {
     let store = engine.store();
-    let mut lane = Driver::session(&store, "s");
+    let mut lane = TestLane::session(&store, "s");
     lane.bounds.ttl_ms = 60;
     let job = lane.admit().await;
     assert_eq!(store.counts().await.unwrap().sessions, 1);
     let fence = lane.claim(job, "worker-1").await;
     lane.finish(job, fence, &["a"]).await;
     wait_ms(store.as_ref(), lane.bounds.ttl_ms).await;
-    assert_eq!(lane.read(LONG_MS).await, None);
+    assert_eq!(lane.read_session(LONG_MS).await, None);
     assert_eq!(store.counts().await.unwrap().sessions, 0);
     let session = lane.session.clone().unwrap();
     let removed = store.remove_session(&lane.tenant, &session).await;
     assert_eq!(removed.unwrap(), SessionRemoval::NotFound);
     while store.delete_expired(100).await.unwrap() > 0 {}
-    assert_eq!(lane.read(LONG_MS).await, None);
+    assert_eq!(lane.read_session(LONG_MS).await, None);
 }
 
 pub(crate) async fn start_empty_after_they_expired(engine: impl Harness) {
     let store = engine.store();
-    let mut lane = Driver::session(&store, "s");
+    let mut lane = TestLane::session(&store, "s");
     lane.bounds.ttl_ms = 60;
     lane.complete(&["old"]).await;
     wait_ms(store.as_ref(), lane.bounds.ttl_ms).await;
@@ -115,35 +115,45 @@ pub(crate) async fn start_empty_after_they_expired(engine: impl Harness) {
     let fence = lane.claim(job, "worker-1").await;
     lane.bounds.ttl_ms = LONG_MS;
     lane.finish(job, fence, &["new"]).await;
-    let read = lane.read(LONG_MS).await.unwrap();
+    let read = lane.read_session(LONG_MS).await.unwrap();
     assert_eq!(texts(&read.turns), ["new"]);
     assert!(read.created_at >= expired_at);
 }
 
-pub(crate) async fn are_kept_when_they_are_read(engine: impl Harness) {
+pub(crate) async fn expire_later_after_a_read(engine: impl Harness) {
     let store = engine.store();
-    let mut lane = Driver::session(&store, "s");
+    let mut lane = TestLane::session(&store, "s");
     lane.bounds.ttl_ms = LONG_MS;
     lane.complete(&["a"]).await;
-    let first = lane.read(LONG_MS).await.unwrap().expires_at.unwrap();
+    let first = lane
+        .read_session(LONG_MS)
+        .await
+        .unwrap()
+        .expires_at
+        .unwrap();
     wait_ms(store.as_ref(), 1).await;
-    let later = lane.read(LONG_MS).await.unwrap().expires_at.unwrap();
+    let later = lane
+        .read_session(LONG_MS)
+        .await
+        .unwrap()
+        .expires_at
+        .unwrap();
     assert!(later > first);
     // The time to live is an argument of the read and starts with it.
-    let short = lane.read(60).await.unwrap().expires_at.unwrap();
+    let short = lane.read_session(60).await.unwrap().expires_at.unwrap();
     assert!(short <= store.now().plus_ms(60));
-    passed(store.as_ref(), short).await;
-    assert_eq!(lane.read(LONG_MS).await, None);
+    wait_until_passed(store.as_ref(), short).await;
+    assert_eq!(lane.read_session(LONG_MS).await, None);
 }
 
 pub(crate) async fn with_live_jobs_never_expire(engine: impl Harness) {
     let store = engine.store();
-    let mut lane = Driver::session(&store, "s");
+    let mut lane = TestLane::session(&store, "s");
     lane.bounds.ttl_ms = 30;
     let job = lane.admit().await;
     wait_ms(store.as_ref(), 2 * lane.bounds.ttl_ms).await;
     store.delete_expired(100).await.unwrap();
-    let read = lane.read(30).await.unwrap();
+    let read = lane.read_session(30).await.unwrap();
     assert_eq!((read.live_jobs, read.expires_at), (1, None));
 
     lane.bounds.ttl_ms = LONG_MS;
@@ -151,41 +161,46 @@ pub(crate) async fn with_live_jobs_never_expire(engine: impl Harness) {
     let ended_after = store.now();
     lane.finish(job, fence, &["kept"]).await;
     assert_eq!(turn_texts(&lane).await, ["kept"]);
-    let expires_at = lane.read(LONG_MS).await.unwrap().expires_at.unwrap();
+    let expires_at = lane
+        .read_session(LONG_MS)
+        .await
+        .unwrap()
+        .expires_at
+        .unwrap();
     assert!(expires_at >= ended_after.plus_ms(LONG_MS));
 }
 
 pub(crate) async fn are_evicted_by_last_use(engine: impl Harness) {
     let store = engine.store();
-    let names = ["a", "b", "c", "d", "live"];
-    let lanes = names.map(|name| Driver::session(&store, name));
-    let [a, b, c, d, live] = &lanes;
+    let names = ["first", "second", "third", "fourth", "live"];
+    let lanes = names.map(|name| TestLane::session(&store, name));
+    let [first, second, third, fourth, live] = &lanes;
     live.admit().await;
-    for lane in [a, b, c, d] {
+    for lane in [first, second, third, fourth] {
         wait_ms(store.as_ref(), 1).await;
         lane.complete(&["x"]).await;
     }
     assert_eq!(store.evict_sessions(5, 100).await.unwrap(), 0);
-    // A read is a use, so `b` is the least recently used session now.
+    // A read is a use, so `second` is the least recently used session now.
     wait_ms(store.as_ref(), 1).await;
-    a.read(LONG_MS).await.unwrap();
+    first.read_session(LONG_MS).await.unwrap();
     assert_eq!(store.evict_sessions(4, 100).await.unwrap(), 1);
     assert_eq!(store.counts().await.unwrap().sessions, 4);
-    assert_eq!(b.read(LONG_MS).await, None);
+    assert_eq!(second.read_session(LONG_MS).await, None);
 
     // An eviction stops at its limit.
     assert_eq!(store.evict_sessions(2, 1).await.unwrap(), 1);
-    assert_eq!(c.read(LONG_MS).await, None);
+    assert_eq!(third.read_session(LONG_MS).await, None);
     // The session with a live job stays, although it is the least recently used one and the limit is 0.
     assert_eq!(store.evict_sessions(0, 100).await.unwrap(), 2);
-    assert_eq!(a.read(LONG_MS).await, None);
-    assert_eq!(d.read(LONG_MS).await, None);
-    assert!(live.read(LONG_MS).await.is_some());
+    assert_eq!(first.read_session(LONG_MS).await, None);
+    assert_eq!(fourth.read_session(LONG_MS).await, None);
+    assert!(live.read_session(LONG_MS).await.is_some());
 }
 
 pub(crate) async fn are_removed_when_idle(engine: impl Harness) {
     let store = engine.store();
-    let lane = Driver::session(&store, "s");
+    let lane = TestLane::session(&store, "s");
     let session = lane.session.clone().unwrap();
     let remove = || store.remove_session(&lane.tenant, &session);
     assert_eq!(remove().await.unwrap(), SessionRemoval::NotFound);
@@ -195,7 +210,7 @@ pub(crate) async fn are_removed_when_idle(engine: impl Harness) {
     assert_eq!(remove().await.unwrap(), SessionRemoval::HasLiveJobs);
     lane.finish(job, fence, &["a"]).await;
     assert_eq!(remove().await.unwrap(), SessionRemoval::Removed);
-    assert_eq!(lane.read(LONG_MS).await, None);
+    assert_eq!(lane.read_session(LONG_MS).await, None);
     assert_eq!(remove().await.unwrap(), SessionRemoval::NotFound);
     // The records of its jobs stay.
     assert!(store.job(&lane.tenant, job).await.unwrap().is_some());
@@ -205,26 +220,29 @@ pub(crate) async fn are_removed_when_idle(engine: impl Harness) {
 
 pub(crate) async fn are_removed_with_the_hold_of_their_lane(engine: impl Harness) {
     let store = engine.store();
-    let lane = Driver::session(&store, "s");
+    let lane = TestLane::session(&store, "s");
     let session = lane.session.clone().unwrap();
     let job = lane.admit().await;
     let fence = lane.claim(job, "worker-1").await;
-    lane.step(&Driver::finishing(job, fence, Some(LONG_MS)))
+    lane.apply(&TestLane::finish_event(job, fence, Some(LONG_MS)))
         .await;
-    let held = lane.load(&[]).await;
-    assert!(held.lane.hold_until.is_some());
-    assert!(held.version.is_some(), "a lane with a hold has a document");
+    let under_hold = lane.load(&[]).await;
+    assert!(under_hold.lane.hold_until.is_some());
+    assert!(
+        under_hold.version.is_some(),
+        "the lane has a hold but no document"
+    );
 
     // A lane with only a hold has no live jobs.
-    let read = lane.read(LONG_MS).await.unwrap();
+    let read = lane.read_session(LONG_MS).await.unwrap();
     assert_eq!(read.live_jobs, 0);
     assert!(read.expires_at.is_some());
     let removed = store.remove_session(&lane.tenant, &session).await;
     assert_eq!(removed.unwrap(), SessionRemoval::Removed);
-    let free = lane.load(&[]).await;
-    assert!(free.lane.is_empty());
-    assert_eq!(free.version, None);
-    let mut admission = lane.admission(lane.job());
+    let after_removal = lane.load(&[]).await;
+    assert!(after_removal.lane.is_empty());
+    assert_eq!(after_removal.version, None);
+    let mut admission = lane.admission(lane.new_job_id());
     admission.if_busy = IfBusy::Reject;
-    lane.step(&Event::Admit(admission)).await;
+    lane.apply(&Event::Admit(admission)).await;
 }

@@ -1,6 +1,6 @@
-//! The list of all cases, and the macro that makes a test of each for an engine.
+//! The list of all cases, and the macro that makes one test of each case for an engine.
 //!
-//! The compiler reports a case that is missing here, because nothing calls it.
+//! The compiler reports a case that is missing in the list, because nothing calls such a case.
 
 /// Makes a module with one test for each case of the suite, run on the named harness.
 macro_rules! conformance {
@@ -10,32 +10,32 @@ macro_rules! conformance {
                 commit: reads_back_what_was_committed,
                     a_stale_commit_gets_the_newer_lane_and_writes_nothing,
                     a_repeated_commit_finds_its_own_version,
-                    exactly_one_of_racing_commits_wins,
+                    one_of_several_concurrent_commits_succeeds,
                     a_job_with_a_record_is_not_admitted_again,
                     an_empty_lane_has_no_document,
                     tenants_and_sessions_are_separate;
-                jobs: a_record_follows_its_job,
+                jobs: a_record_shows_each_state_of_its_job,
                     a_record_is_visible_to_its_tenant_only,
                     a_record_expires,
-                    a_record_is_kept_while_an_idempotency_key_points_to_it,
-                    a_reopened_job_is_live_again,
+                    a_record_is_kept_at_least_until_keep_until,
+                    a_repaired_job_is_live_again,
                     outcomes_are_loaded_for_ended_jobs_only;
-                work: has_the_request_and_the_turns,
+                work: contains_the_request_and_the_turns,
                     exists_for_live_jobs_only,
-                    comes_with_a_conflict,
+                    is_returned_with_a_conflict,
                     without_a_session_has_no_turns;
                 timers: every_live_job_has_one,
                     come_due_in_order_and_within_the_limit,
-                    move_only_if_unchanged;
+                    move_only_if_they_have_not_changed;
                 heads: are_found_by_their_state,
-                    are_paged_without_gap_or_repeat;
+                    are_paged_without_gaps_or_repeats;
                 sessions: keep_their_turns_in_order,
                     are_not_changed_by_a_claim,
                     are_trimmed_to_the_number_of_turns,
                     are_trimmed_to_the_bytes_of_turns,
                     expire,
                     start_empty_after_they_expired,
-                    are_kept_when_they_are_read,
+                    expire_later_after_a_read,
                     with_live_jobs_never_expire,
                     are_evicted_by_last_use,
                     are_removed_when_idle,
@@ -43,23 +43,23 @@ macro_rules! conformance {
                 keys: are_set_once,
                     are_set_once_by_concurrent_requests,
                     can_be_set_again_after_they_expired;
-                presence: expires_without_renewal,
+                presence: expires_unless_it_is_renewed,
                     ends_with_a_withdrawal,
                     elects_one_sweeper,
-                    elections_expire;
-                counts: equal_the_sum_over_all_lanes,
+                    ends_the_term_of_a_sweeper_that_does_not_renew_it;
+                counts: equal_the_sums_over_all_lanes,
                     include_the_oldest_waiting_job;
-                notices: announce_that_a_job_ended,
-                    announce_dropped_calls_to_their_worker,
+                notices: announce_the_end_of_a_job,
+                    announce_a_cancelled_call_to_its_worker,
                     are_not_sent_for_a_refused_commit;
                 queue: delivers_published_wakes,
-                    keeps_the_classes_apart,
+                    delivers_a_wake_to_consumers_of_its_class_only,
                     bounds_unsettled_deliveries,
                     delivers_a_requeued_wake_again,
-                    delivers_a_dropped_wake_again,
-                    loses_nothing_when_next_is_cancelled,
-                    refuses_more_than_its_capacity;
-                restart: keeps_everything_that_was_committed,
+                    delivers_the_wake_of_a_dropped_delivery_again,
+                    loses_no_wake_when_next_is_dropped,
+                    refuses_wakes_beyond_its_capacity;
+                restart: keeps_all_commits,
                     keeps_wakes_if_survives_restart_is_true;
             }
         }

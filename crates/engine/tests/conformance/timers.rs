@@ -8,21 +8,21 @@ use forebay_shared::{
 };
 
 use crate::{
-    drive::{Driver, LONG_MS},
     harness::Harness,
+    test_lane::{LONG_MS, TestLane},
 };
 
-async fn all(store: &dyn Store) -> Vec<Timer> {
+async fn all_timers(store: &dyn Store) -> Vec<Timer> {
     let end = store.now().plus_ms(10 * LONG_MS);
     store.due_timers(end, 1_000).await.unwrap()
 }
 
 pub(crate) async fn every_live_job_has_one(engine: impl Harness) {
     let store = engine.store();
-    let lane = Driver::session(&store, "s");
+    let lane = TestLane::session(&store, "s");
     let (first, second) = (lane.admit().await, lane.admit().await);
-    let timers = all(store.as_ref()).await;
-    // The timer of the head is due soon, and the other one at its deadline.
+    let timers = all_timers(store.as_ref()).await;
+    // The timer of the head is due soon, and that of the second job at its deadline.
     assert_eq!(
         timers.iter().map(|timer| timer.job).collect::<Vec<_>>(),
         [first, second]
@@ -30,7 +30,7 @@ pub(crate) async fn every_live_job_has_one(engine: impl Harness) {
     assert!(timers.iter().all(|timer| timer.lane == lane.key()));
 
     let fence = lane.claim(first, "worker-1").await;
-    assert_eq!(all(store.as_ref()).await.len(), 2);
+    assert_eq!(all_timers(store.as_ref()).await.len(), 2);
     let not_before = store.now().plus_ms(1_234_567);
     let retry = Event::Retry {
         job: first,
@@ -39,26 +39,26 @@ pub(crate) async fn every_live_job_has_one(engine: impl Harness) {
         tries_max: 5,
         error: JobError::new("overloaded", "try again"),
     };
-    lane.step(&retry).await;
-    let timers = all(store.as_ref()).await;
-    let of_first = timers.iter().find(|timer| timer.job == first).unwrap();
-    assert_eq!((of_first.at, timers.len()), (not_before, 2));
+    lane.apply(&retry).await;
+    let timers = all_timers(store.as_ref()).await;
+    let first_timer = timers.iter().find(|timer| timer.job == first).unwrap();
+    assert_eq!((first_timer.at, timers.len()), (not_before, 2));
 
-    lane.step(&Event::Cancel { job: first }).await;
-    let timers = all(store.as_ref()).await;
+    lane.apply(&Event::Cancel { job: first }).await;
+    let timers = all_timers(store.as_ref()).await;
     assert_eq!((timers[0].job, timers.len()), (second, 1));
-    lane.step(&Event::Cancel { job: second }).await;
-    assert_eq!(all(store.as_ref()).await, []);
+    lane.apply(&Event::Cancel { job: second }).await;
+    assert_eq!(all_timers(store.as_ref()).await, []);
 }
 
 pub(crate) async fn come_due_in_order_and_within_the_limit(engine: impl Harness) {
     let store = engine.store();
     let start = store.now().plus_ms(LONG_MS);
-    // The order differs from the order of the lanes and of the jobs.
+    // The timers are set in another order than the one in which they are due.
     for offset in [300, 100, 500, 200, 400] {
-        let lane = Driver::solo(&store);
+        let lane = TestLane::solo(&store);
         let job = lane.admit().await;
-        let found = all(store.as_ref()).await;
+        let found = all_timers(store.as_ref()).await;
         let from = found.iter().find(|timer| timer.job == job).unwrap().at;
         let to = start.plus_ms(offset);
         let moved = store.move_timers(&[TimerMove { job, from, to }]).await;
@@ -78,13 +78,13 @@ pub(crate) async fn come_due_in_order_and_within_the_limit(engine: impl Harness)
     assert_eq!(due(450, 2).await, [100, 200]);
 }
 
-pub(crate) async fn move_only_if_unchanged(engine: impl Harness) {
+pub(crate) async fn move_only_if_they_have_not_changed(engine: impl Harness) {
     let store = engine.store();
-    let lane = Driver::solo(&store);
+    let lane = TestLane::solo(&store);
     let job = lane.admit().await;
-    let read = all(store.as_ref()).await[0].clone();
+    let read = all_timers(store.as_ref()).await[0].clone();
     let (from, to) = (read.at, read.at.plus_ms(777));
-    let unknown = Driver::solo(&store).job();
+    let unknown = TestLane::solo(&store).new_job_id();
     let moves = [
         TimerMove {
             job,
@@ -92,7 +92,7 @@ pub(crate) async fn move_only_if_unchanged(engine: impl Harness) {
             to: TimeMs(1),
         },
         TimerMove { job, from, to },
-        // The second move has changed this timer already.
+        // The second move has already changed this timer.
         TimerMove {
             job,
             from,
@@ -106,7 +106,7 @@ pub(crate) async fn move_only_if_unchanged(engine: impl Harness) {
     ];
     let moved = store.move_timers(&moves).await.unwrap();
     assert_eq!(moved, [false, true, false, false]);
-    let timers = all(store.as_ref()).await;
+    let timers = all_timers(store.as_ref()).await;
     assert_eq!(timers, [Timer { at: to, ..read }]);
     assert_eq!(store.move_timers(&[]).await.unwrap(), [false; 0]);
 }

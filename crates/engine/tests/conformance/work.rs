@@ -1,4 +1,4 @@
-//! The work of a job, which a worker gets with its claim: the metadata, the request and the turns.
+//! The work of a job, which a worker reads with its claim: the metadata, the request and the turns.
 
 use forebay_shared::{
     ids::JobId,
@@ -8,17 +8,17 @@ use forebay_shared::{
 };
 
 use crate::{
-    drive::{Driver, LONG_MS, request, texts, worker},
     harness::Harness,
+    test_lane::{LONG_MS, TestLane, request, texts, worker},
 };
 
-async fn work(lane: &Driver, job: JobId) -> Option<Work> {
+async fn work(lane: &TestLane, job: JobId) -> Option<Work> {
     let loaded = lane.store.load(&lane.key(), &[], Some(job)).await;
     loaded.unwrap().work
 }
 
-pub(crate) async fn has_the_request_and_the_turns(engine: impl Harness) {
-    let mut lane = Driver::session(&engine.store(), "s");
+pub(crate) async fn contains_the_request_and_the_turns(engine: impl Harness) {
+    let mut lane = TestLane::session(&engine.store(), "s");
     let measure = TokenMeasure {
         sent_bytes: 1_200,
         input_tokens: 300,
@@ -39,17 +39,17 @@ pub(crate) async fn has_the_request_and_the_turns(engine: impl Harness) {
 }
 
 pub(crate) async fn exists_for_live_jobs_only(engine: impl Harness) {
-    let lane = Driver::session(&engine.store(), "s");
+    let lane = TestLane::session(&engine.store(), "s");
     let ended = lane.complete(&[]).await;
     assert!(work(&lane, ended).await.is_none());
-    assert!(work(&lane, lane.job()).await.is_none());
+    assert!(work(&lane, lane.new_job_id()).await.is_none());
     let live = lane.admit().await;
     assert!(work(&lane, live).await.is_some());
     assert!(work(&lane, ended).await.is_none());
 }
 
-pub(crate) async fn comes_with_a_conflict(engine: impl Harness) {
-    let lane = Driver::session(&engine.store(), "s");
+pub(crate) async fn is_returned_with_a_conflict(engine: impl Harness) {
+    let lane = TestLane::session(&engine.store(), "s");
     lane.complete(&["before"]).await;
     let job = lane.admit().await;
     let stale = lane.load(&[]).await;
@@ -61,7 +61,7 @@ pub(crate) async fn comes_with_a_conflict(engine: impl Harness) {
         repeated_fence: None,
         limit_ms: LONG_MS,
     };
-    let (mut commit, _) = lane.commit(&stale, &claim, vec![]).unwrap();
+    let (mut commit, _) = lane.build_commit(&stale, &claim, vec![]).unwrap();
     commit.work_of = Some(job);
     let CommitResult::Conflict(newer) = lane.store.commit(&commit).await.unwrap() else {
         panic!("the commit should be a conflict");
@@ -73,7 +73,7 @@ pub(crate) async fn comes_with_a_conflict(engine: impl Harness) {
 }
 
 pub(crate) async fn without_a_session_has_no_turns(engine: impl Harness) {
-    let lane = Driver::solo(&engine.store());
+    let lane = TestLane::solo(&engine.store());
     let job = lane.admit().await;
     let work = work(&lane, job).await.unwrap();
     assert_eq!(work.meta.session, None);

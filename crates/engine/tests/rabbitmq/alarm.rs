@@ -12,7 +12,7 @@ use crate::setup::{
 };
 
 #[tokio::test]
-async fn publishes_fail_at_once_and_consuming_continues() {
+async fn during_an_alarm_publishes_fail_at_once_and_consuming_continues() {
     let rabbit = Rabbit::start(RabbitOptions::default()).await.unwrap();
     let vhost = rabbit.default_vhost();
     let queue = connected(&rabbit.url(), "worker-1").await;
@@ -27,14 +27,14 @@ async fn publishes_fail_at_once_and_consuming_continues() {
     let started = Instant::now();
     publish_error(&queue).await;
     assert!(started.elapsed() < TIMEOUT);
-    // If each of these waited for the confirm timeout of 5 s, they would take 50 s.
+    // If each publish waited for the confirm timeout of 5 s, the 10 publishes would take 50 s.
     let started = Instant::now();
     for _ in 0..10 {
         publish_error(&queue).await;
     }
     assert!(started.elapsed() < Duration::from_secs(25));
 
-    // The consumer receives, and the broker gets its acks.
+    // The consumer still receives messages, and the broker still receives the acks.
     held.ack();
     for _ in 0..3 {
         next_delivery(&mut consumer).await.ack();
@@ -48,16 +48,16 @@ async fn publishes_fail_at_once_and_consuming_continues() {
 }
 
 #[tokio::test]
-async fn closing_is_not_delayed() {
+async fn an_alarm_does_not_delay_the_close_of_a_queue() {
     let rabbit = Rabbit::start(RabbitOptions::default()).await.unwrap();
     let queue = connected(&rabbit.url(), "gateway-1").await;
     rabbit.raise_memory_alarm().await.unwrap();
     publish_error(&queue).await;
     let started = Instant::now();
     queue.close(Duration::from_secs(1)).await;
-    // The close takes 5 s at most. The rest is for a busy machine.
+    // The close takes 5 s at most. The limit here is higher, because the machine may be busy.
     assert!(started.elapsed() < Duration::from_secs(30));
-    crate::setup::wait_until("no connection", async || {
+    crate::setup::wait_until("the end of all connections", async || {
         rabbit.connections().await.unwrap().is_empty()
     })
     .await;

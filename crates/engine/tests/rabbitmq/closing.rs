@@ -15,7 +15,7 @@ use crate::setup::{
 };
 
 #[tokio::test]
-async fn waits_for_held_deliveries_and_returns_prefetched_ones() {
+async fn a_close_waits_for_received_deliveries_and_requeues_prefetched_messages() {
     let vhost = vhost().await;
     let queue = connected(vhost.url(), "worker-1").await;
     let mut consumer = consume(&queue, 5).await;
@@ -32,12 +32,12 @@ async fn waits_for_held_deliveries_and_returns_prefetched_ones() {
         let queue = queue.clone();
         async move { queue.close(Duration::from_secs(20)).await }
     });
-    // Polled once, so that the close has started before the checks below.
+    // One poll starts the close before the checks below.
     assert!(futures_util::poll!(&mut closing).is_pending());
     let closing = tokio::spawn(closing);
-    // A consumer that waits receives the end.
+    // The close ends the stream of a consumer that waits.
     let ended = timeout(TIMEOUT, consumer.next()).await;
-    assert!(ended.expect("the consumer ends").is_none());
+    assert!(ended.expect("the stream did not end in time").is_none());
     drop(consumer);
     wait_for_counts(&vhost, 6, 2).await;
     let refused = queue.publish(&new_wake(Class::Interactive)).await;
@@ -45,25 +45,27 @@ async fn waits_for_held_deliveries_and_returns_prefetched_ones() {
     let refused = queue.consume(Class::Interactive, 1).await.err();
     assert!(matches!(refused, Some(QueueError::Closed)), "{refused:?}");
 
-    // The user still holds two deliveries, and the broker gets their acks.
+    // The test still holds two deliveries, and the broker still receives their acks.
     assert!(!closing.is_finished());
     first.ack();
     wait_for_counts(&vhost, 6, 1).await;
     second.requeue();
     timeout(TIMEOUT, closing)
         .await
-        .expect("every delivery is settled")
+        .expect("the close did not end, although every delivery is settled")
         .unwrap();
     wait_for_counts(&vhost, 7, 0).await;
-    wait_until("no connection", async || {
+    wait_until("the end of all connections", async || {
         let connections = shared().await.unwrap().connections().await.unwrap();
-        connections.iter().all(|c| c["vhost"] != vhost.name())
+        connections
+            .iter()
+            .all(|connection| connection["vhost"] != vhost.name())
     })
     .await;
 }
 
 #[tokio::test]
-async fn waits_no_longer_than_its_limit() {
+async fn a_close_ends_at_its_time_limit_and_requeues_received_deliveries() {
     let vhost = vhost().await;
     let queue = connected(vhost.url(), "worker-1").await;
     let mut consumer = consume(&queue, 1).await;

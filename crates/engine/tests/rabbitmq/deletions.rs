@@ -10,8 +10,8 @@ use crate::setup::{
     publish_with_retry, vhost, wait_for_counts,
 };
 
-/// RabbitMQ also acks a message that no queue receives. Before the ack it returns the message, but the returned message may
-/// arrive with the confirm of another message.
+/// RabbitMQ also confirms a message that no queue receives. It returns such a message before the confirm, but the confirm
+/// of another message may arrive in between.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_without_a_queue_does_not_count_as_published() {
     const INTERACTIVE_MESSAGES: usize = 20;
@@ -21,11 +21,11 @@ async fn a_message_without_a_queue_does_not_count_as_published() {
     let path = format!("/api/queues/{}/{INTERACTIVE}", vhost.name());
     management.delete(&path).await.unwrap();
 
-    // Most messages here have a queue. The first returned message ends the connection, and the next connection
-    // declares the queue again. It must then hold every message whose publish succeeded.
+    // Most of these messages have a queue. The first returned message ends the connection, and the next connection
+    // declares the deleted queue again. That queue must then hold every message whose publish succeeded.
     let mut publishing = tokio::task::JoinSet::new();
-    for n in 0..INTERACTIVE_MESSAGES * 50 {
-        let class = if n % 50 == 0 {
+    for number in 0..INTERACTIVE_MESSAGES * 50 {
+        let class = if number % 50 == 0 {
             Class::Interactive
         } else {
             Class::Batch
@@ -34,17 +34,23 @@ async fn a_message_without_a_queue_does_not_count_as_published() {
         publishing.spawn(async move { (class, queue.publish(&new_wake(class)).await) });
     }
     let published = publishing.join_all().await;
-    let sent = published.iter().filter(|(_, result)| result.is_ok());
-    let sent = sent.filter(|(class, _)| *class == Class::Interactive);
-    let sent = u64::try_from(sent.count()).unwrap();
+    let confirmed = published
+        .iter()
+        .filter(|(class, result)| *class == Class::Interactive && result.is_ok());
+    let confirmed_count = u64::try_from(confirmed.count()).unwrap();
     assert!(
-        sent < u64::try_from(INTERACTIVE_MESSAGES).unwrap(),
-        "no message was unroutable"
+        confirmed_count < u64::try_from(INTERACTIVE_MESSAGES).unwrap(),
+        "RabbitMQ returned no message"
     );
 
+    // This message is in the queue too.
     publish_with_retry(&queue, Class::Interactive).await;
-    let found = queue.depth(Class::Interactive).await.unwrap();
-    assert!(found > sent, "{sent} published, {} found", found - 1);
+    let depth = queue.depth(Class::Interactive).await.unwrap();
+    assert!(
+        depth > confirmed_count,
+        "{} of {confirmed_count} published messages are in the queue",
+        depth - 1
+    );
 }
 
 #[tokio::test]
@@ -68,7 +74,7 @@ async fn a_consumer_continues_after_its_queue_was_deleted() {
     let queue = connected(vhost.url(), "worker-1").await;
     let mut consumer = consume(&queue, 4).await;
     publish(&queue, Class::Interactive).await;
-    let before = next_delivery(&mut consumer).await;
+    let earlier = next_delivery(&mut consumer).await;
     let management = shared().await.unwrap().management().unwrap();
     let path = format!("/api/queues/{}/{INTERACTIVE}", vhost.name());
     management.delete(&path).await.unwrap();
@@ -77,12 +83,12 @@ async fn a_consumer_continues_after_its_queue_was_deleted() {
     assert_eq!(delivery.wake.job, job);
     delivery.ack();
     // This delivery belongs to an ended connection, so its ack has no effect.
-    before.ack();
+    earlier.ack();
     wait_for_counts(&vhost, 0, 0).await;
 }
 
 #[tokio::test]
-async fn a_purge_loses_only_ready_messages() {
+async fn a_purge_deletes_only_messages_that_no_consumer_has_received() {
     let vhost = vhost().await;
     let queue = connected(vhost.url(), "worker-1").await;
     let mut consumer = consume(&queue, 1).await;

@@ -1,7 +1,7 @@
-//! The RabbitMQ queue against real brokers and their faults. The conformance suite has the cases that hold for every
-//! queue; these tests are about brokers only.
+//! The RabbitMQ queue against real brokers and their faults. The conformance suite has the cases for all queues. These
+//! tests have the cases for brokers only.
 //!
-//! Tests that do not change the broker share one node. Each uses a virtual host of its own.
+//! Tests that do not change the broker share one node. Each of them uses a virtual host of its own.
 
 mod setup;
 

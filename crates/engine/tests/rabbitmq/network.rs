@@ -24,7 +24,7 @@ async fn a_lost_connection_is_noticed_at_once_and_replaced() {
     let mut consumer = consume(&queue, 2).await;
     let job = publish(&queue, Class::Interactive).await;
     let held = next_delivery(&mut consumer).await;
-    for _round in 0..2 {
+    for _outage in 0..2 {
         proxy.cut().await;
         let started = Instant::now();
         publish_error(&queue).await;
@@ -58,30 +58,30 @@ async fn a_stalled_connection_is_noticed_and_replaced() {
     let started = Instant::now();
     publish_error(&queue).await;
     assert!(started.elapsed() < TIMEOUT);
-    // The connection has ended now.
-    // If each of these waited for the confirm timeout of 5 s, they would take 50 s.
+    // The connection has ended, so further publishes fail at once.
+    // If each publish waited for the confirm timeout of 5 s, the 10 publishes would take 50 s.
     let started = Instant::now();
     for _ in 0..10 {
         publish_error(&queue).await;
     }
     assert!(started.elapsed() < Duration::from_secs(25));
-    // The consuming connection notices by its heartbeats.
+    // The heartbeats show the stall to the connection that consumes.
     proxy.heal().await.unwrap();
     let job = publish_with_retry(&queue, Class::Interactive).await;
     loop {
         let delivery = next_delivery(&mut consumer).await;
-        let found = delivery.wake.job == job;
+        let is_expected = delivery.wake.job == job;
         // The broker may have received the unconfirmed messages too.
         delivery.ack();
-        if found {
+        if is_expected {
             break;
         }
     }
     wait_for_counts(&vhost, 0, 0).await;
 }
 
-/// A process that still holds deliveries must not prefetch others for the same permits. The prefetched messages would
-/// wait here while other workers are idle.
+/// Each unsettled delivery takes one permit of its consumer. After a reconnect, the process must not prefetch messages for
+/// permits that are still taken. Such messages would wait in this process while other workers are idle.
 #[tokio::test]
 async fn after_a_reconnect_the_prefetch_is_the_number_of_free_permits() {
     let vhost = vhost().await;
@@ -118,13 +118,14 @@ async fn the_connection_to_a_silent_peer_is_closed() {
     let port = silent.local_addr().unwrap().port();
     let url = format!("amqp://127.0.0.1:{port}?connection_timeout=200");
     let queue = new_queue(&url, "gateway-1");
-    for _attempt in 0..3 {
+    for _connection in 0..3 {
         let accepted = timeout(TIMEOUT, silent.accept()).await;
-        let (mut connection, _) = accepted.expect("another attempt to connect").unwrap();
+        let (mut connection, _) = accepted.expect("the queue did not connect again").unwrap();
         let mut received = Vec::new();
         let ended = timeout(TIMEOUT, connection.read_to_end(&mut received)).await;
-        let ended = ended.expect("the end of the connection");
+        let ended = ended.expect("the queue did not close the connection");
         if ended.is_ok() {
+            // These bytes begin every connection of AMQP 0-9-1.
             assert_eq!(received, b"AMQP\x00\x00\x09\x01");
         }
         publish_error(&queue).await;

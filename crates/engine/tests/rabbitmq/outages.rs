@@ -20,8 +20,8 @@ async fn confirmed_and_unacked_messages_are_delivered_again() {
     let rabbit = Rabbit::start(RabbitOptions::default()).await.unwrap();
     let queue = connected(&rabbit.url(), "worker-1").await;
     let mut consumer = consume(&queue, HELD).await;
-    // Publishes without a pause until the broker is killed.
-    let (count, mut counted) = tokio::sync::watch::channel(0);
+    // The task publishes until the broker is killed.
+    let (count, mut count_watch) = tokio::sync::watch::channel(0);
     let publishing = tokio::spawn({
         let queue = queue.clone();
         async move {
@@ -40,8 +40,8 @@ async fn confirmed_and_unacked_messages_are_delivered_again() {
     for _ in 0..HELD {
         held.push(next_delivery(&mut consumer).await);
     }
-    let published = counted.wait_for(|count| *count >= 3 * HELD);
-    assert!(published.await.is_ok(), "publishing ended before the kill");
+    let published = count_watch.wait_for(|count| *count >= 3 * HELD);
+    assert!(published.await.is_ok(), "a publish failed before the kill");
     rabbit.kill9().await.unwrap();
     let mut confirmed = publishing.await.unwrap();
 
@@ -55,15 +55,15 @@ async fn confirmed_and_unacked_messages_are_delivered_again() {
 
     rabbit.restart().await.unwrap();
     confirmed.insert(publish_with_retry(&queue, Class::Interactive).await);
-    // The consumer still holds its maximum, so nothing is delivered.
-    crate::setup::expect_no_delivery(&mut consumer).await;
+    // The consumer still holds as many deliveries as it may, so the broker delivers nothing.
+    crate::setup::assert_no_delivery(&mut consumer).await;
     for delivery in held.drain(..) {
         delivery.ack();
     }
-    let mut got = BTreeSet::new();
-    while !got.is_superset(&confirmed) {
+    let mut received = BTreeSet::new();
+    while !received.is_superset(&confirmed) {
         let delivery = next_delivery(&mut consumer).await;
-        got.insert(delivery.wake.job);
+        received.insert(delivery.wake.job);
         delivery.ack();
     }
     wait_for_counts(&rabbit.default_vhost(), 0, 0).await;

@@ -18,9 +18,9 @@ use crate::setup::{
 use forebay_engine::distributed::queue::{QueueSettings, RabbitQueue};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn concurrent_publishes_are_each_delivered_once() {
+async fn each_of_many_concurrent_publishes_is_delivered_once() {
     const TASKS: usize = 16;
-    const EACH: usize = 125;
+    const PUBLISHES_PER_TASK: usize = 125;
     let vhost = vhost().await;
     let queue = connected(vhost.url(), "gateway-1").await;
     let mut consumer = consume(&queue, 64).await;
@@ -29,19 +29,22 @@ async fn concurrent_publishes_are_each_delivered_once() {
         let queue = Arc::clone(&queue);
         publishing.spawn(async move {
             let mut jobs = Vec::new();
-            for _ in 0..EACH {
+            for _ in 0..PUBLISHES_PER_TASK {
                 jobs.push(publish(&queue, Class::Interactive).await);
             }
             jobs
         });
     }
-    // Some are held for a while, so that acks come out of order and in batches.
+    // Every third delivery is acknowledged later, so that the order of acks differs from that of deliveries.
     let mut held = Vec::new();
-    let mut got = BTreeSet::new();
-    for n in 0..TASKS * EACH {
+    let mut received = BTreeSet::new();
+    for number in 0..TASKS * PUBLISHES_PER_TASK {
         let delivery = next_delivery(&mut consumer).await;
-        assert!(got.insert(delivery.wake.job), "delivered twice");
-        if n % 3 == 0 {
+        assert!(
+            received.insert(delivery.wake.job),
+            "a wake was delivered twice"
+        );
+        if number % 3 == 0 {
             held.push(delivery);
         } else {
             delivery.ack();
@@ -52,7 +55,7 @@ async fn concurrent_publishes_are_each_delivered_once() {
     }
     held.drain(..).for_each(Delivery::ack);
     let sent = publishing.join_all().await;
-    assert_eq!(got, sent.into_iter().flatten().collect());
+    assert_eq!(received, sent.into_iter().flatten().collect());
     wait_for_counts(&vhost, 0, 0).await;
 }
 
@@ -63,19 +66,27 @@ async fn the_management_ui_shows_the_process_names() {
     let management = shared().await.unwrap().management().unwrap();
     let names = async || -> BTreeSet<String> {
         let connections = shared().await.unwrap().connections().await.unwrap();
-        let of_test = connections.iter().filter(|c| c["vhost"] == vhost.name());
-        of_test
-            .map(|c| String::from(c["user_provided_name"].as_str().unwrap_or_default()))
+        let name = |connection: &serde_json::Value| {
+            let name = connection["user_provided_name"].as_str();
+            String::from(name.unwrap_or_default())
+        };
+        connections
+            .iter()
+            .filter(|connection| connection["vhost"] == vhost.name())
+            .map(name)
             .collect()
     };
     // A process that only publishes has one connection.
-    let one = BTreeSet::from([String::from("worker-7 publish")]);
-    wait_until("the connection's name", async || names().await == one).await;
+    let expected = BTreeSet::from([String::from("worker-7 publish")]);
+    wait_until("the connection's name", async || names().await == expected).await;
 
     let _interactive = consume(&queue, 3).await;
     let _batch = queue.consume(Class::Batch, 2).await.unwrap();
-    let two = BTreeSet::from(["worker-7 consume", "worker-7 publish"].map(String::from));
-    wait_until("both names", async || names().await == two).await;
+    let expected = BTreeSet::from(["worker-7 consume", "worker-7 publish"].map(String::from));
+    wait_until("the names of both connections", async || {
+        names().await == expected
+    })
+    .await;
     let path = format!("/api/consumers/{}", vhost.name());
     let expected = BTreeSet::from([
         (String::from("worker-7 interactive"), Some(3)),
@@ -84,11 +95,12 @@ async fn the_management_ui_shows_the_process_names() {
     wait_until("the consumers' tags", async || {
         let consumers = management.get(&path).await.unwrap();
         let consumers = consumers.as_array().unwrap();
-        let tag = |c: &serde_json::Value| String::from(c["consumer_tag"].as_str().unwrap());
-        let seen = consumers
-            .iter()
-            .map(|c| (tag(c), c["prefetch_count"].as_u64()));
-        seen.collect::<BTreeSet<_>>() == expected
+        let tag_and_prefetch = |consumer: &serde_json::Value| {
+            let tag = consumer["consumer_tag"].as_str().unwrap();
+            (String::from(tag), consumer["prefetch_count"].as_u64())
+        };
+        let found: BTreeSet<_> = consumers.iter().map(tag_and_prefetch).collect();
+        found == expected
     })
     .await;
 }

@@ -1,4 +1,4 @@
-//! Shared setup of the tests: queues of a process, wakes, and waits with a timeout.
+//! The setup of the tests: the queue of a process, wakes, and waits with a timeout.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,7 +22,7 @@ pub(crate) const QUIET_PERIOD: Duration = Duration::from_millis(100);
 pub(crate) const INTERACTIVE: &str = "forebay.jobs.interactive";
 pub(crate) const UNREADABLE: &str = "forebay.unreadable";
 
-/// A virtual host of its own on the shared node.
+/// A new virtual host on the shared node.
 pub(crate) async fn vhost() -> Vhost {
     shared().await.unwrap().vhost().await.unwrap()
 }
@@ -46,11 +46,14 @@ pub(crate) async fn wait_until_connected(queue: &RabbitQueue) {
     .await;
 }
 
-/// Polls a condition until it holds.
-pub(crate) async fn wait_until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+/// Polls a condition until the condition is true. `event` names the condition in the error message.
+pub(crate) async fn wait_until(event: &str, mut condition: impl AsyncFnMut() -> bool) {
     let started = Instant::now();
     while !condition().await {
-        assert!(started.elapsed() < TIMEOUT, "waited too long for {what}");
+        assert!(
+            started.elapsed() < TIMEOUT,
+            "the test waited too long for {event}"
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -71,14 +74,14 @@ pub(crate) fn new_wake(class: Class) -> Wake {
     }
 }
 
-/// Publishes a wake. It must succeed.
+/// Publishes a wake. The first publish must succeed.
 pub(crate) async fn publish(queue: &RabbitQueue, class: Class) -> JobId {
     let wake = new_wake(class);
     queue.publish(&wake).await.unwrap();
     wake.job
 }
 
-/// Publishes a wake again and again until it succeeds.
+/// Publishes a wake again and again until a publish succeeds.
 pub(crate) async fn publish_with_retry(queue: &RabbitQueue, class: Class) -> JobId {
     let wake = new_wake(class);
     wait_until("a publish that succeeds", async || {
@@ -92,7 +95,7 @@ pub(crate) async fn publish_with_retry(queue: &RabbitQueue, class: Class) -> Job
 pub(crate) async fn publish_error(queue: &RabbitQueue) -> String {
     match queue.publish(&new_wake(Class::Interactive)).await {
         Err(QueueError::Unavailable(Some(source))) => source.to_string(),
-        other => panic!("not unavailable: {other:?}"),
+        other => panic!("the publish should fail as unavailable: {other:?}"),
     }
 }
 
@@ -108,20 +111,20 @@ pub(crate) async fn consume(queue: &RabbitQueue, unacked_max: usize) -> Box<dyn 
 
 pub(crate) async fn next_delivery(consumer: &mut Box<dyn Consumer>) -> Delivery {
     let next = timeout(TIMEOUT, consumer.next()).await;
-    let next = next.expect("a delivery should have come");
-    next.expect("the queue is open")
+    let next = next.expect("no delivery came before the timeout");
+    next.expect("the queue is closed")
 }
 
-pub(crate) async fn expect_no_delivery(consumer: &mut Box<dyn Consumer>) {
+pub(crate) async fn assert_no_delivery(consumer: &mut Box<dyn Consumer>) {
     let next = timeout(QUIET_PERIOD, consumer.next()).await;
-    assert!(next.is_err(), "{next:?}");
+    assert!(next.is_err(), "no delivery was expected: {next:?}");
 }
 
 /// Waits until the broker reports these numbers of interactive messages.
 pub(crate) async fn wait_for_counts(vhost: &Vhost, ready: u64, unacked: u64) {
     wait_until("the broker's counts", async || {
         let counts = vhost.queue_counts(INTERACTIVE).await;
-        counts.is_ok_and(|c| (c.ready, c.unacked) == (ready, unacked))
+        counts.is_ok_and(|counts| (counts.ready, counts.unacked) == (ready, unacked))
     })
     .await;
 }

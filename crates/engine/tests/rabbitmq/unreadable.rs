@@ -4,12 +4,12 @@ use forebay_shared::class::Class;
 use serde_json::Value;
 
 use crate::setup::{
-    INTERACTIVE, UNREADABLE, connected, consume, expect_no_delivery, new_wake, next_delivery,
+    INTERACTIVE, UNREADABLE, assert_no_delivery, connected, consume, new_wake, next_delivery,
     publish, vhost, wait_for_counts, wait_until,
 };
 
 #[tokio::test]
-async fn are_moved_with_the_reason_and_the_consumer_continues() {
+async fn unreadable_messages_are_moved_with_the_reason_and_the_consumer_continues() {
     let vhost = vhost().await;
     let queue = connected(vhost.url(), "worker-1").await;
     let mut newer = serde_json::to_value(new_wake(Class::Interactive)).unwrap();
@@ -23,14 +23,14 @@ async fn are_moved_with_the_reason_and_the_consumer_continues() {
     for (body, _) in bodies {
         vhost.publish_raw(INTERACTIVE, body).await.unwrap();
     }
-    let good = publish(&queue, Class::Interactive).await;
+    let readable = publish(&queue, Class::Interactive).await;
 
-    // One at a time, so each must be moved before the next can come.
+    // The consumer may have one unsettled delivery, so each message must be moved before the next is delivered.
     let mut consumer = consume(&queue, 1).await;
     let delivery = next_delivery(&mut consumer).await;
-    assert_eq!(delivery.wake.job, good);
+    assert_eq!(delivery.wake.job, readable);
     delivery.ack();
-    expect_no_delivery(&mut consumer).await;
+    assert_no_delivery(&mut consumer).await;
     wait_for_counts(&vhost, 0, 0).await;
 
     wait_until("all four moved messages", async || {

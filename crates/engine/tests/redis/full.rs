@@ -7,9 +7,8 @@ use forebay_shared::{
 use servers::redis::{Redis, RedisOptions};
 
 use crate::{
-    connect,
-    drive::{Driver, turns, worker},
-    info, server,
+    connect, info, server,
+    test_lane::{TestLane, turns, worker},
 };
 
 /// Sets `maxmemory` so that the used memory is this percentage of it.
@@ -25,10 +24,10 @@ async fn set_used_percent(server: &Redis, used_percent: u64) {
         .unwrap();
 }
 
-async fn try_to_admit(lane: &Driver) -> Result<(), StoreError> {
-    let event = Event::Admit(lane.admission(lane.job()));
+async fn try_to_admit(lane: &TestLane) -> Result<(), StoreError> {
+    let event = Event::Admit(lane.admission(lane.new_job_id()));
     let (commit, _) = lane
-        .commit(&LoadedLane::default(), &event, Vec::new())
+        .build_commit(&LoadedLane::default(), &event, Vec::new())
         .unwrap();
     lane.store.commit(&commit).await.map(drop)
 }
@@ -37,23 +36,26 @@ async fn try_to_admit(lane: &Driver) -> Result<(), StoreError> {
 async fn accepted_jobs_can_finish_and_new_jobs_are_refused() {
     let server = server(RedisOptions::default()).await;
     let store = connect(server.url()).await;
-    let lane = Driver::session(&store, "s");
+    let lane = TestLane::session(&store, "s");
     let (first, second) = (lane.admit().await, lane.admit().await);
     let fence = lane.claim(first, "worker-1").await;
     set_used_percent(&server, 200).await;
 
-    // Redis itself refuses the commit, because the store has not read its memory use.
-    let other = Driver::session(&store, "t");
+    // Redis itself refuses the commit, because the store has not read the memory use of Redis yet.
+    let other = TestLane::session(&store, "t");
     let refused = try_to_admit(&other).await.unwrap_err();
     assert!(matches!(refused, StoreError::Full), "{refused:?}");
     assert!(!refused.is_transient());
-    assert!(other.read(60_000).await.is_none(), "nothing was written");
+    assert!(
+        other.read_session(60_000).await.is_none(),
+        "the refused commit created its session"
+    );
 
     lane.finish(first, fence, &["a reply"]).await;
     let fence = lane.claim(second, "worker-1").await;
-    let finish = Driver::finishing(second, fence, None);
-    lane.try_step(&finish, turns(&["another"])).await.unwrap();
-    assert_eq!(lane.read(60_000).await.unwrap().turns.len(), 2);
+    let finish = TestLane::finish_event(second, fence, None);
+    lane.try_apply(&finish, turns(&["another"])).await.unwrap();
+    assert_eq!(lane.read_session(60_000).await.unwrap().turns.len(), 2);
     store.announce(&worker("worker-1"), 3_000).await.unwrap();
     assert!(
         store
@@ -64,10 +66,10 @@ async fn accepted_jobs_can_finish_and_new_jobs_are_refused() {
 }
 
 #[tokio::test]
-async fn from_eighty_percent_on_the_store_refuses_new_jobs_itself() {
+async fn the_store_refuses_new_jobs_when_80_percent_of_the_memory_are_used() {
     let server = server(RedisOptions::default()).await;
     let store = connect(server.url()).await;
-    let lane = Driver::session(&store, "s");
+    let lane = TestLane::session(&store, "s");
     let announce = async |store: &dyn Store| {
         store.announce(&worker("gateway-1"), 3_000).await.unwrap();
     };
@@ -76,9 +78,9 @@ async fn from_eighty_percent_on_the_store_refuses_new_jobs_itself() {
     // Redis would still have memory for the job.
     set_used_percent(&server, 90).await;
     announce(store.as_ref()).await;
-    let refused = try_to_admit(&Driver::session(&store, "t")).await;
+    let refused = try_to_admit(&TestLane::session(&store, "t")).await;
     assert!(matches!(refused, Err(StoreError::Full)), "{refused:?}");
     set_used_percent(&server, 20).await;
     announce(store.as_ref()).await;
-    try_to_admit(&Driver::session(&store, "t")).await.unwrap();
+    try_to_admit(&TestLane::session(&store, "t")).await.unwrap();
 }

@@ -1,9 +1,9 @@
-//! The store in Redis when the server is full, restarted, slow, down or set up wrongly. These tests need more
-//! than the ports, so they are not part of the conformance suite.
+//! The store in Redis when the server is full, restarted, slow, down or configured wrongly. These tests control the
+//! server, so they are not part of the conformance suite.
 
-#[path = "../conformance/drive.rs"]
+#[path = "../conformance/test_lane.rs"]
 #[expect(dead_code, reason = "the conformance suite uses all of it")]
-mod drive;
+mod test_lane;
 
 mod full;
 mod notices;
@@ -28,10 +28,10 @@ async fn connect(url: String) -> Arc<dyn Store> {
     Arc::new(RedisStore::connect(&RedisSettings::new(url)).await.unwrap())
 }
 
-/// The value of a field of `INFO`.
+/// The value of a field of Redis' `INFO`, or an empty text if there is no such field.
 async fn info(server: &Redis, section: &str, field: &str) -> String {
     let info = server.cli(&["INFO", section]).await.unwrap();
     let line = info.lines().find_map(|line| line.strip_prefix(field));
-    line.map(|rest| rest.trim_start_matches(':').trim().to_owned())
+    line.map(|value| value.trim_start_matches(':').trim().to_owned())
         .unwrap_or_default()
 }

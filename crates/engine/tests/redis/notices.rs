@@ -1,4 +1,4 @@
-//! The connection for notices.
+//! The connection that receives all notices of a process.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use forebay_shared::{
 use servers::redis::RedisOptions;
 use tokio::{task::JoinSet, time::timeout};
 
-use crate::{connect, drive::Driver, server};
+use crate::{connect, server, test_lane::TestLane};
 
 /// Longer than any step of a test takes.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -25,14 +25,14 @@ async fn watch(store: &dyn Store, job: JobId) -> Notices {
     };
     timeout(TIMEOUT, watched)
         .await
-        .expect("the topic cannot be watched")
+        .expect("the topic cannot be watched within the timeout")
 }
 
 #[tokio::test]
 async fn a_lost_connection_ends_the_streams_and_is_replaced() {
     let server = server(RedisOptions::default()).await;
     let store = connect(server.url()).await;
-    let lane = Driver::session(&store, "s");
+    let lane = TestLane::session(&store, "s");
     let job = lane.admit().await;
     let mut notices = watch(store.as_ref(), job).await;
     server
@@ -41,20 +41,20 @@ async fn a_lost_connection_ends_the_streams_and_is_replaced() {
         .unwrap();
     let next = timeout(TIMEOUT, notices.next())
         .await
-        .expect("the stream should have ended");
-    assert_eq!(next, None, "the stream should have ended");
+        .expect("the stream did not end within the timeout");
+    assert_eq!(next, None, "the stream sent a notice instead of ending");
 
     let mut notices = watch(store.as_ref(), job).await;
     let fence = lane.claim(job, "worker-1").await;
     lane.finish(job, fence, &[]).await;
     let next = timeout(TIMEOUT, notices.next())
         .await
-        .expect("no notice came");
+        .expect("no notice came before the timeout");
     assert_eq!(next, Some(job));
 }
 
 #[tokio::test]
-async fn a_thousand_watchers_share_one_connection_and_are_unsubscribed() {
+async fn a_thousand_watchers_share_one_connection_and_unsubscribe_when_they_are_dropped() {
     let server = server(RedisOptions::default()).await;
     let store = connect(server.url()).await;
     let mut watchers = JoinSet::new();
@@ -64,18 +64,18 @@ async fn a_thousand_watchers_share_one_connection_and_are_unsubscribed() {
         watchers.spawn(async move { watch(store.as_ref(), job).await });
     }
     let watchers = watchers.join_all().await;
-    // Two for commands, one for notices.
+    // A process has two connections for commands and one for notices.
     let clients = server.clients().await.unwrap();
     assert_eq!(clients.len(), 3, "{clients:?}");
     let channels = async || server.cli(&["PUBSUB", "CHANNELS"]).await.unwrap();
     assert_eq!(channels().await.lines().count(), 1_000);
     drop(watchers);
-    let left = async {
+    let unsubscribed = async {
         while !channels().await.is_empty() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    timeout(TIMEOUT, left)
+    timeout(TIMEOUT, unsubscribed)
         .await
-        .expect("abandoned topics stay subscribed");
+        .expect("the topics of dropped watchers are still subscribed");
 }

@@ -1,33 +1,37 @@
-//! Scripts: their number of round trips, and a server that has lost them.
+//! Lua scripts: the number of commands of a submit, and a server that has lost its scripts.
 
 use servers::redis::RedisOptions;
 
-use crate::{connect, drive::Driver, info, server};
+use crate::{connect, info, server, test_lane::TestLane};
 
 #[tokio::test]
 async fn a_submit_is_one_command() {
     let server = server(RedisOptions::default()).await;
     let store = connect(server.url()).await;
     // The server has to know the script first.
-    Driver::session(&store, "warm").admit().await;
-    let lane = Driver::session(&store, "s");
-    let event = forebay_shared::lane::Event::Admit(lane.admission(lane.job()));
+    TestLane::session(&store, "earlier").admit().await;
+    let lane = TestLane::session(&store, "s");
+    let event = forebay_shared::lane::Event::Admit(lane.admission(lane.new_job_id()));
     let (commit, _) = lane
-        .commit(&Default::default(), &event, Vec::new())
+        .build_commit(&Default::default(), &event, Vec::new())
         .unwrap();
     server.cli(&["CONFIG", "RESETSTAT"]).await.unwrap();
     store.commit(&commit).await.unwrap();
     let evals = info(&server, "commandstats", "cmdstat_evalsha").await;
-    assert!(evals.starts_with("calls=1,"), "{evals}");
-    for other in [
+    assert!(
+        evals.starts_with("calls=1,"),
+        "a submit is not one EVALSHA: {evals}"
+    );
+    for other_command in [
         "cmdstat_eval",
         "cmdstat_script|load",
         "cmdstat_ping",
         "cmdstat_unwatch",
     ] {
         assert_eq!(
-            info(&server, "commandstats", &format!("{other}:")).await,
-            ""
+            info(&server, "commandstats", &format!("{other_command}:")).await,
+            "",
+            "the submit also ran {other_command}"
         );
     }
 }
@@ -36,10 +40,10 @@ async fn a_submit_is_one_command() {
 async fn scripts_are_sent_again_to_a_server_that_lost_them() {
     let server = server(RedisOptions::default()).await;
     let store = connect(server.url()).await;
-    let lane = Driver::session(&store, "s");
+    let lane = TestLane::session(&store, "s");
     let job = lane.admit().await;
     server.cli(&["SCRIPT", "FLUSH"]).await.unwrap();
-    // First a script on one key, then one on all partitions.
+    // The claim is a script on one partition. The counts are a script on all partitions.
     let fence = lane.claim(job, "worker-1").await;
     server.cli(&["SCRIPT", "FLUSH"]).await.unwrap();
     let counts = store.counts().await.unwrap();

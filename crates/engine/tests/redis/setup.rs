@@ -1,4 +1,4 @@
-//! The settings of a server, authentication and TLS.
+//! The checks of a server's configuration at the start, authentication and TLS.
 
 use std::sync::Arc;
 
@@ -11,56 +11,55 @@ use servers::{
 };
 
 use crate::{
-    connect,
-    drive::{Driver, worker},
-    server,
+    connect, server,
+    test_lane::{TestLane, worker},
 };
 
-fn with(args: &[&str]) -> RedisOptions {
+fn options_with(args: &[&str]) -> RedisOptions {
     RedisOptions {
         args: args.iter().map(ToString::to_string).collect(),
         ..RedisOptions::default()
     }
 }
 
-async fn refusal(settings: &RedisSettings) -> ConnectError {
+async fn connect_error(settings: &RedisSettings) -> ConnectError {
     match RedisStore::connect(settings).await {
-        Ok(_) => panic!("the server was accepted"),
+        Ok(_) => panic!("the store accepted the server"),
         Err(error) => error,
     }
 }
 
 #[tokio::test]
 async fn a_server_that_may_delete_live_jobs_is_refused() {
-    let server = server(with(&["--maxmemory-policy", "allkeys-lru"])).await;
-    let refused = refusal(&RedisSettings::new(server.url())).await;
+    let server = server(options_with(&["--maxmemory-policy", "allkeys-lru"])).await;
+    let error = connect_error(&RedisSettings::new(server.url())).await;
     let evicts = matches!(
-        refused,
+        error,
         ConnectError::Unsuitable(UnsuitableServer::Evicts { .. })
     );
-    assert!(evicts, "{refused:?}");
-    assert!(refused.to_string().contains("set it to noeviction"));
-    // Without CONFIG, the policy is in INFO.
-    let server = crate::server(with(&["--maxmemory-policy", "allkeys-random"])).await;
-    let acl = [
+    assert!(evicts, "{error:?}");
+    assert!(error.to_string().contains("set it to noeviction"));
+    // This user may not run CONFIG, so the store reads the policy from INFO.
+    let server = crate::server(options_with(&["--maxmemory-policy", "allkeys-random"])).await;
+    let set_user = [
         "ACL", "SETUSER", "app", "on", ">secret", "~*", "&*", "+@all", "-config",
     ];
-    server.cli(&acl).await.unwrap();
+    server.cli(&set_user).await.unwrap();
     let url = server.url().replace("redis://", "redis://app:secret@");
-    let refused = refusal(&RedisSettings::new(url)).await;
+    let error = connect_error(&RedisSettings::new(url)).await;
     assert!(
         matches!(
-            refused,
+            error,
             ConnectError::Unsuitable(UnsuitableServer::Evicts { .. })
         ),
-        "{refused:?}"
+        "{error:?}"
     );
     server
         .cli(&["CONFIG", "SET", "maxmemory-policy", "volatile-lru"])
         .await
         .unwrap();
     let url = server.url().replace("redis://", "redis://app:secret@");
-    Driver::session(&connect(url).await, "s")
+    TestLane::session(&connect(url).await, "s")
         .complete(&["a turn"])
         .await;
 }
@@ -68,11 +67,8 @@ async fn a_server_that_may_delete_live_jobs_is_refused() {
 #[tokio::test]
 async fn a_wrong_url_or_password_is_refused() {
     for url in ["", "nonsense", "http://localhost:1", "redis://"] {
-        let refused = refusal(&RedisSettings::new(url)).await;
-        assert!(
-            matches!(refused, ConnectError::Url(_)),
-            "{url:?}: {refused:?}"
-        );
+        let error = connect_error(&RedisSettings::new(url)).await;
+        assert!(matches!(error, ConnectError::Url(_)), "{url:?}: {error:?}");
     }
     let server = server(RedisOptions::default()).await;
     // From here on the server requires a password.
@@ -84,9 +80,9 @@ async fn a_wrong_url_or_password_is_refused() {
         server.url(),
         server.url().replace("redis://", "redis://:wrong@"),
     ] {
-        let refused = refusal(&RedisSettings::new(url)).await;
-        assert!(matches!(refused, ConnectError::Denied(_)), "{refused:?}");
-        assert!(!format!("{refused:?}").contains("wrong"));
+        let error = connect_error(&RedisSettings::new(url)).await;
+        assert!(matches!(error, ConnectError::Denied(_)), "{error:?}");
+        assert!(!format!("{error:?}").contains("wrong"));
     }
 }
 
@@ -102,18 +98,15 @@ async fn tls_uses_the_given_certificate_authority() {
     settings.ca_file = Some(certificates.ca_file());
     let store = Arc::new(RedisStore::connect(&settings).await.unwrap());
     let store: Arc<dyn forebay_shared::store::Store> = store;
-    let lane = Driver::session(&store, "s");
+    let lane = TestLane::session(&store, "s");
     lane.complete(&["a turn"]).await;
-    assert_eq!(lane.read(60_000).await.unwrap().turns.len(), 1);
-    let renewal = store.announce(&worker("w"), 3_000).await.unwrap();
-    assert_eq!(renewal.alive.len(), 1);
+    assert_eq!(lane.read_session(60_000).await.unwrap().turns.len(), 1);
+    let live = store.announce(&worker("w"), 3_000).await.unwrap();
+    assert_eq!(live.alive.len(), 1);
 
     settings.ca_file = Some("/nowhere/ca.pem".into());
-    let refused = refusal(&settings).await;
-    assert!(
-        matches!(refused, ConnectError::CaFile { .. }),
-        "{refused:?}"
-    );
+    let error = connect_error(&settings).await;
+    assert!(matches!(error, ConnectError::CaFile { .. }), "{error:?}");
 }
 
 #[tokio::test]
@@ -130,19 +123,19 @@ async fn a_process_has_few_connections_to_a_cluster() {
             .filter(|client| !client.field("flags").contains('M'));
         connections += of_store.count();
     }
-    assert!((3..=8).contains(&connections), "{connections}");
+    assert!(
+        (3..=8).contains(&connections),
+        "the process has {connections} connections"
+    );
 }
 
 #[tokio::test]
 async fn several_urls_without_a_cluster_are_refused() {
     let server = server(RedisOptions::default()).await;
     let settings = RedisSettings::new(format!("{0},{0}", server.url()));
-    let refused = refusal(&settings).await;
+    let error = connect_error(&settings).await;
     assert!(
-        matches!(
-            refused,
-            ConnectError::Unsuitable(UnsuitableServer::NoCluster)
-        ),
-        "{refused:?}"
+        matches!(error, ConnectError::Unsuitable(UnsuitableServer::NoCluster)),
+        "{error:?}"
     );
 }

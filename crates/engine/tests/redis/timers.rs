@@ -1,34 +1,33 @@
-//! Due timers that are spread unevenly over the partitions.
+//! The search for due timers when most of them are in one partition.
 
 use servers::redis::RedisOptions;
 
 use crate::{
-    connect,
-    drive::{Driver, LONG_MS},
-    server,
+    connect, server,
+    test_lane::{LONG_MS, TestLane},
 };
 
 #[tokio::test]
-async fn the_earliest_are_found_in_any_partition() {
+async fn the_earliest_timers_of_all_partitions_are_found() {
     let server = server(RedisOptions::default()).await;
     let store = connect(server.url()).await;
     // All timers of a session are in one partition, so one partition holds most of the due timers.
     let (many, few) = (
-        Driver::session(&store, "many"),
-        Driver::session(&store, "few"),
+        TestLane::session(&store, "many"),
+        TestLane::session(&store, "few"),
     );
-    for n in 0..80 {
+    for number in 0..80 {
         many.admit().await;
-        if n % 20 == 0 {
+        if number % 20 == 0 {
             few.admit().await;
         }
     }
-    let far = store.now().plus_ms(9 * LONG_MS);
-    let all = store.due_timers(far, 1_000).await.unwrap();
+    let after_all_timers = store.now().plus_ms(9 * LONG_MS);
+    let all = store.due_timers(after_all_timers, 1_000).await.unwrap();
     assert_eq!(all.len(), 84);
     assert!(all.is_sorted_by_key(|timer| timer.at));
     for limit in [1, 9, 50, 83, 84, 85] {
-        let found = store.due_timers(far, limit).await.unwrap();
+        let found = store.due_timers(after_all_timers, limit).await.unwrap();
         assert_eq!(found, all[..limit.min(84)], "limit {limit}");
     }
 }

@@ -1,4 +1,4 @@
-//! Makes commits as gateways and workers do: load a lane, apply an event, commit the result.
+//! A lane of a test, which changes like the lanes of gateways and workers: load it, apply an event, commit the result.
 
 use std::sync::Arc;
 
@@ -17,9 +17,9 @@ use forebay_shared::{
 /// One hour, which is longer than any test.
 pub(crate) const LONG_MS: u64 = 3_600_000;
 
-/// A lane of a store, and the settings of its commits.
+/// A lane in a store, and the settings of its commits.
 #[derive(Clone)]
-pub(crate) struct Driver {
+pub(crate) struct TestLane {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) tenant: TenantId,
     pub(crate) session: Option<SessionId>,
@@ -58,19 +58,23 @@ pub(crate) fn request(job: JobId) -> Request {
     }
 }
 
-impl Driver {
+impl TestLane {
     /// The lane of a session of the default tenant.
     pub(crate) fn session(store: &Arc<dyn Store>, session: &str) -> Self {
-        Self::of(store, TenantId::default(), Some(session))
+        Self::of_tenant(store, TenantId::default(), Some(session))
     }
 
     /// The lane of a job without a session.
     pub(crate) fn solo(store: &Arc<dyn Store>) -> Self {
-        Self::of(store, TenantId::default(), None)
+        Self::of_tenant(store, TenantId::default(), None)
     }
 
-    /// A lane of a tenant.
-    pub(crate) fn of(store: &Arc<dyn Store>, tenant: TenantId, session: Option<&str>) -> Self {
+    /// A lane of this tenant: that of a session, or that of a job without a session.
+    pub(crate) fn of_tenant(
+        store: &Arc<dyn Store>,
+        tenant: TenantId,
+        session: Option<&str>,
+    ) -> Self {
         let session = session.map(|session| SessionId::parse(session).unwrap());
         let solo = JobId::fresh(&tenant, session.as_ref());
         Self {
@@ -96,7 +100,7 @@ impl Driver {
     }
 
     /// The id of a new job. A lane without a session always has the same job.
-    pub(crate) fn job(&self) -> JobId {
+    pub(crate) fn new_job_id(&self) -> JobId {
         match &self.session {
             Some(session) => JobId::fresh(&self.tenant, Some(session)),
             None => self.solo,
@@ -124,14 +128,14 @@ impl Driver {
     }
 
     /// Reads the session.
-    pub(crate) async fn read(&self, ttl_ms: u64) -> Option<Session> {
-        let session = self.session.as_ref().expect("a lane of a session");
+    pub(crate) async fn read_session(&self, ttl_ms: u64) -> Option<Session> {
+        let session = self.session.as_ref().expect("the lane has a session");
         let read = self.store.session(&self.tenant, session, ttl_ms).await;
         read.unwrap()
     }
 
-    /// Applies an event to a lane. Returns the commit and the effects.
-    pub(crate) fn commit(
+    /// Applies an event to a loaded lane. Returns the commit to make, and the effects.
+    pub(crate) fn build_commit(
         &self,
         loaded: &LoadedLane,
         event: &Event,
@@ -146,7 +150,7 @@ impl Driver {
             timers.retain(|(earlier, _)| earlier != job);
             timers.push((*job, *timer));
         }
-        let admitted = effects.admitted.then(|| self.record(event, at));
+        let admitted = effects.admitted.then(|| self.new_record(event, at));
         let ended = effects.ended.iter().cloned().map(|ending| EndedJob {
             job: ending.entry.job,
             class: ending.entry.class,
@@ -154,7 +158,7 @@ impl Driver {
             outcome: ending.into_outcome(effects.keep_turns.then(reply), None),
         });
         let is_live = |lane: &Lane| !lane.entries.is_empty();
-        let is_touched = !append.is_empty()
+        let session_changes = !append.is_empty()
             || self.measure.is_some()
             || effects.admitted
             || effects.reopened.is_some()
@@ -167,7 +171,7 @@ impl Driver {
             admitted: admitted.into_iter().collect(),
             reopened: effects.reopened.into_iter().collect(),
             ended: ended.collect(),
-            session: (is_touched && self.session.is_some()).then_some(SessionWrite {
+            session: (session_changes && self.session.is_some()).then_some(SessionWrite {
                 append,
                 measure: self.measure,
                 bounds: self.bounds,
@@ -182,9 +186,9 @@ impl Driver {
         Ok((commit, effects))
     }
 
-    fn record(&self, event: &Event, at: TimeMs) -> Arc<NewJob> {
+    fn new_record(&self, event: &Event, at: TimeMs) -> Arc<NewJob> {
         let Event::Admit(admit) = event else {
-            panic!("only an admission makes a record");
+            panic!("only an admission creates a record");
         };
         Arc::new(NewJob {
             meta: JobMeta {
@@ -205,15 +209,15 @@ impl Driver {
         })
     }
 
-    /// Loads the lane, applies an event and commits. Repeats this after a conflict.
-    pub(crate) async fn try_step(
+    /// Loads the lane, applies an event and commits. After a conflict, applies the event to the newer lane.
+    pub(crate) async fn try_apply(
         &self,
         event: &Event,
         append: Vec<Turn>,
     ) -> Result<Effects, Refused> {
         let mut loaded = self.load(&[event.job()]).await;
         loop {
-            let (commit, effects) = self.commit(&loaded, event, append.clone())?;
+            let (commit, effects) = self.build_commit(&loaded, event, append.clone())?;
             match self.store.commit(&commit).await.unwrap() {
                 CommitResult::Done => return Ok(effects),
                 CommitResult::Conflict(newer) => loaded = *newer,
@@ -221,34 +225,34 @@ impl Driver {
         }
     }
 
-    /// Like [`try_step`](Self::try_step), for an event that must not be refused and appends no turns.
-    pub(crate) async fn step(&self, event: &Event) -> Effects {
-        self.try_step(event, Vec::new()).await.unwrap()
+    /// Like [`try_apply`](Self::try_apply), for an event that must not be refused and appends no turns.
+    pub(crate) async fn apply(&self, event: &Event) -> Effects {
+        self.try_apply(event, Vec::new()).await.unwrap()
     }
 
     /// Admits a new job.
     pub(crate) async fn admit(&self) -> JobId {
-        let job = self.job();
-        self.step(&Event::Admit(self.admission(job))).await;
+        let job = self.new_job_id();
+        self.apply(&Event::Admit(self.admission(job))).await;
         job
     }
 
     /// Claims a job. Returns its fence.
-    pub(crate) async fn claim(&self, job: JobId, owner: &str) -> u64 {
+    pub(crate) async fn claim(&self, job: JobId, worker_name: &str) -> u64 {
         let event = Event::Claim {
             job,
-            worker: worker(owner),
+            worker: worker(worker_name),
             repeated_fence: None,
             limit_ms: LONG_MS,
         };
-        match self.step(&event).await.claim {
+        match self.apply(&event).await.claim {
             Some(Claim::Granted { fence }) => fence,
-            other => panic!("not granted: {other:?}"),
+            other => panic!("the claim was not granted: {other:?}"),
         }
     }
 
-    /// The event of an attempt that ends with a reply.
-    pub(crate) fn finishing(job: JobId, fence: u64, hold_ms: Option<u64>) -> Event {
+    /// The event that ends an attempt with a reply.
+    pub(crate) fn finish_event(job: JobId, fence: u64, hold_ms: Option<u64>) -> Event {
         Event::Finish {
             job,
             fence,
@@ -259,8 +263,8 @@ impl Driver {
 
     /// Ends an attempt with a reply and appends these turns.
     pub(crate) async fn finish(&self, job: JobId, fence: u64, append: &[&str]) {
-        let event = Self::finishing(job, fence, None);
-        self.try_step(&event, turns(append)).await.unwrap();
+        let event = Self::finish_event(job, fence, None);
+        self.try_apply(&event, turns(append)).await.unwrap();
     }
 
     /// Admits, claims and finishes a job that appends these turns.
