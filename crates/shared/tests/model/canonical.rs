@@ -90,7 +90,10 @@ fn renumber_fences(state: &mut State, job: u8) {
         .lane
         .find(job)
         .map_or(outcome_fence, |entry| entry.fence);
-    let slots = state.slots.iter().filter(|slot| slot.works_on(job));
+    let slots = state
+        .slots
+        .iter()
+        .filter(|slot| slot.may_have_fence_of(job));
     let lowest = slots.map(|slot| slot.fence).fold(newest, u8::min);
     let Some(decrease) = lowest.checked_sub(1).filter(|decrease| *decrease > 0) else {
         return;
@@ -112,7 +115,7 @@ fn renumber_fences(state: &mut State, job: u8) {
         ended.settled = renumber_settled(ended.settled);
     }
     for slot in &mut state.slots {
-        if slot.works_on(job) {
+        if slot.may_have_fence_of(job) {
             slot.fence -= decrease;
         }
     }

@@ -190,7 +190,7 @@ fn a_settlement_that_is_not_recorded_takes_effect_twice() {
 }
 
 #[test]
-fn tool_results_that_displace_a_claimed_head_hide_turns_from_it() {
+fn tool_results_that_displace_a_claimed_head_make_its_context_outdated() {
     let world = Configuration {
         submit_kinds: [&[SubmitKind::Message, SubmitKind::ToolResults]; JOBS],
         faults_left: FaultsLeft {
@@ -225,7 +225,7 @@ const REPEATED_CLAIM: Configuration = Configuration {
 };
 
 #[test]
-fn without_a_time_limit_and_recognised_repeats_a_lost_response_blocks_the_lane() {
+fn a_lost_response_blocks_the_lane_if_claims_have_no_time_limit_and_repeats_count_as_new() {
     let mutations = &[
         Mutation::ClaimsHaveNoTimeLimit,
         Mutation::RepeatedClaimCountsAsNew,

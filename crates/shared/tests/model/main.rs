@@ -3,12 +3,12 @@
 //! A world has the lane of one session, two or three jobs, two workers, gateways, sweepers, a broker and a store.
 //! Processes die, messages are lost or duplicated, requests are repeated, and live workers are judged gone. Each world
 //! sets how often each fault may happen. Only the death of a publisher has no such limit. The search visits every state
-//! that can be reached. Every step that changes the lane calls `lane::apply` ([`protocol`]).
+//! that can be reached. Every event of the lane goes through `lane::apply` ([`protocol`]).
 //!
-//! **Safety**: no settlement by an older attempt takes effect. A ghost variable marks the newest attempt, independent of
-//! fences. A job completes once, as the head, with the newest turns of its session. Two attempts never have the same
-//! fence. Each live job has exactly one timer. Only the head runs. A repeated settlement has no effect, and a first
-//! settlement is never taken for a repeat.
+//! **Safety**: no settlement (finish, retry or release) by an older attempt takes effect. A job completes once, as the
+//! head, with the newest turns of its session. Two attempts never have the same fence. Each live job has exactly one
+//! timer. Only the head runs. A repeated settlement has no effect, and a first settlement is never taken for a repeat.
+//! Ghost variables, which only these checks read, show which attempt is the newest and which turns it has.
 //!
 //! **Liveness**: from every state, every accepted job can still end. No cancel, deadline or failed try is needed for that.
 //!

@@ -1,5 +1,5 @@
 //! Plants faults around `lane::apply`, in its arguments and in its result. `steps` plants the faults of processes. Product
-//! code has no part in this.
+//! code contains no planted fault.
 
 use forebay_shared::lane::{Event, IfBusy, Lane, OutcomeSummary, State};
 

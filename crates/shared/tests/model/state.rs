@@ -13,7 +13,8 @@ pub(crate) const WAKES_MAX: u8 = 2;
 /// The number that stands for any process that has died.
 pub(crate) const DEAD: u8 = SLOTS as u8;
 
-/// The `not_before` of a queued entry: who set it, and whether the time is still to come or has passed.
+/// The `not_before` of a queued entry: whether a retry or a hold set the time, and whether the time is still to come or
+/// has passed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum NotBefore {
     #[default]
@@ -99,10 +100,11 @@ impl Lane {
     }
 }
 
-/// Whether a job lives, and how it ended.
+/// Whether a job is live, and how it ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum JobLife {
     #[default]
+    /// The job was not submitted, or its submit was refused.
     Absent,
     Live,
     Completed,
@@ -221,7 +223,7 @@ pub(crate) struct WorkerSlot {
 
 impl WorkerSlot {
     /// Whether this slot may have a fence of the job.
-    pub(crate) fn works_on(&self, job: u8) -> bool {
+    pub(crate) fn may_have_fence_of(&self, job: u8) -> bool {
         matches!(
             self.phase,
             AttemptPhase::ClaimUnanswered
@@ -267,7 +269,7 @@ pub(crate) struct FaultsLeft {
 pub(crate) struct State {
     pub(crate) lane: Lane,
     pub(crate) jobs: [Job; JOBS],
-    /// The number of submits so far. They are numbered like their jobs.
+    /// The number of submits so far, which is the number of the next job.
     pub(crate) submitted: u8,
     /// For each job, the gateway that publishes the wake of its admission.
     pub(crate) gateways: [WakePublisher; JOBS],

@@ -140,7 +140,7 @@ impl World {
         state.slots.iter().enumerate().any(|(index, slot)| {
             let process = self.configuration.process_of(index);
             entry.state == EntryState::Running(process)
-                && slot.works_on(job)
+                && slot.may_have_fence_of(job)
                 && slot.fence == entry.fence
         })
     }

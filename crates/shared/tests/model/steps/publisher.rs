@@ -33,11 +33,11 @@ impl World {
         let gateways = (0..usize::from(self.configuration.jobs)).map(PublisherOf::Gateway);
         let sweepers = (0..self.configuration.sweepers).map(PublisherOf::Sweeper);
         let workers = (0..state.slots.len()).map(PublisherOf::Worker);
-        let all = gateways
+        let processes = gateways
             .chain([PublisherOf::Operator])
             .chain(sweepers)
             .chain(workers);
-        for process in all {
+        for process in processes {
             let mut next = *state;
             let publisher = *process.publisher(&mut next);
             match publisher.step {
@@ -72,15 +72,13 @@ impl World {
             .lane
             .find(publisher.job)
             .is_some_and(|entry| entry.overdue);
-        let timer = match () {
-            () if self
-                .configuration
-                .has(Mutation::TimersFireOnlyAtTheDeadline) =>
-            {
-                Timer::AtDeadline
-            }
-            () if overdue => Timer::Set,
-            () => Timer::Parked,
+        let only_deadlines = Mutation::TimersFireOnlyAtTheDeadline;
+        let timer = if self.configuration.has(only_deadlines) {
+            Timer::AtDeadline
+        } else if overdue {
+            Timer::Set
+        } else {
+            Timer::Parked
         };
         state.set_timer(publisher.job, timer);
     }

@@ -34,7 +34,7 @@ impl World {
                 AttemptPhase::AckPending => {
                     let mut next = *state;
                     next.slots[index].reset();
-                    self.add(next, true, "ack", slot.job);
+                    self.add(next, true, "a wake is acknowledged", slot.job);
                 }
             }
         }
@@ -99,14 +99,16 @@ impl World {
             Err(_) => {
                 let mut next = *state;
                 next.slots[index].reset();
-                return self.add(next, is_dependable, "a claim is refused; ack", slot.job);
+                let label = "a claim is refused; the wake is acknowledged";
+                return self.add(next, is_dependable, label, slot.job);
             }
         };
         let mut next = *state;
         self.commit(&mut next, &change);
         let Some(fence) = change.granted else {
             next.slots[index].reset();
-            return self.add(next, is_dependable, "a claim is too early; ack", slot.job);
+            let label = "a claim is too early; the wake is acknowledged";
+            return self.add(next, is_dependable, label, slot.job);
         };
         if next.lane != state.lane {
             // The claim began a new attempt. It was not recognised as a repeat of an earlier claim.
@@ -158,6 +160,7 @@ impl World {
         }
     }
 
+    /// The provider call ends, in each way that the configuration allows.
     fn end_call(&mut self, state: &State, index: usize) {
         self.settle(state, index, Settlement::Finish);
         if self.configuration.tools {
