@@ -30,7 +30,7 @@ impl Backoff {
 
     /// The delay after a failure, with `failures` earlier failures in a row.
     ///
-    /// `random` is uniform from 0 to 1. It places the delay within the upper half of its range. So processes
+    /// `random` is uniform from 0 to 1 and places the delay within the upper half of its range. So processes
     /// that failed at the same time repeat at different times.
     #[must_use]
     pub fn delay(&self, failures: u32, random: f64) -> Duration {

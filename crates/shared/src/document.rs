@@ -133,7 +133,7 @@ pub trait Document: DeserializeOwned {
 /// Why this process cannot act on a document.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// A newer release wrote it.
+    /// A newer release wrote the document.
     #[error(transparent)]
     Newer(#[from] NewerDocument),
     /// The JSON does not have the document's form.
@@ -235,7 +235,7 @@ mod tests {
         for newer in [r#"{"v": 2, "known": 1}"#, r#"{"known": "text", "v": 2}"#] {
             let error = read::<Sample>(newer.as_bytes()).unwrap_err();
             let ReadError::Newer(newer) = error else {
-                panic!("{error:?}");
+                panic!("the version should be too new: {error:?}");
             };
             assert_eq!(
                 (newer.found, newer.known),
@@ -244,7 +244,10 @@ mod tests {
         }
         for invalid in ["", "{", "[]", "{}", r#"{"v": "x", "known": 1}"#] {
             let error = read::<Sample>(invalid.as_bytes()).unwrap_err();
-            assert!(matches!(error, ReadError::Invalid { .. }), "{error:?}");
+            assert!(
+                matches!(error, ReadError::Invalid { .. }),
+                "unexpected error: {error:?}"
+            );
         }
     }
 }

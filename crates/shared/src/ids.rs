@@ -1,6 +1,6 @@
 //! The ids of jobs, tenants, sessions and processes, and the keys of lanes.
 //!
-//! Each id is checked when it is created, so code may put it into a key, a log line or a header without another check.
+//! Each id is checked when it is created. So an id may go into a key, a log line or a header without another check.
 //! The clones of a name share its text, because names are cloned often.
 
 use std::{fmt, sync::Arc};
@@ -116,13 +116,13 @@ pub struct JobId {
 }
 
 impl JobId {
-    /// A new id for a job of the session, or for one without a session.
+    /// A new id for a job of this session, or for a job without a session.
     #[must_use]
     pub fn fresh(tenant: &TenantId, session: Option<&SessionId>) -> Self {
         Self::from_uuid(uuid::Uuid::now_v7(), tenant, session)
     }
 
-    /// The id with this UUID, for a job of this session or for one without a session.
+    /// The id with this UUID, for a job of this session or for a job without a session.
     #[must_use]
     pub fn from_uuid(uuid: uuid::Uuid, tenant: &TenantId, session: Option<&SessionId>) -> Self {
         let partition = match session {
@@ -220,7 +220,7 @@ pub enum LaneKey {
 }
 
 impl LaneKey {
-    /// The lane of a job of this session, or of one without a session.
+    /// The lane of a job of this session, or of a job without a session.
     #[must_use]
     pub fn of(tenant: &TenantId, session: Option<&SessionId>, job: JobId) -> Self {
         let tenant = tenant.clone();
@@ -329,7 +329,7 @@ mod tests {
     #[test]
     fn invalid_names_are_refused() {
         for text in ["", "a b", "a/b", "a\0b", "é", "a\nb", &"x".repeat(129)] {
-            assert!(SessionId::parse(text).is_err(), "{text:?}");
+            assert!(SessionId::parse(text).is_err(), "{text:?} is accepted");
         }
         for text in [
             "job_",
@@ -337,7 +337,7 @@ mod tests {
             "JOB_00",
             "job_zz0123456789abcdef0123456789abcdef",
         ] {
-            assert!(JobId::parse(text).is_err(), "{text:?}");
+            assert!(JobId::parse(text).is_err(), "{text:?} is accepted");
         }
         let id = JobId::fresh(&TenantId::default(), None).to_string();
         assert!(JobId::parse(&id.to_uppercase()).is_err());

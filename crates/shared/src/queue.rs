@@ -18,10 +18,10 @@ pub enum QueueError {
     Closed,
 }
 
-/// The queue of wakes. It delivers each wake at least once, unless it loses its messages.
+/// The queue of wakes. Each wake is delivered at least once, unless the queue loses its messages.
 #[async_trait]
 pub trait Queue: Send + Sync {
-    /// Publishes a wake. Returns once the queue has confirmed it.
+    /// Publishes a wake. Returns once the queue has confirmed the wake.
     ///
     /// # Errors
     /// [`QueueError`] if the queue has not confirmed the wake. The wake may have been published nevertheless.

@@ -160,7 +160,10 @@ fn assert_unchanged<T: Document + Serialize>(document: &Value) {
     let mut newer = document.clone();
     newer["v"] = json!(T::KNOWN.0 + 1);
     let refused = document::read::<T>(newer.to_string().as_bytes()).err();
-    assert!(matches!(refused, Some(ReadError::Newer(_))), "{refused:?}");
+    assert!(
+        matches!(refused, Some(ReadError::Newer(_))),
+        "the newer version was not refused as newer: {refused:?}"
+    );
 }
 
 /// Asserts [`assert_unchanged`] for a document of each kind, after `change` has changed it.

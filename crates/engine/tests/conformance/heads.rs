@@ -62,7 +62,7 @@ pub(crate) async fn are_found_by_their_state(engine: impl Harness) {
     ];
     for (filter, lane, job, expected_worker) in expected {
         let found = store.heads(filter.clone(), None, 100).await.unwrap();
-        assert_eq!(found.len(), 1, "{filter:?}");
+        assert_eq!(found.len(), 1, "heads for {filter:?}");
         let timer = timers.iter().find(|timer| timer.job == job).unwrap();
         assert_eq!(found[0].lane, lane.key());
         assert_eq!((found[0].job, found[0].timer), (job, timer.at));

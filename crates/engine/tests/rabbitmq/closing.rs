@@ -41,9 +41,15 @@ async fn a_close_waits_for_received_deliveries_and_requeues_prefetched_messages(
     drop(consumer);
     wait_for_counts(&vhost, 6, 2).await;
     let refused = queue.publish(&new_wake(Class::Interactive)).await;
-    assert!(matches!(refused, Err(QueueError::Closed)), "{refused:?}");
+    assert!(
+        matches!(refused, Err(QueueError::Closed)),
+        "unexpected result: {refused:?}"
+    );
     let refused = queue.consume(Class::Interactive, 1).await.err();
-    assert!(matches!(refused, Some(QueueError::Closed)), "{refused:?}");
+    assert!(
+        matches!(refused, Some(QueueError::Closed)),
+        "unexpected result: {refused:?}"
+    );
 
     // The test still holds two deliveries, and the broker still receives their acks.
     assert!(!closing.is_finished());

@@ -113,9 +113,12 @@ async fn queues_are_quorum_queues_with_a_high_delivery_limit() {
     for name in [INTERACTIVE, "forebay.jobs.batch", UNREADABLE] {
         let path = format!("/api/queues/{}/{name}", vhost.name());
         let queue = management.get(&path).await.unwrap();
-        assert_eq!(queue["arguments"]["x-queue-type"], "quorum", "{name}");
-        assert_eq!(queue["arguments"]["x-delivery-limit"], 1_000_000, "{name}");
-        assert_eq!(queue["durable"], true, "{name}");
+        assert_eq!(queue["arguments"]["x-queue-type"], "quorum", "queue {name}");
+        assert_eq!(
+            queue["arguments"]["x-delivery-limit"], 1_000_000,
+            "queue {name}"
+        );
+        assert_eq!(queue["durable"], true, "queue {name}");
     }
 }
 
@@ -140,7 +143,7 @@ async fn connects_over_tls_with_a_private_certificate_authority() {
 
     // A process that does not trust the authority cannot connect.
     let error = error_without_the_authority(&rabbit.url()).await;
-    assert!(error.contains("no connection"), "{error}");
+    assert!(error.contains("no connection"), "unexpected error: {error}");
 }
 
 async fn error_without_the_authority(url: &str) -> String {

@@ -44,7 +44,10 @@ async fn accepted_jobs_can_finish_and_new_jobs_are_refused() {
     // Redis itself refuses the commit, because the store has not read the memory use of Redis yet.
     let other = TestLane::session(&store, "t");
     let refused = try_to_admit(&other).await.unwrap_err();
-    assert!(matches!(refused, StoreError::Full), "{refused:?}");
+    assert!(
+        matches!(refused, StoreError::Full),
+        "unexpected result: {refused:?}"
+    );
     assert!(!refused.is_transient());
     assert!(
         other.read_session(60_000).await.is_none(),
@@ -79,7 +82,10 @@ async fn the_store_refuses_new_jobs_when_80_percent_of_the_memory_are_used() {
     set_used_percent(&server, 90).await;
     announce(store.as_ref()).await;
     let refused = try_to_admit(&TestLane::session(&store, "t")).await;
-    assert!(matches!(refused, Err(StoreError::Full)), "{refused:?}");
+    assert!(
+        matches!(refused, Err(StoreError::Full)),
+        "unexpected result: {refused:?}"
+    );
     set_used_percent(&server, 20).await;
     announce(store.as_ref()).await;
     try_to_admit(&TestLane::session(&store, "t")).await.unwrap();

@@ -19,7 +19,7 @@ async fn watch(store: &dyn Store, job: JobId) -> Notices {
         loop {
             match store.watch(Topic::Job(job)).await {
                 Ok(notices) => return notices,
-                Err(error) => assert!(error.is_transient(), "{error:?}"),
+                Err(error) => assert!(error.is_transient(), "unexpected error: {error:?}"),
             }
         }
     };
@@ -66,7 +66,7 @@ async fn a_thousand_watchers_share_one_connection_and_unsubscribe_when_they_are_
     let watchers = watchers.join_all().await;
     // A process has two connections for commands and one for notices.
     let clients = server.clients().await.unwrap();
-    assert_eq!(clients.len(), 3, "{clients:?}");
+    assert_eq!(clients.len(), 3, "the connections are {clients:?}");
     let channels = async || server.cli(&["PUBSUB", "CHANNELS"]).await.unwrap();
     assert_eq!(channels().await.lines().count(), 1_000);
     drop(watchers);

@@ -60,7 +60,7 @@ async fn a_confirmed_commit_survives_a_kill() {
                     Ok(CommitResult::Done) => jobs.push(commit.admitted[0].meta.id),
                     Ok(CommitResult::Conflict(_)) => panic!("only this task writes the lane"),
                     Err(error) => {
-                        assert!(error.is_transient(), "{error:?}");
+                        assert!(error.is_transient(), "unexpected error: {error:?}");
                         break;
                     }
                 }
@@ -106,7 +106,7 @@ async fn a_commit_whose_response_was_lost_is_recognised_by_its_version() {
     server.pause().unwrap();
     let begun = Instant::now();
     let lost = store.commit(&commit).await.unwrap_err();
-    assert!(lost.is_transient(), "{lost:?}");
+    assert!(lost.is_transient(), "unexpected error: {lost:?}");
     assert!(
         begun.elapsed() < TIMEOUT,
         "the call took {:?}",
@@ -132,7 +132,7 @@ async fn calls_fail_fast_during_an_outage_and_work_again_afterwards() {
     // The first calls find the connections broken.
     for _ in 0..4 {
         let error = store.load(&lane.key(), &[], None).await.unwrap_err();
-        assert!(error.is_transient(), "{error:?}");
+        assert!(error.is_transient(), "unexpected error: {error:?}");
     }
     // If each call waited for the response timeout of 1.5 s, the 30 calls would take 45 s.
     let begun = Instant::now();
@@ -168,7 +168,7 @@ async fn a_store_connects_to_a_server_that_starts_later() {
     server.kill9().await.unwrap();
     let store = connect(server.url()).await;
     let error = store.counts().await.unwrap_err();
-    assert!(error.is_transient(), "{error:?}");
+    assert!(error.is_transient(), "unexpected error: {error:?}");
     server.restart().await.unwrap();
     wait_until_available(store.as_ref()).await;
     TestLane::session(&store, "s").complete(&["a turn"]).await;

@@ -37,7 +37,7 @@ async fn a_server_that_may_delete_live_jobs_is_refused() {
         error,
         ConnectError::Unsuitable(UnsuitableServer::Evicts { .. })
     );
-    assert!(evicts, "{error:?}");
+    assert!(evicts, "unexpected error: {error:?}");
     assert!(error.to_string().contains("set it to noeviction"));
     // This user may not run CONFIG, so the store reads the policy from INFO.
     let server = crate::server(options_with(&["--maxmemory-policy", "allkeys-random"])).await;
@@ -52,7 +52,7 @@ async fn a_server_that_may_delete_live_jobs_is_refused() {
             error,
             ConnectError::Unsuitable(UnsuitableServer::Evicts { .. })
         ),
-        "{error:?}"
+        "unexpected error: {error:?}"
     );
     server
         .cli(&["CONFIG", "SET", "maxmemory-policy", "volatile-lru"])
@@ -81,7 +81,10 @@ async fn a_wrong_url_or_password_is_refused() {
         server.url().replace("redis://", "redis://:wrong@"),
     ] {
         let error = connect_error(&RedisSettings::new(url)).await;
-        assert!(matches!(error, ConnectError::Denied(_)), "{error:?}");
+        assert!(
+            matches!(error, ConnectError::Denied(_)),
+            "unexpected error: {error:?}"
+        );
         assert!(!format!("{error:?}").contains("wrong"));
     }
 }
@@ -106,7 +109,10 @@ async fn tls_uses_the_given_certificate_authority() {
 
     settings.ca_file = Some("/nowhere/ca.pem".into());
     let error = connect_error(&settings).await;
-    assert!(matches!(error, ConnectError::CaFile { .. }), "{error:?}");
+    assert!(
+        matches!(error, ConnectError::CaFile { .. }),
+        "unexpected error: {error:?}"
+    );
 }
 
 #[tokio::test]
@@ -136,6 +142,6 @@ async fn several_urls_without_a_cluster_are_refused() {
     let error = connect_error(&settings).await;
     assert!(
         matches!(error, ConnectError::Unsuitable(UnsuitableServer::NoCluster)),
-        "{error:?}"
+        "unexpected error: {error:?}"
     );
 }

@@ -1,8 +1,8 @@
 //! A job: one request for one reply of a model.
 //!
 //! A job has three documents, each written once: [`Request`] and [`JobMeta`] when the job is admitted, [`Outcome`] when
-//! it ends. The job's [`Entry`](crate::lane::Entry) in its lane holds what changes in between (attempts, fence, tries),
-//! so a claim or a retry never rewrites a prompt.
+//! it ends. What changes in between (attempts, fence, tries) is in the job's [`Entry`](crate::lane::Entry) in its lane.
+//! So a claim or a retry never rewrites a prompt.
 
 mod meta;
 mod outcome;

@@ -62,16 +62,16 @@ pub struct Attempt {
     pub worker: ProcessId,
     /// When the job was claimed.
     pub started_at: TimeMs,
-    /// When the attempt ended; absent while it runs.
+    /// When the attempt ended; absent while the attempt runs.
     pub ended_at: Option<TimeMs>,
-    /// What went wrong; absent while the attempt runs and when it succeeded.
+    /// What went wrong; absent while the attempt runs and after a success.
     pub error: Option<JobError>,
     /// Fields that this release does not know.
     #[serde(flatten)]
     pub unknown: UnknownFields,
 }
 
-/// Why a job, or an attempt at one, did not succeed.
+/// Why a job, or an attempt at a job, did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct JobError {
     /// A stable word for programs, such as `rate_limited`.
@@ -84,7 +84,7 @@ pub struct JobError {
 }
 
 impl JobError {
-    /// The most bytes of a message; a longer one is cut.
+    /// The most bytes of a message. A longer message is cut.
     pub const MESSAGE_BYTES_MAX: usize = 1_000;
 
     /// An error with its message cut to [`Self::MESSAGE_BYTES_MAX`].

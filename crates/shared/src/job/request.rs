@@ -87,7 +87,7 @@ impl ContextBounds {
 /// A tool that the model may call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Tool {
-    /// What kind of tool it is.
+    /// The kind of the tool.
     #[serde(rename = "type")]
     pub kind: ToolKind,
     /// The function; empty for a kind of tool that this release does not know.
@@ -127,11 +127,11 @@ impl FunctionDefinition {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum ToolChoice {
-    /// Whether the model must call a tool, whichever it is.
+    /// Whether the model must call any tool.
     Mode(ToolChoiceMode),
     /// The model must call this function.
     Function {
-        /// What kind of tool it is.
+        /// The kind of the tool.
         #[serde(rename = "type")]
         kind: ToolKind,
         /// The function that must be called.

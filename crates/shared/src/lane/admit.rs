@@ -51,7 +51,7 @@ impl Transition<'_> {
         Ok(())
     }
 
-    /// Cancels every live job of the lane, because a newer message replaces them.
+    /// Cancels all live jobs of the lane, because a newer message replaces them.
     fn cancel_live_jobs(&mut self, if_busy: IfBusy) {
         self.lane.hold_until = None;
         if if_busy == IfBusy::Interrupt {
@@ -77,8 +77,8 @@ impl Transition<'_> {
     /// Inserts a new entry at the end. Tool results go before the entries that no worker has claimed.
     fn insert(&mut self, entry: Entry) {
         let position = if entry.tool_results {
-            // Behind earlier tool results, and never before a claimed job: an attempt at that job may still
-            // finish, and only a head may finish.
+            // The position is behind earlier tool results and behind a claimed head. An attempt at that head may
+            // still finish the job, which must be the head then.
             let stays_before = |other: &&Entry| other.claimed || other.tool_results;
             self.lane.entries.iter().take_while(stays_before).count()
         } else {

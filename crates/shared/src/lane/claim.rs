@@ -25,7 +25,7 @@ impl Transition<'_> {
         let head = &mut self.lane.entries[0];
         match &head.state {
             State::Running { worker: owner, .. } => {
-                // The worker repeats its claim, because the response to the first one was lost.
+                // The worker repeats its claim, because the response to the first claim was lost.
                 if owner == worker && repeated_fence == Some(head.fence) {
                     self.effects.claim = Some(Claim::Granted { fence: head.fence });
                     return Ok(());

@@ -103,10 +103,10 @@ pub enum Refused {
     /// A worker runs the job.
     #[error("a worker runs the job already")]
     Running,
-    /// The job is not in the lane, or it is claimed after its deadline.
+    /// The job is not in the lane, or a claim came after the job's deadline.
     #[error("the job is not live")]
     Gone,
-    /// A later attempt has begun, so this one may not settle the job.
+    /// A later attempt has begun, so the attempt of this event may not settle the job.
     #[error("a later attempt at the job has begun")]
     Fenced,
 }

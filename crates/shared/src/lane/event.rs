@@ -108,7 +108,7 @@ pub enum IfBusy {
 /// The processes that were alive at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LiveProcesses {
-    /// When the list was read, by the store's clock. It shows nothing about a worker that claimed its job later.
+    /// When the list was read, by the store's clock. The list shows nothing about a worker that claimed its job later.
     pub at: TimeMs,
     /// The processes whose presence was recent enough at that time.
     pub alive: Arc<BTreeSet<ProcessId>>,

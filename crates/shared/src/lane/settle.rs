@@ -21,9 +21,9 @@ pub(super) struct Retry<'a> {
 /// Whether a finish, retry or release with a valid fence takes effect.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Settlement {
-    /// The first with this fence. The job is the head.
+    /// The event is the first settlement with its fence, and its job is the head.
     First,
-    /// The repeat of one that took effect.
+    /// The event repeats a settlement that took effect.
     Repeat,
 }
 

@@ -73,7 +73,7 @@ impl Transition<'_> {
             );
             return;
         }
-        // The worker gets no notice. If it is alive and finishes first, its reply still counts.
+        // The worker gets no notice. If the worker is alive and finishes before the next claim, its reply counts.
         let error = JobError::new("worker_lost", "the worker did not finish the attempt");
         transition::end_attempt(head, Some(error), self.now);
         self.wake_head();

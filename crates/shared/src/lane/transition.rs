@@ -31,7 +31,7 @@ pub(super) struct JobEnd {
 }
 
 impl Transition<'_> {
-    /// Removes the entry at `position`. If it was the head, the next entry becomes the head.
+    /// Removes the entry at `position`. If that entry was the head, the next entry becomes the head.
     pub(super) fn remove(&mut self, position: usize, end: JobEnd) {
         let mut entry = self.lane.entries.remove(position);
         end_attempt(&mut entry, end.error.clone(), self.now);
@@ -53,7 +53,7 @@ impl Transition<'_> {
         }
     }
 
-    /// Wakes a new head, or lets it wait for the end of the hold.
+    /// Wakes a new head. During a hold, the head waits for the end of the hold instead.
     pub(super) fn wake_or_hold_head(&mut self) {
         let Some(head) = self.lane.entries.first_mut() else {
             self.end_passed_hold();
@@ -85,7 +85,7 @@ impl Transition<'_> {
         self.effects.wake = Some(job);
     }
 
-    /// Ends the hold, if there is one. A head that waited for its end gets a wake.
+    /// Ends the hold, if there is one. A head that waited for the end of the hold gets a wake.
     pub(super) fn end_hold(&mut self) {
         let Some(hold) = self.lane.hold_until.take() else {
             return;

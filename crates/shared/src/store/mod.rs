@@ -1,7 +1,7 @@
 //! The port to the store, which holds all state that must outlive a process.
 //!
-//! An engine loads and commits. It contains no rules of the lane protocol. Every write to a lane is one [`Commit`], which
-//! is atomic and compares the lane's version first. All calls are safe to repeat.
+//! An engine loads and commits. The rules of the lane protocol are not part of an engine. Every write to a lane is one
+//! [`Commit`], which is atomic and compares the lane's version first. All calls are safe to repeat.
 
 mod commit;
 mod counts;
@@ -89,8 +89,8 @@ pub trait Store: Send + Sync {
     /// job to a session creates the session if there is none.
     async fn commit(&self, commit: &Commit) -> Result<CommitResult, StoreError>;
 
-    /// Returns the heads of lanes that match the filter, in the order of the lanes' keys: at most `limit` (1 to 1,000),
-    /// beginning after `after`.
+    /// Returns the heads that match the filter, in the order of the lanes' keys. Begins behind the lane `after`, and
+    /// returns at most `limit` heads (1 to 1,000).
     async fn heads(
         &self,
         filter: HeadFilter,

@@ -16,9 +16,9 @@ use crate::{
 /// A lane as the store holds it, with the outcomes and the work that the caller requested.
 #[derive(Clone, Debug, Default)]
 pub struct LoadedLane {
-    /// The lane. Empty if it has no document.
+    /// The lane. It is empty if the store has no document of it.
     pub lane: Lane,
-    /// The lane's version. `None` if it has no document.
+    /// The lane's version. `None` if the store has no document of the lane.
     pub version: Option<LaneVersion>,
     /// The outcomes of those requested jobs that have ended.
     pub outcomes: Vec<(JobId, OutcomeSummary)>,
@@ -32,7 +32,7 @@ impl LoadedLane {
     pub fn outcome(&self, job: JobId) -> Option<OutcomeSummary> {
         self.outcomes
             .iter()
-            .find(|(id, _)| *id == job)
+            .find(|(ended_job, _)| *ended_job == job)
             .map(|(_, outcome)| *outcome)
     }
 }

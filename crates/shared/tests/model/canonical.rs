@@ -1,8 +1,10 @@
 //! Chooses one of all equivalent states, which keeps the search small.
 //!
-//! States are equivalent if they differ only in these parts: the order of workers and sweepers, the numbers of fences
-//! (only their order matters), what remains of a job that ended and cannot be repaired, and reads of timers that have
-//! changed since.
+//! States are equivalent if they differ only in these parts:
+//! - the order of workers and of sweepers,
+//! - the numbers of fences, because only the order of fences matters,
+//! - what remains of a job that has ended and cannot be repaired,
+//! - a confirmed wake whose timer has changed since, because it parks nothing.
 
 use crate::{
     configuration::Configuration,

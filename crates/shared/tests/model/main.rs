@@ -18,11 +18,12 @@
 //!
 //! In reading order: [`state`], [`configuration`], [`protocol`], [`steps`], [`check`], [`canonical`], [`search`].
 //!
-//! Then the tests: safety and liveness hold in each of the [`worlds`], and the search finds each of the [`faults`] that
-//! are planted ([`mutation`], [`planted`]). The larger worlds are ignored by default
-//! (`cargo test -p forebay-shared --test model -- --ignored`). The other tests take about a minute on two cores and less
-//! than 1 GiB, because the workspace's manifest optimises this package in every build. They fail beyond their
-//! [`budget`].
+//! Then the tests: safety and liveness hold in each of the [`worlds`]. The search finds each of the planted [`faults`]
+//! ([`mutation`], [`planted`]).
+//!
+//! The larger worlds are ignored by default (`cargo test -p forebay-shared --test model -- --ignored`). The other tests
+//! take about a minute on two cores and less than 1 GiB. The workspace's manifest optimises this package in every build
+//! for this purpose. A test fails if all searches together exceed the [`budget`].
 
 mod budget;
 mod canonical;

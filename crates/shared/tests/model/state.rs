@@ -13,8 +13,8 @@ pub(crate) const WAKES_MAX: u8 = 2;
 /// The number that stands for any process that has died.
 pub(crate) const DEAD: u8 = SLOTS as u8;
 
-/// The `not_before` of a queued entry: whether a retry or a hold set the time, and whether the time is still to come or
-/// has passed.
+/// The `not_before` of a queued entry. The value tells whether a retry or a hold has set the time, and whether the time
+/// is still to come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum NotBefore {
     #[default]

@@ -129,9 +129,9 @@ fn later_admissions_do_not_change_a_running_head() {
 }
 
 /// The admission of an ended job under its own id.
-fn repair(n: u128) -> crate::lane::Admit {
+fn repair(number: u128) -> crate::lane::Admit {
     crate::lane::Admit {
         repair: true,
-        ..message(n)
+        ..message(number)
     }
 }

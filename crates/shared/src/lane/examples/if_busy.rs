@@ -6,10 +6,10 @@ use crate::{
     lane::{Admit, Claim, IfBusy, LANE_MAX, PUBLISH_LIMIT_MS, Refused},
 };
 
-fn message_with(n: u128, if_busy: IfBusy) -> Admit {
+fn message_with(number: u128, if_busy: IfBusy) -> Admit {
     Admit {
         if_busy,
-        ..message(n)
+        ..message(number)
     }
 }
 

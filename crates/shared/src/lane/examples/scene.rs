@@ -22,9 +22,9 @@ pub(in crate::lane) const LIMIT_MS: u64 = 600_000;
 /// The default number of tries.
 pub(in crate::lane) const TRIES_MAX: u32 = 5;
 
-/// The `n`-th job of the scene.
-pub(in crate::lane) fn job(n: u128) -> JobId {
-    JobId::from_uuid(uuid::Uuid::from_u128(n), &TenantId::default(), None)
+/// The job of the scene with this number.
+pub(in crate::lane) fn job(number: u128) -> JobId {
+    JobId::from_uuid(uuid::Uuid::from_u128(number), &TenantId::default(), None)
 }
 
 /// The process with this name.
@@ -38,9 +38,9 @@ pub(in crate::lane) fn error(code: &str) -> JobError {
 }
 
 /// The admission of a plain message.
-pub(in crate::lane) fn message(n: u128) -> Admit {
+pub(in crate::lane) fn message(number: u128) -> Admit {
     Admit {
-        job: job(n),
+        job: job(number),
         class: Class::Interactive,
         deadline: START.plus_ms(DEADLINE_MS),
         tool_results: false,
@@ -50,10 +50,10 @@ pub(in crate::lane) fn message(n: u128) -> Admit {
 }
 
 /// The admission of tool results.
-pub(in crate::lane) fn results(n: u128) -> Admit {
+pub(in crate::lane) fn results(number: u128) -> Admit {
     Admit {
         tool_results: true,
-        ..message(n)
+        ..message(number)
     }
 }
 
@@ -81,8 +81,8 @@ impl Scene {
     /// A scene in which these messages were admitted, in this order.
     pub(in crate::lane) fn with_messages(count: u128) -> Self {
         let mut scene = Self::new();
-        for n in 1..=count {
-            scene.admit(message(n)).unwrap();
+        for number in 1..=count {
+            scene.admit(message(number)).unwrap();
         }
         scene
     }
@@ -122,19 +122,19 @@ impl Scene {
         self.apply(&Event::Admit(admit))
     }
 
-    pub(in crate::lane) fn claim(&mut self, n: u128, worker: &str) -> Result<Claim, Refused> {
-        self.claim_again(n, worker, None)
+    pub(in crate::lane) fn claim(&mut self, number: u128, worker: &str) -> Result<Claim, Refused> {
+        self.claim_again(number, worker, None)
     }
 
     /// Repeats a claim that may have got the fence `repeated_fence`.
     pub(in crate::lane) fn claim_again(
         &mut self,
-        n: u128,
+        number: u128,
         worker: &str,
         repeated_fence: Option<u64>,
     ) -> Result<Claim, Refused> {
         let event = Event::Claim {
-            job: job(n),
+            job: job(number),
             worker: process(worker),
             repeated_fence,
             limit_ms: LIMIT_MS,
@@ -143,19 +143,19 @@ impl Scene {
         Ok(effects.claim.expect("the effects of a claim have a result"))
     }
 
-    pub(in crate::lane) fn finish(&mut self, n: u128, fence: u64) -> Result<Effects, Refused> {
-        self.finish_as(n, fence, None, None)
+    pub(in crate::lane) fn finish(&mut self, number: u128, fence: u64) -> Result<Effects, Refused> {
+        self.finish_as(number, fence, None, None)
     }
 
     pub(in crate::lane) fn finish_as(
         &mut self,
-        n: u128,
+        number: u128,
         fence: u64,
         error: Option<JobError>,
         hold_ms: Option<u64>,
     ) -> Result<Effects, Refused> {
         self.apply(&Event::Finish {
-            job: job(n),
+            job: job(number),
             fence,
             error,
             hold_ms,
@@ -165,12 +165,12 @@ impl Scene {
     /// A retry `backoff_ms` from now.
     pub(in crate::lane) fn retry(
         &mut self,
-        n: u128,
+        number: u128,
         fence: u64,
         backoff_ms: u64,
     ) -> Result<Effects, Refused> {
         self.apply(&Event::Retry {
-            job: job(n),
+            job: job(number),
             fence,
             not_before: self.now.plus_ms(backoff_ms),
             tries_max: TRIES_MAX,
@@ -178,18 +178,25 @@ impl Scene {
         })
     }
 
-    pub(in crate::lane) fn release(&mut self, n: u128, fence: u64) -> Result<Effects, Refused> {
-        self.apply(&Event::Release { job: job(n), fence })
+    pub(in crate::lane) fn release(
+        &mut self,
+        number: u128,
+        fence: u64,
+    ) -> Result<Effects, Refused> {
+        self.apply(&Event::Release {
+            job: job(number),
+            fence,
+        })
     }
 
-    pub(in crate::lane) fn cancel(&mut self, n: u128) -> Result<Effects, Refused> {
-        self.apply(&Event::Cancel { job: job(n) })
+    pub(in crate::lane) fn cancel(&mut self, number: u128) -> Result<Effects, Refused> {
+        self.apply(&Event::Cancel { job: job(number) })
     }
 
     /// A tick by a sweeper that has no list of live processes.
-    pub(in crate::lane) fn tick(&mut self, n: u128) -> Result<Effects, Refused> {
+    pub(in crate::lane) fn tick(&mut self, number: u128) -> Result<Effects, Refused> {
         self.apply(&Event::Tick {
-            job: job(n),
+            job: job(number),
             presence: None,
         })
     }
@@ -197,30 +204,30 @@ impl Scene {
     /// A tick by a sweeper that has just read these live processes.
     pub(in crate::lane) fn tick_with_live(
         &mut self,
-        n: u128,
+        number: u128,
         alive: &[&str],
     ) -> Result<Effects, Refused> {
-        self.tick_with_live_at(n, alive, self.now)
+        self.tick_with_live_at(number, alive, self.now)
     }
 
     /// A tick by a sweeper that read these live processes at `at`.
     pub(in crate::lane) fn tick_with_live_at(
         &mut self,
-        n: u128,
+        number: u128,
         alive: &[&str],
         at: TimeMs,
     ) -> Result<Effects, Refused> {
         let alive = Arc::new(alive.iter().map(|name| process(name)).collect());
         self.apply(&Event::Tick {
-            job: job(n),
+            job: job(number),
             presence: Some(LiveProcesses { at, alive }),
         })
     }
 
     /// A tick, 1 ms later, by a sweeper that found no live process.
-    pub(in crate::lane) fn take_over(&mut self, n: u128) -> Result<Effects, Refused> {
+    pub(in crate::lane) fn take_over(&mut self, number: u128) -> Result<Effects, Refused> {
         self.advance_clock(1);
-        self.tick_with_live(n, &[])
+        self.tick_with_live(number, &[])
     }
 
     pub(in crate::lane) fn advance_clock(&mut self, ms: u64) {
@@ -231,7 +238,7 @@ impl Scene {
     pub(in crate::lane) fn order(&self) -> Vec<u128> {
         let number = |id: JobId| {
             (1..=300)
-                .find(|n| job(*n) == id)
+                .find(|number| job(*number) == id)
                 .expect("a job of the scene")
         };
         self.lane
@@ -241,20 +248,22 @@ impl Scene {
             .collect()
     }
 
-    pub(in crate::lane) fn state(&self, n: u128) -> &State {
-        &self.lane.find(job(n)).expect("a live job").1.state
+    pub(in crate::lane) fn state(&self, number: u128) -> &State {
+        &self.lane.find(job(number)).expect("a live job").1.state
     }
 
     /// The time from now to a job's timer.
-    pub(in crate::lane) fn timer_in_ms(&self, n: u128) -> u64 {
-        let timer = self.timers[&job(n)];
+    pub(in crate::lane) fn timer_in_ms(&self, number: u128) -> u64 {
+        let timer = self.timers[&job(number)];
         assert!(timer >= self.now, "the timer is due already");
         timer.since_ms(self.now)
     }
 
     /// How a job ended.
-    pub(in crate::lane) fn ended_as(&self, n: u128) -> Option<Status> {
-        self.outcomes.get(&job(n)).map(|summary| summary.status)
+    pub(in crate::lane) fn ended_as(&self, number: u128) -> Option<Status> {
+        self.outcomes
+            .get(&job(number))
+            .map(|summary| summary.status)
     }
 
     pub(in crate::lane) fn counts(&self) -> LaneCounts {

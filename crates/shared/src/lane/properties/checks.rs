@@ -1,4 +1,4 @@
-//! The properties of a lane, of a step from one lane to the next, of a repeated event and of a refused event.
+//! The properties of a lane, of a step between two lanes, of a repeated event and of a refused event.
 
 use std::collections::BTreeSet;
 
