@@ -114,12 +114,12 @@ async fn after_a_reconnect_the_prefetch_is_the_number_of_free_permits() {
 /// A load balancer whose broker is down may accept a connection and stay silent for hours.
 #[tokio::test]
 async fn the_connection_to_a_silent_peer_is_closed() {
-    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = silent.local_addr().unwrap().port();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
     let url = format!("amqp://127.0.0.1:{port}?connection_timeout=200");
     let queue = new_queue(&url, "gateway-1");
     for _connection in 0..3 {
-        let accepted = timeout(TIMEOUT, silent.accept()).await;
+        let accepted = timeout(TIMEOUT, listener.accept()).await;
         let (mut connection, _) = accepted.expect("the queue did not connect again").unwrap();
         let mut received = Vec::new();
         let ended = timeout(TIMEOUT, connection.read_to_end(&mut received)).await;

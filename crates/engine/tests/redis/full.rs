@@ -11,7 +11,7 @@ use crate::{
     test_lane::{TestLane, turns, worker},
 };
 
-/// Sets `maxmemory` so that the used memory is this percentage of it.
+/// Sets `maxmemory` so that the used memory is this percentage of `maxmemory`.
 async fn set_used_percent(server: &Redis, used_percent: u64) {
     let used: u64 = info(server, "memory", "used_memory:")
         .await
@@ -69,7 +69,7 @@ async fn accepted_jobs_can_finish_and_new_jobs_are_refused() {
 }
 
 #[tokio::test]
-async fn the_store_refuses_new_jobs_when_80_percent_of_the_memory_are_used() {
+async fn the_store_refuses_new_jobs_when_redis_uses_80_percent_of_its_memory_or_more() {
     let server = server(RedisOptions::default()).await;
     let store = connect(server.url()).await;
     let lane = TestLane::session(&store, "s");

@@ -203,7 +203,7 @@ pub(super) fn check_fence(before: &Scene, event: &Event, effects: &Effects) {
             if *effects != Effects::default() =>
         {
             let (position, entry) =
-                live.expect("a finish, retry or release has effects only for a live job");
+                live.expect("a settlement of a job that is not live must have no effects");
             assert_eq!(
                 (position, entry.fence),
                 (0, *fence),
@@ -216,7 +216,7 @@ pub(super) fn check_fence(before: &Scene, event: &Event, effects: &Effects) {
             repeated_fence,
             ..
         } => {
-            let (_, entry) = live.expect("only the claim of a live job is not refused");
+            let (_, entry) = live.expect("the claim of a job that is not live must be refused");
             if let State::Running { worker: owner, .. } = &entry.state {
                 assert_eq!((owner, Some(entry.fence)), (worker, *repeated_fence));
             }
