@@ -6,7 +6,7 @@ use tokio::time::timeout;
 
 use crate::{settings::RELEASING_MS_MAX, worker_context::WorkerContext};
 
-/// Waits for the running attempts to end. The intake must have ended, so that no new ones start.
+/// Waits for the running attempts to end. The intake must have ended, so that no new attempts start.
 pub(crate) async fn drain(worker: &WorkerContext) {
     worker.attempts.close();
     let attempts = worker.attempts.len();

@@ -1,8 +1,8 @@
 //! The jobs that this process works on.
 //!
 //! No two tasks of one process may work on the same job. An attempt takes an [`InFlightGuard`] first,
-//! and a message for a job that already has one is dropped. The guard removes the job when it is dropped,
-//! so also after a panic.
+//! and a message for a job that already has a guard is dropped. When the guard is dropped, also after a panic, it
+//! removes the job.
 
 use std::{
     collections::{HashMap, hash_map::Entry},

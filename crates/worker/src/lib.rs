@@ -5,7 +5,7 @@
 //! - `worker` starts and stops a worker; `settings` holds its limits; `worker_context` is what its
 //!   tasks share.
 //! - `intake` takes wakes while slots are free. `slots` decides which class gets a free slot.
-//!   `slot_guard` and `in_flight` track what runs.
+//!   `slot_guard` and `in_flight` track the running jobs.
 //! - `attempt` claims a job, calls the provider and commits the outcome. `retry_delay` computes when a
 //!   failed job is tried again. `call_notices` makes running calls check whether their job has ended.
 //! - `drain` waits for the running attempts when the worker stops.

@@ -1,4 +1,4 @@
-//! How long a failed job waits for its next try. A pure function: randomness comes in as an argument.
+//! Computes how long a failed job waits for its next try. The function is pure: the caller passes a random number.
 
 use std::time::Duration;
 
@@ -54,7 +54,7 @@ mod tests {
     };
 
     #[test]
-    fn doubles_up_to_the_longest_delay() {
+    fn the_delay_doubles_up_to_its_maximum() {
         let shortest = |tries| retry_delay_ms(tries, None, 0.0, &SETTINGS);
         assert_eq!([0, 1, 2, 3].map(shortest), [500, 1_000, 2_000, 4_000]);
         assert_eq!([6, 7, 63, 64, u32::MAX].map(shortest), [30_000; 5]);
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn a_longer_delay_of_the_provider_is_obeyed() {
+    fn a_longer_delay_of_the_provider_replaces_the_backoff() {
         assert_eq!(retry_delay_ms(0, Some(7_000), 0.0, &SETTINGS), 7_000);
         assert_eq!(retry_delay_ms(0, Some(0), 0.0, &SETTINGS), 500);
         assert_eq!(retry_delay_ms(4, Some(3_000), 0.0, &SETTINGS), 8_000);
@@ -71,15 +71,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn is_within_its_bounds(
+        fn the_delay_is_within_its_bounds(
             tries in 0_u32..200,
-            asked_ms in proptest::option::of(any::<u64>()),
+            provider_delay_ms in proptest::option::of(any::<u64>()),
             random in 0.0..1.0,
         ) {
-            let delay_ms = retry_delay_ms(tries, asked_ms, random, &SETTINGS);
-            prop_assert!(delay_ms >= asked_ms.unwrap_or(0).min(HOUR_MS));
+            let delay_ms = retry_delay_ms(tries, provider_delay_ms, random, &SETTINGS);
+            prop_assert!(delay_ms >= provider_delay_ms.unwrap_or(0).min(HOUR_MS));
             prop_assert!((500..=HOUR_MS).contains(&delay_ms));
-            if asked_ms.is_none() {
+            if provider_delay_ms.is_none() {
                 prop_assert!(delay_ms <= 60_000);
             }
         }

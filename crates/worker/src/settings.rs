@@ -7,7 +7,7 @@ pub(crate) const COMMIT_MARGIN_MS: u64 = 30_000;
 
 /// How long a worker may take after its drain time to release the jobs that still run, and to commit the
 /// last replies, in milliseconds. With a healthy store this takes some tens of milliseconds. The sweeper
-/// queues jobs again that are not released by then.
+/// requeues the jobs that are not released by then.
 pub const RELEASING_MS_MAX: u64 = 2_000;
 
 /// The limits of a worker. The code that reads the settings checks the ranges.

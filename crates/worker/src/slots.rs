@@ -1,24 +1,25 @@
 //! Decides which class gets the next free slot. Pure, without I/O.
 //!
-//! Interactive goes first. Batch gets at least a tenth while it has work: a tenth of the slots of a worker
-//! with ten slots or more, and every tenth start of a smaller one. A class may also use slots that the other class does not need.
+//! Interactive jobs go first. While batch jobs wait, they get at least a tenth: a tenth of the slots of a worker with
+//! ten or more slots, or every tenth start of a smaller worker. A class may also use slots that the other class does
+//! not need.
 //!
-//! Beyond its tenth, batch gets a slot only when no interactive wake is about to arrive. Otherwise batch
+//! Beyond this tenth, a batch job gets a slot only when no interactive wake is about to arrive. Otherwise batch jobs
 //! would get most of several slots that become free at once.
 
 use forebay_shared::class::Class;
 
-/// Batch gets one of this many slots. A worker with fewer slots gives it one of this many starts.
+/// Batch jobs get one of this many slots. In a worker with fewer slots they get one of this many starts.
 const BATCH_SHARE: usize = 10;
 
 /// Which classes have a job to start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Waiting {
-    /// An interactive wake is buffered.
+    /// Whether an interactive wake is buffered.
     pub(crate) interactive: bool,
-    /// A batch wake is buffered.
+    /// Whether a batch wake is buffered.
     pub(crate) batch: bool,
-    /// No interactive wake is buffered, but the queue may be about to deliver one.
+    /// Whether the queue may be about to deliver an interactive wake, although none is buffered.
     pub(crate) interactive_expected: bool,
 }
 
@@ -69,7 +70,7 @@ impl Slots {
         }
     }
 
-    /// Whether batch has less than its tenth.
+    /// Whether batch jobs have less than their tenth.
     fn is_batch_due(&self) -> bool {
         if self.total >= BATCH_SHARE {
             self.batch < self.total.div_ceil(BATCH_SHARE)
@@ -103,9 +104,9 @@ impl Slots {
 
     /// How many unacknowledged wakes of the class the queue may deliver to this worker.
     ///
-    /// As many as there are slots, so that a worker whose slots all run one class withholds no further wakes of
-    /// that class from other workers. A small worker may have one more interactive wake. Without a buffered
-    /// interactive wake, batch would get every slot that becomes free.
+    /// This is the number of slots. So a worker whose slots all run one class withholds no further wakes of that class
+    /// from other workers. A small worker may have one more interactive wake. Without a buffered interactive wake, a
+    /// batch job would get every slot that becomes free.
     pub(crate) fn unacked_max(&self, class: Class) -> usize {
         match class {
             Class::Interactive if self.total < BATCH_SHARE => self.total + 1,
@@ -127,7 +128,7 @@ mod tests {
         interactive_expected: false,
     };
 
-    /// An event that the slots see.
+    /// A change of the slots.
     #[derive(Clone, Debug)]
     enum Step {
         /// A job of the class ends, if one runs.
@@ -216,7 +217,7 @@ mod tests {
             batch: true,
             interactive_expected: true,
         };
-        let alone = Waiting {
+        let only_batch_waits = Waiting {
             interactive_expected: false,
             ..expected
         };
@@ -228,19 +229,19 @@ mod tests {
                 slots.take(Class::Batch);
             }
             assert_eq!(slots.next(expected), None);
-            assert_eq!(slots.next(alone), Some(Class::Batch));
+            assert_eq!(slots.next(only_batch_waits), Some(Class::Batch));
         }
     }
 
     #[test]
-    fn batch_that_arrives_late_gets_the_next_free_slots() {
+    fn batch_jobs_that_arrive_late_get_the_next_free_slots() {
         let mut slots = Slots::new(20);
-        let alone = Waiting {
+        let only_interactive_waits = Waiting {
             interactive: true,
             batch: false,
             interactive_expected: false,
         };
-        while let Some(class) = slots.next(alone) {
+        while let Some(class) = slots.next(only_interactive_waits) {
             slots.take(class);
         }
         assert_eq!(slots.interactive, 20);

@@ -14,19 +14,20 @@ use tokio::time::{Instant, sleep};
 use super::claimed_job::ClaimedJob;
 use crate::{settings::COMMIT_MARGIN_MS, worker_context::WorkerContext};
 
-/// The timeout of one claim, and of the release of a claim whose answer was lost.
+/// The timeout of one claim, and of the release of a claim whose response was lost.
 const APPLY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The delay before a message is requeued because only a worker of a newer release can run its job.
 const NEWER_RELEASE_AFTER: Duration = Duration::from_secs(1);
-/// The delay before the next claim while the store does not answer.
+/// The delay before the next claim while the store does not respond.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
 /// Claims the job of a wake. Returns `None` when there is nothing to run.
 ///
 /// The message stays in `delivery` when it must be acknowledged after the attempt.
 ///
-/// When the store does not answer, the message is requeued, because another worker may reach the store. The claim may still have succeeded, with only its answer lost. Then no other worker can run the
-/// job, so this function repeats the claim until the store answers.
+/// When the store does not respond, the message is requeued, because another worker may reach the store. The claim may
+/// still have succeeded, with only its response lost. Then no other worker can run the job, so this function repeats the
+/// claim until the store responds.
 pub(super) async fn claim(
     worker: &WorkerContext,
     delivery: &mut Option<Delivery>,
@@ -37,7 +38,7 @@ pub(super) async fn claim(
         .settings
         .call_timeout_ms
         .saturating_add(COMMIT_MARGIN_MS);
-    // By this deadline, a claim whose answer was lost has ended by itself.
+    // By this deadline, a claim whose response was lost has ended by itself.
     let deadline = Instant::now() + Duration::from_millis(limit_ms);
     let mut may_have_claimed = false;
     while !worker.stop.is_cancelled() && Instant::now() < deadline {
@@ -68,7 +69,7 @@ pub(super) async fn claim(
                 match release_unanswered_claim(worker, &lane, job).await {
                     Ok(()) => return None,
                     Err(error) => {
-                        tracing::debug!(job_id = %job, %error, "a claim whose answer was lost could not be released; trying again");
+                        tracing::debug!(job_id = %job, %error, "a claim whose response was lost could not be released; trying again");
                     }
                 }
             }
@@ -94,7 +95,7 @@ pub(super) async fn claim(
             }
             Err(error @ (LaneError::Store(_) | LaneError::Contended)) => {
                 may_have_claimed = true;
-                tracing::debug!(job_id = %job, %error, "a claim got no answer; trying again");
+                tracing::debug!(job_id = %job, %error, "a claim got no response from the store; trying again");
                 requeue(delivery);
             }
         }
@@ -111,10 +112,10 @@ fn requeue(delivery: &mut Option<Delivery>) {
 }
 
 /// Releases the job if its lane shows that this process runs it. The caller has the job's in-flight guard, so no
-/// attempt of this process runs the job. Then the running entry comes from a claim whose answer was lost.
+/// attempt of this process runs the job. Then the running entry comes from a claim whose response was lost.
 ///
 /// # Errors
-/// The store did not answer. The job may still be claimed.
+/// The store did not respond. The job may still be claimed.
 async fn release_unanswered_claim(
     worker: &WorkerContext,
     lane: &LaneKey,
@@ -137,7 +138,7 @@ async fn release_unanswered_claim(
         let release = LaneChange::release(claim);
         match worker.member.lanes.apply(release, APPLY_TIMEOUT).await {
             Ok(_) | Err(LaneError::Refused(_)) => {
-                tracing::debug!(job_id = %job, "a claim whose answer was lost is released");
+                tracing::debug!(job_id = %job, "a claim whose response was lost is released");
             }
             Err(error) => return Err(error),
         }

@@ -1,4 +1,4 @@
-//! Calls the provider, and calls it again with less context if the provider finds the context too long.
+//! Calls the provider, and calls it again with less context if the provider refuses the context as too long.
 
 use std::{panic::AssertUnwindSafe, sync::Arc};
 

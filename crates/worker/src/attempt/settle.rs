@@ -22,7 +22,7 @@ use crate::{
 
 /// The timeout of one commit. It is longer than most outages of the store, because a reply is expensive.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(60);
-/// The timeout of a release while the worker stops. Less than
+/// The timeout of a release while the worker stops. It is shorter than
 /// [`RELEASING_MS_MAX`](crate::RELEASING_MS_MAX).
 const RELEASE_TIMEOUT: Duration = Duration::from_millis(1_800);
 /// The delay between two commits of the same outcome.
@@ -124,7 +124,7 @@ async fn try_again(
     commit(worker, job, retry).await
 }
 
-/// Commits a change, and repeats it while the store does not answer, until the claim ends. Returns whether
+/// Commits a change, and repeats it while the store does not respond, until the claim ends. Returns whether
 /// the change was committed.
 async fn commit(worker: &WorkerContext, job: &ClaimedJob, change: impl Fn() -> LaneChange) -> bool {
     let (job_id, attempt) = (job.job, job.attempt);

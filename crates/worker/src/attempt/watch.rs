@@ -27,15 +27,15 @@ pub(super) struct CallLimits {
     pub(super) deadline: Instant,
     /// The longest that the call may take, in milliseconds. The job's expiry can make `deadline` earlier.
     pub(super) timeout_ms: u64,
-    /// The deadline of the job. The sweeper then ends the job as expired.
+    /// The deadline of the job. After it, the sweeper ends the job as expired.
     pub(super) job_expiry: Instant,
 }
 
 /// Waits until the call must end, and returns the outcome.
 ///
-/// It checks the job at each notice and at intervals. A store that does not answer does not end the call.
+/// It checks the job at each notice and at intervals. A store that does not respond does not end the call.
 ///
-/// There is one such future for each call, so it has one timer for everything.
+/// There is one such future for each call. So it has a single timeout for all its conditions, which saves memory.
 #[expect(
     clippy::manual_async_fn,
     reason = "an async fn would store each of its arguments twice"
@@ -50,10 +50,10 @@ pub(super) fn watch(
     async move {
         let mut check_at = Instant::now() + CHECK_INTERVAL;
         loop {
-            let wake_at = check_at
+            let wait_until = check_at
                 .min(limits.job_expiry)
                 .min(limits.deadline + OVERRUN_MAX);
-            let is_requested = timeout_at(wake_at, in_flight.check_requested())
+            let is_requested = timeout_at(wait_until, in_flight.check_requested())
                 .await
                 .is_ok();
             let now = Instant::now();

@@ -22,8 +22,8 @@ pub(super) fn turn_bytes(turn: &Turn) -> u64 {
     }
 }
 
-/// For each turn, the sum of the bytes of this turn and all later turns; then a 0. Each turn is serialized only once,
-/// because it may be long.
+/// For each turn, the sum of the bytes of this turn and all later turns. The last element is 0. Each turn is serialized
+/// only once, because it may be long.
 pub(super) fn remaining_bytes<'a>(turns: impl DoubleEndedIterator<Item = &'a Turn>) -> Vec<u64> {
     let mut sum = 0;
     let mut sums: Vec<u64> = turns

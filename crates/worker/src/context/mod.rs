@@ -2,7 +2,7 @@
 //!
 //! [`select`] arranges the session's turns and the job's input in an order that every provider accepts
 //! (`order`). Then it cuts off the oldest turns until the job's bounds hold. [`SelectedContext::halve`]
-//! cuts off more when the provider finds the context too long.
+//! cuts off more when the provider refuses the context as too long.
 //!
 //! The rules:
 //! - The input is never cut.
@@ -37,7 +37,7 @@ pub(crate) struct SelectedContext {
     /// The results that the session lacks for the calls of its last reply. They are appended to the
     /// session before the input, so that the stored turns are as valid as the sent ones.
     missing_results: Vec<Turn>,
-    /// The indices in `turns` at which more can be cut off, ascending, without 0.
+    /// The indices in `turns` before which more turns can be cut off, ascending, without 0.
     cuts: Box<[usize]>,
     /// For each turn, where it comes from.
     origins: Vec<Origin>,
@@ -96,7 +96,7 @@ impl SelectedContext {
         count(self.turns.len())
     }
 
-    /// Leaves out the older half of the turns, by bytes. Used when the provider finds the context too long.
+    /// Leaves out the older half of the turns, by bytes. Used when the provider refuses the context as too long.
     ///
     /// Uses the first allowed cut that leaves at most half of the bytes. If there is none, uses the last allowed cut. Returns
     /// `false` and changes nothing when no turn can be left out.

@@ -1,8 +1,8 @@
 //! Puts tool calls and their results in an order that every provider accepts.
 //!
 //! The results of a reply's calls follow that reply, in the order of the calls, one result for each call.
-//! A session may differ: an interrupted message may separate a call from its result, a client may answer
-//! only one of two calls, and the store may have removed the oldest turns.
+//! A session may have another order: an interrupted message may separate a call from its result, a client may send the
+//! result of only one of two calls, and the store may have removed the oldest turns.
 
 use forebay_shared::turn::{Role, Turn};
 
@@ -43,14 +43,14 @@ pub(super) struct OrderedTurns {
     pub(super) turns: Vec<OrderedTurn>,
     /// The results that the session lacks for the calls of its last reply.
     pub(super) missing_results: Vec<Turn>,
-    /// How many results in the session answer no call. They are left out.
+    /// How many results in the session belong to no call. They are left out.
     pub(super) orphans: usize,
 }
 
 /// Puts a session and an input in order.
 ///
-/// Results in the input that answer no call keep their position. The provider then refuses the request, so the client
-/// learns of its mistake from the job's error.
+/// Results in the input that belong to no call keep their position. The provider then refuses the request, and the job's
+/// error tells the client about the mistake.
 pub(super) fn arrange(session: Vec<Turn>, input: Vec<Turn>) -> OrderedTurns {
     let session_len = session.len();
     let last_reply = session
@@ -66,7 +66,7 @@ pub(super) fn arrange(session: Vec<Turn>, input: Vec<Turn>) -> OrderedTurns {
     let mut missing_results = Vec::new();
     let mut orphans = 0;
     for index in 0..unordered.len() {
-        // `None`: the turn is a result that follows its call in `turns` already.
+        // `None`: the turn is a result that already follows its call in `turns`.
         let Some(turn) = unordered[index].take() else {
             continue;
         };

@@ -11,14 +11,14 @@ use proptest::prelude::*;
 use super::{select, sent_bytes};
 
 fn turn(word: &str) -> Turn {
-    let (kind, rest) = word.split_at(1);
+    let (kind, text) = word.split_at(1);
     match kind {
-        "s" => Turn::text(Role::System, rest),
-        "u" => Turn::text(Role::User, rest),
-        "a" => Turn::text(Role::Assistant, rest),
-        "c" => calls(&rest.chars().map(String::from).collect::<Vec<_>>()),
-        "r" => result(rest, "done"),
-        "n" => result(rest, "no result"),
+        "s" => Turn::text(Role::System, text),
+        "u" => Turn::text(Role::User, text),
+        "a" => Turn::text(Role::Assistant, text),
+        "c" => calls(&text.chars().map(String::from).collect::<Vec<_>>()),
+        "r" => result(text, "done"),
+        "n" => result(text, "no result"),
         _ => panic!("unknown turn: {word}"),
     }
 }
@@ -66,7 +66,7 @@ fn bounds(max_turns: Option<u32>, max_input_tokens: Option<u32>) -> ContextBound
 }
 
 #[test]
-fn selects_and_orders_turns() {
+fn the_selected_turns_follow_the_rules_and_the_bound() {
     for (session, input, max_turns, sent, dropped, missing) in [
         // Without a bound everything is sent.
         ("", "u1", None, "u1", 0, ""),
@@ -153,7 +153,7 @@ fn tokens_are_bounded_by_the_estimate() {
 }
 
 #[test]
-fn halve_leaves_out_the_older_half() {
+fn halving_leaves_out_the_older_half_of_the_turns() {
     let mut half = select(
         turns("u1 a1 u2 a2 u3 a3"),
         turns("u4"),
@@ -192,7 +192,7 @@ fn halve_leaves_out_the_older_half() {
 /// Any turns in any order, so also those that no client should send.
 fn any_turns(max: usize) -> impl Strategy<Value = Vec<Turn>> {
     let id = prop::sample::select(vec!["w", "x", "y", "z"]);
-    let one = prop_oneof![
+    let any_turn = prop_oneof![
         4 => "[a-z]{0,30}".prop_map(|text| Turn::text(Role::User, text)),
         3 => "[a-z]{0,30}".prop_map(|text| Turn::text(Role::Assistant, text)),
         1 => Just(Turn::text(Role::System, "rule")),
@@ -200,7 +200,7 @@ fn any_turns(max: usize) -> impl Strategy<Value = Vec<Turn>> {
             .prop_map(|ids| calls(&ids.into_iter().map(String::from).collect::<Vec<_>>())),
         4 => id.prop_map(|id| result(id, "done")),
     ];
-    prop::collection::vec(one, 0..max)
+    prop::collection::vec(any_turn, 0..max)
 }
 
 fn any_bounds() -> impl Strategy<Value = ContextBounds> {
@@ -213,7 +213,7 @@ fn is_instruction(turn: &Turn) -> bool {
 }
 
 /// Checks that the results of each reply's calls follow the reply, each once, and that there are no other
-/// results. Results in the input that answer no call (`foreign`) may be anywhere.
+/// results. Results in the input that belong to no call (`foreign`) may be anywhere.
 fn check_order(sent: &[Turn], foreign: &[Turn]) -> Result<(), TestCaseError> {
     let mut index = 0;
     while index < sent.len() {
@@ -255,7 +255,7 @@ fn without_foreign(sent: &[Turn]) -> Vec<Turn> {
 fn session_turns_in(selected: &super::SelectedContext) -> u32 {
     let origins = selected.origins.iter();
     let sent = origins.filter(|origin| **origin == super::Origin::Session);
-    u32::try_from(sent.count()).expect("small")
+    u32::try_from(sent.count()).expect("a small number")
 }
 
 proptest! {

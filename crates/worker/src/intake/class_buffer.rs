@@ -1,4 +1,4 @@
-//! Buffers the wakes of one class ahead of the free slots.
+//! Buffers the wakes of one class until slots are free.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,7 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::in_flight::InFlightJobs;
 
-/// How many interactive wakes are buffered after the next one. Without them, batch would get most of several
+/// How many interactive wakes are buffered after the next one. Without them, batch jobs would get most of several
 /// slots that become free at once.
 const INTERACTIVE_BUFFERED: usize = 32;
 /// How long the queue may take to deliver the next wake after an acknowledgement: a round trip to the
@@ -69,7 +69,7 @@ impl ClassBuffer {
         self.consumer.is_some()
     }
 
-    /// Notes that a wake was acknowledged, so that the queue may deliver the next one.
+    /// Records that a wake was acknowledged, so that the queue may deliver the next wake.
     pub(super) fn expect_next(&mut self) {
         self.expected_until = Some(Instant::now() + DELIVERY_TIME_MAX);
     }
@@ -151,7 +151,11 @@ impl ClassBuffer {
             && let Some(next) = self.next.take()
         {
             next.requeue();
-            while let Some(Ok(buffered)) = self.consumer.as_mut().map(|c| c.wakes.try_recv()) {
+            while let Some(Ok(buffered)) = self
+                .consumer
+                .as_mut()
+                .map(|consumer| consumer.wakes.try_recv())
+            {
                 buffered.requeue();
             }
         }
@@ -160,7 +164,7 @@ impl ClassBuffer {
 
 /// Sends the wakes of a class to `wakes`.
 ///
-/// This runs in a task of its own, because a call of [`Queue::consume`] must not be dropped.
+/// This runs in its own task, because a call of [`Queue::consume`] must not be dropped.
 async fn consume(
     queue: Arc<dyn Queue>,
     class: Class,
@@ -177,7 +181,7 @@ async fn consume(
                     permit.send(delivery);
                 }
             }
-            // The queue closes when the process ends, which needs no message.
+            // The queue closes when the process ends, so this needs no log line.
             Err(QueueError::Closed) => {}
             Err(error) => tracing::warn!(
                 %class,

@@ -1,6 +1,6 @@
 //! Takes wakes from the queue and starts attempts while slots are free.
 //!
-//! It buffers one wake of each class, which shows that the class has work, and a few more interactive wakes.
+//! It buffers one wake of each class, which shows that jobs of the class wait, and a few more interactive wakes.
 //! [`Slots`] decides which class gets a free slot. While this process cannot reach the store, the
 //! intake takes no wakes and requeues the buffered ones.
 
@@ -93,7 +93,7 @@ impl Intake {
             };
             self.slots.take(class);
             let slot = SlotGuard::new(class, self.freed_sender.clone());
-            // Boxed, because each of the wrappers below would store it twice.
+            // Boxed, because each of the wrappers below would store the future twice.
             let attempt = Box::pin(attempt::run(
                 Arc::clone(&self.worker),
                 delivery,

@@ -55,8 +55,8 @@ impl ApiClient {
             secrets.push(key);
         }
         for (header, value) in headers {
-            let sent = header_value(name, header.as_str(), &value)?;
-            sent_headers.insert(header, sent);
+            let sent_value = header_value(name, header.as_str(), &value)?;
+            sent_headers.insert(header, sent_value);
             secrets.push(value);
         }
         let client = JsonClient::new(http, base_url, sent_headers)
@@ -67,7 +67,7 @@ impl ApiClient {
     /// Posts `body` to `url`, and reads the answer with `read`.
     ///
     /// # Errors
-    /// [`Failure`] when no complete answer arrives within `timeout`, or when `read` returns one.
+    /// [`Failure`] when no complete answer arrives within `timeout`, or when `read` returns a failure.
     pub(super) async fn post<T>(
         &self,
         url: &Url,

@@ -29,10 +29,10 @@ pub(super) enum ApiKind {
 pub(super) struct ProviderEntry {
     pub(super) kind: ApiKind,
     pub(super) base_url: Endpoint,
-    /// The variable that holds the key; `None` for a provider without one.
+    /// The variable that holds the key; `None` for a provider without a key.
     pub(super) key_env: Option<String>,
     pub(super) key: Option<Secret>,
-    /// `None` leaves the choice to the provider.
+    /// The field that carries the limit on the reply's tokens. `None` leaves the choice to the provider.
     pub(super) max_tokens_field: Option<MaxTokensField>,
     /// Headers for every request. Their values are secrets.
     pub(super) headers: Vec<(HeaderName, Secret)>,

@@ -35,8 +35,8 @@ impl Failure {
         }
     }
 
-    /// The failure without these values in its message. The message quotes the provider, and some providers repeat the
-    /// key that they refuse.
+    /// Removes the secrets from the message. The message quotes the provider, and some providers repeat the key that they
+    /// refuse.
     #[must_use]
     pub(crate) fn without(mut self, secrets: &[Secret]) -> Self {
         for secret in secrets {

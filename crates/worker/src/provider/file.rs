@@ -129,15 +129,15 @@ impl ProvidersFile {
         let mut entries = BTreeMap::new();
         let mut owners: HashMap<String, String> = HashMap::new();
         for (name, toml) in file.providers {
-            let wrong = |message: String| FileError::Entry {
+            let entry_error = |message: String| FileError::Entry {
                 entry: name.clone(),
                 message,
             };
-            check_name(&name).map_err(wrong)?;
-            let entry = FileEntry::check(&name, toml, variable).map_err(wrong)?;
+            check_name(&name).map_err(entry_error)?;
+            let entry = FileEntry::check(&name, toml, variable).map_err(entry_error)?;
             for model in &entry.models {
                 if let Some(owner) = owners.insert(model.clone(), name.clone()) {
-                    return Err(wrong(format!(
+                    return Err(entry_error(format!(
                         "models: \"{model}\" is already one of providers.{owner}; list it once"
                     )));
                 }
@@ -185,9 +185,9 @@ impl FileEntry {
 }
 
 fn check_name(name: &str) -> Result<(), String> {
-    let allowed =
+    let is_allowed =
         |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
-    if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.bytes().all(allowed) {
+    if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.bytes().all(is_allowed) {
         return Err(format!(
             "the name must have 1 to {NAME_BYTES_MAX} of a-z, 0-9, - and _; change it"
         ));
@@ -204,7 +204,7 @@ fn check_models(models: &[String]) -> Result<(), String> {
     }
     for model in models {
         let star = model.find('*');
-        if model.is_empty() || star.is_some_and(|at| at + 1 != model.len()) {
+        if model.is_empty() || star.is_some_and(|index| index + 1 != model.len()) {
             return Err(format!(
                 "models: \"{model}\" must be a model's name, or its beginning followed by one *"
             ));
@@ -252,16 +252,18 @@ fn check_key(
     let key = variable(key_env).map(|key| Secret::new(&key));
     let key = key.filter(|key| !key.is_empty());
     if let Some(key) = &key {
-        let what = format!("key {key_env}");
-        header_value(provider, &what, key).map_err(|error| error.to_string())?;
+        let header_or_key = format!("key {key_env}");
+        header_value(provider, &header_or_key, key).map_err(|error| error.to_string())?;
     }
     Ok(key)
 }
 
 /// The parser's message and its line, without the text of the line, which may hold a key.
 fn unreadable(text: &str, error: &toml::de::Error) -> FileError {
-    let at = error.span().map_or(0, |span| span.start.min(text.len()));
-    let newlines = text.as_bytes()[..at].iter().filter(|byte| **byte == b'\n');
+    let index = error.span().map_or(0, |span| span.start.min(text.len()));
+    let newlines = text.as_bytes()[..index]
+        .iter()
+        .filter(|byte| **byte == b'\n');
     FileError::Unreadable {
         line: newlines.count() + 1,
         message: error.message().to_owned(),

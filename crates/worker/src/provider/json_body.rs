@@ -39,7 +39,7 @@ fn unwritable(error: &serde_json::Error) -> Failure {
 
 fn unreadable(error: &serde_json::Error) -> Failure {
     // The text of the error may quote the reply, so the message has only its kind and position.
-    let what = match error.classify() {
+    let problem = match error.classify() {
         Category::Data => "is JSON of an unexpected shape",
         Category::Eof => "ends within its JSON",
         Category::Syntax | Category::Io => "is not JSON",
@@ -47,7 +47,7 @@ fn unreadable(error: &serde_json::Error) -> Failure {
     Failure::new(
         "invalid_response",
         format!(
-            "the provider's answer {what} (line {}, column {})",
+            "the provider's answer {problem} (line {}, column {})",
             error.line(),
             error.column()
         ),

@@ -1,4 +1,4 @@
-//! The port between the worker and the services that answer: a call returns one reply or one failure.
+//! The port between the worker and the services that run models: a call returns one answer or one failure.
 //!
 //! A provider translates a [`Call`] into its own wire format, and the response back. It does not depend on jobs, lanes,
 //! retries or stores. It classifies a failure; the worker decides what follows.
@@ -37,7 +37,7 @@ pub use failure::{Failure, Retry};
 pub use registry::{ProviderRegistry, ProviderSettings};
 pub use settings::SettingsError;
 
-/// A service that answers with a model's reply.
+/// A service that runs models.
 #[async_trait]
 pub trait Provider: Send + Sync {
     /// The name that a job's `provider` shows.
@@ -56,7 +56,7 @@ pub trait Provider: Send + Sync {
 pub struct Call<'a> {
     /// The model, without the prefix that names the provider.
     pub model: &'a str,
-    /// The request of the job. Providers do not read its `input` and `context`: `turns` has what is sent.
+    /// The request of the job. Providers do not read its `input` and `context`: `turns` holds the turns to send.
     pub request: &'a Request,
     /// The turns to send, the job's input last.
     pub turns: &'a [Turn],
@@ -76,7 +76,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The text of the reply. `None`: the reply has no text, as when it only calls tools.
+    /// The text of the reply. `None` if the reply has no text, for example if it only calls tools.
     #[must_use]
     pub fn text(&self) -> Option<String> {
         let text = self.turn.content.as_ref()?.to_text();

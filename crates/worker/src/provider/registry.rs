@@ -78,7 +78,7 @@ struct Route {
 }
 
 impl ProviderRegistry {
-    /// Builds all providers, each with connections of its own.
+    /// Builds all providers, each with its own connections.
     ///
     /// # Errors
     /// [`SettingsError`], naming the setting.
@@ -150,8 +150,8 @@ impl ProviderRegistry {
     /// The provider for a model, and the model's name without the prefix that names the provider.
     ///
     /// # Errors
-    /// `provider_not_configured` when the provider has no key, `invalid_request` when no model is named. Another try
-    /// cannot help.
+    /// `provider_not_configured` when the provider has no key, `invalid_request` when no model is named. A retry cannot
+    /// help.
     pub fn resolve(&self, model: &str) -> Result<(Arc<dyn Provider>, String), JobError> {
         let named = model
             .split_once('/')
@@ -226,9 +226,9 @@ mod tests {
     }
 
     #[test]
-    fn models_find_their_providers() {
+    fn each_model_is_resolved_to_its_provider_and_its_name_there() {
         let registry = ProviderRegistry::new(settings(true)).expect("a registry");
-        for (model, provider, sent) in [
+        for (model, provider, model_sent) in [
             ("gpt-5", "openai", "gpt-5"),
             ("simulated", "simulated", "simulated"),
             ("simulated/fast", "simulated", "fast"),
@@ -244,14 +244,18 @@ mod tests {
             ("gemini-imitation", "local", "gemini-imitation"),
         ] {
             let (found, name) = registry.resolve(model).expect("a provider");
-            assert_eq!((found.name(), name.as_str()), (provider, sent), "{model}");
+            assert_eq!(
+                (found.name(), name.as_str()),
+                (provider, model_sent),
+                "model {model}"
+            );
         }
         let error = registry.resolve("openai/").err().expect("no model");
         assert_eq!(error.code, "invalid_request");
     }
 
     #[test]
-    fn a_provider_without_a_key_is_named_and_not_replaced() {
+    fn the_error_of_a_provider_without_a_key_names_the_missing_variable() {
         let mut settings = settings(false);
         settings.openai_api_key = Some(Secret::new("  "));
         let registry = ProviderRegistry::new(settings).expect("a registry");
@@ -270,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_base_url_is_named_even_without_a_key() {
+    fn the_error_of_an_invalid_base_url_names_its_variable_even_without_a_key() {
         for (field, variable) in [(0, "OPENAI_BASE_URL"), (1, "GEMINI_BASE_URL")] {
             let mut settings = ProviderSettings::default();
             let url = if field == 0 {

@@ -8,16 +8,16 @@ use http::header::{HeaderMap, RETRY_AFTER};
 /// a job for days.
 pub(super) const DELAY_MS_MAX: u64 = 60 * 60 * 1_000;
 
-/// The delay that the provider asks for, in milliseconds, at most [`DELAY_MS_MAX`]. `None`: the header is missing or
-/// invalid. OpenAI also sends `retry-after-ms`, which is more exact and comes first.
+/// The delay that the provider asks for, in milliseconds, at most [`DELAY_MS_MAX`]. `None` if the header is missing or
+/// invalid. OpenAI also sends `retry-after-ms`, which is more exact and takes precedence.
 pub(super) fn read(headers: &HeaderMap, now: SystemTime) -> Option<u64> {
     let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
-    if let Some(ms) = text("retry-after-ms").and_then(|value| value.parse::<u64>().ok()) {
-        return Some(ms.min(DELAY_MS_MAX));
+    if let Some(delay_ms) = text("retry-after-ms").and_then(|value| value.parse::<u64>().ok()) {
+        return Some(delay_ms.min(DELAY_MS_MAX));
     }
     let value = text(RETRY_AFTER.as_str())?;
-    let ms = if value.bytes().all(|byte| byte.is_ascii_digit()) && !value.is_empty() {
-        // A number that does not fit stands for a very long delay.
+    let delay_ms = if value.bytes().all(|byte| byte.is_ascii_digit()) && !value.is_empty() {
+        // A number that is too large for 64 bits means a very long delay.
         value
             .parse::<u64>()
             .unwrap_or(u64::MAX)
@@ -27,7 +27,7 @@ pub(super) fn read(headers: &HeaderMap, now: SystemTime) -> Option<u64> {
         let delay = until.duration_since(now).unwrap_or_default();
         u64::try_from(delay.as_millis()).unwrap_or(u64::MAX)
     };
-    Some(ms.min(DELAY_MS_MAX))
+    Some(delay_ms.min(DELAY_MS_MAX))
 }
 
 #[cfg(test)]
@@ -38,7 +38,7 @@ mod tests {
 
     use super::{DELAY_MS_MAX, read};
 
-    fn at(pairs: &[(&'static str, &'static str)]) -> Option<u64> {
+    fn delay_ms_of(pairs: &[(&'static str, &'static str)]) -> Option<u64> {
         let mut headers = HeaderMap::new();
         for (name, value) in pairs {
             headers.insert(
@@ -71,19 +71,23 @@ mod tests {
             ("soon", None),
             ("", None),
         ] {
-            assert_eq!(at(&[("retry-after", value)]), expected, "{value:?}");
+            assert_eq!(
+                delay_ms_of(&[("retry-after", value)]),
+                expected,
+                "{value:?}"
+            );
         }
-        assert_eq!(at(&[]), None);
+        assert_eq!(delay_ms_of(&[]), None);
     }
 
     #[test]
-    fn milliseconds_come_first() {
+    fn retry_after_ms_takes_precedence() {
         assert_eq!(
-            at(&[("retry-after", "2"), ("retry-after-ms", "1500")]),
+            delay_ms_of(&[("retry-after", "2"), ("retry-after-ms", "1500")]),
             Some(1_500)
         );
         assert_eq!(
-            at(&[("retry-after", "2"), ("retry-after-ms", "x")]),
+            delay_ms_of(&[("retry-after", "2"), ("retry-after-ms", "x")]),
             Some(2_000)
         );
     }

@@ -1,14 +1,14 @@
-//! Checks of settings that all providers have, and the errors that they end in.
+//! Checks of settings that all providers have, and the errors that these checks return.
 
 use forebay_shared::secret::Secret;
 use http::header::HeaderValue;
 
 use super::http::{ClientError, Endpoint, EndpointError};
 
-/// A setting of a provider that cannot be used. The process exits with it before it opens a port.
+/// A setting of a provider that cannot be used. This error ends the process before it opens a port.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// A base URL is not one that requests can be sent to.
+    /// Requests cannot be sent to a base URL.
     #[error("{setting} {error}")]
     BaseUrl {
         /// The variable, or the field of the providers file.
@@ -18,13 +18,13 @@ pub enum SettingsError {
     },
     /// A key or a header has characters that no HTTP header can carry.
     #[error(
-        "the {what} of the provider {provider} holds characters that cannot be sent in an HTTP header"
+        "the {header_or_key} of the provider {provider} holds characters that cannot be sent in an HTTP header"
     )]
     Unsendable {
         /// The name of the provider.
         provider: String,
         /// `key`, or the header's name.
-        what: String,
+        header_or_key: String,
     },
     /// TLS or the proxy cannot be set up for the provider of this name.
     #[error("the connections to the provider {0} cannot be set up")]
@@ -35,9 +35,12 @@ impl SettingsError {
     /// The same error, naming the variable that holds the key.
     pub(super) fn of_key_in(self, variable: &str) -> Self {
         match self {
-            Self::Unsendable { provider, what } if what == "key" => Self::Unsendable {
+            Self::Unsendable {
                 provider,
-                what: format!("key {variable}"),
+                header_or_key,
+            } if header_or_key == "key" => Self::Unsendable {
+                provider,
+                header_or_key: format!("key {variable}"),
             },
             other => other,
         }
@@ -61,13 +64,13 @@ pub(super) fn base_url(setting: &str, text: &str) -> Result<Endpoint, SettingsEr
 /// [`SettingsError::Unsendable`], naming the provider and the header.
 pub(super) fn header_value(
     provider: &str,
-    what: &str,
+    header_or_key: &str,
     value: &Secret,
 ) -> Result<HeaderValue, SettingsError> {
     let mut value =
         HeaderValue::from_str(value.expose()).map_err(|_| SettingsError::Unsendable {
             provider: provider.to_owned(),
-            what: what.to_owned(),
+            header_or_key: header_or_key.to_owned(),
         })?;
     value.set_sensitive(true);
     Ok(value)

@@ -1,4 +1,4 @@
-//! Classifies an HTTP status where the provider's error says nothing more specific.
+//! Classifies an HTTP status if the provider's error is not more specific.
 
 use super::{Failure, Retry};
 

@@ -39,14 +39,17 @@ mod tests {
     use super::{generate, is_generated};
 
     #[test]
-    fn ids_are_the_same_for_the_same_call_only() {
-        let one = [Turn::text(Role::User, "a")];
-        let two = [Turn::text(Role::User, "b")];
-        assert_eq!(generate(&one, None, 0), generate(&one, None, 0));
-        assert_ne!(generate(&one, None, 0), generate(&one, None, 1));
-        assert_ne!(generate(&one, None, 0), generate(&two, None, 0));
-        assert_ne!(generate(&one, Some("r1"), 0), generate(&one, Some("r2"), 0));
-        assert!(is_generated(&generate(&one, None, 0)));
+    fn only_the_same_call_gets_the_same_ids() {
+        let turns = [Turn::text(Role::User, "a")];
+        let other_turns = [Turn::text(Role::User, "b")];
+        assert_eq!(generate(&turns, None, 0), generate(&turns, None, 0));
+        assert_ne!(generate(&turns, None, 0), generate(&turns, None, 1));
+        assert_ne!(generate(&turns, None, 0), generate(&other_turns, None, 0));
+        assert_ne!(
+            generate(&turns, Some("r1"), 0),
+            generate(&turns, Some("r2"), 0)
+        );
+        assert!(is_generated(&generate(&turns, None, 0)));
         assert!(!is_generated("call_abc"));
     }
 }

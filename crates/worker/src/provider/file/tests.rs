@@ -1,4 +1,4 @@
-//! What a providers file may contain, and the errors for one that is wrong.
+//! What a providers file may contain, and the errors for an invalid file.
 
 use super::ProvidersFile;
 
@@ -9,7 +9,7 @@ fn error(text: &str) -> String {
 }
 
 #[test]
-fn an_entry_with_everything() {
+fn every_field_of_an_entry_is_read() {
     let text = r#"
         [providers.acme]
         kind = "openai"
@@ -34,9 +34,9 @@ fn an_entry_with_everything() {
     assert!(!file.entries["acme"].provider.http2_prior_knowledge);
     assert_eq!(file.entries["acme"].provider.missing_key(), None);
     assert!(!format!("{file:?}").contains("sk-secret"));
-    let without = ProvidersFile::parse(text, &|_| None).expect("a file");
+    let file_without_key = ProvidersFile::parse(text, &|_| None).expect("a file");
     assert_eq!(
-        without.entries["acme"].provider.missing_key(),
+        file_without_key.entries["acme"].provider.missing_key(),
         Some("ACME_API_KEY")
     );
 }
@@ -48,7 +48,7 @@ fn an_empty_file_has_no_entries() {
 }
 
 #[test]
-fn errors_name_the_place_and_what_to_change() {
+fn errors_name_the_line_or_the_entry_and_its_invalid_part() {
     let url = "base_url = \"https://x.example\"";
     for (text, parts) in [
         ("x = [", vec!["line 1"]),
@@ -108,7 +108,10 @@ fn errors_name_the_place_and_what_to_change() {
     ] {
         let error = error(text);
         for part in parts {
-            assert!(error.contains(part), "{text}: {error}");
+            assert!(
+                error.contains(part),
+                "the error of {text} lacks {part}: {error}"
+            );
         }
     }
 }

@@ -8,12 +8,12 @@ use reqwest::{Client, Proxy, redirect::Policy};
 use super::{endpoint::Endpoint, proxies::ProxyError, settings::HttpSettings};
 
 /// How often the server of an HTTP/2 connection with calls is pinged, and how soon it must answer. Many calls share
-/// the connection, so a dead one must not hold them until they time out.
+/// a connection, so a dead connection must not hold them until they time out.
 const PING_EVERY: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// The longest head of an answer over HTTP/2.
-const HEAD_BYTES_MAX: u32 = 32 * 1_024;
+/// The most bytes of an answer's headers over HTTP/2.
+const HEADERS_BYTES_MAX: u32 = 32 * 1_024;
 
 /// Why no calls can be made to a provider.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +36,7 @@ pub(super) struct ClientBuilder {
     http2_prior_knowledge: bool,
     proxy: Option<Proxy>,
     forwarding_proxy: Option<String>,
-    /// `None` where no TLS is spoken. TLS needs certificates, which a minimal machine may not have.
+    /// `None` if no TLS is used. TLS needs certificates, which a minimal machine may not have.
     tls: Option<rustls::ClientConfig>,
 }
 
@@ -83,15 +83,15 @@ impl ClientBuilder {
     }
 
     fn configured(&self) -> reqwest::ClientBuilder {
-        // By default reqwest retries what a server has not begun (RFC 9113, section 8.7), shares the connect timeout
-        // among several addresses, and drops a TCP peer that has vanished.
+        // By default reqwest retries requests that a server has not begun to process (RFC 9113, section 8.7), shares the
+        // connect timeout among several addresses, and closes a connection whose TCP peer is gone.
         let mut builder = Client::builder()
             .default_headers(self.headers.clone())
             .connect_timeout(self.connect_timeout)
             .redirect(Policy::none())
             .http2_keep_alive_interval(PING_EVERY)
             .http2_keep_alive_timeout(PING_TIMEOUT)
-            .http2_max_header_list_size(HEAD_BYTES_MAX)
+            .http2_max_header_list_size(HEADERS_BYTES_MAX)
             // The proxies of the environment are not read again.
             .no_proxy();
         if let Some(proxy) = &self.proxy {
@@ -122,8 +122,8 @@ mod tests {
 
     const CONNECT_MS: u64 = 2_000;
 
-    /// An address that does not answer: its queue of connections is full, as long as the other values live.
-    async fn dead() -> (SocketAddr, TcpListener, Vec<TcpStream>) {
+    /// An address that does not respond. Its backlog is full while the other returned values live.
+    async fn unresponsive_address() -> (SocketAddr, TcpListener, Vec<TcpStream>) {
         let socket = TcpSocket::new_v4().expect("a socket");
         socket
             .bind((Ipv4Addr::LOCALHOST, 0).into())
@@ -155,10 +155,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_dead_address_among_several_is_passed_over_within_the_connect_timeout() {
-        let (dead, _listener, _filling) = dead().await;
+    async fn if_an_address_does_not_respond_the_next_is_tried_within_the_connect_timeout() {
+        let (unresponsive, _listener, _filling) = unresponsive_address().await;
         let alive = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let client = client(&[dead, alive.local_addr().expect("an address")]);
+        let client = client(&[unresponsive, alive.local_addr().expect("an address")]);
         let call = tokio::spawn(client.post("http://llm.example/v1").send());
         let accepted = timeout(Duration::from_millis(CONNECT_MS), alive.accept()).await;
         let (mut stream, _) = accepted.expect("in time").expect("a connection");
@@ -167,9 +167,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_dead_address_is_given_up_at_the_connect_timeout() {
-        let (dead, _listener, _filling) = dead().await;
-        let error = client(&[dead]).post("http://llm.example/v1").send().await;
+    async fn a_connect_to_an_address_that_does_not_respond_fails_at_the_connect_timeout() {
+        let (unresponsive, _listener, _filling) = unresponsive_address().await;
+        let error = client(&[unresponsive])
+            .post("http://llm.example/v1")
+            .send()
+            .await;
         let error = error.expect_err("nothing answers");
         assert!(error.is_connect() && error.is_timeout(), "{error:?}");
     }

@@ -27,7 +27,7 @@ const IDLE_MAX: Duration = Duration::from_secs(90);
 /// The clients of one provider: as few as the calls in flight need.
 pub(super) struct Clients {
     builder: ClientBuilder,
-    /// Never empty. A call takes the first that has a permit, so the last ones become idle.
+    /// Never empty. A call takes the first client that has a permit, so the last clients become idle.
     clients: Mutex<Vec<CountedClient>>,
 }
 
@@ -43,7 +43,7 @@ struct CountedClient {
 #[derive(Default)]
 struct ConnectFailure(Mutex<Option<(Instant, Failure)>>);
 
-/// A client for one call. The call counts until this is dropped.
+/// A client for one call. The call counts as in flight until the permit is dropped.
 pub(super) struct ClientPermit {
     client: Client,
     connect_failure: Arc<ConnectFailure>,
@@ -51,7 +51,7 @@ pub(super) struct ClientPermit {
 }
 
 impl ClientPermit {
-    /// Notes a failure to connect for the calls that waited for the same connection.
+    /// Stores a failure to connect for the calls that waited for the same connection.
     pub(super) fn set_connect_failure(&self, failure: Failure) {
         *self.connect_failure.lock() = Some((Instant::now(), failure));
     }
@@ -162,7 +162,7 @@ mod tests {
         let clients = clients();
         let mut permits = acquire(&clients, 2 * CALLS_MAX);
         assert_eq!(count(&clients), 2);
-        // A call that ends makes way for another one on the same client.
+        // When a call ends, another call can use the same client.
         permits.remove(0);
         permits.extend(acquire(&clients, 1));
         assert_eq!(count(&clients), 2);
@@ -175,7 +175,7 @@ mod tests {
         let clients = clients();
         let mut permits = acquire(&clients, 2 * CALLS_MAX + 1);
         tokio::time::advance(IDLE_MAX).await;
-        // The last one has a call, so it stays, and so does the one before it.
+        // The last client has a call, so it stays. Only clients behind it could be dropped.
         permits.drain(..2 * CALLS_MAX);
         permits.extend(acquire(&clients, 1));
         assert_eq!(count(&clients), 3);

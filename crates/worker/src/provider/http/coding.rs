@@ -1,5 +1,5 @@
-//! Recognizes compressed answers. Every request refuses compression (RFC 9110, section 12.5.3), as nothing here can
-//! decompress an answer.
+//! Recognizes compressed answers. Every request refuses compression (RFC 9110, section 12.5.3), because the worker
+//! cannot decompress an answer.
 
 use http::header::{CONTENT_ENCODING, HeaderMap, HeaderValue};
 
@@ -14,8 +14,8 @@ pub(super) fn of(headers: &HeaderMap) -> Option<&str> {
     let lines = headers.get_all(CONTENT_ENCODING).into_iter();
     // A value that is not text counts as an unknown coding.
     let mut codings = lines.flat_map(|line| line.to_str().unwrap_or("?").split(','));
-    let is_one = |coding: &&str| !coding.is_empty() && !coding.eq_ignore_ascii_case("identity");
-    let coding = codings.by_ref().map(str::trim).find(is_one)?;
+    let is_coding = |coding: &&str| !coding.is_empty() && !coding.eq_ignore_ascii_case("identity");
+    let coding = codings.by_ref().map(str::trim).find(is_coding)?;
     Some(&coding[..coding.len().min(SHOWN_BYTES_MAX)])
 }
 
@@ -24,7 +24,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_identity_is_no_coding() {
+    fn only_identity_counts_as_no_coding() {
         for (lines, coding) in [
             (&[][..], None),
             (&["identity"], None),

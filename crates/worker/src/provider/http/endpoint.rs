@@ -75,7 +75,7 @@ impl Endpoint {
     #[must_use]
     pub fn to_uri(&self) -> http::Uri {
         let uri = self.0.as_str().parse();
-        uri.expect("it was parsed before")
+        uri.expect("`parse` has checked that the URL is a URI")
     }
 
     /// Whether its host has this name.
@@ -107,7 +107,7 @@ mod tests {
     use super::{Endpoint, EndpointError};
 
     #[test]
-    fn adds_segments_with_and_without_a_slash_at_the_end() {
+    fn segments_are_added_with_and_without_a_slash_at_the_end_of_the_base_url() {
         for base in ["https://api.example.com/v1", "https://api.example.com/v1/"] {
             let endpoint = Endpoint::parse(base).expect("a URL");
             assert_eq!(
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn keeps_a_query() {
+    fn the_query_of_a_base_url_is_kept() {
         let endpoint = Endpoint::parse("https://x.example/d/m?api-version=3").expect("a URL");
         assert_eq!(
             endpoint.with_segments(&["chat"]).as_str(),
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_cannot_leave_its_segment() {
+    fn the_name_of_a_model_stays_one_path_segment() {
         let endpoint = Endpoint::parse("https://x.example/v1beta").expect("a URL");
         assert_eq!(
             endpoint
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn other_urls_are_refused() {
+    fn a_url_that_cannot_be_a_base_url_is_refused() {
         for (text, error) in [
             ("ftp://x.example", EndpointError::Scheme),
             ("file:///etc", EndpointError::Scheme),
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn recognizes_this_machine() {
+    fn loopback_addresses_are_recognised() {
         for (text, loopback) in [
             ("http://127.0.0.1:1/v1", true),
             ("http://[::1]:1/v1", true),

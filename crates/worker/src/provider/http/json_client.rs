@@ -21,17 +21,18 @@ use super::{
 };
 use crate::provider::{Failure, retry_after};
 
-/// How long, in milliseconds, the body of an error may take once its status is known. A part of it suffices to
+/// The timeout of the body of an error, in milliseconds, once its status is known. A part of the body suffices to
 /// describe the error.
 const ERROR_BODY_MS: u64 = 10_000;
 
-/// How often a call is sent at most when the calls that make its connection are cancelled.
+/// The most requests of one call. If the call that makes a shared connection is cancelled, the other calls are sent
+/// again.
 const SENT_MAX: u32 = 100;
 
 /// The most bytes that are read of an error's body.
 const ERROR_BODY_BYTES_MAX: usize = 64 * 1024;
 
-/// The most bytes that an announced length allocates at once. A longer body grows the buffer as it arrives.
+/// The most bytes that are allocated before a body arrives. A longer body grows the buffer as it arrives.
 const FIRST_BUFFER_BYTES: usize = 64 * 1024;
 
 /// Posts to one provider.
@@ -54,7 +55,7 @@ pub(in crate::provider) struct Received {
 }
 
 impl Received {
-    /// Whether the status is one of success.
+    /// Whether the status is a success (200 to 299).
     pub(in crate::provider) fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }
@@ -102,7 +103,7 @@ impl JsonClient {
         let started = Instant::now();
         let deadline = started + timeout;
         let first_byte = started + Duration::from_millis(first_byte_ms);
-        // Kept until the answer is read: it is what counts the call.
+        // The permit is kept until the answer is read, because it counts the call as in flight.
         let client = self
             .clients
             .acquire()
@@ -111,7 +112,7 @@ impl JsonClient {
         let response = match timeout_at(first_byte.min(deadline), sending).await {
             Ok(response) => response?,
             Err(_) if first_byte < deadline => {
-                return Err(transport::no_head_within(first_byte_ms));
+                return Err(transport::no_headers_within(first_byte_ms));
             }
             Err(_) => return Err(transport::not_done_within(timeout)),
         };
@@ -119,8 +120,9 @@ impl JsonClient {
         received.ok_or_else(|| transport::not_done_within(timeout))
     }
 
-    /// Sends the request until the head of an answer arrives. A call that waited for the connection of another call is
-    /// sent again when that call was cancelled, and fails like that call when it could not connect.
+    /// Sends the request until the headers of an answer arrive. A call may wait for a connection that another call makes.
+    /// If the other call was cancelled, this call is sent again. If the other call could not connect, this call fails
+    /// in the same way.
     async fn send(
         &self,
         client: &ClientPermit,
@@ -151,7 +153,7 @@ impl JsonClient {
         }
     }
 
-    /// Reads an answer whose head has arrived. `None`: the deadline has passed.
+    /// Reads an answer whose headers have arrived. `None` if the deadline has passed.
     async fn read(
         &self,
         mut response: Response,
@@ -205,8 +207,8 @@ impl JsonClient {
     }
 }
 
-/// As much of an error's body as arrives within the limits. A failure to read more is no failure: the status alone
-/// classifies the error.
+/// Reads as much of an error's body as arrives within the limits. An error while reading is ignored, because the status
+/// alone classifies the failure.
 async fn read_prefix(response: &mut Response, limit: Instant) -> Vec<u8> {
     let mut prefix = Vec::new();
     while prefix.len() < ERROR_BODY_BYTES_MAX {
@@ -234,7 +236,7 @@ mod tests {
 
     const TIMEOUT: Duration = Duration::from_secs(60);
 
-    /// A client that speaks HTTP/2 at once, so that its calls share the connection that the first one makes.
+    /// A client that speaks HTTP/2 at once, so that its calls share the connection that the first call makes.
     fn client(port: u16) -> (Arc<JsonClient>, Url) {
         let url = format!("http://127.0.0.1:{port}/v1");
         let endpoint = Endpoint::parse(&url).expect("a URL");
@@ -253,14 +255,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn calls_go_on_when_the_call_that_makes_their_connection_is_cancelled() {
+    async fn calls_continue_when_the_call_that_makes_their_connection_is_cancelled() {
         let socket = TcpSocket::new_v4().expect("a socket");
         socket
             .bind("127.0.0.1:0".parse().expect("an address"))
             .expect("a port");
         let listener = socket.listen(1).expect("a listener");
         let address = listener.local_addr().expect("an address");
-        // A full queue of connections, so that the next connect has to wait.
+        // The listener's backlog is full, so the next connect has to wait.
         let mut filling = Vec::new();
         while let Ok(Ok(stream)) =
             timeout(Duration::from_millis(200), TcpStream::connect(address)).await
@@ -275,12 +277,15 @@ mod tests {
         connecting.abort();
         let first = waiting.first_mut().expect("a call");
         let ended = timeout(Duration::from_millis(500), first).await;
-        assert!(ended.is_err(), "the call failed with another's: {ended:?}");
+        assert!(
+            ended.is_err(),
+            "the call failed because another call was cancelled: {ended:?}"
+        );
         waiting.iter().for_each(JoinHandle::abort);
     }
 
     #[tokio::test]
-    async fn calls_that_wait_for_one_connection_all_learn_why_it_failed() {
+    async fn all_calls_that_wait_for_one_connection_report_why_it_failed() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
         drop(listener);

@@ -1,7 +1,7 @@
 //! Calls over the network: posts JSON to a provider and reads the answer, within limits on time and bytes.
 //!
-//! reqwest makes the calls. It has the connections, the proxies, TLS, name resolution, and the retries of requests that
-//! a server has not begun.
+//! reqwest makes the calls. It handles connections, proxies, TLS, name resolution, and the retries of requests that a
+//! server has not begun to process.
 //!
 //! In reading order:
 //! - `json_client`: one call; `settings`: how a provider is reached; `endpoint`: its base URL.

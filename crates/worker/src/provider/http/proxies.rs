@@ -1,6 +1,6 @@
 //! The proxies that the environment names, and the one through which a provider is reached.
 //!
-//! A proxy that cannot be used is an error, because whoever sets the variable relies on it that no call goes out
+//! A proxy that cannot be used is an error, because an operator who sets the variable expects that no call is made
 //! directly. It is an error only for a provider that needs the proxy.
 
 use forebay_shared::secret::Secret;
@@ -10,18 +10,19 @@ use reqwest::Proxy;
 
 use super::endpoint::Endpoint;
 
-/// The variables that name the proxy of `http:` providers, and of `https:` providers. The first that is set counts.
-const HTTP: [&str; 4] = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
-const HTTPS: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+/// The variables that name the proxy of `http:` providers, and of `https:` providers. The first variable that is set
+/// counts.
+const HTTP_VARIABLES: [&str; 4] = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
+const HTTPS_VARIABLES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
 /// The variables that list the hosts that are reached directly.
-const NONE: [&str; 2] = ["NO_PROXY", "no_proxy"];
+const EXEMPT_VARIABLES: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
 /// The proxy variables of the environment. By default none is set, and every provider is reached directly.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Proxies {
     http: Option<Variable>,
     https: Option<Variable>,
-    none: Option<Variable>,
+    exempt: Option<Variable>,
 }
 
 /// A variable that is set.
@@ -63,23 +64,23 @@ enum Fault {
 }
 
 impl Proxies {
-    /// Reads the variables through `variable`. An empty one counts as not set.
+    /// Reads the variables through `variable`. An empty variable counts as not set.
     #[must_use]
     pub fn read(variable: &dyn Fn(&str) -> Option<String>) -> Self {
-        let first = |names: &[&'static str]| {
+        let first_set = |names: &[&'static str]| {
             names.iter().find_map(|name| {
                 let value = Secret::new(&variable(name)?);
                 (!value.is_empty()).then_some(Variable { name, value })
             })
         };
         Self {
-            http: first(&HTTP),
-            https: first(&HTTPS),
-            none: first(&NONE),
+            http: first_set(&HTTP_VARIABLES),
+            https: first_set(&HTTPS_VARIABLES),
+            exempt: first_set(&EXEMPT_VARIABLES),
         }
     }
 
-    /// The proxy of a provider. `None`: the provider is reached directly, as every provider on this machine is.
+    /// The proxy of a provider. `None` if the provider is reached directly, as every provider on this machine is.
     ///
     /// # Errors
     /// [`ProxyError`] when the provider needs a proxy that cannot be used.
@@ -104,9 +105,12 @@ impl Proxies {
 
     /// Whether `NO_PROXY` lists the host of `target`.
     fn is_exempt(&self, target: &Uri) -> bool {
-        let none = self.none.as_ref().map_or("", |none| none.value.expose());
-        // Any proxy will do: the list does not depend on it.
-        let matcher = Matcher::builder().all("http://proxy.invalid").no(none);
+        let exempt = self
+            .exempt
+            .as_ref()
+            .map_or("", |exempt| exempt.value.expose());
+        // The matcher needs some proxy. The result depends only on the list.
+        let matcher = Matcher::builder().all("http://proxy.invalid").no(exempt);
         matcher.build().intercept(target).is_none()
     }
 }
@@ -154,7 +158,7 @@ impl ProviderProxy {
 mod tests {
     use super::*;
 
-    fn through(
+    fn proxy_of(
         variables: &[(&str, &str)],
         target: &'static str,
     ) -> Result<Option<String>, ProxyError> {
@@ -215,7 +219,7 @@ mod tests {
                 Some("http://a:1/"),
             ),
         ] {
-            let proxy = through(variables, target);
+            let proxy = proxy_of(variables, target);
             let expected = expected.map(str::to_owned);
             assert_eq!(proxy, Ok(expected), "{variables:?} {target}");
         }
@@ -223,7 +227,7 @@ mod tests {
 
     #[test]
     fn an_exempt_provider_is_reached_directly_whatever_the_proxy() {
-        for (none, target) in [
+        for (exempt, target) in [
             ("llm.example", "https://llm.example"),
             ("\n.example , x", "https://llm.example"),
             ("10.0.0.0/8", "https://10.1.2.3"),
@@ -233,8 +237,12 @@ mod tests {
             ("x", "https://localhost"),
         ] {
             for proxy in ["http://a:1", "socks5://a:1"] {
-                let variables = [("HTTPS_PROXY", proxy), ("no_proxy", none), ("NO_PROXY", "")];
-                assert_eq!(through(&variables, target), Ok(None), "{none}");
+                let variables = [
+                    ("HTTPS_PROXY", proxy),
+                    ("no_proxy", exempt),
+                    ("NO_PROXY", ""),
+                ];
+                assert_eq!(proxy_of(&variables, target), Ok(None), "NO_PROXY={exempt}");
             }
         }
     }
@@ -258,15 +266,15 @@ mod tests {
             ("\u{fffd}", Fault::Unreadable),
         ] {
             for variable in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"] {
-                let error = through(&[(variable, value)], "https://llm.example");
+                let error = proxy_of(&[(variable, value)], "https://llm.example");
                 let error = error.expect_err(value);
                 assert_eq!((error.variable, error.fault), (variable, fault), "{value}");
                 let shown = format!("{error} {error:?}");
                 assert!(shown.starts_with(variable), "{shown}");
                 assert!(!shown.contains("secret"), "{shown}");
             }
-            // A provider of the other scheme does not need it.
-            let other = through(&[("HTTPS_PROXY", value)], "http://llm.example");
+            // A provider of the other scheme does not need this proxy.
+            let other = proxy_of(&[("HTTPS_PROXY", value)], "http://llm.example");
             assert_eq!(other, Ok(None), "{value}");
         }
     }

@@ -2,13 +2,13 @@
 
 use super::{proxies::Proxies, trust::TrustedCertificates};
 
-/// The limits on one call, apart from its timeout, which each call brings.
+/// The limits on one call, apart from its timeout, which is part of each call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HttpLimits {
     /// The timeout of name resolution, connecting and the TLS handshake together, in milliseconds.
     pub connect_ms: u64,
-    /// The timeout of the answer's head, connecting included, in milliseconds. A model that does not stream sends
-    /// the head when its reply is complete, so this must leave it time to think.
+    /// The timeout of the answer's headers, connecting included, in milliseconds. A model that does not stream sends
+    /// the headers when its reply is complete, so this timeout includes the time that the model needs.
     pub first_byte_ms: u64,
     /// The most bytes of an answer's body.
     pub response_bytes_max: usize,
@@ -32,7 +32,7 @@ pub struct HttpSettings {
     /// Whether an `http:` provider is sent HTTP/2 at once. An `https:` provider agrees on HTTP/2 in the TLS handshake
     /// (ALPN, RFC 7301) either way.
     pub http2_prior_knowledge: bool,
-    /// The proxies of the environment. Providers on this machine are reached without one.
+    /// The proxies of the environment. Providers on this machine are reached without a proxy.
     pub proxies: Proxies,
     /// The certificates that an `https:` provider may present or be signed by.
     pub trusted: TrustedCertificates,

@@ -10,7 +10,7 @@ const SELF_SIGNED_HINT: &str = "the server presents a CA certificate as its own 
      -nodes -keyout key.pem -out cert.pem -days 365 -subj /CN=HOST -addext subjectAltName=DNS:HOST \
      -addext basicConstraints=critical,CA:FALSE";
 
-/// No head of an answer arrived. Another try may help unless the request itself is at fault.
+/// The headers of an answer did not arrive. A retry may help unless the request itself is invalid.
 pub(super) fn not_answered(error: &reqwest::Error, connect_ms: u64) -> Failure {
     if error.is_builder() {
         return Failure::new(
@@ -34,7 +34,7 @@ pub(super) fn not_answered(error: &reqwest::Error, connect_ms: u64) -> Failure {
 }
 
 /// Whether the call waited for a connection that another call was making, and that call failed or was cancelled.
-/// hyper-util has no other sign of it than this text.
+/// hyper-util reports this only by the text of the error.
 pub(super) fn has_lost_its_connector(error: &reqwest::Error) -> bool {
     error.is_connect() && cause(error) == "request was canceled"
 }
@@ -50,9 +50,8 @@ pub(super) fn not_connected(error: &reqwest::Error) -> Failure {
     failed(format!("no connection to the provider: {cause}"))
 }
 
-/// A forwarding proxy wants other credentials (RFC 9110, section 15.5.8). The provider is not at fault, and an
-/// operator may correct the proxy's setting, so another try may help. Only the log names the proxy: clients of the
-/// API see a job's error.
+/// A forwarding proxy requires other credentials (RFC 9110, section 15.5.8). An operator may correct the proxy's
+/// setting, so a retry may help. Only the log names the proxy, because clients of the API can read a job's error.
 pub(super) fn proxy_refused(proxy: &str) -> Failure {
     tracing::warn!(
         proxy,
@@ -71,14 +70,14 @@ pub(super) fn cut_off(error: &reqwest::Error) -> Failure {
     ))
 }
 
-/// The answer's head did not arrive in time.
-pub(super) fn no_head_within(first_byte_ms: u64) -> Failure {
+/// The answer's headers did not arrive in time.
+pub(super) fn no_headers_within(first_byte_ms: u64) -> Failure {
     timed_out(format!(
         "the provider did not begin to answer within {first_byte_ms} ms"
     ))
 }
 
-/// The call took too long in all.
+/// The whole call took too long.
 pub(super) fn not_done_within(timeout: Duration) -> Failure {
     timed_out(format!(
         "the call was not done within {} ms",
@@ -86,7 +85,7 @@ pub(super) fn not_done_within(timeout: Duration) -> Failure {
     ))
 }
 
-/// The answer is compressed although the request accepts no compression. Another try would get the same.
+/// The answer is compressed although the request accepts no compression. A retry would get the same answer.
 pub(super) fn encoded(coding: &str) -> Failure {
     Failure::new(
         "invalid_response",
@@ -112,7 +111,7 @@ fn timed_out(message: String) -> Failure {
     Failure::new("provider_timeout", message, Retry::Backoff)
 }
 
-/// The message of the innermost cause. Unlike the outer ones it names neither the URL nor anything that was sent.
+/// The message of the innermost cause. Unlike the outer messages, it names neither the URL nor any data that was sent.
 fn cause(error: &dyn Error) -> String {
     let mut innermost = error;
     while let Some(source) = innermost.source() {

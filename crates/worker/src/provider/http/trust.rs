@@ -19,7 +19,7 @@ pub struct TrustedCertificates(Arc<Inner>);
 struct Inner {
     /// Trusted in addition to the platform's.
     extra: Vec<CertificateDer<'static>>,
-    /// Made when it is first needed: the platform may have no certificates, which matters only with TLS.
+    /// Built when TLS is first needed. Without TLS it does not matter whether the platform has certificates.
     config: OnceLock<ClientConfig>,
 }
 
@@ -35,9 +35,9 @@ pub enum CaFileError {
     /// A certificate of the file cannot be read.
     #[error("certificate {number} cannot be read")]
     Certificate {
-        /// Which one, counted from 1.
+        /// The position of the certificate in the file, counted from 1.
         number: usize,
-        /// What is wrong with it.
+        /// What is wrong with the certificate.
         source: rustls::Error,
     },
 }

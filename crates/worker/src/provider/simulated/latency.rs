@@ -14,7 +14,7 @@ pub struct Latency {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "must be milliseconds such as 250, or a range such as 2000-5000, of at most {max} and with the \
-     smaller one first",
+     smaller number first",
     max = Latency::MS_MAX
 )]
 pub struct LatencyError;
@@ -85,14 +85,14 @@ mod tests {
             ("600000", "600000"),
         ] {
             assert_eq!(
-                text.parse::<Latency>().map(|l| l.to_string()),
+                text.parse::<Latency>().map(|latency| latency.to_string()),
                 Ok(printed.to_owned())
             );
         }
         for text in [
             "", "x", "-1", "5-2", "600001", "1-600001", "1-2-3", "1.5", "250ms",
         ] {
-            assert_eq!(text.parse::<Latency>(), Err(LatencyError), "{text}");
+            assert_eq!(text.parse::<Latency>(), Err(LatencyError), "text {text:?}");
         }
     }
 

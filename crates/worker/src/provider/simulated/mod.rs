@@ -1,5 +1,5 @@
 //! A provider without a model, for trials, examples and measurements. It gives the same reply to the same
-//! turns, after a set latency.
+//! turns, after the configured latency.
 //!
 //! The reply counts the user turns that were sent and quotes the last two, which shows whether the context
 //! of a session was sent.
@@ -68,11 +68,11 @@ impl Provider for Simulated {
 /// The answer, which depends only on the request and the turns.
 fn answer(call: &Call<'_>) -> Result<Answer, Failure> {
     let request = call.request;
-    let must_call = matches!(
+    let must_call_tool = matches!(
         &request.tool_choice,
         Some(ToolChoice::Mode(ToolChoiceMode::Required) | ToolChoice::Function { .. })
     );
-    if must_call {
+    if must_call_tool {
         return Err(unsupported("call tools"));
     }
     let text = match &request.response_format {
@@ -139,10 +139,10 @@ fn quote(turn: &Turn) -> String {
     format!("\"{short}\"")
 }
 
-fn unsupported(what: &str) -> Failure {
+fn unsupported(ability: &str) -> Failure {
     Failure::new(
         "unsupported_parameter",
-        format!("the simulated provider cannot {what}"),
+        format!("the simulated provider cannot {ability}"),
         Retry::Never,
     )
 }
@@ -198,10 +198,10 @@ mod tests {
             timeout: Duration::from_secs(1),
         };
         let provider = Simulated::new(Latency::fixed_ms(0));
-        let one = provider.call(&call).await.expect("an answer");
-        let two = provider.call(&call).await.expect("an answer");
-        assert_eq!(one, two);
-        let usage = one.usage.expect("usage");
+        let first = provider.call(&call).await.expect("an answer");
+        let second = provider.call(&call).await.expect("an answer");
+        assert_eq!(first, second);
+        let usage = first.usage.expect("usage");
         assert!(usage.input_tokens > 0 && usage.output_tokens > 0);
         assert_eq!(usage.total_tokens, usage.input_tokens + usage.output_tokens);
     }
