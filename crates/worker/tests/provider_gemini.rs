@@ -12,7 +12,9 @@ use forebay_worker::provider::{
     gemini::{Gemini, GeminiSettings},
     http::Endpoint,
 };
-use provider_server::{Row, Seen, Server, Then, answer, ask, ask_with, short, transport_faults};
+use provider_server::{
+    Ending, FaultCase, Server, ServerEvent, answer, ask, ask_with, short_limits, transport_faults,
+};
 use serde_json::{Value, json};
 
 const KEY: &str = "never-shown-1234";
@@ -23,7 +25,7 @@ fn provider(base_url: &str) -> Gemini {
         base_url: Endpoint::parse(base_url).expect("a URL"),
         key: Some(Secret::new(KEY)),
         headers: Vec::new(),
-        http: short(),
+        http: short_limits(),
     })
     .expect("a provider")
 }
@@ -40,24 +42,24 @@ fn error(status: u16, headers: &str, name: &str, message: &str, details: &Value)
     answer(status, headers, &error.to_string())
 }
 
-fn faults() -> Vec<Row> {
-    let row = |name, bytes: String, code, retry| Row {
+fn faults() -> Vec<FaultCase> {
+    let case = |name, bytes: String, code, retry| FaultCase {
         name,
         bytes,
-        then: Then::Close,
+        ending: Ending::Close,
         code,
         retry,
     };
     let plain = |status, name| error(status, "", name, "no", &json!([]));
-    let mut rows = transport_faults();
-    rows.extend([
-        row(
+    let mut cases = transport_faults();
+    cases.extend([
+        case(
             "400",
             plain(400, "INVALID_ARGUMENT"),
             "invalid_request",
             Retry::Never,
         ),
-        row(
+        case(
             "400, the key",
             error(
                 400,
@@ -69,7 +71,7 @@ fn faults() -> Vec<Row> {
             "authentication_failed",
             Retry::Never,
         ),
-        row(
+        case(
             "400, too long",
             error(
                 400,
@@ -81,31 +83,31 @@ fn faults() -> Vec<Row> {
             "context_length_exceeded",
             Retry::LessContext,
         ),
-        row(
+        case(
             "401",
             plain(401, "UNAUTHENTICATED"),
             "authentication_failed",
             Retry::Never,
         ),
-        row(
+        case(
             "403",
             plain(403, "PERMISSION_DENIED"),
             "authentication_failed",
             Retry::Never,
         ),
-        row(
+        case(
             "404",
             plain(404, "NOT_FOUND"),
             "model_not_found",
             Retry::Never,
         ),
-        row(
+        case(
             "429",
             plain(429, "RESOURCE_EXHAUSTED"),
             "rate_limited",
             Retry::Backoff,
         ),
-        row(
+        case(
             "429 with Retry-After",
             error(
                 429,
@@ -117,7 +119,7 @@ fn faults() -> Vec<Row> {
             "rate_limited",
             Retry::AfterMs(7_000),
         ),
-        row(
+        case(
             "429 with RetryInfo",
             error(
                 429,
@@ -129,19 +131,19 @@ fn faults() -> Vec<Row> {
             "rate_limited",
             Retry::AfterMs(13_000),
         ),
-        row(
+        case(
             "500",
             plain(500, "INTERNAL"),
             "provider_error",
             Retry::Backoff,
         ),
-        row(
+        case(
             "503",
             plain(503, "UNAVAILABLE"),
             "provider_error",
             Retry::Backoff,
         ),
-        row(
+        case(
             "a blocked prompt",
             answer(
                 200,
@@ -151,25 +153,25 @@ fn faults() -> Vec<Row> {
             "content_blocked",
             Retry::Never,
         ),
-        row(
+        case(
             "no candidates",
             answer(200, "", "{}"),
             "empty_response",
             Retry::Backoff,
         ),
-        row(
+        case(
             "an empty candidate",
             reply(&json!([]), "STOP"),
             "empty_response",
             Retry::Backoff,
         ),
-        row(
+        case(
             "a malformed call",
             reply(&json!([]), "MALFORMED_FUNCTION_CALL"),
             "invalid_response",
             Retry::Backoff,
         ),
-        row(
+        case(
             "200 with an error",
             answer(
                 200,
@@ -179,14 +181,14 @@ fn faults() -> Vec<Row> {
             "rate_limited",
             Retry::Backoff,
         ),
-        row(
+        case(
             "another shape",
             answer(200, "", "{\"candidates\": 1}"),
             "invalid_response",
             Retry::Backoff,
         ),
     ]);
-    rows
+    cases
 }
 
 /// The timeout of a call in milliseconds, shorter than the delays of the slow servers.
@@ -194,19 +196,19 @@ const TIMEOUT_MS: u64 = 400;
 
 #[tokio::test]
 async fn each_fault_has_a_code_and_a_retry() {
-    for row in faults() {
-        let mut server = Server::start(row.bytes, row.then).await;
+    for case in faults() {
+        let mut server = Server::start(case.bytes, case.ending).await;
         let failure = ask(&provider(&server.base_url), TIMEOUT_MS)
             .await
-            .expect_err(row.name);
+            .expect_err(case.name);
         assert_eq!(
             (failure.error.code.as_str(), failure.retry),
-            (row.code, row.retry),
+            (case.code, case.retry),
             "{}: {failure}",
-            row.name
+            case.name
         );
         assert!(!failure.error.message.contains("hello"), "{failure}");
-        assert!(matches!(server.seen().await, Seen::Request(_)));
+        assert!(matches!(server.next_event().await, ServerEvent::Request(_)));
     }
 }
 
@@ -214,18 +216,18 @@ async fn each_fault_has_a_code_and_a_retry() {
 async fn the_key_is_sent_in_a_header_and_is_not_in_the_url_or_an_error() {
     let message = format!("no such key: {KEY}");
     let bytes = error(403, "", "PERMISSION_DENIED", &message, &json!([]));
-    let mut server = Server::start(bytes, Then::Close).await;
+    let mut server = Server::start(bytes, Ending::Close).await;
     let failure = ask(&provider(&server.base_url), 5_000)
         .await
         .expect_err("refused");
     assert!(!failure.error.message.contains(KEY), "{failure}");
     let sent = server.request().await;
-    let line = sent.head.lines().next().expect("a line");
+    let line = sent.header_text.lines().next().expect("a line");
     assert_eq!(
         line,
         "post /v1/models/gemini-2.5-flash:generatecontent http/1.1"
     );
-    assert!(sent.head.contains(&format!("x-goog-api-key: {KEY}")));
+    assert!(sent.header_text.contains(&format!("x-goog-api-key: {KEY}")));
 }
 
 #[tokio::test]
@@ -235,7 +237,7 @@ async fn a_token_limit_or_content_filter_is_no_failure() {
         ("SAFETY", FinishReason::ContentFilter),
     ] {
         for parts in [json!([{"text": "part"}]), json!([])] {
-            let server = Server::start(reply(&parts, reason), Then::Close).await;
+            let server = Server::start(reply(&parts, reason), Ending::Close).await;
             let answer = ask(&provider(&server.base_url), 5_000)
                 .await
                 .expect("an answer");
@@ -251,7 +253,7 @@ async fn signatures_are_sent_back_with_tool_results() {
         {"functionCall": {"name": "f", "args": {"n": 1}}, "thoughtSignature": "S"},
         {"functionCall": {"name": "f", "args": {"n": 2}}}
     ]);
-    let mut server = Server::start(reply(&parts, "STOP"), Then::Close).await;
+    let mut server = Server::start(reply(&parts, "STOP"), Ending::Close).await;
     let provider = provider(&server.base_url);
     let user = Turn::text(Role::User, "go");
     let request = Request::default();

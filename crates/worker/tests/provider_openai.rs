@@ -14,7 +14,9 @@ use forebay_worker::provider::{
     http::{Endpoint, HttpSettings},
     openai::{OpenAi, OpenAiSettings},
 };
-use provider_server::{Row, Seen, Server, Then, answer, ask, ask_with, short, transport_faults};
+use provider_server::{
+    Ending, FaultCase, Server, ServerEvent, answer, ask, ask_with, short_limits, transport_faults,
+};
 use serde_json::{Value, json};
 
 const KEY: &str = "sk-never-shown-1234";
@@ -48,89 +50,89 @@ fn error(status: u16, headers: &str, code: &str, message: &str) -> String {
     answer(status, headers, &error.to_string())
 }
 
-fn faults() -> Vec<Row> {
-    let row = |name, bytes: String, code, retry| Row {
+fn faults() -> Vec<FaultCase> {
+    let case = |name, bytes: String, code, retry| FaultCase {
         name,
         bytes,
-        then: Then::Close,
+        ending: Ending::Close,
         code,
         retry,
     };
-    let mut rows = transport_faults();
-    rows.extend([
-        row(
+    let mut cases = transport_faults();
+    cases.extend([
+        case(
             "400",
             error(400, "", "bad", "no"),
             "invalid_request",
             Retry::Never,
         ),
-        row(
+        case(
             "400, too long",
             error(400, "", "context_length_exceeded", "no"),
             "context_length_exceeded",
             Retry::LessContext,
         ),
-        row(
+        case(
             "401",
             error(401, "", "invalid_api_key", "no"),
             "authentication_failed",
             Retry::Never,
         ),
-        row(
+        case(
             "403",
             error(403, "", "x", "no"),
             "authentication_failed",
             Retry::Never,
         ),
-        row(
+        case(
             "404",
             error(404, "", "model_not_found", "no"),
             "model_not_found",
             Retry::Never,
         ),
-        row(
+        case(
             "413",
             error(413, "", "x", "no"),
             "invalid_request",
             Retry::Never,
         ),
-        row(
+        case(
             "422",
             error(422, "", "x", "no"),
             "invalid_request",
             Retry::Never,
         ),
-        row(
+        case(
             "429",
             error(429, "", "x", "no"),
             "rate_limited",
             Retry::Backoff,
         ),
-        row(
+        case(
             "429 with Retry-After",
             error(429, "retry-after: 7\r\n", "rate_limit_exceeded", "no"),
             "rate_limited",
             Retry::AfterMs(7_000),
         ),
-        row(
+        case(
             "429 insufficient_quota",
             error(429, "retry-after: 7\r\n", "insufficient_quota", "no"),
             "insufficient_quota",
             Retry::Never,
         ),
-        row(
+        case(
             "500",
             error(500, "", "x", "no"),
             "provider_error",
             Retry::Backoff,
         ),
-        row(
+        case(
             "503 with Retry-After",
             error(503, "retry-after: 2\r\n", "x", "no"),
             "provider_error",
             Retry::AfterMs(2_000),
         ),
-        row(
+        case(
             "200 with an error",
             answer(
                 200,
@@ -140,39 +142,39 @@ fn faults() -> Vec<Row> {
             "rate_limited",
             Retry::Backoff,
         ),
-        row(
+        case(
             "no choice",
             answer(200, "", "{\"choices\": []}"),
             "empty_response",
             Retry::Backoff,
         ),
-        row(
+        case(
             "an empty choice",
             reply(&json!({"content": ""}), "stop"),
             "empty_response",
             Retry::Backoff,
         ),
-        row(
+        case(
             "another shape",
             answer(200, "", "[1]"),
             "invalid_response",
             Retry::Backoff,
         ),
     ]);
-    rows
+    cases
 }
 
 #[tokio::test]
 async fn each_fault_has_a_code_and_a_retry() {
-    for row in faults() {
-        let server = Server::start(row.bytes, row.then).await;
-        let provider = provider(&server.base_url, short());
-        let failure = ask(&provider, 400).await.expect_err(row.name);
+    for case in faults() {
+        let server = Server::start(case.bytes, case.ending).await;
+        let provider = provider(&server.base_url, short_limits());
+        let failure = ask(&provider, 400).await.expect_err(case.name);
         assert_eq!(
             (failure.error.code.as_str(), failure.retry),
-            (row.code, row.retry),
+            (case.code, case.retry),
             "{}: {failure}",
-            row.name
+            case.name
         );
         assert!(!failure.error.message.contains("hello"), "{failure}");
     }
@@ -180,10 +182,10 @@ async fn each_fault_has_a_code_and_a_retry() {
 
 #[tokio::test]
 async fn a_port_without_a_listener_fails_the_connection() {
-    let server = Server::start("", Then::Close).await;
+    let server = Server::start("", Ending::Close).await;
     let base_url = server.base_url.clone();
     drop(server);
-    let failure = ask(&provider(&base_url, short()), 5_000)
+    let failure = ask(&provider(&base_url, short_limits()), 5_000)
         .await
         .expect_err("no server listens");
     assert_eq!(failure.error.code, "connection_failed");
@@ -209,7 +211,7 @@ async fn a_server_that_does_not_accept_the_connection_times_out() {
         waiting.push(stream.expect("a connection"));
         assert!(waiting.len() < 1_000, "the backlog never fills");
     }
-    let mut http = short();
+    let mut http = short_limits();
     http.limits.first_byte_ms = 5_000;
     let provider = provider(&format!("http://{address}/v1"), http);
     let failure = ask(&provider, 10_000).await.expect_err("no connection");
@@ -219,8 +221,8 @@ async fn a_server_that_does_not_accept_the_connection_times_out() {
 
 #[tokio::test]
 async fn a_call_sends_the_request_and_reads_the_reply() {
-    let mut server = Server::start(reply(&json!({"content": "hi"}), "stop"), Then::Close).await;
-    let provider = provider(&server.base_url, short());
+    let mut server = Server::start(reply(&json!({"content": "hi"}), "stop"), Ending::Close).await;
+    let provider = provider(&server.base_url, short_limits());
     let request = Request {
         max_output_tokens: Some(9),
         ..Request::default()
@@ -232,12 +234,16 @@ async fn a_call_sends_the_request_and_reads_the_reply() {
     assert_eq!(answer.text().as_deref(), Some("hi"));
     let sent = server.request().await;
     assert!(
-        sent.head.starts_with("post /v1/chat/completions http/1.1"),
+        sent.header_text
+            .starts_with("post /v1/chat/completions http/1.1"),
         "{}",
-        sent.head
+        sent.header_text
     );
-    assert!(sent.head.contains(&format!("authorization: bearer {KEY}")));
-    assert!(sent.head.contains("x-team: search-team"));
+    assert!(
+        sent.header_text
+            .contains(&format!("authorization: bearer {KEY}"))
+    );
+    assert!(sent.header_text.contains("x-team: search-team"));
     assert_eq!(
         sent.body,
         json!({
@@ -256,8 +262,8 @@ async fn length_and_content_filter_are_replies() {
     ] {
         for content in [json!("part"), Value::Null] {
             let bytes = reply(&json!({"content": content}), reason);
-            let server = Server::start(bytes, Then::Close).await;
-            let answer = ask(&provider(&server.base_url, short()), 5_000)
+            let server = Server::start(bytes, Ending::Close).await;
+            let answer = ask(&provider(&server.base_url, short_limits()), 5_000)
                 .await
                 .expect("an answer");
             assert_eq!(answer.finish_reason, expected);
@@ -269,8 +275,8 @@ async fn length_and_content_filter_are_replies() {
 #[tokio::test]
 async fn an_error_does_not_show_secrets() {
     let message = format!("no such key: {KEY}, team search-team");
-    let server = Server::start(error(401, "", "invalid_api_key", &message), Then::Close).await;
-    let failure = ask(&provider(&server.base_url, short()), 5_000)
+    let server = Server::start(error(401, "", "invalid_api_key", &message), Ending::Close).await;
+    let failure = ask(&provider(&server.base_url, short_limits()), 5_000)
         .await
         .expect_err("refused");
     assert_eq!(
@@ -282,25 +288,25 @@ async fn an_error_does_not_show_secrets() {
 #[tokio::test]
 async fn only_the_start_of_an_endless_error_is_read() {
     let bytes = "HTTP/1.1 500 x\r\ntransfer-encoding: chunked\r\n\r\n";
-    let mut server = Server::start(bytes, Then::Endless).await;
-    let failure = ask(&provider(&server.base_url, short()), 60_000)
+    let mut server = Server::start(bytes, Ending::Endless).await;
+    let failure = ask(&provider(&server.base_url, short_limits()), 60_000)
         .await
         .expect_err("an error");
     assert_eq!(failure.error.code, "provider_error");
-    assert!(matches!(server.seen().await, Seen::Request(_)));
-    assert!(matches!(server.seen().await, Seen::Closed));
+    assert!(matches!(server.next_event().await, ServerEvent::Request(_)));
+    assert!(matches!(server.next_event().await, ServerEvent::Closed));
 }
 
 #[tokio::test]
 async fn a_dropped_call_closes_its_connection() {
-    let mut http = short();
+    let mut http = short_limits();
     http.limits.first_byte_ms = 60_000;
-    let mut server = Server::start("", Then::Hold).await;
+    let mut server = Server::start("", Ending::Hold).await;
     let provider = provider(&server.base_url, http);
     let call = tokio::spawn(async move { ask(&provider, 60_000).await });
-    assert!(matches!(server.seen().await, Seen::Request(_)));
+    assert!(matches!(server.next_event().await, ServerEvent::Request(_)));
     call.abort();
-    assert!(matches!(server.seen().await, Seen::Closed));
+    assert!(matches!(server.next_event().await, ServerEvent::Closed));
 }
 
 #[tokio::test]
@@ -319,7 +325,7 @@ async fn http2_without_tls_starts_with_the_connection_preface() {
     });
     let http = HttpSettings {
         http2_prior_knowledge: true,
-        ..short()
+        ..short_limits()
     };
     let failure = ask(&provider(&base_url, http), 5_000)
         .await

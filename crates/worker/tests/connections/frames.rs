@@ -1,4 +1,5 @@
-//! The server's end of an HTTP/2 connection, frame by frame (RFC 9113, section 4.1), for what no library sends.
+//! The server's end of an HTTP/2 connection, frame by frame (RFC 9113, section 4.1). The tests send frames that no
+//! library would send.
 
 use scripted_provider::http_server::Reason;
 use tokio::{
@@ -12,14 +13,14 @@ const SETTINGS: u8 = 4;
 const GOAWAY: u8 = 7;
 const END_STREAM: u8 = 1;
 /// The first stream that a client opens.
-const FIRST: u32 = 1;
+const FIRST_STREAM: u32 = 1;
 
 /// One connection.
 pub(crate) struct Frames(TcpStream);
 
 impl Frames {
     /// Reads the client's preface.
-    pub(crate) async fn begun(mut stream: TcpStream) -> Self {
+    pub(crate) async fn accept(mut stream: TcpStream) -> Self {
         let mut preface = [0; PREFACE_BYTES];
         stream.read_exact(&mut preface).await.expect("a preface");
         assert!(preface.starts_with(b"PRI * HTTP/2.0"));
@@ -27,13 +28,13 @@ impl Frames {
     }
 
     /// Sends empty settings, and reads the first request to its end.
-    pub(crate) async fn asked(&mut self) {
+    pub(crate) async fn read_request(&mut self) {
         self.send(SETTINGS, &[]).await;
         loop {
-            let mut head = [0; 9];
-            self.0.read_exact(&mut head).await.expect("a frame");
-            let [a, b, c, kind, flags, ..] = head;
-            let length = u32::from_be_bytes([0, a, b, c]);
+            let mut header = [0; 9];
+            self.0.read_exact(&mut header).await.expect("a frame");
+            let length = u32::from_be_bytes([0, header[0], header[1], header[2]]);
+            let (kind, flags) = (header[3], header[4]);
             let mut payload = vec![0; length as usize];
             self.0.read_exact(&mut payload).await.expect("a frame");
             if kind == DATA && flags & END_STREAM != 0 {
@@ -42,18 +43,18 @@ impl Frames {
         }
     }
 
-    /// Announces the end of the connection, and whether the first request was begun.
+    /// Announces the end of the connection, and whether the server has begun to process the first request.
     pub(crate) async fn go_away(&mut self, has_begun: bool, reason: Reason) {
-        let last = if has_begun { FIRST } else { 0 };
+        let last = if has_begun { FIRST_STREAM } else { 0 };
         let payload = [last.to_be_bytes(), u32::from(reason).to_be_bytes()].concat();
         self.send(GOAWAY, &payload).await;
     }
 
-    /// Announces that the connection ends and no request was begun, and closes it. With `settings` it sends empty settings
-    /// first.
-    pub(crate) async fn go_away_at_once(mut self, settings: bool) {
+    /// Announces that the connection ends and that no request was begun, then closes the connection. `sends_settings`
+    /// decides whether empty settings are sent first.
+    pub(crate) async fn go_away_at_once(mut self, sends_settings: bool) {
         let mut frames = Vec::new();
-        if settings {
+        if sends_settings {
             frames.extend(frame(SETTINGS, &[]));
         }
         frames.extend(frame(GOAWAY, &[0; 8]));

@@ -18,11 +18,11 @@ async fn port() -> (Port, Arc<OpenAi>) {
 }
 
 #[tokio::test]
-async fn a_long_head_is_read() {
+async fn long_headers_are_read() {
     let (port, provider) = port().await;
     let call = call(&provider);
     let mut peer = port.accept().await;
-    peer.asked().await;
+    peer.read_request().await;
     let long = format!("x-long: {}\r\n", "x".repeat(500));
     peer.answer(&long.repeat(60)).await;
     call.await.expect("no panic").expect("a reply");
@@ -37,10 +37,17 @@ async fn a_compressed_answer_fails_the_job_without_another_try() {
     ] {
         let call = call(&provider);
         let mut peer = port.accept().await;
-        let head = peer.asked().await;
-        assert!(head.contains("\r\naccept-encoding: identity"), "{head}");
+        let header_text = peer.read_request().await;
+        assert!(
+            header_text.contains("\r\naccept-encoding: identity"),
+            "request: {header_text}"
+        );
         for name in ["host", "content-length"] {
-            assert_eq!(head.matches(&format!("\r\n{name}: ")).count(), 1, "{head}");
+            assert_eq!(
+                header_text.matches(&format!("\r\n{name}: ")).count(),
+                1,
+                "request: {header_text}"
+            );
         }
         peer.answer(&format!("connection: close\r\n{line}")).await;
         match call.await.expect("no panic") {
@@ -62,7 +69,7 @@ async fn interim_answers_are_skipped() {
     let (port, provider) = port().await;
     let call = call(&provider);
     let mut peer = port.accept().await;
-    peer.asked().await;
+    peer.read_request().await;
     peer.write("HTTP/1.1 100 Continue\r\n\r\n").await;
     peer.write("HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n")
         .await;
@@ -75,14 +82,14 @@ async fn an_answer_without_a_length_ends_with_its_connection() {
     let (port, provider) = port().await;
     let first = call(&provider);
     let mut peer = port.accept().await;
-    peer.asked().await;
+    peer.read_request().await;
     peer.write(&format!("HTTP/1.1 200 OK\r\n\r\n{REPLY}")).await;
     drop(peer);
     first.await.expect("no panic").expect("a reply");
 
     let second = call(&provider);
     let mut peer = port.accept().await;
-    peer.asked().await;
+    peer.read_request().await;
     peer.answer("").await;
     second.await.expect("no panic").expect("a reply");
 }
@@ -93,10 +100,10 @@ async fn a_connection_that_the_server_closes_after_an_answer_takes_no_other_call
     for _ in 0..2 {
         let call = call(&provider);
         let mut peer = port.accept().await;
-        peer.asked().await;
+        peer.read_request().await;
         peer.answer("connection: close\r\n").await;
         call.await.expect("no panic").expect("a reply");
-        peer.closed().await;
+        peer.wait_until_closed().await;
     }
 }
 
@@ -105,7 +112,7 @@ async fn bytes_after_an_answer_are_not_read_as_the_next_answer() {
     let (port, provider) = port().await;
     let first = call(&provider);
     let mut peer = port.accept().await;
-    peer.asked().await;
+    peer.read_request().await;
     let length = REPLY.len();
     let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{REPLY}");
     let other = answer.replace("hi", "no");
@@ -114,7 +121,7 @@ async fn bytes_after_an_answer_are_not_read_as_the_next_answer() {
 
     let second = call(&provider);
     let mut peer = port.accept().await;
-    peer.asked().await;
+    peer.read_request().await;
     peer.answer("").await;
     let answer = second.await.expect("no panic").expect("a reply");
     assert_eq!(answer.text().as_deref(), Some("hi"));
@@ -125,7 +132,7 @@ async fn an_answer_that_is_cut_off_is_tried_again() {
     let (port, provider) = port().await;
     let call = call(&provider);
     let mut peer = port.accept().await;
-    peer.asked().await;
+    peer.read_request().await;
     peer.write(&format!(
         "HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n{REPLY}"
     ))
@@ -141,7 +148,7 @@ async fn a_connection_whose_answer_was_not_read_to_its_end_is_closed() {
     let (port, provider) = port().await;
     let call = call(&provider);
     let mut peer = port.accept().await;
-    peer.asked().await;
+    peer.read_request().await;
     let page = "x".repeat(100 * 1_024);
     peer.write(&format!(
         "HTTP/1.1 500 No\r\ncontent-length: 1000000\r\n\r\n{page}"
@@ -149,7 +156,7 @@ async fn a_connection_whose_answer_was_not_read_to_its_end_is_closed() {
     .await;
     let failure = call.await.expect("no panic").expect_err("an error");
     assert_eq!(failure.error.code, "provider_error");
-    peer.closed().await;
+    peer.wait_until_closed().await;
 }
 
 /// A server that answers early should close the connection (RFC 9112, section 9.3). If it does not, the next call must
@@ -162,13 +169,13 @@ async fn an_early_answer_counts_and_does_not_delay_the_next_call() {
         tokio::spawn(async move { ask_at_length(&provider, 16 * 1_024 * 1_024).await })
     };
     let mut busy = port.accept().await;
-    busy.byte().await;
+    busy.read_byte().await;
     busy.answer("").await;
     long.await.expect("no panic").expect("a reply");
 
     let next = call(&provider);
     let mut peer = port.accept().await;
-    peer.asked().await;
+    peer.read_request().await;
     peer.answer("").await;
     next.await.expect("no panic").expect("a reply");
 }
@@ -178,7 +185,7 @@ async fn a_host_may_be_an_ipv6_address() {
     let (port, provider) = Port::open("[::1]").await;
     let call = call(&Arc::new(provider));
     let mut peer = port.accept().await;
-    peer.asked().await;
+    peer.read_request().await;
     peer.answer("").await;
     call.await.expect("no panic").expect("a reply");
 }

@@ -59,7 +59,7 @@ async fn calls_are_spread_over_as_few_connections_as_they_need() {
     assert!(
         requests
             .iter()
-            .all(|one| one.request.target == "/v1/chat/completions")
+            .all(|exchange| exchange.request.target == "/v1/chat/completions")
     );
     answer_all(calls, requests).await;
 
@@ -100,16 +100,16 @@ async fn a_request_that_fails_within_the_server_is_not_sent_again() {
     let provider = Arc::new(provider(&server.base_url, true));
     let mut calls = start_calls(&provider, 1);
     server.request().await.reset(Reason::INTERNAL_ERROR);
-    let failure = calls.join_next().await.expect("one").expect("no panic");
+    let failure = calls.join_next().await.expect("a call").expect("no panic");
     let failure = failure.expect_err("a reset");
     assert_eq!(failure.error.code, "connection_failed", "{failure}");
     assert_eq!(failure.retry, Retry::Backoff, "{failure}");
 }
 
-/// A server may take calls until it has announced the last stream that it serves (RFC 9113, section 6.8). It refuses
-/// later ones, which go to another connection.
+/// A server may accept calls until it has announced the last stream that it serves (RFC 9113, section 6.8). It refuses
+/// later calls, which are then sent on another connection.
 #[tokio::test]
-async fn a_server_that_closes_a_connection_in_good_order_fails_no_call() {
+async fn no_call_fails_when_the_server_closes_its_connection_with_a_goaway() {
     let mut server = Server::start(100).await;
     let provider = Arc::new(provider(&server.base_url, true));
     let first = start_calls(&provider, 1);
@@ -122,7 +122,7 @@ async fn a_server_that_closes_a_connection_in_good_order_fails_no_call() {
 }
 
 #[tokio::test]
-async fn calls_that_share_a_connection_fail_when_it_cannot_be_made() {
+async fn calls_that_share_a_connection_fail_when_the_connection_cannot_be_made() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let base_url = format!("http://{}/v1", listener.local_addr().expect("an address"));
     drop(listener);

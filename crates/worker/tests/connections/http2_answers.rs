@@ -16,9 +16,9 @@ use crate::{
     server::{Server, answer, cut_off, reply, reset_by_client},
 };
 
-/// As long as a head over HTTP/1.1 may be.
+/// The headers are as long as in the test of HTTP/1.1.
 #[tokio::test]
-async fn a_long_head_is_read() {
+async fn long_headers_are_read() {
     let mut server = Server::start(100).await;
     let provider = Arc::new(provider(&server.base_url, true));
     let call = tokio::spawn(async move { ask(&provider).await });
@@ -57,7 +57,7 @@ async fn an_early_answer_counts_and_releases_its_stream() {
     assert_eq!(server.connections().count(), 1);
 }
 
-/// The server permits one stream, so a call that kept its stream would stop the next one.
+/// The server permits one stream, so a call that kept its stream would block the next call.
 #[tokio::test]
 async fn a_call_releases_its_stream_however_it_ends() {
     let mut server = Server::start(1).await;
@@ -81,7 +81,7 @@ async fn a_call_releases_its_stream_however_it_ends() {
             assert_eq!(failure.error.code, "connection_failed");
             assert_eq!(failure.retry, Retry::Backoff, "{failure}");
         }
-        assert_eq!(ended.is_ok(), round % 4 == 3, "{ended:?}");
+        assert_eq!(ended.is_ok(), round % 4 == 3, "round {round}: {ended:?}");
     }
     assert_eq!(server.connections().count(), 1);
 }
@@ -98,14 +98,14 @@ async fn only_a_request_that_was_not_begun_is_sent_again_when_a_connection_ends(
         let (listener, provider) = port().await;
         let mut call = tokio::spawn(async move { ask(&provider).await });
         let (stream, _) = listener.accept().await.expect("a connection");
-        let mut frames = Frames::begun(stream).await;
-        frames.asked().await;
+        let mut frames = Frames::accept(stream).await;
+        frames.read_request().await;
         frames.go_away(has_begun, reason).await;
         drop(frames);
-        let case = format!("{has_begun} {reason:?}");
+        let case = format!("begun: {has_begun}, reason: {reason:?}");
         tokio::select! {
-            again = listener.accept() => {
-                again.expect("a connection");
+            accepted = listener.accept() => {
+                accepted.expect("a connection");
                 assert!(is_sent_again, "{case}");
             }
             failure = &mut call => {
@@ -119,10 +119,11 @@ async fn only_a_request_that_was_not_begun_is_sent_again_when_a_connection_ends(
     }
 }
 
-/// A server that restarts may do this. Another try follows after a pause, not as fast as connections can be made.
+/// A server that restarts may end each connection at once. The call fails after a few connections, so that the retry comes
+/// after a pause.
 #[tokio::test]
-async fn a_server_that_ends_each_connection_at_once_is_a_failed_connection() {
-    for settings in [true, false] {
+async fn a_call_fails_if_the_server_ends_each_connection_at_once() {
+    for sends_settings in [true, false] {
         let (listener, provider) = port().await;
         let call = tokio::spawn(async move { ask(&provider).await });
         let connections = Arc::new(AtomicUsize::new(0));
@@ -130,16 +131,16 @@ async fn a_server_that_ends_each_connection_at_once_is_a_failed_connection() {
         let server = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 count.fetch_add(1, Ordering::SeqCst);
-                let frames = Frames::begun(stream).await;
-                frames.go_away_at_once(settings).await;
+                let frames = Frames::accept(stream).await;
+                frames.go_away_at_once(sends_settings).await;
             }
         });
         let failure = call.await.expect("no panic").expect_err("nobody answers");
         server.abort();
         let connections = connections.load(Ordering::SeqCst);
-        assert_eq!(failure.error.code, "connection_failed", "{connections}");
+        assert_eq!(failure.error.code, "connection_failed", "{failure}");
         assert_eq!(failure.retry, Retry::Backoff, "{failure}");
-        assert!(connections <= 5, "{connections}");
+        assert!(connections <= 5, "{connections} connections for one call");
     }
 }
 

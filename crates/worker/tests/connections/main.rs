@@ -1,4 +1,4 @@
-//! Calls of a provider over real sockets: what servers and proxies may do, and what a job sees of it.
+//! Calls of a provider over real sockets: how a call ends for each behaviour of servers and proxies.
 
 mod frames;
 mod http1;
@@ -56,7 +56,7 @@ async fn ask(provider: &OpenAi) -> Result<Answer, Failure> {
     ask_at_length(provider, 5).await
 }
 
-/// Asks with a prompt of this length.
+/// Makes a call with a prompt of this length.
 async fn ask_at_length(provider: &OpenAi, bytes: usize) -> Result<Answer, Failure> {
     let request = Request::default();
     let call = Call {

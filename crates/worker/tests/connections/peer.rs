@@ -19,7 +19,7 @@ pub(crate) struct Port {
 pub(crate) struct Peer(TcpStream);
 
 impl Port {
-    /// Opens a port of this address, and returns a provider that calls it.
+    /// Opens a port at this address, and returns a provider that calls this port.
     pub(crate) async fn open(host: &str) -> (Self, OpenAi) {
         let listener = TcpListener::bind(format!("{host}:0"))
             .await
@@ -37,18 +37,19 @@ impl Port {
     /// The next connection.
     pub(crate) async fn accept(&self) -> Peer {
         let accepted = tokio::time::timeout(LIMIT, self.listener.accept()).await;
-        Peer(accepted.expect("a connection in time").expect("one").0)
+        let (stream, _) = accepted.expect("a connection in time").expect("no error");
+        Peer(stream)
     }
 }
 
 impl Peer {
-    /// Reads a request to its end and returns its head.
-    pub(crate) async fn asked(&mut self) -> String {
-        read_request(&mut self.0).await.expect("a request")
+    /// Reads a request to its end and returns its request line and headers.
+    pub(crate) async fn read_request(&mut self) -> String {
+        read_header_text(&mut self.0).await.expect("a request")
     }
 
     /// Reads the next byte.
-    pub(crate) async fn byte(&mut self) -> u8 {
+    pub(crate) async fn read_byte(&mut self) -> u8 {
         self.0.read_u8().await.expect("a byte")
     }
 
@@ -56,7 +57,7 @@ impl Peer {
         self.0.write_all(text.as_bytes()).await.expect("written");
     }
 
-    /// Answers with a reply, and with these further lines in the head.
+    /// Answers with a reply, and with these further header lines.
     pub(crate) async fn answer(&mut self, headers: &str) {
         let length = REPLY.len();
         self.write(&format!(
@@ -66,17 +67,17 @@ impl Peer {
     }
 
     /// Waits until the client has closed the connection.
-    pub(crate) async fn closed(mut self) {
+    pub(crate) async fn wait_until_closed(mut self) {
         let mut bytes = Vec::new();
-        let rest = self.0.read_to_end(&mut bytes);
-        let rest = tokio::time::timeout(LIMIT, rest).await;
+        let reading = self.0.read_to_end(&mut bytes);
+        let result = tokio::time::timeout(LIMIT, reading).await;
         // A reset counts as closed.
-        let _ = rest.expect("closed in time");
+        let _ = result.expect("closed in time");
     }
 }
 
-/// Reads a request to its end and returns its head. `None`: the client has closed the connection.
-async fn read_request(stream: &mut TcpStream) -> Option<String> {
+/// Reads a request to its end and returns its request line and headers. `None` if the client has closed the connection.
+async fn read_header_text(stream: &mut TcpStream) -> Option<String> {
     let mut bytes = Vec::new();
     loop {
         let count = stream.read_buf(&mut bytes).await.ok()?;
@@ -84,16 +85,16 @@ async fn read_request(stream: &mut TcpStream) -> Option<String> {
             return None;
         }
         let text = String::from_utf8_lossy(&bytes);
-        let Some((head, body)) = text.split_once("\r\n\r\n") else {
+        let Some((header_text, body)) = text.split_once("\r\n\r\n") else {
             continue;
         };
-        let length = head.lines().find_map(|line| {
+        let length = header_text.lines().find_map(|line| {
             let (name, value) = line.split_once(": ")?;
             name.eq_ignore_ascii_case("content-length")
                 .then(|| value.parse::<usize>().ok())?
         });
         if body.len() >= length.unwrap_or(0) {
-            return Some(head.to_owned());
+            return Some(header_text.to_owned());
         }
     }
 }

@@ -7,7 +7,7 @@ use tokio::{sync::mpsc, time::timeout};
 
 use crate::{LIMIT, REPLY};
 
-/// A server, which ends with this value.
+/// A server. It ends when this value is dropped.
 pub(crate) struct Server {
     pub(crate) base_url: String,
     http: HttpServer,

@@ -1,6 +1,6 @@
-//! What the tests of the providers have in common: answers in bytes, calls, and the faults below HTTP.
+//! Shared by the tests of the providers: answers as bytes, calls, and faults that all providers have in common.
 //!
-//! The server is in [`server`]; what a provider must make of its answers is in each provider's own test.
+//! The server is in [`server`]. Each provider's own test decides which result an answer must have.
 
 mod server;
 
@@ -15,9 +15,9 @@ use forebay_worker::provider::{
     http::{HttpLimits, HttpSettings},
 };
 
-pub(crate) use server::{Seen, Server, Then};
+pub(crate) use server::{Ending, Server, ServerEvent};
 
-/// A whole answer. `headers` end with `\r\n` each.
+/// A complete answer. Each header in `headers` ends with `\r\n`.
 pub(crate) fn answer(status: u16, headers: &str, body: &str) -> String {
     format!(
         "HTTP/1.1 {status} x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n{headers}\r\n{body}",
@@ -25,7 +25,7 @@ pub(crate) fn answer(status: u16, headers: &str, body: &str) -> String {
     )
 }
 
-/// The beginning of an answer whose body announces more bytes than there are here.
+/// The beginning of an answer: its header announces ten more bytes than `body` has.
 pub(crate) fn incomplete_answer(body: &str) -> String {
     format!(
         "HTTP/1.1 200 x\r\ncontent-length: {}\r\n\r\n{body}",
@@ -34,7 +34,7 @@ pub(crate) fn incomplete_answer(body: &str) -> String {
 }
 
 /// Short bounds, so that the tests are quick.
-pub(crate) fn short() -> HttpSettings {
+pub(crate) fn short_limits() -> HttpSettings {
     HttpSettings {
         limits: HttpLimits {
             connect_ms: 200,
@@ -67,135 +67,141 @@ pub(crate) async fn ask_with(
     provider.call(&call).await
 }
 
-/// A fault and what must follow from it.
-pub(crate) struct Row {
-    /// What the fault is.
+/// A fault and the failure that it must cause.
+pub(crate) struct FaultCase {
+    /// What happens, for assertion messages.
     pub(crate) name: &'static str,
     /// What the server writes.
     pub(crate) bytes: String,
-    /// What it does then.
-    pub(crate) then: Then,
+    /// What the server does with the connection after that.
+    pub(crate) ending: Ending,
     /// The failure's code.
     pub(crate) code: &'static str,
     /// Whether another try can help.
     pub(crate) retry: Retry,
 }
 
-/// The faults below HTTP, which are the same for every provider.
-pub(crate) fn transport_faults() -> Vec<Row> {
-    let row = |name, bytes: &str, then, code, retry| Row {
+/// The faults that have the same result for every provider.
+pub(crate) fn transport_faults() -> Vec<FaultCase> {
+    let case = |name, bytes: &str, ending, code, retry| FaultCase {
         name,
         bytes: bytes.to_owned(),
-        then,
+        ending,
         code,
         retry,
     };
     let chunked = "HTTP/1.1 200 x\r\ntransfer-encoding: chunked\r\n\r\n";
     let huge = "HTTP/1.1 200 x\r\ncontent-length: 99999999999\r\n\r\n{";
     vec![
-        row(
+        case(
             "reset",
             "",
-            Then::Reset,
+            Ending::Reset,
             "connection_failed",
             Retry::Backoff,
         ),
-        row(
+        case(
             "closed",
             "",
-            Then::Close,
+            Ending::Close,
             "connection_failed",
             Retry::Backoff,
         ),
-        row(
+        case(
             "no http",
             "SSH-2.0-x\r\n\r\n",
-            Then::Close,
+            Ending::Close,
             "connection_failed",
             Retry::Backoff,
         ),
-        row("stall", "", Then::Hold, "provider_timeout", Retry::Backoff),
-        row(
-            "stall in the head",
-            "HTTP/1.1 200",
-            Then::Hold,
+        case(
+            "stall",
+            "",
+            Ending::Hold,
             "provider_timeout",
             Retry::Backoff,
         ),
-        row(
+        case(
+            "stall in the headers",
+            "HTTP/1.1 200",
+            Ending::Hold,
+            "provider_timeout",
+            Retry::Backoff,
+        ),
+        case(
             "stall in the body",
             &incomplete_answer("{"),
-            Then::Hold,
+            Ending::Hold,
             "provider_timeout",
             Retry::Backoff,
         ),
-        row(
+        case(
             "cut off",
             &incomplete_answer("{\"choices\""),
-            Then::Close,
+            Ending::Close,
             "connection_failed",
             Retry::Backoff,
         ),
-        row(
+        case(
             "reset in the body",
             &incomplete_answer("{"),
-            Then::Reset,
+            Ending::Reset,
             "connection_failed",
             Retry::Backoff,
         ),
-        row(
+        case(
             "endless body",
             chunked,
-            Then::Endless,
+            Ending::Endless,
             "response_too_large",
             Retry::Never,
         ),
-        row(
+        case(
             "announced too large",
             huge,
-            Then::Hold,
+            Ending::Hold,
             "response_too_large",
             Retry::Never,
         ),
-        row(
+        case(
             "invalid JSON",
             &answer(200, "", "<html>"),
-            Then::Close,
+            Ending::Close,
             "invalid_response",
             Retry::Backoff,
         ),
-        row(
+        case(
             "half a JSON",
             &answer(200, "", "{\"a\": ["),
-            Then::Close,
+            Ending::Close,
             "invalid_response",
             Retry::Backoff,
         ),
-        row(
+        case(
             "empty body",
             &answer(200, "", ""),
-            Then::Close,
+            Ending::Close,
             "invalid_response",
             Retry::Backoff,
         ),
-        row(
+        case(
             "redirect",
             &answer(307, "location: http://127.0.0.1:1/\r\n", ""),
-            Then::Close,
+            Ending::Close,
             "provider_error",
             Retry::Never,
         ),
-        row(
+        case(
             "stall in an error",
             &answer(500, "", "").replace("length: 0", "length: 9"),
-            Then::Close,
+            Ending::Close,
             "provider_error",
             Retry::Backoff,
         ),
-        row(
+        case(
             "no body of an error",
             &answer(502, "", "<html>"),
-            Then::Close,
+            Ending::Close,
             "provider_error",
             Retry::Backoff,
         ),

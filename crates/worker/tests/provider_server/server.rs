@@ -1,5 +1,5 @@
-//! A provider that misbehaves on purpose: it answers each request with given bytes and then closes, resets,
-//! holds or floods the connection.
+//! A server with faults: it answers each request with the bytes of the test, then closes, resets, holds or floods the
+//! connection.
 
 use std::sync::Arc;
 
@@ -7,16 +7,16 @@ use scripted_provider::http_server::{Exchange, HttpRequest, HttpServer, Reason, 
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-/// What happens to a connection once the bytes are written.
+/// What happens to a connection after the bytes are written.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Then {
-    /// An orderly end.
+pub(crate) enum Ending {
+    /// The server closes the connection.
     Close,
-    /// A reset.
+    /// The server resets the connection.
     Reset,
-    /// Nothing, until the client closes it.
+    /// The server sends nothing more, and waits until the client closes the connection.
     Hold,
-    /// More and more of a chunked body, until the client closes it.
+    /// The server sends chunks of a body until the client closes the connection.
     Endless,
 }
 
@@ -24,14 +24,14 @@ pub(crate) enum Then {
 #[derive(Debug)]
 pub(crate) struct Received {
     /// The request line and the headers, in lower case.
-    pub(crate) head: String,
+    pub(crate) header_text: String,
     /// The body; `null` if it is not JSON.
     pub(crate) body: Value,
 }
 
-/// What the server has seen.
+/// What the server reports to the test.
 #[derive(Debug)]
-pub(crate) enum Seen {
+pub(crate) enum ServerEvent {
     /// A request arrived.
     Request(Received),
     /// The client closed a held connection.
@@ -42,40 +42,42 @@ pub(crate) enum Seen {
 pub(crate) struct Server {
     /// The base URL of the provider.
     pub(crate) base_url: String,
-    seen: mpsc::UnboundedReceiver<Seen>,
+    events: mpsc::UnboundedReceiver<ServerEvent>,
     _server: HttpServer,
 }
 
 impl Server {
     /// Starts a server on a free port.
-    pub(crate) async fn start(bytes: impl Into<Vec<u8>>, then: Then) -> Self {
+    pub(crate) async fn start(bytes: impl Into<Vec<u8>>, ending: Ending) -> Self {
         let bytes: Arc<[u8]> = Arc::from(bytes.into());
-        let (report, seen) = mpsc::unbounded_channel();
-        let handler = move |exchange| answer(exchange, Arc::clone(&bytes), then, report.clone());
+        let (report, events) = mpsc::unbounded_channel();
+        let handler = move |exchange| answer(exchange, Arc::clone(&bytes), ending, report.clone());
         let server = HttpServer::builder()
             .version(Version::HTTP_11)
             .start(handler)
             .await;
         Self {
             base_url: format!("http://{}/v1", server.address()),
-            seen,
+            events,
             _server: server,
         }
     }
 
-    /// The next thing that the server sees.
-    pub(crate) async fn seen(&mut self) -> Seen {
-        tokio::time::timeout(std::time::Duration::from_secs(60), self.seen.recv())
+    /// The next event.
+    pub(crate) async fn next_event(&mut self) -> ServerEvent {
+        tokio::time::timeout(std::time::Duration::from_secs(60), self.events.recv())
             .await
-            .expect("nothing came within 60 s")
+            .expect("an event within 60 s")
             .expect("the server runs")
     }
 
     /// The next request.
     pub(crate) async fn request(&mut self) -> Received {
-        match self.seen().await {
-            Seen::Request(request) => request,
-            Seen::Closed => panic!("the client closed a connection, but a request was expected"),
+        match self.next_event().await {
+            ServerEvent::Request(request) => request,
+            ServerEvent::Closed => {
+                panic!("the client closed a connection, but a request was expected")
+            }
         }
     }
 }
@@ -83,40 +85,40 @@ impl Server {
 async fn answer(
     mut exchange: Exchange,
     bytes: Arc<[u8]>,
-    then: Then,
-    report: mpsc::UnboundedSender<Seen>,
+    ending: Ending,
+    report: mpsc::UnboundedSender<ServerEvent>,
 ) {
     // A send fails only when the test has dropped the server.
-    let _ = report.send(Seen::Request(Received::from(&exchange.request)));
+    let _ = report.send(ServerEvent::Request(Received::from(&exchange.request)));
     if !exchange.write_raw(&bytes).await {
         return;
     }
-    match then {
-        Then::Close => exchange.cut_off().await,
-        Then::Reset => exchange.reset(Reason::INTERNAL_ERROR),
-        Then::Hold => {
+    match ending {
+        Ending::Close => exchange.cut_off().await,
+        Ending::Reset => exchange.reset(Reason::INTERNAL_ERROR),
+        Ending::Hold => {
             exchange.hung_up().await;
-            let _ = report.send(Seen::Closed);
+            let _ = report.send(ServerEvent::Closed);
         }
-        Then::Endless => {
+        Ending::Endless => {
             let chunk = format!("400\r\n{}\r\n", " ".repeat(0x400));
             while exchange.write_raw(chunk.as_bytes()).await {}
-            let _ = report.send(Seen::Closed);
+            let _ = report.send(ServerEvent::Closed);
         }
     }
 }
 
 impl From<&HttpRequest> for Received {
     fn from(request: &HttpRequest) -> Self {
-        let mut head = format!("{} {} HTTP/1.1", request.method, request.target);
+        let mut header_text = format!("{} {} HTTP/1.1", request.method, request.target);
         for (name, value) in &request.headers {
-            head.push_str(&format!(
+            header_text.push_str(&format!(
                 "\n{name}: {}",
                 String::from_utf8_lossy(value.as_bytes())
             ));
         }
         Self {
-            head: head.to_lowercase(),
+            header_text: header_text.to_lowercase(),
             body: serde_json::from_slice(&request.body).unwrap_or_default(),
         }
     }

@@ -22,7 +22,7 @@ async fn a_cancel_drops_the_call_and_frees_its_slot() {
 }
 
 #[tokio::test]
-async fn the_next_job_of_a_session_does_not_see_a_cancelled_one() {
+async fn the_next_job_of_a_session_does_not_see_the_turns_of_a_cancelled_job() {
     let fleet = Fleet::start(settings(2));
     let session = SessionId::parse("s").expect("a session id");
     let job = fleet.submit(Submit::text("a").session("s")).await;

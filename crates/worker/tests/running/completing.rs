@@ -68,7 +68,7 @@ async fn the_jobs_of_a_session_run_in_order_and_see_earlier_turns() {
 }
 
 #[tokio::test]
-async fn the_bound_on_the_context_holds() {
+async fn no_more_turns_are_sent_than_the_request_allows() {
     let fleet = Fleet::start(settings(1));
     for text in ["a", "b", "c"] {
         fleet.submit(Submit::text(text).session("s")).await;

@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 use crate::harness::{Fleet, Submit, settings};
 
 #[tokio::test]
-async fn calls_that_end_in_the_drain_time_complete_and_the_rest_is_released() {
+async fn calls_that_end_in_the_drain_time_complete_and_the_other_jobs_are_released() {
     let mut settings = settings(4);
     settings.drain_ms = 1_000;
     let mut fleet = Fleet::start(settings);
@@ -60,5 +60,9 @@ async fn an_idle_worker_stops_at_once() {
     fleet.next_call().await.reply("A");
     let began = std::time::Instant::now();
     fleet.stop_worker().await;
-    assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
+    assert!(
+        began.elapsed().as_secs() < 20,
+        "the worker stopped after {:?}",
+        began.elapsed()
+    );
 }

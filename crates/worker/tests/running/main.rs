@@ -1,4 +1,4 @@
-//! Tests of a running worker over the embedded engine. Each test plays the provider.
+//! Tests of a running worker over the embedded engine. Each test decides what the provider replies.
 //!
 //! The tests wait for events wherever they can, not for time to pass.
 

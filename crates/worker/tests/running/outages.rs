@@ -77,7 +77,7 @@ async fn in_an_outage_a_worker_requeues_its_messages_and_runs_them_later() {
 }
 
 #[tokio::test]
-async fn a_claim_whose_answer_is_lost_is_recognised() {
+async fn a_claim_whose_response_is_lost_is_recognised() {
     let mut fleet = Fleet::without_worker(settings(1));
     let job = fleet.submit(Submit::text("a")).await;
     let lost = Fault::LoseResponse;
@@ -89,12 +89,12 @@ async fn a_claim_whose_answer_is_lost_is_recognised() {
         (outcome.status, outcome.attempts.len()),
         (Status::Completed, 1)
     );
-    assert!(fleet.store.failures() > 0, "an answer was lost");
+    assert!(fleet.store.failures() > 0, "a response was lost");
 }
 
-/// If the worker did not check the lane itself, the job would wait for the end of the claim, more than a minute.
+/// Without the release, the job would wait for more than a minute, until the claim ends.
 #[tokio::test]
-async fn a_claim_that_got_no_answer_for_long_is_released() {
+async fn a_claim_that_got_no_response_for_long_is_released() {
     let mut fleet = Fleet::without_worker(settings(1));
     let job = fleet.submit(Submit::text("a")).await;
     let lost = Fault::LoseResponseAndGoDown;

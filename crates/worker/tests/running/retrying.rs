@@ -46,7 +46,10 @@ async fn a_retry_waits_as_long_as_the_provider_asks() {
     let delay_ms = second
         .started_at
         .since_ms(first.ended_at.expect("it ended"));
-    assert!(delay_ms >= 700, "{delay_ms}");
+    assert!(
+        delay_ms >= 700,
+        "the second attempt began after {delay_ms} ms"
+    );
 }
 
 #[tokio::test]
@@ -153,7 +156,7 @@ async fn the_deadline_of_a_job_ends_its_call() {
     let mut call = fleet.next_call().await;
     assert!(
         call.timeout <= Duration::from_millis(1_500),
-        "{:?}",
+        "the call may take {:?}",
         call.timeout
     );
     call.dropped().await;

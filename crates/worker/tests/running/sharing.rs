@@ -25,7 +25,7 @@ async fn replace(fleet: &Fleet, running: &mut Vec<PendingCall>, class: &str) -> 
     let index = running
         .iter()
         .position(|call| call.input() == class)
-        .expect("one of the class runs");
+        .expect("a call of the class runs");
     running.remove(index).reply("done");
     let next = fleet.next_call().await;
     let class = next.input();
@@ -34,7 +34,7 @@ async fn replace(fleet: &Fleet, running: &mut Vec<PendingCall>, class: &str) -> 
 }
 
 #[tokio::test]
-async fn with_ten_slots_batch_has_one_and_interactive_the_others() {
+async fn with_ten_slots_batch_jobs_have_one_slot_and_interactive_jobs_the_others() {
     let fleet = saturated(10, 60).await;
     let mut running = Vec::new();
     for _ in 0..10 {
@@ -73,7 +73,7 @@ async fn with_ten_slots_batch_has_one_and_interactive_the_others() {
 }
 
 #[tokio::test]
-async fn with_one_slot_batch_gets_its_share_of_the_starts() {
+async fn with_one_slot_batch_jobs_get_their_share_of_the_starts() {
     let fleet = saturated(1, 30).await;
     let mut batch = 0;
     for _ in 0..30 {
@@ -85,7 +85,7 @@ async fn with_one_slot_batch_gets_its_share_of_the_starts() {
 }
 
 #[tokio::test]
-async fn one_class_alone_may_use_all_slots() {
+async fn jobs_of_one_class_may_use_all_slots_if_no_others_wait() {
     for submit in [Submit::text, |text: &str| Submit::text(text).batch()] {
         let mut fleet = Fleet::without_worker(settings(10));
         for _ in 0..11 {
@@ -100,13 +100,13 @@ async fn one_class_alone_may_use_all_slots() {
             fleet.call_already_made().await.is_none(),
             "there are ten slots"
         );
-        running.pop().expect("one runs").reply("done");
+        running.pop().expect("a call runs").reply("done");
         fleet.next_call().await;
     }
 }
 
 #[tokio::test]
-async fn slots_that_become_free_at_once_go_to_interactive_first() {
+async fn slots_that_become_free_at_once_go_to_interactive_jobs_first() {
     let fleet = saturated(10, 80).await;
     let mut running = Vec::new();
     for _ in 0..10 {
