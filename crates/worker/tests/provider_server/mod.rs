@@ -33,7 +33,7 @@ pub(crate) fn incomplete_answer(body: &str) -> String {
     )
 }
 
-/// Short bounds, so that the tests are quick.
+/// Settings with short limits, so that the tests are quick.
 pub(crate) fn short_limits() -> HttpSettings {
     HttpSettings {
         limits: HttpLimits {
