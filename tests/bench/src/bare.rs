@@ -1,4 +1,5 @@
-//! The same calls as Forebay's workers make, by reqwest alone: the memory that Forebay's is compared with.
+//! Makes the calls of Forebay's workers with reqwest alone. `in_flight` compares the memory of this process with that
+//! of Forebay.
 
 use std::{convert::Infallible, io::Write};
 
@@ -7,16 +8,16 @@ use futures_util::future::try_join_all;
 
 use crate::load::INPUT_BYTES;
 
-/// Calls on one client, as in Forebay: what large providers allow on an HTTP/2 connection.
+/// The number of calls on one client, as in Forebay. Large providers allow as many on one HTTP/2 connection.
 const CALLS_PER_CLIENT: usize = 100;
 
-/// Which calls are made.
+/// The calls that are made.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Options {
     /// The provider's base URL.
     #[arg(long)]
     base_url: String,
-    /// Calls in flight.
+    /// The number of calls in flight.
     #[arg(long)]
     calls: usize,
     /// The version of HTTP: 1 or 2.
@@ -24,8 +25,9 @@ pub(crate) struct Options {
     http: u8,
 }
 
-/// Makes the calls, each again when it is answered, until the process is killed.
+/// Makes the calls until the process is killed. Each call is repeated when its response has arrived.
 pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
+    // `Subject` waits for this line.
     println!("calling {}", options.base_url);
     std::io::stdout().flush()?;
     let url = format!("{}/chat/completions", options.base_url);
@@ -37,8 +39,8 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
         }
         callers.push(tokio::spawn(call(client.clone(), url.clone())));
     }
-    for ended in try_join_all(callers).await? {
-        ended.context("a call failed")?;
+    for result in try_join_all(callers).await? {
+        result.context("a call failed")?;
     }
     Ok(())
 }

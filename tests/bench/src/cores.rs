@@ -1,7 +1,7 @@
-//! Jobs per second with one core and with two, without latency.
+//! Measures the jobs per second on one core and on two, with calls that take no time.
 //!
-//! The jobs are in the store before the measured process starts, so nobody shares its cores but the
-//! system and one look at the counts every 100 ms.
+//! The jobs are in the store before the measured process starts. So it shares its cores only with the system and with
+//! one request for its counts every 100 ms.
 
 use std::{path::Path, time::Duration};
 
@@ -13,50 +13,55 @@ use crate::{
     subject::{Subject, forebay_binary},
 };
 
-/// What is measured.
+/// The options of the benchmark.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Jobs in each run.
+    /// The number of jobs of each run.
     #[arg(long, default_value_t = 80_000, value_parser = clap::value_parser!(u32).range(1_000..=1_000_000))]
     jobs: u32,
-    /// Runs with one core and with two, in turn.
+    /// The number of pairs of runs: one run on one core and one on two.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=20))]
     runs: u32,
-    /// End with an error unless two cores do 1.6 times as much as one.
+    /// End with an error unless two cores end at least 1.6 times as many jobs per second as one.
     #[arg(long)]
     check: bool,
 }
 
-/// What `--check` asks.
+/// The lowest ratio of the two rates with which `--check` succeeds.
 const RATIO_MIN: f64 = 1.6;
 
-/// Measures, and prints the rates of each pair of runs with their ratio, and the medians.
+/// Measures, prints the two rates and the ratio of each pair of runs, and prints the medians.
 pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     let binary = forebay_binary().await?;
     println!("jobs/s, one core | two cores | ratio");
-    let [mut ones, mut twos, mut ratios] = [const { Vec::new() }; 3];
+    let [mut one_core_rates, mut two_core_rates, mut ratios] = [const { Vec::new() }; 3];
     for _ in 0..options.runs {
-        let one = measure(options, &binary, "0").await?;
-        let two = measure(options, &binary, "0,1").await?;
-        println!("{one:.0} | {two:.0} | {:.2}", two / one);
-        ones.push(one);
-        twos.push(two);
-        ratios.push(two / one);
+        let one_core = measure(options, &binary, "0").await?;
+        let two_cores = measure(options, &binary, "0,1").await?;
+        println!(
+            "{one_core:.0} | {two_cores:.0} | {:.2}",
+            two_cores / one_core
+        );
+        one_core_rates.push(one_core);
+        two_core_rates.push(two_cores);
+        ratios.push(two_cores / one_core);
     }
-    let (one, two, ratio) = (median(ones), median(twos), median(ratios));
-    println!("{one:.0} | {two:.0} | {ratio:.2}, the medians");
+    let (one_core, two_cores) = (median(one_core_rates), median(two_core_rates));
+    let ratio = median(ratios);
+    println!("{one_core:.0} | {two_cores:.0} | {ratio:.2}, the medians");
     ensure!(
         !options.check || ratio >= RATIO_MIN,
-        "two cores do {ratio:.2} times as much as one, less than {RATIO_MIN}"
+        "two cores end {ratio:.2} times as many jobs per second as one, less than {RATIO_MIN}"
     );
     Ok(())
 }
 
-fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures[figures.len() / 2]
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }
 
+/// The jobs per second of one run on these cores.
 async fn measure(options: &Options, binary: &Path, cores: &str) -> anyhow::Result<f64> {
     let client = reqwest::Client::builder().no_proxy().build()?;
     let folder = tempfile::tempdir()?;
@@ -68,20 +73,22 @@ async fn measure(options: &Options, binary: &Path, cores: &str) -> anyhow::Resul
             ("FOREBAY_BACKLOG_MAX", (2 * jobs).to_string()),
         ]
     };
-    // One slow slot takes one job; all others wait in the store.
-    let filling = Subject::forebay(binary, folder.path(), &variables(600_000, 1), None).await?;
-    load::submit(&filling.url, jobs, "simulated").await?;
-    filling.kill().await?;
+    // The only slot of the first process takes one job, whose call lasts ten minutes. All other jobs wait in the store.
+    let submitted_to =
+        Subject::forebay(binary, folder.path(), &variables(600_000, 1), None).await?;
+    load::submit(&submitted_to.url, jobs, "simulated").await?;
+    submitted_to.kill().await?;
 
     let forebay = Subject::forebay(binary, folder.path(), &variables(0, 256), Some(cores)).await?;
-    let begun = Instant::now();
+    let started = Instant::now();
+    // The rate is measured over the middle three fifths of the jobs.
     let (from, to) = (options.jobs / 5, options.jobs * 4 / 5);
-    let mut first = None;
+    let mut begin = None;
     loop {
-        let live = load::queue(&client, &forebay.url, "live").await?;
+        let live = load::count(&client, &forebay.url, "live").await?;
         let done = u64::from(options.jobs).saturating_sub(live);
-        match first {
-            None if done >= from.into() => first = Some((done, Instant::now())),
+        match begin {
+            None if done >= from.into() => begin = Some((done, Instant::now())),
             Some((done_before, since)) if done >= to.into() => {
                 forebay.kill().await?;
                 #[expect(clippy::cast_precision_loss, reason = "a rate to print")]
@@ -90,8 +97,8 @@ async fn measure(options: &Options, binary: &Path, cores: &str) -> anyhow::Resul
             _ => {}
         }
         ensure!(
-            begun.elapsed() < Duration::from_secs(300),
-            "not done after five minutes"
+            started.elapsed() < Duration::from_secs(300),
+            "the jobs have not ended after five minutes"
         );
         sleep(Duration::from_millis(100)).await;
     }

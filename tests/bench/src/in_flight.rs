@@ -1,9 +1,9 @@
-//! Many calls at a time in one process: how many are really in flight, and what each costs in memory.
+//! Measures many calls at a time in one process: how many are in flight, and how much memory each needs.
 //!
-//! First the provider holds every reply. With all slots taken, the growth of the process is the cost of the calls; its
-//! growth while further jobs are submitted is the cost of jobs that wait. Then the provider answers each call after 2
-//! to 5 seconds and counts the calls in flight. A process that makes the same calls by reqwest alone is measured in the
-//! same way, for comparison.
+//! At first the provider sends no replies. Forebay's memory grows until all slots have a call: this is the memory of
+//! the calls. Its further growth, while more jobs are submitted, is the memory of waiting jobs. Then the provider
+//! answers each call after 2 to 5 seconds, and it counts the calls in flight. For comparison, reqwest alone makes the
+//! same calls.
 
 use std::{path::Path, time::Duration};
 
@@ -20,20 +20,20 @@ const MIB: f64 = 1_048_576.0;
 /// The model of all jobs.
 const MODEL: &str = "bench/bench";
 
-/// The goals of `--check`: of 100 slots, how many have a call in flight on average.
+/// A goal of `--check`: the lowest average share of slots with a call in flight.
 const BUSY_PERCENT_MIN: f64 = 99.0;
-/// How often the memory of reqwest alone a process may need, with the same calls in flight.
+/// A goal of `--check`: the highest ratio of Forebay's memory to that of reqwest alone, with the same calls in flight.
 const BARE_RATIO_MAX: f64 = 1.25;
-/// The most memory of a job that waits, beyond its body.
+/// A goal of `--check`: the most memory of a waiting job.
 const PER_WAITING_JOB_BYTES_MAX: f64 = 4_096.0;
 
-/// What is measured.
+/// The options of the benchmark.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Calls at a time.
+    /// The number of calls in flight that Forebay may have.
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(10..=15_000))]
     calls: u32,
-    /// For how long calls in flight are counted, in seconds.
+    /// How long the calls in flight are counted, in seconds.
     #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u32).range(5..=120))]
     seconds: u32,
     /// The shortest latency of the provider, in milliseconds.
@@ -42,10 +42,10 @@ pub(crate) struct Options {
     /// The longest latency of the provider, in milliseconds.
     #[arg(long, default_value_t = 5_000)]
     latency_max_ms: u64,
-    /// Only over this version of HTTP: 1 or 2.
+    /// Measure only this version of HTTP: 1 or 2.
     #[arg(long, value_parser = clap::value_parser!(u8).range(1..=2))]
     http: Option<u8>,
-    /// End with an error unless 99 % of the slots are busy on average, the process with all calls in flight needs at
+    /// End with an error unless 99 % of the slots have a call on average, the process with all calls in flight needs at
     /// most 1.25 times the memory of reqwest alone, and a waiting job needs at most 4 KiB.
     #[arg(long)]
     check: bool,
@@ -66,11 +66,11 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The memory of a process that has all calls in flight by reqwest alone, in bytes.
+/// The memory of a process that has all calls in flight with reqwest alone, in bytes.
 async fn bare_bytes(options: &Options, http: u8) -> anyhow::Result<u64> {
     let client = reqwest::Client::builder().no_proxy().build()?;
     let mock = Subject::mock(&[
-        String::from("--hold"),
+        String::from("--wait-for-release"),
         String::from("--latency-min-ms=0"),
         String::from("--latency-max-ms=0"),
     ])
@@ -89,17 +89,18 @@ async fn bare_bytes(options: &Options, http: u8) -> anyhow::Result<u64> {
     Ok(cost.rss_bytes)
 }
 
+/// Measures one version of HTTP and prints a line.
 async fn measure(options: &Options, binary: &Path, http: u8) -> anyhow::Result<()> {
     let bare_bytes = bare_bytes(options, http).await?;
     let client = reqwest::Client::builder().no_proxy().build()?;
     let calls = options.calls as usize;
     let mean_ms = u64::midpoint(options.latency_min_ms, options.latency_max_ms).max(1);
-    // Enough for the ramp, the count and the calls that are still in flight at its end.
+    // The jobs must last for the time before the count, for the count, and for a call at its end.
     let run_ms = options.latency_max_ms * 2 + u64::from(options.seconds) * 1_000;
-    let waiting = calls * usize::try_from(run_ms / mean_ms + 2)?;
+    let waiting_jobs = calls * usize::try_from(run_ms / mean_ms + 2)?;
 
     let mock = Subject::mock(&[
-        String::from("--hold"),
+        String::from("--wait-for-release"),
         format!("--latency-min-ms={}", options.latency_min_ms),
         format!("--latency-max-ms={}", options.latency_max_ms),
     ])
@@ -121,19 +122,22 @@ async fn measure(options: &Options, binary: &Path, http: u8) -> anyhow::Result<(
         ),
         ("BENCH_KEY", String::from("bench")),
         ("FOREBAY_CONCURRENCY", calls.to_string()),
-        ("FOREBAY_BACKLOG_MAX", (2 * (calls + waiting)).to_string()),
+        (
+            "FOREBAY_BACKLOG_MAX",
+            (2 * (calls + waiting_jobs)).to_string(),
+        ),
     ];
     let forebay = Subject::forebay(binary, folder.path(), &variables, None).await?;
     let stats = format!("{}/stats", mock.url);
 
-    // A first job brings up what every process has: buffers, TLS, tables.
+    // The first call allocates memory that every process with a call needs, whatever the number of its calls.
     load::submit(&forebay.url, 1, MODEL).await?;
     wait_in_flight(&client, &stats, 1).await?;
     let idle = forebay.cost()?;
     load::submit(&forebay.url, calls - 1, MODEL).await?;
     wait_in_flight(&client, &stats, options.calls.into()).await?;
     let full = forebay.cost()?;
-    load::submit(&forebay.url, waiting, MODEL).await?;
+    load::submit(&forebay.url, waiting_jobs, MODEL).await?;
     let loaded = forebay.cost()?;
 
     client
@@ -146,15 +150,16 @@ async fn measure(options: &Options, binary: &Path, http: u8) -> anyhow::Result<(
     let done_before = load::get(&client, &stats).await?["done"]
         .as_u64()
         .unwrap_or(0);
-    let (mut sum, mut samples, mut least, mut rss_max) = (0, 0, u64::MAX, before.rss_bytes);
+    let (mut in_flight_sum, mut samples, mut in_flight_min, mut rss_max) =
+        (0, 0, u64::MAX, before.rss_bytes);
     while started.elapsed() < Duration::from_secs(options.seconds.into()) {
         sleep(Duration::from_millis(50)).await;
-        let now = load::get(&client, &stats).await?["in_flight"]
+        let in_flight = load::get(&client, &stats).await?["in_flight"]
             .as_u64()
             .unwrap_or(0);
-        sum += now;
+        in_flight_sum += in_flight;
         samples += 1;
-        least = least.min(now);
+        in_flight_min = in_flight_min.min(in_flight);
         rss_max = rss_max.max(forebay.cost()?.rss_bytes);
     }
     let after = forebay.cost()?;
@@ -162,24 +167,24 @@ async fn measure(options: &Options, binary: &Path, http: u8) -> anyhow::Result<(
         .as_u64()
         .unwrap_or(0)
         - done_before;
-    let left = load::queue(&client, &forebay.url, "ready").await?;
+    let ready_jobs = load::count(&client, &forebay.url, "ready").await?;
     ensure!(
-        left > 0,
-        "all jobs were done before the count was over: it counted an empty queue"
+        ready_jobs > 0,
+        "the jobs ended before the end of the count, so the figures are too low: this is a fault of the benchmark"
     );
 
     #[expect(clippy::cast_precision_loss, reason = "figures to print")]
     let figures = Figures {
         calls: calls as f64,
-        in_flight_mean: sum as f64 / f64::from(samples),
+        in_flight_mean: in_flight_sum as f64 / f64::from(samples),
         full_bytes: full.rss_bytes as f64,
         bare_bytes: bare_bytes as f64,
         per_waiting_job_bytes: loaded.rss_bytes.saturating_sub(full.rss_bytes) as f64
-            / waiting as f64,
+            / waiting_jobs as f64,
     };
     #[expect(clippy::cast_precision_loss, reason = "figures to print")]
     let line = format!(
-        "{} | {:.0} | {least} | {calls} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0}",
+        "{} | {:.0} | {in_flight_min} | {calls} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0}",
         if http == 1 { "1.1" } else { "2" },
         figures.in_flight_mean,
         rss_max.max(loaded.rss_bytes) as f64 / MIB,
@@ -203,8 +208,9 @@ async fn measure(options: &Options, binary: &Path, http: u8) -> anyhow::Result<(
 struct Figures {
     calls: f64,
     in_flight_mean: f64,
-    /// The memory of the process with all calls in flight, and of reqwest alone with as many.
+    /// The memory of Forebay with all calls in flight.
     full_bytes: f64,
+    /// The memory of reqwest alone with all calls in flight.
     bare_bytes: f64,
     per_waiting_job_bytes: f64,
 }
@@ -214,7 +220,7 @@ impl Figures {
         let busy_percent = 100.0 * self.in_flight_mean / self.calls;
         ensure!(
             busy_percent >= BUSY_PERCENT_MIN,
-            "only {busy_percent:.1} % of the slots are busy"
+            "only {busy_percent:.1} % of the slots have a call in flight, less than {BUSY_PERCENT_MIN} %"
         );
         let ratio = self.full_bytes / self.bare_bytes;
         ensure!(
@@ -225,24 +231,25 @@ impl Figures {
         let bytes = self.per_waiting_job_bytes;
         ensure!(
             bytes <= PER_WAITING_JOB_BYTES_MAX,
-            "a waiting job takes {bytes:.0} bytes, more than {PER_WAITING_JOB_BYTES_MAX}"
+            "a waiting job needs {bytes:.0} bytes, more than {PER_WAITING_JOB_BYTES_MAX}"
         );
         Ok(())
     }
 }
 
+/// Waits until at least this many calls are in flight.
 async fn wait_in_flight(client: &reqwest::Client, stats: &str, calls: u64) -> anyhow::Result<()> {
-    let until = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_secs(60);
     loop {
-        let now = load::get(client, stats).await?["in_flight"]
+        let in_flight = load::get(client, stats).await?["in_flight"]
             .as_u64()
             .unwrap_or(0);
-        if now >= calls {
+        if in_flight >= calls {
             return Ok(());
         }
         ensure!(
-            Instant::now() < until,
-            "only {now} of {calls} calls are in flight after a minute"
+            Instant::now() < deadline,
+            "only {in_flight} of {calls} calls are in flight after a minute"
         );
         sleep(Duration::from_millis(50)).await;
     }

@@ -1,7 +1,7 @@
 //! Measures Forebay as whole processes. Run it with `cargo run --release -p bench -- --help`.
 //!
-//! Everything it measures it starts itself, on free ports of this machine, and ends again. Debug builds
-//! measure nothing, so it refuses to run as one.
+//! The program starts the processes that it measures, on free ports of this machine, and ends them. A debug build
+//! refuses to run, because its figures are useless.
 
 mod bare;
 mod cores;
@@ -16,19 +16,19 @@ use clap::{Parser, Subcommand};
 #[command(name = "bench", about = "Measures Forebay as whole processes")]
 struct Cli {
     #[command(subcommand)]
-    what: What,
+    benchmark: Benchmark,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
-    /// Many calls at a time in one process: how many, and what they cost in memory.
+enum Benchmark {
+    /// Measures many calls at a time in one process: how many are in flight, and how much memory they need.
     InFlight(in_flight::Options),
-    /// Jobs per second with one core and with two, without latency.
+    /// Measures the jobs per second on one core and on two, with calls that take no time.
     Cores(cores::Options),
-    /// The scripted LLM server that the others start.
+    /// Runs the LLM server that the benchmarks start.
     #[command(hide = true)]
     Mock(mock::Options),
-    /// Calls by reqwest alone, which `in-flight` compares with.
+    /// Makes the calls of `in-flight` with reqwest alone, for comparison.
     #[command(hide = true)]
     Bare(bare::Options),
 }
@@ -37,12 +37,12 @@ enum What {
 async fn main() -> anyhow::Result<()> {
     anyhow::ensure!(
         !cfg!(debug_assertions),
-        "a debug build measures nothing: add --release"
+        "the figures of a debug build are useless: run with `cargo run --release -p bench`"
     );
-    match Cli::parse().what {
-        What::InFlight(options) => in_flight::run(&options).await,
-        What::Cores(options) => cores::run(&options).await,
-        What::Mock(options) => mock::run(&options).await,
-        What::Bare(options) => bare::run(&options).await,
+    match Cli::parse().benchmark {
+        Benchmark::InFlight(options) => in_flight::run(&options).await,
+        Benchmark::Cores(options) => cores::run(&options).await,
+        Benchmark::Mock(options) => mock::run(&options).await,
+        Benchmark::Bare(options) => bare::run(&options).await,
     }
 }

@@ -1,8 +1,8 @@
-//! The LLM server that the benchmarks call: chat completions after a latency, over HTTP/1.1 and HTTP/2 without
-//! TLS.
+//! The LLM server that the benchmarks call. It answers chat completions after a latency, over HTTP/1.1 and HTTP/2
+//! without TLS.
 //!
-//! It is the tests' HTTP server with a handler of its own, because the tests' handler records every request. It
-//! counts the calls in flight; the benchmarks report this count, which is taken at the far end of the connection.
+//! It is the tests' HTTP server with a handler of its own, because the tests' handler records every request. The
+//! benchmarks report the number of calls in flight, which this handler counts.
 
 use std::{
     sync::{
@@ -16,7 +16,7 @@ use scripted_provider::http_server::{Exchange, HttpServer, Response};
 use serde_json::json;
 use tokio::sync::watch;
 
-/// How the server answers.
+/// The options of the server.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Options {
     /// The shortest latency, in milliseconds.
@@ -25,9 +25,9 @@ pub(crate) struct Options {
     /// The longest latency, in milliseconds.
     #[arg(long)]
     latency_max_ms: u64,
-    /// Answer nothing until `POST /release`.
+    /// Send no reply before a `POST /release`.
     #[arg(long)]
-    hold: bool,
+    wait_for_release: bool,
 }
 
 struct Mock {
@@ -37,7 +37,7 @@ struct Mock {
     released: watch::Sender<bool>,
 }
 
-/// Counts a call as in flight until it is dropped, also when the client goes away.
+/// Counts a call as in flight until the guard is dropped, also when the client hangs up.
 struct InFlight<'a>(&'a Mock);
 
 impl<'a> InFlight<'a> {
@@ -53,17 +53,17 @@ impl Drop for InFlight<'_> {
     }
 }
 
-/// Serves until the process is killed; prints its address on a line of its own.
+/// Prints the server's address on a line, and serves until the process is killed.
 pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     anyhow::ensure!(
         options.latency_min_ms <= options.latency_max_ms,
-        "--latency-min-ms must not be over --latency-max-ms"
+        "--latency-min-ms must not be higher than --latency-max-ms"
     );
     let mock = Arc::new(Mock {
         options: options.clone(),
         in_flight: AtomicI64::new(0),
         done: AtomicU64::new(0),
-        released: watch::Sender::new(!options.hold),
+        released: watch::Sender::new(!options.wait_for_release),
     });
     let handler = move |exchange| answer(exchange, Arc::clone(&mock));
     let server = HttpServer::builder().try_start(handler).await?;
@@ -77,7 +77,7 @@ async fn answer(mut exchange: Exchange, mock: Arc<Mock>) {
             let _in_flight = InFlight::new(&mock);
             let reply = tokio::select! {
                 reply = chat(&mock) => reply,
-                () = exchange.hung_up() => return,
+                () = exchange.wait_for_hang_up() => return,
             };
             (200, reply)
         }
@@ -97,6 +97,7 @@ async fn answer(mut exchange: Exchange, mock: Arc<Mock>) {
     exchange.answer(&Response::json(status, body)).await;
 }
 
+/// Waits for the release and the latency, and returns the reply.
 async fn chat(mock: &Mock) -> String {
     let _ = mock
         .released
@@ -122,8 +123,8 @@ async fn chat(mock: &Mock) -> String {
             "index": 0,
             "message": {
                 "role": "assistant",
-                "content": "A reply of about the length that a short turn of a chat has, so that what \
-                            is kept of it weighs what it weighs in use.",
+                "content": "A reply of about the length of a short turn of a chat, so that a stored job needs \
+                            about as much memory as in real use.",
             },
             "finish_reason": "stop",
         }],

@@ -1,4 +1,4 @@
-//! The processes that are measured: started here, asked for their cost, and ended when dropped.
+//! A process of a measurement: its start, the memory and CPU time that it has used, and its end.
 
 use std::{
     path::{Path, PathBuf},
@@ -13,17 +13,17 @@ use tokio::{
     time::timeout,
 };
 
-/// How long a process may take to start.
-const START: Duration = Duration::from_secs(30);
+/// The time limit of a process's start.
+const START_LIMIT: Duration = Duration::from_secs(30);
 
-/// A process that was started here.
+/// A process of a measurement. Dropping it kills the process.
 pub(crate) struct Subject {
     child: Child,
-    /// Where it listens, as `http://…`. Empty for a process that does not.
+    /// The URL at which the process listens; empty if it does not listen.
     pub(crate) url: String,
 }
 
-/// What a process has cost so far.
+/// The memory of a process, and the CPU time that it has used so far.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cost {
     /// Resident memory, in bytes.
@@ -32,7 +32,7 @@ pub(crate) struct Cost {
     pub(crate) cpu_ms: u64,
 }
 
-/// The release build of `forebay`, brought up to date.
+/// Builds the release build of `forebay` and returns its path.
 pub(crate) async fn forebay_binary() -> anyhow::Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let build = [
@@ -48,15 +48,19 @@ pub(crate) async fn forebay_binary() -> anyhow::Result<PathBuf> {
         .args(build)
         .status()
         .await
-        .context("cargo does not run")?;
-    ensure!(status.success(), "forebay does not build");
+        .context("starting cargo to build forebay")?;
+    ensure!(status.success(), "cargo could not build forebay");
     let binary = std::env::current_exe()?.with_file_name("forebay");
-    ensure!(binary.exists(), "no {}", binary.display());
+    ensure!(
+        binary.exists(),
+        "cargo built forebay, but there is no file {}",
+        binary.display()
+    );
     Ok(binary)
 }
 
 impl Subject {
-    /// Starts the scripted LLM server.
+    /// Starts the LLM server.
     pub(crate) async fn mock(args: &[String]) -> anyhow::Result<Self> {
         let (child, address) = bench("mock", args).await?;
         Ok(Self {
@@ -65,7 +69,7 @@ impl Subject {
         })
     }
 
-    /// Starts a process that makes calls by reqwest alone.
+    /// Starts a process that makes calls with reqwest alone.
     pub(crate) async fn bare(args: &[String]) -> anyhow::Result<Self> {
         let (child, _) = bench("bare", args).await?;
         Ok(Self {
@@ -74,7 +78,7 @@ impl Subject {
         })
     }
 
-    /// Starts `forebay` on a data folder with these variables, on these cores if any are given.
+    /// Starts `forebay` with this data folder and these variables. With `cores` it runs only on these cores.
     pub(crate) async fn forebay(
         binary: &Path,
         data_dir: &Path,
@@ -93,7 +97,7 @@ impl Subject {
             let text = name.to_string_lossy();
             let is_setting = ["FOREBAY_", "OPENAI_", "GEMINI_"]
                 .iter()
-                .any(|p| text.starts_with(p));
+                .any(|prefix| text.starts_with(prefix));
             if is_setting || text == "AMQP_URL" || text == "REDIS_URL" {
                 command.env_remove(&name);
             }
@@ -105,10 +109,16 @@ impl Subject {
             .envs(variables.iter().map(|(name, value)| (name, value)))
             .stderr(Stdio::piped());
         let mut child = spawn(&mut command)?;
-        let mut lines = BufReader::new(child.stderr.take().context("no output")?).lines();
+        let mut lines = BufReader::new(
+            child
+                .stderr
+                .take()
+                .context("the process has no output pipe")?,
+        )
+        .lines();
         let url = first_line(&mut lines, |line| {
-            let (_, rest) = line.split_once("listening on ")?;
-            rest.split_whitespace().next().map(str::to_owned)
+            let (_, url) = line.split_once("listening on ")?;
+            url.split_whitespace().next().map(str::to_owned)
         })
         .await?;
         tokio::spawn(async move {
@@ -119,41 +129,50 @@ impl Subject {
         Ok(Self { child, url })
     }
 
-    /// What it has cost so far.
+    /// The memory of the process, and the CPU time that it has used so far.
     pub(crate) fn cost(&self) -> anyhow::Result<Cost> {
         let pid = self.child.id().context("the process has ended")?;
         let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
         let rss = status
             .lines()
             .find_map(|line| line.strip_prefix("VmRSS:"))
-            .context("no VmRSS")?;
+            .context("the status of the process has no VmRSS")?;
         let rss_kib: u64 = rss.trim().trim_end_matches(" kB").parse()?;
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-        let (_, fields) = stat.rsplit_once(") ").context("no fields")?;
+        let (_, fields) = stat
+            .rsplit_once(") ")
+            .context("the stat file of the process has no fields")?;
         let fields: Vec<&str> = fields.split_whitespace().collect();
+        // The user time and the system time are the fields 14 and 15 (proc(5)). Two fields precede this list.
         let ticks: u64 = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
-        let per_s = rustix::param::clock_ticks_per_second();
+        let ticks_per_s = rustix::param::clock_ticks_per_second();
         Ok(Cost {
             rss_bytes: rss_kib * 1_024,
-            cpu_ms: ticks * 1_000 / per_s,
+            cpu_ms: ticks * 1_000 / ticks_per_s,
         })
     }
 
-    /// Ends it as a crash would, and waits until it is gone.
+    /// Kills the process with SIGKILL and waits until it has ended.
     pub(crate) async fn kill(mut self) -> anyhow::Result<()> {
         self.child
             .kill()
             .await
-            .context("the process could not be ended")
+            .context("killing a process of the measurement")
     }
 }
 
-/// Starts this program with another command; also returns its first line.
+/// Starts this program with another command. Returns the process and the first line of its output.
 async fn bench(command: &str, args: &[String]) -> anyhow::Result<(Child, String)> {
     let mut process = Command::new(std::env::current_exe()?);
     process.arg(command).args(args).stdout(Stdio::piped());
     let mut child = spawn(&mut process)?;
-    let mut lines = BufReader::new(child.stdout.take().context("no output")?).lines();
+    let mut lines = BufReader::new(
+        child
+            .stdout
+            .take()
+            .context("the process has no output pipe")?,
+    )
+    .lines();
     let line = first_line(&mut lines, |line| Some(line.to_owned())).await?;
     Ok((child, line))
 }
@@ -163,19 +182,20 @@ fn spawn(command: &mut Command) -> anyhow::Result<Child> {
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .spawn()
-        .context("a process did not start")
+        .context("starting a process of the measurement")
 }
 
+/// Reads lines until `find` returns a value, and returns that value. Other lines are printed.
 async fn first_line<R: AsyncRead + Unpin>(
     lines: &mut Lines<BufReader<R>>,
     find: impl Fn(&str) -> Option<String>,
 ) -> anyhow::Result<String> {
-    timeout(START, async {
+    timeout(START_LIMIT, async {
         loop {
             let line = lines
                 .next_line()
                 .await?
-                .context("the process ended at its start")?;
+                .context("the process ended during its start")?;
             match find(&line) {
                 Some(found) => return Ok(found),
                 None => eprintln!("  {line}"),
@@ -183,5 +203,5 @@ async fn first_line<R: AsyncRead + Unpin>(
         }
     })
     .await
-    .context("the process did not start in time")?
+    .with_context(|| format!("the process did not start within {START_LIMIT:?}"))?
 }

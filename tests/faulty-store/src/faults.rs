@@ -1,4 +1,4 @@
-//! What can go wrong with a call.
+//! The faults of calls, and the methods that they apply to.
 
 use futures_util::future::BoxFuture;
 
@@ -46,9 +46,9 @@ pub enum StoreCall {
 /// How the store handles all calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoreMode {
-    /// Every call goes to the store behind.
+    /// Every call goes to the working store.
     Up,
-    /// Every call fails at once, without effect.
+    /// Every call fails immediately and has no effect.
     Down,
     /// Every call waits until the mode changes.
     Hanging,
@@ -56,18 +56,18 @@ pub enum StoreMode {
     Full,
 }
 
-/// What happens to one call.
+/// The fault of one call.
 pub enum Fault {
     /// The call takes effect, and its response is lost.
     LoseResponse,
     /// The call takes effect, its response is lost, and the store goes down.
     LoseResponseAndGoDown,
-    /// The call fails because the store is full, without effect.
+    /// The call fails because the store is full, and has no effect.
     Full,
-    /// The call fails, without effect, and a retry cannot help.
+    /// The call fails and has no effect. A retry cannot help.
     Broken,
     /// The call panics.
     Panic,
-    /// The call takes place after this future.
+    /// The call waits for this future and then goes to the working store.
     After(BoxFuture<'static, ()>),
 }

@@ -1,7 +1,6 @@
-//! A store that fails as a test says, in front of a store that works.
+//! A store that fails on a test's command and otherwise forwards its calls to a working store.
 //!
-//! A test sets the [`StoreMode`] for all calls, and a [`Fault`] for single calls of one kind. Everything else goes to the
-//! store behind.
+//! A test sets the [`StoreMode`] of all calls, and plans a [`Fault`] for each of the next calls of one method.
 
 mod faults;
 mod store;

@@ -1,4 +1,4 @@
-//! The store: counts each call, applies its fault, and forwards it.
+//! The faulty store. It records each call, applies the call's fault, and forwards the call.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -24,9 +24,9 @@ use tokio::{sync::watch, time::Instant};
 
 use crate::faults::{Fault, StoreCall, StoreMode};
 
-/// A store that fails as a test says.
+/// A store that fails on a test's command and otherwise forwards its calls to a working store.
 pub struct FaultyStore {
-    behind: Arc<dyn Store>,
+    inner: Arc<dyn Store>,
     mode: watch::Sender<StoreMode>,
     faults: Mutex<HashMap<StoreCall, VecDeque<Fault>>>,
     calls: Mutex<Vec<(StoreCall, Instant)>>,
@@ -35,11 +35,11 @@ pub struct FaultyStore {
 }
 
 impl FaultyStore {
-    /// A store without faults, in front of `behind`.
+    /// A store that forwards its calls to `inner`, without faults at first.
     #[must_use]
-    pub fn new(behind: Arc<dyn Store>) -> Self {
+    pub fn new(inner: Arc<dyn Store>) -> Self {
         Self {
-            behind,
+            inner,
             mode: watch::Sender::new(StoreMode::Up),
             faults: Mutex::default(),
             calls: Mutex::default(),
@@ -59,37 +59,38 @@ impl FaultyStore {
         *self.mode.borrow()
     }
 
-    /// Plans the faults of the next calls of a kind, one for each call.
+    /// Plans the faults of the next calls of a method, one for each call.
     pub fn plan(&self, call: StoreCall, faults: impl IntoIterator<Item = Fault>) {
         lock(&self.faults).entry(call).or_default().extend(faults);
     }
 
-    /// How many calls of a kind were made, failed ones included.
+    /// How many calls of a method were made, failed calls included.
     #[must_use]
     pub fn calls(&self, call: StoreCall) -> usize {
         self.calls_at(call).len()
     }
 
-    /// When the calls of a kind were made.
+    /// When the calls of a method were made.
     #[must_use]
     pub fn calls_at(&self, call: StoreCall) -> Vec<Instant> {
         let calls = lock(&self.calls);
-        let calls = calls.iter().filter(|(made, _)| *made == call);
-        calls.map(|(_, at)| *at).collect()
+        let calls = calls.iter().filter(|(method, _)| *method == call);
+        calls.map(|(_, time)| *time).collect()
     }
 
-    /// The commits that were tried, in order.
+    /// All commits that were requested, in order, failed commits included.
     #[must_use]
     pub fn commits(&self) -> Vec<Commit> {
         lock(&self.commits).clone()
     }
 
-    /// How many calls this store made fail, lost responses included.
+    /// How many calls failed because of a fault or the mode, lost responses included.
     #[must_use]
     pub fn failures(&self) -> usize {
         self.failures.load(Ordering::SeqCst)
     }
 
+    /// Records the call, and returns its fault's error or waits for `result`, the call to the working store.
     async fn forward<T>(
         &self,
         call: StoreCall,
@@ -116,10 +117,12 @@ impl FaultyStore {
                 self.fail(StoreError::Unavailable(None))
             }
             Some(Fault::Full) => self.fail(StoreError::Full),
-            Some(Fault::Broken) => self.fail(StoreError::Broken("planned by the test".into())),
-            Some(Fault::Panic) => panic!("planned by the test"),
-            Some(Fault::After(first)) => {
-                first.await;
+            Some(Fault::Broken) => {
+                self.fail(StoreError::Broken("a fault that the test planned".into()))
+            }
+            Some(Fault::Panic) => panic!("a fault that the test planned"),
+            Some(Fault::After(condition)) => {
+                condition.await;
                 result.await
             }
         }
@@ -138,7 +141,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[async_trait]
 impl Store for FaultyStore {
     fn now(&self) -> TimeMs {
-        self.behind.now()
+        self.inner.now()
     }
 
     async fn load(
@@ -147,7 +150,7 @@ impl Store for FaultyStore {
         outcomes_of: &[JobId],
         work_of: Option<JobId>,
     ) -> Result<LoadedLane, StoreError> {
-        let result = self.behind.load(lane, outcomes_of, work_of);
+        let result = self.inner.load(lane, outcomes_of, work_of);
         self.forward(StoreCall::Load, result).await
     }
 
@@ -156,7 +159,7 @@ impl Store for FaultyStore {
         if self.mode() == StoreMode::Full && !commit.admitted.is_empty() {
             self.plan(StoreCall::Commit, [Fault::Full]);
         }
-        let result = self.behind.commit(commit);
+        let result = self.inner.commit(commit);
         self.forward(StoreCall::Commit, result).await
     }
 
@@ -166,27 +169,27 @@ impl Store for FaultyStore {
         after: Option<&LaneKey>,
         limit: usize,
     ) -> Result<Vec<Head>, StoreError> {
-        let result = self.behind.heads(filter, after, limit);
+        let result = self.inner.heads(filter, after, limit);
         self.forward(StoreCall::Heads, result).await
     }
 
     async fn due_timers(&self, now: TimeMs, limit: usize) -> Result<Vec<Timer>, StoreError> {
-        let result = self.behind.due_timers(now, limit);
+        let result = self.inner.due_timers(now, limit);
         self.forward(StoreCall::DueTimers, result).await
     }
 
     async fn move_timers(&self, moves: &[TimerMove]) -> Result<Vec<bool>, StoreError> {
-        let result = self.behind.move_timers(moves);
+        let result = self.inner.move_timers(moves);
         self.forward(StoreCall::MoveTimers, result).await
     }
 
     async fn job(&self, tenant: &TenantId, job: JobId) -> Result<Option<JobRecord>, StoreError> {
-        let result = self.behind.job(tenant, job);
+        let result = self.inner.job(tenant, job);
         self.forward(StoreCall::Job, result).await
     }
 
     async fn request(&self, job: JobId) -> Result<Option<Request>, StoreError> {
-        let result = self.behind.request(job);
+        let result = self.inner.request(job);
         self.forward(StoreCall::Request, result).await
     }
 
@@ -197,7 +200,7 @@ impl Store for FaultyStore {
         entry: &IdempotencyEntry,
         ttl_ms: u64,
     ) -> Result<SetKeyResult, StoreError> {
-        let result = self.behind.set_idempotency_key(tenant, key, entry, ttl_ms);
+        let result = self.inner.set_idempotency_key(tenant, key, entry, ttl_ms);
         self.forward(StoreCall::SetIdempotencyKey, result).await
     }
 
@@ -207,7 +210,7 @@ impl Store for FaultyStore {
         session: &SessionId,
         ttl_ms: u64,
     ) -> Result<Option<Session>, StoreError> {
-        let result = self.behind.session(tenant, session, ttl_ms);
+        let result = self.inner.session(tenant, session, ttl_ms);
         self.forward(StoreCall::Session, result).await
     }
 
@@ -216,17 +219,17 @@ impl Store for FaultyStore {
         tenant: &TenantId,
         session: &SessionId,
     ) -> Result<SessionRemoval, StoreError> {
-        let result = self.behind.remove_session(tenant, session);
+        let result = self.inner.remove_session(tenant, session);
         self.forward(StoreCall::RemoveSession, result).await
     }
 
     async fn evict_sessions(&self, sessions_max: u64, limit: usize) -> Result<u64, StoreError> {
-        let result = self.behind.evict_sessions(sessions_max, limit);
+        let result = self.inner.evict_sessions(sessions_max, limit);
         self.forward(StoreCall::EvictSessions, result).await
     }
 
     async fn delete_expired(&self, limit: usize) -> Result<u64, StoreError> {
-        let result = self.behind.delete_expired(limit);
+        let result = self.inner.delete_expired(limit);
         self.forward(StoreCall::DeleteExpired, result).await
     }
 
@@ -235,32 +238,32 @@ impl Store for FaultyStore {
         process: &ProcessId,
         presence_ms: u64,
     ) -> Result<LiveProcesses, StoreError> {
-        let result = self.behind.announce(process, presence_ms);
+        let result = self.inner.announce(process, presence_ms);
         self.forward(StoreCall::Announce, result).await
     }
 
     async fn withdraw(&self, process: &ProcessId) -> Result<(), StoreError> {
-        let result = self.behind.withdraw(process);
+        let result = self.inner.withdraw(process);
         self.forward(StoreCall::Withdraw, result).await
     }
 
     async fn elect_sweeper(&self, process: &ProcessId, ttl_ms: u64) -> Result<bool, StoreError> {
-        let result = self.behind.elect_sweeper(process, ttl_ms);
+        let result = self.inner.elect_sweeper(process, ttl_ms);
         self.forward(StoreCall::ElectSweeper, result).await
     }
 
     async fn step_down(&self, process: &ProcessId) -> Result<(), StoreError> {
-        let result = self.behind.step_down(process);
+        let result = self.inner.step_down(process);
         self.forward(StoreCall::StepDown, result).await
     }
 
     async fn counts(&self) -> Result<Counts, StoreError> {
-        let result = self.behind.counts();
+        let result = self.inner.counts();
         self.forward(StoreCall::Counts, result).await
     }
 
     async fn watch(&self, topic: Topic) -> Result<Notices, StoreError> {
-        let result = self.behind.watch(topic);
+        let result = self.inner.watch(topic);
         self.forward(StoreCall::Watch, result).await
     }
 }

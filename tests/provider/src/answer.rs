@@ -1,4 +1,5 @@
-//! The life of one request at the scripted LLM: it is recorded, checked, held back, and answered or broken.
+//! What happens to one request at the scripted LLM: it is recorded and checked, waits at gates, and gets its reply or
+//! fault.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,41 +10,43 @@ use super::{
     gemini,
     http_server::{Exchange, HttpRequest, Reason, Response},
     openai,
-    record::{InFlight, Outcome},
     reply::{ProviderError, ScriptedReply},
     request::{ChatRequest, Dialect},
+    request_log::{InFlight, Outcome},
     state::State,
 };
 
-/// What is sent in answer to a request.
+/// What is sent to the client.
 enum Delivery {
+    /// The whole response.
     Complete(Response),
-    /// Half of the response, then the end.
+    /// Half of the response, then the end of the connection or stream.
     CutOff(Response),
     /// Half of the response, then nothing.
     StallInBody(Response),
-    Endless {
-        chunk_bytes: usize,
-        pause: Duration,
-    },
+    /// A response whose body goes on until the client hangs up.
+    Endless { chunk_bytes: usize, pause: Duration },
+    /// A reset of the connection or stream.
     Reset,
+    /// Nothing.
     Stall,
 }
 
-/// Answers one request as the script has it.
+/// Answers one request with the reply that the script has for it.
 pub(super) async fn answer(mut exchange: Exchange, state: Arc<State>) {
     let Some(request) = parse(&exchange.request) else {
         let path = path_of(&exchange.request);
         state
-            .record
+            .log
             .unexpected(format!("{} {path}", exchange.request.method));
-        let missing = json!({ "error": { "message": "not scripted", "code": 404 } });
-        exchange.answer(&json_response(404, &missing)).await;
+        let error = json!({ "error": { "message": "the scripted server does not serve this path", "code": 404 } });
+        exchange.answer(&json_response(404, &error)).await;
         return;
     };
-    let Some((request, in_flight)) = state.record.arrived(request) else {
-        let full = json!({ "error": { "message": "the scripted server's record is full" } });
-        exchange.answer(&json_response(500, &full)).await;
+    let Some((request, in_flight)) = state.log.arrived(request) else {
+        let error =
+            json!({ "error": { "message": "the scripted server can record no more requests" } });
+        exchange.answer(&json_response(500, &error)).await;
         return;
     };
     if let Err(error) = check(&request, &state) {
@@ -54,7 +57,7 @@ pub(super) async fn answer(mut exchange: Exchange, state: Arc<State>) {
     }
     let delivery = tokio::select! {
         delivery = decide(&request, &state) => delivery,
-        () = exchange.hung_up() => return,
+        () = exchange.wait_for_hang_up() => return,
     };
     deliver(exchange, delivery, in_flight).await;
 }
@@ -64,15 +67,15 @@ fn path_of(request: &HttpRequest) -> &str {
 }
 
 /// The request in its dialect; `None` if the scripted LLM does not serve its path.
-fn parse(raw: &HttpRequest) -> Option<ChatRequest> {
-    let (path, query) = match raw.target.split_once('?') {
+fn parse(http: &HttpRequest) -> Option<ChatRequest> {
+    let (path, query) = match http.target.split_once('?') {
         Some((path, query)) => (path, Some(query.to_owned())),
-        None => (raw.target.as_str(), None),
+        None => (http.target.as_str(), None),
     };
-    let body: Value = serde_json::from_slice(&raw.body).unwrap_or_default();
+    let body: Value = serde_json::from_slice(&http.body).unwrap_or_default();
     let gemini_model = path
         .strip_prefix("/v1beta/models/")
-        .and_then(|rest| rest.strip_suffix(":generateContent"));
+        .and_then(|model| model.strip_suffix(":generateContent"));
     let (dialect, model) = match gemini_model {
         Some(model) => (Dialect::Gemini, model.to_owned()),
         None if path == "/v1/chat/completions" => {
@@ -81,13 +84,13 @@ fn parse(raw: &HttpRequest) -> Option<ChatRequest> {
         }
         None => return None,
     };
-    (raw.method == "POST").then(|| ChatRequest {
-        n: 0,
+    (http.method == "POST").then(|| ChatRequest {
+        number: 0,
         dialect,
         path: path.to_owned(),
         query,
         model,
-        headers: raw.headers.clone(),
+        headers: http.headers.clone(),
         body,
         arrived_at: std::time::Instant::now(),
     })
@@ -103,8 +106,8 @@ fn check(request: &ChatRequest, state: &State) -> Result<(), ProviderError> {
     }
 }
 
-/// Takes the reply from the script at once, so that queues are used up in the order of arrival. Then it waits
-/// at the gates and for the latency.
+/// Takes the reply from the script at once, so that queued replies are used in the order of arrival. Then it waits at
+/// the gates and for the latency.
 async fn decide(request: &ChatRequest, state: &State) -> Delivery {
     let mut reply = state.script.reply_to(request);
     let barriers = state.script.barriers_for(request);
@@ -125,7 +128,7 @@ fn render(request: &ChatRequest, reply: ScriptedReply, state: &State) -> Deliver
         Dialect::OpenAi => openai::completion(request, reply),
         Dialect::Gemini => gemini::content(request, reply, &state.signatures),
     };
-    let good = || {
+    let valid_response = || {
         json_response(
             200,
             &completion(&ScriptedReply::TurnNumbers).unwrap_or_default(),
@@ -159,8 +162,8 @@ fn render(request: &ChatRequest, reply: ScriptedReply, state: &State) -> Deliver
             Bytes::from_static(b"{\"choices\": [{\"message\": oops"),
         )),
         ScriptedReply::Reset => Delivery::Reset,
-        ScriptedReply::StallInBody => Delivery::StallInBody(good()),
-        ScriptedReply::CutOff => Delivery::CutOff(good()),
+        ScriptedReply::StallInBody => Delivery::StallInBody(valid_response()),
+        ScriptedReply::CutOff => Delivery::CutOff(valid_response()),
         ScriptedReply::Endless { chunk_bytes, pause } => Delivery::Endless {
             chunk_bytes: chunk_bytes.max(1),
             pause,
@@ -170,11 +173,11 @@ fn render(request: &ChatRequest, reply: ScriptedReply, state: &State) -> Deliver
     }
 }
 
-/// Sends it. A request whose client hangs up keeps the outcome with which `in_flight` is dropped.
+/// Sends the delivery and records the outcome. If the client hangs up first, the drop of `in_flight` records that.
 async fn deliver(mut exchange: Exchange, delivery: Delivery, in_flight: InFlight) {
     match delivery {
         Delivery::Complete(response) => {
-            // The client may act on the last byte at once, so the record must be complete before that.
+            // The client may act on the last byte at once, so the outcome is recorded before that byte is sent.
             in_flight.ended(Outcome::Answered(response.status));
             if !exchange.answer(&response).await {
                 in_flight.ended(Outcome::HungUp);
@@ -190,7 +193,7 @@ async fn deliver(mut exchange: Exchange, delivery: Delivery, in_flight: InFlight
         }
         Delivery::StallInBody(response) => {
             if exchange.begin(&response, response.body.len() / 2).await {
-                exchange.hung_up().await;
+                exchange.wait_for_hang_up().await;
             }
         }
         Delivery::Endless { chunk_bytes, pause } => {
@@ -203,7 +206,7 @@ async fn deliver(mut exchange: Exchange, delivery: Delivery, in_flight: InFlight
             in_flight.ended(Outcome::Broken);
             exchange.reset(Reason::INTERNAL_ERROR);
         }
-        Delivery::Stall => exchange.hung_up().await,
+        Delivery::Stall => exchange.wait_for_hang_up().await,
     }
 }
 

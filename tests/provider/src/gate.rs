@@ -1,4 +1,4 @@
-//! Holding replies back: requests wait at a barrier until the test opens its gate.
+//! Barriers hold replies back. A request waits at a barrier until the test lets it pass with the barrier's gate.
 
 use std::sync::Arc;
 
@@ -6,23 +6,23 @@ use tokio::sync::Semaphore;
 
 use super::request::ChatRequest;
 
-type Holds = dyn Fn(&ChatRequest) -> bool + Send + Sync;
+type Filter = dyn Fn(&ChatRequest) -> bool + Send + Sync;
 
-/// Lets requests pass a barrier. Dropping it lets all requests pass.
-#[must_use = "a gate that is dropped is open"]
+/// The test's handle of a barrier. It lets requests pass. Dropping it lets all requests pass.
+#[must_use = "dropping a gate opens it"]
 pub struct Gate {
-    passes: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
 }
 
 impl Gate {
-    /// Lets `count` requests pass: first the waiting ones, then later ones.
+    /// Lets `count` requests pass: first those that wait, then those that arrive later.
     pub fn release(&self, count: usize) {
-        self.passes.add_permits(count);
+        self.permits.add_permits(count);
     }
 
-    /// Lets all requests pass, later ones too.
+    /// Lets all requests pass, also those that arrive later.
     pub fn open(&self) {
-        self.passes.close();
+        self.permits.close();
     }
 }
 
@@ -32,34 +32,34 @@ impl Drop for Gate {
     }
 }
 
-/// Where requests wait for their gate.
+/// The place where requests wait until the gate lets them pass.
 #[derive(Clone)]
 pub(super) struct Barrier {
-    passes: Arc<Semaphore>,
-    holds: Arc<Holds>,
+    permits: Arc<Semaphore>,
+    filter: Arc<Filter>,
 }
 
 impl Barrier {
-    /// A barrier for the requests for which `holds` returns true.
+    /// A barrier for the requests for which `filter` returns true.
     pub(super) fn new(
-        holds: impl Fn(&ChatRequest) -> bool + Send + Sync + 'static,
+        filter: impl Fn(&ChatRequest) -> bool + Send + Sync + 'static,
     ) -> (Self, Gate) {
-        let passes = Arc::new(Semaphore::new(0));
+        let permits = Arc::new(Semaphore::new(0));
         let gate = Gate {
-            passes: Arc::clone(&passes),
+            permits: Arc::clone(&permits),
         };
-        let holds = Arc::new(holds);
-        (Self { passes, holds }, gate)
+        let filter = Arc::new(filter);
+        (Self { permits, filter }, gate)
     }
 
     /// Whether this request has to wait here.
-    pub(super) fn holds(&self, request: &ChatRequest) -> bool {
-        !self.passes.is_closed() && (self.holds)(request)
+    pub(super) fn stops(&self, request: &ChatRequest) -> bool {
+        !self.permits.is_closed() && (self.filter)(request)
     }
 
     /// Waits until the gate lets this request pass.
     pub(super) async fn pass(&self) {
-        if let Ok(permit) = self.passes.acquire().await {
+        if let Ok(permit) = self.permits.acquire().await {
             permit.forget();
         }
     }

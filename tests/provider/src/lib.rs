@@ -1,23 +1,23 @@
 //! A scripted HTTP server in the place of an LLM provider: real HTTP on a free port, in the test's own process.
 //!
 //! Two layers:
-//! - [`http_server`]: a server over HTTP/1.1 and HTTP/2, with or without TLS. It gives each request to a handler,
-//!   which answers it, holds it, cuts it off or resets it.
+//! - [`http_server`]: a server over HTTP/1.1 and HTTP/2, with or without TLS. It gives each request to a handler. The
+//!   handler answers the request, delays it, cuts its response off or resets it.
 //! - [`ScriptedLlm`]: a handler that speaks OpenAI's `POST /v1/chat/completions` and Gemini's native `POST
 //!   /v1beta/models/{model}:generateContent`. It refuses what the real services refuse ([`openai`],
 //!   [`gemini`]) and records every request ([`Recorded`]). Its default reply is `seen:` and the number of
-//!   every `turn=<n>` in the context, so that a reply shows which turns it was made from. Tests replace
-//!   replies by rules and queues ([`ScriptedLlm::script`], [`ScriptedLlm::on`]) and hold them back
+//!   every `turn=<n>` in the context, so a reply shows which turns the request contained. Tests script
+//!   other replies with rules and queues ([`ScriptedLlm::script`], [`ScriptedLlm::on`]) and hold replies back
 //!   ([`ScriptedLlm::hold`]).
 //!
-//! It leaves out streaming, and everything else of the real services.
+//! The scripted LLM does not stream, and it serves no other paths of the real services.
 
 mod answer;
 mod gate;
 mod llm;
-mod record;
 mod reply;
 mod request;
+mod request_log;
 mod script;
 mod state;
 
@@ -31,7 +31,7 @@ mod tests;
 
 pub use gate::Gate;
 pub use llm::{Builder, ScriptedLlm};
-pub use record::{Outcome, Recorded, Stats};
 pub use reply::{ProviderError, ScriptedCall, ScriptedReply};
 pub use request::{ChatRequest, Dialect, Message};
+pub use request_log::{Outcome, Recorded, Stats};
 pub use state::Latency;

@@ -1,4 +1,4 @@
-//! The scripted LLM as tests use it: they start it, script its replies, and wait for requests.
+//! The interface of the scripted LLM. Tests start it, script its replies, and wait for requests.
 
 use std::{
     net::SocketAddr,
@@ -14,15 +14,15 @@ use super::{
     gate::{Barrier, Gate},
     gemini::Signatures,
     http_server::HttpServer,
-    record::{Record, Recorded, Stats},
     reply::ScriptedReply,
     request::ChatRequest,
+    request_log::{Recorded, RequestLog, Stats},
     script::Script,
     state::{Latency, State},
 };
 
-/// The default limit of waits. Only failing tests reach it.
-const WAIT_DEFAULT: Duration = Duration::from_secs(60);
+/// The time limit of a wait. Only failing tests reach it.
+const WAIT_LIMIT: Duration = Duration::from_secs(60);
 
 /// A scripted LLM server. Dropping it closes its port and all its connections.
 pub struct ScriptedLlm {
@@ -62,7 +62,7 @@ impl Builder {
     /// If no port can be opened.
     pub async fn start(self) -> ScriptedLlm {
         let state = Arc::new(State {
-            record: Record::new(),
+            log: RequestLog::new(),
             script: Script::default(),
             signatures: Signatures::default(),
             latency: Mutex::new((self.latency, StdRng::seed_from_u64(self.seed))),
@@ -93,19 +93,19 @@ impl ScriptedLlm {
         &self.state
     }
 
-    /// Where it listens.
+    /// The address at which the server listens.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.server.address()
     }
 
-    /// The value of `OPENAI_BASE_URL` that leads here.
+    /// The value of `OPENAI_BASE_URL` with which clients reach this server.
     #[must_use]
     pub fn openai_base_url(&self) -> String {
         format!("http://{}/v1", self.address())
     }
 
-    /// The value of `GEMINI_BASE_URL` that leads here.
+    /// The value of `GEMINI_BASE_URL` with which clients reach this server.
     #[must_use]
     pub fn gemini_base_url(&self) -> String {
         format!("http://{}/v1beta", self.address())
@@ -121,37 +121,40 @@ impl ScriptedLlm {
         guard.0 = latency;
     }
 
-    /// Adds a rule. The first rule that returns `Some`, in the order in which they were added, gives the reply.
-    /// Queues ([`on`](Self::on)) come before rules. What the real service refuses is refused before both.
+    /// Adds a rule. The oldest rule that returns `Some` gives the reply. A queued reply ([`on`](Self::on)) takes
+    /// precedence over rules. A request that the real service refuses is refused before either is asked.
     pub fn script(&self, rule: impl FnMut(&ChatRequest) -> Option<ScriptedReply> + Send + 'static) {
         self.state.script.add_rule(rule);
     }
 
     /// Queues replies for the requests whose last user message contains `marker`: one for each request, in
-    /// the order of arrival. When the queue is empty, requests are answered as without it.
+    /// the order of arrival. An empty queue has no effect.
     pub fn on(&self, marker: &str, replies: impl IntoIterator<Item = ScriptedReply>) {
         self.state.script.add_queue(marker, replies);
     }
 
-    /// Holds back the reply to every later request.
-    pub fn hold(&self) -> Gate {
-        self.hold_those(|_| true)
+    /// Holds back the replies to all later requests until the gate lets them pass.
+    pub fn gate_all_requests(&self) -> Gate {
+        self.gate_requests(|_| true)
     }
 
-    /// Holds back the replies to the later requests for which `holds` returns true.
-    pub fn hold_those(&self, holds: impl Fn(&ChatRequest) -> bool + Send + Sync + 'static) -> Gate {
-        let (barrier, gate) = Barrier::new(holds);
+    /// Holds back the replies to the later requests for which `filter` returns true.
+    pub fn gate_requests(
+        &self,
+        filter: impl Fn(&ChatRequest) -> bool + Send + Sync + 'static,
+    ) -> Gate {
+        let (barrier, gate) = Barrier::new(filter);
         self.state.script.add_barrier(barrier);
         gate
     }
 
-    /// Everything recorded so far, in the order of arrival.
+    /// All requests so far, in the order of arrival.
     #[must_use]
     pub fn recorded(&self) -> Vec<Recorded> {
-        self.state.record.recorded()
+        self.state.log.recorded()
     }
 
-    /// The records of the requests whose last user message contains `marker`.
+    /// The requests so far whose last user message contains `marker`.
     #[must_use]
     pub fn recorded_with(&self, marker: &str) -> Vec<Recorded> {
         let mut records = self.recorded();
@@ -159,13 +162,13 @@ impl ScriptedLlm {
         records
     }
 
-    /// The requests that were refused as the real service does, with the reasons.
+    /// The requests that the real service would have refused, with the reasons. The scripted LLM refused them too.
     #[must_use]
     pub fn refusals(&self) -> Vec<String> {
         let records = self.recorded();
         let refusals = records.iter().filter_map(|record| {
             let reason = record.refusal()?;
-            Some(format!("#{}: {reason}", record.request.n))
+            Some(format!("#{}: {reason}", record.request.number))
         });
         refusals.collect()
     }
@@ -173,46 +176,48 @@ impl ScriptedLlm {
     /// The counts so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        let mut stats = self.state.record.stats();
+        let mut stats = self.state.log.stats();
         stats.connections = self.server.connections().count();
         stats.unexpected.extend(self.server.malformed());
         stats
     }
 
-    /// The newest requests for a person to read, one line each.
+    /// The newest requests as text for an error message, one line each.
     #[must_use]
     pub fn listing(&self) -> String {
-        self.state.record.listing()
+        self.state.log.listing()
     }
 
     /// Waits until `count` requests have arrived.
     ///
     /// # Panics
-    /// After 60 s, with a listing of the record.
+    /// After 60 s. The message lists the newest requests.
     pub async fn wait_for_requests(&self, count: usize) {
-        let what = format!("{count} requests");
-        self.wait_for(&what, |records| records.len() >= count).await;
+        let description = format!("{count} requests");
+        self.wait_for(&description, |records| records.len() >= count)
+            .await;
     }
 
-    /// Waits until `condition` holds for the record. `what` names the condition in the message of a failure.
+    /// Waits until `condition` is true for the requests so far. The error message contains `description`.
     ///
     /// # Panics
-    /// After 60 s, with a listing of the record.
-    pub async fn wait_for(&self, what: &str, condition: impl Fn(&[Recorded]) -> bool) {
-        self.wait_for_within(WAIT_DEFAULT, what, condition).await;
+    /// After 60 s. The message lists the newest requests.
+    pub async fn wait_for(&self, description: &str, condition: impl Fn(&[Recorded]) -> bool) {
+        self.wait_for_within(WAIT_LIMIT, description, condition)
+            .await;
     }
 
-    /// Waits for at most `limit` until `condition` holds for the record.
+    /// Waits for at most `limit` until `condition` is true for the requests so far.
     ///
     /// # Panics
-    /// After `limit`, with a listing of the record.
+    /// After `limit`. The message lists the newest requests.
     pub async fn wait_for_within(
         &self,
         limit: Duration,
-        what: &str,
+        description: &str,
         condition: impl Fn(&[Recorded]) -> bool,
     ) {
-        if let Err(message) = self.state.record.wait(limit, what, condition).await {
+        if let Err(message) = self.state.log.wait(limit, description, condition).await {
             panic!("{message}");
         }
     }

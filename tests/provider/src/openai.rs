@@ -1,7 +1,7 @@
 //! OpenAI's chat completions: what the real service refuses in a context, and the form of its replies.
 //!
-//! Pure. Not checked: message fields it does not know (compatible servers take some), the key, and
-//! whether a model can do what is asked.
+//! The functions are pure. They do not check unknown fields of messages, because compatible servers accept some of
+//! those. They also do not check the key, and whether a model supports what the request asks for.
 
 use serde_json::{Value, json};
 
@@ -13,79 +13,83 @@ use super::{
 
 const ROLES: [&str; 5] = ["system", "developer", "user", "assistant", "tool"];
 
-/// Whether the real service would take this body.
+/// Checks whether the real service would accept this body.
 ///
 /// # Errors
-/// The 400 with which it refuses.
+/// The error with status 400 with which it would refuse the body.
 pub fn check(body: &Value) -> Result<(), ProviderError> {
     if body["model"].as_str().is_none_or(str::is_empty) {
-        return Err(refused("you must provide a model parameter"));
+        return Err(refusal("you must provide a model parameter"));
     }
     if body["stream"] == json!(true) {
-        return Err(refused("the scripted server does not stream"));
+        return Err(refusal("the scripted server does not stream"));
     }
     let messages = array(&body["messages"]);
     if messages.is_empty() {
-        return Err(refused(
+        return Err(refusal(
             "Invalid 'messages': expected an array with minimum length 1.",
         ));
     }
-    // Ids of the newest assistant message's calls that no tool message has answered yet.
+    // The ids of the newest assistant message's calls that no tool message has answered yet.
     let mut unanswered: Vec<&str> = Vec::new();
-    for (i, message) in messages.iter().enumerate() {
+    for (index, message) in messages.iter().enumerate() {
         let role = message["role"].as_str().unwrap_or_default();
         if !ROLES.contains(&role) {
-            return Err(refused(&format!("Invalid 'messages[{i}].role': '{role}'.")));
+            return Err(refusal(&format!(
+                "Invalid 'messages[{index}].role': '{role}'."
+            )));
         }
         if role == "tool" {
             let id = message["tool_call_id"].as_str().unwrap_or_default();
-            let Some(at) = unanswered.iter().position(|call| *call == id) else {
-                return Err(refused(&format!(
-                    "Invalid 'messages[{i}]': a message with role 'tool' must be a response to a \
-                     preceding message with 'tool_calls'; there is no open call '{id}'."
+            let Some(position) = unanswered.iter().position(|call| *call == id) else {
+                return Err(refusal(&format!(
+                    "Invalid 'messages[{index}]': a message with role 'tool' must be a response to a \
+                     preceding message with 'tool_calls'; there is no unanswered call '{id}'."
                 )));
             };
-            unanswered.remove(at);
+            unanswered.remove(position);
         } else if !unanswered.is_empty() {
-            return Err(not_followed(&unanswered));
+            return Err(missing_results(&unanswered));
         }
-        check_content(i, role, message)?;
+        check_content(index, role, message)?;
         if role == "assistant" {
-            unanswered = call_ids(i, message)?;
+            unanswered = call_ids(index, message)?;
         }
     }
     if unanswered.is_empty() {
         Ok(())
     } else {
-        Err(not_followed(&unanswered))
+        Err(missing_results(&unanswered))
     }
 }
 
-fn check_content(i: usize, role: &str, message: &Value) -> Result<(), ProviderError> {
+fn check_content(index: usize, role: &str, message: &Value) -> Result<(), ProviderError> {
     let may_be_absent = role == "assistant" && message.get("tool_calls").is_some();
     let valid = match &message["content"] {
         Value::String(_) => true,
-        Value::Array(parts) => !parts.is_empty() && parts.iter().all(|p| p["type"].is_string()),
+        Value::Array(parts) => {
+            !parts.is_empty() && parts.iter().all(|part| part["type"].is_string())
+        }
         Value::Null => may_be_absent,
         _ => false,
     };
     if valid {
         return Ok(());
     }
-    Err(refused(&format!(
-        "Invalid value for 'content': expected a string or a list of parts. (messages[{i}], role \
+    Err(refusal(&format!(
+        "Invalid value for 'content': expected a string or a list of parts. (messages[{index}], role \
          '{role}')"
     )))
 }
 
-fn call_ids(i: usize, message: &Value) -> Result<Vec<&str>, ProviderError> {
+fn call_ids(index: usize, message: &Value) -> Result<Vec<&str>, ProviderError> {
     let Some(calls) = message.get("tool_calls") else {
         return Ok(Vec::new());
     };
     let calls = array(calls);
     if calls.is_empty() {
-        return Err(refused(&format!(
-            "Invalid 'messages[{i}].tool_calls': empty array."
+        return Err(refusal(&format!(
+            "Invalid 'messages[{index}].tool_calls': empty array."
         )));
     }
     let mut ids = Vec::new();
@@ -96,8 +100,8 @@ fn call_ids(i: usize, message: &Value) -> Result<Vec<&str>, ProviderError> {
         match call["id"].as_str() {
             Some(id) if complete => ids.push(id),
             _ => {
-                return Err(refused(&format!(
-                    "Invalid 'messages[{i}].tool_calls': a call needs id, type and function."
+                return Err(refusal(&format!(
+                    "Invalid 'messages[{index}].tool_calls': a call needs id, type and function."
                 )));
             }
         }
@@ -105,19 +109,19 @@ fn call_ids(i: usize, message: &Value) -> Result<Vec<&str>, ProviderError> {
     Ok(ids)
 }
 
-fn not_followed(ids: &[&str]) -> ProviderError {
-    refused(&format!(
+fn missing_results(ids: &[&str]) -> ProviderError {
+    refusal(&format!(
         "An assistant message with 'tool_calls' must be followed by tool messages responding to \
          each 'tool_call_id'. The following tool_call_ids did not have response messages: {}",
         ids.join(", ")
     ))
 }
 
-fn refused(message: &str) -> ProviderError {
+fn refusal(message: &str) -> ProviderError {
     ProviderError::new(400, message)
 }
 
-/// The body of an error.
+/// The response body of an error.
 #[must_use]
 pub fn error_body(error: &ProviderError) -> Value {
     let kind = match (error.code.as_deref(), error.status) {
@@ -134,36 +138,39 @@ pub fn error_body(error: &ProviderError) -> Value {
     json!({ "error": { "message": error.message, "type": kind, "param": null, "code": code } })
 }
 
-/// The body of a reply that is a completion; `None` for one that is not.
+/// The response body for a reply that is a completion; `None` for other replies.
 pub(super) fn completion(request: &ChatRequest, reply: &ScriptedReply) -> Option<Value> {
     let (message, reason) = match reply {
         ScriptedReply::TurnNumbers => (text_message(&seen::reply(&request.seen())), "stop"),
         ScriptedReply::Text(text) => (text_message(text), "stop"),
-        ScriptedReply::ToolCalls(calls) => (calls_message(request.n, calls), "tool_calls"),
+        ScriptedReply::ToolCalls(calls) => (calls_message(request.number, calls), "tool_calls"),
         ScriptedReply::Finish { reason, text } => {
             let message = json!({ "role": "assistant", "content": text, "refusal": null });
             (message, reason.as_str())
         }
         ScriptedReply::EmptyChoice => (json!({ "role": "assistant", "content": null }), "stop"),
-        ScriptedReply::NoChoices => return Some(envelope(request, &json!([]), 0)),
+        ScriptedReply::NoChoices => return Some(response_body(request, &json!([]), 0)),
         _ => return None,
     };
     let output_bytes = message.to_string().len();
     let choice =
         json!({ "index": 0, "message": message, "logprobs": null, "finish_reason": reason });
-    Some(envelope(request, &json!([choice]), output_bytes))
+    Some(response_body(request, &json!([choice]), output_bytes))
 }
 
 fn text_message(text: &str) -> Value {
     json!({ "role": "assistant", "content": text, "refusal": null })
 }
 
-fn calls_message(n: usize, calls: &[ScriptedCall]) -> Value {
+fn calls_message(request_number: usize, calls: &[ScriptedCall]) -> Value {
     let calls: Vec<Value> = calls
         .iter()
         .enumerate()
-        .map(|(i, call)| {
-            let id = call.id.clone().unwrap_or_else(|| format!("call_{n}_{i}"));
+        .map(|(index, call)| {
+            let id = call
+                .id
+                .clone()
+                .unwrap_or_else(|| format!("call_{request_number}_{index}"));
             let arguments = call.arguments.to_string();
             json!({
                 "id": id,
@@ -175,20 +182,20 @@ fn calls_message(n: usize, calls: &[ScriptedCall]) -> Value {
     json!({ "role": "assistant", "content": null, "refusal": null, "tool_calls": calls })
 }
 
-/// Tokens are a quarter of the bytes, so that more context always costs more.
-fn envelope(request: &ChatRequest, choices: &Value, output_bytes: usize) -> Value {
-    let input = request.body["messages"].to_string().len() / 4 + 1;
-    let output = output_bytes / 4;
+/// The number of tokens is a quarter of the number of bytes, so a longer context always has more tokens.
+fn response_body(request: &ChatRequest, choices: &Value, output_bytes: usize) -> Value {
+    let input_tokens = request.body["messages"].to_string().len() / 4 + 1;
+    let output_tokens = output_bytes / 4;
     json!({
-        "id": format!("chatcmpl-{}", request.n),
+        "id": format!("chatcmpl-{}", request.number),
         "object": "chat.completion",
         "created": 1_700_000_000,
         "model": request.model,
         "choices": choices,
         "usage": {
-            "prompt_tokens": input,
-            "completion_tokens": output,
-            "total_tokens": input + output,
+            "prompt_tokens": input_tokens,
+            "completion_tokens": output_tokens,
+            "total_tokens": input_tokens + output_tokens,
         },
     })
 }

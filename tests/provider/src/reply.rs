@@ -1,6 +1,6 @@
 //! The replies that a test can script, faults of the connection included.
 //!
-//! [`openai`](super::openai) and [`gemini`](super::gemini) write a reply in their dialect; `answer` sends it.
+//! [`openai`](super::openai) and [`gemini`](super::gemini) write a reply in their dialect, and `answer` sends it.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use serde_json::Value;
 pub enum ScriptedReply {
     /// The default: `seen:` and the number of every turn in the context.
     TurnNumbers,
-    /// A complete text.
+    /// A text that ended normally.
     Text(String),
     /// Tool calls without text.
     ToolCalls(Vec<ScriptedCall>),
@@ -19,16 +19,16 @@ pub enum ScriptedReply {
     Finish {
         /// The reason in the dialect's own word: `length`, `content_filter`; `MAX_TOKENS`, `SAFETY`.
         reason: String,
-        /// The text up to the end, if there is any.
+        /// The text so far, if there is any.
         text: Option<String>,
     },
-    /// One complete choice (or candidate) without content.
+    /// One choice (Gemini: candidate) that ended normally and has no content.
     EmptyChoice,
-    /// 200 without any choice (or candidate).
+    /// 200 without any choice (Gemini: candidate).
     NoChoices,
-    /// An error in the form of the dialect.
+    /// An error in the format of the dialect.
     Error(ProviderError),
-    /// Any JSON.
+    /// A JSON body with any status.
     Json {
         /// The HTTP status.
         status: u16,
@@ -48,13 +48,13 @@ pub enum ScriptedReply {
     },
     /// 200 with a complete body that is not JSON.
     InvalidJson,
-    /// A reset of the connection (RST) in the place of an answer.
+    /// A reset of the connection (RST) instead of a response.
     Reset,
-    /// No answer until the client hangs up.
+    /// No response until the client hangs up.
     Stall,
-    /// The head and the first half of a valid answer, then nothing until the client hangs up.
+    /// The head and the first half of a valid response, then nothing until the client hangs up.
     StallInBody,
-    /// The head and the first half of a valid answer, then an orderly end of the connection.
+    /// The head and the first half of a valid response, then an orderly end of the connection.
     CutOff,
     /// A valid head, then a body that goes on until the client hangs up.
     Endless {
@@ -63,12 +63,12 @@ pub enum ScriptedReply {
         /// The pause after each chunk.
         pause: Duration,
     },
-    /// Another reply after this time, which replaces the server's latency.
+    /// Another reply, with this latency instead of the server's.
     After(Duration, Box<Self>),
 }
 
 impl ScriptedReply {
-    /// A complete text.
+    /// A text that ended normally.
     #[must_use]
     pub fn text(text: impl Into<String>) -> Self {
         Self::Text(text.into())
@@ -80,7 +80,7 @@ impl ScriptedReply {
         Self::ToolCalls(vec![ScriptedCall::new(name, arguments)])
     }
 
-    /// A reply that ended early for this reason, with the text up to there.
+    /// A reply that ended early for this reason, with the text so far.
     #[must_use]
     pub fn finish(reason: &str, text: Option<&str>) -> Self {
         Self::Finish {
@@ -118,7 +118,7 @@ impl ScriptedReply {
         }
     }
 
-    /// This reply after this time, which replaces the server's latency.
+    /// This reply, with a latency of `delay` instead of the server's.
     #[must_use]
     pub fn after(self, delay: Duration) -> Self {
         Self::After(delay, Box::new(self))
@@ -128,7 +128,7 @@ impl ScriptedReply {
 /// A tool call in a scripted reply.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScriptedCall {
-    /// The id of the call. Without one, the OpenAI dialect makes one up and the Gemini dialect sends none, as
+    /// The id of the call. If it is `None`, the OpenAI dialect generates an id and the Gemini dialect sends none, as
     /// the real services do.
     pub id: Option<String>,
     /// The name of the function.
@@ -138,7 +138,7 @@ pub struct ScriptedCall {
 }
 
 impl ScriptedCall {
-    /// A call without a given id.
+    /// A call with the id `None`.
     #[must_use]
     pub fn new(name: &str, arguments: Value) -> Self {
         Self {
@@ -154,7 +154,7 @@ impl ScriptedCall {
 pub struct ProviderError {
     /// The HTTP status.
     pub status: u16,
-    /// OpenAI's `code`, or Gemini's `status`. Both have a default for each HTTP status.
+    /// OpenAI's `code`, or Gemini's `status`. With `None`, it is the default of the HTTP status.
     pub code: Option<String>,
     /// The message.
     pub message: String,
@@ -194,13 +194,13 @@ impl ProviderError {
         Self::new(401, "Incorrect API key provided.").with_code("invalid_api_key")
     }
 
-    /// 429 that a later retry passes.
+    /// 429: the rate limit is reached, and a later retry succeeds.
     #[must_use]
     pub fn rate_limited(retry_after_s: u64) -> Self {
         Self::new(429, "Rate limit reached.").with_retry_after_s(retry_after_s)
     }
 
-    /// 429 that no retry passes: OpenAI's quota is exhausted.
+    /// 429: OpenAI's quota is exhausted, so no retry succeeds.
     #[must_use]
     pub fn insufficient_quota() -> Self {
         Self::new(429, "You exceeded your current quota.").with_code("insufficient_quota")
@@ -213,7 +213,7 @@ impl ProviderError {
         Self::new(400, message).with_code("context_length_exceeded")
     }
 
-    /// 500.
+    /// 500: an error of the server.
     #[must_use]
     pub fn server_error() -> Self {
         Self::new(500, "The server had an error.")

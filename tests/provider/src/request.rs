@@ -1,4 +1,4 @@
-//! A request to the scripted LLM, with one way to read both dialects.
+//! A request to the scripted LLM. Its methods read both dialects.
 
 use std::time::Instant;
 
@@ -20,8 +20,8 @@ pub enum Dialect {
 #[derive(Clone, Debug)]
 pub struct ChatRequest {
     /// The number of the request in the order of arrival, from 0.
-    pub n: usize,
-    /// The API that it uses.
+    pub number: usize,
+    /// The API that the request uses.
     pub dialect: Dialect,
     /// The path, without the query.
     pub path: String,
@@ -33,11 +33,11 @@ pub struct ChatRequest {
     pub headers: HeaderMap,
     /// The body; `null` if it is not JSON.
     pub body: Value,
-    /// When the server had read its last byte.
+    /// When the server had read the last byte of the request.
     pub arrived_at: Instant,
 }
 
-/// A message of the context, with what both dialects have.
+/// A message of the context, with the fields that both dialects have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// The role in the dialect's own word: `user`, `assistant`, `model`, `tool`.
@@ -53,8 +53,8 @@ impl ChatRequest {
         self.each_message().collect()
     }
 
-    /// The messages in order. Each is read on demand, because a context can be long and most callers need its
-    /// end only.
+    /// The messages in order. Each is parsed on demand: a context can be long, and most callers need only its last
+    /// messages.
     fn each_message(&self) -> impl DoubleEndedIterator<Item = Message> {
         let (list, content) = match self.dialect {
             Dialect::OpenAi => ("messages", "content"),
@@ -66,7 +66,7 @@ impl ChatRequest {
         })
     }
 
-    /// The text of the newest message of role `user` with text; empty if there is none.
+    /// The text of the newest message that has the role `user` and a text; empty if there is none.
     #[must_use]
     pub fn last_user_text(&self) -> String {
         self.each_message()
@@ -88,7 +88,7 @@ impl ChatRequest {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The API key, from the dialect's own header.
+    /// The API key, from the header that the dialect uses for it.
     #[must_use]
     pub fn key(&self) -> Option<&str> {
         match self.dialect {

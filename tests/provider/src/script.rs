@@ -1,4 +1,5 @@
-//! The replies that a test has scripted: queues by a marker, then rules, then the default.
+//! Chooses the reply to a request: a queued reply whose marker the request contains, or else a rule's reply, or else
+//! the default reply.
 
 use std::{
     collections::VecDeque,
@@ -39,7 +40,8 @@ impl Script {
         self.lock().barriers.push(barrier);
     }
 
-    /// The reply to this request. The oldest queue that still has one wins, then the oldest rule.
+    /// The reply to this request. The oldest matching queue that still has a reply takes precedence, then the oldest
+    /// rule that returns one.
     pub(super) fn reply_to(&self, request: &ChatRequest) -> ScriptedReply {
         let text = request.last_user_text();
         let mut inner = self.lock();
@@ -59,7 +61,7 @@ impl Script {
         let barriers = inner
             .barriers
             .iter()
-            .filter(|barrier| barrier.holds(request));
+            .filter(|barrier| barrier.stops(request));
         barriers.cloned().collect()
     }
 

@@ -1,16 +1,15 @@
-//! The marks that a test of the order reads: `turn=<n>` in requests, `seen:0,1,2` in replies.
-//!
-//! It writes and parses them. Which marks are right is left to the tests.
+//! Turn numbers in texts. Tests write `turn=<n>` into requests, and the default reply lists the numbers of the context
+//! as `seen:0,1,2`. Tests compare the two to check the order of turns.
 
 /// The number of every `turn=<n>` in these texts, in order, with repetitions.
 #[must_use]
 pub fn turn_numbers<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<u64> {
     let mut numbers = Vec::new();
     for text in texts {
-        for after in text.split("turn=").skip(1) {
-            let digits = after
-                .find(|c: char| !c.is_ascii_digit())
-                .map_or(after, |end| &after[..end]);
+        for text_after in text.split("turn=").skip(1) {
+            let digits = text_after
+                .find(|character: char| !character.is_ascii_digit())
+                .map_or(text_after, |end| &text_after[..end]);
             numbers.extend(digits.parse::<u64>());
         }
     }
@@ -31,7 +30,7 @@ pub fn parse_reply(text: &str) -> Option<Vec<u64>> {
     if list.is_empty() {
         return Some(Vec::new());
     }
-    list.split(',').map(|n| n.parse().ok()).collect()
+    list.split(',').map(|number| number.parse().ok()).collect()
 }
 
 #[cfg(test)]
@@ -39,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_keep_their_order_and_repetitions() {
+    fn turn_numbers_keep_their_order_and_repetitions() {
         let texts = ["turn=0 and turn=12x", "no turn", "turn= turn=3 turn=3"];
         assert_eq!(turn_numbers(texts), [0, 12, 3, 3]);
     }
@@ -54,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_contains_no_turn() {
+    fn a_reply_itself_contains_no_turn_number() {
         assert!(turn_numbers([reply(&[0, 1]).as_str()]).is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! The state of a scripted LLM: its record, its script, and the latency of its replies.
+//! The state of a scripted LLM: its log of requests, its script, and the latency of its replies.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -7,20 +7,20 @@ use std::{
 
 use rand::{RngExt, rngs::StdRng};
 
-use super::{gemini::Signatures, record::Record, script::Script};
+use super::{gemini::Signatures, request_log::RequestLog, script::Script};
 
-/// How long a reply takes, unless the reply itself says so.
+/// How long a reply takes, unless the reply has a latency of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Latency {
-    /// The same for each reply.
+    /// Each reply takes this time.
     Fixed(Duration),
-    /// A random time between these two, both included, from the server's seed.
+    /// A random number of milliseconds between these two, both included. The server's seed determines it.
     UniformMs(u64, u64),
 }
 
-/// What all requests to one server share.
+/// The state that all requests to one server share.
 pub(super) struct State {
-    pub(super) record: Record,
+    pub(super) log: RequestLog,
     pub(super) script: Script,
     pub(super) signatures: Signatures,
     pub(super) latency: Mutex<(Latency, StdRng)>,

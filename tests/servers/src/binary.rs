@@ -1,4 +1,4 @@
-//! Finds the servers' binaries: those that an environment variable names, or the installed ones.
+//! Finds the servers' binaries: the file that an environment variable names, or an installed binary.
 //!
 //! `tests/run` installs them.
 
@@ -10,21 +10,21 @@ use anyhow::bail;
 /// is a path, or a name that is looked up in `PATH`.
 ///
 /// # Errors
-/// If there is none, or the variable names a file that does not exist.
+/// If there is no such binary, or the variable names a file that does not exist.
 pub(crate) fn find(variable: &str, candidates: &[&str]) -> anyhow::Result<PathBuf> {
-    let named = std::env::var_os(variable).map(PathBuf::from);
+    let path_in_variable = std::env::var_os(variable).map(PathBuf::from);
     let folders: Vec<PathBuf> = std::env::var_os("PATH")
         .map_or_else(Vec::new, |path| std::env::split_paths(&path).collect());
-    choose(variable, named.as_deref(), candidates, &folders)
+    choose(variable, path_in_variable.as_deref(), candidates, &folders)
 }
 
 fn choose(
     variable: &str,
-    named: Option<&Path>,
+    path_in_variable: Option<&Path>,
     candidates: &[&str],
     folders: &[PathBuf],
 ) -> anyhow::Result<PathBuf> {
-    if let Some(path) = named {
+    if let Some(path) = path_in_variable {
         if path.is_file() {
             return Ok(path.to_owned());
         }
@@ -43,9 +43,9 @@ fn choose(
         return Ok(path);
     }
     bail!(
-        "none of {} is installed, which this test needs: run the tests with `tests/run`, which installs it, \
-         or set {variable} to the path of the binary",
-        candidates.join(", ")
+        "this test needs {}, which is not installed: run the tests with `tests/run`, which installs it, or set \
+         {variable} to the path of the binary",
+        candidates.join(" or ")
     )
 }
 
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_missing_binary_names_the_command_that_installs_it() {
+    fn the_error_for_a_missing_binary_names_the_command_that_installs_it() {
         let error = choose(
             "FOREBAY_TEST_X",
             None,
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn the_variable_wins_and_must_name_a_file() {
+    fn the_variable_takes_precedence_and_must_name_a_file() {
         let shell = Path::new("/bin/sh");
         let found = choose("V", Some(shell), &["ls"], &["/bin".into()]);
         assert_eq!(found.expect("a shell is there"), shell);
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_looked_up_in_the_path_and_paths_are_not() {
+    fn candidates_without_a_slash_are_looked_up_in_path() {
         let folders = ["/no-folder".into(), "/bin".into()];
         let found = choose("V", None, &["/no/sh", "sh"], &folders);
         assert_eq!(found.expect("a shell is there"), Path::new("/bin/sh"));

@@ -1,7 +1,7 @@
-//! Ends a server whose test process ended without dropping the server's handle: it was killed, it aborted, or
-//! the handle is in a static.
+//! Ends a server if its test process ends without dropping the server's handle. This happens when the test process
+//! is killed or aborts, or when the handle is in a static.
 //!
-//! A shell waits for the end of a pipe that only the test process holds open.
+//! The guardian is a shell that reads from a pipe. Only the test process holds the pipe's other end open.
 
 use std::{
     io,
@@ -12,7 +12,7 @@ use std::{
 
 use rustix::process::Pid;
 
-/// Kills the group at once, and then removes its folder.
+/// Waits until the pipe closes, kills the group, and removes its folder when the killed processes have ended.
 const SCRIPT: &str = r#"read -r _; kill -s KILL -- "-$1" 2>/dev/null; sleep 0.5; rm -rf -- "$2""#;
 
 /// The shell that ends one server.

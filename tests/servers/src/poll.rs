@@ -1,4 +1,4 @@
-//! Waits for a condition by polling, always with a limit.
+//! Waits for a condition by polling, always with a time limit.
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ pub(crate) async fn until<A: Future<Output = bool>>(
     }
 }
 
-/// As [`until`], for code outside of a runtime, such as a drop.
+/// Does the same as [`until`], but blocks the thread. For code outside of an async runtime, such as a `drop`.
 pub(crate) fn until_blocking(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
     let started = Instant::now();
     loop {
@@ -32,6 +32,7 @@ pub(crate) fn until_blocking(limit: Duration, mut condition: impl FnMut() -> boo
         if started.elapsed() >= limit {
             return false;
         }
+        // A killed process ends within a few milliseconds.
         std::thread::sleep(INTERVAL / 4);
     }
 }

@@ -1,7 +1,7 @@
 //! Free ports, below the range that the system uses for outgoing connections.
 //!
-//! A restarted server must find its port free. A port of the outgoing range can be taken by any connection while
-//! its server is down, even by a client that connects to this port and thereby to itself.
+//! A restarted server must find its port free. While the server is down, any outgoing connection may get a port of
+//! that range. A client that tries to reach the stopped server could even get the server's port and connect to itself.
 
 use std::{
     collections::HashSet,
@@ -11,32 +11,34 @@ use std::{
 
 use anyhow::bail;
 
-/// The first port to choose from.
+/// The lowest port that [`free`] returns.
 const FIRST: u16 = 10_000;
 /// The default start of Linux's range for outgoing connections.
 const OUTGOING_FIRST: u16 = 32_768;
-const TRIES_MAX: u32 = 1_000;
+/// How many ports [`free`] examines before it fails.
+const PORTS_EXAMINED_MAX: u32 = 1_000;
 
-/// The ports that this process has used, so that two servers that start at once get different ports.
-static GIVEN: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
+/// The ports that [`free`] has returned. It returns no port twice, so two servers that start at the same time do not
+/// get the same port.
+static RETURNED: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
 
-/// A port of loopback without a listener. Another process can still take it first; then the start must be
-/// retried with another port.
+/// Returns a port of loopback without a listener. Another process may take the port before the server does. The caller
+/// then starts the server again with another port.
 ///
 /// # Errors
-/// If a thousand ports in a row are taken.
+/// If a thousand examined ports are all taken.
 pub(crate) fn free() -> anyhow::Result<u16> {
     let end = outgoing_first().max(FIRST + 1);
-    let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
-    let given = given.get_or_insert_default();
-    for _ in 0..TRIES_MAX {
+    let mut returned = RETURNED.lock().unwrap_or_else(PoisonError::into_inner);
+    let returned = returned.get_or_insert_default();
+    for _ in 0..PORTS_EXAMINED_MAX {
         let port = rand::random_range(FIRST..end);
-        if !given.contains(&port) && is_free(port) {
-            given.insert(port);
+        if !returned.contains(&port) && is_free(port) {
+            returned.insert(port);
             return Ok(port);
         }
     }
-    bail!("no free port between {FIRST} and {end}")
+    bail!("found no free port from {FIRST} to {end}")
 }
 
 /// Whether a server could listen on this port of loopback now.
@@ -56,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_port_is_given_once_and_is_below_the_outgoing_ones() {
+    fn each_port_is_returned_once_and_is_below_the_outgoing_range() {
         let ports: HashSet<u16> = (0..200).map(|_| free().expect("a free port")).collect();
         assert_eq!(ports.len(), 200);
         assert!(ports.iter().all(|port| *port < outgoing_first()));

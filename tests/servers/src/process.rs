@@ -21,7 +21,7 @@ use crate::{guardian::Guardian, poll, stopped::is_stopped};
 const KILL_LIMIT: Duration = Duration::from_secs(60);
 /// How long a group may take to stop after SIGSTOP.
 const PAUSE_LIMIT: Duration = Duration::from_secs(60);
-/// How many lines of the log error messages contain.
+/// How many of the log's last lines an error message contains.
 const LOG_LINES: usize = 30;
 
 /// A server that the same command can start repeatedly.
@@ -49,10 +49,10 @@ impl ServerProcess {
         }
     }
 
-    /// Starts it and does not wait until it is ready.
+    /// Starts the server. It does not wait until the server is ready.
     ///
     /// # Errors
-    /// If it runs already, or cannot be started.
+    /// If the server runs already, or cannot be started.
     pub(crate) fn spawn(&self) -> anyhow::Result<()> {
         let mut running = lock(&self.running);
         if running.is_some() {
@@ -62,17 +62,17 @@ impl ServerProcess {
             .create(true)
             .append(true)
             .open(&self.log)
-            .context("its log")?;
+            .context("opening the server's log")?;
         let mut command = (self.command)();
         command
             .stdin(Stdio::null())
-            .stdout(log.try_clone().context("its log")?)
+            .stdout(log.try_clone().context("opening the server's log")?)
             .stderr(log)
             .process_group(0);
         let leader = command
             .spawn()
             .with_context(|| format!("starting {command:?}"))?;
-        *running = Some(Running::watched(leader, &self.folder)?);
+        *running = Some(Running::with_guardian(leader, &self.folder)?);
         Ok(())
     }
 
@@ -87,7 +87,7 @@ impl ServerProcess {
         Some(status)
     }
 
-    /// Ends it with SIGKILL and waits until its whole group has ended. Does nothing if it does not run.
+    /// Kills the server with SIGKILL and waits until its whole group has ended. Does nothing if no server runs.
     ///
     /// # Errors
     /// If the group still runs after a minute.
@@ -101,10 +101,10 @@ impl ServerProcess {
         bail!("{} still runs {KILL_LIMIT:?} after SIGKILL", self.name)
     }
 
-    /// Sends SIGTERM, waits for the end, and kills the rest of the group. Does nothing if it does not run.
+    /// Sends SIGTERM, waits until the server ends, and kills the rest of its group. Does nothing if no server runs.
     ///
     /// # Errors
-    /// If it still runs after `limit`. It is killed then.
+    /// If the server still runs after `limit`. It is then killed.
     pub(crate) async fn stop(&self, limit: Duration) -> anyhow::Result<()> {
         self.signal(Signal::CONT)?;
         self.signal_leader(Signal::TERM)?;
@@ -123,7 +123,7 @@ impl ServerProcess {
         )
     }
 
-    /// Sends a signal to the whole group. Does nothing if it does not run.
+    /// Sends a signal to the whole group. Does nothing if no server runs.
     pub(crate) fn signal(&self, signal: Signal) -> anyhow::Result<()> {
         match lock(&self.running).as_ref() {
             Some(running) => kill_process_group(running.group, signal)
@@ -132,8 +132,8 @@ impl ServerProcess {
         }
     }
 
-    /// Stops the whole group with SIGSTOP, and returns when all its threads are stopped. Does nothing if it does not
-    /// run.
+    /// Stops the whole group with SIGSTOP, and returns when all its threads are stopped. Does nothing if no server
+    /// runs.
     ///
     /// # Errors
     /// If the signal cannot be sent, or a thread still runs after a minute.
@@ -160,7 +160,7 @@ impl ServerProcess {
     /// Waits until the server is ready.
     ///
     /// # Errors
-    /// If it ended, or is not ready within `limit`; with the last lines of its log.
+    /// If the server ended, or is not ready within `limit`. The error contains the last lines of its log.
     pub(crate) async fn until_ready<A: Future<Output = bool>>(
         &self,
         limit: Duration,
@@ -206,7 +206,7 @@ impl Drop for ServerProcess {
     }
 }
 
-/// A running group, and the guardian that ends it if this process ends first.
+/// A running process group, and the guardian that ends the group if this process ends first.
 struct Running {
     leader: Child,
     group: Pid,
@@ -214,9 +214,9 @@ struct Running {
 }
 
 impl Running {
-    fn watched(leader: Child, folder: &Path) -> anyhow::Result<Self> {
+    fn with_guardian(leader: Child, folder: &Path) -> anyhow::Result<Self> {
         let group = i32::try_from(leader.id()).ok().and_then(Pid::from_raw);
-        let group = group.context("the process number is out of range")?;
+        let group = group.context("the server's process id is out of range")?;
         let mut running = Self {
             leader,
             group,
@@ -229,7 +229,7 @@ impl Running {
             }
             Err(error) => {
                 running.kill();
-                Err(error).context("starting its guardian")
+                Err(error).context("starting the server's guardian")
             }
         }
     }
@@ -241,7 +241,8 @@ impl Running {
     /// Kills the group. Returns whether it has ended.
     fn kill(&mut self) -> bool {
         let _ = kill_process_group(self.group, Signal::KILL);
-        // This comes before the leader is reaped: until then no other group can get its number.
+        // The guardian ends before the leader is reaped. After that, another group could get this number, and the
+        // guardian could kill it.
         self.guardian = None;
         poll::until_blocking(KILL_LIMIT, || {
             self.has_ended() && test_kill_process_group(self.group).is_err()

@@ -1,5 +1,5 @@
-//! Whether a process group is stopped by SIGSTOP. The kernel stops each thread when that thread runs next, which
-//! on a busy machine can be some time after the signal.
+//! Finds out whether SIGSTOP has stopped a process group. The kernel stops each thread when that thread runs next. On
+//! a busy machine, some time may pass between the signal and that moment.
 
 use std::fs;
 
@@ -13,20 +13,20 @@ pub(crate) fn is_stopped(group: i32) -> bool {
         .map(|process| process.path())
         .filter(|process| {
             let stat = fs::read_to_string(process.join("stat"));
-            stat.is_ok_and(|stat| of_stat(&stat).is_some_and(|(_, of)| of == group))
+            stat.is_ok_and(|stat| state_and_group(&stat).is_some_and(|(_, id)| id == group))
         })
         .all(|process| {
             let threads = fs::read_dir(process.join("task"));
             threads.into_iter().flatten().flatten().all(|thread| {
                 let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
-                of_stat(&stat).is_none_or(|(state, _)| matches!(state, 'T' | 'Z' | 'X'))
+                state_and_group(&stat).is_none_or(|(state, _)| matches!(state, 'T' | 'Z' | 'X'))
             })
         })
 }
 
-/// The state and the process group in a line of `stat`.
-fn of_stat(stat: &str) -> Option<(char, i32)> {
-    // The fields follow the process name in brackets, which can contain any character.
+/// The state and the process group in the line of a `stat` file (proc(5)).
+fn state_and_group(stat: &str) -> Option<(char, i32)> {
+    // The fields follow the process name. The name is in brackets and can contain any character.
     let (_, fields) = stat.rsplit_once(") ")?;
     let mut fields = fields.split(' ');
     let state = fields.next()?.chars().next()?;
@@ -39,9 +39,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_of_stat_is_parsed_with_any_name() {
+    fn a_stat_line_is_parsed_although_the_process_name_contains_brackets() {
         let line = "17 (a) b (c) T 1 17 17 0 -1";
-        assert_eq!(of_stat(line), Some(('T', 17)));
-        assert_eq!(of_stat("17"), None);
+        assert_eq!(state_and_group(line), Some(('T', 17)));
+        assert_eq!(state_and_group("17"), None);
     }
 }

@@ -11,8 +11,8 @@ use rcgen::{
 };
 use tempfile::TempDir;
 
-/// The files of an authority and of a server's certificate for `localhost` and `127.0.0.1`. The files are deleted
-/// when the last handle is dropped, so the servers that use them keep one.
+/// The files of an authority and of a server's certificate for `localhost` and `127.0.0.1`. Dropping the value deletes
+/// the files, so each server that uses them keeps an `Arc` of it.
 #[derive(Debug)]
 pub struct Certificates {
     folder: TempDir,
@@ -25,16 +25,19 @@ impl Certificates {
     /// If a key cannot be made or a file cannot be written.
     pub fn new() -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("forebay-tls-").tempdir()?;
-        let made = Self { folder };
+        let certificates = Self { folder };
 
         let authority_key = KeyPair::generate()?;
         let mut authority = CertificateParams::default();
-        // Clients look an authority up by its name, so each needs a unique one.
+        // Clients look an authority up by its name, so each authority needs a unique name.
         let name = format!("authority {:08x} of Forebay's tests", rand::random::<u32>());
         authority.distinguished_name.push(DnType::CommonName, name);
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        fs::write(made.ca_file(), authority.self_signed(&authority_key)?.pem())?;
+        fs::write(
+            certificates.ca_file(),
+            authority.self_signed(&authority_key)?.pem(),
+        )?;
 
         let key = KeyPair::generate()?;
         let mut server = CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()])?;
@@ -45,19 +48,20 @@ impl Certificates {
         server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         server.use_authority_key_identifier_extension = true;
         let certificate = server.signed_by(&key, &Issuer::new(authority, authority_key))?;
-        fs::write(made.certificate_file(), certificate.pem())?;
-        fs::write(made.key_file(), key.serialize_pem())?;
-        Ok(made)
+        fs::write(certificates.certificate_file(), certificate.pem())?;
+        fs::write(certificates.key_file(), key.serialize_pem())?;
+        Ok(certificates)
     }
 
-    /// Makes a certificate for the same names that signs itself, so that its file is also the one to trust. With `is_ca`
-    /// it is marked as a CA, as `openssl req -x509` marks it by default.
+    /// Makes a self-signed certificate for the same names. Clients trust this certificate directly, so
+    /// [`ca_file`](Self::ca_file) contains it too. With `is_ca` it is marked as a CA, as `openssl req -x509` does by
+    /// default.
     ///
     /// # Errors
-    /// When a key could not be made or a file not be written.
+    /// If a key cannot be made or a file cannot be written.
     pub fn self_signed(is_ca: bool) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("forebay-tls-").tempdir()?;
-        let made = Self { folder };
+        let certificates = Self { folder };
         let key = KeyPair::generate()?;
         let mut server = CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()])?;
         server
@@ -69,10 +73,10 @@ impl Certificates {
             IsCa::ExplicitNoCa
         };
         let certificate = server.self_signed(&key)?.pem();
-        fs::write(made.ca_file(), &certificate)?;
-        fs::write(made.certificate_file(), &certificate)?;
-        fs::write(made.key_file(), key.serialize_pem())?;
-        Ok(made)
+        fs::write(certificates.ca_file(), &certificate)?;
+        fs::write(certificates.certificate_file(), &certificate)?;
+        fs::write(certificates.key_file(), key.serialize_pem())?;
+        Ok(certificates)
     }
 
     /// The authority's certificate (PEM), for clients to trust.

@@ -78,6 +78,6 @@ pub(crate) async fn cut_off(mut exchange: Exchange) {
 
 /// Waits until the client resets the stream, and returns its reason.
 pub(crate) async fn reset_by_client(exchange: Exchange) -> Reason {
-    let reset = timeout(LIMIT, exchange.reset_by_client()).await;
+    let reset = timeout(LIMIT, exchange.wait_for_reset()).await;
     reset.expect("a reset in time").expect("a reset")
 }

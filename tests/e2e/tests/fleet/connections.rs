@@ -59,7 +59,7 @@ impl Peak {
 async fn a_thousand_calls_waits_and_submits_need_few_connections() {
     let _machine = machine::alone().await;
     let llm = ScriptedLlm::start().await;
-    let gate = llm.hold();
+    let gate = llm.gate_all_requests();
     let fleet = Fleet::builder().gateways(1).workers(1).openai(&llm);
     let fleet = fleet.env("FOREBAY_CONCURRENCY", MANY.to_string());
     let fleet = fleet.start().await;

@@ -55,7 +55,7 @@ async fn sigterm_to_a_busy_worker_costs_no_finished_call_and_no_try() {
     let _machine = machine::beside_others().await;
     let llm = ScriptedLlm::start().await;
     let gate_for = |kind: &'static str| {
-        llm.hold_those(move |request: &ChatRequest| request.last_user_text().starts_with(kind))
+        llm.gate_requests(move |request: &ChatRequest| request.last_user_text().starts_with(kind))
     };
     let (quick_gate, slow_gate) = (gate_for("quick"), gate_for("slow"));
     // With one try only, a release that cost a try would fail its job.
@@ -114,7 +114,7 @@ async fn sigterm_to_a_busy_worker_costs_no_finished_call_and_no_try() {
 async fn a_worker_ends_in_time_although_its_servers_do_not_answer() {
     let _machine = machine::beside_others().await;
     let llm = ScriptedLlm::start().await;
-    let gate = llm.hold();
+    let gate = llm.gate_all_requests();
     let fleet = Fleet::builder().workers(0).openai(&llm);
     let fleet = fleet
         .env("FOREBAY_TRIES_MAX", "1")

@@ -64,7 +64,7 @@ async fn submit_until_killed(
 async fn a_key_sent_to_both_gateways_and_again_after_a_kill_makes_one_job() {
     let _machine = machine::beside_others().await;
     let llm = ScriptedLlm::start().await;
-    let gate = llm.hold();
+    let gate = llm.gate_all_requests();
     let mut fleet = Fleet::builder().workers(1).openai(&llm).start().await;
     let clients = [fleet.client_of(0), fleet.client_of(1)];
     let (sender, mut answers_of_killed) = mpsc::unbounded_channel();

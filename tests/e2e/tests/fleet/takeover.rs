@@ -30,7 +30,7 @@ async fn assert_taken_over(is_sweeper: bool) {
     // Alone, because the test measures a time.
     let _machine = machine::alone().await;
     let llm = ScriptedLlm::start().await;
-    let gate = llm.hold();
+    let gate = llm.gate_all_requests();
     let mut fleet = Fleet::builder().workers(1).openai(&llm).start().await;
     let mut ids = Vec::new();
     for n in 0..JOBS {

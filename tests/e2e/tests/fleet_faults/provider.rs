@@ -32,7 +32,7 @@ async fn hold_calls_where(
     key: &str,
     counts: impl Fn(&Recorded) -> bool,
 ) -> Gate {
-    let gate = llm.hold();
+    let gate = llm.gate_all_requests();
     let since = Instant::now();
     let is_held = |record: &&Recorded| {
         record.is_in_flight() && record.request.arrived_at >= since && counts(record)

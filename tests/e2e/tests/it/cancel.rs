@@ -8,7 +8,7 @@ use crate::fixture::Fixture;
 #[tokio::test]
 async fn a_running_call_is_closed_and_the_next_job_runs() {
     let fixture = Fixture::start().await;
-    let gate = fixture.llm.hold();
+    let gate = fixture.llm.gate_all_requests();
     let first = fixture.submit_message("s", "turn=0").await;
     fixture.wait_for_call("turn=0").await;
     let second = fixture.submit_message("s", "turn=1").await;
@@ -43,7 +43,7 @@ async fn a_running_call_is_closed_and_the_next_job_runs() {
 #[tokio::test]
 async fn a_waiting_job_is_cancelled_without_a_call() {
     let fixture = Fixture::start().await;
-    let gate = fixture.llm.hold();
+    let gate = fixture.llm.gate_all_requests();
     let first = fixture.submit_message("s", "turn=0").await;
     fixture.wait_for_call("turn=0").await;
     let second = fixture.submit_message("s", "turn=1").await;
@@ -75,7 +75,7 @@ async fn a_job_that_waits_for_its_next_try_is_cancelled() {
 #[tokio::test]
 async fn a_job_without_a_session_is_cancelled_too() {
     let fixture = Fixture::start().await;
-    let _gate = fixture.llm.hold();
+    let _gate = fixture.llm.gate_all_requests();
     let id = fixture.submit(&json!({ "input": "alone" })).await;
     fixture.wait_for_call("alone").await;
     let cancelled = fixture.client.cancel(&id).await.expect(200);

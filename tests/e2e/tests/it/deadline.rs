@@ -28,7 +28,7 @@ fn assert_expired(job: &Value) {
 #[tokio::test]
 async fn a_running_job_expires_and_its_call_is_closed_and_the_next_job_runs() {
     let fixture = Fixture::start().await;
-    let gate = fixture.llm.hold();
+    let gate = fixture.llm.gate_all_requests();
     let first = fixture.submit(&expiring_job("s", "turn=0")).await;
     let second = fixture.submit_message("s", "turn=1").await;
     let job = fixture.wait(&first).await;
@@ -44,7 +44,7 @@ async fn a_running_job_expires_and_its_call_is_closed_and_the_next_job_runs() {
 #[tokio::test]
 async fn a_job_behind_another_expires_without_a_call() {
     let fixture = Fixture::start().await;
-    let gate = fixture.llm.hold();
+    let gate = fixture.llm.gate_all_requests();
     let first = fixture.submit_message("s", "turn=0").await;
     fixture.wait_for_call("turn=0").await;
     let second = fixture.submit(&expiring_job("s", "turn=1")).await;
@@ -77,7 +77,7 @@ async fn a_job_that_waits_for_its_next_try_expires() {
 #[tokio::test]
 async fn a_deadline_that_passes_while_no_process_runs_expires_the_job_after_the_start() {
     let mut fixture = Fixture::start().await;
-    let _gate = fixture.llm.hold();
+    let _gate = fixture.llm.gate_all_requests();
     let id = fixture.submit(&expiring_job("s", "turn=0")).await;
     fixture.wait_for_call("turn=0").await;
     fixture.forebay.kill9().await;

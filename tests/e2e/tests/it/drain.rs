@@ -20,10 +20,10 @@ async fn calls_that_end_in_time_complete_and_others_are_released_at_no_try() {
     let mut fixture = Fixture::with(&[("FOREBAY_DRAIN_S", "2"), ONE_TRY]).await;
     let quick = fixture
         .llm
-        .hold_those(|request: &ChatRequest| request.last_user_text().contains("quick"));
+        .gate_requests(|request: &ChatRequest| request.last_user_text().contains("quick"));
     let slow = fixture
         .llm
-        .hold_those(|request: &ChatRequest| request.last_user_text().contains("slow"));
+        .gate_requests(|request: &ChatRequest| request.last_user_text().contains("slow"));
     let mut ids = Vec::new();
     for text in ["quick 1", "quick 2", "slow 1", "slow 2", "slow 3"] {
         ids.push((
@@ -93,7 +93,7 @@ async fn released_calls_run_again_without_waiting_for_a_presence_to_expire() {
     // The presence lasts a minute: without the release, the takeover of the job would come only after it.
     let presence = ("FOREBAY_PRESENCE_MS", "60000");
     let mut fixture = Fixture::with(&[("FOREBAY_DRAIN_S", "0"), ONE_TRY, presence]).await;
-    let gate = fixture.llm.hold();
+    let gate = fixture.llm.gate_all_requests();
     let id = fixture
         .submit(&json!({ "session_id": "s", "input": "turn=0" }))
         .await;

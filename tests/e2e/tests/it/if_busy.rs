@@ -33,7 +33,7 @@ async fn busy_session(model: &'static str) -> BusySession {
     let fixture = Fixture::with(&[("FOREBAY_MODEL", model)]).await;
     let first = fixture.submit_message("s", "turn=0").await;
     fixture.completed_text(&first).await;
-    let gate = fixture.llm.hold();
+    let gate = fixture.llm.gate_all_requests();
     let running = fixture.submit_message("s", "turn=1").await;
     fixture.wait_for_call("turn=1").await;
     let queued = fixture.submit_message("s", "turn=2").await;

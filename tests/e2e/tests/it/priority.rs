@@ -11,7 +11,7 @@ const WAITING: usize = 20;
 #[tokio::test]
 async fn interactive_jobs_run_first_and_batch_jobs_are_not_starved() {
     let fixture = Fixture::with(&[("FOREBAY_CONCURRENCY", "10")]).await;
-    let gate = fixture.llm.hold();
+    let gate = fixture.llm.gate_all_requests();
     let mut ids = Vec::new();
     let mut submit = async |count: usize, class: &str| {
         for _ in 0..count {

@@ -68,7 +68,7 @@ async fn a_session_with_a_live_job_does_not_expire() {
     let _alone = HEAVY.lock().await;
     let fixture = Fixture::with(&[TTL]).await;
     chat(&fixture, "s", "turn=0").await;
-    let gate = fixture.llm.hold();
+    let gate = fixture.llm.gate_all_requests();
     let id = fixture.submit_message("s", "turn=1").await;
     fixture.wait_for_call("turn=1").await;
     tokio::time::sleep(DISUSE).await;
@@ -107,7 +107,7 @@ async fn a_session_with_a_live_job_is_never_evicted() {
     let fixture = Fixture::with(&[("FOREBAY_SESSIONS_MAX", "3")]).await;
     let gate = fixture
         .llm
-        .hold_those(|request| request.last_user_text().contains("held"));
+        .gate_requests(|request| request.last_user_text().contains("held"));
     let mut held = Vec::new();
     for n in 0..4 {
         let text = format!("turn=0 held {n}");

@@ -69,7 +69,7 @@ async fn messages_wait_for_two_rounds_of_tools(model: &str) {
             ScriptedReply::tool_call("f", json!({ "x": 3 })),
         ],
     );
-    let gate = fixture.llm.hold();
+    let gate = fixture.llm.gate_all_requests();
     let first = fixture.submit(&job(&json!("turn=0"))).await;
     fixture.wait_for_call("turn=0").await;
     // One message waits when the model calls the tools, another comes while the tools run.

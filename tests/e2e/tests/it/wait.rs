@@ -14,7 +14,7 @@ const SOON: Duration = Duration::from_secs(50);
 #[tokio::test]
 async fn all_waits_are_answered_when_the_job_ends() {
     let fixture = Fixture::start().await;
-    let gate = fixture.llm.hold();
+    let gate = fixture.llm.gate_all_requests();
     let id = fixture.submit_message("s", "turn=0").await;
     fixture.wait_for_call("turn=0").await;
     let mut waits = JoinSet::new();
@@ -38,7 +38,7 @@ async fn all_waits_are_answered_when_the_job_ends() {
 #[tokio::test]
 async fn a_failed_and_a_cancelled_job_end_a_wait_as_well() {
     let fixture = Fixture::start().await;
-    let gate = fixture.llm.hold();
+    let gate = fixture.llm.gate_all_requests();
     fixture.llm.on(
         "fails",
         [scripted_provider::ProviderError::unauthorized().into()],
@@ -63,7 +63,7 @@ async fn a_failed_and_a_cancelled_job_end_a_wait_as_well() {
 #[tokio::test]
 async fn a_wait_that_times_out_returns_the_running_job() {
     let fixture = Fixture::start().await;
-    let _gate = fixture.llm.hold();
+    let _gate = fixture.llm.gate_all_requests();
     let id = fixture.submit_message("s", "turn=0").await;
     fixture.wait_for_call("turn=0").await;
     let began = Instant::now();
@@ -79,7 +79,7 @@ async fn a_wait_that_times_out_returns_the_running_job() {
 #[tokio::test]
 async fn a_preference_is_applied_and_confirmed() {
     let fixture = Fixture::start().await;
-    let gate = fixture.llm.hold();
+    let gate = fixture.llm.gate_all_requests();
     let id = fixture.submit_message("s", "turn=0").await;
     fixture.wait_for_call("turn=0").await;
     let request = fixture

@@ -43,7 +43,7 @@ async fn submit(client: &Client, llm: &ScriptedLlm) -> (Jobs, Gate) {
         ScriptedReply::Error(failure)
     };
     llm.on("turn=1", [failure(10), failure(1)]);
-    let gate = llm.hold_those(|request| request.last_user_text().contains("turn=2"));
+    let gate = llm.gate_requests(|request| request.last_user_text().contains("turn=2"));
     let first = json!({"session_id": "s", "input": "turn=0"});
     let first = client.submit_ok(&first).await;
     scenario::ends(client, id_of(&first)).await;

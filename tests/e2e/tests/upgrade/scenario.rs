@@ -74,7 +74,7 @@ pub(crate) async fn play(client: &Client, llm: &ScriptedLlm) -> (Value, Gate) {
         job["status"] == "queued" && job["attempts"][0]["error"].is_object()
     })
     .await;
-    let gate = llm.hold();
+    let gate = llm.gate_all_requests();
     for name in ["running", "batch"] {
         let id = submit(client, name, &mut ids).await;
         until(client, &id, |job| job["status"] == "in_progress").await;

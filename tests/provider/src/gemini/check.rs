@@ -1,7 +1,7 @@
-//! What the real Gemini refuses, as far as it matters to whoever builds its contexts.
+//! Refuses requests whose key or context the real Gemini refuses.
 //!
-//! Stricter than the real service in three ways, all on purpose: a key in the query is refused,
-//! field names must be in camel case, and signatures are checked in all turns, not only the newest.
+//! The checks are stricter than the real service in three ways: they refuse a key in the query, they accept field
+//! names in camel case only, and they check the signatures of all turns instead of the newest.
 
 use serde_json::Value;
 
@@ -31,10 +31,10 @@ const PART_FIELDS: [&str; 9] = [
     "codeExecutionResult",
 ];
 
-/// Whether a key came, and in the header.
+/// Checks that the request has a key, and has it in the header.
 ///
 /// # Errors
-/// The 403 with which it is refused.
+/// The error with status 403 with which the request is refused.
 pub fn check_key(query: Option<&str>, header: Option<&str>) -> Result<(), ProviderError> {
     let in_query = query
         .unwrap_or_default()
@@ -50,36 +50,38 @@ pub fn check_key(query: Option<&str>, header: Option<&str>) -> Result<(), Provid
     Ok(())
 }
 
-/// Whether the real service would take this body.
+/// Checks that the real service would accept this body.
 ///
 /// # Errors
-/// The 400 with which it refuses.
+/// The error with status 400 with which it would refuse the body.
 pub fn check(body: &Value, signatures: &Signatures) -> Result<(), ProviderError> {
-    known_fields(body, &BODY_FIELDS, "at the top")?;
+    check_fields(body, &BODY_FIELDS, "at the top")?;
     let contents = array(&body["contents"]);
     let Some(first) = contents.first() else {
-        return Err(refused("contents is not specified"));
+        return Err(refusal("contents is not specified"));
     };
     if first["role"] != "user" {
-        return Err(refused(
+        return Err(refusal(
             "Please ensure that the contents begin with a user turn.",
         ));
     }
-    for (i, content) in contents.iter().enumerate() {
+    for (index, content) in contents.iter().enumerate() {
         let role = content["role"].as_str().unwrap_or_default();
         let parts = array(&content["parts"]);
         if !["user", "model"].contains(&role) {
-            return Err(refused("Please use a valid role: user, model."));
+            return Err(refusal("Please use a valid role: user, model."));
         }
         if parts.is_empty() {
-            return Err(refused(&format!("contents[{i}].parts must not be empty.")));
+            return Err(refusal(&format!(
+                "contents[{index}].parts must not be empty."
+            )));
         }
         for part in parts {
-            known_fields(part, &PART_FIELDS, &format!("at contents[{i}].parts"))?;
+            check_fields(part, &PART_FIELDS, &format!("at contents[{index}].parts"))?;
         }
-        let before = i.checked_sub(1).map(|i| &contents[i]);
+        let before = index.checked_sub(1).map(|index| &contents[index]);
         check_responses(before, content)?;
-        check_calls(before, content, contents.get(i + 1), signatures)?;
+        check_calls(before, content, contents.get(index + 1), signatures)?;
     }
     Ok(())
 }
@@ -90,12 +92,12 @@ fn check_calls(
     after: Option<&Value>,
     signatures: &Signatures,
 ) -> Result<(), ProviderError> {
-    let calls = fields(content, "functionCall");
+    let calls = parts_with(content, "functionCall");
     let Some(first) = calls.first() else {
         return Ok(());
     };
     if content["role"] != "model" || before.is_none_or(|before| before["role"] != "user") {
-        return Err(refused(
+        return Err(refusal(
             "Please ensure that function call turn comes immediately after a user turn or after a \
              function response turn.",
         ));
@@ -106,10 +108,10 @@ fn check_calls(
         .and_then(|part| part["thoughtSignature"].as_str());
     signatures
         .check(first, signature)
-        .map_err(|message| refused(&message))?;
-    let answered = after.map_or(0, |after| fields(after, "functionResponse").len());
-    if answered != calls.len() {
-        return Err(refused(
+        .map_err(|message| refusal(&message))?;
+    let response_count = after.map_or(0, |after| parts_with(after, "functionResponse").len());
+    if response_count != calls.len() {
+        return Err(refusal(
             "Please ensure that the number of function response parts is equal to the number of \
              function call parts of the function call turn.",
         ));
@@ -118,53 +120,53 @@ fn check_calls(
 }
 
 fn check_responses(before: Option<&Value>, content: &Value) -> Result<(), ProviderError> {
-    let responses = fields(content, "functionResponse");
+    let responses = parts_with(content, "functionResponse");
     if responses.is_empty() {
         return Ok(());
     }
-    let mut open = before.map_or(Vec::new(), |before| fields(before, "functionCall"));
-    if content["role"] != "user" || open.is_empty() {
-        return Err(refused(
+    let mut unanswered = before.map_or(Vec::new(), |before| parts_with(before, "functionCall"));
+    if content["role"] != "user" || unanswered.is_empty() {
+        return Err(refusal(
             "Please ensure that function response turn comes immediately after a function call \
              turn.",
         ));
     }
     for response in responses {
         if !response["response"].is_object() {
-            return Err(refused("function_response.response must be an object."));
+            return Err(refusal("function_response.response must be an object."));
         }
         let answers = |call: &&Value| {
             call["name"] == response["name"]
                 && (call["id"].is_null() || call["id"] == response["id"])
         };
-        let Some(at) = open.iter().position(answers) else {
-            return Err(refused(&format!(
-                "Function response {} answers no function call of the turn before, or one too many.",
+        let Some(position) = unanswered.iter().position(answers) else {
+            return Err(refusal(&format!(
+                "Function response {} answers no function call of the turn before that has no response yet.",
                 response["name"]
             )));
         };
-        open.remove(at);
+        unanswered.remove(position);
     }
     Ok(())
 }
 
-fn fields<'a>(content: &'a Value, name: &str) -> Vec<&'a Value> {
+fn parts_with<'a>(content: &'a Value, name: &str) -> Vec<&'a Value> {
     let parts = array(&content["parts"]).iter();
     parts.filter_map(|part| part.get(name)).collect()
 }
 
-fn known_fields(value: &Value, known: &[&str], place: &str) -> Result<(), ProviderError> {
+fn check_fields(value: &Value, known: &[&str], location: &str) -> Result<(), ProviderError> {
     let unknown = value
         .as_object()
         .and_then(|object| object.keys().find(|key| !known.contains(&key.as_str())));
     match unknown {
         None => Ok(()),
-        Some(name) => Err(refused(&format!(
-            "Invalid JSON payload received. Unknown name \"{name}\" {place}: Cannot find field."
+        Some(name) => Err(refusal(&format!(
+            "Invalid JSON payload received. Unknown name \"{name}\" {location}: Cannot find field."
         ))),
     }
 }
 
-fn refused(message: &str) -> ProviderError {
+fn refusal(message: &str) -> ProviderError {
     ProviderError::new(400, message)
 }

@@ -1,5 +1,5 @@
-//! Gemini's native `generateContent`: what the real service refuses ([`check`]), the signatures it
-//! hands out ([`Signatures`]), and the form of its replies (here).
+//! Gemini's native `generateContent`. [`check`] refuses what the real service refuses, [`Signatures`] issues thought
+//! signatures, and this file writes replies in Gemini's format.
 
 mod check;
 mod signatures;
@@ -13,9 +13,9 @@ use super::{
 };
 
 pub use check::{check, check_key};
-pub use signatures::{SKIP, Signatures};
+pub use signatures::{SKIP_MARKER, Signatures};
 
-/// The body of an error.
+/// The response body of an error.
 #[must_use]
 pub fn error_body(error: &ProviderError) -> Value {
     let status = match (&error.code, error.status) {
@@ -32,8 +32,8 @@ pub fn error_body(error: &ProviderError) -> Value {
     json!({ "error": { "code": error.status, "message": error.message, "status": status } })
 }
 
-/// The body of a reply that is generated content; `None` for one that is not. A first function call
-/// gets its signature here.
+/// The response body for a reply that is generated content; `None` for other replies. The first function call of a
+/// reply gets its signature here.
 pub(super) fn content(
     request: &ChatRequest,
     reply: &ScriptedReply,
@@ -43,51 +43,54 @@ pub(super) fn content(
     let (parts, reason) = match reply {
         ScriptedReply::TurnNumbers => (text_part(&seen::reply(&request.seen())), "STOP"),
         ScriptedReply::Text(text) => (text_part(text), "STOP"),
-        ScriptedReply::ToolCalls(calls) => (call_parts(request.n, calls, signatures), "STOP"),
+        ScriptedReply::ToolCalls(calls) => (call_parts(request.number, calls, signatures), "STOP"),
         ScriptedReply::Finish { reason, text } => {
             let parts = text.as_deref().map_or(Value::Null, text_part);
             (parts, reason.as_str())
         }
         ScriptedReply::EmptyChoice => (Value::Null, "STOP"),
-        ScriptedReply::NoChoices => return Some(envelope(request, None)),
+        ScriptedReply::NoChoices => return Some(response_body(request, None)),
         _ => return None,
     };
     let mut candidate = json!({ "finishReason": reason, "index": 0 });
     if !parts.is_null() {
         candidate["content"] = json!({ "role": "model", "parts": parts });
     }
-    Some(envelope(request, Some(candidate)))
+    Some(response_body(request, Some(candidate)))
 }
 
-/// As in the real service's replies, only the first of several parallel calls carries a signature,
-/// and its `finishReason` is `STOP`.
-fn call_parts(n: usize, calls: &[ScriptedCall], signatures: &Signatures) -> Value {
-    let parts = calls.iter().enumerate().map(|(i, call)| {
+/// The parts of a reply with function calls. As in the real service's replies, only the first of several parallel
+/// calls has a signature.
+fn call_parts(request_number: usize, calls: &[ScriptedCall], signatures: &Signatures) -> Value {
+    let parts = calls.iter().enumerate().map(|(index, call)| {
         let mut function_call = json!({ "name": call.name, "args": call.arguments });
         if let Some(id) = &call.id {
             function_call["id"] = json!(id);
         }
         let mut part = json!({ "functionCall": function_call });
-        if i == 0 {
-            part["thoughtSignature"] = json!(signatures.issue(n, &part["functionCall"]));
+        if index == 0 {
+            part["thoughtSignature"] =
+                json!(signatures.issue(request_number, &part["functionCall"]));
         }
         part
     });
     parts.collect()
 }
 
-/// Tokens are a quarter of the bytes, so that more context always costs more.
-fn envelope(request: &ChatRequest, candidate: Option<Value>) -> Value {
-    let input = request.body["contents"].to_string().len() / 4 + 1;
-    let output = candidate.as_ref().map_or(0, |c| c.to_string().len() / 4);
+/// The number of tokens is a quarter of the number of bytes, so a longer context always has more tokens.
+fn response_body(request: &ChatRequest, candidate: Option<Value>) -> Value {
+    let input_tokens = request.body["contents"].to_string().len() / 4 + 1;
+    let output_tokens = candidate
+        .as_ref()
+        .map_or(0, |candidate| candidate.to_string().len() / 4);
     let mut body = json!({
         "usageMetadata": {
-            "promptTokenCount": input,
-            "candidatesTokenCount": output,
-            "totalTokenCount": input + output,
+            "promptTokenCount": input_tokens,
+            "candidatesTokenCount": output_tokens,
+            "totalTokenCount": input_tokens + output_tokens,
         },
         "modelVersion": request.model,
-        "responseId": format!("resp-{}", request.n),
+        "responseId": format!("resp-{}", request.number),
     });
     if let Some(candidate) = candidate {
         body["candidates"] = json!([candidate]);

@@ -1,4 +1,4 @@
-//! The thought signatures that the scripted Gemini hands out and wants back unchanged.
+//! The thought signatures that the scripted Gemini issues. Clients must send them back unchanged.
 
 use std::{
     collections::HashMap,
@@ -7,29 +7,32 @@ use std::{
 
 use serde_json::Value;
 
-/// What the real service takes in place of a signature for a call that it did not make itself. Taken
-/// here too, but not for a call that this server made.
-pub const SKIP: &str = "skip_thought_signature_validator";
+/// The marker that the real service accepts instead of a signature. It is for calls of other models, so the scripted
+/// Gemini refuses it for a call that it made itself.
+pub const SKIP_MARKER: &str = "skip_thought_signature_validator";
 
-/// The most signatures remembered; a test that needs more has lost its way.
+/// The most calls with signatures. No test needs more.
 const ISSUED_MAX: usize = 100_000;
 
-/// All signatures handed out, by the call they belong to. The same call may have been made often.
+/// All issued signatures by the function call that they belong to. Equal calls have several signatures.
 #[derive(Debug, Default)]
 pub struct Signatures {
     issued: Mutex<HashMap<String, Vec<String>>>,
 }
 
 impl Signatures {
-    /// A signature for this call, made in reply to request `n`.
+    /// Issues a signature for this call, which is part of the reply to the request with this number.
     ///
     /// # Panics
     /// After 100,000 different calls.
     #[must_use]
-    pub fn issue(&self, n: usize, function_call: &Value) -> String {
-        let signature = format!("c2lnLW{n}x/+=");
+    pub fn issue(&self, request_number: usize, function_call: &Value) -> String {
+        let signature = format!("c2lnLW{request_number}x/+=");
         let mut issued = self.issued.lock().unwrap_or_else(PoisonError::into_inner);
-        assert!(issued.len() < ISSUED_MAX, "too many signatures issued");
+        assert!(
+            issued.len() < ISSUED_MAX,
+            "the test makes more than {ISSUED_MAX} different function calls"
+        );
         issued
             .entry(name_and_args(function_call))
             .or_default()
@@ -37,10 +40,10 @@ impl Signatures {
         signature
     }
 
-    /// Whether this signature may come back with this call.
+    /// Checks that a client may send this signature with this call.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// Why the signature is not valid.
     pub fn check(&self, function_call: &Value, signature: Option<&str>) -> Result<(), String> {
         let name = function_call["name"].as_str().unwrap_or_default();
         let Some(signature) = signature else {
@@ -51,7 +54,7 @@ impl Signatures {
         let issued = self.issued.lock().unwrap_or_else(PoisonError::into_inner);
         let valid = match issued.get(&name_and_args(function_call)) {
             Some(signatures) => signatures.iter().any(|issued| issued == signature),
-            None => signature == SKIP,
+            None => signature == SKIP_MARKER,
         };
         if valid {
             Ok(())
@@ -64,7 +67,7 @@ impl Signatures {
 }
 
 fn name_and_args(function_call: &Value) -> String {
-    // An object's keys stay in the order in which they came (serde_json's `preserve_order`), so a call that
-    // comes back as it was made gives equal text. One with its keys in another order is another call.
+    // serde_json keeps the order of an object's keys (`preserve_order`), so a call that is sent back unchanged gives
+    // the same text. A call with its keys in another order counts as another call.
     format!("{} {}", function_call["name"], function_call["args"])
 }

@@ -1,21 +1,21 @@
-//! The connections that a server has accepted, and the requests on each.
+//! The connections that a server has accepted, with the number of requests on each.
 
 use std::{sync::Arc, time::Duration};
 
 use http::Version;
 use tokio::sync::watch;
 
-/// The default limit of waits. Only failing tests reach it.
+/// The time limit of a wait. Only failing tests reach it.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// One connection.
 #[derive(Clone, Debug)]
 pub struct Connection {
-    /// The version of HTTP that it speaks.
+    /// The version of HTTP.
     pub version: Version,
     /// How many requests arrived on it.
     pub requests: usize,
-    /// How many of these have no complete answer yet.
+    /// How many of these requests have no complete response yet.
     pub unanswered: usize,
     /// Whether the connection has ended.
     pub is_closed: bool,
@@ -38,39 +38,43 @@ impl Connections {
         self.0.borrow().len()
     }
 
-    /// Waits until `condition` holds for the connections; returns them.
+    /// Waits until `condition` is true for the connections, and returns them. The error message contains `description`.
     ///
     /// # Panics
-    /// After 60 s, with the connections.
+    /// After 60 s. The message lists the connections.
     pub async fn wait_for(
         &self,
-        what: &str,
+        description: &str,
         condition: impl Fn(&[Connection]) -> bool,
     ) -> Vec<Connection> {
         let mut changes = self.0.subscribe();
-        let holds = changes.wait_for(|all| condition(all));
-        match tokio::time::timeout(LIMIT, holds).await {
+        let condition_is_true = changes.wait_for(|all| condition(all));
+        match tokio::time::timeout(LIMIT, condition_is_true).await {
             Ok(Ok(all)) => all.clone(),
-            _ => panic!("not {what} within {LIMIT:?}: {:?}", self.all()),
+            _ => panic!(
+                "waited {LIMIT:?} in vain for {description}; the connections: {:?}",
+                self.all()
+            ),
         }
     }
 
-    /// Waits until `count` requests on open connections have no answer yet; returns the open connections.
+    /// Waits until exactly `count` requests on open connections have no complete response yet, and returns the open
+    /// connections.
     ///
     /// # Panics
-    /// After 60 s, with the connections.
+    /// After 60 s. The message lists the connections.
     pub async fn wait_for_unanswered(&self, count: usize) -> Vec<Connection> {
-        let what = format!("{count} unanswered requests");
+        let description = format!("{count} unanswered requests");
         let unanswered = |all: &[Connection]| {
-            let open = all.iter().filter(|one| !one.is_closed);
-            open.map(|one| one.unanswered).sum::<usize>() == count
+            let open = all.iter().filter(|connection| !connection.is_closed);
+            open.map(|connection| connection.unanswered).sum::<usize>() == count
         };
-        let mut open = self.wait_for(&what, unanswered).await;
-        open.retain(|one| !one.is_closed);
+        let mut open = self.wait_for(&description, unanswered).await;
+        open.retain(|connection| !connection.is_closed);
         open
     }
 
-    /// Adds a connection; returns its guard, which closes it when dropped.
+    /// Adds an open connection and returns its guard.
     pub(super) fn add(&self, version: Version) -> ConnectionGuard {
         let mut number = 0;
         self.0.send_modify(|all| {
@@ -93,7 +97,7 @@ impl Connections {
     }
 }
 
-/// An open connection.
+/// An open connection. Dropping the guard marks it as closed.
 pub(super) struct ConnectionGuard {
     number: usize,
     connections: Connections,
@@ -104,11 +108,11 @@ impl ConnectionGuard {
         self.number
     }
 
-    /// Counts a request; it has an answer when the guard is dropped.
+    /// Counts a request as unanswered until its guard is dropped.
     pub(super) fn request(&self) -> RequestGuard {
-        self.connections.change(self.number, |one| {
-            one.requests += 1;
-            one.unanswered += 1;
+        self.connections.change(self.number, |connection| {
+            connection.requests += 1;
+            connection.unanswered += 1;
         });
         RequestGuard {
             number: self.number,
@@ -120,11 +124,11 @@ impl ConnectionGuard {
 impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         self.connections
-            .change(self.number, |one| one.is_closed = true);
+            .change(self.number, |connection| connection.is_closed = true);
     }
 }
 
-/// A request that has no complete answer yet.
+/// A request that has no complete response yet.
 pub(super) struct RequestGuard {
     number: usize,
     connections: Connections,
@@ -133,6 +137,6 @@ pub(super) struct RequestGuard {
 impl Drop for RequestGuard {
     fn drop(&mut self) {
         self.connections
-            .change(self.number, |one| one.unanswered -= 1);
+            .change(self.number, |connection| connection.unanswered -= 1);
     }
 }

@@ -11,7 +11,8 @@ use super::{
     message::{HttpRequest, Response},
 };
 
-/// A request that has no answer yet. Dropping it ends its connection (HTTP/1.1) or its stream (HTTP/2).
+/// A request that has no complete response yet. Dropping the exchange ends its connection (HTTP/1.1) or its stream
+/// (HTTP/2).
 pub struct Exchange {
     /// The request.
     pub request: HttpRequest,
@@ -26,12 +27,12 @@ pub(super) enum Stream {
 }
 
 impl Exchange {
-    /// Returns when the client has closed the connection (HTTP/1.1) or reset the stream (HTTP/2). Safe to
-    /// drop before that.
-    pub async fn hung_up(&mut self) {
+    /// Returns when the client has closed the connection (HTTP/1.1) or reset the stream (HTTP/2). The future may be
+    /// dropped before that.
+    pub async fn wait_for_hang_up(&mut self) {
         match &mut self.stream {
-            Stream::Http1(stream) => stream.hung_up().await,
-            Stream::Http2(stream) => stream.hung_up().await,
+            Stream::Http1(stream) => stream.wait_for_hang_up().await,
+            Stream::Http2(stream) => stream.wait_for_hang_up().await,
         }
     }
 
@@ -43,7 +44,7 @@ impl Exchange {
         }
     }
 
-    /// Sends an interim response: a status of 1xx.
+    /// Sends an interim response, which has a status of 1xx. Returns false if the client has gone.
     pub async fn interim(&mut self, status: u16) -> bool {
         match &mut self.stream {
             Stream::Http1(stream) => stream.interim(status).await,
@@ -60,8 +61,8 @@ impl Exchange {
         }
     }
 
-    /// Ends what [`begin`](Self::begin) began: an orderly end of the connection (HTTP/1.1) or a reset of the
-    /// stream (HTTP/2).
+    /// Ends a response that [`begin`](Self::begin) began, although its body is incomplete: with an orderly end of the
+    /// connection (HTTP/1.1) or a reset of the stream (HTTP/2).
     pub async fn cut_off(self) {
         match self.stream {
             Stream::Http1(stream) => stream.close().await,
@@ -77,7 +78,7 @@ impl Exchange {
         }
     }
 
-    /// Sends the head of the response, its body, and then `chunk` again and again with a pause after each.
+    /// Sends the head of the response, its body, and then `chunk` repeatedly, with a pause after each.
     /// Returns when the client has gone.
     pub async fn answer_endlessly(self, response: &Response, chunk: Bytes, pause: Duration) {
         match self.stream {
@@ -86,25 +87,25 @@ impl Exchange {
         }
     }
 
-    /// Writes these bytes in the place of a response. Returns false if the client has gone.
+    /// Writes these bytes instead of a response. Returns false if the client has gone.
     ///
     /// # Panics
-    /// Over HTTP/2.
+    /// If the version is HTTP/2.
     pub async fn write_raw(&mut self, bytes: &[u8]) -> bool {
         match &mut self.stream {
             Stream::Http1(stream) => stream.write_raw(bytes).await,
-            Stream::Http2(_) => panic!("raw bytes are for HTTP/1.1 only"),
+            Stream::Http2(_) => panic!("raw bytes can be written over HTTP/1.1 only"),
         }
     }
 
-    /// Waits until the client has reset the stream; returns the reason that it gave.
+    /// Waits until the client has reset the stream, and returns the reason of the reset.
     ///
     /// # Panics
-    /// Over HTTP/1.1.
-    pub async fn reset_by_client(self) -> Option<Reason> {
+    /// If the version is HTTP/1.1.
+    pub async fn wait_for_reset(self) -> Option<Reason> {
         match self.stream {
-            Stream::Http1(_) => panic!("only HTTP/2 resets streams"),
-            Stream::Http2(mut stream) => stream.reset_by_client().await,
+            Stream::Http1(_) => panic!("HTTP/1.1 has no streams that a client could reset"),
+            Stream::Http2(mut stream) => stream.wait_for_reset().await,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a connection gets from its server: the handler of its requests, and the request to shut down.
+//! What the server passes to each connection: the handler of requests, and the signal to shut down.
 
 use std::{pin::Pin, sync::Arc};
 
@@ -10,12 +10,12 @@ use super::exchange::Exchange;
 pub(super) type Handler =
     Arc<dyn Fn(Exchange) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
-/// Tells a connection to end in an orderly way.
+/// The signal that a connection is to end in an orderly way.
 pub(super) struct Shutdown(pub(super) watch::Receiver<()>);
 
 impl Shutdown {
-    /// Returns when the connection is to end.
-    pub(super) async fn requested(&mut self) {
+    /// Waits for the signal.
+    pub(super) async fn wait(&mut self) {
         if self.0.changed().await.is_err() {
             // The server has ended, and this task ends with it.
             std::future::pending::<()>().await;

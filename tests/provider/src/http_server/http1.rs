@@ -11,7 +11,7 @@ use super::{
     wire::Wire,
 };
 
-/// Serves one connection until either side ends it. Returns an error if what came is not HTTP/1.1.
+/// Serves one connection until either side ends it. Returns an error if the client's bytes are not HTTP/1.1.
 pub(super) async fn serve(
     socket: Socket,
     connection: ConnectionGuard,
@@ -22,7 +22,7 @@ pub(super) async fn serve(
     loop {
         let read = tokio::select! {
             read = wire.read_request() => read,
-            () = shutdown.requested() => {
+            () = shutdown.wait() => {
                 wire.close().await;
                 return Ok(());
             }
@@ -35,20 +35,20 @@ pub(super) async fn serve(
                 return Err(error);
             }
         };
-        let (give_back, next) = oneshot::channel();
+        let (return_wire, returned_wire) = oneshot::channel();
         let exchange = Exchange {
             request,
             connection: connection.number(),
             stream: Stream::Http1(Http1Exchange {
                 wire,
-                next: keep_alive.then_some(give_back),
+                return_wire: keep_alive.then_some(return_wire),
                 _request: connection.request(),
             }),
         };
-        // The handler may pass the request on to the test, which answers it later.
-        let ((), next) = tokio::join!(handler(exchange), next);
-        match next {
-            Ok(next) => wire = next,
+        // The handler may return before the response is sent, because the test sends it later.
+        let ((), returned) = tokio::join!(handler(exchange), returned_wire);
+        match returned {
+            Ok(returned) => wire = returned,
             Err(_) => return Ok(()),
         }
     }

@@ -7,20 +7,20 @@ use tokio::sync::oneshot;
 use super::{
     connections::RequestGuard,
     message::Response,
-    wire::{Wire, head},
+    wire::{Wire, response_head},
 };
 
-/// An unanswered request on an HTTP/1.1 connection. It owns the connection until it has sent a whole answer.
+/// A request on an HTTP/1.1 connection. It owns the connection until the whole response is sent.
 pub(super) struct Http1Exchange {
     pub(super) wire: Wire,
-    /// Takes the connection back for the next request; none if the client wants it closed.
-    pub(super) next: Option<oneshot::Sender<Wire>>,
+    /// Returns the connection to the server for the next request; `None` if the client wants the connection closed.
+    pub(super) return_wire: Option<oneshot::Sender<Wire>>,
     pub(super) _request: RequestGuard,
 }
 
 impl Http1Exchange {
-    pub(super) async fn hung_up(&mut self) {
-        self.wire.hung_up().await;
+    pub(super) async fn wait_for_hang_up(&mut self) {
+        self.wire.wait_for_hang_up().await;
     }
 
     pub(super) async fn answer(mut self, response: &Response) -> bool {
@@ -29,10 +29,10 @@ impl Http1Exchange {
         if self.wire.write(&bytes).await.is_err() {
             return false;
         }
-        match self.next {
-            Some(next) => {
+        match self.return_wire {
+            Some(return_wire) => {
                 // An error means that the server has ended.
-                let _ = next.send(self.wire);
+                let _ = return_wire.send(self.wire);
             }
             None => self.wire.close().await,
         }
@@ -40,7 +40,7 @@ impl Http1Exchange {
     }
 
     pub(super) async fn interim(&mut self, status: u16) -> bool {
-        let bytes = head(status, &[], None);
+        let bytes = response_head(status, &[], None);
         self.wire.write(&bytes).await.is_ok()
     }
 
@@ -65,11 +65,11 @@ impl Http1Exchange {
         pause: Duration,
     ) {
         let chunked = Some("transfer-encoding: chunked");
-        let mut bytes = head(response.status, &response.headers, chunked);
+        let mut bytes = response_head(response.status, &response.headers, chunked);
         if !response.body.is_empty() {
-            bytes.extend(framed(&response.body));
+            bytes.extend(encode_chunk(&response.body));
         }
-        let chunk = framed(chunk);
+        let chunk = encode_chunk(chunk);
         loop {
             if self.wire.write(&bytes).await.is_err() {
                 return;
@@ -77,7 +77,7 @@ impl Http1Exchange {
             bytes.clone_from(&chunk);
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                () = self.wire.hung_up() => return,
+                () = self.wire.wait_for_hang_up() => return,
             }
         }
     }
@@ -89,11 +89,11 @@ impl Http1Exchange {
 
 fn head_with_length(response: &Response) -> Vec<u8> {
     let length = format!("content-length: {}", response.body.len());
-    head(response.status, &response.headers, Some(&length))
+    response_head(response.status, &response.headers, Some(&length))
 }
 
-/// A chunk of a chunked body (RFC 9112, section 7.1).
-fn framed(chunk: &[u8]) -> Vec<u8> {
+/// Encodes a chunk of a chunked body (RFC 9112, section 7.1).
+fn encode_chunk(chunk: &[u8]) -> Vec<u8> {
     let mut bytes = format!("{:x}\r\n", chunk.len()).into_bytes();
     bytes.extend_from_slice(chunk);
     bytes.extend_from_slice(b"\r\n");

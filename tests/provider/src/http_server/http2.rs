@@ -1,4 +1,4 @@
-//! HTTP/2: many requests at a time on a connection, each a stream of its own.
+//! HTTP/2: many requests at a time on a connection, each on a stream of its own.
 
 use std::io;
 
@@ -19,7 +19,7 @@ use super::{
 /// What a server does on each HTTP/2 connection.
 #[derive(Clone, Copy)]
 pub(super) struct Http2Settings {
-    /// The most streams at a time.
+    /// The most streams of a connection at a time.
     pub(super) streams_max: u32,
     /// Whether the handler gets a request once its whole body has arrived. Otherwise it gets the request at once, and
     /// the body is not read.
@@ -36,7 +36,7 @@ pub(super) async fn serve(
 ) -> io::Result<()> {
     let mut builder = Builder::new();
     builder.max_concurrent_streams(settings.streams_max);
-    let mut served = builder
+    let mut h2_connection = builder
         .handshake::<_, Bytes>(socket)
         .await
         .map_err(io::Error::other)?;
@@ -44,9 +44,9 @@ pub(super) async fn serve(
     let mut is_ending = false;
     loop {
         let accepted = tokio::select! {
-            accepted = served.accept() => accepted,
-            () = shutdown.requested(), if !is_ending => {
-                served.graceful_shutdown();
+            accepted = h2_connection.accept() => accepted,
+            () = shutdown.wait(), if !is_ending => {
+                h2_connection.graceful_shutdown();
                 is_ending = true;
                 continue;
             }
@@ -77,7 +77,7 @@ pub(super) async fn serve(
     }
 }
 
-/// Reads the request, and its body if `with_body`.
+/// Reads the request; its body only if `with_body` is true.
 async fn read(request: Request<RecvStream>, with_body: bool) -> Result<HttpRequest, h2::Error> {
     let (head, mut stream) = request.into_parts();
     let mut body = Vec::new();

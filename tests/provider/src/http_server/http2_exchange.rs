@@ -7,7 +7,7 @@ use h2::{Reason, SendStream, server::SendResponse};
 
 use super::{connections::RequestGuard, message::Response};
 
-/// An unanswered stream.
+/// A request on an HTTP/2 stream.
 pub(super) struct Http2Exchange {
     pub(super) respond: SendResponse<Bytes>,
     /// The body of the response, once its head is sent.
@@ -16,14 +16,14 @@ pub(super) struct Http2Exchange {
 }
 
 impl Http2Exchange {
-    pub(super) async fn hung_up(&mut self) {
-        self.reset_by_client().await;
+    pub(super) async fn wait_for_hang_up(&mut self) {
+        self.wait_for_reset().await;
     }
 
-    pub(super) async fn reset_by_client(&mut self) -> Option<Reason> {
+    pub(super) async fn wait_for_reset(&mut self) -> Option<Reason> {
         let reset = match &mut self.body {
-            Some(body) => poll_fn(|cx| body.poll_reset(cx)).await,
-            None => poll_fn(|cx| self.respond.poll_reset(cx)).await,
+            Some(body) => poll_fn(|context| body.poll_reset(context)).await,
+            None => poll_fn(|context| self.respond.poll_reset(context)).await,
         };
         reset.ok()
     }
@@ -34,7 +34,7 @@ impl Http2Exchange {
 
     pub(super) fn interim(&mut self, status: u16) -> bool {
         let response = http::Response::builder().status(status).body(());
-        let response = response.expect("a valid status");
+        let response = response.expect("the status is valid");
         self.respond.send_informational(response).is_ok()
     }
 
@@ -43,7 +43,7 @@ impl Http2Exchange {
         for (name, value) in &response.headers {
             head = head.header(name, value);
         }
-        let head = head.body(()).expect("valid headers");
+        let head = head.body(()).expect("the headers are valid");
         match self.respond.send_response(head, false) {
             Ok(body) => self.body = Some(body),
             Err(_) => return false,
@@ -67,26 +67,29 @@ impl Http2Exchange {
         if !self.begin(response, response.body.len()) {
             return;
         }
-        while self.has_capacity_for(chunk.len()).await && self.send(chunk.clone(), false) {
+        while self.wait_for_capacity(chunk.len()).await && self.send(chunk.clone(), false) {
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                () = self.hung_up() => return,
+                () = self.wait_for_hang_up() => return,
             }
         }
     }
 
-    /// Waits until the client's flow control takes more. Returns false if the client has gone.
-    async fn has_capacity_for(&mut self, bytes: usize) -> bool {
+    /// Waits until the client's flow control allows more bytes. Returns false if the client has gone.
+    async fn wait_for_capacity(&mut self, bytes: usize) -> bool {
         let Some(body) = &mut self.body else {
             return false;
         };
         body.reserve_capacity(bytes);
-        let capacity = poll_fn(|cx| body.poll_capacity(cx)).await;
+        let capacity = poll_fn(|context| body.poll_capacity(context)).await;
         matches!(capacity, Some(Ok(_)))
     }
 
     fn send(&mut self, bytes: Bytes, is_last: bool) -> bool {
-        let body = self.body.as_mut().expect("the head was sent");
+        let body = self
+            .body
+            .as_mut()
+            .expect("the head is sent before the body");
         body.send_data(bytes, is_last).is_ok()
     }
 }

@@ -6,7 +6,7 @@ use http::{HeaderMap, Version};
 /// A request as it arrived.
 #[derive(Clone, Debug)]
 pub struct HttpRequest {
-    /// The version of HTTP that it came over.
+    /// The version of HTTP.
     pub version: Version,
     /// The method.
     pub method: String,
@@ -23,7 +23,7 @@ pub struct HttpRequest {
 pub struct Response {
     /// The HTTP status.
     pub status: u16,
-    /// The headers, without those that give the length of the body.
+    /// The headers, without `content-length` and `transfer-encoding`.
     pub headers: Vec<(String, String)>,
     /// The whole body.
     pub body: Bytes,

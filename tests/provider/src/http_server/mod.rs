@@ -1,10 +1,10 @@
-//! An HTTP server that does what a test tells it, faults of the connection included.
+//! An HTTP server for tests. A handler answers each request or causes a fault of its connection.
 //!
-//! It speaks HTTP/1.1 and HTTP/2 on the same port. Without TLS the client's first bytes select the version;
-//! with TLS the handshake does (ALPN, RFC 7301). HTTP/1.1 is written by hand, because tests write raw bytes and
-//! reset sockets; HTTP/2 is the `h2` library's.
+//! It speaks HTTP/1.1 and HTTP/2 on the same port. Without TLS, the client's first bytes select the version. With TLS,
+//! the handshake selects it (ALPN, RFC 7301). HTTP/1.1 is implemented here, because tests write raw bytes and
+//! reset sockets. HTTP/2 is the library `h2`.
 //!
-//! What an answer contains is the handler's business.
+//! The server leaves the contents of responses to the handler.
 
 mod connections;
 mod exchange;

@@ -1,4 +1,4 @@
-//! The server: where it listens, which versions it offers, and how its connections end.
+//! The server: its port, the versions of HTTP that it offers, and the end of its connections.
 
 use std::{
     io,
@@ -25,7 +25,7 @@ use super::{
     socket::{self, Identity},
 };
 
-/// The most connections open at once; more wait to be accepted.
+/// The most connections open at the same time. Further connections wait until the server accepts them.
 const CONNECTIONS_MAX: usize = 20_000;
 /// The number of streams that large providers allow on an HTTP/2 connection.
 const STREAMS_MAX: u32 = 100;
@@ -51,7 +51,7 @@ struct Shared {
     connections: Connections,
     http2: Http2Settings,
     identity: Option<Identity>,
-    /// What connections are accepted with from now on.
+    /// The settings of new connections.
     epoch: Mutex<Epoch>,
     shutdown: watch::Sender<()>,
     malformed: Mutex<Vec<String>>,
@@ -59,12 +59,12 @@ struct Shared {
     handler: Handler,
 }
 
-/// The time between two calls of [`HttpServer::restart`].
+/// The settings of the connections that are accepted between two calls of [`HttpServer::restart`].
 #[derive(Clone)]
 struct Epoch {
     versions: Vec<Version>,
     tls: Option<TlsAcceptor>,
-    /// Closes the connections of this time.
+    /// Closes these connections.
     end: CancellationToken,
 }
 
@@ -75,7 +75,7 @@ impl HttpServerBuilder {
         self
     }
 
-    /// Allows so many streams at a time on an HTTP/2 connection; 100 by default.
+    /// Sets how many streams an HTTP/2 connection may have at a time; 100 by default.
     pub fn streams_max(mut self, streams_max: u32) -> Self {
         self.http2.streams_max = streams_max;
         self
@@ -131,7 +131,7 @@ impl HttpServerBuilder {
         })
     }
 
-    /// As [`try_start`](Self::try_start).
+    /// Does the same as [`try_start`](Self::try_start), and panics on an error.
     ///
     /// # Panics
     /// If no port can be opened.
@@ -140,7 +140,9 @@ impl HttpServerBuilder {
         F: Fn(Exchange) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        self.try_start(handler).await.expect("a free port")
+        self.try_start(handler)
+            .await
+            .expect("the server opens a free port")
     }
 }
 
@@ -157,32 +159,32 @@ impl HttpServer {
         }
     }
 
-    /// Where it listens.
+    /// The address at which the server listens.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Its connections so far.
+    /// The server's connections so far.
     #[must_use]
     pub fn connections(&self) -> &Connections {
         &self.shared.connections
     }
 
-    /// What came on connections and was not HTTP.
+    /// Why the bytes of some connections were not HTTP, one description for each of these connections.
     #[must_use]
     pub fn malformed(&self) -> Vec<String> {
         lock(&self.shared.malformed).clone()
     }
 
-    /// Ends all connections in an orderly way, as a server does that restarts: idle HTTP/1.1 connections are
-    /// closed, HTTP/2 connections get a GOAWAY. Requests that are under way can still be answered.
+    /// Ends all connections in an orderly way, as a restarting server does. Idle HTTP/1.1 connections are closed, and
+    /// HTTP/2 connections get a GOAWAY. Requests that have arrived can still be answered.
     pub fn shut_down_connections(&self) {
         self.shared.shutdown.send_replace(());
     }
 
-    /// Cuts all connections off and offers this version of HTTP only from now on. The port stays open, so that
-    /// no other process can take it.
+    /// Cuts all connections off. From now on the server offers only this version of HTTP. The port stays open, so no
+    /// other process can take it.
     pub fn restart(&self, version: Version) {
         let mut epoch = self.shared.epoch();
         epoch.end.cancel();
@@ -198,13 +200,13 @@ fn acceptor(identity: Option<&Identity>, versions: &[Version]) -> Option<TlsAcce
     identity.map(|identity| identity.acceptor(versions))
 }
 
-/// Accepts connections until it is dropped, which closes all of them.
+/// Accepts connections. Dropping the future closes all of them.
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => {
-                // An error concerns that one connection only, and its client sees it.
+                // An error concerns this connection only, and its client sees the error.
                 if let Ok((stream, _)) = accepted {
                     let epoch = shared.epoch().clone();
                     let end = epoch.end.clone();
@@ -220,7 +222,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 async fn serve(stream: TcpStream, epoch: Epoch, shared: Arc<Shared>) {
     let shutdown = Shutdown(shared.shutdown.subscribe());
     let accepted = socket::accept(stream, epoch.tls.as_ref(), &epoch.versions).await;
-    // An error means that the client gave up, or does not trust the certificate.
+    // An error means that the client closed the connection, or does not trust the certificate.
     let Ok((socket, version)) = accepted else {
         return;
     };
@@ -234,7 +236,7 @@ async fn serve(stream: TcpStream, epoch: Epoch, shared: Arc<Shared>) {
     if let Err(error) = served {
         let mut malformed = lock(&shared.malformed);
         if malformed.len() < MALFORMED_MAX {
-            malformed.push(format!("not {version:?}: {error}"));
+            malformed.push(format!("a client did not send valid {version:?}: {error}"));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The socket of one connection, with or without TLS, and which version of HTTP the client speaks on it.
+//! The socket of one connection, with or without TLS, and the choice of its version of HTTP.
 
 use std::{io, path::Path, sync::Arc};
 
@@ -22,22 +22,24 @@ pub(super) struct Identity {
 
 impl Identity {
     pub(super) fn read(chain: &Path, key: &Path) -> Self {
-        let chain = CertificateDer::pem_file_iter(chain).expect("a readable file");
+        let chain = CertificateDer::pem_file_iter(chain).expect("the certificate file is readable");
         Self {
-            chain: chain.collect::<Result<_, _>>().expect("certificates"),
-            key: PrivateKeyDer::from_pem_file(key).expect("a key"),
+            chain: chain
+                .collect::<Result<_, _>>()
+                .expect("the file contains certificates"),
+            key: PrivateKeyDer::from_pem_file(key).expect("the file contains a key"),
         }
     }
 
-    /// TLS that offers these versions of HTTP.
+    /// An acceptor of TLS connections that offers these versions of HTTP.
     pub(super) fn acceptor(&self, versions: &[Version]) -> TlsAcceptor {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .expect("TLS versions")
+            .expect("the default TLS versions are supported")
             .with_no_client_auth()
             .with_single_cert(self.chain.clone(), self.key.clone_key())
-            .expect("a certificate with its key");
+            .expect("the key belongs to the certificate");
         let names = versions.iter().map(|version| match *version {
             Version::HTTP_2 => b"h2".to_vec(),
             _ => b"http/1.1".to_vec(),
@@ -69,7 +71,7 @@ pub(super) async fn accept(
     Ok((Either::Right(Box::new(stream)), version))
 }
 
-/// The preface of HTTP/2 begins with `PRI` (RFC 9113, section 3.4); no method of HTTP/1.1 does.
+/// The preface of HTTP/2 begins with `PRI` (RFC 9113, section 3.4). No method of HTTP/1.1 begins so.
 async fn version_by_first_bytes(stream: &TcpStream) -> io::Result<Version> {
     let mut first = [0; 2];
     loop {

@@ -1,7 +1,7 @@
-//! The bytes of HTTP/1.1 on one connection: it parses requests (RFC 9112), writes any bytes, and notices when
-//! the client closes.
+//! The bytes of HTTP/1.1 on one connection. A `Wire` parses requests (RFC 9112), writes bytes, and notices when the
+//! client closes the connection.
 //!
-//! What to answer is left to `http1` and the handler.
+//! It leaves the order of requests and responses to `http1`, and their contents to the handler.
 
 use std::io;
 
@@ -17,7 +17,7 @@ const HEAD_BYTES_MAX: usize = 64 * 1_024;
 const BODY_BYTES_MAX: usize = 64 * 1_024 * 1_024;
 const HEADERS_MAX: usize = 64;
 
-/// One connection, and the bytes that are read from it but not parsed yet.
+/// One connection, and the bytes that were read from it and are not parsed yet.
 pub(super) struct Wire {
     socket: Socket,
     buffer: Vec<u8>,
@@ -31,7 +31,7 @@ impl Wire {
         }
     }
 
-    /// Returns the next request, and whether the client keeps the connection for another one. Returns `None`
+    /// Returns the next request, and whether the client keeps the connection open for another. Returns `None`
     /// if the client has closed the connection after the last request.
     pub(super) async fn read_request(&mut self) -> io::Result<Option<(HttpRequest, bool)>> {
         let head = loop {
@@ -58,8 +58,9 @@ impl Wire {
         Ok(Some((request, head.keep_alive)))
     }
 
-    /// Returns when the client has closed. Safe to drop: the bytes that it reads stay in the buffer.
-    pub(super) async fn hung_up(&mut self) {
+    /// Returns when the client has closed the connection. The future may be dropped before that: the bytes that it has
+    /// read stay in the buffer.
+    pub(super) async fn wait_for_hang_up(&mut self) {
         while self.buffer.len() <= HEAD_BYTES_MAX + BODY_BYTES_MAX {
             match self.socket.read_buf(&mut self.buffer).await {
                 Ok(0) | Err(_) => return,
@@ -68,22 +69,23 @@ impl Wire {
         }
     }
 
-    /// Writes all bytes. An error means that the client has closed.
+    /// Writes all bytes. An error means that the client has closed the connection.
     pub(super) async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.socket.write_all(bytes).await
     }
 
-    /// Closes in an orderly way: the client still gets all that was written.
+    /// Closes the connection in an orderly way: the client still gets all bytes that were written.
     pub(super) async fn close(mut self) {
-        // An error means that the client has closed already.
+        // An error means that the client has closed the connection already.
         let _ = self.socket.shutdown().await;
     }
 
-    /// Closes with a reset (RST).
+    /// Closes the connection with a reset (RST).
     pub(super) fn reset(self) {
         reset_on_drop(&self.socket);
     }
 
+    /// Reads until the buffer has this many bytes.
     async fn fill(&mut self, bytes: usize) -> io::Result<()> {
         if bytes > BODY_BYTES_MAX {
             return Err(invalid("the body is too long"));
@@ -96,11 +98,13 @@ impl Wire {
         Ok(())
     }
 
+    /// Removes this many bytes from the connection and returns them.
     async fn take(&mut self, bytes: usize) -> io::Result<Vec<u8>> {
         self.fill(bytes).await?;
         Ok(self.buffer.drain(..bytes).collect())
     }
 
+    /// Reads a chunked body and returns its bytes.
     async fn take_chunks(&mut self) -> io::Result<Vec<u8>> {
         let mut body = Vec::new();
         loop {
@@ -118,7 +122,7 @@ impl Wire {
                 return Err(invalid("the body is too long"));
             }
             self.take(line_bytes).await?;
-            // An end of line follows each chunk, also the last one, which is empty. Clients send no trailers.
+            // A line break follows each chunk, also the last and empty one. Clients send no trailers.
             let chunk = self.take(chunk_bytes + 2).await?;
             body.extend_from_slice(&chunk[..chunk_bytes]);
             if chunk_bytes == 0 {
@@ -143,7 +147,7 @@ enum BodyLength {
     Chunked,
 }
 
-/// Returns `None` while the head is incomplete.
+/// Parses the head of a request. Returns `None` while the head is incomplete.
 fn parse_head(buffer: &[u8]) -> io::Result<Option<RequestHead>> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut head = httparse::Request::new(&mut headers);
@@ -190,7 +194,7 @@ fn parse_head(buffer: &[u8]) -> io::Result<Option<RequestHead>> {
 }
 
 /// The head of a response. `body_length` is the header that gives the length of the body.
-pub(super) fn head(
+pub(super) fn response_head(
     status: u16,
     headers: &[(String, String)],
     body_length: Option<&str>,
@@ -210,6 +214,6 @@ pub(super) fn head(
     head.into_bytes()
 }
 
-fn invalid(why: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, why)
+fn invalid(reason: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, reason)
 }

@@ -1,18 +1,21 @@
-//! The Gemini side: its replies, and what it refuses as the real one does.
+//! The scripted Gemini: its replies, and its refusals of what the real service refuses.
 
 use serde_json::{Value, json};
 
-use super::{post_gemini, read};
-use crate::{ProviderError, ScriptedCall, ScriptedLlm, ScriptedReply, gemini::SKIP};
+use super::{post_gemini, send};
+use crate::{ProviderError, ScriptedCall, ScriptedLlm, ScriptedReply, gemini::SKIP_MARKER};
 
+/// A user turn with this text.
 fn user(text: &str) -> Value {
     json!({ "role": "user", "parts": [{ "text": text }] })
 }
 
+/// A part with the result of a call of this function.
 fn response(name: &str) -> Value {
     json!({ "functionResponse": { "name": name, "response": { "result": 1 } } })
 }
 
+/// A user turn with the results of calls of these functions.
 fn results(names: &[&str]) -> Value {
     let parts: Vec<Value> = names.iter().map(|name| response(name)).collect();
     json!({ "role": "user", "parts": parts })
@@ -22,7 +25,7 @@ fn body(contents: &[&Value]) -> Value {
     json!({ "contents": contents })
 }
 
-/// Has the server call two tools; returns its own turn.
+/// Makes the server reply with calls of the functions `f` and `g`, and returns the model's turn.
 async fn two_calls(server: &ScriptedLlm) -> Value {
     let calls = ["f", "g"].map(|name| ScriptedCall::new(name, json!({ "x": 1 })));
     server.on("call", [ScriptedReply::ToolCalls(calls.to_vec())]);
@@ -31,7 +34,8 @@ async fn two_calls(server: &ScriptedLlm) -> Value {
     reply["candidates"][0]["content"].clone()
 }
 
-async fn refused(server: &ScriptedLlm, body: &Value, reason: &str) {
+/// Asserts that the server refuses the body for this reason.
+async fn assert_refused(server: &ScriptedLlm, body: &Value, reason: &str) {
     let (status, answer) = post_gemini(server, body).await;
     let message = answer["error"]["message"].as_str().unwrap_or_default();
     assert_eq!(
@@ -43,7 +47,7 @@ async fn refused(server: &ScriptedLlm, body: &Value, reason: &str) {
 }
 
 #[tokio::test]
-async fn the_default_reply_tells_the_turns_in_context() {
+async fn the_default_reply_lists_the_turn_numbers_of_the_context() {
     let server = ScriptedLlm::start().await;
     let model = json!({ "role": "model", "parts": [{ "text": "seen:0" }] });
     let contents = body(&[&user("turn=0"), &model, &user("turn=1")]);
@@ -64,7 +68,7 @@ async fn the_default_reply_tells_the_turns_in_context() {
 }
 
 #[tokio::test]
-async fn stops_blocked_prompts_and_errors_have_their_form() {
+async fn finish_reasons_blocked_prompts_and_errors_have_geminis_format() {
     let server = ScriptedLlm::start().await;
     let replies = [
         ScriptedReply::finish("SAFETY", None),
@@ -91,53 +95,66 @@ async fn stops_blocked_prompts_and_errors_have_their_form() {
 }
 
 #[tokio::test]
-async fn a_whole_tool_round_is_taken_with_its_signature() {
+async fn function_calls_with_their_signature_and_results_are_accepted() {
     let server = ScriptedLlm::start().await;
     let calls = two_calls(&server).await;
-    let signature = |i: usize| calls["parts"][i].get("thoughtSignature");
+    let signature = |part: usize| calls["parts"][part].get("thoughtSignature");
     assert!(signature(0).is_some() && signature(1).is_none());
-    let round = body(&[&user("call"), &calls, &results(&["g", "f"]), &user("next")]);
-    let (status, reply) = post_gemini(&server, &round).await;
+    let contents = body(&[&user("call"), &calls, &results(&["g", "f"]), &user("next")]);
+    let (status, reply) = post_gemini(&server, &contents).await;
     assert_eq!(status, 200, "{reply}");
     assert!(server.refusals().is_empty());
 }
 
 #[tokio::test]
-async fn a_signature_that_is_missing_altered_or_skipped_is_refused() {
+async fn a_missing_or_altered_signature_and_the_skip_marker_are_refused_for_the_servers_own_call() {
     let server = ScriptedLlm::start().await;
     let calls = two_calls(&server).await;
-    let with = |signature: Value| {
+    let body_with = |signature: Value| {
         let mut calls = calls.clone();
         calls["parts"][0]["thoughtSignature"] = signature;
         body(&[&user("call"), &calls, &results(&["f", "g"])])
     };
-    refused(&server, &with(Value::Null), "missing a thought_signature").await;
-    refused(&server, &with(json!("altered")), "not valid").await;
-    refused(&server, &with(json!(SKIP)), "not valid").await;
-    let own = with(calls["parts"][0]["thoughtSignature"].clone());
-    assert_eq!(post_gemini(&server, &own).await.0, 200);
+    assert_refused(
+        &server,
+        &body_with(Value::Null),
+        "missing a thought_signature",
+    )
+    .await;
+    assert_refused(&server, &body_with(json!("altered")), "not valid").await;
+    assert_refused(&server, &body_with(json!(SKIP_MARKER)), "not valid").await;
+    let unchanged = body_with(calls["parts"][0]["thoughtSignature"].clone());
+    assert_eq!(post_gemini(&server, &unchanged).await.0, 200);
 }
 
 #[tokio::test]
-async fn a_call_of_another_model_may_skip_its_signature_but_not_lack_it() {
+async fn a_call_of_another_model_must_have_the_skip_marker_as_its_signature() {
     let server = ScriptedLlm::start().await;
-    let with = |signature: Value| {
+    let body_with = |signature: Value| {
         let call =
             json!({ "functionCall": { "name": "h", "args": {} }, "thoughtSignature": signature });
         let call = json!({ "role": "model", "parts": [call] });
         body(&[&user("go"), &call, &results(&["h"])])
     };
-    assert_eq!(post_gemini(&server, &with(json!(SKIP))).await.0, 200);
-    refused(&server, &with(Value::Null), "missing a thought_signature").await;
+    assert_eq!(
+        post_gemini(&server, &body_with(json!(SKIP_MARKER))).await.0,
+        200
+    );
+    assert_refused(
+        &server,
+        &body_with(Value::Null),
+        "missing a thought_signature",
+    )
+    .await;
 }
 
 #[tokio::test]
-async fn broken_contexts_are_refused() {
+async fn contexts_that_the_real_service_refuses_are_refused() {
     let server = ScriptedLlm::start().await;
     let calls = &two_calls(&server).await;
     let go = &user("call");
     let model = &json!({ "role": "model", "parts": [{ "text": "hi" }] });
-    let number = "number of function response parts";
+    let wrong_number = "number of function response parts";
     let call_turn = "function call turn comes immediately after";
     let response_turn = "function response turn comes immediately after";
     let both = &results(&["f", "g"]);
@@ -155,10 +172,10 @@ async fn broken_contexts_are_refused() {
             vec![go, &json!({ "role": "model", "parts": [] })],
             "must not be empty",
         ),
-        (vec![go, calls], number),
-        (vec![go, calls, go], number),
-        (vec![go, calls, &results(&["f"])], number),
-        (vec![go, calls, &results(&["f", "g", "g"])], number),
+        (vec![go, calls], wrong_number),
+        (vec![go, calls, go], wrong_number),
+        (vec![go, calls, &results(&["f"])], wrong_number),
+        (vec![go, calls, &results(&["f", "g", "g"])], wrong_number),
         (
             vec![go, calls, &results(&["f", "f"])],
             "answers no function call",
@@ -171,14 +188,14 @@ async fn broken_contexts_are_refused() {
             "Unknown name \"words\"",
         ),
     ] {
-        refused(&server, &body(&contents), reason).await;
+        assert_refused(&server, &body(&contents), reason).await;
     }
-    let snake = json!({ "contents": [go], "system_instruction": {} });
-    refused(&server, &snake, "Unknown name \"system_instruction\"").await;
+    let snake_case = json!({ "contents": [go], "system_instruction": {} });
+    assert_refused(&server, &snake_case, "Unknown name \"system_instruction\"").await;
 }
 
 #[tokio::test]
-async fn an_id_that_was_given_is_wanted_back() {
+async fn a_result_must_carry_the_id_of_its_call() {
     let server = ScriptedLlm::start().await;
     let call = ScriptedCall {
         id: Some("id-1".to_owned()),
@@ -188,21 +205,21 @@ async fn an_id_that_was_given_is_wanted_back() {
     let (_, reply) = post_gemini(&server, &body(&[&user("call")])).await;
     let calls = &reply["candidates"][0]["content"];
     let mut result = results(&["f"]);
-    let without = body(&[&user("call"), calls, &result]);
-    refused(&server, &without, "answers no function call").await;
+    let without_id = body(&[&user("call"), calls, &result]);
+    assert_refused(&server, &without_id, "answers no function call").await;
     result["parts"][0]["functionResponse"]["id"] = json!("id-1");
-    let with = body(&[&user("call"), calls, &result]);
-    assert_eq!(post_gemini(&server, &with).await.0, 200);
+    let body_with = body(&[&user("call"), calls, &result]);
+    assert_eq!(post_gemini(&server, &body_with).await.0, 200);
 }
 
 #[tokio::test]
-async fn a_key_in_the_url_or_none_is_refused() {
+async fn a_request_with_its_key_in_the_url_or_without_a_key_is_refused() {
     let server = ScriptedLlm::start().await;
     let base = server.gemini_base_url();
     let url = format!("{base}/models/m:generateContent");
     for url in [format!("{url}?key=secret"), url] {
         let request = reqwest::Client::new().post(url).json(&body(&[&user("x")]));
-        let (status, answer) = read(request).await;
+        let (status, answer) = send(request).await;
         assert_eq!(
             (status, &answer["error"]["status"]),
             (403, &"PERMISSION_DENIED".into())

@@ -1,4 +1,4 @@
-//! The scripted server over real sockets.
+//! Tests of the scripted server over real sockets.
 
 mod faults;
 mod gemini;
@@ -15,7 +15,7 @@ use tokio::{
 
 use super::ScriptedLlm;
 
-/// The limit of every wait. Only failing tests reach it.
+/// The time limit of each wait. Only failing tests reach it.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// An OpenAI request body with these messages.
@@ -24,52 +24,57 @@ fn openai_body(messages: &Value) -> Value {
 }
 
 /// An OpenAI request body with one user message.
-fn ask(text: &str) -> Value {
+fn openai_body_of(text: &str) -> Value {
     openai_body(&json!([{ "role": "user", "content": text }]))
 }
 
 async fn post_openai(server: &ScriptedLlm, body: &Value) -> (u16, Value) {
     let url = format!("{}/chat/completions", server.openai_base_url());
     let request = reqwest::Client::new().post(url).bearer_auth("key");
-    read(request.json(body)).await
+    send(request.json(body)).await
 }
 
 async fn post_gemini(server: &ScriptedLlm, body: &Value) -> (u16, Value) {
     let base = server.gemini_base_url();
     let url = format!("{base}/models/gemini-test:generateContent");
     let request = reqwest::Client::new().post(url);
-    read(request.header("x-goog-api-key", "key").json(body)).await
+    send(request.header("x-goog-api-key", "key").json(body)).await
 }
 
-async fn read(request: reqwest::RequestBuilder) -> (u16, Value) {
-    let response = request.timeout(LIMIT).send().await.expect("an answer");
+/// Sends the request and returns the status and the JSON body of the response.
+async fn send(request: reqwest::RequestBuilder) -> (u16, Value) {
+    let response = request
+        .timeout(LIMIT)
+        .send()
+        .await
+        .expect("the server sends a response");
     let status = response.status().as_u16();
-    (status, response.json().await.expect("a JSON body"))
+    (status, response.json().await.expect("the response is JSON"))
 }
 
 /// A client that writes and reads plain bytes.
-struct Raw(TcpStream);
+struct RawClient(TcpStream);
 
-impl Raw {
+impl RawClient {
     async fn connect(server: &ScriptedLlm) -> Self {
         let stream = TcpStream::connect(server.address()).await;
-        Self(stream.expect("a connection"))
+        Self(stream.expect("the server accepts the connection"))
     }
 
-    /// Sends a valid request.
-    async fn ask(&mut self, text: &str) {
-        let body = ask(text).to_string();
+    /// Sends a valid request with one user message.
+    async fn send_request(&mut self, text: &str) {
+        let body = openai_body_of(text).to_string();
         let length = body.len();
         let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: test\r\n";
         let request = format!("{head}content-length: {length}\r\n\r\n{body}");
-        self.send(request.as_bytes()).await;
+        self.write(request.as_bytes()).await;
     }
 
-    async fn send(&mut self, bytes: &[u8]) {
-        self.0.write_all(bytes).await.expect("sent");
+    async fn write(&mut self, bytes: &[u8]) {
+        self.0.write_all(bytes).await.expect("the bytes are sent");
     }
 
-    /// Reads until `done` holds for the text so far, or to the end of the stream.
+    /// Reads until `done` is true for the text so far, or to the end of the stream. Returns the text.
     async fn read_until(&mut self, done: impl Fn(&str) -> bool) -> std::io::Result<String> {
         let mut bytes = Vec::new();
         let reading = async {
@@ -80,7 +85,9 @@ impl Raw {
                 }
             }
         };
-        tokio::time::timeout(LIMIT, reading).await.expect("in time")
+        tokio::time::timeout(LIMIT, reading)
+            .await
+            .expect("the response ends in time")
     }
 
     async fn read_to_end(&mut self) -> std::io::Result<String> {
@@ -88,9 +95,11 @@ impl Raw {
     }
 }
 
-/// The head and the body of a response, and the length in the head.
-fn split(response: &str) -> (&str, &str, Option<usize>) {
-    let (head, body) = response.split_once("\r\n\r\n").expect("a head");
+/// Splits a response into its head, its body, and the length in its head.
+fn split_response(response: &str) -> (&str, &str, Option<usize>) {
+    let (head, body) = response
+        .split_once("\r\n\r\n")
+        .expect("the response has a complete head");
     let length = head.split("\r\n").find_map(|line| {
         let length = line.strip_prefix("content-length: ")?;
         length.parse().ok()

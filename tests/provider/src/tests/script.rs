@@ -1,21 +1,21 @@
-//! Scripts, gates, waits, latencies, counts, and plain HTTP.
+//! Scripts, gates, waits, latencies and counts, and requests as plain bytes.
 
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{Raw, ask, post_openai, split};
+use super::{RawClient, openai_body_of, post_openai, split_response};
 use crate::{Latency, ScriptedLlm, ScriptedReply};
 
-const NEVER: Duration = Duration::from_millis(50);
+/// The time limit of a wait that the test lets fail.
+const SHORT_WAIT: Duration = Duration::from_millis(50);
 
 #[tokio::test]
-async fn queues_come_first_then_rules_then_the_default() {
+async fn queued_replies_precede_rules_and_rules_precede_the_default_reply() {
     let server = ScriptedLlm::start().await;
     server.script(|request| {
-        let asked = request.last_user_text();
-        asked
-            .contains("ruled")
+        let text = request.last_user_text();
+        text.contains("ruled")
             .then(|| ScriptedReply::text("by rule"))
     });
     server.on(
@@ -23,9 +23,9 @@ async fn queues_come_first_then_rules_then_the_default() {
         [ScriptedReply::text("one"), ScriptedReply::text("two")],
     );
     let reply_to = async |text: &str| {
-        let (_, body) = post_openai(&server, &ask(text)).await;
+        let (_, body) = post_openai(&server, &openai_body_of(text)).await;
         let content = &body["choices"][0]["message"]["content"];
-        content.as_str().expect("a text").to_owned()
+        content.as_str().expect("the reply has a text").to_owned()
     };
     assert_eq!(reply_to("queued ruled").await, "one");
     assert_eq!(reply_to("ruled").await, "by rule");
@@ -35,17 +35,17 @@ async fn queues_come_first_then_rules_then_the_default() {
 }
 
 #[tokio::test]
-async fn a_gate_holds_until_released() {
+async fn a_gate_stops_requests_until_the_test_releases_them() {
     let server = ScriptedLlm::start().await;
-    let gate = server.hold_those(|request| request.last_user_text().contains("held"));
-    let (free, _) = post_openai(&server, &ask("free")).await;
-    assert_eq!(free, 200);
-    let (one, two) = (ask("held one"), ask("held two"));
+    let gate = server.gate_requests(|request| request.last_user_text().contains("held"));
+    let (free_status, _) = post_openai(&server, &openai_body_of("free")).await;
+    assert_eq!(free_status, 200);
+    let (one, two) = (openai_body_of("held one"), openai_body_of("held two"));
     let held = async { tokio::join!(post_openai(&server, &one), post_openai(&server, &two)) };
     tokio::pin!(held);
-    let both = server.wait_for("both", |records| records.len() == 3);
+    let both = server.wait_for("both requests at the gate", |records| records.len() == 3);
     tokio::select! {
-        _ = &mut held => panic!("a reply passed the gate"),
+        _ = &mut held => panic!("a request passed the closed gate"),
         () = both => {}
     }
     assert_eq!(
@@ -53,9 +53,11 @@ async fn a_gate_holds_until_released() {
         (2, 2)
     );
     gate.release(1);
-    let first = server.wait_for("one reply", |r| r.iter().filter(|r| r.is_ok()).count() == 2);
+    let first = server.wait_for("one released request", |records| {
+        records.iter().filter(|record| record.is_ok()).count() == 2
+    });
     tokio::select! {
-        _ = &mut held => panic!("both passed the gate"),
+        _ = &mut held => panic!("both requests passed the gate"),
         () = first => {}
     }
     assert_eq!(server.stats().in_flight, 1);
@@ -66,14 +68,16 @@ async fn a_gate_holds_until_released() {
 }
 
 #[tokio::test]
-async fn a_failed_wait_lists_the_record() {
+async fn the_error_of_a_failed_wait_lists_the_requests() {
     let server = ScriptedLlm::start().await;
-    post_openai(&server, &ask("the only one")).await;
+    post_openai(&server, &openai_body_of("the only one")).await;
     let waiting = tokio::spawn(async move {
         let two = |records: &[crate::Recorded]| records.len() == 2;
-        server.wait_for_within(NEVER, "two requests", two).await;
+        server
+            .wait_for_within(SHORT_WAIT, "two requests", two)
+            .await;
     });
-    let panic = waiting.await.expect_err("a panic").into_panic();
+    let panic = waiting.await.expect_err("the wait panics").into_panic();
     let message = panic.downcast_ref::<String>().expect("a message");
     assert!(message.contains("in vain for two requests"), "{message}");
     assert!(
@@ -83,7 +87,7 @@ async fn a_failed_wait_lists_the_record() {
 }
 
 #[tokio::test]
-async fn latencies_are_kept_and_a_reply_may_have_its_own() {
+async fn a_reply_takes_the_latency_of_the_server_or_its_own() {
     let slow = Duration::from_millis(60);
     let server = ScriptedLlm::builder()
         .latency(Latency::Fixed(slow))
@@ -91,14 +95,14 @@ async fn latencies_are_kept_and_a_reply_may_have_its_own() {
         .await;
     server.on("own", [ScriptedReply::TurnNumbers.after(Duration::ZERO)]);
     let began = Instant::now();
-    post_openai(&server, &ask("any")).await;
+    post_openai(&server, &openai_body_of("any")).await;
     assert!(began.elapsed() >= slow);
     server.set_latency(Latency::Fixed(Duration::from_secs(3_600)));
-    post_openai(&server, &ask("own")).await;
+    post_openai(&server, &openai_body_of("own")).await;
 }
 
 #[tokio::test]
-async fn the_same_seed_gives_the_same_latencies_within_the_range() {
+async fn equal_seeds_give_equal_latencies_within_the_range() {
     let draw = async |seed| {
         let server = ScriptedLlm::builder()
             .seed(seed)
@@ -116,24 +120,30 @@ async fn the_same_seed_gives_the_same_latencies_within_the_range() {
 }
 
 #[tokio::test]
-async fn one_connection_takes_pipelined_and_chunked_requests() {
+async fn pipelined_and_chunked_requests_are_served_on_one_connection() {
     let server = ScriptedLlm::start().await;
-    let mut client = Raw::connect(&server).await;
-    client.ask("turn=1").await;
-    client.ask("turn=2").await;
+    let mut client = RawClient::connect(&server).await;
+    client.send_request("turn=1").await;
+    client.send_request("turn=2").await;
     let both = |text: &str| text.contains("seen:2");
-    client.read_until(both).await.expect("two replies");
-    let body = ask("turn=3").to_string();
+    client
+        .read_until(both)
+        .await
+        .expect("the server sends two replies");
+    let body = openai_body_of("turn=3").to_string();
     let (first, second) = body.split_at(10);
     let length = second.len();
     client
-        .send(b"POST /v1/chat/completions HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n")
+        .write(b"POST /v1/chat/completions HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n")
         .await;
     client
-        .send(format!("a\r\n{first}\r\n{length:x}\r\n{second}\r\n0\r\n\r\n").as_bytes())
+        .write(format!("a\r\n{first}\r\n{length:x}\r\n{second}\r\n0\r\n\r\n").as_bytes())
         .await;
     let third = |text: &str| text.contains("seen:3");
-    client.read_until(third).await.expect("a reply");
+    client
+        .read_until(third)
+        .await
+        .expect("the server sends a reply");
     assert_eq!(
         (server.stats().connections, server.stats().answered),
         (1, 3)
@@ -141,15 +151,22 @@ async fn one_connection_takes_pipelined_and_chunked_requests() {
 }
 
 #[tokio::test]
-async fn a_path_that_is_not_served_is_recorded_as_unexpected() {
+async fn a_request_for_another_path_is_refused_and_counted_as_unexpected() {
     let server = ScriptedLlm::start().await;
-    let mut client = Raw::connect(&server).await;
+    let mut client = RawClient::connect(&server).await;
     client
-        .send(b"GET /v1/models?key=secret HTTP/1.1\r\n\r\n")
+        .write(b"GET /v1/models?key=secret HTTP/1.1\r\n\r\n")
         .await;
-    let whole = |text: &str| text.ends_with("}}");
-    let text = client.read_until(whole).await.expect("a reply");
-    assert!(split(&text).0.starts_with("HTTP/1.1 404 Not Found"));
+    let is_complete = |text: &str| text.ends_with("}}");
+    let text = client
+        .read_until(is_complete)
+        .await
+        .expect("the server sends a reply");
+    assert!(
+        split_response(&text)
+            .0
+            .starts_with("HTTP/1.1 404 Not Found")
+    );
     assert_eq!(server.stats().unexpected, ["GET /v1/models"]);
     assert_eq!(server.stats().requests, 0);
 }
@@ -157,7 +174,7 @@ async fn a_path_that_is_not_served_is_recorded_as_unexpected() {
 #[tokio::test]
 async fn a_request_is_recorded_with_its_body_and_key() {
     let server = ScriptedLlm::start().await;
-    post_openai(&server, &ask("hello")).await;
+    post_openai(&server, &openai_body_of("hello")).await;
     let record = &server.recorded()[0];
     assert_eq!(record.request.header("authorization"), Some("Bearer key"));
     assert_eq!(record.request.key(), Some("key"));

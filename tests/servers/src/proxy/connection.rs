@@ -1,4 +1,5 @@
-//! One connection through the proxy. Its bytes pass, pass after a delay, or wait; or the connection ends.
+//! One connection through the proxy. The proxy relays the connection's bytes at once or after a delay. During a stall
+//! it holds them back, and a cut ends the connection.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -24,16 +25,16 @@ pub(super) struct State {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mode {
-    /// Bytes pass.
+    /// The proxy relays bytes.
     Open,
-    /// Bytes wait.
+    /// The proxy holds bytes back until the mode changes.
     Stalled,
-    /// Connections end.
+    /// The proxy ends all connections.
     Cut,
 }
 
-/// The network was cut, or the proxy was dropped.
-struct Cut;
+/// The connection must end: the network was cut, or the proxy was dropped.
+struct Closed;
 
 /// Relays one connection until one side ends it or the network is cut.
 pub(super) async fn relay(
@@ -51,21 +52,21 @@ pub(super) async fn relay(
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
-    let both = async {
+    let both_directions = async {
         tokio::join!(
             copy(from_client, to_server, state.clone()),
             copy(from_server, to_client, state.clone())
         )
     };
-    let mut watched = state.clone();
+    let mut cut_state = state.clone();
     tokio::select! {
-        _ = both => {}
+        _ = both_directions => {}
         // This drops all halves, which ends both connections.
-        _ = watched.wait_for(|state| state.mode == Mode::Cut) => {}
+        _ = cut_state.wait_for(|state| state.mode == Mode::Cut) => {}
     }
 }
 
-/// Copies from one side to the other until the end of the stream, and passes the end on.
+/// Copies bytes from one side to the other until the first stream ends. Then it ends the other stream too.
 async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut state: watch::Receiver<State>) {
     let mut chunk = vec![0; CHUNK_BYTES_MAX];
     while let Ok(bytes @ 1..) = from.read(&mut chunk).await {
@@ -77,20 +78,21 @@ async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut state: watch:
             return;
         }
     }
-    // A stall holds back the end of a stream too.
+    // A stall also holds back the end of a stream.
     if until_open(&mut state).await.is_ok() {
         let _ = to.shutdown().await;
     }
 }
 
-async fn until_open(state: &mut watch::Receiver<State>) -> Result<(), Cut> {
+/// Waits until no stall holds the bytes back.
+async fn until_open(state: &mut watch::Receiver<State>) -> Result<(), Closed> {
     let state = state
         .wait_for(|state| state.mode != Mode::Stalled)
         .await
-        .map_err(|_| Cut)?;
+        .map_err(|_| Closed)?;
     if state.mode == Mode::Open {
         Ok(())
     } else {
-        Err(Cut)
+        Err(Closed)
     }
 }

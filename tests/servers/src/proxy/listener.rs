@@ -16,7 +16,9 @@ use url::Url;
 use super::connection::{self, Mode, State};
 use crate::port;
 
+/// How often the proxy binds to open a port.
 const BINDS_MAX: u32 = 100;
+/// The pause before the next try to reopen the proxy's port.
 const BIND_RETRY_PAUSE: Duration = Duration::from_millis(100);
 
 /// A proxy in the runtime of the test that started it. Dropping it closes its port and its connections.
@@ -28,7 +30,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Starts a proxy to a port of loopback.
+    /// Starts a proxy in front of a port of loopback.
     ///
     /// # Errors
     /// If there is no free port.
@@ -58,10 +60,10 @@ impl Proxy {
         self.port
     }
 
-    /// The URL with the proxy's host and port. The host `localhost` stays, because a certificate can be for it.
+    /// The same URL with the proxy's host and port. The host `localhost` stays, because a certificate may be for it.
     ///
     /// # Errors
-    /// If it is not the URL of a server.
+    /// If `url` is not the URL of a server.
     pub fn url_via(&self, url: &str) -> anyhow::Result<String> {
         let mut url = Url::parse(url).context("the URL to reach through the proxy")?;
         if url.host_str() != Some("localhost") {
@@ -92,7 +94,7 @@ impl Proxy {
         self.listen_again().await
     }
 
-    /// Lets all bytes pass again, the held ones first.
+    /// Lets all bytes pass again, first those that were held back.
     ///
     /// # Errors
     /// If the network was cut and another process has taken the port since then.
@@ -114,11 +116,11 @@ impl Proxy {
         if self.accepting.is_some() {
             return Ok(());
         }
-        let mut tries = 1;
+        let mut binds = 1;
         let listener = loop {
             match TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).await {
                 Ok(listener) => break listener,
-                Err(_) if tries < BINDS_MAX => tries += 1,
+                Err(_) if binds < BINDS_MAX => binds += 1,
                 Err(error) => return Err(error).context("reopening the proxy's port"),
             }
             tokio::time::sleep(BIND_RETRY_PAUSE).await;

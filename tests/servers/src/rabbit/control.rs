@@ -1,4 +1,4 @@
-//! Control of a node: any command of `rabbitmqctl`, and memory alarms.
+//! Control of a node: commands of `rabbitmqctl`, and memory alarms.
 
 use std::{fs, path::PathBuf, time::Duration};
 
@@ -8,17 +8,23 @@ use tokio::{process::Command, time::timeout};
 use super::node::Rabbit;
 use crate::poll;
 
+/// How long one command of `rabbitmqctl` may take.
 const CTL_LIMIT: Duration = Duration::from_secs(120);
+/// How long the node may take to report that an alarm was raised or ended.
 const ALARM_LIMIT: Duration = Duration::from_secs(60);
+/// The memory limit without an alarm: a share of the machine's memory.
+const MEMORY_SHARE: &str = "0.4";
+/// How long a prepared alarm waits for each of its two files: polls with pauses of 5 ms.
+const ALARM_FILE_POLLS: u32 = 120_000;
 
 /// A prepared memory alarm; see [`Rabbit::arm_memory_alarm`].
-#[must_use = "nothing happens before `raise`"]
+#[must_use = "the node raises no alarm before `raise`"]
 pub struct ArmedAlarm<'a> {
     rabbit: &'a Rabbit,
     /// The node raises the alarm when this file exists.
-    begin: PathBuf,
+    begin_file: PathBuf,
     /// The node ends the alarm when this file exists.
-    end: PathBuf,
+    end_file: PathBuf,
 }
 
 /// A raised memory alarm.
@@ -31,7 +37,7 @@ impl<'a> ArmedAlarm<'a> {
     /// # Errors
     /// If the node reports no alarm within a minute. A node drops a prepared alarm after ten minutes.
     pub async fn raise(self) -> anyhow::Result<RaisedAlarm<'a>> {
-        fs::write(&self.begin, "")?;
+        fs::write(&self.begin_file, "")?;
         self.rabbit.until_alarmed(true).await?;
         Ok(RaisedAlarm(self))
     }
@@ -43,7 +49,7 @@ impl RaisedAlarm<'_> {
     /// # Errors
     /// If the node still reports an alarm after a minute.
     pub async fn end(self) -> anyhow::Result<()> {
-        fs::write(&self.0.end, "")?;
+        fs::write(&self.0.end_file, "")?;
         self.0.rabbit.until_alarmed(false).await
     }
 }
@@ -52,7 +58,7 @@ impl Rabbit {
     /// Runs `rabbitmqctl` against this node and returns its output. Takes a second or more.
     ///
     /// # Errors
-    /// If it fails, or still runs after two minutes; with its output.
+    /// If the command fails, with its output. If it still runs after two minutes.
     pub async fn ctl(&self, args: &[&str]) -> anyhow::Result<String> {
         let mut command = Command::from(self.files.command(&self.ctl));
         command
@@ -71,7 +77,7 @@ impl Rabbit {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    /// Raises a memory alarm, during which the node reads nothing from publishers, and waits until the node reports it.
+    /// Raises a memory alarm, and waits until the node reports it. The node then reads nothing from publishers.
     ///
     /// # Errors
     /// If the node reports no alarm within a minute.
@@ -82,33 +88,33 @@ impl Rabbit {
     }
 
     /// Prepares a memory alarm that [`raise`](ArmedAlarm::raise) and [`end`](RaisedAlarm::end) switch within some
-    /// milliseconds. For tests in which `rabbitmqctl` would take too long.
+    /// milliseconds. It is for tests in which `rabbitmqctl` would take too long.
     ///
     /// # Errors
-    /// As [`ctl`](Self::ctl).
+    /// The errors of [`ctl`](Self::ctl).
     pub async fn arm_memory_alarm(&self) -> anyhow::Result<ArmedAlarm<'_>> {
         let folder = &self.files.folder;
-        let (begin, end) = (folder.join("alarm-begins"), folder.join("alarm-ends"));
-        let wait = format!(
+        let (begin_file, end_file) = (folder.join("alarm-begins"), folder.join("alarm-ends"));
+        let script = format!(
             "spawn(fun() ->
                  Wait = fun
                      W(_, 0) -> exit(normal);
-                     W(File, Looks) -> case file:delete(File) of
+                     W(File, Polls) -> case file:delete(File) of
                          ok -> ok;
-                         _ -> timer:sleep(5), W(File, Looks - 1)
+                         _ -> timer:sleep(5), W(File, Polls - 1)
                      end
                  end,
-                 Wait({begin:?}, 120000),
+                 Wait({begin_file:?}, {ALARM_FILE_POLLS}),
                  vm_memory_monitor:set_vm_memory_high_watermark({{absolute, 1}}),
-                 Wait({end:?}, 120000),
-                 vm_memory_monitor:set_vm_memory_high_watermark(0.4)
+                 Wait({end_file:?}, {ALARM_FILE_POLLS}),
+                 vm_memory_monitor:set_vm_memory_high_watermark({MEMORY_SHARE})
              end)."
         );
-        self.ctl(&["eval", &wait]).await?;
+        self.ctl(&["eval", &script]).await?;
         Ok(ArmedAlarm {
             rabbit: self,
-            begin,
-            end,
+            begin_file,
+            end_file,
         })
     }
 
@@ -117,19 +123,21 @@ impl Rabbit {
     /// # Errors
     /// If the node still reports an alarm after a minute.
     pub async fn clear_memory_alarm(&self) -> anyhow::Result<()> {
-        self.ctl(&["set_vm_memory_high_watermark", "0.4"]).await?;
+        self.ctl(&["set_vm_memory_high_watermark", MEMORY_SHARE])
+            .await?;
         self.until_alarmed(false).await
     }
 
     async fn until_alarmed(&self, wanted: bool) -> anyhow::Result<()> {
-        let settled = poll::until(ALARM_LIMIT, || async {
+        let reported = poll::until(ALARM_LIMIT, || async {
             self.alarmed().await.is_ok_and(|alarmed| alarmed == wanted)
         });
-        if settled.await {
+        if reported.await {
             return Ok(());
         }
         bail!(
-            "the alarm did not change within {ALARM_LIMIT:?}; the log ends:\n{}",
+            "RabbitMQ's alarm was not {} within {ALARM_LIMIT:?}; the log ends:\n{}",
+            if wanted { "raised" } else { "ended" },
             self.log_tail()
         )
     }

@@ -1,5 +1,5 @@
-//! epmd, the daemon that tells Erlang nodes each other's ports. Each RabbitMQ node gets its own, so that tests share it
-//! neither with each other nor with the system.
+//! epmd, the daemon that tells Erlang nodes each other's ports. Each RabbitMQ node gets its own epmd, so tests share
+//! none with each other or with the system.
 
 use std::{net::Ipv4Addr, time::Duration};
 
@@ -10,11 +10,13 @@ use crate::{binary, process::ServerProcess};
 
 const START_LIMIT: Duration = Duration::from_secs(60);
 
-/// Starts it and waits until it listens.
+/// Starts an epmd for a node and waits until it listens.
 pub(super) async fn start(files: &NodeFiles) -> anyhow::Result<ServerProcess> {
     let epmd = binary::find("FOREBAY_TEST_EPMD", &["epmd"])?;
-    let own = files.clone();
-    let process = ServerProcess::new("epmd", &files.folder, move || own.command(&epmd));
+    let files_of_command = files.clone();
+    let process = ServerProcess::new("epmd", &files.folder, move || {
+        files_of_command.command(&epmd)
+    });
     process.spawn()?;
     let listens = || async {
         TcpStream::connect((Ipv4Addr::LOCALHOST, files.epmd_port))

@@ -1,4 +1,4 @@
-//! The folder, the settings and the environment of one node. They keep it apart from the system's RabbitMQ.
+//! The folder, the settings and the environment of one node. They keep the node apart from the system's RabbitMQ.
 
 use std::{
     fs,
@@ -16,8 +16,9 @@ pub(super) struct NodeFiles {
     pub(super) name: String,
     pub(super) amqp_port: u16,
     pub(super) management_port: Option<u16>,
-    /// The port of epmd, which Erlang nodes and `rabbitmqctl` ask for this node's distribution port.
+    /// The port of epmd, from which Erlang nodes and `rabbitmqctl` learn this node's distribution port.
     pub(super) epmd_port: u16,
+    /// The port on which Erlang nodes and `rabbitmqctl` reach this node.
     pub(super) distribution_port: u16,
     pub(super) tls: Option<Arc<Certificates>>,
 }
@@ -38,7 +39,7 @@ impl NodeFiles {
     fn settings(&self) -> String {
         let mut lines = vec![
             "loopback_users.guest = true".to_owned(),
-            // The fixture writes the console to its log file.
+            // `ServerProcess` writes the console's output to the log file.
             "log.file = false".to_owned(),
             "log.console = true".to_owned(),
             "log.console.level = info".to_owned(),
@@ -78,7 +79,7 @@ impl NodeFiles {
         command.env("HOME", &self.folder);
         command.env("ERL_EPMD_PORT", self.epmd_port.to_string());
         command.env("ERL_EPMD_ADDRESS", "127.0.0.1");
-        // Without this, Erlang starts an epmd that outlives the test. The fixture starts its own.
+        // Without this, Erlang starts an epmd that outlives the test. The node has an epmd of its own.
         command.env("ERL_FLAGS", "-start_epmd false");
         command.env("ERL_CRASH_DUMP", self.folder.join("erl_crash.dump"));
         command.env("RABBITMQ_NODENAME", &self.name);
@@ -96,14 +97,14 @@ impl NodeFiles {
         ] {
             command.env(variable, self.folder.join(file));
         }
-        // With this, the start script replaces itself by the Erlang VM instead of waiting for it. Signals then
+        // With this, the start script replaces itself with the Erlang VM instead of waiting for it. Signals then
         // reach the VM, and the exit status is the VM's.
         command.env("RUNNING_UNDER_SYSTEMD", "true");
-        // Tests run several nodes on few cores, so an idle VM must not spin.
-        let idle = "+sbwt none +sbwtdcpu none +sbwtdio none";
+        // Tests run several nodes on few cores, so the schedulers of an idle VM must not busy-wait.
+        let no_busy_wait = "+sbwt none +sbwtdcpu none +sbwtdio none";
         command.env(
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
-            format!("{loopback} {idle}"),
+            format!("{loopback} {no_busy_wait}"),
         );
         command.env("RABBITMQ_CTL_ERL_ARGS", loopback);
         command

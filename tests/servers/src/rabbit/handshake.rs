@@ -1,4 +1,4 @@
-//! Whether a node is ready. RabbitMQ opens its AMQP port last, and its greeting to clients contains its name.
+//! Finds out whether a node is ready. A node opens its AMQP port last, and its greeting to clients contains its name.
 
 use std::{net::Ipv4Addr, time::Duration};
 
@@ -10,20 +10,20 @@ use tokio::{
 
 /// The protocol header of AMQP 0-9-1.
 const HEADER: &[u8; 8] = b"AMQP\0\0\x09\x01";
-/// The limit of one attempt; the caller retries.
+/// The limit of one connection attempt. The caller tries again.
 const LIMIT: Duration = Duration::from_secs(10);
 const GREETING_BYTES_MAX: usize = 16 * 1_024;
 
-/// Whether the node of this name, and not another server, speaks AMQP at this port.
+/// Whether the node with this name speaks AMQP at this port.
 pub(super) async fn greets(port: u16, name: &str) -> bool {
-    // After the `@`, the greeting has the name of the machine.
+    // In the greeting, the name of the machine follows the `@`.
     let name = name.split('@').next().unwrap_or(name);
-    timeout(LIMIT, greeting(port, name))
+    timeout(LIMIT, greeting_contains(port, name))
         .await
-        .is_ok_and(|greeted| greeted.unwrap_or(false))
+        .is_ok_and(|has_name| has_name.unwrap_or(false))
 }
 
-/// Whether a server listens at this port. For ports with TLS, where the greeting is encrypted.
+/// Whether a server listens at this port. It is for ports with TLS, where the greeting is encrypted.
 pub(super) async fn listens(port: u16) -> bool {
     let connecting = TcpStream::connect((Ipv4Addr::LOCALHOST, port));
     timeout(LIMIT, connecting)
@@ -31,7 +31,7 @@ pub(super) async fn listens(port: u16) -> bool {
         .is_ok_and(|connected| connected.is_ok())
 }
 
-async fn greeting(port: u16, name: &str) -> std::io::Result<bool> {
+async fn greeting_contains(port: u16, name: &str) -> std::io::Result<bool> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
     stream.write_all(HEADER).await?;
     let mut greeting = Vec::new();

@@ -1,4 +1,4 @@
-//! A client of RabbitMQ's management API, with the calls that tests need.
+//! A client of RabbitMQ's management API, with the requests that tests need.
 
 use std::time::Duration;
 
@@ -6,6 +6,7 @@ use anyhow::{Context, bail};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::Value;
 
+/// The limit of one request.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// A client of one node's management API, as the user `guest`.
@@ -17,8 +18,8 @@ pub struct Management {
 
 impl Management {
     pub(super) fn new(port: u16) -> anyhow::Result<Self> {
-        // No idle connection is kept: it would belong to the tokio runtime of one test, and the tests that share a
-        // node have different runtimes.
+        // An idle connection would belong to the tokio runtime of one test, and the tests that share a node have
+        // different runtimes. So the client keeps no idle connection.
         let client = Client::builder()
             .timeout(LIMIT)
             .pool_max_idle_per_host(0)
@@ -30,7 +31,7 @@ impl Management {
         })
     }
 
-    /// `http://127.0.0.1:<port>`.
+    /// The API's base URL: `http://127.0.0.1:<port>`.
     pub fn url(&self) -> &str {
         &self.base
     }
@@ -38,7 +39,7 @@ impl Management {
     /// The answer to a GET, for example of `/api/queues?disable_stats=true`.
     ///
     /// # Errors
-    /// If the node cannot be reached or refuses; with its reason.
+    /// If the node cannot be reached, or refuses the request. The error then contains the node's reason.
     pub async fn get(&self, path: &str) -> anyhow::Result<Value> {
         self.request(Method::GET, path, None).await
     }
@@ -46,23 +47,23 @@ impl Management {
     /// The answer to a POST; null if it is empty.
     ///
     /// # Errors
-    /// As [`get`](Self::get).
+    /// The errors of [`get`](Self::get).
     pub async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
         self.request(Method::POST, path, Some(body)).await
     }
 
-    /// Puts a value.
+    /// Sends a PUT with this body.
     ///
     /// # Errors
-    /// As [`get`](Self::get).
+    /// The errors of [`get`](Self::get).
     pub async fn put(&self, path: &str, body: &Value) -> anyhow::Result<()> {
         self.request(Method::PUT, path, Some(body)).await.map(drop)
     }
 
-    /// Deletes the object at this path.
+    /// Sends a DELETE.
     ///
     /// # Errors
-    /// As [`get`](Self::get).
+    /// The errors of [`get`](Self::get).
     pub async fn delete(&self, path: &str) -> anyhow::Result<()> {
         self.request(Method::DELETE, path, None).await.map(drop)
     }
@@ -92,7 +93,8 @@ impl Management {
         if text.is_empty() {
             return Ok(Value::Null);
         }
-        serde_json::from_str(&text).with_context(|| format!("the answer to {method} {path}"))
+        serde_json::from_str(&text)
+            .with_context(|| format!("parsing RabbitMQ's answer to {method} {path}"))
     }
 
     async fn exchange(
@@ -109,7 +111,7 @@ impl Management {
         let response = request
             .send()
             .await
-            .with_context(|| format!("asking RabbitMQ for {path}"))?;
+            .with_context(|| format!("sending a request to RabbitMQ for {path}"))?;
         Ok((response.status(), response.text().await?))
     }
 }

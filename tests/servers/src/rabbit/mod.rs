@@ -1,7 +1,7 @@
 //! RabbitMQ nodes.
 //!
-//! A node takes some seconds to start, so the tests of one binary can share [one](shared); each uses its own virtual
-//! host. A test that kills or pauses a node, or raises an alarm, starts its own.
+//! A node takes some seconds to start, so the tests of one binary can share [a node](shared). Each test uses its own
+//! virtual host. A test that kills or pauses a node, or raises an alarm, starts its own node.
 
 mod control;
 mod epmd;

@@ -18,17 +18,19 @@ use super::{
 use crate::{binary, poll, port, process::ServerProcess, tls::Certificates};
 
 const BINARY_VARIABLE: &str = "FOREBAY_TEST_RABBITMQ_SERVER";
-/// Debian's command in `PATH` starts only the system's node. The script that it calls starts any node.
+/// In Debian, the command in `PATH` starts only the system's node. The script in `/usr/lib` starts any node.
 const BINARIES: [&str; 2] = ["/usr/lib/rabbitmq/bin/rabbitmq-server", "rabbitmq-server"];
 const START_LIMIT: Duration = Duration::from_secs(180);
 const STOP_LIMIT: Duration = Duration::from_secs(120);
+/// How long a restart waits until its ports are free.
 const PORT_LIMIT: Duration = Duration::from_secs(60);
+/// How often a start is tried, each time with other ports, if another process has taken a port.
 const STARTS_MAX: u32 = 3;
 
 /// The options of a node.
 #[derive(Clone, Debug)]
 pub struct RabbitOptions {
-    /// Whether the node has the management API, which most calls of this fixture need; true by default.
+    /// Whether the node has the management API; true by default. Most functions of this module need it.
     pub management: bool,
     /// The certificates for AMQP over TLS, without plain AMQP; no TLS if `None`. Clients need no certificate.
     pub tls: Option<Arc<Certificates>>,
@@ -46,7 +48,7 @@ impl Default for RabbitOptions {
 /// A RabbitMQ node on loopback, with its data in a temporary folder. Dropping it ends the node and deletes the
 /// folder.
 pub struct Rabbit {
-    // Fields are dropped in this order: the node, its epmd, the folder of both.
+    // Fields are dropped in their order: the node, its epmd, the folder of both.
     node: ServerProcess,
     _epmd: ServerProcess,
     pub(super) files: NodeFiles,
@@ -57,11 +59,11 @@ pub struct Rabbit {
 
 static SHARED: OnceCell<Rabbit> = OnceCell::const_new();
 
-/// The node that the tests of this process share, with management and without TLS. The first call starts it, and it
-/// ends with the process. Each test uses its own [`Vhost`] and does not change the node.
+/// The node that the tests of this process share, with management and without TLS. The first call starts the node, and
+/// the node ends with the process. Each test uses its own [`Vhost`] and does not change the node.
 ///
 /// # Errors
-/// As [`Rabbit::start`].
+/// The errors of [`Rabbit::start`].
 pub async fn shared() -> anyhow::Result<&'static Rabbit> {
     SHARED
         .get_or_try_init(|| Rabbit::start(RabbitOptions::default()))
@@ -71,25 +73,26 @@ pub async fn shared() -> anyhow::Result<&'static Rabbit> {
 impl Rabbit {
     /// Starts a node and waits until it is ready.
     ///
-    /// The start script is the one that `FOREBAY_TEST_RABBITMQ_SERVER` names, with `rabbitmqctl` in the same
-    /// folder, or else Debian's, or else `rabbitmq-server` in `PATH`.
+    /// `FOREBAY_TEST_RABBITMQ_SERVER` may name the start script, with `rabbitmqctl` in the same folder. Without that
+    /// variable it is Debian's, or else `rabbitmq-server` in `PATH`.
     ///
     /// # Errors
-    /// If there is no start script, or the node is not ready within three minutes; with the end of its log.
+    /// If there is no start script, or the node is not ready within three minutes. The error then contains the end of
+    /// the log.
     pub async fn start(options: RabbitOptions) -> anyhow::Result<Self> {
         let server = binary::find(BINARY_VARIABLE, &BINARIES)?;
-        let mut tries = 1;
+        let mut starts = 1;
         loop {
-            let rabbit = Self::prepared(server.clone(), options.clone()).await?;
+            let rabbit = Self::prepare(server.clone(), options.clone()).await?;
             match rabbit.launch().await {
                 Ok(()) => return Ok(rabbit),
-                Err(_) if tries < STARTS_MAX && rabbit.ports_were_taken() => tries += 1,
+                Err(_) if starts < STARTS_MAX && rabbit.ports_were_taken() => starts += 1,
                 Err(error) => return Err(error),
             }
         }
     }
 
-    async fn prepared(server: PathBuf, options: RabbitOptions) -> anyhow::Result<Self> {
+    async fn prepare(server: PathBuf, options: RabbitOptions) -> anyhow::Result<Self> {
         let ctl = server.with_file_name("rabbitmqctl");
         if !ctl.is_file() {
             bail!(
@@ -112,8 +115,10 @@ impl Rabbit {
         files.write()?;
         let management = files.management_port.map(Management::new).transpose()?;
         let epmd = epmd::start(&files).await?;
-        let own = files.clone();
-        let node = ServerProcess::new("rabbitmq", folder.path(), move || own.command(&server));
+        let files_of_command = files.clone();
+        let node = ServerProcess::new("rabbitmq", folder.path(), move || {
+            files_of_command.command(&server)
+        });
         Ok(Self {
             node,
             _epmd: epmd,
@@ -131,24 +136,25 @@ impl Rabbit {
 
     async fn is_ready(&self) -> bool {
         let port = self.files.amqp_port;
-        let amqp = match self.files.tls {
+        let amqp_is_ready = match self.files.tls {
             None => handshake::greets(port, &self.files.name).await,
             Some(_) => handshake::listens(port).await,
         };
         let Some(management) = &self.management else {
-            return amqp;
+            return amqp_is_ready;
         };
         let overview = management.get("/api/overview");
-        amqp && overview
-            .await
-            .is_ok_and(|overview| overview["node"] == self.files.name.as_str())
+        amqp_is_ready
+            && overview
+                .await
+                .is_ok_and(|overview| overview["node"] == self.files.name.as_str())
     }
 
     fn ports_were_taken(&self) -> bool {
         let log = self.node.log_tail();
         ["eaddrinuse", "already in use", "address in use"]
             .iter()
-            .any(|sign| log.contains(sign))
+            .any(|message| log.contains(message))
     }
 
     /// The URL for clients: `amqp://guest:guest@127.0.0.1:<port>/%2F`, or with TLS
@@ -177,41 +183,41 @@ impl Rabbit {
     /// The management API.
     ///
     /// # Errors
-    /// If the node has none.
+    /// If the node has no management API.
     pub fn management(&self) -> anyhow::Result<&Management> {
         self.management
             .as_ref()
-            .context("this call needs a node with `management: true`")
+            .context("the node has no management API: start it with `management: true`")
     }
 
     /// The URL of the management API: `http://127.0.0.1:<port>`, for the user `guest` with the password `guest`.
     ///
     /// # Errors
-    /// If the node has none.
+    /// If the node has no management API.
     pub fn management_url(&self) -> anyhow::Result<String> {
         Ok(self.management()?.url().to_owned())
     }
 
-    /// Ends it with SIGKILL. It keeps its data and ports for [`restart`](Self::restart).
+    /// Kills the node with SIGKILL. Its data and ports are kept for [`restart`](Self::restart).
     ///
     /// # Errors
-    /// If it still runs after a minute.
+    /// If the node still runs after a minute.
     pub async fn kill9(&self) -> anyhow::Result<()> {
         self.node.kill9().await
     }
 
-    /// Ends it with SIGTERM, as an operating system that shuts down.
+    /// Ends the node with SIGTERM, as an operating system does when it shuts down.
     ///
     /// # Errors
-    /// If it still runs after two minutes. It is killed then.
+    /// If the node still runs after two minutes. It is then killed.
     pub async fn stop(&self) -> anyhow::Result<()> {
         self.node.stop(STOP_LIMIT).await
     }
 
-    /// Stops it if it runs, and starts it again with the same ports and data.
+    /// Stops the node if it runs, and starts it again with the same ports and data.
     ///
     /// # Errors
-    /// As [`start`](Self::start) and [`stop`](Self::stop).
+    /// The errors of [`start`](Self::start) and [`stop`](Self::stop).
     pub async fn restart(&self) -> anyhow::Result<()> {
         self.stop().await?;
         let files = &self.files;
@@ -227,7 +233,7 @@ impl Rabbit {
         self.launch().await
     }
 
-    /// Stops its processes with SIGSTOP: connections stay open, and nothing is answered.
+    /// Stops the node's processes with SIGSTOP: connections stay open, and nothing is answered.
     ///
     /// # Errors
     /// If the signal cannot be sent.
@@ -235,7 +241,7 @@ impl Rabbit {
         self.node.pause()
     }
 
-    /// Continues it after [`pause`](Self::pause) with SIGCONT.
+    /// Continues the node with SIGCONT after a [`pause`](Self::pause).
     ///
     /// # Errors
     /// If the signal cannot be sent.
@@ -258,9 +264,9 @@ impl Rabbit {
             management
                 .put(&format!("/api/vhosts/{name}"), &json!({}))
                 .await?;
-            let all = json!({"configure": ".*", "write": ".*", "read": ".*"});
+            let permissions = json!({"configure": ".*", "write": ".*", "read": ".*"});
             management
-                .put(&format!("/api/permissions/{name}/guest"), &all)
+                .put(&format!("/api/permissions/{name}/guest"), &permissions)
                 .await?;
         } else {
             self.ctl(&["add_vhost", &name]).await?;
@@ -278,8 +284,8 @@ impl Rabbit {
         }
     }
 
-    /// The connections of all virtual hosts, as the management API lists them. `user_provided_name` is the name that
-    /// the client gave itself, `vhost` its virtual host.
+    /// The connections of all virtual hosts, as the management API lists them. The field `user_provided_name` is the
+    /// name that the client chose, and `vhost` is its virtual host.
     ///
     /// # Errors
     /// If the node does not answer, or has no management API.

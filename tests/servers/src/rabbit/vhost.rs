@@ -1,4 +1,4 @@
-//! A virtual host: the queues of one test on a node that other tests may share.
+//! A virtual host: the queues of one test, on a node that other tests may use too.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::management::{Management, segment};
 use crate::poll;
 
+/// How long a queue may take to report the expected counts.
 const COUNTS_LIMIT: Duration = Duration::from_secs(60);
 
 /// One virtual host of a node.
@@ -28,7 +29,7 @@ pub struct QueueCounts {
 }
 
 impl Vhost {
-    /// The name.
+    /// The virtual host's name.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -38,7 +39,7 @@ impl Vhost {
         &self.url
     }
 
-    /// Declares a durable classic queue. Does nothing if it exists with the same arguments.
+    /// Declares a durable classic queue. Does nothing if the queue exists with the same arguments.
     ///
     /// # Errors
     /// If the node refuses, for example because the queue exists with other arguments, or has no management API.
@@ -47,7 +48,7 @@ impl Vhost {
         self.management()?.put(&self.queue_path(queue), &body).await
     }
 
-    /// Drops the queue's ready messages.
+    /// Deletes the queue's ready messages.
     ///
     /// # Errors
     /// If the node refuses, for example because there is no such queue.
@@ -57,7 +58,7 @@ impl Vhost {
             .await
     }
 
-    /// Publishes a persistent message with any bytes to a queue.
+    /// Publishes a persistent message to a queue. The bytes need not be text.
     ///
     /// # Errors
     /// If the node refuses, or there is no such queue.
@@ -79,18 +80,18 @@ impl Vhost {
         Ok(())
     }
 
-    /// Gets up to `most` messages from the front of a queue. With `remove` they are taken out; otherwise they are put
-    /// back and marked as redelivered.
+    /// Gets up to `count_max` messages from the front of a queue. With `remove` the queue loses these messages.
+    /// Otherwise they are put back and marked as redelivered.
     ///
-    /// The result is the management API's: `payload` (in the encoding `payload_encoding`: `string` or `base64`),
-    /// `properties`, `redelivered` and more.
+    /// The messages have the fields of the management API, such as `payload`, `properties` and `redelivered`. The field
+    /// `payload_encoding` is `string` or `base64`.
     ///
     /// # Errors
     /// If the node refuses, for example because there is no such queue.
     pub async fn get_messages(
         &self,
         queue: &str,
-        most: u32,
+        count_max: u32,
         remove: bool,
     ) -> anyhow::Result<Vec<Value>> {
         let mode = if remove {
@@ -98,7 +99,7 @@ impl Vhost {
         } else {
             "ack_requeue_true"
         };
-        let body = json!({"count": most, "ackmode": mode, "encoding": "auto"});
+        let body = json!({"count": count_max, "ackmode": mode, "encoding": "auto"});
         let path = format!("{}/get", self.queue_path(queue));
         match self.management()?.post(&path, &body).await? {
             Value::Array(messages) => Ok(messages),
@@ -106,19 +107,18 @@ impl Vhost {
         }
     }
 
-    /// The counts that the queue reported last, which can be some seconds old. A quorum queue reports every five
-    /// seconds; in RabbitMQ 4, no queue reports right after a kill. The statistics of the management API are older
-    /// still.
+    /// The counts that the queue reported last. They can be some seconds old: a quorum queue reports every five
+    /// seconds, and in RabbitMQ 4 no queue reports right after a kill. The statistics of the management API are even older.
     ///
     /// # Errors
     /// If there is no such queue, or the node does not answer.
     pub async fn queue_counts(&self, queue: &str) -> anyhow::Result<QueueCounts> {
         let queues = self.all_queue_counts().await?;
         let counts = queues.get(queue).copied();
-        counts.with_context(|| format!("there is no queue {queue} among {:?}", queues.keys()))
+        counts.with_context(|| format!("there is no queue {queue}, only {:?}", queues.keys()))
     }
 
-    /// The counts that each queue reported last, as in [`queue_counts`](Self::queue_counts).
+    /// The counts that each queue reported last; see [`queue_counts`](Self::queue_counts).
     ///
     /// # Errors
     /// If the node does not answer.
@@ -131,13 +131,13 @@ impl Vhost {
         let queues = queues
             .as_array()
             .context("the answer is not a list of queues")?;
-        queues.iter().map(counts).collect()
+        queues.iter().map(parse_counts).collect()
     }
 
     /// Waits until the queue reports these counts.
     ///
     /// # Errors
-    /// If it does not within a minute; with its last counts.
+    /// If the queue does not report them within a minute. The error contains the last counts.
     pub async fn until_counts(&self, queue: &str, wanted: QueueCounts) -> anyhow::Result<()> {
         let reported = poll::until(COUNTS_LIMIT, || async {
             let counts = self.queue_counts(queue).await;
@@ -147,7 +147,7 @@ impl Vhost {
             return Ok(());
         }
         let counts = self.queue_counts(queue).await;
-        bail!("{queue} did not report {wanted:?} within {COUNTS_LIMIT:?}: {counts:?}")
+        bail!("the queue {queue} did not report {wanted:?} within {COUNTS_LIMIT:?}, but {counts:?}")
     }
 
     fn queue_path(&self, queue: &str) -> String {
@@ -157,12 +157,14 @@ impl Vhost {
     fn management(&self) -> anyhow::Result<&Management> {
         self.management
             .as_ref()
-            .context("this call needs a node with `management: true`")
+            .context("the node has no management API: start it with `management: true`")
     }
 }
 
-fn counts(queue: &Value) -> anyhow::Result<(String, QueueCounts)> {
-    let name = queue["name"].as_str().context("a queue without a name")?;
+fn parse_counts(queue: &Value) -> anyhow::Result<(String, QueueCounts)> {
+    let name = queue["name"]
+        .as_str()
+        .context("the list has a queue without a name")?;
     let number = |field: &str| {
         queue[field]
             .as_u64()
@@ -180,8 +182,8 @@ fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for group in bytes.chunks(3) {
-        let bits = (0..3).fold(0, |bits, at| {
-            bits << 8 | u32::from(*group.get(at).unwrap_or(&0))
+        let bits = (0..3).fold(0, |bits, index| {
+            bits << 8 | u32::from(*group.get(index).unwrap_or(&0))
         });
         for digit in 0..4 {
             let value = bits >> (18 - 6 * digit) & 63;
@@ -200,15 +202,15 @@ mod tests {
     use super::base64;
 
     #[test]
-    fn base64_follows_the_standard() {
-        for (plain, coded) in [
+    fn base64_matches_the_examples_of_rfc_4648() {
+        for (plain, encoded) in [
             ("", ""),
             ("f", "Zg=="),
             ("fo", "Zm8="),
             ("foo", "Zm9v"),
             ("foobar", "Zm9vYmFy"),
         ] {
-            assert_eq!(base64(plain.as_bytes()), coded);
+            assert_eq!(base64(plain.as_bytes()), encoded);
         }
         assert_eq!(base64(&[0xff, 0xfe]), "//4=");
     }

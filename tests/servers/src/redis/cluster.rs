@@ -1,5 +1,5 @@
-//! A Redis Cluster of three masters without replicas. It shows that every command keeps to one slot and that clients
-//! follow redirections.
+//! A Redis Cluster of three masters without replicas. With it, tests show that the keys of each command are in one slot
+//! and that clients follow redirections.
 
 use std::time::Duration;
 
@@ -10,9 +10,10 @@ use crate::poll;
 
 const MASTERS: u16 = 3;
 const SLOTS: u16 = 16_384;
+/// How long the masters may take to agree on the cluster's state.
 const JOIN_LIMIT: Duration = Duration::from_secs(120);
 
-/// Three masters on loopback that share all slots. Dropping it ends them.
+/// Three masters on loopback that share all slots. Dropping the cluster ends them.
 pub struct Cluster {
     nodes: Vec<Redis>,
 }
@@ -21,7 +22,7 @@ impl Cluster {
     /// Starts a cluster with default options and waits until every master knows that all slots are served.
     ///
     /// # Errors
-    /// As [`Redis::start`], and if the masters do not agree within two minutes.
+    /// The errors of [`Redis::start`], and if the masters do not agree within two minutes.
     pub async fn start() -> anyhow::Result<Self> {
         Self::start_with(&RedisOptions::default()).await
     }
@@ -37,7 +38,7 @@ impl Cluster {
         }
         let cluster = Self { nodes };
         cluster.assign_slots().await?;
-        cluster.introduce().await?;
+        cluster.join_masters().await?;
         cluster.until_agreed().await?;
         Ok(cluster)
     }
@@ -59,17 +60,18 @@ impl Cluster {
         Ok(())
     }
 
-    async fn introduce(&self) -> anyhow::Result<()> {
+    /// Tells the first master the addresses of the others. The masters then learn the rest from each other.
+    async fn join_masters(&self) -> anyhow::Result<()> {
         let Some((first, others)) = self.nodes.split_first() else {
-            bail!("a cluster without masters");
+            bail!("the cluster has no masters");
         };
         for other in others {
-            let (port, bus) = (
+            let (port, bus_port) = (
                 other.plain_port().to_string(),
                 other.bus_port()?.to_string(),
             );
             first
-                .cli(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus])
+                .cli(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus_port])
                 .await?;
         }
         Ok(())
@@ -78,12 +80,12 @@ impl Cluster {
     /// Waits until every master knows the others and all slots, for example after a restart.
     ///
     /// # Errors
-    /// If they do not agree within two minutes; with their views of the cluster.
+    /// If the masters do not agree within two minutes. The error contains each master's view of the cluster and log.
     pub async fn until_agreed(&self) -> anyhow::Result<()> {
         let agreed = poll::until(JOIN_LIMIT, || async {
             for node in &self.nodes {
                 match node.cli(&["CLUSTER", "INFO"]).await {
-                    Ok(info) if agrees(&info) => {}
+                    Ok(info) if knows_the_whole_cluster(&info) => {}
                     _ => return false,
                 }
             }
@@ -101,7 +103,7 @@ impl Cluster {
             ));
         }
         bail!(
-            "the cluster did not agree within {JOIN_LIMIT:?}:\n{}",
+            "the masters of the cluster did not agree within {JOIN_LIMIT:?}; their views and logs:\n{}",
             views.join("\n")
         )
     }
@@ -128,16 +130,17 @@ fn slots_of(index: u16) -> (u16, u16) {
     (index * share, last)
 }
 
-fn agrees(info: &str) -> bool {
-    let wanted = [
+/// Whether a master's `CLUSTER INFO` shows all masters and all slots.
+fn knows_the_whole_cluster(info: &str) -> bool {
+    let wanted_lines = [
         "cluster_state:ok".to_owned(),
         format!("cluster_known_nodes:{MASTERS}"),
         format!("cluster_size:{MASTERS}"),
         format!("cluster_slots_ok:{SLOTS}"),
     ];
-    wanted
+    wanted_lines
         .iter()
-        .all(|wanted| info.lines().any(|line| line.trim_end() == wanted))
+        .all(|wanted_line| info.lines().any(|line| line.trim_end() == wanted_line))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The fixture's connection to a server. It does not use the client library that Forebay uses.
+//! The connection on which a test sends commands to a server. It does not use the client library that Forebay uses.
 
 use std::{net::Ipv4Addr, time::Duration};
 
@@ -7,6 +7,7 @@ use tokio::{io::AsyncWriteExt, io::BufReader, net::TcpStream, time::timeout};
 
 use super::reply::RedisReply;
 
+/// The limit of connecting, and of each command.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// A connection without TLS.
@@ -19,7 +20,7 @@ impl Connection {
     pub(super) async fn open(port: u16) -> anyhow::Result<Self> {
         let stream = timeout(LIMIT, TcpStream::connect((Ipv4Addr::LOCALHOST, port))).await;
         let stream = stream
-            .context("connecting to Redis took too long")?
+            .context("connecting to Redis took longer than a minute")?
             .context("connecting to Redis")?;
         Ok(Self {
             stream: BufReader::new(stream),
@@ -45,7 +46,7 @@ impl Connection {
             Ok(Ok(RedisReply::Error(message))) => {
                 bail!("Redis replied to {name} with an error: {message}")
             }
-            Ok(reply) => reply.with_context(|| format!("the command {name} to Redis")),
+            Ok(reply) => reply.with_context(|| format!("sending the command {name} to Redis")),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Redis servers (or Valkey, which clients cannot tell apart): a single server, or a cluster of three.
+//! Redis or Valkey servers, between which clients see no difference: a single server, or a cluster of three.
 
 mod cluster;
 mod connection;

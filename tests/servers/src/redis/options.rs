@@ -32,9 +32,9 @@ impl Default for RedisOptions {
 /// The ports of one server.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ports {
-    /// The port without TLS. The fixture uses it, and so do tests without TLS.
+    /// The port without TLS. [`Redis::command`](super::Redis::command) uses it, and so do clients if TLS is off.
     pub(super) plain: u16,
-    /// The port with TLS.
+    /// The port with TLS; `None` if TLS is off.
     pub(super) tls: Option<u16>,
     /// The port between the servers of a cluster. With it, the server is part of a cluster.
     pub(super) bus: Option<u16>,
@@ -77,7 +77,7 @@ impl RedisOptions {
                 "--cluster-announce-ip",
                 "127.0.0.1",
             ]);
-            // On a busy machine, a node must not take another one for failed.
+            // On a busy machine, a node must not treat a slow node as failed.
             command
                 .args(["--cluster-node-timeout", "60000"])
                 .arg("--cluster-port")

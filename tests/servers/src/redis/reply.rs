@@ -10,7 +10,7 @@ const STRING_BYTES_MAX: usize = 64 * 1_024 * 1_024;
 /// The most items of an array in a reply.
 const ITEMS_MAX: usize = 1_000_000;
 
-/// One reply. Its `Display` is what `redis-cli --raw` prints: plain strings, and a line for each item of an array.
+/// One reply. `Display` writes it as `redis-cli --raw` does: plain strings, and a line for each item of an array.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RedisReply {
     /// No value.
@@ -21,7 +21,7 @@ pub enum RedisReply {
     Text(Vec<u8>),
     /// A list of replies.
     Array(Vec<RedisReply>),
-    /// An error inside an array. If the whole reply is an error, the call returns it as its error.
+    /// An error inside an array. If the whole reply is an error, the function that sent the command returns that error.
     Error(String),
 }
 
@@ -33,22 +33,22 @@ impl RedisReply {
         let mut line = Vec::new();
         from.read_until(b'\n', &mut line).await?;
         let line = line.strip_suffix(b"\r\n").context("the connection ended")?;
-        let (kind, rest) = line.split_first().context("the reply is empty")?;
-        let rest = std::str::from_utf8(rest).context("the reply is not text")?;
+        let (kind, text) = line.split_first().context("the reply is empty")?;
+        let text = std::str::from_utf8(text).context("the reply is not text")?;
         Ok(match kind {
-            b'+' => Self::Text(rest.into()),
-            b'-' => Self::Error(rest.to_owned()),
-            b':' => Self::Integer(rest.parse()?),
-            b'$' => match length(rest, STRING_BYTES_MAX)? {
+            b'+' => Self::Text(text.into()),
+            b'-' => Self::Error(text.to_owned()),
+            b':' => Self::Integer(text.parse()?),
+            b'$' => match length(text, STRING_BYTES_MAX)? {
                 None => Self::Nil,
                 Some(bytes) => {
-                    let mut text = vec![0; bytes + 2];
-                    from.read_exact(&mut text).await?;
-                    text.truncate(bytes);
-                    Self::Text(text)
+                    let mut string = vec![0; bytes + 2];
+                    from.read_exact(&mut string).await?;
+                    string.truncate(bytes);
+                    Self::Text(string)
                 }
             },
-            b'*' => match length(rest, ITEMS_MAX)? {
+            b'*' => match length(text, ITEMS_MAX)? {
                 None => Self::Nil,
                 Some(count) => {
                     let mut items = Vec::new();
@@ -64,13 +64,13 @@ impl RedisReply {
 }
 
 /// A length in RESP; -1 means no value.
-fn length(text: &str, most: usize) -> anyhow::Result<Option<usize>> {
+fn length(text: &str, max: usize) -> anyhow::Result<Option<usize>> {
     if text == "-1" {
         return Ok(None);
     }
     let length: usize = text.parse()?;
-    if length > most {
-        bail!("the reply has the length {length}, more than {most}");
+    if length > max {
+        bail!("the reply has the length {length}, more than {max}");
     }
     Ok(Some(length))
 }

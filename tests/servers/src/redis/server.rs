@@ -15,8 +15,10 @@ use crate::{binary, poll, port, process::ServerProcess};
 
 const BINARY_VARIABLE: &str = "FOREBAY_TEST_REDIS_SERVER";
 const BINARIES: [&str; 2] = ["redis-server", "valkey-server"];
+/// How long a start may take, and how long a restart waits until its ports are free.
 const START_LIMIT: Duration = Duration::from_secs(90);
 const STOP_LIMIT: Duration = Duration::from_secs(60);
+/// How often a start is tried, each time with other ports, if another process has taken a port.
 const STARTS_MAX: u32 = 5;
 
 /// A Redis server on loopback, with its data in a temporary folder. Dropping it ends the server and deletes the
@@ -33,26 +35,26 @@ impl Redis {
     ///
     /// # Errors
     /// If there is no binary (`FOREBAY_TEST_REDIS_SERVER`, or else `redis-server` or `valkey-server` in `PATH`),
-    /// or the server does not answer; with the end of its log.
+    /// or the server does not answer. The error then contains the end of the log.
     pub async fn start(options: RedisOptions) -> anyhow::Result<Self> {
         Self::start_as(options, false).await
     }
 
     pub(super) async fn start_as(options: RedisOptions, in_cluster: bool) -> anyhow::Result<Self> {
         let binary = binary::find(BINARY_VARIABLE, &BINARIES)?;
-        let mut tries = 1;
+        let mut starts = 1;
         loop {
-            let redis = Self::prepared(&binary, options.clone(), in_cluster)?;
+            let redis = Self::prepare(&binary, options.clone(), in_cluster)?;
             match redis.launch().await {
                 Ok(()) => return Ok(redis),
                 // Another process took one of the ports first.
-                Err(_) if tries < STARTS_MAX && redis.ports_were_taken() => tries += 1,
+                Err(_) if starts < STARTS_MAX && redis.ports_were_taken() => starts += 1,
                 Err(error) => return Err(error),
             }
         }
     }
 
-    fn prepared(binary: &Path, options: RedisOptions, in_cluster: bool) -> anyhow::Result<Self> {
+    fn prepare(binary: &Path, options: RedisOptions, in_cluster: bool) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new()
             .prefix("forebay-redis-")
             .tempdir()?;
@@ -78,7 +80,7 @@ impl Redis {
             .await
     }
 
-    /// Whether this server answers, and not another one at the same port.
+    /// Whether this server answers. Another server at the same port has another folder.
     async fn answers(&self) -> bool {
         let folder = self.folder.path().canonicalize().unwrap_or_default();
         let Ok(reply) = self.command(&["CONFIG", "GET", "dir"]).await else {
@@ -111,26 +113,26 @@ impl Redis {
         self.ports.tls.unwrap_or(self.ports.plain)
     }
 
-    /// Ends it with SIGKILL. It keeps its data and ports for [`restart`](Self::restart).
+    /// Kills the server with SIGKILL. Its data and ports are kept for [`restart`](Self::restart).
     ///
     /// # Errors
-    /// If it still runs after a minute.
+    /// If the server still runs after a minute.
     pub async fn kill9(&self) -> anyhow::Result<()> {
         self.process.kill9().await
     }
 
-    /// Ends it with SIGTERM, as an operating system that shuts down.
+    /// Ends the server with SIGTERM, as an operating system does when it shuts down.
     ///
     /// # Errors
-    /// If it still runs after a minute. It is killed then.
+    /// If the server still runs after a minute. It is then killed.
     pub async fn stop(&self) -> anyhow::Result<()> {
         self.process.stop(STOP_LIMIT).await
     }
 
-    /// Stops it if it runs, and starts it again with the same ports and data.
+    /// Stops the server if it runs, and starts it again with the same ports and data.
     ///
     /// # Errors
-    /// As [`start`](Self::start) and [`stop`](Self::stop).
+    /// The errors of [`start`](Self::start) and [`stop`](Self::stop).
     pub async fn restart(&self) -> anyhow::Result<()> {
         self.stop().await?;
         let ports = [Some(self.ports.plain), self.ports.tls, self.ports.bus];
@@ -141,7 +143,7 @@ impl Redis {
         self.launch().await
     }
 
-    /// Stops its processes with SIGSTOP: connections stay open, and no command gets a reply.
+    /// Stops the server's processes with SIGSTOP: connections stay open, and no command gets a reply.
     ///
     /// # Errors
     /// If the signal cannot be sent.
@@ -149,7 +151,7 @@ impl Redis {
         self.process.pause()
     }
 
-    /// Continues it after [`pause`](Self::pause) with SIGCONT.
+    /// Continues the server with SIGCONT after a [`pause`](Self::pause).
     ///
     /// # Errors
     /// If the signal cannot be sent.
@@ -177,18 +179,18 @@ impl Redis {
             .await
     }
 
-    /// The connections that the server has, without the fixture's own.
+    /// The connections that the server has, without the one that asks for them.
     ///
     /// # Errors
     /// As [`cli`](Self::cli).
     pub async fn clients(&self) -> anyhow::Result<Vec<Client>> {
         let mut connection = Connection::open(self.ports.plain).await?;
-        let own = connection.call(&["CLIENT", "ID"]).await?.to_string();
+        let own_id = connection.call(&["CLIENT", "ID"]).await?.to_string();
         let list = connection.call(&["CLIENT", "LIST"]).await?.to_string();
         Ok(list
             .lines()
             .map(Client::parse)
-            .filter(|client| client.field("id") != own)
+            .filter(|client| client.field("id") != own_id)
             .collect())
     }
 
@@ -208,7 +210,7 @@ impl Redis {
     }
 }
 
-/// One connection in the server's list.
+/// One connection in the reply to `CLIENT LIST`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Client(BTreeMap<String, String>);
 

@@ -1,5 +1,5 @@
-//! The servers of this package with real processes: they start, are killed, restart with their data, raise alarms, and
-//! leave nothing behind.
+//! Tests of this package with real server processes: starts, kills, restarts with the same data, alarms, and what is
+//! left of a server when its test ends.
 
 mod orphans;
 mod proxy;

@@ -1,4 +1,4 @@
-//! The proxy: it passes, delays, stalls and cuts.
+//! The proxy relays, delays and holds back bytes, and it cuts the network.
 
 use std::time::{Duration, Instant};
 
@@ -9,11 +9,12 @@ use tokio::{
     time::timeout,
 };
 
+/// The delay of a test, and how long a test looks for bytes that must not arrive.
 const SHORT: Duration = Duration::from_millis(200);
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// A server that echoes all bytes.
-async fn echo() -> anyhow::Result<u16> {
+/// Starts a server that sends all bytes back, and returns its port.
+async fn start_echo_server() -> anyhow::Result<u16> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let port = listener.local_addr()?.port();
     tokio::spawn(async move {
@@ -27,16 +28,17 @@ async fn echo() -> anyhow::Result<u16> {
     Ok(port)
 }
 
-async fn ask(stream: &mut TcpStream, text: &[u8]) -> std::io::Result<Vec<u8>> {
-    stream.write_all(text).await?;
-    let mut answer = vec![0; text.len()];
+/// Sends bytes and waits for as many.
+async fn exchange(stream: &mut TcpStream, bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    stream.write_all(bytes).await?;
+    let mut answer = vec![0; bytes.len()];
     stream.read_exact(&mut answer).await?;
     Ok(answer)
 }
 
 #[tokio::test]
 async fn bytes_and_the_end_of_a_stream_pass() -> anyhow::Result<()> {
-    let proxy = Proxy::start(echo().await?).await?;
+    let proxy = Proxy::start(start_echo_server().await?).await?;
     let stream = TcpStream::connect(("127.0.0.1", proxy.port())).await?;
     let (mut from, mut to) = stream.into_split();
     let sent = vec![7; 1_000_000];
@@ -45,47 +47,47 @@ async fn bytes_and_the_end_of_a_stream_pass() -> anyhow::Result<()> {
         to.write_all(&sent).await?;
         to.shutdown().await
     });
-    let mut got = Vec::new();
-    timeout(LIMIT, from.read_to_end(&mut got)).await??;
+    let mut received = Vec::new();
+    timeout(LIMIT, from.read_to_end(&mut received)).await??;
     sending.await??;
-    assert!(got == expected);
+    assert!(received == expected, "the bytes changed on their way");
     Ok(())
 }
 
 #[tokio::test]
 async fn a_cut_ends_connections_and_refuses_new_ones_until_it_heals() -> anyhow::Result<()> {
-    let mut proxy = Proxy::start(echo().await?).await?;
+    let mut proxy = Proxy::start(start_echo_server().await?).await?;
     let address = ("127.0.0.1", proxy.port());
     let mut stream = TcpStream::connect(address).await?;
-    assert_eq!(ask(&mut stream, b"a").await?, b"a");
+    assert_eq!(exchange(&mut stream, b"a").await?, b"a");
     proxy.cut().await;
     assert!(
-        timeout(LIMIT, ask(&mut stream, b"b")).await?.is_err(),
+        timeout(LIMIT, exchange(&mut stream, b"b")).await?.is_err(),
         "the connection is still open"
     );
     assert!(
         TcpStream::connect(address).await.is_err(),
-        "the port is open"
+        "the port is still open"
     );
     proxy.heal().await?;
     let mut stream = TcpStream::connect(address).await?;
-    assert_eq!(ask(&mut stream, b"c").await?, b"c");
+    assert_eq!(exchange(&mut stream, b"c").await?, b"c");
     Ok(())
 }
 
 #[tokio::test]
 async fn a_stall_holds_all_bytes_back_and_loses_none() -> anyhow::Result<()> {
-    let mut proxy = Proxy::start(echo().await?).await?;
+    let mut proxy = Proxy::start(start_echo_server().await?).await?;
     let address = ("127.0.0.1", proxy.port());
     let mut old = TcpStream::connect(address).await?;
-    assert_eq!(ask(&mut old, b"a").await?, b"a");
+    assert_eq!(exchange(&mut old, b"a").await?, b"a");
     proxy.stall().await?;
     let mut new = TcpStream::connect(address).await?;
     for stream in [&mut old, &mut new] {
         stream.write_all(b"b").await?;
         assert!(
             timeout(SHORT, stream.read_u8()).await.is_err(),
-            "something passed"
+            "a byte passed the stalled proxy"
         );
     }
     proxy.heal().await?;
@@ -96,18 +98,19 @@ async fn a_stall_holds_all_bytes_back_and_loses_none() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_delay_counts_in_each_direction() -> anyhow::Result<()> {
-    let proxy = Proxy::start(echo().await?).await?;
+async fn a_delay_applies_to_each_direction() -> anyhow::Result<()> {
+    let proxy = Proxy::start(start_echo_server().await?).await?;
     let mut stream = TcpStream::connect(("127.0.0.1", proxy.port())).await?;
     proxy.delay(SHORT);
     let started = Instant::now();
-    ask(&mut stream, b"a").await?;
-    assert!(started.elapsed() >= 2 * SHORT, "{:?}", started.elapsed());
+    exchange(&mut stream, b"a").await?;
+    let elapsed = started.elapsed();
+    assert!(elapsed >= 2 * SHORT, "the bytes arrived after {elapsed:?}");
     Ok(())
 }
 
 #[tokio::test]
-async fn urls_lead_through_the_proxy() -> anyhow::Result<()> {
+async fn a_url_is_rewritten_to_the_host_and_port_of_the_proxy() -> anyhow::Result<()> {
     let proxy = Proxy::start(1).await?;
     let port = proxy.port();
     for (url, via) in [

@@ -1,4 +1,4 @@
-//! RabbitMQ nodes: own ones and the shared one.
+//! RabbitMQ nodes: those that one test owns, and the node that tests share.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ const fn ready(ready: u64) -> QueueCounts {
 }
 
 #[tokio::test]
-async fn messages_survive_a_kill_and_the_port_stays() -> anyhow::Result<()> {
+async fn after_a_kill_and_a_restart_messages_and_ports_are_the_same() -> anyhow::Result<()> {
     let rabbit = Rabbit::start(RabbitOptions::default()).await?;
     let (url, vhost) = (rabbit.url(), rabbit.vhost().await?);
     vhost.declare("q").await?;
@@ -23,7 +23,7 @@ async fn messages_survive_a_kill_and_the_port_stays() -> anyhow::Result<()> {
     rabbit.restart().await?;
     vhost.until_counts("q", ready(2)).await?;
 
-    // They survive an orderly stop too.
+    // The messages survive an orderly stop too.
     rabbit.restart().await?;
     let messages = vhost.get_messages("q", 10, true).await?;
     let payloads: Vec<_> = messages.iter().map(|message| &message["payload"]).collect();
@@ -33,7 +33,8 @@ async fn messages_survive_a_kill_and_the_port_stays() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_memory_alarm_is_raised_and_ended_and_a_pause_holds() -> anyhow::Result<()> {
+async fn memory_alarms_are_raised_and_ended_and_a_paused_node_does_not_answer() -> anyhow::Result<()>
+{
     let rabbit = Rabbit::start(RabbitOptions::default()).await?;
     assert!(!rabbit.alarmed().await?);
     rabbit.raise_memory_alarm().await?;
@@ -50,38 +51,38 @@ async fn a_memory_alarm_is_raised_and_ended_and_a_pause_holds() -> anyhow::Resul
     assert!(!rabbit.alarmed().await?);
 
     rabbit.pause()?;
-    let mut asked = Box::pin(rabbit.alarmed());
-    let early = tokio::time::timeout(Duration::from_millis(300), &mut asked).await;
+    let mut answer = Box::pin(rabbit.alarmed());
+    let early = tokio::time::timeout(Duration::from_millis(300), &mut answer).await;
     assert!(early.is_err(), "a paused node answered");
     rabbit.resume()?;
-    assert!(!asked.await?);
+    assert!(!answer.await?);
     Ok(())
 }
 
 #[tokio::test]
-async fn tests_share_a_node_with_separate_virtual_hosts() -> anyhow::Result<()> {
+async fn tests_that_share_a_node_have_separate_virtual_hosts() -> anyhow::Result<()> {
     let rabbit = shared().await?;
-    let (one, other) = (rabbit.vhost().await?, rabbit.vhost().await?);
-    assert_ne!(one.url(), other.url());
-    one.declare("q").await?;
-    other.declare("q").await?;
-    one.publish_raw("q", &[0xff, 0x00]).await?;
-    one.until_counts("q", ready(1)).await?;
-    assert_eq!(other.queue_counts("q").await?, ready(0));
+    let (vhost, other_vhost) = (rabbit.vhost().await?, rabbit.vhost().await?);
+    assert_ne!(vhost.url(), other_vhost.url());
+    vhost.declare("q").await?;
+    other_vhost.declare("q").await?;
+    vhost.publish_raw("q", &[0xff, 0x00]).await?;
+    vhost.until_counts("q", ready(1)).await?;
+    assert_eq!(other_vhost.queue_counts("q").await?, ready(0));
 
-    let peeked = one.get_messages("q", 1, false).await?;
-    assert_eq!(peeked[0]["payload"], "/wA=");
-    one.until_counts("q", ready(1)).await?;
-    let again = one.get_messages("q", 2, false).await?;
+    let returned = vhost.get_messages("q", 1, false).await?;
+    assert_eq!(returned[0]["payload"], "/wA=");
+    vhost.until_counts("q", ready(1)).await?;
+    let again = vhost.get_messages("q", 2, false).await?;
     assert_eq!(again.len(), 1, "the message was not put back");
-    one.purge("q").await?;
-    one.until_counts("q", ready(0)).await?;
-    assert!(one.publish_raw("no-such-queue", b"x").await.is_err());
+    vhost.purge("q").await?;
+    vhost.until_counts("q", ready(0)).await?;
+    assert!(vhost.publish_raw("no-such-queue", b"x").await.is_err());
     Ok(())
 }
 
 #[tokio::test]
-async fn a_node_works_without_management() -> anyhow::Result<()> {
+async fn a_node_works_without_the_management_api() -> anyhow::Result<()> {
     let options = RabbitOptions {
         management: false,
         ..RabbitOptions::default()
@@ -95,6 +96,9 @@ async fn a_node_works_without_management() -> anyhow::Result<()> {
         .await
         .expect_err("there is no management API");
     assert!(error.to_string().contains("management"), "{error:#}");
-    assert!(rabbit.ctl(&["no_such_command"]).await.is_err());
+    assert!(
+        rabbit.ctl(&["no_such_command"]).await.is_err(),
+        "an unknown command succeeded"
+    );
     Ok(())
 }

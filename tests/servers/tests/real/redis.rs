@@ -1,4 +1,4 @@
-//! Redis servers: single ones and a cluster.
+//! Redis servers: single servers and a cluster.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use anyhow::Context;
 use servers::redis::{Cluster, Redis, RedisOptions};
 
 #[tokio::test]
-async fn data_survives_a_kill_and_the_port_stays() -> anyhow::Result<()> {
+async fn after_a_kill_and_a_restart_data_and_ports_are_the_same() -> anyhow::Result<()> {
     let redis = Redis::start(RedisOptions::default()).await?;
     let url = redis.url();
     redis.cli(&["SET", "a", "1"]).await?;
@@ -28,13 +28,13 @@ async fn data_survives_a_kill_and_the_port_stays() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn servers_do_not_share_data() -> anyhow::Result<()> {
-    let (one, other) = tokio::try_join!(
+    let (first, second) = tokio::try_join!(
         Redis::start(RedisOptions::default()),
         Redis::start(RedisOptions::default())
     )?;
-    assert_ne!(one.port(), other.port());
-    one.cli(&["SET", "a", "1"]).await?;
-    assert_eq!(other.cli(&["GET", "a"]).await?, "");
+    assert_ne!(first.port(), second.port());
+    first.cli(&["SET", "a", "1"]).await?;
+    assert_eq!(second.cli(&["GET", "a"]).await?, "");
     Ok(())
 }
 
@@ -42,11 +42,11 @@ async fn servers_do_not_share_data() -> anyhow::Result<()> {
 async fn a_paused_server_answers_after_it_is_resumed() -> anyhow::Result<()> {
     let redis = Redis::start(RedisOptions::default()).await?;
     redis.pause()?;
-    let mut asked = Box::pin(redis.cli(&["PING"]));
-    let early = tokio::time::timeout(Duration::from_millis(300), &mut asked).await;
+    let mut reply = Box::pin(redis.cli(&["PING"]));
+    let early = tokio::time::timeout(Duration::from_millis(300), &mut reply).await;
     assert!(early.is_err(), "a paused server answered");
     redis.resume()?;
-    assert_eq!(asked.await?, "PONG");
+    assert_eq!(reply.await?, "PONG");
     // A paused server can be ended too.
     redis.pause()?;
     redis.restart().await?;
@@ -76,13 +76,13 @@ async fn options_reach_the_server() -> anyhow::Result<()> {
     let error = redis
         .cli(&["NOSUCHCOMMAND"])
         .await
-        .expect_err("an unknown command");
+        .expect_err("an unknown command is refused");
     assert!(error.to_string().contains("unknown command"), "{error:#}");
     Ok(())
 }
 
 #[tokio::test]
-async fn a_start_that_fails_shows_the_log() {
+async fn the_error_of_a_failed_start_contains_the_log() {
     let options = RedisOptions {
         args: vec!["--no-such-setting".into(), "1".into()],
         ..Default::default()
@@ -90,12 +90,12 @@ async fn a_start_that_fails_shows_the_log() {
     let error = Redis::start(options)
         .await
         .err()
-        .expect("a setting that does not exist");
+        .expect("a setting that does not exist is refused");
     assert!(error.to_string().contains("no-such-setting"), "{error:#}");
 }
 
 #[tokio::test]
-async fn clients_are_listed_by_name() -> anyhow::Result<()> {
+async fn clients_are_listed_with_their_names() -> anyhow::Result<()> {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let redis = Redis::start(RedisOptions::default()).await?;
     assert_eq!(redis.clients().await?, []);
@@ -113,18 +113,21 @@ async fn clients_are_listed_by_name() -> anyhow::Result<()> {
 async fn a_cluster_serves_all_slots_and_survives_a_kill() -> anyhow::Result<()> {
     let cluster = Cluster::start().await?;
     assert_eq!(cluster.urls().len(), 3);
-    let mut kept = 0;
+    let mut stored = 0;
     for node in cluster.nodes() {
         for key in ["{a}1", "{b}1", "{c}1", "{d}1"] {
             match node.cli(&["SET", key, "1"]).await {
-                Ok(_) => kept += 1,
+                Ok(_) => stored += 1,
                 Err(error) => assert!(error.to_string().contains("MOVED"), "{error:#}"),
             }
         }
     }
-    assert_eq!(kept, 4, "each key is on one master");
+    assert_eq!(stored, 4, "each key must be stored on exactly one master");
 
-    let last = cluster.nodes().last().context("three masters")?;
+    let last = cluster
+        .nodes()
+        .last()
+        .context("the cluster has no master")?;
     let keys = last.cli(&["DBSIZE"]).await?;
     last.kill9().await?;
     last.restart().await?;

@@ -1,4 +1,4 @@
-//! Servers with TLS, and certificates that a client can verify.
+//! Servers with TLS present certificates that a client can verify.
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use servers::{
 };
 use tokio::process::Command;
 
-/// Whether curl trusts the certificate of the server at this port.
-async fn trusted(port: u16, ca: Option<&Certificates>) -> anyhow::Result<bool> {
+/// Whether curl trusts the certificate of the server at this port. With `ca`, curl trusts only that authority.
+async fn is_trusted(port: u16, ca: Option<&Certificates>) -> anyhow::Result<bool> {
     let mut curl = Command::new("curl");
     curl.args(["--silent", "--verbose", "--max-time", "60", "--http1.1"]);
     if let Some(ca) = ca {
@@ -25,7 +25,7 @@ async fn trusted(port: u16, ca: Option<&Certificates>) -> anyhow::Result<bool> {
 }
 
 #[tokio::test]
-async fn redis_and_rabbitmq_present_a_certificate_of_the_authority() -> anyhow::Result<()> {
+async fn only_clients_that_trust_the_authority_accept_redis_and_rabbitmq() -> anyhow::Result<()> {
     let tls = Arc::new(Certificates::new()?);
     let redis = RedisOptions {
         tls: Some(Arc::clone(&tls)),
@@ -39,13 +39,22 @@ async fn redis_and_rabbitmq_present_a_certificate_of_the_authority() -> anyhow::
     let rabbit = Rabbit::start(rabbit).await?;
     assert!(redis.url().starts_with("rediss://localhost:"));
     assert!(rabbit.url().starts_with("amqps://guest:guest@localhost:"));
-    let strangers = Certificates::new()?;
+    let other_authority = Certificates::new()?;
     for port in [redis.port(), rabbit.port()] {
-        assert!(trusted(port, Some(&tls)).await?);
-        assert!(!trusted(port, Some(&strangers)).await?);
-        assert!(!trusted(port, None).await?);
+        let by_the_authority = is_trusted(port, Some(&tls)).await?;
+        assert!(
+            by_the_authority,
+            "the authority's own certificate was refused"
+        );
+        let by_another = is_trusted(port, Some(&other_authority)).await?;
+        assert!(!by_another, "another authority's client trusted the server");
+        let by_the_system = is_trusted(port, None).await?;
+        assert!(
+            !by_the_system,
+            "a client of the system's authorities trusted the server"
+        );
     }
-    // The fixture's own commands do not use TLS.
+    // `cli` does not use TLS.
     assert_eq!(redis.cli(&["PING"]).await?, "PONG");
     redis.restart().await
 }

@@ -63,7 +63,7 @@ async fn assert_nothing_stored_or_called(fixture: &Fixture) {
     let session = fixture.client.session(NEVER_STORED).await;
     expect_problem("the session", session, 404, "session_not_found");
     // One good job makes the count of live jobs 1. A second live job would make it 2.
-    let gate = fixture.llm.hold();
+    let gate = fixture.llm.gate_all_requests();
     let good = fixture.submit_message("good", "turn=0").await;
     fixture.wait_for_call("turn=0").await;
     fixture.live_jobs_become(1).await;

@@ -98,7 +98,7 @@ async fn a_finished_job_cannot_be_cancelled() {
         expect_problem(text, answer, 409, "job_finished");
         assert_eq!(fixture.client.job(&id).await.expect(200), before);
     }
-    let gate = fixture.llm.hold();
+    let gate = fixture.llm.gate_all_requests();
     let id = fixture.submit_message("s", "is cancelled").await;
     fixture.client.cancel(&id).await.expect(200);
     let answer = fixture.client.cancel(&id).await;
@@ -109,7 +109,7 @@ async fn a_finished_job_cannot_be_cancelled() {
 #[tokio::test]
 async fn a_session_with_live_jobs_cannot_be_deleted() {
     let fixture = Fixture::start().await;
-    let gate = fixture.llm.hold();
+    let gate = fixture.llm.gate_all_requests();
     let id = fixture.submit_message("s", "turn=0").await;
     let answer = fixture.client.delete_session("s").await;
     expect_problem("busy", answer, 409, "session_busy");
@@ -124,7 +124,7 @@ async fn a_session_with_live_jobs_cannot_be_deleted() {
 async fn a_full_session_is_429_and_accepts_jobs_after_a_cancel() {
     const LANE_MAX: usize = 200;
     let fixture = Fixture::start().await;
-    let gate = fixture.llm.hold();
+    let gate = fixture.llm.gate_all_requests();
     let mut ids = Vec::new();
     for n in 0..LANE_MAX {
         ids.push(fixture.submit_message("s", &format!("turn={n}")).await);

@@ -1,4 +1,4 @@
-//! The record of every request and its outcome, and waits for what a test needs to see there.
+//! The log of all requests and their outcomes. Tests wait for what they expect in it.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -9,9 +9,9 @@ use tokio::sync::watch;
 
 use super::request::ChatRequest;
 
-/// The most requests recorded. Later ones are answered with 500, so that no test passes without a record.
+/// The most requests recorded. Later requests are answered with 500, so that no test passes without its requests.
 const RECORDS_MAX: usize = 200_000;
-/// How many of the newest requests a failed wait lists.
+/// How many of the newest requests the error message of a failed wait lists.
 const LISTED_MAX: usize = 40;
 
 /// How a request ended.
@@ -19,11 +19,11 @@ const LISTED_MAX: usize = 40;
 pub enum Outcome {
     /// Answered completely, with this HTTP status.
     Answered(u16),
-    /// Refused as the real service does, with this HTTP status and reason. No script was asked.
+    /// Refused as the real service does, with this HTTP status and reason. The script chose no reply.
     Refused(u16, String),
-    /// The client hung up before it had the reply.
+    /// The client hung up before it had the whole reply.
     HungUp,
-    /// The server broke the connection, as scripted.
+    /// The server broke the connection, as the test scripted.
     Broken,
 }
 
@@ -37,25 +37,25 @@ pub struct Recorded {
 }
 
 impl Recorded {
-    /// Whether it is still in flight.
+    /// Whether the request is still in flight.
     #[must_use]
     pub const fn is_in_flight(&self) -> bool {
         self.ended.is_none()
     }
 
-    /// Whether the client hung up before it had the reply.
+    /// Whether the client hung up before it had the whole reply.
     #[must_use]
     pub const fn hung_up(&self) -> bool {
         matches!(self.ended, Some((Outcome::HungUp, _)))
     }
 
-    /// Whether it was answered completely with 200.
+    /// Whether the request was answered completely with 200.
     #[must_use]
     pub const fn is_ok(&self) -> bool {
         matches!(self.ended, Some((Outcome::Answered(200), _)))
     }
 
-    /// The reason, if it was refused as the real service does.
+    /// The reason, if the request was refused as the real service does.
     #[must_use]
     pub fn refusal(&self) -> Option<&str> {
         match &self.ended {
@@ -76,7 +76,7 @@ pub struct Stats {
     pub refused: usize,
     /// Requests whose client hung up.
     pub hung_up: usize,
-    /// Requests whose connection the server broke, as scripted.
+    /// Requests whose connection the server broke, as the test scripted.
     pub broken: usize,
     /// Requests in flight now.
     pub in_flight: usize,
@@ -84,13 +84,13 @@ pub struct Stats {
     pub in_flight_max: usize,
     /// Connections accepted.
     pub connections: usize,
-    /// What the server does not serve: other paths as `METHOD path`, and what was not HTTP.
+    /// Requests that the server does not serve: those for other paths, as `METHOD path`, and bytes that are not HTTP.
     pub unexpected: Vec<String>,
 }
 
-/// The record of one server.
+/// The log of one server.
 #[derive(Clone)]
-pub(super) struct Record(Arc<Shared>);
+pub(super) struct RequestLog(Arc<Shared>);
 
 struct Shared {
     inner: Mutex<Inner>,
@@ -104,28 +104,28 @@ struct Inner {
     stats: Stats,
 }
 
-/// A request that is being answered. If nothing else ended it when this is dropped, its client hung up.
+/// A request that is being answered. If this guard is dropped before `ended` was called, the client has hung up.
 pub(super) struct InFlight {
-    n: usize,
-    record: Record,
+    number: usize,
+    log: RequestLog,
 }
 
 impl InFlight {
     /// Records how the request ended. A later outcome replaces an earlier one.
     pub(super) fn ended(&self, outcome: Outcome) {
-        self.record.end(self.n, outcome);
+        self.log.end(self.number, outcome);
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        if self.record.lock().records[self.n].is_in_flight() {
-            self.record.end(self.n, Outcome::HungUp);
+        if self.log.lock().records[self.number].is_in_flight() {
+            self.log.end(self.number, Outcome::HungUp);
         }
     }
 }
 
-impl Record {
+impl RequestLog {
     pub(super) fn new() -> Self {
         Self(Arc::new(Shared {
             inner: Mutex::default(),
@@ -134,14 +134,14 @@ impl Record {
         }))
     }
 
-    /// Numbers the request and records it; `None` when the record is full.
+    /// Numbers the request and records it; `None` if the log is full.
     pub(super) fn arrived(&self, mut request: ChatRequest) -> Option<(Arc<ChatRequest>, InFlight)> {
         let request = {
             let mut inner = self.lock();
             if inner.records.len() >= RECORDS_MAX {
                 return None;
             }
-            request.n = inner.records.len();
+            request.number = inner.records.len();
             let request = Arc::new(request);
             inner.records.push(Recorded {
                 request: Arc::clone(&request),
@@ -155,33 +155,33 @@ impl Record {
         };
         self.0.changed.send_replace(());
         let in_flight = InFlight {
-            n: request.n,
-            record: self.clone(),
+            number: request.number,
+            log: self.clone(),
         };
         Some((request, in_flight))
     }
 
-    fn end(&self, n: usize, outcome: Outcome) {
+    fn end(&self, number: usize, outcome: Outcome) {
         {
             let mut inner = self.lock();
             let inner = &mut *inner;
             let stats = &mut inner.stats;
-            let before = inner.records[n].ended.take();
+            let before = inner.records[number].ended.take();
             match &before {
                 None => stats.in_flight -= 1,
                 Some((outcome, _)) => *count_of(stats, outcome) -= 1,
             }
             *count_of(stats, &outcome) += 1;
-            inner.records[n].ended = Some((outcome, Instant::now()));
+            inner.records[number].ended = Some((outcome, Instant::now()));
         }
         self.0.changed.send_replace(());
     }
 
-    /// Records a request for something that the server does not serve.
-    pub(super) fn unexpected(&self, what: String) {
+    /// Records a request that the server does not serve.
+    pub(super) fn unexpected(&self, request: String) {
         let mut inner = self.lock();
         if inner.stats.unexpected.len() < RECORDS_MAX {
-            inner.stats.unexpected.push(what);
+            inner.stats.unexpected.push(request);
         }
     }
 
@@ -193,11 +193,11 @@ impl Record {
         self.lock().records.clone()
     }
 
-    /// Waits until `condition` holds for the record. The error lists what the record has instead.
+    /// Waits until `condition` is true for the requests so far. The error lists the newest of them.
     pub(super) async fn wait(
         &self,
         limit: Duration,
-        what: &str,
+        description: &str,
         condition: impl Fn(&[Recorded]) -> bool,
     ) -> Result<(), String> {
         let mut changes = self.0.changed.subscribe();
@@ -207,7 +207,7 @@ impl Record {
                 if condition(&self.lock().records) {
                     return;
                 }
-                // The sender lives as long as this record.
+                // The sender lives as long as this log.
                 let _ = changes.changed().await;
             }
         };
@@ -215,20 +215,20 @@ impl Record {
             return Ok(());
         }
         Err(format!(
-            "waited {limit:?} in vain for {what}; the scripted server saw:\n{}",
+            "waited {limit:?} in vain for {description}; the scripted server's log:\n{}",
             self.listing()
         ))
     }
 
-    /// The newest requests for a person to read, one line each.
+    /// The newest requests as text for an error message, one line each.
     pub(super) fn listing(&self) -> String {
         let inner = self.lock();
         let count = inner.records.len();
         let left_out = count.saturating_sub(LISTED_MAX);
-        let mut text = format!("{count} requests, the first {left_out} left out\n");
+        let mut text = format!("{count} requests, of which the first {left_out} are not listed\n");
         for record in &inner.records[left_out..] {
             let request = &record.request;
-            let at_ms = request.arrived_at.duration_since(self.0.started_at);
+            let arrived_after = request.arrived_at.duration_since(self.0.started_at);
             let input: String = request.last_user_text().chars().take(60).collect();
             let ended = match &record.ended {
                 None => "in flight".to_owned(),
@@ -236,8 +236,8 @@ impl Record {
             };
             text.push_str(&format!(
                 "#{} at {} ms, {:?} {}, {input:?}: {ended}\n",
-                request.n,
-                at_ms.as_millis(),
+                request.number,
+                arrived_after.as_millis(),
                 request.dialect,
                 request.model,
             ));
