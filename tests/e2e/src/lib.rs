@@ -6,8 +6,8 @@
 //! - [`fleet`]: gateways and workers over real RabbitMQ and Redis servers
 //! - [`readme`]: the README's commands, programs and files, for tests that run them
 //!
-//! The LLM provider of these tests is the package `scripted-provider`. Everything here fails with a panic that shows
-//! what was seen.
+//! The LLM provider of these tests is the package `scripted-provider`. Functions of this package fail with a panic, and
+//! its message shows what the processes answered or logged.
 
 pub mod client;
 pub mod fleet;

@@ -1,10 +1,11 @@
-//! The check of Forebay's second promise: a session's turns never race.
+//! Checks Forebay's second promise: a session's turns never race.
 //!
 //! A load test submits the inputs `turn=0`, `turn=1`, … to each session in order
-//! ([`crate::client::Client::submit_turns`]). The provider gives the scripted server's default replies. Then each
-//! reply must show exactly the turns up to its own, and the session must contain each turn once.
+//! ([`crate::client::Client::submit_turns`]). The provider is the scripted server with its default replies, which list
+//! the turns in the context. The reply to a turn must list exactly the turns up to this turn, in order. The session
+//! must contain each turn once.
 //!
-//! Only [`SessionRun::fetch`] does I/O. Sessions must be shorter than the bound on kept turns.
+//! Only [`SessionRun::fetch`] does I/O. A session must have fewer turns than Forebay keeps.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -13,7 +14,7 @@ use serde_json::Value;
 use crate::client::{Client, is_terminal};
 use scripted_provider::seen;
 
-/// How many problems a failure lists.
+/// How many problems the message of a failed check lists.
 const LISTED_MAX: usize = 25;
 
 /// A session and its jobs after a load test.
@@ -33,8 +34,8 @@ impl SessionRun {
     /// # Panics
     /// If a job has not ended after `limit`, or the session cannot be read.
     pub async fn fetch(client: &Client, session: &str, ids: &[String], limit: Duration) -> Self {
-        // When the last job has ended, the others have too. A wait for each would cost the gateway a
-        // subscription.
+        // When the last job has ended, the other jobs have too. A wait for each job would need a subscription of the
+        // gateway.
         if let Some(last) = ids.last() {
             client.wait(last, limit).await;
         }
@@ -53,66 +54,77 @@ impl SessionRun {
         }
     }
 
-    /// The workers that attempted its jobs.
+    /// The workers that made attempts at the session's jobs.
     #[must_use]
     pub fn workers(&self) -> BTreeSet<&str> {
         let attempts = self.jobs.iter().flat_map(|job| list(&job["attempts"]));
-        attempts.filter_map(|a| a["worker"].as_str()).collect()
+        attempts
+            .filter_map(|attempt| attempt["worker"].as_str())
+            .collect()
     }
 }
 
-/// Checks that every session is in order.
+/// Asserts that every session is in order.
 ///
 /// # Panics
-/// If one is not, with the first 25 problems.
+/// If a session is not in order. The message lists the first 25 problems.
 pub fn assert_in_order(runs: &[SessionRun]) {
     let problems: Vec<String> = runs.iter().flat_map(problems).collect();
     if !problems.is_empty() {
         let listed = &problems[..problems.len().min(LISTED_MAX)];
-        panic!("{} problems:\n{}", problems.len(), listed.join("\n"));
+        panic!(
+            "the sessions have {} problems:\n{}",
+            problems.len(),
+            listed.join("\n")
+        );
     }
 }
 
-/// All problems of a session; empty if it is in order.
+/// All problems of a session; empty if the session is in order.
 #[must_use]
 pub fn problems(run: &SessionRun) -> Vec<String> {
     let mut problems = Vec::new();
     let mut ids = BTreeSet::new();
-    for (n, job) in (0..).zip(&run.jobs) {
+    for (turn, job) in (0..).zip(&run.jobs) {
         let id = job["id"].as_str().unwrap_or("?");
         if !ids.insert(id) {
             problems.push(format!(
-                "turn {n}: its job {id} is also the job of an earlier turn"
+                "turn {turn}: its job {id} is also the job of an earlier turn"
             ));
         }
-        if let Err(problem) = check_job(n, job) {
-            problems.push(format!("turn {n}, job {id}: {problem}"));
+        if let Err(problem) = check_job(turn, job) {
+            problems.push(format!("turn {turn}, job {id}: {problem}"));
         }
     }
     check_stored(run, &mut problems);
     let session = &run.session;
-    let named = problems.iter().map(|p| format!("session {session}: {p}"));
-    named.collect()
+    let problems = problems
+        .iter()
+        .map(|problem| format!("session {session}: {problem}"));
+    problems.collect()
 }
 
-fn check_job(n: u64, job: &Value) -> Result<(), String> {
+fn check_job(turn: u64, job: &Value) -> Result<(), String> {
     if job["status"] != "completed" {
-        return Err(format!("{} with error {}", job["status"], job["error"]));
+        return Err(format!(
+            "its status is {}, with the error {}",
+            job["status"], job["error"]
+        ));
     }
     let text = job["output"]["text"].as_str().unwrap_or_default();
-    check_reply(n, text)
+    check_reply(turn, text)
 }
 
-fn check_reply(n: u64, text: &str) -> Result<(), String> {
+fn check_reply(turn: u64, text: &str) -> Result<(), String> {
     let Some(seen) = seen::parse_reply(text) else {
-        return Err(format!("its reply shows no turns: {text:?}"));
+        return Err(format!("its reply does not list turns: {text:?}"));
     };
-    if seen.iter().copied().eq(0..=n) {
+    if seen.iter().copied().eq(0..=turn) {
         return Ok(());
     }
-    let missing: Vec<u64> = (0..=n).filter(|turn| !seen.contains(turn)).collect();
+    let missing: Vec<u64> = (0..=turn).filter(|turn| !seen.contains(turn)).collect();
     Err(format!(
-        "its reply was made from turns {seen:?}, not from 0 to {n} in order (missing: {missing:?})"
+        "its reply lists the turns {seen:?}, not 0 to {turn} in order (missing: {missing:?})"
     ))
 }
 
@@ -124,29 +136,32 @@ fn check_stored(run: &SessionRun, problems: &mut Vec<String>) {
         problems.push(format!("turn_count is {count:?}, not {expected}"));
     }
     if turns.len() != expected {
-        problems.push(format!("it contains {} turns, not {expected}", turns.len()));
+        problems.push(format!(
+            "the session contains {} turns, not {expected}",
+            turns.len()
+        ));
     }
-    for (i, turn) in turns.iter().enumerate() {
-        let n = i / 2;
+    for (index, turn) in turns.iter().enumerate() {
+        let number = index / 2;
         let (role, text) = (turn["role"].as_str().unwrap_or("?"), text_of(turn));
-        let expected_role = if i % 2 == 0 { "user" } else { "assistant" };
+        let expected_role = if index % 2 == 0 { "user" } else { "assistant" };
         let problem = if role != expected_role {
             format!("its role is {role}, not {expected_role}")
         } else if role == "user" {
             let numbers = seen::turn_numbers([text.as_str()]);
-            if numbers == [n as u64] {
+            if numbers == [number as u64] {
                 continue;
             }
-            format!("it contains the turns {numbers:?}, not {n}")
+            format!("its text contains the turns {numbers:?}, not {number}")
         } else {
-            let replied = run.jobs.get(n).map(|job| &job["output"]["text"]);
-            if replied.and_then(Value::as_str) == Some(text.as_str()) {
+            let reply = run.jobs.get(number).map(|job| &job["output"]["text"]);
+            if reply.and_then(Value::as_str) == Some(text.as_str()) {
                 continue;
             }
-            format!("it is {text:?}, but the job's reply was {replied:?}")
+            format!("its text is {text:?}, but the job's reply was {reply:?}")
         };
-        problems.push(format!("stored turn #{i}: {problem}"));
-        // All later turns are shifted and would repeat this problem.
+        problems.push(format!("stored turn #{index}: {problem}"));
+        // All later turns are shifted too and would only repeat this problem.
         return;
     }
 }
@@ -172,18 +187,19 @@ mod tests {
     use super::*;
     use crate::client::turn_text;
 
-    fn good(turns: u64) -> SessionRun {
+    /// A session in order with this many turns.
+    fn run_in_order(turns: u64) -> SessionRun {
         let mut jobs = Vec::new();
         let mut stored = Vec::new();
-        for n in 0..turns {
-            let reply = seen::reply(&(0..=n).collect::<Vec<u64>>());
+        for turn in 0..turns {
+            let reply = seen::reply(&(0..=turn).collect::<Vec<u64>>());
             jobs.push(json!({
-                "id": format!("job-{n}"),
+                "id": format!("job-{turn}"),
                 "status": "completed",
                 "output": { "text": reply },
-                "attempts": [{ "worker": format!("w{}", n % 2) }],
+                "attempts": [{ "worker": format!("w{}", turn % 2) }],
             }));
-            stored.push(json!({ "role": "user", "content": turn_text("s", n) }));
+            stored.push(json!({ "role": "user", "content": turn_text("s", turn) }));
             stored.push(json!({ "role": "assistant", "content": reply }));
         }
         let stored = json!({ "turn_count": stored.len(), "turns": stored });
@@ -203,30 +219,30 @@ mod tests {
 
     #[test]
     fn a_session_in_order_has_no_problem() {
-        assert_in_order(&[good(1), good(4)]);
-        assert_eq!(good(3).workers(), BTreeSet::from(["w0", "w1"]));
+        assert_in_order(&[run_in_order(1), run_in_order(4)]);
+        assert_eq!(run_in_order(3).workers(), BTreeSet::from(["w0", "w1"]));
     }
 
     #[test]
-    fn a_job_that_did_not_complete_is_named() {
-        let mut run = good(2);
+    fn a_job_that_did_not_complete_is_a_problem() {
+        let mut run = run_in_order(2);
         run.jobs[1]["status"] = json!("failed");
         let problem = only_problem(&run);
-        assert!(problem.starts_with("session s: turn 1, job job-1: \"failed\""));
+        assert!(problem.starts_with("session s: turn 1, job job-1: its status is \"failed\""));
     }
 
     #[test]
-    fn a_reply_without_an_earlier_turn_is_named() {
-        for wrong in [
+    fn a_reply_with_other_turns_than_those_up_to_its_own_is_a_problem() {
+        for wrong_reply in [
             "seen:0,2",
             "seen:1,0,2",
             "seen:0,1,1,2",
             "seen:0,1,2,3",
             "hello",
         ] {
-            let mut run = good(3);
-            run.jobs[2]["output"]["text"] = json!(wrong);
-            run.stored["turns"][5]["content"] = json!(wrong);
+            let mut run = run_in_order(3);
+            run.jobs[2]["output"]["text"] = json!(wrong_reply);
+            run.stored["turns"][5]["content"] = json!(wrong_reply);
             let problem = only_problem(&run);
             assert!(
                 problem.contains("turn 2, job job-2: its reply"),
@@ -236,8 +252,8 @@ mod tests {
     }
 
     #[test]
-    fn a_stored_turn_that_is_doubled_missing_or_misplaced_is_named() {
-        let turns = |run: &mut SessionRun, change: fn(&mut Vec<Value>)| {
+    fn a_repeated_missing_or_misplaced_stored_turn_is_a_problem() {
+        let change_turns = |run: &mut SessionRun, change: fn(&mut Vec<Value>)| {
             if let Value::Array(turns) = &mut run.stored["turns"] {
                 change(turns);
             }
@@ -248,34 +264,38 @@ mod tests {
             |turns| turns.swap(0, 2),
         ];
         for change in changes {
-            let mut run = good(3);
-            turns(&mut run, change);
-            assert!(problems(&run).iter().any(|p| p.contains("stored turn #")));
+            let mut run = run_in_order(3);
+            change_turns(&mut run, change);
+            assert!(
+                problems(&run)
+                    .iter()
+                    .any(|problem| problem.contains("stored turn #"))
+            );
         }
-        let mut run = good(3);
-        turns(&mut run, |turns| drop(turns.pop()));
-        assert!(only_problem(&run).contains("it contains 5 turns, not 6"));
+        let mut run = run_in_order(3);
+        change_turns(&mut run, |turns| drop(turns.pop()));
+        assert!(only_problem(&run).contains("the session contains 5 turns, not 6"));
     }
 
     #[test]
-    fn a_stored_reply_that_is_not_the_jobs_is_named() {
-        let mut run = good(2);
+    fn a_stored_reply_that_differs_from_the_jobs_reply_is_a_problem() {
+        let mut run = run_in_order(2);
         run.stored["turns"][3]["content"] = json!("seen:0");
-        assert!(only_problem(&run).contains("stored turn #3: it is \"seen:0\""));
+        assert!(only_problem(&run).contains("stored turn #3: its text is \"seen:0\""));
     }
 
     #[test]
-    fn two_turns_with_one_job_are_named() {
-        let mut run = good(2);
+    fn two_turns_with_the_same_job_are_a_problem() {
+        let mut run = run_in_order(2);
         run.jobs[1]["id"] = json!("job-0");
         assert!(only_problem(&run).contains("also the job of an earlier turn"));
     }
 
     #[test]
     #[should_panic(expected = "session s: turn_count is Some(5), not 6")]
-    fn the_assertion_panics_with_the_problem() {
-        let mut run = good(3);
+    fn the_assertion_panics_and_names_the_problem() {
+        let mut run = run_in_order(3);
         run.stored["turn_count"] = json!(5);
-        assert_in_order(&[good(1), run]);
+        assert_in_order(&[run_in_order(1), run]);
     }
 }

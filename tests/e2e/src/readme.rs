@@ -1,4 +1,4 @@
-//! Reads parts of the README, for the tests that run and compare them.
+//! Reads parts of the README. Tests run these parts, or compare them with what the program prints.
 
 use std::{fs, path::PathBuf};
 
@@ -11,7 +11,7 @@ pub fn path() -> PathBuf {
 /// The text of the README.
 ///
 /// # Panics
-/// If it cannot be read.
+/// If the README cannot be read.
 #[must_use]
 pub fn read() -> String {
     fs::read_to_string(path()).expect("the README can be read")
@@ -20,26 +20,32 @@ pub fn read() -> String {
 /// The fenced block after the comment `<!-- name -->`, without its fences.
 ///
 /// # Panics
-/// If there is none.
+/// If the README has no such block.
 #[must_use]
 pub fn block(readme: &str, name: &str) -> String {
     let marker = format!("<!-- {name} -->\n```");
-    let (_, rest) = readme
+    let (_, after_marker) = readme
         .split_once(&marker)
         .unwrap_or_else(|| panic!("the README has no block {name}"));
-    let (_, rest) = rest.split_once('\n').expect("a fence ends its line");
-    let (block, _) = rest.split_once("\n```").expect("a fence is closed");
+    let (_, after_fence) = after_marker
+        .split_once('\n')
+        .expect("the fence ends with its line");
+    let (block, _) = after_fence
+        .split_once("\n```")
+        .expect("the block has a closing fence");
     block.to_owned()
 }
 
 /// The part from the comment `<!-- name -->` to the next heading.
 ///
 /// # Panics
-/// If there is no such comment.
+/// If the README has no such comment.
 #[must_use]
 pub fn part<'a>(readme: &'a str, name: &str) -> &'a str {
-    let (_, rest) = readme
+    let (_, after_marker) = readme
         .split_once(&format!("<!-- {name} -->\n"))
         .unwrap_or_else(|| panic!("the README has no part {name}"));
-    rest.split_once("\n## ").map_or(rest, |(part, _)| part)
+    after_marker
+        .split_once("\n## ")
+        .map_or(after_marker, |(part, _)| part)
 }

@@ -1,6 +1,6 @@
-//! A client of Forebay's API for tests. It has a method for each route; tests check the answers.
+//! A client of Forebay's API for tests. It has a method for each route, and the tests check the answers.
 //!
-//! Clones share the URL. A test can point all of them at a restarted process ([`Client::set_url`]) while they retry.
+//! Clones share the URL. While they retry, a test can point all clones at a restarted process ([`Client::set_url`]).
 
 mod retry;
 #[cfg(test)]
@@ -21,8 +21,8 @@ use serde_json::Value;
 /// The timeout of one HTTP request: longer than the longest `wait_s`.
 const REQUEST_LIMIT: Duration = Duration::from_secs(180);
 
-/// How long an idle connection is kept: shorter than the gateway keeps one. Otherwise the gateway would sometimes
-/// close a connection just as a request is sent on it.
+/// How long an idle connection is kept. The gateway keeps its connections for longer. Otherwise it would sometimes
+/// close a connection while the client sends a request on it.
 const IDLE_MAX: Duration = Duration::from_secs(4);
 
 /// A client of one process, or of several gateways of the same fleet ([`Client::any_of`]).
@@ -30,7 +30,7 @@ const IDLE_MAX: Duration = Duration::from_secs(4);
 pub struct Client {
     http: reqwest::Client,
     urls: Arc<RwLock<Vec<String>>>,
-    /// The source of the random choice of a URL; the thread's own if `None`.
+    /// The random numbers that choose the URL of a request. With `None`, they come from the thread's generator.
     random: Option<Arc<Mutex<StdRng>>>,
 }
 
@@ -55,7 +55,7 @@ impl Answer {
     /// The body of an answer that has this status.
     ///
     /// # Panics
-    /// If it has another status.
+    /// If the answer has another status.
     pub fn expect(self, status: u16) -> Value {
         assert_eq!(self.status.as_u16(), status, "the answer was {}", self.body);
         self.body
@@ -83,7 +83,7 @@ impl Client {
             .pool_idle_timeout(IDLE_MAX)
             .no_proxy()
             .build()
-            .expect("an HTTP client");
+            .expect("the HTTP client is made");
         Self {
             http,
             urls: Arc::new(RwLock::new(urls)),
@@ -91,9 +91,9 @@ impl Client {
         }
     }
 
-    /// The same client, with random choices from this seed.
+    /// The same client, whose random choices of a URL come from this seed.
     #[must_use]
-    pub fn choosing_from(&self, seed: u64) -> Self {
+    pub fn with_seed(&self, seed: u64) -> Self {
         let random = StdRng::seed_from_u64(seed);
         Self {
             random: Some(Arc::new(Mutex::new(random))),
@@ -116,7 +116,7 @@ impl Client {
     /// # Panics
     /// If the client has no URL.
     #[must_use]
-    pub fn at(&self, path: &str) -> String {
+    pub fn url_of(&self, path: &str) -> String {
         let urls = self.urls.read().unwrap_or_else(PoisonError::into_inner);
         let url = match &self.random {
             None => urls.choose(&mut rand::rng()),
@@ -124,7 +124,7 @@ impl Client {
                 urls.choose(&mut *random.lock().unwrap_or_else(PoisonError::into_inner))
             }
         };
-        format!("{}{path}", url.expect("a URL"))
+        format!("{}{path}", url.expect("the client has a URL"))
     }
 
     /// The HTTP client, for malformed requests.
@@ -136,9 +136,9 @@ impl Client {
     /// `POST /v1/jobs`, with an idempotency key if there is one.
     ///
     /// # Errors
-    /// If no complete answer comes.
+    /// If the client gets no complete answer.
     pub async fn try_submit(&self, job: &Value, key: Option<&str>) -> reqwest::Result<Answer> {
-        let mut request = self.http.post(self.at("/v1/jobs")).json(job);
+        let mut request = self.http.post(self.url_of("/v1/jobs")).json(job);
         if let Some(key) = key {
             request = request.header("idempotency-key", key);
         }
@@ -148,7 +148,7 @@ impl Client {
     /// `POST /v1/jobs`.
     ///
     /// # Panics
-    /// If no complete answer comes.
+    /// If the client gets no complete answer.
     pub async fn submit(&self, job: &Value) -> Answer {
         complete(self.try_submit(job, None).await)
     }
@@ -156,12 +156,12 @@ impl Client {
     /// `POST /v1/jobs` with an `Idempotency-Key`.
     ///
     /// # Panics
-    /// If no complete answer comes.
+    /// If the client gets no complete answer.
     pub async fn submit_with_key(&self, job: &Value, key: &str) -> Answer {
         complete(self.try_submit(job, Some(key)).await)
     }
 
-    /// `POST /v1/jobs`; returns the accepted job.
+    /// Sends `POST /v1/jobs` and returns the accepted job.
     ///
     /// # Panics
     /// If the answer is not 202.
@@ -172,15 +172,15 @@ impl Client {
     /// `GET` of any path.
     ///
     /// # Errors
-    /// If no complete answer comes.
+    /// If the client gets no complete answer.
     pub async fn try_get(&self, path: &str) -> reqwest::Result<Answer> {
-        answer(self.http.get(self.at(path))).await
+        answer(self.http.get(self.url_of(path))).await
     }
 
     /// `GET` of any path.
     ///
     /// # Panics
-    /// If no complete answer comes.
+    /// If the client gets no complete answer.
     pub async fn get(&self, path: &str) -> Answer {
         complete(self.try_get(path).await)
     }
@@ -188,7 +188,7 @@ impl Client {
     /// `GET /v1/jobs/{id}`.
     ///
     /// # Panics
-    /// If no complete answer comes.
+    /// If the client gets no complete answer.
     pub async fn job(&self, id: &str) -> Answer {
         self.get(&format!("/v1/jobs/{id}")).await
     }
@@ -196,16 +196,16 @@ impl Client {
     /// `POST /v1/jobs/{id}/cancel`.
     ///
     /// # Panics
-    /// If no complete answer comes.
+    /// If the client gets no complete answer.
     pub async fn cancel(&self, id: &str) -> Answer {
         let path = format!("/v1/jobs/{id}/cancel");
-        complete(answer(self.http.post(self.at(&path))).await)
+        complete(answer(self.http.post(self.url_of(&path))).await)
     }
 
     /// `GET /v1/sessions/{id}`.
     ///
     /// # Panics
-    /// If no complete answer comes.
+    /// If the client gets no complete answer.
     pub async fn session(&self, id: &str) -> Answer {
         self.get(&format!("/v1/sessions/{id}")).await
     }
@@ -213,16 +213,16 @@ impl Client {
     /// `DELETE /v1/sessions/{id}`.
     ///
     /// # Panics
-    /// If no complete answer comes.
+    /// If the client gets no complete answer.
     pub async fn delete_session(&self, id: &str) -> Answer {
         let path = format!("/v1/sessions/{id}");
-        complete(answer(self.http.delete(self.at(&path))).await)
+        complete(answer(self.http.delete(self.url_of(&path))).await)
     }
 
     /// `GET /v1/queues`.
     ///
     /// # Panics
-    /// If no complete answer comes.
+    /// If the client gets no complete answer.
     pub async fn queues(&self) -> Answer {
         self.get("/v1/queues").await
     }
@@ -238,7 +238,7 @@ pub fn is_terminal(job: &Value) -> bool {
 /// The id of a job or session.
 ///
 /// # Panics
-/// If there is none.
+/// If the object has no id.
 #[must_use]
 pub fn id_of(object: &Value) -> &str {
     match object["id"].as_str() {
@@ -247,6 +247,7 @@ pub fn id_of(object: &Value) -> &str {
     }
 }
 
+/// Sends the request and returns the answer.
 async fn answer(request: RequestBuilder) -> reqwest::Result<Answer> {
     let response = request.send().await?;
     let status = response.status();
@@ -259,9 +260,10 @@ async fn answer(request: RequestBuilder) -> reqwest::Result<Answer> {
     })
 }
 
+/// The answer of a request that must have one.
 fn complete(answer: reqwest::Result<Answer>) -> Answer {
     match answer {
         Ok(answer) => answer,
-        Err(error) => panic!("no complete answer came: {error:?}"),
+        Err(error) => panic!("the client got no complete answer: {error:?}"),
     }
 }

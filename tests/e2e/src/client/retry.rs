@@ -1,7 +1,7 @@
-//! Retries of the client: it submits until it is accepted and waits until a job has ended, through refusals, restarts and
-//! killed processes.
+//! Retries of the client. It repeats submits until they are accepted, and waits until jobs have ended, although
+//! gateways refuse requests, restart or are killed.
 //!
-//! It pauses between retries, because no event tells a client that a server is back.
+//! The client pauses between retries, because no event tells it that a server is back.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::{Answer, Client, id_of, is_terminal};
 
-/// The pause before a retry at a server that does not answer.
+/// The pause before a retry if there is no `Retry-After`.
 const PAUSE: Duration = Duration::from_millis(20);
 /// The longest pause that a `Retry-After` can cause.
 const PAUSE_MAX: Duration = Duration::from_millis(250);
@@ -18,60 +18,61 @@ const PAUSE_MAX: Duration = Duration::from_millis(250);
 const WAIT_S_MAX: u64 = 30;
 
 impl Client {
-    /// Waits with `?wait_s=` until the job has ended, through restarts; returns the job.
+    /// Waits with `?wait_s=` until the job has ended, also while processes restart. Returns the job.
     ///
     /// # Panics
-    /// After `limit`, with the last answer; and at once if the answer is an error that stays, such as 404.
+    /// After `limit`, with the last answer. Immediately if the answer is an error that a retry cannot change, such as
+    /// 404.
     pub async fn wait(&self, id: &str, limit: Duration) -> Value {
         let deadline = Instant::now() + limit;
-        let mut last = String::from("nothing");
-        while let Some(left) = time_left(deadline) {
-            let wait_s = left.as_secs().clamp(1, WAIT_S_MAX);
+        let mut last_answer = String::from("none");
+        while let Some(remaining) = time_remaining(deadline) {
+            let wait_s = remaining.as_secs().clamp(1, WAIT_S_MAX);
             let path = format!("/v1/jobs/{id}?wait_s={wait_s}");
-            match tokio::time::timeout(left + PAUSE_MAX, self.try_get(&path)).await {
+            match tokio::time::timeout(remaining + PAUSE_MAX, self.try_get(&path)).await {
                 Ok(Ok(answer)) if answer.status == 200 => {
                     if is_terminal(&answer.body) {
                         return answer.body;
                     }
-                    last = answer.body.to_string();
+                    last_answer = answer.body.to_string();
                 }
-                Ok(Ok(answer)) if is_transient(&answer) => last = pause_after(&answer).await,
+                Ok(Ok(answer)) if is_transient(&answer) => last_answer = pause_after(&answer).await,
                 Ok(Ok(answer)) => panic!("job {id}: {}: {}", answer.status, answer.body),
                 Ok(Err(error)) => {
-                    last = format!("{error:?}");
+                    last_answer = format!("{error:?}");
                     tokio::time::sleep(PAUSE).await;
                 }
-                Err(_) => last = String::from("no answer in time"),
+                Err(_) => last_answer = String::from("no answer in time"),
             }
         }
-        panic!("job {id} had not ended after {limit:?}; the last answer: {last}");
+        panic!("job {id} had not ended after {limit:?}; the last answer: {last_answer}");
     }
 
-    /// Submits with this idempotency key until the job is accepted, through restarts; returns the job.
+    /// Submits with this idempotency key until the job is accepted, also while processes restart. Returns the job.
     ///
     /// # Panics
-    /// After `limit`, with the last answer; and at once if the answer is an error that stays.
+    /// After `limit`, with the last answer. Immediately if the answer is an error that a retry cannot change.
     pub async fn submit_until_accepted(&self, job: &Value, key: &str, limit: Duration) -> Value {
         let deadline = Instant::now() + limit;
-        let mut last = String::from("nothing");
-        while let Some(left) = time_left(deadline) {
-            match tokio::time::timeout(left, self.try_submit(job, Some(key))).await {
+        let mut last_answer = String::from("none");
+        while let Some(remaining) = time_remaining(deadline) {
+            match tokio::time::timeout(remaining, self.try_submit(job, Some(key))).await {
                 Ok(Ok(answer)) if answer.status.is_success() => return answer.body,
-                Ok(Ok(answer)) if is_transient(&answer) => last = pause_after(&answer).await,
+                Ok(Ok(answer)) if is_transient(&answer) => last_answer = pause_after(&answer).await,
                 Ok(Ok(answer)) => panic!("submit {key}: {}: {}", answer.status, answer.body),
                 Ok(Err(error)) => {
-                    last = format!("{error:?}");
+                    last_answer = format!("{error:?}");
                     tokio::time::sleep(PAUSE).await;
                 }
-                Err(_) => last = String::from("no answer in time"),
+                Err(_) => last_answer = String::from("no answer in time"),
             }
         }
-        panic!("submit {key} was not accepted after {limit:?}; the last answer: {last}");
+        panic!("submit {key} was not accepted after {limit:?}; the last answer: {last_answer}");
     }
 
-    /// Submits the turns 0 to `turns` - 1 of a session (`turn=<n>`). Each turn has its own idempotency key
-    /// ([`turn_key`]) and is submitted when the one before is accepted. The fields of `extra` are added to each submit.
-    /// Returns the jobs' ids in the same order.
+    /// Submits the turns 0 to `turns` - 1 of a session ([`turn_text`]). Each turn has its own idempotency key
+    /// ([`turn_key`]) and is submitted when the turn before is accepted. The fields of `extra` are added to each
+    /// submit. Returns the jobs' ids in the same order.
     ///
     /// # Panics
     /// If a turn is not accepted within `limit`.
@@ -83,12 +84,12 @@ impl Client {
         limit: Duration,
     ) -> Vec<String> {
         let mut ids = Vec::new();
-        for n in 0..turns {
-            let mut job = json!({ "session_id": session, "input": turn_text(session, n) });
+        for turn in 0..turns {
+            let mut job = json!({ "session_id": session, "input": turn_text(session, turn) });
             for (name, value) in extra.as_object().into_iter().flatten() {
                 job[name] = value.clone();
             }
-            let key = turn_key(session, n);
+            let key = turn_key(session, turn);
             let accepted = self.submit_until_accepted(&job, &key, limit).await;
             ids.push(id_of(&accepted).to_owned());
         }
@@ -96,32 +97,35 @@ impl Client {
     }
 }
 
-/// The text of a session's turn `n`, which [`crate::order`] reads.
+/// The text of a session's turn with this number, which [`crate::order`] reads.
 #[must_use]
-pub fn turn_text(session: &str, n: u64) -> String {
-    format!("session={session} turn={n}")
+pub fn turn_text(session: &str, turn: u64) -> String {
+    format!("session={session} turn={turn}")
 }
 
-/// The idempotency key of a session's turn `n`.
+/// The idempotency key of a session's turn with this number.
 #[must_use]
-pub fn turn_key(session: &str, n: u64) -> String {
-    format!("{session}:{n}")
+pub fn turn_key(session: &str, turn: u64) -> String {
+    format!("{session}:{turn}")
 }
 
-fn time_left(deadline: Instant) -> Option<Duration> {
-    let left = deadline.saturating_duration_since(Instant::now());
-    (!left.is_zero()).then_some(left)
+/// The time until the deadline; `None` when the deadline has passed.
+fn time_remaining(deadline: Instant) -> Option<Duration> {
+    let remaining = deadline.saturating_duration_since(Instant::now());
+    (!remaining.is_zero()).then_some(remaining)
 }
 
-/// Whether the same request may get another answer later.
+/// Whether a later retry of the request may get another answer.
 fn is_transient(answer: &Answer) -> bool {
     [429, 502, 503, 504].contains(&answer.status.as_u16())
 }
 
-/// Pauses for the answer's `Retry-After`, within bounds; returns the answer as text.
+/// Pauses for the answer's `Retry-After`, within bounds. Returns the answer as text.
 async fn pause_after(answer: &Answer) -> String {
-    let asked = answer.header("retry-after").and_then(|s| s.parse().ok());
-    let pause = asked.map_or(PAUSE, Duration::from_secs);
+    let retry_after_s = answer
+        .header("retry-after")
+        .and_then(|value| value.parse().ok());
+    let pause = retry_after_s.map_or(PAUSE, Duration::from_secs);
     tokio::time::sleep(pause.clamp(PAUSE, PAUSE_MAX)).await;
     format!("{}: {}", answer.status, answer.body)
 }

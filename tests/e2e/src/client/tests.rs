@@ -1,4 +1,4 @@
-//! The client's retries, against a stub with given answers.
+//! Tests of the client's retries, against a stub server.
 
 use std::{
     collections::VecDeque,
@@ -18,7 +18,7 @@ use super::Client;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// A server that gives these answers one after the other and records its requests.
+/// A server that gives its answers one after the other and records its requests.
 #[derive(Clone)]
 struct Stub {
     answers: Arc<Mutex<VecDeque<(u16, Value)>>>,
@@ -33,13 +33,16 @@ impl Stub {
         }
     }
 
-    /// Starts to serve; returns the URL.
+    /// Starts the server and returns its URL.
     async fn serve(&self) -> String {
         let stub = self.clone();
         let router = Router::new().fallback(move |request| async move { stub.answer(&request) });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
-        let listener = listener.expect("a free port");
-        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let listener = listener.expect("a port is free");
+        let url = format!(
+            "http://{}",
+            listener.local_addr().expect("the listener has an address")
+        );
         tokio::spawn(axum::serve(listener, router).into_future());
         url
     }
@@ -48,20 +51,30 @@ impl Stub {
         let key = request.headers().get("idempotency-key");
         let key = key.and_then(|key| key.to_str().ok()).unwrap_or("-");
         let received = format!("{} {} {key}", request.method(), request.uri());
-        self.requests.lock().expect("requests").push(received);
-        let next = self.answers.lock().expect("answers").pop_front();
+        self.requests
+            .lock()
+            .expect("no other request panicked")
+            .push(received);
+        let next = self
+            .answers
+            .lock()
+            .expect("no other request panicked")
+            .pop_front();
         let (status, body) = next.unwrap_or((500, json!("no more answers")));
-        let status = StatusCode::from_u16(status).expect("a status");
+        let status = StatusCode::from_u16(status).expect("the status is valid");
         (status, [("retry-after", "0")], Json(body)).into_response()
     }
 
     fn requests(&self) -> Vec<String> {
-        self.requests.lock().expect("requests").clone()
+        self.requests
+            .lock()
+            .expect("no other request panicked")
+            .clone()
     }
 }
 
 #[tokio::test]
-async fn it_submits_with_the_same_key_until_accepted() {
+async fn a_refused_submit_is_repeated_with_the_same_key_until_it_is_accepted() {
     let stub = Stub::new([
         (503, json!({})),
         (429, json!({})),
@@ -75,7 +88,7 @@ async fn it_submits_with_the_same_key_until_accepted() {
 
 #[tokio::test]
 #[should_panic(expected = "submit k1: 422 Unprocessable Entity")]
-async fn an_error_that_stays_is_not_retried() {
+async fn a_submit_with_a_permanent_error_is_not_repeated() {
     let stub = Stub::new([(422, json!({})), (202, json!({ "id": "j" }))]);
     let client = Client::new(&stub.serve().await);
     client.submit_until_accepted(&json!({}), "k1", LIMIT).await;
@@ -83,7 +96,7 @@ async fn an_error_that_stays_is_not_retried() {
 
 #[tokio::test]
 #[should_panic(expected = "was not accepted after 150ms; the last answer: 503")]
-async fn it_stops_at_the_limit_and_reports_the_last_answer() {
+async fn a_submit_that_is_not_accepted_panics_at_the_limit_with_the_last_answer() {
     let stub = Stub::new(vec![(503, json!({})); 1_000]);
     let client = Client::new(&stub.serve().await);
     let limit = Duration::from_millis(150);
@@ -91,13 +104,16 @@ async fn it_stops_at_the_limit_and_reports_the_last_answer() {
 }
 
 #[tokio::test]
-async fn it_waits_for_the_end_through_a_dead_url_and_an_outage() {
+async fn a_wait_for_a_job_goes_on_while_no_server_listens_or_the_server_answers_503() {
     let running = json!({ "id": "j", "status": "in_progress" });
     let done = json!({ "id": "j", "status": "completed" });
     let stub = Stub::new([(503, json!({})), (200, running), (200, done)]);
-    let dead = tokio::net::TcpListener::bind("127.0.0.1:0").await;
-    let dead = dead.expect("a free port").local_addr().expect("an address");
-    let client = Client::new(&format!("http://{dead}"));
+    let unused = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+    let unused = unused
+        .expect("a port is free")
+        .local_addr()
+        .expect("the listener has an address");
+    let client = Client::new(&format!("http://{unused}"));
     client.try_get("/").await.expect_err("nobody listens");
     let waiting = tokio::spawn({
         let client = client.clone();
@@ -105,14 +121,17 @@ async fn it_waits_for_the_end_through_a_dead_url_and_an_outage() {
     });
     tokio::task::yield_now().await;
     client.set_url(&stub.serve().await);
-    assert_eq!(waiting.await.expect("a job")["status"], "completed");
+    assert_eq!(
+        waiting.await.expect("the wait returns the job")["status"],
+        "completed"
+    );
     assert!(stub.requests()[0].starts_with("GET /v1/jobs/j?wait_s="));
     assert_eq!(stub.requests().len(), 3);
 }
 
 #[tokio::test]
 #[should_panic(expected = "job j: 404 Not Found")]
-async fn a_wait_for_an_unknown_job_fails_at_once() {
+async fn a_wait_for_an_unknown_job_panics_immediately() {
     let stub = Stub::new([(404, json!({}))]);
     Client::new(&stub.serve().await).wait("j", LIMIT).await;
 }

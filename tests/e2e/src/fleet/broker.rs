@@ -1,14 +1,14 @@
-//! The RabbitMQ node of a fleet: a shared one or its own.
+//! The RabbitMQ node of a fleet: the node that tests share, or a node of its own.
 
 use std::ops::Deref;
 
 use servers::rabbit::Rabbit;
 
-/// A RabbitMQ node.
+/// The RabbitMQ node of a fleet.
 pub enum Broker {
-    /// The node that all tests of this test binary share. Tests must not change it.
+    /// The node that the tests of this binary share. Tests must not change the node.
     Shared(&'static Rabbit),
-    /// A node that only this fleet uses. The test may stop and restart it and raise alarms.
+    /// A node that only this fleet uses. The test may stop and restart the node and raise its alarms.
     Own(Box<Rabbit>),
 }
 

@@ -1,4 +1,4 @@
-//! The settings of a fleet, and its start: first the servers, then the processes.
+//! The settings of a fleet, and its start. The servers start first, then the processes.
 
 use std::path::{Path, PathBuf};
 
@@ -45,19 +45,20 @@ impl Builder {
         }
     }
 
-    /// The number of gateways at the start.
+    /// Sets the number of gateways at the start.
     pub fn gateways(mut self, count: usize) -> Self {
         self.gateways = count;
         self
     }
 
-    /// The number of workers at the start.
+    /// Sets the number of workers at the start.
     pub fn workers(mut self, count: usize) -> Self {
         self.workers = count;
         self
     }
 
-    /// A program of another release in place of `forebay`. Its workers write this text when they are ready.
+    /// Runs a program of another release instead of `forebay`. Its workers log the text `worker_ready` when they are
+    /// ready.
     pub fn program(mut self, path: impl Into<PathBuf>, worker_ready: &'static str) -> Self {
         self.process = self.process.program(path);
         self.worker_ready = worker_ready;
@@ -70,20 +71,20 @@ impl Builder {
         self
     }
 
-    /// Makes this server the OpenAI-compatible provider of every process and the provider of the default model.
-    /// Without it, the default model is the simulated one.
+    /// Makes this server the OpenAI-compatible provider of every process, and the provider of the default model.
+    /// Without this call, the default model is the simulated one.
     pub fn openai(mut self, server: &ScriptedLlm) -> Self {
         self.process = self.process.openai(server).env("FOREBAY_MODEL", MODEL);
         self
     }
 
-    /// The options of the Redis server.
+    /// Sets the options of the Redis server.
     pub fn redis(mut self, options: RedisOptions) -> Self {
         self.redis = options;
         self
     }
 
-    /// Starts a RabbitMQ node for this fleet only, for a test that breaks it.
+    /// Starts a RabbitMQ node for this fleet only. For tests that stop the node or raise its alarms.
     pub fn own_rabbit(self) -> Self {
         self.rabbit(RabbitOptions::default())
     }
@@ -97,7 +98,7 @@ impl Builder {
     /// Starts the servers and all processes, and waits until the gateways accept submits.
     ///
     /// # Panics
-    /// If a server or a process does not start; with its log.
+    /// If a server or a process does not start. The message contains its log.
     pub async fn start(self) -> Fleet {
         open_files::raise_limit();
         let tls = [
@@ -107,27 +108,27 @@ impl Builder {
                 .and_then(|options| options.tls.clone())
                 .map(|tls| ("AMQP_CA_FILE", tls)),
         ];
-        let redis = Redis::start(self.redis).await.expect("a Redis server");
+        let redis = Redis::start(self.redis).await.expect("Redis starts");
         let rabbit = match self.rabbit {
             None => rabbit::shared().await.map(Broker::Shared),
             Some(options) => Rabbit::start(options)
                 .await
                 .map(|rabbit| Broker::Own(Box::new(rabbit))),
         };
-        let rabbit = rabbit.expect("a RabbitMQ node");
-        let vhost = rabbit.vhost().await.expect("a virtual host");
+        let rabbit = rabbit.expect("RabbitMQ starts");
+        let vhost = rabbit.vhost().await.expect("RabbitMQ makes a virtual host");
         let mut process = self
             .process
             .env("REDIS_URL", redis.url())
             .env("AMQP_URL", vhost.url());
         for (name, tls) in tls.into_iter().flatten() {
-            process = process.env(name, text(&tls.ca_file()));
+            process = process.env(name, utf8(&tls.ca_file()));
         }
         let gateway = process.clone().arg("gateway");
         let worker = process.arg("worker").ready_when_it_logs(self.worker_ready);
         let mut fleet = Fleet {
-            gateways: start(&gateway, self.gateways).await,
-            workers: start(&worker, self.workers).await,
+            gateways: start_members(&gateway, self.gateways).await,
+            workers: start_members(&worker, self.workers).await,
             client: Client::any_of(Vec::new()),
             vhost,
             rabbit,
@@ -136,12 +137,13 @@ impl Builder {
             worker,
         };
         fleet.point_client_at_running_gateways();
-        fleet.gateways_become_ready().await;
+        fleet.wait_until_gateways_are_ready().await;
         fleet
     }
 }
 
-async fn start(builder: &process::Builder, count: usize) -> Vec<Member> {
+/// Starts this many processes concurrently.
+async fn start_members(builder: &process::Builder, count: usize) -> Vec<Member> {
     let mut members = JoinSet::new();
     for _ in 0..count {
         members.spawn(Member::start(builder.clone()));
@@ -149,7 +151,7 @@ async fn start(builder: &process::Builder, count: usize) -> Vec<Member> {
     members.join_all().await
 }
 
-fn text(path: &Path) -> String {
+fn utf8(path: &Path) -> String {
     let path = path.to_str();
-    path.expect("a path in UTF-8").to_owned()
+    path.expect("the path is UTF-8").to_owned()
 }

@@ -1,6 +1,7 @@
-//! Finds the connections of a process in a server's list: those whose other end is a socket of the process.
+//! Finds the connections of a process in a server's list. These are the connections whose other end is a socket of the
+//! process.
 //!
-//! So connections without a name or with a wrong name count too. Connections through a proxy do not count.
+//! So a connection counts whatever its name is. Connections through a proxy do not count.
 
 use std::{collections::BTreeSet, fs, os::unix::ffi::OsStrExt, path::Path};
 
@@ -20,7 +21,9 @@ pub async fn to_redis(redis: &Redis, member: &Member) -> anyhow::Result<Vec<Stri
     let mut addresses = Vec::new();
     for client in &clients {
         let address = client.field("addr");
-        let (_, port) = address.rsplit_once(':').context("an address with a port")?;
+        let (_, port) = address
+            .rsplit_once(':')
+            .context("the address of a client has no port")?;
         if ports.contains(&port.parse()?) {
             addresses.push(address.to_owned());
         }
@@ -47,9 +50,9 @@ pub async fn to_rabbit(rabbit: &Rabbit, member: &Member) -> anyhow::Result<Vec<S
     Ok(connections.iter().filter(of_process).map(name).collect())
 }
 
-/// The local ports of a process's TCP connections over IPv4 to the port `to`. The port `to` matters, because two
-/// processes can use the same local port for connections to different servers.
-fn local_ports(pid: u32, to: u16) -> anyhow::Result<BTreeSet<u16>> {
+/// The local ports of a process's TCP connections over IPv4 to `server_port`. Two processes can use the same local port
+/// for connections to different servers, so the local port alone does not identify a connection.
+fn local_ports(pid: u32, server_port: u16) -> anyhow::Result<BTreeSet<u16>> {
     let folder = format!("/proc/{pid}");
     let inodes = inodes(Path::new(&folder))?;
     let table = fs::read_to_string(format!("{folder}/net/tcp"))?;
@@ -57,7 +60,7 @@ fn local_ports(pid: u32, to: u16) -> anyhow::Result<BTreeSet<u16>> {
         let mut fields = line.split_whitespace();
         let (local, remote) = (port(fields.nth(1)?)?, port(fields.next()?)?);
         let inode = fields.nth(6)?;
-        (remote == to && inodes.contains(inode)).then_some(local)
+        (remote == server_port && inodes.contains(inode)).then_some(local)
     };
     Ok(table.lines().skip(1).filter_map(local_port).collect())
 }
@@ -67,10 +70,11 @@ fn port(address: &str) -> Option<u16> {
     u16::from_str_radix(address.rsplit_once(':')?.1, 16).ok()
 }
 
+/// The inodes of the sockets that a process has open. `folder` is the folder of the process in `/proc`.
 fn inodes(folder: &Path) -> anyhow::Result<BTreeSet<String>> {
     let mut inodes = BTreeSet::new();
     for file in fs::read_dir(folder.join("fd"))? {
-        // An error means that the file was closed meanwhile.
+        // An error means that the process has closed the file meanwhile.
         let Ok(target) = fs::read_link(file?.path()) else {
             continue;
         };
@@ -95,14 +99,14 @@ mod tests {
     use super::local_ports;
 
     #[test]
-    fn a_connection_is_found_by_process_and_server() {
+    fn a_connection_belongs_to_one_process_and_one_server() {
         let server = TcpListener::bind("127.0.0.1:0").unwrap();
-        let to = server.local_addr().unwrap();
-        let client = TcpStream::connect(to).unwrap();
+        let address = server.local_addr().unwrap();
+        let client = TcpStream::connect(address).unwrap();
         let port = client.local_addr().unwrap().port();
-        let ports = |pid, to| local_ports(pid, to).unwrap();
-        assert!(ports(std::process::id(), to.port()).contains(&port));
+        let ports = |pid, server_port| local_ports(pid, server_port).unwrap();
+        assert!(ports(std::process::id(), address.port()).contains(&port));
         assert!(!ports(std::process::id(), 1).contains(&port));
-        assert!(!ports(parent_id(), to.port()).contains(&port));
+        assert!(!ports(parent_id(), address.port()).contains(&port));
     }
 }

@@ -1,4 +1,4 @@
-//! The turns of a session, read from Redis directly.
+//! Reads the turns of a session from Redis, without Forebay.
 
 use serde_json::Value;
 use servers::redis::RedisReply;
@@ -7,15 +7,16 @@ use super::Fleet;
 use crate::{client::id_of, order::SessionRun};
 
 impl Fleet {
-    /// The turns of a session in Redis. `job` is the id of any of its jobs, which contains the partition.
+    /// The turns of a session in Redis. `job` is the id of any job of the session, because job ids contain the
+    /// partition.
     ///
     /// # Panics
-    /// If Redis does not answer, or has anything but turns there.
+    /// If Redis does not answer, or the session's key contains anything but turns.
     pub async fn turns_in_redis(&self, session: &str, job: &str) -> Vec<Value> {
-        let partition = job.get(4..6).expect("the id of a job");
+        let partition = job.get(4..6).expect("a job's id contains its partition");
         let key = format!("fb:{{{partition}}}:u:default/{session}");
         let turns = self.redis.command(&["LRANGE", &key, "0", "-1"]).await;
-        let RedisReply::Array(turns) = turns.expect("the turns of a session") else {
+        let RedisReply::Array(turns) = turns.expect("Redis returns the turns") else {
             panic!("{key} is not a list");
         };
         let turns = turns.iter().map(|turn| {
@@ -25,12 +26,12 @@ impl Fleet {
         turns.collect()
     }
 
-    /// The run with the turns in Redis in the place of those that the API returned, for [`crate::order`].
+    /// The run with the turns in Redis instead of the turns that the API returned, for [`crate::order`].
     ///
     /// # Panics
-    /// As [`Fleet::turns_in_redis`].
+    /// The panics of [`Fleet::turns_in_redis`].
     pub async fn with_turns_in_redis(&self, run: &SessionRun) -> SessionRun {
-        let job = run.jobs.first().expect("a job of the session");
+        let job = run.jobs.first().expect("the session has a job");
         let turns = self.turns_in_redis(&run.session, id_of(job)).await;
         let mut run = run.clone();
         run.stored["turn_count"] = turns.len().into();

@@ -1,5 +1,5 @@
-//! The load of a fleet test: many sessions with many turns, submitted as fast as they are accepted. Each turn has its
-//! own idempotency key.
+//! The load of a fleet test: many sessions with many turns. Each session submits its next turn when the turn before is
+//! accepted. Each turn has its own idempotency key.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,15 +13,15 @@ use crate::{
 };
 
 /// How many sessions are read at the same time.
-const READ_AT_ONCE: usize = 32;
+const READS_AT_ONCE: usize = 32;
 
 /// The size of a load and its time limit.
 #[derive(Clone, Copy, Debug)]
 pub struct Load {
     /// The number of sessions, which submit concurrently.
     pub sessions: usize,
-    /// The number of turns of each session. Each is submitted when the one before is accepted. At most half the
-    /// bound on a session's kept messages.
+    /// The number of turns that each session submits. It must be at most half the number of messages that Forebay keeps
+    /// of a session.
     pub turns: u64,
     /// The time limit, which only failing tests reach.
     pub limit: Duration,
@@ -42,10 +42,10 @@ impl Load {
     pub fn submit(&self, client: &Client) -> JoinSet<(String, Vec<String>)> {
         let mut sessions = JoinSet::new();
         let Self { turns, limit, .. } = *self;
-        for n in 0..self.sessions {
+        for number in 0..self.sessions {
             let client = client.clone();
             sessions.spawn(async move {
-                let session = format!("s-{n}");
+                let session = format!("s-{number}");
                 let ids = client
                     .submit_turns(&session, turns, &json!({}), limit)
                     .await;
@@ -55,19 +55,19 @@ impl Load {
         sessions
     }
 
-    /// Waits until all these jobs have ended. Then it checks that each completed in order, that each reply was made
-    /// from all turns before it, and that each context in Redis is exactly the accepted turns.
+    /// Waits until all these jobs have ended. Asserts that they completed in order, that each reply lists all turns
+    /// before it, and that each session in Redis contains exactly the accepted turns.
     ///
     /// # Panics
-    /// If one of these is not so.
+    /// If a job has not ended after the time limit, or an assertion fails.
     pub async fn assert_in_order(&self, fleet: &Fleet, accepted: Accepted) -> Vec<SessionRun> {
         let mut runs = JoinSet::new();
-        let at_once = Arc::new(Semaphore::new(READ_AT_ONCE));
+        let permits = Arc::new(Semaphore::new(READS_AT_ONCE));
         for (session, ids) in accepted {
             let (client, limit) = (fleet.client.clone(), self.limit);
-            let at_once = Arc::clone(&at_once);
+            let permits = Arc::clone(&permits);
             runs.spawn(async move {
-                let _turn = at_once.acquire().await;
+                let _permit = permits.acquire().await;
                 SessionRun::fetch(&client, &session, &ids, limit).await
             });
         }

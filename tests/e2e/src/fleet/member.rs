@@ -22,7 +22,8 @@ impl Member {
         }
     }
 
-    /// Its name in the fleet: in `attempts[].worker`, in the names of its connections to RabbitMQ, in its presence.
+    /// The name of the process: in `attempts[].worker`, in the names of its connections to RabbitMQ, and in its
+    /// presence.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -48,12 +49,12 @@ impl DerefMut for Member {
     }
 }
 
-/// The name, which a process logs when it is ready.
+/// The name of the process, which it logs when it is ready.
 fn name_in(log: &str) -> String {
-    let named = log
+    let name = log
         .split_whitespace()
         .find_map(|word| word.strip_prefix("process="));
-    match named {
+    match name {
         Some(name) => name.to_owned(),
         None => panic!("the process did not log its name:\n{log}"),
     }

@@ -1,11 +1,12 @@
-//! A fleet: gateway and worker processes over real RabbitMQ and Redis servers. Dropping it ends all of them.
+//! A fleet: gateway and worker processes over real RabbitMQ and Redis servers. Dropping the fleet ends all processes
+//! and servers that belong to it.
 //!
-//! A [`Fleet`] has its own Redis server, which syncs at every write. In RabbitMQ it has its own virtual host, on the node
-//! that all tests of this test binary share. Tests that break the node start their own ([`Builder::own_rabbit`]). A
-//! single process can get other environment variables, such as the URL of a proxy in front of a server
-//! ([`Fleet::add_worker_with`]).
+//! A [`Fleet`] has its own Redis server, which syncs at every write. In RabbitMQ it has its own virtual host, on the
+//! node that the tests of this binary share. A test that stops the node, or raises its alarms, starts a node for its
+//! fleet only ([`Builder::own_rabbit`]). A single process can get other environment variables, such as the URL of a
+//! proxy in front of a server ([`Fleet::add_worker_with`]).
 //!
-//! Assertions about fleets are in the tests.
+//! This module leaves assertions about fleets to the tests.
 
 mod broker;
 mod builder;
@@ -36,17 +37,17 @@ pub const BATCH: &str = "forebay.jobs.batch";
 /// The queue of messages that cannot be read.
 pub const UNREADABLE: &str = "forebay.unreadable";
 
-/// The limit of every wait that is not itself measured. Only failing tests reach it.
+/// The limit of every wait whose time is not measured. Only failing tests reach this limit.
 pub const LIMIT: Duration = Duration::from_secs(120);
 /// The pause between two polls.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Running gateways and workers, with their servers.
 pub struct Fleet {
-    // Fields are dropped in this order: the processes before the servers that they use.
-    /// The gateways. A killed one keeps its index, for [`Fleet::restart_gateway`].
+    // Fields are dropped in their order, so the processes end before the servers that they use.
+    /// The gateways. A killed gateway keeps its index, for [`Fleet::restart_gateway`].
     pub gateways: Vec<Member>,
-    /// The workers. A killed one keeps its index, for [`Fleet::restart_worker`].
+    /// The workers. A killed worker keeps its index, for [`Fleet::restart_worker`].
     pub workers: Vec<Member>,
     /// A client that sends each request to a random gateway.
     pub client: Client,
@@ -54,7 +55,7 @@ pub struct Fleet {
     pub vhost: Vhost,
     /// The node of the virtual host.
     pub rabbit: Broker,
-    /// The store.
+    /// The Redis server of the store.
     pub redis: Redis,
     gateway: process::Builder,
     worker: process::Builder,
@@ -64,61 +65,58 @@ impl Fleet {
     /// Starts one more gateway.
     ///
     /// # Panics
-    /// If it does not start.
+    /// If the process does not start.
     pub async fn add_gateway(&mut self) -> &mut Member {
         self.add_gateway_with(&[]).await
     }
 
-    /// Starts one more gateway, with these environment variables in addition to the fleet's. They override the
-    /// fleet's.
+    /// Starts one more gateway. Its environment is the fleet's, and these variables override or extend it.
     ///
     /// # Panics
-    /// If it does not start.
+    /// If the process does not start.
     pub async fn add_gateway_with(&mut self, env: &[(&str, &str)]) -> &mut Member {
-        let member = Member::start(with(&self.gateway, env)).await;
+        let member = Member::start(with_env(&self.gateway, env)).await;
         self.gateways.push(member);
         self.point_client_at_running_gateways();
-        let n = self.gateways.len() - 1;
-        &mut self.gateways[n]
+        let index = self.gateways.len() - 1;
+        &mut self.gateways[index]
     }
 
     /// Starts one more worker.
     ///
     /// # Panics
-    /// If it does not start.
+    /// If the process does not start.
     pub async fn add_worker(&mut self) -> &mut Member {
         self.add_worker_with(&[]).await
     }
 
-    /// Starts one more worker, with these environment variables in addition to the fleet's. They override the
-    /// fleet's.
+    /// Starts one more worker. Its environment is the fleet's, and these variables override or extend it.
     ///
     /// # Panics
-    /// If it does not start.
+    /// If the process does not start.
     pub async fn add_worker_with(&mut self, env: &[(&str, &str)]) -> &mut Member {
-        let member = Member::start(with(&self.worker, env)).await;
+        let member = Member::start(with_env(&self.worker, env)).await;
         self.workers.push(member);
-        let n = self.workers.len() - 1;
-        &mut self.workers[n]
+        let index = self.workers.len() - 1;
+        &mut self.workers[index]
     }
 
-    /// Starts a gateway that has ended again, with the same settings on another port. For the fleet it is a new
-    /// process with a new name.
+    /// Starts a gateway again that has ended, with the same settings on another port. The fleet sees a new process
+    /// with a new name.
     ///
     /// # Panics
-    /// If it still runs, or does not start.
-    pub async fn restart_gateway(&mut self, n: usize) {
-        self.gateways[n].restart().await;
+    /// If the process still runs, or does not start.
+    pub async fn restart_gateway(&mut self, index: usize) {
+        self.gateways[index].restart().await;
         self.point_client_at_running_gateways();
     }
 
-    /// Starts a worker that has ended again, with the same settings. For the fleet it is a new process with a new
-    /// name.
+    /// Starts a worker again that has ended, with the same settings. The fleet sees a new process with a new name.
     ///
     /// # Panics
-    /// If it still runs, or does not start.
-    pub async fn restart_worker(&mut self, n: usize) {
-        self.workers[n].restart().await;
+    /// If the process still runs, or does not start.
+    pub async fn restart_worker(&mut self, index: usize) {
+        self.workers[index].restart().await;
     }
 
     /// Points [`Fleet::client`] at the running gateways. Until this call, or a restart, the client also sends requests
@@ -134,7 +132,7 @@ impl Fleet {
         self.client.set_urls(running.collect());
     }
 
-    /// A client of one gateway. It does not follow restarts.
+    /// A client of one gateway. After a restart of the gateway, the client still uses the old port.
     #[must_use]
     pub fn client_of(&self, gateway: usize) -> Client {
         Client::new(self.gateways[gateway].url())
@@ -143,95 +141,101 @@ impl Fleet {
     /// Waits until all gateways are ready to accept submits.
     ///
     /// # Panics
-    /// If one is not ready after [`LIMIT`], with its last answer.
-    pub async fn gateways_become_ready(&self) {
-        for n in 0..self.gateways.len() {
-            let client = self.client_of(n);
-            let mut last = String::from("nothing");
+    /// If a gateway is not ready after [`LIMIT`]. The message contains its last answer.
+    pub async fn wait_until_gateways_are_ready(&self) {
+        for gateway in 0..self.gateways.len() {
+            let client = self.client_of(gateway);
+            let mut last_answer = String::from("none");
             let ready = async || {
                 let answer = client.try_get("/readyz").await;
                 let ready = answer.as_ref().is_ok_and(|answer| answer.status == 200);
-                last = format!("{answer:?}");
+                last_answer = format!("{answer:?}");
                 ready
             };
-            if !until(LIMIT, ready).await {
-                panic!("gateway {n} is not ready; the last answer: {last}");
+            if !poll_until(LIMIT, ready).await {
+                panic!(
+                    "gateway {gateway} is not ready after {LIMIT:?}; its last answer: {last_answer}"
+                );
             }
         }
     }
 
-    /// Waits until `condition` holds for the counts of interactive jobs in `/v1/queues` of any gateway. Gateways read
-    /// the counts once a second.
+    /// Waits until `condition` is true for the counts of interactive jobs in `/v1/queues`. Gateways read the counts
+    /// once a second. The error message contains `description`.
     ///
     /// # Panics
     /// After `limit`, with the last counts.
-    pub async fn counts_become(
+    pub async fn wait_for_counts(
         &self,
-        what: &str,
+        description: &str,
         limit: Duration,
         condition: impl Fn(&Value) -> bool,
     ) {
         let mut last = Value::Null;
-        let holds = async || {
+        let is_reached = async || {
             if let Ok(answer) = self.client.try_get("/v1/queues").await {
                 last = answer.body["classes"]["interactive"].clone();
             }
             last.is_object() && condition(&last)
         };
-        if !until(limit, holds).await {
-            panic!("the counts did not become {what} within {limit:?}: {last}");
+        if !poll_until(limit, is_reached).await {
+            panic!("waited {limit:?} in vain for {description}; the last counts: {last}");
         }
     }
 
-    /// Waits until `/v1/queues` shows `count` live jobs of both classes together. The counts can be a second old: right
-    /// after submits, a 0 can be from before them.
+    /// Waits until `/v1/queues` shows `count` live jobs of both classes together. The counts can be a second old, so
+    /// right after a submit they may not include its job.
     ///
     /// # Panics
     /// After `limit`, with the last counts.
-    pub async fn live_jobs_become(&self, count: u64, limit: Duration) {
+    pub async fn wait_for_live_jobs(&self, count: u64, limit: Duration) {
         let mut last = Value::Null;
-        let holds = async || {
+        let is_reached = async || {
             if let Ok(answer) = self.client.try_get("/v1/queues").await {
                 last = answer.body;
             }
-            let of = |class: &str| last["classes"][class]["live"].as_u64();
-            of("interactive").zip(of("batch")).map(|(a, b)| a + b) == Some(count)
+            let live_jobs = |class: &str| last["classes"][class]["live"].as_u64();
+            let classes = live_jobs("interactive").zip(live_jobs("batch"));
+            classes.map(|(interactive, batch)| interactive + batch) == Some(count)
         };
-        if !until(limit, holds).await {
-            panic!("the number of live jobs did not become {count} within {limit:?}: {last}");
+        if !poll_until(limit, is_reached).await {
+            panic!("waited {limit:?} in vain for {count} live jobs; the last counts: {last}");
         }
     }
 
-    /// Whether a message of the queue is ready now. The message is fetched and put back, so there must be no consumer.
+    /// Whether a message of the queue is ready now. This call fetches the message and puts it back, so the queue must
+    /// have no consumer.
     ///
     /// # Panics
     /// If the node does not answer.
-    pub async fn has_ready(&self, queue: &str) -> bool {
+    pub async fn has_ready_message(&self, queue: &str) -> bool {
         let messages = self.vhost.get_messages(queue, 1, false).await;
-        !messages.expect("the first message").is_empty()
+        !messages.expect("RabbitMQ returns the messages").is_empty()
     }
 
     /// Waits until RabbitMQ's management API shows `count` ready messages in a queue. A quorum queue reports its counts
-    /// every five seconds, so they lag behind; see [`Fleet::has_ready`].
+    /// every five seconds, so they lag behind; see [`Fleet::has_ready_message`].
     ///
     /// # Panics
     /// After `limit`, with the last count.
-    pub async fn ready_becomes(&self, queue: &str, count: u64, limit: Duration) {
-        let mut last = String::from("nothing");
-        let holds = async || {
+    pub async fn wait_for_ready_messages(&self, queue: &str, count: u64, limit: Duration) {
+        let mut last = String::from("none");
+        let is_reached = async || {
             let counts = self.vhost.queue_counts(queue).await;
             last = format!("{counts:?}");
             counts.is_ok_and(|counts| counts.ready == count)
         };
-        if !until(limit, holds).await {
-            panic!("{queue} did not have {count} ready messages within {limit:?}: {last}");
+        if !poll_until(limit, is_reached).await {
+            panic!(
+                "waited {limit:?} in vain for {count} ready messages in {queue}; the last counts: {last}"
+            );
         }
     }
 }
 
-/// Polls `condition` until it is true, for at most `limit`. Returns whether it became true. For conditions without an
-/// event to wait for.
-pub async fn until(limit: Duration, mut condition: impl AsyncFnMut() -> bool) -> bool {
+/// Polls `condition` until it is true, for at most `limit`. Returns whether it became true. Use this only for
+/// conditions that cause no event.
+pub async fn poll_until(limit: Duration, mut condition: impl AsyncFnMut() -> bool) -> bool {
     let deadline = Instant::now() + limit;
     loop {
         if condition().await {
@@ -244,7 +248,8 @@ pub async fn until(limit: Duration, mut condition: impl AsyncFnMut() -> bool) ->
     }
 }
 
-fn with(builder: &process::Builder, env: &[(&str, &str)]) -> process::Builder {
+/// The same process with these environment variables.
+fn with_env(builder: &process::Builder, env: &[(&str, &str)]) -> process::Builder {
     let builder = builder.clone();
     env.iter()
         .fold(builder, |builder, (name, value)| builder.env(name, *value))

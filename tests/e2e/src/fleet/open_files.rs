@@ -1,4 +1,4 @@
-//! The limit on open files. A test needs many, for the connections of its clients and of its scripted provider.
+//! The limit on open files. A test needs many open files, for the connections of its clients and its scripted provider.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 

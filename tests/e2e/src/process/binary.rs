@@ -11,10 +11,10 @@ use anyhow::{Context, anyhow, bail};
 
 static BINARY: OnceLock<Result<PathBuf, String>> = OnceLock::new();
 
-/// The path of the binary, built in the profile and target folder of the running test.
+/// Builds the binary in the profile and target folder of the running test, and returns its path.
 ///
 /// # Errors
-/// If cargo cannot build it; with cargo's output.
+/// If cargo cannot build the binary. The error contains cargo's output.
 pub(super) async fn path() -> anyhow::Result<PathBuf> {
     let built = tokio::task::spawn_blocking(|| {
         BINARY.get_or_init(|| build().map_err(|error| format!("{error:#}")))
@@ -51,7 +51,7 @@ fn build() -> anyhow::Result<PathBuf> {
     messages
         .lines()
         .find_map(executable)
-        .context("cargo named no executable")
+        .context("cargo's messages name no executable of forebay")
 }
 
 /// The target folder and the profile of a test binary: `target` and `dev` for `target/debug/deps/test-123`.
@@ -81,16 +81,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_path_contains_the_profile() {
-        let of = |path| target_and_profile(Path::new(path));
+    fn the_target_folder_and_the_profile_are_parsed_from_the_tests_path() {
+        let parse = |path| target_and_profile(Path::new(path));
         let target = Path::new("/x/target");
-        assert_eq!(of("/x/target/debug/deps/e2e-1"), Some((target, "dev")));
-        assert_eq!(of("/x/target/release/bench"), Some((target, "release")));
-        assert_eq!(of("/x/target/ci/deps/e2e-1"), Some((target, "ci")));
+        assert_eq!(parse("/x/target/debug/deps/e2e-1"), Some((target, "dev")));
+        assert_eq!(parse("/x/target/release/bench"), Some((target, "release")));
+        assert_eq!(parse("/x/target/ci/deps/e2e-1"), Some((target, "ci")));
     }
 
     #[test]
-    fn only_the_binary_is_taken_from_cargos_messages() {
+    fn the_path_of_the_binary_forebay_is_found_in_cargos_messages() {
         let line = r#"{"target":{"name":"forebay"},"executable":"/x/forebay"}"#;
         assert_eq!(executable(line), Some(PathBuf::from("/x/forebay")));
         assert_eq!(executable(r#"{"target":{"name":"forebay"}}"#), None);

@@ -1,4 +1,4 @@
-//! Runs a process that ends by itself, for example because of a wrong setting.
+//! Runs a process until it ends by itself, for example because of a wrong setting.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub struct Exited {
 /// Runs `forebay` with these arguments and environment variables until it ends.
 ///
 /// # Panics
-/// If it cannot be started, or still runs after `limit`.
+/// If the process cannot be started, or still runs after `limit`.
 pub async fn run_to_exit(args: &[&str], env: &[(&str, &str)], limit: Duration) -> Exited {
     let mut builder = Builder::new();
     for arg in args {
@@ -39,7 +39,7 @@ impl Builder {
     /// Runs the process until it ends by itself.
     ///
     /// # Panics
-    /// If it cannot be started, or still runs after `limit`.
+    /// If the process cannot be started, or still runs after `limit`.
     pub async fn run_to_exit(&self, limit: Duration) -> Exited {
         let (mut child, _own_dir) = match self.spawn().await {
             Ok(spawned) => spawned,
@@ -52,24 +52,32 @@ impl Builder {
         let stderr = String::from_utf8_lossy(&stderr).into_owned();
         match ended {
             Ok(code) => Exited {
-                code: code.expect("the exit status of a child process"),
+                code: code.expect("the exit status can be read"),
                 stdout,
                 stderr,
             },
             // Dropping the child kills it.
-            Err(_) => panic!("it still ran after {limit:?}; stdout:\n{stdout}\nstderr:\n{stderr}"),
+            Err(_) => panic!(
+                "the process still ran after {limit:?}; stdout:\n{stdout}\nstderr:\n{stderr}"
+            ),
         }
     }
 }
 
-/// Reads the output into the caller's buffers, so that a panic at the limit can show it.
+/// Reads the output into the caller's buffers, so that a panic at the limit can show what was read.
 async fn read(
     child: &mut Child,
     stdout: &mut Vec<u8>,
     stderr: &mut Vec<u8>,
 ) -> std::io::Result<Option<i32>> {
-    let out = child.stdout.take().map(|s| s.take(OUTPUT_BYTES_MAX));
-    let err = child.stderr.take().map(|s| s.take(OUTPUT_BYTES_MAX));
+    let out = child
+        .stdout
+        .take()
+        .map(|stream| stream.take(OUTPUT_BYTES_MAX));
+    let err = child
+        .stderr
+        .take()
+        .map(|stream| stream.take(OUTPUT_BYTES_MAX));
     let out = async {
         match out {
             Some(mut stream) => stream.read_to_end(stdout).await,

@@ -1,4 +1,4 @@
-//! The output of a child process, read continuously into a ring buffer.
+//! The output of a child process. It is read continuously, and the newest lines are kept.
 
 use std::{
     collections::VecDeque,
@@ -11,15 +11,15 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// The most lines that are kept; the oldest are dropped first.
+/// The most lines that are kept. The oldest lines are dropped first.
 const LINES_MAX: usize = 2_000;
-/// The most bytes of one line; longer lines are split.
+/// The most bytes of one line. Longer lines are split.
 const LINE_BYTES_MAX: usize = 16 * 1_024;
 
 /// The newest lines of one or more streams, in the order of their arrival.
 #[derive(Clone)]
 pub(super) struct Lines {
-    inner: Arc<Mutex<Ring>>,
+    ring: Arc<Mutex<Ring>>,
     changed: watch::Sender<()>,
 }
 
@@ -33,7 +33,7 @@ struct Ring {
 impl Lines {
     pub(super) fn new() -> Self {
         Self {
-            inner: Arc::default(),
+            ring: Arc::default(),
             changed: watch::Sender::new(()),
         }
     }
@@ -43,19 +43,22 @@ impl Lines {
         tokio::spawn(read(stream, self.clone()))
     }
 
-    /// The first result of `find` for the lines so far and later lines. Waits until there is one.
+    /// Waits for a line for which `find` returns a value, and returns that value. The lines so far are searched first.
     pub(super) async fn find<T>(&self, find: impl Fn(&str) -> Option<T>) -> T {
         let mut changes = self.changed.subscribe();
-        let mut checked: usize = 0;
+        let mut lines_checked: usize = 0;
         loop {
             changes.mark_unchanged();
             {
                 let ring = self.lock();
-                let fresh = ring.lines.iter().skip(checked.saturating_sub(ring.dropped));
-                if let Some(found) = fresh.filter_map(|line| find(line)).next() {
+                let new_lines = ring
+                    .lines
+                    .iter()
+                    .skip(lines_checked.saturating_sub(ring.dropped));
+                if let Some(found) = new_lines.filter_map(|line| find(line)).next() {
                     return found;
                 }
-                checked = ring.dropped + ring.lines.len();
+                lines_checked = ring.dropped + ring.lines.len();
             }
             // The sender lives as long as `self`.
             let _ = changes.changed().await;
@@ -67,7 +70,7 @@ impl Lines {
         let ring = self.lock();
         let mut text = match ring.dropped {
             0 => String::new(),
-            dropped => format!("({dropped} earlier lines)\n"),
+            dropped => format!("({dropped} earlier lines were dropped)\n"),
         };
         for line in &ring.lines {
             text.push_str(line);
@@ -90,28 +93,29 @@ impl Lines {
     }
 
     fn lock(&self) -> MutexGuard<'_, Ring> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// Reads a stream to its end and adds its lines.
 async fn read(mut stream: impl AsyncRead + Unpin, lines: Lines) {
-    let mut rest: Vec<u8> = Vec::new();
+    let mut incomplete_line: Vec<u8> = Vec::new();
     loop {
         let mut chunk = [0; 4_096];
         let ended = match stream.read(&mut chunk).await {
             Ok(0) | Err(_) => true,
             Ok(bytes) => {
-                rest.extend_from_slice(&chunk[..bytes]);
+                incomplete_line.extend_from_slice(&chunk[..bytes]);
                 false
             }
         };
-        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = rest.drain(..=end).collect();
+        while let Some(end) = incomplete_line.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = incomplete_line.drain(..=end).collect();
             lines.push(&line);
         }
-        if !rest.is_empty() && (ended || rest.len() > LINE_BYTES_MAX) {
-            lines.push(&rest);
-            rest.clear();
+        if !incomplete_line.is_empty() && (ended || incomplete_line.len() > LINE_BYTES_MAX) {
+            lines.push(&incomplete_line);
+            incomplete_line.clear();
         }
         if ended {
             return;
@@ -121,9 +125,11 @@ async fn read(mut stream: impl AsyncRead + Unpin, lines: Lines) {
 
 /// The URL in a line with `listening on http://ADDRESS`.
 pub(super) fn listening_url(line: &str) -> Option<String> {
-    let (_, after) = line.split_once("listening on http://")?;
-    let end = after.find(|c: char| !(c.is_ascii_hexdigit() || ".:[]".contains(c)));
-    let address = &after[..end.unwrap_or(after.len())];
+    let (_, address) = line.split_once("listening on http://")?;
+    let is_of_address =
+        |character: char| character.is_ascii_hexdigit() || ".:[]".contains(character);
+    let end = address.find(|character| !is_of_address(character));
+    let address = &address[..end.unwrap_or(address.len())];
     let address: std::net::SocketAddr = address.parse().ok()?;
     Some(format!("http://{address}"))
 }
@@ -133,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_address_is_found_in_any_log_form() {
+    fn the_url_is_found_in_text_and_json_logs() {
         let url = Some("http://127.0.0.1:4711".to_owned());
         for line in [
             "INFO listening on http://127.0.0.1:4711",
@@ -148,25 +154,33 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_ring_keeps_the_newest_lines_and_counts_the_dropped_ones() {
+    async fn the_newest_lines_are_kept_and_the_dropped_lines_are_counted() {
         let lines = Lines::new();
-        let text: String = (0..LINES_MAX + 3).map(|n| format!("line {n}\n")).collect();
-        lines.read(std::io::Cursor::new(text)).await.expect("read");
+        let text: String = (0..LINES_MAX + 3)
+            .map(|number| format!("line {number}\n"))
+            .collect();
+        lines
+            .read(std::io::Cursor::new(text))
+            .await
+            .expect("the stream is read");
         let kept = lines.text();
-        assert!(kept.starts_with("(3 earlier lines)\nline 3\n"));
+        assert!(kept.starts_with("(3 earlier lines were dropped)\nline 3\n"));
         assert!(kept.ends_with(&format!("line {}\n", LINES_MAX + 2)));
     }
 
     #[tokio::test]
-    async fn a_line_without_end_is_split() {
+    async fn a_line_that_does_not_end_is_split() {
         let lines = Lines::new();
         let text = "x".repeat(LINE_BYTES_MAX * 3);
-        lines.read(std::io::Cursor::new(text)).await.expect("read");
+        lines
+            .read(std::io::Cursor::new(text))
+            .await
+            .expect("the stream is read");
         assert!(lines.text().lines().count() >= 2);
     }
 
     #[tokio::test]
-    async fn a_line_is_found_before_and_after_it_arrives() {
+    async fn a_search_finds_a_later_line_and_an_earlier_line() {
         let lines = Lines::new();
         let find = |line: &str| line.strip_prefix("n=").map(str::to_owned);
         let waiting = {
@@ -176,7 +190,7 @@ mod tests {
         tokio::task::yield_now().await;
         lines.push(b"other\n");
         lines.push(b"n=7\n");
-        assert_eq!(waiting.await.expect("found"), "7");
+        assert_eq!(waiting.await.expect("the line is found"), "7");
         assert_eq!(lines.find(find).await, "7");
     }
 }

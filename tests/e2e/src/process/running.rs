@@ -1,4 +1,4 @@
-//! A running process: its URL, its log, and every way to end it.
+//! A running process: its URL, its log, its signals and its end.
 
 use std::{process::ExitStatus, sync::Arc, time::Duration};
 
@@ -9,8 +9,8 @@ use tokio::{process::Child, task::JoinHandle};
 
 use super::output::{Lines, listening_url};
 
-/// How long reading the rest of the output may take after the end of the process.
-const REST_LIMIT: Duration = Duration::from_secs(30);
+/// How long reading the last output may take after the end of the process.
+const LAST_OUTPUT_LIMIT: Duration = Duration::from_secs(30);
 
 /// A `forebay` process. Dropping it kills the process, and prints its log if the test panics.
 pub struct Forebay {
@@ -55,16 +55,16 @@ impl Forebay {
         self.print_on_panic = false;
     }
 
-    /// The URL where it listens, for example `http://127.0.0.1:4711`.
+    /// The URL at which the process listens, for example `http://127.0.0.1:4711`.
     ///
     /// # Panics
-    /// If it does not listen.
+    /// If the process does not listen.
     #[must_use]
     pub fn url(&self) -> &str {
         self.url.as_deref().expect("this process does not listen")
     }
 
-    /// The process id. After the end of the process, another process can get it.
+    /// The process id. After the end of the process, another process can get this id.
     #[must_use]
     pub const fn pid(&self) -> u32 {
         self.pid
@@ -79,7 +79,7 @@ impl Forebay {
     /// Waits until the log contains this text.
     ///
     /// # Panics
-    /// After `limit`, with the log.
+    /// After `limit`. The message contains the log.
     pub async fn wait_for_log(&self, text: &str, limit: Duration) {
         let logged = self.lines.find(|line| line.contains(text).then_some(()));
         if tokio::time::timeout(limit, logged).await.is_err() {
@@ -90,52 +90,50 @@ impl Forebay {
         }
     }
 
-    /// Ends it with SIGKILL and waits until it has ended. Does nothing if it has ended already.
+    /// Kills the process with SIGKILL and waits until it has ended. Does nothing if the process has ended already.
     ///
     /// # Panics
     /// If the exit status cannot be read.
     pub async fn kill9(&mut self) {
-        // An error means that it has ended already.
+        // An error means that the process has ended already.
         let _ = self.child.start_kill();
-        self.exited()
-            .await
-            .expect("the exit status of a child process");
-        self.read_rest_of_output().await;
+        self.exited().await.expect("the exit status can be read");
+        self.read_last_output().await;
     }
 
     /// Sends SIGTERM, which asks for an orderly end.
     ///
     /// # Panics
-    /// If it has ended already.
+    /// If the process has ended already.
     pub fn sigterm(&self) {
         self.signal(Signal::TERM);
     }
 
-    /// Pauses it with SIGSTOP.
+    /// Pauses the process with SIGSTOP.
     ///
     /// # Panics
-    /// If it has ended already.
+    /// If the process has ended already.
     pub fn sigstop(&self) {
         self.signal(Signal::STOP);
     }
 
-    /// Continues it with SIGCONT.
+    /// Continues the process with SIGCONT.
     ///
     /// # Panics
-    /// If it has ended already.
+    /// If the process has ended already.
     pub fn sigcont(&self) {
         self.signal(Signal::CONT);
     }
 
-    /// Waits until it has ended.
+    /// Waits until the process has ended.
     ///
     /// # Panics
-    /// After `limit`, with the log.
+    /// After `limit`. The message contains the log.
     pub async fn wait_exit(&mut self, limit: Duration) -> ExitStatus {
         match tokio::time::timeout(limit, self.exited()).await {
             Ok(status) => {
-                self.read_rest_of_output().await;
-                status.expect("the exit status of a child process")
+                self.read_last_output().await;
+                status.expect("the exit status can be read")
             }
             Err(_) => panic!(
                 "forebay still ran after {limit:?}; its log:\n{}",
@@ -144,12 +142,15 @@ impl Forebay {
         }
     }
 
-    /// Whether it still runs.
+    /// Whether the process still runs.
     ///
     /// # Panics
     /// If the state of the process cannot be read.
     pub fn is_running(&mut self) -> bool {
-        let ended = self.child.try_wait().expect("the state of a child process");
+        let ended = self
+            .child
+            .try_wait()
+            .expect("the state of the process can be read");
         ended.is_none()
     }
 
@@ -157,11 +158,14 @@ impl Forebay {
         self.child.wait().await
     }
 
-    /// Reads the rest of the output after the end of the process. It has a limit, because a child of the process could
-    /// hold the streams open.
-    async fn read_rest_of_output(&mut self) {
+    /// Reads the last output after the end of the process. The time is limited, because a child of the process could
+    /// keep the streams open.
+    async fn read_last_output(&mut self) {
         for mut reader in self.readers.drain(..) {
-            if tokio::time::timeout(REST_LIMIT, &mut reader).await.is_err() {
+            if tokio::time::timeout(LAST_OUTPUT_LIMIT, &mut reader)
+                .await
+                .is_err()
+            {
                 reader.abort();
             }
         }
@@ -175,7 +179,7 @@ impl Forebay {
             .and_then(|id| i32::try_from(id).ok())
             .and_then(Pid::from_raw)
             .unwrap_or_else(|| panic!("forebay has ended; its log:\n{}", self.logs()));
-        kill_process(pid, signal).expect("a signal to a child process");
+        kill_process(pid, signal).expect("a child process accepts signals");
     }
 }
 

@@ -1,4 +1,4 @@
-//! The start of a `forebay` process: its arguments, and an environment without the machine's own settings.
+//! The start of a `forebay` process: its arguments, and an environment without the settings of the machine.
 
 use std::{
     collections::BTreeMap,
@@ -17,8 +17,8 @@ use super::{binary, output, running::Forebay};
 /// How long a process may take until it is ready.
 const READY_LIMIT: Duration = Duration::from_secs(120);
 
-/// A process that is not started yet. It can be started several times; all these processes have the same settings, and
-/// the same data folder if one is given.
+/// A process that is not started yet. It can be started several times. All these processes have the same settings, and
+/// the same data folder if the test sets one.
 #[derive(Clone, Debug)]
 #[must_use = "nothing runs before `start`"]
 pub struct Builder {
@@ -38,8 +38,8 @@ enum Ready {
     Logs(String),
 }
 
-/// Whether an environment variable of the machine could change the behaviour of a `forebay` process.
-fn is_foreign(name: &str) -> bool {
+/// Whether an environment variable of the machine could change what a `forebay` process does.
+fn affects_forebay(name: &str) -> bool {
     let upper = name.to_ascii_uppercase();
     ["FOREBAY_", "OPENAI_", "GEMINI_"]
         .iter()
@@ -66,7 +66,7 @@ impl Builder {
         }
     }
 
-    /// Runs another program in the place of `forebay`, for example `gateway`.
+    /// Runs another program instead of `forebay`, for example `gateway`.
     pub fn program(mut self, path: impl Into<PathBuf>) -> Self {
         self.program = Some(path.into());
         self
@@ -96,23 +96,24 @@ impl Builder {
             .env("GEMINI_API_KEY", "test-key-gemini")
     }
 
-    /// Sets the data folder of the embedded engine, which stays after the end of the process. Without it, the process
-    /// gets a new folder, which is deleted with it.
+    /// Sets the data folder of the embedded engine. This folder is kept after the process. If none is set, the process
+    /// gets a new folder, which is deleted when the handle of the process is dropped.
     pub fn data_dir(mut self, path: impl AsRef<Path>) -> Self {
         self.data_dir = Some(path.as_ref().to_owned());
         self
     }
 
-    /// The process is ready when a line of its output contains this text. For processes that do not listen.
+    /// Makes the process count as ready when a line of its output contains this text. For processes that do not listen.
     pub fn ready_when_it_logs(mut self, text: &str) -> Self {
         self.ready = Ready::Logs(text.to_owned());
         self
     }
 
-    /// Starts it and waits until it is ready.
+    /// Starts the process and waits until it is ready.
     ///
     /// # Panics
-    /// If it cannot be built or started, ends, or is not ready after two minutes; with its log.
+    /// If the process cannot be built or started, ends, or is not ready after two minutes. The message contains its
+    /// log.
     pub async fn start(&self) -> Forebay {
         match self.try_start().await {
             Ok(started) => started,
@@ -120,16 +121,17 @@ impl Builder {
         }
     }
 
-    /// Starts it and waits until it is ready.
+    /// Starts the process and waits until it is ready.
     ///
     /// # Errors
-    /// If it cannot be built or started, ends, or is not ready after two minutes; with its log.
+    /// If the process cannot be built or started, ends, or is not ready after two minutes. The message contains its
+    /// log.
     pub async fn try_start(&self) -> anyhow::Result<Forebay> {
         let (child, own_dir) = self.spawn().await?;
         let mut forebay = Forebay::new(child, own_dir)?;
         let lines = forebay.lines();
         let ready = lines.find(|line| self.is_ready(line));
-        let what = tokio::select! {
+        let failure = tokio::select! {
             biased;
             () = ready => None,
             status = forebay.exited() => Some(format!("it ended with {}", status?)),
@@ -137,20 +139,20 @@ impl Builder {
                 Some(format!("it was not ready after {READY_LIMIT:?}"))
             }
         };
-        let Some(what) = what else {
+        let Some(failure) = failure else {
             forebay.read_url_from_log();
             return Ok(forebay);
         };
         forebay.kill9().await;
         let log = forebay.logs();
         if log.lines().any(|line| self.is_ready(line).is_some()) {
-            // It was ready, and ended before the line was read.
+            // The process was ready, and ended before this line was read.
             forebay.read_url_from_log();
             return Ok(forebay);
         }
         forebay.print_no_log_on_drop();
         Err(anyhow::anyhow!(
-            "forebay did not start: {what}; its log:\n{log}"
+            "forebay did not start: {failure}; its log:\n{log}"
         ))
     }
 
@@ -161,7 +163,7 @@ impl Builder {
         }
     }
 
-    /// Starts it with pipes for its output.
+    /// Starts the process with pipes for its output. Returns also its data folder, if the folder is new.
     pub(super) async fn spawn(&self) -> anyhow::Result<(Child, Option<Arc<TempDir>>)> {
         let program = match &self.program {
             Some(program) => program.clone(),
@@ -169,7 +171,7 @@ impl Builder {
         };
         let mut command = Command::new(&program);
         for (name, _) in std::env::vars_os() {
-            if is_foreign(&name.to_string_lossy()) {
+            if affects_forebay(&name.to_string_lossy()) {
                 command.env_remove(&name);
             }
         }
@@ -197,10 +199,10 @@ impl Builder {
 
 #[cfg(test)]
 mod tests {
-    use super::is_foreign;
+    use super::affects_forebay;
 
     #[test]
-    fn the_machines_settings_do_not_reach_the_child() {
+    fn variables_of_the_machine_that_affect_forebay_are_removed() {
         for name in [
             "FOREBAY_MODEL",
             "OPENAI_API_KEY",
@@ -210,10 +212,10 @@ mod tests {
             "RUST_LOG",
             "http_proxy",
         ] {
-            assert!(is_foreign(name), "{name}");
+            assert!(affects_forebay(name), "{name}");
         }
         for name in ["PATH", "HOME", "RUST_BACKTRACE"] {
-            assert!(!is_foreign(name), "{name}");
+            assert!(!affects_forebay(name), "{name}");
         }
     }
 }

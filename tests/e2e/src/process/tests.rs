@@ -1,12 +1,14 @@
-//! Child processes: a shell script in the place of `forebay`, and the binary itself.
+//! Tests of child processes. Most run a shell script instead of `forebay`.
 
 use std::time::Duration;
 
 use super::{Builder, Forebay, run_to_exit};
 
 const LIMIT: Duration = Duration::from_secs(60);
+/// A shell command that prints the line with which `forebay` reports its URL.
 const READY: &str = "echo 'INFO listening on http://127.0.0.1:4711' >&2;";
 
+/// A process that prints that line and then runs this shell script.
 fn shell(script: &str) -> Builder {
     Forebay::builder()
         .program("/bin/sh")
@@ -15,7 +17,7 @@ fn shell(script: &str) -> Builder {
 }
 
 #[tokio::test]
-async fn it_is_ready_after_its_line_and_ends_with_kill9() {
+async fn a_process_is_ready_when_it_prints_its_url_and_kill9_ends_it() {
     let mut forebay = shell("exec sleep 600").start().await;
     assert_eq!(forebay.url(), "http://127.0.0.1:4711");
     assert!(forebay.is_running());
@@ -33,16 +35,19 @@ async fn the_child_gets_the_environment_of_the_builder() {
     assert!(log.contains("\nFOREBAY_MODEL=m\n"), "{log}");
     let folder = log
         .lines()
-        .find_map(|l| l.strip_prefix("FOREBAY_DATA_DIR="));
-    let folder = std::path::PathBuf::from(folder.expect("a data folder"));
+        .find_map(|line| line.strip_prefix("FOREBAY_DATA_DIR="));
+    let folder = std::path::PathBuf::from(folder.expect("the process has a data folder"));
     assert!(folder.is_dir());
     drop(forebay);
-    assert!(!folder.exists(), "the folder goes with the process");
+    assert!(
+        !folder.exists(),
+        "the folder still exists after its process"
+    );
 }
 
 #[tokio::test]
-async fn a_given_data_folder_stays_after_the_process() {
-    let folder = tempfile::tempdir().expect("a folder");
+async fn a_data_folder_that_the_test_sets_is_kept_after_the_process() {
+    let folder = tempfile::tempdir().expect("a temporary folder is made");
     let builder = shell("echo kept > $FOREBAY_DATA_DIR/file").data_dir(folder.path());
     let mut forebay = builder.start().await;
     forebay.wait_exit(LIMIT).await;
@@ -51,7 +56,7 @@ async fn a_given_data_folder_stays_after_the_process() {
 }
 
 #[tokio::test]
-async fn after_sigterm_its_exit_code_is_its_own() {
+async fn a_process_can_handle_sigterm_and_choose_its_exit_code() {
     let script = "trap 'echo draining; exit 7' TERM; echo trapped; while :; do sleep 0.01; done";
     let mut forebay = shell(script).start().await;
     forebay.wait_for_log("trapped", LIMIT).await;
@@ -59,40 +64,43 @@ async fn after_sigterm_its_exit_code_is_its_own() {
     assert_eq!(forebay.wait_exit(LIMIT).await.code(), Some(7));
     assert!(
         forebay.logs().contains("draining"),
-        "the rest of the output is read"
+        "the last output is missing"
     );
 }
 
 #[tokio::test]
-async fn sigstop_pauses_and_sigcont_continues() {
+async fn sigstop_pauses_the_process_and_sigcont_continues_it() {
     let mut forebay = shell("exec sleep 600").start().await;
     forebay.sigstop();
-    until_state(forebay.pid(), |state| state == 'T').await;
+    wait_for_state(forebay.pid(), |state| state == 'T').await;
     forebay.sigcont();
-    until_state(forebay.pid(), |state| state != 'T').await;
+    wait_for_state(forebay.pid(), |state| state != 'T').await;
     forebay.kill9().await;
 }
 
 /// Polls the state of the process, because the kernel reports a change to tracers only.
-async fn until_state(pid: u32, wanted: fn(char) -> bool) {
-    let seen = async {
+async fn wait_for_state(pid: u32, wanted: fn(char) -> bool) {
+    let reached = async {
         loop {
-            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("its state");
+            let stat =
+                std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process exists");
             let state = stat
                 .rsplit(") ")
                 .next()
-                .and_then(|rest| rest.chars().next());
+                .and_then(|fields| fields.chars().next());
             if state.is_some_and(wanted) {
                 return;
             }
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(LIMIT, seen).await.expect("the state");
+    tokio::time::timeout(LIMIT, reached)
+        .await
+        .expect("the process reaches the state in time");
 }
 
 #[tokio::test]
-async fn dropping_it_kills_it() {
+async fn dropping_the_handle_kills_the_process() {
     let forebay = shell("exec sleep 600").start().await;
     let pid = forebay.pid();
     drop(forebay);
@@ -104,23 +112,25 @@ async fn dropping_it_kills_it() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(LIMIT, gone).await.expect("gone");
+    tokio::time::timeout(LIMIT, gone)
+        .await
+        .expect("the process ends in time");
 }
 
 #[tokio::test]
-async fn a_failed_start_returns_the_log() {
+async fn the_error_of_a_failed_start_contains_the_log() {
     let builder = Forebay::builder().program("/bin/sh").arg("-c");
     let failed = builder
         .arg("echo FOREBAY_X is wrong >&2; exit 2")
         .try_start()
         .await;
-    let error = failed.err().expect("a failure").to_string();
+    let error = failed.err().expect("the start fails").to_string();
     assert!(error.contains("exit status: 2"), "{error}");
     assert!(error.contains("FOREBAY_X is wrong"), "{error}");
 }
 
 #[tokio::test]
-async fn a_process_that_does_not_listen_is_ready_after_a_given_line() {
+async fn a_process_that_does_not_listen_is_ready_when_it_logs_the_text() {
     let builder = Forebay::builder().program("/bin/sh").arg("-c");
     let builder = builder.arg("echo worker is up; exec sleep 600");
     let forebay = builder.ready_when_it_logs("worker is up").start().await;
@@ -128,7 +138,7 @@ async fn a_process_that_does_not_listen_is_ready_after_a_given_line() {
 }
 
 #[tokio::test]
-async fn run_to_exit_returns_code_and_streams() {
+async fn run_to_exit_returns_the_exit_code_and_both_outputs() {
     let builder = Forebay::builder().program("/bin/sh").arg("-c");
     let exited = builder
         .arg("echo out; echo err >&2; exit 2")
@@ -142,8 +152,8 @@ async fn run_to_exit_returns_code_and_streams() {
 }
 
 #[tokio::test]
-#[should_panic(expected = "it still ran after")]
-async fn run_to_exit_has_a_limit() {
+#[should_panic(expected = "the process still ran after")]
+async fn run_to_exit_panics_after_its_limit() {
     let builder = Forebay::builder().program("/bin/sh").arg("-c");
     let limit = Duration::from_millis(50);
     builder.arg("exec sleep 600").run_to_exit(limit).await;

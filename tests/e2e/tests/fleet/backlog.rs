@@ -1,24 +1,27 @@
 //! Without workers, the depth of a queue is the number of jobs that could run now. RabbitMQ and `/v1/queues` show the
-//! same number, so operators can scale workers by it.
+//! same number. So operators can choose the number of workers by the queue's depth.
 
 use std::time::Duration;
 
 use e2e::{
     client::id_of,
-    fleet::{BATCH, Fleet, INTERACTIVE, LIMIT, until},
+    fleet::{BATCH, Fleet, INTERACTIVE, LIMIT, poll_until},
 };
 use serde_json::{Value, json};
 use tokio::{task::JoinSet, time::Instant};
 
-use crate::machine;
+use crate::test_lock;
 
+/// The number of sessions with one job each.
 const SESSIONS: usize = 500;
-const TURNS: usize = 20;
+/// The number of jobs of one session. Only the first of them could run.
+const JOBS_OF_LONG_SESSION: usize = 20;
+/// How long after the last submit the counts must be right.
 const SHOWN_WITHIN: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 async fn jobs_that_could_run_are_ready_and_jobs_behind_others_of_their_session_are_not() {
-    let _machine = machine::beside_others().await;
+    let _guard = test_lock::shared().await;
     let mut fleet = Fleet::builder().workers(1).start().await;
     let job = fleet.client.submit_ok(&json!({ "input": "hello" })).await;
     fleet.client.wait(id_of(&job), LIMIT).await;
@@ -26,36 +29,39 @@ async fn jobs_that_could_run_are_ready_and_jobs_behind_others_of_their_session_a
     assert_eq!(fleet.workers[0].wait_exit(LIMIT).await.code(), Some(0));
 
     let mut submits = JoinSet::new();
-    for n in 0..SESSIONS {
+    for number in 0..SESSIONS {
         let client = fleet.client.clone();
         submits.spawn(async move {
-            let job = json!({ "session_id": format!("s-{n}"), "input": "hello" });
+            let job = json!({ "session_id": format!("s-{number}"), "input": "hello" });
             client
-                .submit_until_accepted(&job, &format!("s-{n}"), LIMIT)
+                .submit_until_accepted(&job, &format!("s-{number}"), LIMIT)
                 .await;
         });
     }
     submits.join_all().await;
-    for _ in 0..TURNS {
+    for _ in 0..JOBS_OF_LONG_SESSION {
         let job = json!({ "session_id": "long", "input": "hello", "priority": "batch" });
         fleet.client.submit_ok(&job).await;
     }
     let submitted = Instant::now();
     for (queue, ready) in [(INTERACTIVE, SESSIONS as u64), (BATCH, 1)] {
-        let left = SHOWN_WITHIN.saturating_sub(submitted.elapsed());
-        fleet.ready_becomes(queue, ready, left).await;
+        let remaining = SHOWN_WITHIN.saturating_sub(submitted.elapsed());
+        fleet.wait_for_ready_messages(queue, ready, remaining).await;
     }
     println!("ready in RabbitMQ after {:?}", submitted.elapsed());
     for gateway in 0..fleet.gateways.len() {
         let client = fleet.client_of(gateway);
-        let left = SHOWN_WITHIN.saturating_sub(submitted.elapsed());
-        let mut last = Value::Null;
+        let remaining = SHOWN_WITHIN.saturating_sub(submitted.elapsed());
+        let mut last_counts = Value::Null;
         let shown = async || {
-            last = client.queues().await.expect(200)["classes"].clone();
-            has_counts(&last["interactive"], SESSIONS, 0)
-                && has_counts(&last["batch"], 1, TURNS - 1)
+            last_counts = client.queues().await.expect(200)["classes"].clone();
+            has_counts(&last_counts["interactive"], SESSIONS, 0)
+                && has_counts(&last_counts["batch"], 1, JOBS_OF_LONG_SESSION - 1)
         };
-        assert!(until(left, shown).await, "gateway {gateway}: {last}");
+        assert!(
+            poll_until(remaining, shown).await,
+            "gateway {gateway} shows other counts: {last_counts}"
+        );
     }
 
     println!("ready in /v1/queues after {:?}", submitted.elapsed());
@@ -64,8 +70,8 @@ async fn jobs_that_could_run_are_ready_and_jobs_behind_others_of_their_session_a
 
     // All jobs run when there is a worker again.
     fleet.add_worker().await;
-    fleet.live_jobs_become(0, LIMIT).await;
-    fleet.ready_becomes(INTERACTIVE, 0, LIMIT).await;
+    fleet.wait_for_live_jobs(0, LIMIT).await;
+    fleet.wait_for_ready_messages(INTERACTIVE, 0, LIMIT).await;
 }
 
 fn has_counts(counts: &Value, ready: usize, behind_session: usize) -> bool {
@@ -79,12 +85,18 @@ fn has_counts(counts: &Value, ready: usize, behind_session: usize) -> bool {
 /// reports them every five seconds, and with the settings of these tests RabbitMQ collects them every second.
 async fn wait_for_management_count(fleet: &Fleet, queue: &str, ready: usize) {
     let path = format!("/api/queues/{}/{queue}", fleet.vhost.name());
-    let mut last = Value::Null;
+    let mut last_count = Value::Null;
     let shown = async || {
-        let management = fleet.rabbit.management().expect("a management API");
-        let queue = management.get(&path).await.expect("a queue");
-        last = queue["messages_ready"].clone();
-        last == ready
+        let management = fleet
+            .rabbit
+            .management()
+            .expect("the node has a management API");
+        let queue = management.get(&path).await.expect("the queue exists");
+        last_count = queue["messages_ready"].clone();
+        last_count == ready
     };
-    assert!(until(LIMIT, shown).await, "{queue}: {last} ready");
+    assert!(
+        poll_until(LIMIT, shown).await,
+        "the management API shows {last_count} ready messages in {queue}, not {ready}"
+    );
 }

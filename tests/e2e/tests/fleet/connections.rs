@@ -4,22 +4,26 @@ use std::time::Duration;
 
 use e2e::{
     client::{id_of, is_terminal},
-    fleet::{Fleet, LIMIT, Member, connections, until},
+    fleet::{Fleet, LIMIT, Member, connections, poll_until},
 };
 use scripted_provider::{Recorded, ScriptedLlm};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::machine;
+use crate::test_lock;
 
 /// The number of calls in flight, of waiting clients, and of concurrent submits.
 const MANY: usize = 1_000;
+/// The most connections of a process to Redis.
 const REDIS_MAX: usize = 16;
+/// The most connections of a process to RabbitMQ.
 const RABBIT_MAX: usize = 2;
 
-/// The highest number of connections of one process that was seen at a time.
+/// The most connections that one process had at a time.
 struct Peak {
+    /// The number of connections to Redis.
     to_redis: usize,
+    /// The names of the connections to RabbitMQ.
     to_rabbit: Vec<String>,
 }
 
@@ -31,42 +35,49 @@ impl Peak {
         }
     }
 
+    /// Reads the connections of the process from both servers.
     async fn update(&mut self, fleet: &Fleet, member: &Member) {
         let to_redis = connections::to_redis(&fleet.redis, member).await;
         let to_rabbit = connections::to_rabbit(&fleet.rabbit, member).await;
-        self.to_redis = self.to_redis.max(to_redis.expect("Redis's list").len());
-        let to_rabbit = to_rabbit.expect("RabbitMQ's list");
+        self.to_redis = self
+            .to_redis
+            .max(to_redis.expect("Redis lists its connections").len());
+        let to_rabbit = to_rabbit.expect("RabbitMQ lists its connections");
         if to_rabbit.len() > self.to_rabbit.len() {
             self.to_rabbit = to_rabbit;
         }
     }
 
+    /// Asserts that the process had few connections to Redis, and exactly `to_rabbit` named ones to RabbitMQ.
     fn assert_few(&self, member: &Member, to_rabbit: usize) {
         let (redis, rabbit) = (self.to_redis, &self.to_rabbit);
         println!(
-            "{}: {redis} to Redis, to RabbitMQ {rabbit:?}",
+            "{} had {redis} connections to Redis; to RabbitMQ: {rabbit:?}",
             member.name()
         );
-        assert!((2..=REDIS_MAX).contains(&redis), "{redis} to Redis");
+        assert!(
+            (2..=REDIS_MAX).contains(&redis),
+            "the process had {redis} connections to Redis"
+        );
         assert!(rabbit.len() <= RABBIT_MAX, "{rabbit:?}");
         assert_eq!(rabbit.len(), to_rabbit, "{rabbit:?}");
-        let named = |name: &String| name.contains(member.name());
-        assert!(rabbit.iter().all(named), "{rabbit:?}");
+        let has_process_name = |name: &String| name.contains(member.name());
+        assert!(rabbit.iter().all(has_process_name), "{rabbit:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_calls_waits_and_submits_need_few_connections() {
-    let _machine = machine::alone().await;
+async fn a_thousand_calls_waiting_clients_and_submits_need_few_connections() {
+    let _guard = test_lock::exclusive().await;
     let llm = ScriptedLlm::start().await;
     let gate = llm.gate_all_requests();
     let fleet = Fleet::builder().gateways(1).workers(1).openai(&llm);
     let fleet = fleet.env("FOREBAY_CONCURRENCY", MANY.to_string());
     let fleet = fleet.start().await;
     let (gateway, worker) = (&fleet.gateways[0], &fleet.workers[0]);
-    let running = submit_at_once(&fleet).join_all().await;
+    let running = submit_concurrently(&fleet).join_all().await;
     let in_flight = |records: &[Recorded]| records.len() == MANY;
-    llm.wait_for_within(LIMIT, "a thousand calls", in_flight)
+    llm.wait_for_within(LIMIT, "a thousand calls in flight", in_flight)
         .await;
 
     let mut waiting = JoinSet::new();
@@ -74,24 +85,27 @@ async fn a_thousand_calls_waits_and_submits_need_few_connections() {
         let (client, id) = (fleet.client.clone(), id.clone());
         waiting.spawn(async move { client.get(&format!("/v1/jobs/{id}?wait_s=60")).await });
     }
-    let mut submits = submit_at_once(&fleet);
+    let mut submits = submit_concurrently(&fleet);
     let (mut of_gateway, mut of_worker) = (Peak::new(), Peak::new());
-    let mut later = Vec::new();
+    let mut submitted = Vec::new();
     while !submits.is_empty() {
         of_gateway.update(&fleet, gateway).await;
         of_worker.update(&fleet, worker).await;
         while let Some(done) = submits.try_join_next() {
-            later.push(done.expect("a submit"));
+            submitted.push(done.expect("the submit does not panic"));
         }
     }
-    assert_eq!(later.len(), MANY);
+    assert_eq!(submitted.len(), MANY);
     assert_eq!(waiting.len(), MANY);
     assert!(waiting.try_join_next().is_none(), "a client did not wait");
     let channels = fleet.redis.cli(&["PUBSUB", "CHANNELS", "fb:n:j:*"]).await;
-    assert_eq!(channels.expect("channels").lines().count(), MANY);
+    assert_eq!(
+        channels.expect("Redis lists its channels").lines().count(),
+        MANY
+    );
     assert_eq!(llm.stats().in_flight, MANY);
     // RabbitMQ lists a new connection some seconds late.
-    let listed = until(Duration::from_secs(15), async || {
+    let listed = poll_until(Duration::from_secs(15), async || {
         of_gateway.update(&fleet, gateway).await;
         of_worker.update(&fleet, worker).await;
         !of_gateway.to_rabbit.is_empty() && of_worker.to_rabbit.len() >= RABBIT_MAX
@@ -105,10 +119,11 @@ async fn a_thousand_calls_waits_and_submits_need_few_connections() {
         let job = answer.expect(200);
         assert!(is_terminal(&job), "{job}");
     }
-    fleet.live_jobs_become(0, LIMIT).await;
+    fleet.wait_for_live_jobs(0, LIMIT).await;
 }
 
-fn submit_at_once(fleet: &Fleet) -> JoinSet<String> {
+/// Starts a thousand submits.
+fn submit_concurrently(fleet: &Fleet) -> JoinSet<String> {
     let mut submits = JoinSet::new();
     for _ in 0..MANY {
         let client = fleet.client.clone();

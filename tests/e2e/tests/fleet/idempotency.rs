@@ -1,4 +1,4 @@
-//! Submits with the same idempotency key to both gateways make one job, also when one gateway is killed meanwhile.
+//! Submits with the same idempotency key to both gateways create one job, also if one gateway is killed meanwhile.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,10 +14,10 @@ use tokio::{
     time::timeout,
 };
 
-use crate::machine;
+use crate::test_lock;
 
 const KEYS: usize = 100;
-/// The number of answers of the first gateway before it is killed.
+/// How many submits the first gateway answers before it is killed.
 const ANSWERED_BEFORE: usize = 20;
 
 /// The ids of the jobs in the answers, by idempotency key.
@@ -30,11 +30,12 @@ impl Answers {
     }
 }
 
+/// The job that is submitted with this key.
 fn job_of(key: usize) -> Value {
     json!({ "session_id": format!("s-{key}"), "input": format!("key={key};") })
 }
 
-/// Submits with a key until the job is accepted; returns the job's id.
+/// Submits with a key until the job is accepted. Returns the job's id.
 async fn submit(client: &Client, key: usize) -> String {
     let accepted = client
         .submit_until_accepted(&job_of(key), &format!("k-{key}"), LIMIT)
@@ -42,7 +43,7 @@ async fn submit(client: &Client, key: usize) -> String {
     id_of(&accepted).to_owned()
 }
 
-/// Submits with a key again and again until a submit gets no answer. Sends the job's id of each answer.
+/// Submits repeatedly with a key until a submit gets no answer. Sends the job id of each answer to `answers`.
 async fn submit_until_killed(
     client: Client,
     key: usize,
@@ -55,14 +56,16 @@ async fn submit_until_killed(
         // A busy machine can cause a 503.
         if answer.status != 503 {
             let id = id_of(&answer.expect(202)).to_owned();
-            answers.send((key, id)).expect("the test receives answers");
+            answers
+                .send((key, id))
+                .expect("the test still receives answers");
         }
     }
 }
 
 #[tokio::test]
-async fn a_key_sent_to_both_gateways_and_again_after_a_kill_makes_one_job() {
-    let _machine = machine::beside_others().await;
+async fn a_key_that_is_sent_to_both_gateways_and_again_after_a_kill_creates_one_job() {
+    let _guard = test_lock::shared().await;
     let llm = ScriptedLlm::start().await;
     let gate = llm.gate_all_requests();
     let mut fleet = Fleet::builder().workers(1).openai(&llm).start().await;
@@ -79,10 +82,12 @@ async fn a_key_sent_to_both_gateways_and_again_after_a_kill_makes_one_job() {
     let mut answers = Answers::default();
     for _ in 0..ANSWERED_BEFORE {
         let answer = timeout(LIMIT, answers_of_killed.recv()).await;
-        let (key, id) = answer.expect("an answer in time").expect("submits go on");
+        let (key, id) = answer
+            .expect("the answers come in time")
+            .expect("the submits continue");
         answers.record(key, id);
     }
-    // Each key has an unanswered submit at this moment, or its next one follows at once.
+    // At this moment, each key has an unanswered submit or is about to be submitted again.
     fleet.gateways[0].kill9().await;
     timeout(LIMIT, killed.join_all())
         .await
@@ -97,18 +102,25 @@ async fn a_key_sent_to_both_gateways_and_again_after_a_kill_makes_one_job() {
     for key in 0..KEYS {
         answers.record(key, submit(&clients[1], key).await);
     }
-    let several: Vec<_> = answers.0.iter().filter(|(_, ids)| ids.len() > 1).collect();
-    assert!(several.is_empty(), "keys with several jobs: {several:?}");
+    let keys_with_several_jobs: Vec<_> =
+        answers.0.iter().filter(|(_, ids)| ids.len() > 1).collect();
+    assert!(
+        keys_with_several_jobs.is_empty(),
+        "keys with several jobs: {keys_with_several_jobs:?}"
+    );
     let mut ids: BTreeSet<&String> = answers.0.values().flatten().collect();
     assert_eq!(ids.len(), KEYS);
     fleet.point_client_at_running_gateways();
-    fleet.live_jobs_become(KEYS as u64, LIMIT).await;
+    fleet.wait_for_live_jobs(KEYS as u64, LIMIT).await;
 
-    // The killed gateway returns the same job after its restart, too.
+    // After its restart, the killed gateway also returns the same job.
     fleet.restart_gateway(0).await;
-    fleet.gateways_become_ready().await;
+    fleet.wait_until_gateways_are_ready().await;
     let again = submit(&fleet.client_of(0), 0).await;
-    assert!(!ids.insert(&again), "{again} is a new job");
+    assert!(
+        !ids.insert(&again),
+        "the gateway created the new job {again}"
+    );
     gate.open();
     for ids in answers.0.values() {
         for id in ids {

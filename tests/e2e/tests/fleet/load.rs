@@ -1,12 +1,12 @@
-//! 200 sessions with 20 turns each over two gateways and four workers: all jobs complete in order, and several workers
-//! run the jobs of a session.
+//! 200 sessions submit 20 turns each to two gateways, and four workers run the jobs. All jobs complete in order, and
+//! several workers run the jobs of a session.
 
 use std::time::{Duration, Instant};
 
 use e2e::fleet::{Fleet, Load};
 use scripted_provider::ScriptedLlm;
 
-use crate::machine;
+use crate::test_lock;
 
 const LOAD: Load = Load {
     sessions: 200,
@@ -14,17 +14,19 @@ const LOAD: Load = Load {
     limit: Duration::from_secs(300),
 };
 
-/// The seed of the test: `FOREBAY_TEST_SEED`, or a new one. It is printed, so that the output of a failed test shows it.
+/// The seed of the test: `FOREBAY_TEST_SEED`, or a new seed. The function prints it, so a failed test shows its seed.
 fn seed() -> u64 {
-    let given = std::env::var("FOREBAY_TEST_SEED").ok();
-    let seed = given.map_or_else(rand::random, |text| text.parse().expect("a number"));
+    let variable = std::env::var("FOREBAY_TEST_SEED").ok();
+    let seed = variable.map_or_else(rand::random, |text| {
+        text.parse().expect("FOREBAY_TEST_SEED is a number")
+    });
     println!("FOREBAY_TEST_SEED={seed}");
     seed
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_turn_is_in_order_whichever_gateway_and_worker_serve_it() {
-    let _machine = machine::alone().await;
+async fn every_turn_is_in_order_on_any_gateway_and_any_worker() {
+    let _guard = test_lock::exclusive().await;
     let llm = ScriptedLlm::builder().latency_ms(0..=50).seed(seed());
     let llm = llm.start().await;
     let fleet = Fleet::builder().openai(&llm).start().await;
@@ -33,7 +35,7 @@ async fn every_turn_is_in_order_whichever_gateway_and_worker_serve_it() {
     let submitted = began.elapsed();
     let runs = LOAD.assert_in_order(&fleet, accepted).await;
     println!(
-        "{} jobs accepted in {submitted:?}, done and read in {:?}",
+        "{} jobs were accepted in {submitted:?}, completed and read in {:?}",
         LOAD.jobs(),
         began.elapsed()
     );
@@ -41,17 +43,20 @@ async fn every_turn_is_in_order_whichever_gateway_and_worker_serve_it() {
     // No process was killed, so no call was made twice.
     assert_eq!(llm.stats().requests as u64, LOAD.jobs());
     assert_eq!(llm.refusals(), Vec::<String>::new());
-    let by_several = runs.iter().filter(|run| run.workers().len() >= 2).count();
+    let served_by_several = runs.iter().filter(|run| run.workers().len() >= 2).count();
     println!(
-        "{by_several} of {} sessions were served by two workers or more",
+        "{served_by_several} of {} sessions were served by two workers or more",
         runs.len()
     );
-    assert!(by_several * 10 >= runs.len() * 9, "{by_several}");
+    assert!(
+        served_by_several * 10 >= runs.len() * 9,
+        "only {served_by_several} sessions were served by two workers or more"
+    );
     for worker in &fleet.workers {
         let served = runs
             .iter()
             .filter(|run| run.workers().contains(worker.name()));
         assert!(served.count() > 0, "{} served no session", worker.name());
     }
-    fleet.live_jobs_become(0, LOAD.limit).await;
+    fleet.wait_for_live_jobs(0, LOAD.limit).await;
 }

@@ -1,6 +1,7 @@
 //! Fleets: gateway and worker processes over real RabbitMQ and Redis servers.
 //!
-//! One file for each topic. Every test starts its own fleet, on the shared RabbitMQ node of this binary or on its own.
+//! One file for each topic. Every test starts its own fleet, on the RabbitMQ node that this binary shares or on a node
+//! of its own.
 //! Failures of servers, processes and the network are in `fleet_faults`.
 
 mod backlog;
@@ -8,9 +9,9 @@ mod connections;
 mod drain;
 mod idempotency;
 mod load;
-mod machine;
 mod no_workers;
 mod scaling;
 mod start;
 mod takeover;
+mod test_lock;
 mod tls;

@@ -1,7 +1,7 @@
-//! The throughput doubles with the workers: 1, 2 and 4 workers with 50 concurrent calls of 500 ms each.
+//! The throughput grows with the number of workers: 1, 2 and 4 workers with 50 concurrent calls of 500 ms each.
 //!
-//! Each number of workers is measured once. The throughput cannot exceed the limit that the concurrent calls set, and
-//! other load on the machine can only lower it.
+//! Each number of workers is measured once. The number of concurrent calls limits the throughput, and other load on the
+//! machine can only lower it. So no measurement is too high by chance.
 
 use std::{
     collections::BTreeMap,
@@ -13,14 +13,14 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::machine;
+use crate::test_lock;
 
 const SLOTS: usize = 50;
 const CALL_MS: u64 = 500;
-/// How long each number of workers is measured, in seconds: long enough that a short other load does not change the
+/// How long each number of workers is measured, in seconds. A short load of other programs then does not change the
 /// median.
 const MEASURED_S: usize = 20;
-/// The seconds at the start and at the end that are not counted: while workers start, and while the last jobs end.
+/// How many seconds at the start and at the end are not counted, because workers start or the last jobs end.
 const RAMP_S: usize = 3;
 const LIMIT: Duration = Duration::from_secs(120);
 /// The number of concurrent submits.
@@ -29,7 +29,7 @@ const CLIENTS: usize = 32;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "long: runs in .ci/full"]
 async fn throughput_follows_the_number_of_workers() {
-    let _machine = machine::alone().await;
+    let _guard = test_lock::exclusive().await;
     let fleet = Fleet::builder().gateways(1).workers(0);
     let fleet = fleet
         .env("FOREBAY_CONCURRENCY", SLOTS.to_string())
@@ -38,10 +38,10 @@ async fn throughput_follows_the_number_of_workers() {
     for workers in [1, 2, 4] {
         let expected = (workers * SLOTS) as u64 * 1_000 / CALL_MS;
         let median = measure(&mut fleet, workers, expected).await;
-        let within = expected * 85 / 100..=expected * 115 / 100;
+        let accepted_range = expected * 85 / 100..=expected * 115 / 100;
         assert!(
-            within.contains(&median),
-            "{workers} workers: {median} jobs/s"
+            accepted_range.contains(&median),
+            "{workers} workers end {median} jobs/s, not about {expected}"
         );
     }
 }
@@ -50,12 +50,12 @@ async fn throughput_follows_the_number_of_workers() {
 async fn measure(fleet: &mut Fleet, workers: usize, expected: u64) -> u64 {
     // The jobs are submitted before the workers start, so that only the workers are measured.
     let ids = submit(fleet, expected as usize * MEASURED_S).await;
-    fleet.live_jobs_become(ids.len() as u64, LIMIT).await;
+    fleet.wait_for_live_jobs(ids.len() as u64, LIMIT).await;
     let began = Instant::now();
     for _ in 0..workers {
         fleet.add_worker().await;
     }
-    fleet.live_jobs_become(0, LIMIT).await;
+    fleet.wait_for_live_jobs(0, LIMIT).await;
     let took = began.elapsed();
     let by_second = ended_by_second(fleet, ids).await;
     let median = median(&by_second);
@@ -67,6 +67,7 @@ async fn measure(fleet: &mut Fleet, workers: usize, expected: u64) -> u64 {
     median
 }
 
+/// Submits `count` jobs concurrently, and returns their ids.
 async fn submit(fleet: &Fleet, count: usize) -> Vec<String> {
     let mut clients = JoinSet::new();
     for client in 0..CLIENTS {
@@ -101,8 +102,12 @@ async fn ended_by_second(fleet: &Fleet, ids: Vec<String>) -> Vec<u64> {
     for second in clients.join_all().await.concat() {
         *seconds.entry(second).or_insert(0) += 1;
     }
-    let first = seconds.keys().next().copied().expect("a job");
-    let last = seconds.keys().next_back().copied().expect("a job");
+    let first = seconds.keys().next().copied().expect("a job has ended");
+    let last = seconds
+        .keys()
+        .next_back()
+        .copied()
+        .expect("a job has ended");
     // A second in which no job ended counts as zero.
     let ended_in = |second| seconds.get(&second).copied().unwrap_or(0);
     (first..=last).map(ended_in).collect()
@@ -111,17 +116,20 @@ async fn ended_by_second(fleet: &Fleet, ids: Vec<String>) -> Vec<u64> {
 /// The Unix time at which a job ended, in seconds.
 fn second_of(job: &Value) -> i64 {
     assert_eq!(job["status"], "completed", "{job}");
-    let ended_at = job["ended_at"].as_str().expect("a time");
-    let ended_at: Timestamp = ended_at.parse().expect("a time (RFC 3339)");
+    let ended_at = job["ended_at"].as_str().expect("the job has an end");
+    let ended_at: Timestamp = ended_at
+        .parse()
+        .expect("the time has the format of RFC 3339");
     ended_at.as_second()
 }
 
+/// The median without the seconds at the start and at the end.
 fn median(by_second: &[u64]) -> u64 {
     let steady = by_second.get(RAMP_S..by_second.len().saturating_sub(RAMP_S));
     let mut steady = steady.unwrap_or_default().to_vec();
     assert!(
         steady.len() >= MEASURED_S / 2,
-        "too few seconds: {by_second:?}"
+        "jobs ended in too few seconds: {by_second:?}"
     );
     steady.sort_unstable();
     steady[steady.len() / 2]

@@ -1,15 +1,15 @@
-//! A worker is killed with SIGKILL while other workers are idle: its jobs run again within seconds.
+//! A worker is killed with SIGKILL while other workers are idle. Its jobs run again within seconds.
 
 use std::time::{Duration, Instant};
 
 use e2e::{
     client::id_of,
-    fleet::{Fleet, LIMIT, until},
+    fleet::{Fleet, LIMIT, poll_until},
 };
 use scripted_provider::{Recorded, ScriptedLlm};
 use serde_json::json;
 
-use crate::machine;
+use crate::test_lock;
 
 const JOBS: usize = 100;
 /// The longest time from the kill to the second call of a job. It is about 4 s on an idle machine. Without the
@@ -27,14 +27,14 @@ async fn the_jobs_of_a_killed_worker_that_was_the_sweeper_run_again_within_secon
 }
 
 async fn assert_taken_over(is_sweeper: bool) {
-    // Alone, because the test measures a time.
-    let _machine = machine::alone().await;
+    // The test measures a time, so no other test may run.
+    let _guard = test_lock::exclusive().await;
     let llm = ScriptedLlm::start().await;
     let gate = llm.gate_all_requests();
     let mut fleet = Fleet::builder().workers(1).openai(&llm).start().await;
     let mut ids = Vec::new();
-    for n in 0..JOBS {
-        let job = json!({ "session_id": format!("s-{n}"), "input": format!("job {n};") });
+    for number in 0..JOBS {
+        let job = json!({ "session_id": format!("s-{number}"), "input": format!("job {number};") });
         ids.push(id_of(&fleet.client.submit_ok(&job).await).to_owned());
     }
     llm.wait_for_requests(JOBS).await;
@@ -54,20 +54,23 @@ async fn assert_taken_over(is_sweeper: bool) {
     let unfinished = llm.stats().in_flight;
     let killed = Instant::now();
     fleet.workers[0].kill9().await;
-    assert_eq!(unfinished, JOBS, "some jobs had ended before the kill");
-    let all_again = |records: &[Recorded]| records.len() >= 2 * JOBS;
-    llm.wait_for_within(LIMIT, "a second call of every job", all_again)
+    assert_eq!(unfinished, JOBS, "some jobs ended before the kill");
+    let all_called_again = |records: &[Recorded]| records.len() >= 2 * JOBS;
+    llm.wait_for_within(LIMIT, "a second call for every job", all_called_again)
         .await;
-    let mut after: Vec<Duration> = llm.recorded()[JOBS..]
+    let mut delays: Vec<Duration> = llm.recorded()[JOBS..]
         .iter()
         .map(|record| record.request.arrived_at.duration_since(killed))
         .collect();
-    after.sort_unstable();
-    let (first, median, last) = (after[0], after[JOBS / 2], after[JOBS - 1]);
+    delays.sort_unstable();
+    let (first, median, last) = (delays[0], delays[JOBS / 2], delays[JOBS - 1]);
     println!(
         "second calls after {first:?} (first), {median:?} (median), {last:?} (last); the killed worker was the sweeper: {is_sweeper}"
     );
-    assert!(last <= TAKEN_OVER_WITHIN, "{last:?}");
+    assert!(
+        last <= TAKEN_OVER_WITHIN,
+        "the last job was called again only {last:?} after the kill"
+    );
 
     gate.open();
     for id in &ids {
@@ -86,16 +89,24 @@ async fn elect(fleet: &Fleet, name: &str) {
     const ELECTION: &str = "fb:fleet:sweeper";
     const TERM_MS: &str = "3000";
     let set = ["SET", ELECTION, name, "PX", TERM_MS];
-    fleet.redis.cli(&set).await.expect("an election");
+    fleet
+        .redis
+        .cli(&set)
+        .await
+        .expect("Redis stores the election");
     let renewed = async || {
-        let left = fleet.redis.cli(&["PTTL", ELECTION]).await;
-        let left: i64 = left.expect("the election").parse().expect("milliseconds");
-        // The process itself renews its election every quarter of a second, for two seconds.
-        let holder = fleet.redis.cli(&["GET", ELECTION]).await;
-        left <= 2_000 && holder.expect("the election") == name
+        let ttl_ms = fleet.redis.cli(&["PTTL", ELECTION]).await;
+        let ttl_ms: i64 = ttl_ms
+            .expect("Redis returns the election")
+            .parse()
+            .expect("the time to live is a number");
+        // The elected process renews its election every quarter of a second, for two seconds. The test sets three
+        // seconds.
+        let sweeper = fleet.redis.cli(&["GET", ELECTION]).await;
+        ttl_ms <= 2_000 && sweeper.expect("Redis returns the election") == name
     };
     assert!(
-        until(LIMIT, renewed).await,
+        poll_until(LIMIT, renewed).await,
         "{name} did not renew its election as the sweeper"
     );
 }

@@ -1,12 +1,12 @@
-//! `amqps` and `rediss`: a fleet uses TLS with both servers. Only the settings name the authority of their certificates.
+//! A fleet uses TLS to both servers (`amqps` and `rediss`). It trusts only the authority that its settings name.
 
 use std::sync::Arc;
 
-use e2e::fleet::{Fleet, LIMIT, Load, until};
+use e2e::fleet::{Fleet, LIMIT, Load, poll_until};
 use scripted_provider::ScriptedLlm;
 use servers::{rabbit::RabbitOptions, redis::RedisOptions, tls::Certificates};
 
-use crate::machine;
+use crate::test_lock;
 
 const LOAD: Load = Load {
     sessions: 5,
@@ -16,8 +16,8 @@ const LOAD: Load = Load {
 
 #[tokio::test]
 async fn a_fleet_works_over_encrypted_connections_and_only_with_the_right_authority() {
-    let _machine = machine::beside_others().await;
-    let certificates = Arc::new(Certificates::new().expect("certificates"));
+    let _guard = test_lock::shared().await;
+    let certificates = Arc::new(Certificates::new().expect("the certificates are made"));
     let llm = ScriptedLlm::start().await;
     let redis = RedisOptions {
         tls: Some(Arc::clone(&certificates)),
@@ -33,17 +33,25 @@ async fn a_fleet_works_over_encrypted_connections_and_only_with_the_right_author
     assert!(fleet.vhost.url().starts_with("amqps://"));
     let accepted = LOAD.submit(&fleet.client).join_all().await;
     LOAD.assert_in_order(&fleet, accepted).await;
-    let listed = until(LIMIT, async || {
-        let connections = fleet.rabbit.connections().await.expect("a list");
+    let listed = poll_until(LIMIT, async || {
+        let connections = fleet
+            .rabbit
+            .connections()
+            .await
+            .expect("RabbitMQ lists its connections");
         let encrypted = |connection: &serde_json::Value| connection["ssl"] == true;
-        // A gateway has one connection, a worker two.
+        // A gateway has one connection, and each of the two workers has two.
         connections.len() == 5 && connections.iter().all(encrypted)
     });
-    assert!(listed.await, "{:?}", fleet.rabbit.connections().await);
+    assert!(
+        listed.await,
+        "RabbitMQ does not list five encrypted connections: {:?}",
+        fleet.rabbit.connections().await
+    );
 
-    let others = Certificates::new().expect("certificates");
-    let wrong_ca_file = others.ca_file();
-    let wrong_ca_file = wrong_ca_file.to_str().expect("a path in UTF-8");
+    let other_authority = Certificates::new().expect("the certificates are made");
+    let wrong_ca_file = other_authority.ca_file();
+    let wrong_ca_file = wrong_ca_file.to_str().expect("the path is UTF-8");
     for (variable, server) in [("REDIS_CA_FILE", "Redis"), ("AMQP_CA_FILE", "RabbitMQ")] {
         let worker = fleet.add_worker_with(&[(variable, wrong_ca_file)]).await;
         worker.wait_for_log("certificate", LIMIT).await;

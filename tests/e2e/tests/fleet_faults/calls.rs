@@ -1,5 +1,5 @@
-//! The provider's calls for each turn: how many, and by which worker. The API key of a call identifies the
-//! worker (`workers`).
+//! Counts the calls for each turn that the provider got, and finds the worker of each call. The API key of a call
+//! identifies the worker (`workers`).
 
 use std::{
     cell::RefCell,
@@ -9,11 +9,11 @@ use std::{
 use e2e::fleet::LIMIT;
 use scripted_provider::{Recorded, ScriptedLlm};
 
-/// The calls for each turn so far. It counts each record once, because the record of a load is long and
-/// [`wait_for_takeovers`] reads it after each call.
+/// The calls for each turn so far. [`wait_for_takeovers`] updates the counts after each call, so an update looks only
+/// at requests that it has not counted yet.
 #[derive(Default)]
 pub(crate) struct CallCounts {
-    records_counted: usize,
+    requests_counted: usize,
     /// For each turn, the API key of the first call and the number of calls.
     by_turn: HashMap<String, (String, usize)>,
     /// For each API key, the number of turns whose first call used it and whose second call used another key.
@@ -21,25 +21,26 @@ pub(crate) struct CallCounts {
 }
 
 impl CallCounts {
+    /// Counts all calls so far.
     pub(crate) fn of(llm: &ScriptedLlm) -> Self {
         let mut calls = Self::default();
         calls.update(&llm.recorded());
         calls
     }
 
-    /// Counts the records that came since the last update.
+    /// Counts the requests that have arrived since the last update.
     pub(crate) fn update(&mut self, records: &[Recorded]) {
-        for record in &records[self.records_counted..] {
+        for record in &records[self.requests_counted..] {
             let turn = record.request.last_user_text();
             let caller = record.request.key().unwrap_or_default();
-            let fresh = || (caller.to_owned(), 0);
-            let (first, count) = self.by_turn.entry(turn).or_insert_with(fresh);
+            let first_call = || (caller.to_owned(), 0);
+            let (first, count) = self.by_turn.entry(turn).or_insert_with(first_call);
             *count += 1;
             if *count == 2 && first != caller {
                 *self.taken_over.entry(first.clone()).or_default() += 1;
             }
         }
-        self.records_counted = records.len();
+        self.requests_counted = records.len();
     }
 
     /// The number of turns with more than one call.
@@ -50,7 +51,8 @@ impl CallCounts {
             .count()
     }
 
-    /// The number of turns that another worker called for after the worker with this key.
+    /// The number of turns whose first call came from the worker with this key, and whose second call from another
+    /// worker.
     pub(crate) fn takeovers_from(&self, key: &str) -> usize {
         self.taken_over.get(key).copied().unwrap_or(0)
     }
@@ -59,16 +61,17 @@ impl CallCounts {
 /// Waits until other workers have repeated the calls for `count` turns of the worker with this key.
 pub(crate) async fn wait_for_takeovers(llm: &ScriptedLlm, key: &str, count: usize) {
     let calls = RefCell::new(CallCounts::default());
-    let what = format!("{count} turns of {key} called by other workers");
+    let description =
+        format!("other workers' calls for {count} turns of the worker with the key {key}");
     let taken_over = |records: &[Recorded]| {
         let mut calls = calls.borrow_mut();
         calls.update(records);
         calls.takeovers_from(key) >= count
     };
-    llm.wait_for_within(LIMIT, &what, taken_over).await;
+    llm.wait_for_within(LIMIT, &description, taken_over).await;
 }
 
-/// Fails if the provider got more than one call for any turn.
+/// Asserts that the provider got one call for each turn, and refused none.
 pub(crate) fn assert_one_call_per_turn(llm: &ScriptedLlm) {
     let mut calls = CallCounts::of(llm);
     calls.by_turn.retain(|_, (_, count)| *count > 1);

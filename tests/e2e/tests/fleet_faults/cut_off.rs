@@ -1,5 +1,5 @@
-//! Workers lose the network to one of their two servers and keep it to the other. Other workers continue. They
-//! also take over the jobs of a worker that counts as gone. The worker runs jobs again when the network is back.
+//! Workers are cut off from one of their two servers, and stay connected to the other server. Other workers continue,
+//! and they take over the jobs of a worker that counts as gone. A worker runs jobs again when the network is back.
 
 use std::time::Duration;
 
@@ -19,21 +19,23 @@ use crate::{
     workers,
 };
 
+/// The number of workers that are cut off.
 const CUTS: usize = 3;
+/// The presence time: a worker that is cut off from Redis for longer counts as gone.
 const PRESENCE: Duration = Duration::from_secs(1);
-/// How long a cut lasts at least. Timers fall due and the worker's presence expires within this time.
-const CUT: Duration = Duration::from_secs(4);
+/// The shortest time of a cut. Within this time, timers are due and the worker's presence expires.
+const CUT_MIN: Duration = Duration::from_secs(4);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn jobs_of_a_worker_without_redis_are_taken_over_and_it_recovers() {
+async fn the_jobs_of_a_worker_without_redis_are_taken_over_and_the_worker_recovers() {
     let _permit = permits::for_test().await;
     let seed = seed::from_env_or_random();
     let llm = provider::start(seed).await;
     let fleet = Fleet::builder().workers(1).openai(&llm);
     let fleet = fleet.env("FOREBAY_PRESENCE_MS", PRESENCE.as_millis().to_string());
     let mut fleet = fleet.start().await;
-    let (server, url) = (fleet.redis.port(), fleet.redis.url());
-    let victims = victims(&mut fleet, server, ("REDIS_URL", &url)).await;
+    let (server_port, url) = (fleet.redis.port(), fleet.redis.url());
+    let victims = start_victims(&mut fleet, server_port, ("REDIS_URL", &url)).await;
 
     cut_each_under_a_load(&fleet, &llm, victims, seed, async |victim| {
         calls::wait_for_takeovers(&llm, &victim.key, 1).await;
@@ -47,27 +49,37 @@ async fn a_worker_without_rabbitmq_finishes_its_jobs_and_recovers() {
     let seed = seed::from_env_or_random();
     let llm = provider::start(seed).await;
     let mut fleet = Fleet::builder().workers(1).openai(&llm).start().await;
-    let (server, url) = (fleet.rabbit.port(), fleet.vhost.url().to_owned());
-    let victims = victims(&mut fleet, server, ("AMQP_URL", &url)).await;
+    let (server_port, url) = (fleet.rabbit.port(), fleet.vhost.url().to_owned());
+    let victims = start_victims(&mut fleet, server_port, ("AMQP_URL", &url)).await;
 
     cut_each_under_a_load(&fleet, &llm, victims, seed, async |_| {}).await;
-    // RabbitMQ redelivers their messages to other workers. The workers are still present, so no job is taken over.
+    // RabbitMQ redelivers the victims' messages to other workers. But the victims are still present, so no job is
+    // taken over.
     calls::assert_one_call_per_turn(&llm);
 }
 
-/// A worker with a proxy between it and one of its servers.
+/// A worker that is cut off. A proxy is between the worker and one of its servers.
 struct Victim {
     name: String,
     key: String,
     proxy: Proxy,
 }
 
-/// Starts one worker for each cut, with a proxy before this server.
-async fn victims(fleet: &mut Fleet, server: u16, (variable, url): (&str, &str)) -> Vec<Victim> {
+/// Starts one worker for each cut, with a proxy in front of the server with this port.
+async fn start_victims(
+    fleet: &mut Fleet,
+    server_port: u16,
+    (variable, url): (&str, &str),
+) -> Vec<Victim> {
     let mut victims = Vec::new();
-    for n in 0..CUTS {
-        let proxy = Proxy::start(server).await.expect("a proxy");
-        let (key, url) = (workers::key(n), proxy.url_via(url).expect("an address"));
+    for index in 0..CUTS {
+        let proxy = Proxy::start(server_port).await.expect("the proxy starts");
+        let (key, url) = (
+            workers::key(index),
+            proxy
+                .url_via(url)
+                .expect("the URL can go through the proxy"),
+        );
         let env = [(variable, url.as_str()), ("OPENAI_API_KEY", &key)];
         let name = fleet.add_worker_with(&env).await.name().to_owned();
         wait_for_work_by(fleet, &name).await;
@@ -76,8 +88,8 @@ async fn victims(fleet: &mut Fleet, server: u16, (variable, url): (&str, &str)) 
     victims
 }
 
-/// Cuts off the workers during a load, each when its part of the load is accepted. A cut does not wait for the
-/// recovery of the worker before. `wait_for_effect` ends when other workers have reacted to a cut.
+/// Cuts off the workers during a load, each worker when its part of the load is accepted. A cut does not wait for the
+/// recovery of the worker before. `wait_for_effect` waits until other workers have reacted to a cut.
 async fn cut_each_under_a_load(
     fleet: &Fleet,
     llm: &ScriptedLlm,
@@ -85,23 +97,27 @@ async fn cut_each_under_a_load(
     seed: u64,
     wait_for_effect: impl AsyncFn(&Victim),
 ) {
-    // These submits continue after the last turn of the load.
+    // The probes continue after the last turn of the load.
     let probes = Traffic::start(fleet, "probe", INTERACTIVE_ONLY, Pace::PROBES, seed);
     let load = Load::start(fleet, "s", seed).await;
-    let cuts = victims.iter_mut().enumerate().map(async |(n, victim)| {
-        load.wait_for_fraction(n + 1, CUTS + 1).await;
-        let gate = provider::hold_calls_with_key(llm, &victim.key, 5).await;
-        cut(&mut victim.proxy, n).await;
+    let cuts = victims.iter_mut().enumerate().map(async |(index, victim)| {
+        load.wait_for_fraction(index + 1, CUTS + 1).await;
+        let gate = provider::stop_calls_with_key(llm, &victim.key, 5).await;
+        cut(&mut victim.proxy, index).await;
         load.assert_fault_during_load(llm, &format!("{} was cut off", victim.name));
         gate.open();
         load.wait_for_more_accepted(40).await;
         wait_for_effect(victim).await;
         tokio::join!(
-            tokio::time::sleep(CUT),
+            tokio::time::sleep(CUT_MIN),
             probes.wait_for_more_accepted(Pace::PROBES.sessions),
             provider::wait_for_replies_to_other_keys(llm, &victim.key, 40, LIMIT),
         );
-        victim.proxy.heal().await.expect("a healed network");
+        victim
+            .proxy
+            .heal()
+            .await
+            .expect("the proxy opens its port again");
     });
     join_all(cuts).await;
     for victim in &victims {
@@ -114,11 +130,12 @@ async fn cut_each_under_a_load(
     load.finish_in_order(fleet).await;
 }
 
-/// Cut `n` closes all connections if `n` is even. Otherwise it drops all bytes and keeps the connections open.
-async fn cut(proxy: &mut Proxy, n: usize) {
-    if n.is_multiple_of(2) {
+/// A cut with an even index closes all connections. A cut with an odd index holds all bytes back and keeps the
+/// connections open.
+async fn cut(proxy: &mut Proxy, index: usize) {
+    if index.is_multiple_of(2) {
         proxy.cut().await;
     } else {
-        proxy.stall().await.expect("a stall");
+        proxy.stall().await.expect("the proxy stalls");
     }
 }

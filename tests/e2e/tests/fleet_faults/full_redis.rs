@@ -1,19 +1,21 @@
-//! Redis reaches its `maxmemory`: gateways refuse new jobs, and accepted jobs finish. Gateways accept jobs
+//! Redis reaches its `maxmemory`. Gateways refuse new jobs, and accepted jobs end. Gateways accept jobs
 //! again when Redis has free memory.
 
 use e2e::{
     client::Client,
-    fleet::{Fleet, LIMIT, until},
+    fleet::{Fleet, LIMIT, poll_until},
 };
 use serde_json::json;
 
 use crate::{load::Load, permits, provider, recovery::wait_for_accept, refusal::Refusal, seed};
 
+/// How many times Redis becomes full.
 const REPEATS: usize = 3;
+/// The code of a refusal because the store is full.
 const FULL: &str = "store_full";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn with_a_full_redis_new_jobs_are_refused_and_accepted_jobs_finish() {
+async fn while_redis_is_full_new_jobs_are_refused_and_accepted_jobs_end() {
     let _permit = permits::for_test().await;
     let seed = seed::from_env_or_random();
     let llm = provider::start(seed).await;
@@ -22,26 +24,28 @@ async fn with_a_full_redis_new_jobs_are_refused_and_accepted_jobs_finish() {
 
     for repeat in 1..=REPEATS {
         load.wait_for_fraction(repeat, REPEATS + 1).await;
-        let gate = provider::hold_calls(&llm, 20).await;
+        let gate = provider::stop_calls(&llm, 20).await;
         let used = used_memory(&fleet).await;
         set_maxmemory(&fleet, used).await;
         load.assert_fault_during_load(&llm, "Redis was full");
-        for n in 0..fleet.gateways.len() {
-            until_refused(&fleet.client_of(n)).await;
+        for gateway in 0..fleet.gateways.len() {
+            wait_for_refusal(&fleet.client_of(gateway)).await;
         }
         gate.open();
-        fleet.live_jobs_become(0, LIMIT).await;
+        fleet.wait_for_live_jobs(0, LIMIT).await;
         println!("repeat {repeat}: all jobs have ended while Redis is full at {used} bytes");
-        for n in 0..fleet.gateways.len() {
-            let client = fleet.client_of(n);
-            refused(&client).await.expect("a refusal");
+        for gateway in 0..fleet.gateways.len() {
+            let client = fleet.client_of(gateway);
+            submit_refusal(&client)
+                .await
+                .expect("the gateway refuses the submit");
             let answer = client.get("/readyz").await;
             Refusal::from_answer(&answer).assert_503(&[FULL]);
         }
 
         set_maxmemory(&fleet, 0).await;
-        for n in 0..fleet.gateways.len() {
-            wait_for_accept(&fleet.client_of(n), LIMIT).await;
+        for gateway in 0..fleet.gateways.len() {
+            wait_for_accept(&fleet.client_of(gateway), LIMIT).await;
         }
         load.wait_for_more_accepted(40).await;
     }
@@ -51,37 +55,42 @@ async fn with_a_full_redis_new_jobs_are_refused_and_accepted_jobs_finish() {
     for refusal in refusals {
         refusal.assert_503(&[FULL]);
     }
-    assert_eq!(load.unanswered(), 0);
+    assert_eq!(load.unanswered(), 0, "submits got no answer");
     load.finish_in_order(&fleet).await;
 }
 
-async fn until_refused(client: &Client) {
-    let refuses = async || refused(client).await.is_some();
+async fn wait_for_refusal(client: &Client) {
+    let refuses = async || submit_refusal(client).await.is_some();
     assert!(
-        until(LIMIT, refuses).await,
+        poll_until(LIMIT, refuses).await,
         "a gateway refused no submit within {LIMIT:?}"
     );
 }
 
-/// The refusal of a submit, if it is refused.
-async fn refused(client: &Client) -> Option<Refusal> {
+/// Submits a job. Returns the refusal, or `None` if the job is accepted.
+async fn submit_refusal(client: &Client) -> Option<Refusal> {
     let answer = client.submit(&json!({ "input": "one more" })).await;
     let refusal = (answer.status != 202).then(|| Refusal::from_answer(&answer))?;
     refusal.assert_503(&[FULL]);
     Some(refusal)
 }
 
+/// The memory that Redis uses, in bytes.
 async fn used_memory(fleet: &Fleet) -> u64 {
     let info = fleet.redis.cli(&["INFO", "memory"]).await;
-    let info = info.expect("Redis's memory statistics");
+    let info = info.expect("Redis returns its memory statistics");
     let used = info
         .lines()
         .find_map(|line| line.strip_prefix("used_memory:"));
     let used = used.and_then(|used| used.trim().parse().ok());
-    used.unwrap_or_else(|| panic!("no used_memory in {info}"))
+    used.unwrap_or_else(|| panic!("the statistics of Redis have no used_memory: {info}"))
 }
 
 async fn set_maxmemory(fleet: &Fleet, bytes: u64) {
     let set = ["CONFIG", "SET", "maxmemory", &bytes.to_string()];
-    fleet.redis.cli(&set).await.expect("a new maxmemory");
+    fleet
+        .redis
+        .cli(&set)
+        .await
+        .expect("Redis changes its maxmemory");
 }

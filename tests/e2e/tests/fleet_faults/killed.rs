@@ -13,10 +13,11 @@ use crate::{
     seed, workers,
 };
 
+/// The number of kills in each test.
 const KILLS: usize = 3;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn other_workers_complete_a_killed_workers_jobs_once() {
+async fn other_workers_complete_the_jobs_of_a_killed_worker_once() {
     let _permit = permits::for_test().await;
     let seed = seed::from_env_or_random();
     let llm = provider::start(seed).await;
@@ -27,7 +28,7 @@ async fn other_workers_complete_a_killed_workers_jobs_once() {
 
     for victim in 0..KILLS {
         load.wait_for_fraction(victim + 1, KILLS + 1).await;
-        let gate = provider::hold_calls_with_key(&llm, &workers::key(victim), 5).await;
+        let gate = provider::stop_calls_with_key(&llm, &workers::key(victim), 5).await;
         let cancelled_before = provider::cancelled_calls(&llm.recorded());
         fleet.workers[victim].kill9().await;
         load.assert_fault_during_load(&llm, "a worker was killed");
@@ -47,9 +48,12 @@ async fn other_workers_complete_a_killed_workers_jobs_once() {
     load.assert_all_submits_accepted();
     let runs = load.finish_in_order(&fleet).await;
     let repeated = CallCounts::of(&llm).repeated_turns();
-    println!("{repeated} turns with more than one call");
+    println!("{repeated} turns had more than one call");
     // A killed worker ran at most one job of each session.
-    assert!(repeated <= KILLS * Load::SESSIONS, "{repeated}");
+    assert!(
+        repeated <= KILLS * Load::SESSIONS,
+        "{repeated} turns had more than one call, more than the killed workers can have run"
+    );
     for name in &killed {
         let lost = runs.iter().flat_map(|run| &run.jobs);
         let lost = lost.filter(|job| attempted_by(job, name) && lost_its_worker(job));
@@ -60,7 +64,7 @@ async fn other_workers_complete_a_killed_workers_jobs_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn jobs_of_a_killed_gateway_complete_once() {
+async fn jobs_that_a_killed_gateway_accepted_complete_once() {
     let _permit = permits::for_test().await;
     let seed = seed::from_env_or_random();
     let llm = provider::start(seed).await;
@@ -70,16 +74,16 @@ async fn jobs_of_a_killed_gateway_complete_once() {
     for kill in 0..KILLS {
         let victim = kill % fleet.gateways.len();
         load.wait_for_fraction(kill + 1, KILLS + 1).await;
-        let gate = provider::hold_calls(&llm, 20).await;
-        let unanswered = load.unanswered();
+        let gate = provider::stop_calls(&llm, 20).await;
+        let unanswered_before = load.unanswered();
         fleet.gateways[victim].kill9().await;
         load.assert_fault_during_load(&llm, "a gateway was killed");
         gate.open();
         // Clients still use the killed gateway, so about half of their submits get no answer.
         load.wait_for_more_accepted(40).await;
         assert!(
-            load.unanswered() > unanswered,
-            "every submit was answered after the kill"
+            load.unanswered() > unanswered_before,
+            "the killed gateway answered every submit, so the test shows nothing"
         );
         provider::wait_for_replies(&llm, 40, LIMIT).await;
         fleet.restart_gateway(victim).await;
@@ -91,8 +95,9 @@ async fn jobs_of_a_killed_gateway_complete_once() {
     calls::assert_one_call_per_turn(&llm);
 }
 
+/// Whether an attempt of the job ended because its worker was gone.
 fn lost_its_worker(job: &Value) -> bool {
-    let attempts = job["attempts"].as_array().expect("attempts");
+    let attempts = job["attempts"].as_array().expect("the job has attempts");
     attempts
         .iter()
         .any(|attempt| attempt["error"]["code"] == "worker_lost")

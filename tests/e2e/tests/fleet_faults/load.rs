@@ -1,8 +1,8 @@
 //! The load of every fault test: 200 sessions submit 20 turns each, as fast as the gateways accept them. Each
 //! submit has an idempotency key and goes to a random gateway.
 //!
-//! Without a fault a load takes some seconds. A short fault hits one load three times: when a quarter, a half
-//! and three quarters of its turns are accepted. A long fault gets a new load each time.
+//! Without a fault, a load takes some seconds. A short fault happens three times during one load: when a quarter, a
+//! half and three quarters of its turns are accepted. A long fault happens once during each load.
 
 use std::{ops::Deref, time::Duration};
 
@@ -26,6 +26,7 @@ const ACCEPTED_WITHIN: Duration = Duration::from_secs(300);
 pub(crate) struct Load(Traffic);
 
 impl Load {
+    /// The number of sessions.
     pub(crate) const SESSIONS: usize = 200;
     /// The number of turns of each session.
     pub(crate) const TURNS: u64 = 20;
@@ -37,20 +38,21 @@ impl Load {
     };
     const TOTAL_TURNS: usize = Self::PACE.total_turns();
 
-    /// Starts a load when no other test submits one. `name` is the prefix of the sessions' names.
+    /// Waits until no other test submits a load, and starts one. The names of the sessions begin with `name`.
     pub(crate) async fn start(fleet: &Fleet, name: &str, seed: u64) -> Self {
         let permit = permits::for_load().await;
         Self::start_now(fleet, name, seed).keep_until_accepted(permit)
     }
 
-    /// Like [`Load::start`], but every other session submits batch jobs.
+    /// Does the same as [`Load::start`], but every second session submits batch jobs.
     pub(crate) async fn start_of_both_classes(fleet: &Fleet, name: &str, seed: u64) -> Self {
         let permit = permits::for_load().await;
         let traffic = Traffic::start(fleet, name, BOTH_CLASSES, Self::PACE, seed);
         Self(traffic).keep_until_accepted(permit)
     }
 
-    /// Starts a load at once. The caller keeps a permit of [`permits::for_load`] itself, for longer.
+    /// Starts a load immediately. The caller must have a permit of [`permits::for_load`], and may keep it for longer
+    /// than the load.
     pub(crate) fn start_now(fleet: &Fleet, name: &str, seed: u64) -> Self {
         let traffic = Traffic::start(fleet, name, INTERACTIVE_ONLY, Self::PACE, seed);
         Self(traffic)
@@ -72,7 +74,7 @@ impl Load {
             .await;
     }
 
-    /// Waits until `count` more turns are accepted than now, or all turns.
+    /// Waits until `count` more turns are accepted than now, or until all turns are accepted.
     pub(crate) async fn wait_for_more_accepted(&self, count: usize) {
         let wanted = Self::TOTAL_TURNS.min(self.accepted() + count);
         self.wait_for_accepted(wanted, LIMIT).await;
@@ -83,10 +85,11 @@ impl Load {
         self.wait_for_fraction(1, 1).await;
     }
 
-    /// Prints how far the load was when `fault` happened. Call it right after the fault.
+    /// Asserts that the load was running when `fault` happened, and prints its progress. Call this right after the
+    /// fault.
     ///
     /// # Panics
-    /// When all turns were accepted before the fault, or no job was unfinished.
+    /// If all turns were accepted before the fault, or no job was unfinished.
     pub(crate) fn assert_fault_during_load(&self, llm: &ScriptedLlm, fault: &str) {
         let (accepted, unfinished) = (self.accepted(), llm.stats().in_flight);
         println!(
@@ -100,7 +103,7 @@ impl Load {
         assert!(unfinished > 0, "{fault}, but no job was unfinished");
     }
 
-    /// Like [`Traffic::finish_in_order`], after all turns of the load are accepted.
+    /// Waits until all turns of the load are accepted, and then does the same as [`Traffic::finish_in_order`].
     pub(crate) async fn finish_in_order(self, fleet: &Fleet) -> Vec<SessionRun> {
         self.wait_for_all_accepted().await;
         let runs = self.0.finish_in_order(fleet).await;

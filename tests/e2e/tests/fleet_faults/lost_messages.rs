@@ -1,11 +1,11 @@
-//! RabbitMQ loses single messages. Their jobs are delayed, and other sessions are not.
+//! RabbitMQ loses single messages. The jobs of these messages are delayed, but other sessions are not.
 
 use std::{
     collections::BTreeSet,
     time::{Duration, Instant},
 };
 
-use e2e::fleet::{Fleet, INTERACTIVE, LIMIT, until};
+use e2e::fleet::{Fleet, INTERACTIVE, LIMIT, poll_until};
 use tokio::task::JoinSet;
 
 use crate::{
@@ -17,12 +17,11 @@ use crate::{
     traffic::{INTERACTIVE_ONLY, Traffic},
 };
 
-/// The number of lost messages. Each belongs to another session.
+/// The number of lost messages. They belong to different sessions.
 const LOST: usize = 3;
-/// How long a job may take after its message is lost. Its timer falls due after a minute; the rest of the time
-/// is for a busy machine.
+/// How long a job may take after its message is lost. Its timer is due after a minute, and a busy machine needs longer.
 const DONE_WITHIN: Duration = Duration::from_secs(240);
-/// The concurrent calls of one worker: few enough that messages wait in the queue and can be removed there.
+/// The number of concurrent calls of one worker. It is so low that messages wait in the queue and can be removed there.
 const SLOTS: usize = 10;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -39,7 +38,7 @@ async fn a_lost_message_delays_only_its_own_session() {
 
     for loss in 1..=LOST {
         load.wait_for_fraction(loss, LOST + 1).await;
-        let gate = provider::hold_calls(&llm, SLOTS * fleet.workers.len()).await;
+        let gate = provider::stop_calls(&llm, SLOTS * fleet.workers.len()).await;
         for id in messages::remove(&fleet, INTERACTIVE, 1).await {
             let (began, client, job) = (Instant::now(), fleet.client.clone(), id.clone());
             losses.spawn(async move {
@@ -57,32 +56,38 @@ async fn a_lost_message_delays_only_its_own_session() {
     // All other sessions finish first.
     load.wait_for_all_accepted().await;
     let waiting = lost.iter().map(|id| Load::TURNS - load.turn_of(id)).sum();
-    fleet.live_jobs_become(waiting, LIMIT).await;
+    fleet.wait_for_live_jobs(waiting, LIMIT).await;
     for id in &lost {
         let job = fleet.client.job(id).await.expect(200);
         assert_eq!(job["status"], "queued", "{job}");
     }
-    println!("all but {waiting} jobs have ended: those without a message and the turns after them");
+    println!(
+        "all jobs have ended, except for {waiting}: those without a message and the turns after them"
+    );
     for took in losses.join_all().await {
         println!("a job whose message was lost ended {took:?} after the loss");
-        assert!(took <= DONE_WITHIN, "{took:?}");
+        assert!(
+            took <= DONE_WITHIN,
+            "the job ended only {took:?} after its message was lost"
+        );
     }
     load.assert_all_submits_accepted();
     load.finish_in_order(&fleet).await;
     calls::assert_one_call_per_turn(&llm);
 }
 
-/// Few jobs, because the test fetches their messages again and again.
+/// Few jobs, because the test fetches their messages repeatedly.
 const FEW: Pace = Pace {
     sessions: 8,
     turns: 3,
     burst: 3,
     pause: Duration::ZERO,
 };
+/// The pause between two fetches of the messages.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_message_lost_from_a_queue_with_others_is_published_again() {
+async fn a_message_that_is_lost_from_a_queue_with_other_messages_is_published_again() {
     let _permit = permits::for_test().await;
     let seed = seed::from_env_or_random();
     let llm = provider::start(seed).await;
@@ -93,25 +98,31 @@ async fn a_message_lost_from_a_queue_with_others_is_published_again() {
     let lost = messages::remove(&fleet, INTERACTIVE, LOST as u32).await;
     let began = Instant::now();
 
-    // The queue is not empty, so nothing shows that messages are missing. The jobs' timers must publish them again.
+    // The queue is not empty, so Forebay cannot notice the loss. The jobs' timers must publish the messages again.
     let published_again = async || {
         tokio::time::sleep(POLL_INTERVAL).await;
         let ready = messages::ready(&fleet, INTERACTIVE).await;
         lost.is_subset(&messages::job_ids(&ready))
     };
     assert!(
-        until(DONE_WITHIN, published_again).await,
+        poll_until(DONE_WITHIN, published_again).await,
         "not all messages of {lost:?} were published again"
     );
-    println!("lost messages published again after {:?}", began.elapsed());
+    println!(
+        "the lost messages were published again after {:?}",
+        began.elapsed()
+    );
     fleet
-        .live_jobs_become(FEW.total_turns() as u64, LIMIT)
+        .wait_for_live_jobs(FEW.total_turns() as u64, LIMIT)
         .await;
     fleet.add_worker().await;
     fleet.add_worker().await;
     let took = began.elapsed();
     few.finish_in_order(&fleet).await;
-    assert!(took <= DONE_WITHIN, "{took:?}");
-    // The timers published each message again, so jobs whose message was not lost had two.
+    assert!(
+        took <= DONE_WITHIN,
+        "the messages were published again only after {took:?}"
+    );
+    // The timers published all messages again, so the jobs whose message was not lost had two messages.
     calls::assert_one_call_per_turn(&llm);
 }

@@ -1,8 +1,9 @@
-//! Faults in a fleet under load: servers, processes and the network fail. No accepted job is lost, no job
+//! Faults of servers, processes and the network in a fleet under load. No accepted job is lost, no job
 //! completes twice, and every session stays in order.
 //!
-//! One file for each kind of fault; the other files are their tools. Each test causes its fault several times (`repeats`) while a load is submitted
-//! (`load`). The provider holds back its replies meanwhile (`provider`), so every fault meets unfinished jobs.
+//! One file for each kind of fault. The other files are tools of these tests. Each test causes its fault several times
+//! (`repeats`) while a load is submitted (`load`). At each fault the provider holds back its replies (`provider`), so
+//! some jobs are unfinished.
 
 mod calls;
 mod cut_off;

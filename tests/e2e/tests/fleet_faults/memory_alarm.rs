@@ -1,5 +1,5 @@
-//! Memory alarms of RabbitMQ, during which it confirms no messages. Gateways accept jobs for a bounded time,
-//! then refuse them. The jobs run soon after the alarm ends.
+//! RabbitMQ raises a memory alarm and confirms no message until the alarm ends. Gateways accept jobs for a bounded time
+//! and then refuse them. The accepted jobs run soon after the end of the alarm.
 
 use std::time::{Duration, Instant};
 
@@ -28,7 +28,7 @@ use crate::{
 
 /// How long a gateway accepts jobs while RabbitMQ confirms no message.
 const ACCEPTS_FOR: Duration = Duration::from_secs(30);
-/// The interval between two submits of the client that waits for a gateway's refusal.
+/// The interval between the submits of a client that waits until its gateway refuses one.
 const SUBMIT_INTERVAL: Duration = Duration::from_millis(250);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -37,26 +37,35 @@ async fn during_a_memory_alarm_jobs_are_accepted_for_a_bounded_time_and_run_afte
     let seed = seed::from_env_or_random();
     let llm = provider::start(seed).await;
     let fleet = Fleet::builder().openai(&llm).own_rabbit().start().await;
-    let mut took = Vec::new();
-    for n in 1..=repeats::of_long_fault(1) {
-        took.push(raise_and_end_alarm(&fleet, &llm, n, seed).await);
+    let mut times = Vec::new();
+    for number in 1..=repeats::of_long_fault(1) {
+        times.push(raise_and_end_alarm(&fleet, &llm, number, seed).await);
     }
-    println!("time from the end of each alarm to the first completed job: {took:?}");
+    println!("time from the end of each alarm to the first completed job: {times:?}");
 }
 
 /// Raises an alarm during a load, and ends it when both gateways refuse submits. Returns the time from the end
 /// of the alarm to the first completed job.
-async fn raise_and_end_alarm(fleet: &Fleet, llm: &ScriptedLlm, n: usize, seed: u64) -> Duration {
-    let armed = fleet.rabbit.arm_memory_alarm().await.expect("an alarm");
-    let load = Load::start(fleet, &format!("alarm-{n}"), seed).await;
-    // The whole load is accepted some seconds after the alarm, long before gateways refuse.
-    let probes = format!("probe-{n}");
+async fn raise_and_end_alarm(
+    fleet: &Fleet,
+    llm: &ScriptedLlm,
+    number: usize,
+    seed: u64,
+) -> Duration {
+    let armed = fleet
+        .rabbit
+        .arm_memory_alarm()
+        .await
+        .expect("RabbitMQ prepares the alarm");
+    let load = Load::start(fleet, &format!("alarm-{number}"), seed).await;
+    // All turns of the load are accepted some seconds after the alarm began. The probes submit until gateways refuse.
+    let probes = format!("probe-{number}");
     let probes = Traffic::start(fleet, &probes, INTERACTIVE_ONLY, Pace::PROBES, seed);
     load.wait_for_fraction(1, 4).await;
-    let gate = provider::hold_calls(llm, 30).await;
+    let gate = provider::stop_calls(llm, 30).await;
     let raising = Instant::now();
-    let alarm = armed.raise().await.expect("an alarm");
-    load.assert_fault_during_load(llm, &format!("alarm {n} was raised"));
+    let alarm = armed.raise().await.expect("RabbitMQ raises the alarm");
+    load.assert_fault_during_load(llm, &format!("alarm {number} was raised"));
     gate.open();
 
     let clients = (0..fleet.gateways.len()).map(|gateway| fleet.client_of(gateway));
@@ -67,7 +76,7 @@ async fn raise_and_end_alarm(fleet: &Fleet, llm: &ScriptedLlm, n: usize, seed: u
         .enumerate()
     {
         println!(
-            "alarm {n}: gateway {gateway} accepted {} jobs and refused one {:?} after the alarm began",
+            "alarm {number}: gateway {gateway} accepted {} jobs and refused a submit {:?} after the alarm began",
             jobs.len(),
             refusal.at.duration_since(raising)
         );
@@ -75,7 +84,7 @@ async fn raise_and_end_alarm(fleet: &Fleet, llm: &ScriptedLlm, n: usize, seed: u
         accepted.extend(jobs);
     }
     let took = end_alarm(alarm, &fleet.client, accepted).await;
-    println!("alarm {n}: the first job was completed {took:?} after the alarm ended");
+    println!("alarm {number}: the first job was completed {took:?} after the alarm ended");
     for gateway in 0..fleet.gateways.len() {
         wait_for_accept(&fleet.client_of(gateway), LIMIT).await;
     }
@@ -85,43 +94,47 @@ async fn raise_and_end_alarm(fleet: &Fleet, llm: &ScriptedLlm, n: usize, seed: u
         for refusal in traffic.refusals() {
             assert_not_refused_early(&refusal, raising);
         }
-        assert_eq!(traffic.unanswered(), 0);
+        assert_eq!(traffic.unanswered(), 0, "submits got no answer");
     }
     probes.finish_in_order(fleet).await;
     load.finish_in_order(fleet).await;
     took
 }
 
+/// Asserts that the gateway accepted jobs for long enough before this refusal.
 fn assert_not_refused_early(refusal: &Refusal, raising: Instant) {
     refusal.assert_503(&["dispatch_unhealthy"]);
     let after = refusal.at.duration_since(raising);
     assert!(
         after >= ACCEPTS_FOR,
-        "refused only {after:?} after the alarm began"
+        "the submit was refused already {after:?} after the alarm began"
     );
 }
 
-/// Submits to a gateway at a steady pace until it refuses; returns the ids of the accepted jobs, and the
+/// Submits to a gateway at a steady pace until it refuses a submit. Returns the ids of the accepted jobs, and the
 /// refusal.
 async fn accepted_until_refused(client: Client) -> (Vec<String>, Refusal) {
     let mut jobs = Vec::new();
     let began = Instant::now();
-    let mut ticks = interval(SUBMIT_INTERVAL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut pace = interval(SUBMIT_INTERVAL);
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while began.elapsed() < LIMIT {
-        ticks.tick().await;
-        // A job without a session waits for no other job, only for its message.
+        pace.tick().await;
+        // A job without a session waits only for its message, and for no other job.
         let answer = client.submit(&json!({ "input": "hello" })).await;
         if answer.status != 202 {
             return (jobs, Refusal::from_answer(&answer));
         }
         jobs.push(id_of(&answer.body).to_owned());
     }
-    panic!("no refusal within {LIMIT:?}: {} jobs accepted", jobs.len());
+    panic!(
+        "the gateway refused no submit within {LIMIT:?} and accepted {} jobs",
+        jobs.len()
+    );
 }
 
-/// Ends the alarm and returns the time until a gateway reports the first of these jobs as completed. All of
-/// them were accepted during the alarm and must not have run yet.
+/// Ends the alarm, and returns the time until a gateway reports the first of these jobs as completed. All these jobs
+/// were accepted during the alarm, so they must not have run yet.
 async fn end_alarm(alarm: RaisedAlarm<'_>, client: &Client, jobs: Vec<String>) -> Duration {
     for id in &jobs {
         let job = client.job(id).await.expect(200);
@@ -138,13 +151,17 @@ async fn end_alarm(alarm: RaisedAlarm<'_>, client: &Client, jobs: Vec<String>) -
             (job, Instant::now())
         });
     }
-    // Measured from the request to end the alarm, which is slightly before its end.
+    // The time is measured from the request to end the alarm, slightly before its end.
     let ending = Instant::now();
-    alarm.end().await.expect("the end of the alarm");
+    alarm.end().await.expect("RabbitMQ ends the alarm");
     let ended = waits.join_all().await;
     for (job, _) in &ended {
         assert_eq!(job["status"], "completed", "{job}");
     }
-    let first = ended.iter().map(|(_, at)| *at).min().expect("a job");
+    let first = ended
+        .iter()
+        .map(|(_, time)| *time)
+        .min()
+        .expect("a job was accepted");
     first.duration_since(ending)
 }

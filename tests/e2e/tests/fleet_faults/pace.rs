@@ -1,4 +1,4 @@
-//! How many sessions submit, how many turns each, and how fast.
+//! How many sessions a test has, how many turns each submits, and how fast.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use std::time::Duration;
 pub(crate) struct Pace {
     /// The number of sessions that submit at the same time.
     pub(crate) sessions: usize,
-    /// The number of turns of each session. At most half of the turns that a session may keep, since each turn
-    /// adds a reply.
+    /// The number of turns that each session submits. Each turn adds a reply, so this is at most half of the turns that
+    /// Forebay keeps of a session.
     pub(crate) turns: u64,
-    /// The number of turns between two pauses. A session submits each as soon as the one before is accepted.
+    /// The number of turns between two pauses. A session submits each turn as soon as the turn before is accepted.
     pub(crate) burst: u64,
     /// The pause of a session between two bursts.
     pub(crate) pause: Duration,

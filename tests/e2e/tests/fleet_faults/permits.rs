@@ -2,21 +2,23 @@
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+/// The permits of tests.
 static TESTS: Semaphore = Semaphore::const_new(2);
+/// The permits of loads.
 static LOADS: Semaphore = Semaphore::const_new(1);
 
-/// A permit that a test keeps until it ends.
+/// Waits for a permit that a test keeps until its end.
 pub(crate) async fn for_test() -> SemaphorePermit<'static> {
     acquire(&TESTS).await
 }
 
-/// A permit that a test keeps while it submits a whole load. One load uses two cores fully. Two loads at once
-/// would take several times as long, and gateways would refuse submits that wait too long for the store.
+/// Waits for a permit that a test keeps while it submits a whole load. One load uses two cores fully. Two loads at the
+/// same time would take several times as long, and gateways would refuse submits that wait too long for the store.
 pub(crate) async fn for_load() -> SemaphorePermit<'static> {
     acquire(&LOADS).await
 }
 
 async fn acquire(semaphore: &'static Semaphore) -> SemaphorePermit<'static> {
     let permit = semaphore.acquire().await;
-    permit.expect("a semaphore that is never closed")
+    permit.expect("the semaphore is never closed")
 }

@@ -1,4 +1,4 @@
-//! Both queues are purged, so RabbitMQ loses all their messages. Jobs are delayed, and none is lost.
+//! Both queues are purged, so RabbitMQ loses all their messages. Jobs are delayed, and no job is lost.
 
 use std::{
     collections::BTreeSet,
@@ -17,14 +17,14 @@ use crate::{
     traffic::{BOTH_CLASSES, Traffic},
 };
 
-/// How long all jobs may take after a purge. A fleet needs less than a minute; the rest is for a busy machine.
+/// How long all jobs may take after a purge. A fleet needs less than a minute, and a busy machine needs longer.
 const RECOVERED_WITHIN: Duration = Duration::from_secs(180);
 const QUEUES: [&str; 2] = [INTERACTIVE, BATCH];
-/// The concurrent calls of one worker: few enough that messages of both classes wait in the queues.
+/// The number of concurrent calls of one worker. It is so low that messages of both classes wait in the queues.
 const SLOTS: usize = 10;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn purged_queues_of_busy_workers_recover() {
+async fn with_busy_workers_all_jobs_end_after_both_queues_are_purged() {
     let _permit = permits::for_test().await;
     let seed = seed::from_env_or_random();
     let llm = provider::start(seed).await;
@@ -37,24 +37,28 @@ async fn purged_queues_of_busy_workers_recover() {
     for purge in 1..=repeats::of_long_fault(1) {
         let load = Load::start_of_both_classes(&fleet, &format!("purge-{purge}"), seed).await;
         load.wait_for_fraction(1, 4).await;
-        let gate = provider::hold_calls(&llm, unacked_max).await;
+        let gate = provider::stop_calls(&llm, unacked_max).await;
         let mut lost = BTreeSet::new();
         for queue in QUEUES {
             let ready = messages::wait_for_more_than(&fleet, queue, unacked_max, LIMIT).await;
-            fleet.vhost.purge(queue).await.expect("a purge");
-            let left = messages::ready(&fleet, queue).await;
+            fleet
+                .vhost
+                .purge(queue)
+                .await
+                .expect("RabbitMQ purges the queue");
+            let remaining = messages::ready(&fleet, queue).await;
             println!(
-                "{queue}: {} messages, {} after the purge",
+                "{queue} had {} messages before the purge and {} after it",
                 ready.len(),
-                left.len()
+                remaining.len()
             );
-            // A purge removes ready messages only. A worker may return an unacknowledged one right after it.
+            // A purge removes ready messages only. Right after it, a worker may return an unacknowledged message.
             assert!(
-                left.len() <= unacked_max,
-                "messages left after the purge: {left:?}"
+                remaining.len() <= unacked_max,
+                "messages remain after the purge: {remaining:?}"
             );
-            let left = messages::job_ids(&left);
-            lost.extend(messages::job_ids(&ready).difference(&left).cloned());
+            let remaining = messages::job_ids(&remaining);
+            lost.extend(messages::job_ids(&ready).difference(&remaining).cloned());
         }
         let purged = Instant::now();
         load.assert_fault_during_load(&llm, "both queues were purged");
@@ -68,7 +72,10 @@ async fn purged_queues_of_busy_workers_recover() {
         let lost = lost_jobs.join_all().await.len();
         let took = purged.elapsed();
         println!("purge {purge}: {lost} jobs without a message have ended after {took:?}");
-        assert!(took <= RECOVERED_WITHIN, "{took:?}");
+        assert!(
+            took <= RECOVERED_WITHIN,
+            "the fleet recovered only after {took:?}"
+        );
         loads.push(load);
     }
 
@@ -79,6 +86,7 @@ async fn purged_queues_of_busy_workers_recover() {
     calls::assert_one_call_per_turn(&llm);
 }
 
+/// The jobs that wait for workers.
 const WAITING: Pace = Pace {
     sessions: 60,
     turns: 3,
@@ -87,7 +95,7 @@ const WAITING: Pace = Pace {
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn purged_queues_without_workers_fill_again() {
+async fn without_workers_all_messages_are_published_again_after_both_queues_are_purged() {
     let _permit = permits::for_test().await;
     let seed = seed::from_env_or_random();
     let llm = provider::start(seed).await;
@@ -99,26 +107,32 @@ async fn purged_queues_without_workers_fill_again() {
     for purge in 1..=repeats::of_long_fault(1) {
         wait_for_all_ready(&fleet, LIMIT).await;
         fleet
-            .live_jobs_become(WAITING.total_turns() as u64, LIMIT)
+            .wait_for_live_jobs(WAITING.total_turns() as u64, LIMIT)
             .await;
         purge_all(&fleet).await;
         let purged = Instant::now();
         for queue in QUEUES {
-            let left = messages::ready(&fleet, queue).await;
-            assert!(left.is_empty(), "messages left after the purge: {left:?}");
+            let remaining = messages::ready(&fleet, queue).await;
+            assert!(
+                remaining.is_empty(),
+                "messages remain after the purge: {remaining:?}"
+            );
         }
         wait_for_all_ready(&fleet, RECOVERED_WITHIN).await;
         let took = purged.elapsed();
         println!("purge {purge}: all messages are ready again after {took:?}");
-        assert!(took <= RECOVERED_WITHIN, "{took:?}");
+        assert!(
+            took <= RECOVERED_WITHIN,
+            "the fleet recovered only after {took:?}"
+        );
     }
 
-    // Once more, with workers that start on empty queues.
+    // Both queues are purged again, and then workers start on the empty queues.
     purge_all(&fleet).await;
     let purged = Instant::now();
     fleet.add_worker().await;
     fleet.add_worker().await;
-    fleet.live_jobs_become(0, RECOVERED_WITHIN).await;
+    fleet.wait_for_live_jobs(0, RECOVERED_WITHIN).await;
     println!(
         "all jobs have ended {:?} after the last purge",
         purged.elapsed()
@@ -129,7 +143,11 @@ async fn purged_queues_without_workers_fill_again() {
 
 async fn purge_all(fleet: &Fleet) {
     for queue in QUEUES {
-        fleet.vhost.purge(queue).await.expect("a purge");
+        fleet
+            .vhost
+            .purge(queue)
+            .await
+            .expect("RabbitMQ purges the queue");
     }
 }
 

@@ -1,8 +1,8 @@
-//! RabbitMQ is killed or stopped, and started again. Gateways accept submits meanwhile, and no job is lost.
+//! RabbitMQ is killed or stopped, and started again. During the outage gateways accept submits, and no job is lost.
 
 use std::time::{Duration, Instant};
 
-use e2e::fleet::{Fleet, LIMIT, Member, until};
+use e2e::fleet::{Fleet, LIMIT, Member, poll_until};
 
 use crate::{
     calls,
@@ -12,7 +12,8 @@ use crate::{
     traffic::{INTERACTIVE_ONLY, Traffic},
 };
 
-/// The longest outage during which gateways accept submits: 30 s, and some seconds until they notice it.
+/// The longest outage during which gateways accept all submits. They accept submits for 30 s after they have noticed
+/// the outage.
 const OUTAGE_MAX: Duration = Duration::from_secs(33);
 /// A process's log message about a new connection.
 const CONNECTED: &str = "connected to RabbitMQ";
@@ -24,16 +25,16 @@ async fn while_rabbitmq_restarts_no_submit_is_refused_and_no_job_is_lost() {
     let llm = provider::start(seed).await;
     let fleet = Fleet::builder().openai(&llm).own_rabbit();
     let fleet = fleet.start().await;
-    // A load is fully accepted before RabbitMQ is up again, so these submits cover the rest of the outage.
+    // All turns of a load are accepted before RabbitMQ is up again. The probes submit until the end of the outage.
     let probes = Traffic::start(&fleet, "probe", INTERACTIVE_ONLY, Pace::PROBES, seed);
     let mut loads = Vec::new();
 
     for restart in 1..=repeats::of_long_fault(2) {
-        // Kept until RabbitMQ is up again: another load would slow its start down.
+        // The permit is kept until RabbitMQ is up again, because another load would slow down its start.
         let permit = permits::for_load().await;
         let load = Load::start_now(&fleet, &format!("restart-{restart}"), seed);
         load.wait_for_fraction(1, 4).await;
-        let gate = provider::hold_calls(&llm, 30).await;
+        let gate = provider::stop_calls(&llm, 30).await;
         let down = Instant::now();
         let end = async {
             if restart % 2 == 1 {
@@ -44,10 +45,10 @@ async fn while_rabbitmq_restarts_no_submit_is_refused_and_no_job_is_lost() {
         };
         let check = async { load.assert_fault_during_load(&llm, "RabbitMQ ended") };
         let (ended, ()) = tokio::join!(end, check);
-        ended.expect("the end of the node");
-        // No message can be published now for the jobs that follow these calls in their sessions.
+        ended.expect("RabbitMQ ends");
+        // When these calls end, the next jobs of their sessions are ready, but no message can be published for them.
         gate.open();
-        let start = async { fleet.rabbit.restart().await.expect("a start of the node") };
+        let start = async { fleet.rabbit.restart().await.expect("RabbitMQ starts") };
         tokio::join!(
             start,
             load.wait_for_all_accepted(),
@@ -60,7 +61,7 @@ async fn while_rabbitmq_restarts_no_submit_is_refused_and_no_job_is_lost() {
         let reconnected = down.elapsed() - outage;
         let replied = provider::wait_for_replies(&llm, 30, LIMIT).await;
         println!(
-            "restart {restart}: down for {outage:?}, gateways reconnected {reconnected:?} later, 30 replies {replied:?} later"
+            "restart {restart}: down for {outage:?}, gateways reconnected after another {reconnected:?}, 30 replies took another {replied:?}"
         );
         loads.push(load);
     }
@@ -73,14 +74,14 @@ async fn while_rabbitmq_restarts_no_submit_is_refused_and_no_job_is_lost() {
     for load in loads {
         load.finish_in_order(&fleet).await;
     }
-    // Workers finished the calls that ran during an outage: a commit needs no broker.
+    // A commit needs no broker, so workers finished the calls that ran during an outage.
     calls::assert_one_call_per_turn(&llm);
 }
 
-/// Waits until each gateway has logged a connection for its start and for each restart of RabbitMQ. A gateway
-/// without a connection would see the next restart as a part of the same outage.
+/// Waits until each gateway has logged a connection for its start and for each restart of RabbitMQ. For a gateway
+/// without a connection, the next restart would be part of the same outage.
 async fn wait_for_reconnects(fleet: &Fleet, restarts: usize) {
-    let has = |gateway: &Member| gateway.logs().matches(CONNECTED).count() > restarts;
-    let all = until(LIMIT, async || fleet.gateways.iter().all(has));
+    let has_reconnected = |gateway: &Member| gateway.logs().matches(CONNECTED).count() > restarts;
+    let all = poll_until(LIMIT, async || fleet.gateways.iter().all(has_reconnected));
     assert!(all.await, "a gateway did not reconnect within {LIMIT:?}");
 }

@@ -7,52 +7,55 @@ use std::{
 
 use e2e::{
     client::{Client, id_of},
-    fleet::{Fleet, LIMIT, until},
+    fleet::{Fleet, LIMIT, poll_until},
 };
 use serde_json::{Value, json};
 
 /// How long a worker may take to run jobs again.
 const RECOVERED_WITHIN: Duration = Duration::from_secs(120);
 
-/// Submits jobs without a session until this worker has run one of them.
+/// Submits jobs without a session until this worker has run one of the jobs.
 pub(crate) async fn wait_for_work_by(fleet: &Fleet, worker: &str) {
     let mut submitted = 0;
-    let ran_one = async || {
+    let has_run_one = async || {
         submitted += 1;
         let job = fleet.client.submit_ok(&new_job()).await;
         let job = fleet.client.wait(id_of(&job), LIMIT).await;
         assert_eq!(job["status"], "completed", "{job}");
         attempted_by(&job, worker)
     };
-    let in_time = until(RECOVERED_WITHIN, ran_one).await;
-    assert!(in_time, "{worker} ran none of {submitted} jobs");
+    let in_time = poll_until(RECOVERED_WITHIN, has_run_one).await;
+    assert!(
+        in_time,
+        "{worker} ran none of {submitted} jobs within {RECOVERED_WITHIN:?}"
+    );
     println!("{worker} ran one of {submitted} jobs");
 }
 
-/// A job with a text of its own, so that the provider's record shows whether it was called twice.
+/// A job with a unique text, so that the provider's requests show whether the job was called twice.
 fn new_job() -> Value {
     static COUNT: AtomicU64 = AtomicU64::new(0);
-    let n = COUNT.fetch_add(1, Ordering::Relaxed);
-    json!({ "input": format!("are you back? {n}") })
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    json!({ "input": format!("are you back? {number}") })
 }
 
 /// Whether one of the job's attempts was made by this worker.
 pub(crate) fn attempted_by(job: &Value, worker: &str) -> bool {
-    let attempts = job["attempts"].as_array().expect("attempts");
+    let attempts = job["attempts"].as_array().expect("the job has attempts");
     attempts.iter().any(|attempt| attempt["worker"] == worker)
 }
 
 /// Waits at most `limit` until the gateway accepts a submit.
 pub(crate) async fn wait_for_accept(client: &Client, limit: Duration) {
-    let mut last = String::from("nothing");
+    let mut last_answer = String::from("none");
     let accepted = async || {
         let answer = client.try_submit(&new_job(), None).await;
         let accepted = answer.as_ref().is_ok_and(|answer| answer.status == 202);
-        last = format!("{answer:?}");
+        last_answer = format!("{answer:?}");
         accepted
     };
     assert!(
-        until(limit, accepted).await,
-        "no submit accepted within {limit:?}; last answer: {last}"
+        poll_until(limit, accepted).await,
+        "the gateway accepted no submit within {limit:?}; the last answer: {last_answer}"
     );
 }

@@ -1,4 +1,4 @@
-//! Redis is killed or stopped, and started again. Meanwhile every route reports it, later all accepted jobs
+//! Redis is killed or stopped, and started again. During the outage every route answers 503. After it all accepted jobs
 //! complete, and no call is repeated. Each outage lasts two presence times.
 
 use std::time::{Duration, Instant};
@@ -13,16 +13,17 @@ use tokio::task::JoinSet;
 
 use crate::{calls, load::Load, permits, provider, refusal::Refusal, seed};
 
+/// The number of restarts.
 const RESTARTS: usize = 3;
 /// How long Redis is down: twice the default presence time.
 const OUTAGE: Duration = Duration::from_secs(6);
 /// How long a gateway may answer from cached values of the store.
 const CACHED_FOR: Duration = Duration::from_secs(30);
-/// How long any answer may take: some seconds, more on a busy machine, but less than the `wait_s` of 60.
+/// How long an answer may take. It takes some seconds, and more on a busy machine, but less than the `wait_s` of 60.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(40);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn while_redis_is_down_every_route_reports_it_and_no_call_is_repeated() {
+async fn while_redis_is_down_every_route_answers_503_and_no_call_is_repeated() {
     let _permit = permits::for_test().await;
     let seed = seed::from_env_or_random();
     let llm = provider::start(seed).await;
@@ -35,28 +36,28 @@ async fn while_redis_is_down_every_route_reports_it_and_no_call_is_repeated() {
 
     for restart in 1..=RESTARTS {
         load.wait_for_fraction(restart, RESTARTS + 1).await;
-        let gate = provider::hold_calls(&llm, 20).await;
+        let gate = provider::stop_calls(&llm, 20).await;
         let ended = if restart % 2 == 1 {
             fleet.redis.kill9().await
         } else {
             fleet.redis.stop().await
         };
         let down = Instant::now();
-        ended.expect("the end of Redis");
+        ended.expect("Redis ends");
         load.assert_fault_during_load(&llm, "Redis ended");
         // Half of the calls in flight get their replies while workers cannot commit them.
         gate.release(llm.stats().in_flight / 2);
         let mut routes = JoinSet::new();
-        for n in 0..fleet.gateways.len() {
+        for gateway in 0..fleet.gateways.len() {
             routes.spawn(assert_every_route_refuses(
-                fleet.client_of(n),
+                fleet.client_of(gateway),
                 idle_job.clone(),
             ));
         }
         routes.join_all().await;
         let requests_took = down.elapsed();
         tokio::time::sleep(OUTAGE.saturating_sub(requests_took)).await;
-        fleet.redis.restart().await.expect("a start of Redis");
+        fleet.redis.restart().await.expect("Redis starts");
         println!(
             "restart {restart}: down for {:?}; requests to all routes took {requests_took:?}",
             down.elapsed()
@@ -69,15 +70,16 @@ async fn while_redis_is_down_every_route_reports_it_and_no_call_is_repeated() {
     for refusal in load.refusals() {
         refusal.assert_503(&["store_unavailable"]);
     }
-    assert_eq!(load.unanswered(), 0, "a gateway gave no answer");
+    assert_eq!(load.unanswered(), 0, "submits got no answer");
     load.finish_in_order(&fleet).await;
     calls::assert_one_call_per_turn(&llm);
     // The session still exists: the DELETE requests during the outages changed nothing.
     fleet.client.session("idle").await.expect(200);
 }
 
+/// Asserts that a gateway answers 503 on every route but `/healthz`.
 async fn assert_every_route_refuses(client: Client, job: String) {
-    let path = |rest: &str| format!("/v1/jobs/{job}{rest}");
+    let path = |suffix: &str| format!("/v1/jobs/{job}{suffix}");
     let mut requests = JoinSet::new();
     for (method, path) in [
         (Method::POST, String::from("/v1/jobs")),
@@ -102,7 +104,7 @@ async fn assert_every_route_refuses(client: Client, job: String) {
     client.get("/healthz").await.expect(200);
 }
 
-/// Waits at most `cached_for` until a route refuses, and checks the refusal.
+/// Waits at most `cached_for` until a route refuses a request, and asserts that the refusal is a 503.
 async fn assert_refuses(client: Client, method: Method, path: String, cached_for: Duration) {
     let deadline = Instant::now() + cached_for;
     let answer = loop {
@@ -117,18 +119,19 @@ async fn assert_refuses(client: Client, method: Method, path: String, cached_for
     refusal.assert_503(&["store_unavailable"]);
 }
 
+/// Sends a request and returns the answer, which must come in time.
 async fn request(client: &Client, method: &Method, path: &str) -> Answer {
-    let mut request = client.http().request(method.clone(), client.at(path));
+    let mut request = client.http().request(method.clone(), client.url_of(path));
     if method == Method::POST {
         request = request.json(&json!({ "session_id": "idle", "input": "hello" }));
     }
     let began = Instant::now();
-    let response = request.send().await.expect("an answer");
+    let response = request.send().await.expect("the gateway answers");
     let took = began.elapsed();
     assert!(took <= ANSWERED_WITHIN, "{method} {path} took {took:?}");
     Answer {
         status: response.status(),
         headers: response.headers().clone(),
-        body: response.json().await.expect("JSON"),
+        body: response.json().await.expect("the answer is JSON"),
     }
 }

@@ -1,12 +1,13 @@
-//! Requests that a gateway refused.
+//! The refusal of a request by a gateway.
 
 use std::time::Instant;
 
 use e2e::client::Answer;
 
-/// A refused request.
+/// The refusal of a request.
 #[derive(Clone, Debug)]
 pub(crate) struct Refusal {
+    /// When the client received the refusal.
     pub(crate) at: Instant,
     pub(crate) status: u16,
     pub(crate) code: String,
@@ -23,11 +24,14 @@ impl Refusal {
         }
     }
 
-    /// Fails unless the status is 503, the code is one of `codes`, and `Retry-After` is at least a second.
+    /// Asserts that the status is 503, the code is one of `codes`, and `Retry-After` is at least a second.
     pub(crate) fn assert_503(&self, codes: &[&str]) {
         assert_eq!(self.status, 503, "{self:?}");
         assert!(codes.contains(&self.code.as_str()), "{self:?}");
-        let seconds = self.retry_after.as_ref().and_then(|s| s.parse().ok());
-        assert!(seconds.is_some_and(|s: u64| s >= 1), "{self:?}");
+        let retry_after_s = self.retry_after.as_ref().and_then(|text| text.parse().ok());
+        assert!(
+            retry_after_s.is_some_and(|seconds: u64| seconds >= 1),
+            "{self:?}"
+        );
     }
 }

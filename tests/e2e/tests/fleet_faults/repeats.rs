@@ -1,12 +1,11 @@
 //! How many times a test repeats its fault.
 //!
-//! A short fault is repeated three times. A long fault happens three times only in `.ci/full`.
+//! A short fault happens three times. A long fault happens three times only in `.ci/full`, and less often otherwise.
 
-/// `.ci/full` sets this environment variable.
+/// The environment variable that `.ci/full` sets.
 const LONG: &str = "FOREBAY_TEST_LONG";
 
-/// How many times a long fault happens. A fault with several variants happens at least once in each:
-/// `variants` is their number.
+/// How many times a long fault happens. If the fault has several variants, each variant happens at least once.
 pub(crate) fn of_long_fault(variants: usize) -> usize {
     if std::env::var_os(LONG).is_some() {
         3

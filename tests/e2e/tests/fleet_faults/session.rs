@@ -1,5 +1,5 @@
-//! One session that submits its turns in order and repeats each submit until it is accepted. `SubmitLog`
-//! records the outcome of each submit.
+//! One session. It submits its turns in order, and repeats each submit until the turn is accepted. `SubmitLog` records
+//! the outcome of each submit.
 
 use std::{
     collections::HashMap,
@@ -16,7 +16,7 @@ use crate::{pace::Pace, refusal::Refusal};
 
 /// The pause before a repeated submit.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
-/// How long a turn may be submitted again and again. Generous, so that only a failing test reaches it.
+/// How long a turn may be submitted repeatedly. Only failing tests reach this limit.
 const ACCEPTED_WITHIN: Duration = Duration::from_secs(300);
 
 /// A session and the client that submits its turns.
@@ -40,28 +40,28 @@ impl Session {
     ) -> (String, Vec<String>) {
         let mut ids = Vec::new();
         tokio::time::sleep(delay).await;
-        for n in 0..pace.turns {
-            if n > 0 && n % pace.burst == 0 {
-                let paused = tokio::time::sleep(pace.pause);
-                stop.run_until_cancelled(paused).await;
+        for turn in 0..pace.turns {
+            if turn > 0 && turn % pace.burst == 0 {
+                let pause = tokio::time::sleep(pace.pause);
+                stop.run_until_cancelled(pause).await;
                 if stop.is_cancelled() {
                     break;
                 }
             }
-            ids.push(self.submit(n).await);
+            ids.push(self.submit(turn).await);
         }
         (self.name.clone(), ids)
     }
 
-    /// Submits turn `n` until it is accepted; returns the id of its job.
-    async fn submit(self: &Arc<Self>, n: u64) -> String {
+    /// Submits the turn with this number until it is accepted. Returns the id of its job.
+    async fn submit(self: &Arc<Self>, turn: u64) -> String {
         let began = Instant::now();
-        let mut is_first_try = true;
+        let mut is_first_submit = true;
         loop {
-            match self.try_submit(n).await {
+            match self.try_submit(turn).await {
                 Ok(answer) if answer.status == 202 => {
                     let job = id_of(&answer.body).to_owned();
-                    self.record_accepted(n, &job, is_first_try);
+                    self.record_accepted(turn, &job, is_first_submit);
                     return job;
                 }
                 Ok(answer) => self
@@ -71,23 +71,23 @@ impl Session {
                     .push(Refusal::from_answer(&answer)),
                 Err(_) => self.submit_log.records().unanswered += 1,
             }
-            is_first_try = false;
+            is_first_submit = false;
             assert!(
                 began.elapsed() < ACCEPTED_WITHIN,
-                "turn {n} of {} was not accepted within {ACCEPTED_WITHIN:?}",
+                "turn {turn} of {} was not accepted within {ACCEPTED_WITHIN:?}",
                 self.name
             );
             tokio::time::sleep(RETRY_PAUSE).await;
         }
     }
 
-    fn record_accepted(self: &Arc<Self>, n: u64, job: &str, is_first_try: bool) {
+    fn record_accepted(self: &Arc<Self>, turn: u64, job: &str, is_first_submit: bool) {
         let mut records = self.submit_log.records();
-        records.turns.insert(job.to_owned(), n);
-        if !is_first_try {
+        records.turns.insert(job.to_owned(), turn);
+        if !is_first_submit {
             records.retried.push(RetriedTurn {
                 session: Arc::clone(self),
-                n,
+                turn,
                 job: job.to_owned(),
             });
         }
@@ -97,14 +97,14 @@ impl Session {
             .send_modify(|accepted| *accepted += 1);
     }
 
-    /// Submits turn `n` once.
-    pub(crate) async fn try_submit(&self, n: u64) -> reqwest::Result<Answer> {
+    /// Submits the turn with this number once.
+    pub(crate) async fn try_submit(&self, turn: u64) -> reqwest::Result<Answer> {
         let job = json!({
             "session_id": self.name,
-            "input": turn_text(&self.name, n),
+            "input": turn_text(&self.name, turn),
             "priority": self.class,
         });
-        let key = turn_key(&self.name, n);
+        let key = turn_key(&self.name, turn);
         let _permit = self.submit_permits.acquire().await;
         self.client.try_submit(&job, Some(&key)).await
     }
@@ -134,7 +134,7 @@ pub(crate) struct Records {
 /// A turn that was submitted more than once, and the id of its job.
 pub(crate) struct RetriedTurn {
     pub(crate) session: Arc<Session>,
-    pub(crate) n: u64,
+    pub(crate) turn: u64,
     pub(crate) job: String,
 }
 

@@ -20,10 +20,10 @@ use crate::{
     session::{RetriedTurn, Session, SubmitLog},
 };
 
-/// The limit on concurrent submits. A gateway refuses a submit after two seconds. On a busy machine 200
-/// concurrent submits can take as long without any fault; 64 keep the gateways busy and do not.
+/// The limit on concurrent submits. A gateway refuses a submit after two seconds. On a busy machine, 200 concurrent
+/// submits can take as long without any fault. With 64 the gateways are busy, and submits are faster.
 const CONCURRENT_SUBMITS: usize = 64;
-/// The largest share of submits that may be refused because the store answers late, without any fault of Redis.
+/// The largest percentage of submits that may be refused because the store answers late, although Redis has no fault.
 const LATE_PERCENT_MAX: usize = 5;
 /// How long all jobs may take to end after the last submit.
 const DONE_WITHIN: Duration = Duration::from_secs(300);
@@ -41,7 +41,7 @@ pub(crate) struct Traffic {
 }
 
 impl Traffic {
-    /// Starts the sessions, which take the classes in rotation. `name` is the prefix of their names.
+    /// Starts the sessions. Their names begin with `name`, and they use the classes in rotation.
     pub(crate) fn start(
         fleet: &Fleet,
         name: &str,
@@ -56,15 +56,15 @@ impl Traffic {
             submit_log: Arc::default(),
         };
         let submit_permits = Arc::new(Semaphore::new(CONCURRENT_SUBMITS));
-        for n in 0..pace.sessions {
+        for number in 0..pace.sessions {
             let session = Session {
-                name: format!("{name}-{n}"),
-                class: classes[n % classes.len()],
-                client: fleet.client.choosing_from(seed.wrapping_add(n as u64)),
+                name: format!("{name}-{number}"),
+                class: classes[number % classes.len()],
+                client: fleet.client.with_seed(seed.wrapping_add(number as u64)),
                 submit_permits: Arc::clone(&submit_permits),
                 submit_log: Arc::clone(&traffic.submit_log),
             };
-            let delay = pace.pause.mul_f64(n as f64 / pace.sessions as f64);
+            let delay = pace.pause.mul_f64(number as f64 / pace.sessions as f64);
             let stop = traffic.stop.clone();
             let session = Arc::new(session);
             traffic.sessions.spawn(session.run(pace, delay, stop));
@@ -93,29 +93,29 @@ impl Traffic {
         self.submit_log.records().unanswered
     }
 
-    /// Fails if a gateway refused a submit. Call it only if the gateways' Redis had no fault. `store_unavailable`
-    /// then means that a commit took longer than the gateway's 2 s, which can happen on a busy machine. A small share of
-    /// such refusals is permitted.
+    /// Asserts that no gateway refused a submit. This is only for tests in which the gateways' Redis had no fault.
+    /// There, `store_unavailable` means that a commit took longer than the gateway's 2 s. This can happen on a busy
+    /// machine, so a small share of such refusals is permitted.
     pub(crate) fn assert_none_refused(&self) {
         let is_late = |refusal: &Refusal| refusal.code == "store_unavailable";
         let (late, refused): (Vec<_>, Vec<_>) = self.refusals().into_iter().partition(is_late);
-        assert!(refused.is_empty(), "refused: {refused:?}");
+        assert!(refused.is_empty(), "submits were refused: {refused:?}");
         let submits = self.accepted() + self.unanswered() + late.len();
         let share = format!(
-            "{} of {submits} submits refused: store_unavailable",
+            "{} of {submits} submits were refused with store_unavailable",
             late.len()
         );
         println!("{share}");
         assert!(late.len() * 100 <= submits * LATE_PERCENT_MAX, "{share}");
     }
 
-    /// Fails if a submit was refused or got no answer.
+    /// Asserts that each submit got an answer and was accepted.
     pub(crate) fn assert_all_submits_accepted(&self) {
         self.assert_none_refused();
-        assert_eq!(self.unanswered(), 0, "submits were not answered");
+        assert_eq!(self.unanswered(), 0, "submits got no answer");
     }
 
-    /// A future that ends when `wanted` turns are accepted, or when the traffic is dropped.
+    /// Returns a future that ends when `wanted` turns are accepted, or when the traffic is dropped.
     pub(crate) fn until_accepted(&self, wanted: usize) -> impl Future<Output = ()> + use<> {
         let mut accepted = self.submit_log.accepted.subscribe();
         async move {
@@ -130,7 +130,7 @@ impl Traffic {
         let accepted = self.accepted();
         assert!(
             in_time,
-            "{accepted} turns accepted within {limit:?}, not {wanted}"
+            "only {accepted} of {wanted} turns were accepted within {limit:?}"
         );
     }
 
@@ -139,10 +139,10 @@ impl Traffic {
         self.wait_for_accepted(self.accepted() + count, LIMIT).await;
     }
 
-    /// Stops the submits and waits until all jobs have ended. Then checks that:
+    /// Stops the submits and waits until all jobs have ended. Asserts that:
     ///
-    /// - each job completed, in order, and its reply was made from all turns before it;
-    /// - each session's context in Redis consists of exactly the accepted turns;
+    /// - all jobs completed in order, and each reply lists all turns before it;
+    /// - each session in Redis contains exactly the accepted turns;
     /// - another submit with the key of a retried turn returns the same job.
     pub(crate) async fn finish_in_order(self, fleet: &Fleet) -> Vec<SessionRun> {
         let load = Load {
@@ -159,15 +159,19 @@ impl Traffic {
         };
         let turns: usize = accepted.iter().map(|(_, ids)| ids.len()).sum();
         println!(
-            "{turns} turns accepted, {} of them after a retry; {refused} submits refused, {unanswered} without an answer",
+            "{turns} turns were accepted, {} of them after a retry; {refused} submits were refused, {unanswered} got no answer",
             retried.len()
         );
         let runs = load.assert_in_order(fleet, accepted).await;
-        fleet.live_jobs_become(0, LIMIT).await;
-        for RetriedTurn { session, n, job } in retried {
-            let answer = session.try_submit(n).await.expect("an answer");
-            let answered = id_of(&answer.expect(202)).to_owned();
-            assert_eq!(answered, job, "turn {n} of {} has two jobs", session.name);
+        fleet.wait_for_live_jobs(0, LIMIT).await;
+        for RetriedTurn { session, turn, job } in retried {
+            let answer = session.try_submit(turn).await.expect("the gateway answers");
+            let repeated = id_of(&answer.expect(202)).to_owned();
+            assert_eq!(
+                repeated, job,
+                "turn {turn} of {} has two jobs",
+                session.name
+            );
         }
         runs
     }

@@ -1,10 +1,10 @@
-//! Unreadable messages: workers move them to a queue of their own, with the reason, and continue.
+//! Workers move messages that they cannot read to another queue, with the reason, and continue.
 
 use e2e::fleet::{BATCH, Fleet, INTERACTIVE, LIMIT, UNREADABLE};
 
 use crate::{calls, load::Load, messages, permits, provider, seed};
 
-/// Unreadable messages: the queue, the bytes, and a part of the expected reason.
+/// Unreadable messages, each with its queue, its bytes, and a part of the expected reason.
 const GARBAGE: [(&str, &[u8], &str); 4] = [
     (INTERACTIVE, b"garbage", "not a wake"),
     (INTERACTIVE, b"\xff\xfe\x00", "not a wake"),
@@ -13,19 +13,19 @@ const GARBAGE: [(&str, &[u8], &str); 4] = [
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn unreadable_messages_are_set_aside_and_workers_continue() {
+async fn unreadable_messages_are_moved_to_another_queue_and_workers_continue() {
     let _permit = permits::for_test().await;
     let seed = seed::from_env_or_random();
     let llm = provider::start(seed).await;
     let mut fleet = Fleet::builder().openai(&llm).start().await;
     let load = Load::start(&fleet, "s", seed).await;
-    for (n, (queue, bytes, _)) in (1..).zip(GARBAGE) {
-        load.wait_for_fraction(n, GARBAGE.len() + 1).await;
-        let gate = provider::hold_calls(&llm, 20).await;
+    for (number, (queue, bytes, _)) in (1..).zip(GARBAGE) {
+        load.wait_for_fraction(number, GARBAGE.len() + 1).await;
+        let gate = provider::stop_calls(&llm, 20).await;
         let published = fleet.vhost.publish_raw(queue, bytes).await;
-        published.expect("a message");
-        load.assert_fault_during_load(&llm, "an unreadable message came");
-        messages::wait_for_ready(&fleet, UNREADABLE, n, LIMIT).await;
+        published.expect("the message is published");
+        load.assert_fault_during_load(&llm, "an unreadable message was published");
+        messages::wait_for_ready(&fleet, UNREADABLE, number, LIMIT).await;
         gate.open();
         provider::wait_for_replies(&llm, 40, LIMIT).await;
     }

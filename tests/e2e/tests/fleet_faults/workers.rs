@@ -1,16 +1,18 @@
-//! Workers that use different API keys, so that the provider's record shows which worker made a call.
+//! Workers with different API keys. The provider records the key of each call, which shows the worker.
 
 use e2e::fleet::Fleet;
 
-/// Starts `count` more workers. Worker `n` uses [`key`]`(n)`.
+/// Starts `count` more workers. The worker with the index `n` uses [`key`]`(n)`.
 pub(crate) async fn add_with_keys(mut fleet: Fleet, count: usize) -> Fleet {
-    for n in 0..count {
-        fleet.add_worker_with(&[("OPENAI_API_KEY", &key(n))]).await;
+    for worker in 0..count {
+        fleet
+            .add_worker_with(&[("OPENAI_API_KEY", &key(worker))])
+            .await;
     }
     fleet
 }
 
-/// The API key of worker `n`.
-pub(crate) fn key(n: usize) -> String {
-    format!("test-key-of-worker-{n}")
+/// The API key of the worker with this index.
+pub(crate) fn key(worker: usize) -> String {
+    format!("test-key-of-worker-{worker}")
 }

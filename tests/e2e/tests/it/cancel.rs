@@ -1,4 +1,4 @@
-//! A cancel closes the running call of a job. Then the next job of the session runs.
+//! A cancel closes the running call of a job, and the next job of the session runs.
 
 use scripted_provider::Recorded;
 use serde_json::{Value, json};
@@ -66,7 +66,7 @@ async fn a_job_that_waits_for_its_next_try_is_cancelled() {
     let first = fixture.submit_message("s", "turn=0").await;
     let second = fixture.submit_message("s", "turn=1").await;
     fixture.llm.wait_for_requests(1).await;
-    // The cancel works whether or not the provider's error is already committed.
+    // The cancel works also if the provider's error is not yet committed.
     let cancelled = fixture.client.cancel(&first).await.expect(200);
     assert_eq!(cancelled["status"], "cancelled", "{cancelled}");
     assert_eq!(fixture.completed_text(&second).await, "seen:1");
@@ -76,11 +76,13 @@ async fn a_job_that_waits_for_its_next_try_is_cancelled() {
 async fn a_job_without_a_session_is_cancelled_too() {
     let fixture = Fixture::start().await;
     let _gate = fixture.llm.gate_all_requests();
-    let id = fixture.submit(&json!({ "input": "alone" })).await;
-    fixture.wait_for_call("alone").await;
+    let id = fixture
+        .submit(&json!({ "input": "without a session" }))
+        .await;
+    fixture.wait_for_call("without a session").await;
     let cancelled = fixture.client.cancel(&id).await.expect(200);
     assert_eq!(cancelled["status"], "cancelled", "{cancelled}");
     let hung_up = |records: &[Recorded]| records[0].hung_up();
     fixture.llm.wait_for("the end of the call", hung_up).await;
-    fixture.live_jobs_become(0).await;
+    fixture.wait_for_live_jobs(0).await;
 }

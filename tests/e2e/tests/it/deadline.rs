@@ -1,4 +1,4 @@
-//! `expires_in_s`: a job that has not ended by its deadline becomes `expired`, whether it waits or runs.
+//! `expires_in_s`: a job that has not ended by its deadline becomes `expired`, both while it waits and while it runs.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::fixture::Fixture;
 
-/// The deadline of the jobs. A busy machine can start a call within this time.
+/// The time to the deadline of the jobs. Even a busy machine starts a call within this time.
 const EXPIRES_IN_S: u64 = 4;
 
 fn expiring_job(session: &str, text: &str) -> Value {
@@ -18,7 +18,7 @@ fn assert_expired(job: &Value) {
     assert_eq!(job["status"], "expired", "{job}");
     assert_eq!(job["error"]["code"], "expired", "{job}");
     assert_eq!(job["output"], Value::Null, "{job}");
-    // Both times have the same format, so their texts compare like the times.
+    // Both times have the same format, so their texts have the same order as the times.
     assert!(
         job["ended_at"].as_str() >= job["expires_at"].as_str(),
         "{job}"
@@ -26,7 +26,7 @@ fn assert_expired(job: &Value) {
 }
 
 #[tokio::test]
-async fn a_running_job_expires_and_its_call_is_closed_and_the_next_job_runs() {
+async fn when_a_running_job_expires_its_call_is_closed_and_the_next_job_runs() {
     let fixture = Fixture::start().await;
     let gate = fixture.llm.gate_all_requests();
     let first = fixture.submit(&expiring_job("s", "turn=0")).await;
@@ -75,7 +75,7 @@ async fn a_job_that_waits_for_its_next_try_expires() {
 }
 
 #[tokio::test]
-async fn a_deadline_that_passes_while_no_process_runs_expires_the_job_after_the_start() {
+async fn a_job_whose_deadline_passes_while_no_process_runs_expires_after_the_next_start() {
     let mut fixture = Fixture::start().await;
     let _gate = fixture.llm.gate_all_requests();
     let id = fixture.submit(&expiring_job("s", "turn=0")).await;

@@ -1,5 +1,5 @@
-//! SIGTERM: calls that end within the grace complete. The other jobs are released, which costs no try, and complete
-//! after the next start.
+//! The process gets SIGTERM. Jobs whose calls end within the grace time complete. The other jobs are released, which
+//! costs no try, and they complete after the next start.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::fixture::{Fixture, LIMIT};
 
-/// With one try only, a release that cost a try would fail its job.
+/// A job may have one try only, so a release that costs a try would fail its job.
 const ONE_TRY: (&str, &str) = ("FOREBAY_TRIES_MAX", "1");
 
 fn count_requests(fixture: &Fixture, text: &str) -> usize {
@@ -16,7 +16,7 @@ fn count_requests(fixture: &Fixture, text: &str) -> usize {
 }
 
 #[tokio::test]
-async fn calls_that_end_in_time_complete_and_others_are_released_at_no_try() {
+async fn calls_that_end_within_the_grace_time_complete_and_the_others_are_released_at_no_try() {
     let mut fixture = Fixture::with(&[("FOREBAY_DRAIN_S", "2"), ONE_TRY]).await;
     let quick = fixture
         .llm
@@ -45,11 +45,12 @@ async fn calls_that_end_in_time_complete_and_others_are_released_at_no_try() {
     let client = fixture.client.clone();
     let wait = tokio::spawn(async move { client.wait(&first, LIMIT).await });
     quick.open();
-    let job = wait.await.expect("an answer while it drains");
+    let job = wait.await.expect("the wait does not panic");
     assert_eq!(job["status"], "completed", "{job}");
     let status = fixture.forebay.wait_exit(LIMIT).await;
     assert_eq!(status.code(), Some(0), "{status}");
-    let hung_up = |records: &[Recorded]| records.iter().filter(|r| r.hung_up()).count() == 3;
+    let hung_up =
+        |records: &[Recorded]| records.iter().filter(|record| record.hung_up()).count() == 3;
     fixture
         .llm
         .wait_for("the end of three calls", hung_up)
@@ -59,8 +60,8 @@ async fn calls_that_end_in_time_complete_and_others_are_released_at_no_try() {
     fixture.restart().await;
     let assert_completed = |id: &str, attempts: usize, job: &Value| {
         assert_eq!(job["status"], "completed", "{id}: {job}");
-        let made = job["attempts"].as_array().map(Vec::len);
-        assert_eq!(made, Some(attempts), "{id}: {job}");
+        let attempt_count = job["attempts"].as_array().map(Vec::len);
+        assert_eq!(attempt_count, Some(attempts), "{id}: {job}");
     };
     slow.open();
     for (text, id) in &ids {
@@ -78,19 +79,19 @@ async fn calls_that_end_in_time_complete_and_others_are_released_at_no_try() {
 }
 
 #[tokio::test]
-async fn an_idle_process_ends_at_once() {
+async fn an_idle_process_ends_before_its_grace_time_has_passed() {
     let mut fixture = Fixture::start().await;
     let id = fixture.submit_message("s", "turn=0").await;
     fixture.completed_text(&id).await;
     fixture.forebay.sigterm();
-    // Less than the default grace of 25 s.
+    // The default grace time is 25 s.
     let status = fixture.forebay.wait_exit(Duration::from_secs(20)).await;
     assert_eq!(status.code(), Some(0), "{status}");
 }
 
 #[tokio::test]
-async fn released_calls_run_again_without_waiting_for_a_presence_to_expire() {
-    // The presence lasts a minute: without the release, the takeover of the job would come only after it.
+async fn released_jobs_run_again_before_the_presence_of_the_old_process_expires() {
+    // The presence lasts a minute. Without the release, another process would take the job over only after that.
     let presence = ("FOREBAY_PRESENCE_MS", "60000");
     let mut fixture = Fixture::with(&[("FOREBAY_DRAIN_S", "0"), ONE_TRY, presence]).await;
     let gate = fixture.llm.gate_all_requests();

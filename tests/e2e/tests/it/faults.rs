@@ -1,7 +1,7 @@
-//! The rows of the fault tables of both providers, and the test of one row.
+//! The test of one fault of a provider. The fault tables of both providers have a row for each fault.
 //!
-//! Each test submits two jobs. The provider answers one always with the fault, which shows the final status. It answers
-//! the other once with the fault, which shows whether the job is tried again.
+//! Each test submits two jobs. The provider answers all calls of one job with the fault, which shows the job's final
+//! status. It answers only the first call of the other job with the fault, which shows whether the job is tried again.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use serde_json::{Value, json};
 
 use crate::fixture::Fixture;
 
-/// The pause before the second try. Jitter shortens it by up to half.
+/// The backoff before the second try. Jitter shortens it by up to half.
 const BACKOFF_MS: u64 = 100;
 /// The limit on the tries of a job in these tests.
 const TRIES_MAX: usize = 2;
 /// The scripted provider's reply without a fault.
 const GOOD_REPLY: &str = "a good reply";
 
-/// The expected end of a job whose calls always meet the fault.
+/// The expected end of the job whose calls are all answered with the fault.
 pub(crate) enum Expected {
     /// The job completes with this finish reason and this text.
     Completed(&'static str, Option<&'static str>),
@@ -35,13 +35,13 @@ pub(crate) struct Row {
     pub(crate) model: &'static str,
     /// Additional environment variables.
     pub(crate) env: &'static [(&'static str, &'static str)],
-    /// The faulty answer of the provider.
+    /// The provider's answer.
     pub(crate) fault: ScriptedReply,
-    /// The expected end of a job with this fault.
+    /// The expected end of the job whose calls are all answered with the fault.
     pub(crate) expected: Expected,
 }
 
-/// Makes one test for each row of a table.
+/// Makes one test of each row of a table.
 macro_rules! fault_table {
     ($model:expr; $($name:ident: $fault:expr, [$($env:expr),*] => $expected:expr;)*) => {
         $(#[tokio::test]
@@ -66,7 +66,7 @@ pub(crate) const CALL_TIMEOUT: (&str, &str) = ("FOREBAY_CALL_TIMEOUT_S", "1");
 /// A limit on the size of an answer.
 pub(crate) const RESPONSE_BYTES_MAX: (&str, &str) = ("FOREBAY_RESPONSE_BYTES_MAX", "65536");
 
-/// Runs the jobs of a row and fails unless they end as expected.
+/// Runs the jobs of a row and asserts that they end as expected.
 pub(crate) async fn check(row: Row) {
     let (backoff, tries) = (BACKOFF_MS.to_string(), TRIES_MAX.to_string());
     let mut env = vec![
@@ -78,8 +78,8 @@ pub(crate) async fn check(row: Row) {
     fixture.llm.on("once", [row.fault.clone()]);
     let fault = row.fault;
     fixture.llm.script(move |request: &ChatRequest| {
-        let always = request.last_user_text().contains("always");
-        Some(if always {
+        let always_fails = request.last_user_text().contains("always");
+        Some(if always_fails {
             fault.clone()
         } else {
             ScriptedReply::text(GOOD_REPLY)
@@ -115,6 +115,7 @@ pub(crate) async fn check(row: Row) {
     }
 }
 
+/// Asserts that the jobs were tried again after the pause, and that they then failed or completed.
 async fn assert_retried(
     fixture: &Fixture,
     always: &Value,
@@ -135,8 +136,11 @@ async fn assert_retried(
             &job["attempts"][1]["started_at"],
         );
         // The sweeper and a busy machine can make the pause longer.
-        let most = pause + Duration::from_secs(60);
-        assert!(paused >= pause && paused < most, "paused {paused:?}: {job}");
+        let pause_max = pause + Duration::from_secs(60);
+        assert!(
+            paused >= pause && paused < pause_max,
+            "the pause was {paused:?}: {job}"
+        );
     }
 }
 
@@ -173,7 +177,7 @@ fn assert_calls(fixture: &Fixture, input: &str, count: usize) {
     assert_eq!(records.len(), count, "{}", fixture.llm.listing());
 }
 
-/// Fails if the session has turns. A failed job leaves none.
+/// Asserts that the session has no turns, because a failed job adds none.
 async fn assert_no_turns(fixture: &Fixture, session: &str) {
     assert_eq!(fixture.session_turns(session).await, Vec::<String>::new());
 }
@@ -182,9 +186,11 @@ async fn assert_no_turns(fixture: &Fixture, session: &str) {
 fn time_between(from: &Value, to: &Value) -> Duration {
     let ms_of_day = |value: &Value| {
         let text = value.as_str().unwrap_or_default();
-        let number = |at: std::ops::Range<usize>| {
-            let digits = text.get(at).and_then(|digits| digits.parse::<u64>().ok());
-            digits.unwrap_or_else(|| panic!("no time: {value}"))
+        let number = |range: std::ops::Range<usize>| {
+            let digits = text
+                .get(range)
+                .and_then(|digits| digits.parse::<u64>().ok());
+            digits.unwrap_or_else(|| panic!("{value} is not a timestamp of the API"))
         };
         assert_eq!(text.len(), "2026-01-01T00:00:00.000Z".len(), "{value}");
         (number(11..13) * 60 + number(14..16)) * 60_000 + number(17..19) * 1_000 + number(20..23)

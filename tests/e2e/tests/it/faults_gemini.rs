@@ -1,4 +1,4 @@
-//! Faults of Gemini, over real HTTP.
+//! Tests of the faults of Gemini, over real HTTP.
 //!
 //! | fault | final status | code | attempts | pause before the next attempt |
 //! | --- | --- | --- | --- | --- |
@@ -87,11 +87,13 @@ fn endless(chunk_bytes: usize) -> ScriptedReply {
     }
 }
 
+/// The body of an error in Gemini's format.
 fn error(code: u16, status: &str, message: &str, details: &Value) -> Value {
     let error = json!({ "code": code, "message": message, "status": status, "details": details });
     json!({ "error": error })
 }
 
+/// A 200 with an error in its body.
 fn within_200(code: u16, status: &str) -> ScriptedReply {
     ScriptedReply::json(200, error(code, status, "no", &json!([])))
 }
@@ -108,6 +110,7 @@ fn executed_code() -> ScriptedReply {
     ScriptedReply::json(200, json!({ "candidates": [candidate] }))
 }
 
+/// The 400 for an invalid key.
 fn invalid_key() -> ScriptedReply {
     let details = json!([{
         "@type": "type.googleapis.com/google.rpc.ErrorInfo",
@@ -117,6 +120,7 @@ fn invalid_key() -> ScriptedReply {
     ScriptedReply::json(400, error(400, "INVALID_ARGUMENT", message, &details))
 }
 
+/// A 429 that names a pause in its body.
 fn retry_info(delay: &str) -> ScriptedReply {
     let details = json!([{
         "@type": "type.googleapis.com/google.rpc.RetryInfo",
@@ -125,7 +129,7 @@ fn retry_info(delay: &str) -> ScriptedReply {
     ScriptedReply::json(429, error(429, "RESOURCE_EXHAUSTED", "slow down", &details))
 }
 
-/// A 429 in the form of the real service, which names a pause for every kind of quota.
+/// A 429 for this quota. As the real service does, it names a pause for every kind of quota.
 fn quota(id: &str, value: &str) -> ScriptedReply {
     let metric = "generativelanguage.googleapis.com/generate_content_requests";
     let details = json!([
@@ -150,10 +154,10 @@ fn quota(id: &str, value: &str) -> ScriptedReply {
 }
 
 #[tokio::test]
-async fn a_context_that_is_too_long_is_halved_and_sent_once_more() {
+async fn a_context_that_is_too_long_is_halved_and_sent_again() {
     let fixture = Fixture::with(&[("FOREBAY_MODEL", GEMINI)]).await;
-    for n in 0..3 {
-        let id = fixture.submit_message("s", &format!("turn={n}")).await;
+    for turn in 0..3 {
+        let id = fixture.submit_message("s", &format!("turn={turn}")).await;
         fixture.completed_text(&id).await;
     }
     let message = "The input token count (9) exceeds the maximum number of tokens allowed (8).";
@@ -162,8 +166,8 @@ async fn a_context_that_is_too_long_is_halved_and_sent_once_more() {
         .llm
         .on("turn=3", [too_long(), too_long(), too_long()]);
     let failed = fixture.submit_message("s", "turn=3").await;
-    let cut = fixture.submit_message("s", "turn=3 again").await;
-    let (failed, cut) = (fixture.wait(&failed).await, fixture.wait(&cut).await);
+    let halved = fixture.submit_message("s", "turn=3 again").await;
+    let (failed, halved) = (fixture.wait(&failed).await, fixture.wait(&halved).await);
     assert_eq!(
         failed["error"]["code"], "context_length_exceeded",
         "{failed}"
@@ -173,10 +177,17 @@ async fn a_context_that_is_too_long_is_halved_and_sent_once_more() {
         Some(1),
         "{failed}"
     );
-    assert_eq!(cut["output"]["text"], "seen:2,3", "{cut}");
-    assert_eq!(cut["attempts"].as_array().map(Vec::len), Some(1), "{cut}");
+    assert_eq!(halved["output"]["text"], "seen:2,3", "{halved}");
+    assert_eq!(
+        halved["attempts"].as_array().map(Vec::len),
+        Some(1),
+        "{halved}"
+    );
     let records = fixture.llm.recorded_with("turn=3");
-    let sent: Vec<usize> = records.iter().map(|r| r.request.messages().len()).collect();
+    let sent: Vec<usize> = records
+        .iter()
+        .map(|record| record.request.messages().len())
+        .collect();
     assert_eq!(sent, [7, 3, 7, 3]);
     fixture.assert_no_refusals();
 }

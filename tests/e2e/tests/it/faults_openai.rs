@@ -1,4 +1,4 @@
-//! Faults of an OpenAI-compatible provider, over real HTTP.
+//! Tests of the faults of an OpenAI-compatible provider, over real HTTP.
 //!
 //! | fault | final status | code | attempts | pause before the next attempt |
 //! | --- | --- | --- | --- | --- |
@@ -93,6 +93,7 @@ fn endless(chunk_bytes: usize) -> ScriptedReply {
     }
 }
 
+/// A 200 with an error in its body.
 fn within_200(code: &str) -> ScriptedReply {
     ScriptedReply::json(200, json!({ "error": { "message": "no", "code": code } }))
 }
@@ -100,16 +101,16 @@ fn within_200(code: &str) -> ScriptedReply {
 /// The number of messages in each request whose last message contains this text.
 fn messages_sent(fixture: &Fixture, text: &str) -> Vec<usize> {
     let records = fixture.llm.recorded_with(text);
-    let counts = records.iter().map(|r| r.request.messages().len());
+    let counts = records.iter().map(|record| record.request.messages().len());
     counts.collect()
 }
 
-/// Completes three turns of a session and submits a fourth, whose first `refusals` requests are refused as too long.
-/// Returns the fourth job when it has ended.
+/// Completes three turns of a session and submits a fourth. The provider refuses the first `refusals` requests for the
+/// fourth turn as too long. Returns the fourth job when it has ended.
 async fn fourth_turn(refusals: usize) -> (Fixture, Value) {
     let fixture = Fixture::start().await;
-    for n in 0..3 {
-        let id = fixture.submit_message("s", &format!("turn={n}")).await;
+    for turn in 0..3 {
+        let id = fixture.submit_message("s", &format!("turn={turn}")).await;
         fixture.completed_text(&id).await;
     }
     let too_long = || ScriptedReply::from(ProviderError::context_length_exceeded());
@@ -120,7 +121,7 @@ async fn fourth_turn(refusals: usize) -> (Fixture, Value) {
 }
 
 #[tokio::test]
-async fn a_context_that_is_too_long_is_halved_and_sent_once_more() {
+async fn a_context_that_is_too_long_is_halved_and_sent_again() {
     let (fixture, job) = fourth_turn(1).await;
     assert_eq!(job["status"], "completed", "{job}");
     assert_eq!(job["attempts"].as_array().map(Vec::len), Some(1), "{job}");
@@ -135,7 +136,7 @@ async fn a_context_that_is_too_long_is_halved_and_sent_once_more() {
 }
 
 #[tokio::test]
-async fn a_halved_context_that_is_too_long_fails() {
+async fn a_job_fails_if_its_halved_context_is_too_long() {
     let (fixture, job) = fourth_turn(2).await;
     assert_eq!(job["status"], "failed", "{job}");
     assert_eq!(job["error"]["code"], "context_length_exceeded", "{job}");
@@ -145,7 +146,7 @@ async fn a_halved_context_that_is_too_long_fails() {
 }
 
 #[tokio::test]
-async fn a_single_message_that_is_too_long_fails() {
+async fn a_job_fails_if_its_only_message_is_too_long() {
     let fixture = Fixture::start().await;
     let too_long = || ScriptedReply::from(ProviderError::context_length_exceeded());
     fixture.llm.on("turn=0", [too_long(), too_long()]);
@@ -156,9 +157,9 @@ async fn a_single_message_that_is_too_long_fails() {
 }
 
 #[tokio::test]
-async fn a_provider_that_does_not_listen_is_a_failed_connection() {
+async fn a_job_fails_if_the_provider_does_not_listen() {
     let fixture = Fixture::with(&[
-        // Nothing listens on the discard port of this machine.
+        // Nothing listens on port 9 of this machine.
         ("OPENAI_BASE_URL", "http://127.0.0.1:9/v1"),
         ("FOREBAY_TRIES_MAX", "2"),
         ("FOREBAY_BACKOFF_MS", "50"),
@@ -172,7 +173,7 @@ async fn a_provider_that_does_not_listen_is_a_failed_connection() {
 }
 
 #[tokio::test]
-async fn a_provider_without_a_key_fails_at_once_without_a_call() {
+async fn a_job_fails_without_a_call_if_its_provider_has_no_key() {
     let fixture = Fixture::with(&[("OPENAI_API_KEY", ""), ("GEMINI_API_KEY", "")]).await;
     for model in ["gpt-test", "gemini-test", "openai/x", "gemini/x"] {
         let job = json!({ "input": "hi", "model": model });

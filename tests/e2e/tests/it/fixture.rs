@@ -1,4 +1,4 @@
-//! A gateway and a worker in one process, with one scripted server as both of its providers.
+//! Starts a gateway and a worker in one process, with one scripted server as both of their providers.
 
 use std::time::Duration;
 
@@ -10,16 +10,16 @@ use scripted_provider::{Recorded, ScriptedLlm};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// The limit of every wait for a job. Only failing tests reach it.
+/// The time limit of each wait for a job. Only failing tests reach it.
 pub(crate) const LIMIT: Duration = Duration::from_secs(120);
-/// A model of the OpenAI-compatible provider; the default model of every test.
+/// A model of the OpenAI-compatible provider. It is the default model of all tests.
 pub(crate) const GPT: &str = "gpt-test";
 /// A model of Gemini.
 pub(crate) const GEMINI: &str = "gemini-test";
 /// The pause between two polls.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Makes a test for each provider from each function. The function gets a model as its argument.
+/// Makes two tests of each function, one for each provider. The function gets a model as its argument.
 macro_rules! for_both_providers {
     ($($test:ident),* $(,)?) => {
         mod openai {
@@ -37,8 +37,8 @@ macro_rules! for_both_providers {
     };
 }
 
-/// What most tests need: a running process, its scripted provider and a client. The data folder outlives the process, so
-/// that a test can restart it.
+/// A running process, its scripted provider and a client. The data folder outlives the process, so a test can restart
+/// the process.
 pub(crate) struct Fixture {
     pub(crate) llm: ScriptedLlm,
     pub(crate) forebay: Forebay,
@@ -60,7 +60,7 @@ impl Fixture {
 
     /// Starts a process with this provider and these environment variables.
     pub(crate) async fn with_provider(llm: ScriptedLlm, env: &[(&str, &str)]) -> Self {
-        let data = tempfile::tempdir().expect("a folder");
+        let data = tempfile::tempdir().expect("a temporary folder is made");
         let mut builder = Forebay::builder()
             .openai(&llm)
             .gemini(&llm)
@@ -86,29 +86,29 @@ impl Fixture {
         self.client.set_url(self.forebay.url());
     }
 
-    /// Like [`restart`](Self::restart), but the clients keep the old port. Returns the number of live jobs.
+    /// Does the same as [`restart`](Self::restart), but the clients keep the old port. Returns the number of live jobs.
     pub(crate) async fn restart_without_client(&mut self) -> i64 {
         self.forebay = self.builder.start().await;
         live_jobs(&Client::new(self.forebay.url()).queues().await.expect(200))
     }
 
-    /// Submits a message in a session; returns the job's id.
+    /// Submits a message in a session, and returns the job's id.
     pub(crate) async fn submit_message(&self, session: &str, text: &str) -> String {
         self.submit(&json!({ "session_id": session, "input": text }))
             .await
     }
 
-    /// Submits a job, which must be accepted; returns its id.
+    /// Submits a job that must be accepted, and returns its id.
     pub(crate) async fn submit(&self, job: &Value) -> String {
         id_of(&self.client.submit_ok(job).await).to_owned()
     }
 
-    /// Waits until the job has ended.
+    /// Waits until the job has ended, and returns the job.
     pub(crate) async fn wait(&self, id: &str) -> Value {
         self.client.wait(id, LIMIT).await
     }
 
-    /// Waits until the job has completed; returns its text.
+    /// Waits until the job has completed, and returns its text.
     pub(crate) async fn completed_text(&self, id: &str) -> String {
         let job = self.wait(id).await;
         assert_eq!(job["status"], "completed", "{job}");
@@ -129,33 +129,33 @@ impl Fixture {
 
     /// Waits until a request whose last message contains this text is in flight at the provider.
     pub(crate) async fn wait_for_call(&self, text: &str) {
-        let has_text = |r: &&Recorded| r.request.last_user_text().contains(text);
-        let what = format!("a call for {text:?}");
-        let seen = |records: &[Recorded]| {
+        let has_text = |record: &&Recorded| record.request.last_user_text().contains(text);
+        let description = format!("a call for {text:?}");
+        let is_in_flight = |records: &[Recorded]| {
             let newest = records.iter().rev().find(has_text);
             newest.is_some_and(Recorded::is_in_flight)
         };
-        self.llm.wait_for(&what, seen).await;
+        self.llm.wait_for(&description, is_in_flight).await;
     }
 
     /// Polls `/v1/queues` until it shows this many live jobs. The process reads the counts once a second.
-    pub(crate) async fn live_jobs_become(&self, count: i64) {
-        let mut last = Value::Null;
-        let seen = async {
+    pub(crate) async fn wait_for_live_jobs(&self, count: i64) {
+        let mut queues = Value::Null;
+        let reached = async {
             loop {
-                last = self.client.queues().await.expect(200);
-                if live_jobs(&last) == count {
+                queues = self.client.queues().await.expect(200);
+                if live_jobs(&queues) == count {
                     return;
                 }
                 tokio::time::sleep(PAUSE).await;
             }
         };
-        if tokio::time::timeout(LIMIT, seen).await.is_err() {
-            panic!("live jobs did not become {count}: {last}");
+        if tokio::time::timeout(LIMIT, reached).await.is_err() {
+            panic!("waited {LIMIT:?} in vain for {count} live jobs; the last counts: {queues}");
         }
     }
 
-    /// Fails if the scripted provider refused a request. It refuses what the real service refuses.
+    /// Asserts that the scripted provider refused no request. It refuses what the real service refuses.
     pub(crate) fn assert_no_refusals(&self) {
         assert_eq!(self.llm.refusals(), Vec::<String>::new());
     }
@@ -163,16 +163,16 @@ impl Fixture {
 
 /// The number of live jobs of both classes in an answer of `/v1/queues`.
 pub(crate) fn live_jobs(queues: &Value) -> i64 {
-    let of = |class: &str| queues["classes"][class]["live"].as_i64();
-    match (of("interactive"), of("batch")) {
+    let live_jobs_of = |class: &str| queues["classes"][class]["live"].as_i64();
+    match (live_jobs_of("interactive"), live_jobs_of("batch")) {
         (Some(interactive), Some(batch)) => interactive + batch,
-        _ => panic!("no counts in {queues}"),
+        _ => panic!("the answer has no counts of live jobs: {queues}"),
     }
 }
 
-/// The turns of a session as `role: text`; for tool calls, the names of the tools.
+/// The turns of a session as `role: text`. A turn with tool calls shows the names of the tools instead of the text.
 fn summaries(session: &Value) -> Vec<String> {
-    let turns = session["turns"].as_array().expect("turns");
+    let turns = session["turns"].as_array().expect("the session has turns");
     assert_eq!(session["turn_count"], turns.len(), "{session}");
     let summary = |turn: &Value| {
         let role = turn["role"].as_str().unwrap_or("?");

@@ -4,7 +4,7 @@
 //! | --- | --- | --- | --- | --- |
 //! | `enqueue` | completed | completed | all three | all three |
 //! | `reject` | completed | completed | the first two | no call: the submit is refused with 409 |
-//! | `rollback` | cancelled, call closed | cancelled, never called | the new one | the new one |
+//! | `rollback` | cancelled, call closed | cancelled, never called | the new input | the new input |
 //! | `interrupt` | cancelled, call closed | cancelled, never called | all three | all three |
 
 use e2e::client::Answer;
@@ -29,6 +29,7 @@ struct BusySession {
     queued: String,
 }
 
+/// Starts a process and makes the session busy. The gate stops the calls of its jobs.
 async fn busy_session(model: &'static str) -> BusySession {
     let fixture = Fixture::with(&[("FOREBAY_MODEL", model)]).await;
     let first = fixture.submit_message("s", "turn=0").await;
@@ -47,6 +48,7 @@ async fn busy_session(model: &'static str) -> BusySession {
 }
 
 impl BusySession {
+    /// Submits another message to the session.
     async fn submit_with(&self, if_busy: &str) -> Answer {
         let job = json!({
             "session_id": "s", "input": "turn=3", "if_busy": if_busy, "model": self.model,
@@ -54,7 +56,7 @@ impl BusySession {
         self.fixture.client.submit(&job).await
     }
 
-    /// Fails unless both jobs are cancelled, the running call is closed and the queued job had no call.
+    /// Asserts that both jobs are cancelled, the running call is closed and the queued job had no call.
     async fn assert_both_cancelled(&self) {
         for id in [&self.running, &self.queued] {
             let job = self.fixture.client.job(id).await.expect(200);
@@ -75,7 +77,7 @@ async fn enqueue_runs_all_jobs(model: &'static str) {
     let fixture = &busy.fixture;
     assert_eq!(fixture.completed_text(&busy.running).await, "seen:0,1");
     assert_eq!(fixture.completed_text(&busy.queued).await, "seen:0,1,2");
-    let new = new["id"].as_str().expect("an id");
+    let new = new["id"].as_str().expect("the job has an id");
     assert_eq!(fixture.completed_text(new).await, "seen:0,1,2,3");
     assert_eq!(fixture.session_turns("s").await.len(), 8);
     assert_eq!(fixture.llm.stats().requests, 4);
@@ -98,7 +100,7 @@ async fn reject_refuses_the_new_job(model: &'static str) {
     assert_eq!(fixture.llm.stats().requests, 3);
     // The session is idle now, so the same submit is accepted.
     let new = busy.submit_with("reject").await.expect(202);
-    let new = new["id"].as_str().expect("an id");
+    let new = new["id"].as_str().expect("the job has an id");
     assert_eq!(fixture.completed_text(new).await, "seen:0,1,2,3");
     fixture.assert_no_refusals();
 }
@@ -109,15 +111,15 @@ async fn rollback_removes_the_inputs_of_cancelled_jobs(model: &'static str) {
     busy.assert_both_cancelled().await;
     busy.gate.open();
     let fixture = &busy.fixture;
-    let new = new["id"].as_str().expect("an id");
+    let new = new["id"].as_str().expect("the job has an id");
     assert_eq!(fixture.completed_text(new).await, "seen:0,3");
-    let held = [
+    let expected_turns = [
         "user: turn=0",
         "assistant: seen:0",
         "user: turn=3",
         "assistant: seen:0,3",
     ];
-    assert_eq!(fixture.session_turns("s").await, held);
+    assert_eq!(fixture.session_turns("s").await, expected_turns);
     assert_eq!(fixture.llm.stats().requests, 3);
     fixture.assert_no_refusals();
 }
@@ -128,9 +130,9 @@ async fn interrupt_keeps_the_inputs_of_cancelled_jobs(model: &'static str) {
     busy.assert_both_cancelled().await;
     busy.gate.open();
     let fixture = &busy.fixture;
-    let new = new["id"].as_str().expect("an id");
+    let new = new["id"].as_str().expect("the job has an id");
     assert_eq!(fixture.completed_text(new).await, "seen:0,1,2,3");
-    let held = [
+    let expected_turns = [
         "user: turn=0",
         "assistant: seen:0",
         "user: turn=1",
@@ -138,22 +140,22 @@ async fn interrupt_keeps_the_inputs_of_cancelled_jobs(model: &'static str) {
         "user: turn=3",
         "assistant: seen:0,1,2,3",
     ];
-    assert_eq!(fixture.session_turns("s").await, held);
+    assert_eq!(fixture.session_turns("s").await, expected_turns);
     assert_eq!(fixture.llm.stats().requests, 3);
     fixture.assert_no_refusals();
 }
 
 #[tokio::test]
-async fn in_an_idle_session_if_busy_has_no_effect() {
+async fn if_busy_has_no_effect_in_an_idle_session() {
     let fixture = Fixture::start().await;
-    for (n, if_busy) in ["enqueue", "reject", "rollback", "interrupt"]
+    for (turn, if_busy) in ["enqueue", "reject", "rollback", "interrupt"]
         .iter()
         .enumerate()
     {
-        let text = format!("turn={n}");
+        let text = format!("turn={turn}");
         let job = json!({ "session_id": "s", "input": text, "if_busy": if_busy, "model": GPT });
         let id = fixture.submit(&job).await;
-        let seen: Vec<String> = (0..=n).map(|n| n.to_string()).collect();
+        let seen: Vec<String> = (0..=turn).map(|number| number.to_string()).collect();
         assert_eq!(
             fixture.completed_text(&id).await,
             format!("seen:{}", seen.join(","))

@@ -1,5 +1,5 @@
-//! The process is killed with SIGKILL five times during a load, and each time restarted with the same data folder. No
-//! accepted job is lost, and none completes twice.
+//! The process is killed with SIGKILL five times during a load. Each time it is started again with the same data
+//! folder. No accepted job is lost, and no job completes twice.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -14,14 +14,16 @@ use tokio::task::JoinSet;
 
 use crate::{
     fixture::Fixture,
-    load::{ALL_LIMIT, HEAVY, SESSIONS, TURNS, fetch_all, provider, seed, session, submit_all},
+    load::{
+        ALL_LIMIT, HEAVY, SESSIONS, TURNS, fetch_all, provider, seed, session_name, submit_all,
+    },
 };
 
 const KILLS: usize = 5;
-/// The most replies between a start and the next kill. Five times as many are at most three quarters of all jobs, so
-/// each kill meets unfinished jobs.
+/// The most replies between a start and the next kill. Even after five times as many, a quarter of all jobs is left, so
+/// some jobs are unfinished at each kill.
 const REPLIES_MAX: usize = 300;
-/// The most calls in flight, which are repeated after a kill: one for each session.
+/// The most calls that are in flight at a kill and are repeated after it: one call for each session.
 const IN_FLIGHT_MAX: usize = SESSIONS;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -34,10 +36,13 @@ async fn after_five_kills_no_accepted_job_is_lost_and_none_completes_twice() {
 
     for kill in 1..=KILLS {
         let replies = answered(&fixture.llm.recorded()) + random.random_range(1..=REPLIES_MAX);
-        let what = format!("{replies} replies before kill {kill}");
+        let description = format!("{replies} replies before kill {kill}");
         let enough = |records: &[Recorded]| answered(records) >= replies;
-        fixture.llm.wait_for_within(ALL_LIMIT, &what, enough).await;
-        // The kill comes at a random moment.
+        fixture
+            .llm
+            .wait_for_within(ALL_LIMIT, &description, enough)
+            .await;
+        // The kill must happen at a random moment, not right after a reply.
         tokio::time::sleep(Duration::from_micros(random.random_range(0..30_000))).await;
         fixture.forebay.kill9().await;
         let unfinished = fixture.restart_without_client().await;
@@ -47,7 +52,7 @@ async fn after_five_kills_no_accepted_job_is_lost_and_none_completes_twice() {
     }
     let mut ids = Vec::new();
     while let Some(done) = submits.join_next().await {
-        ids.push(done.expect("a session's submits"));
+        ids.push(done.expect("the submits of a session do not panic"));
     }
     let runs = fetch_all(&fixture.client, &ids).await;
 
@@ -62,11 +67,11 @@ async fn after_five_kills_no_accepted_job_is_lost_and_none_completes_twice() {
     let calls = fixture.llm.stats().requests;
     assert!(
         calls <= jobs.len() + KILLS * IN_FLIGHT_MAX,
-        "{calls} calls: more were repeated than were in flight (seed {seed})"
+        "the provider got {calls} calls: more calls were repeated than were in flight (seed {seed})"
     );
-    fixture.live_jobs_become(0).await;
+    fixture.wait_for_live_jobs(0).await;
     assert_keys_replay_their_jobs(&fixture.client, &ids).await;
-    fixture.live_jobs_become(0).await;
+    fixture.wait_for_live_jobs(0).await;
 
     // Another kill does not change jobs that have ended.
     fixture.forebay.kill9().await;
@@ -74,25 +79,26 @@ async fn after_five_kills_no_accepted_job_is_lost_and_none_completes_twice() {
     let mut again = fetch_all(&fixture.client, &ids).await;
     let mut runs = runs;
     for run in runs.iter_mut().chain(&mut again) {
-        // Reading a session counts as a use.
+        // Reading a session prolongs its time to live.
         run.stored["expires_at"] = json!(null);
     }
-    runs.sort_by(|a, b| a.session.cmp(&b.session));
-    again.sort_by(|a, b| a.session.cmp(&b.session));
+    runs.sort_by(|left, right| left.session.cmp(&right.session));
+    again.sort_by(|left, right| left.session.cmp(&right.session));
     assert!(runs == again, "ended jobs have changed (seed {seed})");
 }
 
+/// The number of replies with the status 200.
 fn answered(records: &[Recorded]) -> usize {
     records.iter().filter(|record| record.is_ok()).count()
 }
 
-/// Submits all turns again with the same keys. Fails unless each answer is the job that was accepted first.
+/// Submits all turns again with the same keys. Asserts that each answer is the job that was accepted at first.
 async fn assert_keys_replay_their_jobs(client: &Client, ids: &[(usize, Vec<String>)]) {
     let mut sessions = JoinSet::new();
-    for (n, ids) in ids.iter().cloned() {
+    for (number, ids) in ids.iter().cloned() {
         let client = client.clone();
         sessions.spawn(async move {
-            let session = session(n);
+            let session = session_name(number);
             for (turn, id) in (0..).zip(&ids) {
                 let job = json!({ "session_id": session, "input": turn_text(&session, turn) });
                 let answer = client

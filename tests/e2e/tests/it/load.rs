@@ -1,5 +1,5 @@
-//! 200 sessions with 10 turns each, submitted as fast as the API accepts them: all jobs complete in order, each with a
-//! reply made from all turns before it.
+//! 200 sessions submit 10 turns each, as fast as the API accepts them. All jobs complete in order, and each reply lists
+//! all turns before it.
 
 use std::time::{Duration, Instant};
 
@@ -15,21 +15,22 @@ use crate::fixture::Fixture;
 
 pub(crate) const SESSIONS: usize = 200;
 pub(crate) const TURNS: u64 = 10;
-/// The limit of the whole load. Only failing tests reach it.
+/// The time limit of the whole load. Only failing tests reach it.
 pub(crate) const ALL_LIMIT: Duration = Duration::from_secs(240);
 
-/// A lock for tests that use the whole machine. They run one after the other.
+/// The lock of the tests that use the whole machine. They run one after the other.
 pub(crate) static HEAVY: Mutex<()> = Mutex::const_new(());
 
-pub(crate) fn session(n: usize) -> String {
-    format!("s-{n}")
+/// The name of the session with this number.
+pub(crate) fn session_name(number: usize) -> String {
+    format!("s-{number}")
 }
 
-/// The seed of a test: `FOREBAY_TEST_SEED`, or a new one. It is printed, so that the output of a failed test shows it.
+/// The seed of a test: `FOREBAY_TEST_SEED`, or a new seed. The function prints it, so a failed test shows its seed.
 pub(crate) fn seed() -> u64 {
-    let given = std::env::var("FOREBAY_TEST_SEED").ok();
-    let seed = match given {
-        Some(text) => text.parse().expect("FOREBAY_TEST_SEED must be a number"),
+    let variable = std::env::var("FOREBAY_TEST_SEED").ok();
+    let seed = match variable {
+        Some(text) => text.parse().expect("FOREBAY_TEST_SEED is a number"),
         None => rand::random(),
     };
     println!("FOREBAY_TEST_SEED={seed}");
@@ -45,27 +46,29 @@ pub(crate) async fn provider(seed: u64) -> ScriptedLlm {
         .await
 }
 
-/// Submits all turns of all sessions at once; returns the ids by session.
+/// Submits the turns of all sessions concurrently. Returns each session's number with the ids of its jobs.
 pub(crate) fn submit_all(client: &Client) -> JoinSet<(usize, Vec<String>)> {
     let mut sessions = JoinSet::new();
-    for n in 0..SESSIONS {
+    for number in 0..SESSIONS {
         let client = client.clone();
         sessions.spawn(async move {
-            let nothing = json!({});
-            let name = session(n);
-            let ids = client.submit_turns(&name, TURNS, &nothing, ALL_LIMIT);
-            (n, ids.await)
+            let no_fields = json!({});
+            let name = session_name(number);
+            let ids = client.submit_turns(&name, TURNS, &no_fields, ALL_LIMIT);
+            (number, ids.await)
         });
     }
     sessions
 }
 
-/// Waits for all jobs of all sessions.
+/// Waits until all jobs have ended, and reads the jobs and the sessions.
 pub(crate) async fn fetch_all(client: &Client, ids: &[(usize, Vec<String>)]) -> Vec<SessionRun> {
     let mut runs = JoinSet::new();
-    for (n, ids) in ids.iter().cloned() {
+    for (number, ids) in ids.iter().cloned() {
         let client = client.clone();
-        runs.spawn(async move { SessionRun::fetch(&client, &session(n), &ids, ALL_LIMIT).await });
+        runs.spawn(async move {
+            SessionRun::fetch(&client, &session_name(number), &ids, ALL_LIMIT).await
+        });
     }
     runs.join_all().await
 }
@@ -79,7 +82,7 @@ async fn every_job_completes_and_every_session_is_in_order() {
     let submitted = began.elapsed();
     let runs = fetch_all(&fixture.client, &ids).await;
     println!(
-        "{} jobs accepted in {submitted:?}, done in {:?}",
+        "{} jobs were accepted in {submitted:?} and completed in {:?}",
         SESSIONS as u64 * TURNS,
         began.elapsed()
     );
@@ -87,11 +90,16 @@ async fn every_job_completes_and_every_session_is_in_order() {
     assert_eq!(runs.len(), SESSIONS);
     assert_in_order(&runs);
     fixture.assert_no_refusals();
-    fixture.live_jobs_become(0).await;
+    fixture.wait_for_live_jobs(0).await;
     // The process was not killed, so no call was made twice.
     assert_eq!(fixture.llm.stats().requests as u64, SESSIONS as u64 * TURNS);
     for run in &runs {
-        let once = |job: &serde_json::Value| job["attempts"].as_array().map(Vec::len) == Some(1);
-        assert!(run.jobs.iter().all(once), "{}", run.session);
+        let has_one_attempt =
+            |job: &serde_json::Value| job["attempts"].as_array().map(Vec::len) == Some(1);
+        assert!(
+            run.jobs.iter().all(has_one_attempt),
+            "a job of {} was repeated",
+            run.session
+        );
     }
 }

@@ -1,7 +1,7 @@
-//! Forebay as whole processes: the real binary over real HTTP, with scripted providers.
+//! Tests of single Forebay processes: the real binary over real HTTP, with scripted providers.
 //!
-//! One file for each topic. Every test starts its own process, data folder and provider. A test sleeps only if time is its
-//! subject, or between two polls.
+//! One file for each topic. Every test has its own process, data folder and provider. A test sleeps only between two
+//! polls, or if it tests times.
 
 #[macro_use]
 mod fixture;

@@ -1,5 +1,5 @@
-//! The providers file of the README, with the URLs of scripted servers: which provider gets which model, and which
-//! key, headers and token limit a request contains.
+//! The providers file of the README, with the URLs of scripted servers. The tests check which provider gets which
+//! model, and which key, headers and token limit a request contains.
 
 use e2e::readme;
 use scripted_provider::{ChatRequest, ScriptedLlm};
@@ -8,6 +8,7 @@ use tempfile::TempDir;
 
 use crate::fixture::{Fixture, GPT};
 
+/// The key of the provider `acme`.
 const KEY: &str = "test-key-acme";
 
 /// A Forebay process with the README's file, and the scripted servers of the file's two entries.
@@ -27,13 +28,17 @@ impl Providers {
             ("http://127.0.0.1:11434/v1", &local),
             ("https://llm.acme.example/v1", &acme),
         ] {
-            assert_eq!(file.matches(printed).count(), 1, "{printed} in {file}");
+            assert_eq!(
+                file.matches(printed).count(),
+                1,
+                "the README's file must contain {printed} once: {file}"
+            );
             file = file.replace(printed, &server.openai_base_url());
         }
-        let folder = tempfile::tempdir().expect("a folder");
+        let folder = tempfile::tempdir().expect("a temporary folder is made");
         let path = folder.path().join("providers.toml");
         std::fs::write(&path, file).expect("the file is written");
-        let path = path.to_str().expect("a path in UTF-8");
+        let path = path.to_str().expect("the path is UTF-8");
         let fixture =
             Fixture::with(&[("FOREBAY_PROVIDERS_FILE", path), ("ACME_API_KEY", acme_key)]).await;
         Self {
@@ -55,7 +60,10 @@ impl Providers {
     fn requested_models(&self) -> [Vec<String>; 3] {
         [&self.local, &self.acme, &self.fixture.llm].map(|server| {
             let records = server.recorded();
-            records.iter().map(|r| r.request.model.clone()).collect()
+            records
+                .iter()
+                .map(|record| record.request.model.clone())
+                .collect()
         })
     }
 }
@@ -74,7 +82,7 @@ fn token_limits(request: &ChatRequest) -> [Option<&Value>; 2] {
 }
 
 #[tokio::test]
-async fn a_model_goes_to_the_entry_that_lists_it_or_has_its_prefix() {
+async fn a_job_goes_to_the_entry_that_lists_its_model_or_has_the_models_prefix() {
     let providers = Providers::start(KEY).await;
     for (model, provider) in [
         ("llama-3.3-70b", "local"),
@@ -106,17 +114,17 @@ async fn each_provider_gets_its_own_key_headers_and_token_limit() {
         assert_eq!(job["status"], "completed", "{job}");
         assert!(!job.to_string().contains(KEY), "{job}");
     }
-    let seven = json!(7);
+    let limit = json!(7);
 
     let acme = only_request(&providers.acme);
     assert_eq!(acme.header("authorization"), Some("Bearer test-key-acme"));
     assert_eq!(acme.header("x-team"), Some("search"));
-    assert_eq!(token_limits(&acme), [None, Some(&seven)]);
+    assert_eq!(token_limits(&acme), [None, Some(&limit)]);
 
     let local = only_request(&providers.local);
     assert_eq!(local.header("authorization"), None);
     assert_eq!(local.header("x-team"), None);
-    assert_eq!(token_limits(&local), [Some(&seven), None]);
+    assert_eq!(token_limits(&local), [Some(&limit), None]);
 
     let openai = only_request(&providers.fixture.llm);
     assert_eq!(openai.key(), Some("test-key-openai"));

@@ -1,12 +1,12 @@
-//! A reasoning model sends its reasoning with its tool calls. Forebay returns it to the same provider with the tool
-//! results, and to no other provider.
+//! A reasoning model sends its reasoning with its tool calls. With the tool results, Forebay returns the reasoning to
+//! the same provider, and to no other provider.
 
 use scripted_provider::{ChatRequest, ScriptedLlm, ScriptedReply};
 use serde_json::{Value, json};
 
 use crate::fixture::{Fixture, GEMINI, GPT};
 
-/// A tool call with reasoning, in the form of DeepSeek and OpenRouter.
+/// A tool call with reasoning, in the format of DeepSeek and OpenRouter.
 fn call_with_reasoning(reasoning: &str, details: &Value) -> ScriptedReply {
     let call = json!({
         "id": "call_1", "type": "function", "function": { "name": "f", "arguments": "{}" },
@@ -23,14 +23,14 @@ fn call_with_reasoning(reasoning: &str, details: &Value) -> ScriptedReply {
 }
 
 /// The messages of the newest request.
-fn newest(fixture: &Fixture) -> Value {
+fn newest_messages(fixture: &Fixture) -> Value {
     let records = fixture.llm.recorded();
-    let newest = records.last().expect("a request");
+    let newest = records.last().expect("the provider got a request");
     newest.request.body["messages"].clone()
 }
 
-/// The refusals of both providers. DeepSeek refuses a tool call without its reasoning, in every request that contains
-/// the call. The other provider refuses the reasoning, which it does not know.
+/// The refusals of both providers. DeepSeek refuses every request with a tool call that lacks its reasoning. The other
+/// provider refuses every request with reasoning, because it does not know that field.
 fn refusal(request: &ChatRequest) -> Option<ScriptedReply> {
     let messages = request.body["messages"].as_array()?;
     let is_refused = |message: &Value| {
@@ -38,22 +38,22 @@ fn refusal(request: &ChatRequest) -> Option<ScriptedReply> {
         let is_call = message.get("tool_calls").is_some();
         is_call && has_reasoning != (request.model == GPT)
     };
-    let refused = json!({ "error": { "message": "no", "type": "invalid_request_error" } });
-    let any = messages.iter().any(is_refused);
-    any.then(|| ScriptedReply::json(400, refused))
+    let body = json!({ "error": { "message": "no", "type": "invalid_request_error" } });
+    let has_refused_message = messages.iter().any(is_refused);
+    has_refused_message.then(|| ScriptedReply::json(400, body))
 }
 
 #[tokio::test]
-async fn reasoning_returns_with_the_results_to_its_provider_only() {
+async fn reasoning_is_returned_with_the_tool_results_to_its_provider_only() {
     let llm = ScriptedLlm::start().await;
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = tempfile::tempdir().expect("a temporary folder is made");
     let file = folder.path().join("providers.toml");
     let other = format!(
         "[providers.other]\nbase_url = \"{}\"\n",
         llm.openai_base_url()
     );
     std::fs::write(&file, other).expect("the file is written");
-    let file = file.to_str().expect("a path in UTF-8");
+    let file = file.to_str().expect("the path is UTF-8");
     let fixture = Fixture::with_provider(llm, &[("FOREBAY_PROVIDERS_FILE", file)]).await;
 
     let details = json!([{ "type": "reasoning.encrypted", "id": "r1", "data": "c2VjcmV0" }]);
@@ -70,18 +70,15 @@ async fn reasoning_returns_with_the_results_to_its_provider_only() {
         .submit(&json!({ "session_id": "s", "input": result }))
         .await;
     assert_eq!(fixture.completed_text(&id).await, "seen:0");
-    let called = newest(&fixture)[1].clone();
-    assert_eq!(
-        called["reasoning_content"], "I had better look.",
-        "{called}"
-    );
-    assert_eq!(called["reasoning_details"], details, "{called}");
-    assert_eq!(called.get("extra_content"), None, "{called}");
+    let call = newest_messages(&fixture)[1].clone();
+    assert_eq!(call["reasoning_content"], "I had better look.", "{call}");
+    assert_eq!(call["reasoning_details"], details, "{call}");
+    assert_eq!(call.get("extra_content"), None, "{call}");
 
-    let elsewhere = json!({ "session_id": "s", "input": "turn=1", "model": "other/x" });
-    let id = fixture.submit(&elsewhere).await;
+    let job_of_other_provider = json!({ "session_id": "s", "input": "turn=1", "model": "other/x" });
+    let id = fixture.submit(&job_of_other_provider).await;
     assert_eq!(fixture.completed_text(&id).await, "seen:0,1");
-    let sent = newest(&fixture).to_string();
+    let sent = newest_messages(&fixture).to_string();
     assert!(
         !sent.contains("reasoning") && !sent.contains("extra_content"),
         "{sent}"
@@ -90,11 +87,11 @@ async fn reasoning_returns_with_the_results_to_its_provider_only() {
     // The first provider gets the reasoning again.
     let id = fixture.submit_message("s", "turn=2").await;
     assert_eq!(fixture.completed_text(&id).await, "seen:0,1,2");
-    assert_eq!(newest(&fixture)[1], called);
+    assert_eq!(newest_messages(&fixture)[1], call);
     fixture.assert_no_refusals();
 }
 
-/// Gemini refuses tool calls without its signature, and another provider's calls have none.
+/// Gemini refuses tool calls without its signature, and the calls of another provider have no signature.
 #[tokio::test]
 async fn a_session_with_tool_calls_of_another_provider_continues_with_gemini() {
     let fixture = Fixture::start().await;
@@ -106,8 +103,8 @@ async fn a_session_with_tool_calls_of_another_provider_continues_with_gemini() {
     assert_eq!(job["finish_reason"], "tool_calls", "{job}");
 
     let result = json!([{ "role": "tool", "tool_call_id": "call_1", "content": "42" }]);
-    let elsewhere = json!({ "session_id": "s", "input": result, "model": GEMINI });
-    let id = fixture.submit(&elsewhere).await;
+    let job_of_other_provider = json!({ "session_id": "s", "input": result, "model": GEMINI });
+    let id = fixture.submit(&job_of_other_provider).await;
     assert_eq!(fixture.completed_text(&id).await, "seen:0");
     fixture.assert_no_refusals();
 }

@@ -1,7 +1,8 @@
-//! How long sessions live: a sliding time to live, and a cap that evicts the least recently used session.
+//! How long sessions live. Each use prolongs a session's time to live. If there are too many sessions, the least
+//! recently used session is evicted.
 //!
-//! These tests sleep. A session ends after a time without use, and a read is a use, so a test cannot poll for the end.
-//! The sleeps leave some seconds for a busy machine.
+//! These tests sleep, because they cannot poll: a read of a session is a use and would prolong its life. The sleeps
+//! leave some seconds for a busy machine.
 
 use std::time::Duration;
 
@@ -10,25 +11,26 @@ use e2e::client::Client;
 use crate::{fixture::Fixture, load::HEAVY};
 
 const TTL: (&str, &str) = ("FOREBAY_SESSION_TTL_S", "6");
-/// Shorter than the time to live, by seconds.
+/// The time between two uses of a session: some seconds shorter than the time to live.
 const PAUSE: Duration = Duration::from_millis(2_500);
-/// Longer than the time to live.
+/// A time without use that ends a session: longer than the time to live.
 const DISUSE: Duration = Duration::from_secs(7);
-/// Sessions over the cap are evicted once a second.
+/// How long a test waits for an eviction. Forebay evicts sessions once a second.
 const EVICTION: Duration = Duration::from_secs(6);
 
+/// Submits a message, waits until its job has completed, and returns the reply.
 async fn chat(fixture: &Fixture, session: &str, text: &str) -> String {
     let id = fixture.submit_message(session, text).await;
     fixture.completed_text(&id).await
 }
 
-/// Reads the session, which counts as a use; returns the HTTP status.
+/// Reads the session, which is a use. Returns the HTTP status.
 async fn read_status(client: &Client, session: &str) -> u16 {
     client.session(session).await.status.as_u16()
 }
 
 #[tokio::test]
-async fn a_read_or_a_submit_keeps_a_session_and_disuse_ends_it() {
+async fn reads_and_submits_prolong_the_life_of_a_session_and_an_unused_session_ends() {
     let _alone = HEAVY.lock().await;
     let fixture = Fixture::with(&[TTL]).await;
     let read = async {
@@ -42,25 +44,25 @@ async fn a_read_or_a_submit_keeps_a_session_and_disuse_ends_it() {
     };
     let submitted = async {
         chat(&fixture, "submitted", "turn=0").await;
-        for (n, expected) in [(1, "seen:0,1"), (2, "seen:0,1,2")] {
+        for (turn, expected) in [(1, "seen:0,1"), (2, "seen:0,1,2")] {
             tokio::time::sleep(PAUSE).await;
             assert_eq!(
-                chat(&fixture, "submitted", &format!("turn={n}")).await,
+                chat(&fixture, "submitted", &format!("turn={turn}")).await,
                 expected
             );
         }
         tokio::time::sleep(DISUSE).await;
-        // The session has ended, so this begins a new one.
+        // The session has ended, so this message begins a new session.
         assert_eq!(chat(&fixture, "submitted", "turn=3").await, "seen:3");
         assert_eq!(fixture.session_turns("submitted").await.len(), 2);
     };
-    let silent = async {
-        chat(&fixture, "silent", "turn=0").await;
+    let unused = async {
+        chat(&fixture, "unused", "turn=0").await;
         tokio::time::sleep(DISUSE).await;
-        let answer = fixture.client.session("silent").await;
+        let answer = fixture.client.session("unused").await;
         assert_eq!(answer.expect(404)["code"], "session_not_found");
     };
-    tokio::join!(read, submitted, silent);
+    tokio::join!(read, submitted, unused);
 }
 
 #[tokio::test]
@@ -74,14 +76,14 @@ async fn a_session_with_a_live_job_does_not_expire() {
     tokio::time::sleep(DISUSE).await;
     gate.open();
     assert_eq!(fixture.completed_text(&id).await, "seen:0,1");
-    // Its time to live began with the end of its last job and has not passed.
+    // The time to live began with the end of the last job and has not passed.
     assert_eq!(read_status(&fixture.client, "s").await, 200);
     tokio::time::sleep(DISUSE).await;
     assert_eq!(read_status(&fixture.client, "s").await, 404);
 }
 
 #[tokio::test]
-async fn a_fourth_session_evicts_the_least_recently_used_one() {
+async fn with_a_limit_of_three_a_fourth_session_evicts_the_least_recently_used_session() {
     let _alone = HEAVY.lock().await;
     let fixture = Fixture::with(&[("FOREBAY_SESSIONS_MAX", "3")]).await;
     for session in ["a", "b", "c"] {
@@ -109,16 +111,20 @@ async fn a_session_with_a_live_job_is_never_evicted() {
         .llm
         .gate_requests(|request| request.last_user_text().contains("held"));
     let mut held = Vec::new();
-    for n in 0..4 {
-        let text = format!("turn=0 held {n}");
-        held.push(fixture.submit_message(&format!("live-{n}"), &text).await);
+    for number in 0..4 {
+        let text = format!("turn=0 held {number}");
+        held.push(
+            fixture
+                .submit_message(&format!("live-{number}"), &text)
+                .await,
+        );
         fixture.wait_for_call(&text).await;
     }
     for session in ["a", "b"] {
         chat(&fixture, session, "turn=0").await;
     }
     tokio::time::sleep(EVICTION).await;
-    // All sessions without a live job are evicted; the others alone exceed the cap.
+    // The sessions with live jobs alone exceed the limit, so all other sessions are evicted.
     for session in ["a", "b"] {
         assert_eq!(
             read_status(&fixture.client, session).await,
@@ -130,11 +136,12 @@ async fn a_session_with_a_live_job_is_never_evicted() {
     for id in &held {
         assert_eq!(fixture.completed_text(id).await, "seen:0");
     }
-    // Without live jobs, one of them is over the cap.
+    // Now these sessions have no live jobs, and one of them exceeds the limit.
     tokio::time::sleep(EVICTION).await;
-    let mut left = 0;
-    for n in 0..4 {
-        left += i32::from(read_status(&fixture.client, &format!("live-{n}")).await == 200);
+    let mut remaining = 0;
+    for number in 0..4 {
+        remaining +=
+            i32::from(read_status(&fixture.client, &format!("live-{number}")).await == 200);
     }
-    assert_eq!(left, 3);
+    assert_eq!(remaining, 3);
 }

@@ -1,5 +1,5 @@
-//! Invalid settings: the process ends with exit code 2 and a message that names the setting, before it opens a port or
-//! a database.
+//! Starts with invalid settings. The process ends with exit code 2 and a message that names the setting, before it
+//! opens a port or a database.
 
 use std::{net::TcpListener, time::Duration};
 
@@ -36,7 +36,7 @@ const VARIABLES: [&str; 23] = [
 ];
 
 /// Invalid values of each variable.
-const WRONG: [(&str, &[&str]); 26] = [
+const INVALID: [(&str, &[&str]); 26] = [
     (
         "FOREBAY_LISTEN",
         &["", "8080", "localhost:8080", "127.0.0.1:65536", "127.0.0.1"],
@@ -83,11 +83,12 @@ const WRONG: [(&str, &[&str]); 26] = [
     ("GEMINI_API_KEY", &["line\nbreak"]),
 ];
 
+/// Asserts that the process refused to start, with a message that contains `name`.
 fn assert_refused(exited: &Exited, name: &str) {
     assert_eq!(exited.code, Some(2), "{name}: {exited:?}");
     assert!(
         exited.stderr.contains(name),
-        "{name} is not named: {exited:?}"
+        "the message does not name {name}: {exited:?}"
     );
     assert_eq!(exited.stdout, "", "{name}");
     let listens = exited.stderr.contains("listening on");
@@ -95,13 +96,16 @@ fn assert_refused(exited: &Exited, name: &str) {
 }
 
 #[tokio::test]
-async fn an_invalid_setting_is_named_before_anything_is_opened() {
-    // The port is in use and the folder does not exist, so an attempt to open either would show.
-    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = taken.local_addr().expect("its address").to_string();
-    let parent = tempfile::tempdir().expect("a folder");
+async fn an_invalid_setting_is_named_before_a_port_or_a_database_is_opened() {
+    // The port is in use and the folder does not exist, so the test notices if the process opens one of them.
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = taken
+        .local_addr()
+        .expect("the listener has an address")
+        .to_string();
+    let parent = tempfile::tempdir().expect("a temporary folder is made");
     let folder = parent.path().join("data");
-    for (name, values) in WRONG {
+    for (name, values) in INVALID {
         for value in values {
             let builder = Forebay::builder()
                 .env("FOREBAY_LISTEN", address.as_str())
@@ -127,8 +131,8 @@ async fn an_invalid_flag_is_named() {
         &["worker", "--tries-max", "x"],
     ] {
         let exited = run_to_exit(flags, &[], LIMIT).await;
-        let wrong = flags.iter().rev().find(|flag| flag.len() > 1);
-        assert_refused(&exited, wrong.expect("a flag"));
+        let invalid_flag = flags.iter().rev().find(|flag| flag.len() > 1);
+        assert_refused(&exited, invalid_flag.expect("the command has a flag"));
     }
 }
 
@@ -155,12 +159,12 @@ async fn a_role_of_a_fleet_needs_both_urls() {
 
 #[tokio::test]
 async fn an_invalid_server_url_is_named_and_its_password_is_not_shown() {
-    // Nothing listens there, and the process does not connect.
+    // Nothing listens there. The process must end before it connects.
     const VALID: [(&str, &str); 2] = [
         ("AMQP_URL", "amqps://127.0.0.1:9"),
         ("REDIS_URL", "rediss://127.0.0.1:9"),
     ];
-    const WRONG: [(&str, &[&str]); 4] = [
+    const INVALID: [(&str, &[&str]); 4] = [
         (
             "AMQP_URL",
             &[
@@ -184,7 +188,7 @@ async fn an_invalid_server_url_is_named_and_its_password_is_not_shown() {
         ("AMQP_CA_FILE", &["/nowhere/ca.pem"]),
         ("REDIS_CA_FILE", &["/nowhere/ca.pem"]),
     ];
-    for (name, values) in WRONG {
+    for (name, values) in INVALID {
         for value in values {
             for role in ["gateway", "worker"] {
                 let mut env = VALID.to_vec();
@@ -201,30 +205,33 @@ async fn an_invalid_server_url_is_named_and_its_password_is_not_shown() {
 }
 
 #[tokio::test]
-async fn a_second_process_with_the_same_data_folder_names_the_first() {
-    let folder = tempfile::tempdir().expect("a folder");
+async fn a_second_process_with_the_same_data_folder_names_the_first_process() {
+    let folder = tempfile::tempdir().expect("a temporary folder is made");
     let builder = Forebay::builder().data_dir(folder.path());
     let mut first = builder.start().await;
     let exited = builder.run_to_exit(LIMIT).await;
     assert_refused(&exited, &first.pid().to_string());
     assert_refused(&exited, "FOREBAY_DATA_DIR");
     assert!(first.is_running(), "the first process has ended");
-    // A killed process leaves no lock that would keep the next process out.
+    // A killed process leaves no lock that would prevent the next start.
     first.kill9().await;
     builder.start().await;
 }
 
 #[tokio::test]
 async fn a_data_folder_that_is_a_file_is_named() {
-    let file = tempfile::NamedTempFile::new().expect("a file");
+    let file = tempfile::NamedTempFile::new().expect("a temporary file is made");
     let builder = Forebay::builder().data_dir(file.path());
     assert_refused(&builder.run_to_exit(LIMIT).await, "FOREBAY_DATA_DIR");
 }
 
 #[tokio::test]
 async fn a_port_in_use_is_named() {
-    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = taken.local_addr().expect("its address").to_string();
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = taken
+        .local_addr()
+        .expect("the listener has an address")
+        .to_string();
     let builder = Forebay::builder().env("FOREBAY_LISTEN", address.as_str());
     let exited = builder.run_to_exit(LIMIT).await;
     assert_refused(&exited, "FOREBAY_LISTEN");
@@ -232,7 +239,7 @@ async fn a_port_in_use_is_named() {
 }
 
 #[tokio::test]
-async fn help_names_every_variable_and_no_secret() {
+async fn help_lists_every_variable_and_shows_no_secret() {
     for args in [
         &["--help"][..],
         &["worker", "--help"],
@@ -242,9 +249,9 @@ async fn help_names_every_variable_and_no_secret() {
         let exited = run_to_exit(args, &[secret], LIMIT).await;
         assert_eq!(exited.code, Some(0), "{exited:?}");
         for variable in VARIABLES {
-            let named = exited.stdout.contains(variable);
+            let is_named = exited.stdout.contains(variable);
             assert!(
-                named,
+                is_named,
                 "{args:?} does not name {variable}:\n{}",
                 exited.stdout
             );
@@ -254,7 +261,7 @@ async fn help_names_every_variable_and_no_secret() {
 }
 
 #[tokio::test]
-async fn without_a_key_or_a_model_jobs_are_simulated_and_the_log_says_so() {
+async fn without_a_key_and_a_model_jobs_are_simulated_and_the_log_reports_it() {
     let forebay = Forebay::builder().start().await;
     assert!(forebay.logs().contains("simulated"), "{}", forebay.logs());
     let client = e2e::client::Client::new(forebay.url());

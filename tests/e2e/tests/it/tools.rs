@@ -1,6 +1,6 @@
-//! Requests of agents, over both providers: tool loops while messages wait, missing tool results, images, replies that
-//! follow a schema, and long sessions with `max_turns`. The scripted providers refuse what the real ones refuse. No
-//! request here may be refused.
+//! Requests of agents, to both providers: tool loops while messages wait, missing tool results, images, replies that
+//! follow a schema, and long sessions with `max_turns`. The scripted providers refuse what the real providers refuse,
+//! and they must refuse no request of these tests.
 
 use scripted_provider::{ChatRequest, Dialect, ScriptedCall, ScriptedReply};
 use serde_json::{Value, json};
@@ -12,15 +12,17 @@ for_both_providers!(
     a_message_runs_after_the_wait_for_missing_results,
     a_call_without_a_result_gets_the_content_no_result,
     an_image_is_passed_on,
-    a_reply_follows_a_schema,
-    sixty_turns_with_max_turns_of_ten,
+    a_schema_for_the_reply_is_passed_on,
+    with_max_turns_of_ten_each_of_sixty_requests_has_at_most_ten_turns,
     tools_and_tool_choice_are_passed_on,
 );
 
+/// Starts a process whose default model is `model`.
 async fn fixture(model: &str) -> Fixture {
     Fixture::with(&[("FOREBAY_MODEL", model)]).await
 }
 
+/// The declarations of tools with these names.
 fn tools(names: &[&str]) -> Value {
     let tool = |name: &&str| {
         let parameters = json!({ "type": "object", "properties": { "x": { "type": "integer" } } });
@@ -35,14 +37,16 @@ fn job(input: &Value) -> Value {
     json!({ "session_id": "s", "input": input, "tools": tools(&["f", "g"]) })
 }
 
-/// Waits for a reply that calls tools; returns the ids of the tool calls.
+/// Waits for a reply that calls tools, and returns the ids of the tool calls.
 async fn tool_call_ids(fixture: &Fixture, id: &str) -> Vec<String> {
     let job = fixture.wait(id).await;
     assert_eq!(job["status"], "completed", "{job}");
     assert_eq!(job["finish_reason"], "tool_calls", "{job}");
-    let calls = job["output"]["tool_calls"].as_array().expect("calls");
+    let calls = job["output"]["tool_calls"]
+        .as_array()
+        .expect("the reply calls tools");
     assert!(!calls.is_empty(), "{job}");
-    let id = |call: &Value| call["id"].as_str().expect("an id").to_owned();
+    let id = |call: &Value| call["id"].as_str().expect("the call has an id").to_owned();
     calls.iter().map(id).collect()
 }
 
@@ -50,36 +54,36 @@ fn tool_result(id: &str, content: &str) -> Value {
     json!({ "role": "tool", "tool_call_id": id, "content": content })
 }
 
-/// The numbers of the users' messages in each request, in the order of arrival.
+/// The turn numbers in each request, in the order of the requests' arrival.
 fn seen(fixture: &Fixture) -> Vec<Vec<u64>> {
     let records = fixture.llm.recorded();
-    records.iter().map(|r| r.request.seen()).collect()
+    records.iter().map(|record| record.request.seen()).collect()
 }
 
 async fn messages_wait_for_two_rounds_of_tools(model: &str) {
     let fixture = fixture(model).await;
-    let two = vec![
+    let two_calls = vec![
         ScriptedCall::new("f", json!({ "x": 1 })),
         ScriptedCall::new("g", json!({ "x": 2 })),
     ];
     fixture.llm.on(
         "turn=0",
         [
-            ScriptedReply::ToolCalls(two),
+            ScriptedReply::ToolCalls(two_calls),
             ScriptedReply::tool_call("f", json!({ "x": 3 })),
         ],
     );
     let gate = fixture.llm.gate_all_requests();
     let first = fixture.submit(&job(&json!("turn=0"))).await;
     fixture.wait_for_call("turn=0").await;
-    // One message waits when the model calls the tools, another comes while the tools run.
+    // One message is submitted before the model calls the tools, another while the tools run.
     let before = fixture.submit(&job(&json!("turn=1"))).await;
     gate.open();
     let calls = tool_call_ids(&fixture, &first).await;
     assert_eq!(calls.len(), 2);
     let meanwhile = fixture.submit(&job(&json!("turn=2"))).await;
 
-    // The results come in another order than the calls.
+    // The results are submitted in another order than the calls.
     let results = json!([
         tool_result(&calls[1], "{\"y\": 2}"),
         tool_result(&calls[0], "one")
@@ -95,7 +99,7 @@ async fn messages_wait_for_two_rounds_of_tools(model: &str) {
 
     let expected: [&[u64]; 5] = [&[0], &[0], &[0], &[0, 1], &[0, 1, 2]];
     assert_eq!(seen(&fixture), expected, "{}", fixture.llm.listing());
-    let held = fixture.session_turns("s").await;
+    let turns = fixture.session_turns("s").await;
     let expected = [
         "user: turn=0",
         "assistant calls f, g",
@@ -109,7 +113,7 @@ async fn messages_wait_for_two_rounds_of_tools(model: &str) {
         "user: turn=2",
         "assistant: seen:0,1,2",
     ];
-    assert_eq!(held, expected);
+    assert_eq!(turns, expected);
     fixture.assert_no_refusals();
 }
 
@@ -126,13 +130,20 @@ async fn a_message_runs_after_the_wait_for_missing_results(model: &str) {
     assert_eq!(fixture.completed_text(&next).await, "seen:0,1");
 
     let records = fixture.llm.recorded();
-    let replied_at = records[0].ended.as_ref().expect("a reply").1;
+    let replied_at = records[0]
+        .ended
+        .as_ref()
+        .expect("the first request has ended")
+        .1;
     let waited = records[1].request.arrived_at - replied_at;
-    assert!(waited.as_millis() >= 1_000, "it waited only {waited:?}");
+    assert!(
+        waited.as_millis() >= 1_000,
+        "the message waited only {waited:?} for the tool results"
+    );
     assert!(records[1].request.body.to_string().contains("no result"));
-    let held = fixture.session_turns("s").await;
+    let turns = fixture.session_turns("s").await;
     assert_eq!(
-        held[1..4],
+        turns[1..4],
         ["assistant calls f", "tool: no result", "user: turn=1"]
     );
     let last = fixture.submit(&job(&json!("turn=2"))).await;
@@ -142,15 +153,17 @@ async fn a_message_runs_after_the_wait_for_missing_results(model: &str) {
 
 async fn a_call_without_a_result_gets_the_content_no_result(model: &str) {
     let fixture = fixture(model).await;
-    let two = vec![
+    let two_calls = vec![
         ScriptedCall::new("f", json!({ "x": 1 })),
         ScriptedCall::new("g", json!({ "x": 2 })),
     ];
-    fixture.llm.on("turn=0", [ScriptedReply::ToolCalls(two)]);
+    fixture
+        .llm
+        .on("turn=0", [ScriptedReply::ToolCalls(two_calls)]);
     let first = fixture.submit(&job(&json!("turn=0"))).await;
     let calls = tool_call_ids(&fixture, &first).await;
-    let only = json!([tool_result(&calls[1], "the answer of g")]);
-    let second = fixture.submit(&job(&only)).await;
+    let one_result = json!([tool_result(&calls[1], "the answer of g")]);
+    let second = fixture.submit(&job(&one_result)).await;
     assert_eq!(fixture.completed_text(&second).await, "seen:0");
     let body = fixture.llm.recorded()[1].request.body.to_string();
     assert!(body.contains("no result") && body.contains("the answer of g"));
@@ -192,7 +205,7 @@ async fn an_image_is_passed_on(model: &str) {
     fixture.assert_no_refusals();
 }
 
-async fn a_reply_follows_a_schema(model: &str) {
+async fn a_schema_for_the_reply_is_passed_on(model: &str) {
     let fixture = fixture(model).await;
     let reply = json!({ "answer": 42 }).to_string();
     fixture
@@ -207,15 +220,15 @@ async fn a_reply_follows_a_schema(model: &str) {
         "type": "json_schema",
         "json_schema": { "name": "answer", "schema": schema, "strict": true },
     });
-    let mut asked = job(&json!("turn=0"));
-    asked["response_format"] = format.clone();
-    let id = fixture.submit(&asked).await;
+    let mut request = job(&json!("turn=0"));
+    request["response_format"] = format.clone();
+    let id = fixture.submit(&request).await;
     assert_eq!(fixture.completed_text(&id).await, reply);
-    let request = fixture.llm.recorded()[0].request.clone();
-    match request.dialect {
-        Dialect::OpenAi => assert_eq!(request.body["response_format"], format),
+    let received = fixture.llm.recorded()[0].request.clone();
+    match received.dialect {
+        Dialect::OpenAi => assert_eq!(received.body["response_format"], format),
         Dialect::Gemini => {
-            let config = &request.body["generationConfig"];
+            let config = &received.body["generationConfig"];
             assert_eq!(config["responseMimeType"], "application/json");
             assert_eq!(config["responseJsonSchema"], schema);
         }
@@ -228,26 +241,26 @@ async fn tools_and_tool_choice_are_passed_on(model: &str) {
     fixture
         .llm
         .on("turn=0", [ScriptedReply::tool_call("g", json!({ "x": 7 }))]);
-    let mut asked = job(&json!("turn=0"));
-    asked["tool_choice"] = json!({ "type": "function", "function": { "name": "g" } });
-    asked["instructions"] = json!("be brief");
-    asked["max_output_tokens"] = json!(77);
-    asked["stop"] = json!(["END"]);
-    asked["top_p"] = json!(0.5);
-    let id = fixture.submit(&asked).await;
+    let mut request = job(&json!("turn=0"));
+    request["tool_choice"] = json!({ "type": "function", "function": { "name": "g" } });
+    request["instructions"] = json!("be brief");
+    request["max_output_tokens"] = json!(77);
+    request["stop"] = json!(["END"]);
+    request["top_p"] = json!(0.5);
+    let id = fixture.submit(&request).await;
     let done = fixture.wait(&id).await;
     let call = &done["output"]["tool_calls"][0]["function"];
     assert_eq!(call["name"], "g", "{done}");
     let arguments = call["arguments"].as_str().unwrap_or_default();
-    let arguments: Value = serde_json::from_str(arguments).expect("JSON");
+    let arguments: Value = serde_json::from_str(arguments).expect("the arguments are JSON");
     assert_eq!(arguments, json!({ "x": 7 }));
 
-    let request = fixture.llm.recorded()[0].request.clone();
-    let body = &request.body;
-    match request.dialect {
+    let received = fixture.llm.recorded()[0].request.clone();
+    let body = &received.body;
+    match received.dialect {
         Dialect::OpenAi => {
-            assert_eq!(body["tools"], asked["tools"]);
-            assert_eq!(body["tool_choice"], asked["tool_choice"]);
+            assert_eq!(body["tools"], request["tools"]);
+            assert_eq!(body["tool_choice"], request["tool_choice"]);
             assert_eq!(body["max_tokens"], 77);
             assert_eq!(body["stop"], json!(["END"]));
             assert_eq!(body["top_p"], 0.5);
@@ -271,18 +284,18 @@ async fn tools_and_tool_choice_are_passed_on(model: &str) {
     fixture.assert_no_refusals();
 }
 
-async fn sixty_turns_with_max_turns_of_ten(model: &str) {
+async fn with_max_turns_of_ten_each_of_sixty_requests_has_at_most_ten_turns(model: &str) {
     const MAX_TURNS: usize = 10;
     let fixture = fixture(model).await;
-    // The reply to every third turn calls one tool or two tools, in turn.
+    // The model replies to every third message with one or two tool calls.
     fixture.llm.script(|request: &ChatRequest| {
         let last = request.last_user_text();
         let number: u64 = last.strip_prefix("turn=")?.parse().ok()?;
         let newest = request.messages().last().cloned()?;
-        let answers = newest.role == "user" && newest.text == last;
-        let call = |i: u64| ScriptedCall::new("f", json!({ "x": number, "i": i }));
+        let is_reply_to_message = newest.role == "user" && newest.text == last;
+        let call = |index: u64| ScriptedCall::new("f", json!({ "x": number, "i": index }));
         let calls = (0..=number % 2).map(call).collect();
-        (answers && number % 3 == 2).then_some(ScriptedReply::ToolCalls(calls))
+        (is_reply_to_message && number % 3 == 2).then_some(ScriptedReply::ToolCalls(calls))
     });
     let with_max_turns = |input: &Value| {
         let mut job = job(input);
@@ -290,31 +303,35 @@ async fn sixty_turns_with_max_turns_of_ten(model: &str) {
         job
     };
     let mut dropped = 0;
-    for n in 0..60 {
+    for turn in 0..60 {
         let mut id = fixture
-            .submit(&with_max_turns(&json!(format!("turn={n}"))))
+            .submit(&with_max_turns(&json!(format!("turn={turn}"))))
             .await;
-        if n % 3 == 2 {
+        if turn % 3 == 2 {
             let calls = tool_call_ids(&fixture, &id).await;
             let results: Value = calls.iter().map(|call| tool_result(call, "done")).collect();
             id = fixture.submit(&with_max_turns(&results)).await;
         }
         let job = fixture.wait(&id).await;
-        assert_eq!(job["status"], "completed", "turn {n}: {job}");
-        let sent = job["turns_sent"].as_u64().expect("a number");
-        assert!(sent as usize <= MAX_TURNS, "turn {n}: {job}");
-        dropped = job["turns_dropped"].as_u64().expect("a number");
+        assert_eq!(job["status"], "completed", "turn {turn}: {job}");
+        let sent = job["turns_sent"]
+            .as_u64()
+            .expect("the job has the number of turns");
+        assert!(sent as usize <= MAX_TURNS, "turn {turn}: {job}");
+        dropped = job["turns_dropped"]
+            .as_u64()
+            .expect("the job has the number of turns");
     }
     fixture.assert_no_refusals();
     assert!(
         dropped > 100,
-        "only {dropped} turns were left out in the last job"
+        "only {dropped} turns were left out of the last request"
     );
     for record in fixture.llm.recorded() {
         let count = record.request.messages().len();
         assert!(
             count <= MAX_TURNS,
-            "{count} messages in {}",
+            "{count} messages in the request {}",
             record.request.body
         );
     }

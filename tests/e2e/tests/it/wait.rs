@@ -1,4 +1,5 @@
-//! `?wait_s=` and `Prefer: wait=`: the gateway answers when the job ends, or after the timeout with the unfinished job.
+//! `?wait_s=` and `Prefer: wait=`: the gateway answers when the job has ended, or after the timeout with the unfinished
+//! job.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::fixture::Fixture;
 
-/// Less than the `wait_s` of the requests.
+/// Less than the requests' `wait_s` of a minute.
 const SOON: Duration = Duration::from_secs(50);
 
 #[tokio::test]
@@ -24,7 +25,10 @@ async fn all_waits_are_answered_when_the_job_ends() {
     }
     // No wait is answered while the job runs.
     let early = tokio::time::timeout(Duration::from_millis(500), waits.join_next()).await;
-    assert!(early.is_err(), "answered before the end: {early:?}");
+    assert!(
+        early.is_err(),
+        "a wait was answered before the end of the job: {early:?}"
+    );
 
     let began = Instant::now();
     gate.open();
@@ -32,11 +36,15 @@ async fn all_waits_are_answered_when_the_job_ends() {
         let job = answer.expect(200);
         assert_eq!(job["status"], "completed", "{job}");
     }
-    assert!(began.elapsed() < SOON, "after {:?}", began.elapsed());
+    assert!(
+        began.elapsed() < SOON,
+        "answered only after {:?}",
+        began.elapsed()
+    );
 }
 
 #[tokio::test]
-async fn a_failed_and_a_cancelled_job_end_a_wait_as_well() {
+async fn a_wait_is_also_answered_when_the_job_fails_or_is_cancelled() {
     let fixture = Fixture::start().await;
     let gate = fixture.llm.gate_all_requests();
     fixture.llm.on(
@@ -54,10 +62,14 @@ async fn a_failed_and_a_cancelled_job_end_a_wait_as_well() {
         } else {
             gate.open();
         }
-        let job = wait.await.expect("an answer").expect(200);
+        let job = wait.await.expect("the request does not panic").expect(200);
         assert_eq!(job["status"], status, "{job}");
     }
-    assert!(began.elapsed() < SOON, "after {:?}", began.elapsed());
+    assert!(
+        began.elapsed() < SOON,
+        "answered only after {:?}",
+        began.elapsed()
+    );
 }
 
 #[tokio::test]
@@ -68,16 +80,23 @@ async fn a_wait_that_times_out_returns_the_running_job() {
     fixture.wait_for_call("turn=0").await;
     let began = Instant::now();
     let answer = fixture.client.get(&format!("/v1/jobs/{id}?wait_s=1")).await;
-    assert!(began.elapsed() >= Duration::from_secs(1));
-    assert!(answer.header("retry-after").is_some());
+    let waited = began.elapsed();
+    assert!(
+        waited >= Duration::from_secs(1),
+        "answered after {waited:?}"
+    );
+    assert!(
+        answer.header("retry-after").is_some(),
+        "the answer has no Retry-After"
+    );
     let job = answer.expect(200);
     assert_eq!(job["status"], "in_progress", "{job}");
-    let at_once = fixture.client.job(&id).await.expect(200);
-    assert!(!is_terminal(&at_once), "{at_once}");
+    let without_wait = fixture.client.job(&id).await.expect(200);
+    assert!(!is_terminal(&without_wait), "{without_wait}");
 }
 
 #[tokio::test]
-async fn a_preference_is_applied_and_confirmed() {
+async fn the_preference_wait_is_applied_and_confirmed() {
     let fixture = Fixture::start().await;
     let gate = fixture.llm.gate_all_requests();
     let id = fixture.submit_message("s", "turn=0").await;
@@ -85,13 +104,16 @@ async fn a_preference_is_applied_and_confirmed() {
     let request = fixture
         .client
         .http()
-        .get(fixture.client.at(&format!("/v1/jobs/{id}")));
+        .get(fixture.client.url_of(&format!("/v1/jobs/{id}")));
     let wait = tokio::spawn(request.header("prefer", "wait=30").send());
     gate.open();
-    let response = wait.await.expect("an answer").expect("an answer");
+    let response = wait
+        .await
+        .expect("the request does not panic")
+        .expect("the gateway answers");
     let applied = response.headers().get("preference-applied").cloned();
-    assert_eq!(applied.expect("the header"), "wait=30");
-    let job: serde_json::Value = response.json().await.expect("JSON");
+    assert_eq!(applied.expect("the answer has the header"), "wait=30");
+    let job: serde_json::Value = response.json().await.expect("the answer is JSON");
     assert_eq!(job["status"], "completed", "{job}");
 }
 

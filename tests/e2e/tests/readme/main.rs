@@ -1,8 +1,8 @@
-//! Tests of the README: they run its walk-through and its two Python programs, and compare its table of settings with
+//! Tests of the README. They run its walk-through and its two Python programs, and compare its table of settings with
 //! `--help`.
 //!
-//! `FOREBAY_BLESS=1` writes the actual outputs of the walk-through into the README instead of comparing them. Read the
-//! changes in the diff.
+//! With `FOREBAY_BLESS=1`, the test of the walk-through writes the actual outputs into the README instead of comparing
+//! them.
 
 mod programs;
 mod settings;

@@ -10,8 +10,8 @@ use tokio::{
     time::timeout,
 };
 
-/// How long a program may take to start.
-const START: Duration = Duration::from_secs(120);
+/// How long a server may take to start.
+const START_LIMIT: Duration = Duration::from_secs(120);
 
 /// The Python interpreter with the packages that the programs need. `tests/run` installs them.
 fn python() -> PathBuf {
@@ -25,19 +25,19 @@ fn python() -> PathBuf {
     python
 }
 
-/// A program of the README in a real server. The server ends when this is dropped.
+/// A program of the README in a real server. Dropping the value ends the server.
 struct Served {
     _server: Child,
     _folder: tempfile::TempDir,
     url: String,
 }
 
-/// Serves the program in the block `name` of the README with this many processes.
+/// Serves the program in the README's block `name` with this many processes.
 async fn serve(name: &str, processes: usize, forebay_url: &str) -> Served {
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = tempfile::tempdir().expect("a temporary folder is made");
     let program = readme::block(&readme::read(), name);
     fs::write(folder.path().join("app.py"), program).expect("the program is written");
-    // The README does not define `call_llm`. This one repeats all messages.
+    // The README does not define `call_llm`. This version returns all messages of the session as one text.
     let llm = "async def call_llm(turns):\n    return ' | '.join(t['content'] for t in turns)\n";
     fs::write(folder.path().join("llm.py"), llm).expect("the module is written");
     let mut server = Command::new(python())
@@ -58,27 +58,28 @@ async fn serve(name: &str, processes: usize, forebay_url: &str) -> Served {
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
-        .expect("python runs");
-    let mut lines = BufReader::new(server.stderr.take().expect("its errors")).lines();
-    let url = timeout(START, async {
+        .expect("python starts");
+    let mut lines =
+        BufReader::new(server.stderr.take().expect("the server has an output pipe")).lines();
+    let url = timeout(START_LIMIT, async {
         let mut url = None;
         let mut ready = 0;
         while ready < processes || url.is_none() {
             let line = lines
                 .next_line()
                 .await
-                .expect("text")
+                .expect("the output is text")
                 .expect("the server ended early");
-            if let Some((_, rest)) = line.split_once("running on ") {
-                url = rest.split_whitespace().next().map(str::to_owned);
+            if let Some((_, text)) = line.split_once("running on ") {
+                url = text.split_whitespace().next().map(str::to_owned);
             }
             ready += usize::from(line.contains("Application startup complete"));
         }
-        url.expect("an address")
+        url.expect("the server prints its URL")
     })
     .await
     .expect("the server starts in time");
-    // Read the rest of the output, so that the pipe does not fill up and block the server.
+    // The output is read to its end. Otherwise the pipe would fill up and block the server.
     tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
     Served {
         _server: server,
@@ -87,8 +88,8 @@ async fn serve(name: &str, processes: usize, forebay_url: &str) -> Served {
     }
 }
 
-/// Sends a message in a session and returns the reply. Each message uses a new connection, so that any of the processes
-/// may answer.
+/// Sends a message in a session and returns the reply. Each message uses a new connection, so any of the server's
+/// processes may answer.
 async fn chat(url: &str, session: &str, message: &str) -> String {
     let client = reqwest::Client::new();
     let url = format!("{url}/chat/{session}");
@@ -97,21 +98,24 @@ async fn chat(url: &str, session: &str, message: &str) -> String {
         .query(&[("message", message)])
         .send()
         .await
-        .expect("an answer");
+        .expect("the server answers");
     assert_eq!(response.status(), 200);
-    let body: Value = response.json().await.expect("JSON");
-    body["reply"].as_str().expect("a reply").to_owned()
+    let body: Value = response.json().await.expect("the answer is JSON");
+    body["reply"]
+        .as_str()
+        .expect("the answer has a reply")
+        .to_owned()
 }
 
 #[tokio::test]
-async fn before_keeps_the_session_in_its_process() {
+async fn the_program_before_keeps_the_session_in_its_process() {
     let served = serve("before", 1, "").await;
     assert_eq!(chat(&served.url, "ada", "one").await, "one");
     assert_eq!(chat(&served.url, "ada", "two").await, "one | one | two");
 }
 
 #[tokio::test]
-async fn after_keeps_the_session_in_forebay_however_many_processes_serve_it() {
+async fn the_program_after_keeps_the_session_in_forebay_so_several_processes_can_serve_it() {
     let program = readme::block(&readme::read(), "after");
     let lines = program
         .lines()
@@ -119,7 +123,7 @@ async fn after_keeps_the_session_in_forebay_however_many_processes_serve_it() {
         .count();
     assert!(
         lines <= 20,
-        "the README promises 20 lines, these are {lines}"
+        "the README promises at most 20 lines, but the program has {lines}"
     );
 
     let forebay = Forebay::builder()
@@ -128,13 +132,13 @@ async fn after_keeps_the_session_in_forebay_however_many_processes_serve_it() {
         .await;
     let served = serve("after", 2, forebay.url()).await;
     chat(&served.url, "ada", "message 0").await;
-    for n in 1..8 {
+    for number in 1..8 {
         // The simulated provider's reply contains the number of the user's turns and repeats the last two.
-        let reply = chat(&served.url, "ada", &format!("message {n}")).await;
+        let reply = chat(&served.url, "ada", &format!("message {number}")).await;
         let expected = format!(
-            "Simulated reply {}: you said \"message {n}\", and before that \"message {}\".",
-            n + 1,
-            n - 1
+            "Simulated reply {}: you said \"message {number}\", and before that \"message {}\".",
+            number + 1,
+            number - 1
         );
         assert_eq!(reply, expected);
     }

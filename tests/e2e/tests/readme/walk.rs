@@ -1,4 +1,4 @@
-//! The README's walk-through: all its commands run in one shell, against a new process.
+//! Runs all commands of the README's walk-through in one shell, against a new process, and compares their outputs.
 
 use std::{env, fs, io::Write as _, process::Stdio};
 
@@ -8,18 +8,20 @@ use regex::Regex;
 /// The address of Forebay in the README.
 const ADDRESS: &str = "localhost:8080";
 
-/// A command and its output.
+/// A command and the output that the README shows.
 struct Step {
     command: String,
     printed: String,
 }
 
-/// The steps of a part of the README. A line that begins with `$ ` is a command; the lines after it in the same block
-/// are its output.
+/// The steps of a part of the README. A line that begins with `$ ` is a command. The lines after a command, in the same
+/// block, are its output.
 fn steps(part: &str) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     for block in part.split("```console\n").skip(1) {
-        let (block, _) = block.split_once("```").expect("a fence is closed");
+        let (block, _) = block
+            .split_once("```")
+            .expect("the block has a closing fence");
         for line in block.lines() {
             if let Some(command) = line.strip_prefix("$ ") {
                 steps.push(Step {
@@ -27,7 +29,7 @@ fn steps(part: &str) -> Vec<Step> {
                     printed: String::new(),
                 });
             } else {
-                let step = steps.last_mut().expect("a block begins with a command");
+                let step = steps.last_mut().expect("the block begins with a command");
                 step.printed.push_str(line);
                 step.printed.push('\n');
             }
@@ -39,7 +41,7 @@ fn steps(part: &str) -> Vec<Step> {
 /// Runs the commands one after the other in one shell, and returns the output of each.
 async fn run(steps: &[Step], address: &str) -> Vec<String> {
     const END: &str = "@@ end of step";
-    let mut script = tempfile::NamedTempFile::new().expect("a script");
+    let mut script = tempfile::NamedTempFile::new().expect("the script is created");
     for step in steps {
         let command = step.command.replace(ADDRESS, address);
         writeln!(script, "{command}\nprintf '\\n%s\\n' '{END}'").expect("the script is written");
@@ -51,9 +53,9 @@ async fn run(steps: &[Step], address: &str) -> Vec<String> {
         .kill_on_drop(true)
         .output()
         .await
-        .expect("bash runs");
+        .expect("bash starts");
     let printed = String::from_utf8(output.stdout)
-        .expect("text")
+        .expect("the output is text")
         .replace('\r', "");
     let mut parts: Vec<String> = printed
         .split(&format!("\n{END}\n"))
@@ -66,7 +68,7 @@ async fn run(steps: &[Step], address: &str) -> Vec<String> {
         .collect()
 }
 
-/// The text with placeholders for everything that differs from run to run.
+/// The text with placeholders for all parts that differ from run to run.
 fn with_placeholders(text: &str) -> String {
     let rules = [
         (r"job_[0-9a-f]{34}", "JOB"),
@@ -78,17 +80,17 @@ fn with_placeholders(text: &str) -> String {
         (r#""interactive":\{[^}]*\}"#, "INTERACTIVE"),
     ];
     let mut text = text.to_owned();
-    for (pattern, with) in rules {
+    for (pattern, placeholder) in rules {
         text = Regex::new(pattern)
-            .expect("a pattern")
-            .replace_all(&text, with)
+            .expect("the pattern is valid")
+            .replace_all(&text, placeholder)
             .into_owned();
     }
     text
 }
 
 #[tokio::test]
-async fn works_as_printed() {
+async fn the_commands_print_what_the_readme_shows() {
     let readme = readme::read();
     let steps = steps(readme::part(&readme, "walk"));
     assert!(steps.len() >= 8, "only {} commands were found", steps.len());
@@ -111,12 +113,16 @@ async fn works_as_printed() {
     }
 }
 
-/// Writes the actual outputs into the README.
+/// Replaces the outputs in the README with the actual ones.
 fn bless(readme: &str, steps: &[Step], printed: &[String]) {
     let mut blessed = readme.to_owned();
     for (step, printed) in steps.iter().zip(printed) {
         let old = format!("$ {}\n{}", step.command, step.printed);
-        assert_eq!(blessed.matches(&old).count(), 1, "not found once: {old}");
+        assert_eq!(
+            blessed.matches(&old).count(),
+            1,
+            "the README must contain this step exactly once: {old}"
+        );
         blessed = blessed.replace(&old, &format!("$ {}\n{printed}", step.command));
     }
     fs::write(readme::path(), blessed).expect("the README is written");

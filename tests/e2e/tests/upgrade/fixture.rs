@@ -1,5 +1,5 @@
-//! Data that commit c32b0d3 wrote before its processes were killed, over both engines. This release reads it:
-//! jobs that ended keep their outcome, live jobs end, sessions are complete, and idempotency keys lead to
+//! The fixture is data that processes of commit c32b0d3 wrote before they were killed, on both engines. This release
+//! reads the data: ended jobs keep their outcome, live jobs end, sessions are complete, and idempotency keys return
 //! their jobs.
 
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use crate::{rabbit_messages, redis_dump, scenario, sqlite_dump, times};
 /// The file of the embedded engine in its data folder.
 pub(crate) const DATABASE: &str = "forebay.db";
 
-/// Where the fixture is.
+/// The folder of the fixture.
 pub(crate) fn folder() -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "tests/upgrade/c32b0d3"]
         .iter()
@@ -29,65 +29,72 @@ fn read(name: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// What clients saw when the fixture was made, and when that was.
-fn seen_then(name: &str) -> (Value, u64) {
-    let seen: Value = serde_json::from_str(&read(name)).expect("JSON");
-    let made_at = seen["made_at"].as_u64().expect("a time");
-    (seen, made_at)
+/// The view of the API's clients when the fixture was made, and the time of this view.
+fn view_then(name: &str) -> (Value, u64) {
+    let view: Value = serde_json::from_str(&read(name)).expect("the file contains JSON");
+    let made_at = view["made_at"].as_u64().expect("the file contains a time");
+    (view, made_at)
 }
 
 #[tokio::test]
 async fn the_embedded_engine_reads_data_of_c32b0d3() {
-    let (then, made_at) = seen_then("embedded.json");
-    let folder = tempfile::tempdir().expect("a folder");
+    let (then, made_at) = view_then("embedded.json");
+    let folder = tempfile::tempdir().expect("a temporary folder is made");
     let sql = times::moved_to_now(&read("embedded.sql"), made_at);
     sqlite_dump::load(&folder.path().join(DATABASE), &sql);
     let llm = ScriptedLlm::start().await;
     let builder = Forebay::builder().openai(&llm);
     let builder = builder.env("FOREBAY_MODEL", "gpt-test");
     let forebay = builder.data_dir(folder.path()).start().await;
-    goes_on(&Client::new(forebay.url()), &then).await;
+    assert_all_jobs_end(&Client::new(forebay.url()), &then).await;
     assert_eq!(llm.refusals(), Vec::<String>::new());
 }
 
 #[tokio::test]
 async fn a_fleet_reads_data_of_c32b0d3() {
-    let (then, made_at) = seen_then("fleet.json");
+    let (then, made_at) = view_then("fleet.json");
     let llm = ScriptedLlm::start().await;
     let fleet = Fleet::builder().openai(&llm).gateways(0).workers(0);
     let mut fleet = fleet.start().await;
     let moved = |name| times::moved_to_now(&read(name), made_at);
     redis_dump::load(&fleet.redis, &moved("fleet.redis.jsonl")).await;
     fleet.add_gateway().await;
-    fleet.gateways_become_ready().await;
+    fleet.wait_until_gateways_are_ready().await;
     rabbit_messages::load(&fleet.vhost, &moved("fleet.rabbitmq.jsonl")).await;
     fleet.add_worker().await;
-    goes_on(&fleet.client, &then).await;
+    assert_all_jobs_end(&fleet.client, &then).await;
     assert_eq!(llm.refusals(), Vec::<String>::new());
 }
 
-/// Checks that all jobs end as they should, and that nothing of what clients saw is lost.
-async fn goes_on(client: &Client, then: &Value) {
-    let jobs = then["jobs"].as_object().expect("jobs");
+/// Asserts that all live jobs complete, and that clients still see all that they saw `then`.
+async fn assert_all_jobs_end(client: &Client, then: &Value) {
+    let jobs = then["jobs"].as_object().expect("the view has jobs");
     let ids: Map<String, Value> = jobs
         .iter()
         .map(|(name, job)| (name.clone(), job["id"].clone()))
         .collect();
-    // The results pass the message that waits for them, and end the wait.
+    // The tool results run before the message that waits for them, and they end its wait.
     let result = json!([{"role": "tool", "tool_call_id": "call_1", "content": "42"}]);
     let result = json!({"session_id": "tools", "input": result});
     let result = client.submit_ok(&result).await;
-    let result = scenario::ends(client, id_of(&result)).await;
+    let result = scenario::wait_for_end(client, id_of(&result)).await;
     assert_eq!(result["status"], "completed", "{result}");
 
     for name in scenario::LIVE {
-        let job = scenario::ends(client, ids[name].as_str().expect("an id")).await;
+        let job =
+            scenario::wait_for_end(client, ids[name].as_str().expect("the job has an id")).await;
         assert_eq!(job["status"], "completed", "{name}: {job}");
-        let before = jobs[name]["attempts"].as_array().expect("attempts").len();
-        let after = job["attempts"].as_array().expect("attempts").len();
+        let before = jobs[name]["attempts"]
+            .as_array()
+            .expect("the job has attempts")
+            .len();
+        let after = job["attempts"]
+            .as_array()
+            .expect("the job has attempts")
+            .len();
         assert_eq!(after, before + 1, "{name}: {job}");
     }
-    let now = scenario::seen(client, &ids).await;
+    let now = scenario::view(client, &ids).await;
     for (name, job) in jobs {
         if !scenario::LIVE.contains(&name.as_str()) {
             assert_eq!(
@@ -98,9 +105,9 @@ async fn goes_on(client: &Client, then: &Value) {
         }
     }
     for name in scenario::SESSIONS {
-        let turns = |seen: &Value| {
-            let turns = seen["sessions"][name]["turns"].as_array();
-            turns.expect("turns").clone()
+        let turns = |view: &Value| {
+            let turns = view["sessions"][name]["turns"].as_array();
+            turns.expect("the session has turns").clone()
         };
         let (before, after) = (turns(then), turns(&now));
         assert_eq!(after[..before.len()], before[..], "{name}");
@@ -113,7 +120,7 @@ async fn goes_on(client: &Client, then: &Value) {
     }
 }
 
-/// A job as clients see it, without the times, which the load of the fixture moved.
+/// A job as clients see it, without its times. The times differ, because the fixture is loaded with moved times.
 fn without_times(job: &Value) -> Value {
     match job {
         Value::Object(fields) => {

@@ -1,5 +1,5 @@
-//! A rolling upgrade: a newer release has written documents with fields that this release does not know. The
-//! processes of this release read, change and finish the jobs, and all fields survive.
+//! A rolling upgrade: a newer release has written documents with fields that this release does not know. Processes of
+//! this release run the jobs to their end, and the documents keep all these fields.
 
 use e2e::{
     client::{Client, id_of},
@@ -15,14 +15,16 @@ use crate::{
     stored::{Stored, add_field, assert_kept},
 };
 
+/// The idempotency key of the retried job.
 const KEY: &str = "key";
 
-/// The ids of the jobs of the test, in one session.
+/// The ids of two jobs of one session: a job that is retried, and the job behind it.
 struct Jobs {
     retried: String,
     behind: String,
 }
 
+/// The submit of the retried job.
 fn retried() -> Value {
     let function = json!({"name": "look", "parameters": {"type": "object"}});
     json!({
@@ -36,49 +38,53 @@ fn retried() -> Value {
     })
 }
 
-/// Makes a session with a turn, a job that waits for its next try, and one behind it.
+/// Creates a session with a turn, a job that waits for its next try, and a job behind it.
 async fn submit(client: &Client, llm: &ScriptedLlm) -> (Jobs, Gate) {
-    let failure = |seconds| {
+    let busy = |seconds| {
         let failure = ProviderError::new(503, "busy").with_retry_after_s(seconds);
         ScriptedReply::Error(failure)
     };
-    llm.on("turn=1", [failure(10), failure(1)]);
+    llm.on("turn=1", [busy(10), busy(1)]);
     let gate = llm.gate_requests(|request| request.last_user_text().contains("turn=2"));
     let first = json!({"session_id": "s", "input": "turn=0"});
     let first = client.submit_ok(&first).await;
-    scenario::ends(client, id_of(&first)).await;
+    scenario::wait_for_end(client, id_of(&first)).await;
     let answer = client.submit_with_key(&retried(), KEY).await;
     let retried = id_of(&answer.expect(202)).to_owned();
     let behind = json!({"session_id": "s", "input": "turn=2"});
     let behind = id_of(&client.submit_ok(&behind).await).to_owned();
-    scenario::until(client, &retried, |job| {
+    scenario::wait_until(client, &retried, |job| {
         job["status"] == "queued" && job["attempts"][0]["error"].is_object()
     })
     .await;
     (Jobs { retried, behind }, gate)
 }
 
-/// Checks the documents while the job behind runs, and once it has ended.
+/// Waits until both jobs have ended. Asserts that the documents kept the unknown fields, while the second job runs and
+/// after its end.
 async fn finish(client: &Client, jobs: &Jobs, gate: Gate, stored: &Stored<'_>) {
-    let job = scenario::ends(client, &jobs.retried).await;
+    let job = scenario::wait_for_end(client, &jobs.retried).await;
     assert_eq!(job["status"], "completed", "{job}");
     assert_eq!(job["attempts"].as_array().map(Vec::len), Some(3), "{job}");
     let running = |job: &Value| job["status"] == "in_progress";
-    scenario::until(client, &jobs.behind, running).await;
+    scenario::wait_until(client, &jobs.behind, running).await;
     let lanes = stored.documents("lane").await;
     let [lane] = &lanes[..] else {
-        panic!("{lanes:?}");
+        panic!("the store must have one lane: {lanes:?}");
     };
     assert_kept(lane, "a lane");
     assert_kept(&lane["entries"][0], "an entry");
     assert_kept(&lane["entries"][0]["state"]["running"], "a state");
     gate.open();
-    let job = scenario::ends(client, &jobs.behind).await;
+    let job = scenario::wait_for_end(client, &jobs.behind).await;
     assert_eq!(job["status"], "completed", "{job}");
 
     for kind in ["meta", "request", "key"] {
         let documents = stored.documents(kind).await;
-        assert!(!documents.is_empty(), "no document: {kind}");
+        assert!(
+            !documents.is_empty(),
+            "the store has no document of the kind {kind}"
+        );
         for document in documents {
             assert_kept(&document, kind);
         }
@@ -86,7 +92,10 @@ async fn finish(client: &Client, jobs: &Jobs, gate: Gate, stored: &Stored<'_>) {
     let outcomes = stored.documents("outcome").await;
     assert_eq!(outcomes.len(), 3);
     let is_retried = |outcome: &&Value| outcome["attempts"].as_array().map(Vec::len) == Some(3);
-    let outcome = outcomes.iter().find(is_retried).expect("an outcome");
+    let outcome = outcomes
+        .iter()
+        .find(is_retried)
+        .expect("the retried job has an outcome");
     assert_kept(&outcome["entry"], "the entry of an ended job");
     assert_kept(&outcome["entry"]["state"], "the state of an ended job");
     assert_kept(&outcome["attempts"][0], "an attempt");
@@ -108,9 +117,9 @@ async fn finish(client: &Client, jobs: &Jobs, gate: Gate, stored: &Stored<'_>) {
 }
 
 #[tokio::test]
-async fn all_unknown_fields_survive_in_sqlite() {
+async fn jobs_in_sqlite_keep_all_unknown_fields() {
     let llm = ScriptedLlm::start().await;
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = tempfile::tempdir().expect("a temporary folder is made");
     let builder = Forebay::builder().openai(&llm);
     let builder = builder.env("FOREBAY_MODEL", "gpt-test");
     let builder = builder.data_dir(folder.path());
@@ -126,7 +135,7 @@ async fn all_unknown_fields_survive_in_sqlite() {
 }
 
 #[tokio::test]
-async fn all_unknown_fields_survive_in_redis_and_rabbitmq() {
+async fn jobs_in_redis_and_rabbitmq_keep_all_unknown_fields() {
     let llm = ScriptedLlm::start().await;
     let fleet = Fleet::builder().openai(&llm).gateways(1).workers(1);
     let mut fleet = fleet.start().await;
@@ -135,17 +144,20 @@ async fn all_unknown_fields_survive_in_redis_and_rabbitmq() {
     fleet.workers[0].kill9().await;
     Stored::Redis(&fleet.redis).add_future_fields().await;
     fleet.restart_gateway(0).await;
-    let ready = async || fleet.has_ready(INTERACTIVE).await;
-    assert!(e2e::fleet::until(LIMIT, ready).await, "no message came");
+    let ready = async || fleet.has_ready_message(INTERACTIVE).await;
+    assert!(
+        e2e::fleet::poll_until(LIMIT, ready).await,
+        "no message became ready"
+    );
     for queue in [INTERACTIVE, BATCH] {
         let messages = fleet.vhost.get_messages(queue, 100, true).await;
-        for message in messages.expect("messages") {
-            let payload = message["payload"].as_str().expect("text");
-            let mut payload: Value = serde_json::from_str(payload).expect("JSON");
+        for message in messages.expect("RabbitMQ returns the messages") {
+            let payload = message["payload"].as_str().expect("the payload is text");
+            let mut payload: Value = serde_json::from_str(payload).expect("the payload is JSON");
             add_field(&mut payload);
             let payload = payload.to_string();
             let published = fleet.vhost.publish_raw(queue, payload.as_bytes());
-            published.await.expect("a message");
+            published.await.expect("the message is published");
         }
     }
     fleet.restart_worker(0).await;
@@ -154,5 +166,9 @@ async fn all_unknown_fields_survive_in_redis_and_rabbitmq() {
         .vhost
         .get_messages(e2e::fleet::UNREADABLE, 1, false)
         .await;
-    assert!(unreadable.expect("messages").is_empty());
+    assert!(
+        unreadable
+            .expect("RabbitMQ returns the messages")
+            .is_empty()
+    );
 }

@@ -1,4 +1,4 @@
-//! Upgrades: data that an older release stored, and documents with fields that this release does not know.
+//! Upgrades: this release reads data of an older release, and keeps the fields that a newer release has added.
 
 mod fixture;
 mod future_fields;

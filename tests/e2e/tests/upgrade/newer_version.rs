@@ -1,4 +1,5 @@
-//! Documents of a newer version are left to processes of the newer release, and nothing of them is lost.
+//! A process of an older release does not act on documents of a newer version, and it loses none of them. Only a
+//! process of the newer release acts on them.
 
 use e2e::{
     client::id_of,
@@ -9,8 +10,8 @@ use serde_json::json;
 
 use crate::{scenario, stored::Stored};
 
-/// What a worker of an older release logs about such a job.
-const LEFT: &str = "only a worker of a newer release can run the job";
+/// The text that a worker of an older release logs about such a job.
+const LEFT_ALONE: &str = "only a worker of a newer release can run the job";
 
 #[tokio::test]
 async fn a_job_of_a_newer_version_waits_for_a_newer_process() {
@@ -27,12 +28,17 @@ async fn a_job_of_a_newer_version_waits_for_a_newer_process() {
             assert_eq!(answer.header("retry-after"), Some("2"), "{answer:?}");
             answer.expect(503);
         }
-        fleet.add_worker().await.wait_for_log(LEFT, LIMIT).await;
-        // A process of the newer release would act on the document; here it becomes one of this release again.
+        fleet
+            .add_worker()
+            .await
+            .wait_for_log(LEFT_ALONE, LIMIT)
+            .await;
+        // A process of the newer release would act on the document. Instead, the test sets the document's version back.
         Stored::Redis(&fleet.redis).set_version(kind, 1).await;
-        let job = scenario::ends(&fleet.client, id_of(&job)).await;
+        let job = scenario::wait_for_end(&fleet.client, id_of(&job)).await;
         assert_eq!(job["status"], "completed", "{job}");
         assert_eq!(job["attempts"].as_array().map(Vec::len), Some(1), "{job}");
-        assert!(!fleet.has_ready(UNREADABLE).await);
+        let is_unreadable = fleet.has_ready_message(UNREADABLE).await;
+        assert!(!is_unreadable, "a worker moved the message to {UNREADABLE}");
     }
 }

@@ -1,4 +1,4 @@
-//! The messages of RabbitMQ's queues as JSON: one message a line.
+//! The messages of RabbitMQ's queues as JSON, with one message in each line.
 
 use std::time::Duration;
 
@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use servers::rabbit::Vhost;
 use tokio::time::{Instant, sleep};
 
+/// More messages than the fixture has in a queue.
 const MESSAGES_MAX: u32 = 100;
 
 /// How long a queue may take to be declared.
@@ -17,7 +18,7 @@ pub(crate) async fn dump(vhost: &Vhost) -> String {
     let mut lines = String::new();
     for queue in [INTERACTIVE, BATCH] {
         let messages = vhost.get_messages(queue, MESSAGES_MAX, false).await;
-        for message in messages.expect("messages") {
+        for message in messages.expect("RabbitMQ returns the messages") {
             let line = json!({"queue": queue, "payload": message["payload"]});
             lines.push_str(&format!("{line}\n"));
         }
@@ -25,15 +26,19 @@ pub(crate) async fn dump(vhost: &Vhost) -> String {
     lines
 }
 
-/// Publishes the messages of the lines. A gateway may be ready before it has declared the queues, so this waits for them.
+/// Publishes the messages of the lines. A gateway may be ready before it has declared the queues, so this function
+/// waits until the queues exist.
 pub(crate) async fn load(vhost: &Vhost, lines: &str) {
     for line in lines.lines() {
-        let line: Value = serde_json::from_str(line).expect("JSON");
-        let text = |name: &str| line[name].as_str().expect("text");
+        let line: Value = serde_json::from_str(line).expect("the line is JSON");
+        let text = |name: &str| line[name].as_str().expect("the field is text");
         let (queue, payload) = (text("queue"), text("payload").as_bytes());
         let started = Instant::now();
         while let Err(error) = vhost.publish_raw(queue, payload).await {
-            assert!(started.elapsed() < QUEUE_LIMIT, "{error:#}");
+            assert!(
+                started.elapsed() < QUEUE_LIMIT,
+                "the queue {queue} does not exist after {QUEUE_LIMIT:?}: {error:#}"
+            );
             sleep(Duration::from_millis(50)).await;
         }
     }

@@ -1,4 +1,4 @@
-//! Jobs and sessions in every state that a store can hold.
+//! Creates jobs and sessions in every state that a store can contain.
 
 use e2e::client::{Client, id_of};
 use scripted_provider::{Gate, ProviderError, ScriptedLlm, ScriptedReply};
@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 /// The sessions of the scenario.
 pub(crate) const SESSIONS: [&str; 3] = ["chat", "tools", "busy"];
-/// Jobs that have not ended when the scenario is complete.
+/// The names of the jobs that are live when the scenario is complete.
 pub(crate) const LIVE: [&str; 6] = [
     "under_hold",
     "retrying",
@@ -15,10 +15,10 @@ pub(crate) const LIVE: [&str; 6] = [
     "behind_with_key",
     "batch",
 ];
-/// The idempotency keys, with the names of their jobs.
+/// The idempotency keys. Each is also the name of its job.
 pub(crate) const KEYS: [&str; 2] = ["completed_with_key", "behind_with_key"];
 
-/// What a client submits, by the name of the job.
+/// The submit of the job with this name.
 pub(crate) fn submit_of(name: &str) -> Value {
     let function =
         json!({"name": "look", "description": "Looks.", "parameters": {"type": "object"}});
@@ -51,12 +51,12 @@ pub(crate) fn submit_of(name: &str) -> Value {
         "expired" => json!({"session_id": "busy", "input": "turn=3", "expires_in_s": 1}),
         "cancelled" => json!({"session_id": "busy", "input": "turn=4"}),
         "batch" => json!({"priority": "batch", "input": "turn=0"}),
-        _ => panic!("no job is called {name}"),
+        _ => panic!("the scenario has no job {name}"),
     }
 }
 
-/// Makes the jobs, and returns what clients see of them, with the gate that holds the running calls.
-pub(crate) async fn play(client: &Client, llm: &ScriptedLlm) -> (Value, Gate) {
+/// Creates the jobs and sessions. Returns the view of the API's clients, and the gate at which the running calls wait.
+pub(crate) async fn create(client: &Client, llm: &ScriptedLlm) -> (Value, Gate) {
     script(llm);
     let mut ids = Map::new();
     for name in [
@@ -66,32 +66,32 @@ pub(crate) async fn play(client: &Client, llm: &ScriptedLlm) -> (Value, Gate) {
         "failed",
         "calls_a_tool",
     ] {
-        ends(client, &submit(client, name, &mut ids).await).await;
+        wait_for_end(client, &submit(client, name, &mut ids).await).await;
     }
     submit(client, "under_hold", &mut ids).await;
     let retrying = submit(client, "retrying", &mut ids).await;
-    until(client, &retrying, |job| {
+    wait_until(client, &retrying, |job| {
         job["status"] == "queued" && job["attempts"][0]["error"].is_object()
     })
     .await;
     let gate = llm.gate_all_requests();
     for name in ["running", "batch"] {
         let id = submit(client, name, &mut ids).await;
-        until(client, &id, |job| job["status"] == "in_progress").await;
+        wait_until(client, &id, |job| job["status"] == "in_progress").await;
     }
     submit(client, "behind", &mut ids).await;
     submit(client, "behind_with_key", &mut ids).await;
     let cancelled = submit(client, "cancelled", &mut ids).await;
     client.cancel(&cancelled).await.expect(200);
-    ends(client, &submit(client, "expired", &mut ids).await).await;
-    (seen(client, &ids).await, gate)
+    wait_for_end(client, &submit(client, "expired", &mut ids).await).await;
+    (view(client, &ids).await, gate)
 }
 
-/// What clients see of the jobs and of the sessions.
-pub(crate) async fn seen(client: &Client, ids: &Map<String, Value>) -> Value {
+/// The jobs and the sessions, as the API shows them.
+pub(crate) async fn view(client: &Client, ids: &Map<String, Value>) -> Value {
     let (mut jobs, mut sessions) = (Map::new(), Map::new());
     for (name, id) in ids {
-        let id = id.as_str().expect("an id");
+        let id = id.as_str().expect("the job has an id");
         jobs.insert(name.clone(), client.job(id).await.expect(200));
     }
     for name in SESSIONS {
@@ -100,24 +100,30 @@ pub(crate) async fn seen(client: &Client, ids: &Map<String, Value>) -> Value {
     json!({"jobs": jobs, "sessions": sessions})
 }
 
-/// Waits until a job has ended.
-pub(crate) async fn ends(client: &Client, id: &str) -> Value {
-    until(client, id, e2e::client::is_terminal).await
+/// Waits until a job has ended, and returns the job.
+pub(crate) async fn wait_for_end(client: &Client, id: &str) -> Value {
+    wait_until(client, id, e2e::client::is_terminal).await
 }
 
-pub(crate) async fn until(client: &Client, id: &str, so: impl Fn(&Value) -> bool) -> Value {
-    let mut last = Value::Null;
+/// Waits until `condition` is true for a job, and returns the job.
+pub(crate) async fn wait_until(
+    client: &Client,
+    id: &str,
+    condition: impl Fn(&Value) -> bool,
+) -> Value {
+    let mut job = Value::Null;
     let reached = async || {
-        last = client.job(id).await.expect(200);
-        so(&last)
+        job = client.job(id).await.expect(200);
+        condition(&job)
     };
     assert!(
-        e2e::fleet::until(e2e::fleet::LIMIT, reached).await,
-        "{last}"
+        e2e::fleet::poll_until(e2e::fleet::LIMIT, reached).await,
+        "the job did not reach the expected state: {job}"
     );
-    last
+    job
 }
 
+/// Submits the job with this name, and adds its id to `ids`.
 async fn submit(client: &Client, name: &str, ids: &mut Map<String, Value>) -> String {
     let job = submit_of(name);
     let answer = if KEYS.contains(&name) {
@@ -130,6 +136,7 @@ async fn submit(client: &Client, name: &str, ids: &mut Map<String, Value>) -> St
     id
 }
 
+/// Scripts the provider's replies to the jobs that fail, wait for a retry, or call a tool.
 fn script(llm: &ScriptedLlm) {
     llm.on(
         "refuse this",

@@ -1,4 +1,4 @@
-//! A SQLite database as SQL text: one statement a line.
+//! A SQLite database as SQL text, with one statement in each line.
 
 use std::{fmt::Write as _, path::Path};
 
@@ -6,65 +6,73 @@ use rusqlite::{Connection, types::ValueRef};
 
 /// Returns the database as SQL text.
 pub(crate) fn dump(path: &Path) -> String {
-    let db = Connection::open(path).expect("a database");
+    let database = Connection::open(path).expect("the database opens");
     let mut sql = String::new();
     for pragma in ["application_id", "user_version"] {
-        let value: i64 = db
+        let value: i64 = database
             .pragma_query_value(None, pragma, |row| row.get(0))
-            .expect("a pragma");
-        writeln!(sql, "PRAGMA {pragma} = {value};").expect("text");
+            .expect("the pragma has a value");
+        writeln!(sql, "PRAGMA {pragma} = {value};").expect("a string can be written to");
     }
-    let tables = schema(&db, "type = 'table'");
+    let tables = schema(&database, "type = 'table'");
     for (_, create) in &tables {
-        writeln!(sql, "{};", one_line(create)).expect("text");
+        writeln!(sql, "{};", one_line(create)).expect("a string can be written to");
     }
     for (table, _) in &tables {
-        for row in rows(&db, table) {
-            writeln!(sql, "INSERT INTO {table} VALUES ({row});").expect("text");
+        for row in rows(&database, table) {
+            writeln!(sql, "INSERT INTO {table} VALUES ({row});")
+                .expect("a string can be written to");
         }
     }
-    for (_, create) in schema(&db, "type <> 'table'") {
-        writeln!(sql, "{};", one_line(&create)).expect("text");
+    for (_, create) in schema(&database, "type <> 'table'") {
+        writeln!(sql, "{};", one_line(&create)).expect("a string can be written to");
     }
     sql
 }
 
-/// Makes a database of the text.
+/// Makes a database from SQL text.
 pub(crate) fn load(path: &Path, sql: &str) {
-    let db = Connection::open(path).expect("a new database");
-    db.execute_batch(&format!("BEGIN; {sql} COMMIT;"))
-        .expect("valid SQL");
+    let database = Connection::open(path).expect("the database is created");
+    database
+        .execute_batch(&format!("BEGIN; {sql} COMMIT;"))
+        .expect("the SQL is valid");
 }
 
-fn schema(db: &Connection, filter: &str) -> Vec<(String, String)> {
+/// The name and the SQL text of each object of the schema that passes the filter.
+fn schema(database: &Connection, filter: &str) -> Vec<(String, String)> {
     let sql = format!(
         "SELECT name, sql FROM sqlite_master WHERE {filter} AND sql IS NOT NULL AND name NOT LIKE 'sqlite_%'
          ORDER BY name"
     );
-    let mut read = db.prepare(&sql).expect("a query");
+    let mut read = database.prepare(&sql).expect("the query is valid");
     let read = read.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
-    read.expect("rows").map(|row| row.expect("a row")).collect()
+    read.expect("the query returns rows")
+        .map(|row| row.expect("the row is read"))
+        .collect()
 }
 
+/// A statement without its comments, in one line.
 fn one_line(create: &str) -> String {
     let lines = create.lines();
     let lines = lines.map(|line| line.split("--").next().unwrap_or_default().trim());
     lines.collect::<Vec<_>>().join(" ")
 }
 
-fn rows(db: &Connection, table: &str) -> Vec<String> {
-    let mut read = db
+/// The rows of a table, each as a list of SQL literals.
+fn rows(database: &Connection, table: &str) -> Vec<String> {
+    let mut read = database
         .prepare(&format!("SELECT * FROM {table}"))
-        .expect("a query");
+        .expect("the query is valid");
     let columns = read.column_count();
     let row = |row: &rusqlite::Row<'_>| {
-        let values = (0..columns).map(|n| row.get_ref(n).map(literal));
+        let values = (0..columns).map(|column| row.get_ref(column).map(literal));
         Ok(values.collect::<rusqlite::Result<Vec<_>>>()?.join(", "))
     };
-    let read = read.query_map([], row).expect("rows");
-    read.map(|row| row.expect("a row")).collect()
+    let read = read.query_map([], row).expect("the query returns rows");
+    read.map(|row| row.expect("the row is read")).collect()
 }
 
+/// A value as an SQL literal.
 fn literal(value: ValueRef<'_>) -> String {
     match value {
         ValueRef::Null => String::from("NULL"),

@@ -1,4 +1,4 @@
-//! The JSON documents in a store, as a newer release could have written them.
+//! Reads and changes the JSON documents in a store. So a test can write documents as a newer release would.
 
 use std::path::PathBuf;
 
@@ -8,9 +8,9 @@ use servers::redis::Redis;
 
 use crate::redis_dump::list;
 
-/// The name of the field that no release knows.
+/// The name of a field that this release does not know.
 const FIELD: &str = "future_field";
-/// Objects that hold what clients and providers name, and no fields of Forebay.
+/// The objects whose fields clients or providers name. Forebay adds no fields there.
 const OPAQUE: [&str; 5] = [
     "metadata",
     "parameters",
@@ -19,7 +19,7 @@ const OPAQUE: [&str; 5] = [
     "extra_body",
 ];
 
-/// The documents of one kind in SQLite: table, column.
+/// The table and the column of one kind of documents in SQLite.
 fn column(kind: &str) -> (&str, &str) {
     match kind {
         "lane" => ("lanes", "doc"),
@@ -31,6 +31,7 @@ fn column(kind: &str) -> (&str, &str) {
     }
 }
 
+/// The kinds of documents.
 const KINDS: [&str; 6] = ["lane", "meta", "request", "outcome", "turn", "key"];
 
 /// A store whose documents a test reads and changes.
@@ -40,7 +41,7 @@ pub(crate) enum Stored<'a> {
 }
 
 impl Stored<'_> {
-    /// Adds a field to every object of every document. No process may run meanwhile.
+    /// Adds an unknown field to every object of every document. Forebay must not run meanwhile.
     pub(crate) async fn add_future_fields(&self) {
         for kind in KINDS {
             self.change(kind, add_field).await;
@@ -53,11 +54,13 @@ impl Stored<'_> {
         self.change(kind, set).await;
     }
 
+    /// Changes all documents of a kind.
     async fn change(&self, kind: &'static str, change: impl Fn(&mut Value)) {
         for text in self.texts(kind).await {
-            // In Redis a lane has a line before its JSON.
+            // In Redis, a lane has one line before its JSON.
             let start = text.find('\n').map_or(0, |end| end + 1);
-            let mut document: Value = serde_json::from_str(&text[start..]).expect("JSON");
+            let mut document: Value =
+                serde_json::from_str(&text[start..]).expect("the document is JSON");
             change(&mut document);
             let new = format!("{}{document}", &text[..start]);
             self.replace(kind, &text, &new).await;
@@ -69,45 +72,53 @@ impl Stored<'_> {
         let texts = self.texts(kind).await.into_iter();
         texts
             .map(|text| {
-                let json = text.rsplit('\n').next().expect("a line");
-                serde_json::from_str(json).expect("JSON")
+                let json = text.rsplit('\n').next().expect("the text has a line");
+                serde_json::from_str(json).expect("the document is JSON")
             })
             .collect()
     }
 
+    /// The stored text of each document of a kind.
     async fn texts(&self, kind: &'static str) -> Vec<String> {
         match self {
             Self::Sqlite(path) => {
-                let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY);
-                let db = db.expect("a database");
+                let database = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY);
+                let database = database.expect("the database opens");
                 let (table, column) = column(kind);
                 let sql = format!("SELECT {column} FROM {table}");
-                let mut read = db.prepare(&sql).expect("a query");
-                let texts = read.query_map([], |row| row.get(0)).expect("rows");
-                texts.map(|text| text.expect("a text")).collect()
+                let mut query = database.prepare(&sql).expect("the query is valid");
+                let texts = query
+                    .query_map([], |row| row.get(0))
+                    .expect("the query returns rows");
+                texts
+                    .map(|text| text.expect("the column contains text"))
+                    .collect()
             }
             Self::Redis(redis) => {
                 let mut texts = Vec::new();
                 for (key, field) in self.keys(kind).await {
-                    let found = match (kind, field) {
+                    let values = match (kind, field) {
                         ("turn", _) => list(redis, &["LRANGE", &key, "0", "-1"]).await,
                         (_, Some(field)) => vec![value(redis, &["HGET", &key, field]).await],
                         (_, None) => vec![value(redis, &["GET", &key]).await],
                     };
-                    texts.extend(found.into_iter().filter(|text| !text.is_empty()));
+                    texts.extend(values.into_iter().filter(|text| !text.is_empty()));
                 }
                 texts
             }
         }
     }
 
+    /// Replaces each document of a kind whose text is `old`.
     async fn replace(&self, kind: &'static str, old: &str, new: &str) {
         match self {
             Self::Sqlite(path) => {
-                let db = Connection::open(path).expect("a database");
+                let database = Connection::open(path).expect("the database opens");
                 let (table, column) = column(kind);
                 let sql = format!("UPDATE {table} SET {column} = ?2 WHERE {column} = ?1");
-                db.execute(&sql, (old, new)).expect("an update");
+                database
+                    .execute(&sql, (old, new))
+                    .expect("the documents are updated");
             }
             Self::Redis(redis) => {
                 for (key, field) in self.keys(kind).await {
@@ -136,7 +147,7 @@ impl Stored<'_> {
         }
     }
 
-    /// The Redis keys of a kind, with the field of those that are hashes.
+    /// The Redis keys of a kind of documents. If the keys are hashes, each comes with the field of the document.
     async fn keys(&self, kind: &'static str) -> Vec<(String, Option<&'static str>)> {
         let Self::Redis(redis) = self else {
             return Vec::new();
@@ -152,8 +163,9 @@ impl Stored<'_> {
     }
 }
 
+/// The reply to a command, as text.
 async fn value(redis: &Redis, command: &[&str]) -> String {
-    redis.cli(command).await.expect("a reply")
+    redis.cli(command).await.expect("Redis replies")
 }
 
 /// Adds the field to an object and to all objects in it.
@@ -162,7 +174,7 @@ pub(crate) fn add_field(document: &mut Value) {
         Value::Object(fields) => {
             for (name, value) in fields.iter_mut() {
                 match (name.as_str(), value) {
-                    // A state is an object with one name in it, no fields.
+                    // A state is an object whose only key is the state's name.
                     ("state", Value::Object(state)) => state.values_mut().for_each(add_field),
                     (name, value) if !OPAQUE.contains(&name) => add_field(value),
                     _ => {}
@@ -179,7 +191,11 @@ fn future_value() -> Value {
     json!({"deep": [1, "two", null, 1.5, {"three": true}]})
 }
 
-/// Checks that the object has the field, unchanged.
-pub(crate) fn assert_kept(object: &Value, what: &str) {
-    assert_eq!(object[FIELD], future_value(), "{what}: {object}");
+/// Asserts that the object still has the unchanged field. `description` names the object.
+pub(crate) fn assert_kept(object: &Value, description: &str) {
+    assert_eq!(
+        object[FIELD],
+        future_value(),
+        "{description} has lost the field or changed it: {object}"
+    );
 }

@@ -108,7 +108,8 @@ impl Vhost {
     }
 
     /// The counts that the queue reported last. They can be some seconds old: a quorum queue reports every five
-    /// seconds, and in RabbitMQ 4 no queue reports right after a kill. The statistics of the management API are even older.
+    /// seconds, and in RabbitMQ 4 no queue reports right after a kill. The statistics of the management API are even
+    /// older.
     ///
     /// # Errors
     /// If there is no such queue, or the node does not answer.

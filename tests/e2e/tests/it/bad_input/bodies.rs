@@ -1,4 +1,4 @@
-//! Bodies that are not JSON, are too large or have another media type, and bytes that are not HTTP.
+//! Bodies that are not JSON, that are too large, or that have another media type. Also bytes that are not HTTP.
 
 use std::time::Duration;
 
@@ -16,9 +16,9 @@ use crate::fixture::Fixture;
 const MIB: usize = 1024 * 1024;
 
 #[tokio::test]
-async fn a_body_that_is_not_json_is_400() {
+async fn a_body_that_is_not_json_is_answered_with_400() {
     let fixture = Fixture::start().await;
-    let deep = |open: &str, close: &str| {
+    let nested = |open: &str, close: &str| {
         let (open, close) = (open.repeat(200), close.repeat(200));
         format!(r#"{{"session_id": "never", "input": {open}1{close}}}"#)
     };
@@ -30,13 +30,13 @@ async fn a_body_that_is_not_json_is_400() {
         String::from(r#"{"session_id": "never", "input": "hi"} x"#),
         String::from(r#"{'session_id': 'never', 'input': 'hi'}"#),
         String::from("{\"session_id\": \"never\", \"input\": \"a\nb\"}"),
-        deep("[", "]"),
-        deep(r#"{"x":"#, "}"),
+        nested("[", "]"),
+        nested(r#"{"x":"#, "}"),
         "[".repeat(100_000),
     ] {
-        let what: String = body.chars().take(60).collect();
+        let input: String = body.chars().take(60).collect();
         expect_problem(
-            &what,
+            &input,
             post(&fixture.client, body).await,
             400,
             "invalid_json",
@@ -53,18 +53,21 @@ async fn a_body_that_is_not_json_is_400() {
 }
 
 #[tokio::test]
-async fn another_media_type_is_415() {
+async fn another_media_type_is_answered_with_415() {
     let fixture = Fixture::start().await;
-    let request = fixture.client.http().post(fixture.client.at("/v1/jobs"));
+    let request = fixture
+        .client
+        .http()
+        .post(fixture.client.url_of("/v1/jobs"));
     let body = json!({ "session_id": NEVER_STORED, "input": "hi" }).to_string();
     let response = request.header("content-type", "text/plain").body(body);
-    let response = response.send().await.expect("an answer");
+    let response = response.send().await.expect("the gateway answers");
     assert_eq!(response.status(), 415);
     assert_nothing_stored_or_called(&fixture).await;
 }
 
 #[tokio::test]
-async fn a_body_that_is_too_large_is_413_with_and_without_a_content_length() {
+async fn a_body_that_is_too_large_is_answered_with_413_with_and_without_a_content_length() {
     let fixture = Fixture::start().await;
     let job = json!({ "session_id": NEVER_STORED, "input": "x".repeat(11 * MIB) }).to_string();
     let answer = post_too_large(&fixture.client, || job.clone().into()).await;
@@ -78,7 +81,7 @@ async fn a_body_that_is_too_large_is_413_with_and_without_a_content_length() {
     };
     let answer = post_too_large(&fixture.client, body).await;
     expect_problem("chunked", answer, 413, "body_too_large");
-    // A content length without a body.
+    // These requests have a content length but no body.
     for length in ["11534336", "9999999999999999999"] {
         let head = format!(
             "POST /v1/jobs HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\nexpect: 100-continue\r\n\r\n"
@@ -94,7 +97,7 @@ async fn a_body_that_is_too_large_is_413_with_and_without_a_content_length() {
 }
 
 #[tokio::test]
-async fn bytes_that_are_not_http_get_a_4xx_and_the_server_continues() {
+async fn bytes_that_are_not_http_are_answered_with_a_4xx_and_the_gateway_continues() {
     let fixture = Fixture::start().await;
     for bytes in [
         &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..],
@@ -110,28 +113,30 @@ async fn bytes_that_are_not_http_get_a_4xx_and_the_server_continues() {
     assert_nothing_stored_or_called(&fixture).await;
 }
 
-/// Submits a body that is too large. Repeats it if the connection ends before the client has the answer, because the
-/// gateway reads the rest of such a body for a bounded time only.
+/// Submits a body that is too large. The gateway reads the rest of such a body for a bounded time only, so the
+/// connection may end before the client has the answer. Then the submit is repeated.
 async fn post_too_large(client: &Client, body: impl Fn() -> Body) -> Answer {
     for _ in 0..100 {
-        let request = client.http().post(client.at("/v1/jobs")).body(body());
+        let request = client.http().post(client.url_of("/v1/jobs")).body(body());
         let request = request.header("content-type", "application/json");
         if let Ok(response) = request.send().await {
             return answer_of(response).await;
         }
     }
-    panic!("no answer to 100 submits");
+    panic!("the gateway answered none of 100 submits");
 }
 
-/// Sends these bytes over TCP; returns the answer until the server closes the connection.
+/// Sends these bytes over TCP. Returns all bytes that the gateway sends before it closes the connection.
 async fn send_raw(fixture: &Fixture, bytes: &[u8]) -> String {
-    let address = fixture.client.at("").replace("http://", "");
-    let mut stream = TcpStream::connect(address).await.expect("a connection");
-    stream.write_all(bytes).await.expect("sent");
+    let address = fixture.client.url_of("").replace("http://", "");
+    let mut stream = TcpStream::connect(address)
+        .await
+        .expect("the gateway accepts the connection");
+    stream.write_all(bytes).await.expect("the bytes are sent");
     let mut answer = Vec::new();
     let read = stream.read_to_end(&mut answer);
     let read = tokio::time::timeout(Duration::from_secs(60), read).await;
     // A reset after the answer also ends the read.
-    let _ = read.expect("the server neither answered nor closed");
+    let _ = read.expect("the gateway closes the connection in time");
     String::from_utf8_lossy(&answer).into_owned()
 }

@@ -7,7 +7,7 @@ use super::{assert_nothing_stored_or_called, expect_problem, send};
 use crate::fixture::Fixture;
 
 #[tokio::test]
-async fn unknown_and_strange_ids_are_404() {
+async fn unknown_and_malformed_ids_are_answered_with_404() {
     let fixture = Fixture::start().await;
     let long = "x".repeat(5_000);
     let ids = [
@@ -85,7 +85,7 @@ async fn unknown_and_strange_ids_are_404() {
 }
 
 #[tokio::test]
-async fn a_finished_job_cannot_be_cancelled() {
+async fn the_cancel_of_an_ended_job_is_refused() {
     let fixture = Fixture::start().await;
     fixture.llm.on(
         "fails",
@@ -102,7 +102,7 @@ async fn a_finished_job_cannot_be_cancelled() {
     let id = fixture.submit_message("s", "is cancelled").await;
     fixture.client.cancel(&id).await.expect(200);
     let answer = fixture.client.cancel(&id).await;
-    expect_problem("cancelled", answer, 409, "job_finished");
+    expect_problem("a second cancel", answer, 409, "job_finished");
     gate.open();
 }
 
@@ -112,29 +112,33 @@ async fn a_session_with_live_jobs_cannot_be_deleted() {
     let gate = fixture.llm.gate_all_requests();
     let id = fixture.submit_message("s", "turn=0").await;
     let answer = fixture.client.delete_session("s").await;
-    expect_problem("busy", answer, 409, "session_busy");
+    expect_problem("the delete of a busy session", answer, 409, "session_busy");
     gate.open();
     fixture.completed_text(&id).await;
     fixture.client.delete_session("s").await.expect(204);
     let answer = fixture.client.session("s").await;
-    expect_problem("deleted", answer, 404, "session_not_found");
+    expect_problem("the deleted session", answer, 404, "session_not_found");
 }
 
 #[tokio::test]
-async fn a_full_session_is_429_and_accepts_jobs_after_a_cancel() {
+async fn a_full_session_answers_429_and_accepts_jobs_after_a_cancel() {
+    /// The most live jobs of a session.
     const LANE_MAX: usize = 200;
     let fixture = Fixture::start().await;
     let gate = fixture.llm.gate_all_requests();
     let mut ids = Vec::new();
-    for n in 0..LANE_MAX {
-        ids.push(fixture.submit_message("s", &format!("turn={n}")).await);
+    for turn in 0..LANE_MAX {
+        ids.push(fixture.submit_message("s", &format!("turn={turn}")).await);
     }
     let one_more = json!({ "session_id": "s", "input": "one more" });
     let answer = fixture.client.submit_with_key(&one_more, "more").await;
-    let wait_s = answer.header("retry-after").map(str::to_owned);
-    let wait_s = wait_s.and_then(|text| text.parse::<u64>().ok());
-    assert!(wait_s.is_some_and(|seconds| seconds > 0), "{answer:?}");
-    expect_problem("full", answer, 429, "session_full");
+    let retry_after_s = answer.header("retry-after").map(str::to_owned);
+    let retry_after_s = retry_after_s.and_then(|text| text.parse::<u64>().ok());
+    assert!(
+        retry_after_s.is_some_and(|seconds| seconds > 0),
+        "{answer:?}"
+    );
+    expect_problem("a submit to a full session", answer, 429, "session_full");
     let session = fixture.client.session("s").await.expect(200);
     assert_eq!(session["live_jobs"], LANE_MAX, "{session}");
     // Other sessions accept jobs.
@@ -149,6 +153,6 @@ async fn a_full_session_is_429_and_accepts_jobs_after_a_cancel() {
     gate.open();
     assert_eq!(fixture.completed_text(&other).await, "seen:0");
     fixture
-        .completed_text(accepted["id"].as_str().expect("an id"))
+        .completed_text(accepted["id"].as_str().expect("the job has an id"))
         .await;
 }

@@ -1,5 +1,5 @@
-//! A provider over TLS: the handshake decides the protocol (ALPN), the protocol decides how many connections the calls
-//! need, and a provider whose certificate is not trusted gets no request.
+//! A provider over TLS. The handshake selects the version of HTTP (ALPN), and the version determines how many
+//! connections the calls need. A provider whose certificate is not trusted gets no request.
 
 mod server;
 
@@ -11,9 +11,9 @@ use servers::tls::Certificates;
 use crate::fixture::{Fixture, GPT};
 use server::{ANSWER_TEXT, STREAMS_MAX, Server};
 
-/// More calls than an HTTP/2 connection allows.
+/// More calls than one HTTP/2 connection allows.
 const MANY_JOBS: usize = 150;
-/// Few enough calls for an HTTP/2 connection. Over HTTP/1.1 each needs a connection of its own.
+/// A number of calls that one HTTP/2 connection allows. Over HTTP/1.1 each call needs a connection of its own.
 const FEW_JOBS: usize = 20;
 
 /// A key that no log and no error may contain.
@@ -21,7 +21,7 @@ const KEY: &str = "test-key-that-nobody-may-see";
 /// A prompt that no log and no error may contain.
 const PROMPT: &str = "a prompt that nobody may log";
 
-/// Starts a process with this server as its provider. It trusts only the certificates of this file.
+/// Starts a process with this server as its provider. The process trusts only the certificates of this file.
 async fn fixture(server: &Server, ca_file: &str) -> Fixture {
     fixture_with(server, ("SSL_CERT_FILE", ca_file)).await
 }
@@ -44,6 +44,7 @@ async fn submit(fixture: &Fixture, count: usize) -> Vec<String> {
     join_all((0..count).map(|_| fixture.submit(&job))).await
 }
 
+/// Waits until all these jobs have ended.
 async fn wait_all(fixture: &Fixture, jobs: &[String]) -> Vec<Value> {
     join_all(jobs.iter().map(|id| fixture.wait(id))).await
 }
@@ -62,7 +63,7 @@ async fn completed_with_failures(fixture: &Fixture, jobs: &[String]) -> Vec<Vec<
     jobs.into_iter().map(failures).collect()
 }
 
-/// Fails unless all these jobs are completed at their first attempt.
+/// Waits until all these jobs have ended. Asserts that they completed at their first attempt.
 async fn assert_completed_at_first_attempt(fixture: &Fixture, jobs: &[String]) {
     let failures = completed_with_failures(fixture, jobs).await;
     assert!(failures.iter().all(Vec::is_empty), "{failures:?}");
@@ -76,11 +77,12 @@ fn attempts_of(job: &Value) -> &[Value] {
 async fn over_http2_calls_share_as_few_connections_as_possible() {
     let server = Server::start(Version::HTTP_2).await;
     let fixture = fixture(&server, &server.ca_file()).await;
-    // The second round uses the connections of the first.
+    // The second group of calls uses the connections of the first group.
     for _ in 0..2 {
         let jobs = submit(&fixture, MANY_JOBS).await;
-        let mut connections = server.waiting(MANY_JOBS).await;
-        // Calls that arrive together each open a connection, and close it again if another one is ready first.
+        let mut connections = server.wait_for_unanswered(MANY_JOBS).await;
+        // Calls that begin together each open a connection. Connections that are not needed are closed without a
+        // request.
         connections.retain(|connection| connection.requests > 0);
         assert_eq!(connections.len(), 2, "{connections:?}");
         let mut unanswered: Vec<_> = connections
@@ -88,14 +90,14 @@ async fn over_http2_calls_share_as_few_connections_as_possible() {
             .map(|connection| connection.unanswered)
             .collect();
         unanswered.sort_unstable();
-        let full = STREAMS_MAX as usize;
-        assert_eq!(unanswered, [MANY_JOBS - full, full]);
+        let full_connection = STREAMS_MAX as usize;
+        assert_eq!(unanswered, [MANY_JOBS - full_connection, full_connection]);
         assert!(
             connections
                 .iter()
                 .all(|connection| connection.version == Version::HTTP_2)
         );
-        server.answer(MANY_JOBS);
+        server.permit_answers(MANY_JOBS);
         assert_completed_at_first_attempt(&fixture, &jobs).await;
     }
 }
@@ -105,7 +107,7 @@ async fn over_http1_each_call_has_a_connection_of_its_own() {
     let server = Server::start(Version::HTTP_11).await;
     let fixture = fixture(&server, &server.ca_file()).await;
     let jobs = submit(&fixture, FEW_JOBS).await;
-    let connections = server.waiting(FEW_JOBS).await;
+    let connections = server.wait_for_unanswered(FEW_JOBS).await;
     assert_eq!(connections.len(), FEW_JOBS, "{connections:?}");
     for connection in &connections {
         assert_eq!(connection.version, Version::HTTP_11);
@@ -115,25 +117,25 @@ async fn over_http1_each_call_has_a_connection_of_its_own() {
             "{connections:?}"
         );
     }
-    server.answer(FEW_JOBS);
+    server.permit_answers(FEW_JOBS);
     assert_completed_at_first_attempt(&fixture, &jobs).await;
 }
 
 #[tokio::test]
 async fn certificates_of_the_ca_file_are_trusted() {
-    let authority = Certificates::new().expect("certificates");
-    let self_signed = Certificates::self_signed(false).expect("a certificate");
+    let authority = Certificates::new().expect("the certificates are made");
+    let self_signed = Certificates::self_signed(false).expect("the certificate is made");
     for certificates in [authority, self_signed] {
         let server = Server::with(Version::HTTP_2, certificates).await;
         let fixture = fixture_with(&server, ("FOREBAY_CA_FILE", &server.ca_file())).await;
-        server.answer(1);
+        server.permit_answers(1);
         assert_completed_at_first_attempt(&fixture, &submit(&fixture, 1).await).await;
     }
 }
 
 #[tokio::test]
-async fn a_self_signed_ca_is_refused_and_the_error_shows_how_to_make_a_certificate() {
-    let certificates = Certificates::self_signed(true).expect("a certificate");
+async fn a_self_signed_ca_certificate_is_refused_and_the_error_shows_how_to_make_another() {
+    let certificates = Certificates::self_signed(true).expect("the certificate is made");
     let server = Server::with(Version::HTTP_2, certificates).await;
     let fixture = fixture_with(&server, ("FOREBAY_CA_FILE", &server.ca_file())).await;
     for job in wait_all(&fixture, &submit(&fixture, 1).await).await {
@@ -153,10 +155,10 @@ async fn a_self_signed_ca_is_refused_and_the_error_shows_how_to_make_a_certifica
 }
 
 #[tokio::test]
-async fn a_certificate_of_an_unknown_authority_is_a_failed_connection() {
+async fn with_a_certificate_of_an_unknown_authority_the_connection_fails() {
     let server = Server::start(Version::HTTP_2).await;
-    let other = Certificates::new().expect("certificates");
-    let fixture = fixture(&server, &other.ca_file().display().to_string()).await;
+    let other_authority = Certificates::new().expect("the certificates are made");
+    let fixture = fixture(&server, &other_authority.ca_file().display().to_string()).await;
     for job in wait_all(&fixture, &submit(&fixture, 2).await).await {
         assert_eq!(job["status"], "failed", "{job}");
         assert_eq!(attempts_of(&job).len(), 3, "{job}");
@@ -181,23 +183,23 @@ async fn a_certificate_of_an_unknown_authority_is_a_failed_connection() {
 async fn jobs_complete_after_a_restart_of_the_server_with_another_http_version() {
     let server = Server::start(Version::HTTP_2).await;
     let fixture = fixture(&server, &server.ca_file()).await;
-    server.answer(FEW_JOBS);
+    server.permit_answers(FEW_JOBS);
     let jobs = submit(&fixture, FEW_JOBS).await;
     assert_completed_at_first_attempt(&fixture, &jobs).await;
 
     for version in [Version::HTTP_11, Version::HTTP_2] {
         let cut_off = submit(&fixture, FEW_JOBS).await;
-        server.waiting(FEW_JOBS).await;
+        server.wait_for_unanswered(FEW_JOBS).await;
         server.restart(version).await;
-        server.waiting(FEW_JOBS).await;
+        server.wait_for_unanswered(FEW_JOBS).await;
         let later = submit(&fixture, FEW_JOBS).await;
-        let connections = server.waiting(2 * FEW_JOBS).await;
+        let connections = server.wait_for_unanswered(2 * FEW_JOBS).await;
         let is_new = |connection: &Connection| connection.version == version;
         assert!(connections.iter().all(is_new), "{connections:?}");
-        server.answer(2 * FEW_JOBS);
+        server.permit_answers(2 * FEW_JOBS);
         completed_with_failures(&fixture, &later).await;
         for failures in completed_with_failures(&fixture, &cut_off).await {
-            assert!(!failures.is_empty(), "the server closed its connection");
+            assert!(!failures.is_empty(), "a call that was cut off did not fail");
             let is_expected = |code: &Value| code == "connection_failed";
             assert!(failures.iter().all(is_expected), "{failures:?}");
         }

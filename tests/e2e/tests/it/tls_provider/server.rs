@@ -1,4 +1,4 @@
-//! An HTTPS provider for tests. It speaks one version of HTTP and answers when the test permits it.
+//! An HTTPS provider for tests. It speaks one version of HTTP, and it answers when the test permits an answer.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ pub(crate) const STREAMS_MAX: u32 = 100;
 /// The text of every answer.
 pub(crate) const ANSWER_TEXT: &str = "over TLS";
 
-/// A server. It and its connections end with this value.
+/// The server. Dropping it closes its port and its connections.
 pub(crate) struct Server {
     certificates: Certificates,
     http: HttpServer,
@@ -25,7 +25,11 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a server that offers only this version (ALPN, RFC 7301).
     pub(crate) async fn start(version: Version) -> Self {
-        Self::with(version, Certificates::new().expect("certificates")).await
+        Self::with(
+            version,
+            Certificates::new().expect("the certificates are made"),
+        )
+        .await
     }
 
     /// Starts a server with these certificates.
@@ -50,39 +54,47 @@ impl Server {
         format!("https://localhost:{}/v1", self.http.address().port())
     }
 
-    /// The file with the certificate to trust.
+    /// The file with the certificate that clients must trust.
     pub(crate) fn ca_file(&self) -> String {
         self.certificates.ca_file().display().to_string()
     }
 
-    /// Closes all connections and offers this version from now on. Returns when they are closed.
+    /// Closes all connections, and offers only this version from now on. Returns when the connections are closed.
     pub(crate) async fn restart(&self, version: Version) {
         let count = self.connections().count();
         self.http.restart(version);
-        let old_are_closed = |all: &[Connection]| all[..count].iter().all(|one| one.is_closed);
+        let old_are_closed = |connections: &[Connection]| {
+            connections[..count]
+                .iter()
+                .all(|connection| connection.is_closed)
+        };
         self.connections()
-            .wait_for("closed connections", old_are_closed)
+            .wait_for("the end of the old connections", old_are_closed)
             .await;
     }
 
-    /// Permits `count` answers, to waiting requests first and then to later ones.
-    pub(crate) fn answer(&self, count: usize) {
+    /// Permits `count` answers: first to the requests that wait, then to later requests.
+    pub(crate) fn permit_answers(&self, count: usize) {
         self.answers.add_permits(count);
     }
 
-    /// Waits until `count` requests wait for answers, and returns the open connections.
-    pub(crate) async fn waiting(&self, count: usize) -> Vec<Connection> {
+    /// Waits until exactly `count` requests have no answer, and returns the open connections.
+    pub(crate) async fn wait_for_unanswered(&self, count: usize) -> Vec<Connection> {
         self.connections().wait_for_unanswered(count).await
     }
 
-    /// The connections since the start. Only those with a completed handshake count.
+    /// The connections since the start. A connection counts when its handshake is complete.
     pub(crate) fn connections(&self) -> &Connections {
         self.http.connections()
     }
 }
 
 async fn answer(exchange: Exchange, answers: Arc<Semaphore>) {
-    answers.acquire().await.expect("an open semaphore").forget();
+    answers
+        .acquire()
+        .await
+        .expect("the semaphore is never closed")
+        .forget();
     let reply = serde_json::json!({
         "id": "r",
         "choices": [{
@@ -90,7 +102,7 @@ async fn answer(exchange: Exchange, answers: Arc<Semaphore>) {
             "finish_reason": "stop",
         }],
     });
-    // A client that has gone does not matter: the job's result shows what it received.
+    // The server does not check whether the client got the answer, because the job's result shows this.
     exchange
         .answer(&Response::json(200, reply.to_string()))
         .await;
