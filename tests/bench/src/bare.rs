@@ -8,7 +8,7 @@ use futures_util::future::try_join_all;
 
 use crate::load::INPUT_BYTES;
 
-/// The number of calls on one client, as in Forebay. Large providers allow as many on one HTTP/2 connection.
+/// The number of calls on one client, as in Forebay. Large providers allow as many calls on one HTTP/2 connection.
 const CALLS_PER_CLIENT: usize = 100;
 
 /// The calls that are made.

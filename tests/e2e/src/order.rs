@@ -211,6 +211,7 @@ mod tests {
         }
     }
 
+    /// The problem of a session that has exactly one.
     fn only_problem(run: &SessionRun) -> String {
         let problems = problems(run);
         assert_eq!(problems.len(), 1, "{problems:?}");
@@ -246,7 +247,7 @@ mod tests {
             let problem = only_problem(&run);
             assert!(
                 problem.contains("turn 2, job job-2: its reply"),
-                "{problem}"
+                "another problem was found: {problem}"
             );
         }
     }

@@ -111,7 +111,7 @@ pub(super) struct InFlight {
 }
 
 impl InFlight {
-    /// Records how the request ended. A later outcome replaces an earlier one.
+    /// Records how the request ended. A later outcome replaces an earlier outcome.
     pub(super) fn ended(&self, outcome: Outcome) {
         self.log.end(self.number, outcome);
     }

@@ -14,7 +14,7 @@ use super::{gemini::Signatures, request_log::RequestLog, script::Script};
 pub enum Latency {
     /// Each reply takes this time.
     Fixed(Duration),
-    /// A random number of milliseconds between these two, both included. The server's seed determines it.
+    /// A random number of milliseconds between these two, both included. It comes from the server's seed.
     UniformMs(u64, u64),
 }
 

@@ -63,7 +63,10 @@ mod tests {
         );
         let message = error.expect_err("there is no such server").to_string();
         for part in ["no-such-server", "tests/run", "FOREBAY_TEST_X"] {
-            assert!(message.contains(part), "{message}");
+            assert!(
+                message.contains(part),
+                "the message does not contain {part}: {message}"
+            );
         }
     }
 

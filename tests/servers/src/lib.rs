@@ -1,9 +1,9 @@
 //! Real Redis and RabbitMQ servers for tests.
 //!
-//! A test starts the servers that it needs, on free ports and in a temporary folder. It may kill, pause and
-//! restart them. They end when their handle is dropped, when the test panics, and when the test process is
-//! killed. Servers that the test did not start are never touched. If a server's binary is missing, the start
-//! fails with the command that installs it.
+//! A test starts the servers that it needs, on free ports and in temporary folders. The test may kill, pause and
+//! restart these servers. A server ends when its handle is dropped, when the test panics, and when the test process is
+//! killed. Servers that the test did not start are never touched. If a server's binary is missing, the error of the
+//! start contains the command that installs it.
 //!
 //! This package does not depend on Forebay. Tests decide what Forebay's processes do with these servers.
 

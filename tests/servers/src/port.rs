@@ -59,15 +59,19 @@ mod tests {
 
     #[test]
     fn each_port_is_returned_once_and_is_below_the_outgoing_range() {
-        let ports: HashSet<u16> = (0..200).map(|_| free().expect("a free port")).collect();
+        let ports: HashSet<u16> = (0..200).map(|_| free().expect("a port is free")).collect();
         assert_eq!(ports.len(), 200);
         assert!(ports.iter().all(|port| *port < outgoing_first()));
     }
 
     #[test]
     fn a_port_with_a_listener_is_not_free() {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a listener");
-        let port = listener.local_addr().expect("its address").port();
+        let listener =
+            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("the listener opens a port");
+        let port = listener
+            .local_addr()
+            .expect("the listener has an address")
+            .port();
         assert!(!is_free(port));
         drop(listener);
         assert!(is_free(port));

@@ -21,8 +21,8 @@ use serde_json::Value;
 /// The timeout of one HTTP request: longer than the longest `wait_s`.
 const REQUEST_LIMIT: Duration = Duration::from_secs(180);
 
-/// How long an idle connection is kept. The gateway keeps its connections for longer. Otherwise it would sometimes
-/// close a connection while the client sends a request on it.
+/// How long an idle connection is kept. The gateway keeps its connections for longer. Otherwise the gateway would
+/// sometimes close a connection while the client sends a request on it.
 const IDLE_MAX: Duration = Duration::from_secs(4);
 
 /// A client of one process, or of several gateways of the same fleet ([`Client::any_of`]).

@@ -4,7 +4,7 @@ use std::ops::{Deref, DerefMut};
 
 use crate::process::{Builder, Forebay};
 
-/// A gateway or a worker. It dereferences to its [`Forebay`].
+/// A gateway or a worker. A member dereferences to its [`Forebay`].
 pub struct Member {
     forebay: Forebay,
     name: String,
@@ -30,7 +30,11 @@ impl Member {
     }
 
     pub(super) async fn restart(&mut self) {
-        assert!(!self.forebay.is_running(), "{} still runs", self.name);
+        assert!(
+            !self.forebay.is_running(),
+            "{} still runs, so it cannot be started again",
+            self.name
+        );
         *self = Self::start(self.builder.clone()).await;
     }
 }

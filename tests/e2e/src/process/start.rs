@@ -134,9 +134,9 @@ impl Builder {
         let failure = tokio::select! {
             biased;
             () = ready => None,
-            status = forebay.exited() => Some(format!("it ended with {}", status?)),
+            status = forebay.exited() => Some(format!("the process ended with {}", status?)),
             () = tokio::time::sleep(READY_LIMIT) => {
-                Some(format!("it was not ready after {READY_LIMIT:?}"))
+                Some(format!("the process was not ready after {READY_LIMIT:?}"))
             }
         };
         let Some(failure) = failure else {
@@ -212,10 +212,10 @@ mod tests {
             "RUST_LOG",
             "http_proxy",
         ] {
-            assert!(affects_forebay(name), "{name}");
+            assert!(affects_forebay(name), "{name} is not removed");
         }
         for name in ["PATH", "HOME", "RUST_BACKTRACE"] {
-            assert!(!affects_forebay(name), "{name}");
+            assert!(!affects_forebay(name), "{name} is removed");
         }
     }
 }

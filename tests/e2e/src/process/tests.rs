@@ -31,8 +31,14 @@ async fn the_child_gets_the_environment_of_the_builder() {
     let mut forebay = shell("env").env("FOREBAY_MODEL", "m").start().await;
     assert!(forebay.wait_exit(LIMIT).await.success());
     let log = forebay.logs();
-    assert!(log.contains("\nFOREBAY_LISTEN=127.0.0.1:0\n"), "{log}");
-    assert!(log.contains("\nFOREBAY_MODEL=m\n"), "{log}");
+    assert!(
+        log.contains("\nFOREBAY_LISTEN=127.0.0.1:0\n"),
+        "the process has another FOREBAY_LISTEN: {log}"
+    );
+    assert!(
+        log.contains("\nFOREBAY_MODEL=m\n"),
+        "the process has another FOREBAY_MODEL: {log}"
+    );
     let folder = log
         .lines()
         .find_map(|line| line.strip_prefix("FOREBAY_DATA_DIR="));
@@ -125,8 +131,14 @@ async fn the_error_of_a_failed_start_contains_the_log() {
         .try_start()
         .await;
     let error = failed.err().expect("the start fails").to_string();
-    assert!(error.contains("exit status: 2"), "{error}");
-    assert!(error.contains("FOREBAY_X is wrong"), "{error}");
+    assert!(
+        error.contains("exit status: 2"),
+        "the error has no exit status: {error}"
+    );
+    assert!(
+        error.contains("FOREBAY_X is wrong"),
+        "the error does not contain the log: {error}"
+    );
 }
 
 #[tokio::test]

@@ -59,10 +59,16 @@ impl Peak {
             (2..=REDIS_MAX).contains(&redis),
             "the process had {redis} connections to Redis"
         );
-        assert!(rabbit.len() <= RABBIT_MAX, "{rabbit:?}");
+        assert!(
+            rabbit.len() <= RABBIT_MAX,
+            "the process had too many connections to RabbitMQ: {rabbit:?}"
+        );
         assert_eq!(rabbit.len(), to_rabbit, "{rabbit:?}");
         let has_process_name = |name: &String| name.contains(member.name());
-        assert!(rabbit.iter().all(has_process_name), "{rabbit:?}");
+        assert!(
+            rabbit.iter().all(has_process_name),
+            "a connection's name lacks the process's name: {rabbit:?}"
+        );
     }
 }
 
@@ -117,7 +123,7 @@ async fn a_thousand_calls_waiting_clients_and_submits_need_few_connections() {
     gate.open();
     for answer in waiting.join_all().await {
         let job = answer.expect(200);
-        assert!(is_terminal(&job), "{job}");
+        assert!(is_terminal(&job), "the wait returned a live job: {job}");
     }
     fleet.wait_for_live_jobs(0, LIMIT).await;
 }

@@ -1,8 +1,7 @@
 //! Fleets: gateway and worker processes over real RabbitMQ and Redis servers.
 //!
 //! One file for each topic. Every test starts its own fleet, on the RabbitMQ node that this binary shares or on a node
-//! of its own.
-//! Failures of servers, processes and the network are in `fleet_faults`.
+//! of its own. Failures of servers, processes and the network are in `fleet_faults`.
 
 mod backlog;
 mod connections;

@@ -15,7 +15,9 @@ use tokio::task::JoinSet;
 
 use crate::test_lock;
 
+/// The number of concurrent calls of one worker.
 const SLOTS: usize = 50;
+/// How long each call takes, in milliseconds.
 const CALL_MS: u64 = 500;
 /// How long each number of workers is measured, in seconds. A short load of other programs then does not change the
 /// median.
@@ -28,7 +30,7 @@ const CLIENTS: usize = 32;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "long: runs in .ci/full"]
-async fn throughput_follows_the_number_of_workers() {
+async fn the_throughput_is_proportional_to_the_number_of_workers() {
     let _guard = test_lock::exclusive().await;
     let fleet = Fleet::builder().gateways(1).workers(0);
     let fleet = fleet

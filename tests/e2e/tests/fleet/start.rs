@@ -18,9 +18,18 @@ async fn start(role: &str, redis_url: &str) -> Exited {
 
 fn assert_refused(exited: &Exited, message: &str) {
     assert_eq!(exited.code, Some(2), "{exited:?}");
-    assert!(exited.stderr.contains("REDIS_URL"), "{exited:?}");
-    assert!(exited.stderr.contains(message), "{exited:?}");
-    assert!(!exited.stderr.contains("panicked"), "{exited:?}");
+    assert!(
+        exited.stderr.contains("REDIS_URL"),
+        "the message does not name REDIS_URL: {exited:?}"
+    );
+    assert!(
+        exited.stderr.contains(message),
+        "the message does not contain {message}: {exited:?}"
+    );
+    assert!(
+        !exited.stderr.contains("panicked"),
+        "the process panicked: {exited:?}"
+    );
 }
 
 #[tokio::test]
@@ -51,5 +60,8 @@ async fn a_wrong_redis_password_is_refused_and_not_shown() {
     let url = redis.url().replace("redis://", "redis://:wrong-secret@");
     let exited = start("worker", &url).await;
     assert_refused(&exited, "password");
-    assert!(!exited.stderr.contains("wrong-secret"), "{exited:?}");
+    assert!(
+        !exited.stderr.contains("wrong-secret"),
+        "the message shows the password: {exited:?}"
+    );
 }

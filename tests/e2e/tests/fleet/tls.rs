@@ -57,6 +57,9 @@ async fn a_fleet_works_over_encrypted_connections_and_only_with_the_right_author
         worker.wait_for_log("certificate", LIMIT).await;
         let logs = worker.logs();
         let refused = logs.lines().find(|line| line.contains("certificate"));
-        assert!(refused.is_some_and(|line| line.contains(server)), "{logs}");
+        assert!(
+            refused.is_some_and(|line| line.contains(server)),
+            "no line of the log names the certificate of {server}: {logs}"
+        );
     }
 }

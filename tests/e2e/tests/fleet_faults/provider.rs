@@ -1,5 +1,5 @@
 //! The scripted provider of these tests. It can stop calls at a gate, so that jobs are unfinished when a fault happens.
-//! Tests also wait for its replies here.
+//! This file also has the waits for the provider's replies.
 
 use std::time::{Duration, Instant};
 

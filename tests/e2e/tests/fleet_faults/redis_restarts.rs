@@ -1,5 +1,5 @@
-//! Redis is killed or stopped, and started again. During the outage every route answers 503. After it all accepted jobs
-//! complete, and no call is repeated. Each outage lasts two presence times.
+//! Redis is killed or stopped, and started again. During an outage, every route answers 503. After the outage, all
+//! accepted jobs complete, and no call is repeated. Each outage lasts two presence times.
 
 use std::time::{Duration, Instant};
 
@@ -128,7 +128,10 @@ async fn request(client: &Client, method: &Method, path: &str) -> Answer {
     let began = Instant::now();
     let response = request.send().await.expect("the gateway answers");
     let took = began.elapsed();
-    assert!(took <= ANSWERED_WITHIN, "{method} {path} took {took:?}");
+    assert!(
+        took <= ANSWERED_WITHIN,
+        "{method} {path} was answered only after {took:?}"
+    );
     Answer {
         status: response.status(),
         headers: response.headers().clone(),

@@ -27,11 +27,14 @@ impl Refusal {
     /// Asserts that the status is 503, the code is one of `codes`, and `Retry-After` is at least a second.
     pub(crate) fn assert_503(&self, codes: &[&str]) {
         assert_eq!(self.status, 503, "{self:?}");
-        assert!(codes.contains(&self.code.as_str()), "{self:?}");
+        assert!(
+            codes.contains(&self.code.as_str()),
+            "another code than {codes:?}: {self:?}"
+        );
         let retry_after_s = self.retry_after.as_ref().and_then(|text| text.parse().ok());
         assert!(
             retry_after_s.is_some_and(|seconds: u64| seconds >= 1),
-            "{self:?}"
+            "Retry-After is missing or less than a second: {self:?}"
         );
     }
 }

@@ -29,10 +29,10 @@ const LATE_PERCENT_MAX: usize = 5;
 const DONE_WITHIN: Duration = Duration::from_secs(300);
 /// Every session submits interactive jobs.
 pub(crate) const INTERACTIVE_ONLY: &[&str] = &["interactive"];
-/// Every other session submits batch jobs.
+/// Every second session submits batch jobs.
 pub(crate) const BOTH_CLASSES: &[&str] = &["interactive", "batch"];
 
-/// Running traffic.
+/// Sessions that submit their turns.
 pub(crate) struct Traffic {
     pace: Pace,
     stop: CancellationToken,
@@ -106,7 +106,10 @@ impl Traffic {
             late.len()
         );
         println!("{share}");
-        assert!(late.len() * 100 <= submits * LATE_PERCENT_MAX, "{share}");
+        assert!(
+            late.len() * 100 <= submits * LATE_PERCENT_MAX,
+            "too many late commits: {share}"
+        );
     }
 
     /// Asserts that each submit got an answer and was accepted.

@@ -35,7 +35,10 @@ async fn unreadable_messages_are_moved_to_another_queue_and_workers_continue() {
     for ((queue, bytes, reason), message) in GARBAGE.into_iter().zip(&messages) {
         let headers = &message["properties"]["headers"];
         let actual = headers["x-forebay-reason"].as_str().unwrap_or_default();
-        assert!(actual.contains(reason), "{message}");
+        assert!(
+            actual.contains(reason),
+            "the reason is not {reason}: {message}"
+        );
         assert_eq!(headers["x-forebay-queue"], queue, "{message}");
         assert_eq!(headers["x-forebay-bytes"], bytes.len(), "{message}");
         println!("{queue}: {actual}");

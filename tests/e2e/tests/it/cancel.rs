@@ -20,7 +20,7 @@ async fn a_running_call_is_closed_and_the_next_job_runs() {
     assert_eq!(cancelled["attempts"].as_array().map(Vec::len), Some(1));
     assert!(
         cancelled["attempts"][0]["ended_at"].is_string(),
-        "{cancelled}"
+        "the attempt has not ended: {cancelled}"
     );
     let hung_up = |records: &[Recorded]| records[0].hung_up();
     fixture.llm.wait_for("the end of the call", hung_up).await;

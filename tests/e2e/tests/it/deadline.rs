@@ -21,7 +21,7 @@ fn assert_expired(job: &Value) {
     // Both times have the same format, so their texts have the same order as the times.
     assert!(
         job["ended_at"].as_str() >= job["expires_at"].as_str(),
-        "{job}"
+        "the job ended before its deadline: {job}"
     );
 }
 

@@ -163,7 +163,7 @@ fn assert_failed(job: &Value, code: &str, attempts: usize) {
     let message = job["error"]["message"].as_str().unwrap_or_default();
     assert!(
         !message.is_empty() && !message.contains("test-key"),
-        "{job}"
+        "the message is empty or shows a key: {job}"
     );
 }
 

@@ -66,7 +66,11 @@ impl BusySession {
         let hung_up = |records: &[Recorded]| records[1].hung_up();
         let llm = &self.fixture.llm;
         llm.wait_for("the end of the running call", hung_up).await;
-        assert!(llm.recorded_with("turn=2").is_empty(), "{}", llm.listing());
+        assert!(
+            llm.recorded_with("turn=2").is_empty(),
+            "the queued job had a call: {}",
+            llm.listing()
+        );
     }
 }
 

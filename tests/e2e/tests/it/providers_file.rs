@@ -112,7 +112,10 @@ async fn each_provider_gets_its_own_key_headers_and_token_limit() {
     for model in ["qwen3", "acme/large", GPT] {
         let job = providers.run_job(model).await;
         assert_eq!(job["status"], "completed", "{job}");
-        assert!(!job.to_string().contains(KEY), "{job}");
+        assert!(
+            !job.to_string().contains(KEY),
+            "the job shows the key: {job}"
+        );
     }
     let limit = json!(7);
 
@@ -131,7 +134,7 @@ async fn each_provider_gets_its_own_key_headers_and_token_limit() {
     assert_eq!(openai.header("x-team"), None);
 
     let logs = providers.fixture.forebay.logs();
-    assert!(!logs.contains(KEY), "{logs}");
+    assert!(!logs.contains(KEY), "the log shows the key: {logs}");
 }
 
 #[tokio::test]
@@ -141,7 +144,10 @@ async fn a_missing_key_fails_only_the_jobs_of_its_entry() {
     assert_eq!(job["status"], "failed", "{job}");
     assert_eq!(job["error"]["code"], "provider_not_configured", "{job}");
     let message = job["error"]["message"].as_str().unwrap_or_default();
-    assert!(message.contains("ACME_API_KEY"), "{job}");
+    assert!(
+        message.contains("ACME_API_KEY"),
+        "the error does not name the variable: {job}"
+    );
     let job = providers.run_job("qwen3").await;
     assert_eq!(job["status"], "completed", "{job}");
     assert_eq!(

@@ -81,7 +81,7 @@ async fn reasoning_is_returned_with_the_tool_results_to_its_provider_only() {
     let sent = newest_messages(&fixture).to_string();
     assert!(
         !sent.contains("reasoning") && !sent.contains("extra_content"),
-        "{sent}"
+        "another provider got the reasoning: {sent}"
     );
 
     // The first provider gets the reasoning again.

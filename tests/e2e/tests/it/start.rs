@@ -92,7 +92,7 @@ fn assert_refused(exited: &Exited, name: &str) {
     );
     assert_eq!(exited.stdout, "", "{name}");
     let listens = exited.stderr.contains("listening on");
-    assert!(!listens, "{name}: {exited:?}");
+    assert!(!listens, "the process listened despite {name}: {exited:?}");
 }
 
 #[tokio::test]
@@ -115,9 +115,12 @@ async fn an_invalid_setting_is_named_before_a_port_or_a_database_is_opened() {
             assert_refused(&exited, name);
             assert!(
                 !exited.stderr.contains("cannot listen"),
-                "{name}: {exited:?}"
+                "the process opened its port despite {name}: {exited:?}"
             );
-            assert!(!folder.exists(), "{name}: {exited:?}");
+            assert!(
+                !folder.exists(),
+                "the process made its data folder despite {name}: {exited:?}"
+            );
         }
     }
 }
@@ -196,9 +199,18 @@ async fn an_invalid_server_url_is_named_and_its_password_is_not_shown() {
                 env.push((name, value));
                 let exited = run_to_exit(&[role], &env, LIMIT).await;
                 assert_refused(&exited, name);
-                assert!(!exited.stderr.contains("do-not-show-me"), "{exited:?}");
-                assert!(!exited.stderr.contains("panicked"), "{exited:?}");
-                assert!(!exited.stderr.contains("worker started"), "{exited:?}");
+                assert!(
+                    !exited.stderr.contains("do-not-show-me"),
+                    "the message shows the password: {exited:?}"
+                );
+                assert!(
+                    !exited.stderr.contains("panicked"),
+                    "the process panicked: {exited:?}"
+                );
+                assert!(
+                    !exited.stderr.contains("worker started"),
+                    "the worker started: {exited:?}"
+                );
             }
         }
     }
@@ -235,7 +247,10 @@ async fn a_port_in_use_is_named() {
     let builder = Forebay::builder().env("FOREBAY_LISTEN", address.as_str());
     let exited = builder.run_to_exit(LIMIT).await;
     assert_refused(&exited, "FOREBAY_LISTEN");
-    assert!(exited.stderr.contains(&address), "{exited:?}");
+    assert!(
+        exited.stderr.contains(&address),
+        "the message does not name the address: {exited:?}"
+    );
 }
 
 #[tokio::test]
@@ -256,14 +271,22 @@ async fn help_lists_every_variable_and_shows_no_secret() {
                 exited.stdout
             );
         }
-        assert!(!exited.stdout.contains(secret.1), "{}", exited.stdout);
+        assert!(
+            !exited.stdout.contains(secret.1),
+            "the help shows the key: {}",
+            exited.stdout
+        );
     }
 }
 
 #[tokio::test]
 async fn without_a_key_and_a_model_jobs_are_simulated_and_the_log_reports_it() {
     let forebay = Forebay::builder().start().await;
-    assert!(forebay.logs().contains("simulated"), "{}", forebay.logs());
+    assert!(
+        forebay.logs().contains("simulated"),
+        "the log does not mention the simulation: {}",
+        forebay.logs()
+    );
     let client = e2e::client::Client::new(forebay.url());
     let job = client
         .submit_ok(&serde_json::json!({ "input": "hi" }))

@@ -45,7 +45,7 @@ async fn tool_call_ids(fixture: &Fixture, id: &str) -> Vec<String> {
     let calls = job["output"]["tool_calls"]
         .as_array()
         .expect("the reply calls tools");
-    assert!(!calls.is_empty(), "{job}");
+    assert!(!calls.is_empty(), "the reply calls no tool: {job}");
     let id = |call: &Value| call["id"].as_str().expect("the call has an id").to_owned();
     calls.iter().map(id).collect()
 }

@@ -92,7 +92,10 @@ async fn a_wait_that_times_out_returns_the_running_job() {
     let job = answer.expect(200);
     assert_eq!(job["status"], "in_progress", "{job}");
     let without_wait = fixture.client.job(&id).await.expect(200);
-    assert!(!is_terminal(&without_wait), "{without_wait}");
+    assert!(
+        !is_terminal(&without_wait),
+        "the job has ended: {without_wait}"
+    );
 }
 
 #[tokio::test]

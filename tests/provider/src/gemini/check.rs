@@ -150,11 +150,13 @@ fn check_responses(before: Option<&Value>, content: &Value) -> Result<(), Provid
     Ok(())
 }
 
+/// The values of the field `name` in the parts of a content that have this field.
 fn parts_with<'a>(content: &'a Value, name: &str) -> Vec<&'a Value> {
     let parts = array(&content["parts"]).iter();
     parts.filter_map(|part| part.get(name)).collect()
 }
 
+/// Refuses an object with a field that Gemini does not know.
 fn check_fields(value: &Value, known: &[&str], location: &str) -> Result<(), ProviderError> {
     let unknown = value
         .as_object()

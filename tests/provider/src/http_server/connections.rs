@@ -13,7 +13,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 pub struct Connection {
     /// The version of HTTP.
     pub version: Version,
-    /// How many requests arrived on it.
+    /// How many requests arrived on the connection.
     pub requests: usize,
     /// How many of these requests have no complete response yet.
     pub unanswered: usize,
@@ -21,7 +21,7 @@ pub struct Connection {
     pub is_closed: bool,
 }
 
-/// All connections of a server in the order of their arrival, closed ones included.
+/// All connections of a server in the order of their arrival, closed connections included.
 #[derive(Clone, Debug, Default)]
 pub struct Connections(Arc<watch::Sender<Vec<Connection>>>);
 

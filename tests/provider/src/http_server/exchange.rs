@@ -36,7 +36,7 @@ impl Exchange {
         }
     }
 
-    /// Sends the whole response. Returns false if the client has gone, as far as the socket shows it.
+    /// Sends the whole response. Returns false if the client has gone and the socket has noticed it.
     pub async fn answer(self, response: &Response) -> bool {
         match self.stream {
             Stream::Http1(stream) => stream.answer(response).await,

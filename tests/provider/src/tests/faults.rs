@@ -72,7 +72,10 @@ async fn the_reply_cut_off_ends_the_connection_in_order_before_the_body_is_compl
     let (head, body, length) = split_response(&text);
     assert!(head.starts_with("HTTP/1.1 200 OK"));
     assert!(!body.is_empty());
-    assert!(length > Some(body.len()), "{length:?}");
+    assert!(
+        length > Some(body.len()),
+        "the body is complete: {length:?}"
+    );
     assert_eq!(outcome(&server).await, Outcome::Broken);
 }
 

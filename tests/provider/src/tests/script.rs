@@ -78,11 +78,16 @@ async fn the_error_of_a_failed_wait_lists_the_requests() {
             .await;
     });
     let panic = waiting.await.expect_err("the wait panics").into_panic();
-    let message = panic.downcast_ref::<String>().expect("a message");
-    assert!(message.contains("in vain for two requests"), "{message}");
+    let message = panic
+        .downcast_ref::<String>()
+        .expect("the panic has a message");
+    assert!(
+        message.contains("in vain for two requests"),
+        "the message does not name the wait: {message}"
+    );
     assert!(
         message.contains("\"the only one\": Answered(200)"),
-        "{message}"
+        "the message does not list the request: {message}"
     );
 }
 

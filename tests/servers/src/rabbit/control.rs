@@ -55,10 +55,10 @@ impl RaisedAlarm<'_> {
 }
 
 impl Rabbit {
-    /// Runs `rabbitmqctl` against this node and returns its output. Takes a second or more.
+    /// Runs `rabbitmqctl` against this node and returns its output. This takes a second or more.
     ///
     /// # Errors
-    /// If the command fails, with its output. If it still runs after two minutes.
+    /// If the command fails, or still runs after two minutes. The error of a failed command contains its output.
     pub async fn ctl(&self, args: &[&str]) -> anyhow::Result<String> {
         let mut command = Command::from(self.files.command(&self.ctl));
         command

@@ -124,7 +124,10 @@ mod tests {
             b"$99999999999\r\n",
             b"?\r\n",
         ] {
-            assert!(read(bytes).await.is_err(), "{bytes:?}");
+            assert!(
+                read(bytes).await.is_err(),
+                "{bytes:?} were accepted as a reply"
+            );
         }
     }
 }

@@ -93,7 +93,7 @@ async fn dropped_servers_leave_no_process_and_no_folder() -> anyhow::Result<()> 
     // They are the node, its epmd, and a guardian for each.
     assert!(
         processes_with(&folders[0]).len() >= 4,
-        "{:?}",
+        "too few processes belong to the node: {:?}",
         processes_with(&folders[0])
     );
     redis.pause()?;

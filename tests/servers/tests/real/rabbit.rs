@@ -90,12 +90,18 @@ async fn a_node_works_without_the_management_api() -> anyhow::Result<()> {
     let rabbit = Rabbit::start(options).await?;
     let vhost = rabbit.vhost().await?;
     let hosts = rabbit.ctl(&["list_vhosts", "--no-table-headers"]).await?;
-    assert!(hosts.lines().any(|host| host == vhost.name()), "{hosts}");
+    assert!(
+        hosts.lines().any(|host| host == vhost.name()),
+        "the virtual host is not listed: {hosts}"
+    );
     let error = rabbit
         .connections()
         .await
         .expect_err("there is no management API");
-    assert!(error.to_string().contains("management"), "{error:#}");
+    assert!(
+        error.to_string().contains("management"),
+        "the error does not mention the management API: {error:#}"
+    );
     assert!(
         rabbit.ctl(&["no_such_command"]).await.is_err(),
         "an unknown command succeeded"

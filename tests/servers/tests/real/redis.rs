@@ -77,7 +77,10 @@ async fn options_reach_the_server() -> anyhow::Result<()> {
         .cli(&["NOSUCHCOMMAND"])
         .await
         .expect_err("an unknown command is refused");
-    assert!(error.to_string().contains("unknown command"), "{error:#}");
+    assert!(
+        error.to_string().contains("unknown command"),
+        "another error: {error:#}"
+    );
     Ok(())
 }
 
@@ -91,7 +94,10 @@ async fn the_error_of_a_failed_start_contains_the_log() {
         .await
         .err()
         .expect("a setting that does not exist is refused");
-    assert!(error.to_string().contains("no-such-setting"), "{error:#}");
+    assert!(
+        error.to_string().contains("no-such-setting"),
+        "the error does not contain the log: {error:#}"
+    );
 }
 
 #[tokio::test]
@@ -118,7 +124,10 @@ async fn a_cluster_serves_all_slots_and_survives_a_kill() -> anyhow::Result<()> 
         for key in ["{a}1", "{b}1", "{c}1", "{d}1"] {
             match node.cli(&["SET", key, "1"]).await {
                 Ok(_) => stored += 1,
-                Err(error) => assert!(error.to_string().contains("MOVED"), "{error:#}"),
+                Err(error) => assert!(
+                    error.to_string().contains("MOVED"),
+                    "another error than a redirection: {error:#}"
+                ),
             }
         }
     }

@@ -87,7 +87,10 @@ async fn a_body_that_is_too_large_is_answered_with_413_with_and_without_a_conten
             "POST /v1/jobs HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\nexpect: 100-continue\r\n\r\n"
         );
         let answer = send_raw(&fixture, head.as_bytes()).await;
-        assert!(answer.starts_with("HTTP/1.1 413 "), "{length}: {answer}");
+        assert!(
+            answer.starts_with("HTTP/1.1 413 "),
+            "with the length {length}, the answer is not 413: {answer}"
+        );
     }
     assert_nothing_stored_or_called(&fixture).await;
     // A body slightly below the limit is accepted.
@@ -108,7 +111,7 @@ async fn bytes_that_are_not_http_are_answered_with_a_4xx_and_the_gateway_continu
     ] {
         let answer = send_raw(&fixture, bytes).await;
         let is_refused = answer.is_empty() || answer.starts_with("HTTP/1.1 4");
-        assert!(is_refused, "{bytes:?}: {answer}");
+        assert!(is_refused, "the bytes {bytes:?} were not refused: {answer}");
     }
     assert_nothing_stored_or_called(&fixture).await;
 }

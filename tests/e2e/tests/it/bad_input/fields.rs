@@ -83,7 +83,10 @@ async fn an_invalid_job_is_answered_with_422_and_the_name_of_the_field() {
                     .as_str()
                     .is_some_and(|message| message.len() > 5)
         };
-        assert!(errors.iter().any(names_field), "{input}: {body}");
+        assert!(
+            errors.iter().any(names_field),
+            "the problem does not name the field of {input}: {body}"
+        );
     }
     assert_nothing_stored_or_called(&fixture).await;
 }

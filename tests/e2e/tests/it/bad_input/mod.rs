@@ -29,7 +29,7 @@ fn expect_problem(input: &str, answer: Answer, status: u16, code: &str) -> Value
     );
     for text in ["title", "detail"] {
         let is_present = body[text].as_str().is_some_and(|text| !text.is_empty());
-        assert!(is_present, "{input}: {body}");
+        assert!(is_present, "{input}: the problem has no {text}: {body}");
     }
     body
 }

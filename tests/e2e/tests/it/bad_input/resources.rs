@@ -136,7 +136,7 @@ async fn a_full_session_answers_429_and_accepts_jobs_after_a_cancel() {
     let retry_after_s = retry_after_s.and_then(|text| text.parse::<u64>().ok());
     assert!(
         retry_after_s.is_some_and(|seconds| seconds > 0),
-        "{answer:?}"
+        "Retry-After is missing or 0: {answer:?}"
     );
     expect_problem("a submit to a full session", answer, 429, "session_full");
     let session = fixture.client.session("s").await.expect(200);

@@ -66,7 +66,10 @@ async fn completed_with_failures(fixture: &Fixture, jobs: &[String]) -> Vec<Vec<
 /// Waits until all these jobs have ended. Asserts that they completed at their first attempt.
 async fn assert_completed_at_first_attempt(fixture: &Fixture, jobs: &[String]) {
     let failures = completed_with_failures(fixture, jobs).await;
-    assert!(failures.iter().all(Vec::is_empty), "{failures:?}");
+    assert!(
+        failures.iter().all(Vec::is_empty),
+        "attempts have failed: {failures:?}"
+    );
 }
 
 fn attempts_of(job: &Value) -> &[Value] {
@@ -148,7 +151,10 @@ async fn a_self_signed_ca_certificate_is_refused_and_the_error_shows_how_to_make
             "openssl req -x509",
             "-addext basicConstraints=critical,CA:FALSE",
         ] {
-            assert!(message.contains(part), "{job}");
+            assert!(
+                message.contains(part),
+                "the error does not contain {part}: {job}"
+            );
         }
     }
     assert_eq!(server.connections().count(), 0);
@@ -168,13 +174,19 @@ async fn with_a_certificate_of_an_unknown_authority_the_connection_fails() {
             let message = error["message"].as_str().unwrap_or_default();
             assert!(
                 message.ends_with("invalid peer certificate: UnknownIssuer"),
-                "{job}"
+                "the error has another reason: {job}"
             );
-            assert!(!message.contains(KEY) && !message.contains(PROMPT), "{job}");
+            assert!(
+                !message.contains(KEY) && !message.contains(PROMPT),
+                "the error shows the key or the prompt: {job}"
+            );
         }
     }
     let logs = fixture.forebay.logs();
-    assert!(!logs.contains(KEY) && !logs.contains(PROMPT), "{logs}");
+    assert!(
+        !logs.contains(KEY) && !logs.contains(PROMPT),
+        "the log shows the key or the prompt: {logs}"
+    );
     // No request was sent, because no handshake completed.
     assert_eq!(server.connections().count(), 0);
 }
@@ -195,13 +207,19 @@ async fn jobs_complete_after_a_restart_of_the_server_with_another_http_version()
         let later = submit(&fixture, FEW_JOBS).await;
         let connections = server.wait_for_unanswered(2 * FEW_JOBS).await;
         let is_new = |connection: &Connection| connection.version == version;
-        assert!(connections.iter().all(is_new), "{connections:?}");
+        assert!(
+            connections.iter().all(is_new),
+            "a connection has another version: {connections:?}"
+        );
         server.permit_answers(2 * FEW_JOBS);
         completed_with_failures(&fixture, &later).await;
         for failures in completed_with_failures(&fixture, &cut_off).await {
             assert!(!failures.is_empty(), "a call that was cut off did not fail");
             let is_expected = |code: &Value| code == "connection_failed";
-            assert!(failures.iter().all(is_expected), "{failures:?}");
+            assert!(
+                failures.iter().all(is_expected),
+                "an attempt failed for another reason: {failures:?}"
+            );
         }
     }
 }
