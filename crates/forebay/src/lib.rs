@@ -1,5 +1,5 @@
-//! Composes the crates into processes. A process reads its settings, opens an engine, starts the parts of
-//! its role, waits for a signal, and stops within a time limit. This crate has no other behaviour.
+//! Composes the crates into processes. A process reads its settings, opens an engine and starts the parts of its role.
+//! It waits for a signal and stops within a time limit. This crate has no other behaviour.
 //!
 //! In reading order: `settings` (the command line), `compose` (turns settings into a plan), `engine` (opens the
 //! store and the queue), `run` (runs the plan until the exit), `log`, `signals`, `open_file_limit`.

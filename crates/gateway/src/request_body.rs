@@ -57,7 +57,7 @@ impl BodyReader {
     }
 
     /// Reads a body to its end. Only the first reservation waits for the budget. A body that needs more later is
-    /// refused if the budget is used up, because bodies that wait for each other would wait for ever.
+    /// refused if the budget is used up. Bodies that waited for each other would wait for ever.
     pub(crate) async fn read(
         &self,
         headers: &HeaderMap,

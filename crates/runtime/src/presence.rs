@@ -18,7 +18,7 @@ const ANNOUNCE_MS_MAX: u64 = 1_000;
 #[derive(Clone, Debug)]
 struct Announced {
     live: LiveProcesses,
-    /// When it was sent.
+    /// When the announcement was sent.
     sent: Instant,
     /// Since this time, each announcement has followed the previous one within the presence time.
     unbroken_since: Instant,

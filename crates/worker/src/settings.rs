@@ -1,12 +1,11 @@
 //! The limits of a worker.
 
-/// How long an attempt has to commit after its call has reached its time limit, in milliseconds. A
-/// claim lasts for the call's limit plus this time, so that no other worker takes the job over while the
-/// commit is under way.
+/// How long an attempt has to commit after its call has reached its time limit, in milliseconds. A claim lasts for
+/// the call's limit plus this time. So no other worker takes the job over while the commit is under way.
 pub(crate) const COMMIT_MARGIN_MS: u64 = 30_000;
 
-/// How long a worker may take after its drain time to release the jobs that still run, and to commit the
-/// last replies, in milliseconds. With a healthy store this takes some tens of milliseconds. The sweeper
+/// How long a worker may take after its drain time, in milliseconds. In this time it releases the jobs that still
+/// run and commits the last replies. With a healthy store this takes some tens of milliseconds. The sweeper
 /// requeues the jobs that are not released by then.
 pub const RELEASING_MS_MAX: u64 = 2_000;
 

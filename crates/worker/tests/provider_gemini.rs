@@ -207,7 +207,10 @@ async fn each_fault_has_a_code_and_a_retry() {
             "{}: {failure}",
             case.name
         );
-        assert!(!failure.error.message.contains("hello"), "{failure}");
+        assert!(
+            !failure.error.message.contains("hello"),
+            "failure: {failure}"
+        );
         assert!(matches!(server.next_event().await, ServerEvent::Request(_)));
     }
 }
@@ -220,7 +223,7 @@ async fn the_key_is_sent_in_a_header_and_is_not_in_the_url_or_an_error() {
     let failure = ask(&provider(&server.base_url), 5_000)
         .await
         .expect_err("refused");
-    assert!(!failure.error.message.contains(KEY), "{failure}");
+    assert!(!failure.error.message.contains(KEY), "failure: {failure}");
     let sent = server.request().await;
     let line = sent.header_text.lines().next().expect("a line");
     assert_eq!(

@@ -176,7 +176,10 @@ async fn each_fault_has_a_code_and_a_retry() {
             "{}: {failure}",
             case.name
         );
-        assert!(!failure.error.message.contains("hello"), "{failure}");
+        assert!(
+            !failure.error.message.contains("hello"),
+            "failure: {failure}"
+        );
     }
 }
 
@@ -216,7 +219,10 @@ async fn a_server_that_does_not_accept_the_connection_times_out() {
     let provider = provider(&format!("http://{address}/v1"), http);
     let failure = ask(&provider, 10_000).await.expect_err("no connection");
     assert_eq!(failure.error.code, "provider_timeout");
-    assert!(failure.error.message.contains("no connection"), "{failure}");
+    assert!(
+        failure.error.message.contains("no connection"),
+        "failure: {failure}"
+    );
 }
 
 #[tokio::test]

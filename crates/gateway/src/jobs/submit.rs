@@ -59,8 +59,8 @@ pub(crate) async fn post(
         state.admission.reserve(&state.member)?;
         return job.admit(&state, new_id, None).await;
     };
-    // The key is set before the limits are checked, so that a repeated submit gets its job even while
-    // new jobs are refused. A refused submit leaves its key without a job; the next submit with the key admits the job.
+    // The key is set before the limits are checked. So a repeated submit gets its job even while new jobs are
+    // refused. A refused submit leaves its key without a job; the next submit with the key admits the job.
     let now = job.now;
     let owner = idempotency::set_idempotency_key(&state, &key, &body.bytes, new_id, now).await?;
     let id = match owner {

@@ -1,4 +1,4 @@
-//! The basic kinds of values: objects, arrays, strings, numbers, and one of a few words.
+//! The basic kinds of values: objects, arrays, strings, numbers, and words from a list.
 //!
 //! Each function takes a value that may be absent, and returns it in its Rust type. For a value of the wrong kind
 //! it adds an error and returns `None`. `null` counts as absent.

@@ -1,4 +1,4 @@
-//! `POST /v1/jobs/{id}/cancel`.
+//! Tests of `POST /v1/jobs/{id}/cancel`.
 
 use forebay_shared::store::Topic;
 use serde_json::json;

@@ -117,8 +117,8 @@ impl Fixture {
             sessions_max: None,
             lanes,
         };
-        let me = ProcessId::fresh("test");
-        let member = Member::join(me, Arc::clone(&store) as _, engine.queue(), &settings);
+        let process = ProcessId::fresh("test");
+        let member = Member::join(process, Arc::clone(&store) as _, engine.queue(), &settings);
         let member = Arc::new(member);
         let mut settings = GatewaySettings {
             default_model: Some(String::from("simulated")),
@@ -153,8 +153,8 @@ impl Fixture {
         ApiResponse::of(request.send().await.expect("a response")).await
     }
 
-    /// Sends a request whose body is too large. Sends it again if the connection ends before the response is read,
-    /// because the gateway reads such a body for a bounded time only.
+    /// Sends a request whose body is too large. The gateway reads such a body only for a bounded time. So the connection
+    /// may end before the response is read; then the request is sent again.
     pub(crate) async fn send_too_large(&self, request: impl Fn() -> RequestBuilder) -> ApiResponse {
         for _ in 0..100 {
             if let Ok(response) = request().send().await {

@@ -1,4 +1,4 @@
-//! Submit and show jobs, the queues, the rules of a session, unknown routes.
+//! Tests of submits, jobs, queues, the rules of a session, and unknown routes.
 
 use forebay_shared::{ids::JobId, store::JobState};
 use reqwest::Method;

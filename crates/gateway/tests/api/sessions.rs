@@ -1,4 +1,4 @@
-//! `GET` and `DELETE /v1/sessions/{id}`.
+//! Tests of `GET` and `DELETE /v1/sessions/{id}`.
 
 use serde_json::{Value, json};
 

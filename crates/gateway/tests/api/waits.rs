@@ -1,4 +1,4 @@
-//! `wait_s` and `Prefer: wait=`.
+//! Tests of requests that wait for a job to end, with `wait_s` or `Prefer: wait=`.
 
 use std::time::{Duration, Instant};
 

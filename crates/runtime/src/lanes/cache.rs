@@ -1,4 +1,4 @@
-//! The lanes whose heads this process runs, as it committed them last.
+//! The lanes whose heads this process runs, as of the last commits of this process.
 //!
 //! Most of these lanes do not change until the attempt at their head ends. So the commit that ends the attempt uses the
 //! cached lane instead of a load. If the cached lane is outdated, the compare-and-set of the commit fails.

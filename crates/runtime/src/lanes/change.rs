@@ -130,7 +130,7 @@ pub enum Applied {
         until: TimeMs,
         /// The number of this attempt at the job, counted from 1.
         attempt: u32,
-        /// How often the provider has failed the job before.
+        /// How many tries of the job have failed before.
         tries: u32,
         /// What the worker needs to run the job.
         work: Box<Work>,
@@ -148,7 +148,7 @@ impl LaneChange {
         Self::new(lane, Action::Admit { job, options })
     }
 
-    /// Keeps the permit until the change has been answered. The permit is the change's share of the byte budget.
+    /// Keeps the permit until the change has its result. The permit is the change's share of the byte budget.
     #[must_use]
     pub fn with_permit(mut self, permit: OwnedSemaphorePermit) -> Self {
         self.permit = Some(permit);

@@ -37,7 +37,7 @@ pub struct Lanes {
 
 struct Shared {
     committer: Committer,
-    /// The changes that wait, by lane. A lane with an entry has a task.
+    /// The changes that wait, by lane. While a lane is in this map, its task runs.
     waiting: Mutex<HashMap<LaneKey, VecDeque<Pending>>>,
 }
 

@@ -28,7 +28,7 @@ struct ReadyHead<'a> {
 }
 
 impl<'a> ReadyHead<'a> {
-    /// The head of a lane, if it is this job.
+    /// The head of a lane, if its job is `job`.
     fn of(key: &'a LaneKey, lane: &Lane, job: JobId) -> Option<Self> {
         let head = lane.head().filter(|head| head.job == job)?;
         Some(Self {

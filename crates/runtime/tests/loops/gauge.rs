@@ -14,8 +14,8 @@ async fn counts_grow_old_while_the_store_is_down_and_are_fresh_again_afterwards(
     scene.admit("s", "hello").await;
     let gauge = Arc::new(Gauge::default());
     assert!(gauge.counts().is_none());
-    let (running, store) = (Arc::clone(&gauge), Arc::clone(&scene.store));
-    tokio::spawn(async move { running.run(&*store).await });
+    let (sampled_gauge, store) = (Arc::clone(&gauge), Arc::clone(&scene.store));
+    tokio::spawn(async move { sampled_gauge.run(&*store).await });
     pass_ms(500).await;
     let (counts, age) = gauge.counts().unwrap();
     assert_eq!(counts.class(Class::Interactive).live.ready, 1);
@@ -37,8 +37,8 @@ async fn counts_grow_old_while_the_store_is_down_and_are_fresh_again_afterwards(
 async fn the_drain_rate_covers_only_the_last_seconds() {
     let scene = Scene::new();
     let gauge = Arc::new(Gauge::default());
-    let (running, store) = (Arc::clone(&gauge), Arc::clone(&scene.store));
-    tokio::spawn(async move { running.run(&*store).await });
+    let (sampled_gauge, store) = (Arc::clone(&gauge), Arc::clone(&scene.store));
+    tokio::spawn(async move { sampled_gauge.run(&*store).await });
     for _ in 0..20 {
         let job = scene.admit("s", "hello").await;
         let fence = scene.claim("s", job).await;

@@ -259,7 +259,7 @@ impl Scene {
 
     /// How many commits the store has made.
     pub(crate) fn commits_made(&self) -> usize {
-        self.memory.state().made.len()
+        self.memory.state().commits.len()
     }
 
     /// The texts of a session's turns.

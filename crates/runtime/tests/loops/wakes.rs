@@ -52,7 +52,7 @@ fn request_wake(scene: &Scene, session: &str, job: JobId) {
 async fn a_timer_is_parked_once_the_wake_is_confirmed() {
     let scene = Scene::new();
     let job = scene.admit("s", "hello").await;
-    let committed = scene.memory.state().made[0].clone();
+    let committed = scene.memory.state().commits[0].clone();
     let soon = committed.at.plus_ms(PUBLISH_LIMIT_MS);
     assert_eq!(committed.timers, [(job, Some(soon))]);
     let_tasks_run().await;
@@ -276,7 +276,7 @@ async fn the_loop_ends_with_its_last_handle_and_parks_the_published_timers() {
     wakes_loop.await.unwrap();
     assert_eq!(queue.woken(), [job]);
     let parked = memory.state().timers[&job].1;
-    assert_eq!(parked, memory.state().made[0].at.plus_ms(REVISIT_MS));
+    assert_eq!(parked, memory.state().commits[0].at.plus_ms(REVISIT_MS));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,8 +1,8 @@
 //! Puts tool calls and their results in an order that every provider accepts.
 //!
 //! The results of a reply's calls follow that reply, in the order of the calls, one result for each call.
-//! A session may have another order: an interrupted message may separate a call from its result, a client may send the
-//! result of only one of two calls, and the store may have removed the oldest turns.
+//! A session may have another order. An interrupted message may separate a call from its result. A client may send the
+//! result of only one of two calls. The store may have removed the oldest turns.
 
 use forebay_shared::turn::{Role, Turn};
 

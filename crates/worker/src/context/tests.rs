@@ -114,12 +114,16 @@ fn the_selected_turns_follow_the_rules_and_the_bound() {
     ] {
         let selected = select(turns(session), turns(input), &bounds(max_turns, None), None);
         let case = format!("{session} | {input}, at most {max_turns:?}");
-        assert_eq!(selected.turns, turns(sent), "{case}");
-        assert_eq!(selected.turns_dropped, dropped, "{case}");
-        assert_eq!(selected.missing_results, turns(missing), "{case}");
-        assert_eq!(selected.sent_bytes, sent_bytes(&selected.turns), "{case}");
+        assert_eq!(selected.turns, turns(sent), "case: {case}");
+        assert_eq!(selected.turns_dropped, dropped, "case: {case}");
+        assert_eq!(selected.missing_results, turns(missing), "case: {case}");
+        assert_eq!(
+            selected.sent_bytes,
+            sent_bytes(&selected.turns),
+            "case: {case}"
+        );
         let appended = [turns(missing), turns(input)].concat();
-        assert_eq!(selected.into_turns_before_reply(), appended, "{case}");
+        assert_eq!(selected.into_turns_before_reply(), appended, "case: {case}");
     }
 }
 

@@ -18,7 +18,7 @@ use crate::in_flight::InFlightJobs;
 /// slots that become free at once.
 const INTERACTIVE_BUFFERED: usize = 32;
 /// How long the queue may take to deliver the next wake after an acknowledgement: a round trip to the
-/// broker. Until then, an empty buffer does not mean that the class has no work.
+/// broker. Until then, an empty buffer does not mean that no job of the class waits.
 const DELIVERY_TIME_MAX: Duration = Duration::from_millis(25);
 /// The delay before a consumer that has failed or ended is started again.
 const RESTART_AFTER: Duration = Duration::from_secs(1);
@@ -31,8 +31,8 @@ pub(super) struct ClassBuffer {
     next: Option<Delivery>,
     /// When `next` was filled.
     next_since: Instant,
-    /// Until this time the queue may still deliver a wake, so an empty buffer does not mean that the class has no
-    /// work. `None` once the time has passed.
+    /// Until this time the queue may still deliver a wake. So an empty buffer does not mean that no job of the class
+    /// waits. `None` once the time has passed.
     expected_until: Option<Instant>,
 }
 

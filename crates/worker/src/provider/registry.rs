@@ -287,7 +287,7 @@ mod tests {
                 .err()
                 .expect("must be refused")
                 .to_string();
-            assert!(error.starts_with(variable), "{error}");
+            assert!(error.starts_with(variable), "error: {error}");
         }
     }
 
@@ -300,7 +300,7 @@ mod tests {
             .err()
             .expect("refused");
         let source = std::error::Error::source(&error).map(ToString::to_string);
-        assert!(error.to_string().contains("openai"), "{error}");
+        assert!(error.to_string().contains("openai"), "error: {error}");
         assert!(source.is_some_and(|source| source.starts_with("ALL_PROXY")));
 
         // Without keys only a provider on this machine is left, which needs no proxy.
@@ -322,7 +322,7 @@ mod tests {
             .to_string();
         assert!(
             error.contains("openai") && !error.contains("broken"),
-            "{error}"
+            "error: {error}"
         );
     }
 }

@@ -74,7 +74,7 @@ mod tests {
             assert_eq!(
                 delay_ms_of(&[("retry-after", value)]),
                 expected,
-                "{value:?}"
+                "value: {value:?}"
             );
         }
         assert_eq!(delay_ms_of(&[]), None);

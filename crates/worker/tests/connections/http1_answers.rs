@@ -55,7 +55,7 @@ async fn a_compressed_answer_fails_the_job_without_another_try() {
             Err(failure) => {
                 assert!(
                     !is_read && failure.error.message.contains("gzip"),
-                    "{failure}"
+                    "failure: {failure}"
                 );
                 assert_eq!(failure.error.code, "invalid_response");
                 assert_eq!(failure.retry, Retry::Never);

@@ -102,8 +102,11 @@ async fn a_request_that_fails_within_the_server_is_not_sent_again() {
     server.request().await.reset(Reason::INTERNAL_ERROR);
     let failure = calls.join_next().await.expect("a call").expect("no panic");
     let failure = failure.expect_err("a reset");
-    assert_eq!(failure.error.code, "connection_failed", "{failure}");
-    assert_eq!(failure.retry, Retry::Backoff, "{failure}");
+    assert_eq!(
+        failure.error.code, "connection_failed",
+        "failure: {failure}"
+    );
+    assert_eq!(failure.retry, Retry::Backoff, "failure: {failure}");
 }
 
 /// A server may accept calls until it has announced the last stream that it serves (RFC 9113, section 6.8). It refuses

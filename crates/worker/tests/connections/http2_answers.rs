@@ -79,15 +79,15 @@ async fn a_call_releases_its_stream_however_it_ends() {
         let ended = call.await.expect("no panic");
         if let Err(failure) = &ended {
             assert_eq!(failure.error.code, "connection_failed");
-            assert_eq!(failure.retry, Retry::Backoff, "{failure}");
+            assert_eq!(failure.retry, Retry::Backoff, "failure: {failure}");
         }
         assert_eq!(ended.is_ok(), round % 4 == 3, "round {round}: {ended:?}");
     }
     assert_eq!(server.connections().count(), 1);
 }
 
-/// A request that the server may have begun is not sent again, even if the server had announced the end of the
-/// connection.
+/// A request that the server may have begun is not sent again. This also holds if the server has announced the end of
+/// the connection.
 #[tokio::test]
 async fn only_a_request_that_was_not_begun_is_sent_again_when_a_connection_ends() {
     for (has_begun, reason, is_sent_again) in [
@@ -106,12 +106,12 @@ async fn only_a_request_that_was_not_begun_is_sent_again_when_a_connection_ends(
         tokio::select! {
             accepted = listener.accept() => {
                 accepted.expect("a connection");
-                assert!(is_sent_again, "{case}");
+                assert!(is_sent_again, "case: {case}");
             }
             failure = &mut call => {
                 let failure = failure.expect("no panic").expect_err("no answer");
                 assert!(!is_sent_again, "{case} {failure}");
-                assert_eq!(failure.error.code, "connection_failed", "{case}");
+                assert_eq!(failure.error.code, "connection_failed", "case: {case}");
                 assert_eq!(failure.retry, Retry::Backoff, "{case} {failure}");
             }
         }
@@ -138,8 +138,11 @@ async fn a_call_fails_if_the_server_ends_each_connection_at_once() {
         let failure = call.await.expect("no panic").expect_err("nobody answers");
         server.abort();
         let connections = connections.load(Ordering::SeqCst);
-        assert_eq!(failure.error.code, "connection_failed", "{failure}");
-        assert_eq!(failure.retry, Retry::Backoff, "{failure}");
+        assert_eq!(
+            failure.error.code, "connection_failed",
+            "failure: {failure}"
+        );
+        assert_eq!(failure.retry, Retry::Backoff, "failure: {failure}");
         assert!(connections <= 5, "{connections} connections for one call");
     }
 }

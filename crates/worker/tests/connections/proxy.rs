@@ -104,12 +104,15 @@ async fn a_call_fails_to_connect_if_the_proxy_refuses_the_credentials() {
         peer.write("HTTP/1.1 407 Who\r\nproxy-authenticate: Basic\r\ncontent-length: 0\r\n\r\n")
             .await;
         let failure = call.await.expect("no panic").expect_err("no answer");
-        assert_eq!(failure.error.code, "connection_failed", "{failure}");
-        assert_eq!(failure.retry, Retry::Backoff, "{failure}");
+        assert_eq!(
+            failure.error.code, "connection_failed",
+            "failure: {failure}"
+        );
+        assert_eq!(failure.retry, Retry::Backoff, "failure: {failure}");
         let message = failure.error.message;
-        assert!(message.contains("proxy"), "{message}");
-        assert!(!message.contains("secret"), "{message}");
+        assert!(message.contains("proxy"), "message: {message}");
+        assert!(!message.contains("secret"), "message: {message}");
         let address = port.address().to_string();
-        assert!(!message.contains(&address), "{message}");
+        assert!(!message.contains(&address), "message: {message}");
     }
 }

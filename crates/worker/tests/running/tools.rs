@@ -57,7 +57,7 @@ async fn tool_results_go_before_a_waiting_message() {
                 not_before: Some(_)
             }
         ),
-        "{state:?}"
+        "state: {state:?}"
     );
 
     fleet

@@ -142,7 +142,10 @@ async fn a_job_that_is_claimed_and_cancelled_in_one_batch_is_not_run() {
         scene.apply(claim_change("s", job, "me")),
         scene.apply(LaneChange::cancel(lane("s"), job)),
     );
-    assert!(matches!(claimed, Ok(Applied::NotDue)), "{claimed:?}");
+    assert!(
+        matches!(claimed, Ok(Applied::NotDue)),
+        "the claim returned {claimed:?}"
+    );
     assert!(matches!(cancelled, Ok(Applied::Done)));
     assert_eq!(scene.ended_as(job), Some(Status::Cancelled));
 }
@@ -163,7 +166,7 @@ async fn a_cancel_notifies_the_worker_that_runs_the_job_and_wakes_the_next_job()
     let dropped = scene
         .memory
         .state()
-        .made
+        .commits
         .last()
         .unwrap()
         .dropped_calls
@@ -206,7 +209,7 @@ async fn a_tick_behind_a_claim_in_one_batch_neither_moves_the_timer_nor_wakes() 
     assert!(matches!(ticked, Ok(Applied::Done)));
     let_tasks_run().await;
     assert!(scene.queue.woken().is_empty());
-    let timers = scene.memory.state().made.last().unwrap().timers.clone();
+    let timers = scene.memory.state().commits.last().unwrap().timers.clone();
     assert_eq!(timers, [(job, Some(scene.timer(job)))]);
 }
 

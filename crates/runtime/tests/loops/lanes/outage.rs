@@ -231,7 +231,10 @@ async fn a_lane_that_others_change_all_the_time_is_contended() {
         .store
         .plan(StoreCall::Commit, (0..100).map(|_| other_change()));
     let applied = scene.apply(LaneChange::cancel(lane("s"), job)).await;
-    assert!(matches!(applied, Err(LaneError::Contended)), "{applied:?}");
+    assert!(
+        matches!(applied, Err(LaneError::Contended)),
+        "the change returned {applied:?}"
+    );
     assert_eq!(scene.ended_as(job), None);
 }
 
@@ -264,7 +267,7 @@ async fn in_a_full_store_an_admission_fails_no_claim_of_the_same_batch() {
         scene.apply(scene.admission("s", job_of("s"), "two")),
     );
     assert!(matches!(admitted, Err(LaneError::Store(StoreError::Full))));
-    assert!(claimed.is_ok(), "{claimed:?}");
+    assert!(claimed.is_ok(), "the claim returned {claimed:?}");
 }
 
 #[tokio::test(start_paused = true)]

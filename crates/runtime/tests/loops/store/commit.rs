@@ -58,7 +58,7 @@ impl State {
             let tenant = commit.lane.tenant();
             self.count(tenant, class, commit.counts[class], ended as u64);
         }
-        self.made.push(commit.clone());
+        self.commits.push(commit.clone());
         self.check(commit);
         CommitResult::Done
     }

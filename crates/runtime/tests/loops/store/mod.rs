@@ -32,7 +32,7 @@ use forebay_shared::{
 };
 use tokio::time::Instant;
 
-/// The first time of the store's clock.
+/// The time at which the store's clock begins.
 const START: TimeMs = TimeMs(1_000_000_000);
 
 /// A store in memory.
@@ -54,7 +54,7 @@ pub(crate) struct State {
     pub(crate) sessions: HashMap<(TenantId, SessionId), Conversation>,
     pub(crate) counts: BTreeMap<(TenantId, Class), (ClassCounts, u64)>,
     /// The commits that took effect, in order.
-    pub(crate) made: Vec<Commit>,
+    pub(crate) commits: Vec<Commit>,
     keys: HashMap<(TenantId, String), IdempotencyEntry>,
     present: HashMap<ProcessId, TimeMs>,
     sweeper: Option<(ProcessId, TimeMs)>,

@@ -142,8 +142,8 @@ async fn timers_without_jobs_are_moved_and_do_not_hide_other_due_timers() {
     let scene = Scene::new();
     let job = scene.admit_without_wake("s").await;
     // Timers without jobs: more than a sweep reads, and all due before the job's timer.
-    for n in 0..6_000 {
-        let stray = (lane(&format!("stray-{n}")), TimeMs(1));
+    for index in 0..6_000 {
+        let stray = (lane(&format!("stray-{index}")), TimeMs(1));
         scene.memory.state().timers.insert(job_of("stray"), stray);
     }
     pass_ms(3_100).await;

@@ -80,10 +80,10 @@ async fn all_ready_heads_are_woken_at_a_start_if_the_queue_has_lost_its_messages
         let scene = Scene::new();
         // The wakes of an earlier process were confirmed, so the timers are parked.
         let mut jobs = Vec::new();
-        for n in 0..1_100 {
-            let (session, job) = (format!("s-{n}"), job_of(&format!("s-{n}")));
+        for index in 0..1_100 {
+            let (session, job) = (format!("s-{index}"), job_of(&format!("s-{index}")));
             let change = scene.admission_with(&session, job, "hello", |admit| {
-                admit.class = Class::ALL[n % 2];
+                admit.class = Class::ALL[index % 2];
             });
             scene.lanes.apply(change, TIMEOUT).await.unwrap();
             jobs.push(job);

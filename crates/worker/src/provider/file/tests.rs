@@ -119,5 +119,5 @@ fn errors_name_the_line_or_the_entry_and_its_invalid_part() {
 #[test]
 fn an_error_does_not_repeat_a_line_that_may_hold_a_key() {
     let error = error("[providers.a]\nheaders = { authorization = \"Bearer sk-secret\" \"");
-    assert!(!error.contains("sk-secret"), "{error}");
+    assert!(!error.contains("sk-secret"), "error: {error}");
 }

@@ -83,8 +83,8 @@ impl ClientBuilder {
     }
 
     fn configured(&self) -> reqwest::ClientBuilder {
-        // By default reqwest retries requests that a server has not begun to process (RFC 9113, section 8.7), shares the
-        // connect timeout among several addresses, and closes a connection whose TCP peer is gone.
+        // By default reqwest retries requests that a server has not begun to process (RFC 9113, section 8.7). It shares
+        // the connect timeout among several addresses. It closes a connection whose TCP peer is gone.
         let mut builder = Client::builder()
             .default_headers(self.headers.clone())
             .connect_timeout(self.connect_timeout)
@@ -174,6 +174,6 @@ mod tests {
             .send()
             .await;
         let error = error.expect_err("nothing answers");
-        assert!(error.is_connect() && error.is_timeout(), "{error:?}");
+        assert!(error.is_connect() && error.is_timeout(), "error: {error:?}");
     }
 }

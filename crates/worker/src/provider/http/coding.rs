@@ -36,7 +36,7 @@ mod tests {
             for line in lines {
                 headers.append(CONTENT_ENCODING, HeaderValue::from_static(line));
             }
-            assert_eq!(of(&headers), coding, "{lines:?}");
+            assert_eq!(of(&headers), coding, "headers: {lines:?}");
         }
     }
 }

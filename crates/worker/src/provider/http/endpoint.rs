@@ -145,7 +145,7 @@ mod tests {
             ("https://me:secret@x.example", EndpointError::UserInfo),
             ("https://x.example/#a", EndpointError::Fragment),
         ] {
-            assert_eq!(Endpoint::parse(text), Err(error), "{text}");
+            assert_eq!(Endpoint::parse(text), Err(error), "text: {text}");
         }
         assert!(matches!(
             Endpoint::parse("api.openai.com/v1"),
@@ -161,16 +161,23 @@ mod tests {
             "https://`host`/v1",
             &format!("https://x.example/{}", "y".repeat(9_000)),
         ] {
-            assert_eq!(Endpoint::parse(text), Err(EndpointError::NotUri), "{text}");
+            assert_eq!(
+                Endpoint::parse(text),
+                Err(EndpointError::NotUri),
+                "text: {text}"
+            );
         }
         let error = EndpointError::NotUri.to_string();
-        assert!(error.contains("{ }") && error.contains("8192"), "{error}");
+        assert!(
+            error.contains("{ }") && error.contains("8192"),
+            "error: {error}"
+        );
         // In a path such characters are encoded.
         for text in ["https://x.example/{a}\"`", "https://x.example/a?b={c}\"`|^"] {
             let url = Endpoint::parse(text)
                 .expect("a URL")
                 .with_segments(&["{m}`"]);
-            assert!(url.as_str().parse::<http::Uri>().is_ok(), "{url}");
+            assert!(url.as_str().parse::<http::Uri>().is_ok(), "URL: {url}");
         }
     }
 
@@ -185,7 +192,7 @@ mod tests {
             assert_eq!(
                 Endpoint::parse(text).expect("a URL").is_loopback(),
                 loopback,
-                "{text}"
+                "text: {text}"
             );
         }
     }

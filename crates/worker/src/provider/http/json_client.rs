@@ -293,7 +293,10 @@ mod tests {
         let calls = (0..20).map(|_| call(&client, &url));
         for ended in join_all(calls).await {
             let failure = ended.expect("no panic").expect_err("nothing listens");
-            assert!(failure.error.message.contains("refused"), "{failure}");
+            assert!(
+                failure.error.message.contains("refused"),
+                "failure: {failure}"
+            );
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The proxies that the environment names, and the one through which a provider is reached.
 //!
-//! A proxy that cannot be used is an error, because an operator who sets the variable expects that no call is made
-//! directly. It is an error only for a provider that needs the proxy.
+//! A proxy that cannot be used is an error: an operator who sets the variable expects that no call is made directly. It
+//! is an error only for a provider that needs the proxy.
 
 use forebay_shared::secret::Secret;
 use http::Uri;
@@ -268,14 +268,18 @@ mod tests {
             for variable in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"] {
                 let error = proxy_of(&[(variable, value)], "https://llm.example");
                 let error = error.expect_err(value);
-                assert_eq!((error.variable, error.fault), (variable, fault), "{value}");
+                assert_eq!(
+                    (error.variable, error.fault),
+                    (variable, fault),
+                    "value: {value}"
+                );
                 let shown = format!("{error} {error:?}");
-                assert!(shown.starts_with(variable), "{shown}");
-                assert!(!shown.contains("secret"), "{shown}");
+                assert!(shown.starts_with(variable), "error: {shown}");
+                assert!(!shown.contains("secret"), "error: {shown}");
             }
             // A provider of the other scheme does not need this proxy.
             let other = proxy_of(&[("HTTPS_PROXY", value)], "http://llm.example");
-            assert_eq!(other, Ok(None), "{value}");
+            assert_eq!(other, Ok(None), "value: {value}");
         }
     }
 }

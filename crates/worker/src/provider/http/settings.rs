@@ -8,7 +8,7 @@ pub struct HttpLimits {
     /// The timeout of name resolution, connecting and the TLS handshake together, in milliseconds.
     pub connect_ms: u64,
     /// The timeout of the answer's headers, connecting included, in milliseconds. A model that does not stream sends
-    /// the headers when its reply is complete, so this timeout includes the time that the model needs.
+    /// the headers when its reply is complete. So this timeout includes the time that the model needs.
     pub first_byte_ms: u64,
     /// The most bytes of an answer's body.
     pub response_bytes_max: usize,

@@ -1,8 +1,8 @@
 //! A provider without a model, for trials, examples and measurements. It gives the same reply to the same
 //! turns, after the configured latency.
 //!
-//! The reply counts the user turns that were sent and quotes the last two, which shows whether the context
-//! of a session was sent.
+//! The reply counts the user turns that were sent and quotes the last two. So it shows whether the context of a
+//! session was sent.
 
 mod latency;
 
