@@ -98,6 +98,18 @@ fn faults() -> Vec<FaultCase> {
         case(
             "404",
             plain(404, "NOT_FOUND"),
+            "endpoint_not_found",
+            Retry::Never,
+        ),
+        case(
+            "404, the model",
+            error(
+                404,
+                "",
+                "NOT_FOUND",
+                "models/m is not found for API version v1beta",
+                &json!([]),
+            ),
             "model_not_found",
             Retry::Never,
         ),

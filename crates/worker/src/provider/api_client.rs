@@ -11,6 +11,7 @@ use super::{
     Failure, SettingsError,
     http::{Endpoint, HttpSettings, JsonClient, Received},
     settings::header_value,
+    status,
 };
 
 /// A provider's key and the header that carries it.
@@ -76,6 +77,10 @@ impl ApiClient {
         read: impl FnOnce(&Received) -> Result<T, Failure> + Send,
     ) -> Result<T, Failure> {
         let received = self.client.post(url, body, timeout).await?;
-        read(&received).map_err(|failure| failure.without(&self.secrets))
+        let answer = match &received.location {
+            Some(location) => Err(status::redirected(received.status, location)),
+            None => read(&received),
+        };
+        answer.map_err(|failure| failure.without(&self.secrets))
     }
 }

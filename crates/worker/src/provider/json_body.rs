@@ -3,7 +3,10 @@
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, error::Category};
 
-use super::{Failure, Retry};
+use super::{Failure, Retry, json_repair};
+
+/// The byte order mark, which RFC 8259 lets a reader ignore.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The body of a request.
 ///
@@ -21,12 +24,26 @@ pub(super) fn to_value(value: &impl Serialize) -> Result<Value, Failure> {
     serde_json::to_value(value).map_err(|error| unwritable(&error))
 }
 
-/// Reads the body of an answer.
+/// Reads the body of an answer. A byte order mark is ignored, and small mistakes of the JSON are repaired.
 ///
 /// # Errors
 /// `invalid_response` when the body is not JSON, or has another shape than `T`.
 pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
-    serde_json::from_slice(body).map_err(|error| unreadable(&error))
+    let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
+    let read = serde_json::from_slice(body).or_else(|error| match error.classify() {
+        Category::Syntax => serde_json::from_str(&json_repair::repaired(body)).map_err(|_| error),
+        Category::Data | Category::Eof | Category::Io => Err(error),
+    });
+    read.map_err(|error| unreadable(&error))
+}
+
+/// The text of a value that should be a text. A number counts as its digits.
+pub(super) fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
 }
 
 fn unwritable(error: &serde_json::Error) -> Failure {

@@ -6,17 +6,21 @@
 //! In reading order:
 //! - [`http`]: calls over the network.
 //! - [`simulated`], [`openai`], [`gemini`]: the providers.
-//! - `api_client`, `json_body`, `status`, `retry_after`, `tool_call_id`: what the providers share.
+//! - `api_client`, `json_body`, `json_repair`, `tool_call_id`: what the providers share.
+//! - `error_body`, `google_error`, `status`, `retry_after`: what they share of an error.
 //! - `entry`, `settings`: the settings of one provider; [`mod@file`]: the settings in the providers file.
 //! - [`registry`]: finds the provider for a model.
 
 mod api_client;
 mod entry;
+mod error_body;
 mod failure;
 pub mod file;
 pub mod gemini;
+mod google_error;
 pub mod http;
 mod json_body;
+mod json_repair;
 pub mod openai;
 pub mod registry;
 mod retry_after;

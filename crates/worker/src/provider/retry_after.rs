@@ -1,33 +1,59 @@
-//! Reads `Retry-After` (RFC 9110, section 10.2.3): seconds, or a date.
+//! Reads the delay that a provider asks for: `Retry-After` (RFC 9110, section 10.2.3) and its variants.
 
 use std::time::SystemTime;
 
-use http::header::{HeaderMap, RETRY_AFTER};
+use http::header::HeaderMap;
 
 /// The longest delay that a provider can ask for, in milliseconds: one hour. A mistake of the provider must not delay
 /// a job for days.
 pub(super) const DELAY_MS_MAX: u64 = 60 * 60 * 1_000;
 
-/// The delay that the provider asks for, in milliseconds, at most [`DELAY_MS_MAX`]. `None` if the header is missing or
-/// invalid. OpenAI also sends `retry-after-ms`, which is more exact and takes precedence.
+/// The headers with a delay in milliseconds. OpenAI sends the first one.
+const MS_HEADERS: [&str; 2] = ["retry-after-ms", "llm_provider-retry-after-ms"];
+
+/// The headers with a delay in seconds, or with a date. `LiteLLM` adds the prefix to the headers of the provider that it
+/// called.
+const HEADERS: [&str; 2] = ["retry-after", "llm_provider-retry-after"];
+
+/// The delay that the provider asks for, in milliseconds, at most [`DELAY_MS_MAX`]. `None`: no header has a valid delay.
+/// The headers in milliseconds are more exact and come first.
 pub(super) fn read(headers: &HeaderMap, now: SystemTime) -> Option<u64> {
-    let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
-    if let Some(delay_ms) = text("retry-after-ms").and_then(|value| value.parse::<u64>().ok()) {
-        return Some(delay_ms.min(DELAY_MS_MAX));
+    let text = |name: &&str| headers.get(*name)?.to_str().ok().map(str::trim);
+    let mut ms = MS_HEADERS.iter().filter_map(text);
+    let mut others = HEADERS.iter().filter_map(text);
+    ms.find_map(|value| delay_ms(value, 1.0))
+        .or_else(|| others.find_map(|value| seconds_ms(value).or_else(|| date_ms(value, now))))
+}
+
+/// A number of seconds in milliseconds, at most [`DELAY_MS_MAX`]. Fractions are rounded up.
+pub(super) fn seconds_ms(text: &str) -> Option<u64> {
+    delay_ms(text, 1_000.0)
+}
+
+/// A delay of whole and fractional units, each of `unit_ms` milliseconds.
+fn delay_ms(text: &str, unit_ms: f64) -> Option<u64> {
+    if !text
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || byte == b'.')
+    {
+        return None;
     }
-    let value = text(RETRY_AFTER.as_str())?;
-    let delay_ms = if value.bytes().all(|byte| byte.is_ascii_digit()) && !value.is_empty() {
-        // A number that is too large for 64 bits means a very long delay.
-        value
-            .parse::<u64>()
-            .unwrap_or(u64::MAX)
-            .saturating_mul(1_000)
-    } else {
-        let until = httpdate::parse_http_date(value).ok()?;
-        let delay = until.duration_since(now).unwrap_or_default();
-        u64::try_from(delay.as_millis()).unwrap_or(u64::MAX)
-    };
-    Some(delay_ms.min(DELAY_MS_MAX))
+    let units: f64 = text.parse().ok()?;
+    let ms = (units * unit_ms).ceil().min(DELAY_MS_MAX as f64);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the value is between 0 and the bound"
+    )]
+    Some(ms as u64)
+}
+
+/// The milliseconds until an HTTP date; 0 for a date in the past.
+fn date_ms(text: &str, now: SystemTime) -> Option<u64> {
+    let until = httpdate::parse_http_date(text).ok()?;
+    let delay = until.duration_since(now).unwrap_or_default();
+    let ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+    Some(ms.min(DELAY_MS_MAX))
 }
 
 #[cfg(test)]
@@ -67,7 +93,12 @@ mod tests {
             ("Sun, 06 Nov 1994 08:00:00 GMT", Some(0)),
             ("Sat, 06 Nov 2094 08:00:00 GMT", Some(DELAY_MS_MAX)),
             ("-1", None),
-            ("1.5", None),
+            ("1.5", Some(1_500)),
+            ("0.0001", Some(1)),
+            (".5", Some(500)),
+            ("1.2.3", None),
+            ("1e3", None),
+            ("inf", None),
             ("soon", None),
             ("", None),
         ] {
@@ -90,5 +121,28 @@ mod tests {
             delay_ms_of(&[("retry-after", "2"), ("retry-after-ms", "x")]),
             Some(2_000)
         );
+    }
+
+    #[test]
+    fn milliseconds_may_have_a_fraction() {
+        assert_eq!(delay_ms_of(&[("retry-after-ms", "1499.2")]), Some(1_500));
+    }
+
+    #[test]
+    fn the_delay_that_a_proxy_passes_on_is_read() {
+        for (headers, expected) in [
+            (vec![("llm_provider-retry-after", "2.5")], Some(2_500)),
+            (vec![("llm_provider-retry-after-ms", "700")], Some(700)),
+            (
+                vec![("retry-after", "soon"), ("llm_provider-retry-after", "3")],
+                Some(3_000),
+            ),
+            (
+                vec![("retry-after", "1"), ("llm_provider-retry-after", "3")],
+                Some(1_000),
+            ),
+        ] {
+            assert_eq!(delay_ms_of(&headers), expected, "{headers:?}");
+        }
     }
 }

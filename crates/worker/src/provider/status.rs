@@ -1,41 +1,169 @@
 //! Classifies an HTTP status if the provider's error is not more specific.
 
-use super::{Failure, Retry};
+use serde_json::Value;
+
+use super::{Failure, Retry, http::Received, json_body};
 
 /// The most bytes that a failure quotes of a provider's message.
 const QUOTED_BYTES_MAX: usize = 800;
 
-/// Classifies a status that is not a success. `provider_message` is the provider's own text.
-pub(super) fn classify(
-    status: u16,
-    retry_after_ms: Option<u64>,
-    provider_message: Option<&str>,
-) -> Failure {
-    let (code, retry) = match status {
-        401 | 403 => ("authentication_failed", Retry::Never),
-        402 => ("insufficient_quota", Retry::Never),
-        404 => ("model_not_found", Retry::Never),
-        408 | 409 | 425 | 500.. => ("provider_error", after_or_backoff(retry_after_ms)),
-        429 => ("rate_limited", after_or_backoff(retry_after_ms)),
-        400..500 => ("invalid_request", Retry::Never),
-        // Redirects are not followed, and no other status is a valid answer.
-        _ => ("provider_error", Retry::Never),
-    };
-    Failure::new(code, message(status, provider_message), retry)
+/// What the status line and the headers of an error say.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ErrorStatus<'a> {
+    /// The status code.
+    pub(super) code: u16,
+    /// The delay that the provider asks for, in milliseconds.
+    pub(super) retry_after_ms: Option<u64>,
+    /// The path that was called. `None`: the call succeeded, and the error is in its body.
+    pub(super) path: Option<&'a str>,
 }
 
-/// A retry after the delay that the provider asks for; with backoff if it asks for none.
-pub(super) fn after_or_backoff(retry_after_ms: Option<u64>) -> Retry {
-    retry_after_ms.map_or(Retry::Backoff, Retry::AfterMs)
+impl<'a> ErrorStatus<'a> {
+    /// The status of an answer whose status is not 2xx.
+    pub(super) fn of(received: &'a Received) -> Self {
+        Self {
+            code: received.status,
+            retry_after_ms: received.retry_after_ms,
+            path: Some(&received.path),
+        }
+    }
+
+    /// The status of an error in the body of a 2xx answer.
+    pub(super) const fn within_success(code: u16) -> Self {
+        Self {
+            code,
+            retry_after_ms: None,
+            path: None,
+        }
+    }
+
+    /// The status with the longer one of two delays, which satisfies both.
+    pub(super) fn with_delay_ms(mut self, delay_ms: Option<u64>) -> Self {
+        self.retry_after_ms = self.retry_after_ms.max(delay_ms);
+        self
+    }
+
+    /// A failure for which no retry can help.
+    pub(super) fn permanent(&self, code: &str, provider_message: Option<&str>) -> Failure {
+        Failure::new(code, self.message(provider_message), Retry::Never)
+    }
+
+    /// A retry after the delay that the provider asks for; with backoff if it asks for none.
+    pub(super) fn after_or_backoff(&self) -> Retry {
+        self.retry_after_ms.map_or(Retry::Backoff, Retry::AfterMs)
+    }
+
+    /// Classifies a status that is not a success. `provider_message` is the provider's own text.
+    pub(super) fn classify(&self, provider_message: Option<&str>) -> Failure {
+        let (code, retry) = match self.code {
+            401 | 403 => ("authentication_failed", Retry::Never),
+            402 => ("insufficient_quota", Retry::Never),
+            404 => return self.not_found(provider_message),
+            408 | 409 | 425 | 500.. => ("provider_error", self.after_or_backoff()),
+            429 => ("rate_limited", self.after_or_backoff()),
+            400..500 => ("invalid_request", Retry::Never),
+            // Redirects are not followed, and no other status is a valid answer.
+            _ => ("provider_error", Retry::Never),
+        };
+        Failure::new(code, self.message(provider_message), retry)
+    }
+
+    /// A 404 is about the model only if the provider says so. Otherwise the base URL is probably wrong.
+    fn not_found(&self, provider_message: Option<&str>) -> Failure {
+        if provider_message.is_some_and(is_about_a_model) {
+            return self.permanent("model_not_found", provider_message);
+        }
+        let mut failure = self.permanent("endpoint_not_found", provider_message);
+        if let Some(path) = self.path {
+            failure.error.message = format!(
+                "the provider has nothing at {path}, check its base URL: {}",
+                failure.error.message
+            );
+        }
+        failure
+    }
+
+    /// The message of a failure, such as `the provider answered 429: slow down`.
+    pub(super) fn message(&self, provider_message: Option<&str>) -> String {
+        let code = self.code;
+        match provider_message.map(str::trim) {
+            None | Some("") => format!("the provider answered {code}"),
+            Some(text) => {
+                let end = text.floor_char_boundary(QUOTED_BYTES_MAX);
+                format!("the provider answered {code}: {}", &text[..end])
+            }
+        }
+    }
 }
 
-/// The message of a failure, such as `the provider answered 429: slow down`.
-pub(super) fn message(status: u16, provider_message: Option<&str>) -> String {
-    match provider_message.map(str::trim) {
-        None | Some("") => format!("the provider answered {status}"),
-        Some(text) => {
-            let end = text.floor_char_boundary(QUOTED_BYTES_MAX);
-            format!("the provider answered {status}: {}", &text[..end])
+/// The HTTP status that an error repeats in its `code`, as a number or a text.
+pub(super) fn code_in(error: &Value) -> Option<u16> {
+    let code: u16 = json_body::text(&error["code"])?.parse().ok()?;
+    (400..600).contains(&code).then_some(code)
+}
+
+/// The failure of a redirect. Redirects are not followed, because a request holds a key and a prompt.
+pub(super) fn redirected(code: u16, location: &str) -> Failure {
+    Failure::new(
+        "provider_error",
+        format!(
+            "the provider answered {code}, a redirect to {location}: redirects are not followed, correct the base URL"
+        ),
+        Retry::Never,
+    )
+}
+
+/// Whether the text of a 404 is about a model. The word `model` within a path or a URL does not count.
+fn is_about_a_model(message: &str) -> bool {
+    let message = message.to_lowercase();
+    let mut words = message.split_whitespace().filter(|word| !is_path(word));
+    // OpenRouter names no endpoints, and Azure a deployment, where others name a model.
+    words.any(|word| word.contains("model") || word.contains("deployment"))
+        || message.contains("no endpoints found")
+}
+
+fn is_path(word: &str) -> bool {
+    let start = word.trim_start_matches(|c: char| c != '/' && !c.is_alphanumeric());
+    start.starts_with('/') || word.contains("://")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ErrorStatus;
+
+    fn not_found(message: &str) -> (String, String) {
+        let status = ErrorStatus {
+            code: 404,
+            retry_after_ms: None,
+            path: Some("/v1/chat/completions"),
+        };
+        let error = status.classify(Some(message)).error;
+        (error.code, error.message)
+    }
+
+    #[test]
+    fn a_404_about_a_model_is_told_from_a_404_about_a_path() {
+        for message in [
+            "The model `gpt-9` does not exist or you do not have access to it.",
+            "model \"qwen3\" not found, try pulling it first",
+            "models/gemini-9 is not found for API version v1beta",
+            "No endpoints found for acme/large.",
+            "The API deployment for this resource does not exist.",
+        ] {
+            assert_eq!(not_found(message).0, "model_not_found", "{message}");
+        }
+        for message in [
+            "",
+            "Not Found",
+            "404 page not found",
+            "Invalid URL (POST /v1/models/chat/completions)",
+            "The requested URL /v1/models/gemini-9:generateContent was not found on this server.",
+            "nothing at https://llm.example/models",
+        ] {
+            let (code, shown) = not_found(message);
+            assert_eq!(code, "endpoint_not_found", "{message}");
+            assert!(shown.contains("/v1/chat/completions"), "{shown}");
+            assert!(shown.ends_with(message), "{shown}");
         }
     }
 }

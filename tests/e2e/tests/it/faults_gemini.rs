@@ -8,7 +8,8 @@
 //! | `promptFeedback` with a `blockReason` | failed | `content_blocked` | 1 | |
 //! | 400 | failed | `invalid_request` | 1 | |
 //! | 400 `API_KEY_INVALID`, 401, 403 | failed | `authentication_failed` | 1 | |
-//! | 404 | failed | `model_not_found` | 1 | |
+//! | 404 about a model | failed | `model_not_found` | 1 | |
+//! | 404 about a path | failed | `endpoint_not_found` | 1 | |
 //! | 429 | failed | `rate_limited` | all tries | grows |
 //! | 429 with `Retry-After: 1`, or `RetryInfo` of 1 s | failed | `rate_limited` | all tries | at least 1 s |
 //! | 429 for a quota per day, or a quota of 0, also with `Retry-After` or `RetryInfo` | failed | `insufficient_quota` | 1 | |
@@ -51,8 +52,10 @@ fault_table! { GEMINI;
     status_401: ProviderError::new(401, "no"), [] => Failed("authentication_failed");
     status_403: ProviderError::new(403, "no"), [] => Failed("authentication_failed");
     status_404: ProviderError::new(404, "no such model"), [] => Failed("model_not_found");
+    status_404_of_a_path: ProviderError::new(404, "Method not found."), [] => Failed("endpoint_not_found");
     status_429: ProviderError::new(429, "slow down"), [] => Retried("rate_limited");
     status_429_with_retry_after: ProviderError::rate_limited(1), [] => RetriedAfter("rate_limited", SECOND);
+    status_429_with_a_fraction: retry_info("1.0s"), [] => RetriedAfter("rate_limited", SECOND);
     status_429_with_retry_info: retry_info("1s"), [] => RetriedAfter("rate_limited", SECOND);
     status_429_with_a_quota_for_a_minute:
         quota("GenerateRequestsPerMinutePerProjectPerModel", "5"), [] => RetriedAfter("rate_limited", SECOND);

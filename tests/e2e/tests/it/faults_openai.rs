@@ -7,9 +7,12 @@
 //! | 200, stopped for `content_filter`, with text or none | completed (`content_filter`) | | 1 | |
 //! | 400, 422 | failed | `invalid_request` | 1 | |
 //! | 401, 403 | failed | `authentication_failed` | 1 | |
-//! | 404 | failed | `model_not_found` | 1 | |
+//! | 404 about a model | failed | `model_not_found` | 1 | |
+//! | 404 about a path | failed | `endpoint_not_found` | 1 | |
 //! | 429 | failed | `rate_limited` | all tries | grows |
-//! | 429 with `Retry-After: 1` | failed | `rate_limited` | all tries | at least 1 s |
+//! | 429 with `Retry-After: 1`, or with a fraction or another header for it | failed | `rate_limited` | all tries | at least 1 s |
+//! | 429 in Google's form with a `RetryInfo` of 1 s | failed | `rate_limited` | all tries | at least 1 s |
+//! | 429 in Google's form for a quota per day | failed | `insufficient_quota` | 1 | |
 //! | 429 `insufficient_quota` | failed | `insufficient_quota` | 1 | |
 //! | 500 | failed | `provider_error` | all tries | grows |
 //! | 503 with `Retry-After: 1` | failed | `provider_error` | all tries | at least 1 s |
@@ -47,9 +50,17 @@ fault_table! { GPT;
     status_401: ProviderError::unauthorized(), [] => Failed("authentication_failed");
     status_403: ProviderError::new(403, "no"), [] => Failed("authentication_failed");
     status_404: ProviderError::new(404, "no such model"), [] => Failed("model_not_found");
+    status_404_of_a_path: status(404, "404 page not found"), [] => Failed("endpoint_not_found");
+    status_404_without_a_body: status(404, ""), [] => Failed("endpoint_not_found");
     status_422: ProviderError::new(422, "no"), [] => Failed("invalid_request");
     status_429: ProviderError::new(429, "slow down"), [] => Retried("rate_limited");
     status_429_with_retry_after: ProviderError::rate_limited(1), [] => RetriedAfter("rate_limited", SECOND);
+    status_429_with_a_fraction: slow_down("retry-after", "1.0"), [] => RetriedAfter("rate_limited", SECOND);
+    status_429_with_milliseconds: slow_down("retry-after-ms", "1000.0"), [] => RetriedAfter("rate_limited", SECOND);
+    status_429_with_the_header_of_a_proxy:
+        slow_down("llm_provider-retry-after", "0.999999"), [] => RetriedAfter("rate_limited", SECOND);
+    status_429_of_google: google_quota("GenerateRequestsPerMinute"), [] => RetriedAfter("rate_limited", SECOND);
+    status_429_of_google_for_a_day: google_quota("GenerateRequestsPerDay"), [] => Failed("insufficient_quota");
     status_429_insufficient_quota: ProviderError::insufficient_quota(), [] => Failed("insufficient_quota");
     status_429_insufficient_quota_with_retry_after:
         ProviderError::insufficient_quota().with_retry_after_s(1), [] => Failed("insufficient_quota");
@@ -84,6 +95,26 @@ fn status(code: u16, body: &str) -> ScriptedReply {
         headers: Vec::new(),
         body: body.to_owned(),
     }
+}
+
+/// A 429 with one header.
+fn slow_down(header: &str, value: &str) -> ScriptedReply {
+    ScriptedReply::Json {
+        status: 429,
+        headers: vec![(header.to_owned(), value.to_owned())],
+        body: json!({ "error": { "message": "slow down" } }),
+    }
+}
+
+/// A 429 of Google's OpenAI-compatible endpoint, with a delay of 1 s.
+fn google_quota(quota_id: &str) -> ScriptedReply {
+    let details = json!([
+        { "violations": [{ "quotaId": quota_id, "quotaValue": "15" }] },
+        { "retryDelay": "1s" },
+    ]);
+    let error =
+        json!({ "code": 429, "status": "RESOURCE_EXHAUSTED", "message": "no", "details": details });
+    ScriptedReply::json(429, json!([{ "error": error }]))
 }
 
 fn endless(chunk_bytes: usize) -> ScriptedReply {

@@ -2,46 +2,43 @@
 
 use serde_json::Value;
 
-use super::quota;
-use crate::provider::{Failure, Retry, retry_after::DELAY_MS_MAX, status};
+use crate::provider::{
+    Failure, Retry,
+    error_body::{self, ErrorBody},
+    google_error,
+    http::Received,
+    status::{self, ErrorStatus},
+};
 
 /// Classifies an answer whose status is not 2xx.
-pub(super) fn classify(status: u16, retry_after_ms: Option<u64>, body: &[u8]) -> Failure {
-    let body: Value = serde_json::from_slice(body).unwrap_or_default();
-    // Some endpoints wrap the error in an array of one element.
-    let error = &body.get(0).unwrap_or(&body)["error"];
-    classify_error(status, retry_after_ms, error)
+pub(super) fn classify(received: &Received) -> Failure {
+    classify_error(ErrorStatus::of(received), &error_body::read(&received.body))
 }
 
 /// Classifies an error in an answer whose status is 2xx. The error's own code replaces the status.
 pub(super) fn classify_within_success(error: &Value) -> Failure {
-    let code = error["code"]
-        .as_u64()
-        .and_then(|code| u16::try_from(code).ok());
-    let status = code
-        .filter(|code| (400..600).contains(code))
-        .or_else(|| status_of(error["status"].as_str()?))
+    let code = status::code_in(error)
+        .or_else(|| google_error::status_code(error))
         .unwrap_or(500);
-    classify_error(status, None, error)
+    let status = ErrorStatus::within_success(code);
+    classify_error(status, &error_body::of_error(error))
 }
 
-fn classify_error(status: u16, retry_after_ms: Option<u64>, error: &Value) -> Failure {
-    let message = error["message"].as_str().or_else(|| error.as_str());
-    let failure = |code, retry| Failure::new(code, status::message(status, message), retry);
-    if status == 400 && is_context_too_long(message.unwrap_or("")) {
-        return failure("context_length_exceeded", Retry::LessContext);
+fn classify_error(status: ErrorStatus<'_>, body: &ErrorBody) -> Failure {
+    let ErrorBody { error, message } = body;
+    let message = message.as_deref();
+    if status.code == 400 && is_context_too_long(message.unwrap_or("")) {
+        let message = status.message(message);
+        return Failure::new("context_length_exceeded", message, Retry::LessContext);
     }
-    // Gemini answers 400 to a wrong key.
-    if details(error).any(|detail| detail["reason"] == "API_KEY_INVALID") {
-        return failure("authentication_failed", Retry::Never);
+    if google_error::is_key_invalid(error) {
+        return status.permanent("authentication_failed", message);
     }
-    if status == 429 && quota::is_exhausted(error) {
-        return failure("insufficient_quota", Retry::Never);
+    if status.code == 429 && google_error::is_quota_exhausted(error) {
+        return status.permanent("insufficient_quota", message);
     }
-    let retry_delay_ms =
-        details(error).find_map(|detail| duration_ms(detail["retryDelay"].as_str()?));
-    // The longer one of the two delays satisfies both.
-    status::classify(status, retry_delay_ms.max(retry_after_ms), message)
+    let status = status.with_delay_ms(google_error::retry_delay_ms(error));
+    status.classify(message)
 }
 
 /// Recognises `The input token count (3475108) exceeds the maximum number of tokens allowed (1048576).`
@@ -50,49 +47,26 @@ fn is_context_too_long(message: &str) -> bool {
     message.contains("token count") && message.contains("exceed")
 }
 
-fn details(error: &Value) -> impl Iterator<Item = &Value> {
-    error["details"].as_array().into_iter().flatten()
-}
-
-/// A duration in the JSON form of protocol buffers, such as `13s` or `1.500s`, in milliseconds. It is rounded
-/// up, and at most [`DELAY_MS_MAX`].
-fn duration_ms(text: &str) -> Option<u64> {
-    let seconds: f64 = text.strip_suffix('s')?.parse().ok()?;
-    if seconds.is_nan() || seconds < 0.0 {
-        return None;
-    }
-    let ms = (seconds * 1_000.0).ceil().min(DELAY_MS_MAX as f64);
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "the value is between 0 and the bound"
-    )]
-    Some(ms as u64)
-}
-
-/// The HTTP status that belongs to a `google.rpc.Code`.
-fn status_of(name: &str) -> Option<u16> {
-    Some(match name {
-        "INVALID_ARGUMENT" | "FAILED_PRECONDITION" | "OUT_OF_RANGE" => 400,
-        "UNAUTHENTICATED" => 401,
-        "PERMISSION_DENIED" => 403,
-        "NOT_FOUND" => 404,
-        "RESOURCE_EXHAUSTED" => 429,
-        "UNAVAILABLE" => 503,
-        "DEADLINE_EXCEEDED" => 504,
-        _ => return None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{classify, classify_within_success, duration_ms};
+    use super::classify_within_success;
     use crate::provider::{
+        Failure,
         Retry::{AfterMs, Backoff, LessContext, Never},
-        retry_after::DELAY_MS_MAX,
+        http::Received,
     };
+
+    fn classify(status: u16, retry_after_ms: Option<u64>, body: &[u8]) -> Failure {
+        super::classify(&Received {
+            status,
+            path: String::from("/v1beta/models/m:generateContent"),
+            retry_after_ms,
+            location: None,
+            body: body.to_vec(),
+        })
+    }
 
     fn error(status: &str, message: &str, details: &Value) -> Value {
         json!({"error": {"code": 0, "status": status, "message": message, "details": details}})
@@ -109,6 +83,11 @@ mod tests {
         let long = error(
             "INVALID_ARGUMENT",
             "The input token count (3475108) exceeds the maximum number of tokens allowed (1048576).",
+            &json!([]),
+        );
+        let gone = error(
+            "NOT_FOUND",
+            "models/m is not found for API version v1beta, or is not supported for generateContent.",
             &json!([]),
         );
         let slow = error(
@@ -163,7 +142,8 @@ mod tests {
                 "authentication_failed",
                 Never,
             ),
-            (404, None, plain("NOT_FOUND"), "model_not_found", Never),
+            (404, None, plain("NOT_FOUND"), "endpoint_not_found", Never),
+            (404, None, gone, "model_not_found", Never),
             (
                 429,
                 None,
@@ -223,22 +203,6 @@ mod tests {
                 (code, retry),
                 "{error}"
             );
-        }
-    }
-
-    #[test]
-    fn durations_are_read_and_bounded() {
-        for (text, expected) in [
-            ("13s", Some(13_000)),
-            ("1.5s", Some(1_500)),
-            ("0s", Some(0)),
-            ("99999999999s", Some(DELAY_MS_MAX)),
-            ("-1s", None),
-            ("NaNs", None),
-            ("13", None),
-            ("", None),
-        ] {
-            assert_eq!(duration_ms(text), expected, "{text}");
         }
     }
 }

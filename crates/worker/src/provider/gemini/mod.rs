@@ -3,7 +3,7 @@
 //! - `request` builds the body: `contents` maps the turns, `thinking` the reasoning effort, and `signature`
 //!   stores Gemini's thought signatures.
 //! - `response` reads the answer; `parts` reads the parts of its content.
-//! - `error` classifies an error; `quota` recognises the quotas that waiting does not restore.
+//! - `error` classifies an error.
 //! - `unsupported` is the failure of a job that this API cannot express.
 //!
 //! All of them are pure functions. The key is sent in a header and never in the URL.
@@ -18,7 +18,8 @@
 //! | 400 for too many tokens | `context_length_exceeded` | once, with less context |
 //! | 400 `API_KEY_INVALID`, 401, 403 | `authentication_failed` | no |
 //! | other 4xx | `invalid_request` | no |
-//! | 404 | `model_not_found` | no |
+//! | 404 about a model | `model_not_found` | no |
+//! | other 404 | `endpoint_not_found` | no |
 //! | 429 of a daily quota, or of a quota of 0 | `insufficient_quota` | no |
 //! | other 429 | `rate_limited` | after `RetryInfo` or `Retry-After`, or with backoff |
 //! | 5xx | `provider_error` | after `RetryInfo` or `Retry-After`, or with backoff |
@@ -33,7 +34,6 @@
 mod contents;
 mod error;
 mod parts;
-mod quota;
 mod request;
 mod response;
 mod signature;
@@ -116,11 +116,7 @@ impl Provider for Gemini {
             if received.is_success() {
                 response::read(&received.body, call.turns)
             } else {
-                Err(error::classify(
-                    received.status,
-                    received.retry_after_ms,
-                    &received.body,
-                ))
+                Err(error::classify(received))
             }
         };
         self.client.post(&url, body, call.timeout, read).await

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, StatusCode,
-    header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, USER_AGENT},
+    header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, LOCATION, USER_AGENT},
 };
 use reqwest::Response;
 use tokio::time::{Instant, timeout_at};
@@ -48,9 +48,13 @@ pub(in crate::provider) struct JsonClient {
 pub(in crate::provider) struct Received {
     /// The status code.
     pub(in crate::provider) status: u16,
-    /// The pause of `Retry-After`, in milliseconds.
+    /// The path that was asked.
+    pub(in crate::provider) path: String,
+    /// The delay that the headers ask for, in milliseconds.
     pub(in crate::provider) retry_after_ms: Option<u64>,
-    /// The body: complete for a status of 200 to 299, else its first bytes.
+    /// The address of a redirect, without its query.
+    pub(in crate::provider) location: Option<String>,
+    /// The body: complete for a status of 200 to 299, else its first bytes. Empty for a compressed error.
     pub(in crate::provider) body: Vec<u8>,
 }
 
@@ -165,22 +169,29 @@ impl JsonClient {
         {
             return Err(transport::proxy_refused(proxy));
         }
+        let path = response.url().path().to_owned();
         let retry_after_ms = retry_after::read(response.headers(), SystemTime::now());
+        let location = location(&response);
+        let coding = coding::of(response.headers());
         let body = if status.is_success() {
-            if let Some(coding) = coding::of(response.headers()) {
+            if let Some(coding) = coding {
                 return Err(transport::encoded(coding));
             }
             match timeout_at(deadline, self.read_to_end(&mut response)).await {
                 Ok(body) => body?,
                 Err(_) => return Ok(None),
             }
+        } else if coding.is_some() {
+            Vec::new()
         } else {
             let limit = Instant::now() + Duration::from_millis(ERROR_BODY_MS);
             read_prefix(&mut response, limit.min(deadline)).await
         };
         Ok(Some(Received {
             status: status.as_u16(),
+            path,
             retry_after_ms,
+            location,
             body,
         }))
     }
@@ -205,6 +216,16 @@ impl JsonClient {
         }
         Ok(body)
     }
+}
+
+/// The address of a redirect (RFC 9110, section 10.2.2), without its query, which may hold a key.
+fn location(response: &Response) -> Option<String> {
+    if !response.status().is_redirection() {
+        return None;
+    }
+    let location = response.headers().get(LOCATION)?.to_str().ok()?;
+    let address = location.split(['?', '#']).next()?;
+    Some(address.to_owned())
 }
 
 /// Reads as much of an error's body as arrives within the limits. An error while reading is ignored, because the status

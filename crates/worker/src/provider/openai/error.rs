@@ -4,7 +4,10 @@ use serde_json::Value;
 
 use crate::provider::{
     Failure, Retry,
-    status::{self, after_or_backoff},
+    error_body::{self, ErrorBody},
+    google_error,
+    http::Received,
+    status::{self, ErrorStatus},
 };
 
 /// The codes and types of an error about the length of the context.
@@ -19,69 +22,65 @@ const CONTEXT_TOO_LONG_PHRASES: [&str; 5] = [
     "prompt is too long",
 ];
 
-/// The parts of `{"error": {"message", "type", "code"}}`.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct ApiError {
-    message: Option<String>,
-    /// The `type`; empty when there is none.
-    kind: String,
-    /// The `code` if it is a text; empty when there is none.
-    code: String,
-    /// The `code` if it is a number. Some services repeat the HTTP status there.
-    number: Option<u16>,
-}
-
 /// Classifies an answer whose status is not 2xx.
-pub(super) fn classify(status: u16, retry_after_ms: Option<u64>, body: &[u8]) -> Failure {
-    let error = serde_json::from_slice(body)
-        .map(|body| find_in(&body))
-        .unwrap_or_default();
-    classify_error(status, retry_after_ms, &error)
+pub(super) fn classify(received: &Received) -> Failure {
+    classify_error(ErrorStatus::of(received), &error_body::read(&received.body))
 }
 
 /// Classifies an error in an answer whose status is 2xx. The error's own code replaces the status.
 pub(super) fn classify_within_success(error: &Value) -> Failure {
-    let error = parse(error);
-    let status = error
-        .number
-        .filter(|number| (400..600).contains(number))
-        .or_else(|| status_of(&error.code))
-        .or_else(|| status_of(&error.kind))
+    let code = status::code_in(error)
+        .or_else(|| status_of(text(error, "code")))
+        .or_else(|| status_of(text(error, "type")))
+        .or_else(|| google_error::status_code(error))
         .unwrap_or(500);
-    classify_error(status, None, &error)
+    let status = ErrorStatus::within_success(code);
+    classify_error(status, &error_body::of_error(error))
 }
 
-fn classify_error(status: u16, retry_after_ms: Option<u64>, error: &ApiError) -> Failure {
-    let has_code = |code: &str| error.code == code || error.kind == code;
-    let message = || status::message(status, error.message.as_deref());
-    if status < 500 && is_context_too_long(error) {
-        return Failure::new("context_length_exceeded", message(), Retry::LessContext);
+fn classify_error(status: ErrorStatus<'_>, body: &ErrorBody) -> Failure {
+    let ErrorBody { error, message } = body;
+    let message = message.as_deref();
+    let has_code = |code: &str| text(error, "code") == code || text(error, "type") == code;
+    if status.code < 500 && is_context_too_long(error, message.unwrap_or("")) {
+        let message = status.message(message);
+        return Failure::new("context_length_exceeded", message, Retry::LessContext);
     }
-    if has_code("insufficient_quota") || has_code("billing_hard_limit_reached") {
+    let is_quota_exhausted = has_code("insufficient_quota")
+        || has_code("billing_hard_limit_reached")
+        || (status.code == 429 && google_error::is_quota_exhausted(error));
+    if is_quota_exhausted {
         // The status is 429, but waiting does not restore the quota.
-        return Failure::new("insufficient_quota", message(), Retry::Never);
+        return status.permanent("insufficient_quota", message);
     }
     if has_code("model_not_found") {
-        return Failure::new("model_not_found", message(), Retry::Never);
+        return status.permanent("model_not_found", message);
     }
-    if has_code("invalid_api_key") {
-        return Failure::new("authentication_failed", message(), Retry::Never);
+    if has_code("invalid_api_key") || google_error::is_key_invalid(error) {
+        return status.permanent("authentication_failed", message);
     }
+    let status = status.with_delay_ms(google_error::retry_delay_ms(error));
     if has_code("rate_limit_exceeded") {
-        return Failure::new("rate_limited", message(), after_or_backoff(retry_after_ms));
+        let retry = status.after_or_backoff();
+        return Failure::new("rate_limited", status.message(message), retry);
     }
-    status::classify(status, retry_after_ms, error.message.as_deref())
+    status.classify(message)
 }
 
-fn is_context_too_long(error: &ApiError) -> bool {
+fn is_context_too_long(error: &Value, message: &str) -> bool {
     let by_code = CONTEXT_TOO_LONG_CODES
         .iter()
-        .any(|code| error.code == *code || error.kind == *code);
-    let message = error.message.as_deref().unwrap_or("").to_lowercase();
+        .any(|code| text(error, "code") == *code || text(error, "type") == *code);
+    let message = message.to_lowercase();
     by_code
         || CONTEXT_TOO_LONG_PHRASES
             .iter()
             .any(|phrase| message.contains(phrase))
+}
+
+/// A field of an error; empty if it is no text.
+fn text<'a>(error: &'a Value, name: &str) -> &'a str {
+    error[name].as_str().unwrap_or("")
 }
 
 /// The status that belongs to a `code` or `type`.
@@ -95,38 +94,26 @@ fn status_of(code: &str) -> Option<u16> {
     })
 }
 
-/// The error in the body of an answer.
-fn find_in(body: &Value) -> ApiError {
-    // Some services wrap the body in an array of one element.
-    let body = body.get(0).unwrap_or(body);
-    parse(body.get("error").unwrap_or(body))
-}
-
-fn parse(error: &Value) -> ApiError {
-    if let Some(message) = error.as_str() {
-        return ApiError {
-            message: Some(message.to_owned()),
-            ..ApiError::default()
-        };
-    }
-    let text = |name: &str| error.get(name).and_then(Value::as_str).map(str::to_owned);
-    ApiError {
-        message: text("message").or_else(|| text("detail")),
-        kind: text("type").unwrap_or_default(),
-        code: text("code").unwrap_or_default(),
-        number: error
-            .get("code")
-            .and_then(Value::as_u64)
-            .and_then(|number| u16::try_from(number).ok()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{classify, classify_within_success};
-    use crate::provider::Retry::{self, AfterMs, Backoff, LessContext, Never};
+    use super::classify_within_success;
+    use crate::provider::{
+        Failure,
+        Retry::{self, AfterMs, Backoff, LessContext, Never},
+        http::Received,
+    };
+
+    fn classify(status: u16, retry_after_ms: Option<u64>, body: &[u8]) -> Failure {
+        super::classify(&Received {
+            status,
+            path: String::from("/v1/chat/completions"),
+            retry_after_ms,
+            location: None,
+            body: body.to_vec(),
+        })
+    }
 
     #[test]
     fn each_status_has_a_code_and_a_retry() {
@@ -137,6 +124,8 @@ mod tests {
         let llama =
             json!({"error": {"code": 400, "message": "no", "type": "exceed_context_size_error"}});
         let gone = json!({"error": {"message": "no", "code": "model_not_found"}});
+        let unknown = json!({"object": "error", "message": "The model `m` does not exist.", "type": "NotFoundError", "code": 404});
+        let fastapi = json!({"detail": "Not Found"});
         let rows: Vec<(u16, &Value, Option<u64>, &str, Retry)> = vec![
             (300, &nothing, None, "provider_error", Never),
             (307, &nothing, Some(9), "provider_error", Never),
@@ -149,7 +138,10 @@ mod tests {
             (402, &nothing, None, "insufficient_quota", Never),
             (403, &nothing, None, "authentication_failed", Never),
             (403, &gone, None, "model_not_found", Never),
-            (404, &nothing, None, "model_not_found", Never),
+            (404, &nothing, None, "endpoint_not_found", Never),
+            (404, &gone, None, "model_not_found", Never),
+            (404, &unknown, None, "model_not_found", Never),
+            (404, &fastapi, None, "endpoint_not_found", Never),
             (405, &nothing, None, "invalid_request", Never),
             (408, &nothing, None, "provider_error", Backoff),
             (409, &nothing, None, "provider_error", Backoff),
@@ -189,7 +181,46 @@ mod tests {
             );
         }
         let failure = classify(502, None, b"<html>Bad gateway</html>");
-        assert_eq!(failure.error.message, "the provider answered 502");
+        assert_eq!(
+            failure.error.message,
+            "the provider answered 502: Bad gateway"
+        );
+    }
+
+    #[test]
+    fn errors_of_google_are_read_as_at_gemini_itself() {
+        let violation =
+            |quota: &str| json!({"violations": [{"quotaId": quota, "quotaValue": "15"}]});
+        let wait =
+            json!({"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "2.4s"});
+        let error = |details: &[&Value]| json!({"error": {"code": 429, "message": "no", "status": "RESOURCE_EXHAUSTED", "details": details}});
+        let minute = error(&[&violation("GenerateRequestsPerMinutePerProject"), &wait]);
+        let day = error(&[&violation("GenerateRequestsPerDayPerProject"), &wait]);
+        let key = json!({"error": {"code": 400, "message": "no", "details": [{"reason": "API_KEY_INVALID"}]}});
+        let rows: Vec<(u16, Value, Option<u64>, &str, Retry)> = vec![
+            (429, json!([minute]), None, "rate_limited", AfterMs(2_400)),
+            (429, minute.clone(), None, "rate_limited", AfterMs(2_400)),
+            (
+                429,
+                minute.clone(),
+                Some(9_000),
+                "rate_limited",
+                AfterMs(9_000),
+            ),
+            (503, error(&[&wait]), None, "provider_error", AfterMs(2_400)),
+            (429, json!([day]), Some(1), "insufficient_quota", Never),
+            (400, json!([key]), None, "authentication_failed", Never),
+        ];
+        for (status, body, retry_after_ms, code, retry) in rows {
+            let failure = classify(status, retry_after_ms, body.to_string().as_bytes());
+            assert_eq!(
+                (failure.error.code.as_str(), failure.retry),
+                (code, retry),
+                "{status} {body}"
+            );
+        }
+        let within_success = classify_within_success(&minute["error"]);
+        assert_eq!(within_success.retry, AfterMs(2_400));
     }
 
     #[test]
@@ -224,6 +255,16 @@ mod tests {
                 json!({"code": 400, "message": "maximum context length is 9"}),
                 "context_length_exceeded",
                 LessContext,
+            ),
+            (
+                json!({"code": "429", "message": "slow"}),
+                "rate_limited",
+                Backoff,
+            ),
+            (
+                json!({"status": "RESOURCE_EXHAUSTED"}),
+                "rate_limited",
+                Backoff,
             ),
             (json!({"message": "something"}), "provider_error", Backoff),
             (json!("something"), "provider_error", Backoff),

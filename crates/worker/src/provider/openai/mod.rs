@@ -20,10 +20,11 @@
 //! | an error about the length of the context | `context_length_exceeded` | once, with less context |
 //! | 400, 413, 422 and other 4xx | `invalid_request` | no |
 //! | 401, 403 | `authentication_failed` | no |
-//! | 402, and 429 with `insufficient_quota` | `insufficient_quota` | no |
-//! | 404, and `model_not_found` | `model_not_found` | no |
-//! | 429 | `rate_limited` | after `Retry-After`, or with backoff |
-//! | 408, 409, 425, 5xx | `provider_error` | after `Retry-After`, or with backoff |
+//! | 402, 429 with `insufficient_quota`, and Google's 429 of a daily quota or a quota of 0 | `insufficient_quota` | no |
+//! | 404 about a model, and `model_not_found` | `model_not_found` | no |
+//! | other 404 | `endpoint_not_found` | no |
+//! | 429 | `rate_limited` | after `Retry-After` or Google's `RetryInfo`, or with backoff |
+//! | 408, 409, 425, 5xx | `provider_error` | after `Retry-After` or Google's `RetryInfo`, or with backoff |
 //! | 3xx; redirects are not followed | `provider_error` | no |
 //! | 200 with an `error` in the body | as for that error | as for that error |
 //!
@@ -124,11 +125,7 @@ impl Provider for OpenAi {
             if received.is_success() {
                 response::read(&received.body, call.turns, &self.name)
             } else {
-                Err(error::classify(
-                    received.status,
-                    received.retry_after_ms,
-                    &received.body,
-                ))
+                Err(error::classify(received))
             }
         };
         self.client.post(&self.url, body, call.timeout, read).await

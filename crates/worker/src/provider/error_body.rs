@@ -1,0 +1,264 @@
+//! Finds a provider's own words in the body of an error, which may be JSON of many forms, a text or an HTML page.
+
+use serde_json::Value;
+
+use super::json_body;
+
+/// The most characters that are shown of a body without a message: of a text, a page, or JSON of an unknown form.
+const TEXT_CHARS_MAX: usize = 200;
+
+/// The most items of a list whose messages are shown.
+const ITEMS_MAX: usize = 10;
+
+/// The fields that hold a message, or an object or a list with messages.
+const MESSAGE_FIELDS: [&str; 11] = [
+    "message",
+    "msg",
+    "detail",
+    "error",
+    "errors",
+    "error_message",
+    "error_msg",
+    "error_description",
+    "title",
+    // OpenRouter: the answer of the service that it called.
+    "metadata",
+    "raw",
+];
+
+/// The error in a body.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct ErrorBody {
+    /// The JSON object of the error, or its text. Null if the body is not JSON.
+    pub(super) error: Value,
+    /// The provider's own words.
+    pub(super) message: Option<String>,
+}
+
+/// Reads the body of an answer whose status is not 2xx.
+pub(super) fn read(body: &[u8]) -> ErrorBody {
+    let Ok(json) = json_body::read::<Value>(body) else {
+        let text = String::from_utf8_lossy(body);
+        return ErrorBody {
+            error: Value::Null,
+            message: start_of(&text_of(&text)),
+        };
+    };
+    let message = message_in(&json).or_else(|| start_of_json(&json));
+    // Some services wrap the body in an array of one element.
+    let body = json.get(0).unwrap_or(&json);
+    let error = body.get("error").filter(|error| {
+        let is_text = error.is_string() && body.get("message").is_none();
+        error.is_object() || is_text
+    });
+    ErrorBody {
+        error: error.unwrap_or(body).clone(),
+        message,
+    }
+}
+
+/// Reads an error that is a field of an answer whose status is 2xx.
+pub(super) fn of_error(error: &Value) -> ErrorBody {
+    ErrorBody {
+        message: message_in(error).or_else(|| start_of_json(error)),
+        error: error.clone(),
+    }
+}
+
+/// The messages in a JSON value. Equal messages are named once.
+fn message_in(value: &Value) -> Option<String> {
+    let messages: Vec<String> = match value {
+        Value::String(text) => vec![text.trim().to_owned()],
+        Value::Array(items) => items
+            .iter()
+            .take(ITEMS_MAX)
+            .filter_map(message_in)
+            .collect(),
+        Value::Object(fields) => MESSAGE_FIELDS
+            .iter()
+            .filter_map(|name| message_in(fields.get(*name)?))
+            .collect(),
+        _ => Vec::new(),
+    };
+    let mut joined = String::new();
+    for message in messages {
+        if joined.contains(&message) {
+            continue;
+        }
+        if !joined.is_empty() {
+            joined.push_str("; ");
+        }
+        joined.push_str(&message);
+    }
+    if joined.is_empty() {
+        return None;
+    }
+    Some(match location(&value["loc"]) {
+        Some(location) => format!("{location}: {joined}"),
+        None => joined,
+    })
+}
+
+/// The field that a message of `FastAPI` is about, such as `body.messages.0.role`.
+fn location(loc: &Value) -> Option<String> {
+    let path: Vec<String> = loc.as_array()?.iter().filter_map(json_body::text).collect();
+    (!path.is_empty()).then(|| path.join("."))
+}
+
+/// The start of JSON without a message.
+fn start_of_json(json: &Value) -> Option<String> {
+    let is_empty = match json {
+        Value::Null => true,
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        _ => false,
+    };
+    if is_empty {
+        return None;
+    }
+    start_of(&json.to_string())
+}
+
+/// The first [`TEXT_CHARS_MAX`] characters of a text, with one space for each gap.
+fn start_of(text: &str) -> Option<String> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let start: String = words.join(" ").chars().take(TEXT_CHARS_MAX).collect();
+    (!start.is_empty()).then_some(start)
+}
+
+/// A text without the tags, scripts and styles of an HTML page. Another text stays as it is.
+fn text_of(body: &str) -> String {
+    if !body.trim_start().starts_with('<') {
+        return body.to_owned();
+    }
+    let mut text = String::new();
+    let mut rest = body;
+    while let Some((before, after)) = rest.split_once('<') {
+        text.push_str(before);
+        text.push(' ');
+        let skipped = ["script", "style", "!--"]
+            .into_iter()
+            .find(|tag| has_prefix(after, tag));
+        let end = match skipped {
+            Some("!--") => "-->",
+            Some("script") => "</script>",
+            Some(_) => "</style>",
+            None => ">",
+        };
+        rest = after.split_once(end).map_or("", |(_, rest)| rest);
+    }
+    text.push_str(rest);
+    text
+}
+
+fn has_prefix(text: &str, prefix: &str) -> bool {
+    text.get(..prefix.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::{TEXT_CHARS_MAX, read};
+
+    fn message(body: &str) -> Option<String> {
+        read(body.as_bytes()).message
+    }
+
+    #[test]
+    fn messages_are_found_in_json_of_many_forms() {
+        for (body, expected) in [
+            (json!({"error": {"message": "why"}}), "why"),
+            (json!([{"error": {"message": "why"}}]), "why"),
+            (json!({"error": "why"}), "why"),
+            (json!({"message": "why"}), "why"),
+            (
+                json!({"object": "error", "message": "why", "code": 400}),
+                "why",
+            ),
+            (json!({"detail": "why"}), "why"),
+            (json!({"detail": {"error": {"message": "why"}}}), "why"),
+            (
+                json!({"detail": [{"type": "enum", "loc": ["body", "messages", 0, "role"], "msg": "why", "input": "x"}]}),
+                "body.messages.0.role: why",
+            ),
+            (
+                json!({"detail": [{"loc": ["body"], "msg": "one"}, {"msg": "two"}]}),
+                "body: one; two",
+            ),
+            (json!({"errors": [{"message": "why"}]}), "why"),
+            (json!({"errors": ["one", "two"]}), "one; two"),
+            (
+                json!({"success": false, "errors": [{"code": 7, "message": "why"}], "messages": []}),
+                "why",
+            ),
+            (json!({"code": 1211, "msg": "why"}), "why"),
+            (json!({"error": true, "message": "why"}), "why"),
+            (
+                json!({"title": "Bad", "status": 400, "detail": "why"}),
+                "why; Bad",
+            ),
+            (
+                json!({"error": "invalid_grant", "error_description": "why"}),
+                "invalid_grant; why",
+            ),
+            (json!({"error": {"message": "m"}, "message": "m"}), "m"),
+            (
+                json!({"error": {"message": "Provider returned error", "metadata": {"raw": "why"}}}),
+                "Provider returned error; why",
+            ),
+            (json!("why"), "why"),
+            (json!({"reason": "why"}), "{\"reason\":\"why\"}"),
+        ] {
+            assert_eq!(
+                message(&body.to_string()).as_deref(),
+                Some(expected),
+                "{body}"
+            );
+        }
+        for empty in ["", " \n", "{}", "[]", "null", "<html></html>"] {
+            assert_eq!(message(empty), None, "{empty}");
+        }
+    }
+
+    #[test]
+    fn the_start_of_a_text_or_a_page_is_the_message() {
+        for (body, expected) in [
+            (
+                "Invalid model name passed in",
+                "Invalid model name passed in",
+            ),
+            ("upstream\r\n  connect error", "upstream connect error"),
+            (
+                "<!DOCTYPE html><html><head><title>502 Bad Gateway</title><style>p {}</style></head>\n<body><center><h1>502 Bad Gateway</h1></center><hr>nginx</body></html>",
+                "502 Bad Gateway 502 Bad Gateway nginx",
+            ),
+            (
+                "<SCRIPT>if (a < b) {}</script><p>Access denied</p>",
+                "Access denied",
+            ),
+            ("<html>Bad gateway", "Bad gateway"),
+            ("\u{feff}{\"message\": \"why\"}", "why"),
+        ] {
+            assert_eq!(message(body).as_deref(), Some(expected), "{body}");
+        }
+        let long = message(&"é".repeat(1_000)).expect("a message");
+        assert_eq!(long.chars().count(), TEXT_CHARS_MAX);
+        let invalid = read(b"caf\xe9 closed").message;
+        assert_eq!(invalid.as_deref(), Some("caf\u{fffd} closed"));
+    }
+
+    #[test]
+    fn the_object_of_the_error_is_found() {
+        let object = json!({"message": "why", "code": "c"});
+        for body in [
+            json!({"error": object}),
+            json!([{"error": object}]),
+            object.clone(),
+        ] {
+            assert_eq!(read(body.to_string().as_bytes()).error, object, "{body}");
+        }
+        assert_eq!(read(b"no JSON").error, Value::Null);
+    }
+}

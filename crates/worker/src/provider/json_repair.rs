@@ -1,0 +1,114 @@
+//! Repairs mistakes that services make in their JSON: invalid UTF-8, halves of surrogate pairs, and numbers such as
+//! `NaN`. Other mistakes stay as they are.
+
+/// Stands for a character that cannot be read.
+const REPLACEMENT: &str = "\u{fffd}";
+
+/// Words for numbers that JSON does not have (RFC 8259, section 6).
+const NOT_FINITE: [&str; 3] = ["NaN", "Infinity", "-Infinity"];
+
+/// The JSON with a replacement character for each unreadable character, and null for each number that is not finite.
+pub(super) fn repaired(json: &[u8]) -> String {
+    let json = String::from_utf8_lossy(json);
+    let mut repaired = String::with_capacity(json.len());
+    let mut in_string = false;
+    let mut rest = &*json;
+    while !rest.is_empty() {
+        let (length, replacement) = if in_string {
+            piece_of_string(rest)
+        } else {
+            piece_between_strings(rest)
+        };
+        let (piece, after) = rest.split_at(length);
+        in_string ^= piece == "\"";
+        repaired.push_str(replacement.unwrap_or(piece));
+        rest = after;
+    }
+    repaired
+}
+
+/// The length in bytes of the first character or escape sequence, and its replacement if it is a half of a surrogate
+/// pair (RFC 8259, section 8.2).
+fn piece_of_string(rest: &str) -> (usize, Option<&'static str>) {
+    let Some(escape) = rest.strip_prefix('\\') else {
+        return (first_char_bytes(rest), None);
+    };
+    let second = || rest.get(6..).and_then(utf16_unit);
+    match utf16_unit(rest) {
+        Some(0xd800..=0xdbff) if matches!(second(), Some(0xdc00..=0xdfff)) => (12, None),
+        Some(0xd800..=0xdfff) => (6, Some(REPLACEMENT)),
+        Some(_) => (6, None),
+        None => (1 + first_char_bytes(escape), None),
+    }
+}
+
+/// The length in bytes of the first character or of a number that is not finite, and the number's replacement.
+fn piece_between_strings(rest: &str) -> (usize, Option<&'static str>) {
+    let word = NOT_FINITE.iter().find(|word| rest.starts_with(**word));
+    match word {
+        Some(word) => (word.len(), Some("null")),
+        None => (first_char_bytes(rest), None),
+    }
+}
+
+/// The code unit of an escape sequence such as `\u00e9`.
+fn utf16_unit(escape: &str) -> Option<u16> {
+    u16::from_str_radix(escape.strip_prefix("\\u")?.get(..4)?, 16).ok()
+}
+
+fn first_char_bytes(text: &str) -> usize {
+    text.chars().next().map_or(0, char::len_utf8)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::repaired;
+
+    #[test]
+    fn unreadable_characters_are_replaced() {
+        for (json, expected) in [
+            (&b"{\"a\": \"x\\ud83d\"}"[..], json!({"a": "x\u{fffd}"})),
+            (b"{\"a\": \"\\udc00x\"}", json!({"a": "\u{fffd}x"})),
+            (
+                b"{\"a\": \"\\ud83d\\ud83d\\ude00\"}",
+                json!({"a": "\u{fffd}\u{1f600}"}),
+            ),
+            (
+                b"{\"a\": \"\\ud83d\\n\\u00e9\"}",
+                json!({"a": "\u{fffd}\n\u{e9}"}),
+            ),
+            (b"{\"a\": \"\\\\ud83d\"}", json!({"a": "\\ud83d"})),
+            (b"{\"a\": \"x\xff\"}", json!({"a": "x\u{fffd}"})),
+        ] {
+            let repaired = repaired(json);
+            let read: Value = serde_json::from_str(&repaired).expect("JSON");
+            assert_eq!(read, expected, "{repaired}");
+        }
+    }
+
+    #[test]
+    fn numbers_that_are_not_finite_become_null_outside_of_strings() {
+        let json = br#"{"NaN": [NaN, -Infinity, Infinity], "b": "\"NaN Infinity"}"#;
+        let read: Value = serde_json::from_str(&repaired(json)).expect("JSON");
+        assert_eq!(
+            read,
+            json!({"NaN": [null, null, null], "b": "\"NaN Infinity"})
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn valid_json_stays_as_it_is(texts in prop::collection::vec(".{0,20}", 0..5), number: f64) {
+            let json = json!({"texts": texts, "number": number}).to_string();
+            prop_assert_eq!(repaired(json.as_bytes()), json);
+        }
+
+        #[test]
+        fn any_bytes_can_be_repaired(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+            repaired(&bytes);
+        }
+    }
+}
