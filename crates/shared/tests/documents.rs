@@ -37,7 +37,7 @@ fn turns() -> Value {
 }
 
 fn error() -> Value {
-    json!({"code": "c", "message": "m"})
+    json!({"code": "c", "message": "m", "detail": "d"})
 }
 
 fn attempts() -> Value {
@@ -87,8 +87,11 @@ fn outcome() -> Value {
         "v": 1, "status": "completed", "started_at": 1, "ended_at": 2, "fence": 3, "settled": 3,
         "attempts": attempts(), "error": error(), "provider": "p", "entry": {"new": 1},
         "reply": {
-            "text": "t", "tool_calls": turns()[1]["tool_calls"], "finish_reason": "stop",
-            "usage": {"input_tokens": 1, "output_tokens": 2, "total_tokens": 3},
+            "text": "t", "reasoning": "r", "tool_calls": turns()[1]["tool_calls"], "finish_reason": "stop",
+            "usage": {
+                "input_tokens": 1, "output_tokens": 2, "total_tokens": 3,
+                "cached_input_tokens": 1, "reasoning_tokens": 2,
+            },
             "turns_sent": 1, "turns_dropped": 0,
         },
     })

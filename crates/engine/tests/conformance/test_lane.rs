@@ -279,6 +279,7 @@ impl TestLane {
 fn reply() -> Reply {
     Reply {
         text: Some(String::from("a reply")),
+        reasoning: None,
         tool_calls: Vec::new(),
         finish_reason: FinishReason::Stop,
         usage: None,

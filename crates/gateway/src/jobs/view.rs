@@ -1,4 +1,5 @@
-//! A job as the API shows it. Every field is always present; an absent value is null.
+//! A job as the API shows it. Every field is always present, and an absent value is null; only `output.reasoning` and an
+//! error's `detail` are left out.
 
 use axum::{
     http::{HeaderValue, StatusCode, header::CONTENT_TYPE},
@@ -6,6 +7,7 @@ use axum::{
 };
 use forebay_shared::{
     class::Class,
+    document::UnknownFields,
     ids::{JobId, ProcessId, SessionId},
     job::{Attempt, FinishReason, JobError, JobMeta, Outcome, Reply, Status, Usage},
     lane::{Entry, State},
@@ -31,7 +33,7 @@ struct JobView<'a> {
     expires_at: String,
     output: Option<OutputView<'a>>,
     finish_reason: Option<&'a FinishReason>,
-    usage: Option<&'a Usage>,
+    usage: Option<UsageView<'a>>,
     provider: Option<&'a str>,
     error: Option<&'a JobError>,
     attempts: Vec<AttemptView<'a>>,
@@ -43,7 +45,34 @@ struct JobView<'a> {
 #[derive(Serialize)]
 struct OutputView<'a> {
     text: Option<&'a str>,
+    /// Only of a reply with neither text nor tool calls.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning: Option<&'a str>,
     tool_calls: &'a [ToolCall],
+}
+
+#[derive(Serialize)]
+struct UsageView<'a> {
+    input_tokens: u64,
+    output_tokens: u64,
+    total_tokens: u64,
+    cached_input_tokens: Option<u64>,
+    reasoning_tokens: Option<u64>,
+    #[serde(flatten)]
+    unknown: &'a UnknownFields,
+}
+
+impl<'a> From<&'a Usage> for UsageView<'a> {
+    fn from(usage: &'a Usage) -> Self {
+        Self {
+            input_tokens: usage.input_tokens,
+            output_tokens: usage.output_tokens,
+            total_tokens: usage.total_tokens,
+            cached_input_tokens: usage.cached_input_tokens,
+            reasoning_tokens: usage.reasoning_tokens,
+            unknown: &usage.unknown,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -113,10 +142,11 @@ impl<'a> JobView<'a> {
             ended_at: Some(outcome.ended_at.rfc3339()),
             output: reply.map(|reply: &Reply| OutputView {
                 text: reply.text.as_deref(),
+                reasoning: reply.reasoning.as_deref(),
                 tool_calls: &reply.tool_calls,
             }),
             finish_reason: reply.map(|reply| &reply.finish_reason),
-            usage: reply.and_then(|reply| reply.usage.as_ref()),
+            usage: reply.and_then(|reply| reply.usage.as_ref()).map(Into::into),
             provider: outcome.provider.as_deref(),
             error: outcome.error.as_ref(),
             attempts: outcome.attempts.iter().map(Into::into).collect(),
@@ -164,7 +194,7 @@ mod tests {
         class::Class,
         document::{DocumentVersion, UnknownFields},
         ids::{JobId, ProcessId, TenantId},
-        job::{Attempt, FinishReason, JobMeta, Outcome, Reply, Status, Usage},
+        job::{Attempt, FinishReason, JobError, JobMeta, Outcome, Reply, Status, Usage},
         store::{JobRecord, JobState},
         time::TimeMs,
     };
@@ -204,10 +234,8 @@ mod tests {
         assert_eq!(shown, expected);
     }
 
-    #[test]
-    fn a_completed_job_shows_its_reply_and_its_attempts() {
-        let worker = ProcessId::fresh("worker");
-        let outcome = Outcome {
+    fn completed(worker: &ProcessId) -> Outcome {
+        Outcome {
             v: DocumentVersion::FIRST,
             entry: UnknownFields::NONE,
             unknown: UnknownFields::NONE,
@@ -226,13 +254,14 @@ mod tests {
             }],
             reply: Some(Reply {
                 text: Some(String::from("Hi.")),
+                reasoning: None,
                 tool_calls: Vec::new(),
                 finish_reason: FinishReason::Stop,
                 usage: Some(Usage {
                     input_tokens: 3,
                     output_tokens: 1,
                     total_tokens: 4,
-                    unknown: UnknownFields::NONE,
+                    ..Usage::default()
                 }),
                 turns_sent: 1,
                 turns_dropped: 0,
@@ -240,12 +269,21 @@ mod tests {
             }),
             error: None,
             provider: Some(String::from("simulated")),
-        };
+        }
+    }
+
+    fn shown(outcome: Outcome) -> Value {
         let record = JobRecord {
             meta: meta(),
             state: JobState::Ended(outcome),
         };
-        let shown: Value = serde_json::from_slice(&stored_job(&record).unwrap()).unwrap();
+        serde_json::from_slice(&stored_job(&record).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_completed_job_shows_its_reply_and_its_attempts() {
+        let worker = ProcessId::fresh("worker");
+        let shown = shown(completed(&worker));
         assert_eq!(shown["output"], json!({"text": "Hi.", "tool_calls": []}));
         assert_eq!(shown["finish_reason"], "stop");
         assert_eq!(shown["usage"]["total_tokens"], 4);
@@ -260,5 +298,41 @@ mod tests {
                 "ended_at": "1970-01-01T00:00:00.002Z", "error": null,
             }])
         );
+    }
+
+    #[test]
+    fn a_job_shows_cached_and_reasoning_tokens_or_null() {
+        let mut outcome = completed(&ProcessId::fresh("worker"));
+        let usage = shown(outcome.clone())["usage"].take();
+        let expected = json!({
+            "input_tokens": 3, "output_tokens": 1, "total_tokens": 4,
+            "cached_input_tokens": null, "reasoning_tokens": null,
+        });
+        assert_eq!(usage, expected);
+        let reply = outcome.reply.as_mut().expect("a reply");
+        let usage = reply.usage.as_mut().expect("usage");
+        (usage.cached_input_tokens, usage.reasoning_tokens) = (Some(2), Some(0));
+        let usage = shown(outcome)["usage"].take();
+        assert_eq!(usage["cached_input_tokens"], 2);
+        assert_eq!(usage["reasoning_tokens"], 0);
+    }
+
+    #[test]
+    fn a_reply_with_reasoning_only_shows_it() {
+        let mut outcome = completed(&ProcessId::fresh("worker"));
+        let reply = outcome.reply.as_mut().expect("a reply");
+        (reply.text, reply.reasoning) = (None, Some(String::from("It is 4.")));
+        let expected = json!({"text": null, "reasoning": "It is 4.", "tool_calls": []});
+        assert_eq!(shown(outcome)["output"], expected);
+    }
+
+    #[test]
+    fn an_error_shows_the_text_of_an_unfinished_reply() {
+        let mut outcome = completed(&ProcessId::fresh("worker"));
+        let detail = Some(String::from("The answer is"));
+        outcome.error = Some(JobError::new("provider_error", "no").with_detail(detail));
+        let expected =
+            json!({"code": "provider_error", "message": "no", "detail": "The answer is"});
+        assert_eq!(shown(outcome)["error"], expected);
     }
 }

@@ -250,6 +250,7 @@ impl Fixture {
         let output = AttemptOutput {
             reply: Reply {
                 text: Some(text.to_owned()),
+                reasoning: None,
                 tool_calls: Vec::new(),
                 finish_reason: FinishReason::Stop,
                 usage: None,

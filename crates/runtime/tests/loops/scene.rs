@@ -299,6 +299,7 @@ pub(crate) fn claim_change(session: &str, job: JobId, worker: &str) -> LaneChang
 pub(crate) fn finish(session: &str, job: JobId, fence: u64, text: &str) -> LaneChange {
     let reply = Reply {
         text: Some(text.to_owned()),
+        reasoning: None,
         tool_calls: Vec::new(),
         finish_reason: FinishReason::Stop,
         usage: None,

@@ -78,6 +78,9 @@ pub struct JobError {
     pub code: String,
     /// A sentence for people, of at most [`JobError::MESSAGE_BYTES_MAX`] bytes.
     pub message: String,
+    /// The text of a reply that the provider did not finish, at most [`JobError::DETAIL_BYTES_MAX`] bytes of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
     /// Fields that this release does not know.
     #[serde(flatten)]
     pub unknown: UnknownFields,
@@ -86,21 +89,35 @@ pub struct JobError {
 impl JobError {
     /// The most bytes of a message. A longer message is cut.
     pub const MESSAGE_BYTES_MAX: usize = 1_000;
+    /// The most bytes of a detail; a longer one is cut. A lane holds the errors of all attempts at its jobs.
+    pub const DETAIL_BYTES_MAX: usize = 4_096;
 
     /// An error with its message cut to [`Self::MESSAGE_BYTES_MAX`].
     #[must_use]
     pub fn new(code: &str, message: impl Into<String>) -> Self {
-        let mut message = message.into();
-        if message.len() > Self::MESSAGE_BYTES_MAX {
-            message.truncate(message.floor_char_boundary(Self::MESSAGE_BYTES_MAX - 3));
-            message.push_str("...");
-        }
         Self {
             code: code.to_owned(),
-            message,
+            message: cut(message.into(), Self::MESSAGE_BYTES_MAX),
+            detail: None,
             unknown: UnknownFields::NONE,
         }
     }
+
+    /// The error with a detail, cut to [`Self::DETAIL_BYTES_MAX`].
+    #[must_use]
+    pub fn with_detail(mut self, detail: Option<String>) -> Self {
+        self.detail = detail.map(|text| cut(text, Self::DETAIL_BYTES_MAX));
+        self
+    }
+}
+
+/// The text with at most `bytes_max` bytes. A text that was cut ends with `...`.
+fn cut(mut text: String, bytes_max: usize) -> String {
+    if text.len() > bytes_max {
+        text.truncate(text.floor_char_boundary(bytes_max - 3));
+        text.push_str("...");
+    }
+    text
 }
 
 /// A model's reply.
@@ -108,6 +125,9 @@ impl JobError {
 pub struct Reply {
     /// The text; absent when the model only called tools.
     pub text: Option<String>,
+    /// The model's reasoning; only of a reply with neither text nor tool calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<String>,
     /// The tools that the model called.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tool_calls: Vec<ToolCall>,
@@ -142,7 +162,7 @@ pub enum FinishReason {
 }
 
 /// What a call cost, in the provider's tokens.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     /// Tokens sent.
     pub input_tokens: u64,
@@ -150,6 +170,12 @@ pub struct Usage {
     pub output_tokens: u64,
     /// The sum of both.
     pub total_tokens: u64,
+    /// Tokens sent that the provider had in its cache, if the provider reports them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cached_input_tokens: Option<u64>,
+    /// Tokens that the model spent on reasoning, if the provider reports them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning_tokens: Option<u64>,
     /// Fields that this release does not know.
     #[serde(flatten)]
     pub unknown: UnknownFields,

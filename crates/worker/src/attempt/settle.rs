@@ -54,6 +54,7 @@ async fn complete(worker: &WorkerContext, job: &ClaimedJob, result: CallResult) 
     let answer = result.answer;
     let reply = Reply {
         text: answer.text(),
+        reasoning: answer.reasoning,
         tool_calls: answer.turn.tool_calls.clone(),
         finish_reason: answer.finish_reason,
         usage: answer.usage,

@@ -65,6 +65,17 @@ pub(super) fn of_error(error: &Value) -> ErrorBody {
     }
 }
 
+/// Whether a field of a 2xx answer is an error. Some services send an empty one with each reply.
+pub(super) fn is_present(error: &Value) -> bool {
+    match error {
+        Value::Null | Value::Bool(false) => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(fields) => !fields.is_empty(),
+        Value::Bool(true) | Value::Number(_) => true,
+    }
+}
+
 /// The messages in a JSON value. Equal messages are named once.
 fn message_in(value: &Value) -> Option<String> {
     let messages: Vec<String> = match value {

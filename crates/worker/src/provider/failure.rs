@@ -35,12 +35,20 @@ impl Failure {
         }
     }
 
-    /// Removes the secrets from the message. The message quotes the provider, and some providers repeat the key that they
-    /// refuse.
+    /// The failure with the text of a reply that the provider did not finish.
+    #[must_use]
+    pub fn with_detail(mut self, detail: Option<String>) -> Self {
+        self.error = self.error.with_detail(detail);
+        self
+    }
+
+    /// The failure without these values in its message and its detail. Both quote the provider, and some providers repeat
+    /// the key that they refuse.
     #[must_use]
     pub(crate) fn without(mut self, secrets: &[Secret]) -> Self {
         for secret in secrets {
             self.error.message = secret.redact(&self.error.message);
+            self.error.detail = self.error.detail.map(|detail| secret.redact(&detail));
         }
         self
     }

@@ -6,12 +6,14 @@
 //! In reading order:
 //! - [`http`]: calls over the network.
 //! - [`simulated`], [`openai`], [`gemini`]: the providers.
-//! - `api_client`, `json_body`, `json_repair`, `tool_call_id`: what the providers share.
+//! - `api_client`: what the providers share of a call; `json_body`, `json_repair`: of its JSON.
+//! - `by_index`, `token_counts`, `tool_call_id`, `unfinished`: what they share of a reply.
 //! - `error_body`, `google_error`, `status`, `retry_after`: what they share of an error.
 //! - `entry`, `settings`: the settings of one provider; [`mod@file`]: the settings in the providers file.
 //! - [`registry`]: finds the provider for a model.
 
 mod api_client;
+mod by_index;
 mod entry;
 mod error_body;
 mod failure;
@@ -27,7 +29,9 @@ mod retry_after;
 mod settings;
 pub mod simulated;
 mod status;
+mod token_counts;
 mod tool_call_id;
+mod unfinished;
 
 use std::time::Duration;
 
@@ -73,6 +77,8 @@ pub struct Call<'a> {
 pub struct Answer {
     /// The assistant's turn as the session keeps it, with all data that the provider requires back.
     pub turn: Turn,
+    /// The model's reasoning; only of a reply with neither text nor tool calls.
+    pub reasoning: Option<String>,
     /// Why the model stopped.
     pub finish_reason: FinishReason,
     /// The tokens that the call used, if the provider reports them.

@@ -21,6 +21,8 @@
 //! | a body that never ends, slowly | failed | `provider_timeout` | all tries | grows |
 //! | invalid JSON | failed | `invalid_response` | all tries | grows |
 //! | `MALFORMED_FUNCTION_CALL` | failed | `invalid_response` | all tries | grows |
+//! | `OTHER` | failed | `provider_error` | all tries | grows |
+//! | an unknown finish reason | failed | `provider_error` | 1 | |
 //! | an empty candidate, no candidates | failed | `empty_response` | all tries | grows |
 //! | a part that a reply cannot contain: an image, executed code | failed | `unsupported_response` | 1 | |
 //! | 200 with an error in the body | as that error | | | |
@@ -75,6 +77,8 @@ fault_table! { GEMINI;
     invalid_json: ScriptedReply::InvalidJson, [] => Retried("invalid_response");
     malformed_function_call:
         ScriptedReply::finish("MALFORMED_FUNCTION_CALL", None), [] => Retried("invalid_response");
+    finished_for_another_reason: ScriptedReply::finish("OTHER", Some("half a")), [] => Retried("provider_error");
+    finished_for_an_unknown_reason: ScriptedReply::finish("TIRED", Some("half a")), [] => Failed("provider_error");
     an_empty_candidate: ScriptedReply::EmptyChoice, [] => Retried("empty_response");
     no_candidates: ScriptedReply::NoChoices, [] => Retried("empty_response");
     a_part_that_is_code: executed_code(), [] => Failed("unsupported_response");

@@ -22,6 +22,8 @@
 //! | a body that never ends, slowly | failed | `provider_timeout` | all tries | grows |
 //! | invalid JSON, JSON of another shape | failed | `invalid_response` | all tries | grows |
 //! | an empty choice, no choice | failed | `empty_response` | all tries | grows |
+//! | 200, stopped for `error`, `abort` or `insufficient_system_resource` | failed | `provider_error` | all tries | grows |
+//! | 200, stopped for an unknown reason | failed | `provider_error` | 1 | |
 //! | 200 with an `error` in the body | as that error | | | |
 //! | 307 | failed | `provider_error` | 1 | |
 //! | `context_length_exceeded` | another call with half the context; then failed | `context_length_exceeded` | 1 | |
@@ -80,6 +82,11 @@ fault_table! { GPT;
     an_empty_body: status(200, ""), [] => Retried("invalid_response");
     an_empty_choice: ScriptedReply::EmptyChoice, [] => Retried("empty_response");
     no_choices: ScriptedReply::NoChoices, [] => Retried("empty_response");
+    finished_with_an_error: ScriptedReply::finish("error", Some("half a")), [] => Retried("provider_error");
+    finished_with_an_abort: ScriptedReply::finish("abort", None), [] => Retried("provider_error");
+    finished_by_an_overload:
+        ScriptedReply::finish("insufficient_system_resource", Some("half a")), [] => Retried("provider_error");
+    finished_for_an_unknown_reason: ScriptedReply::finish("tired", Some("half a")), [] => Failed("provider_error");
     an_error_within_200: within_200("rate_limit_exceeded"), [] => Retried("rate_limited");
     a_final_error_within_200: within_200("invalid_api_key"), [] => Failed("authentication_failed");
     a_redirect: ScriptedReply::Status {

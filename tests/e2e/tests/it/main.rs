@@ -16,6 +16,7 @@ mod faults_openai;
 mod if_busy;
 mod kill9;
 mod load;
+mod odd_replies;
 mod priority;
 mod providers_file;
 mod reasoning;

@@ -2,7 +2,7 @@
 //!
 //! - `request` builds the body: `contents` maps the turns, `thinking` the reasoning effort, and `signature`
 //!   stores Gemini's thought signatures.
-//! - `response` reads the answer; `parts` reads the parts of its content.
+//! - `response` reads the answer; `parts` reads the parts of its content, and `finish` its finish reason.
 //! - `error` classifies an error.
 //! - `unsupported` is the failure of a job that this API cannot express.
 //!
@@ -24,15 +24,19 @@
 //! | other 429 | `rate_limited` | after `RetryInfo` or `Retry-After`, or with backoff |
 //! | 5xx | `provider_error` | after `RetryInfo` or `Retry-After`, or with backoff |
 //! | `promptFeedback.blockReason` | `content_blocked` | no |
-//! | no candidate, or a candidate without content | `empty_response` | with backoff |
+//! | no candidate, or a candidate without text, function calls and thoughts | `empty_response` | with backoff |
 //! | `MALFORMED_FUNCTION_CALL` or a similar finish reason | `invalid_response` | with backoff |
+//! | the finish reason `OTHER` | `provider_error` | with backoff |
+//! | an unknown finish reason | `provider_error` | no |
 //! | a part that is no text, thought or function call, such as an image | `unsupported_response` | no |
 //! | 200 with an `error` in the body | as for that error | as for that error |
 //!
-//! An answer that stopped for `MAX_TOKENS`, `SAFETY` or a similar reason is a reply, with or without text.
+//! An answer that stopped for `MAX_TOKENS`, `SAFETY` or a similar reason is a reply, with or without text. The error of an
+//! unfinished reply has its text as the detail. Token counts and other fields of unexpected types are left out.
 
 mod contents;
 mod error;
+mod finish;
 mod parts;
 mod request;
 mod response;

@@ -10,7 +10,7 @@ use serde::{Deserialize, de::IgnoredAny};
 use serde_json::Value;
 
 use super::signature;
-use crate::provider::{Failure, Retry};
+use crate::provider::{Failure, Retry, json_body};
 
 /// Fields that describe a part and hold no content.
 const DESCRIPTIVE_FIELDS: [&str; 3] = ["partMetadata", "mediaResolution", "videoMetadata"];
@@ -21,10 +21,9 @@ const NAME_CHARS_MAX: usize = 60;
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct WirePart {
-    text: Option<String>,
-    #[serde(default)]
-    thought: bool,
-    thought_signature: Option<String>,
+    text: Option<Value>,
+    thought: Option<Value>,
+    thought_signature: Option<Value>,
     function_call: Option<WireFunctionCall>,
     /// All other fields by name, such as `inlineData`, `executableCode` and `codeExecutionResult`.
     #[serde(flatten)]
@@ -33,8 +32,8 @@ pub(super) struct WirePart {
 
 #[derive(Deserialize)]
 struct WireFunctionCall {
-    id: Option<String>,
-    name: String,
+    id: Option<Value>,
+    name: Option<Value>,
     args: Option<Value>,
 }
 
@@ -47,6 +46,8 @@ pub(super) struct ReplyParts {
     pub(super) extra_content: Option<Value>,
     /// The function calls.
     pub(super) tool_calls: Vec<ToolCall>,
+    /// The summaries of the model's thoughts.
+    pub(super) thoughts: Option<String>,
 }
 
 /// A text and the signature that must be sent back with it.
@@ -59,39 +60,31 @@ struct SignedText {
 ///
 /// # Errors
 /// `unsupported_response` for a part whose content a turn cannot hold. If the part were left out, it would
-/// be missing from the reply and from every later context without notice.
+/// be missing from the reply and from every later context without notice. `invalid_response` for a function call
+/// without a name.
 pub(super) fn read(
     parts: Vec<WirePart>,
     generate_id: impl Fn(usize) -> String,
 ) -> Result<ReplyParts, Failure> {
     let mut texts: Vec<SignedText> = Vec::new();
     let mut tool_calls = Vec::new();
+    let mut thoughts = String::new();
     for part in parts {
+        let text = part.text.as_ref().and_then(json_body::text);
+        let text = text.unwrap_or_default();
+        let signature = part.thought_signature.as_ref().and_then(Value::as_str);
+        let signature = signature.map(str::to_owned);
         if let Some(call) = part.function_call {
-            let id = call.id.filter(|id| !id.is_empty());
-            tool_calls.push(ToolCall {
-                id: id.unwrap_or_else(|| generate_id(tool_calls.len())),
-                kind: ToolKind::Function,
-                function: FunctionCall {
-                    name: call.name,
-                    arguments: call
-                        .args
-                        .map_or_else(|| String::from("{}"), |args| args.to_string()),
-                    unknown: UnknownFields::NONE,
-                },
-                extra_content: signature::to_extra_content(part.thought_signature),
-                unknown: UnknownFields::NONE,
-            });
-        } else if part.thought {
+            let extra_content = signature::to_extra_content(signature);
+            let index = tool_calls.len();
+            tool_calls.push(tool_call(call, extra_content, || generate_id(index))?);
+        } else if part.thought == Some(Value::Bool(true)) {
             // A summary of thoughts is not part of the reply.
+            thoughts.push_str(&text);
         } else if let Some(name) = unsupported_field(&part.other) {
             return Err(unsupported(name));
         } else {
-            add_text(
-                &mut texts,
-                part.text.unwrap_or_default(),
-                part.thought_signature,
-            );
+            add_text(&mut texts, text, signature);
         }
     }
     let (content, extra_content) = content(texts);
@@ -99,6 +92,36 @@ pub(super) fn read(
         content,
         extra_content,
         tool_calls,
+        thoughts: (!thoughts.is_empty()).then_some(thoughts),
+    })
+}
+
+fn tool_call(
+    call: WireFunctionCall,
+    extra_content: Option<Value>,
+    generate_id: impl Fn() -> String,
+) -> Result<ToolCall, Failure> {
+    let id = call.id.as_ref().and_then(json_body::text);
+    let name = call.name.as_ref().and_then(json_body::text);
+    let name = name.ok_or_else(|| {
+        Failure::new(
+            "invalid_response",
+            "Gemini's answer calls a function without a name",
+            Retry::Backoff,
+        )
+    })?;
+    Ok(ToolCall {
+        id: id.filter(|id| !id.is_empty()).unwrap_or_else(generate_id),
+        kind: ToolKind::Function,
+        function: FunctionCall {
+            name,
+            arguments: call
+                .args
+                .map_or_else(|| String::from("{}"), |args| args.to_string()),
+            unknown: UnknownFields::NONE,
+        },
+        extra_content,
+        unknown: UnknownFields::NONE,
     })
 }
 

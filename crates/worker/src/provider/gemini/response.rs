@@ -1,43 +1,41 @@
-//! Reads an answer in Gemini's form. `parts` reads the parts of its content.
+//! Reads an answer in Gemini's form. `parts` reads the parts of its content, and `finish` its finish reason.
 
 use forebay_shared::{
     document::UnknownFields,
     job::{FinishReason, Usage},
-    turn::{Role, Turn},
+    turn::{Content, Role, Turn},
 };
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    error,
+    error, finish,
     parts::{self, ReplyParts, WirePart},
 };
-use crate::provider::{Answer, Failure, Retry, json_body, tool_call_id};
-
-/// The most characters of a reason that an error message shows.
-const REASON_CHARS_MAX: usize = 60;
+use crate::provider::{
+    Answer, Failure, Retry, by_index, error_body, json_body,
+    token_counts::{self, TokenCounts},
+    tool_call_id,
+    unfinished::shortened,
+};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Body {
     error: Option<Value>,
-    candidates: Option<Vec<Candidate>>,
-    prompt_feedback: Option<PromptFeedback>,
-    usage_metadata: Option<UsageMetadata>,
-    response_id: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct PromptFeedback {
-    block_reason: Option<String>,
+    candidates: Option<Vec<Option<Candidate>>>,
+    prompt_feedback: Option<Value>,
+    usage_metadata: Option<Value>,
+    response_id: Option<Value>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Candidate {
+    index: Option<Value>,
     content: Option<WireContent>,
-    finish_reason: Option<String>,
+    finish_reason: Option<Value>,
+    finish_message: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -45,54 +43,42 @@ struct WireContent {
     parts: Option<Vec<WirePart>>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-#[derive(Default)]
-struct UsageMetadata {
-    prompt_token_count: u64,
-    tool_use_prompt_token_count: u64,
-    candidates_token_count: u64,
-    thoughts_token_count: u64,
-    total_token_count: Option<u64>,
-}
-
 /// Reads the body of an answer whose status is 2xx.
 ///
 /// `turns` are the turns that were sent; missing ids of tool calls are derived from them.
 ///
 /// # Errors
-/// A [`Failure`] when the body holds an error or no reply.
+/// A [`Failure`] when the body holds an error or no finished reply.
 pub(super) fn read(body: &[u8], turns: &[Turn]) -> Result<Answer, Failure> {
     let body: Body = json_body::read(body)?;
-    if let Some(error) = body.error.filter(|error| !error.is_null()) {
+    if let Some(error) = body.error.filter(error_body::is_present) {
         return Err(error::classify_within_success(&error));
     }
-    let block_reason = body
-        .prompt_feedback
-        .and_then(|feedback| feedback.block_reason);
-    let Some(candidate) = body.candidates.unwrap_or_default().into_iter().next() else {
-        return Err(match block_reason {
-            Some(reason) => Failure::new(
-                "content_blocked",
-                format!("Gemini refused the prompt: {}", shortened(&reason)),
-                Retry::Never,
-            ),
-            None => empty("Gemini's answer has no candidates"),
-        });
+    let candidates = body.candidates.unwrap_or_default().into_iter().flatten();
+    let Some(candidate) = by_index::first(candidates, |candidate| candidate.index.as_ref()) else {
+        return Err(without_candidates(
+            &body.prompt_feedback.unwrap_or_default(),
+        ));
     };
     let parts = candidate.content.and_then(|content| content.parts);
+    let response_id = body.response_id.as_ref().and_then(Value::as_str);
     let ReplyParts {
         content,
         extra_content,
         tool_calls,
+        thoughts,
     } = parts::read(parts.unwrap_or_default(), |index| {
-        tool_call_id::generate(turns, body.response_id.as_deref(), index)
+        tool_call_id::generate(turns, response_id, index)
     })?;
-    let finish_reason = finish_reason(candidate.finish_reason.as_deref(), !tool_calls.is_empty())?;
-    let has_no_text = content
-        .as_ref()
-        .is_none_or(|content| content.to_text().is_empty());
-    if has_no_text && tool_calls.is_empty() && finish_reason == FinishReason::Stop {
+    let text = content.as_ref().map(Content::to_text);
+    let text = text.filter(|text| !text.is_empty());
+    let has_reply = text.is_some() || !tool_calls.is_empty();
+    let reasoning = thoughts.filter(|_| !has_reply);
+    let reason = candidate.finish_reason.as_ref().and_then(Value::as_str);
+    let message = candidate.finish_message.as_ref().and_then(Value::as_str);
+    let finish_reason = finish::read(reason.unwrap_or_default(), message, !tool_calls.is_empty())
+        .map_err(|failure| failure.with_detail(text.or(reasoning.clone())))?;
+    if !has_reply && reasoning.is_none() && finish_reason == FinishReason::Stop {
         return Err(empty("Gemini's answer has neither text nor tool calls"));
     }
     Ok(Answer {
@@ -105,62 +91,41 @@ pub(super) fn read(body: &[u8], turns: &[Turn]) -> Result<Answer, Failure> {
             extra_content,
             unknown: UnknownFields::NONE,
         },
+        reasoning,
         finish_reason,
-        usage: body.usage_metadata.as_ref().map(usage),
+        usage: body.usage_metadata.as_ref().and_then(usage),
     })
 }
 
-fn finish_reason(reason: Option<&str>, calls_tools: bool) -> Result<FinishReason, Failure> {
-    match reason {
-        Some("MAX_TOKENS") => Ok(FinishReason::Length),
-        Some(
-            "SAFETY"
-            | "RECITATION"
-            | "LANGUAGE"
-            | "BLOCKLIST"
-            | "PROHIBITED_CONTENT"
-            | "SPII"
-            | "IMAGE_SAFETY"
-            | "IMAGE_PROHIBITED_CONTENT"
-            | "IMAGE_RECITATION",
-        ) => Ok(FinishReason::ContentFilter),
-        Some(
-            reason @ ("MALFORMED_FUNCTION_CALL"
-            | "UNEXPECTED_TOOL_CALL"
-            | "TOO_MANY_TOOL_CALLS"
-            | "MISSING_THOUGHT_SIGNATURE"
-            | "MALFORMED_RESPONSE"),
-        ) => Err(Failure::new(
-            "invalid_response",
-            format!("Gemini stopped without a usable answer: {reason}"),
-            Retry::Backoff,
-        )),
-        _ if calls_tools => Ok(FinishReason::ToolCalls),
-        _ => Ok(FinishReason::Stop),
+/// The failure of an answer without candidates.
+fn without_candidates(prompt_feedback: &Value) -> Failure {
+    let Some(reason) = prompt_feedback["blockReason"].as_str() else {
+        return empty("Gemini's answer has no candidates");
+    };
+    let mut message = format!("Gemini refused the prompt: {}", shortened(reason));
+    if let Some(why) = prompt_feedback["blockReasonMessage"].as_str() {
+        message.push_str(&format!(": {why}"));
     }
+    Failure::new("content_blocked", message, Retry::Never)
 }
 
-fn usage(usage: &UsageMetadata) -> Usage {
-    let input_tokens = usage
-        .prompt_token_count
-        .saturating_add(usage.tool_use_prompt_token_count);
-    // Thoughts are billed as output.
-    let output_tokens = usage
-        .candidates_token_count
-        .saturating_add(usage.thoughts_token_count);
-    Usage {
-        input_tokens,
-        output_tokens,
-        total_tokens: usage
-            .total_token_count
-            .unwrap_or_else(|| input_tokens.saturating_add(output_tokens)),
-        unknown: UnknownFields::NONE,
-    }
-}
-
-/// A reason from the provider, shortened for an error message.
-fn shortened(reason: &str) -> String {
-    reason.chars().take(REASON_CHARS_MAX).collect()
+/// Reads `usageMetadata`.
+fn usage(usage: &Value) -> Option<Usage> {
+    let count = |name: &str| token_counts::read(&usage[name]);
+    let sum = |first: Option<u64>, second: Option<u64>| match (first, second) {
+        (Some(first), Some(second)) => Some(first + second),
+        (first, second) => first.or(second),
+    };
+    let thoughts = count("thoughtsTokenCount");
+    let counts = TokenCounts {
+        input: sum(count("promptTokenCount"), count("toolUsePromptTokenCount")),
+        // Thoughts are billed as output.
+        output: sum(count("candidatesTokenCount"), thoughts),
+        total: count("totalTokenCount"),
+        cached_input: count("cachedContentTokenCount"),
+        reasoning: thoughts,
+    };
+    counts.into_usage()
 }
 
 fn empty(message: &str) -> Failure {
@@ -297,5 +262,96 @@ mod tests {
         }
         let failure = read(b"{\"candidates\": [", &[]).expect_err("there is no reply");
         assert_eq!(failure.error.code, "invalid_response");
+    }
+
+    #[test]
+    fn counts_in_odd_forms_do_not_spoil_a_reply() {
+        let counts = |usage: Value| {
+            let mut body = candidate(&json!([{"text": "a"}]), "STOP");
+            body["usageMetadata"] = usage;
+            let answer = answer(&body).expect("an answer");
+            assert_eq!(answer.text().as_deref(), Some("a"));
+            answer.usage.map(|usage| {
+                let sums = (usage.input_tokens, usage.output_tokens, usage.total_tokens);
+                (sums, usage.cached_input_tokens, usage.reasoning_tokens)
+            })
+        };
+        for (usage, expected) in [
+            (
+                json!({"promptTokenCount": 10, "cachedContentTokenCount": 6, "candidatesTokenCount": 2, "thoughtsTokenCount": 5}),
+                Some(((10, 7, 17), Some(6), Some(5))),
+            ),
+            (
+                json!({"promptTokenCount": "10", "candidatesTokenCount": -2, "totalTokenCount": 10.0}),
+                Some(((10, 0, 10), None, None)),
+            ),
+            (json!({"promptTokenCount": null}), None),
+            (json!("none"), None),
+            (json!(null), None),
+        ] {
+            assert_eq!(counts(usage.clone()), expected, "{usage}");
+        }
+    }
+
+    #[test]
+    fn fields_of_other_types_do_not_spoil_a_reply() {
+        for body in [
+            json!({"candidates": [{"content": {"parts": [{"text": "a", "thought": "no"}]}, "finishReason": 1}], "responseId": 7}),
+            json!({"candidates": [{"content": {"parts": [{"text": "a", "thoughtSignature": 1}]}}], "promptFeedback": []}),
+            json!({"candidates": [
+                {"index": 1, "content": {"parts": [{"text": "b"}]}},
+                {"index": 0, "content": {"parts": [{"text": "a"}]}}
+            ]}),
+        ] {
+            let answer = answer(&body).expect("an answer");
+            assert_eq!(answer.text().as_deref(), Some("a"), "{body}");
+        }
+        let call = json!([{"functionCall": {"id": 7, "name": 5, "args": {}}}]);
+        let turn = answer(&candidate(&call, "STOP")).expect("an answer").turn;
+        let call = turn.tool_calls.first().expect("a call");
+        assert_eq!((call.id.as_str(), call.function.name.as_str()), ("7", "5"));
+    }
+
+    #[test]
+    fn a_byte_order_mark_and_half_a_surrogate_pair_do_not_spoil_a_reply() {
+        let body =
+            "\u{feff}{\"candidates\": [{\"content\": {\"parts\": [{\"text\": \"a\\ud83d\"}]}}]}";
+        let answer = read(body.as_bytes(), &[]).expect("an answer");
+        assert_eq!(answer.text().as_deref(), Some("a\u{fffd}"));
+    }
+
+    #[test]
+    fn a_reply_with_thoughts_only_shows_them() {
+        let thoughts =
+            json!([{"text": "It is ", "thought": true}, {"text": "4.", "thought": true}]);
+        for reason in ["STOP", "MAX_TOKENS"] {
+            let answer = answer(&candidate(&thoughts, reason)).expect("an answer");
+            assert_eq!(answer.reasoning.as_deref(), Some("It is 4."));
+            assert_eq!(answer.turn.content, None);
+        }
+    }
+
+    #[test]
+    fn a_reply_that_was_not_finished_is_a_failure_with_its_text() {
+        for (reason, retry) in [
+            ("OTHER", Retry::Backoff),
+            ("MALFORMED_RESPONSE", Retry::Backoff),
+            ("A_REASON_OF_THE_FUTURE", Retry::Never),
+        ] {
+            let mut body = candidate(&json!([{"text": "The answer is"}]), reason);
+            body["candidates"][0]["finishMessage"] = "why".into();
+            let failure = answer(&body).expect_err("the reply is not finished");
+            assert_eq!(failure.retry, retry, "{reason}");
+            assert_eq!(failure.error.detail.as_deref(), Some("The answer is"));
+            assert!(failure.error.message.contains(reason), "{failure}");
+            assert!(failure.error.message.contains("why"), "{failure}");
+        }
+    }
+
+    #[test]
+    fn the_reason_of_a_blocked_prompt_is_shown() {
+        let body = json!({"promptFeedback": {"blockReason": "OTHER", "blockReasonMessage": "why"}});
+        let failure = answer(&body).expect_err("there is no reply");
+        assert!(failure.error.message.ends_with("OTHER: why"), "{failure}");
     }
 }

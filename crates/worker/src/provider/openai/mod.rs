@@ -3,7 +3,7 @@
 //!
 //! `request` builds the body, `response` reads the answer, `reasoning` stores the parts of an answer that must be sent
 //! back with tool results, and `error` classifies an error. All four are pure functions. A request has no fields for
-//! parameters that the client did not set.
+//! parameters that the client did not set. `content`, `tool_calls`, `usage` and `finish` read parts of an answer.
 //!
 //! # Errors
 //!
@@ -16,7 +16,9 @@
 //! | the body is not JSON, or has an unexpected shape | `invalid_response` | with backoff |
 //! | the body is compressed, although the request did not allow it | `invalid_response` | no |
 //! | 407 from a proxy | `connection_failed` | with backoff |
-//! | no choice, or a choice with neither text nor tool calls | `empty_response` | with backoff |
+//! | no choice, or a choice without text, tool calls and reasoning | `empty_response` | with backoff |
+//! | the finish reason is `error`, `abort`, `insufficient_system_resource` or similar | `provider_error` | with backoff |
+//! | the finish reason is unknown | `provider_error` | no |
 //! | an error about the length of the context | `context_length_exceeded` | once, with less context |
 //! | 400, 413, 422 and other 4xx | `invalid_request` | no |
 //! | 401, 403 | `authentication_failed` | no |
@@ -28,14 +30,19 @@
 //! | 3xx; redirects are not followed | `provider_error` | no |
 //! | 200 with an `error` in the body | as for that error | as for that error |
 //!
-//! A stop for `length` or `content_filter` is a reply, with or without text.
+//! A stop for `length` or `content_filter` is a reply, with or without text. So is reasoning without text. The error of an
+//! unfinished reply has its text as the detail. Token counts and other fields of unexpected types are left out.
 
+mod content;
 mod dialect;
 mod error;
+mod finish;
 mod known_fields;
 mod reasoning;
 mod request;
 mod response;
+mod tool_calls;
+mod usage;
 
 use async_trait::async_trait;
 use forebay_shared::secret::Secret;

@@ -17,6 +17,8 @@
 
 use serde_json::{Map, Value, json};
 
+use super::content;
+
 /// The fields that are stored and sent back.
 const FIELDS: [&str; 2] = ["reasoning_content", "reasoning_details"];
 
@@ -45,6 +47,22 @@ pub(super) fn store(
     };
     all.insert(EXTRA_CONTENT_KEY.into(), stored);
     Some(Value::Object(all))
+}
+
+/// The text of the reasoning in the fields of a message, which have different names and forms.
+pub(super) fn text(returned: &Map<String, Value>) -> Option<String> {
+    let field = |name: &str| returned.get(name).unwrap_or(&Value::Null);
+    let details = field("reasoning_details").as_array().into_iter().flatten();
+    let text_of_detail = |detail: &Value| {
+        let mut fields = ["text", "summary"].iter().map(|name| &detail[*name]);
+        fields.find_map(Value::as_str).map(str::to_owned)
+    };
+    let texts = [
+        content::texts_in(field("reasoning_content")),
+        content::texts_in(field("reasoning")),
+        details.filter_map(text_of_detail).collect(),
+    ];
+    texts.into_iter().find(|text| !text.trim().is_empty())
 }
 
 /// Removes the stored reasoning from a message's `extra_content`. If `provider` returned the reasoning, its fields become

@@ -1,61 +1,64 @@
 //! Reads an answer in OpenAI's form. Missing fields and other forms of fields are accepted, because compatible services
 //! differ.
+//!
+//! `content` reads the texts of a message, `tool_calls` its tool calls, `usage` the token counts and `finish` the
+//! finish reason.
 
 use forebay_shared::{
     document::UnknownFields,
-    job::{FinishReason, Usage},
-    turn::{Content, FunctionCall, Role, ToolCall, ToolKind, Turn},
+    job::FinishReason,
+    turn::{Content, Role, Turn},
 };
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::{error, reasoning};
-use crate::provider::{Answer, Failure, Retry, json_body, tool_call_id};
+use super::{content, error, finish, reasoning, tool_calls, usage};
+use crate::provider::{
+    Answer, Failure, Retry, by_index, error_body, json_body, tool_call_id,
+    unfinished::{shortened, unfinished},
+};
 
 #[derive(Deserialize)]
 struct Body {
     id: Option<Value>,
     error: Option<Value>,
-    choices: Option<Vec<Choice>>,
-    usage: Option<WireUsage>,
+    choices: Option<Vec<Option<Choice>>>,
+    usage: Option<Value>,
 }
 
 #[derive(Deserialize)]
 struct Choice {
+    index: Option<Value>,
     message: Option<Message>,
-    finish_reason: Option<String>,
+    finish_reason: Option<Value>,
     error: Option<Value>,
 }
 
 #[derive(Default, Deserialize)]
 struct Message {
     content: Option<Value>,
-    refusal: Option<String>,
-    tool_calls: Option<Vec<WireToolCall>>,
-    function_call: Option<WireFunction>,
+    refusal: Option<Value>,
+    tool_calls: Option<Value>,
+    function_call: Option<Value>,
     extra_content: Option<Value>,
+    reasoning: Option<Value>,
     reasoning_content: Option<Value>,
     reasoning_details: Option<Value>,
 }
 
-#[derive(Deserialize)]
-struct WireToolCall {
-    id: Option<String>,
-    function: WireFunction,
-    extra_content: Option<Value>,
-}
-
-#[derive(Deserialize)]
-struct WireFunction {
-    name: String,
-    arguments: Option<Value>,
-}
-
-#[derive(Deserialize)]
-struct WireUsage {
-    prompt_tokens: Option<u64>,
-    completion_tokens: Option<u64>,
-    total_tokens: Option<u64>,
+impl Message {
+    /// Takes the fields with the model's reasoning, by name.
+    fn take_reasoning(&mut self) -> Map<String, Value> {
+        let fields = [
+            ("reasoning", self.reasoning.take()),
+            ("reasoning_content", self.reasoning_content.take()),
+            ("reasoning_details", self.reasoning_details.take()),
+        ];
+        let fields = fields.into_iter();
+        fields
+            .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+            .collect()
+    }
 }
 
 /// Reads the body of an answer whose status is 2xx.
@@ -64,56 +67,63 @@ struct WireUsage {
 /// name of the provider; reasoning is stored under it.
 ///
 /// # Errors
-/// A [`Failure`] when the body holds an error or no reply.
+/// A [`Failure`] when the body holds an error or no finished reply.
 pub(super) fn read(body: &[u8], turns: &[Turn], provider: &str) -> Result<Answer, Failure> {
-    let body: Body = json_body::read(body)?;
-    if let Some(error) = body.error.filter(|error| !error.is_null()) {
+    let Body {
+        id,
+        error,
+        choices,
+        usage,
+    } = json_body::read(body)?;
+    if let Some(error) = error.filter(error_body::is_present) {
         return Err(error::classify_within_success(&error));
     }
-    let Some(choices) = body.choices else {
-        return Err(Failure::new(
-            "invalid_response",
-            "the provider's answer has no choices",
-            Retry::Backoff,
-        ));
-    };
-    let Some(choice) = choices.into_iter().next() else {
+    let choices = choices.ok_or_else(|| without_choices(body))?;
+    let choices = choices.into_iter().flatten();
+    let Some(choice) = by_index::first(choices, |choice| choice.index.as_ref()) else {
         return Err(empty("the provider's answer has an empty list of choices"));
     };
-    if let Some(error) = choice.error.filter(|error| !error.is_null()) {
-        return Err(error::classify_within_success(&error));
+    let mut message = choice.message.unwrap_or_default();
+    let returned_reasoning = message.take_reasoning();
+    let texts = content::read(message.content.as_ref(), message.refusal.as_ref());
+    let mut text = texts.text();
+    if let Some(error) = choice.error.filter(error_body::is_present) {
+        return Err(error::classify_within_success(&error).with_detail(text));
     }
-    let message = choice.message.unwrap_or_default();
-    let response_id = body.id.as_ref().and_then(Value::as_str);
-    let tool_calls = tool_calls(message.tool_calls, message.function_call, |index| {
+    let response_id = id.as_ref().and_then(Value::as_str);
+    let tool_calls = tool_calls::read(message.tool_calls, message.function_call, |index| {
         tool_call_id::generate(turns, response_id, index)
-    });
-    let refusal = message.refusal.filter(|text| !text.is_empty());
-    let finish_reason = if refusal.is_some() {
+    })?;
+    let is_blank = text.as_ref().is_none_or(|text| text.trim().is_empty());
+    let mut reasoning = None;
+    if is_blank && tool_calls.is_empty() {
+        reasoning = reasoning::text(&returned_reasoning).or(texts.reasoning);
+    }
+    if reasoning.is_some() {
+        text = None;
+    }
+    let reason = choice.finish_reason.as_ref().and_then(Value::as_str);
+    let reason = reason.unwrap_or_default();
+    let finish_reason = if texts.refusal.is_some() {
         FinishReason::ContentFilter
     } else {
-        finish_reason(choice.finish_reason.as_deref(), !tool_calls.is_empty())
+        match finish::read(reason, !tool_calls.is_empty()) {
+            Ok(finish_reason) => finish_reason,
+            Err(retry) => {
+                let failure = unfinished(&shortened(reason), retry);
+                return Err(failure.with_detail(text.or(reasoning)));
+            }
+        }
     };
-    let text = message
-        .content
-        .and_then(text_of)
-        .or(refusal)
-        .filter(|text| !text.is_empty());
-    if text.is_none() && tool_calls.is_empty() && finish_reason == FinishReason::Stop {
+    let is_empty = text.is_none() && tool_calls.is_empty() && reasoning.is_none();
+    if is_empty && finish_reason == FinishReason::Stop {
         return Err(empty(
             "the provider's answer has neither text nor tool calls",
         ));
     }
     let mut extra_content = message.extra_content;
     if !tool_calls.is_empty() {
-        let returned = [
-            ("reasoning_content", message.reasoning_content),
-            ("reasoning_details", message.reasoning_details),
-        ];
-        let returned = returned
-            .into_iter()
-            .filter_map(|(name, value)| Some((name.to_owned(), value?)));
-        extra_content = reasoning::store(extra_content, provider, returned.collect());
+        extra_content = reasoning::store(extra_content, provider, returned_reasoning);
     }
     Ok(Answer {
         turn: Turn {
@@ -125,84 +135,21 @@ pub(super) fn read(body: &[u8], turns: &[Turn], provider: &str) -> Result<Answer
             extra_content,
             unknown: UnknownFields::NONE,
         },
+        reasoning,
         finish_reason,
-        usage: body.usage.as_ref().map(usage),
+        usage: usage.as_ref().and_then(usage::read),
     })
 }
 
-fn tool_calls(
-    calls: Option<Vec<WireToolCall>>,
-    legacy: Option<WireFunction>,
-    generate_id: impl Fn(usize) -> String,
-) -> Vec<ToolCall> {
-    let legacy = legacy.map(|function| WireToolCall {
-        id: None,
-        function,
-        extra_content: None,
-    });
-    let calls = calls.filter(|calls| !calls.is_empty());
-    let calls = calls.unwrap_or_else(|| legacy.into_iter().collect());
-    let calls = calls.into_iter().enumerate();
-    calls
-        .map(|(index, call)| ToolCall {
-            id: call
-                .id
-                .filter(|id| !id.is_empty())
-                .unwrap_or_else(|| generate_id(index)),
-            kind: ToolKind::Function,
-            function: FunctionCall {
-                name: call.function.name,
-                arguments: match call.function.arguments {
-                    Some(Value::String(text)) => text,
-                    // Some services return an object instead of a text that holds JSON.
-                    Some(Value::Null) | None => String::from("{}"),
-                    Some(value) => value.to_string(),
-                },
-                unknown: UnknownFields::NONE,
-            },
-            extra_content: call.extra_content,
-            unknown: UnknownFields::NONE,
-        })
-        .collect()
-}
-
-/// The text of a content: a string, or the text parts of a list. Other parts, such as a model's reasoning,
-/// are left out.
-fn text_of(content: Value) -> Option<String> {
-    match content {
-        Value::String(text) => Some(text),
-        Value::Array(parts) => Some(
-            parts
-                .iter()
-                .filter(|part| part.get("type").is_none_or(|kind| kind == "text"))
-                .filter_map(|part| part.get("text").and_then(Value::as_str))
-                .collect(),
-        ),
-        _ => None,
-    }
-}
-
-fn finish_reason(reason: Option<&str>, calls_tools: bool) -> FinishReason {
-    match reason {
-        Some("length" | "max_tokens") => FinishReason::Length,
-        Some("content_filter") => FinishReason::ContentFilter,
-        // Some services return `stop` even when the reply calls tools.
-        _ if calls_tools => FinishReason::ToolCalls,
-        _ => FinishReason::Stop,
-    }
-}
-
-fn usage(usage: &WireUsage) -> Usage {
-    let input_tokens = usage.prompt_tokens.unwrap_or(0);
-    let output_tokens = usage.completion_tokens.unwrap_or(0);
-    Usage {
-        input_tokens,
-        output_tokens,
-        total_tokens: usage
-            .total_tokens
-            .unwrap_or_else(|| input_tokens.saturating_add(output_tokens)),
-        unknown: UnknownFields::NONE,
-    }
+/// The failure of a body without choices. Some services answer 200 with an error in a form of their own.
+fn without_choices(body: &[u8]) -> Failure {
+    let message = error_body::read(body).message;
+    let message = message.map_or_else(String::new, |message| format!(": {message}"));
+    Failure::new(
+        "invalid_response",
+        format!("the provider's answer has no choices{message}"),
+        Retry::Backoff,
+    )
 }
 
 fn empty(message: &str) -> Failure {
@@ -352,5 +299,163 @@ mod tests {
             assert_eq!(failure.error.code, "invalid_response");
             assert_eq!(failure.retry, Retry::Backoff);
         }
+    }
+
+    #[test]
+    fn fields_of_other_types_do_not_spoil_a_reply() {
+        for (field, value) in [
+            ("error", json!({})),
+            ("error", json!("")),
+            ("error", json!(false)),
+            ("id", json!(7)),
+            ("usage", json!("none")),
+            ("usage", json!([])),
+            ("model", json!({})),
+            ("created", json!("yesterday")),
+        ] {
+            let mut body = choice(&json!({"content": "hi"}), "stop");
+            body[field] = value;
+            let answer = answer(&body).expect("an answer");
+            assert_eq!(answer.text().as_deref(), Some("hi"), "{body}");
+            assert_eq!(answer.usage, None, "{body}");
+        }
+        for (field, value) in [
+            ("refusal", json!(false)),
+            ("refusal", json!({})),
+            ("tool_calls", json!("none")),
+            ("tool_calls", json!([null])),
+            ("tool_calls", json!({})),
+            ("function_call", json!({})),
+            ("role", json!(1)),
+            ("annotations", json!("x")),
+            ("reasoning", json!(1)),
+        ] {
+            let mut message = json!({"content": "hi"});
+            message[field] = value;
+            let answer = answer(&choice(&message, "stop")).expect("an answer");
+            assert_eq!(answer.text().as_deref(), Some("hi"), "{message}");
+            assert_eq!(answer.finish_reason, FinishReason::Stop, "{message}");
+        }
+        for reason in [json!(null), json!(7), json!({"type": "stop"})] {
+            let body =
+                json!({"choices": [{"message": {"content": "hi"}, "finish_reason": reason}]});
+            let answer = answer(&body).expect("an answer");
+            assert_eq!(answer.finish_reason, FinishReason::Stop, "{body}");
+        }
+    }
+
+    #[test]
+    fn small_mistakes_of_the_json_do_not_spoil_a_reply() {
+        let read_text = |body: &[u8]| {
+            let answer = read(body, &[], "a").expect("an answer");
+            answer.text().expect("a text")
+        };
+        let with = |content: &[u8], more: &[u8]| {
+            let parts: [&[u8]; 5] = [
+                b"\xef\xbb\xbf{\"choices\": [{\"message\": {\"content\": \"",
+                content,
+                b"\"}, \"finish_reason\": \"stop\", \"logprobs\": ",
+                more,
+                b"}]}\n",
+            ];
+            parts.concat()
+        };
+        assert_eq!(read_text(&with(b"hi", b"null")), "hi");
+        assert_eq!(read_text(&with(b"hi \\ud83d", b"null")), "hi \u{fffd}");
+        assert_eq!(read_text(&with(b"hi \\ude00!", b"null")), "hi \u{fffd}!");
+        assert_eq!(read_text(&with(b"caf\xe9", b"null")), "caf\u{fffd}");
+        assert_eq!(read_text(&with(b"hi", b"[-Infinity, NaN]")), "hi");
+    }
+
+    #[test]
+    fn choices_are_taken_by_their_index() {
+        let choice = |index: Value, text: &str| json!({"index": index, "message": {"content": text}, "finish_reason": "stop"});
+        for choices in [
+            json!([choice(json!(1), "b"), choice(json!(0), "a")]),
+            json!([choice(json!("1"), "b"), choice(json!("0"), "a")]),
+            json!([choice(json!(null), "a"), choice(json!(1), "b")]),
+            json!([choice(json!(2), "b"), choice(json!(1), "a")]),
+            json!([null, choice(json!(0), "a")]),
+        ] {
+            let answer = answer(&json!({"choices": choices})).expect("an answer");
+            assert_eq!(answer.text().as_deref(), Some("a"), "{choices}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_beside_other_content_is_not_lost() {
+        for (message, expected) in [
+            (json!({"content": "", "refusal": "I won't"}), "I won't"),
+            (json!({"content": [], "refusal": "I won't"}), "I won't"),
+            (
+                json!({"content": "Well.", "refusal": "I won't"}),
+                "Well.\n\nI won't",
+            ),
+            (
+                json!({"content": [{"type": "refusal", "refusal": "I won't"}]}),
+                "I won't",
+            ),
+        ] {
+            let answer = answer(&choice(&message, "stop")).expect("an answer");
+            assert_eq!(answer.text().as_deref(), Some(expected), "{message}");
+            assert_eq!(answer.finish_reason, FinishReason::ContentFilter);
+        }
+    }
+
+    #[test]
+    fn a_reply_with_reasoning_only_shows_it() {
+        for message in [
+            json!({"content": "", "reasoning_content": "It is 4."}),
+            json!({"content": null, "reasoning": "It is 4."}),
+            json!({"content": " ", "reasoning": "It is 4."}),
+            json!({"reasoning_details": [{"type": "reasoning.text", "text": "It is 4."}]}),
+            json!({"reasoning_details": [{"type": "reasoning.summary", "summary": "It is 4."}]}),
+            json!({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "It is 4."}]}]}),
+            json!({"content": [{"type": "thinking", "thinking": "It is 4."}]}),
+        ] {
+            for (reason, expected) in [
+                ("stop", FinishReason::Stop),
+                ("length", FinishReason::Length),
+            ] {
+                let answer = answer(&choice(&message, reason)).expect("an answer");
+                assert_eq!(answer.reasoning.as_deref(), Some("It is 4."), "{message}");
+                assert_eq!(answer.finish_reason, expected, "{message}");
+                assert_eq!(answer.turn.content, None, "{message}");
+            }
+        }
+        let both = json!({"content": "4", "reasoning_content": "It is 4."});
+        let answer = answer(&choice(&both, "stop")).expect("an answer");
+        assert_eq!(answer.reasoning, None);
+    }
+
+    #[test]
+    fn a_reply_that_was_not_finished_is_a_failure_with_its_text() {
+        for (reason, retry) in [
+            ("error", Retry::Backoff),
+            ("abort", Retry::Backoff),
+            ("insufficient_system_resource", Retry::Backoff),
+            ("a_reason_of_the_future", Retry::Never),
+        ] {
+            let failure = answer(&choice(&json!({"content": "The answer is"}), reason))
+                .expect_err("the reply is not finished");
+            assert_eq!(failure.error.code, "provider_error");
+            assert_eq!(failure.retry, retry, "{reason}");
+            assert_eq!(failure.error.detail.as_deref(), Some("The answer is"));
+            assert!(failure.error.message.contains(reason), "{failure}");
+        }
+        let body = json!({"choices": [{
+            "message": {"content": "The answer is"}, "finish_reason": "error",
+            "error": {"code": 502, "message": "overloaded"},
+        }]});
+        let failure = answer(&body).expect_err("the choice has an error");
+        assert_eq!(failure.error.detail.as_deref(), Some("The answer is"));
+        assert!(failure.error.message.contains("overloaded"), "{failure}");
+    }
+
+    #[test]
+    fn an_answer_without_choices_is_quoted() {
+        let body = json!({"code": 1211, "msg": "no such model", "success": false});
+        let failure = answer(&body).expect_err("there is no reply");
+        assert!(failure.error.message.contains("no such model"), "{failure}");
     }
 }

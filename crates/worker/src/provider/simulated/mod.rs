@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use forebay_shared::{
-    document::UnknownFields,
     job::{FinishReason, ResponseFormat, ToolChoice, ToolChoiceMode, Usage},
     turn::{Content, Role, Turn},
 };
@@ -89,12 +88,13 @@ fn answer(call: &Call<'_>) -> Result<Answer, Failure> {
     let output_tokens = (text.len() as u64).div_ceil(4);
     Ok(Answer {
         turn: Turn::text(Role::Assistant, text),
+        reasoning: None,
         finish_reason: FinishReason::Stop,
         usage: Some(Usage {
             input_tokens,
             output_tokens,
             total_tokens: input_tokens + output_tokens,
-            unknown: UnknownFields::NONE,
+            ..Usage::default()
         }),
     })
 }

@@ -4,7 +4,6 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use forebay_shared::{
-    document::UnknownFields,
     job::{FinishReason, JobError, Usage},
     turn::{Content, Role, Turn},
 };
@@ -54,10 +53,11 @@ impl PendingCall {
             input_tokens: 7,
             output_tokens: 2,
             total_tokens: 9,
-            unknown: UnknownFields::NONE,
+            ..Usage::default()
         };
         self.send(ScriptedResult::Return(Box::new(Ok(Answer {
             turn,
+            reasoning: None,
             finish_reason,
             usage: Some(usage),
         }))));

@@ -1,0 +1,209 @@
+//! Good replies in odd forms: the job completes at its first try, and its session goes on at a strict provider.
+
+use scripted_provider::ScriptedReply;
+use serde_json::{Value, json};
+
+use crate::fixture::{Fixture, GEMINI, GPT};
+
+/// A reply of an OpenAI-compatible service.
+fn completion(message: &Value, finish_reason: &str, usage: &Value) -> Value {
+    let choice = json!({ "index": 0, "message": message, "finish_reason": finish_reason });
+    json!({ "id": "x", "choices": [choice], "usage": usage })
+}
+
+/// A reply of Gemini.
+fn candidate(parts: &Value, usage: &Value) -> Value {
+    let content = json!({ "role": "model", "parts": parts });
+    let candidate = json!({ "content": content, "finishReason": "STOP" });
+    json!({ "candidates": [candidate], "usageMetadata": usage })
+}
+
+/// Submits a job that the provider answers with `reply`; returns the job, which must complete at its first try.
+async fn first_job(fixture: &Fixture, model: &str, reply: ScriptedReply) -> Value {
+    fixture.llm.on("first", [reply]);
+    let job = json!({ "session_id": "s", "model": model, "input": "first" });
+    let id = fixture.submit(&job).await;
+    let job = fixture.wait(&id).await;
+    assert_eq!(job["status"], "completed", "{job}");
+    assert_eq!(job["attempts"].as_array().map(Vec::len), Some(1), "{job}");
+    job
+}
+
+/// Submits the second job of the session, which must complete without a refusal of the provider.
+async fn second_job(fixture: &Fixture, model: &str, input: &Value) {
+    let job = json!({ "session_id": "s", "model": model, "input": input });
+    let id = fixture.submit(&job).await;
+    let job = fixture.wait(&id).await;
+    assert_eq!(job["status"], "completed", "{job}");
+    fixture.assert_no_refusals();
+}
+
+#[tokio::test]
+async fn token_counts_reach_the_job() {
+    let openai = json!({
+        "prompt_tokens": 2_613, "completion_tokens": 100, "total_tokens": 2_713,
+        "prompt_tokens_details": { "cached_tokens": 2_560 },
+        "completion_tokens_details": { "reasoning_tokens": 64 },
+    });
+    let gemini = json!({
+        "promptTokenCount": 2_613, "candidatesTokenCount": 36, "thoughtsTokenCount": 64,
+        "totalTokenCount": 2_713, "cachedContentTokenCount": 2_560,
+    });
+    for (model, body) in [
+        (GPT, completion(&json!({ "content": "x" }), "stop", &openai)),
+        (GEMINI, candidate(&json!([{ "text": "x" }]), &gemini)),
+    ] {
+        let fixture = Fixture::start().await;
+        let job = first_job(&fixture, model, ScriptedReply::json(200, body)).await;
+        let expected = json!({
+            "input_tokens": 2_613, "output_tokens": 100, "total_tokens": 2_713,
+            "cached_input_tokens": 2_560, "reasoning_tokens": 64,
+        });
+        assert_eq!(job["usage"], expected, "{job}");
+    }
+}
+
+#[tokio::test]
+async fn odd_token_counts_cost_no_second_call() {
+    let openai = json!({ "prompt_tokens": "12", "completion_tokens": -35, "total_tokens": 12.0 });
+    let gemini = json!({ "promptTokenCount": 12.0, "candidatesTokenCount": null });
+    for (model, body) in [
+        (GPT, completion(&json!({ "content": "x" }), "stop", &openai)),
+        (GEMINI, candidate(&json!([{ "text": "x" }]), &gemini)),
+    ] {
+        let fixture = Fixture::start().await;
+        let job = first_job(&fixture, model, ScriptedReply::json(200, body)).await;
+        let usage = &job["usage"];
+        assert_eq!(
+            (&usage["input_tokens"], &usage["output_tokens"]),
+            (&json!(12), &json!(0)),
+            "{job}"
+        );
+        second_job(&fixture, model, &json!("second")).await;
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_beside_an_empty_content_stays_in_the_session() {
+    for content in [json!(""), json!([]), json!(null)] {
+        let fixture = Fixture::start().await;
+        let message = json!({ "content": content, "refusal": "I won't." });
+        let body = completion(&message, "stop", &Value::Null);
+        let job = first_job(&fixture, GPT, ScriptedReply::json(200, body)).await;
+        assert_eq!(job["output"]["text"], "I won't.", "{job}");
+        assert_eq!(job["finish_reason"], "content_filter", "{job}");
+        second_job(&fixture, GPT, &json!("second")).await;
+        let turns = fixture.session_turns("s").await;
+        assert_eq!(turns[1], "assistant: I won't.");
+    }
+}
+
+#[tokio::test]
+async fn a_number_as_the_id_of_a_tool_call_takes_the_result() {
+    let function = json!({ "name": "f", "arguments": "{}" });
+    let calls = json!([{ "id": 7, "type": "function", "function": function }]);
+    let message = json!({ "content": null, "tool_calls": calls });
+    let openai = completion(&message, "tool_calls", &Value::Null);
+    let parts = json!([{ "functionCall": { "id": 7, "name": "f", "args": {} } }]);
+    for (model, body) in [(GPT, openai), (GEMINI, candidate(&parts, &Value::Null))] {
+        let fixture = Fixture::start().await;
+        let job = first_job(&fixture, model, ScriptedReply::json(200, body)).await;
+        let id = &job["output"]["tool_calls"][0]["id"];
+        assert_eq!(id, "7", "{job}");
+        let result = json!([{ "role": "tool", "tool_call_id": id, "content": "42" }]);
+        second_job(&fixture, model, &result).await;
+    }
+}
+
+#[tokio::test]
+async fn unreadable_characters_are_replaced_in_the_reply_and_the_session() {
+    let openai = "\u{feff}{\"choices\": [{\"message\": {\"content\": \"a\\ud83d\"}}]}";
+    let gemini =
+        "\u{feff}{\"candidates\": [{\"content\": {\"parts\": [{\"text\": \"a\\ud83d\"}]}}]}";
+    for (model, body) in [(GPT, openai), (GEMINI, gemini)] {
+        let fixture = Fixture::start().await;
+        let reply = ScriptedReply::Status {
+            code: 200,
+            headers: Vec::new(),
+            body: body.to_owned(),
+        };
+        let job = first_job(&fixture, model, reply).await;
+        assert_eq!(job["output"]["text"], "a\u{fffd}", "{job}");
+        second_job(&fixture, model, &json!("second")).await;
+    }
+}
+
+#[tokio::test]
+async fn reasoning_without_a_text_is_shown_and_paid_once() {
+    let message = json!({ "content": "", "reasoning_content": "It is 4." });
+    let openai = completion(&message, "stop", &Value::Null);
+    let parts = json!([{ "text": "It is 4.", "thought": true }]);
+    for (model, body) in [(GPT, openai), (GEMINI, candidate(&parts, &Value::Null))] {
+        let fixture = Fixture::start().await;
+        let job = first_job(&fixture, model, ScriptedReply::json(200, body)).await;
+        let expected = json!({ "text": null, "reasoning": "It is 4.", "tool_calls": [] });
+        assert_eq!(job["output"], expected, "{job}");
+    }
+}
+
+#[tokio::test]
+async fn the_text_of_an_unfinished_reply_is_in_the_error() {
+    let fixture = Fixture::start().await;
+    let unfinished = ScriptedReply::finish("error", Some("The answer is"));
+    let good = ScriptedReply::text("The answer is 42.");
+    fixture.llm.on("first", [unfinished, good]);
+    let id = fixture.submit_message("s", "first").await;
+    let job = fixture.wait(&id).await;
+    assert_eq!(job["output"]["text"], "The answer is 42.", "{job}");
+    let error = &job["attempts"][0]["error"];
+    assert_eq!(error["detail"], "The answer is", "{job}");
+    assert_eq!(
+        fixture.session_turns("s").await,
+        ["user: first", "assistant: The answer is 42."]
+    );
+}
+
+#[tokio::test]
+async fn the_words_of_the_provider_are_in_the_error() {
+    let fixture = Fixture::start().await;
+    let status = |code, body: &str| ScriptedReply::Status {
+        code,
+        headers: vec![(
+            "location".to_owned(),
+            "https://llm.example/v2?key=x".to_owned(),
+        )],
+        body: body.to_owned(),
+    };
+    let detail = r#"{"detail": [{"loc": ["body", "role"], "msg": "Input should be 'user'"}]}"#;
+    for (input, reply, words) in [
+        (
+            "detail",
+            status(422, detail),
+            "body.role: Input should be 'user'",
+        ),
+        (
+            "errors",
+            status(400, r#"{"errors": [{"message": "no"}]}"#),
+            "400: no",
+        ),
+        (
+            "text",
+            status(400, "Invalid model name"),
+            "400: Invalid model name",
+        ),
+        (
+            "page",
+            status(403, "<html><p>Access denied</p>"),
+            "403: Access denied",
+        ),
+        ("path", status(404, "Not Found"), "/v1/chat/completions"),
+        ("redirect", status(308, ""), "https://llm.example/v2:"),
+    ] {
+        fixture.llm.on(input, [reply]);
+        let id = fixture.submit_message(input, input).await;
+        let job = fixture.wait(&id).await;
+        let message = job["error"]["message"].as_str().unwrap_or_default();
+        assert!(message.contains(words), "{job}");
+        assert_eq!(job["attempts"].as_array().map(Vec::len), Some(1), "{job}");
+    }
+}
