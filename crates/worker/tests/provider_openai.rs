@@ -127,6 +127,12 @@ fn faults() -> Vec<FaultCase> {
             Retry::Backoff,
         ),
         case(
+            "a compressed 500",
+            answer(500, "content-encoding: gzip\r\n", "?"),
+            "provider_error",
+            Retry::Backoff,
+        ),
+        case(
             "503 with Retry-After",
             error(503, "retry-after: 2\r\n", "x", "no"),
             "provider_error",

@@ -29,7 +29,7 @@ const MESSAGE_FIELDS: [&str; 11] = [
 /// The error in a body.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct ErrorBody {
-    /// The JSON object of the error, or its text. Null if the body is not JSON.
+    /// The JSON object with the fields of the error. Null if the body is not JSON.
     pub(super) error: Value,
     /// The provider's own words.
     pub(super) message: Option<String>,
@@ -47,10 +47,7 @@ pub(super) fn read(body: &[u8]) -> ErrorBody {
     let message = message_in(&json).or_else(|| start_of_json(&json));
     // Some services wrap the body in an array of one element.
     let body = json.get(0).unwrap_or(&json);
-    let error = body.get("error").filter(|error| {
-        let is_text = error.is_string() && body.get("message").is_none();
-        error.is_object() || is_text
-    });
+    let error = body.get("error").filter(|error| error.is_object());
     ErrorBody {
         error: error.unwrap_or(body).clone(),
         message,
@@ -76,7 +73,7 @@ pub(super) fn is_present(error: &Value) -> bool {
     }
 }
 
-/// The messages in a JSON value. Equal messages are named once.
+/// The messages in a JSON value. A message is left out if an earlier one contains it.
 fn message_in(value: &Value) -> Option<String> {
     let messages: Vec<String> = match value {
         Value::String(text) => vec![text.trim().to_owned()],
@@ -270,6 +267,8 @@ mod tests {
         ] {
             assert_eq!(read(body.to_string().as_bytes()).error, object, "{body}");
         }
+        let flat = json!({"error": "why", "code": "c"});
+        assert_eq!(read(flat.to_string().as_bytes()).error, flat);
         assert_eq!(read(b"no JSON").error, Value::Null);
     }
 }
