@@ -12,7 +12,7 @@ const PROVIDER_DELAY_MAX: Duration = Duration::from_secs(60 * 60);
 /// The delay before the next try, in milliseconds, when the job has failed `tries` times before this
 /// failure.
 ///
-/// It is the backoff of the settings, or the delay that the provider requests if that is longer. A provider
+/// The delay is the backoff of the settings, or the delay that the provider requests if that is longer. A provider
 /// can request an hour at most. `random` is uniform from 0 to 1. It adds up to a tenth to the provider's delay, so
 /// that jobs that failed together are not retried together.
 pub(crate) fn retry_delay_ms(

@@ -173,7 +173,7 @@ mod tests {
         }
 
         #[test]
-        fn with_ten_slots_or_more_batch_has_a_tenth_and_interactive_the_rest(
+        fn with_ten_or_more_slots_batch_jobs_have_a_tenth_and_interactive_jobs_the_others(
             total in 10_usize..300,
             ends in prop::collection::vec(any::<bool>(), 0..300),
         ) {
@@ -192,7 +192,7 @@ mod tests {
         }
 
         #[test]
-        fn with_fewer_slots_every_tenth_start_is_batch(total in 1_usize..10, ends in prop::collection::vec(any::<bool>(), 40)) {
+        fn with_fewer_slots_every_tenth_start_is_of_a_batch_job(total in 1_usize..10, ends in prop::collection::vec(any::<bool>(), 40)) {
             let mut slots = Slots::new(total);
             let mut started = Vec::new();
             for is_batch in ends {
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn beyond_its_share_batch_waits_for_an_expected_interactive_job() {
+    fn beyond_their_share_batch_jobs_wait_for_an_expected_interactive_job() {
         let expected = Waiting {
             interactive: false,
             batch: true,

@@ -267,7 +267,7 @@ async fn a_call_sends_the_request_and_reads_the_reply() {
 }
 
 #[tokio::test]
-async fn length_and_content_filter_are_replies() {
+async fn a_reply_that_ends_at_the_token_limit_or_content_filter_is_no_failure() {
     for (reason, expected) in [
         ("length", FinishReason::Length),
         ("content_filter", FinishReason::ContentFilter),

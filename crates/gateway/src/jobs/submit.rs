@@ -204,7 +204,7 @@ mod tests {
     use super::check_content_type;
 
     #[test]
-    fn json_types_and_no_type_are_accepted() {
+    fn json_content_types_and_an_absent_content_type_are_accepted() {
         let accepts = |content_type: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));

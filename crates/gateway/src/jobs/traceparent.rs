@@ -38,7 +38,7 @@ mod tests {
     use super::is_valid;
 
     #[test]
-    fn only_the_standard_form_is_valid() {
+    fn only_a_traceparent_in_the_standard_form_is_valid() {
         let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         assert!(is_valid(good));
         for bad in [

@@ -71,7 +71,7 @@ async fn an_incomplete_body_stores_nothing() {
 }
 
 #[tokio::test]
-async fn a_large_body_with_expect_continue_is_refused_unread() {
+async fn a_large_body_with_expect_continue_is_refused_before_it_is_sent() {
     let gateway = Fixture::start().await;
     let mut stream = TcpStream::connect(gateway.address).await.unwrap();
     let head = b"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\nExpect: 100-continue\r\n\r\n";

@@ -57,7 +57,7 @@ async fn the_header_timeout_does_not_end_a_wait() {
 }
 
 #[tokio::test]
-async fn an_applied_preference_is_confirmed() {
+async fn a_prefer_header_that_was_applied_is_confirmed() {
     let gateway = Fixture::start().await;
     let id = gateway.submit_accepted(&json!({"input": "Hi."})).await;
     let prefer = |preference: &str| {

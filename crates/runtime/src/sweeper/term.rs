@@ -1,4 +1,4 @@
-//! One term of an elected sweeper: the state that lasts from one sweep to the next, and the order of the passes.
+//! One term of an elected sweeper: the state that is kept between sweeps, and the order of the passes.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 

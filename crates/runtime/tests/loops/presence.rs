@@ -39,7 +39,7 @@ async fn the_list_is_withheld_until_one_presence_time_has_passed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn other_processes_appear_and_disappear() {
+async fn other_processes_are_listed_while_they_announce_themselves() {
     let scene = Scene::new();
     let presence = begin(&scene);
     pass_ms(3_500).await;
@@ -54,7 +54,7 @@ async fn other_processes_appear_and_disappear() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_failed_announcement_is_no_gap() {
+async fn one_failed_announcement_does_not_count_as_a_gap() {
     let scene = Scene::new();
     let presence = begin(&scene);
     pass_ms(4_500).await;

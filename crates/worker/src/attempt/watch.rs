@@ -33,7 +33,7 @@ pub(super) struct CallLimits {
 
 /// Waits until the call must end, and returns the outcome.
 ///
-/// It checks the job at each notice and at intervals. A store that does not respond does not end the call.
+/// The future checks the job at each notice and at intervals. A store that does not respond does not end the call.
 ///
 /// There is one such future for each call. So it has a single timeout for all its conditions, which saves memory.
 #[expect(

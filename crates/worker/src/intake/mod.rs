@@ -1,6 +1,6 @@
 //! Takes wakes from the queue and starts attempts while slots are free.
 //!
-//! It buffers one wake of each class, which shows that jobs of the class wait, and a few more interactive wakes.
+//! The intake buffers one wake of each class, which shows that jobs of the class wait, and a few more interactive wakes.
 //! [`Slots`] decides which class gets a free slot. While this process cannot reach the store, the
 //! intake takes no wakes and requeues the buffered ones.
 

@@ -107,7 +107,7 @@ async fn a_claim_behind_a_completion_gets_the_turns_of_that_completion() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_two_claims_that_wait_together_one_is_granted() {
+async fn only_one_of_two_claims_that_wait_together_is_granted() {
     let scene = Scene::new();
     let job = scene.admit("s", "hello").await;
     let (one, other) = tokio::join!(

@@ -122,7 +122,7 @@ async fn no_change_is_refused_by_a_cached_lane() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_change_without_effect_is_not_answered_from_the_cache() {
+async fn a_change_without_effect_on_the_cached_lane_is_applied_to_the_loaded_lane() {
     let scene = Scene::new();
     let job = scene.admit("s", "one").await;
     let fence = scene.claim("s", job).await;

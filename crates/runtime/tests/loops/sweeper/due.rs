@@ -167,7 +167,7 @@ async fn timers_without_jobs_are_moved_and_do_not_hide_other_due_timers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failed_sweep_is_repeated_by_the_next() {
+async fn a_failed_sweep_is_repeated_by_the_next_sweep() {
     let scene = Scene::new();
     let _member = scene.join("me");
     let job = scene.admit_without_wake("s").await;

@@ -79,7 +79,7 @@ impl Deref for ClientPermit {
 }
 
 impl Clients {
-    /// One client, to which others are added as calls need them.
+    /// Builds one client. Others are added as calls need them.
     ///
     /// # Errors
     /// [`ClientError::Http`] when no client can be built.
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_is_added_only_when_all_are_full() {
+    async fn a_client_is_added_only_when_all_clients_are_full() {
         let clients = clients();
         let mut permits = acquire(&clients, 2 * CALLS_MAX);
         assert_eq!(count(&clients), 2);

@@ -25,9 +25,9 @@ pub(crate) struct PendingCall {
 
 /// What the provider does with a call.
 enum ScriptedResult {
-    /// It returns this.
+    /// The provider returns this result.
     Return(Box<Result<Answer, Failure>>),
-    /// It panics.
+    /// The provider panics.
     Panic,
 }
 
