@@ -2,10 +2,7 @@
 
 use serde_json::Value;
 
-use super::json_body;
-
-/// The most characters that are shown of a body without a message: of a text, a page, or JSON of an unknown form.
-const TEXT_CHARS_MAX: usize = 200;
+use super::{body_text, json_body};
 
 /// The most items of a list whose messages are shown.
 const ITEMS_MAX: usize = 10;
@@ -38,10 +35,9 @@ pub(super) struct ErrorBody {
 /// Reads the body of an answer whose status is not 2xx.
 pub(super) fn read(body: &[u8]) -> ErrorBody {
     let Ok(json) = json_body::read::<Value>(body) else {
-        let text = String::from_utf8_lossy(body);
         return ErrorBody {
             error: Value::Null,
-            message: start_of(&text_of(&text)),
+            message: body_text::start_of_body(body),
         };
     };
     let message = message_in(&json).or_else(|| start_of_json(&json));
@@ -124,51 +120,14 @@ fn start_of_json(json: &Value) -> Option<String> {
     if is_empty {
         return None;
     }
-    start_of(&json.to_string())
-}
-
-/// The first [`TEXT_CHARS_MAX`] characters of a text, with one space for each gap.
-fn start_of(text: &str) -> Option<String> {
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let start: String = words.join(" ").chars().take(TEXT_CHARS_MAX).collect();
-    (!start.is_empty()).then_some(start)
-}
-
-/// A text without the tags, scripts and styles of an HTML page. Another text stays as it is.
-fn text_of(body: &str) -> String {
-    if !body.trim_start().starts_with('<') {
-        return body.to_owned();
-    }
-    let mut text = String::new();
-    let mut rest = body;
-    while let Some((before, after)) = rest.split_once('<') {
-        text.push_str(before);
-        text.push(' ');
-        let skipped = ["script", "style", "!--"]
-            .into_iter()
-            .find(|tag| has_prefix(after, tag));
-        let end = match skipped {
-            Some("!--") => "-->",
-            Some("script") => "</script>",
-            Some(_) => "</style>",
-            None => ">",
-        };
-        rest = after.split_once(end).map_or("", |(_, rest)| rest);
-    }
-    text.push_str(rest);
-    text
-}
-
-fn has_prefix(text: &str, prefix: &str) -> bool {
-    text.get(..prefix.len())
-        .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+    body_text::start_of(&json.to_string())
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{TEXT_CHARS_MAX, read};
+    use super::read;
 
     fn message(body: &str) -> Option<String> {
         read(body.as_bytes()).message
@@ -233,28 +192,12 @@ mod tests {
     #[test]
     fn the_start_of_a_text_or_a_page_is_the_message() {
         for (body, expected) in [
-            (
-                "Invalid model name passed in",
-                "Invalid model name passed in",
-            ),
-            ("upstream\r\n  connect error", "upstream connect error"),
-            (
-                "<!DOCTYPE html><html><head><title>502 Bad Gateway</title><style>p {}</style></head>\n<body><center><h1>502 Bad Gateway</h1></center><hr>nginx</body></html>",
-                "502 Bad Gateway 502 Bad Gateway nginx",
-            ),
-            (
-                "<SCRIPT>if (a < b) {}</script><p>Access denied</p>",
-                "Access denied",
-            ),
-            ("<html>Bad gateway", "Bad gateway"),
+            ("Invalid model name", "Invalid model name"),
+            ("<html><p>Access denied</p></html>", "Access denied"),
             ("\u{feff}{\"message\": \"why\"}", "why"),
         ] {
             assert_eq!(message(body).as_deref(), Some(expected), "{body}");
         }
-        let long = message(&"é".repeat(1_000)).expect("a message");
-        assert_eq!(long.chars().count(), TEXT_CHARS_MAX);
-        let invalid = read(b"caf\xe9 closed").message;
-        assert_eq!(invalid.as_deref(), Some("caf\u{fffd} closed"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, error::Category};
 
-use super::{Failure, Retry, json_repair};
+use super::{Failure, Retry, body_text, json_repair};
 
 /// The byte order mark, which RFC 8259 lets a reader ignore.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -34,7 +34,13 @@ pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
         Category::Syntax => serde_json::from_str(&json_repair::repaired(body)).map_err(|_| error),
         Category::Data | Category::Eof | Category::Io => Err(error),
     });
-    read.map_err(|error| unreadable(&error))
+    read.map_err(|error| {
+        if body_text::is_page(body) {
+            page_instead_of_json(body)
+        } else {
+            unreadable(&error)
+        }
+    })
 }
 
 /// The text of a value that should be a text. A number counts as its digits.
@@ -54,6 +60,17 @@ fn unwritable(error: &serde_json::Error) -> Failure {
     )
 }
 
+/// The failure of an answer that is a web page. A wrong base URL is the usual cause.
+fn page_instead_of_json(body: &[u8]) -> Failure {
+    let text = body_text::start_of_body(body);
+    let text = text.map_or_else(String::new, |text| format!(": {text}"));
+    Failure::new(
+        "invalid_response",
+        format!("the provider's answer is a page instead of JSON, check its base URL{text}"),
+        Retry::Backoff,
+    )
+}
+
 fn unreadable(error: &serde_json::Error) -> Failure {
     // The text of the error may quote the reply, so the message has only its kind and position.
     let problem = match error.classify() {
@@ -70,4 +87,25 @@ fn unreadable(error: &serde_json::Error) -> Failure {
         ),
         Retry::Backoff,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::read;
+
+    #[test]
+    fn a_page_instead_of_json_is_named() {
+        for (body, expected) in [
+            ("<html><title>My models</title></html>", "My models"),
+            ("\u{feff}\n<!doctype html><p>Sign in", "Sign in"),
+            ("<html></html>", "page instead of JSON"),
+            ("SSH-2.0", "not JSON"),
+        ] {
+            let failure = read::<Value>(body.as_bytes()).expect_err("no JSON");
+            assert_eq!(failure.error.code, "invalid_response");
+            assert!(failure.error.message.contains(expected), "{failure}");
+        }
+    }
 }

@@ -8,11 +8,12 @@
 //! - [`simulated`], [`openai`], [`gemini`]: the providers.
 //! - `api_client`: what the providers share of a call; `json_body`, `json_repair`: of its JSON.
 //! - `by_index`, `token_counts`, `tool_call_id`, `unfinished`: what they share of a reply.
-//! - `error_body`, `google_error`, `status`, `retry_after`: what they share of an error.
+//! - `error_body`, `body_text`, `google_error`, `status`, `retry_after`: what they share of an error.
 //! - `entry`, `settings`: the settings of one provider; [`mod@file`]: the settings in the providers file.
 //! - [`registry`]: finds the provider for a model.
 
 mod api_client;
+mod body_text;
 mod by_index;
 mod entry;
 mod error_body;

@@ -73,14 +73,11 @@ impl<'a> ErrorStatus<'a> {
         if provider_message.is_some_and(is_about_a_model) {
             return self.permanent("model_not_found", provider_message);
         }
-        let mut failure = self.permanent("endpoint_not_found", provider_message);
+        let mut message = self.message(provider_message);
         if let Some(path) = self.path {
-            failure.error.message = format!(
-                "the provider has nothing at {path}, check its base URL: {}",
-                failure.error.message
-            );
+            message = format!("the provider has nothing at {path}, check its base URL: {message}");
         }
-        failure
+        Failure::new("endpoint_not_found", message, Retry::Never)
     }
 
     /// The message of a failure, such as `the provider answered 429: slow down`.
