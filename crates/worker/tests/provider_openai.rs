@@ -261,6 +261,7 @@ async fn a_call_sends_the_request_and_reads_the_reply() {
         json!({
             "model": "gemini-2.5-flash",
             "messages": [{"role": "user", "content": "hello"}],
+            "stream": false,
             "max_tokens": 9
         })
     );

@@ -20,6 +20,7 @@ mod request;
 mod request_log;
 mod script;
 mod state;
+mod strict;
 
 pub mod gemini;
 pub mod http_server;

@@ -1,4 +1,5 @@
-//! OpenAI's chat completions: what the real service refuses in a context, and the form of its replies.
+//! OpenAI's chat completions: what the real service and strict compatible servers refuse in a context, and the form of its
+//! replies.
 //!
 //! The functions are pure. They do not check unknown fields of messages, because compatible servers accept some of
 //! those. They also do not check the key, and whether a model supports what the request asks for.
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 use super::{
     reply::{ProviderError, ScriptedCall, ScriptedReply},
     request::{ChatRequest, array},
-    seen,
+    seen, strict,
 };
 
 const ROLES: [&str; 5] = ["system", "developer", "user", "assistant", "tool"];
@@ -56,11 +57,10 @@ pub fn check(body: &Value) -> Result<(), ProviderError> {
             unanswered = call_ids(index, message)?;
         }
     }
-    if unanswered.is_empty() {
-        Ok(())
-    } else {
-        Err(missing_results(&unanswered))
+    if !unanswered.is_empty() {
+        return Err(missing_results(&unanswered));
     }
+    strict::check(messages)
 }
 
 fn check_content(index: usize, role: &str, message: &Value) -> Result<(), ProviderError> {

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::call_outcome::{CallOutcome, CallResult};
 use crate::{
     context::SelectedContext,
-    provider::{Answer, Call, Failure, Provider, Retry},
+    provider::{Answer, Call, Failure, Provider, Retry, origin},
 };
 
 /// A call with everything that it needs.
@@ -97,7 +97,8 @@ impl PreparedCall {
         })
     }
 
-    fn into_result(self, answer: Answer) -> CallResult {
+    fn into_result(self, mut answer: Answer) -> CallResult {
+        origin::mark(&mut answer.turn, self.provider.name());
         CallResult {
             answer,
             provider: self.provider.name().to_owned(),

@@ -7,8 +7,10 @@
 //! - [`http`]: calls over the network.
 //! - [`simulated`], [`openai`], [`gemini`]: the providers.
 //! - `api_client`: what the providers share of a call; `json_body`, `json_repair`: of its JSON.
-//! - `by_index`, `token_counts`, `tool_call_id`, `unfinished`: what they share of a reply.
+//! - `by_index`, `token_counts`, `unfinished`: what they share of a reply.
 //! - `error_body`, `body_text`, `google_error`, `status`, `retry_after`: what they share of an error.
+//! - `tool_call_id`, `tool_name`, `tool_arguments`, `image_type`: the parts of a turn in a form that providers accept.
+//! - `origin`: which provider returned a turn.
 //! - `entry`, `settings`: the settings of one provider; [`mod@file`]: the settings in the providers file.
 //! - [`registry`]: finds the provider for a model.
 
@@ -22,16 +24,20 @@ pub mod file;
 pub mod gemini;
 mod google_error;
 pub mod http;
+mod image_type;
 mod json_body;
 mod json_repair;
 pub mod openai;
+pub(crate) mod origin;
 pub mod registry;
 mod retry_after;
 mod settings;
 pub mod simulated;
 mod status;
 mod token_counts;
+mod tool_arguments;
 mod tool_call_id;
+mod tool_name;
 mod unfinished;
 
 use std::time::Duration;

@@ -22,6 +22,7 @@ mod providers_file;
 mod reasoning;
 mod session_life;
 mod start;
+mod strict_servers;
 mod tls_provider;
 mod tools;
 mod wait;

@@ -1,14 +1,19 @@
-//! Maps turns to Gemini's contents, which have a role (`user` or `model`) and a list of parts.
+//! Maps turns to Gemini's contents, which have a role (`user` or `model`) and a list of parts. `functions` maps tool calls
+//! and their results, `image` maps images.
 //!
-//! Tool results are parts of a `user` content. The results of one reply's calls are in one content, in the
-//! order of the calls. Gemini refuses another number of results, and without ids it matches them to the
-//! calls by their order.
+//! - A content without parts and a part without text are left out, because Gemini refuses them.
+//! - The first content has the role `user`. Before a reply that begins the conversation, Gemini gets a user content of
+//!   Forebay's own.
+//! - The names of speakers are left out. Gemini has no field for them.
 
-use forebay_shared::turn::{Content, ImageUrl, Part, Role, ToolCall, ToolKind, Turn};
-use serde_json::{Map, Value, json};
+use forebay_shared::turn::{Content, Part, Role, Turn};
+use serde_json::{Value, json};
 
-use super::{signature, unsupported::unsupported};
-use crate::provider::{Failure, Retry, tool_call_id};
+use super::{functions, image, signature, unsupported::unsupported};
+use crate::provider::{Failure, Retry};
+
+/// The text of the user content before a reply that begins the conversation.
+const BEGINNING: &str = "(The conversation begins.)";
 
 /// The turns in Gemini's form.
 #[derive(Debug, Default, PartialEq)]
@@ -28,12 +33,9 @@ pub(super) fn from_turns(turns: &[Turn]) -> Result<Contents, Failure> {
     let mut mapped = Contents::default();
     let mut index = 0;
     while let Some(turn) = turns.get(index) {
-        if turn.name.is_some() && turn.role != Role::Tool {
-            return Err(unsupported("a turn has a name"));
-        }
         index += 1;
         match &turn.role {
-            Role::System | Role::Developer => mapped.system.extend(parts(turn)?),
+            Role::System | Role::Developer => add_system(&mut mapped.system, parts(turn)?),
             Role::User => push(&mut mapped.contents, "user", parts(turn)?),
             Role::Unknown(role) => return Err(unsupported(&format!("a turn has the role {role}"))),
             Role::Assistant => push(&mut mapped.contents, "model", model_parts(turn)?),
@@ -42,183 +44,89 @@ pub(super) fn from_turns(turns: &[Turn]) -> Result<Contents, Failure> {
                 while turns.get(index).is_some_and(|turn| turn.role == Role::Tool) {
                     index += 1;
                 }
-                let results = results(&turns[..first], &turns[first..index])?;
+                let results = functions::results(&turns[..first], &turns[first..index])?;
                 push(&mut mapped.contents, "user", results);
             }
         }
     }
-    match mapped.contents.first() {
-        Some(first) if first["role"] == "user" => Ok(mapped),
-        _ => Err(Failure::new(
+    let Some(first) = mapped.contents.first() else {
+        return Err(Failure::new(
             "invalid_request",
-            "Gemini refuses a conversation that does not begin with a user turn",
+            "Gemini refuses a conversation without a user turn",
             Retry::Never,
-        )),
+        ));
+    };
+    if first["role"] != "user" {
+        let beginning = json!({"role": "user", "parts": [text_part(BEGINNING, None)]});
+        mapped.contents.insert(0, beginning);
+    }
+    Ok(mapped)
+}
+
+/// Adds parts of the system instruction. A part that is there already, as when a client sends it with every job, is not
+/// added again.
+fn add_system(system: &mut Vec<Value>, parts: Vec<Value>) {
+    for part in parts {
+        if !system.contains(&part) {
+            system.push(part);
+        }
     }
 }
 
-/// Adds a content, unless it has no parts, as when the provider withheld the whole reply.
-fn push(contents: &mut Vec<Value>, role: &str, parts: Vec<Value>) {
-    if !parts.is_empty() {
-        let mut content = json!({"role": role});
-        content["parts"] = Value::Array(parts);
-        contents.push(content);
+/// Adds a content, unless it has no parts, as when the provider withheld the whole reply. The parts of a reply that
+/// follows another reply are added to that reply: Gemini refuses function calls that do not follow a user content.
+fn push(contents: &mut Vec<Value>, role: &str, mut parts: Vec<Value>) {
+    if parts.is_empty() {
+        return;
     }
+    if role == "model"
+        && let Some(last) = contents.last_mut()
+        && last["role"] == role
+        && let Some(last_parts) = last["parts"].as_array_mut()
+    {
+        last_parts.append(&mut parts);
+        return;
+    }
+    let mut content = json!({"role": role});
+    content["parts"] = Value::Array(parts);
+    contents.push(content);
 }
 
 /// The text and images of a turn.
 fn parts(turn: &Turn) -> Result<Vec<Value>, Failure> {
     let turn_signature = signature::in_extra_content(turn.extra_content.as_ref());
     match &turn.content {
-        None => Ok(turn_signature
-            .map(|signature| text_part("", Some(signature)))
-            .into_iter()
-            .collect()),
-        Some(Content::Text(text)) if text.is_empty() && turn_signature.is_none() => Ok(Vec::new()),
-        Some(Content::Text(text)) => Ok(vec![text_part(text, turn_signature)]),
+        None => Ok(signed_text("", turn_signature).into_iter().collect()),
+        Some(Content::Text(text)) => Ok(signed_text(text, turn_signature).into_iter().collect()),
         Some(Content::Parts(parts)) => parts
             .iter()
-            .map(|part| match part {
+            .filter_map(|part| match part {
                 Part::Text {
                     text,
                     extra_content,
                     ..
-                } => Ok(text_part(
-                    text,
-                    signature::in_extra_content(extra_content.as_ref()),
-                )),
-                Part::ImageUrl { image_url, .. } => image_part(image_url),
-                Part::Unknown(_) => Err(unsupported("a part has an unknown type")),
+                } => signed_text(text, signature::in_extra_content(extra_content.as_ref())).map(Ok),
+                Part::ImageUrl { image_url, .. } => Some(image::part(image_url)),
+                Part::Unknown(_) => Some(Err(unsupported("a part has an unknown type"))),
             })
             .collect(),
     }
 }
 
-fn text_part(text: &str, signature: Option<&str>) -> Value {
-    with_signature(json!({"text": text}), signature)
+/// The part of a text. `None` if there is neither a text nor a signature to send back.
+fn signed_text(text: &str, signature: Option<&str>) -> Option<Value> {
+    (!text.is_empty() || signature.is_some()).then(|| text_part(text, signature))
 }
 
-fn with_signature(mut part: Value, signature: Option<&str>) -> Value {
-    if let Some(signature) = signature {
-        part["thoughtSignature"] = signature.into();
-    }
-    part
+fn text_part(text: &str, signature: Option<&str>) -> Value {
+    signature::added(json!({"text": text}), signature)
 }
 
 /// The text and the tool calls of a reply.
 fn model_parts(turn: &Turn) -> Result<Vec<Value>, Failure> {
     let mut parts = parts(turn)?;
-    let is_function = |call: &ToolCall| call.kind == ToolKind::Function;
-    if !turn.tool_calls.iter().all(is_function) {
-        return Err(unsupported("a tool call does not call a function"));
-    }
-    parts.extend(turn.tool_calls.iter().map(|call| {
-        let mut function = json!({"name": call.function.name, "args": arguments(call)});
-        if !tool_call_id::is_generated(&call.id) {
-            function["id"] = call.id.as_str().into();
-        }
-        let signature = signature::in_extra_content(call.extra_content.as_ref());
-        with_signature(json!({"functionCall": function}), signature)
-    }));
+    parts.extend(functions::calls(turn)?);
     Ok(parts)
-}
-
-/// The arguments as an object, which Gemini requires. Other arguments that a model wrote are wrapped in one,
-/// because they must not make the session unusable.
-fn arguments(call: &ToolCall) -> Value {
-    match serde_json::from_str(&call.function.arguments) {
-        Ok(Value::Object(arguments)) => Value::Object(arguments),
-        _ if call.function.arguments.trim().is_empty() => Value::Object(Map::new()),
-        _ => json!({"arguments": call.function.arguments}),
-    }
-}
-
-/// The tool results that follow the turns `before`, in the order of their calls.
-fn results(before: &[Turn], results: &[Turn]) -> Result<Vec<Value>, Failure> {
-    let calls = before.iter().rev().flat_map(|turn| &turn.tool_calls);
-    let mut ordered: Vec<(usize, Value)> = Vec::with_capacity(results.len());
-    for result in results {
-        let id = result.tool_call_id.as_deref().unwrap_or("");
-        let Some(call) = calls.clone().find(|call| call.id == id) else {
-            return Err(Failure::new(
-                "invalid_request",
-                "a tool result answers a call that is not in the conversation",
-                Retry::Never,
-            ));
-        };
-        let mut response = json!({"name": call.function.name, "response": output(result)?});
-        if !tool_call_id::is_generated(id) {
-            response["id"] = id.into();
-        }
-        let order = before
-            .last()
-            .and_then(|turn| turn.tool_calls.iter().position(|call| call.id == id));
-        ordered.push((
-            order.unwrap_or(usize::MAX),
-            json!({"functionResponse": response}),
-        ));
-    }
-    ordered.sort_by_key(|(order, _)| *order);
-    Ok(ordered.into_iter().map(|(_, part)| part).collect())
-}
-
-/// A tool's result as an object, which Gemini requires. Another result is wrapped in one.
-fn output(turn: &Turn) -> Result<Value, Failure> {
-    let content = match &turn.content {
-        None => String::new(),
-        Some(Content::Parts(parts))
-            if parts.iter().any(|part| !matches!(part, Part::Text { .. })) =>
-        {
-            return Err(unsupported("a tool result has a part that is no text"));
-        }
-        Some(content) => content.to_text(),
-    };
-    Ok(match serde_json::from_str(&content) {
-        Ok(Value::Object(output)) => Value::Object(output),
-        Ok(output) => json!({"output": output}),
-        Err(_) => json!({"output": content}),
-    })
-}
-
-/// An image, inline or by its URL. Gemini itself fetches a URL.
-fn image_part(image: &ImageUrl) -> Result<Value, Failure> {
-    if image
-        .detail
-        .as_deref()
-        .is_some_and(|detail| detail != "auto")
-    {
-        return Err(unsupported("an image has a detail other than auto"));
-    }
-    if let Some(data) = image.url.strip_prefix("data:") {
-        let (kind, data) = data.split_once(";base64,").ok_or_else(|| {
-            Failure::new(
-                "invalid_request",
-                "a data: URL of an image must have the form data:image/png;base64,…",
-                Retry::Never,
-            )
-        })?;
-        return Ok(json!({"inlineData": {"mimeType": kind, "data": data}}));
-    }
-    let mut file = json!({"fileUri": image.url});
-    if let Some(kind) = mime_type(&image.url) {
-        file["mimeType"] = kind.into();
-    }
-    Ok(json!({"fileData": file}))
-}
-
-/// The MIME type of an image, from the extension in its URL.
-fn mime_type(url: &str) -> Option<&'static str> {
-    let path = url.split(['?', '#']).next()?;
-    let (_, extension) = path.rsplit_once('.')?;
-    Some(match extension.to_ascii_lowercase().as_str() {
-        "png" => "image/png",
-        "jpg" | "jpeg" => "image/jpeg",
-        "webp" => "image/webp",
-        "gif" => "image/gif",
-        "heic" => "image/heic",
-        "heif" => "image/heif",
-        _ => return None,
-    })
 }
 
 #[cfg(test)]
@@ -314,21 +222,11 @@ mod tests {
                 "invalid_request",
             ),
             (
-                json!([{"role": "assistant", "content": "x"}, {"role": "user", "content": "y"}]),
-                "invalid_request",
-            ),
-            (
                 json!([{"role": "user", "content": "x"}, {"role": "tool", "tool_call_id": "z", "content": "y"}]),
                 "invalid_request",
             ),
             (
-                json!([{"role": "user", "name": "ann", "content": "x"}]),
-                "unsupported_parameter",
-            ),
-            (
-                user(
-                    json!([{"type": "image_url", "image_url": {"url": "https://x.example", "detail": "high"}}]),
-                ),
+                json!([{"role": "robot", "content": "x"}]),
                 "unsupported_parameter",
             ),
             (
@@ -343,5 +241,76 @@ mod tests {
                 "{turns}"
             );
         }
+    }
+
+    #[test]
+    fn what_gemini_has_no_field_for_is_left_out() {
+        let image = json!({"url": "https://x.example/a.png", "detail": "high"});
+        let mapped = contents(json!([
+            {"role": "user", "name": "ann", "content": [
+                {"type": "text", "text": ""},
+                {"type": "image_url", "image_url": image}
+            ]},
+            {"role": "assistant", "name": "bot", "content": "x"}
+        ]))
+        .expect("the turns can be sent");
+        let file = json!({"fileUri": "https://x.example/a.png", "mimeType": "image/png"});
+        assert_eq!(
+            mapped.contents,
+            [
+                json!({"role": "user", "parts": [{"fileData": file}]}),
+                json!({"role": "model", "parts": [{"text": "x"}]}),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_user_content_goes_before_a_reply_that_begins_the_conversation() {
+        let call =
+            json!({"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}});
+        for turns in [
+            json!([{"role": "assistant", "content": "Welcome!"}, {"role": "user", "content": "hi"}]),
+            json!([
+                {"role": "system", "content": "Be brief."},
+                {"role": "assistant", "content": "Welcome!"},
+                {"role": "user", "content": "hi"}
+            ]),
+            json!([
+                {"role": "assistant", "tool_calls": [call]},
+                {"role": "tool", "tool_call_id": "1", "content": "42"}
+            ]),
+        ] {
+            let mapped = contents(turns).expect("the turns can be sent").contents;
+            let roles: Vec<&Value> = mapped.iter().map(|content| &content["role"]).collect();
+            assert_eq!(roles, ["user", "model", "user"]);
+            assert_ne!(mapped[0]["parts"][0]["text"], "");
+        }
+    }
+
+    #[test]
+    fn replies_that_follow_each_other_are_one_content() {
+        let call =
+            json!({"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}});
+        let mapped = contents(json!([
+            {"role": "user", "content": "hi"},
+            {"role": "assistant", "content": "Let me see."},
+            {"role": "assistant", "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "1", "content": "42"}
+        ]))
+        .expect("the turns can be sent")
+        .contents;
+        assert_eq!(mapped.len(), 3);
+        assert_eq!(mapped[1]["parts"][0]["text"], "Let me see.");
+        assert_eq!(mapped[1]["parts"][1]["functionCall"]["name"], "f");
+    }
+
+    #[test]
+    fn an_instruction_in_every_job_is_sent_once() {
+        let system = json!({"role": "system", "content": "Be brief."});
+        let user = json!({"role": "user", "content": "hi"});
+        let reply = json!({"role": "assistant", "content": "x"});
+        let mapped = contents(json!([system, user, reply, system, user])).expect("turns");
+        assert_eq!(mapped.system, [json!({"text": "Be brief."})]);
+        assert_eq!(mapped.contents.len(), 3);
     }
 }

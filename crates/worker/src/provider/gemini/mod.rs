@@ -1,7 +1,7 @@
 //! Google's Gemini, over its native API: `POST {base}/models/{model}:generateContent`.
 //!
-//! - `request` builds the body: `contents` maps the turns, `thinking` the reasoning effort, and `signature`
-//!   stores Gemini's thought signatures.
+//! - `request` builds the body: `contents` maps the turns, `functions` their tool calls and results, `image` their images,
+//!   `thinking` the reasoning effort, and `signature` stores Gemini's thought signatures.
 //! - `response` reads the answer; `parts` reads the parts of its content, and `finish` its finish reason.
 //! - `error` classifies an error.
 //! - `unsupported` is the failure of a job that this API cannot express.
@@ -37,6 +37,8 @@
 mod contents;
 mod error;
 mod finish;
+mod functions;
+mod image;
 mod parts;
 mod request;
 mod response;

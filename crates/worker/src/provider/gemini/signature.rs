@@ -21,6 +21,14 @@ pub(super) fn in_extra_content(extra_content: Option<&Value>) -> Option<&str> {
         .as_str()
 }
 
+/// A part with its signature, if it has one.
+pub(super) fn added(mut part: Value, signature: Option<&str>) -> Value {
+    if let Some(signature) = signature {
+        part["thoughtSignature"] = signature.into();
+    }
+    part
+}
+
 /// The signature that Gemini accepts for a call that it did not make; see "Thought signatures" in its
 /// documentation. Replies to such calls are of lower quality, so the placeholder is used only where it is needed.
 const PLACEHOLDER: &str = "skip_thought_signature_validator";

@@ -78,10 +78,10 @@ impl Endpoint {
         uri.expect("`parse` has checked that the URL is a URI")
     }
 
-    /// Whether its host has this name.
+    /// The name or address of its host.
     #[must_use]
-    pub fn is_host(&self, name: &str) -> bool {
-        self.0.host_str() == Some(name)
+    pub fn host(&self) -> &str {
+        self.0.host_str().unwrap_or_default()
     }
 
     /// Whether its host is this machine.

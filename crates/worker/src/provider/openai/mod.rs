@@ -1,9 +1,10 @@
 //! Providers with OpenAI's chat completions API, which many other services offer too:
 //! `POST {base}/chat/completions`.
 //!
-//! `request` builds the body, `response` reads the answer, `reasoning` stores the parts of an answer that must be sent
-//! back with tool results, and `error` classifies an error. All four are pure functions. A request has no fields for
-//! parameters that the client did not set. `content`, `tool_calls`, `usage` and `finish` read parts of an answer.
+//! `request` builds the body, `messages`, `message` and `system` its messages; `response` reads the answer, `reasoning`
+//! stores the parts of an answer that must be sent back with tool results, and `error` classifies an error. All of them are
+//! pure functions. A request has no fields for parameters that the client did not set, except `stream`.
+//! `content`, `tool_calls`, `usage` and `finish` read parts of an answer.
 //!
 //! # Errors
 //!
@@ -38,9 +39,12 @@ mod dialect;
 mod error;
 mod finish;
 mod known_fields;
+mod message;
+mod messages;
 mod reasoning;
 mod request;
 mod response;
+mod system;
 mod tool_calls;
 mod usage;
 
@@ -56,9 +60,6 @@ use super::{
 use dialect::Dialect;
 
 pub use dialect::MaxTokensField;
-
-/// The host of OpenAI's own service. It gets another [`Dialect`] than the compatible services.
-const OPENAI_HOST: &str = "api.openai.com";
 
 /// The settings of an OpenAI-compatible provider.
 #[derive(Clone, Debug)]
@@ -103,11 +104,7 @@ impl OpenAi {
             settings.headers,
             &settings.http,
         )?;
-        let mut dialect = if settings.base_url.is_host(OPENAI_HOST) {
-            Dialect::OPENAI
-        } else {
-            Dialect::COMPATIBLE
-        };
+        let mut dialect = Dialect::of(&settings.base_url);
         if let Some(field) = settings.max_tokens_field {
             dialect.max_tokens_field = field;
         }

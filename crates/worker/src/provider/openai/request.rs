@@ -1,9 +1,8 @@
-//! Builds a request in OpenAI's form. Turns already have this form.
+//! Builds a request in OpenAI's form.
 
-use forebay_shared::turn::{Content, Part, Role, Turn};
 use serde_json::{Map, Value, json};
 
-use super::{dialect::Dialect, known_fields, reasoning};
+use super::{dialect::Dialect, known_fields, messages};
 use crate::provider::{Call, Failure, Retry, json_body};
 
 /// The fields that `extra_body` must not set.
@@ -25,7 +24,9 @@ fn fields(
     let request = call.request;
     let mut body = Map::new();
     body.insert("model".into(), call.model.into());
-    body.insert("messages".into(), messages(call, dialect, provider)?);
+    body.insert("messages".into(), messages::write(call, dialect, provider)?);
+    // Some servers stream unless a request says otherwise.
+    body.insert("stream".into(), false.into());
     if !request.tools.is_empty() {
         let mut tools = json_body::to_value(&request.tools)?;
         known_fields::remove_unknown_in_tools(&request.tools, &mut tools);
@@ -71,48 +72,6 @@ fn fields(
     Ok(body)
 }
 
-fn messages(call: &Call<'_>, dialect: Dialect, provider: &str) -> Result<Value, Failure> {
-    let mut messages = Vec::with_capacity(call.turns.len() + 1);
-    if let Some(instructions) = &call.request.instructions {
-        messages.push(json!({"role": "system", "content": instructions}));
-    }
-    for turn in call.turns {
-        messages.push(message(turn, dialect, provider)?);
-    }
-    Ok(Value::Array(messages))
-}
-
-fn message(turn: &Turn, dialect: Dialect, provider: &str) -> Result<Value, Failure> {
-    let mut message = if dialect.sends_extra_content {
-        json_body::to_value(turn)?
-    } else {
-        json_body::to_value(&without_extra_content(turn))?
-    };
-    known_fields::remove_unknown_in_message(turn, &mut message);
-    reasoning::restore(&mut message, provider);
-    if turn.content.is_none() && turn.tool_calls.is_empty() && turn.role == Role::Assistant {
-        // The provider withheld the whole reply, but a message must have content.
-        message["content"] = "".into();
-    }
-    Ok(message)
-}
-
-fn without_extra_content(turn: &Turn) -> Turn {
-    let mut turn = turn.clone();
-    turn.extra_content = None;
-    for call in &mut turn.tool_calls {
-        call.extra_content = None;
-    }
-    if let Some(Content::Parts(parts)) = &mut turn.content {
-        for part in parts {
-            if let Part::Text { extra_content, .. } = part {
-                *extra_content = None;
-            }
-        }
-    }
-    turn
-}
-
 fn refused(field: &str, why: &str) -> Failure {
     Failure::new(
         "invalid_request",
@@ -155,7 +114,7 @@ mod tests {
         let turns = json!([{"role": "user", "content": "hi"}]);
         assert_eq!(
             body_fields(&json!({}), turns.clone(), Dialect::COMPATIBLE),
-            Ok(json!({"model": "m", "messages": turns}))
+            Ok(json!({"model": "m", "messages": turns, "stream": false}))
         );
     }
 
@@ -180,6 +139,7 @@ mod tests {
             json!({
                 "model": "m",
                 "messages": [{"role": "system", "content": "be brief"}],
+                "stream": false,
                 "tools": request["tools"],
                 "tool_choice": request["tool_choice"],
                 "response_format": request["response_format"],
@@ -212,7 +172,7 @@ mod tests {
                 {"type": "text", "text": "see"},
                 {"type": "image_url", "image_url": {"url": "https://x.example/a.png", "detail": "low"}}
             ]},
-            {"role": "assistant", "extra_content": {"google": {"thought_signature": "A"}}, "tool_calls": [
+            {"role": "assistant", "content": null, "extra_content": {"google": {"thought_signature": "A"}}, "tool_calls": [
                 {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"},
                  "extra_content": {"google": {"thought_signature": "B"}}}
             ]},
@@ -247,19 +207,6 @@ mod tests {
             body_fields(&json!({}), turns("b"), Dialect::COMPATIBLE).expect("the job can be sent");
         assert!(!sent.to_string().contains("hm"), "{sent}");
         assert_eq!(sent["messages"][1].get("extra_content"), None);
-    }
-
-    #[test]
-    fn a_reply_without_content_is_sent_as_an_empty_text() {
-        let sent = body_fields(
-            &json!({}),
-            json!([{"role": "assistant"}]),
-            Dialect::COMPATIBLE,
-        );
-        assert_eq!(
-            sent.expect("the job can be sent")["messages"],
-            json!([{"role": "assistant", "content": ""}])
-        );
     }
 
     #[test]

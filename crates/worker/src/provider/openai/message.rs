@@ -1,0 +1,196 @@
+//! Writes one turn as a message. Turns have nearly this form already; what strict servers refuse is replaced:
+//!
+//! - A reply always has the key `content`.
+//! - The arguments of a tool call are a JSON object, and its name has only allowed characters.
+//! - The type of an image has its registered name.
+//! - Data that another provider attached to the turn is left out.
+
+use forebay_shared::turn::{Content, Part, Role, ToolKind, Turn};
+use serde_json::{Map, Value};
+
+use super::{
+    dialect::{Dialect, ExtraContent},
+    known_fields, reasoning,
+    system::text_of,
+};
+use crate::provider::{Failure, image_type, json_body, origin, tool_arguments, tool_name};
+
+/// The message of a turn for the provider named `provider`.
+///
+/// # Errors
+/// `invalid_request` when the turn has no JSON form.
+pub(super) fn write(turn: &Turn, dialect: Dialect, provider: &str) -> Result<Value, Failure> {
+    let mut message = if sends_extra_content(turn, dialect, provider) {
+        json_body::to_value(turn)?
+    } else {
+        json_body::to_value(&without_extra_content(turn))?
+    };
+    known_fields::remove_unknown_in_message(turn, &mut message);
+    reasoning::restore(&mut message, provider);
+    name_images(turn, &mut message);
+    if turn.role == Role::Assistant {
+        complete_reply(turn, &mut message);
+    }
+    Ok(message)
+}
+
+fn sends_extra_content(turn: &Turn, dialect: Dialect, provider: &str) -> bool {
+    match dialect.extra_content {
+        ExtraContent::Never => false,
+        ExtraContent::OfThisProvider => {
+            origin::provider_of(turn).is_none_or(|origin| origin == provider)
+        }
+        ExtraContent::Always => true,
+    }
+}
+
+fn without_extra_content(turn: &Turn) -> Turn {
+    let mut turn = turn.clone();
+    turn.extra_content = None;
+    for call in &mut turn.tool_calls {
+        call.extra_content = None;
+    }
+    if let Some(Content::Parts(parts)) = &mut turn.content {
+        for part in parts {
+            if let Part::Text { extra_content, .. } = part {
+                *extra_content = None;
+            }
+        }
+    }
+    turn
+}
+
+fn name_images(turn: &Turn, message: &mut Value) {
+    let Some(Content::Parts(parts)) = &turn.content else {
+        return;
+    };
+    for (index, part) in parts.iter().enumerate() {
+        if let Part::ImageUrl { image_url, .. } = part
+            && let Some(url) = image_type::renamed_in_url(&image_url.url)
+        {
+            message["content"][index]["image_url"]["url"] = url.into();
+        }
+    }
+}
+
+fn complete_reply(turn: &Turn, message: &mut Value) {
+    // Some servers accept only a string as the content of a reply.
+    let content = message.get("content").cloned().unwrap_or_default();
+    message["content"] = text_of(&content).map_or(content, Value::String);
+    for (index, call) in turn.tool_calls.iter().enumerate() {
+        if call.kind == ToolKind::Function {
+            let function = &mut message["tool_calls"][index]["function"];
+            function["name"] = tool_name::allowed(&call.function.name, "").into();
+            function["arguments"] = arguments(&call.function.arguments).into();
+        }
+    }
+}
+
+/// The arguments as a text that is a JSON object: unchanged if they are one, and an empty object if they cannot be read
+/// as one.
+fn arguments(arguments: &str) -> String {
+    match serde_json::from_str::<Map<String, Value>>(arguments) {
+        Ok(_) => arguments.to_owned(),
+        Err(_) => Value::Object(tool_arguments::object(arguments).unwrap_or_default()).to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use forebay_shared::turn::Turn;
+    use serde_json::{Value, json};
+
+    use super::{arguments, write};
+    use crate::provider::openai::dialect::{Dialect, ExtraContent};
+
+    fn message(turn: &Value, dialect: Dialect) -> Value {
+        let turn: Turn = serde_json::from_value(turn.clone()).expect("a turn");
+        write(&turn, dialect, "a").expect("the turn can be sent")
+    }
+
+    fn call(name: &str, arguments: &str) -> Value {
+        json!({"id": "1", "type": "function", "function": {"name": name, "arguments": arguments}})
+    }
+
+    #[test]
+    fn the_arguments_of_a_call_are_a_json_object() {
+        for (written, sent) in [
+            (r#"{ "a": 1 }"#, r#"{ "a": 1 }"#),
+            ("", "{}"),
+            ("null", "{}"),
+            (r#"{"a": "cut o"#, "{}"),
+            ("[1]", "{}"),
+            (r#""{\"a\":1}""#, r#"{"a":1}"#),
+            (r#"{"a":1}{"a":1}"#, "{}"),
+        ] {
+            assert_eq!(arguments(written), sent);
+        }
+    }
+
+    #[test]
+    fn calls_have_a_content_key_an_allowed_name_and_readable_arguments() {
+        let turn =
+            json!({"role": "assistant", "tool_calls": [call("a.b c", "x"), call("f", "{}")]});
+        for dialect in [Dialect::OPENAI, Dialect::COMPATIBLE] {
+            let expected = json!({
+                "role": "assistant",
+                "content": null,
+                "tool_calls": [call("a_b_c", "{}"), call("f", "{}")]
+            });
+            assert_eq!(message(&turn, dialect), expected);
+        }
+    }
+
+    #[test]
+    fn a_text_beside_calls_stays() {
+        let turn =
+            json!({"role": "assistant", "content": "Let me see.", "tool_calls": [call("f", "{}")]});
+        assert_eq!(message(&turn, Dialect::COMPATIBLE), turn);
+    }
+
+    #[test]
+    fn the_texts_of_a_reply_in_parts_are_joined() {
+        let part = |text: &str| json!({"type": "text", "text": text, "extra_content": {"google": {"thought_signature": "S"}}});
+        let mut turn = json!({"role": "assistant", "content": [part("a"), part("b")],
+            "extra_content": {"forebay": {"provider": "b"}}});
+        let expected = json!({"role": "assistant", "content": "ab"});
+        assert_eq!(message(&turn, Dialect::COMPATIBLE), expected);
+        assert_eq!(message(&turn, Dialect::OPENAI), expected);
+        turn["extra_content"]["forebay"]["provider"] = "a".into();
+        assert_eq!(
+            message(&turn, Dialect::COMPATIBLE),
+            json!({"role": "assistant", "content": [part("a"), part("b")]})
+        );
+    }
+
+    #[test]
+    fn extra_content_of_another_provider_is_not_sent() {
+        let signature = json!({"thought_signature": "S"});
+        let mut call = call("f", "{}");
+        call["extra_content"] = json!({"google": signature});
+        let turn = json!({"role": "assistant", "tool_calls": [call],
+            "extra_content": {"google": signature, "forebay": {"provider": "gemini", "reasoning_content": "hm"}}});
+        let sent = message(&turn, Dialect::COMPATIBLE).to_string();
+        assert!(
+            !sent.contains("extra_content") && !sent.contains("hm"),
+            "{sent}"
+        );
+
+        let google = Dialect {
+            extra_content: ExtraContent::Always,
+            ..Dialect::COMPATIBLE
+        };
+        let sent = message(&turn, google);
+        assert_eq!(sent["tool_calls"][0]["extra_content"]["google"], signature);
+        assert_eq!(sent["extra_content"], json!({"google": signature}));
+    }
+
+    #[test]
+    fn images_have_their_registered_type() {
+        let turn = |url: &str| json!({"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}}]});
+        let sent = message(&turn("data:image/jpg;base64,AAAA"), Dialect::COMPATIBLE);
+        assert_eq!(sent, turn("data:image/jpeg;base64,AAAA"));
+        let address = turn("https://x.example/a.jpg");
+        assert_eq!(message(&address, Dialect::COMPATIBLE), address);
+    }
+}

@@ -1,0 +1,113 @@
+//! Joins all system messages into one at the beginning. The chat templates of many models refuse a second system message,
+//! and one at another position.
+
+use serde_json::{Value, json};
+
+/// The separator of joined system messages.
+const SEPARATOR: &str = "\n\n";
+
+/// The messages with all system and developer messages joined into one system message at the beginning. Content that
+/// occurs several times, as when a client sends it with every job, stands in it once.
+pub(super) fn one_first(messages: Vec<Value>) -> Vec<Value> {
+    let is_system = |message: &Value| message["role"] == "system" || message["role"] == "developer";
+    let (system, others): (Vec<Value>, Vec<Value>) = messages.into_iter().partition(is_system);
+    let mut contents: Vec<Value> = Vec::new();
+    for mut message in system {
+        let content = message["content"].take();
+        if !contents.contains(&content) {
+            contents.push(content);
+        }
+    }
+    if contents.is_empty() {
+        return others;
+    }
+    let first = json!({"role": "system", "content": joined(contents)});
+    [vec![first], others].concat()
+}
+
+/// One text if all contents are texts, otherwise the parts of all contents.
+fn joined(contents: Vec<Value>) -> Value {
+    let texts: Option<Vec<String>> = contents.iter().map(text_of).collect();
+    if let Some(texts) = texts {
+        return texts.join(SEPARATOR).into();
+    }
+    let parts = contents.into_iter().flat_map(|content| match content {
+        Value::Array(parts) => parts,
+        text => vec![json!({"type": "text", "text": text})],
+    });
+    parts.collect()
+}
+
+/// The text of a message's content. `None` if the content has something else.
+pub(super) fn text_of(content: &Value) -> Option<String> {
+    match content {
+        Value::String(text) => Some(text.clone()),
+        Value::Array(parts) => parts
+            .iter()
+            .map(|part| match part["text"].as_str() {
+                Some(text) if part["type"] == "text" && part.get("extra_content").is_none() => {
+                    Some(text)
+                }
+                _ => None,
+            })
+            .collect(),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::one_first;
+
+    fn first(messages: Value) -> Vec<Value> {
+        let Value::Array(messages) = messages else {
+            panic!("an array")
+        };
+        one_first(messages)
+    }
+
+    fn message(role: &str, content: impl Into<Value>) -> Value {
+        json!({"role": role, "content": content.into()})
+    }
+
+    #[test]
+    fn system_messages_at_any_position_become_one_at_the_beginning() {
+        let sent = first(json!([
+            message("system", "Be brief."),
+            message("developer", "In French."),
+            message("user", "a"),
+            message("assistant", "A"),
+            message("system", "Be brief."),
+            message("user", "b"),
+        ]));
+        let expected = [
+            message("system", "Be brief.\n\nIn French."),
+            message("user", "a"),
+            message("assistant", "A"),
+            message("user", "b"),
+        ];
+        assert_eq!(sent, expected);
+    }
+
+    #[test]
+    fn messages_without_a_system_message_stay_as_they_are() {
+        assert_eq!(first(json!([message("user", "a")])), [message("user", "a")]);
+    }
+
+    #[test]
+    fn parts_are_joined_as_text_where_all_are_text() {
+        let text = |text: &str| json!({"type": "text", "text": text});
+        let image = json!({"type": "image_url", "image_url": {"url": "https://x.example/a.png"}});
+        let texts = message("system", json!([text("a"), text("b")]));
+        let sent = first(json!([texts, message("system", "c")]));
+        assert_eq!(sent, [message("system", "ab\n\nc")]);
+        let with_image = message("developer", json!([text("b"), image]));
+        let sent = first(json!([message("system", "a"), with_image]));
+        assert_eq!(
+            sent,
+            [message("system", json!([text("a"), text("b"), image]))]
+        );
+    }
+}

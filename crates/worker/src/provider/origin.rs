@@ -1,0 +1,93 @@
+//! Marks turns with the provider that returned them, so that nothing of one provider is sent to another: neither its
+//! tool call ids nor the data that it wants back with a turn.
+//!
+//! The mark is part of the turn's `extra_content`, under a key of Forebay's own. Only turns with tool calls or with data
+//! of their provider get one.
+
+use forebay_shared::turn::{Content, Part, Turn};
+use serde_json::{Map, Value, json};
+
+/// The key in a turn's `extra_content` under which Forebay stores data of its own.
+pub(crate) const KEY: &str = "forebay";
+
+/// Marks a turn that `provider` returned.
+pub(crate) fn mark(turn: &mut Turn, provider: &str) {
+    if turn.tool_calls.is_empty() && !has_extra_content(turn) {
+        return;
+    }
+    let extra = turn
+        .extra_content
+        .get_or_insert_with(|| Value::Object(Map::new()));
+    if let Value::Object(fields) = extra {
+        fields
+            .entry(KEY)
+            .or_insert_with(|| json!({"provider": provider}));
+    }
+}
+
+/// The provider that returned the turn. `None`: the turn has no mark, as when a client sent it.
+pub(crate) fn provider_of(turn: &Turn) -> Option<&str> {
+    turn.extra_content
+        .as_ref()?
+        .get(KEY)?
+        .get("provider")?
+        .as_str()
+}
+
+fn has_extra_content(turn: &Turn) -> bool {
+    let in_part = |part: &Part| {
+        matches!(
+            part,
+            Part::Text {
+                extra_content: Some(_),
+                ..
+            }
+        )
+    };
+    turn.extra_content.is_some()
+        || matches!(&turn.content, Some(Content::Parts(parts)) if parts.iter().any(in_part))
+}
+
+#[cfg(test)]
+mod tests {
+    use forebay_shared::turn::Turn;
+    use serde_json::{Value, json};
+
+    use super::{mark, provider_of};
+
+    fn marked(turn: Value) -> Turn {
+        let mut turn: Turn = serde_json::from_value(turn).expect("a turn");
+        mark(&mut turn, "a");
+        turn
+    }
+
+    #[test]
+    fn turns_with_calls_or_data_of_their_provider_are_marked() {
+        let call =
+            json!({"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}});
+        for turn in [
+            json!({"role": "assistant", "tool_calls": [call]}),
+            json!({"role": "assistant", "content": "x", "extra_content": {"google": {"thought_signature": "S"}}}),
+            json!({"role": "assistant", "content": [{"type": "text", "text": "x", "extra_content": {"s": 1}}]}),
+        ] {
+            assert_eq!(provider_of(&marked(turn)), Some("a"));
+        }
+    }
+
+    #[test]
+    fn other_turns_and_other_data_stay_as_they_are() {
+        for turn in [
+            json!({"role": "assistant", "content": "x"}),
+            json!({"role": "assistant", "content": "x", "extra_content": 7}),
+        ] {
+            let after = marked(turn.clone());
+            assert_eq!(provider_of(&after), None);
+            assert_eq!(serde_json::to_value(after).expect("JSON"), turn);
+        }
+        let reasoning = json!({"forebay": {"provider": "b", "reasoning_content": "hm"}, "x": 1});
+        let turn = json!({"role": "assistant", "content": "x", "extra_content": reasoning});
+        let after = marked(turn);
+        assert_eq!(provider_of(&after), Some("b"));
+        assert_eq!(after.extra_content, Some(reasoning));
+    }
+}

@@ -1,0 +1,252 @@
+//! Sessions with contents that strict servers refuse: odd replies of a model, system messages in every job, and messages
+//! that only one provider has a field for. The scripted providers refuse what strict servers refuse. No request here may be
+//! refused, neither at the provider of the reply nor at the other one.
+
+use scripted_provider::{ScriptedCall, ScriptedReply};
+use serde_json::{Value, json};
+
+use crate::fixture::{Fixture, GEMINI, GPT};
+
+for_both_providers!(
+    a_system_message_in_every_job_is_sent_once,
+    a_developer_message_is_sent_as_system,
+    an_image_has_its_registered_type,
+    names_details_and_a_greeting_do_not_end_a_session,
+    a_result_with_a_reference_is_handed_in,
+    an_invented_tool_name_does_not_end_a_session,
+);
+
+/// A reply in OpenAI's form with this message.
+fn reply(message: &Value, finish_reason: &str) -> ScriptedReply {
+    let choice = json!({ "index": 0, "message": message, "finish_reason": finish_reason });
+    ScriptedReply::json(200, json!({ "id": "r", "choices": [choice] }))
+}
+
+fn result(id: &Value, content: &str) -> Value {
+    json!([{ "role": "tool", "tool_call_id": id, "content": content }])
+}
+
+/// Runs a job in session `s` with a model, and returns it.
+async fn run(fixture: &Fixture, model: &str, input: &Value) -> Value {
+    run_in(fixture, "s", model, input).await
+}
+
+async fn run_in(fixture: &Fixture, session: &str, model: &str, input: &Value) -> Value {
+    let job = json!({ "session_id": session, "model": model, "input": input });
+    let id = fixture.submit(&job).await;
+    let job = fixture.wait(&id).await;
+    assert_eq!(job["status"], "completed", "{job}");
+    job
+}
+
+/// The body of the newest request.
+fn newest(fixture: &Fixture) -> Value {
+    let records = fixture.llm.recorded();
+    records.last().expect("a request").request.body.clone()
+}
+
+/// The messages or contents of a request.
+fn messages(body: &Value) -> &Vec<Value> {
+    let messages = body["messages"].as_array();
+    let messages = messages.or_else(|| body["contents"].as_array());
+    messages.expect("messages")
+}
+
+#[tokio::test]
+async fn odd_tool_calls_do_not_end_a_session() {
+    let fixture = Fixture::start().await;
+    let rows = [
+        ("f", json!("")),
+        ("f", json!("null")),
+        ("f", json!(r#"{"x": "cut o"#)),
+        ("f", json!("[1]")),
+        ("f", json!(r#""{\"x\": 1}""#)),
+        ("browser.tabs.open", json!("{}")),
+        ("Wie ist das Wetter?", json!("{}")),
+        ("", json!("{}")),
+    ];
+    for (n, (name, arguments)) in rows.iter().enumerate() {
+        let session = format!("s{n}");
+        let marker = format!("turn=0 row {n}.");
+        let call =
+            json!({ "type": "function", "function": { "name": name, "arguments": arguments } });
+        let message = json!({ "role": "assistant", "content": null, "tool_calls": [call] });
+        fixture.llm.on(&marker, [reply(&message, "tool_calls")]);
+        let job = run_in(&fixture, &session, GPT, &json!(marker)).await;
+        let call = &job["output"]["tool_calls"][0];
+        assert_eq!(call["function"]["name"], *name, "{job}");
+        // The second job, the third, and one at the other provider.
+        run_in(
+            &fixture,
+            &session,
+            GPT,
+            &result(&call["id"], "no such tool"),
+        )
+        .await;
+        run_in(&fixture, &session, GPT, &json!("turn=1")).await;
+        let job = run_in(&fixture, &session, GEMINI, &json!("turn=2")).await;
+        assert_eq!(job["output"]["text"], "seen:0,1,2", "{job}");
+    }
+    fixture.assert_no_refusals();
+}
+
+#[tokio::test]
+async fn empty_replies_do_not_end_a_session() {
+    let fixture = Fixture::start().await;
+    for (n, content) in [Value::Null, json!(""), json!([])].iter().enumerate() {
+        let session = format!("s{n}");
+        let marker = format!("turn=0 row {n}.");
+        let message = json!({ "role": "assistant", "content": content });
+        fixture.llm.on(&marker, [reply(&message, "length")]);
+        let job = run_in(&fixture, &session, GPT, &json!(marker)).await;
+        assert_eq!(job["finish_reason"], "length", "{job}");
+        run_in(&fixture, &session, GPT, &json!("turn=1")).await;
+        let job = run_in(&fixture, &session, GEMINI, &json!("turn=2")).await;
+        assert_eq!(job["output"]["text"], "seen:0,1,2", "{job}");
+    }
+    // Gemini withholds a reply, and the session continues at the other provider.
+    let empty = ScriptedReply::finish("SAFETY", None);
+    fixture.llm.on("turn=0 at gemini.", [empty]);
+    run(&fixture, GEMINI, &json!("turn=0 at gemini.")).await;
+    let job = run(&fixture, GPT, &json!("turn=1")).await;
+    assert_eq!(job["output"]["text"], "seen:0,1", "{job}");
+    fixture.assert_no_refusals();
+}
+
+#[tokio::test]
+async fn nothing_of_one_provider_is_sent_to_the_other() {
+    let fixture = Fixture::start().await;
+    let two = vec![
+        ScriptedCall::new("f", json!({ "x": 1 })),
+        ScriptedCall::new("g", json!({ "x": 2 })),
+    ];
+    fixture.llm.on("turn=0", [ScriptedReply::ToolCalls(two)]);
+    let job = run(&fixture, GEMINI, &json!("turn=0")).await;
+    let results: Vec<Value> = (0..2)
+        .map(|n| {
+            let id = &job["output"]["tool_calls"][n]["id"];
+            json!({ "role": "tool", "tool_call_id": id, "content": "42" })
+        })
+        .collect();
+    run(&fixture, GPT, &json!(results)).await;
+    for text in ["turn=1", "turn=2"] {
+        run(&fixture, GPT, &json!(text)).await;
+        let body = newest(&fixture);
+        let sent = body.to_string();
+        assert!(
+            !sent.contains("signature") && !sent.contains("extra_content"),
+            "{sent}"
+        );
+        for n in 0..2 {
+            let id = &messages(&body)[1]["tool_calls"][n]["id"];
+            assert_eq!(id, &messages(&body)[2 + n]["tool_call_id"], "{sent}");
+            assert_eq!(id.as_str().map(str::len), Some(9), "{sent}");
+        }
+    }
+    // Gemini, which refuses its calls without their signatures, gets them back.
+    run(&fixture, GEMINI, &json!("turn=3")).await;
+    fixture.assert_no_refusals();
+}
+
+async fn a_system_message_in_every_job_is_sent_once(model: &str) {
+    let fixture = Fixture::start().await;
+    for n in 0..3 {
+        let input = json!([
+            { "role": "system", "content": "Be brief." },
+            { "role": "user", "content": format!("turn={n}") },
+        ]);
+        let job = json!({ "session_id": "s", "model": model, "input": input, "instructions": "In French." });
+        let id = fixture.submit(&job).await;
+        fixture.completed_text(&id).await;
+        let body = newest(&fixture);
+        let expected = match model {
+            GEMINI => json!({ "parts": [{ "text": "In French." }, { "text": "Be brief." }] }),
+            _ => json!({ "role": "system", "content": "In French.\n\nBe brief." }),
+        };
+        let sent = match model {
+            GEMINI => &body["systemInstruction"],
+            _ => &body["messages"][0],
+        };
+        assert_eq!(*sent, expected, "{body}");
+        assert_eq!(body.to_string().matches("Be brief.").count(), 1, "{body}");
+    }
+    fixture.assert_no_refusals();
+}
+
+async fn a_developer_message_is_sent_as_system(model: &str) {
+    let fixture = Fixture::start().await;
+    let input = json!([
+        { "role": "user", "content": "turn=0" },
+        { "role": "developer", "content": "Be brief." },
+    ]);
+    run(&fixture, model, &input).await;
+    run(&fixture, model, &json!("turn=1")).await;
+    let body = newest(&fixture);
+    let text = match model {
+        GEMINI => &body["systemInstruction"]["parts"][0]["text"],
+        _ => &body["messages"][0]["content"],
+    };
+    assert_eq!(text, "Be brief.", "{body}");
+    fixture.assert_no_refusals();
+}
+
+async fn an_image_has_its_registered_type(model: &str) {
+    let fixture = Fixture::start().await;
+    let image =
+        json!({ "type": "image_url", "image_url": { "url": "data:image/JPG;base64,AAAA" } });
+    let input =
+        json!([{ "role": "user", "content": [{ "type": "text", "text": "turn=0" }, image] }]);
+    run(&fixture, model, &input).await;
+    run(&fixture, model, &json!("turn=1")).await;
+    let body = newest(&fixture);
+    let sent = match model {
+        GEMINI => &body["contents"][0]["parts"][1]["inlineData"]["mimeType"],
+        _ => &body["messages"][0]["content"][1]["image_url"]["url"],
+    };
+    let sent = sent.as_str().expect("a text").trim_start_matches("data:");
+    assert!(sent.starts_with("image/jpeg"), "{body}");
+}
+
+async fn names_details_and_a_greeting_do_not_end_a_session(model: &str) {
+    let fixture = Fixture::start().await;
+    let image = json!({ "type": "image_url", "image_url": { "url": "https://x.example/a.png", "detail": "low" } });
+    let input = json!([
+        { "role": "assistant", "content": "Welcome!" },
+        { "role": "user", "name": "ann", "content": [{ "type": "text", "text": "turn=0" }, image] },
+    ]);
+    run(&fixture, model, &input).await;
+    let job = run(&fixture, model, &json!("turn=1")).await;
+    assert_eq!(job["output"]["text"], "seen:0,1", "{job}");
+    fixture.assert_no_refusals();
+}
+
+async fn a_result_with_a_reference_is_handed_in(model: &str) {
+    let fixture = Fixture::start().await;
+    let call = ScriptedReply::tool_call("schema", json!({}));
+    fixture.llm.on("turn=0", [call]);
+    let job = run(&fixture, model, &json!("turn=0")).await;
+    let schema = r##"[{"a": {"$ref": "#/$defs/A"}}]"##;
+    let id = &job["output"]["tool_calls"][0]["id"];
+    run(&fixture, model, &result(id, schema)).await;
+    run(&fixture, model, &json!("turn=1")).await;
+    let body = newest(&fixture);
+    let sent = match model {
+        GEMINI => &body["contents"][2]["parts"][0]["functionResponse"]["response"]["output"],
+        _ => &body["messages"][2]["content"],
+    };
+    assert_eq!(sent, schema, "{body}");
+    fixture.assert_no_refusals();
+}
+
+async fn an_invented_tool_name_does_not_end_a_session(model: &str) {
+    let fixture = Fixture::start().await;
+    let call = ScriptedReply::tool_call("Wie ist das Wetter?", json!({}));
+    fixture.llm.on("turn=0", [call]);
+    let other = if model == GPT { GEMINI } else { GPT };
+    let job = run(&fixture, model, &json!("turn=0")).await;
+    let call = &job["output"]["tool_calls"][0];
+    assert_eq!(call["function"]["name"], "Wie ist das Wetter?", "{job}");
+    run(&fixture, other, &result(&call["id"], "no such tool")).await;
+    let job = run(&fixture, other, &json!("turn=1")).await;
+    assert_eq!(job["output"]["text"], "seen:0,1", "{job}");
+}
