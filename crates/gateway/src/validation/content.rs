@@ -58,12 +58,18 @@ pub(super) fn read(
 #[derive(Clone, Copy)]
 enum PartKind {
     Text,
+    /// A refusal in a reply, which is kept as text.
+    Refusal,
     Image,
 }
 
 fn part(value: Value, path: FieldPath<'_>, errors: &mut FieldErrors) -> Option<Part> {
     let mut fields = Object::new(value, path, errors)?;
-    let kinds = [("text", PartKind::Text), ("image_url", PartKind::Image)];
+    let kinds = [
+        ("text", PartKind::Text),
+        ("refusal", PartKind::Refusal),
+        ("image_url", PartKind::Image),
+    ];
     match one_of(
         fields.require("type", errors),
         path.key("type"),
@@ -80,6 +86,16 @@ fn part(value: Value, path: FieldPath<'_>, errors: &mut FieldErrors) -> Option<P
             Some(Part::Text {
                 text,
                 extra_content,
+                unknown: UnknownFields::NONE,
+            })
+        }
+        PartKind::Refusal => {
+            let refusal = fields.require("refusal", errors);
+            let text = non_empty_string(refusal, path.key("refusal"), errors);
+            fields.refuse_unknown("type, refusal", errors);
+            Some(Part::Text {
+                text: text?,
+                extra_content: None,
                 unknown: UnknownFields::NONE,
             })
         }

@@ -1,4 +1,7 @@
 //! The input: a string, or an array of messages in the form of OpenAI's chat messages.
+//!
+//! Clients send replies back as an SDK or another proxy returned them. So the fields that only replies have are accepted,
+//! although nothing of them is kept.
 
 use forebay_shared::{
     document::UnknownFields,
@@ -10,7 +13,7 @@ use super::{
     content::{self, EmptyString},
     field_errors::FieldErrors,
     field_path::FieldPath,
-    values::{Object, array, one_of, opaque, string},
+    values::{self, Object, array, one_of, opaque, string},
 };
 
 const MESSAGES_MAX: usize = 200;
@@ -18,7 +21,21 @@ const TOOL_CALLS_MAX: usize = 128;
 /// The most characters of a tool call's id. A provider or a client has chosen the id.
 const TOOL_CALL_ID_CHARS_MAX: usize = 1_000;
 const NAME_CHARS_MAX: usize = 128;
-const MESSAGE_FIELDS: &str = "role, content, name, tool_calls, tool_call_id, extra_content";
+const MESSAGE_FIELDS: &str =
+    "role, content, name, tool_calls, tool_call_id, refusal, extra_content";
+/// Fields of replies whose values no provider wants back from another one.
+const REPLY_FIELDS: [&str; 8] = [
+    "annotations",
+    "index",
+    "parsed",
+    "provider_specific_fields",
+    "reasoning",
+    "reasoning_content",
+    "reasoning_details",
+    "thinking_blocks",
+];
+/// Fields of replies whose values would be missed. SDKs write them without a value.
+const EMPTY_REPLY_FIELDS: [&str; 3] = ["audio", "function_call", "images"];
 
 /// Reads the input.
 pub(super) fn read(
@@ -72,13 +89,21 @@ fn turn(value: Value, path: FieldPath<'_>, errors: &mut FieldErrors) -> Option<T
         &roles,
         errors,
     );
+    let refusal = fields.take("refusal");
+    let refusal = string(refusal, path.key("refusal"), 0..=usize::MAX, errors);
+    let refusal = refusal.filter(|text| !text.is_empty());
+    let content = fields.take("content").or(refusal.map(Value::String));
     let calls = fields.take("tool_calls");
+    // SDKs write an empty list for a reply that calls no tools.
+    let is_text_reply = role == Some(Role::Assistant) && content.is_some();
+    let calls = calls.filter(|calls| !(is_text_reply && values::is_empty(calls)));
     let call_id = fields.take("tool_call_id");
-    let content = fields.take("content");
     let name = fields.take("name");
     let extra = fields.take("extra_content");
     let name = string(name, path.key("name"), 1..=NAME_CHARS_MAX, errors);
     let extra_content = opaque(extra, path.key("extra_content"), errors);
+    fields.ignore(&REPLY_FIELDS);
+    fields.ignore_empty(&EMPTY_REPLY_FIELDS, errors);
     fields.refuse_unknown(MESSAGE_FIELDS, errors);
     let role = role?;
 
@@ -155,6 +180,7 @@ fn tool_call(value: Value, path: FieldPath<'_>, errors: &mut FieldErrors) -> Opt
     let function = function_call(function, path.key("function"), errors);
     let extra = fields.take("extra_content");
     let extra_content = opaque(extra, path.key("extra_content"), errors);
+    fields.ignore(&["index"]);
     fields.refuse_unknown("id, type, function, extra_content", errors);
     Some(ToolCall {
         id: id?,
@@ -175,6 +201,7 @@ fn function_call(
     let name = string(name, path.key("name"), 1..=NAME_CHARS_MAX, errors);
     let arguments = fields.require("arguments", errors);
     let arguments = string(arguments, path.key("arguments"), 0..=usize::MAX, errors);
+    fields.ignore(&["parsed_arguments"]);
     fields.refuse_unknown("name, arguments", errors);
     Some(FunctionCall {
         name: name?,

@@ -124,3 +124,72 @@ fn a_response_names_at_most_sixteen_fields() {
     let problem = format!("{:?}", read(&body).unwrap_err());
     assert_eq!(problem.matches("FieldError").count(), 16);
 }
+
+/// The input of a submit as it is stored.
+fn stored(input: &Value) -> Value {
+    let submission = read(&json!({"input": input, "session_id": "s"})).unwrap();
+    serde_json::to_value(&submission.request.input).unwrap()
+}
+
+#[test]
+fn replies_are_accepted_as_sdks_and_proxies_return_them() {
+    let plain = json!([{"role": "assistant", "content": "hi"}]);
+    for reply in [
+        json!({"role": "assistant", "content": "hi", "refusal": null, "annotations": [], "audio": null,
+            "function_call": null, "tool_calls": null}),
+        json!({"role": "assistant", "content": "hi", "tool_calls": [], "parsed": null, "name": null}),
+        json!({"role": "assistant", "content": "hi", "annotations": [{"type": "url_citation"}], "index": 0,
+            "reasoning_content": "hm", "reasoning": "hm", "reasoning_details": [{"text": "hm"}]}),
+        json!({"role": "assistant", "content": "hi", "provider_specific_fields": {"a": 1},
+            "thinking_blocks": [], "images": []}),
+    ] {
+        assert_eq!(stored(&json!([reply])), plain, "{reply}");
+    }
+}
+
+#[test]
+fn tool_calls_are_accepted_as_sdks_return_them() {
+    let call = json!({"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}});
+    let mut sent = call.clone();
+    sent["index"] = json!(0);
+    sent["function"]["parsed_arguments"] = json!({});
+    let reply =
+        json!({"role": "assistant", "content": null, "refusal": null, "tool_calls": [sent]});
+    let result = json!({"role": "tool", "tool_call_id": "1", "content": "42", "name": "f"});
+    assert_eq!(
+        stored(&json!([reply, result])),
+        json!([{"role": "assistant", "tool_calls": [call]}, result])
+    );
+}
+
+#[test]
+fn a_refusal_is_the_text_of_a_reply() {
+    for reply in [
+        json!({"role": "assistant", "content": null, "refusal": "I won't."}),
+        json!({"role": "assistant", "refusal": "I won't.", "tool_calls": []}),
+    ] {
+        let expected = json!([{"role": "assistant", "content": "I won't."}]);
+        assert_eq!(stored(&json!([reply])), expected);
+    }
+    let parts = json!([{"type": "refusal", "refusal": "I won't."}]);
+    assert_eq!(
+        stored(&json!([{"role": "assistant", "content": parts}]))[0]["content"],
+        json!([{"type": "text", "text": "I won't."}])
+    );
+}
+
+#[test]
+fn a_value_that_would_be_missed_is_refused() {
+    for (name, value) in [
+        ("function_call", json!({"name": "f", "arguments": "{}"})),
+        ("audio", json!({"id": "audio_1"})),
+        ("images", json!([{"type": "image_url"}])),
+        ("refusal", json!(7)),
+    ] {
+        let mut reply = json!({"role": "assistant", "content": "hi"});
+        reply[name] = value;
+        let problem = read(&json!({"input": [reply]})).unwrap_err();
+        let problem = format!("{problem:?}");
+        assert!(problem.contains(&format!("input[0].{name}")), "{problem}");
+    }
+}

@@ -42,6 +42,22 @@ impl<'a> Object<'a> {
         value
     }
 
+    /// Removes fields whose values are not used.
+    pub(super) fn ignore(&mut self, names: &[&str]) {
+        for name in names {
+            self.fields.remove(*name);
+        }
+    }
+
+    /// Removes fields that may only be null or empty. Adds an error for each other value.
+    pub(super) fn ignore_empty(&mut self, names: &[&str], errors: &mut FieldErrors) {
+        for name in names {
+            if self.take(name).is_some_and(|value| !is_empty(&value)) {
+                errors.add(self.path.key(name), "must be null or empty");
+            }
+        }
+    }
+
     /// Adds an error for each field that is left, because the API does not define it.
     pub(super) fn refuse_unknown(self, known_fields: &str, errors: &mut FieldErrors) {
         for name in self.fields.keys() {
@@ -236,6 +252,16 @@ pub(super) fn opaque(
         return None;
     }
     Some(value)
+}
+
+/// Returns whether a value is an empty string, array or object.
+pub(super) fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.is_empty(),
+        Value::Array(elements) => elements.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        _ => false,
+    }
 }
 
 /// Returns whether a value has more than `levels` levels. The depth limit of the JSON parser bounds the recursion.

@@ -14,6 +14,7 @@ for_both_providers!(
     names_details_and_a_greeting_do_not_end_a_session,
     a_result_with_a_reference_is_handed_in,
     an_invented_tool_name_does_not_end_a_session,
+    replies_can_be_sent_back_as_they_came,
 );
 
 /// A reply in OpenAI's form with this message.
@@ -249,4 +250,33 @@ async fn an_invented_tool_name_does_not_end_a_session(model: &str) {
     run(&fixture, other, &result(&call["id"], "no such tool")).await;
     let job = run(&fixture, other, &json!("turn=1")).await;
     assert_eq!(job["output"]["text"], "seen:0,1", "{job}");
+}
+
+async fn replies_can_be_sent_back_as_they_came(model: &str) {
+    let fixture = Fixture::start().await;
+    let empty = json!({ "refusal": null, "annotations": [], "audio": null, "function_call": null });
+    let reply = |fields: Value| {
+        let mut reply = empty.clone();
+        reply["role"] = json!("assistant");
+        for (name, value) in fields.as_object().expect("an object") {
+            reply[name] = value.clone();
+        }
+        reply
+    };
+    let call = json!({ "index": 0, "id": "1", "type": "function", "function": { "name": "f", "arguments": "{}" } });
+    let input = json!([
+        { "role": "user", "content": "turn=0" },
+        reply(json!({ "content": "hi", "tool_calls": null, "reasoning_content": "hm" })),
+        { "role": "user", "content": "turn=1" },
+        reply(json!({ "content": null, "tool_calls": [call] })),
+        { "role": "tool", "tool_call_id": "1", "content": "42" },
+        reply(json!({ "content": null, "refusal": "I won't." })),
+        { "role": "user", "content": "turn=2" },
+    ]);
+    run(&fixture, model, &input).await;
+    let job = run(&fixture, model, &json!("turn=3")).await;
+    assert_eq!(job["output"]["text"], "seen:0,1,2,3", "{job}");
+    let sent = newest(&fixture).to_string();
+    assert!(sent.contains("I won't.") && !sent.contains("hm"), "{sent}");
+    fixture.assert_no_refusals();
 }
