@@ -12,7 +12,7 @@ use std::{
 use forebay_shared::ids::JobId;
 use tokio::sync::Notify;
 
-/// The jobs that this process works on. The number of the worker's slots bounds its size.
+/// The jobs that this process works on: at most one for each slot of the worker, and the jobs that wait for tool results.
 #[derive(Debug, Default)]
 pub(crate) struct InFlightJobs {
     check_requests: Mutex<HashMap<JobId, Arc<Notify>>>,

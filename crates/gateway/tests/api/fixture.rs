@@ -258,7 +258,7 @@ impl Fixture {
                 turns_dropped: 0,
                 unknown: UnknownFields::NONE,
             },
-            provider: String::from("test worker"),
+            provider: Some(String::from("test worker")),
             turns: vec![
                 Turn::text(Role::User, "asked"),
                 Turn::text(Role::Assistant, text),

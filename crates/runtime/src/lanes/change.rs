@@ -58,7 +58,7 @@ pub(super) enum Action {
         fence: u64,
         options: RetryOptions,
     },
-    /// A worker that shuts down gives its job back.
+    /// A worker gives its job back.
     Release { job: JobId, fence: u64 },
     /// A client cancels the job.
     Cancel { job: JobId },
@@ -108,8 +108,8 @@ pub struct RetryOptions {
 pub struct AttemptOutput {
     /// The model's reply.
     pub reply: Reply,
-    /// The provider that replied.
-    pub provider: String,
+    /// The provider that replied. `None` if the job completes without a call.
+    pub provider: Option<String>,
     /// The turns to append to the session, in this order: a result for each tool call that has none, the job's input,
     /// the reply.
     pub turns: Vec<Turn>,
@@ -207,7 +207,7 @@ impl LaneChange {
         Self::new(lane, retry)
     }
 
-    /// Ends a claim because the worker shuts down. The job is queued again, and no try is counted.
+    /// Ends a claim without an outcome. The job is queued again, and no try is counted.
     #[must_use]
     pub fn release(claim: ClaimKey) -> Self {
         let ClaimKey { lane, job, fence } = claim;
@@ -322,7 +322,7 @@ impl Action {
     /// The provider that the attempt called, if the change ends an attempt.
     pub(super) fn provider(&self) -> Option<String> {
         match self {
-            Self::Complete { output, .. } => Some(output.provider.clone()),
+            Self::Complete { output, .. } => output.provider.clone(),
             Self::Fail { provider, .. } => provider.clone(),
             Self::Retry { options, .. } => options.provider.clone(),
             _ => None,

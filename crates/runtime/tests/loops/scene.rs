@@ -309,7 +309,7 @@ pub(crate) fn finish(session: &str, job: JobId, fence: u64, text: &str) -> LaneC
     };
     let output = AttemptOutput {
         reply,
-        provider: String::from("provider"),
+        provider: Some(String::from("provider")),
         turns: vec![Turn::text(Role::Assistant, text)],
         measure: None,
     };

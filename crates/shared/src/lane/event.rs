@@ -52,7 +52,8 @@ pub enum Event {
         /// What went wrong.
         error: JobError,
     },
-    /// The worker shuts down and releases the job. The release does not count as a try.
+    /// The worker releases the job, because it shuts down or its wait for tool results has ended. The release does not
+    /// count as a try.
     Release {
         /// The job.
         job: JobId,

@@ -95,7 +95,10 @@ impl Transition<'_> {
             return Ok(());
         }
         let head = &mut self.lane.entries[0];
-        let error = JobError::new("released", "the worker shut down before the call ended");
+        let error = JobError::new(
+            "released",
+            "the worker shut down, or its wait for tool results ended; the job is queued again",
+        );
         transition::end_attempt(head, Some(error), self.now);
         head.settled = fence;
         self.wake_head();

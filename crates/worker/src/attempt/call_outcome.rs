@@ -15,12 +15,20 @@ pub(super) enum CallOutcome {
         /// The name of the provider; absent if no provider was called.
         provider: Option<String>,
     },
+    /// No provider was called, because another job hands in more of the tool results that the model waits for. The results
+    /// of this job go into the session.
+    ResultsStored {
+        /// The job's input.
+        results: Vec<Turn>,
+        /// How long user messages still wait for the other results, in milliseconds.
+        hold_ms: u64,
+    },
     /// The result is no longer needed, and there is nothing to commit.
     Dropped {
         /// The reason, for the log.
         reason: &'static str,
     },
-    /// The worker stops, and the job is released.
+    /// The worker stops, or a wait for tool results has ended. The job is released.
     Interrupted,
 }
 

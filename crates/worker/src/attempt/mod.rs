@@ -1,6 +1,7 @@
 //! One attempt at a job: claim it, call the provider, commit the outcome, acknowledge the message.
 //!
-//! - `run` is the sequence; `claim`, `call` and `settle` are its steps.
+//! - `run` is the sequence; `claim`, `call` and `settle` are its steps. `results_wait` takes the place of `call` while
+//!   tool results are missing.
 //! - `prepared_call` calls the provider; `watch` ends a call that is no longer needed.
 //! - `claimed_job` and `call_outcome` are what the steps pass on.
 //!
@@ -15,6 +16,7 @@ mod call_outcome;
 mod claim;
 mod claimed_job;
 mod prepared_call;
+mod results_wait;
 mod run;
 mod settle;
 mod watch;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use forebay_shared::{ids::JobId, queue::Delivery};
 
-use super::{call::call, claim::claim, settle::settle};
+use super::{call::call, claim::claim, results_wait::ResultsWait, settle::settle};
 use crate::{in_flight::InFlightGuard, slot_guard::SlotGuard, worker_context::WorkerContext};
 
 /// Makes an attempt at the job of a wake.
@@ -21,6 +21,20 @@ pub(crate) fn run(
         let _panic_log = PanicLog(in_flight.job());
         // Boxed, so that an attempt needs no memory for the claim and the commit during its call.
         if let Some((job, work)) = Box::pin(claim(&worker, &mut delivery)).await {
+            if let Some(wait) = ResultsWait::needed(&work, worker.member.store.now()) {
+                // A wait can be long, so it keeps no turns, no message and no slot. If the process ends, the job's timer leads
+                // to another attempt.
+                drop(work);
+                if let Some(delivery) = delivery.take() {
+                    delivery.ack();
+                }
+                drop(slot);
+                let outcome = Box::pin(wait.run(&worker, &job)).await;
+                // A release publishes a wake of this job. It must not be dropped as a duplicate.
+                drop(in_flight);
+                Box::pin(settle(&worker, &job, outcome)).await;
+                return;
+            }
             let outcome = call(&worker, &job, work, &in_flight).await;
             Box::pin(settle(&worker, &job, outcome)).await;
         }

@@ -5,8 +5,9 @@ use std::{sync::Arc, time::Duration};
 use forebay_runtime::lanes::{AttemptOutput, LaneChange, LaneError, RetryOptions};
 use forebay_shared::{
     document::UnknownFields,
-    job::{JobError, Reply},
+    job::{FinishReason, JobError, Reply},
     store::StoreError,
+    turn::Turn,
 };
 use tokio::time::sleep;
 
@@ -33,6 +34,9 @@ pub(super) async fn settle(worker: &WorkerContext, job: &ClaimedJob, outcome: Ca
     let settled = match outcome {
         CallOutcome::Answered(result) => complete(worker, job, *result).await,
         CallOutcome::Failed { failure, provider } => fail(worker, job, failure, provider).await,
+        CallOutcome::ResultsStored { results, hold_ms } => {
+            store_results(worker, job, results, hold_ms).await
+        }
         CallOutcome::Interrupted => release(worker, job).await,
         CallOutcome::Dropped { reason } => {
             tracing::debug!(job_id = %job.job, attempt = job.attempt, reason, "a call was dropped");
@@ -68,13 +72,40 @@ async fn complete(worker: &WorkerContext, job: &ClaimedJob, result: CallResult) 
     turns.push(answer.turn);
     let output = Arc::new(AttemptOutput {
         reply,
-        provider: result.provider,
+        provider: Some(result.provider),
         turns,
         measure,
     });
     let complete = || LaneChange::complete(job.claim_key(), hold_ms, Arc::clone(&output));
     let is_committed = commit(worker, job, complete).await;
     is_committed.then(|| String::from("completed"))
+}
+
+/// Completes the job without a reply and stores its tool results in the session.
+async fn store_results(
+    worker: &WorkerContext,
+    job: &ClaimedJob,
+    results: Vec<Turn>,
+    hold_ms: u64,
+) -> Settled {
+    let output = Arc::new(AttemptOutput {
+        reply: Reply {
+            text: None,
+            reasoning: None,
+            tool_calls: Vec::new(),
+            finish_reason: FinishReason::PartialResults,
+            usage: None,
+            turns_sent: 0,
+            turns_dropped: 0,
+            unknown: UnknownFields::NONE,
+        },
+        provider: None,
+        turns: results,
+        measure: None,
+    });
+    let complete = || LaneChange::complete(job.claim_key(), Some(hold_ms), Arc::clone(&output));
+    let is_committed = commit(worker, job, complete).await;
+    is_committed.then(|| String::from("partial_results"))
 }
 
 /// Fails the job, or queues it for another try.

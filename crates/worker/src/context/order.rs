@@ -49,8 +49,8 @@ pub(super) struct OrderedTurns {
 
 /// Puts a session and an input in order.
 ///
-/// Results in the input that belong to no call keep their position. The provider then refuses the request, and the job's
-/// error tells the client about the mistake.
+/// Results in the input that belong to no call keep their position. A job with such a result fails before this
+/// ([`results::unexpected`](super::results::unexpected)).
 pub(super) fn arrange(session: Vec<Turn>, input: Vec<Turn>) -> OrderedTurns {
     let session_len = session.len();
     let last_reply = session

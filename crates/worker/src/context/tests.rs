@@ -25,7 +25,7 @@ fn turn(word: &str) -> Turn {
 
 /// A conversation, one word for each turn: `s1` is a system turn, `u1` a user turn, `a1` a reply, `cxy` a
 /// reply that calls the tools x and y, `rx` the result of x, and `nx` the added "no result" of x.
-fn turns(words: &str) -> Vec<Turn> {
+pub(super) fn turns(words: &str) -> Vec<Turn> {
     words.split_whitespace().map(turn).collect()
 }
 

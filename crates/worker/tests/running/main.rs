@@ -7,6 +7,7 @@ mod completing;
 mod draining;
 mod harness;
 mod outages;
+mod results_one_by_one;
 mod retrying;
 mod sharing;
 mod tools;

@@ -11,6 +11,7 @@ for_both_providers!(
     messages_wait_for_two_rounds_of_tools,
     a_message_runs_after_the_wait_for_missing_results,
     a_call_without_a_result_gets_the_content_no_result,
+    results_of_parallel_calls_come_one_by_one,
     an_image_is_passed_on,
     a_schema_for_the_reply_is_passed_on,
     with_max_turns_of_ten_each_of_sixty_requests_has_at_most_ten_turns,
@@ -170,6 +171,49 @@ async fn a_call_without_a_result_gets_the_content_no_result(model: &str) {
     // The session still accepts messages.
     let third = fixture.submit(&job(&json!("turn=1"))).await;
     assert_eq!(fixture.completed_text(&third).await, "seen:0,1");
+    fixture.assert_no_refusals();
+}
+
+async fn results_of_parallel_calls_come_one_by_one(model: &str) {
+    let fixture = fixture(model).await;
+    let two = vec![
+        ScriptedCall::new("f", json!({ "x": 1 })),
+        ScriptedCall::new("g", json!({ "x": 2 })),
+    ];
+    fixture.llm.on("turn=0", [ScriptedReply::ToolCalls(two)]);
+    let first = fixture.submit(&job(&json!("turn=0"))).await;
+    let calls = tool_call_ids(&fixture, &first).await;
+    let message = fixture.submit(&job(&json!("turn=1"))).await;
+    let second = json!([tool_result(&calls[1], "the answer of g")]);
+    let second = fixture.submit(&job(&second)).await;
+    let last = json!([tool_result(&calls[0], "the answer of f")]);
+    let last = fixture.submit(&job(&last)).await;
+    let partial = fixture.wait(&second).await;
+    assert_eq!(partial["status"], "completed", "{partial}");
+    assert_eq!(partial["finish_reason"], "partial_results", "{partial}");
+    assert_eq!(
+        partial["output"],
+        json!({ "text": null, "tool_calls": [] }),
+        "{partial}"
+    );
+    assert_eq!(partial["provider"], Value::Null, "{partial}");
+    assert_eq!(fixture.completed_text(&last).await, "seen:0");
+    assert_eq!(fixture.completed_text(&message).await, "seen:0,1");
+
+    // The same result again, and a result of a call that nobody made.
+    for id in [calls[0].as_str(), "call_of_nobody"] {
+        let late = fixture
+            .submit(&job(&json!([tool_result(id, "again")])))
+            .await;
+        let late = fixture.wait(&late).await;
+        assert_eq!(late["status"], "failed", "{late}");
+        assert_eq!(late["error"]["code"], "unexpected_tool_result", "{late}");
+    }
+    let records = fixture.llm.recorded();
+    assert_eq!(records.len(), 3, "{}", fixture.llm.listing());
+    for record in records {
+        assert!(!record.request.body.to_string().contains("no result"));
+    }
     fixture.assert_no_refusals();
 }
 

@@ -1,0 +1,198 @@
+//! Results of parallel tool calls that several jobs hand in, and results that no call waits for.
+
+use forebay_shared::{
+    ids::{JobId, SessionId},
+    job::{FinishReason, Status},
+    lane::State,
+    turn::{Role, ToolCall, Turn},
+};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use crate::harness::{Fleet, Submit, settings, wait_until};
+
+/// A reply that calls a tool for each letter. The letter is the id of the call.
+fn calls(ids: &str) -> Turn {
+    let call = |id: char| -> ToolCall {
+        let function = json!({"name": "f", "arguments": "{}"});
+        let call = json!({"id": id, "type": "function", "function": function});
+        serde_json::from_value(call).expect("a call")
+    };
+    Turn {
+        tool_calls: ids.chars().map(call).collect(),
+        ..Turn::empty(Role::Assistant)
+    }
+}
+
+/// A job of session `s` with a result for each letter.
+fn results(ids: &str, tool_wait_s: u32) -> Submit {
+    let result = |id: char| Turn {
+        tool_call_id: Some(id.to_string()),
+        ..Turn::text(Role::Tool, format!("result {id}"))
+    };
+    let mut submit = Submit::turns(ids.chars().map(result).collect()).session("s");
+    submit.request.tool_wait_s = tool_wait_s;
+    submit
+}
+
+/// A fleet with this many slots whose session `s` waits for the results of these calls.
+async fn fleet_with_calls(slots: usize, ids: &str) -> Fleet {
+    let fleet = Fleet::start(settings(slots));
+    let job = fleet.submit(Submit::text("a").session("s")).await;
+    let call = fleet.next_call().await;
+    call.answer(calls(ids), FinishReason::ToolCalls);
+    assert_eq!(fleet.outcome(job).await.status, Status::Completed);
+    fleet
+}
+
+/// Waits until a worker has claimed the job.
+async fn claimed(fleet: &Fleet, job: JobId) {
+    wait_until("the job is claimed", async || {
+        fleet.entry(job).await.claimed
+    })
+    .await;
+}
+
+async fn assert_stored_without_call(fleet: &Fleet, job: JobId) {
+    let outcome = fleet.outcome(job).await;
+    assert_eq!(outcome.status, Status::Completed);
+    assert_eq!(outcome.provider, None);
+    let reply = outcome.reply.expect("a reply");
+    assert_eq!(reply.finish_reason, FinishReason::PartialResults);
+    assert_eq!((reply.text, reply.turns_sent), (None, 0));
+}
+
+async fn assert_unexpected(fleet: &Fleet, job: JobId, id: &str) {
+    let outcome = fleet.outcome(job).await;
+    assert_eq!(outcome.status, Status::Failed);
+    let error = outcome.error.expect("an error");
+    assert_eq!(error.code, "unexpected_tool_result");
+    assert!(
+        error.message.ends_with(&format!("tool_call_id is {id}")),
+        "{error:?}"
+    );
+    assert_eq!((outcome.attempts.len(), outcome.provider), (1, None));
+    assert!(
+        fleet.call_already_made().await.is_none(),
+        "a provider was called"
+    );
+}
+
+#[tokio::test]
+async fn the_last_of_three_results_gets_the_reply() {
+    let fleet = fleet_with_calls(4, "xyz").await;
+    let message = fleet.submit(Submit::text("b").session("s")).await;
+    let first = fleet.submit(results("z", 60)).await;
+    claimed(&fleet, first).await;
+    let second = fleet.submit(results("x", 60)).await;
+    assert_stored_without_call(&fleet, first).await;
+    claimed(&fleet, second).await;
+    let last = fleet.submit(results("y", 60)).await;
+    assert_stored_without_call(&fleet, second).await;
+    let call = fleet.next_call().await;
+    assert_eq!(call.texts(), ["a", "", "result x", "result y", "result z"]);
+    call.reply("done");
+    assert_eq!(fleet.outcome(last).await.status, Status::Completed);
+    let call = fleet.next_call().await;
+    assert_eq!(call.input(), "b");
+    call.reply("B");
+    assert_eq!(fleet.outcome(message).await.status, Status::Completed);
+    let session = fleet.session("s").await;
+    assert!(
+        session.iter().all(|(_, text)| text != "no result"),
+        "{session:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_waiting_job_uses_no_slot() {
+    let fleet = fleet_with_calls(1, "xy").await;
+    let first = fleet.submit(results("x", 60)).await;
+    claimed(&fleet, first).await;
+    let other = fleet.submit(Submit::text("other").session("t")).await;
+    fleet.next_call().await.reply("done");
+    assert_eq!(fleet.outcome(other).await.status, Status::Completed);
+    fleet.submit(results("y", 60)).await;
+    assert_stored_without_call(&fleet, first).await;
+    assert_eq!(fleet.next_call().await.input(), "result y");
+}
+
+#[tokio::test]
+async fn missing_results_are_added_after_the_wait_and_then_come_too_late() {
+    let fleet = fleet_with_calls(4, "xy").await;
+    let first = fleet.submit(results("x", 1)).await;
+    let call = fleet.next_call().await;
+    assert_eq!(call.texts(), ["a", "", "result x", "no result"]);
+    call.reply("done");
+    let outcome = fleet.outcome(first).await;
+    assert_eq!(outcome.status, Status::Completed);
+    let late = fleet.submit(results("y", 60)).await;
+    assert_unexpected(&fleet, late, "y").await;
+    // The session accepts messages.
+    fleet.submit(Submit::text("b").session("s")).await;
+    assert_eq!(fleet.next_call().await.input(), "b");
+}
+
+#[tokio::test]
+async fn results_that_no_call_waits_for_fail_before_a_call() {
+    let fleet = fleet_with_calls(4, "xy").await;
+    let unknown = fleet.submit(results("xq", 60)).await;
+    assert_unexpected(&fleet, unknown, "q").await;
+    let twice = fleet.submit(results("xx", 60)).await;
+    assert_unexpected(&fleet, twice, "x").await;
+    let complete = fleet.submit(results("yx", 60)).await;
+    let call = fleet.next_call().await;
+    assert_eq!(call.texts(), ["a", "", "result x", "result y"]);
+    call.reply("done");
+    assert_eq!(fleet.outcome(complete).await.status, Status::Completed);
+    let again = fleet.submit(results("x", 60)).await;
+    assert_unexpected(&fleet, again, "x").await;
+}
+
+#[tokio::test]
+async fn a_job_with_other_results_does_not_end_the_wait() {
+    let fleet = fleet_with_calls(4, "xyz").await;
+    let first = fleet.submit(results("x", 60)).await;
+    claimed(&fleet, first).await;
+    let repeated = fleet.submit(results("x", 60)).await;
+    let last = fleet.submit(results("yz", 60)).await;
+    assert_stored_without_call(&fleet, first).await;
+    assert_unexpected(&fleet, repeated, "x").await;
+    fleet.next_call().await.reply("done");
+    assert_eq!(fleet.outcome(last).await.status, Status::Completed);
+}
+
+#[tokio::test]
+async fn a_cancel_ends_the_wait() {
+    let fleet = fleet_with_calls(4, "xy").await;
+    let session = SessionId::parse("s").expect("a session id");
+    let first = fleet.submit(results("x", 60)).await;
+    claimed(&fleet, first).await;
+    fleet.cancel(first, Some(&session)).await;
+    assert_eq!(fleet.outcome(first).await.status, Status::Cancelled);
+    let both = fleet.submit(results("xy", 60)).await;
+    let call = fleet.next_call().await;
+    assert_eq!(call.texts(), ["a", "", "result x", "result y"]);
+    call.reply("done");
+    assert_eq!(fleet.outcome(both).await.status, Status::Completed);
+}
+
+#[tokio::test]
+async fn a_stopping_worker_releases_a_waiting_job_and_the_next_one_waits_on() {
+    let mut fleet = fleet_with_calls(4, "xy").await;
+    let first = fleet.submit(results("x", 60)).await;
+    claimed(&fleet, first).await;
+    fleet.stop_worker().await;
+    let entry = fleet.entry(first).await;
+    assert_eq!(entry.state, State::Queued { not_before: None });
+    assert_eq!((entry.tries, entry.takeovers), (0, 0));
+
+    fleet.stop = CancellationToken::new();
+    fleet.start_worker();
+    let last = fleet.submit(results("y", 60)).await;
+    assert_stored_without_call(&fleet, first).await;
+    let call = fleet.next_call().await;
+    assert_eq!(call.texts(), ["a", "", "result x", "result y"]);
+    call.reply("done");
+    assert_eq!(fleet.outcome(last).await.status, Status::Completed);
+}
