@@ -1,6 +1,7 @@
 //! Writes one turn as a message. Turns have nearly this form already; what strict servers refuse is replaced:
 //!
-//! - A reply always has the key `content`.
+//! - A reply always has the key `content`, and one without text and tool calls has a placeholder as its text. If such a
+//!   reply were left out, a user message would follow another one or a tool result, which some servers refuse too.
 //! - The arguments of a tool call are a JSON object, and its name has only allowed characters.
 //! - The type of an image has its registered name.
 //! - Data that another provider attached to the turn is left out.
@@ -14,6 +15,9 @@ use super::{
     system::text_of,
 };
 use crate::provider::{Failure, image_type, json_body, origin, tool_arguments, tool_name};
+
+/// The text of a reply that has neither text nor tool calls.
+const NO_REPLY: &str = "(no reply)";
 
 /// The message of a turn for the provider named `provider`.
 ///
@@ -76,7 +80,14 @@ fn name_images(turn: &Turn, message: &mut Value) {
 fn complete_reply(turn: &Turn, message: &mut Value) {
     // Some servers accept only a string as the content of a reply.
     let content = message.get("content").cloned().unwrap_or_default();
-    message["content"] = text_of(&content).map_or(content, Value::String);
+    let content = text_of(&content).map_or(content, Value::String);
+    let has_text =
+        !content.is_null() && content.as_str().is_none_or(|text| !text.trim().is_empty());
+    message["content"] = if has_text || !turn.tool_calls.is_empty() {
+        content
+    } else {
+        NO_REPLY.into()
+    };
     for (index, call) in turn.tool_calls.iter().enumerate() {
         if call.kind == ToolKind::Function {
             let function = &mut message["tool_calls"][index]["function"];
@@ -138,6 +149,18 @@ mod tests {
                 "tool_calls": [call("a_b_c", "{}"), call("f", "{}")]
             });
             assert_eq!(message(&turn, dialect), expected);
+        }
+    }
+
+    #[test]
+    fn a_reply_without_text_and_calls_gets_a_placeholder() {
+        let empty_part = json!([{"type": "text", "text": ""}]);
+        for content in [Value::Null, json!(""), json!(" \n"), json!([]), empty_part] {
+            for dialect in [Dialect::OPENAI, Dialect::COMPATIBLE] {
+                let sent = message(&json!({"role": "assistant", "content": content}), dialect);
+                let expected = json!({"role": "assistant", "content": "(no reply)"});
+                assert_eq!(sent, expected, "{content}");
+            }
         }
     }
 

@@ -1,12 +1,11 @@
 //! The messages of a request, in a form that strict servers accept.
 //!
-//! - A reply without text and tool calls is left out, because many servers refuse an empty message.
-//! - A tool call and its result carry the same id. Ids that the service may not accept are replaced: those in another
-//!   form than it accepts, and those of another provider.
+//! A tool call and its result carry the same id. Ids that the service may not accept are replaced: those in another form
+//! than it accepts, and those of another provider.
 
 use std::collections::HashMap;
 
-use forebay_shared::turn::{Content, Part, Role, Turn};
+use forebay_shared::turn::Turn;
 use serde_json::{Value, json};
 
 use super::{
@@ -25,7 +24,7 @@ pub(super) fn write(call: &Call<'_>, dialect: Dialect, provider: &str) -> Result
         messages.push(json!({"role": "system", "content": instructions}));
     }
     let mut sent_ids: HashMap<&str, String> = HashMap::new();
-    for turn in call.turns.iter().filter(|turn| !is_empty_reply(turn)) {
+    for turn in call.turns {
         let form = id_form(turn, dialect, provider);
         let mut message = message::write(turn, dialect, provider)?;
         for (index, tool_call) in turn.tool_calls.iter().enumerate() {
@@ -43,17 +42,6 @@ pub(super) fn write(call: &Call<'_>, dialect: Dialect, provider: &str) -> Result
         SystemMessages::Any => messages.into(),
         SystemMessages::OneFirst => system::one_first(messages).into(),
     })
-}
-
-fn is_empty_reply(turn: &Turn) -> bool {
-    let is_empty_part =
-        |part: &Part| matches!(part, Part::Text { text, .. } if text.trim().is_empty());
-    let has_no_content = match &turn.content {
-        None => true,
-        Some(Content::Text(text)) => text.trim().is_empty(),
-        Some(Content::Parts(parts)) => parts.iter().all(is_empty_part),
-    };
-    turn.role == Role::Assistant && turn.tool_calls.is_empty() && has_no_content
 }
 
 /// The form of the ids in a turn. An id of another provider gets the form that every service accepts.
@@ -110,26 +98,6 @@ mod tests {
         assert_eq!(id, &sent[2]["tool_call_id"], "{sent}");
         assert!(!sent.to_string().contains("forebay"), "{sent}");
         id.as_str().expect("an id").to_owned()
-    }
-
-    #[test]
-    fn replies_without_text_and_calls_are_left_out() {
-        let empty_part = json!([{"type": "text", "text": ""}]);
-        for content in [Value::Null, json!(""), json!(" \n"), empty_part] {
-            for dialect in [Dialect::OPENAI, Dialect::COMPATIBLE] {
-                let sent = messages(
-                    &json!([
-                        {"role": "user", "content": "a"},
-                        {"role": "assistant", "content": content},
-                        {"role": "user", "content": "b"}
-                    ]),
-                    dialect,
-                );
-                let users =
-                    json!([{"role": "user", "content": "a"}, {"role": "user", "content": "b"}]);
-                assert_eq!(sent, users, "{content}");
-            }
-        }
     }
 
     #[test]
