@@ -8,7 +8,7 @@ use forebay_shared::{
     store::{Commit, LaneVersion},
     time::TimeMs,
 };
-use rusqlite::{Connection, ToSql, named_params};
+use rusqlite::{Connection, ToSql, params};
 
 use super::{
     columns::{JobIdColumn, TimeColumn, VersionColumn, size},
@@ -95,19 +95,18 @@ impl SqlCommit {
                 "INSERT INTO lanes
                      (key, token, entries, head, head_state, class, worker, deadline, doc)
                  VALUES
-                     (:key, :token, :entries, :head, :head_state, :class, :worker, :deadline, :doc)
+                     (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
                  ON CONFLICT (key) DO NOTHING",
                 lane,
-                named_params! {},
+                params![],
             )?,
             (Some(lane), Some(expected)) => self.write_row(
                 db,
-                "UPDATE lanes SET token = :token, entries = :entries, head = :head,
-                     head_state = :head_state, class = :class, worker = :worker,
-                     deadline = :deadline, doc = :doc
-                 WHERE key = :key AND token = :expected",
+                "UPDATE lanes SET token = ?2, entries = ?3, head = ?4, head_state = ?5, class = ?6,
+                     worker = ?7, deadline = ?8, doc = ?9
+                 WHERE key = ?1 AND token = ?10",
                 lane,
-                named_params! {":expected": VersionColumn(expected)},
+                params![VersionColumn(expected)],
             )?,
         };
         Ok(written > 0)
@@ -118,7 +117,7 @@ impl SqlCommit {
         db: &Connection,
         sql: &str,
         lane: &LaneRow,
-        other_params: &[(&str, &dyn ToSql)],
+        other_params: &[&dyn ToSql],
     ) -> rusqlite::Result<usize> {
         let head = lane.head.as_ref();
         let (state, worker) = match head.map(|head| &head.state) {
@@ -127,13 +126,17 @@ impl SqlCommit {
             Some(HeadState::Running(worker)) => (Some("running"), Some(worker.as_str())),
             None => (None, None),
         };
-        let row = named_params! {
-            ":key": self.query.lane, ":token": VersionColumn(self.version),
-            ":entries": size(lane.entries), ":head": head.map(|head| JobIdColumn(head.job)),
-            ":head_state": state, ":class": head.map(|head| head.class.as_str()),
-            ":worker": worker, ":deadline": head.map(|head| TimeColumn(head.deadline)),
-            ":doc": lane.json,
-        };
+        let row = params![
+            self.query.lane,
+            VersionColumn(self.version),
+            size(lane.entries),
+            head.map(|head| JobIdColumn(head.job)),
+            state,
+            head.map(|head| head.class.as_str()),
+            worker,
+            head.map(|head| TimeColumn(head.deadline)),
+            lane.json,
+        ];
         db.prepare_cached(sql)?
             .execute(&*[row, other_params].concat())
     }

@@ -7,7 +7,7 @@ use forebay_shared::{
     store::{JobRecord, StoreError},
     time::TimeMs,
 };
-use rusqlite::{Connection, OptionalExtension as _, named_params};
+use rusqlite::{Connection, OptionalExtension as _};
 
 use super::{
     columns::{JobIdColumn, TimeColumn, int, size},
@@ -32,12 +32,15 @@ pub(super) fn insert(db: &Connection, tenant: &str, job: &JobRow) -> rusqlite::R
     let written = db
         .prepare_cached(
             "INSERT INTO jobs (id, tenant, keep_until, meta, request)
-             VALUES (:id, :tenant, :keep_until, :meta, :request) ON CONFLICT (id) DO NOTHING",
+             VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (id) DO NOTHING",
         )?
-        .execute(named_params! {
-            ":id": JobIdColumn(job.job), ":tenant": tenant, ":keep_until": TimeColumn(job.keep_until),
-            ":meta": job.meta, ":request": job.request,
-        })?;
+        .execute((
+            JobIdColumn(job.job),
+            tenant,
+            TimeColumn(job.keep_until),
+            &job.meta,
+            &job.request,
+        ))?;
     if written > 0 {
         return Ok(());
     }
@@ -49,17 +52,30 @@ pub(super) fn insert(db: &Connection, tenant: &str, job: &JobRow) -> rusqlite::R
 
 /// Writes the outcome of a job.
 pub(super) fn write_outcome(db: &Connection, outcome: &OutcomeRow) -> rusqlite::Result<()> {
+    let found = db
+        .prepare_cached("SELECT n, keep_until FROM jobs WHERE id = ?1")?
+        .query_row([JobIdColumn(outcome.job)], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get(1)?))
+        })
+        .optional()?;
+    let Some((row_number, TimeColumn(keep_until))) = found else {
+        return Ok(());
+    };
+    // `INSERT ... SELECT` would be one statement, but SQLite copies each page that such a statement changes.
     db.prepare_cached(
         "INSERT INTO outcomes (n, forget_at, status, fence, settled, doc)
-         SELECT n, max(:forget_at, keep_until), :status, :fence, :settled, :doc
-         FROM jobs WHERE id = :id
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)
          ON CONFLICT (n) DO UPDATE SET forget_at = excluded.forget_at, status = excluded.status,
              fence = excluded.fence, settled = excluded.settled, doc = excluded.doc",
     )?
-    .execute(named_params! {
-        ":id": JobIdColumn(outcome.job), ":forget_at": TimeColumn(outcome.forget_at), ":status": outcome.status.as_str(),
-        ":fence": int(outcome.fence), ":settled": int(outcome.settled), ":doc": outcome.json,
-    })
+    .execute((
+        row_number,
+        TimeColumn(outcome.forget_at.max(keep_until)),
+        outcome.status.as_str(),
+        int(outcome.fence),
+        int(outcome.settled),
+        &outcome.json,
+    ))
     .map(drop)
 }
 

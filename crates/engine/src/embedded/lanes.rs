@@ -19,7 +19,6 @@ use super::{
     },
     sessions::{self, SessionKey},
 };
-use crate::rejection::broken_data;
 
 /// The documents of a lane, not parsed yet. The caller parses them, so that the engine's threads spend no time on it.
 #[derive(Debug, Default)]
@@ -165,9 +164,10 @@ fn read_work(
     }))
 }
 
+/// Reads the measure from the third and the fourth column.
 fn read_token_measure(row: &Row<'_>) -> rusqlite::Result<Option<TokenMeasure>> {
-    let sent_bytes: Option<i64> = row.get("sent_bytes")?;
-    let input_tokens: Option<i64> = row.get("input_tokens")?;
+    let sent_bytes: Option<i64> = row.get(2)?;
+    let input_tokens: Option<i64> = row.get(3)?;
     let measure = sent_bytes.zip(input_tokens);
     Ok(measure.map(|(sent_bytes, input_tokens)| TokenMeasure {
         sent_bytes: natural(sent_bytes),
@@ -180,7 +180,7 @@ impl RawLane {
     pub(super) fn parse(self) -> Result<LoadedLane, StoreError> {
         let version = self.doc.as_ref().map(|(version, _)| *version);
         let lane = match &self.doc {
-            Some((_, doc)) => serde_json::from_str(doc).map_err(broken_data)?,
+            Some((_, doc)) => document::read(doc.as_bytes())?,
             None => forebay_shared::lane::Lane::default(),
         };
         let work = match self.work {

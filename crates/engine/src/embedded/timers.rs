@@ -5,7 +5,7 @@ use forebay_shared::{
     store::{Timer, TimerMove},
     time::TimeMs,
 };
-use rusqlite::{Connection, named_params};
+use rusqlite::Connection;
 
 use super::columns::{JobIdColumn, LaneKeyColumn, TimeColumn, size};
 use crate::rows::TimerRow;
@@ -19,15 +19,19 @@ pub(super) fn set(
 ) -> rusqlite::Result<()> {
     db.prepare_cached(
         "INSERT INTO timers (job, at, lane, tenant, class, waiting, admitted_at)
-         VALUES (:job, :at, :lane, :tenant, :class, :waiting, :admitted_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
          ON CONFLICT (job) DO UPDATE SET at = excluded.at, waiting = excluded.waiting,
              admitted_at = excluded.admitted_at",
     )?
-    .execute(named_params! {
-        ":job": JobIdColumn(timer.job), ":at": TimeColumn(timer.at), ":lane": lane, ":tenant": tenant,
-        ":class": timer.class.as_str(), ":waiting": timer.is_queued,
-        ":admitted_at": TimeColumn(timer.admitted_at),
-    })
+    .execute((
+        JobIdColumn(timer.job),
+        TimeColumn(timer.at),
+        lane,
+        tenant,
+        timer.class.as_str(),
+        timer.is_queued,
+        TimeColumn(timer.admitted_at),
+    ))
     .map(drop)
 }
 

@@ -116,7 +116,8 @@ async fn run(shared: Arc<Shared>, lane: LaneKey) {
         lane: &lane,
     };
     while let Some(batch) = shared.next_batch(&lane) {
-        shared.committer.run(&lane, batch).await;
+        // Boxed, because tokio copies a task's future several times, and this one is several KiB large.
+        Box::pin(shared.committer.run(&lane, batch)).await;
     }
 }
 

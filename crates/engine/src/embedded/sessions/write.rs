@@ -1,7 +1,7 @@
 //! Writes a commit's change of a session.
 
 use forebay_shared::{session::SessionBounds, time::TimeMs};
-use rusqlite::{Connection, OptionalExtension as _, named_params};
+use rusqlite::{Connection, OptionalExtension as _};
 
 use super::{SessionKey, delete};
 use crate::{
@@ -42,22 +42,21 @@ pub(in crate::embedded) fn write(
     trim(db, &mut session, &change.bounds)?;
     db.prepare_cached(
         "UPDATE sessions SET
-             updated_at = max(updated_at, :at), used_at = max(used_at, :at),
-             expires_at = :expires_at, turns = :turns, turns_bytes = :bytes, next_seq = :next_seq,
-             sent_bytes = coalesce(:sent_bytes, sent_bytes),
-             input_tokens = coalesce(:input_tokens, input_tokens)
-         WHERE n = :n",
+             updated_at = max(updated_at, ?2), used_at = max(used_at, ?2), expires_at = ?3,
+             turns = ?4, turns_bytes = ?5, next_seq = ?6,
+             sent_bytes = coalesce(?7, sent_bytes), input_tokens = coalesce(?8, input_tokens)
+         WHERE n = ?1",
     )?
-    .execute(named_params! {
-        ":at": TimeColumn(at),
-        ":expires_at": change.expires_at.map(TimeColumn),
-        ":turns": session.turns,
-        ":bytes": session.bytes,
-        ":next_seq": session.next_seq,
-        ":sent_bytes": change.measure.map(|measure| int(measure.sent_bytes)),
-        ":input_tokens": change.measure.map(|measure| int(measure.input_tokens)),
-        ":n": session.row_number,
-    })?;
+    .execute((
+        session.row_number,
+        TimeColumn(at),
+        change.expires_at.map(TimeColumn),
+        session.turns,
+        session.bytes,
+        session.next_seq,
+        change.measure.map(|measure| int(measure.sent_bytes)),
+        change.measure.map(|measure| int(measure.input_tokens)),
+    ))?;
     Ok(())
 }
 
