@@ -1,5 +1,5 @@
-//! A job as the API shows it. Every field is always present, and an absent value is null; only `output.reasoning` and an
-//! error's `detail` are left out.
+//! A job as the API shows it. Each field of a job is present, and null without a value. `output.reasoning`,
+//! `usage.cached_input_tokens`, `usage.reasoning_tokens` and `error.detail` are present only with a value.
 
 use axum::{
     http::{HeaderValue, StatusCode, header::CONTENT_TYPE},
@@ -7,7 +7,6 @@ use axum::{
 };
 use forebay_shared::{
     class::Class,
-    document::UnknownFields,
     ids::{JobId, ProcessId, SessionId},
     job::{Attempt, FinishReason, JobError, JobMeta, Outcome, Reply, Status, Usage},
     lane::{Entry, State},
@@ -33,7 +32,7 @@ struct JobView<'a> {
     expires_at: String,
     output: Option<OutputView<'a>>,
     finish_reason: Option<&'a FinishReason>,
-    usage: Option<UsageView<'a>>,
+    usage: Option<&'a Usage>,
     provider: Option<&'a str>,
     error: Option<&'a JobError>,
     attempts: Vec<AttemptView<'a>>,
@@ -49,30 +48,6 @@ struct OutputView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     reasoning: Option<&'a str>,
     tool_calls: &'a [ToolCall],
-}
-
-#[derive(Serialize)]
-struct UsageView<'a> {
-    input_tokens: u64,
-    output_tokens: u64,
-    total_tokens: u64,
-    cached_input_tokens: Option<u64>,
-    reasoning_tokens: Option<u64>,
-    #[serde(flatten)]
-    unknown: &'a UnknownFields,
-}
-
-impl<'a> From<&'a Usage> for UsageView<'a> {
-    fn from(usage: &'a Usage) -> Self {
-        Self {
-            input_tokens: usage.input_tokens,
-            output_tokens: usage.output_tokens,
-            total_tokens: usage.total_tokens,
-            cached_input_tokens: usage.cached_input_tokens,
-            reasoning_tokens: usage.reasoning_tokens,
-            unknown: &usage.unknown,
-        }
-    }
 }
 
 #[derive(Serialize)]
@@ -146,7 +121,7 @@ impl<'a> JobView<'a> {
                 tool_calls: &reply.tool_calls,
             }),
             finish_reason: reply.map(|reply| &reply.finish_reason),
-            usage: reply.and_then(|reply| reply.usage.as_ref()).map(Into::into),
+            usage: reply.and_then(|reply| reply.usage.as_ref()),
             provider: outcome.provider.as_deref(),
             error: outcome.error.as_ref(),
             attempts: outcome.attempts.iter().map(Into::into).collect(),
@@ -301,13 +276,10 @@ mod tests {
     }
 
     #[test]
-    fn a_job_shows_cached_and_reasoning_tokens_or_null() {
+    fn a_job_shows_cached_and_reasoning_tokens_if_they_are_reported() {
         let mut outcome = completed(&ProcessId::fresh("worker"));
         let usage = shown(outcome.clone())["usage"].take();
-        let expected = json!({
-            "input_tokens": 3, "output_tokens": 1, "total_tokens": 4,
-            "cached_input_tokens": null, "reasoning_tokens": null,
-        });
+        let expected = json!({"input_tokens": 3, "output_tokens": 1, "total_tokens": 4});
         assert_eq!(usage, expected);
         let reply = outcome.reply.as_mut().expect("a reply");
         let usage = reply.usage.as_mut().expect("usage");
