@@ -143,6 +143,7 @@ async fn reasoning_without_a_text_is_shown_and_paid_once() {
         let job = first_job(&fixture, model, ScriptedReply::json(200, body)).await;
         let expected = json!({ "text": null, "reasoning": "It is 4.", "tool_calls": [] });
         assert_eq!(job["output"], expected, "{job}");
+        second_job(&fixture, model, &json!("second")).await;
     }
 }
 
