@@ -4,6 +4,7 @@
 //! - [`client`]: a client of Forebay's API that retries while a process restarts
 //! - [`order`]: the check that the turns of a session never race
 //! - [`fleet`]: gateways and workers over real RabbitMQ and Redis servers
+//! - [`slowdown`]: how busy the machine is, for bounds on times
 //! - [`readme`]: the README's commands, programs and files, for tests that run them
 //!
 //! The LLM provider of these tests is the package `scripted-provider`. Functions of this package fail with a panic, and
@@ -14,3 +15,4 @@ pub mod fleet;
 pub mod order;
 pub mod process;
 pub mod readme;
+pub mod slowdown;

@@ -43,10 +43,25 @@ impl Lines {
         tokio::spawn(read(stream, self.clone()))
     }
 
+    /// The number of lines so far, dropped lines included.
+    pub(super) fn count(&self) -> usize {
+        let ring = self.lock();
+        ring.dropped + ring.lines.len()
+    }
+
     /// Waits for a line for which `find` returns a value, and returns that value. The lines so far are searched first.
-    pub(super) async fn find<T>(&self, find: impl Fn(&str) -> Option<T>) -> T {
+    pub(super) async fn find<T>(&self, find: impl FnMut(&str) -> Option<T>) -> T {
+        self.find_after(0, find).await
+    }
+
+    /// Does the same as [`Lines::find`], but skips the first `skipped` lines.
+    pub(super) async fn find_after<T>(
+        &self,
+        skipped: usize,
+        mut find: impl FnMut(&str) -> Option<T>,
+    ) -> T {
         let mut changes = self.changed.subscribe();
-        let mut lines_checked: usize = 0;
+        let mut lines_checked = skipped;
         loop {
             changes.mark_unchanged();
             {

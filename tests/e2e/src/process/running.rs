@@ -3,7 +3,7 @@
 use std::{process::ExitStatus, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use tempfile::TempDir;
 use tokio::{process::Child, task::JoinHandle};
 
@@ -11,6 +11,10 @@ use super::output::{Lines, listening_url};
 
 /// How long reading the last output may take after the end of the process.
 const LAST_OUTPUT_LIMIT: Duration = Duration::from_secs(30);
+/// How long a process may take to stop after SIGSTOP.
+const STOP_LIMIT: Duration = Duration::from_secs(30);
+/// How often a test asks the kernel whether a process has stopped.
+const STATE_POLL_INTERVAL: Duration = Duration::from_millis(1);
 
 /// A `forebay` process. Dropping it kills the process, and prints its log if the test panics.
 pub struct Forebay {
@@ -90,7 +94,34 @@ impl Forebay {
         }
     }
 
-    /// Kills the process with SIGKILL and waits until it has ended. Does nothing if the process has ended already.
+    /// Waits until `count` lines with this text have been logged after this call. The count begins with the call,
+    /// not with the first poll of the future.
+    ///
+    /// # Panics
+    /// After `limit`, with the log.
+    pub fn wait_for_new_logs(
+        &self,
+        text: &str,
+        count: usize,
+        limit: Duration,
+    ) -> impl Future<Output = ()> {
+        let earlier_lines = self.lines.count();
+        async move {
+            let mut found = 0;
+            let logged = self.lines.find_after(earlier_lines, |line| {
+                found += usize::from(line.contains(text));
+                (found >= count).then_some(())
+            });
+            if tokio::time::timeout(limit, logged).await.is_err() {
+                panic!(
+                    "waited {limit:?} in vain for {count} lines with {text:?}, and found {found}; the log:\n{}",
+                    self.logs()
+                );
+            }
+        }
+    }
+
+    /// Ends it with SIGKILL and waits until it has ended. Does nothing if it has ended already.
     ///
     /// # Panics
     /// If the exit status cannot be read.
@@ -109,12 +140,24 @@ impl Forebay {
         self.signal(Signal::TERM);
     }
 
-    /// Pauses the process with SIGSTOP.
+    /// Pauses the process with SIGSTOP, and waits until all its threads have stopped. On a busy machine, some threads
+    /// run on for a while after the signal.
     ///
     /// # Panics
-    /// If the process has ended already.
-    pub fn sigstop(&self) {
+    /// If the process has ended already, or does not stop.
+    pub async fn sigstop(&self) {
         self.signal(Signal::STOP);
+        let stopped = async {
+            let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG;
+            while waitid(WaitId::Pid(self.live_pid()), options)
+                .expect("the state of a child process")
+                .is_none()
+            {
+                tokio::time::sleep(STATE_POLL_INTERVAL).await;
+            }
+        };
+        let stopped = tokio::time::timeout(STOP_LIMIT, stopped).await;
+        stopped.expect("a process that stops");
     }
 
     /// Continues the process with SIGCONT.
@@ -171,15 +214,17 @@ impl Forebay {
         }
     }
 
-    /// Sends a signal. The child is not reaped yet, so its id cannot belong to another process.
     fn signal(&self, signal: Signal) {
-        let pid = self
-            .child
+        kill_process(self.live_pid(), signal).expect("a signal to a child process");
+    }
+
+    /// The process id. The child is not reaped yet, so the id cannot belong to another process.
+    fn live_pid(&self) -> Pid {
+        self.child
             .id()
             .and_then(|id| i32::try_from(id).ok())
             .and_then(Pid::from_raw)
-            .unwrap_or_else(|| panic!("forebay has ended; its log:\n{}", self.logs()));
-        kill_process(pid, signal).expect("a child process accepts signals");
+            .unwrap_or_else(|| panic!("forebay has ended; its log:\n{}", self.logs()))
     }
 }
 

@@ -77,7 +77,7 @@ async fn a_process_can_handle_sigterm_and_choose_its_exit_code() {
 #[tokio::test]
 async fn sigstop_pauses_the_process_and_sigcont_continues_it() {
     let mut forebay = shell("exec sleep 600").start().await;
-    forebay.sigstop();
+    forebay.sigstop().await;
     wait_for_state(forebay.pid(), |state| state == 'T').await;
     forebay.sigcont();
     wait_for_state(forebay.pid(), |state| state != 'T').await;

@@ -3,82 +3,83 @@
 
 use std::{
     cell::RefCell,
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
 };
 
 use e2e::fleet::LIMIT;
 use scripted_provider::{Recorded, ScriptedLlm};
 
-/// The calls for each turn so far. [`wait_for_takeovers`] updates the counts after each call, so an update looks only
-/// at requests that it has not counted yet.
-#[derive(Default)]
-pub(crate) struct CallCounts {
-    requests_counted: usize,
-    /// For each turn, the API key of the first call and the number of calls.
-    by_turn: HashMap<String, (String, usize)>,
-    /// For each API key, the number of turns whose first call used it and whose second call used another key.
-    taken_over: HashMap<String, usize>,
+/// The calls of one worker that were in flight when its fault happened.
+pub(crate) struct CallsInFlight {
+    /// The worker's API key.
+    key: String,
+    /// For each turn, the index of the call in the provider's record.
+    calls: HashMap<String, usize>,
 }
 
-impl CallCounts {
-    /// Counts all calls so far.
-    pub(crate) fn of(llm: &ScriptedLlm) -> Self {
-        let mut calls = Self::default();
-        calls.update(&llm.recorded());
-        calls
-    }
-
-    /// Counts the requests that have arrived since the last update.
-    pub(crate) fn update(&mut self, records: &[Recorded]) {
-        for record in &records[self.requests_counted..] {
-            let turn = record.request.last_user_text();
-            let caller = record.request.key().unwrap_or_default();
-            let first_call = || (caller.to_owned(), 0);
-            let (first, count) = self.by_turn.entry(turn).or_insert_with(first_call);
-            *count += 1;
-            if *count == 2 && first != caller {
-                *self.taken_over.entry(first.clone()).or_default() += 1;
-            }
+impl CallsInFlight {
+    /// The calls in flight of the worker with this key. Call it right after the fault.
+    pub(crate) fn of(llm: &ScriptedLlm, key: &str) -> Self {
+        let records = llm.recorded();
+        let is_in_flight = |(_, record): &(usize, &Recorded)| {
+            record.is_in_flight() && record.request.key() == Some(key)
+        };
+        let calls = records.iter().enumerate().filter(is_in_flight);
+        Self {
+            key: key.to_owned(),
+            calls: calls.map(|(n, record)| (turn(record), n)).collect(),
         }
-        self.requests_counted = records.len();
     }
 
-    /// The number of turns with more than one call.
-    pub(crate) fn repeated_turns(&self) -> usize {
-        self.by_turn
-            .values()
-            .filter(|(_, count)| *count > 1)
-            .count()
-    }
-
-    /// The number of turns whose first call came from the worker with this key, and whose second call from another
-    /// worker.
-    pub(crate) fn takeovers_from(&self, key: &str) -> usize {
-        self.taken_over.get(key).copied().unwrap_or(0)
+    /// Waits until other workers have repeated `count` of the calls.
+    pub(crate) async fn wait_for_takeovers(&self, llm: &ScriptedLlm, count: usize) {
+        let what = format!("{count} calls of {} repeated by other workers", self.key);
+        // Each record is read once, because the record of a load is long.
+        let first = self.calls.values().min().copied().unwrap_or_default();
+        let progress = RefCell::new((first, HashSet::new()));
+        let enough = |records: &[Recorded]| {
+            let (records_read, taken_over) = &mut *progress.borrow_mut();
+            for (n, record) in records.iter().enumerate().skip(*records_read) {
+                let turn = turn(record);
+                if record.request.key() != Some(&self.key)
+                    && self.calls.get(&turn).is_some_and(|call| n > *call)
+                {
+                    taken_over.insert(turn);
+                }
+            }
+            *records_read = records.len();
+            taken_over.len() >= count
+        };
+        llm.wait_for_within(LIMIT, &what, enough).await;
     }
 }
 
-/// Waits until other workers have repeated the calls for `count` turns of the worker with this key.
-pub(crate) async fn wait_for_takeovers(llm: &ScriptedLlm, key: &str, count: usize) {
-    let calls = RefCell::new(CallCounts::default());
-    let description =
-        format!("other workers' calls for {count} turns of the worker with the key {key}");
-    let taken_over = |records: &[Recorded]| {
-        let mut calls = calls.borrow_mut();
-        calls.update(records);
-        calls.takeovers_from(key) >= count
-    };
-    llm.wait_for_within(LIMIT, &description, taken_over).await;
+/// The number of turns with more than one call.
+pub(crate) fn repeated_turns(llm: &ScriptedLlm) -> usize {
+    counts_of_repeated_turns(llm).len()
 }
 
 /// Asserts that the provider got one call for each turn, and refused none.
 pub(crate) fn assert_one_call_per_turn(llm: &ScriptedLlm) {
-    let mut calls = CallCounts::of(llm);
-    calls.by_turn.retain(|_, (_, count)| *count > 1);
-    let repeated: BTreeMap<_, _> = calls.by_turn.iter().collect();
+    let repeated = counts_of_repeated_turns(llm);
     assert!(
         repeated.is_empty(),
         "turns with more than one call: {repeated:?}"
     );
     assert_eq!(llm.refusals(), Vec::<String>::new());
+}
+
+/// For each turn with more than one call, the number of its calls.
+fn counts_of_repeated_turns(llm: &ScriptedLlm) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for record in llm.recorded() {
+        *counts.entry(turn(&record)).or_default() += 1;
+    }
+    counts.retain(|_, count| *count > 1);
+    counts
+}
+
+/// The turn of a call. No two turns of a test have the same text.
+fn turn(record: &Recorded) -> String {
+    record.request.last_user_text()
 }

@@ -9,7 +9,7 @@ use scripted_provider::ScriptedLlm;
 use servers::proxy::Proxy;
 
 use crate::{
-    calls,
+    calls::{self, CallsInFlight},
     load::Load,
     pace::Pace,
     permits, provider,
@@ -37,8 +37,8 @@ async fn the_jobs_of_a_worker_without_redis_are_taken_over_and_the_worker_recove
     let (server_port, url) = (fleet.redis.port(), fleet.redis.url());
     let victims = start_victims(&mut fleet, server_port, ("REDIS_URL", &url)).await;
 
-    cut_each_under_a_load(&fleet, &llm, victims, seed, async |victim| {
-        calls::wait_for_takeovers(&llm, &victim.key, 1).await;
+    cut_each_under_a_load(&fleet, &llm, victims, seed, async |calls| {
+        calls.wait_for_takeovers(&llm, 1).await;
     })
     .await;
 }
@@ -89,25 +89,27 @@ async fn start_victims(
 }
 
 /// Cuts off the workers during a load, each worker when its part of the load is accepted. A cut does not wait for the
-/// recovery of the worker before. `wait_for_effect` waits until other workers have reacted to a cut.
+/// recovery of the worker before. `wait_for_effect` waits until other workers have reacted to a cut. Its argument has
+/// the calls of the worker that is cut off.
 async fn cut_each_under_a_load(
     fleet: &Fleet,
     llm: &ScriptedLlm,
     mut victims: Vec<Victim>,
     seed: u64,
-    wait_for_effect: impl AsyncFn(&Victim),
+    wait_for_effect: impl AsyncFn(&CallsInFlight),
 ) {
     // The probes continue after the last turn of the load.
     let probes = Traffic::start(fleet, "probe", INTERACTIVE_ONLY, Pace::PROBES, seed);
-    let load = Load::start(fleet, "s", seed).await;
+    let load = Load::start(fleet, "s", CUTS, seed).await;
     let cuts = victims.iter_mut().enumerate().map(async |(index, victim)| {
-        load.wait_for_fraction(index + 1, CUTS + 1).await;
+        load.wait_until_fault_is_due(index + 1).await;
         let gate = provider::stop_calls_with_key(llm, &victim.key, 5).await;
         cut(&mut victim.proxy, index).await;
         load.assert_fault_during_load(llm, &format!("{} was cut off", victim.name));
+        let calls = CallsInFlight::of(llm, &victim.key);
         gate.open();
         load.wait_for_more_accepted(40).await;
-        wait_for_effect(victim).await;
+        wait_for_effect(&calls).await;
         tokio::join!(
             tokio::time::sleep(CUT_MIN),
             probes.wait_for_more_accepted(Pace::PROBES.sessions),

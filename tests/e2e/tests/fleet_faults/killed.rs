@@ -6,7 +6,7 @@ use scripted_provider::Recorded;
 use serde_json::Value;
 
 use crate::{
-    calls::{self, CallCounts},
+    calls,
     load::Load,
     permits, provider,
     recovery::{attempted_by, wait_for_accept, wait_for_work_by},
@@ -23,11 +23,11 @@ async fn other_workers_complete_the_jobs_of_a_killed_worker_once() {
     let llm = provider::start(seed).await;
     let fleet = Fleet::builder().workers(0).openai(&llm).start().await;
     let mut fleet = workers::add_with_keys(fleet, 4).await;
-    let load = Load::start(&fleet, "s", seed).await;
+    let load = Load::start(&fleet, "s", KILLS, seed).await;
     let mut killed = Vec::new();
 
     for victim in 0..KILLS {
-        load.wait_for_fraction(victim + 1, KILLS + 1).await;
+        load.wait_until_fault_is_due(victim + 1).await;
         let gate = provider::stop_calls_with_key(&llm, &workers::key(victim), 5).await;
         let cancelled_before = provider::cancelled_calls(&llm.recorded());
         fleet.workers[victim].kill9().await;
@@ -47,7 +47,7 @@ async fn other_workers_complete_the_jobs_of_a_killed_worker_once() {
 
     load.assert_all_submits_accepted();
     let runs = load.finish_in_order(&fleet).await;
-    let repeated = CallCounts::of(&llm).repeated_turns();
+    let repeated = calls::repeated_turns(&llm);
     println!("{repeated} turns had more than one call");
     // A killed worker ran at most one job of each session.
     assert!(
@@ -69,11 +69,11 @@ async fn jobs_that_a_killed_gateway_accepted_complete_once() {
     let seed = seed::from_env_or_random();
     let llm = provider::start(seed).await;
     let mut fleet = Fleet::builder().openai(&llm).start().await;
-    let load = Load::start(&fleet, "s", seed).await;
+    let load = Load::start(&fleet, "s", KILLS, seed).await;
 
     for kill in 0..KILLS {
         let victim = kill % fleet.gateways.len();
-        load.wait_for_fraction(kill + 1, KILLS + 1).await;
+        load.wait_until_fault_is_due(kill + 1).await;
         let gate = provider::stop_calls(&llm, 20).await;
         let unanswered_before = load.unanswered();
         fleet.gateways[victim].kill9().await;

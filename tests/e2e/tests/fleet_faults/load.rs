@@ -3,8 +3,15 @@
 //!
 //! Without a fault, a load takes some seconds. A short fault happens three times during one load: when a quarter, a
 //! half and three quarters of its turns are accepted. A long fault happens once during each load.
+//!
+//! A load pauses when its next fault is due, and continues after the fault. So each fault happens during the load,
+//! however slow the test or the fleet is.
 
-use std::{ops::Deref, time::Duration};
+use std::{
+    ops::Deref,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use e2e::{
     fleet::{Fleet, LIMIT},
@@ -22,8 +29,17 @@ use crate::{
 /// How long a test waits for a part of the load, outages included.
 const ACCEPTED_WITHIN: Duration = Duration::from_secs(300);
 
+/// The fewest parts of a load. A fault is due after each part but the last.
+const PARTS_MIN: usize = 4;
+
 /// A running load.
-pub(crate) struct Load(Traffic);
+pub(crate) struct Load {
+    traffic: Traffic,
+    /// How many faults hit the load.
+    faults: usize,
+    /// How many of them have happened.
+    happened: AtomicUsize,
+}
 
 impl Load {
     /// The number of sessions.
@@ -38,24 +54,42 @@ impl Load {
     };
     const TOTAL_TURNS: usize = Self::PACE.total_turns();
 
-    /// Waits until no other test submits a load, and starts one. The names of the sessions begin with `name`.
-    pub(crate) async fn start(fleet: &Fleet, name: &str, seed: u64) -> Self {
+    /// Waits until no other test submits a load, and starts one. The names of the sessions begin with `name`. `faults`
+    /// is the number of faults that will happen during the load.
+    pub(crate) async fn start(fleet: &Fleet, name: &str, faults: usize, seed: u64) -> Self {
         let permit = permits::for_load().await;
-        Self::start_now(fleet, name, seed).keep_until_accepted(permit)
+        Self::start_now(fleet, name, faults, seed).keep_until_accepted(permit)
     }
 
-    /// Does the same as [`Load::start`], but every second session submits batch jobs.
-    pub(crate) async fn start_of_both_classes(fleet: &Fleet, name: &str, seed: u64) -> Self {
+    /// Like [`Load::start`], but every other session submits batch jobs.
+    pub(crate) async fn start_of_both_classes(
+        fleet: &Fleet,
+        name: &str,
+        faults: usize,
+        seed: u64,
+    ) -> Self {
         let permit = permits::for_load().await;
-        let traffic = Traffic::start(fleet, name, BOTH_CLASSES, Self::PACE, seed);
-        Self(traffic).keep_until_accepted(permit)
+        Self::start_of(fleet, name, BOTH_CLASSES, faults, seed).keep_until_accepted(permit)
     }
 
-    /// Starts a load immediately. The caller must have a permit of [`permits::for_load`], and may keep it for longer
-    /// than the load.
-    pub(crate) fn start_now(fleet: &Fleet, name: &str, seed: u64) -> Self {
-        let traffic = Traffic::start(fleet, name, INTERACTIVE_ONLY, Self::PACE, seed);
-        Self(traffic)
+    /// Starts a load at once. The caller keeps a permit of [`permits::for_load`] itself, for longer.
+    pub(crate) fn start_now(fleet: &Fleet, name: &str, faults: usize, seed: u64) -> Self {
+        Self::start_of(fleet, name, INTERACTIVE_ONLY, faults, seed)
+    }
+
+    fn start_of(
+        fleet: &Fleet,
+        name: &str,
+        classes: &[&'static str],
+        faults: usize,
+        seed: u64,
+    ) -> Self {
+        let first_part = Self::TOTAL_TURNS / parts(faults);
+        Self {
+            traffic: Traffic::start_paused_at(first_part, fleet, name, classes, Self::PACE, seed),
+            faults,
+            happened: AtomicUsize::new(0),
+        }
     }
 
     /// Keeps the permit until all turns are accepted.
@@ -68,10 +102,12 @@ impl Load {
         self
     }
 
-    /// Waits until `part` / `parts` of the load's turns are accepted.
-    pub(crate) async fn wait_for_fraction(&self, part: usize, parts: usize) {
-        self.wait_for_accepted(Self::TOTAL_TURNS * part / parts, ACCEPTED_WITHIN)
-            .await;
+    /// Waits until so many turns are accepted that fault `n` is due, counted from 1. Then the load continues with
+    /// half a part, so that the fleet has jobs until the fault happens.
+    pub(crate) async fn wait_until_fault_is_due(&self, n: usize) {
+        let part = Self::TOTAL_TURNS / parts(self.faults);
+        self.wait_for_accepted(n * part, ACCEPTED_WITHIN).await;
+        self.traffic.allow_turns(part / 2);
     }
 
     /// Waits until `count` more turns are accepted than now, or until all turns are accepted.
@@ -82,11 +118,12 @@ impl Load {
 
     /// Waits until all turns of the load are accepted.
     pub(crate) async fn wait_for_all_accepted(&self) {
-        self.wait_for_fraction(1, 1).await;
+        self.wait_for_accepted(Self::TOTAL_TURNS, ACCEPTED_WITHIN)
+            .await;
     }
 
-    /// Asserts that the load was running when `fault` happened, and prints its progress. Call this right after the
-    /// fault.
+    /// Asserts that the load was running when `fault` happened, and prints its progress. Then the load continues until the
+    /// next fault is due. Call this right after each fault.
     ///
     /// # Panics
     /// If all turns were accepted before the fault, or no job was unfinished.
@@ -101,12 +138,20 @@ impl Load {
             "{fault}, but all turns were accepted before"
         );
         assert!(unfinished > 0, "{fault}, but no job was unfinished");
+        let happened = self.happened.fetch_add(1, Ordering::Relaxed) + 1;
+        let parts = parts(self.faults);
+        let part = Self::TOTAL_TURNS / parts;
+        self.traffic.allow_turns(part - part / 2);
+        if happened == self.faults {
+            self.traffic
+                .allow_turns(Self::TOTAL_TURNS - (happened + 1) * part);
+        }
     }
 
     /// Waits until all turns of the load are accepted, and then does the same as [`Traffic::finish_in_order`].
     pub(crate) async fn finish_in_order(self, fleet: &Fleet) -> Vec<SessionRun> {
         self.wait_for_all_accepted().await;
-        let runs = self.0.finish_in_order(fleet).await;
+        let runs = self.traffic.finish_in_order(fleet).await;
         let turns: usize = runs.iter().map(|run| run.jobs.len()).sum();
         assert_eq!(turns, Self::TOTAL_TURNS);
         runs
@@ -117,6 +162,15 @@ impl Deref for Load {
     type Target = Traffic;
 
     fn deref(&self) -> &Traffic {
-        &self.0
+        &self.traffic
+    }
+}
+
+/// The number of parts of a load with so many faults.
+const fn parts(faults: usize) -> usize {
+    if faults + 1 > PARTS_MIN {
+        faults + 1
+    } else {
+        PARTS_MIN
     }
 }

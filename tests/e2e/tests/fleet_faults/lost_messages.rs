@@ -5,7 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use e2e::fleet::{Fleet, INTERACTIVE, LIMIT, poll_until};
+use e2e::{
+    fleet::{Fleet, INTERACTIVE, LIMIT, poll_until},
+    slowdown,
+};
 use tokio::task::JoinSet;
 
 use crate::{
@@ -19,8 +22,10 @@ use crate::{
 
 /// The number of lost messages. They belong to different sessions.
 const LOST: usize = 3;
-/// How long a job may take after its message is lost. Its timer is due after a minute, and a busy machine needs longer.
-const DONE_WITHIN: Duration = Duration::from_secs(240);
+/// How long a job may take after its message is lost, on an idle machine. Its timer is due after a minute.
+const DONE_WITHIN: Duration = Duration::from_secs(90);
+/// How long a test waits for such a job.
+const WAIT_MAX: Duration = Duration::from_secs(300);
 /// The number of concurrent calls of one worker. It is so low that messages wait in the queue and can be removed there.
 const SLOTS: usize = 10;
 
@@ -32,18 +37,19 @@ async fn a_lost_message_delays_only_its_own_session() {
     let fleet = Fleet::builder().openai(&llm);
     let fleet = fleet.env("FOREBAY_CONCURRENCY", SLOTS.to_string());
     let fleet = fleet.start().await;
-    let load = Load::start(&fleet, "s", seed).await;
+    let load = Load::start(&fleet, "s", LOST, seed).await;
     let mut lost = BTreeSet::new();
     let mut losses = JoinSet::new();
 
     for loss in 1..=LOST {
-        load.wait_for_fraction(loss, LOST + 1).await;
+        load.wait_until_fault_is_due(loss).await;
         let gate = provider::stop_calls(&llm, SLOTS * fleet.workers.len()).await;
+        messages::wait_for_more_than(&fleet, INTERACTIVE, 0, LIMIT).await;
         for id in messages::remove(&fleet, INTERACTIVE, 1).await {
             let (began, client, job) = (Instant::now(), fleet.client.clone(), id.clone());
             losses.spawn(async move {
-                client.wait(&job, DONE_WITHIN).await;
-                began.elapsed()
+                client.wait(&job, WAIT_MAX).await;
+                (began, began.elapsed())
             });
             lost.insert(id);
         }
@@ -64,12 +70,9 @@ async fn a_lost_message_delays_only_its_own_session() {
     println!(
         "all jobs have ended, except for {waiting}: those without a message and the turns after them"
     );
-    for took in losses.join_all().await {
-        println!("a job whose message was lost ended {took:?} after the loss");
-        assert!(
-            took <= DONE_WITHIN,
-            "the job ended only {took:?} after its message was lost"
-        );
+    for (began, took) in losses.join_all().await {
+        let what = "the end of a job whose message was lost";
+        slowdown::assert_within(DONE_WITHIN, began, took, what);
     }
     load.assert_all_submits_accepted();
     load.finish_in_order(&fleet).await;
@@ -105,24 +108,17 @@ async fn a_message_that_is_lost_from_a_queue_with_other_messages_is_published_ag
         lost.is_subset(&messages::job_ids(&ready))
     };
     assert!(
-        poll_until(DONE_WITHIN, published_again).await,
+        poll_until(WAIT_MAX, published_again).await,
         "not all messages of {lost:?} were published again"
     );
-    println!(
-        "the lost messages were published again after {:?}",
-        began.elapsed()
-    );
+    let what = "lost messages are published again";
+    slowdown::assert_within(DONE_WITHIN, began, began.elapsed(), what);
     fleet
         .wait_for_live_jobs(FEW.total_turns() as u64, LIMIT)
         .await;
     fleet.add_worker().await;
     fleet.add_worker().await;
-    let took = began.elapsed();
     few.finish_in_order(&fleet).await;
-    assert!(
-        took <= DONE_WITHIN,
-        "the messages were published again only after {took:?}"
-    );
     // The timers published all messages again, so the jobs whose message was not lost had two messages.
     calls::assert_one_call_per_turn(&llm);
 }

@@ -1,5 +1,6 @@
 //! Limits on how many tests of this binary run at a time. Each test starts about six processes.
 
+use e2e::slowdown;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// The permits of tests.
@@ -7,8 +8,9 @@ static TESTS: Semaphore = Semaphore::const_new(2);
 /// The permits of loads.
 static LOADS: Semaphore = Semaphore::const_new(1);
 
-/// Waits for a permit that a test keeps until its end.
+/// Waits for a permit that a test keeps until its end. From now on the slowdown of the machine is measured.
 pub(crate) async fn for_test() -> SemaphorePermit<'static> {
+    slowdown::measure();
     acquire(&TESTS).await
 }
 

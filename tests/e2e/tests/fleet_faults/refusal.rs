@@ -1,8 +1,14 @@
 //! The refusal of a request by a gateway.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use e2e::client::Answer;
+use e2e::{client::Answer, slowdown};
+
+/// A gateway's timeout for a commit, after which it refuses the submit with `store_unavailable`.
+const STORE_TIMEOUT: Duration = Duration::from_secs(2);
+/// The least slowdown of the machine that explains such a refusal without a fault of Redis. On a machine without other
+/// load, a commit takes a small part of the timeout.
+const LATE_SLOWDOWN_MIN: f64 = 5.0;
 
 /// The refusal of a request.
 #[derive(Clone, Debug)]
@@ -22,6 +28,12 @@ impl Refusal {
             code: answer.body["code"].as_str().unwrap_or("?").to_owned(),
             retry_after: answer.header("retry-after").map(str::to_owned),
         }
+    }
+
+    /// Whether the store answered too late only because the machine was much slower than an idle one.
+    pub(crate) fn is_of_slow_machine(&self) -> bool {
+        let slowdown = slowdown::between(self.at - STORE_TIMEOUT, self.at);
+        self.code == "store_unavailable" && slowdown >= LATE_SLOWDOWN_MIN
     }
 
     /// Asserts that the status is 503, the code is one of `codes`, and `Retry-After` is at least a second.

@@ -26,6 +26,8 @@ pub(crate) struct Session {
     pub(crate) client: Client,
     /// Limits the concurrent submits of all sessions together.
     pub(crate) submit_permits: Arc<Semaphore>,
+    /// Limits the turns of all sessions together until the test allows more.
+    pub(crate) turn_permits: Arc<Semaphore>,
     pub(crate) submit_log: Arc<SubmitLog>,
 }
 
@@ -48,6 +50,9 @@ impl Session {
                     break;
                 }
             }
+            let permit = stop.run_until_cancelled(self.turn_permits.acquire()).await;
+            let Some(Ok(permit)) = permit else { break };
+            permit.forget();
             ids.push(self.submit(turn).await);
         }
         (self.name.clone(), ids)

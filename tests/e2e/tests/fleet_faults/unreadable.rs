@@ -18,9 +18,9 @@ async fn unreadable_messages_are_moved_to_another_queue_and_workers_continue() {
     let seed = seed::from_env_or_random();
     let llm = provider::start(seed).await;
     let mut fleet = Fleet::builder().openai(&llm).start().await;
-    let load = Load::start(&fleet, "s", seed).await;
+    let load = Load::start(&fleet, "s", GARBAGE.len(), seed).await;
     for (number, (queue, bytes, _)) in (1..).zip(GARBAGE) {
-        load.wait_for_fraction(number, GARBAGE.len() + 1).await;
+        load.wait_until_fault_is_due(number).await;
         let gate = provider::stop_calls(&llm, 20).await;
         let published = fleet.vhost.publish_raw(queue, bytes).await;
         published.expect("the message is published");

@@ -3,8 +3,9 @@
 //! Each test submits two jobs. The provider answers all calls of one job with the fault, which shows the job's final
 //! status. It answers only the first call of the other job with the fault, which shows whether the job is tried again.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use e2e::slowdown;
 use scripted_provider::{ChatRequest, ScriptedReply};
 use serde_json::{Value, json};
 
@@ -74,6 +75,7 @@ pub(crate) async fn check(row: Row) {
         ("FOREBAY_TRIES_MAX", tries.as_str()),
     ];
     env.extend_from_slice(row.env);
+    let began = slowdown::measure();
     let fixture = Fixture::with(&env).await;
     fixture.llm.on("once", [row.fault.clone()]);
     let fault = row.fault;
@@ -107,10 +109,10 @@ pub(crate) async fn check(row: Row) {
         }
         Expected::Retried(code) => {
             let pause = Duration::from_millis(BACKOFF_MS / 2);
-            assert_retried(&fixture, &always, &once, code, pause).await;
+            assert_retried(&fixture, &always, &once, code, pause, began).await;
         }
         Expected::RetriedAfter(code, pause) => {
-            assert_retried(&fixture, &always, &once, code, pause).await;
+            assert_retried(&fixture, &always, &once, code, pause, began).await;
         }
     }
 }
@@ -122,6 +124,7 @@ async fn assert_retried(
     once: &Value,
     code: &str,
     pause: Duration,
+    began: Instant,
 ) {
     assert_failed(always, code, TRIES_MAX);
     assert_calls(fixture, "always", TRIES_MAX);
@@ -136,7 +139,8 @@ async fn assert_retried(
             &job["attempts"][1]["started_at"],
         );
         // The sweeper and a busy machine can make the pause longer.
-        let pause_max = pause + Duration::from_secs(60);
+        let slowdown = slowdown::between(began, Instant::now());
+        let pause_max = pause + Duration::from_secs(5).mul_f64(slowdown);
         assert!(
             paused >= pause && paused < pause_max,
             "the pause was {paused:?}: {job}"
