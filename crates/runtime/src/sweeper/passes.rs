@@ -173,7 +173,8 @@ impl Sweeper {
                 true
             }
             // Only a sweeper of the newer release can act on this timer. The timer must not hide the others either.
-            Err(LaneError::Store(StoreError::Newer(_))) => {
+            Err(LaneError::Store(StoreError::Newer(document))) => {
+                tracing::debug!(job_id = %job, %document, "a timer is postponed: only a process of a newer release can act on it");
                 self.postpone(job, at, PUBLISH_LIMIT_MS).await;
                 true
             }

@@ -2,6 +2,7 @@
 
 mod fixture;
 mod future_fields;
+mod installation;
 mod make_fixture;
 mod newer_version;
 mod rabbit_messages;

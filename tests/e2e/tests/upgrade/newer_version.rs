@@ -1,17 +1,79 @@
-//! A process of an older release does not act on documents of a newer version, and it loses none of them. Only a
-//! process of the newer release acts on them.
+//! Documents of a newer version are left to processes of the newer release, and nothing of them is lost.
+//!
+//! The tests raise the version of stored documents, as a newer release could have written them, and check that the processes
+//! change nothing. Then they set the first version again, and the processes continue.
 
 use e2e::{
-    client::id_of,
+    client::{Answer, id_of},
     fleet::{Fleet, LIMIT, UNREADABLE},
 };
-use scripted_provider::ScriptedLlm;
-use serde_json::json;
+use scripted_provider::{Gate, Recorded, ScriptedLlm};
+use serde_json::{Value, json};
 
-use crate::{scenario, stored::Stored};
+use crate::{installation::Installation, scenario, stored::Stored};
 
-/// The text that a worker of an older release logs about such a job.
-const LEFT_ALONE: &str = "only a worker of a newer release can run the job";
+/// A worker's log message about a job that it cannot read.
+const NOT_CLAIMED: &str = "only a worker of a newer release can run the job";
+/// A sweeper's log message about a lane that it cannot read.
+const NOT_SWEPT: &str = "only a process of a newer release can act on it";
+/// A worker's log message about a reply for a lane that it cannot read.
+const NOT_SETTLED: &str = "the outcome of an attempt could not be committed and is lost";
+
+/// The next turn of the session.
+fn turn(n: u64) -> Value {
+    json!({"session_id": "s", "input": format!("turn={n}")})
+}
+
+/// Completes one turn of a session, and makes the next one run until the gate opens. Returns the id of the running
+/// job.
+async fn start_second_turn(installation: &Installation, llm: &ScriptedLlm) -> (String, Gate) {
+    let client = installation.client();
+    let first = client.submit_ok(&turn(0)).await;
+    scenario::wait_for_end(client, id_of(&first)).await;
+    let gate = llm.gate_all_requests();
+    let job = id_of(&client.submit_ok(&turn(1)).await).to_owned();
+    let is_called = |records: &[Recorded]| records.iter().any(Recorded::is_in_flight);
+    llm.wait_for("the call of the second turn", is_called).await;
+    (job, gate)
+}
+
+/// Raises the version of all documents of a kind; returns them.
+async fn make_newer(installation: &Installation, kind: &'static str) -> Vec<Value> {
+    let stored = installation.stored();
+    stored.set_version(kind, 2).await;
+    stored.documents(kind).await
+}
+
+/// Checks that the documents of a kind are still the same, and sets their version to the first one.
+async fn make_readable(installation: &Installation, kind: &'static str, newer: Vec<Value>) {
+    let stored = installation.stored();
+    assert_eq!(stored.documents(kind).await, newer, "{kind}");
+    stored.set_version(kind, 1).await;
+}
+
+/// Checks that a job completes with its second attempt, and that both turns are in the session.
+async fn completes(installation: &Installation, job: &str) {
+    let job = scenario::wait_for_end(installation.client(), job).await;
+    assert_eq!(job["status"], "completed", "{job}");
+    assert_eq!(job["attempts"].as_array().map(Vec::len), Some(2), "{job}");
+    let session = installation.client().session("s").await.expect(200);
+    let turns = session["turns"].as_array().map(Vec::len);
+    assert_eq!(turns, Some(4), "{session}");
+}
+
+/// Checks that a gateway refuses a request because of a newer document.
+fn assert_refused(answer: Answer) {
+    assert_eq!(answer.header("retry-after"), Some("2"), "{answer:?}");
+    assert_eq!(answer.expect(503)["code"], "store_unavailable");
+}
+
+/// The body of an answer without `expires_at`, which a read of a session changes.
+fn without_expiry(answer: Answer) -> Value {
+    assert!(answer.status.is_success(), "{answer:?}");
+    let mut body = answer.body;
+    body["expires_at"] = Value::Null;
+    body
+}
 
 #[tokio::test]
 async fn a_job_of_a_newer_version_waits_for_a_newer_process() {
@@ -19,26 +81,94 @@ async fn a_job_of_a_newer_version_waits_for_a_newer_process() {
         let llm = ScriptedLlm::start().await;
         let fleet = Fleet::builder().openai(&llm).gateways(1).workers(0);
         let mut fleet = fleet.env("FOREBAY_LOG", "debug").start().await;
-        let job = json!({"session_id": "s", "input": "turn=0"});
-        let job = fleet.client.submit_ok(&job).await;
-        let stored = Stored::Redis(&fleet.redis);
-        stored.set_version(kind, 2).await;
-        if kind == "lane" {
-            let answer = fleet.client.job(id_of(&job)).await;
-            assert_eq!(answer.header("retry-after"), Some("2"), "{answer:?}");
-            answer.expect(503);
-        }
-        fleet
-            .add_worker()
-            .await
-            .wait_for_log(LEFT_ALONE, LIMIT)
-            .await;
-        // A process of the newer release would act on the document. Instead, the test sets the document's version back.
+        let job = fleet.client.submit_ok(&turn(0)).await;
+        Stored::Redis(&fleet.redis).set_version(kind, 2).await;
+        let worker = fleet.add_worker().await;
+        worker.wait_for_log(NOT_CLAIMED, LIMIT).await;
         Stored::Redis(&fleet.redis).set_version(kind, 1).await;
         let job = scenario::wait_for_end(&fleet.client, id_of(&job)).await;
         assert_eq!(job["status"], "completed", "{job}");
         assert_eq!(job["attempts"].as_array().map(Vec::len), Some(1), "{job}");
         let is_unreadable = fleet.has_ready_message(UNREADABLE).await;
         assert!(!is_unreadable, "a worker moved the message to {UNREADABLE}");
+    }
+}
+
+#[tokio::test]
+async fn a_worker_leaves_a_job_whose_request_or_session_is_newer() {
+    for kind in ["request", "turn"] {
+        let llm = ScriptedLlm::start().await;
+        for mut installation in Installation::start_each(&llm).await {
+            let (job, gate) = start_second_turn(&installation, &llm).await;
+            installation.kill().await;
+            gate.open();
+            let newer = make_newer(&installation, kind).await;
+            installation.restart().await;
+            installation.wait_for_log(NOT_CLAIMED).await;
+            make_readable(&installation, kind, newer).await;
+            completes(&installation, &job).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_sweeper_and_the_gateway_leave_a_newer_lane() {
+    let llm = ScriptedLlm::start().await;
+    for mut installation in Installation::start_each(&llm).await {
+        let (job, gate) = start_second_turn(&installation, &llm).await;
+        installation.kill().await;
+        gate.open();
+        let newer = make_newer(&installation, "lane").await;
+        installation.restart().await;
+        // The worker of the job is gone, so the sweeper would queue the job again.
+        installation.wait_for_log(NOT_SWEPT).await;
+        let client = installation.client();
+        assert_refused(client.job(&job).await);
+        assert_refused(client.cancel(&job).await);
+        assert_refused(client.submit(&turn(2)).await);
+        make_readable(&installation, "lane", newer).await;
+        completes(&installation, &job).await;
+    }
+}
+
+#[tokio::test]
+async fn a_reply_for_a_newer_lane_is_dropped_and_the_lane_is_unchanged() {
+    let llm = ScriptedLlm::start().await;
+    for mut installation in Installation::start_each(&llm).await {
+        let (job, gate) = start_second_turn(&installation, &llm).await;
+        let newer = make_newer(&installation, "lane").await;
+        gate.open();
+        installation.wait_for_log(NOT_SETTLED).await;
+        let outcomes = installation.stored().documents("outcome").await;
+        assert_eq!(outcomes.len(), 1, "only the first turn has ended");
+        // Another worker takes the job over.
+        installation.kill().await;
+        make_readable(&installation, "lane", newer).await;
+        installation.restart().await;
+        completes(&installation, &job).await;
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_refuses_to_read_newer_documents_until_it_can() {
+    const KEY: &str = "key";
+    let llm = ScriptedLlm::start().await;
+    for installation in Installation::start_each(&llm).await {
+        let client = installation.client();
+        let job = client.submit_with_key(&turn(0), KEY).await.expect(202);
+        let job = id_of(&job).to_owned();
+        scenario::wait_for_end(client, &job).await;
+        for kind in ["meta", "outcome", "turn", "key"] {
+            let read = async || match kind {
+                "turn" => client.session("s").await,
+                "key" => client.submit_with_key(&turn(0), KEY).await,
+                _ => client.job(&job).await,
+            };
+            let before = without_expiry(read().await);
+            let newer = make_newer(&installation, kind).await;
+            assert_refused(read().await);
+            make_readable(&installation, kind, newer).await;
+            assert_eq!(without_expiry(read().await), before, "{kind}");
+        }
     }
 }

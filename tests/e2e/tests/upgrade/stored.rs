@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 use servers::redis::Redis;
+use uuid::Uuid;
 
 use crate::redis_dump::list;
 
@@ -41,29 +42,40 @@ pub(crate) enum Stored<'a> {
 }
 
 impl Stored<'_> {
-    /// Adds an unknown field to every object of every document. Forebay must not run meanwhile.
+    /// Adds an unknown field to every object of every document. Forebay must not change a document meanwhile.
     pub(crate) async fn add_future_fields(&self) {
         for kind in KINDS {
             self.change(kind, add_field).await;
         }
     }
 
-    /// Sets the version of all documents of a kind.
+    /// Sets the version of all documents of a kind. No process may change one of them meanwhile. A document of the first
+    /// version needs no field for it.
     pub(crate) async fn set_version(&self, kind: &'static str, version: u32) {
-        let set = |document: &mut Value| document["v"] = version.into();
+        let set = |document: &mut Value| {
+            let fields = document.as_object_mut().expect("an object");
+            fields.remove("v");
+            if version > 1 {
+                fields.insert(String::from("v"), version.into());
+            }
+        };
         self.change(kind, set).await;
     }
 
     /// Changes all documents of a kind.
     async fn change(&self, kind: &'static str, change: impl Fn(&mut Value)) {
-        for text in self.texts(kind).await {
-            // In Redis, a lane has one line before its JSON.
-            let start = text.find('\n').map_or(0, |end| end + 1);
-            let mut document: Value =
-                serde_json::from_str(&text[start..]).expect("the document is JSON");
+        let texts = self.texts(kind).await;
+        assert!(!texts.is_empty(), "the store has no document: {kind}");
+        for text in texts {
+            // In Redis, a lane has one line before its JSON. The line begins with the version of the commit.
+            let (line, json) = text.split_at(text.find('\n').map_or(0, |end| end + 1));
+            let mut document: Value = serde_json::from_str(json).expect("the document is JSON");
             change(&mut document);
-            let new = format!("{}{document}", &text[..start]);
-            self.replace(kind, &text, &new).await;
+            let line = line.split_once(';').map_or(String::new(), |(_, rest)| {
+                format!("{};{rest}", Uuid::new_v4().simple())
+            });
+            self.replace(kind, &text, &format!("{line}{document}"))
+                .await;
         }
     }
 
@@ -115,10 +127,17 @@ impl Stored<'_> {
             Self::Sqlite(path) => {
                 let database = Connection::open(path).expect("the database opens");
                 let (table, column) = column(kind);
-                let sql = format!("UPDATE {table} SET {column} = ?2 WHERE {column} = ?1");
-                database
+                // A process recognises that a lane has changed by the version of the commit.
+                let version = if kind == "lane" {
+                    ", token = randomblob(16)"
+                } else {
+                    ""
+                };
+                let sql = format!("UPDATE {table} SET {column} = ?2{version} WHERE {column} = ?1");
+                let changed = database
                     .execute(&sql, (old, new))
                     .expect("the documents are updated");
+                assert!(changed > 0, "Forebay has changed a document: {kind}");
             }
             Self::Redis(redis) => {
                 for (key, field) in self.keys(kind).await {
