@@ -29,7 +29,7 @@ pub struct FaultyStore {
     inner: Arc<dyn Store>,
     mode: watch::Sender<StoreMode>,
     faults: Mutex<HashMap<StoreCall, VecDeque<Fault>>>,
-    calls: Mutex<Vec<(StoreCall, Instant)>>,
+    calls: watch::Sender<Vec<(StoreCall, Instant)>>,
     commits: Mutex<Vec<Commit>>,
     failures: AtomicUsize,
 }
@@ -42,7 +42,7 @@ impl FaultyStore {
             inner,
             mode: watch::Sender::new(StoreMode::Up),
             faults: Mutex::default(),
-            calls: Mutex::default(),
+            calls: watch::Sender::default(),
             commits: Mutex::default(),
             failures: AtomicUsize::new(0),
         }
@@ -73,9 +73,20 @@ impl FaultyStore {
     /// When the calls of a method were made.
     #[must_use]
     pub fn calls_at(&self, call: StoreCall) -> Vec<Instant> {
-        let calls = lock(&self.calls);
+        let calls = self.calls.borrow();
         let calls = calls.iter().filter(|(method, _)| *method == call);
         calls.map(|(_, time)| *time).collect()
+    }
+
+    /// Waits until `count` calls of a method were made, failed calls included.
+    pub async fn wait_for_calls(&self, call: StoreCall, count: usize) {
+        let mut calls = self.calls.subscribe();
+        let enough = calls.wait_for(|calls| {
+            let made = calls.iter().filter(|(method, _)| *method == call).count();
+            made >= count
+        });
+        // The sender lives as long as `self`.
+        let _ = enough.await;
     }
 
     /// All commits that were requested, in order, failed commits included.
@@ -96,7 +107,8 @@ impl FaultyStore {
         call: StoreCall,
         result: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
-        lock(&self.calls).push((call, Instant::now()));
+        self.calls
+            .send_modify(|calls| calls.push((call, Instant::now())));
         let fault = lock(&self.faults)
             .get_mut(&call)
             .and_then(VecDeque::pop_front);

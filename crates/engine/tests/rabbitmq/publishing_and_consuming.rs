@@ -4,16 +4,17 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use forebay_shared::{
     class::Class,
-    queue::{Delivery, Queue},
+    queue::{Delivery, Queue, QueueError},
 };
+use serde_json::json;
 use servers::{
     rabbit::{Rabbit, RabbitOptions, shared},
     tls::Certificates,
 };
 
 use crate::setup::{
-    INTERACTIVE, UNREADABLE, connected, consume, new_wake, next_delivery, publish, vhost,
-    wait_for_counts, wait_until,
+    INTERACTIVE, UNREADABLE, connected, consume, new_wake, next_delivery, publish,
+    publish_with_retry, vhost, wait_for_counts, wait_until,
 };
 use forebay_engine::distributed::queue::{QueueSettings, RabbitQueue};
 
@@ -57,6 +58,42 @@ async fn each_of_many_concurrent_publishes_is_delivered_once() {
     let sent = publishing.join_all().await;
     assert_eq!(received, sent.into_iter().flatten().collect());
     wait_for_counts(&vhost, 0, 0).await;
+}
+
+/// RabbitMQ nacks a publish to a full queue whose policy is to reject further messages.
+#[tokio::test]
+async fn a_message_that_the_broker_nacks_does_not_count_as_published() {
+    let vhost = vhost().await;
+    let queue = connected(vhost.url(), "gateway-1").await;
+    let management = shared().await.unwrap().management().unwrap();
+    let path = format!("/api/policies/{}/bounded", vhost.name());
+    let policy = json!({
+        "pattern": ".*",
+        "definition": {"max-length": 5, "overflow": "reject-publish"},
+        "apply-to": "queues",
+    });
+    management.put(&path, &policy).await.unwrap();
+    // A quorum queue takes a few more messages than its limit.
+    let mut published = 0;
+    let mut refused = None;
+    wait_until("a nack", async || {
+        match queue.publish(&new_wake(Class::Interactive)).await {
+            Ok(()) => published += 1,
+            Err(error) => refused = Some(error),
+        }
+        refused.is_some()
+    })
+    .await;
+    let Some(QueueError::Unavailable(Some(source))) = refused else {
+        panic!("not a transient error: {refused:?}");
+    };
+    assert_eq!(source.to_string(), "RabbitMQ refused the message");
+    wait_for_counts(&vhost, published, 0).await;
+
+    // Publishes succeed when the queue has free space.
+    vhost.purge(INTERACTIVE).await.unwrap();
+    publish_with_retry(&queue, Class::Interactive).await;
+    wait_for_counts(&vhost, 1, 0).await;
 }
 
 #[tokio::test]

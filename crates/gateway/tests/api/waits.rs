@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use faulty_store::StoreCall;
 use reqwest::Method;
 use serde_json::json;
 use tokio::time::timeout;
@@ -11,6 +12,12 @@ use crate::fixture::{Fixture, lane_without_session};
 /// A response within this time has not waited for 60 s.
 const SOON: Duration = Duration::from_secs(30);
 
+/// Ends when a waiting request has subscribed to notices and begins to read its job.
+async fn wait_has_begun(gateway: &Fixture) {
+    gateway.store.wait_for_calls(StoreCall::Watch, 1).await;
+    gateway.store.wait_for_calls(StoreCall::Job, 1).await;
+}
+
 #[tokio::test]
 async fn a_wait_ends_when_the_job_ends() {
     let gateway = Fixture::start().await;
@@ -18,8 +25,7 @@ async fn a_wait_ends_when_the_job_ends() {
     let path = format!("/v1/jobs/{id}?wait_s=60&unknown=1");
     let waiting = gateway.get(&path);
     let finishing = async {
-        // The wait may or may not have begun by now. In both cases the job's end must end the wait.
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        wait_has_begun(&gateway).await;
         gateway
             .complete(&lane_without_session(id), id, "Hello.")
             .await;
@@ -106,7 +112,7 @@ async fn a_stopping_gateway_answers_waiting_requests() {
     let id = gateway.submit_accepted(&json!({"input": "Hi."})).await;
     let path = format!("/v1/jobs/{id}?wait_s=60");
     let stopping = async {
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        wait_has_begun(&gateway).await;
         gateway.stop.cancel();
     };
     let (response, ()) = timeout(SOON, async { tokio::join!(gateway.get(&path), stopping) })

@@ -4,6 +4,24 @@ use scripted_provider::http_server::{HttpServer, Version};
 
 use crate::{ask, provider, server::answer};
 
+/// The most calls until one uses a connection of an earlier call. A connection is idle only a moment after its
+/// answer, so the next call may need another one.
+const CALLS_MAX: usize = 100;
+
+#[tokio::test]
+async fn a_call_uses_the_connection_of_an_earlier_call_again() {
+    let server = HttpServer::builder().version(Version::HTTP_11);
+    let server = server.start(answer).await;
+    let provider = provider(&format!("http://{}/v1", server.address()), false);
+    for calls in 1..=CALLS_MAX {
+        ask(&provider).await.expect("a reply");
+        if server.connections().count() < calls {
+            return;
+        }
+    }
+    panic!("each of {CALLS_MAX} calls opened a connection");
+}
+
 #[tokio::test]
 async fn no_call_fails_because_an_idle_connection_was_closed() {
     let server = HttpServer::builder().version(Version::HTTP_11);

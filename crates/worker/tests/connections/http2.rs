@@ -11,6 +11,9 @@ use crate::{
     server::{Server, answer, reset_by_client},
 };
 
+/// How often a request that the server has not begun is repeated at most.
+const REPEATS_MAX: usize = 2;
+
 type Calls = JoinSet<Result<(), Failure>>;
 
 fn start_calls(provider: &Arc<OpenAi>, count: usize) -> Calls {
@@ -89,9 +92,25 @@ async fn a_request_that_the_server_refused_before_it_began_is_sent_again() {
     let mut server = Server::start(100).await;
     let provider = Arc::new(provider(&server.base_url, true));
     let calls = start_calls(&provider, 1);
-    server.request().await.reset(Reason::REFUSED_STREAM);
+    for _ in 0..REPEATS_MAX {
+        server.request().await.reset(Reason::REFUSED_STREAM);
+    }
     let request = server.request().await;
     answer_all(calls, vec![request]).await;
+}
+
+#[tokio::test]
+async fn a_request_is_repeated_twice_at_most() {
+    let mut server = Server::start(100).await;
+    let provider = Arc::new(provider(&server.base_url, true));
+    let mut calls = start_calls(&provider, 1);
+    for _ in 0..=REPEATS_MAX {
+        server.request().await.reset(Reason::REFUSED_STREAM);
+    }
+    let failure = calls.join_next().await.expect("one").expect("no panic");
+    let failure = failure.expect_err("every request was refused");
+    assert_eq!(failure.error.code, "connection_failed", "{failure}");
+    assert_eq!(failure.retry, Retry::Backoff, "{failure}");
 }
 
 #[tokio::test]

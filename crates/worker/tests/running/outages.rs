@@ -6,7 +6,7 @@ use faulty_store::{Fault, StoreCall, StoreMode};
 use forebay_shared::{class::Class, job::Status};
 use tokio::time::sleep;
 
-use crate::harness::{Fleet, PRESENCE_MS, Submit, settings, wait_until};
+use crate::harness::{Fleet, PRESENCE_MS, Submit, settings, wait_for, wait_until};
 
 impl Fleet {
     async fn store_fails(&self) {
@@ -28,14 +28,15 @@ async fn a_reply_survives_an_outage_without_another_call() {
     let job = fleet.submit(Submit::text("a").session("s")).await;
     let call = fleet.next_call().await;
     fleet.store_fails().await;
-    let faults = fleet.store.failures();
+    let commits = fleet.store.calls(StoreCall::Commit);
     call.reply("A");
-    // The outage lasts for two presence times.
-    sleep(Duration::from_millis(2 * PRESENCE_MS)).await;
-    assert!(
-        fleet.store.failures() > faults,
-        "the worker tried to commit"
-    );
+    // The outage lasts for two presence times, in which the worker tries to commit.
+    let tries = fleet.store.wait_for_calls(StoreCall::Commit, commits + 1);
+    let outage = sleep(Duration::from_millis(2 * PRESENCE_MS));
+    wait_for("the worker tries to commit", async {
+        tokio::join!(tries, outage)
+    })
+    .await;
     fleet.store_recovers();
     let outcome = fleet.outcome(job).await;
     assert_eq!(outcome.status, Status::Completed);
@@ -104,8 +105,10 @@ async fn a_claim_that_got_no_response_for_long_is_released() {
         fleet.store.mode() == StoreMode::Down
     })
     .await;
-    // Longer than the timeout of one claim.
-    sleep(Duration::from_millis(5_500)).await;
+    wait_until("the claim times out and its wake is requeued", async || {
+        fleet.queue().depth(Class::Interactive).await.ok() == Some(1)
+    })
+    .await;
     fleet.store_recovers();
     fleet.next_call().await.reply("A");
     let outcome = fleet.outcome(job).await;

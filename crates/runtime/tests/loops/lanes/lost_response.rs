@@ -1,12 +1,12 @@
 //! A commit whose response was lost is recognised by its version, or by what it left in the lane.
 
 use faulty_store::{Fault, StoreCall};
-use forebay_runtime::lanes::{Applied, LaneChange, Lanes};
+use forebay_runtime::lanes::{Applied, LaneChange, LaneError, Lanes};
 use forebay_shared::{
     class::Class,
     job::Status,
     lane::{LiveProcesses, Refused, State},
-    store::Timer,
+    store::{StoreError, Timer},
     time::TimeMs,
 };
 use futures_util::FutureExt as _;
@@ -129,6 +129,26 @@ async fn a_claim_that_was_cancelled_meanwhile_is_refused() {
     });
     let applied = scene.apply(claim_change("s", job, "me")).await;
     assert_eq!(applied.unwrap_err().refused(), Some(Refused::Gone));
+}
+
+/// The claim is tried again without the admission, which the full store rejects.
+#[tokio::test(start_paused = true)]
+async fn a_claim_whose_response_is_lost_before_the_store_is_full_is_granted() {
+    let scene = Scene::new();
+    let job = scene.admit("s", "one").await;
+    let faults = [Fault::LoseResponse, Fault::Full];
+    scene.store.plan(StoreCall::Commit, faults);
+    let (claimed, admitted) = tokio::join!(
+        scene.apply(claim_change("s", job, "me")),
+        scene.apply(scene.admission("s", job_of("s"), "two")),
+    );
+    assert!(
+        matches!(claimed, Ok(Applied::Claimed { fence: 1, .. })),
+        "{claimed:?}"
+    );
+    assert!(matches!(admitted, Err(LaneError::Store(StoreError::Full))));
+    let entry = scene.entry("s", job);
+    assert_eq!((entry.fence, entry.attempts.len()), (1, 1));
 }
 
 #[tokio::test(start_paused = true)]
