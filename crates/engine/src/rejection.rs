@@ -1,7 +1,7 @@
 //! Why a call to a store failed.
 //!
 //! Each engine classifies the errors of its library as a [`Rejection`]. One mapping turns a rejection into
-//! the port's [`StoreError`].
+//! the [`StoreError`] of the trait `Store`.
 
 use std::{error::Error, sync::Arc};
 

@@ -24,7 +24,7 @@ pub(crate) struct CommitRows {
     /// Records of new jobs.
     pub(crate) jobs: Vec<JobRow>,
     /// Jobs that had ended and are live again. Their outcomes are deleted.
-    pub(crate) reopened: Vec<JobId>,
+    pub(crate) repaired: Vec<JobId>,
     /// The timers to set. Each belongs to a live job.
     pub(crate) timers: Vec<TimerRow>,
     /// Outcomes of the jobs that end. Their timers are deleted.
@@ -41,7 +41,7 @@ pub(crate) struct CommitRows {
 #[derive(Debug)]
 pub(crate) struct LaneRow {
     /// How many live jobs the lane has.
-    pub(crate) entries: usize,
+    pub(crate) entry_count: usize,
     /// The head; `None` for a lane that only has a hold.
     pub(crate) head: Option<HeadRow>,
     /// The lane as JSON.
@@ -98,14 +98,14 @@ pub(crate) struct OutcomeRow {
     pub(crate) job: JobId,
     /// The class of the job.
     pub(crate) class: Class,
-    /// When the record may be deleted, unless its `keep_until` is later.
-    pub(crate) forget_at: TimeMs,
+    /// From this time on, the record may be deleted, unless its `keep_until` is later.
+    pub(crate) deletable_at: TimeMs,
     /// The final status.
     pub(crate) status: Status,
     /// The newest fence that the job had.
     pub(crate) fence: u64,
     /// The fence that settled the job; 0 for none.
-    pub(crate) settled: u64,
+    pub(crate) settled_fence: u64,
     /// The outcome as JSON.
     pub(crate) json: String,
 }
@@ -115,8 +115,8 @@ pub(crate) struct OutcomeRow {
 pub(crate) struct SessionRow {
     /// Turns to append, each as JSON.
     pub(crate) append: Vec<String>,
-    /// The newest measure of the session's tokens; `None` keeps the stored measure.
-    pub(crate) measure: Option<TokenMeasure>,
+    /// The newest token measure of the session; `None` keeps the stored one.
+    pub(crate) token_measure: Option<TokenMeasure>,
     /// The bounds to trim the turns to.
     pub(crate) bounds: SessionBounds,
     /// When the session expires if nobody uses it before; `None` while it has live jobs.
@@ -151,7 +151,7 @@ impl CommitRows {
         Ok(Self {
             lane: LaneRow::of(&commit.next)?,
             jobs: collect(&commit.admitted, |new| JobRow::of(new))?,
-            reopened: commit.reopened.clone(),
+            repaired: commit.repaired.clone(),
             timers: timers(commit)?,
             outcomes: collect(&commit.ended, |ended| OutcomeRow::of(ended, commit.at))?,
             session: session
@@ -170,7 +170,7 @@ impl LaneRow {
         }
         let head = lane.head().zip(lane.head_state());
         Ok(Some(Self {
-            entries: lane.entries.len(),
+            entry_count: lane.entries.len(),
             head: head.map(|(head, state)| HeadRow {
                 job: head.job,
                 class: head.class,
@@ -199,10 +199,10 @@ impl OutcomeRow {
         Ok(Self {
             job: ended.job,
             class: ended.class,
-            forget_at: at.plus_ms(ended.keep_ms),
+            deletable_at: at.plus_ms(ended.keep_ms),
             status: ended.outcome.status,
             fence: ended.outcome.fence,
-            settled: ended.outcome.settled,
+            settled_fence: ended.outcome.settled_fence,
             json: json(&ended.outcome)?,
         })
     }
@@ -213,7 +213,7 @@ impl SessionRow {
         let is_idle = commit.next.entries.is_empty();
         Ok(Self {
             append: collect(&write.append, json)?,
-            measure: write.measure,
+            token_measure: write.token_measure,
             bounds: write.bounds,
             expires_at: is_idle.then(|| commit.at.plus_ms(write.bounds.ttl_ms)),
         })
@@ -293,13 +293,13 @@ pub(crate) mod tests {
             next: Lane::default(),
             timers: Vec::new(),
             admitted: Vec::new(),
-            reopened: Vec::new(),
+            repaired: Vec::new(),
             ended: Vec::new(),
             session: None,
             counts: LaneCounts::default(),
             dropped_calls: Vec::new(),
             outcomes_of: Vec::new(),
-            work_of: None,
+            run_inputs_of: None,
             at: TimeMs(5),
         }
     }
@@ -316,7 +316,7 @@ pub(crate) mod tests {
                 started_at: None,
                 ended_at: TimeMs(5),
                 fence: 2,
-                settled: 1,
+                settled_fence: 1,
                 attempts: Vec::new(),
                 reply: None,
                 error: None,
@@ -352,7 +352,7 @@ pub(crate) mod tests {
         let [outcome] = &rows.outcomes[..] else {
             panic!("{rows:?}");
         };
-        assert_eq!((outcome.job, outcome.forget_at), (job, TimeMs(15)));
+        assert_eq!((outcome.job, outcome.deletable_at), (job, TimeMs(15)));
         let [count] = &rows.counts[..] else {
             panic!("{rows:?}");
         };

@@ -109,7 +109,7 @@ pub(crate) fn plan(role: Option<Role>, settings: Settings) -> anyhow::Result<Pla
         ..GatewaySettings::default()
     };
     let member = MemberSettings {
-        presence_ms: settings.presence_ms,
+        presence_ttl_ms: settings.presence_ms,
         sessions_max: settings.sessions_max,
         lanes: LaneSettings {
             session: SessionBounds {

@@ -33,14 +33,14 @@ struct Readings {
     unconfirmed_for: Duration,
     /// Whether the last admission found the store full, less than [`STORE_FULL_TIME`] ago.
     store_full: bool,
-    /// Whether the store has answered within the presence time.
+    /// Whether the store has answered within the presence TTL.
     store_answers: bool,
 }
 
 /// Why submits are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RefusalReason {
-    /// The store has not answered within the presence time.
+    /// The store has not answered within the presence TTL.
     StoreUnavailable,
     /// The last admission found the store full.
     StoreFull,

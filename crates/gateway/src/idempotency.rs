@@ -95,11 +95,11 @@ pub(crate) async fn set_idempotency_key(
         v: DocumentVersion::FIRST,
         unknown: UnknownFields::NONE,
     };
-    let setting = state
+    let set_key = state
         .member
         .store
         .set_idempotency_key(&state.tenant, key, &entry, KEY_TTL_MS);
-    match store_call::with_timeout(setting).await? {
+    match store_call::with_timeout(set_key).await? {
         SetKeyResult::Set => Ok(KeyOwner::ThisJob),
         SetKeyResult::AlreadySet(found) if found.body_sha256 == entry.body_sha256 => {
             Ok(KeyOwner::EarlierJob(found.job))

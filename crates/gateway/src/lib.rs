@@ -1,7 +1,7 @@
 //! The gateway: Forebay's HTTP API. It accepts jobs, shows jobs and sessions, and lets clients wait for
 //! a job to end.
 //!
-//! The gateway uses the store and the queue only through their ports. It calls no provider, and leaves all rules
+//! The gateway uses the store and the queue only through their traits. It calls no provider, and leaves all rules
 //! about order to [`forebay_shared::lane`]. [`GatewaySettings`]
 //! bounds everything that the gateway keeps in memory.
 //!

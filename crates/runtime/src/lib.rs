@@ -1,5 +1,5 @@
-//! The loops that every process of the fleet runs over the two ports. The rules are in `forebay_shared::lane`, and engines
-//! implement the ports.
+//! The loops that every process of the fleet runs over the store and the queue. The rules are in `forebay_shared::lane`.
+//! Engines implement the store and the queue.
 //!
 //! In reading order:
 //! - [`lanes`]: changes a lane by an event, and commits the result.

@@ -1,4 +1,4 @@
-//! A process of the fleet: its id, the two ports, and the loops that every gateway and worker runs.
+//! A process of the fleet: its id, its store and queue, and the loops that every gateway and worker runs.
 
 use std::{pin::Pin, sync::Arc};
 
@@ -16,8 +16,8 @@ use forebay_shared::{ids::ProcessId, queue::Queue, store::Store};
 /// The settings of a member.
 #[derive(Clone, Debug)]
 pub struct MemberSettings {
-    /// A process that has not announced itself for this long counts as gone, in milliseconds.
-    pub presence_ms: u64,
+    /// The age at which the presence of a process is too old, in milliseconds. The process then counts as gone.
+    pub presence_ttl_ms: u64,
     /// The most sessions that are kept. `None` means no limit.
     pub sessions_max: Option<u64>,
     /// The settings that apply to every commit of this process.
@@ -70,7 +70,7 @@ impl Member {
         let (wakes, publisher) =
             Wakes::new(Arc::clone(&queue), Arc::clone(&store), Arc::clone(&gauge));
         let (presence, presence_loop) =
-            Presence::new(Arc::clone(&store), id.clone(), settings.presence_ms);
+            Presence::new(Arc::clone(&store), id.clone(), settings.presence_ttl_ms);
         let lanes = Lanes::new(Arc::clone(&store), wakes.clone(), settings.lanes);
         let sweeper = Sweeper {
             id: id.clone(),
@@ -121,19 +121,19 @@ impl Member {
         self.failed.cancelled().await;
     }
 
-    /// Leaves the fleet: ends the loops and withdraws the announcement. So the other processes need not wait until this
-    /// process counts as gone.
+    /// Leaves the fleet: ends the loops, the term as sweeper and the presence. So the other processes need not wait until
+    /// the presence of this process is too old.
     pub async fn leave(&self) {
         self.stop.cancel();
         self.tasks.wait().await;
         for result in [
-            self.store.step_down(&self.id).await,
-            self.store.withdraw(&self.id).await,
+            self.store.end_term(&self.id).await,
+            self.store.end_presence(&self.id).await,
         ] {
             if let Err(error) = result {
                 tracing::debug!(
                     %error,
-                    "this process could not withdraw from the store; it counts as gone after the presence time"
+                    "this process could not end its term or its presence in the store; it counts as gone when its presence is too old"
                 );
             }
         }

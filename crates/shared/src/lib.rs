@@ -1,4 +1,4 @@
-//! The domain of Forebay, shared by gateways and workers: types, messages, rules and ports. It performs
+//! The domain of Forebay, shared by gateways and workers: types, messages, rules, and the traits of store and queue. It performs
 //! no I/O and knows no database, no broker, no HTTP.
 //!
 //! In reading order:
@@ -6,7 +6,7 @@
 //! - [`secret`]: a key or a password, in a type that does not print its value.
 //! - [`document`]: the versions of stored documents, and the fields that a release does not know.
 //! - [`lane`]: the rules, as pure functions.
-//! - [`wake`], [`queue`], [`store`]: the job message and the two ports, which engines implement.
+//! - [`wake`], [`queue`], [`store`]: the job message, and the traits of the queue and of the store, which engines implement.
 //! - [`backoff`]: the delay before an operation that failed is repeated.
 
 pub mod backoff;

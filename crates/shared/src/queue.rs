@@ -1,4 +1,4 @@
-//! The port to the queue, which carries wakes to the workers.
+//! The trait [`Queue`]: the queue, which carries wakes to the workers.
 
 use async_trait::async_trait;
 

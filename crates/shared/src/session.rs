@@ -29,7 +29,7 @@ pub struct Conversation {
     /// The turns, oldest first.
     pub turns: Vec<Turn>,
     /// The newest count of their tokens, if a provider has reported one.
-    pub measure: Option<TokenMeasure>,
+    pub token_measure: Option<TokenMeasure>,
 }
 
 /// A session, as a read returns it.

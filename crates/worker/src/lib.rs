@@ -1,5 +1,5 @@
 //! The worker: takes wakes from the queue, claims jobs, calls providers and commits the results. It
-//! depends on the store and queue ports and on no engine.
+//! depends on the traits of store and queue, and on no engine.
 //!
 //! In reading order:
 //! - `worker` starts and stops a worker; `settings` holds its limits; `worker_context` is what its

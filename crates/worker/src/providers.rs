@@ -1,4 +1,4 @@
-//! The port through which the worker finds the provider for a model.
+//! The trait through which the worker finds the provider for a model.
 
 use std::sync::Arc;
 

@@ -6,15 +6,16 @@ use forebay_shared::backoff::Backoff;
 
 use crate::settings::WorkerSettings;
 
-/// The longest delay that a provider can request.
+/// The longest delay that is granted to a provider. A longer request counts as this delay.
 const PROVIDER_DELAY_MAX: Duration = Duration::from_secs(60 * 60);
 
 /// The delay before the next try, in milliseconds, when the job has failed `tries` times before this
 /// failure.
 ///
-/// The delay is the backoff of the settings, or the delay that the provider requests if that is longer. A provider
-/// can request an hour at most. `random` is uniform from 0 to 1. It adds up to a tenth to the provider's delay, so
-/// that jobs that failed together are not retried together.
+/// The delay is the backoff of the settings, or the delay that the provider requests if that is longer. A request
+/// of more than one hour counts as one hour. `random` is uniform from 0 to 1. It adds up to a tenth to the provider's
+/// delay, but never beyond one hour, so that jobs that failed together are not retried together. `random` also sets the
+/// backoff between half of its full length (0) and its full length (1).
 pub(crate) fn retry_delay_ms(
     tries: u32,
     provider_delay_ms: Option<u64>,
@@ -26,12 +27,10 @@ pub(crate) fn retry_delay_ms(
         Duration::from_millis(settings.backoff_max_ms),
     );
     let provider_delay = Duration::from_millis(provider_delay_ms.unwrap_or(0));
-    let jittered = provider_delay
-        .min(PROVIDER_DELAY_MAX)
-        .mul_f64(1.0 + random / 10.0);
-    let delay = backoff
-        .delay(tries, random)
-        .max(jittered.min(PROVIDER_DELAY_MAX));
+    let jittered_provider_delay = provider_delay
+        .mul_f64(1.0 + random / 10.0)
+        .min(PROVIDER_DELAY_MAX);
+    let delay = backoff.delay(tries, random).max(jittered_provider_delay);
     u64::try_from(delay.as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -54,7 +53,7 @@ mod tests {
     };
 
     #[test]
-    fn the_delay_doubles_up_to_its_maximum() {
+    fn the_shortest_delay_doubles_up_to_half_the_maximum() {
         let shortest = |tries| retry_delay_ms(tries, None, 0.0, &SETTINGS);
         assert_eq!([0, 1, 2, 3].map(shortest), [500, 1_000, 2_000, 4_000]);
         assert_eq!([6, 7, 63, 64, u32::MAX].map(shortest), [30_000; 5]);

@@ -18,7 +18,7 @@ use crate::{
 /// Returns at most [`WorkerSettings::drain_ms`] plus [`RELEASING_MS_MAX`](crate::RELEASING_MS_MAX)
 /// after the stop. The process's other loops ([`Member`]) must run until then.
 ///
-/// The worker claims nothing before its process has announced itself. Otherwise the sweeper would
+/// The worker claims nothing before its process has a presence. Otherwise the sweeper would
 /// treat the worker as dead and queue its jobs again.
 pub async fn run(
     member: Arc<Member>,
@@ -28,7 +28,7 @@ pub async fn run(
 ) {
     let mut presence = member.presence.clone();
     if stop
-        .run_until_cancelled(presence.announced())
+        .run_until_cancelled(presence.renewed_once())
         .await
         .is_none()
     {

@@ -2,7 +2,7 @@
 
 use futures_util::future::BoxFuture;
 
-/// A method of the store port.
+/// A method of the trait `Store`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StoreCall {
     /// `load`.
@@ -29,14 +29,14 @@ pub enum StoreCall {
     EvictSessions,
     /// `delete_expired`.
     DeleteExpired,
-    /// `announce`.
-    Announce,
-    /// `withdraw`.
-    Withdraw,
+    /// `renew_presence`.
+    RenewPresence,
+    /// `end_presence`.
+    EndPresence,
     /// `elect_sweeper`.
     ElectSweeper,
-    /// `step_down`.
-    StepDown,
+    /// `end_term`.
+    EndTerm,
     /// `counts`.
     Counts,
     /// `watch`.

@@ -160,9 +160,9 @@ impl Store for FaultyStore {
         &self,
         lane: &LaneKey,
         outcomes_of: &[JobId],
-        work_of: Option<JobId>,
+        run_inputs_of: Option<JobId>,
     ) -> Result<LoadedLane, StoreError> {
-        let result = self.inner.load(lane, outcomes_of, work_of);
+        let result = self.inner.load(lane, outcomes_of, run_inputs_of);
         self.forward(StoreCall::Load, result).await
     }
 
@@ -245,18 +245,18 @@ impl Store for FaultyStore {
         self.forward(StoreCall::DeleteExpired, result).await
     }
 
-    async fn announce(
+    async fn renew_presence(
         &self,
         process: &ProcessId,
-        presence_ms: u64,
+        presence_ttl_ms: u64,
     ) -> Result<LiveProcesses, StoreError> {
-        let result = self.inner.announce(process, presence_ms);
-        self.forward(StoreCall::Announce, result).await
+        let result = self.inner.renew_presence(process, presence_ttl_ms);
+        self.forward(StoreCall::RenewPresence, result).await
     }
 
-    async fn withdraw(&self, process: &ProcessId) -> Result<(), StoreError> {
-        let result = self.inner.withdraw(process);
-        self.forward(StoreCall::Withdraw, result).await
+    async fn end_presence(&self, process: &ProcessId) -> Result<(), StoreError> {
+        let result = self.inner.end_presence(process);
+        self.forward(StoreCall::EndPresence, result).await
     }
 
     async fn elect_sweeper(&self, process: &ProcessId, ttl_ms: u64) -> Result<bool, StoreError> {
@@ -264,9 +264,9 @@ impl Store for FaultyStore {
         self.forward(StoreCall::ElectSweeper, result).await
     }
 
-    async fn step_down(&self, process: &ProcessId) -> Result<(), StoreError> {
-        let result = self.inner.step_down(process);
-        self.forward(StoreCall::StepDown, result).await
+    async fn end_term(&self, process: &ProcessId) -> Result<(), StoreError> {
+        let result = self.inner.end_term(process);
+        self.forward(StoreCall::EndTerm, result).await
     }
 
     async fn counts(&self) -> Result<Counts, StoreError> {

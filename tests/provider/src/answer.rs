@@ -12,7 +12,7 @@ use super::{
     openai,
     reply::{ProviderError, ScriptedReply},
     request::{ChatRequest, Dialect},
-    request_log::{InFlight, Outcome},
+    request_log::{InFlight, RequestOutcome},
     state::State,
 };
 
@@ -50,7 +50,7 @@ pub(super) async fn answer(mut exchange: Exchange, state: Arc<State>) {
         return;
     };
     if let Err(error) = check(&request, &state) {
-        in_flight.ended(Outcome::Refused(error.status, error.message.clone()));
+        in_flight.ended(RequestOutcome::Refused(error.status, error.message.clone()));
         let response = error_response(request.dialect, &error);
         exchange.answer(&response).await;
         return;
@@ -178,17 +178,17 @@ async fn deliver(mut exchange: Exchange, delivery: Delivery, in_flight: InFlight
     match delivery {
         Delivery::Complete(response) => {
             // The client may act on the last byte at once, so the outcome is recorded before that byte is sent.
-            in_flight.ended(Outcome::Answered(response.status));
+            in_flight.ended(RequestOutcome::Answered(response.status));
             if !exchange.answer(&response).await {
-                in_flight.ended(Outcome::HungUp);
+                in_flight.ended(RequestOutcome::HungUp);
             }
         }
         Delivery::CutOff(response) => {
-            in_flight.ended(Outcome::Broken);
+            in_flight.ended(RequestOutcome::ConnectionBrokenByScript);
             if exchange.begin(&response, response.body.len() / 2).await {
                 exchange.cut_off().await;
             } else {
-                in_flight.ended(Outcome::HungUp);
+                in_flight.ended(RequestOutcome::HungUp);
             }
         }
         Delivery::StallInBody(response) => {
@@ -203,7 +203,7 @@ async fn deliver(mut exchange: Exchange, delivery: Delivery, in_flight: InFlight
             exchange.answer_endlessly(&response, chunk, pause).await;
         }
         Delivery::Reset => {
-            in_flight.ended(Outcome::Broken);
+            in_flight.ended(RequestOutcome::ConnectionBrokenByScript);
             exchange.reset(Reason::INTERNAL_ERROR);
         }
         Delivery::Stall => exchange.wait_for_hang_up().await,

@@ -34,5 +34,5 @@ pub use gate::Gate;
 pub use llm::{Builder, ScriptedLlm};
 pub use reply::{ProviderError, ScriptedCall, ScriptedReply};
 pub use request::{ChatRequest, Dialect, Message};
-pub use request_log::{Outcome, Recorded, Stats};
+pub use request_log::{Recorded, RequestOutcome, Stats};
 pub use state::Latency;

@@ -16,15 +16,15 @@ const LISTED_MAX: usize = 40;
 
 /// How a request ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum RequestOutcome {
     /// Answered completely, with this HTTP status.
     Answered(u16),
     /// Refused as the real service does, with this HTTP status and reason. The script chose no reply.
     Refused(u16, String),
     /// The client hung up before it had the whole reply.
     HungUp,
-    /// The server broke the connection, as the test scripted.
-    Broken,
+    /// The server broke the connection, because the test's script says so.
+    ConnectionBrokenByScript,
 }
 
 /// A request and its outcome.
@@ -33,7 +33,7 @@ pub struct Recorded {
     /// The request.
     pub request: Arc<ChatRequest>,
     /// How the request ended and when; `None` while it is in flight.
-    pub ended: Option<(Outcome, Instant)>,
+    pub ended: Option<(RequestOutcome, Instant)>,
 }
 
 impl Recorded {
@@ -46,20 +46,20 @@ impl Recorded {
     /// Whether the client hung up before it had the whole reply.
     #[must_use]
     pub const fn hung_up(&self) -> bool {
-        matches!(self.ended, Some((Outcome::HungUp, _)))
+        matches!(self.ended, Some((RequestOutcome::HungUp, _)))
     }
 
     /// Whether the request was answered completely with 200.
     #[must_use]
     pub const fn is_ok(&self) -> bool {
-        matches!(self.ended, Some((Outcome::Answered(200), _)))
+        matches!(self.ended, Some((RequestOutcome::Answered(200), _)))
     }
 
     /// The reason, if the request was refused as the real service does.
     #[must_use]
     pub fn refusal(&self) -> Option<&str> {
         match &self.ended {
-            Some((Outcome::Refused(_, reason), _)) => Some(reason),
+            Some((RequestOutcome::Refused(_, reason), _)) => Some(reason),
             _ => None,
         }
     }
@@ -76,8 +76,8 @@ pub struct Stats {
     pub refused: usize,
     /// Requests whose client hung up.
     pub hung_up: usize,
-    /// Requests whose connection the server broke, as the test scripted.
-    pub broken: usize,
+    /// Requests whose connection the server broke, because the test's script says so.
+    pub broken_by_script: usize,
     /// Requests in flight now.
     pub in_flight: usize,
     /// The most requests that were in flight at once.
@@ -112,7 +112,7 @@ pub(super) struct InFlight {
 
 impl InFlight {
     /// Records how the request ended. A later outcome replaces an earlier outcome.
-    pub(super) fn ended(&self, outcome: Outcome) {
+    pub(super) fn ended(&self, outcome: RequestOutcome) {
         self.log.end(self.number, outcome);
     }
 }
@@ -120,7 +120,7 @@ impl InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         if self.log.lock().records[self.number].is_in_flight() {
-            self.log.end(self.number, Outcome::HungUp);
+            self.log.end(self.number, RequestOutcome::HungUp);
         }
     }
 }
@@ -161,7 +161,7 @@ impl RequestLog {
         Some((request, in_flight))
     }
 
-    fn end(&self, number: usize, outcome: Outcome) {
+    fn end(&self, number: usize, outcome: RequestOutcome) {
         {
             let mut inner = self.lock();
             let inner = &mut *inner;
@@ -253,11 +253,11 @@ impl RequestLog {
     }
 }
 
-const fn count_of<'a>(stats: &'a mut Stats, outcome: &Outcome) -> &'a mut usize {
+const fn count_of<'a>(stats: &'a mut Stats, outcome: &RequestOutcome) -> &'a mut usize {
     match outcome {
-        Outcome::Answered(_) => &mut stats.answered,
-        Outcome::Refused(..) => &mut stats.refused,
-        Outcome::HungUp => &mut stats.hung_up,
-        Outcome::Broken => &mut stats.broken,
+        RequestOutcome::Answered(_) => &mut stats.answered,
+        RequestOutcome::Refused(..) => &mut stats.refused,
+        RequestOutcome::HungUp => &mut stats.hung_up,
+        RequestOutcome::ConnectionBrokenByScript => &mut stats.broken_by_script,
     }
 }

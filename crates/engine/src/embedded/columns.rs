@@ -22,7 +22,7 @@ pub(super) fn size(number: usize) -> i64 {
 }
 
 /// An unsigned number from a column. A negative number becomes 0.
-pub(super) fn natural(number: i64) -> u64 {
+pub(super) fn u64_or_zero(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
 }
 
@@ -37,7 +37,7 @@ impl ToSql for TimeColumn {
 
 impl FromSql for TimeColumn {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        value.as_i64().map(|ms| Self(TimeMs(natural(ms))))
+        value.as_i64().map(|ms| Self(TimeMs(u64_or_zero(ms))))
     }
 }
 
@@ -85,7 +85,7 @@ impl FromSql for LaneKeyColumn {
     }
 }
 
-/// The version of a lane in a column. The column is called `token`.
+/// The version of a lane, in the column `token`.
 pub(super) struct VersionColumn(pub(super) LaneVersion);
 
 impl ToSql for VersionColumn {

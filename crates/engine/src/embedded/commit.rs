@@ -33,7 +33,7 @@ pub(super) struct SqlCommit {
 impl SqlCommit {
     pub(super) fn new(commit: &Commit, rows: CommitRows) -> Self {
         Self {
-            query: LaneQuery::new(&commit.lane, &commit.outcomes_of, commit.work_of),
+            query: LaneQuery::new(&commit.lane, &commit.outcomes_of, commit.run_inputs_of),
             tenant: commit.lane.tenant().to_string(),
             expected: commit.expected,
             version: commit.version,
@@ -49,7 +49,8 @@ impl SqlCommit {
         now: TimeMs,
     ) -> rusqlite::Result<Option<RawLane>> {
         let db = transaction.db;
-        // Everything that can refuse the commit comes before its first write, so there is nothing to undo.
+        // Both checks (for an existing job, and for the lane's version) end before the first row is written. The second
+        // check is part of the write of the lane. So a conflict leaves nothing to undo.
         let mut is_conflict = false;
         for job in &self.rows.jobs {
             is_conflict = is_conflict || jobs::exists(db, job.job, now)?;
@@ -60,7 +61,7 @@ impl SqlCommit {
         for job in &self.rows.jobs {
             jobs::insert(db, &self.tenant, job)?;
         }
-        for job in &self.rows.reopened {
+        for job in &self.rows.repaired {
             jobs::delete_outcome(db, *job)?;
         }
         for timer in &self.rows.timers {
@@ -79,7 +80,8 @@ impl SqlCommit {
         Ok(None)
     }
 
-    /// Writes the lane if its stored version is the expected version. Returns whether the versions are equal.
+    /// Writes the lane if its stored version is the expected version. Returns whether the versions are equal. The column
+    /// `token` holds the version.
     fn write_lane(&self, db: &Connection) -> rusqlite::Result<bool> {
         let key = &self.query.lane;
         let written = match (&self.rows.lane, self.expected) {
@@ -129,7 +131,7 @@ impl SqlCommit {
         let row = params![
             self.query.lane,
             VersionColumn(self.version),
-            size(lane.entries),
+            size(lane.entry_count),
             head.map(|head| JobIdColumn(head.job)),
             state,
             head.map(|head| head.class.as_str()),

@@ -7,7 +7,7 @@ use forebay_shared::{
 };
 use rusqlite::{Connection, named_params};
 
-use super::columns::{ClassColumn, NameColumn, TimeColumn, int, natural};
+use super::columns::{ClassColumn, NameColumn, TimeColumn, int, u64_or_zero};
 use crate::rows::CountRow;
 
 /// What the commits of one transaction add to the counts.
@@ -82,7 +82,7 @@ pub(super) fn read(db: &Connection, now: TimeMs) -> rusqlite::Result<Counts> {
                     behind_session: row.get(4)?,
                     retry_wait: row.get(5)?,
                 },
-                ended: natural(row.get(6)?),
+                ended: u64_or_zero(row.get(6)?),
                 oldest_waiting: oldest_waiting.map(|TimeColumn(at)| at),
             })
         })?

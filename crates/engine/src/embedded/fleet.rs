@@ -8,8 +8,8 @@ use std::{
 
 use forebay_shared::{ids::ProcessId, time::TimeMs};
 
-/// The age at which an announcement is deleted, so that the list does not grow.
-const ANNOUNCEMENT_TTL_MS: u64 = 3_600_000;
+/// The age, in milliseconds, at which the presence of a process is deleted, so that the list does not grow.
+const DELETE_AFTER_MS: u64 = 3_600_000;
 
 /// The processes that are alive, and the elected sweeper.
 #[derive(Debug, Default)]
@@ -19,8 +19,8 @@ pub(super) struct MemoryFleet {
 
 #[derive(Debug, Default)]
 struct Members {
-    /// The time of each process's last announcement.
-    announced_at: HashMap<ProcessId, TimeMs>,
+    /// When each process last renewed its presence.
+    renewed_at: HashMap<ProcessId, TimeMs>,
     /// The sweeper and when its election ends.
     sweeper: Option<(ProcessId, TimeMs)>,
 }
@@ -30,29 +30,29 @@ impl MemoryFleet {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Records that `me` is alive. Returns the processes that announced themselves within `presence_ms`.
-    pub(super) fn announce(
+    /// Renews the presence of `me`. Returns the processes that renewed theirs within `presence_ttl_ms`.
+    pub(super) fn renew_presence(
         &self,
         me: &ProcessId,
-        presence_ms: u64,
+        presence_ttl_ms: u64,
         now: TimeMs,
     ) -> BTreeSet<ProcessId> {
         let mut members = self.members();
-        members.announced_at.insert(me.clone(), now);
-        members.announced_at.retain(|_, announced_at| {
-            now.since_ms(*announced_at) < ANNOUNCEMENT_TTL_MS.max(presence_ms)
+        members.renewed_at.insert(me.clone(), now);
+        members.renewed_at.retain(|_, renewed_at| {
+            now.since_ms(*renewed_at) < DELETE_AFTER_MS.max(presence_ttl_ms)
         });
         members
-            .announced_at
+            .renewed_at
             .iter()
-            .filter(|(id, announced_at)| *id == me || now.since_ms(**announced_at) < presence_ms)
+            .filter(|(id, renewed_at)| *id == me || now.since_ms(**renewed_at) < presence_ttl_ms)
             .map(|(id, _)| id.clone())
             .collect()
     }
 
-    /// Deletes the announcement of `me`.
-    pub(super) fn withdraw(&self, me: &ProcessId) {
-        self.members().announced_at.remove(me);
+    /// Deletes the presence of `me`.
+    pub(super) fn end_presence(&self, me: &ProcessId) {
+        self.members().renewed_at.remove(me);
     }
 
     /// Elects `me` for the next `ttl_ms`, unless another process is elected. Returns whether `me` is elected.
@@ -69,7 +69,7 @@ impl MemoryFleet {
     }
 
     /// Ends the term of `me`, if it is elected.
-    pub(super) fn step_down(&self, me: &ProcessId) {
+    pub(super) fn end_term(&self, me: &ProcessId) {
         let mut members = self.members();
         if members.sweeper.as_ref().is_some_and(|(id, _)| id == me) {
             members.sweeper = None;

@@ -70,10 +70,10 @@ pub(super) fn write_outcome(db: &Connection, outcome: &OutcomeRow) -> rusqlite::
     )?
     .execute((
         row_number,
-        TimeColumn(outcome.forget_at.max(keep_until)),
+        TimeColumn(outcome.deletable_at.max(keep_until)),
         outcome.status.as_str(),
         int(outcome.fence),
-        int(outcome.settled),
+        int(outcome.settled_fence),
         &outcome.json,
     ))
     .map(drop)

@@ -7,15 +7,15 @@ use forebay_shared::{
     job::Request,
     lane::OutcomeSummary,
     session::{Conversation, TokenMeasure},
-    store::{Head, HeadFilter, LaneVersion, LoadedLane, StoreError, Work},
+    store::{Head, HeadFilter, LaneVersion, LoadedLane, RunInputs, StoreError},
     time::TimeMs,
 };
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
 
 use super::{
     columns::{
-        EndedStatusColumn, JobIdColumn, LaneKeyColumn, NameColumn, TimeColumn, VersionColumn,
-        natural, size,
+        EndedStatusColumn, JobIdColumn, LaneKeyColumn, NameColumn, TimeColumn, VersionColumn, size,
+        u64_or_zero,
     },
     sessions::{self, SessionKey},
 };
@@ -25,11 +25,11 @@ use super::{
 pub(super) struct RawLane {
     doc: Option<(LaneVersion, String)>,
     outcomes: Vec<(JobId, OutcomeSummary)>,
-    work: Option<RawWork>,
+    run_inputs: Option<RawRunInputs>,
 }
 
 #[derive(Debug)]
-struct RawWork {
+struct RawRunInputs {
     job: JobId,
     meta: String,
     request: String,
@@ -37,7 +37,7 @@ struct RawWork {
     token_measure: Option<TokenMeasure>,
 }
 
-/// Selects a lane to read, and the outcomes and the work to read with it.
+/// Selects a lane to read, and the outcomes and the run inputs to read with it.
 #[derive(Clone, Debug)]
 pub(super) struct LaneQuery {
     /// The lane's key.
@@ -46,18 +46,18 @@ pub(super) struct LaneQuery {
     pub(super) session: Option<SessionKey>,
     /// The jobs whose outcomes are read, if they have ended.
     pub(super) outcomes_of: Vec<JobId>,
-    /// The job whose work is read.
-    pub(super) work_of: Option<JobId>,
+    /// The job whose run inputs are read.
+    pub(super) run_inputs_of: Option<JobId>,
 }
 
 impl LaneQuery {
-    pub(super) fn new(lane: &LaneKey, outcomes_of: &[JobId], work_of: Option<JobId>) -> Self {
+    pub(super) fn new(lane: &LaneKey, outcomes_of: &[JobId], run_inputs_of: Option<JobId>) -> Self {
         let session = lane.session();
         Self {
             lane: lane.to_string(),
             session: session.map(|session| SessionKey::new(lane.tenant(), session)),
             outcomes_of: outcomes_of.to_vec(),
-            work_of,
+            run_inputs_of,
         }
     }
 }
@@ -71,14 +71,17 @@ pub(super) fn read(db: &Connection, query: &LaneQuery, now: TimeMs) -> rusqlite:
             Ok((version, row.get(1)?))
         })
         .optional()?;
-    let work = match query.work_of {
-        Some(job) => read_work(db, query, job, now)?,
+    let run_inputs = match query.run_inputs_of {
+        Some(job) => read_run_inputs(db, query, job, now)?,
         None => None,
     };
     let mut outcomes = Vec::new();
     for job in &query.outcomes_of {
-        // A job with work is live, so it has no outcome.
-        if work.as_ref().is_some_and(|work| work.job == *job) {
+        // A job with run inputs is live, so it has no outcome.
+        if run_inputs
+            .as_ref()
+            .is_some_and(|run_inputs| run_inputs.job == *job)
+        {
             continue;
         }
         if let Some(summary) = read_outcome(db, *job, now)? {
@@ -88,7 +91,7 @@ pub(super) fn read(db: &Connection, query: &LaneQuery, now: TimeMs) -> rusqlite:
     Ok(RawLane {
         doc,
         outcomes,
-        work,
+        run_inputs,
     })
 }
 
@@ -105,19 +108,19 @@ fn read_outcome(
         let EndedStatusColumn(status) = row.get(0)?;
         Ok(OutcomeSummary {
             status,
-            fence: natural(row.get(1)?),
-            settled: natural(row.get(2)?),
+            fence: u64_or_zero(row.get(1)?),
+            settled_fence: u64_or_zero(row.get(2)?),
         })
     })
     .optional()
 }
 
-fn read_work(
+fn read_run_inputs(
     db: &Connection,
     query: &LaneQuery,
     job: JobId,
     now: TimeMs,
-) -> rusqlite::Result<Option<RawWork>> {
+) -> rusqlite::Result<Option<RawRunInputs>> {
     // Every live job has a timer, and no other job has one.
     let found = db
         .prepare_cached(
@@ -148,14 +151,14 @@ fn read_work(
                 ))
             })
             .optional()?;
-        if let Some((row_number, turn_count, stored_measure)) = found {
+        if let Some((row_number, turn_count, stored_token_measure)) = found {
             if turn_count > 0 {
                 turns = sessions::turns(db, row_number)?;
             }
-            token_measure = stored_measure;
+            token_measure = stored_token_measure;
         }
     }
-    Ok(Some(RawWork {
+    Ok(Some(RawRunInputs {
         job,
         meta,
         request,
@@ -164,15 +167,17 @@ fn read_work(
     }))
 }
 
-/// Reads the measure from the third and the fourth column.
+/// Reads the token measure from the third and the fourth column.
 fn read_token_measure(row: &Row<'_>) -> rusqlite::Result<Option<TokenMeasure>> {
     let sent_bytes: Option<i64> = row.get(2)?;
     let input_tokens: Option<i64> = row.get(3)?;
-    let measure = sent_bytes.zip(input_tokens);
-    Ok(measure.map(|(sent_bytes, input_tokens)| TokenMeasure {
-        sent_bytes: natural(sent_bytes),
-        input_tokens: natural(input_tokens),
-    }))
+    let token_measure = sent_bytes.zip(input_tokens);
+    Ok(
+        token_measure.map(|(sent_bytes, input_tokens)| TokenMeasure {
+            sent_bytes: u64_or_zero(sent_bytes),
+            input_tokens: u64_or_zero(input_tokens),
+        }),
+    )
 }
 
 impl RawLane {
@@ -183,7 +188,7 @@ impl RawLane {
             Some((_, doc)) => document::read(doc.as_bytes())?,
             None => forebay_shared::lane::Lane::default(),
         };
-        let work = match self.work {
+        let run_inputs = match self.run_inputs {
             Some(raw) if lane.find(raw.job).is_some() => Some(raw.parse()?),
             _ => None,
         };
@@ -191,22 +196,22 @@ impl RawLane {
             lane,
             version,
             outcomes: self.outcomes,
-            work,
+            run_inputs,
         })
     }
 }
 
-impl RawWork {
-    fn parse(self) -> Result<Work, StoreError> {
+impl RawRunInputs {
+    fn parse(self) -> Result<RunInputs, StoreError> {
         let mut request: Request = document::read(self.request.as_bytes())?;
         // The request stays in memory while the provider call runs.
         request.input.shrink_to_fit();
-        Ok(Work {
+        Ok(RunInputs {
             meta: document::read(self.meta.as_bytes())?,
             request,
             conversation: Conversation {
                 turns: sessions::parse_turns(&self.turns)?,
-                measure: self.token_measure,
+                token_measure: self.token_measure,
             },
         })
     }

@@ -11,7 +11,7 @@
 //!
 //! ARCHITECTURE.md, "The threads around SQLite", explains what each thread gains.
 //!
-//! `port` implements the store. `commit` writes the rows of a commit; `lanes`, `jobs`, `timers`, `sessions`,
+//! `store_impl` implements the trait `Store`. `commit` writes the rows of a commit; `lanes`, `jobs`, `timers`, `sessions`,
 //! `keys` and `counts` each contain the statements of one part of the schema. Presence and the election (`fleet`), notices
 //! (`watchers`) and the queue are in memory and end with the process.
 
@@ -29,13 +29,13 @@ mod keys;
 mod lanes;
 mod open_error;
 mod packed;
-mod port;
 mod queue;
 mod readers;
 mod schema;
 mod sessions;
 mod sqlite_error;
 mod sqlite_store;
+mod store_impl;
 mod syncer;
 mod system_clock;
 mod timers;

@@ -1,5 +1,5 @@
-//! The store in SQLite: runs reads and writes on the engine's threads, and maps their errors. `port` implements the
-//! store's calls.
+//! The store in SQLite: runs reads and writes on the engine's threads, and maps their errors. `store_impl`
+//! implements the trait `Store`.
 
 use std::sync::Arc;
 

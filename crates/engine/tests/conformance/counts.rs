@@ -63,7 +63,7 @@ fn random_event(random: &mut StdRng, lane: &TestLane, loaded: &Lane) -> Event {
         if random.random_ratio(1, 8) {
             admission.deadline = now;
         }
-        admission.tool_results = random.random_ratio(1, 6);
+        admission.is_tool_results = random.random_ratio(1, 6);
         admission.if_busy = match random.random_range(0..12) {
             0 => IfBusy::Rollback,
             1 => IfBusy::Interrupt,

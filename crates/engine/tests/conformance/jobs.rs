@@ -47,7 +47,7 @@ pub(crate) async fn a_record_shows_each_state_of_its_job(engine: impl Harness) {
         panic!("the job should have ended");
     };
     assert_eq!(outcome.status, Status::Completed);
-    assert_eq!((outcome.fence, outcome.settled), (fence, fence));
+    assert_eq!((outcome.fence, outcome.settled_fence), (fence, fence));
     assert_eq!(outcome.attempts.len(), 1);
     assert!(outcome.reply.is_some());
     assert_eq!(
@@ -109,12 +109,12 @@ pub(crate) async fn a_repaired_job_is_live_again(engine: impl Harness) {
     let JobState::Live(entry) = record(&lane, job).await.unwrap().state else {
         panic!("the job should be live");
     };
-    assert!(entry.fence > entry.settled);
+    assert!(entry.fence > entry.settled_fence);
     assert_eq!(lane.load(&[job]).await.outcome(job), None);
     let fence = lane.claim(job, "worker-2").await;
     lane.finish(job, fence, &[]).await;
     let summary = lane.load(&[job]).await.outcome(job).unwrap();
-    assert_eq!((summary.fence, summary.settled), (fence, fence));
+    assert_eq!((summary.fence, summary.settled_fence), (fence, fence));
 }
 
 pub(crate) async fn outcomes_are_loaded_for_ended_jobs_only(engine: impl Harness) {
@@ -125,5 +125,5 @@ pub(crate) async fn outcomes_are_loaded_for_ended_jobs_only(engine: impl Harness
     assert_eq!(loaded.outcomes.len(), 1);
     let summary = loaded.outcome(cancelled).unwrap();
     assert_eq!(summary.status, Status::Cancelled);
-    assert_eq!(summary.settled, 0);
+    assert_eq!(summary.settled_fence, 0);
 }

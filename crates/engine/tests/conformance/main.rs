@@ -1,4 +1,4 @@
-//! The conformance suite of the two ports: one set of cases, which every engine runs.
+//! The conformance suite of the traits `Store` and `Queue`: one set of cases, which every engine runs.
 //!
 //! A case uses only `dyn Store`, `dyn Queue` and the rules in `forebay_shared::lane`. A [`test_lane`] turns the results of
 //! the rules into commits. A topic and a case read as one sentence, such as `sessions: are_evicted_by_last_use`. To test
@@ -23,9 +23,9 @@ mod notices;
 mod presence;
 mod queue;
 mod restart;
+mod run_inputs;
 mod sessions;
 mod timers;
-mod work;
 
 conformance!(on_embedded, crate::embedded::EmbeddedHarness);
 conformance!(on_redis, crate::redis::RedisHarness);

@@ -17,7 +17,7 @@ async fn next(notices: &mut Notices) -> Option<JobId> {
     next.expect("no notice came before the timeout")
 }
 
-pub(crate) async fn announce_the_end_of_a_job(engine: impl Harness) {
+pub(crate) async fn report_the_end_of_a_job(engine: impl Harness) {
     let store = engine.store();
     let lane = TestLane::session(&store, "s");
     let (first, second) = (lane.admit().await, lane.admit().await);
@@ -38,7 +38,7 @@ pub(crate) async fn announce_the_end_of_a_job(engine: impl Harness) {
     assert_eq!(next(&mut second_watcher).await, Some(second));
 }
 
-pub(crate) async fn announce_a_cancelled_call_to_its_worker(engine: impl Harness) {
+pub(crate) async fn report_a_cancelled_call_to_its_worker(engine: impl Harness) {
     let store = engine.store();
     let (lane, other) = (
         TestLane::session(&store, "s"),

@@ -13,28 +13,28 @@ pub(crate) async fn expires_unless_it_is_renewed(engine: impl Harness) {
     let store = engine.store();
     let (first, second) = (worker("first"), worker("second"));
     let before = store.now();
-    let live = store.announce(&first, LONG_MS).await.unwrap();
+    let live = store.renew_presence(&first, LONG_MS).await.unwrap();
     assert!(live.at >= before);
     assert_eq!(*live.alive, BTreeSet::from([first.clone()]));
-    let live = store.announce(&second, LONG_MS).await.unwrap();
+    let live = store.renew_presence(&second, LONG_MS).await.unwrap();
     assert_eq!(*live.alive, BTreeSet::from([first.clone(), second.clone()]));
 
     wait_until_passed(store.as_ref(), store.now().plus_ms(50)).await;
-    let live = store.announce(&second, 50).await.unwrap();
+    let live = store.renew_presence(&second, 50).await.unwrap();
     assert_eq!(*live.alive, BTreeSet::from([second.clone()]));
-    // A process that announces itself again is alive again.
-    let live = store.announce(&first, LONG_MS).await.unwrap();
+    // A process that renews its presence is alive again.
+    let live = store.renew_presence(&first, LONG_MS).await.unwrap();
     assert_eq!(*live.alive, BTreeSet::from([first, second]));
 }
 
-pub(crate) async fn ends_with_a_withdrawal(engine: impl Harness) {
+pub(crate) async fn ends_on_request(engine: impl Harness) {
     let store = engine.store();
     let (first, second) = (worker("first"), worker("second"));
-    store.announce(&first, LONG_MS).await.unwrap();
-    store.announce(&second, LONG_MS).await.unwrap();
-    store.withdraw(&first).await.unwrap();
-    store.withdraw(&worker("never-announced")).await.unwrap();
-    let live = store.announce(&second, LONG_MS).await.unwrap();
+    store.renew_presence(&first, LONG_MS).await.unwrap();
+    store.renew_presence(&second, LONG_MS).await.unwrap();
+    store.end_presence(&first).await.unwrap();
+    store.end_presence(&worker("never-present")).await.unwrap();
+    let live = store.renew_presence(&second, LONG_MS).await.unwrap();
     assert_eq!(*live.alive, BTreeSet::from([second]));
 }
 
@@ -47,14 +47,14 @@ pub(crate) async fn elects_one_sweeper(engine: impl Harness) {
         store.elect_sweeper(&first, LONG_MS).await.unwrap(),
         "the sweeper could not extend its term"
     );
-    store.step_down(&second).await.unwrap();
+    store.end_term(&second).await.unwrap();
     assert!(!store.elect_sweeper(&second, LONG_MS).await.unwrap());
-    store.step_down(&first).await.unwrap();
+    store.end_term(&first).await.unwrap();
     assert!(store.elect_sweeper(&second, LONG_MS).await.unwrap());
     assert!(!store.elect_sweeper(&first, LONG_MS).await.unwrap());
 
     let mut candidates = tokio::task::JoinSet::new();
-    store.step_down(&second).await.unwrap();
+    store.end_term(&second).await.unwrap();
     for number in 0..8 {
         let store = store.clone();
         let candidate = worker(&format!("candidate-{number}"));

@@ -110,8 +110,12 @@ pub(crate) async fn start_empty_after_they_expired(engine: impl Harness) {
     wait_ms(store.as_ref(), lane.bounds.ttl_ms).await;
     let expired_at = store.now();
     let job = lane.admit().await;
-    let work = store.load(&lane.key(), &[], Some(job)).await.unwrap().work;
-    assert!(work.unwrap().conversation.turns.is_empty());
+    let run_inputs = store
+        .load(&lane.key(), &[], Some(job))
+        .await
+        .unwrap()
+        .run_inputs;
+    assert!(run_inputs.unwrap().conversation.turns.is_empty());
     let fence = lane.claim(job, "worker-1").await;
     lane.bounds.ttl_ms = LONG_MS;
     lane.finish(job, fence, &["new"]).await;

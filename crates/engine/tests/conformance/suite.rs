@@ -20,7 +20,7 @@ macro_rules! conformance {
                     a_record_is_kept_at_least_until_keep_until,
                     a_repaired_job_is_live_again,
                     outcomes_are_loaded_for_ended_jobs_only;
-                work: contains_the_request_and_the_turns,
+                run_inputs: contains_the_request_and_the_turns,
                     exists_for_live_jobs_only,
                     is_returned_with_a_conflict,
                     without_a_session_has_no_turns;
@@ -44,13 +44,13 @@ macro_rules! conformance {
                     are_set_once_by_concurrent_requests,
                     can_be_set_again_after_they_expired;
                 presence: expires_unless_it_is_renewed,
-                    ends_with_a_withdrawal,
+                    ends_on_request,
                     elects_one_sweeper,
                     ends_the_term_of_a_sweeper_that_does_not_renew_it;
                 counts: equal_the_sums_over_all_lanes,
                     include_the_oldest_waiting_job;
-                notices: announce_the_end_of_a_job,
-                    announce_a_cancelled_call_to_its_worker,
+                notices: report_the_end_of_a_job,
+                    report_a_cancelled_call_to_its_worker,
                     are_not_sent_for_a_refused_commit;
                 queue: delivers_published_wakes,
                     delivers_a_wake_to_consumers_of_its_class_only,

@@ -29,7 +29,7 @@ pub(crate) struct TestLane {
     pub(crate) bounds: SessionBounds,
     pub(crate) keep_ms: u64,
     pub(crate) keep_until: Option<TimeMs>,
-    pub(crate) measure: Option<TokenMeasure>,
+    pub(crate) token_measure: Option<TokenMeasure>,
 }
 
 /// User turns with these texts.
@@ -90,7 +90,7 @@ impl TestLane {
             },
             keep_ms: LONG_MS,
             keep_until: None,
-            measure: None,
+            token_measure: None,
         }
     }
 
@@ -113,7 +113,7 @@ impl TestLane {
             job,
             class: self.class,
             deadline: self.store.now().plus_ms(LONG_MS),
-            tool_results: false,
+            is_tool_results: false,
             if_busy: IfBusy::Enqueue,
             repair: false,
         }
@@ -159,9 +159,9 @@ impl TestLane {
         });
         let is_live = |lane: &Lane| !lane.entries.is_empty();
         let session_changes = !append.is_empty()
-            || self.measure.is_some()
+            || self.token_measure.is_some()
             || effects.admitted
-            || effects.reopened.is_some()
+            || effects.repaired.is_some()
             || is_live(&next) != is_live(&loaded.lane);
         let commit = Commit {
             lane: self.key(),
@@ -169,17 +169,17 @@ impl TestLane {
             version: LaneVersion::new_v4(),
             timers,
             admitted: admitted.into_iter().collect(),
-            reopened: effects.reopened.into_iter().collect(),
+            repaired: effects.repaired.into_iter().collect(),
             ended: ended.collect(),
             session: (session_changes && self.session.is_some()).then_some(SessionWrite {
                 append,
-                measure: self.measure,
+                token_measure: self.token_measure,
                 bounds: self.bounds,
             }),
             counts: LaneCounts::of(&next) - LaneCounts::of(&loaded.lane),
             dropped_calls: effects.dropped_calls.clone(),
             outcomes_of: vec![job],
-            work_of: None,
+            run_inputs_of: None,
             at,
             next,
         };

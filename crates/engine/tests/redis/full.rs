@@ -59,7 +59,10 @@ async fn accepted_jobs_can_finish_and_new_jobs_are_refused() {
     let finish = TestLane::finish_event(second, fence, None);
     lane.try_apply(&finish, turns(&["another"])).await.unwrap();
     assert_eq!(lane.read_session(60_000).await.unwrap().turns.len(), 2);
-    store.announce(&worker("worker-1"), 3_000).await.unwrap();
+    store
+        .renew_presence(&worker("worker-1"), 3_000)
+        .await
+        .unwrap();
     assert!(
         store
             .elect_sweeper(&worker("worker-1"), 3_000)
@@ -73,20 +76,23 @@ async fn the_store_refuses_new_jobs_when_redis_uses_80_percent_of_its_memory_or_
     let server = server(RedisOptions::default()).await;
     let store = connect(server.url()).await;
     let lane = TestLane::session(&store, "s");
-    let announce = async |store: &dyn Store| {
-        store.announce(&worker("gateway-1"), 3_000).await.unwrap();
+    let renew_presence = async |store: &dyn Store| {
+        store
+            .renew_presence(&worker("gateway-1"), 3_000)
+            .await
+            .unwrap();
     };
-    announce(store.as_ref()).await;
+    renew_presence(store.as_ref()).await;
     lane.admit().await;
     // Redis would still have memory for the job.
     set_used_percent(&server, 90).await;
-    announce(store.as_ref()).await;
+    renew_presence(store.as_ref()).await;
     let refused = try_to_admit(&TestLane::session(&store, "t")).await;
     assert!(
         matches!(refused, Err(StoreError::Full)),
         "unexpected result: {refused:?}"
     );
     set_used_percent(&server, 20).await;
-    announce(store.as_ref()).await;
+    renew_presence(store.as_ref()).await;
     try_to_admit(&TestLane::session(&store, "t")).await.unwrap();
 }

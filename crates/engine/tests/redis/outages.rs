@@ -28,7 +28,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 
 async fn wait_until_available(store: &dyn Store) {
     let available = async {
-        while store.announce(&worker("w"), 3_000).await.is_err() {
+        while store.renew_presence(&worker("w"), 3_000).await.is_err() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };

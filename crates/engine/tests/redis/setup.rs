@@ -104,7 +104,7 @@ async fn tls_uses_the_given_certificate_authority() {
     let lane = TestLane::session(&store, "s");
     lane.complete(&["a turn"]).await;
     assert_eq!(lane.read_session(60_000).await.unwrap().turns.len(), 1);
-    let live = store.announce(&worker("w"), 3_000).await.unwrap();
+    let live = store.renew_presence(&worker("w"), 3_000).await.unwrap();
     assert_eq!(live.alive.len(), 1);
 
     settings.ca_file = Some("/nowhere/ca.pem".into());

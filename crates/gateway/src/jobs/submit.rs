@@ -132,7 +132,7 @@ impl PreparedJob {
             unknown: UnknownFields::NONE,
         };
         let options = AdmitOptions {
-            tool_results: submission.tool_results,
+            is_tool_results: submission.is_tool_results,
             if_busy: submission.if_busy,
         };
         let class = meta.class;

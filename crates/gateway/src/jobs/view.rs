@@ -218,7 +218,7 @@ mod tests {
             started_at: Some(TimeMs(1)),
             ended_at: TimeMs(2),
             fence: 1,
-            settled: 1,
+            settled_fence: 1,
             attempts: vec![Attempt {
                 n: 1,
                 worker: worker.clone(),

@@ -32,8 +32,8 @@ pub(crate) async fn get(
 ) -> Result<Json<SessionView>, Problem> {
     let id = session_id(path)?;
     let ttl_ms = state.settings.session_ttl_ms;
-    let reading = state.member.store.session(&state.tenant, &id, ttl_ms);
-    let session = store_call::with_timeout(reading)
+    let read_session = state.member.store.session(&state.tenant, &id, ttl_ms);
+    let session = store_call::with_timeout(read_session)
         .await?
         .ok_or_else(Problem::session_not_found)?;
     Ok(Json(SessionView {

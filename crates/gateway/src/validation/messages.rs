@@ -58,7 +58,7 @@ pub(super) fn read(
     for (index, message) in messages.into_iter().enumerate() {
         turns.extend(turn(message, path.index(index), errors));
     }
-    if are_tool_results(&turns)
+    if is_tool_results(&turns)
         && let Some(index) = turns.iter().position(|turn| turn.role != Role::Tool)
     {
         let element = path.index(index);
@@ -70,7 +70,7 @@ pub(super) fn read(
 }
 
 /// Returns whether the input holds tool results. The lane puts such a job before the waiting jobs of its session.
-pub(super) fn are_tool_results(input: &[Turn]) -> bool {
+pub(super) fn is_tool_results(input: &[Turn]) -> bool {
     input.first().is_some_and(|turn| turn.role == Role::Tool)
 }
 

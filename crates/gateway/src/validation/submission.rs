@@ -41,7 +41,7 @@ pub(crate) struct Submission {
     pub(crate) class: Class,
     pub(crate) if_busy: IfBusy,
     /// Whether the input holds tool results.
-    pub(crate) tool_results: bool,
+    pub(crate) is_tool_results: bool,
     pub(crate) expires_in_ms: u64,
     pub(crate) metadata: Map<String, Value>,
 }
@@ -112,8 +112,8 @@ fn read(value: Value, default_model: Option<&str>, errors: &mut FieldErrors) -> 
     fields.refuse_unknown(FIELDS, errors);
 
     let input = input?;
-    let tool_results = messages::are_tool_results(&input);
-    if tool_results && session.is_none() {
+    let is_tool_results = messages::is_tool_results(&input);
+    if is_tool_results && session.is_none() {
         let error_message = "is required when the input holds tool results";
         errors.add(root.key("session_id"), error_message);
     }
@@ -139,7 +139,7 @@ fn read(value: Value, default_model: Option<&str>, errors: &mut FieldErrors) -> 
         model: model?,
         class: class.unwrap_or_default(),
         if_busy,
-        tool_results,
+        is_tool_results,
         expires_in_ms: u64::from(expires_in_s.unwrap_or(EXPIRES_IN_S_DEFAULT)) * 1_000,
         metadata,
     })

@@ -22,7 +22,7 @@ fn a_submit_needs_only_an_input() {
     assert_eq!(submission.class, Class::Interactive);
     assert_eq!(submission.if_busy, IfBusy::Enqueue);
     assert_eq!(submission.expires_in_ms, 86_400_000);
-    assert!(!submission.tool_results && submission.session.is_none());
+    assert!(!submission.is_tool_results && submission.session.is_none());
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn every_field_is_kept_unchanged() {
     );
     assert_eq!(submission.metadata["k"], "v");
     assert!(
-        !submission.tool_results,
+        !submission.is_tool_results,
         "the input does not begin with a tool result"
     );
 }
@@ -98,7 +98,7 @@ fn an_input_of_tool_messages_holds_tool_results() {
     let result = json!({"role": "tool", "tool_call_id": "1", "content": "42"});
     let body = json!({"session_id": "s", "input": [result]});
     let submission = read(&body).unwrap();
-    assert!(submission.tool_results);
+    assert!(submission.is_tool_results);
     assert_eq!(
         submission.request.input[0].content,
         Some(Content::Text(String::from("42")))

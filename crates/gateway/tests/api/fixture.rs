@@ -113,7 +113,7 @@ impl Fixture {
             result_ttl_ms: 60_000,
         };
         let settings = MemberSettings {
-            presence_ms: 3_000,
+            presence_ttl_ms: 3_000,
             sessions_max: None,
             lanes,
         };
@@ -263,7 +263,7 @@ impl Fixture {
                 Turn::text(Role::User, "asked"),
                 Turn::text(Role::Assistant, text),
             ],
-            measure: None,
+            token_measure: None,
         };
         let claim = ClaimKey {
             lane: lane.clone(),

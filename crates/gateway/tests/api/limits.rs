@@ -27,7 +27,7 @@ const MIB: usize = 1024 * 1024;
 #[tokio::test]
 async fn at_the_backlog_limit_submits_are_refused_and_the_gateway_is_not_ready() {
     let gateway = Fixture::with_settings(|settings| settings.backlog_max = 3).await;
-    gateway.member.presence.clone().announced().await;
+    gateway.member.presence.clone().renewed_once().await;
     gateway.get("/readyz").await.expect(200);
     let first = gateway.submit_accepted(&job_in_session("s")).await;
     gateway.fill_backlog(3).await;
@@ -171,7 +171,7 @@ async fn while_the_store_is_unavailable_every_route_answers_503() {
 #[tokio::test]
 async fn a_full_store_refuses_submits_until_one_succeeds() {
     let gateway = Fixture::start().await;
-    gateway.member.presence.clone().announced().await;
+    gateway.member.presence.clone().renewed_once().await;
     gateway.store.set(StoreMode::Full);
     gateway
         .submit(&job_in_session("s"))

@@ -9,7 +9,7 @@ use forebay_shared::{
     job::{JobError, Reply},
     lane::{Admit, Event, IfBusy, LiveProcesses},
     session::TokenMeasure,
-    store::{NewJob, Timer, Work},
+    store::{NewJob, RunInputs, Timer},
     time::TimeMs,
     turn::Turn,
 };
@@ -85,7 +85,7 @@ pub struct ClaimKey {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AdmitOptions {
     /// Whether the job's input holds tool results.
-    pub tool_results: bool,
+    pub is_tool_results: bool,
     /// What to do if the session has live jobs.
     pub if_busy: IfBusy,
 }
@@ -114,7 +114,7 @@ pub struct AttemptOutput {
     /// the reply.
     pub turns: Vec<Turn>,
     /// The provider's token count of the turns that were sent.
-    pub measure: Option<TokenMeasure>,
+    pub token_measure: Option<TokenMeasure>,
 }
 
 /// The result of a change that was made.
@@ -133,7 +133,7 @@ pub enum Applied {
         /// How many tries of the job have failed before.
         tries: u32,
         /// What the worker needs to run the job.
-        work: Box<Work>,
+        run_inputs: Box<RunInputs>,
     },
     /// The claim was not granted, because the job may not run yet.
     NotDue,
@@ -262,7 +262,7 @@ impl Action {
                 job: job.meta.id,
                 class: job.meta.class,
                 deadline: job.meta.expires_at,
-                tool_results: options.tool_results,
+                is_tool_results: options.is_tool_results,
                 if_busy: options.if_busy,
                 repair: false,
             }),

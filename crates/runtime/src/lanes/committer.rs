@@ -15,7 +15,7 @@ use super::{
 use forebay_shared::{
     ids::{JobId, LaneKey},
     lane::{Claim, Lane, State},
-    store::{LoadedLane, Store, StoreError, Work},
+    store::{LoadedLane, RunInputs, Store, StoreError},
     time::TimeMs,
     turn::Turn,
 };
@@ -119,11 +119,11 @@ impl Committer {
             .map(|pending| pending.change.action.job())
             .collect();
         let claims = batch.iter().filter(|pending| pending.is_claim());
-        let work_of = claims.map(|pending| pending.change.action.job()).next();
-        let load = || self.store.load(key, &jobs, work_of);
+        let run_inputs_of = claims.map(|pending| pending.change.action.job()).next();
+        let load = || self.store.load(key, &jobs, run_inputs_of);
 
         let cached = self.cache.take(key);
-        let is_cacheable = cached.is_some() || work_of.is_some();
+        let is_cacheable = cached.is_some() || run_inputs_of.is_some();
         let (mut seen, mut is_guess) = match guess(cached, batch) {
             Some(guess) => (guess, true),
             None => (with_retry(deadline, load).await?, false),
@@ -146,12 +146,12 @@ impl Committer {
                     .head_wakes
                     .move_timers(key, &lane, tick_moves, deadline);
                 moved.await?;
-                return Ok(results(batch, verdicts, &lane, seen.work));
+                return Ok(results(batch, verdicts, &lane, seen.run_inputs));
             }
 
             let inputs = self.read_inputs(draft.inputs_to_read(), deadline).await?;
             let bounds = self.settings.session;
-            let commit = draft.into_commit(key, bounds, inputs, jobs.clone(), work_of);
+            let commit = draft.into_commit(key, bounds, inputs, jobs.clone(), run_inputs_of);
             let committed = commit_with_retry(&*self.store, &commit, deadline).await;
             if committed.is_err() {
                 // The commit may have been made, and the batch may be committed again without its admissions.
@@ -172,7 +172,7 @@ impl Committer {
             let lane = &commit.next;
             let moved = self.head_wakes.move_timers(key, lane, tick_moves, deadline);
             moved.await?;
-            let results = results(batch, verdicts, lane, seen.work);
+            let results = results(batch, verdicts, lane, seen.run_inputs);
             if is_cacheable {
                 self.cache.insert(key, commit.next, commit.version);
             }
@@ -199,7 +199,7 @@ impl Committer {
 
 /// Guesses the lane instead of loading it; the commit verifies the guess. The guess is the cached lane, or an absent
 /// lane if the batch only admits jobs. So most submits and most ends of an attempt take one round trip. A claim also
-/// needs the job's work, which only a load returns.
+/// needs the run inputs of the job, which only a load returns.
 fn guess(cached: Option<LoadedLane>, batch: &[Pending]) -> Option<LoadedLane> {
     if batch.iter().any(Pending::is_claim) {
         return None;
@@ -225,23 +225,26 @@ fn results(
     batch: &[Pending],
     verdicts: Vec<Verdict>,
     lane: &Lane,
-    mut work: Option<Work>,
+    mut run_inputs: Option<RunInputs>,
 ) -> Vec<ChangeResult> {
     let results = batch.iter().zip(verdicts).map(|(pending, verdict)| {
         match verdict.map_err(LaneError::Refused)? {
             None => Ok(Applied::Done),
             Some(Claim::NotDue { .. }) => Ok(Applied::NotDue),
-            Some(Claim::Granted { fence }) => {
-                Ok(claimed(lane, pending.change.action.job(), fence, &mut work))
-            }
+            Some(Claim::Granted { fence }) => Ok(claimed(
+                lane,
+                pending.change.action.job(),
+                fence,
+                &mut run_inputs,
+            )),
         }
     });
     results.collect()
 }
 
-fn claimed(lane: &Lane, job: JobId, fence: u64, work: &mut Option<Work>) -> Applied {
+fn claimed(lane: &Lane, job: JobId, fence: u64, run_inputs: &mut Option<RunInputs>) -> Applied {
     let entry = lane.find(job).map(|(_, entry)| entry);
-    let (Some(entry), Some(work)) = (entry, work.take()) else {
+    let (Some(entry), Some(run_inputs)) = (entry, run_inputs.take()) else {
         // A later change of the same batch has ended the job.
         return Applied::NotDue;
     };
@@ -254,6 +257,6 @@ fn claimed(lane: &Lane, job: JobId, fence: u64, work: &mut Option<Work>) -> Appl
         },
         attempt: entry.attempts.last().map_or(1, |attempt| attempt.n),
         tries: entry.tries,
-        work: Box::new(work),
+        run_inputs: Box::new(run_inputs),
     }
 }

@@ -54,10 +54,10 @@ pub(super) struct CommitDraft<'a> {
     pub(super) tick_moves: Vec<TickMove>,
     timers: Vec<(JobId, Option<TimeMs>)>,
     admitted: Vec<Arc<NewJob>>,
-    reopened: Vec<JobId>,
+    repaired: Vec<JobId>,
     ended: Vec<EndedJob>,
     append: Vec<Append>,
-    measure: Option<TokenMeasure>,
+    token_measure: Option<TokenMeasure>,
     dropped_calls: Vec<(ProcessId, JobId)>,
 }
 
@@ -72,10 +72,10 @@ impl<'a> CommitDraft<'a> {
             tick_moves: Vec::new(),
             timers: Vec::new(),
             admitted: Vec::new(),
-            reopened: Vec::new(),
+            repaired: Vec::new(),
             ended: Vec::new(),
             append: Vec::new(),
-            measure: None,
+            token_measure: None,
             dropped_calls: Vec::new(),
         }
     }
@@ -116,7 +116,7 @@ impl<'a> CommitDraft<'a> {
         if let Action::Admit { job, .. } = action {
             self.admitted.push(Arc::clone(job));
         }
-        self.reopened.extend(effects.reopened);
+        self.repaired.extend(effects.repaired);
         let inputs = effects.keep_inputs.into_iter().map(Append::InputOf);
         self.append.extend(inputs);
         let mut reply = None;
@@ -124,7 +124,7 @@ impl<'a> CommitDraft<'a> {
             && effects.keep_turns
         {
             self.append.push(Append::Output(Arc::clone(output)));
-            self.measure = output.measure.or(self.measure);
+            self.token_measure = output.token_measure.or(self.token_measure);
             reply = Some(output.reply.clone());
         }
         for ended in effects.ended {
@@ -160,14 +160,14 @@ impl<'a> CommitDraft<'a> {
     }
 
     /// Builds the commit. `inputs` holds the inputs of [`inputs_to_read`](Self::inputs_to_read), except for deleted jobs.
-    /// After a conflict, the store returns the outcomes of `outcomes_of` and the work of `work_of`, as the load did.
+    /// After a conflict, the store returns the outcomes of `outcomes_of` and the run inputs of `run_inputs_of`, as the load did.
     pub(super) fn into_commit(
         self,
         key: &LaneKey,
         session: SessionBounds,
         mut inputs: HashMap<JobId, Vec<Turn>>,
         outcomes_of: Vec<JobId>,
-        work_of: Option<JobId>,
+        run_inputs_of: Option<JobId>,
     ) -> Commit {
         let mut append = Vec::new();
         for turns in &self.append {
@@ -184,13 +184,13 @@ impl<'a> CommitDraft<'a> {
         // A claim, a retry and a release do not write the session. Its time to live does not run while it has live
         // jobs.
         let is_session_changed = !append.is_empty()
-            || self.measure.is_some()
+            || self.token_measure.is_some()
             || !self.admitted.is_empty()
-            || !self.reopened.is_empty()
+            || !self.repaired.is_empty()
             || self.lane.entries.is_empty() != self.seen.lane.entries.is_empty();
         let session = (is_session_changed && key.session().is_some()).then_some(SessionWrite {
             append,
-            measure: self.measure,
+            token_measure: self.token_measure,
             bounds: session,
         });
         Commit {
@@ -201,12 +201,12 @@ impl<'a> CommitDraft<'a> {
             next: self.lane,
             timers: self.timers,
             admitted: self.admitted,
-            reopened: self.reopened,
+            repaired: self.repaired,
             ended: self.ended,
             session,
             dropped_calls: self.dropped_calls,
             outcomes_of,
-            work_of,
+            run_inputs_of,
             at: self.now,
         }
     }

@@ -11,16 +11,16 @@ use super::{
 
 /// The interval between two sweeps.
 const SWEEP_EVERY: Duration = Duration::from_millis(250);
-/// A sweeper whose publishes have not been confirmed for this long steps down, so that another process can be elected.
+/// A sweeper whose publishes have not been confirmed for this long ends its term, so that another process can be elected.
 const UNCONFIRMED_MAX: Duration = Duration::from_secs(5);
-/// A process that has stepped down takes part in no election for this long. After that it takes part again, because it
+/// A process that has ended its term takes part in no election for this long. After that it takes part again, because it
 /// may be the only process. A sweeper that cannot publish still lets jobs expire.
 const ELECTION_PAUSE: Duration = Duration::from_secs(4);
 
 impl Sweeper {
     /// Sweeps while this process is elected, for as long as the future is polled.
     pub async fn run(mut self) {
-        self.presence.announced().await;
+        self.presence.renewed_once().await;
         let mut interval = interval(SWEEP_EVERY);
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut term: Option<Term> = None;
@@ -48,9 +48,9 @@ impl Sweeper {
             });
             if self.wakes.unconfirmed_for() > UNCONFIRMED_MAX && current.age() > UNCONFIRMED_MAX {
                 tracing::warn!(
-                    "the queue has confirmed no wake for 5 s; this process steps down as the sweeper"
+                    "the queue has confirmed no wake for 5 s; this process ends its term as the sweeper"
                 );
-                if let Err(error) = self.store.step_down(&self.id).await {
+                if let Err(error) = self.store.end_term(&self.id).await {
                     tracing::debug!(%error, "the term could not be ended; it ends by itself in 2 s");
                 }
                 term = None;

@@ -1,7 +1,7 @@
-//! Tests of the loops over the ports, while the store or the queue fails.
+//! Tests of the loops while the store or the queue fails.
 //!
 //! All tests run on tokio's paused clock, so no real time passes: whenever no task can run, the clock jumps to the next
-//! timer. The store's clock follows the paused clock. The store is in memory ([`store`]) and keeps the port's contract.
+//! timer. The store's clock follows the paused clock. The store is in memory ([`store`]) and keeps the contract of the trait `Store`.
 //! The tested process reaches the store through a `FaultyStore`. Another process, a "third party", uses it directly.
 
 mod gauge;

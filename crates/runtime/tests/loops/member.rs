@@ -1,4 +1,4 @@
-//! Tests of `member`: a process that leaves withdraws from the store, and a process detects that one of its loops has
+//! Tests of `member`: a process that leaves ends its presence and its term, and a process detects that one of its loops has
 //! panicked.
 
 use faulty_store::{Fault, StoreCall, StoreMode};
@@ -9,7 +9,7 @@ use futures_util::FutureExt as _;
 use crate::scene::{Scene, pass_ms, process};
 
 #[tokio::test(start_paused = true)]
-async fn a_process_that_leaves_withdraws_its_announcement_and_steps_down() {
+async fn a_process_that_leaves_ends_its_presence_and_its_term() {
     let scene = Scene::new();
     let first = scene.join("first");
     pass_ms(1_000).await;
@@ -18,25 +18,25 @@ async fn a_process_that_leaves_withdraws_its_announcement_and_steps_down() {
     assert_eq!(scene.memory.sweeper(), Some(process("first")));
     assert!(first.failed().now_or_never().is_none());
     first.leave().await;
-    assert!(!scene.memory.is_announced(&process("first")));
+    assert!(!scene.memory.is_present(&process("first")));
     // The other process is elected at its next sweep. It does not wait until the first term ends after 2 s.
     pass_ms(300).await;
     assert_eq!(scene.memory.sweeper(), Some(process("second")));
     second.leave().await;
-    let calls = scene.store.calls(StoreCall::Announce);
+    let calls = scene.store.calls(StoreCall::RenewPresence);
     pass_ms(10_000).await;
     assert_eq!(
-        scene.store.calls(StoreCall::Announce),
+        scene.store.calls(StoreCall::RenewPresence),
         calls,
         "its loops have ended"
     );
-    assert!(scene.store.calls(StoreCall::Withdraw) == 2 && scene.memory.sweeper().is_none());
+    assert!(scene.store.calls(StoreCall::EndPresence) == 2 && scene.memory.sweeper().is_none());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_loop_that_panics_is_detected() {
     for call in [
-        StoreCall::Announce,
+        StoreCall::RenewPresence,
         StoreCall::ElectSweeper,
         StoreCall::Counts,
     ] {

@@ -1,4 +1,4 @@
-//! The loop `presence`: after a gap in its own announcements, a process does not judge which other processes are gone.
+//! The loop `presence`: after a gap in its own renewals, a process does not judge which other processes are gone.
 
 use faulty_store::{Fault, StoreCall, StoreMode};
 use std::{collections::BTreeSet, time::Duration};
@@ -7,11 +7,12 @@ use forebay_runtime::presence::Presence;
 use forebay_shared::ids::ProcessId;
 use tokio::time::Instant;
 
-use crate::scene::{PRESENCE_MS, Scene, pass_ms, process};
+use crate::scene::{PRESENCE_TTL_MS, Scene, pass_ms, process};
 
-/// Starts to announce `me`.
+/// Starts to renew the presence of `me`.
 fn begin(scene: &Scene) -> Presence {
-    let (presence, presence_loop) = Presence::new(scene.store.clone(), process("me"), PRESENCE_MS);
+    let (presence, presence_loop) =
+        Presence::new(scene.store.clone(), process("me"), PRESENCE_TTL_MS);
     tokio::spawn(presence_loop.run());
     presence
 }
@@ -27,7 +28,7 @@ fn names<const N: usize>(names: [&str; N]) -> Option<BTreeSet<ProcessId>> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_list_is_withheld_until_one_presence_time_has_passed() {
+async fn the_list_is_withheld_until_one_presence_ttl_has_passed() {
     let scene = Scene::new();
     let presence = begin(&scene);
     assert!(!presence.is_current());
@@ -39,14 +40,14 @@ async fn the_list_is_withheld_until_one_presence_time_has_passed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn other_processes_are_listed_while_they_announce_themselves() {
+async fn other_processes_are_listed_while_they_renew_their_presence() {
     let scene = Scene::new();
     let presence = begin(&scene);
     pass_ms(3_500).await;
-    scene.announce("other").await;
+    scene.renew_presence_of("other").await;
     pass_ms(1_000).await;
     assert_eq!(alive(&presence), names(["me", "other"]));
-    // `other` announced itself at 3.5 s. Its announcement is too old when `me` announces itself at 7 s.
+    // `other` renewed its presence at 3.5 s. This presence is too old when `me` renews its own at 7 s.
     pass_ms(2_000).await;
     assert_eq!(alive(&presence), names(["me", "other"]));
     pass_ms(1_000).await;
@@ -54,11 +55,11 @@ async fn other_processes_are_listed_while_they_announce_themselves() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_failed_announcement_does_not_count_as_a_gap() {
+async fn one_failed_renewal_does_not_count_as_a_gap() {
     let scene = Scene::new();
     let presence = begin(&scene);
     pass_ms(4_500).await;
-    scene.store.plan(StoreCall::Announce, [Fault::Broken]);
+    scene.store.plan(StoreCall::RenewPresence, [Fault::Broken]);
     for _ in 0..50 {
         pass_ms(100).await;
         assert!(presence.is_current());
@@ -67,7 +68,7 @@ async fn one_failed_announcement_does_not_count_as_a_gap() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_gap_the_list_is_withheld_for_one_presence_time() {
+async fn after_a_gap_the_list_is_withheld_for_one_presence_ttl() {
     for mode in [StoreMode::Down, StoreMode::Hanging] {
         let scene = Scene::new();
         let presence = begin(&scene);
@@ -86,7 +87,7 @@ async fn after_a_gap_the_list_is_withheld_for_one_presence_time() {
         }
         let withheld = recovered_at.elapsed().as_millis();
         assert!(presence.is_current());
-        // An announcement that waits while the store hangs counts from the time at which it was sent.
+        // A renewal that waits while the store hangs counts from the time at which it was sent.
         let at_least = if mode == StoreMode::Down { 3_000 } else { 1 };
         assert!(
             (at_least..=5_000).contains(&withheld),
@@ -96,14 +97,14 @@ async fn after_a_gap_the_list_is_withheld_for_one_presence_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_announcement_counts_from_when_it_was_sent() {
+async fn a_renewal_counts_from_when_it_was_sent() {
     let scene = Scene::new();
-    // The first response takes 2 s. The presence time begins when the announcement is sent, not when it is confirmed.
+    // The first response takes 2 s. The presence TTL begins when the renewal is sent, not when it is confirmed.
     let slow = Fault::After(Box::pin(pass_ms(2_000)));
     let silent = Fault::After(Box::pin(std::future::pending()));
-    scene.store.plan(StoreCall::Announce, [slow, silent]);
+    scene.store.plan(StoreCall::RenewPresence, [slow, silent]);
     let mut presence = begin(&scene);
-    presence.announced().await;
+    presence.renewed_once().await;
     pass_ms(900).await;
     assert!(presence.is_current());
     pass_ms(150).await;
@@ -111,29 +112,29 @@ async fn an_announcement_counts_from_when_it_was_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_first_announcement_waits_for_the_store() {
+async fn the_first_renewal_waits_for_the_store() {
     let scene = Scene::new();
     scene.store.set(StoreMode::Down);
     let mut presence = begin(&scene);
-    let early = tokio::time::timeout(Duration::from_secs(5), presence.announced()).await;
+    let early = tokio::time::timeout(Duration::from_secs(5), presence.renewed_once()).await;
     assert!(early.is_err());
     scene.store.set(StoreMode::Up);
-    let soon = tokio::time::timeout(Duration::from_millis(1_100), presence.announced()).await;
+    let soon = tokio::time::timeout(Duration::from_millis(1_100), presence.renewed_once()).await;
     assert!(soon.is_ok());
     assert!(presence.is_current());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_process_announces_itself_every_second_or_more_often_if_the_presence_time_is_short() {
+async fn the_presence_is_renewed_every_second_or_more_often_if_its_ttl_is_short() {
     let scene = Scene::new();
     let _presence = begin(&scene);
     pass_ms(10_500).await;
-    assert_eq!(scene.store.calls(StoreCall::Announce), 11);
+    assert_eq!(scene.store.calls(StoreCall::RenewPresence), 11);
     let scene = Scene::new();
     let (_presence, presence_loop) = Presence::new(scene.store.clone(), process("me"), 300);
     tokio::spawn(presence_loop.run());
     pass_ms(950).await;
-    assert_eq!(scene.store.calls(StoreCall::Announce), 10);
+    assert_eq!(scene.store.calls(StoreCall::RenewPresence), 10);
 }
 
 #[tokio::test(start_paused = true)]
@@ -141,11 +142,12 @@ async fn a_store_that_stalls_makes_no_process_look_gone() {
     let scene = Scene::new();
     let presence = begin(&scene);
     pass_ms(400).await;
-    let (_other, presence_loop) = Presence::new(scene.store.clone(), process("other"), PRESENCE_MS);
+    let (_other, presence_loop) =
+        Presence::new(scene.store.clone(), process("other"), PRESENCE_TTL_MS);
     tokio::spawn(presence_loop.run());
     pass_ms(4_100).await;
     assert_eq!(alive(&presence), names(["me", "other"]));
-    // The announcements of both, sent at 5 s and at 5.4 s, get their responses at 7.9 s, one after the other.
+    // The renewals of both, sent at 5 s and at 5.4 s, get their responses at 7.9 s, one after the other.
     scene.store.set(StoreMode::Hanging);
     pass_ms(3_400).await;
     scene.store.set(StoreMode::Up);
@@ -156,7 +158,7 @@ async fn a_store_that_stalls_makes_no_process_look_gone() {
             seen.is_none() || seen == names(["me", "other"]),
             "alive: {seen:?}"
         );
-        if scene.store.calls(StoreCall::Announce) > 14 {
+        if scene.store.calls(StoreCall::RenewPresence) > 14 {
             return;
         }
     }

@@ -34,8 +34,8 @@ use crate::{queue::FakeQueue, store::Memory};
 pub(crate) const DEADLINE_MS: u64 = 3_600_000;
 /// The time limit of a claim.
 pub(crate) const LIMIT_MS: u64 = 600_000;
-/// A process that has not announced itself for this long counts as gone.
-pub(crate) const PRESENCE_MS: u64 = 3_000;
+/// The age at which the presence of a process is too old, in milliseconds.
+pub(crate) const PRESENCE_TTL_MS: u64 = 3_000;
 /// The timeout of a change, unless a test sets another.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -123,7 +123,7 @@ impl Scene {
     /// Like [`join`](Self::join), with a limit on the number of sessions.
     pub(crate) fn join_with(&self, name: &str, sessions_max: Option<u64>) -> Member {
         let settings = MemberSettings {
-            presence_ms: PRESENCE_MS,
+            presence_ttl_ms: PRESENCE_TTL_MS,
             sessions_max,
             lanes: settings(),
         };
@@ -135,10 +135,10 @@ impl Scene {
         )
     }
 
-    /// Announces a worker once, as the worker would.
-    pub(crate) async fn announce(&self, name: &str) {
+    /// Renews the presence of a worker once, as the worker would.
+    pub(crate) async fn renew_presence_of(&self, name: &str) {
         self.memory
-            .announce(&process(name), PRESENCE_MS)
+            .renew_presence(&process(name), PRESENCE_TTL_MS)
             .await
             .unwrap();
     }
@@ -169,7 +169,7 @@ impl Scene {
             job,
             class: Class::Interactive,
             deadline: self.now().plus_ms(DEADLINE_MS),
-            tool_results: false,
+            is_tool_results: false,
             if_busy: IfBusy::Enqueue,
             repair: false,
         };
@@ -193,7 +193,7 @@ impl Scene {
             ..Request::default()
         };
         let options = AdmitOptions {
-            tool_results: admit.tool_results,
+            is_tool_results: admit.is_tool_results,
             if_busy: admit.if_busy,
         };
         LaneChange::admit(NewJob { meta, request }, options)
@@ -311,7 +311,7 @@ pub(crate) fn finish(session: &str, job: JobId, fence: u64, text: &str) -> LaneC
         reply,
         provider: Some(String::from("provider")),
         turns: vec![Turn::text(Role::Assistant, text)],
-        measure: None,
+        token_measure: None,
     };
     LaneChange::complete(claim_key(session, job, fence), None, Arc::new(output))
 }

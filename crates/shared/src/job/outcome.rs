@@ -25,7 +25,8 @@ pub struct Outcome {
     /// The newest fence that the job had. A repair continues from here.
     pub fence: u64,
     /// The fence that settled the job, which identifies a repeated finish, retry or release; 0 for none.
-    pub settled: u64,
+    #[serde(rename = "settled")]
+    pub settled_fence: u64,
     /// The attempts made, oldest first; at most [`ATTEMPTS_MAX`](crate::lane::ATTEMPTS_MAX).
     pub attempts: Vec<Attempt>,
     /// The reply of a completed job.

@@ -29,10 +29,10 @@ impl Transition<'_> {
             class: event.class,
             // The fence of a repair is above every fence that an older attempt may hold.
             fence: self.outcome.map_or(0, |outcome| outcome.fence + 1),
-            settled: self.outcome.map_or(0, |outcome| outcome.settled),
+            settled_fence: self.outcome.map_or(0, |outcome| outcome.settled_fence),
             state: State::Queued { not_before: None },
             deadline: event.deadline,
-            tool_results: event.tool_results,
+            is_tool_results: event.is_tool_results,
             claimed: false,
             tries: 0,
             takeovers: 0,
@@ -43,7 +43,7 @@ impl Transition<'_> {
             unknown_in_state: UnknownFields::NONE,
         };
         if event.repair {
-            self.effects.reopened = Some(event.job);
+            self.effects.repaired = Some(event.job);
         } else {
             self.effects.admitted = true;
         }
@@ -67,7 +67,7 @@ impl Transition<'_> {
                 JobEnd {
                     status: Status::Cancelled,
                     error: Some(error),
-                    settled: None,
+                    settled_fence: None,
                 },
             );
         }
@@ -76,16 +76,16 @@ impl Transition<'_> {
 
     /// Inserts a new entry at the end. Tool results go before the entries that no worker has claimed.
     fn insert(&mut self, entry: Entry) {
-        let position = if entry.tool_results {
+        let position = if entry.is_tool_results {
             // The position is behind earlier tool results and behind a claimed head. An attempt at that head may
             // still finish the job, which must be the head then.
-            let stays_before = |other: &&Entry| other.claimed || other.tool_results;
+            let stays_before = |other: &&Entry| other.claimed || other.is_tool_results;
             self.lane.entries.iter().take_while(stays_before).count()
         } else {
             self.lane.entries.len()
         };
         if position > 0 {
-            let ends_hold = entry.tool_results;
+            let ends_hold = entry.is_tool_results;
             self.set_timer(entry.job, entry.deadline);
             self.lane.entries.insert(position, entry);
             if ends_hold {

@@ -19,7 +19,7 @@ impl Transition<'_> {
             JobEnd {
                 status: Status::Cancelled,
                 error: Some(JobError::new("cancelled", "cancelled by the client")),
-                settled: None,
+                settled_fence: None,
             },
         );
         if self.effects.wake == Some(job) {

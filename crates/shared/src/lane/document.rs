@@ -55,13 +55,13 @@ pub struct Entry {
     /// The newest fence. It rises with every claim and every repair, and only this fence may settle the job.
     pub fence: u64,
     /// The newest fence that a retry or a release has settled, which identifies a repeat of that event.
-    pub settled: u64,
+    pub settled_fence: u64,
     /// Whether the job is queued or running.
     pub state: State,
     /// When the job expires.
     pub deadline: TimeMs,
     /// Whether the job's input is tool results. Such a job enters the lane before waiting messages.
-    pub tool_results: bool,
+    pub is_tool_results: bool,
     /// Whether a worker has claimed the job since its admission. No entry is inserted before a claimed entry.
     pub claimed: bool,
     /// The number of failed tries.

@@ -20,7 +20,7 @@ pub struct Effects {
     /// Whether the event admitted a new job, so its record is written.
     pub admitted: bool,
     /// A repaired job, whose outcome is removed.
-    pub reopened: Option<JobId>,
+    pub repaired: Option<JobId>,
     /// Provider calls to cancel: the worker that makes the call, and the job.
     pub dropped_calls: Vec<(ProcessId, JobId)>,
     /// Jobs whose inputs are kept in the session although they got no reply, in this order.
@@ -58,7 +58,7 @@ pub struct EndedEntry {
     /// When the job ended.
     pub at: TimeMs,
     /// The fence that settled the job, or the entry's `settled` if no attempt settled it.
-    pub settled: u64,
+    pub settled_fence: u64,
 }
 
 impl EndedEntry {
@@ -71,7 +71,7 @@ impl EndedEntry {
             started_at: self.entry.started_at,
             ended_at: self.at,
             fence: self.entry.fence,
-            settled: self.settled,
+            settled_fence: self.settled_fence,
             attempts: self.entry.attempts,
             reply,
             error: self.error,

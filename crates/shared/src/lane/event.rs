@@ -84,7 +84,7 @@ pub struct Admit {
     /// When the job expires.
     pub deadline: TimeMs,
     /// Whether the job's input is tool results.
-    pub tool_results: bool,
+    pub is_tool_results: bool,
     /// What happens when the session has live jobs.
     pub if_busy: IfBusy,
     /// Whether this is a repair: the job has ended and is admitted again under its id.
@@ -123,7 +123,7 @@ pub struct OutcomeSummary {
     /// The newest fence that the job ever had.
     pub fence: u64,
     /// The fence that settled the job; 0 for none.
-    pub settled: u64,
+    pub settled_fence: u64,
 }
 
 impl Event {

@@ -52,7 +52,7 @@ impl Transition<'_> {
             JobEnd {
                 status,
                 error: error.cloned(),
-                settled: Some(fence),
+                settled_fence: Some(fence),
             },
         );
         Ok(())
@@ -75,13 +75,13 @@ impl Transition<'_> {
                 JobEnd {
                     status: Status::Failed,
                     error: Some(retry.error.clone()),
-                    settled: Some(fence),
+                    settled_fence: Some(fence),
                 },
             );
             return Ok(());
         }
         transition::end_attempt(head, Some(retry.error.clone()), self.now);
-        head.settled = fence;
+        head.settled_fence = fence;
         head.state = State::Queued {
             not_before: Some(retry.not_before),
         };
@@ -100,7 +100,7 @@ impl Transition<'_> {
             "the worker shut down, or its wait for tool results ended; the job is queued again",
         );
         transition::end_attempt(head, Some(error), self.now);
-        head.settled = fence;
+        head.settled_fence = fence;
         self.wake_head();
         Ok(())
     }
@@ -109,11 +109,14 @@ impl Transition<'_> {
     /// otherwise be lost, and another provider call would cost more.
     fn check_fence(&self, job: JobId, fence: u64) -> Result<Settlement, Refused> {
         match self.lane.find(job) {
-            Some((_, entry)) if entry.settled == fence => Ok(Settlement::Repeat),
+            Some((_, entry)) if entry.settled_fence == fence => Ok(Settlement::Repeat),
             Some((_, entry)) if entry.fence != fence => Err(Refused::Fenced),
             Some((0, entry)) if entry.claimed => Ok(Settlement::First),
             Some(_) => Err(Refused::NotHead),
-            None if self.outcome.is_some_and(|outcome| outcome.settled == fence) => {
+            None if self
+                .outcome
+                .is_some_and(|outcome| outcome.settled_fence == fence) =>
+            {
                 Ok(Settlement::Repeat)
             }
             None => Err(Refused::Gone),

@@ -24,7 +24,7 @@ impl Transition<'_> {
                 JobEnd {
                     status: Status::Expired,
                     error: Some(error),
-                    settled: None,
+                    settled_fence: None,
                 },
             );
             return Ok(());
@@ -68,7 +68,7 @@ impl Transition<'_> {
                 JobEnd {
                     status: Status::Failed,
                     error: Some(error),
-                    settled: None,
+                    settled_fence: None,
                 },
             );
             return;

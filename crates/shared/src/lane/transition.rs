@@ -27,7 +27,7 @@ pub(super) struct JobEnd {
     pub(super) status: Status,
     pub(super) error: Option<JobError>,
     /// The fence of the attempt that settled the job; `None` if no attempt did.
-    pub(super) settled: Option<u64>,
+    pub(super) settled_fence: Option<u64>,
 }
 
 impl Transition<'_> {
@@ -35,7 +35,7 @@ impl Transition<'_> {
     pub(super) fn remove(&mut self, position: usize, end: JobEnd) {
         let mut entry = self.lane.entries.remove(position);
         end_attempt(&mut entry, end.error.clone(), self.now);
-        if end.settled.is_none()
+        if end.settled_fence.is_none()
             && let State::Running { worker, .. } = &entry.state
         {
             self.effects.dropped_calls.push((worker.clone(), entry.job));
@@ -45,7 +45,7 @@ impl Transition<'_> {
             status: end.status,
             error: end.error,
             at: self.now,
-            settled: end.settled.unwrap_or(entry.settled),
+            settled_fence: end.settled_fence.unwrap_or(entry.settled_fence),
             entry,
         });
         if position == 0 {
@@ -59,7 +59,7 @@ impl Transition<'_> {
             self.end_passed_hold();
             return;
         };
-        if head.tool_results {
+        if head.is_tool_results {
             self.lane.hold_until = None;
         }
         self.end_passed_hold();

@@ -30,7 +30,7 @@ pub struct Commit {
     /// The records to create. If one of them exists already, the commit conflicts.
     pub admitted: Vec<Arc<NewJob>>,
     /// Repaired jobs, whose outcomes are removed.
-    pub reopened: Vec<JobId>,
+    pub repaired: Vec<JobId>,
     /// The outcomes to write.
     pub ended: Vec<EndedJob>,
     /// The change of the session, or `None` if there is no session or no change.
@@ -42,8 +42,8 @@ pub struct Commit {
     pub dropped_calls: Vec<(ProcessId, JobId)>,
     /// The jobs whose outcomes are returned on a conflict.
     pub outcomes_of: Vec<JobId>,
-    /// The job whose work is returned on a conflict.
-    pub work_of: Option<JobId>,
+    /// The job whose run inputs are returned on a conflict.
+    pub run_inputs_of: Option<JobId>,
     /// The time of the change, by the store's clock.
     pub at: TimeMs,
 }
@@ -76,7 +76,7 @@ pub struct SessionWrite {
     /// The turns to append, in order.
     pub append: Vec<Turn>,
     /// A newer token measure, if there is one.
-    pub measure: Option<TokenMeasure>,
+    pub token_measure: Option<TokenMeasure>,
     /// The limits of the session.
     pub bounds: SessionBounds,
 }

@@ -1,4 +1,4 @@
-//! The port to the store, which holds all state that must outlive a process.
+//! The trait [`Store`]: the store, which holds all state that must outlive a process.
 //!
 //! An engine loads and commits. The rules of the lane protocol are not part of an engine. Every write to a lane is one
 //! [`Commit`], which is atomic and compares the lane's version first. All calls are safe to repeat.
@@ -23,8 +23,8 @@ use crate::{
 pub use commit::{Commit, CommitResult, EndedJob, NewJob, SessionWrite, TimerMove};
 pub use counts::{ClassTotals, Counts, TenantClassCounts};
 pub use read::{
-    Head, HeadFilter, IdempotencyEntry, JobRecord, JobState, LoadedLane, SessionRemoval,
-    SetKeyResult, Timer, Work,
+    Head, HeadFilter, IdempotencyEntry, JobRecord, JobState, LoadedLane, RunInputs, SessionRemoval,
+    SetKeyResult, Timer,
 };
 pub use version::LaneVersion;
 pub use watch::{Notices, Topic};
@@ -66,20 +66,20 @@ impl StoreError {
 /// Holds lanes, jobs, sessions, timers, idempotency keys and the presence of processes.
 #[async_trait]
 pub trait Store: Send + Sync {
-    /// The store's clock, as this process knows it: its own clock, corrected at each [`announce`].
+    /// The store's clock, as this process knows it: its own clock, corrected at each [`renew_presence`].
     ///
-    /// [`announce`]: Store::announce
+    /// [`renew_presence`]: Store::renew_presence
     fn now(&self) -> TimeMs;
 
     // ---- lanes ----
 
-    /// Reads a lane, and the outcomes of the jobs in `outcomes_of` that have ended. With `work_of`, also returns what a
+    /// Reads a lane, and the outcomes of the jobs in `outcomes_of` that have ended. With `run_inputs_of`, also returns what a
     /// worker needs to run that job, if the job is live.
     async fn load(
         &self,
         lane: &LaneKey,
         outcomes_of: &[JobId],
-        work_of: Option<JobId>,
+        run_inputs_of: Option<JobId>,
     ) -> Result<LoadedLane, StoreError>;
 
     /// Writes a change of a lane: all of it, or nothing. The change is written if the lane still has the expected version
@@ -150,23 +150,23 @@ pub trait Store: Send + Sync {
 
     // ---- processes ----
 
-    /// Announces that this process is alive, and corrects [`now`](Store::now). Returns every process that has announced
-    /// itself within the last `presence_ms`, this process included.
-    async fn announce(
+    /// Renews the presence of this process, and corrects [`now`](Store::now). Returns every process whose presence was
+    /// renewed within the last `presence_ttl_ms`, this process included.
+    async fn renew_presence(
         &self,
         process: &ProcessId,
-        presence_ms: u64,
+        presence_ttl_ms: u64,
     ) -> Result<LiveProcesses, StoreError>;
 
-    /// Withdraws this process's announcement.
-    async fn withdraw(&self, process: &ProcessId) -> Result<(), StoreError>;
+    /// Ends the presence of this process, so that it counts as gone.
+    async fn end_presence(&self, process: &ProcessId) -> Result<(), StoreError>;
 
     /// Elects this process as the sweeper for `ttl_ms` if no other process is, or extends its term. Returns whether it
     /// is the sweeper.
     async fn elect_sweeper(&self, process: &ProcessId, ttl_ms: u64) -> Result<bool, StoreError>;
 
     /// Ends this process's term as the sweeper, if it has one.
-    async fn step_down(&self, process: &ProcessId) -> Result<(), StoreError>;
+    async fn end_term(&self, process: &ProcessId) -> Result<(), StoreError>;
 
     /// Reads the counts of all live and ended jobs.
     async fn counts(&self) -> Result<Counts, StoreError>;

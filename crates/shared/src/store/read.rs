@@ -13,7 +13,7 @@ use crate::{
     time::TimeMs,
 };
 
-/// A lane as the store holds it, with the outcomes and the work that the caller requested.
+/// A lane as the store holds it, with the outcomes and the run inputs that the caller requested.
 #[derive(Clone, Debug, Default)]
 pub struct LoadedLane {
     /// The lane. It is empty if the store has no document of it.
@@ -22,8 +22,8 @@ pub struct LoadedLane {
     pub version: Option<LaneVersion>,
     /// The outcomes of those requested jobs that have ended.
     pub outcomes: Vec<(JobId, OutcomeSummary)>,
-    /// The requested work. `None` if none was requested, or if that job is not live.
-    pub work: Option<Work>,
+    /// The requested run inputs. `None` if none was requested, or if that job is not live.
+    pub run_inputs: Option<RunInputs>,
 }
 
 impl LoadedLane {
@@ -39,7 +39,7 @@ impl LoadedLane {
 
 /// What a worker needs to run a job.
 #[derive(Clone, Debug)]
-pub struct Work {
+pub struct RunInputs {
     /// The job's metadata.
     pub meta: JobMeta,
     /// The request to the model.

@@ -101,20 +101,20 @@ fn renumber_fences(state: &mut State, job: u8) {
         return;
     };
     // No slot has a fence below the lowest, so no slot can repeat a settlement with such a fence.
-    let renumber_settled = |settled: u8| {
-        if settled < lowest {
+    let renumber_settled = |settled_fence: u8| {
+        if settled_fence < lowest {
             0
         } else {
-            settled - decrease
+            settled_fence - decrease
         }
     };
     if let Some(entry) = state.lane.find_mut(job) {
         entry.fence -= decrease;
-        entry.settled = renumber_settled(entry.settled);
+        entry.settled_fence = renumber_settled(entry.settled_fence);
     } else {
         let ended = state.job_mut(job);
         ended.fence -= decrease;
-        ended.settled = renumber_settled(ended.settled);
+        ended.settled_fence = renumber_settled(ended.settled_fence);
     }
     for slot in &mut state.slots {
         if slot.may_have_fence_of(job) {

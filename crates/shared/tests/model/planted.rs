@@ -29,14 +29,14 @@ pub(crate) fn change_input(
         }
         (Mutation::SettledFenceIsNotRecorded, _) => {
             for entry in &mut lane.entries {
-                entry.settled = 0;
+                entry.settled_fence = 0;
             }
             if let Some(outcome) = outcome {
-                outcome.settled = 0;
+                outcome.settled_fence = 0;
             }
         }
         (Mutation::ResultsDisplaceClaimedHead, Event::Admit(admit))
-            if admit.tool_results && admit.if_busy == IfBusy::Enqueue =>
+            if admit.is_tool_results && admit.if_busy == IfBusy::Enqueue =>
         {
             for entry in &mut lane.entries {
                 entry.claimed &= !matches!(entry.state, State::Queued { .. });
@@ -91,7 +91,7 @@ pub(crate) fn change_output(
                 return;
             };
             match mutation {
-                Mutation::RepairResetsTheFence => (entry.fence, entry.settled) = (0, 0),
+                Mutation::RepairResetsTheFence => (entry.fence, entry.settled_fence) = (0, 0),
                 Mutation::RepairKeepsTheFence => entry.fence -= 1,
                 Mutation::RepairKeepsTheClaimedFlag => entry.claimed = true,
                 _ => {}

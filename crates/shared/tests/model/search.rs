@@ -165,8 +165,8 @@ fn describe(state: &State) -> String {
         let stored = state.job(entry.job);
         let _ = write!(
             text,
-            "[job {} {:?} fence {} settled {} timer {:?} wakes {}] ",
-            entry.job, entry.state, entry.fence, entry.settled, stored.timer, stored.wakes
+            "[job {} {:?} fence {} settled fence {} timer {:?} wakes {}] ",
+            entry.job, entry.state, entry.fence, entry.settled_fence, stored.timer, stored.wakes
         );
     }
     for (index, slot) in state.slots.iter().enumerate() {

@@ -59,11 +59,11 @@ impl Default for EntryState {
 pub(crate) struct Entry {
     pub(crate) job: u8,
     pub(crate) fence: u8,
-    pub(crate) settled: u8,
+    pub(crate) settled_fence: u8,
     pub(crate) tries: u8,
     pub(crate) state: EntryState,
     pub(crate) claimed: bool,
-    pub(crate) tool_results: bool,
+    pub(crate) is_tool_results: bool,
     /// Whether the job's deadline has passed.
     pub(crate) overdue: bool,
 }
@@ -133,7 +133,7 @@ pub(crate) struct Job {
     /// The newest fence in the job's outcome; 0 while the job is live.
     pub(crate) fence: u8,
     /// The settled fence in the job's outcome; 0 while the job is live.
-    pub(crate) settled: u8,
+    pub(crate) settled_fence: u8,
     pub(crate) timer: Timer,
     /// The number of copies of the job's wake on the broker.
     pub(crate) wakes: u8,

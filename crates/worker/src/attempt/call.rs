@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use forebay_shared::store::Work;
+use forebay_shared::store::RunInputs;
 use tokio::time::Instant;
 
 use super::{
@@ -24,10 +24,10 @@ use crate::{
 pub(super) async fn call(
     worker: &WorkerContext,
     job: &ClaimedJob,
-    work: Box<Work>,
+    run_inputs: Box<RunInputs>,
     in_flight: &InFlightGuard,
 ) -> CallOutcome {
-    let (call, limits) = match prepare(worker, job, work) {
+    let (call, limits) = match prepare(worker, job, run_inputs) {
         Ok(prepared) => prepared,
         Err(outcome) => return outcome,
     };
@@ -47,13 +47,13 @@ pub(super) async fn call(
 fn prepare(
     worker: &WorkerContext,
     job: &ClaimedJob,
-    work: Box<Work>,
+    run_inputs: Box<RunInputs>,
 ) -> Result<(Box<PreparedCall>, CallLimits), CallOutcome> {
-    let Work {
+    let RunInputs {
         meta,
         mut request,
         conversation,
-    } = *work;
+    } = *run_inputs;
     let input = std::mem::take(&mut request.input);
     if let Some(id) = results::unexpected(&conversation.turns, &input) {
         return Err(CallOutcome::Failed {
@@ -65,7 +65,7 @@ fn prepare(
         conversation.turns,
         input,
         &request.context,
-        conversation.measure,
+        conversation.token_measure,
     );
     let (provider, model) = match worker.providers.resolve(&meta.model) {
         Ok(found) => found,

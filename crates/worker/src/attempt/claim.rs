@@ -7,7 +7,7 @@ use forebay_shared::{
     ids::{JobId, LaneKey},
     lane::{Refused, State},
     queue::Delivery,
-    store::{StoreError, Work},
+    store::{RunInputs, StoreError},
 };
 use tokio::time::{Instant, sleep};
 
@@ -31,7 +31,7 @@ const RETRY_AFTER: Duration = Duration::from_millis(500);
 pub(super) async fn claim(
     worker: &WorkerContext,
     delivery: &mut Option<Delivery>,
-) -> Option<(Box<ClaimedJob>, Box<Work>)> {
+) -> Option<(Box<ClaimedJob>, Box<RunInputs>)> {
     let wake = &delivery.as_ref()?.wake;
     let (lane, job) = (wake.lane(), wake.job);
     let limit_ms = worker
@@ -50,19 +50,19 @@ pub(super) async fn claim(
                 until,
                 attempt,
                 tries,
-                work,
+                run_inputs,
             }) => {
                 let claimed = ClaimedJob {
                     lane,
                     job,
                     fence,
                     claimed_until: until,
-                    expires_at: work.meta.expires_at,
+                    expires_at: run_inputs.meta.expires_at,
                     attempt,
                     tries,
                     began,
                 };
-                return Some((Box::new(claimed), work));
+                return Some((Box::new(claimed), run_inputs));
             }
             Ok(Applied::Done | Applied::NotDue) => return None,
             Err(LaneError::Refused(Refused::Running)) if may_have_claimed => {

@@ -80,8 +80,8 @@ impl PreparedCall {
             turns: &self.context.turns,
             timeout: deadline.saturating_duration_since(Instant::now()),
         };
-        // A panic counts as a failure of the provider. Otherwise only the end of the claim would lead to
-        // another attempt, and every attempt would last that long.
+        // A panic counts as a failed call. If it ended this task instead, the job would stay `in_progress` until the
+        // time limit of its claim, at every attempt.
         let answer = AssertUnwindSafe(self.provider.call(&call)).catch_unwind();
         answer.await.unwrap_or_else(|_panic| {
             tracing::error!(

@@ -15,7 +15,7 @@ use std::time::Duration;
 use forebay_shared::{
     ids::JobId,
     lane::Lane,
-    store::Work,
+    store::RunInputs,
     time::TimeMs,
     turn::{Role, Turn},
 };
@@ -41,12 +41,12 @@ pub(super) struct ResultsWait {
 
 impl ResultsWait {
     /// The wait that a job needs. `None` if the provider can be called now.
-    pub(super) fn needed(work: &Work, now: TimeMs) -> Option<Self> {
-        let (session, input) = (&work.conversation.turns, &work.request.input);
-        let until = work
+    pub(super) fn needed(run_inputs: &RunInputs, now: TimeMs) -> Option<Self> {
+        let (session, input) = (&run_inputs.conversation.turns, &run_inputs.request.input);
+        let until = run_inputs
             .meta
             .created_at
-            .plus_ms(u64::from(work.request.tool_wait_s) * 1_000);
+            .plus_ms(u64::from(run_inputs.request.tool_wait_s) * 1_000);
         let hands_in_results = input.first().is_some_and(|turn| turn.role == Role::Tool);
         if !hands_in_results || until <= now || results::unexpected(session, input).is_some() {
             return None;
@@ -114,7 +114,7 @@ impl ResultsWait {
         own: JobId,
     ) -> bool {
         let later = lane.entries.iter().skip_while(|entry| entry.job != own);
-        for entry in later.skip(1).filter(|entry| entry.tool_results) {
+        for entry in later.skip(1).filter(|entry| entry.is_tool_results) {
             if self.other_jobs.contains(&entry.job) {
                 continue;
             }

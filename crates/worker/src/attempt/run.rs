@@ -20,11 +20,11 @@ pub(crate) fn run(
     async move {
         let _panic_log = PanicLog(in_flight.job());
         // Boxed, so that an attempt needs no memory for the claim and the commit during its call.
-        if let Some((job, work)) = Box::pin(claim(&worker, &mut delivery)).await {
-            if let Some(wait) = ResultsWait::needed(&work, worker.member.store.now()) {
+        if let Some((job, run_inputs)) = Box::pin(claim(&worker, &mut delivery)).await {
+            if let Some(wait) = ResultsWait::needed(&run_inputs, worker.member.store.now()) {
                 // A wait can be long, so it keeps no turns, no message and no slot. If the process ends, the job's timer leads
                 // to another attempt.
-                drop(work);
+                drop(run_inputs);
                 if let Some(delivery) = delivery.take() {
                     delivery.ack();
                 }
@@ -35,7 +35,7 @@ pub(crate) fn run(
                 Box::pin(settle(&worker, &job, outcome)).await;
                 return;
             }
-            let outcome = call(&worker, &job, work, &in_flight).await;
+            let outcome = call(&worker, &job, run_inputs, &in_flight).await;
             Box::pin(settle(&worker, &job, outcome)).await;
         }
         if let Some(delivery) = delivery.take() {

@@ -54,7 +54,7 @@ type Settled = Option<String>;
 
 /// Completes the job with the provider's answer.
 async fn complete(worker: &WorkerContext, job: &ClaimedJob, result: CallResult) -> Settled {
-    let measure = result.token_measure();
+    let token_measure = result.token_measure();
     let answer = result.answer;
     let reply = Reply {
         text: answer.text(),
@@ -74,7 +74,7 @@ async fn complete(worker: &WorkerContext, job: &ClaimedJob, result: CallResult) 
         reply,
         provider: Some(result.provider),
         turns,
-        measure,
+        token_measure,
     });
     let complete = || LaneChange::complete(job.claim_key(), hold_ms, Arc::clone(&output));
     let is_committed = commit(worker, job, complete).await;
@@ -101,7 +101,7 @@ async fn store_results(
         },
         provider: None,
         turns: results,
-        measure: None,
+        token_measure: None,
     });
     let complete = || LaneChange::complete(job.claim_key(), Some(hold_ms), Arc::clone(&output));
     let is_committed = commit(worker, job, complete).await;

@@ -39,8 +39,8 @@ pub(super) fn remaining_bytes<'a>(turns: impl DoubleEndedIterator<Item = &'a Tur
 }
 
 /// An estimate of the tokens in this many bytes, rounded up.
-pub(super) fn estimated_tokens(bytes: u64, measure: Option<TokenMeasure>) -> u64 {
-    match measure {
+pub(super) fn estimated_tokens(bytes: u64, token_measure: Option<TokenMeasure>) -> u64 {
+    match token_measure {
         Some(TokenMeasure {
             sent_bytes,
             input_tokens,

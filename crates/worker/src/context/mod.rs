@@ -51,7 +51,7 @@ pub(crate) fn select(
     session: Vec<Turn>,
     input: Vec<Turn>,
     bounds: &ContextBounds,
-    measure: Option<TokenMeasure>,
+    token_measure: Option<TokenMeasure>,
 ) -> SelectedContext {
     let OrderedTurns {
         turns,
@@ -66,7 +66,7 @@ pub(crate) fn select(
             .is_none_or(|max| turns.len() - cut <= usize::try_from(max).unwrap_or(usize::MAX));
         let is_within_tokens = bounds
             .max_input_tokens
-            .is_none_or(|max| estimated_tokens(remaining[cut], measure) <= u64::from(max));
+            .is_none_or(|max| estimated_tokens(remaining[cut], token_measure) <= u64::from(max));
         is_within_turns && is_within_tokens
     };
     let fitting = cuts.iter().copied().find(|cut| fits(*cut));

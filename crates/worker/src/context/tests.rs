@@ -133,13 +133,13 @@ fn tokens_are_bounded_by_the_estimate() {
     let input = turns("u3");
     let all = sent_bytes(&session) + sent_bytes(&input);
     let last = sent_bytes(&session[2..]) + sent_bytes(&input);
-    let sent = |max: u64, measure| {
+    let sent = |max: u64, token_measure| {
         let max = u32::try_from(max).expect("a small number");
         select(
             session.clone(),
             input.clone(),
             &bounds(None, Some(max)),
-            measure,
+            token_measure,
         )
         .turns_sent()
     };
@@ -147,13 +147,13 @@ fn tokens_are_bounded_by_the_estimate() {
     assert_eq!(sent(all.div_ceil(4) - 1, None), 3);
     assert_eq!(sent(1, None), 1);
     // The provider counted ten tokens for each byte.
-    let measure = Some(TokenMeasure {
+    let token_measure = Some(TokenMeasure {
         sent_bytes: 10,
         input_tokens: 100,
     });
-    assert_eq!(sent(all * 10, measure), 5);
-    assert_eq!(sent(last * 10, measure), 3);
-    assert_eq!(sent(last * 10 - 1, measure), 1);
+    assert_eq!(sent(all * 10, token_measure), 5);
+    assert_eq!(sent(last * 10, token_measure), 3);
+    assert_eq!(sent(last * 10 - 1, token_measure), 1);
 }
 
 #[test]

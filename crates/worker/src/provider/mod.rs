@@ -1,4 +1,4 @@
-//! The port between the worker and the services that run models: a call returns one answer or one failure.
+//! The trait between the worker and the services that run models: a call returns one answer or one failure.
 //!
 //! A provider translates a [`Call`] into its own wire format, and the response back. It does not depend on jobs, lanes,
 //! retries or stores. It classifies a failure; the worker decides what follows.

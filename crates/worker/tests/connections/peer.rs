@@ -69,8 +69,8 @@ impl Peer {
     /// Waits until the client has closed the connection.
     pub(crate) async fn wait_until_closed(mut self) {
         let mut bytes = Vec::new();
-        let reading = self.0.read_to_end(&mut bytes);
-        let result = tokio::time::timeout(LIMIT, reading).await;
+        let read_to_end = self.0.read_to_end(&mut bytes);
+        let result = tokio::time::timeout(LIMIT, read_to_end).await;
         // A reset counts as closed.
         let _ = result.expect("closed in time");
     }

@@ -6,7 +6,7 @@ use faulty_store::{Fault, StoreCall, StoreMode};
 use forebay_shared::{class::Class, job::Status};
 use tokio::time::sleep;
 
-use crate::harness::{Fleet, PRESENCE_MS, Submit, settings, wait_for, wait_until};
+use crate::harness::{Fleet, PRESENCE_TTL_MS, Submit, settings, wait_for, wait_until};
 
 impl Fleet {
     async fn store_fails(&self) {
@@ -30,9 +30,9 @@ async fn a_reply_survives_an_outage_without_another_call() {
     fleet.store_fails().await;
     let commits = fleet.store.calls(StoreCall::Commit);
     call.reply("A");
-    // The outage lasts for two presence times, in which the worker tries to commit.
+    // The outage lasts for two presence TTLs, in which the worker tries to commit.
     let tries = fleet.store.wait_for_calls(StoreCall::Commit, commits + 1);
-    let outage = sleep(Duration::from_millis(2 * PRESENCE_MS));
+    let outage = sleep(Duration::from_millis(2 * PRESENCE_TTL_MS));
     wait_for("the worker tries to commit", async {
         tokio::join!(tries, outage)
     })

@@ -21,7 +21,7 @@ use crate::{
 
 /// The number of workers that are cut off.
 const CUTS: usize = 3;
-/// The presence time: a worker that is cut off from Redis for longer counts as gone.
+/// The presence TTL: a worker that is cut off from Redis for longer counts as gone.
 const PRESENCE: Duration = Duration::from_secs(1);
 /// The shortest time of a cut. Within this time, timers are due and the worker's presence expires.
 const CUT_MIN: Duration = Duration::from_secs(4);
@@ -99,7 +99,7 @@ async fn cut_each_under_a_load(
     wait_for_effect: impl AsyncFn(&CallsInFlight),
 ) {
     // The probes continue after the last turn of the load.
-    let probes = Traffic::start(fleet, "probe", INTERACTIVE_ONLY, Pace::PROBES, seed);
+    let probes = Traffic::start(fleet, "probe", INTERACTIVE_ONLY, Pace::SLOW, seed);
     let load = Load::start(fleet, "s", CUTS, seed).await;
     let cuts = victims.iter_mut().enumerate().map(async |(index, victim)| {
         load.wait_until_fault_is_due(index + 1).await;
@@ -112,7 +112,7 @@ async fn cut_each_under_a_load(
         wait_for_effect(&calls).await;
         tokio::join!(
             tokio::time::sleep(CUT_MIN),
-            probes.wait_for_more_accepted(Pace::PROBES.sessions),
+            probes.wait_for_more_accepted(Pace::SLOW.sessions),
             provider::wait_for_replies_to_other_keys(llm, &victim.key, 40, LIMIT),
         );
         victim

@@ -65,7 +65,7 @@ async fn raise_and_end_alarm(
     let load = Load::start(fleet, &format!("alarm-{number}"), 1, seed).await;
     // All turns of the load are accepted some seconds after the alarm began. The probes submit until gateways refuse.
     let probes = format!("probe-{number}");
-    let probes = Traffic::start(fleet, &probes, INTERACTIVE_ONLY, Pace::PROBES, seed);
+    let probes = Traffic::start(fleet, &probes, INTERACTIVE_ONLY, Pace::SLOW, seed);
     load.wait_until_fault_is_due(1).await;
     let gate = provider::stop_calls(llm, 30).await;
     let raising = Instant::now();
@@ -96,7 +96,7 @@ async fn raise_and_end_alarm(
     for gateway in 0..fleet.gateways.len() {
         wait_for_accept(&fleet.client_of(gateway), CONTINUES_WITHIN).await;
     }
-    probes.wait_for_more_accepted(Pace::PROBES.sessions).await;
+    probes.wait_for_more_accepted(Pace::SLOW.sessions).await;
 
     for traffic in [&*load, &probes] {
         let mut refusals = traffic.refusals();

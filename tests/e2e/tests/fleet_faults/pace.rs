@@ -17,8 +17,8 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// About 13 turns a second from 20 sessions, for more than two minutes.
-    pub(crate) const PROBES: Self = Self {
+    /// Slow traffic during a fault: about 13 turns a second from 20 sessions, for more than two minutes.
+    pub(crate) const SLOW: Self = Self {
         sessions: 20,
         turns: 96,
         burst: 2,

@@ -31,7 +31,7 @@ async fn while_rabbitmq_restarts_no_submit_is_refused_and_no_job_is_lost() {
     let fleet = Fleet::builder().openai(&llm).own_rabbit();
     let fleet = fleet.start().await;
     // All turns of a load are accepted before RabbitMQ is up again. The probes submit until the end of the outage.
-    let probes = Traffic::start(&fleet, "probe", INTERACTIVE_ONLY, Pace::PROBES, seed);
+    let probes = Traffic::start(&fleet, "probe", INTERACTIVE_ONLY, Pace::SLOW, seed);
     let mut loads = Vec::new();
 
     for restart in 1..=repeats::of_long_fault(2) {
@@ -57,7 +57,7 @@ async fn while_rabbitmq_restarts_no_submit_is_refused_and_no_job_is_lost() {
         tokio::join!(
             start,
             load.wait_for_all_accepted(),
-            probes.wait_for_more_accepted(Pace::PROBES.sessions)
+            probes.wait_for_more_accepted(Pace::SLOW.sessions)
         );
         let outage = down.elapsed();
         assert!(outage <= OUTAGE_MAX, "RabbitMQ was down for {outage:?}");

@@ -1,5 +1,5 @@
 //! Redis is killed or stopped, and started again. During an outage, every route answers 503. After the outage, all
-//! accepted jobs complete, and no call is repeated. Each outage lasts two presence times.
+//! accepted jobs complete, and no call is repeated. Each outage lasts two presence TTLs.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use crate::{calls, load::Load, permits, provider, refusal::Refusal, seed};
 
 /// The number of restarts.
 const RESTARTS: usize = 3;
-/// How long Redis is down: twice the default presence time.
+/// How long Redis is down: twice the default presence TTL.
 const OUTAGE: Duration = Duration::from_secs(6);
 /// How long a gateway may answer from cached values of the store, on an idle machine.
 const CACHED_FOR: Duration = Duration::from_millis(3_500);

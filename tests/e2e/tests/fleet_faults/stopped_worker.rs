@@ -17,7 +17,7 @@ use crate::{
 
 /// The number of workers that are stopped, one after the other.
 const STOPS: usize = 3;
-/// The presence time: a worker that is stopped for longer counts as gone.
+/// The presence TTL: a worker that is stopped for longer counts as gone.
 const PRESENCE: Duration = Duration::from_secs(1);
 /// A worker's log message about a rejected commit.
 const TOO_LATE: &str = "an attempt came too late";

@@ -2,7 +2,7 @@
 //! refused or unanswered submit is recorded and repeated.
 //!
 //! `load` is the fast traffic that every fault test uses. If a fault lasts longer than the load, the test adds
-//! slow traffic ([`Pace::PROBES`]). `session` implements one session.
+//! slow traffic ([`Pace::SLOW`]). `session` implements one session.
 
 use std::{sync::Arc, time::Duration};
 

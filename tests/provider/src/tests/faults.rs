@@ -3,7 +3,7 @@
 use std::{io, time::Duration};
 
 use super::{LIMIT, RawClient, post_openai, split_response};
-use crate::{Outcome, ProviderError, ScriptedLlm, ScriptedReply};
+use crate::{ProviderError, RequestOutcome, ScriptedLlm, ScriptedReply};
 
 /// Starts a server with this reply and sends it a request.
 async fn request_with_reply(reply: ScriptedReply) -> (ScriptedLlm, RawClient) {
@@ -15,7 +15,7 @@ async fn request_with_reply(reply: ScriptedReply) -> (ScriptedLlm, RawClient) {
 }
 
 /// Waits until the first request has ended, and returns its outcome.
-async fn outcome(server: &ScriptedLlm) -> Outcome {
+async fn outcome(server: &ScriptedLlm) -> RequestOutcome {
     let ended = |records: &[crate::Recorded]| !records[0].is_in_flight();
     server.wait_for("the end of the request", ended).await;
     let (outcome, _) = server.recorded()[0]
@@ -26,61 +26,68 @@ async fn outcome(server: &ScriptedLlm) -> Outcome {
 }
 
 #[tokio::test]
-async fn the_reply_reset_resets_the_connection() {
+async fn reset_resets_the_connection() {
     let (server, mut client) = request_with_reply(ScriptedReply::Reset).await;
     let error = client
         .read_to_end()
         .await
         .expect_err("the server resets the connection");
     assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
-    assert_eq!(outcome(&server).await, Outcome::Broken);
+    assert_eq!(
+        outcome(&server).await,
+        RequestOutcome::ConnectionBrokenByScript
+    );
 }
 
 #[tokio::test]
-async fn the_reply_stall_sends_nothing_until_the_client_hangs_up() {
+async fn stall_sends_nothing_until_the_client_hangs_up() {
     let (server, mut client) = request_with_reply(ScriptedReply::Stall).await;
     server.wait_for_requests(1).await;
     let silence = tokio::time::timeout(Duration::from_millis(100), client.read_to_end());
     assert!(silence.await.is_err(), "the server sent something");
     assert!(server.recorded()[0].is_in_flight());
     drop(client);
-    assert_eq!(outcome(&server).await, Outcome::HungUp);
+    assert_eq!(outcome(&server).await, RequestOutcome::HungUp);
 }
 
 #[tokio::test]
-async fn the_reply_stall_in_body_sends_the_head_and_half_the_body() {
+async fn stall_in_body_sends_the_head_and_half_the_body() {
     let (server, mut client) = request_with_reply(ScriptedReply::StallInBody).await;
     let body_has_begun = |text: &str| text.contains("\r\n\r\n{");
     let text = client
         .read_until(body_has_begun)
         .await
         .expect("the server sends a head");
-    assert!(split_response(&text).2 > Some(split_response(&text).1.len()));
+    let (_, body, content_length) = split_response(&text);
+    assert!(content_length > Some(body.len()));
     let silence = tokio::time::timeout(Duration::from_millis(100), client.read_to_end());
     assert!(silence.await.is_err(), "the response ended");
     drop(client);
-    assert_eq!(outcome(&server).await, Outcome::HungUp);
+    assert_eq!(outcome(&server).await, RequestOutcome::HungUp);
 }
 
 #[tokio::test]
-async fn the_reply_cut_off_ends_the_connection_in_order_before_the_body_is_complete() {
+async fn cut_off_closes_the_connection_without_a_reset_before_the_body_is_complete() {
     let (server, mut client) = request_with_reply(ScriptedReply::CutOff).await;
     let text = client
         .read_to_end()
         .await
-        .expect("the connection ends in order");
-    let (head, body, length) = split_response(&text);
+        .expect("the server closes the connection without a reset");
+    let (head, body, content_length) = split_response(&text);
     assert!(head.starts_with("HTTP/1.1 200 OK"));
     assert!(!body.is_empty());
     assert!(
-        length > Some(body.len()),
-        "the body is complete: {length:?}"
+        content_length > Some(body.len()),
+        "the body is complete: {content_length:?}"
     );
-    assert_eq!(outcome(&server).await, Outcome::Broken);
+    assert_eq!(
+        outcome(&server).await,
+        RequestOutcome::ConnectionBrokenByScript
+    );
 }
 
 #[tokio::test]
-async fn the_reply_endless_sends_a_body_until_the_client_hangs_up() {
+async fn endless_sends_a_body_until_the_client_hangs_up() {
     let reply = ScriptedReply::Endless {
         chunk_bytes: 100_000,
         pause: Duration::ZERO,
@@ -95,25 +102,25 @@ async fn the_reply_endless_sends_a_body_until_the_client_hangs_up() {
     assert!(text.len() > 1_000_000, "the body ended");
     assert!(server.recorded()[0].is_in_flight());
     drop(client);
-    assert_eq!(outcome(&server).await, Outcome::HungUp);
+    assert_eq!(outcome(&server).await, RequestOutcome::HungUp);
 }
 
 #[tokio::test]
-async fn the_reply_invalid_json_sends_a_complete_body_that_is_not_json() {
+async fn invalid_json_sends_a_complete_body_that_is_not_json() {
     let (server, mut client) = request_with_reply(ScriptedReply::InvalidJson).await;
     let is_complete = |text: &str| text.contains("oops");
     let text = client
         .read_until(is_complete)
         .await
         .expect("the server sends a response");
-    let (_, body, length) = split_response(&text);
-    assert_eq!(length, Some(body.len()));
+    let (_, body, content_length) = split_response(&text);
+    assert_eq!(content_length, Some(body.len()));
     serde_json::from_str::<serde_json::Value>(body).expect_err("the body is not JSON");
-    assert_eq!(outcome(&server).await, Outcome::Answered(200));
+    assert_eq!(outcome(&server).await, RequestOutcome::Answered(200));
 }
 
 #[tokio::test]
-async fn the_reply_status_sends_its_status_headers_and_body() {
+async fn status_sends_its_status_headers_and_body() {
     let reply = ScriptedReply::Status {
         code: 503,
         headers: vec![("retry-after".to_owned(), "7".to_owned())],
@@ -127,7 +134,7 @@ async fn the_reply_status_sends_its_status_headers_and_body() {
         .expect("the server sends a response");
     assert!(text.starts_with("HTTP/1.1 503 Service Unavailable\r\n"));
     assert!(text.contains("\r\nretry-after: 7\r\n"));
-    assert_eq!(outcome(&server).await, Outcome::Answered(503));
+    assert_eq!(outcome(&server).await, RequestOutcome::Answered(503));
 }
 
 #[tokio::test]
@@ -163,7 +170,7 @@ async fn a_client_that_hangs_up_while_its_request_waits_at_a_gate_is_recorded() 
     server.wait_for_requests(1).await;
     assert_eq!(server.stats().in_flight, 1);
     drop(client);
-    assert_eq!(outcome(&server).await, Outcome::HungUp);
+    assert_eq!(outcome(&server).await, RequestOutcome::HungUp);
     assert_eq!(server.stats().in_flight, 0);
 }
 

@@ -77,7 +77,7 @@ impl RawClient {
     /// Reads until `done` is true for the text so far, or to the end of the stream. Returns the text.
     async fn read_until(&mut self, done: impl Fn(&str) -> bool) -> std::io::Result<String> {
         let mut bytes = Vec::new();
-        let reading = async {
+        let read = async {
             loop {
                 let text = String::from_utf8_lossy(&bytes).into_owned();
                 if done(&text) || self.0.read_buf(&mut bytes).await? == 0 {
@@ -85,7 +85,7 @@ impl RawClient {
                 }
             }
         };
-        tokio::time::timeout(LIMIT, reading)
+        tokio::time::timeout(LIMIT, read)
             .await
             .expect("the response ends in time")
     }
@@ -95,14 +95,14 @@ impl RawClient {
     }
 }
 
-/// Splits a response into its head, its body, and the length in its head.
+/// Splits a response into its head, its body, and the `content-length` in its head.
 fn split_response(response: &str) -> (&str, &str, Option<usize>) {
     let (head, body) = response
         .split_once("\r\n\r\n")
         .expect("the response has a complete head");
-    let length = head.split("\r\n").find_map(|line| {
+    let content_length = head.split("\r\n").find_map(|line| {
         let length = line.strip_prefix("content-length: ")?;
         length.parse().ok()
     });
-    (head, body, length)
+    (head, body, content_length)
 }

@@ -157,7 +157,7 @@ async fn a_killed_test_process_leaves_no_server_process_and_no_folder() -> anyho
         .process_group(0)
         .spawn()?;
     let mut output = process.stdout.take().context("its output")?;
-    let reading = tokio::task::spawn_blocking(move || {
+    let read_folders = tokio::task::spawn_blocking(move || {
         let (mut text, mut chunk) = (String::new(), [0; 4_096]);
         loop {
             let bytes = output.read(&mut chunk)?;
@@ -174,7 +174,7 @@ async fn a_killed_test_process_leaves_no_server_process_and_no_folder() -> anyho
             }
         }
     });
-    let folders = tokio::time::timeout(Duration::from_secs(120), reading).await;
+    let folders = tokio::time::timeout(Duration::from_secs(120), read_folders).await;
     process.kill()?;
     process.wait()?;
     let folders = folders???;

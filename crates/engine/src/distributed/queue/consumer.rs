@@ -1,4 +1,4 @@
-//! Implements the port's [`Consumer`] for one class. Its deliveries come from a `Subscription`.
+//! Implements the trait [`Consumer`] for one class. Its deliveries come from a `Subscription`.
 
 use async_trait::async_trait;
 use forebay_shared::queue::{Consumer, Delivery};

@@ -147,7 +147,8 @@ impl RabbitQueue {
         }
         self.closed.cancel();
         self.supervisors.close();
-        let _disconnected = tokio::time::timeout(DISCONNECT_TIMEOUT, self.supervisors.wait()).await;
+        // Connections that are not closed in time end with the process.
+        let _ = tokio::time::timeout(DISCONNECT_TIMEOUT, self.supervisors.wait()).await;
     }
 
     fn consuming(&self) -> &CurrentConnection {

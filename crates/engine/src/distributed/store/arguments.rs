@@ -19,22 +19,22 @@ impl Arguments {
     }
 
     /// Appends an integer.
-    pub(super) fn int(&mut self, number: impl Into<i128>) -> &mut Self {
+    pub(super) fn push_int(&mut self, number: impl Into<i128>) -> &mut Self {
         self.push(number.into().to_string())
     }
 
     /// Appends a length or a position.
-    pub(super) fn size(&mut self, size: usize) -> &mut Self {
+    pub(super) fn push_size(&mut self, size: usize) -> &mut Self {
         self.push(size.to_string())
     }
 
     /// Appends a time.
-    pub(super) fn at(&mut self, at: TimeMs) -> &mut Self {
+    pub(super) fn push_time(&mut self, at: TimeMs) -> &mut Self {
         self.push(ms(at))
     }
 
     /// Appends a time, or an empty string for none.
-    pub(super) fn optional_at(&mut self, at: Option<TimeMs>) -> &mut Self {
+    pub(super) fn push_optional_time(&mut self, at: Option<TimeMs>) -> &mut Self {
         self.push(at.map(ms).unwrap_or_default())
     }
 

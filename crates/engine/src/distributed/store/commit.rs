@@ -30,18 +30,23 @@ pub(super) fn arguments(
         .push(expected.unwrap_or_default())
         .push(document.unwrap_or_default())
         .push(document::head_code(lane.and_then(|lane| lane.head.as_ref())).to_string())
-        .at(commit.at);
-    load::push_query(&mut args, &commit.lane, &commit.outcomes_of, commit.work_of);
+        .push_time(commit.at);
+    load::push_query(
+        &mut args,
+        &commit.lane,
+        &commit.outcomes_of,
+        commit.run_inputs_of,
+    );
     push_jobs(&mut args, rows.jobs);
-    args.size(rows.reopened.len());
-    for job in rows.reopened {
+    args.push_size(rows.repaired.len());
+    for job in rows.repaired {
         args.push(job.to_string());
     }
     push_timers(&mut args, &commit.lane, &rows.timers);
     push_outcomes(&mut args, &commit.lane, rows.outcomes)?;
     push_counts(&mut args, &commit.lane, &rows.counts);
     push_session(&mut args, rows.session);
-    args.size(rows.notices.len());
+    args.push_size(rows.notices.len());
     for (topic, job) in rows.notices {
         args.push(keys.channel(&topic)).push(job.to_string());
     }
@@ -49,22 +54,22 @@ pub(super) fn arguments(
 }
 
 fn push_jobs(args: &mut Arguments, jobs: Vec<JobRow>) {
-    args.size(jobs.len());
+    args.push_size(jobs.len());
     for job in jobs {
         args.push(job.job.to_string())
             .push(job.meta)
             .push(job.request)
-            .at(job.keep_until);
+            .push_time(job.keep_until);
     }
 }
 
 fn push_timers(args: &mut Arguments, lane: &LaneKey, timers: &[TimerRow]) {
-    args.size(timers.len());
+    args.push_size(timers.len());
     for timer in timers {
         args.push(timer.job.to_string())
-            .at(timer.at)
+            .push_time(timer.at)
             .push(tenant_class(lane.tenant(), timer.class))
-            .optional_at(timer.is_queued.then_some(timer.admitted_at));
+            .push_optional_time(timer.is_queued.then_some(timer.admitted_at));
     }
 }
 
@@ -73,13 +78,13 @@ fn push_outcomes(
     lane: &LaneKey,
     outcomes: Vec<OutcomeRow>,
 ) -> Result<(), StoreError> {
-    args.size(outcomes.len());
+    args.push_size(outcomes.len());
     for outcome in outcomes {
         args.push(outcome.job.to_string())
             .push(tenant_class(lane.tenant(), outcome.class))
             .push(outcome_summary::write(&outcome)?)
             .push(outcome.json)
-            .at(outcome.forget_at);
+            .push_time(outcome.deletable_at);
     }
     Ok(())
 }
@@ -92,10 +97,10 @@ fn push_counts(args: &mut Arguments, lane: &LaneKey, counts: &[CountRow]) {
             .map(|(code, change)| (row.class, code, change))
     });
     let changes: Vec<_> = rows.filter(|(.., change)| *change != 0).collect();
-    args.size(changes.len());
+    args.push_size(changes.len());
     for (class, code, change) in changes {
         args.push(format!("{}|{code}", tenant_class(lane.tenant(), class)))
-            .int(change);
+            .push_int(change);
     }
 }
 
@@ -110,16 +115,18 @@ const fn live_counts(counts: ClassCounts) -> [(char, i64); 4] {
 }
 
 fn push_session(args: &mut Arguments, session: Option<SessionRow>) {
-    args.size(usize::from(session.is_some()));
+    args.push_size(usize::from(session.is_some()));
     let Some(session) = session else { return };
-    args.optional_at(session.expires_at)
-        .size(session.bounds.turns_max)
-        .size(session.bounds.turns_bytes_max);
-    match session.measure {
-        Some(measure) => args.int(measure.sent_bytes).int(measure.input_tokens),
+    args.push_optional_time(session.expires_at)
+        .push_size(session.bounds.turns_max)
+        .push_size(session.bounds.turns_bytes_max);
+    match session.token_measure {
+        Some(measure) => args
+            .push_int(measure.sent_bytes)
+            .push_int(measure.input_tokens),
         None => args.push("").push(""),
     };
-    args.size(session.append.len());
+    args.push_size(session.append.len());
     for turn in session.append {
         args.push(turn);
     }
@@ -148,8 +155,8 @@ mod tests {
     fn an_empty_commit_has_a_length_for_every_list() {
         let job = JobId::fresh(&TenantId::default(), None);
         let partition = format!("fb:{{{:02x}}}:", job.partition());
-        // Prefix, expected version, document, code of the head, time, session, number of outcomes to read, and job to
-        // read the work of; then the lengths of seven lists.
+        // Prefix, expected version, document, code of the head, time, session, number of outcomes to read, and the job
+        // whose run inputs to read; then the lengths of seven lists.
         let expected = [
             &partition, "", "", "-", "5", "", "0", "", "0", "0", "0", "0", "0", "0", "0",
         ];
@@ -157,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outcome_is_sent_with_its_class_summary_and_expiry() {
+    fn an_outcome_is_sent_with_its_class_its_summary_and_the_time_of_its_deletion() {
         let job = JobId::fresh(&TenantId::default(), None);
         let id = job.to_string();
         let texts = argument_texts(&ending_commit(job));
@@ -172,7 +179,7 @@ mod tests {
 
         let summary = outcome_summary::read(texts[outcome + 2].as_bytes()).unwrap();
         assert_eq!(
-            (summary.status, summary.fence, summary.settled),
+            (summary.status, summary.fence, summary.settled_fence),
             (Status::Cancelled, 2, 1)
         );
     }

@@ -61,14 +61,14 @@ impl Sum {
     /// Adds the counts of one partition.
     fn add(&mut self, counts: RedisReply) -> Result<(), StoreError> {
         let [idle_sessions, fields, oldest] = counts.parts()?;
-        self.sessions += idle_sessions.natural()?;
+        self.sessions += idle_sessions.u64_or_zero()?;
         let mut fields = fields.list()?;
         while let (Some(field), Some(number)) = (fields.next(), fields.next()) {
             self.add_field(&field.text()?, number.int()?)?;
         }
         let mut oldest = oldest.list()?;
         while let (Some(tenant_class), Some(admitted_at)) = (oldest.next(), oldest.next()) {
-            let admitted_at = TimeMs(admitted_at.natural()?);
+            let admitted_at = TimeMs(admitted_at.u64_or_zero()?);
             let row = self.row(&tenant_class.text()?)?;
             row.oldest_waiting = Some(
                 row.oldest_waiting

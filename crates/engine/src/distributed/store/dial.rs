@@ -22,7 +22,7 @@ use super::{
 };
 
 /// The timeout of a reply. The client's default is 500 ms. A command that times out may still run, so every call
-/// of the port is safe to repeat.
+/// of the trait `Store` is safe to repeat.
 pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_millis(1_500);
 /// The timeout of a TCP connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -114,19 +114,19 @@ impl Dialer {
 
     /// Finds out whether Redis is one server or a cluster, and checks whether it may be used.
     pub(super) async fn probe(&self) -> Result<RedisServer, DialError> {
-        let mut reached = None;
-        let mut failed = None;
+        let mut answered = None;
+        let mut last_error = None;
         for seed in &self.seeds {
             match self.query_setup(seed).await {
                 Ok(setup) => {
-                    reached = Some((seed, setup));
+                    answered = Some((seed, setup));
                     break;
                 }
-                Err(error) => failed = Some(error),
+                Err(error) => last_error = Some(error),
             }
         }
-        let Some((seed, setup)) = reached else {
-            return Err(failed.unwrap_or_else(|| timed_out().into()));
+        let Some((seed, setup)) = answered else {
+            return Err(last_error.unwrap_or_else(|| timed_out().into()));
         };
         setup.check()?;
         for warning in setup.warnings() {
@@ -213,7 +213,7 @@ impl Dialer {
     /// Opens a connection for notices. Such a connection can carry no other commands. In a cluster, every node forwards the
     /// notices of all nodes.
     pub(super) async fn connect_subscriber(&self) -> RedisResult<PubSub> {
-        let mut failed = timed_out();
+        let mut last_error = timed_out();
         for seed in &self.seeds {
             // redis-rs sends no CLIENT SETNAME on a pub/sub connection. The library name in CLIENT LIST
             // identifies it instead.
@@ -224,11 +224,11 @@ impl Dialer {
             let client = Client::open(seed.clone().set_redis_settings(info))?;
             match timeout(DIAL_TIMEOUT, client.get_async_pubsub()).await {
                 Ok(Ok(connection)) => return Ok(connection),
-                Ok(Err(error)) => failed = error,
+                Ok(Err(error)) => last_error = error,
                 Err(_) => {}
             }
         }
-        Err(failed)
+        Err(last_error)
     }
 }
 

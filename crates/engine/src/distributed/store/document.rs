@@ -1,7 +1,7 @@
 //! A lane's document: one line that the scripts read, then the lane as JSON.
 //!
 //! The line is `VERSION;CODE;ENTRIES;JOB;WORKER;ADMITTED;DEADLINE` and a line feed: the version in 32 hex digits; the
-//! code of the head (`r` running, `i` or `b` ready in that class, `-` any other state); the number of live jobs; the
+//! code of the head (`r` running, `i` ready in class `interactive`, `b` ready in class `batch`, `-` any other state); the number of live jobs; the
 //! head; the head's worker; and the head's times in milliseconds. With this line, the scripts need not parse JSON. The
 //! version and the code have fixed positions.
 
@@ -56,7 +56,7 @@ pub(super) fn write(lane: &LaneRow, version: LaneVersion) -> String {
     format!(
         "{};{code};{};{head}\n{}",
         version.simple(),
-        lane.entries,
+        lane.entry_count,
         lane.json,
     )
 }
@@ -110,10 +110,10 @@ mod tests {
             job: JobId::fresh(&TenantId::default(), None),
             class: Class::Batch,
             fence: 3,
-            settled: 0,
+            settled_fence: 0,
             state,
             deadline: TimeMs(9),
-            tool_results: false,
+            is_tool_results: false,
             claimed: false,
             tries: 0,
             takeovers: 0,
@@ -164,8 +164,9 @@ mod tests {
             worker: Some(worker),
         };
         assert_eq!(head, expected);
-        // The scripts read the code at this position. `heads.lua` reads only the first 256 bytes, and each of the two
-        // times may have 13 digits more than here.
+        // The scripts read the code at this position. `heads.lua` reads only the first 256 bytes of a document, so the
+        // first line must be shorter. `ADMITTED` and `DEADLINE` have one digit here. The assertion leaves space for 13
+        // more digits in each.
         assert_eq!(&document[33..34], "r");
         assert!(document.find('\n').unwrap() < 256 - 2 * 13);
     }

@@ -10,32 +10,41 @@ use super::{
 };
 use crate::rejection::{OnStoreFull, broken_data};
 
-/// An announcement is deleted when it is older than `presence_ms` times this factor, so that the list does not grow.
-const TTL_FACTOR: u64 = 10;
-/// The shortest age, in milliseconds, at which an announcement is deleted.
-const TTL_MIN_MS: u64 = 60_000;
+/// The presence of a process is deleted when it is older than `presence_ttl_ms` times this factor. So the list does not
+/// grow.
+const DELETE_AFTER_TTLS: u64 = 10;
+/// The shortest age, in milliseconds, at which the presence of a process is deleted.
+const DELETE_AFTER_MIN_MS: u64 = 60_000;
 
 impl RedisStore {
-    /// Announces a process, corrects the clock, and reads which processes are alive. Reads the use of memory at the
-    /// same time.
+    /// Renews the presence of a process, corrects the clock, and reads which processes are alive. Reads the use of memory
+    /// at the same time.
     pub(super) async fn renew_presence(
         &self,
         me: &ProcessId,
-        presence_ms: u64,
+        presence_ttl_ms: u64,
     ) -> Result<LiveProcesses, StoreError> {
         let now_before = self.clock.now();
-        let ttl_ms = presence_ms.saturating_mul(TTL_FACTOR).max(TTL_MIN_MS);
+        let delete_after_ms = presence_ttl_ms
+            .saturating_mul(DELETE_AFTER_TTLS)
+            .max(DELETE_AFTER_MIN_MS);
         let mut args = Arguments::default();
-        args.push(me.as_str()).int(presence_ms).int(ttl_ms);
+        args.push(me.as_str())
+            .push_int(presence_ttl_ms)
+            .push_int(delete_after_ms);
         let key = self.keys.presence();
         let (reply, ()) = tokio::join!(
-            self.connections
-                .eval(&self.scripts.announce, &key, &args, OnStoreFull::Retry),
+            self.connections.eval(
+                &self.scripts.renew_presence,
+                &key,
+                &args,
+                OnStoreFull::Retry
+            ),
             self.update_memory(),
         );
         let received = Instant::now();
         let [time, alive] = reply?.parts()?;
-        let time = TimeMs(time.natural()?);
+        let time = TimeMs(time.u64_or_zero()?);
         self.clock.correct(received, time);
         let alive = alive
             .list()?
@@ -55,7 +64,7 @@ impl RedisStore {
         }
     }
 
-    /// Sets the clock before the first announcement.
+    /// Sets the clock before the first renewal of the presence.
     pub(super) async fn set_clock(&self) -> Result<(), StoreError> {
         let time = self
             .connections
@@ -63,12 +72,12 @@ impl RedisStore {
             .await?;
         let received = Instant::now();
         let [seconds, micros] = RedisReply::new("TIME", time).parts()?;
-        let ms = seconds.natural()?.saturating_mul(1_000) + micros.natural()? / 1_000;
+        let ms = seconds.u64_or_zero()?.saturating_mul(1_000) + micros.u64_or_zero()? / 1_000;
         self.clock.correct(received, TimeMs(ms));
         Ok(())
     }
 
-    /// Deletes the announcement of a process.
+    /// Deletes the presence of a process.
     pub(super) async fn end_presence(&self, me: &ProcessId) -> Result<(), StoreError> {
         let mut remove = cmd("ZREM");
         remove.arg(self.keys.presence()).arg(me.as_str());
@@ -79,21 +88,21 @@ impl RedisStore {
     }
 
     /// Elects a process as sweeper, or extends its term. Returns whether the process is elected.
-    pub(super) async fn elect_or_extend(
+    pub(super) async fn elect_sweeper(
         &self,
         me: &ProcessId,
         ttl_ms: u64,
     ) -> Result<bool, StoreError> {
         let mut args = Arguments::default();
-        args.push(me.as_str()).int(ttl_ms.max(1));
+        args.push(me.as_str()).push_int(ttl_ms.max(1));
         let key = self.keys.sweeper();
-        let reply = self
-            .connections
-            .eval(&self.scripts.elect, &key, &args, OnStoreFull::Retry);
+        let reply =
+            self.connections
+                .eval(&self.scripts.elect_sweeper, &key, &args, OnStoreFull::Retry);
         match reply.await?.int()? {
             0 => Ok(false),
             1 => Ok(true),
-            _ => Err(broken_data(UnexpectedReply("elect"))),
+            _ => Err(broken_data(UnexpectedReply("elect_sweeper"))),
         }
     }
 
@@ -104,7 +113,7 @@ impl RedisStore {
         let key = self.keys.sweeper();
         let reply = self
             .connections
-            .eval(&self.scripts.step_down, &key, &args, OnStoreFull::Retry);
+            .eval(&self.scripts.end_term, &key, &args, OnStoreFull::Retry);
         reply.await.map(drop)
     }
 }

@@ -50,7 +50,7 @@ impl RedisStore {
         let mut calls = Vec::new();
         let mut still_wanted = limit;
         for (range, count) in ranges.iter().zip(counts) {
-            let count = usize::try_from(count.natural()?).unwrap_or(usize::MAX);
+            let count = usize::try_from(count.u64_or_zero()?).unwrap_or(usize::MAX);
             if count == 0 || still_wanted == 0 {
                 continue;
             }
@@ -58,7 +58,7 @@ impl RedisStore {
             args.push(self.keys.partition_prefix(range.partition))
                 .push(range.from.as_str())
                 .push(range.to.as_str())
-                .size(still_wanted);
+                .push_size(still_wanted);
             calls.push((self.keys.heads(range.partition), args));
             still_wanted -= count.min(still_wanted);
         }
@@ -108,7 +108,7 @@ fn read_head(reply: RedisReply) -> Result<Option<Head>, StoreError> {
         return Ok(None);
     };
     let lane = LaneKey::parse(&lane.text()?).map_err(broken_data)?;
-    document::read_head(&first_line.bytes()?, lane, TimeMs(timer.natural()?)).map(Some)
+    document::read_head(&first_line.bytes()?, lane, TimeMs(timer.u64_or_zero()?)).map(Some)
 }
 
 #[cfg(test)]

@@ -4,16 +4,16 @@
 //! | key | type | content |
 //! | --- | --- | --- |
 //! | `fb:{p}:l:LANE` | string | a lane: a line for the scripts ([`document`](super::document)), then JSON |
-//! | `fb:{p}:j:JOB` | hash | a job's record: `meta`, `request`, `keep_until`, `lane`; once it has ended `outcome` and its summary, `mark` |
+//! | `fb:{p}:j:JOB` | hash | a job's record: the fields `meta`, `request`, `keep_until` and `lane`; of an ended job also `outcome`, and `mark` (the summary of the outcome) |
 //! | `fb:{p}:t` | zset | timers: live jobs by the time of their timer |
 //! | `fb:{p}:h` | zset | the index of heads: code of the head (`r` running, `i` or `b` ready), then lane |
 //! | `fb:{p}:w:TENANT\|C` | zset | queued jobs of a tenant and class, by time of admission |
 //! | `fb:{p}:c` | hash | counts: `TENANT\|C\|X`; `#` counts the sessions with live jobs |
 //! | `fb:{p}:s:TENANT/SESSION` | hash | a session: `created_at`, `updated_at`, `bytes`, `sent_bytes`, `input_tokens` |
 //! | `fb:{p}:u:TENANT/SESSION` | list | the session's turns |
-//! | `fb:{p}:su`, `fb:{p}:sx` | zset | sessions without live jobs, by last use and by expiry |
+//! | `fb:{p}:su`, `fb:{p}:sx` | zset | idle sessions (those without live jobs), by last use and by expiry |
 //! | `fb:k:TENANT/KEY` | string | an idempotency key |
-//! | `fb:fleet:presence`, `fb:fleet:sweeper` | zset, string | processes by their last announcement; the elected sweeper |
+//! | `fb:fleet:presence`, `fb:fleet:sweeper` | zset, string | presence: processes by the time of their last renewal; the elected sweeper |
 //!
 //! `p` is two hex digits, `C` is `i` or `b`, and `X` one of `r` (ready), `f` (in flight), `b` (behind its
 //! session), `w` (retry wait), `e` (ended).
@@ -72,12 +72,12 @@ impl Keys {
         format!("{}s:{name}", self.partition_prefix(partition))
     }
 
-    /// The sessions of a partition without live jobs, by last use.
+    /// The index of a partition's idle sessions (those without live jobs), by last use.
     pub(super) fn sessions_by_use(&self, partition: u8) -> String {
         format!("{}su", self.partition_prefix(partition))
     }
 
-    /// The sessions of a partition without live jobs, by expiry.
+    /// The index of a partition's idle sessions, by expiry.
     pub(super) fn sessions_by_expiry(&self, partition: u8) -> String {
         format!("{}sx", self.partition_prefix(partition))
     }
@@ -87,7 +87,7 @@ impl Keys {
         format!("{}:k:{tenant}/{key}", self.prefix)
     }
 
-    /// The index of processes by their last announcement.
+    /// The presence of the processes: an index by the time of the last renewal.
     pub(super) fn presence(&self) -> String {
         format!("{}:fleet:presence", self.prefix)
     }

@@ -5,37 +5,37 @@ use forebay_shared::{
     ids::{JobId, LaneKey},
     lane::Lane,
     session::{Conversation, TokenMeasure},
-    store::{JobRecord, LoadedLane, StoreError, Work},
+    store::{JobRecord, LoadedLane, RunInputs, StoreError},
     turn::Turn,
 };
 
 use super::{arguments::Arguments, document, keys, outcome_summary, redis_reply::RedisReply};
 use crate::record;
 
-/// Appends the session, the jobs whose outcomes are read, and the job whose work is read.
+/// Appends the session, the jobs whose outcomes are read, and the job whose run inputs are read.
 pub(super) fn push_query(
     args: &mut Arguments,
     lane: &LaneKey,
     outcomes_of: &[JobId],
-    work_of: Option<JobId>,
+    run_inputs_of: Option<JobId>,
 ) {
     let session = lane.session();
     let session = session.map(|session| keys::session_name(lane.tenant(), session));
     args.push(session.unwrap_or_default())
-        .size(outcomes_of.len());
+        .push_size(outcomes_of.len());
     for job in outcomes_of {
         args.push(job.to_string());
     }
-    args.push(work_of.map(|job| job.to_string()).unwrap_or_default());
+    args.push(run_inputs_of.map(|job| job.to_string()).unwrap_or_default());
 }
 
 /// Reads the reply of `load.lua`.
 pub(super) fn read(
     reply: RedisReply,
     outcomes_of: &[JobId],
-    work_of: Option<JobId>,
+    run_inputs_of: Option<JobId>,
 ) -> Result<LoadedLane, StoreError> {
-    let [document, outcomes, work] = reply.parts()?;
+    let [document, outcomes, run_inputs] = reply.parts()?;
     let (version, lane) = match document.non_nil() {
         Some(document) => {
             let (version, lane) = document::read(&document.bytes()?)?;
@@ -47,7 +47,7 @@ pub(super) fn read(
         lane,
         version,
         outcomes: Vec::new(),
-        work: None,
+        run_inputs: None,
     };
     for (job, summary) in outcomes_of.iter().zip(outcomes.list()?) {
         if let Some(summary) = summary.non_nil() {
@@ -56,29 +56,29 @@ pub(super) fn read(
                 .push((*job, outcome_summary::read(&summary.bytes()?)?));
         }
     }
-    if let (Some(job), Some(work)) = (work_of, work.non_nil())
+    if let (Some(job), Some(run_inputs)) = (run_inputs_of, run_inputs.non_nil())
         && loaded.lane.find(job).is_some()
     {
-        loaded.work = Some(read_work(work)?);
+        loaded.run_inputs = Some(read_run_inputs(run_inputs)?);
     }
     Ok(loaded)
 }
 
-fn read_work(reply: RedisReply) -> Result<Work, StoreError> {
+fn read_run_inputs(reply: RedisReply) -> Result<RunInputs, StoreError> {
     let [meta, request, sent_bytes, input_tokens, turns] = reply.parts()?;
-    let measure = match (sent_bytes.non_nil(), input_tokens.non_nil()) {
+    let token_measure = match (sent_bytes.non_nil(), input_tokens.non_nil()) {
         (Some(sent_bytes), Some(input_tokens)) => Some(TokenMeasure {
-            sent_bytes: sent_bytes.natural()?,
-            input_tokens: input_tokens.natural()?,
+            sent_bytes: sent_bytes.u64_or_zero()?,
+            input_tokens: input_tokens.u64_or_zero()?,
         }),
         _ => None,
     };
-    Ok(Work {
+    Ok(RunInputs {
         meta: meta.document()?,
         request: request.document()?,
         conversation: Conversation {
             turns: read_turns(turns)?,
-            measure,
+            token_measure,
         },
     })
 }

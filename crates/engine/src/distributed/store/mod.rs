@@ -9,7 +9,8 @@
 //!
 //! In reading order: `settings`, `server_setup`, `dial`, `shared_connection`, `connections`; `keys`,
 //! `document`, `scripts` and the Lua files, `commit`, `load`; then `redis_store`; then the files that each
-//! implement one part of the port (`heads`, `timers`, `sessions`, `counts`, `fleet`); then `port`, which calls them.
+//! implement one part of the trait `Store` (`heads`, `timers`, `sessions`, `counts`, `fleet`); then `store_impl`, which
+//! calls them.
 
 mod arguments;
 mod commit;
@@ -23,7 +24,6 @@ mod keys;
 mod load;
 mod memory_gauge;
 mod outcome_summary;
-mod port;
 mod redis_clock;
 mod redis_error;
 mod redis_reply;
@@ -33,6 +33,7 @@ mod server_setup;
 mod sessions;
 mod settings;
 mod shared_connection;
+mod store_impl;
 mod subscriber;
 mod timers;
 

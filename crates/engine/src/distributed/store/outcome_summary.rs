@@ -8,7 +8,7 @@ use crate::{rejection::broken_data, rows::OutcomeRow};
 
 /// Writes the summary of an outcome.
 pub(super) fn write(outcome: &OutcomeRow) -> Result<String, StoreError> {
-    let summary = (outcome.status, outcome.fence, outcome.settled);
+    let summary = (outcome.status, outcome.fence, outcome.settled_fence);
     serde_json::to_string(&summary).map_err(broken_data)
 }
 
@@ -17,10 +17,10 @@ pub(super) fn read(bytes: &[u8]) -> Result<OutcomeSummary, StoreError> {
     // A newer release may have appended values.
     let values: Vec<Value> = serde_json::from_slice(bytes).map_err(broken_data)?;
     let known: Value = values.into_iter().take(3).collect();
-    let (status, fence, settled) = serde_json::from_value(known).map_err(broken_data)?;
+    let (status, fence, settled_fence) = serde_json::from_value(known).map_err(broken_data)?;
     Ok(OutcomeSummary {
         status,
         fence,
-        settled,
+        settled_fence,
     })
 }

@@ -1,5 +1,5 @@
-//! The store's clock. Each announcement reads the clock of Redis. Between two announcements, the monotonic clock of this
-//! process measures how much time has passed.
+//! The store's clock. Each renewal of the presence, about once a second, also reads the clock of Redis. Between two
+//! renewals, the monotonic clock of this process measures how much time has passed.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -8,10 +8,10 @@ use std::{
 
 use forebay_shared::time::TimeMs;
 
-/// The largest correction backwards that `now` hides. After such a correction, `now` returns its latest time until the
-/// corrected clock has reached that time. After a larger correction, `now` goes back too, because the server's clock was
-/// set back.
-const HIDDEN_CORRECTION_MAX_MS: u64 = 1_000;
+/// The largest correction backwards after which `now` stands still instead of going back. It then repeats the latest time
+/// that it returned, until the corrected clock has reached that time. After a larger correction, `now` goes back too,
+/// because the server's clock was set back.
+const CORRECTION_WITHOUT_STEP_BACK_MAX_MS: u64 = 1_000;
 
 /// The clock of Redis, as this process knows it.
 #[derive(Debug)]
@@ -21,8 +21,8 @@ pub(super) struct RedisClock {
 
 #[derive(Debug)]
 struct Reading {
-    /// A time that Redis reported, and when this process received it.
-    anchor: (Instant, TimeMs),
+    /// When this process received the newest time of Redis, and that time.
+    last_reply: (Instant, TimeMs),
     /// The latest time that `now` returned.
     latest: TimeMs,
 }
@@ -30,8 +30,8 @@ struct Reading {
 impl Reading {
     /// Returns the time of Redis at this moment.
     fn at(&self, moment: Instant) -> TimeMs {
-        let (anchor, time) = self.anchor;
-        let passed = moment.saturating_duration_since(anchor).as_millis();
+        let (received, time) = self.last_reply;
+        let passed = moment.saturating_duration_since(received).as_millis();
         time.plus_ms(u64::try_from(passed).unwrap_or(u64::MAX))
     }
 }
@@ -45,7 +45,7 @@ impl RedisClock {
         });
         Self {
             reading: Mutex::new(Reading {
-                anchor: (Instant::now(), TimeMs(ms)),
+                last_reply: (Instant::now(), TimeMs(ms)),
                 latest: TimeMs(0),
             }),
         }
@@ -66,8 +66,8 @@ impl RedisClock {
     /// read its clock earlier, so this clock is behind by the reply's transit time, and never ahead.
     pub(super) fn correct(&self, received: Instant, time: TimeMs) {
         let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
-        reading.anchor = (received, time);
-        if reading.latest.since_ms(time) > HIDDEN_CORRECTION_MAX_MS {
+        reading.last_reply = (received, time);
+        if reading.latest.since_ms(time) > CORRECTION_WITHOUT_STEP_BACK_MAX_MS {
             reading.latest = time;
         }
     }

@@ -80,7 +80,7 @@ impl RedisReply {
     }
 
     /// An integer; 0 if it is negative.
-    pub(super) fn natural(self) -> Result<u64, StoreError> {
+    pub(super) fn u64_or_zero(self) -> Result<u64, StoreError> {
         self.int().map(|int| u64::try_from(int).unwrap_or(0))
     }
 
@@ -119,8 +119,8 @@ mod tests {
         }
         assert!(bulk("x").int().is_err());
         let five = RedisReply::new("test", Value::Int(5));
-        assert_eq!(five.natural().unwrap(), 5);
-        assert_eq!(bulk("-3").natural().unwrap(), 0);
+        assert_eq!(five.u64_or_zero().unwrap(), 5);
+        assert_eq!(bulk("-3").u64_or_zero().unwrap(), 0);
     }
 
     #[test]

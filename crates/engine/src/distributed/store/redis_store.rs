@@ -1,4 +1,4 @@
-//! The store in Redis, and its start. `port` implements the store's calls.
+//! The store in Redis, and its start. `store_impl` implements the trait `Store`.
 
 use std::{sync::Arc, time::Duration};
 
@@ -56,7 +56,7 @@ impl RedisStore {
                 .is_ok()
             && let Err(error) = store.set_clock().await
         {
-            tracing::debug!(%error, "the clock of Redis could not be read at the start; the first announcement reads it");
+            tracing::debug!(%error, "the clock of Redis could not be read at the start; the first renewal of the presence reads it");
         }
         Ok(store)
     }

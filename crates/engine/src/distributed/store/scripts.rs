@@ -85,13 +85,13 @@ scripts! {
     commit_without_new_jobs: Writes, [LANE, include_str!("scripts/commit.lua")];
     load: Reads, [LANE, include_str!("scripts/load.lua")];
     job: Reads, [include_str!("scripts/job.lua")];
-    session: Writes, [LANE, include_str!("scripts/session.lua")];
+    read_and_renew_session: Writes, [LANE, include_str!("scripts/read_and_renew_session.lua")];
     remove_sessions: Writes, [LANE, include_str!("scripts/remove_sessions.lua")];
     delete_expired: Writes, [include_str!("scripts/delete_expired.lua")];
     move_timers: Writes, [include_str!("scripts/move_timers.lua")];
     heads: Reads, [include_str!("scripts/heads.lua")];
     counts: Reads, [include_str!("scripts/counts.lua")];
-    announce: Writes, [include_str!("scripts/announce.lua")];
-    elect: Writes, [include_str!("scripts/elect.lua")];
-    step_down: Writes, [include_str!("scripts/step_down.lua")];
+    renew_presence: Writes, [include_str!("scripts/renew_presence.lua")];
+    elect_sweeper: Writes, [include_str!("scripts/elect_sweeper.lua")];
+    end_term: Writes, [include_str!("scripts/end_term.lua")];
 }

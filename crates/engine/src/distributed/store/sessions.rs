@@ -47,9 +47,9 @@ impl RedisStore {
         let mut args = Arguments::default();
         args.push(self.keys.partition_prefix(partition))
             .push(name)
-            .at(now)
-            .at(expires_at);
-        let script = &self.scripts.session;
+            .push_time(now)
+            .push_time(expires_at);
+        let script = &self.scripts.read_and_renew_session;
         let reply = self
             .connections
             .eval(script, &key, &args, OnStoreFull::Retry)
@@ -58,11 +58,11 @@ impl RedisStore {
             return Ok(None);
         };
         let [created_at, updated_at, live_jobs, turns] = reply.parts()?;
-        let live_jobs = usize::try_from(live_jobs.natural()?).unwrap_or(usize::MAX);
+        let live_jobs = usize::try_from(live_jobs.u64_or_zero()?).unwrap_or(usize::MAX);
         Ok(Some(Session {
             turns: read_turns(turns)?,
-            created_at: TimeMs(created_at.natural()?),
-            updated_at: TimeMs(updated_at.natural()?),
+            created_at: TimeMs(created_at.u64_or_zero()?),
+            updated_at: TimeMs(updated_at.u64_or_zero()?),
             expires_at: (live_jobs == 0).then_some(expires_at),
             live_jobs,
         }))
@@ -109,7 +109,7 @@ impl RedisStore {
             let mut args = Arguments::default();
             args.push(self.keys.partition_prefix(partition))
                 .push(now.as_str())
-                .int(take);
+                .push_int(take);
             calls.push((self.keys.sessions_by_expiry(partition), args));
         }
         if calls.is_empty() {
@@ -119,7 +119,7 @@ impl RedisStore {
             .connections
             .eval_each(&self.scripts.delete_expired, &calls)
             .await?;
-        replies.into_iter().map(RedisReply::natural).sum()
+        replies.into_iter().map(RedisReply::u64_or_zero).sum()
     }
 
     /// Deletes the least recently used sessions without live jobs, until at most `sessions_max` sessions are left or
@@ -192,7 +192,7 @@ impl RedisStore {
             let mut parts = reply.list()?;
             while let (Some(name), Some(used_at)) = (parts.next(), parts.next()) {
                 found.push(IdleSession {
-                    used_at: TimeMs(used_at.natural()?),
+                    used_at: TimeMs(used_at.u64_or_zero()?),
                     partition,
                     name: name.text()?,
                 });
@@ -217,7 +217,7 @@ impl RedisStore {
             .await?;
         let counts = partitions().zip(replies);
         counts
-            .map(|(partition, count)| Ok((partition, count.natural()?)))
+            .map(|(partition, count)| Ok((partition, count.u64_or_zero()?)))
             .collect()
     }
 }

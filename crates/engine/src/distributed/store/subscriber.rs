@@ -1,7 +1,7 @@
 //! The connection for notices, shared by all watchers of the process.
 //!
-//! A task owns the connection and subscribes to each topic that has watchers. When the connection is lost, all
-//! streams end, because notices may be lost too. A watcher then reads the job's state again and requests another
+//! A task owns the connection and subscribes to each topic that has watchers. When the connection is lost, every
+//! watcher's stream of notices ends, because notices may have been missed. A watcher then reads the job's state again and requests another
 //! stream. This request waits for the next connection.
 
 use std::{

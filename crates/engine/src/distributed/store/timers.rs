@@ -17,7 +17,7 @@ use super::{
 use crate::rejection::broken_data;
 
 /// The first query asks each partition for at least this many timers.
-const SHARE_MIN: usize = 8;
+const PER_PARTITION_MIN: usize = 8;
 
 /// A due timer whose lane is not known yet. The fields are in this order, so that timers are sorted by time.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -29,9 +29,10 @@ struct TimerWithoutLane {
 impl RedisStore {
     /// Returns the timers that are due, earliest first.
     ///
-    /// The first query asks each partition for twice its share of `limit`. A partition is queried again, for more timers,
-    /// only if more of its timers may be among the earliest. This bounds the replies when many timers are due, for example
-    /// after an outage.
+    /// The first query asks each partition for twice `limit / 256` timers, and for at least [`PER_PARTITION_MIN`]. A
+    /// partition is queried again, for four times as many timers, only if its reply was full and its further timers may
+    /// belong to the result: fewer than `limit` timers were found, or the last timer in the reply is not later than the
+    /// last timer to return. This bounds the replies when many timers are due, for example after an outage.
     pub(super) async fn find_due_timers(
         &self,
         now: TimeMs,
@@ -39,12 +40,15 @@ impl RedisStore {
     ) -> Result<Vec<Timer>, StoreError> {
         let mut due: BTreeSet<TimerWithoutLane> = BTreeSet::new();
         let mut to_query: Vec<u8> = partitions().collect();
-        let mut share = (limit / to_query.len() * 2).max(SHARE_MIN);
+        let mut per_partition = (limit / to_query.len() * 2).max(PER_PARTITION_MIN);
         while !to_query.is_empty() {
             // The partitions that may have more due timers, each with the time of the last timer found.
             let mut may_have_more = Vec::new();
-            for (partition, found) in self.find_due_in(&to_query, now, share.min(limit)).await? {
-                if found.len() >= share && share < limit {
+            for (partition, found) in self
+                .find_due_in(&to_query, now, per_partition.min(limit))
+                .await?
+            {
+                if found.len() >= per_partition && per_partition < limit {
                     may_have_more.extend(found.last().map(|last| (partition, last.at)));
                 }
                 due.extend(found);
@@ -60,12 +64,12 @@ impl RedisStore {
                 .into_iter()
                 .map(|(partition, _)| partition)
                 .collect();
-            share = share.saturating_mul(4);
+            per_partition = per_partition.saturating_mul(4);
         }
         self.with_lanes(due.into_iter().take(limit).collect()).await
     }
 
-    /// Returns at most `limit` due timers of each of these partitions, the earliest.
+    /// Returns the earliest due timers of each of these partitions, at most `limit` from each.
     async fn find_due_in(
         &self,
         partitions: &[u8],
@@ -92,7 +96,7 @@ impl RedisStore {
             let mut timers = Vec::new();
             while let (Some(job), Some(at)) = (parts.next(), parts.next()) {
                 timers.push(TimerWithoutLane {
-                    at: TimeMs(at.natural()?),
+                    at: TimeMs(at.u64_or_zero()?),
                     job: JobId::parse(&job.text()?).map_err(broken_data)?,
                 });
             }
@@ -133,7 +137,7 @@ impl RedisStore {
         &self,
         moves: &[TimerMove],
     ) -> Result<Vec<bool>, StoreError> {
-        // The positions in `moves` of each partition's timers.
+        // For each partition, the positions of its timers in the slice `moves`.
         let mut by_partition: BTreeMap<u8, Vec<usize>> = BTreeMap::new();
         for (position, timer) in moves.iter().enumerate() {
             by_partition
@@ -146,7 +150,9 @@ impl RedisStore {
             .map(|(partition, positions)| {
                 let mut args = Arguments::default();
                 for timer in positions.iter().map(|position| &moves[*position]) {
-                    args.push(timer.job.to_string()).at(timer.from).at(timer.to);
+                    args.push(timer.job.to_string())
+                        .push_time(timer.from)
+                        .push_time(timer.to);
                 }
                 (self.keys.timers(*partition), args)
             })

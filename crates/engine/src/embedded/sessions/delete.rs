@@ -8,7 +8,7 @@ use forebay_shared::{
 use rusqlite::{Connection, OptionalExtension as _};
 
 use crate::embedded::{
-    columns::{NameColumn, TimeColumn, int, natural, size},
+    columns::{NameColumn, TimeColumn, int, size, u64_or_zero},
     deletion_budget::DeletionBudget,
 };
 
@@ -47,7 +47,7 @@ pub(in crate::embedded) fn count(db: &Connection, now: TimeMs) -> rusqlite::Resu
         "SELECT (SELECT sessions FROM totals)
               - (SELECT count(*) FROM sessions WHERE expires_at <= ?1)",
     )?
-    .query_row([TimeColumn(now)], |row| row.get(0).map(natural))
+    .query_row([TimeColumn(now)], |row| row.get(0).map(u64_or_zero))
 }
 
 /// Deletes the least recently used sessions without live jobs, until at most `sessions_max` are left

@@ -4,7 +4,7 @@ use forebay_shared::{document, session::Session, store::StoreError, time::TimeMs
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 
 use super::SessionKey;
-use crate::embedded::columns::{TimeColumn, natural};
+use crate::embedded::columns::{TimeColumn, u64_or_zero};
 
 /// Records a use of a session and restarts its time to live, if it has no live jobs. Returns whether the
 /// session exists.
@@ -64,7 +64,7 @@ pub(in crate::embedded) fn read(
                     created_at,
                     updated_at,
                     expires_at: expires_at.map(|TimeColumn(at)| at),
-                    live_jobs: natural(row.get(4)?),
+                    live_jobs: u64_or_zero(row.get(4)?),
                 };
                 Ok((row.get::<_, i64>(0)?, raw))
             },

@@ -54,8 +54,10 @@ pub(in crate::embedded) fn write(
         session.turns,
         session.bytes,
         session.next_seq,
-        change.measure.map(|measure| int(measure.sent_bytes)),
-        change.measure.map(|measure| int(measure.input_tokens)),
+        change.token_measure.map(|measure| int(measure.sent_bytes)),
+        change
+            .token_measure
+            .map(|measure| int(measure.input_tokens)),
     ))?;
     Ok(())
 }

@@ -92,7 +92,7 @@ async fn a_claim_behind_a_completion_gets_the_turns_of_that_completion() {
     );
     assert!(matches!(finished, Ok(Applied::Done)));
     let Ok(Applied::Claimed {
-        work,
+        run_inputs,
         attempt,
         tries,
         ..
@@ -100,9 +100,9 @@ async fn a_claim_behind_a_completion_gets_the_turns_of_that_completion() {
     else {
         panic!("not claimed: {claimed:?}");
     };
-    assert_eq!(work.meta.id, job_b);
-    assert_eq!(texts(&work.request.input), ["two"]);
-    assert_eq!(texts(&work.conversation.turns), ["reply to one"]);
+    assert_eq!(run_inputs.meta.id, job_b);
+    assert_eq!(texts(&run_inputs.request.input), ["two"]);
+    assert_eq!(texts(&run_inputs.conversation.turns), ["reply to one"]);
     assert_eq!((attempt, tries), (1, 0));
 }
 

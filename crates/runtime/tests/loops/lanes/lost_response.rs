@@ -86,13 +86,13 @@ async fn a_claim_is_recognised_although_a_third_party_changed_the_lane() {
         fence: 1,
         attempt: 1,
         until,
-        work,
+        run_inputs,
         ..
     }) = applied
     else {
         panic!("not claimed: {applied:?}");
     };
-    assert_eq!(work.meta.id, job);
+    assert_eq!(run_inputs.meta.id, job);
     let entry = scene.entry("s", job);
     assert_eq!((entry.fence, entry.attempts.len()), (1, 1));
     let running = State::Running {

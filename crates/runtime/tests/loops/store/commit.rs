@@ -16,7 +16,7 @@ impl State {
         let version = self.lanes.get(&commit.lane).map(|(_, version)| *version);
         let exists = |new_job: &Arc<NewJob>| self.jobs.contains_key(&new_job.meta.id);
         if version != commit.expected || commit.admitted.iter().any(exists) {
-            let newer = self.load(&commit.lane, &commit.outcomes_of, commit.work_of);
+            let newer = self.load(&commit.lane, &commit.outcomes_of, commit.run_inputs_of);
             return CommitResult::Conflict(Box::new(newer));
         }
         if commit.next.is_empty() {
@@ -29,7 +29,7 @@ impl State {
             self.jobs
                 .insert(new_job.meta.id, (Arc::clone(new_job), None));
         }
-        for job in &commit.reopened {
+        for job in &commit.repaired {
             self.jobs.get_mut(job).unwrap().1 = None;
         }
         for ended in &commit.ended {
@@ -47,7 +47,7 @@ impl State {
             let key = (commit.lane.tenant().clone(), session.clone());
             let conversation = self.sessions.entry(key).or_default();
             conversation.turns.extend(write.append.iter().cloned());
-            conversation.measure = write.measure.or(conversation.measure);
+            conversation.token_measure = write.token_measure.or(conversation.token_measure);
         }
         for class in Class::ALL {
             let ended = commit

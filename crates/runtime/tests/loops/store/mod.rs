@@ -1,4 +1,4 @@
-//! A store in memory that keeps the port's contract, follows the paused clock and never fails.
+//! A store in memory that keeps the contract of the trait `Store`, follows the paused clock and never fails.
 //!
 //! The store records every commit. After each it checks that every live job has a timer and that the counts are right.
 //! It ignores times to live, the limits of a session, and notices, because no loop depends on them.
@@ -81,8 +81,8 @@ impl Memory {
         (*until > self.now()).then(|| holder.clone())
     }
 
-    /// Whether this process has announced itself and not withdrawn.
-    pub(crate) fn is_announced(&self, process: &ProcessId) -> bool {
+    /// Whether this process has a presence.
+    pub(crate) fn is_present(&self, process: &ProcessId) -> bool {
         self.state().present.contains_key(process)
     }
 }
@@ -111,9 +111,9 @@ impl Store for Memory {
         &self,
         lane: &LaneKey,
         jobs: &[JobId],
-        work: Option<JobId>,
+        run_inputs: Option<JobId>,
     ) -> Result<LoadedLane, StoreError> {
-        Ok(self.state().load(lane, jobs, work))
+        Ok(self.state().load(lane, jobs, run_inputs))
     }
 
     async fn commit(&self, commit: &Commit) -> Result<CommitResult, StoreError> {
@@ -208,10 +208,10 @@ impl Store for Memory {
         Ok(delete_page(&self.expired_records_left, limit))
     }
 
-    async fn announce(
+    async fn renew_presence(
         &self,
         process: &ProcessId,
-        presence_ms: u64,
+        presence_ttl_ms: u64,
     ) -> Result<LiveProcesses, StoreError> {
         let now = self.now();
         let mut state = self.state();
@@ -219,7 +219,7 @@ impl Store for Memory {
         let alive: BTreeSet<ProcessId> = state
             .present
             .iter()
-            .filter(|(_, seen)| now.since_ms(**seen) < presence_ms)
+            .filter(|(_, seen)| now.since_ms(**seen) < presence_ttl_ms)
             .map(|(process, _)| process.clone())
             .collect();
         Ok(LiveProcesses {
@@ -228,7 +228,7 @@ impl Store for Memory {
         })
     }
 
-    async fn withdraw(&self, process: &ProcessId) -> Result<(), StoreError> {
+    async fn end_presence(&self, process: &ProcessId) -> Result<(), StoreError> {
         self.state().present.remove(process);
         Ok(())
     }
@@ -246,7 +246,7 @@ impl Store for Memory {
         Ok(is_free)
     }
 
-    async fn step_down(&self, process: &ProcessId) -> Result<(), StoreError> {
+    async fn end_term(&self, process: &ProcessId) -> Result<(), StoreError> {
         let mut state = self.state();
         if state.sweeper.as_ref().is_some_and(|(id, _)| id == process) {
             state.sweeper = None;

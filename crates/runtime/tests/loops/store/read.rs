@@ -4,7 +4,7 @@ use forebay_shared::{
     ids::{JobId, LaneKey, SessionId, TenantId},
     lane::{HeadState, OutcomeSummary},
     session::Session,
-    store::{Head, HeadFilter, LoadedLane, SessionRemoval, Timer, Work},
+    store::{Head, HeadFilter, LoadedLane, RunInputs, SessionRemoval, Timer},
     time::TimeMs,
 };
 
@@ -15,7 +15,7 @@ impl State {
         &self,
         lane: &LaneKey,
         outcomes_of: &[JobId],
-        work_of: Option<JobId>,
+        run_inputs_of: Option<JobId>,
     ) -> LoadedLane {
         let (document, version) = match self.lanes.get(lane) {
             Some((document, version)) => (document.clone(), Some(*version)),
@@ -24,12 +24,12 @@ impl State {
         let outcomes = outcomes_of
             .iter()
             .filter_map(|job| Some((*job, self.outcome(*job)?)));
-        let work = work_of
+        let run_inputs = run_inputs_of
             .filter(|job| document.find(*job).is_some())
-            .map(|job| self.work(lane, job));
+            .map(|job| self.run_inputs(lane, job));
         LoadedLane {
             outcomes: outcomes.collect(),
-            work,
+            run_inputs,
             lane: document,
             version,
         }
@@ -40,17 +40,17 @@ impl State {
         outcome.as_ref().map(|outcome| OutcomeSummary {
             status: outcome.status,
             fence: outcome.fence,
-            settled: outcome.settled,
+            settled_fence: outcome.settled_fence,
         })
     }
 
-    fn work(&self, lane: &LaneKey, job: JobId) -> Work {
+    fn run_inputs(&self, lane: &LaneKey, job: JobId) -> RunInputs {
         let (new_job, _) = &self.jobs[&job];
         let session = lane
             .session()
             .map(|session| (lane.tenant().clone(), session.clone()));
         let conversation = session.and_then(|session| self.sessions.get(&session));
-        Work {
+        RunInputs {
             meta: new_job.meta.clone(),
             request: new_job.request.clone(),
             conversation: conversation.cloned().unwrap_or_default(),

@@ -63,7 +63,7 @@ async fn a_retry_is_woken_when_it_is_due() {
     let _member = scene.join("me");
     let job = scene.admit("s", "hello").await;
     let fence = scene.claim("s", job).await;
-    scene.announce("me").await;
+    scene.renew_presence_of("me").await;
     let not_before = scene.now().plus_ms(7_000);
     scene
         .apply(retry("s", job, fence, not_before))
@@ -103,7 +103,7 @@ async fn expiry_never_waits_for_a_publish() {
         scene.apply(change).await.unwrap();
         pass_ms(3_900).await;
         assert_eq!(scene.order("s"), [head, sooner, later]);
-        // The sweeper may step down for 4 s, because its publishes fail.
+        // The sweeper may end its term for 4 s, because its publishes fail.
         pass_ms(4_500).await;
         assert_eq!(scene.order("s"), [head, later], "mode {mode:?}");
         assert_eq!(scene.ended_as(sooner), Some(Status::Expired));

@@ -1,4 +1,4 @@
-//! One process is the sweeper, and steps down when it cannot publish.
+//! One process is the sweeper, and ends its term when it cannot publish.
 
 use crate::{
     queue::QueueMode,
@@ -26,7 +26,7 @@ async fn another_process_sweeps_after_the_sweeper_has_died() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_process_sweeps_before_its_first_announcement() {
+async fn no_process_sweeps_before_its_presence_is_stored() {
     let scene = Scene::new();
     scene.store.set(StoreMode::Down);
     let _member = scene.join("me");
@@ -47,10 +47,10 @@ async fn a_sweeper_that_cannot_publish_steps_down_and_is_elected_again_later() {
     member.lanes.apply(change, TIMEOUT).await.unwrap();
     let_tasks_run().await;
     pass_ms(4_700).await;
-    assert_eq!(scene.store.calls(StoreCall::StepDown), 0);
+    assert_eq!(scene.store.calls(StoreCall::EndTerm), 0);
     assert_eq!(scene.memory.sweeper(), Some(process("me")));
     pass_ms(700).await;
-    assert_eq!(scene.store.calls(StoreCall::StepDown), 1);
+    assert_eq!(scene.store.calls(StoreCall::EndTerm), 1);
     assert_eq!(scene.memory.sweeper(), None);
     // For 4 s it takes part in no election, so that another process can be elected. Then it takes part again, because it
     // may be the only process.
@@ -58,16 +58,16 @@ async fn a_sweeper_that_cannot_publish_steps_down_and_is_elected_again_later() {
     assert_eq!(scene.memory.sweeper(), None);
     pass_ms(1_000).await;
     assert_eq!(scene.memory.sweeper(), Some(process("me")));
-    assert_eq!(scene.store.calls(StoreCall::StepDown), 1);
+    assert_eq!(scene.store.calls(StoreCall::EndTerm), 1);
     // A new term lasts for at least 5 s, whatever happened before it.
     pass_ms(4_000).await;
-    assert_eq!(scene.store.calls(StoreCall::StepDown), 1);
+    assert_eq!(scene.store.calls(StoreCall::EndTerm), 1);
     pass_ms(1_500).await;
-    assert_eq!(scene.store.calls(StoreCall::StepDown), 2);
+    assert_eq!(scene.store.calls(StoreCall::EndTerm), 2);
     // Once the queue has recovered, the term continues.
     scene.queue.set(QueueMode::Up);
     pass_ms(30_000).await;
-    assert_eq!(scene.store.calls(StoreCall::StepDown), 2);
+    assert_eq!(scene.store.calls(StoreCall::EndTerm), 2);
     assert_eq!(scene.memory.sweeper(), Some(process("me")));
 }
 
@@ -80,5 +80,5 @@ async fn a_sweeper_whose_publishes_all_fail_steps_down() {
     scene.admit_without_wake("s").await;
     // The timer is due after 3 s, the publish fails 5 s later, and the sweeper waits 5 s more.
     pass_ms(15_000).await;
-    assert!(scene.store.calls(StoreCall::StepDown) >= 1);
+    assert!(scene.store.calls(StoreCall::EndTerm) >= 1);
 }

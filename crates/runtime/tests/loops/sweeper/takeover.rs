@@ -14,10 +14,10 @@ fn worker_of(scene: &Scene, session: &str, job: forebay_shared::ids::JobId) -> O
     }
 }
 
-/// Lets time pass while a worker announces itself.
-async fn pass_while_announced(scene: &Scene, name: &str, seconds: u64) {
+/// Lets time pass while a worker renews its presence.
+async fn pass_while_present(scene: &Scene, name: &str, seconds: u64) {
     for _ in 0..seconds {
-        scene.announce(name).await;
+        scene.renew_presence_of(name).await;
         pass_ms(1_000).await;
     }
 }
@@ -26,16 +26,16 @@ async fn pass_while_announced(scene: &Scene, name: &str, seconds: u64) {
 async fn the_job_of_a_worker_that_is_gone_is_taken_over_in_about_four_seconds() {
     let scene = Scene::new();
     let _member = scene.join("me");
-    pass_while_announced(&scene, "worker", 6).await;
+    pass_while_present(&scene, "worker", 6).await;
     let job = scene.admit("s", "hello").await;
     claim(&scene.lanes, "s", job, "worker").await.unwrap();
     let mine = scene.admit("mine", "hello").await;
     scene.claim("mine", mine).await;
-    pass_while_announced(&scene, "worker", 20).await;
+    pass_while_present(&scene, "worker", 20).await;
     assert_eq!(worker_of(&scene, "s", job), Some(process("worker")));
     scene.queue.purge();
 
-    scene.announce("worker").await;
+    scene.renew_presence_of("worker").await;
     let died = Instant::now();
     while worker_of(&scene, "s", job).is_some() {
         pass_ms(10).await;
@@ -69,13 +69,13 @@ async fn a_newly_elected_sweeper_takes_over_the_jobs_of_workers_that_are_gone() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_in_which_all_announcements_expire_causes_no_takeover() {
+async fn an_outage_in_which_every_presence_expires_causes_no_takeover() {
     let scene = Scene::new();
     let _members = [scene.join("me"), scene.join("other")];
     pass_ms(5_000).await;
     let mut jobs = Vec::new();
     for (session, worker) in [("a", "me"), ("b", "other"), ("c", "gone")] {
-        scene.announce("gone").await;
+        scene.renew_presence_of("gone").await;
         let job = scene.admit(session, "hello").await;
         claim(&scene.lanes, session, job, worker).await.unwrap();
         jobs.push((session, job, worker));
@@ -97,7 +97,7 @@ async fn an_outage_in_which_all_announcements_expire_causes_no_takeover() {
             assert_eq!(scene.entry(session, *job).takeovers, 0);
         }
     }
-    // The worker that did not announce itself again is gone.
+    // The worker that did not renew its presence is gone.
     let (session, job, _) = jobs[2];
     assert_eq!(worker_of(&scene, session, job), None);
 }
@@ -106,14 +106,14 @@ async fn an_outage_in_which_all_announcements_expire_causes_no_takeover() {
 async fn a_takeover_that_failed_is_repeated() {
     let scene = Scene::new();
     let _member = scene.join("me");
-    pass_while_announced(&scene, "worker", 6).await;
+    pass_while_present(&scene, "worker", 6).await;
     let mut jobs = Vec::new();
     for session in ["a", "b"] {
         let job = scene.admit(session, "hello").await;
         claim(&scene.lanes, session, job, "worker").await.unwrap();
         jobs.push((session, job));
     }
-    scene.announce("worker").await;
+    scene.renew_presence_of("worker").await;
     // The first takeover fails. Nothing else is committed meanwhile.
     scene.store.plan(StoreCall::Commit, [Fault::Broken]);
     scene.store.plan(StoreCall::Heads, [Fault::Broken]);
@@ -127,7 +127,7 @@ async fn a_takeover_that_failed_is_repeated() {
 async fn a_worker_that_counted_as_gone_may_complete_its_job_until_the_next_claim() {
     let scene = Scene::new();
     let _member = scene.join("me");
-    pass_while_announced(&scene, "worker", 6).await;
+    pass_while_present(&scene, "worker", 6).await;
     let job = scene.admit("s", "hello").await;
     let fence = claim(&scene.lanes, "s", job, "worker").await.unwrap();
     pass_ms(5_000).await;

@@ -67,7 +67,7 @@ fn a_repair_appends_the_job_with_a_fence_above_every_older_one() {
         .finish_as(1, 1, Some(error("bad_request")), None)
         .unwrap();
     let effects = scene.admit(repair(1)).unwrap();
-    assert_eq!(effects.reopened, Some(job(1)));
+    assert_eq!(effects.repaired, Some(job(1)));
     assert!(!effects.admitted, "the job's record exists already");
     assert_eq!(scene.order(), [2, 1]);
     assert_eq!(scene.timer_in_ms(1), DEADLINE_MS);

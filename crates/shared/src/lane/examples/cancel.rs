@@ -11,7 +11,10 @@ fn the_cancel_of_a_queued_head_wakes_the_next_job() {
     let mut scene = Scene::with_messages(2);
     let effects = scene.cancel(1).unwrap();
     assert_eq!(scene.ended_as(1), Some(Status::Cancelled));
-    assert_eq!(effects.ended[0].settled, 0, "no attempt settled the job");
+    assert_eq!(
+        effects.ended[0].settled_fence, 0,
+        "no attempt settled the job"
+    );
     assert!(effects.dropped_calls.is_empty());
     assert_eq!(effects.wake, Some(job(2)));
     assert_eq!(scene.timer_in_ms(2), PUBLISH_LIMIT_MS);

@@ -13,7 +13,7 @@ fn a_completed_job_leaves_the_lane_and_the_next_job_is_woken() {
     assert!(effects.keep_turns);
     assert_eq!(effects.ended.len(), 1);
     assert_eq!(effects.ended[0].status, Status::Completed);
-    assert_eq!(effects.ended[0].settled, 1);
+    assert_eq!(effects.ended[0].settled_fence, 1);
     assert_eq!(effects.ended[0].entry.attempts[0].ended_at, Some(scene.now));
     assert!(effects.dropped_calls.is_empty());
     assert_eq!(effects.wake, Some(job(2)));

@@ -43,7 +43,7 @@ pub(in crate::lane) fn message(number: u128) -> Admit {
         job: job(number),
         class: Class::Interactive,
         deadline: START.plus_ms(DEADLINE_MS),
-        tool_results: false,
+        is_tool_results: false,
         if_busy: IfBusy::Enqueue,
         repair: false,
     }
@@ -52,7 +52,7 @@ pub(in crate::lane) fn message(number: u128) -> Admit {
 /// The admission of tool results.
 pub(in crate::lane) fn results(number: u128) -> Admit {
     Admit {
-        tool_results: true,
+        is_tool_results: true,
         ..message(number)
     }
 }
@@ -108,11 +108,11 @@ impl Scene {
             let summary = OutcomeSummary {
                 status: ending.status,
                 fence: ending.entry.fence,
-                settled: ending.settled,
+                settled_fence: ending.settled_fence,
             };
             self.outcomes.insert(ending.entry.job, summary);
         }
-        if let Some(job) = effects.reopened {
+        if let Some(job) = effects.repaired {
             self.outcomes.remove(&job);
         }
         Ok(effects)

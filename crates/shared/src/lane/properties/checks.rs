@@ -29,7 +29,7 @@ pub(super) fn check_state(scene: &Scene) {
     for (position, entry) in scene.lane.entries.iter().enumerate() {
         let timer = scene.timers[&entry.job];
         assert!(timer <= entry.deadline, "the timer is after the deadline");
-        assert!(entry.settled <= entry.fence);
+        assert!(entry.settled_fence <= entry.fence);
         assert!(
             !scene.outcomes.contains_key(&entry.job),
             "a live job has an outcome"
@@ -39,7 +39,7 @@ pub(super) fn check_state(scene: &Scene) {
                 assert_eq!(position, 0, "a job that is not the head runs");
                 assert!(timer <= *until, "the timer is after the limit of the claim");
                 assert!(scene.lane.hold_until.is_none(), "a job runs under a hold");
-                assert!(entry.claimed && entry.fence > entry.settled);
+                assert!(entry.claimed && entry.fence > entry.settled_fence);
                 assert!(entry.attempts.last().unwrap().ended_at.is_none());
             }
             State::Queued { not_before } => {
@@ -75,7 +75,7 @@ pub(super) fn check_state(scene: &Scene) {
         let not_before = Some(hold);
         assert_eq!(head.state, State::Queued { not_before });
         assert!(
-            !head.tool_results,
+            !head.is_tool_results,
             "a hold delays a head that has tool results"
         );
     }
@@ -209,7 +209,7 @@ pub(super) fn check_fence(before: &Scene, event: &Event, effects: &Effects) {
                 (0, *fence),
                 "the fence is not the newest, or the job is not the head"
             );
-            assert!(entry.claimed && entry.settled < *fence);
+            assert!(entry.claimed && entry.settled_fence < *fence);
         }
         Event::Claim {
             worker,
@@ -240,7 +240,7 @@ pub(super) fn check_head(before: &Scene, event: &Event, after: &Scene, effects: 
         assert_ne!(effects.wake.is_some(), after.lane.hold_until.is_some());
         assert!(
             old_head.is_none_or(|old| {
-                after.lane.find(old.job).is_none() || (!old.claimed && head.tool_results)
+                after.lane.find(old.job).is_none() || (!old.claimed && head.is_tool_results)
             }),
             "a job that is not tool results displaced the head, or the head was claimed"
         );
@@ -248,7 +248,7 @@ pub(super) fn check_head(before: &Scene, event: &Event, after: &Scene, effects: 
     let ends_hold = match event {
         Event::Cancel { .. } => true,
         Event::Admit(admit) => {
-            admit.tool_results || matches!(admit.if_busy, IfBusy::Rollback | IfBusy::Interrupt)
+            admit.is_tool_results || matches!(admit.if_busy, IfBusy::Rollback | IfBusy::Interrupt)
         }
         _ => false,
     };
@@ -331,7 +331,7 @@ pub(super) fn check_refusal(before: &Scene, event: &Event, refused: Refused) {
             else {
                 panic!("only a finish, retry or release is refused as Fenced");
             };
-            assert!(entry.fence != *fence && entry.settled != *fence);
+            assert!(entry.fence != *fence && entry.settled_fence != *fence);
         }
         Refused::Exists => assert!(matches!(event, Event::Admit(_))),
         Refused::Busy | Refused::Full => assert!(!before.lane.entries.is_empty()),

@@ -75,10 +75,10 @@ fn admit() -> impl Strategy<Value = Admit> {
         prop::bool::weighted(0.2),
     )
         .prop_map(
-            |(number, class, deadline_ms, tool_results, if_busy, repair)| Admit {
+            |(number, class, deadline_ms, is_tool_results, if_busy, repair)| Admit {
                 class,
                 deadline: START.plus_ms(deadline_ms),
-                tool_results,
+                is_tool_results,
                 if_busy,
                 repair,
                 ..message(number)

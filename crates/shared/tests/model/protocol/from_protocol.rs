@@ -40,10 +40,10 @@ pub(super) fn model_change(before: &Lane, after: &lane::Lane, effects: &Effects)
     }
     for ending in &effects.ended {
         let life = life(ending.status);
-        let (fence, settled) = (ending.entry.fence as u8, ending.settled as u8);
+        let (fence, settled_fence) = (ending.entry.fence as u8, ending.settled_fence as u8);
         let ended = &mut change.ended[usize::from(job_number(ending.entry.job))];
         assert!(ended.is_none(), "the job ends twice in one commit");
-        *ended = Some((life, fence, settled));
+        *ended = Some((life, fence, settled_fence));
     }
     change.wake = effects.wake.map(job_number);
     change.session_grows = effects.keep_turns || !effects.keep_inputs.is_empty();
@@ -68,11 +68,11 @@ fn model_entry(entry: &lane::Entry) -> Entry {
     Entry {
         job: job_number(entry.job),
         fence: u8::try_from(entry.fence).expect("a small world has fewer than 256 attempts"),
-        settled: entry.settled as u8,
+        settled_fence: entry.settled_fence as u8,
         tries: entry.tries as u8,
         state,
         claimed: entry.claimed,
-        tool_results: entry.tool_results,
+        is_tool_results: entry.is_tool_results,
         overdue: entry.deadline < NOW,
     }
 }

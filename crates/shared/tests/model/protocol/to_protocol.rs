@@ -27,7 +27,7 @@ pub(super) fn real_event(configuration: &Configuration, input: &ApplyInput) -> E
             job,
             class: Class::Interactive,
             deadline: DEADLINE,
-            tool_results: kind == SubmitKind::ToolResults,
+            is_tool_results: kind == SubmitKind::ToolResults,
             if_busy: match kind {
                 SubmitKind::Message | SubmitKind::ToolResults => IfBusy::Enqueue,
                 SubmitKind::Reject => IfBusy::Reject,
@@ -138,10 +138,10 @@ fn real_entry(entry: &Entry, presence: WorkerPresence) -> lane::Entry {
         job: job_id(entry.job),
         class: Class::Interactive,
         fence: u64::from(entry.fence),
-        settled: u64::from(entry.settled),
+        settled_fence: u64::from(entry.settled_fence),
         state,
         deadline: if entry.overdue { OVERDUE } else { DEADLINE },
-        tool_results: entry.tool_results,
+        is_tool_results: entry.is_tool_results,
         claimed: entry.claimed,
         tries: u32::from(entry.tries),
         takeovers: if presence == WorkerPresence::GoneAtTakeoverLimit {
@@ -158,7 +158,7 @@ fn real_entry(entry: &Entry, presence: WorkerPresence) -> lane::Entry {
 }
 
 /// The outcome of a job that has ended.
-pub(super) fn real_outcome((life, fence, settled): (JobLife, u8, u8)) -> OutcomeSummary {
+pub(super) fn real_outcome((life, fence, settled_fence): (JobLife, u8, u8)) -> OutcomeSummary {
     let status = match life {
         JobLife::Completed => Status::Completed,
         JobLife::Failed => Status::Failed,
@@ -169,6 +169,6 @@ pub(super) fn real_outcome((life, fence, settled): (JobLife, u8, u8)) -> Outcome
     OutcomeSummary {
         status,
         fence: u64::from(fence),
-        settled: u64::from(settled),
+        settled_fence: u64::from(settled_fence),
     }
 }

@@ -72,7 +72,7 @@ impl World {
         match self.apply(state, job, ModelEvent::Repair, ClockSkew::None) {
             Ok(change) => {
                 next.job_mut(job).life = JobLife::Live;
-                (next.job_mut(job).fence, next.job_mut(job).settled) = (0, 0);
+                (next.job_mut(job).fence, next.job_mut(job).settled_fence) = (0, 0);
                 for slot in &mut next.slots {
                     if slot.job == job {
                         slot.is_newest_attempt = false;

@@ -80,7 +80,7 @@ impl World {
     ) -> Result<ModelChange, Refused> {
         let stored = state.job(job);
         let ended = !matches!(stored.life, JobLife::Absent | JobLife::Live);
-        let outcome = ended.then_some((stored.life, stored.fence, stored.settled));
+        let outcome = ended.then_some((stored.life, stored.fence, stored.settled_fence));
         self.protocol.apply(&state.lane, outcome, job, event, clock)
     }
 
@@ -93,14 +93,14 @@ impl World {
             }
         }
         for (job, ended) in change.ended.iter().enumerate() {
-            let Some((life, fence, settled)) = *ended else {
+            let Some((life, fence, settled_fence)) = *ended else {
                 continue;
             };
             let stored = &mut state.jobs[job];
             if stored.life != JobLife::Live {
                 self.report_violation(format!("job {job} ends but was not live"));
             }
-            (stored.life, stored.fence, stored.settled) = (life, fence, settled);
+            (stored.life, stored.fence, stored.settled_fence) = (life, fence, settled_fence);
         }
         if change.session_grows {
             for slot in &mut state.slots {

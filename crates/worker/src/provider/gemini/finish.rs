@@ -1,4 +1,4 @@
-//! Reads the finish reason of a reply. A reason that is not known is no success: the text may end anywhere.
+//! Reads the finish reason of a reply. An unknown reason is a failure, because the text may be incomplete.
 
 use forebay_shared::job::FinishReason;
 
@@ -10,7 +10,8 @@ use crate::provider::{
 /// Why the model stopped. An empty `reason` stands for none. `message` is Gemini's explanation.
 ///
 /// # Errors
-/// The failure of a reply that is not finished.
+/// `invalid_response` if the answer is not usable. `provider_error` if the model did not finish the reply, or if the
+/// reason is unknown.
 pub(super) fn read(
     reason: &str,
     message: Option<&str>,
@@ -44,7 +45,8 @@ pub(super) fn read(
         "" | "STOP" | "FINISH_REASON_UNSPECIFIED" if calls_tools => Ok(FinishReason::ToolCalls),
         "" | "STOP" | "FINISH_REASON_UNSPECIFIED" => Ok(FinishReason::Stop),
         "OTHER" => Err(unfinished(&explained, Retry::Backoff)),
-        // Each try would be paid, and a reason of a newer API would be the same each time.
+        // No retry: the provider charges for each try, and a reason that this release does not know would come back each
+        // time.
         _ => Err(unfinished(&explained, Retry::Never)),
     }
 }

@@ -56,7 +56,7 @@ struct SignedText {
     signature: Option<String>,
 }
 
-/// Reads the parts. `generate_id` returns the id of a call without one, from the index of the call.
+/// Reads the parts. `generate_id` makes an id for a function call that has none. Its argument is the index of the call.
 ///
 /// # Errors
 /// `unsupported_response` for a part whose content a turn cannot hold. If the part were left out, it would

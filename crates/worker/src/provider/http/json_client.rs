@@ -112,8 +112,8 @@ impl JsonClient {
             .clients
             .acquire()
             .map_err(|error| transport::not_connected(&error))?;
-        let sending = self.send(&client, url, body.into(), started);
-        let response = match timeout_at(first_byte.min(deadline), sending).await {
+        let send = self.send(&client, url, body.into(), started);
+        let response = match timeout_at(first_byte.min(deadline), send).await {
             Ok(response) => response?,
             Err(_) if first_byte < deadline => {
                 return Err(transport::no_headers_within(first_byte_ms));

@@ -39,8 +39,8 @@ pub(crate) use wait::{wait_for, wait_until};
 
 /// The timeout of a change that a test makes to a lane.
 const APPLY_TIMEOUT: Duration = Duration::from_secs(10);
-/// The presence time of the member, in milliseconds.
-pub(crate) const PRESENCE_MS: u64 = 600;
+/// The age at which the member's presence is too old, in milliseconds.
+pub(crate) const PRESENCE_TTL_MS: u64 = 600;
 
 /// Settings with short retry delays.
 pub(crate) fn settings(concurrency: usize) -> WorkerSettings {
@@ -70,8 +70,8 @@ pub(crate) struct Fleet {
 impl Fleet {
     /// A member whose worker is not started yet.
     pub(crate) fn without_worker(settings: WorkerSettings) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let engine = Embedded::open(folder.path()).expect("an engine");
+        let folder = tempfile::tempdir().expect("the folder is created");
+        let engine = Embedded::open(folder.path()).expect("the engine opens");
         let store = Arc::new(FaultyStore::new(engine.store()));
         let lanes = LaneSettings {
             session: SessionBounds {
@@ -86,7 +86,7 @@ impl Fleet {
             Arc::clone(&store) as Arc<dyn Store>,
             engine.queue(),
             &MemberSettings {
-                presence_ms: PRESENCE_MS,
+                presence_ttl_ms: PRESENCE_TTL_MS,
                 sessions_max: None,
                 lanes,
             },
@@ -141,7 +141,7 @@ impl Fleet {
         let tenant = TenantId::default();
         let id = JobId::fresh(&tenant, submit.session.as_ref());
         let now = self.member.store.now();
-        let tool_results = submit
+        let is_tool_results = submit
             .request
             .input
             .iter()
@@ -164,7 +164,7 @@ impl Fleet {
             request: submit.request,
         };
         let options = AdmitOptions {
-            tool_results,
+            is_tool_results,
             ..AdmitOptions::default()
         };
         self.member
@@ -197,7 +197,7 @@ impl Fleet {
                 .store
                 .watch(Topic::Job(job))
                 .await
-                .expect("notices");
+                .expect("the store starts a stream of notices");
             loop {
                 if let JobState::Ended(outcome) = self.state(job).await {
                     return outcome;
@@ -210,7 +210,10 @@ impl Fleet {
 
     pub(crate) async fn state(&self, job: JobId) -> JobState {
         let record = self.member.store.job(&TenantId::default(), job).await;
-        record.expect("a store").expect("a job").state
+        record
+            .expect("the store answers")
+            .expect("the job exists")
+            .state
     }
 
     /// The lane entry of a live job.
@@ -252,14 +255,14 @@ impl Fleet {
 
     /// The turns of a session, as roles and texts.
     pub(crate) async fn session(&self, name: &str) -> Vec<(Role, String)> {
-        let id = SessionId::parse(name).expect("a session id");
+        let id = SessionId::parse(name).expect("the session id is valid");
         let session = self
             .member
             .store
             .session(&TenantId::default(), &id, 3_600_000)
             .await;
         let turns = session
-            .expect("a store")
+            .expect("the store answers")
             .map(|session| session.turns)
             .unwrap_or_default();
         turns

@@ -24,7 +24,7 @@ if conflict then
   return lane_reply(prefix, old, session, 8, outcome_count, ARGV[8 + outcome_count])
 end
 
-local was_live = entries(old) > 0
+local was_live = live_job_count(old) > 0
 
 -- The lane, and the index of heads.
 local lane = string.sub(KEYS[1], #prefix + 3)
@@ -65,13 +65,13 @@ end
 
 -- Outcomes. A job that ends loses its timer.
 for _ = 1, tonumber(take()) do
-  local job, queued_key, summary, outcome, forget_at = take(), prefix .. 'w:' .. take(), take(), take(), take()
+  local job, queued_key, summary, outcome, deletable_at = take(), prefix .. 'w:' .. take(), take(), take(), take()
   local key = prefix .. 'j:' .. job
   local keep_until = redis.call('HGET', key, 'keep_until')
   if keep_until then
     redis.call('HSET', key, 'mark', summary, 'outcome', outcome)
-    if tonumber(keep_until) > tonumber(forget_at) then forget_at = keep_until end
-    redis.call('PEXPIREAT', key, forget_at)
+    if tonumber(keep_until) > tonumber(deletable_at) then deletable_at = keep_until end
+    redis.call('PEXPIREAT', key, deletable_at)
   end
   redis.call('ZREM', prefix .. 't', job)
   redis.call('ZREM', queued_key, job)

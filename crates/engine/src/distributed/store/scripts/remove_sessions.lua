@@ -4,7 +4,7 @@ local prefix, results = ARGV[1], {}
 for index = 2, #ARGV do
   local session = ARGV[index]
   local lane_key = prefix .. 'l:s/' .. session
-  if entries(redis.call('GET', lane_key)) > 0 then
+  if live_job_count(redis.call('GET', lane_key)) > 0 then
     results[index - 1] = 2
   else
     redis.call('DEL', lane_key, prefix .. 'u:' .. session)

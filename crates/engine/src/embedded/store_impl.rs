@@ -1,4 +1,4 @@
-//! Implements the store's port. Calls about stored data run as reads and writes on the engine's threads.
+//! Implements the trait [`Store`]. Calls about stored data run as reads and writes on the engine's threads.
 
 use std::sync::Arc;
 
@@ -41,13 +41,13 @@ impl Store for SqliteStore {
         &self,
         lane: &LaneKey,
         outcomes_of: &[JobId],
-        work_of: Option<JobId>,
+        run_inputs_of: Option<JobId>,
     ) -> Result<LoadedLane, StoreError> {
-        let query = LaneQuery::new(lane, outcomes_of, work_of);
+        let query = LaneQuery::new(lane, outcomes_of, run_inputs_of);
         let now = self.now();
         let read = move |db: &Connection| lanes::read(db, &query, now);
-        // Only a claim reads the work of a job. The claim's commit waits for the disk, so this read need not wait.
-        let raw = match work_of {
+        // Only a claim reads run inputs. The claim's commit waits for the disk, so this read need not wait.
+        let raw = match run_inputs_of {
             Some(_) => self.read_unsynced(read).await?,
             None => self.read(read).await?,
         };
@@ -219,24 +219,24 @@ impl Store for SqliteStore {
         Ok(deleted)
     }
 
-    async fn announce(
+    async fn renew_presence(
         &self,
         me: &ProcessId,
-        presence_ms: u64,
+        presence_ttl_ms: u64,
     ) -> Result<LiveProcesses, StoreError> {
         // Presence is kept in memory. The empty write fails if this process cannot write, so that such a process does
         // not count as alive.
         self.write(OnStoreFull::Retry, |_| Ok(())).await?;
         let now = self.now();
-        let alive = self.fleet.announce(me, presence_ms, now);
+        let alive = self.fleet.renew_presence(me, presence_ttl_ms, now);
         Ok(LiveProcesses {
             at: now,
             alive: Arc::new(alive),
         })
     }
 
-    async fn withdraw(&self, me: &ProcessId) -> Result<(), StoreError> {
-        self.fleet.withdraw(me);
+    async fn end_presence(&self, me: &ProcessId) -> Result<(), StoreError> {
+        self.fleet.end_presence(me);
         Ok(())
     }
 
@@ -244,8 +244,8 @@ impl Store for SqliteStore {
         Ok(self.fleet.elect_sweeper(me, ttl_ms, self.now()))
     }
 
-    async fn step_down(&self, me: &ProcessId) -> Result<(), StoreError> {
-        self.fleet.step_down(me);
+    async fn end_term(&self, me: &ProcessId) -> Result<(), StoreError> {
+        self.fleet.end_term(me);
         Ok(())
     }
 

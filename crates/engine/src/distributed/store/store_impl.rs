@@ -1,4 +1,5 @@
-//! Implements the store's port. Each call becomes a command or a script.
+//! Implements the trait [`Store`]. Each call becomes a command or a script. The store's own methods have precedence over
+//! the methods of the trait with the same name.
 
 use async_trait::async_trait;
 use forebay_shared::{
@@ -32,17 +33,17 @@ impl Store for RedisStore {
         &self,
         lane: &LaneKey,
         outcomes_of: &[JobId],
-        work_of: Option<JobId>,
+        run_inputs_of: Option<JobId>,
     ) -> Result<LoadedLane, StoreError> {
         let mut args = Arguments::default();
         args.push(self.keys.partition_prefix(lane.partition()));
-        load::push_query(&mut args, lane, outcomes_of, work_of);
+        load::push_query(&mut args, lane, outcomes_of, run_inputs_of);
         let key = self.keys.lane(lane);
         let script = &self.scripts.load;
         let reply = self
             .connections
             .eval(script, &key, &args, OnStoreFull::Retry);
-        load::read(reply.await?, outcomes_of, work_of)
+        load::read(reply.await?, outcomes_of, run_inputs_of)
     }
 
     async fn commit(&self, commit: &Commit) -> Result<CommitResult, StoreError> {
@@ -64,7 +65,7 @@ impl Store for RedisStore {
         if reply.is_done() {
             return Ok(CommitResult::Done);
         }
-        let current = load::read(reply, &commit.outcomes_of, commit.work_of)?;
+        let current = load::read(reply, &commit.outcomes_of, commit.run_inputs_of)?;
         Ok(CommitResult::Conflict(Box::new(current)))
     }
 
@@ -158,23 +159,23 @@ impl Store for RedisStore {
         self.delete_expired_sessions(limit).await
     }
 
-    async fn announce(
+    async fn renew_presence(
         &self,
         me: &ProcessId,
-        presence_ms: u64,
+        presence_ttl_ms: u64,
     ) -> Result<LiveProcesses, StoreError> {
-        self.renew_presence(me, presence_ms).await
+        self.renew_presence(me, presence_ttl_ms).await
     }
 
-    async fn withdraw(&self, me: &ProcessId) -> Result<(), StoreError> {
+    async fn end_presence(&self, me: &ProcessId) -> Result<(), StoreError> {
         self.end_presence(me).await
     }
 
     async fn elect_sweeper(&self, me: &ProcessId, ttl_ms: u64) -> Result<bool, StoreError> {
-        self.elect_or_extend(me, ttl_ms).await
+        self.elect_sweeper(me, ttl_ms).await
     }
 
-    async fn step_down(&self, me: &ProcessId) -> Result<(), StoreError> {
+    async fn end_term(&self, me: &ProcessId) -> Result<(), StoreError> {
         self.end_term(me).await
     }
 

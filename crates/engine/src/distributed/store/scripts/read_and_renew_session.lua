@@ -5,7 +5,7 @@ local prefix, session, now, expires_at = unpack(ARGV)
 local stored = redis.call('HMGET', KEYS[1], 'created_at', 'updated_at')
 if not stored[1] then return false end
 local lane_key = prefix .. 'l:s/' .. session
-local live_jobs = entries(redis.call('GET', lane_key))
+local live_jobs = live_job_count(redis.call('GET', lane_key))
 if live_jobs == 0 then
   redis.call('ZADD', prefix .. 'su', 'GT', now, session)
   redis.call('ZADD', prefix .. 'sx', expires_at, session)

@@ -1,10 +1,10 @@
-//! The work of a job, which a worker reads with its claim: the metadata, the request and the turns.
+//! The run inputs of a job, which a worker reads with its claim: the metadata, the request and the turns.
 
 use forebay_shared::{
     ids::JobId,
     lane::Event,
     session::TokenMeasure,
-    store::{CommitResult, Work},
+    store::{CommitResult, RunInputs},
 };
 
 use crate::{
@@ -12,9 +12,9 @@ use crate::{
     test_lane::{LONG_MS, TestLane, request, texts, worker},
 };
 
-async fn work(lane: &TestLane, job: JobId) -> Option<Work> {
+async fn run_inputs(lane: &TestLane, job: JobId) -> Option<RunInputs> {
     let loaded = lane.store.load(&lane.key(), &[], Some(job)).await;
-    loaded.unwrap().work
+    loaded.unwrap().run_inputs
 }
 
 pub(crate) async fn contains_the_request_and_the_turns(engine: impl Harness) {
@@ -23,29 +23,32 @@ pub(crate) async fn contains_the_request_and_the_turns(engine: impl Harness) {
         sent_bytes: 1_200,
         input_tokens: 300,
     };
-    lane.measure = Some(measure);
+    lane.token_measure = Some(measure);
     lane.complete(&["one", "two"]).await;
     // A commit without a measure keeps the stored one.
-    lane.measure = None;
+    lane.token_measure = None;
     lane.complete(&["three"]).await;
     let (first, second) = (lane.admit().await, lane.admit().await);
     for job in [first, second] {
-        let work = work(&lane, job).await.unwrap();
-        assert_eq!(work.meta.id, job);
-        assert_eq!(work.request, request(job));
-        assert_eq!(texts(&work.conversation.turns), ["one", "two", "three"]);
-        assert_eq!(work.conversation.measure, Some(measure));
+        let run_inputs = run_inputs(&lane, job).await.unwrap();
+        assert_eq!(run_inputs.meta.id, job);
+        assert_eq!(run_inputs.request, request(job));
+        assert_eq!(
+            texts(&run_inputs.conversation.turns),
+            ["one", "two", "three"]
+        );
+        assert_eq!(run_inputs.conversation.token_measure, Some(measure));
     }
 }
 
 pub(crate) async fn exists_for_live_jobs_only(engine: impl Harness) {
     let lane = TestLane::session(&engine.store(), "s");
     let ended = lane.complete(&[]).await;
-    assert!(work(&lane, ended).await.is_none());
-    assert!(work(&lane, lane.new_job_id()).await.is_none());
+    assert!(run_inputs(&lane, ended).await.is_none());
+    assert!(run_inputs(&lane, lane.new_job_id()).await.is_none());
     let live = lane.admit().await;
-    assert!(work(&lane, live).await.is_some());
-    assert!(work(&lane, ended).await.is_none());
+    assert!(run_inputs(&lane, live).await.is_some());
+    assert!(run_inputs(&lane, ended).await.is_none());
 }
 
 pub(crate) async fn is_returned_with_a_conflict(engine: impl Harness) {
@@ -62,21 +65,21 @@ pub(crate) async fn is_returned_with_a_conflict(engine: impl Harness) {
         limit_ms: LONG_MS,
     };
     let (mut commit, _) = lane.build_commit(&stale, &claim, vec![]).unwrap();
-    commit.work_of = Some(job);
+    commit.run_inputs_of = Some(job);
     let CommitResult::Conflict(newer) = lane.store.commit(&commit).await.unwrap() else {
         panic!("the commit should be a conflict");
     };
     assert_eq!(newer.lane.entries.len(), 2);
-    let work = newer.work.unwrap();
-    assert_eq!(work.request, request(job));
-    assert_eq!(texts(&work.conversation.turns), ["before"]);
+    let run_inputs = newer.run_inputs.unwrap();
+    assert_eq!(run_inputs.request, request(job));
+    assert_eq!(texts(&run_inputs.conversation.turns), ["before"]);
 }
 
 pub(crate) async fn without_a_session_has_no_turns(engine: impl Harness) {
     let lane = TestLane::solo(&engine.store());
     let job = lane.admit().await;
-    let work = work(&lane, job).await.unwrap();
-    assert_eq!(work.meta.session, None);
-    assert!(work.conversation.turns.is_empty());
-    assert_eq!(work.conversation.measure, None);
+    let run_inputs = run_inputs(&lane, job).await.unwrap();
+    assert_eq!(run_inputs.meta.session, None);
+    assert!(run_inputs.conversation.turns.is_empty());
+    assert_eq!(run_inputs.conversation.token_measure, None);
 }
