@@ -1,7 +1,7 @@
 //! The limits of a worker.
 
-/// How long an attempt has to commit after its call has reached its time limit, in milliseconds. A claim lasts for
-/// the call's limit plus this time. So no other worker takes the job over while the commit is under way.
+/// The time in which an attempt can commit after its call has reached its time limit, in milliseconds. A claim lasts
+/// for the call's time limit plus this time. So no other worker claims the job during the commit.
 pub(crate) const COMMIT_MARGIN_MS: u64 = 30_000;
 
 /// How long a worker may take after its drain time, in milliseconds. In this time it releases the jobs that still

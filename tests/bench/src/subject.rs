@@ -13,8 +13,8 @@ use tokio::{
     time::timeout,
 };
 
-/// The time limit of a process's start.
-const START_LIMIT: Duration = Duration::from_secs(30);
+/// The timeout of a process's start.
+const START_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A process of a measurement. Dropping it kills the process.
 pub(crate) struct Subject {
@@ -190,7 +190,7 @@ async fn first_line<R: AsyncRead + Unpin>(
     lines: &mut Lines<BufReader<R>>,
     find: impl Fn(&str) -> Option<String>,
 ) -> anyhow::Result<String> {
-    timeout(START_LIMIT, async {
+    timeout(START_TIMEOUT, async {
         loop {
             let line = lines
                 .next_line()
@@ -203,5 +203,5 @@ async fn first_line<R: AsyncRead + Unpin>(
         }
     })
     .await
-    .with_context(|| format!("the process did not start within {START_LIMIT:?}"))?
+    .with_context(|| format!("the process did not start within {START_TIMEOUT:?}"))?
 }

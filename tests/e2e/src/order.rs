@@ -32,19 +32,19 @@ impl SessionRun {
     /// Waits until all jobs have ended, then reads the session.
     ///
     /// # Panics
-    /// If a job has not ended after `limit`, or the session cannot be read.
-    pub async fn fetch(client: &Client, session: &str, ids: &[String], limit: Duration) -> Self {
+    /// If a job has not ended after `timeout`, or the session cannot be read.
+    pub async fn fetch(client: &Client, session: &str, ids: &[String], timeout: Duration) -> Self {
         // When the last job has ended, the other jobs have too. A wait for each job would need a subscription of the
         // gateway.
         if let Some(last) = ids.last() {
-            client.wait(last, limit).await;
+            client.wait(last, timeout).await;
         }
         let mut jobs = Vec::new();
         for id in ids {
             let job = client.try_get(&format!("/v1/jobs/{id}")).await;
             jobs.push(match job {
                 Ok(answer) if answer.status == 200 && is_terminal(&answer.body) => answer.body,
-                _ => client.wait(id, limit).await,
+                _ => client.wait(id, timeout).await,
             });
         }
         Self {

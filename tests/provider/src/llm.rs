@@ -21,8 +21,8 @@ use super::{
     state::{Latency, State},
 };
 
-/// The time limit of a wait. Only failing tests reach it.
-const WAIT_LIMIT: Duration = Duration::from_secs(60);
+/// The timeout of a wait. Only failing tests reach it.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A scripted LLM server. Dropping it closes its port and all its connections.
 pub struct ScriptedLlm {
@@ -203,21 +203,21 @@ impl ScriptedLlm {
     /// # Panics
     /// After 60 s. The message lists the newest requests.
     pub async fn wait_for(&self, description: &str, condition: impl Fn(&[Recorded]) -> bool) {
-        self.wait_for_within(WAIT_LIMIT, description, condition)
+        self.wait_for_within(WAIT_TIMEOUT, description, condition)
             .await;
     }
 
-    /// Waits for at most `limit` until `condition` is true for the requests so far.
+    /// Waits for at most `timeout` until `condition` is true for the requests so far.
     ///
     /// # Panics
-    /// After `limit`. The message lists the newest requests.
+    /// After `timeout`. The message lists the newest requests.
     pub async fn wait_for_within(
         &self,
-        limit: Duration,
+        timeout: Duration,
         description: &str,
         condition: impl Fn(&[Recorded]) -> bool,
     ) {
-        if let Err(message) = self.state.log.wait(limit, description, condition).await {
+        if let Err(message) = self.state.log.wait(timeout, description, condition).await {
             panic!("{message}");
         }
     }

@@ -196,7 +196,7 @@ impl RequestLog {
     /// Waits until `condition` is true for the requests so far. The error lists the newest of them.
     pub(super) async fn wait(
         &self,
-        limit: Duration,
+        timeout: Duration,
         description: &str,
         condition: impl Fn(&[Recorded]) -> bool,
     ) -> Result<(), String> {
@@ -211,11 +211,11 @@ impl RequestLog {
                 let _ = changes.changed().await;
             }
         };
-        if tokio::time::timeout(limit, wait).await.is_ok() {
+        if tokio::time::timeout(timeout, wait).await.is_ok() {
             return Ok(());
         }
         Err(format!(
-            "waited {limit:?} in vain for {description}; the scripted server's log:\n{}",
+            "waited {timeout:?} in vain for {description}; the scripted server's log:\n{}",
             self.listing()
         ))
     }

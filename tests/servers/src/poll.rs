@@ -1,13 +1,13 @@
-//! Waits for a condition by polling, always with a time limit.
+//! Waits for a condition by polling, always with a timeout.
 
 use std::time::{Duration, Instant};
 
 /// The pause between two polls.
 pub(crate) const INTERVAL: Duration = Duration::from_millis(20);
 
-/// Polls `condition` until it is true, for at most `limit`. Returns whether it became true.
+/// Polls `condition` until it is true, for at most `timeout`. Returns whether it became true.
 pub(crate) async fn until<A: Future<Output = bool>>(
-    limit: Duration,
+    timeout: Duration,
     mut condition: impl FnMut() -> A,
 ) -> bool {
     let started = Instant::now();
@@ -15,7 +15,7 @@ pub(crate) async fn until<A: Future<Output = bool>>(
         if condition().await {
             return true;
         }
-        if started.elapsed() >= limit {
+        if started.elapsed() >= timeout {
             return false;
         }
         tokio::time::sleep(INTERVAL).await;
@@ -23,13 +23,13 @@ pub(crate) async fn until<A: Future<Output = bool>>(
 }
 
 /// Does the same as [`until`], but blocks the thread. For code outside of an async runtime, such as a `drop`.
-pub(crate) fn until_blocking(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
+pub(crate) fn until_blocking(timeout: Duration, mut condition: impl FnMut() -> bool) -> bool {
     let started = Instant::now();
     loop {
         if condition() {
             return true;
         }
-        if started.elapsed() >= limit {
+        if started.elapsed() >= timeout {
             return false;
         }
         // A killed process ends within a few milliseconds.

@@ -18,9 +18,9 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_p
 use crate::{guardian::Guardian, poll, stopped::is_stopped};
 
 /// How long a killed group may take to end.
-const KILL_LIMIT: Duration = Duration::from_secs(60);
+const KILL_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a group may take to stop after SIGSTOP.
-const PAUSE_LIMIT: Duration = Duration::from_secs(60);
+const PAUSE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How many of the log's last lines an error message contains.
 const LOG_LINES: usize = 30;
 
@@ -98,17 +98,17 @@ impl ServerProcess {
         if tokio::task::spawn_blocking(move || running.kill()).await? {
             return Ok(());
         }
-        bail!("{} still runs {KILL_LIMIT:?} after SIGKILL", self.name)
+        bail!("{} still runs {KILL_TIMEOUT:?} after SIGKILL", self.name)
     }
 
     /// Sends SIGTERM, waits until the server ends, and kills the rest of its group. Does nothing if no server runs.
     ///
     /// # Errors
-    /// If the server still runs after `limit`. It is then killed.
-    pub(crate) async fn stop(&self, limit: Duration) -> anyhow::Result<()> {
+    /// If the server still runs after `timeout`. It is then killed.
+    pub(crate) async fn stop(&self, timeout: Duration) -> anyhow::Result<()> {
         self.signal(Signal::CONT)?;
         self.signal_leader(Signal::TERM)?;
-        let ended = poll::until(limit, || async {
+        let ended = poll::until(timeout, || async {
             lock(&self.running).as_mut().is_none_or(Running::has_ended)
         });
         let ended = ended.await;
@@ -118,7 +118,7 @@ impl ServerProcess {
             return Ok(());
         }
         bail!(
-            "{} still ran {limit:?} after SIGTERM; its log ends:\n{log}",
+            "{} still ran {timeout:?} after SIGTERM; its log ends:\n{log}",
             self.name
         )
     }
@@ -143,10 +143,10 @@ impl ServerProcess {
             return Ok(());
         };
         let group = group.as_raw_nonzero().get();
-        if poll::until_blocking(PAUSE_LIMIT, || is_stopped(group)) {
+        if poll::until_blocking(PAUSE_TIMEOUT, || is_stopped(group)) {
             return Ok(());
         }
-        bail!("{} still runs {PAUSE_LIMIT:?} after SIGSTOP", self.name)
+        bail!("{} still runs {PAUSE_TIMEOUT:?} after SIGSTOP", self.name)
     }
 
     fn signal_leader(&self, signal: Signal) -> anyhow::Result<()> {
@@ -160,10 +160,10 @@ impl ServerProcess {
     /// Waits until the server is ready.
     ///
     /// # Errors
-    /// If the server ended, or is not ready within `limit`. The error contains the last lines of its log.
+    /// If the server ended, or is not ready within `timeout`. The error contains the last lines of its log.
     pub(crate) async fn until_ready<A: Future<Output = bool>>(
         &self,
-        limit: Duration,
+        timeout: Duration,
         ready: impl Fn() -> A,
     ) -> anyhow::Result<()> {
         let started = Instant::now();
@@ -178,10 +178,10 @@ impl ServerProcess {
             if ready().await {
                 return Ok(());
             }
-            if started.elapsed() >= limit {
+            if started.elapsed() >= timeout {
                 let log = self.log_tail();
                 bail!(
-                    "{} was not ready within {limit:?}; its log ends:\n{log}",
+                    "{} was not ready within {timeout:?}; its log ends:\n{log}",
                     self.name
                 );
             }
@@ -244,7 +244,7 @@ impl Running {
         // The guardian ends before the leader is reaped. After that, another group could get this number, and the
         // guardian could kill it.
         self.guardian = None;
-        poll::until_blocking(KILL_LIMIT, || {
+        poll::until_blocking(KILL_TIMEOUT, || {
             self.has_ended() && test_kill_process_group(self.group).is_err()
         })
     }

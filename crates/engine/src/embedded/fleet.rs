@@ -21,7 +21,7 @@ pub(super) struct MemoryFleet {
 struct Members {
     /// When each process last renewed its presence.
     renewed_at: HashMap<ProcessId, TimeMs>,
-    /// The sweeper and when its election ends.
+    /// The elected sweeper, and when its term ends.
     sweeper: Option<(ProcessId, TimeMs)>,
 }
 

@@ -104,7 +104,7 @@ pub(crate) async fn a_repaired_job_is_live_again(engine: impl Harness) {
     let lane = TestLane::session(&engine.store(), "s");
     let job = lane.complete(&[]).await;
     let mut repair = lane.admission(job);
-    repair.repair = true;
+    repair.is_repair = true;
     lane.apply(&Event::Admit(repair)).await;
     let JobState::Live(entry) = record(&lane, job).await.unwrap().state else {
         panic!("the job should be live");

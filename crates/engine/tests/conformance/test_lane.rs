@@ -115,7 +115,7 @@ impl TestLane {
             deadline: self.store.now().plus_ms(LONG_MS),
             is_tool_results: false,
             if_busy: IfBusy::Enqueue,
-            repair: false,
+            is_repair: false,
         }
     }
 

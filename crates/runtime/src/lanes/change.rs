@@ -264,7 +264,7 @@ impl Action {
                 deadline: job.meta.expires_at,
                 is_tool_results: options.is_tool_results,
                 if_busy: options.if_busy,
-                repair: false,
+                is_repair: false,
             }),
             Self::Claim {
                 job,

@@ -20,8 +20,8 @@ use forebay_shared::{
     time::TimeMs,
 };
 
-/// How long an election lasts if it is not renewed.
-pub(super) const ELECTION_TTL_MS: u64 = 2_000;
+/// How long a term lasts if it is not extended.
+pub(super) const TERM_MS: u64 = 2_000;
 /// How many timers or heads are read at a time.
 const PAGE: usize = 500;
 /// How many heads are woken with one request to the store.
@@ -71,7 +71,7 @@ impl Sweeper {
             let is_last = due.len() < PAGE;
             let live = self.presence.live_processes();
             self.tick_all(due, live.as_ref()).await;
-            if is_last || !self.renew_election().await? {
+            if is_last || !self.extend_term().await? {
                 break;
             }
         }
@@ -102,7 +102,7 @@ impl Sweeper {
                 })
                 .collect();
             is_complete &= self.tick_all(orphans, Some(live)).await;
-            if !self.renew_election().await? {
+            if !self.extend_term().await? {
                 return Ok(false);
             }
         }
@@ -122,7 +122,7 @@ impl Sweeper {
             };
             after = Some(last.lane.clone());
             self.lanes.wake_ready(class, &heads).await?;
-            if !self.renew_election().await? {
+            if !self.extend_term().await? {
                 return Ok(());
             }
             sleep(began.elapsed().min(PAUSE_MAX)).await;
@@ -137,7 +137,7 @@ impl Sweeper {
                 deleted = deleted.max(self.store.evict_sessions(sessions_max, PAGE).await?);
             }
             // Nothing is left if less than a page of each kind was deleted.
-            if deleted < PAGE as u64 || !self.renew_election().await? {
+            if deleted < PAGE as u64 || !self.extend_term().await? {
                 break;
             }
         }
@@ -145,8 +145,8 @@ impl Sweeper {
     }
 
     /// Extends the term. Returns whether this process is still the sweeper.
-    async fn renew_election(&self) -> Result<bool, StoreError> {
-        self.store.elect_sweeper(&self.id, ELECTION_TTL_MS).await
+    async fn extend_term(&self) -> Result<bool, StoreError> {
+        self.store.elect_sweeper(&self.id, TERM_MS).await
     }
 
     /// Ticks many lanes at a time. Returns whether every tick was applied.

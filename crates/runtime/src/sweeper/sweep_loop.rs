@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::{
-    passes::{ELECTION_TTL_MS, Sweeper},
+    passes::{Sweeper, TERM_MS},
     term::Term,
 };
 
@@ -30,7 +30,7 @@ impl Sweeper {
             if Instant::now() < no_election_before {
                 continue;
             }
-            match self.store.elect_sweeper(&self.id, ELECTION_TTL_MS).await {
+            match self.store.elect_sweeper(&self.id, TERM_MS).await {
                 Ok(true) => {}
                 Ok(false) => {
                     term = None;

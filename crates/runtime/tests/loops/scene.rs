@@ -171,7 +171,7 @@ impl Scene {
             deadline: self.now().plus_ms(DEADLINE_MS),
             is_tool_results: false,
             if_busy: IfBusy::Enqueue,
-            repair: false,
+            is_repair: false,
         };
         edit(&mut admit);
         let meta = JobMeta {

@@ -11,7 +11,7 @@ use crate::{
 
 impl Transition<'_> {
     pub(super) fn admit(&mut self, event: &Admit) -> Result<(), Refused> {
-        if self.lane.find(event.job).is_some() || self.outcome.is_some() != event.repair {
+        if self.lane.find(event.job).is_some() || self.outcome.is_some() != event.is_repair {
             return Err(Refused::Exists);
         }
         if event.if_busy == IfBusy::Reject && !self.lane.entries.is_empty() {
@@ -42,7 +42,7 @@ impl Transition<'_> {
             unknown: UnknownFields::NONE,
             unknown_in_state: UnknownFields::NONE,
         };
-        if event.repair {
+        if event.is_repair {
             self.effects.repaired = Some(event.job);
         } else {
             self.effects.admitted = true;

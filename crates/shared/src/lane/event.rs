@@ -88,7 +88,7 @@ pub struct Admit {
     /// What happens when the session has live jobs.
     pub if_busy: IfBusy,
     /// Whether this is a repair: the job has ended and is admitted again under its id.
-    pub repair: bool,
+    pub is_repair: bool,
 }
 
 /// What happens to a message for a session that has live jobs.

@@ -28,7 +28,7 @@ pub(crate) fn canonical(state: &State, configuration: &Configuration) -> State {
             _ => clear_ended_job(&mut state, job),
         }
     }
-    if !configuration.skew {
+    if !configuration.clocks_may_be_wrong {
         // Without skew, every clock shows that the backoff of a retry has passed.
         for entry in state.lane.entries_mut() {
             if entry.state == EntryState::Queued(NotBefore::RetryPassed) {

@@ -1,8 +1,8 @@
-//! The description of one world: its jobs and processes, how often each fault may happen, and the planted faults.
+//! What one search covers: the jobs and processes, how often each fault may happen, and the mutations of the protocol.
 
 use crate::{
     mutation::Mutation,
-    state::{FaultsLeft, JOBS, JobLife},
+    state::{FaultCounts, JOBS, JobLife},
 };
 
 /// How a job is submitted.
@@ -20,7 +20,7 @@ pub(crate) enum SubmitKind {
     Interrupt,
 }
 
-/// One world to be searched.
+/// The configuration of one search.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Configuration {
     /// The number of jobs.
@@ -34,26 +34,26 @@ pub(crate) struct Configuration {
     /// The number of retries that each job may have.
     pub(crate) retries: u8,
     /// Whether an attempt may end its job as failed.
-    pub(crate) fails: bool,
+    pub(crate) jobs_may_fail: bool,
     /// Whether a reply may call tools.
-    pub(crate) tools: bool,
+    pub(crate) replies_may_call_tools: bool,
     /// Whether any takeover of a job may be one too many, so that the job fails.
     pub(crate) may_reach_takeover_limit: bool,
     /// Whether the clocks of sweepers may be ahead of the store's, and the clocks of workers behind it.
-    pub(crate) skew: bool,
+    pub(crate) clocks_may_be_wrong: bool,
     /// Whether other steps may happen after a sweeper has read a due timer and before it acts.
     pub(crate) reads_before_acting: bool,
     /// Whether a worker whose claim got no response may requeue the wake instead of claiming again.
-    pub(crate) returns_wakes: bool,
+    pub(crate) workers_may_requeue_wakes: bool,
     /// Whether cancelled and expired jobs may be repaired too, and not only failed jobs.
-    pub(crate) repairs_all: bool,
+    pub(crate) repairs_all_ended_jobs: bool,
     /// Whether all jobs must be able to end before any parked timer is due.
     pub(crate) forbids_parked_timers: bool,
     /// Whether equivalent states count as one state.
     pub(crate) merges_states: bool,
     /// How often each fault may happen.
-    pub(crate) faults_left: FaultsLeft,
-    /// The planted faults.
+    pub(crate) faults: FaultCounts,
+    /// The defects of the protocol.
     pub(crate) mutations: &'static [Mutation],
 }
 
@@ -65,16 +65,16 @@ impl Configuration {
         sweepers: 1,
         one_process: false,
         retries: 0,
-        fails: false,
-        tools: false,
+        jobs_may_fail: false,
+        replies_may_call_tools: false,
         may_reach_takeover_limit: false,
-        skew: false,
+        clocks_may_be_wrong: false,
         reads_before_acting: false,
-        returns_wakes: false,
-        repairs_all: false,
+        workers_may_requeue_wakes: false,
+        repairs_all_ended_jobs: false,
         forbids_parked_timers: false,
         merges_states: true,
-        faults_left: FaultsLeft {
+        faults: FaultCounts {
             crashes: 0,
             lost_wakes: 0,
             duplicated_wakes: 0,
@@ -100,6 +100,7 @@ impl Configuration {
     /// Whether a job that ended like this may be repaired.
     pub(crate) fn may_repair(&self, life: JobLife) -> bool {
         life == JobLife::Failed
-            || (self.repairs_all && matches!(life, JobLife::Cancelled | JobLife::Expired))
+            || (self.repairs_all_ended_jobs
+                && matches!(life, JobLife::Cancelled | JobLife::Expired))
     }
 }

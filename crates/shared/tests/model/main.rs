@@ -1,9 +1,9 @@
-//! An exhaustive check of the lane protocol. The model calls `lane::apply` itself, in small worlds around it.
+//! An exhaustive check of the lane protocol. The model calls `lane::apply` itself, in a small fleet around it.
 //!
-//! A world has the lane of one session, two or three jobs, two workers, gateways, sweepers, a broker and a store.
-//! Processes die, messages are lost or duplicated, requests are repeated, and live workers are judged gone. Each world
-//! sets how often each fault may happen. Only the death of a publisher has no such limit. The search visits every state
-//! that can be reached. Every event of the lane goes through `lane::apply` ([`protocol`]).
+//! The fleet has the lane of one session, two or three jobs, two workers, gateways, sweepers, a broker and a store.
+//! Processes die, messages are lost or duplicated, requests are repeated, and live workers count as gone (false absences).
+//! A configuration sets how often each of these faults may happen. Only the death of a publisher has no such limit. The
+//! search visits every state that can be reached. Every event of the lane goes through `lane::apply` ([`protocol`]).
 //!
 //! **Safety**: no settlement (finish, retry or release) by an older attempt takes effect. A job completes once, as the
 //! head, with the newest turns of its session. Two attempts never have the same fence. Each live job has exactly one
@@ -18,23 +18,23 @@
 //!
 //! In reading order: [`state`], [`configuration`], [`protocol`], [`steps`], [`check`], [`canonical`], [`search`].
 //!
-//! Then the tests: safety and liveness hold in each of the [`worlds`]. The search finds each of the planted [`faults`]
-//! ([`mutation`], [`planted`]).
+//! Then the tests. [`guarantees`]: safety and liveness hold in each configuration. [`detection`]: the search finds the
+//! failure that each defect of the protocol causes ([`mutation`], [`mutated_apply`]).
 //!
-//! The larger worlds are ignored by default (`cargo test -p forebay-shared --test model -- --ignored`). The other tests
-//! take about a minute on two cores and less than 1 GiB. The workspace's manifest optimises this package in every build
+//! The larger configurations are ignored by default (`cargo test -p forebay-shared --test model -- --ignored`). The other
+//! tests take about a minute on two cores and less than 1 GiB. The workspace's manifest optimises this package in every build
 //! for this purpose. A test fails if all searches together exceed the [`budget`].
 
 mod budget;
 mod canonical;
 mod check;
 mod configuration;
-mod faults;
+mod detection;
+mod guarantees;
 mod hash;
+mod mutated_apply;
 mod mutation;
-mod planted;
 mod protocol;
 mod search;
 mod state;
 mod steps;
-mod worlds;

@@ -1,6 +1,6 @@
-//! The faults that a world may plant into the protocol. The search must find them.
+//! The defects that a configuration can add to the protocol. The search must find the failure that each one causes.
 
-/// A part of the protocol that is left out or done wrong.
+/// A defect of the protocol: a part that is left out or done wrong. A fault, such as a crash, is no defect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mutation {
     /// The settlement of any attempt is applied with the newest fence.

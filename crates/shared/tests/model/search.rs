@@ -12,7 +12,7 @@ use crate::{
     configuration::Configuration,
     hash,
     state::{AttemptPhase, PublishStep, State},
-    steps::World,
+    steps::Model,
 };
 
 /// The most states of a search. More would exceed the memory budget.
@@ -29,7 +29,7 @@ pub(crate) struct SearchResult {
     pub(crate) seconds: f64,
 }
 
-/// Searches the whole world. The search stops at the first violation.
+/// Searches all states of a configuration. The search stops at the first violation.
 pub(crate) fn search(configuration: Configuration) -> SearchResult {
     let begun = Instant::now();
     let mut graph = Graph::new(configuration);
@@ -48,7 +48,7 @@ pub(crate) fn search(configuration: Configuration) -> SearchResult {
 }
 
 struct Graph {
-    world: World,
+    model: Model,
     states: Vec<State>,
     /// For each state, the state from which it was first reached.
     parents: Vec<u32>,
@@ -63,11 +63,11 @@ struct Graph {
 impl Graph {
     fn new(configuration: Configuration) -> Self {
         let first = State {
-            faults_left: configuration.faults_left,
+            faults_left: configuration.faults,
             ..State::default()
         };
         let mut graph = Self {
-            world: World::new(configuration),
+            model: Model::new(configuration),
             states: Vec::new(),
             parents: Vec::new(),
             index: Index::new(),
@@ -86,15 +86,15 @@ impl Graph {
         while number < self.states.len() {
             assert!(
                 self.states.len() < STATES_MAX,
-                "the world has more than {STATES_MAX} states"
+                "the configuration has more than {STATES_MAX} states"
             );
             let state = self.states[number];
             if let Some(violation) = violated_invariant(&state) {
                 return Some(format!("{violation}\n{}", self.trace_to(number)));
             }
             self.first_target.push(self.targets.len());
-            let configuration = self.world.configuration;
-            let steps = match self.world.steps(&state) {
+            let configuration = self.model.configuration;
+            let steps = match self.model.steps(&state) {
                 Ok(steps) => steps,
                 Err(violation) => return Some(format!("{violation}\n{}", self.trace_to(number))),
             };
@@ -143,11 +143,11 @@ impl Graph {
             path.push(self.parents[path[path.len() - 1]] as usize);
         }
         path.reverse();
-        let configuration = self.world.configuration;
+        let configuration = self.model.configuration;
         let mut text = String::new();
         for pair in path.windows(2) {
             let (from, to) = (self.states[pair[0]], self.states[pair[1]]);
-            let steps = self.world.steps(&from).unwrap_or_default();
+            let steps = self.model.steps(&from).unwrap_or_default();
             let step = steps
                 .iter()
                 .find(|step| canonical(&step.to, &configuration) == to);

@@ -1,4 +1,4 @@
-//! The state of a world: what the store holds, what the broker holds, and the next step of each process.
+//! The state of the modelled fleet: what the store holds, what the broker holds, and the next step of each process.
 //!
 //! Small values stand for real ones. The model has no clock: a time has passed, or is still to come.
 
@@ -120,7 +120,7 @@ pub(crate) enum Timer {
     None,
     /// The timer may be due at any time.
     Set,
-    /// The timer is parked. It may be due at any time, but some worlds let no job depend on that.
+    /// The timer is parked. It may be due at any time, but some configurations let no job depend on that.
     Parked,
     /// The timer is at the deadline, so it is not due in the model. Liveness must not depend on a deadline.
     AtDeadline,
@@ -241,9 +241,9 @@ impl WorkerSlot {
     }
 }
 
-/// How often each fault may still happen.
+/// A number for each kind of fault. A fault is an event, such as a crash or a cancel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct FaultsLeft {
+pub(crate) struct FaultCounts {
     /// A worker is killed.
     pub(crate) crashes: u8,
     /// The broker loses a wake.
@@ -252,7 +252,7 @@ pub(crate) struct FaultsLeft {
     pub(crate) duplicated_wakes: u8,
     /// A claim or a settlement, or the response to it, is lost.
     pub(crate) lost_responses: u8,
-    /// A live worker is judged gone.
+    /// A live worker counts as gone.
     pub(crate) false_absences: u8,
     /// A client cancels a job.
     pub(crate) cancels: u8,
@@ -264,7 +264,7 @@ pub(crate) struct FaultsLeft {
     pub(crate) releases: u8,
 }
 
-/// The state of the whole world.
+/// The state of the modelled fleet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct State {
     pub(crate) lane: Lane,
@@ -277,7 +277,8 @@ pub(crate) struct State {
     pub(crate) operator: WakePublisher,
     pub(crate) sweepers: [WakePublisher; SWEEPERS],
     pub(crate) slots: [WorkerSlot; SLOTS],
-    pub(crate) faults_left: FaultsLeft,
+    /// How often each fault may still happen.
+    pub(crate) faults_left: FaultCounts,
 }
 
 impl State {

@@ -19,7 +19,7 @@ const APPLY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The delay before a message is requeued because only a worker of a newer release can run its job.
 const NEWER_RELEASE_AFTER: Duration = Duration::from_secs(1);
 /// The delay before the next claim while the store does not respond.
-const RETRY_AFTER: Duration = Duration::from_millis(500);
+const CLAIM_RETRY_DELAY: Duration = Duration::from_millis(500);
 
 /// Claims the job of a wake. Returns `None` when there is nothing to run.
 ///
@@ -99,7 +99,10 @@ pub(super) async fn claim(
                 requeue(delivery);
             }
         }
-        worker.stop.run_until_cancelled(sleep(RETRY_AFTER)).await;
+        worker
+            .stop
+            .run_until_cancelled(sleep(CLAIM_RETRY_DELAY))
+            .await;
     }
     requeue(delivery);
     None

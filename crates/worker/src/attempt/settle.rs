@@ -26,12 +26,12 @@ const COMMIT_TIMEOUT: Duration = Duration::from_secs(60);
 /// The timeout of a release while the worker stops. It is shorter than
 /// [`RELEASING_MS_MAX`](crate::RELEASING_MS_MAX).
 const RELEASE_TIMEOUT: Duration = Duration::from_millis(1_800);
-/// The delay between two commits of the same outcome.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// The delay before a commit that failed is tried again.
+const COMMIT_RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// Commits the outcome of an attempt and logs it.
 pub(super) async fn settle(worker: &WorkerContext, job: &ClaimedJob, outcome: CallOutcome) {
-    let settled = match outcome {
+    let end = match outcome {
         CallOutcome::Answered(result) => complete(worker, job, *result).await,
         CallOutcome::Failed { failure, provider } => fail(worker, job, failure, provider).await,
         CallOutcome::ResultsStored { results, hold_ms } => {
@@ -43,17 +43,17 @@ pub(super) async fn settle(worker: &WorkerContext, job: &ClaimedJob, outcome: Ca
             None
         }
     };
-    if let Some(code) = settled {
+    if let Some(code) = end {
         let elapsed_ms = u64::try_from(job.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::info!(job_id = %job.job, attempt = job.attempt, elapsed_ms, code, "an attempt ended");
     }
 }
 
-/// What was committed for an attempt, as one word for the log; `None` if nothing was committed.
-type Settled = Option<String>;
+/// How the attempt ended, as one word for the log; `None` if its outcome was dropped.
+type LoggedEnd = Option<String>;
 
 /// Completes the job with the provider's answer.
-async fn complete(worker: &WorkerContext, job: &ClaimedJob, result: CallResult) -> Settled {
+async fn complete(worker: &WorkerContext, job: &ClaimedJob, result: CallResult) -> LoggedEnd {
     let token_measure = result.token_measure();
     let answer = result.answer;
     let reply = Reply {
@@ -87,7 +87,7 @@ async fn store_results(
     job: &ClaimedJob,
     results: Vec<Turn>,
     hold_ms: u64,
-) -> Settled {
+) -> LoggedEnd {
     let output = Arc::new(AttemptOutput {
         reply: Reply {
             text: None,
@@ -114,9 +114,10 @@ async fn fail(
     job: &ClaimedJob,
     failure: Failure,
     provider: Option<String>,
-) -> Settled {
+) -> LoggedEnd {
     let Failure { error, retry } = failure;
-    let is_committed = match retry {
+    let is_final = match retry {
+        // `PreparedCall` has already tried the call with less context, if the context could be halved.
         Retry::Never | Retry::LessContext => {
             let fail = || LaneChange::fail(job.claim_key(), error.clone(), provider.clone());
             commit(worker, job, fail).await
@@ -124,10 +125,11 @@ async fn fail(
         Retry::Backoff => try_again(worker, job, None, &error, provider).await,
         Retry::AfterMs(ms) => try_again(worker, job, Some(ms), &error, provider).await,
     };
-    is_committed.then_some(error.code)
+    is_final.then_some(error.code)
 }
 
-/// Queues the job again for another try after a delay. Returns whether the attempt has settled.
+/// Queues the job again for another try after a delay. Returns whether the attempt's end is final: the retry was
+/// committed, or the job has expired, so there is nothing to commit.
 async fn try_again(
     worker: &WorkerContext,
     job: &ClaimedJob,
@@ -164,17 +166,21 @@ async fn commit(worker: &WorkerContext, job: &ClaimedJob, change: impl Fn() -> L
         let error = match worker.member.lanes.apply(change(), COMMIT_TIMEOUT).await {
             Ok(_) => return true,
             Err(LaneError::Refused(refused)) => {
-                // The job has ended, or another worker has claimed it.
-                tracing::debug!(%job_id, attempt, %refused, "an attempt came too late");
+                tracing::debug!(
+                    %job_id,
+                    attempt,
+                    %refused,
+                    "the outcome of an attempt is dropped, because the job has ended or another worker has claimed it"
+                );
                 return false;
             }
             Err(error) => error,
         };
-        let is_broken = matches!(
+        let is_permanent = matches!(
             error,
             LaneError::Store(StoreError::Broken(_) | StoreError::Newer(_))
         );
-        if is_broken || worker.member.store.now() >= job.claimed_until {
+        if is_permanent || worker.member.store.now() >= job.claimed_until {
             tracing::error!(
                 %job_id,
                 attempt,
@@ -184,13 +190,13 @@ async fn commit(worker: &WorkerContext, job: &ClaimedJob, change: impl Fn() -> L
             return false;
         }
         tracing::warn!(%job_id, attempt, %error, "the outcome of an attempt is not committed yet; trying again");
-        sleep(RETRY_AFTER).await;
+        sleep(COMMIT_RETRY_DELAY).await;
     }
 }
 
 /// Releases the job without counting a try. If this fails, the sweeper queues the job again once this worker
 /// is gone.
-async fn release(worker: &WorkerContext, job: &ClaimedJob) -> Settled {
+async fn release(worker: &WorkerContext, job: &ClaimedJob) -> LoggedEnd {
     let release = LaneChange::release(job.claim_key());
     match worker.member.lanes.apply(release, RELEASE_TIMEOUT).await {
         Ok(_) => Some(String::from("released")),

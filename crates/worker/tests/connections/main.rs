@@ -23,7 +23,7 @@ use forebay_worker::provider::{
 };
 
 /// How long a test waits for an event.
-const LIMIT: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The body of every answer.
 const REPLY: &str = r#"{"id":"r","choices":[{"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}]}"#;
@@ -63,9 +63,9 @@ async fn ask_at_length(provider: &OpenAi, bytes: usize) -> Result<Answer, Failur
         model: "m",
         request: &request,
         turns: &[Turn::text(Role::User, "x".repeat(bytes))],
-        timeout: LIMIT,
+        timeout: TIMEOUT,
     };
-    tokio::time::timeout(LIMIT, provider.call(&call))
+    tokio::time::timeout(TIMEOUT, provider.call(&call))
         .await
         .expect("an answer in time")
 }

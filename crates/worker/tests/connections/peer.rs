@@ -8,7 +8,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use crate::{LIMIT, REPLY, provider};
+use crate::{REPLY, TIMEOUT, provider};
 
 /// A listening port.
 pub(crate) struct Port {
@@ -36,7 +36,7 @@ impl Port {
 
     /// The next connection.
     pub(crate) async fn accept(&self) -> Peer {
-        let accepted = tokio::time::timeout(LIMIT, self.listener.accept()).await;
+        let accepted = tokio::time::timeout(TIMEOUT, self.listener.accept()).await;
         let (stream, _) = accepted.expect("a connection in time").expect("no error");
         Peer(stream)
     }
@@ -70,7 +70,7 @@ impl Peer {
     pub(crate) async fn wait_until_closed(mut self) {
         let mut bytes = Vec::new();
         let read_to_end = self.0.read_to_end(&mut bytes);
-        let result = tokio::time::timeout(LIMIT, read_to_end).await;
+        let result = tokio::time::timeout(TIMEOUT, read_to_end).await;
         // A reset counts as closed.
         let _ = result.expect("closed in time");
     }

@@ -5,7 +5,7 @@ use scripted_provider::http_server::{
 };
 use tokio::{sync::mpsc, time::timeout};
 
-use crate::{LIMIT, REPLY};
+use crate::{REPLY, TIMEOUT};
 
 /// A server. It ends when this value is dropped.
 pub(crate) struct Server {
@@ -43,7 +43,7 @@ impl Server {
 
     /// The next request.
     pub(crate) async fn request(&mut self) -> Exchange {
-        timeout(LIMIT, self.requests.recv())
+        timeout(TIMEOUT, self.requests.recv())
             .await
             .expect("a request in time")
             .expect("the server runs")
@@ -78,6 +78,6 @@ pub(crate) async fn cut_off(mut exchange: Exchange) {
 
 /// Waits until the client resets the stream, and returns its reason.
 pub(crate) async fn reset_by_client(exchange: Exchange) -> Reason {
-    let reset = timeout(LIMIT, exchange.wait_for_reset()).await;
+    let reset = timeout(TIMEOUT, exchange.wait_for_reset()).await;
     reset.expect("a reset in time").expect("a reset")
 }

@@ -19,7 +19,7 @@ use reqwest::RequestBuilder;
 use serde_json::Value;
 
 /// The timeout of one HTTP request: longer than the longest `wait_s`.
-const REQUEST_LIMIT: Duration = Duration::from_secs(180);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(180);
 
 /// How long an idle connection is kept. The gateway keeps its connections for longer. Otherwise the gateway would
 /// sometimes close a connection while the client sends a request on it.
@@ -79,7 +79,7 @@ impl Client {
     #[must_use]
     pub fn any_of(urls: Vec<String>) -> Self {
         let http = reqwest::Client::builder()
-            .timeout(REQUEST_LIMIT)
+            .timeout(REQUEST_TIMEOUT)
             .pool_idle_timeout(IDLE_MAX)
             .no_proxy()
             .build()

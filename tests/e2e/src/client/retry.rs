@@ -21,10 +21,10 @@ impl Client {
     /// Waits with `?wait_s=` until the job has ended, also while processes restart. Returns the job.
     ///
     /// # Panics
-    /// After `limit`, with the last answer. Immediately if the answer is an error that a retry cannot change, such as
+    /// After `timeout`, with the last answer. Immediately if the answer is an error that a retry cannot change, such as
     /// 404.
-    pub async fn wait(&self, id: &str, limit: Duration) -> Value {
-        let deadline = Instant::now() + limit;
+    pub async fn wait(&self, id: &str, timeout: Duration) -> Value {
+        let deadline = Instant::now() + timeout;
         let mut last_answer = String::from("none");
         while let Some(remaining) = time_remaining(deadline) {
             let wait_s = remaining.as_secs().clamp(1, WAIT_S_MAX);
@@ -45,15 +45,15 @@ impl Client {
                 Err(_) => last_answer = String::from("no answer in time"),
             }
         }
-        panic!("job {id} had not ended after {limit:?}; the last answer: {last_answer}");
+        panic!("job {id} had not ended after {timeout:?}; the last answer: {last_answer}");
     }
 
     /// Submits with this idempotency key until the job is accepted, also while processes restart. Returns the job.
     ///
     /// # Panics
-    /// After `limit`, with the last answer. Immediately if the answer is an error that a retry cannot change.
-    pub async fn submit_until_accepted(&self, job: &Value, key: &str, limit: Duration) -> Value {
-        let deadline = Instant::now() + limit;
+    /// After `timeout`, with the last answer. Immediately if the answer is an error that a retry cannot change.
+    pub async fn submit_until_accepted(&self, job: &Value, key: &str, timeout: Duration) -> Value {
+        let deadline = Instant::now() + timeout;
         let mut last_answer = String::from("none");
         while let Some(remaining) = time_remaining(deadline) {
             match tokio::time::timeout(remaining, self.try_submit(job, Some(key))).await {
@@ -67,7 +67,7 @@ impl Client {
                 Err(_) => last_answer = String::from("no answer in time"),
             }
         }
-        panic!("submit {key} was not accepted after {limit:?}; the last answer: {last_answer}");
+        panic!("submit {key} was not accepted after {timeout:?}; the last answer: {last_answer}");
     }
 
     /// Submits the turns 0 to `turns` - 1 of a session ([`turn_text`]). Each turn has its own idempotency key
@@ -75,13 +75,13 @@ impl Client {
     /// submit. Returns the jobs' ids in the same order.
     ///
     /// # Panics
-    /// If a turn is not accepted within `limit`.
+    /// If a turn is not accepted within `timeout`.
     pub async fn submit_turns(
         &self,
         session: &str,
         turns: u64,
         extra: &Value,
-        limit: Duration,
+        timeout: Duration,
     ) -> Vec<String> {
         let mut ids = Vec::new();
         for turn in 0..turns {
@@ -90,7 +90,7 @@ impl Client {
                 job[name] = value.clone();
             }
             let key = turn_key(session, turn);
-            let accepted = self.submit_until_accepted(&job, &key, limit).await;
+            let accepted = self.submit_until_accepted(&job, &key, timeout).await;
             ids.push(id_of(&accepted).to_owned());
         }
         ids

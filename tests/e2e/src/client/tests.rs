@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::Client;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A server that gives its answers one after the other and records its requests.
 #[derive(Clone)]
@@ -81,7 +81,9 @@ async fn a_refused_submit_is_repeated_with_the_same_key_until_it_is_accepted() {
         (202, json!({ "id": "j" })),
     ]);
     let client = Client::new(&stub.serve().await);
-    let job = client.submit_until_accepted(&json!({}), "k1", LIMIT).await;
+    let job = client
+        .submit_until_accepted(&json!({}), "k1", TIMEOUT)
+        .await;
     assert_eq!(job["id"], "j");
     assert_eq!(stub.requests(), ["POST /v1/jobs k1"; 3]);
 }
@@ -91,7 +93,9 @@ async fn a_refused_submit_is_repeated_with_the_same_key_until_it_is_accepted() {
 async fn a_submit_with_a_permanent_error_is_not_repeated() {
     let stub = Stub::new([(422, json!({})), (202, json!({ "id": "j" }))]);
     let client = Client::new(&stub.serve().await);
-    client.submit_until_accepted(&json!({}), "k1", LIMIT).await;
+    client
+        .submit_until_accepted(&json!({}), "k1", TIMEOUT)
+        .await;
 }
 
 #[tokio::test]
@@ -99,8 +103,10 @@ async fn a_submit_with_a_permanent_error_is_not_repeated() {
 async fn a_submit_that_is_not_accepted_panics_at_the_limit_with_the_last_answer() {
     let stub = Stub::new(vec![(503, json!({})); 1_000]);
     let client = Client::new(&stub.serve().await);
-    let limit = Duration::from_millis(150);
-    client.submit_until_accepted(&json!({}), "k1", limit).await;
+    let timeout = Duration::from_millis(150);
+    client
+        .submit_until_accepted(&json!({}), "k1", timeout)
+        .await;
 }
 
 #[tokio::test]
@@ -117,7 +123,7 @@ async fn a_wait_for_a_job_goes_on_while_no_server_listens_or_the_server_answers_
     client.try_get("/").await.expect_err("nobody listens");
     let waiting = tokio::spawn({
         let client = client.clone();
-        async move { client.wait("j", LIMIT).await }
+        async move { client.wait("j", TIMEOUT).await }
     });
     tokio::task::yield_now().await;
     client.set_url(&stub.serve().await);
@@ -133,7 +139,7 @@ async fn a_wait_for_a_job_goes_on_while_no_server_listens_or_the_server_answers_
 #[should_panic(expected = "job j: 404 Not Found")]
 async fn a_wait_for_an_unknown_job_panics_immediately() {
     let stub = Stub::new([(404, json!({}))]);
-    Client::new(&stub.serve().await).wait("j", LIMIT).await;
+    Client::new(&stub.serve().await).wait("j", TIMEOUT).await;
 }
 
 #[tokio::test]
@@ -142,7 +148,7 @@ async fn turns_are_submitted_in_order_with_different_keys() {
     let stub = Stub::new([accepted("a"), (503, json!({})), accepted("b")]);
     let client = Client::new(&stub.serve().await);
     let ids = client
-        .submit_turns("s", 2, &json!({ "model": "m" }), LIMIT)
+        .submit_turns("s", 2, &json!({ "model": "m" }), TIMEOUT)
         .await;
     assert_eq!(ids, ["a", "b"]);
     let requests = stub.requests();

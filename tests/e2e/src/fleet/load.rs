@@ -15,7 +15,7 @@ use crate::{
 /// How many sessions are read at the same time.
 const READS_AT_ONCE: usize = 32;
 
-/// The size of a load and its time limit.
+/// The size of a load and its timeout.
 #[derive(Clone, Copy, Debug)]
 pub struct Load {
     /// The number of sessions, which submit concurrently.
@@ -23,8 +23,8 @@ pub struct Load {
     /// The number of turns that each session submits. It must be at most half the number of messages that Forebay keeps
     /// of a session.
     pub turns: u64,
-    /// The time limit, which only failing tests reach.
-    pub limit: Duration,
+    /// The timeout, which only failing tests reach.
+    pub timeout: Duration,
 }
 
 /// The name of each session with the ids of its accepted jobs.
@@ -41,13 +41,13 @@ impl Load {
     #[must_use]
     pub fn submit(&self, client: &Client) -> JoinSet<(String, Vec<String>)> {
         let mut sessions = JoinSet::new();
-        let Self { turns, limit, .. } = *self;
+        let Self { turns, timeout, .. } = *self;
         for number in 0..self.sessions {
             let client = client.clone();
             sessions.spawn(async move {
                 let session = format!("s-{number}");
                 let ids = client
-                    .submit_turns(&session, turns, &json!({}), limit)
+                    .submit_turns(&session, turns, &json!({}), timeout)
                     .await;
                 (session, ids)
             });
@@ -59,16 +59,16 @@ impl Load {
     /// before it, and that each session in Redis contains exactly the accepted turns.
     ///
     /// # Panics
-    /// If a job has not ended after the time limit, or an assertion fails.
+    /// If a job has not ended after the timeout, or an assertion fails.
     pub async fn assert_in_order(&self, fleet: &Fleet, accepted: Accepted) -> Vec<SessionRun> {
         let mut runs = JoinSet::new();
         let permits = Arc::new(Semaphore::new(READS_AT_ONCE));
         for (session, ids) in accepted {
-            let (client, limit) = (fleet.client.clone(), self.limit);
+            let (client, timeout) = (fleet.client.clone(), self.timeout);
             let permits = Arc::clone(&permits);
             runs.spawn(async move {
                 let _permit = permits.acquire().await;
-                SessionRun::fetch(&client, &session, &ids, limit).await
+                SessionRun::fetch(&client, &session, &ids, timeout).await
             });
         }
         let runs = runs.join_all().await;

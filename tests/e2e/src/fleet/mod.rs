@@ -37,8 +37,8 @@ pub const BATCH: &str = "forebay.jobs.batch";
 /// The queue of messages that cannot be read.
 pub const UNREADABLE: &str = "forebay.unreadable";
 
-/// The limit of every wait whose time is not measured. Only failing tests reach this limit.
-pub const LIMIT: Duration = Duration::from_secs(120);
+/// The timeout of every wait whose time is not measured. Only failing tests reach it.
+pub const TIMEOUT: Duration = Duration::from_secs(120);
 /// The pause between two polls.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -141,7 +141,7 @@ impl Fleet {
     /// Waits until all gateways are ready to accept submits.
     ///
     /// # Panics
-    /// If a gateway is not ready after [`LIMIT`]. The message contains its last answer.
+    /// If a gateway is not ready after [`TIMEOUT`]. The message contains its last answer.
     pub async fn wait_until_gateways_are_ready(&self) {
         for gateway in 0..self.gateways.len() {
             let client = self.client_of(gateway);
@@ -152,9 +152,9 @@ impl Fleet {
                 last_answer = format!("{answer:?}");
                 ready
             };
-            if !poll_until(LIMIT, ready).await {
+            if !poll_until(TIMEOUT, ready).await {
                 panic!(
-                    "gateway {gateway} is not ready after {LIMIT:?}; its last answer: {last_answer}"
+                    "gateway {gateway} is not ready after {TIMEOUT:?}; its last answer: {last_answer}"
                 );
             }
         }
@@ -164,11 +164,11 @@ impl Fleet {
     /// once a second. The error message contains `description`.
     ///
     /// # Panics
-    /// After `limit`, with the last counts.
+    /// After `timeout`, with the last counts.
     pub async fn wait_for_counts(
         &self,
         description: &str,
-        limit: Duration,
+        timeout: Duration,
         condition: impl Fn(&Value) -> bool,
     ) {
         let mut last = Value::Null;
@@ -178,8 +178,8 @@ impl Fleet {
             }
             last.is_object() && condition(&last)
         };
-        if !poll_until(limit, is_reached).await {
-            panic!("waited {limit:?} in vain for {description}; the last counts: {last}");
+        if !poll_until(timeout, is_reached).await {
+            panic!("waited {timeout:?} in vain for {description}; the last counts: {last}");
         }
     }
 
@@ -187,8 +187,8 @@ impl Fleet {
     /// right after a submit they may not include its job.
     ///
     /// # Panics
-    /// After `limit`, with the last counts.
-    pub async fn wait_for_live_jobs(&self, count: u64, limit: Duration) {
+    /// After `timeout`, with the last counts.
+    pub async fn wait_for_live_jobs(&self, count: u64, timeout: Duration) {
         let mut last = Value::Null;
         let is_reached = async || {
             if let Ok(answer) = self.client.try_get("/v1/queues").await {
@@ -198,8 +198,8 @@ impl Fleet {
             let classes = live_jobs("interactive").zip(live_jobs("batch"));
             classes.map(|(interactive, batch)| interactive + batch) == Some(count)
         };
-        if !poll_until(limit, is_reached).await {
-            panic!("waited {limit:?} in vain for {count} live jobs; the last counts: {last}");
+        if !poll_until(timeout, is_reached).await {
+            panic!("waited {timeout:?} in vain for {count} live jobs; the last counts: {last}");
         }
     }
 
@@ -217,26 +217,26 @@ impl Fleet {
     /// every five seconds, so they lag behind; see [`Fleet::has_ready_message`].
     ///
     /// # Panics
-    /// After `limit`, with the last count.
-    pub async fn wait_for_ready_messages(&self, queue: &str, count: u64, limit: Duration) {
+    /// After `timeout`, with the last count.
+    pub async fn wait_for_ready_messages(&self, queue: &str, count: u64, timeout: Duration) {
         let mut last = String::from("none");
         let is_reached = async || {
             let counts = self.vhost.queue_counts(queue).await;
             last = format!("{counts:?}");
             counts.is_ok_and(|counts| counts.ready == count)
         };
-        if !poll_until(limit, is_reached).await {
+        if !poll_until(timeout, is_reached).await {
             panic!(
-                "waited {limit:?} in vain for {count} ready messages in {queue}; the last counts: {last}"
+                "waited {timeout:?} in vain for {count} ready messages in {queue}; the last counts: {last}"
             );
         }
     }
 }
 
-/// Polls `condition` until it is true, for at most `limit`. Returns whether it became true. Use this only for
+/// Polls `condition` until it is true, for at most `timeout`. Returns whether it became true. Use this only for
 /// conditions that cause no event.
-pub async fn poll_until(limit: Duration, mut condition: impl AsyncFnMut() -> bool) -> bool {
-    let deadline = Instant::now() + limit;
+pub async fn poll_until(timeout: Duration, mut condition: impl AsyncFnMut() -> bool) -> bool {
+    let deadline = Instant::now() + timeout;
     loop {
         if condition().await {
             return true;

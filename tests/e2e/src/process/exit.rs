@@ -23,8 +23,8 @@ pub struct Exited {
 /// Runs `forebay` with these arguments and environment variables until it ends.
 ///
 /// # Panics
-/// If the process cannot be started, or still runs after `limit`.
-pub async fn run_to_exit(args: &[&str], env: &[(&str, &str)], limit: Duration) -> Exited {
+/// If the process cannot be started, or still runs after `timeout`.
+pub async fn run_to_exit(args: &[&str], env: &[(&str, &str)], timeout: Duration) -> Exited {
     let mut builder = Builder::new();
     for arg in args {
         builder = builder.arg(*arg);
@@ -32,22 +32,22 @@ pub async fn run_to_exit(args: &[&str], env: &[(&str, &str)], limit: Duration) -
     for (name, value) in env {
         builder = builder.env(name, *value);
     }
-    builder.run_to_exit(limit).await
+    builder.run_to_exit(timeout).await
 }
 
 impl Builder {
     /// Runs the process until it ends by itself.
     ///
     /// # Panics
-    /// If the process cannot be started, or still runs after `limit`.
-    pub async fn run_to_exit(&self, limit: Duration) -> Exited {
+    /// If the process cannot be started, or still runs after `timeout`.
+    pub async fn run_to_exit(&self, timeout: Duration) -> Exited {
         let (mut child, _own_dir) = match self.spawn().await {
             Ok(spawned) => spawned,
             Err(error) => panic!("{error:#}"),
         };
         let mut stdout = Vec::new();
         let mut stderr = Vec::new();
-        let ended = tokio::time::timeout(limit, read(&mut child, &mut stdout, &mut stderr)).await;
+        let ended = tokio::time::timeout(timeout, read(&mut child, &mut stdout, &mut stderr)).await;
         let stdout = String::from_utf8_lossy(&stdout).into_owned();
         let stderr = String::from_utf8_lossy(&stderr).into_owned();
         match ended {
@@ -58,13 +58,13 @@ impl Builder {
             },
             // Dropping the child kills it.
             Err(_) => panic!(
-                "the process still ran after {limit:?}; stdout:\n{stdout}\nstderr:\n{stderr}"
+                "the process still ran after {timeout:?}; stdout:\n{stdout}\nstderr:\n{stderr}"
             ),
         }
     }
 }
 
-/// Reads the output into the caller's buffers, so that a panic at the limit can show what was read.
+/// Reads the output into the caller's buffers, so that a panic at the timeout can show what was read.
 async fn read(
     child: &mut Child,
     stdout: &mut Vec<u8>,

@@ -10,9 +10,9 @@ use tokio::{process::Child, task::JoinHandle};
 use super::output::{Lines, listening_url};
 
 /// How long reading the last output may take after the end of the process.
-const LAST_OUTPUT_LIMIT: Duration = Duration::from_secs(30);
+const LAST_OUTPUT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a process may take to stop after SIGSTOP.
-const STOP_LIMIT: Duration = Duration::from_secs(30);
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often a test asks the kernel whether a process has stopped.
 const STATE_POLL_INTERVAL: Duration = Duration::from_millis(1);
 
@@ -83,12 +83,12 @@ impl Forebay {
     /// Waits until the log contains this text.
     ///
     /// # Panics
-    /// After `limit`. The message contains the log.
-    pub async fn wait_for_log(&self, text: &str, limit: Duration) {
+    /// After `timeout`. The message contains the log.
+    pub async fn wait_for_log(&self, text: &str, timeout: Duration) {
         let logged = self.lines.find(|line| line.contains(text).then_some(()));
-        if tokio::time::timeout(limit, logged).await.is_err() {
+        if tokio::time::timeout(timeout, logged).await.is_err() {
             panic!(
-                "waited {limit:?} in vain for {text:?}; the log:\n{}",
+                "waited {timeout:?} in vain for {text:?}; the log:\n{}",
                 self.logs()
             );
         }
@@ -98,12 +98,12 @@ impl Forebay {
     /// not with the first poll of the future.
     ///
     /// # Panics
-    /// After `limit`, with the log.
+    /// After `timeout`, with the log.
     pub fn wait_for_new_logs(
         &self,
         text: &str,
         count: usize,
-        limit: Duration,
+        timeout: Duration,
     ) -> impl Future<Output = ()> {
         let earlier_lines = self.lines.count();
         async move {
@@ -112,9 +112,9 @@ impl Forebay {
                 found += usize::from(line.contains(text));
                 (found >= count).then_some(())
             });
-            if tokio::time::timeout(limit, logged).await.is_err() {
+            if tokio::time::timeout(timeout, logged).await.is_err() {
                 panic!(
-                    "waited {limit:?} in vain for {count} lines with {text:?}, and found {found}; the log:\n{}",
+                    "waited {timeout:?} in vain for {count} lines with {text:?}, and found {found}; the log:\n{}",
                     self.logs()
                 );
             }
@@ -156,7 +156,7 @@ impl Forebay {
                 tokio::time::sleep(STATE_POLL_INTERVAL).await;
             }
         };
-        let stopped = tokio::time::timeout(STOP_LIMIT, stopped).await;
+        let stopped = tokio::time::timeout(STOP_TIMEOUT, stopped).await;
         stopped.expect("a process that stops");
     }
 
@@ -171,15 +171,15 @@ impl Forebay {
     /// Waits until the process has ended.
     ///
     /// # Panics
-    /// After `limit`. The message contains the log.
-    pub async fn wait_exit(&mut self, limit: Duration) -> ExitStatus {
-        match tokio::time::timeout(limit, self.exited()).await {
+    /// After `timeout`. The message contains the log.
+    pub async fn wait_exit(&mut self, timeout: Duration) -> ExitStatus {
+        match tokio::time::timeout(timeout, self.exited()).await {
             Ok(status) => {
                 self.read_last_output().await;
                 status.expect("the exit status can be read")
             }
             Err(_) => panic!(
-                "forebay still ran after {limit:?}; its log:\n{}",
+                "forebay still ran after {timeout:?}; its log:\n{}",
                 self.logs()
             ),
         }
@@ -205,7 +205,7 @@ impl Forebay {
     /// keep the streams open.
     async fn read_last_output(&mut self) {
         for mut reader in self.readers.drain(..) {
-            if tokio::time::timeout(LAST_OUTPUT_LIMIT, &mut reader)
+            if tokio::time::timeout(LAST_OUTPUT_TIMEOUT, &mut reader)
                 .await
                 .is_err()
             {

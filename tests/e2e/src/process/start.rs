@@ -15,7 +15,7 @@ use tokio::process::{Child, Command};
 use super::{binary, output, running::Forebay};
 
 /// How long a process may take until it is ready.
-const READY_LIMIT: Duration = Duration::from_secs(120);
+const READY_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A process that is not started yet. It can be started several times. All these processes have the same settings, and
 /// the same data folder if the test sets one.
@@ -135,8 +135,8 @@ impl Builder {
             biased;
             () = ready => None,
             status = forebay.exited() => Some(format!("the process ended with {}", status?)),
-            () = tokio::time::sleep(READY_LIMIT) => {
-                Some(format!("the process was not ready after {READY_LIMIT:?}"))
+            () = tokio::time::sleep(READY_TIMEOUT) => {
+                Some(format!("the process was not ready after {READY_TIMEOUT:?}"))
             }
         };
         let Some(failure) = failure else {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Builder, Forebay, run_to_exit};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 /// A shell command that prints the line with which `forebay` reports its URL.
 const READY: &str = "echo 'INFO listening on http://127.0.0.1:4711' >&2;";
 
@@ -29,7 +29,7 @@ async fn a_process_is_ready_when_it_prints_its_url_and_kill9_ends_it() {
 #[tokio::test]
 async fn the_child_gets_the_environment_of_the_builder() {
     let mut forebay = shell("env").env("FOREBAY_MODEL", "m").start().await;
-    assert!(forebay.wait_exit(LIMIT).await.success());
+    assert!(forebay.wait_exit(TIMEOUT).await.success());
     let log = forebay.logs();
     assert!(
         log.contains("\nFOREBAY_LISTEN=127.0.0.1:0\n"),
@@ -56,7 +56,7 @@ async fn a_data_folder_that_the_test_sets_is_kept_after_the_process() {
     let folder = tempfile::tempdir().expect("a temporary folder is made");
     let builder = shell("echo kept > $FOREBAY_DATA_DIR/file").data_dir(folder.path());
     let mut forebay = builder.start().await;
-    forebay.wait_exit(LIMIT).await;
+    forebay.wait_exit(TIMEOUT).await;
     drop(forebay);
     assert!(folder.path().join("file").exists());
 }
@@ -65,9 +65,9 @@ async fn a_data_folder_that_the_test_sets_is_kept_after_the_process() {
 async fn a_process_can_handle_sigterm_and_choose_its_exit_code() {
     let script = "trap 'echo draining; exit 7' TERM; echo trapped; while :; do sleep 0.01; done";
     let mut forebay = shell(script).start().await;
-    forebay.wait_for_log("trapped", LIMIT).await;
+    forebay.wait_for_log("trapped", TIMEOUT).await;
     forebay.sigterm();
-    assert_eq!(forebay.wait_exit(LIMIT).await.code(), Some(7));
+    assert_eq!(forebay.wait_exit(TIMEOUT).await.code(), Some(7));
     assert!(
         forebay.logs().contains("draining"),
         "the last output is missing"
@@ -100,7 +100,7 @@ async fn wait_for_state(pid: u32, wanted: fn(char) -> bool) {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(LIMIT, reached)
+    tokio::time::timeout(TIMEOUT, reached)
         .await
         .expect("the process reaches the state in time");
 }
@@ -118,7 +118,7 @@ async fn dropping_the_handle_kills_the_process() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(LIMIT, gone)
+    tokio::time::timeout(TIMEOUT, gone)
         .await
         .expect("the process ends in time");
 }
@@ -154,7 +154,7 @@ async fn run_to_exit_returns_the_exit_code_and_both_outputs() {
     let builder = Forebay::builder().program("/bin/sh").arg("-c");
     let exited = builder
         .arg("echo out; echo err >&2; exit 2")
-        .run_to_exit(LIMIT)
+        .run_to_exit(TIMEOUT)
         .await;
     assert_eq!(exited.code, Some(2));
     assert_eq!(
@@ -167,12 +167,12 @@ async fn run_to_exit_returns_the_exit_code_and_both_outputs() {
 #[should_panic(expected = "the process still ran after")]
 async fn run_to_exit_panics_after_its_limit() {
     let builder = Forebay::builder().program("/bin/sh").arg("-c");
-    let limit = Duration::from_millis(50);
-    builder.arg("exec sleep 600").run_to_exit(limit).await;
+    let timeout = Duration::from_millis(50);
+    builder.arg("exec sleep 600").run_to_exit(timeout).await;
 }
 
 #[tokio::test]
 async fn the_binary_is_built_and_runs() {
-    let exited = run_to_exit(&["--help"], &[], LIMIT).await;
+    let exited = run_to_exit(&["--help"], &[], TIMEOUT).await;
     assert_eq!(exited.code, Some(0), "{exited:?}");
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use e2e::{
     client::id_of,
-    fleet::{BATCH, Fleet, INTERACTIVE, LIMIT, poll_until},
+    fleet::{BATCH, Fleet, INTERACTIVE, TIMEOUT, poll_until},
 };
 use serde_json::{Value, json};
 use tokio::{task::JoinSet, time::Instant};
@@ -24,9 +24,9 @@ async fn jobs_that_could_run_are_ready_and_jobs_behind_others_of_their_session_a
     let _guard = test_lock::shared().await;
     let mut fleet = Fleet::builder().workers(1).start().await;
     let job = fleet.client.submit_ok(&json!({ "input": "hello" })).await;
-    fleet.client.wait(id_of(&job), LIMIT).await;
+    fleet.client.wait(id_of(&job), TIMEOUT).await;
     fleet.workers[0].sigterm();
-    assert_eq!(fleet.workers[0].wait_exit(LIMIT).await.code(), Some(0));
+    assert_eq!(fleet.workers[0].wait_exit(TIMEOUT).await.code(), Some(0));
 
     let mut submits = JoinSet::new();
     for number in 0..SESSIONS {
@@ -34,7 +34,7 @@ async fn jobs_that_could_run_are_ready_and_jobs_behind_others_of_their_session_a
         submits.spawn(async move {
             let job = json!({ "session_id": format!("s-{number}"), "input": "hello" });
             client
-                .submit_until_accepted(&job, &format!("s-{number}"), LIMIT)
+                .submit_until_accepted(&job, &format!("s-{number}"), TIMEOUT)
                 .await;
         });
     }
@@ -70,8 +70,8 @@ async fn jobs_that_could_run_are_ready_and_jobs_behind_others_of_their_session_a
 
     // All jobs run when there is a worker again.
     fleet.add_worker().await;
-    fleet.wait_for_live_jobs(0, LIMIT).await;
-    fleet.wait_for_ready_messages(INTERACTIVE, 0, LIMIT).await;
+    fleet.wait_for_live_jobs(0, TIMEOUT).await;
+    fleet.wait_for_ready_messages(INTERACTIVE, 0, TIMEOUT).await;
 }
 
 fn has_counts(counts: &Value, ready: usize, behind_session: usize) -> bool {
@@ -96,7 +96,7 @@ async fn wait_for_management_count(fleet: &Fleet, queue: &str, ready: usize) {
         last_count == ready
     };
     assert!(
-        poll_until(LIMIT, shown).await,
+        poll_until(TIMEOUT, shown).await,
         "the management API shows {last_count} ready messages in {queue}, not {ready}"
     );
 }

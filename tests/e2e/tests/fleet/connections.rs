@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use e2e::{
     client::{id_of, is_terminal},
-    fleet::{Fleet, LIMIT, Member, connections, poll_until},
+    fleet::{Fleet, Member, TIMEOUT, connections, poll_until},
 };
 use scripted_provider::{Recorded, ScriptedLlm};
 use serde_json::json;
@@ -83,7 +83,7 @@ async fn a_thousand_calls_waiting_clients_and_submits_need_few_connections() {
     let (gateway, worker) = (&fleet.gateways[0], &fleet.workers[0]);
     let running = submit_concurrently(&fleet).join_all().await;
     let in_flight = |records: &[Recorded]| records.len() == MANY;
-    llm.wait_for_within(LIMIT, "a thousand calls in flight", in_flight)
+    llm.wait_for_within(TIMEOUT, "a thousand calls in flight", in_flight)
         .await;
 
     let mut waiting = JoinSet::new();
@@ -125,7 +125,7 @@ async fn a_thousand_calls_waiting_clients_and_submits_need_few_connections() {
         let job = answer.expect(200);
         assert!(is_terminal(&job), "the wait returned a live job: {job}");
     }
-    fleet.wait_for_live_jobs(0, LIMIT).await;
+    fleet.wait_for_live_jobs(0, TIMEOUT).await;
 }
 
 /// Starts a thousand submits.

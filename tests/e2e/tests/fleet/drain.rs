@@ -1,12 +1,12 @@
-//! A busy worker of a fleet gets SIGTERM. Jobs whose calls end within the grace time complete. The other jobs run again
-//! on another worker, and their release costs no try. The process ends at most some seconds after the grace time, also
+//! A busy worker of a fleet gets SIGTERM. Jobs whose calls end within the drain time complete. The other jobs run again
+//! on another worker, and their release costs no try. The process ends at most some seconds after the drain time, also
 //! if its servers do not answer.
 
 use std::time::{Duration, Instant};
 
 use e2e::{
     client::id_of,
-    fleet::{Fleet, LIMIT, Member},
+    fleet::{Fleet, Member, TIMEOUT},
 };
 use scripted_provider::{ChatRequest, Recorded, ScriptedLlm};
 use serde_json::{Value, json};
@@ -14,11 +14,11 @@ use servers::proxy::Proxy;
 
 use crate::test_lock;
 
-/// The grace time of the worker: how long its calls may run on after SIGTERM.
-const GRACE: Duration = Duration::from_secs(3);
-/// How long after the grace time a process may still run. The README promises 4 s. A busy machine may need more.
+/// The drain time of the worker: how long its calls may continue after SIGTERM.
+const DRAIN_TIME: Duration = Duration::from_secs(3);
+/// How long after the drain time a process may still run. The README promises 4 s. A busy machine may need more.
 const EXIT_WITHIN: Duration = Duration::from_secs(15);
-/// The number of jobs whose calls end within the grace time.
+/// The number of jobs whose calls end within the drain time.
 const QUICK: usize = 40;
 /// The number of jobs whose calls take longer.
 const SLOW: usize = 10;
@@ -42,20 +42,20 @@ fn attempting_workers(job: &Value) -> Vec<&str> {
     workers.filter_map(Value::as_str).collect()
 }
 
-/// Waits for the end of a worker whose calls take longer than the grace time. Asserts that it ends in time.
+/// Waits for the end of a worker whose calls take longer than the drain time. Asserts that it ends in time.
 async fn assert_ends_in_time(worker: &mut Member, sigterm_at: Instant) {
-    let exit = worker.wait_exit(LIMIT).await;
+    let exit = worker.wait_exit(TIMEOUT).await;
     let took = sigterm_at.elapsed();
-    println!("the worker ended {took:?} after SIGTERM, with a grace time of {GRACE:?}");
+    println!("the worker ended {took:?} after SIGTERM, with a drain time of {DRAIN_TIME:?}");
     assert_eq!(exit.code(), Some(0), "{exit}");
     assert!(
-        took <= GRACE + EXIT_WITHIN,
-        "the worker ended only {took:?} after SIGTERM"
+        took <= DRAIN_TIME + EXIT_WITHIN,
+        "the worker ended {took:?} after SIGTERM, which is too late"
     );
-    // Within the grace time, the calls could still complete.
+    // Within the drain time, the calls could still complete.
     assert!(
-        took >= GRACE,
-        "the worker ended {took:?} after SIGTERM, within its grace time"
+        took >= DRAIN_TIME,
+        "the worker ended {took:?} after SIGTERM, within its drain time"
     );
 }
 
@@ -72,7 +72,7 @@ async fn after_sigterm_quick_calls_complete_and_slow_jobs_run_on_another_worker_
     let fleet = Fleet::builder().workers(1).openai(&llm);
     let fleet = fleet
         .env("FOREBAY_TRIES_MAX", "1")
-        .env("FOREBAY_DRAIN_S", GRACE.as_secs().to_string())
+        .env("FOREBAY_DRAIN_S", DRAIN_TIME.as_secs().to_string())
         .env("FOREBAY_CONCURRENCY", (QUICK + SLOW).to_string());
     let mut fleet = fleet.start().await;
     let quick = submit(&fleet, "quick", QUICK).await;
@@ -87,9 +87,9 @@ async fn after_sigterm_quick_calls_complete_and_slow_jobs_run_on_another_worker_
     let sigterm_at = Instant::now();
     fleet.workers[0].sigterm();
     fleet.workers[0]
-        .wait_for_log("the worker stops", LIMIT)
+        .wait_for_log("the worker stops", TIMEOUT)
         .await;
-    // These calls end within the grace time.
+    // These calls end within the drain time.
     quick_gate.open();
     assert_ends_in_time(&mut fleet.workers[0], sigterm_at).await;
     let hung_up =
@@ -98,7 +98,7 @@ async fn after_sigterm_quick_calls_complete_and_slow_jobs_run_on_another_worker_
     slow_gate.open();
 
     for (number, id) in quick.iter().enumerate() {
-        let job = fleet.client.wait(id, LIMIT).await;
+        let job = fleet.client.wait(id, TIMEOUT).await;
         assert_eq!(job["status"], "completed", "{job}");
         assert_eq!(attempting_workers(&job), [first.as_str()], "{job}");
         assert_eq!(
@@ -108,7 +108,7 @@ async fn after_sigterm_quick_calls_complete_and_slow_jobs_run_on_another_worker_
         );
     }
     for id in &slow {
-        let job = fleet.client.wait(id, LIMIT).await;
+        let job = fleet.client.wait(id, TIMEOUT).await;
         assert_eq!(job["status"], "completed", "{job}");
         assert_eq!(
             attempting_workers(&job),
@@ -118,7 +118,7 @@ async fn after_sigterm_quick_calls_complete_and_slow_jobs_run_on_another_worker_
         assert_eq!(job["attempts"][0]["error"]["code"], "released", "{job}");
     }
     for id in &waiting {
-        let job = fleet.client.wait(id, LIMIT).await;
+        let job = fleet.client.wait(id, TIMEOUT).await;
         assert_eq!(job["status"], "completed", "{job}");
         assert_eq!(attempting_workers(&job), [second.as_str()], "{job}");
     }
@@ -133,7 +133,7 @@ async fn a_worker_ends_in_time_although_its_servers_do_not_answer() {
     let fleet = Fleet::builder().workers(0).openai(&llm);
     let fleet = fleet
         .env("FOREBAY_TRIES_MAX", "1")
-        .env("FOREBAY_DRAIN_S", GRACE.as_secs().to_string());
+        .env("FOREBAY_DRAIN_S", DRAIN_TIME.as_secs().to_string());
     let mut fleet = fleet.start().await;
     let (mut redis, mut rabbit) = (
         Proxy::start(fleet.redis.port())
@@ -157,7 +157,7 @@ async fn a_worker_ends_in_time_although_its_servers_do_not_answer() {
     let sigterm_at = Instant::now();
     fleet.workers[0].sigterm();
     fleet.workers[0]
-        .wait_for_log("the worker stops", LIMIT)
+        .wait_for_log("the worker stops", TIMEOUT)
         .await;
     redis.stall().await.expect("the proxy stalls");
     rabbit.stall().await.expect("the proxy stalls");
@@ -167,7 +167,7 @@ async fn a_worker_ends_in_time_although_its_servers_do_not_answer() {
     let second = fleet.add_worker().await.name().to_owned();
     gate.open();
     for id in &slow {
-        let job = fleet.client.wait(id, LIMIT).await;
+        let job = fleet.client.wait(id, TIMEOUT).await;
         assert_eq!(job["status"], "completed", "{job}");
         assert_eq!(
             attempting_workers(&job),

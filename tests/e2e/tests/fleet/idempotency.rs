@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use e2e::{
     client::{Client, id_of},
-    fleet::{Fleet, LIMIT},
+    fleet::{Fleet, TIMEOUT},
 };
 use scripted_provider::ScriptedLlm;
 use serde_json::{Value, json};
@@ -38,7 +38,7 @@ fn job_of(key: usize) -> Value {
 /// Submits with a key until the job is accepted. Returns the job's id.
 async fn submit(client: &Client, key: usize) -> String {
     let accepted = client
-        .submit_until_accepted(&job_of(key), &format!("k-{key}"), LIMIT)
+        .submit_until_accepted(&job_of(key), &format!("k-{key}"), TIMEOUT)
         .await;
     id_of(&accepted).to_owned()
 }
@@ -81,7 +81,7 @@ async fn a_key_that_is_sent_to_both_gateways_and_again_after_a_kill_creates_one_
     drop(sender);
     let mut answers = Answers::default();
     for _ in 0..ANSWERED_BEFORE {
-        let answer = timeout(LIMIT, answers_of_killed.recv()).await;
+        let answer = timeout(TIMEOUT, answers_of_killed.recv()).await;
         let (key, id) = answer
             .expect("the answers come in time")
             .expect("the submits continue");
@@ -89,7 +89,7 @@ async fn a_key_that_is_sent_to_both_gateways_and_again_after_a_kill_creates_one_
     }
     // At this moment, each key has an unanswered submit or is about to be submitted again.
     fleet.gateways[0].kill9().await;
-    timeout(LIMIT, killed.join_all())
+    timeout(TIMEOUT, killed.join_all())
         .await
         .expect("the kill ends all submits to the gateway");
     while let Some((key, id)) = answers_of_killed.recv().await {
@@ -111,7 +111,7 @@ async fn a_key_that_is_sent_to_both_gateways_and_again_after_a_kill_creates_one_
     let mut ids: BTreeSet<&String> = answers.0.values().flatten().collect();
     assert_eq!(ids.len(), KEYS);
     fleet.point_client_at_running_gateways();
-    fleet.wait_for_live_jobs(KEYS as u64, LIMIT).await;
+    fleet.wait_for_live_jobs(KEYS as u64, TIMEOUT).await;
 
     // After its restart, the killed gateway also returns the same job.
     fleet.restart_gateway(0).await;
@@ -124,7 +124,7 @@ async fn a_key_that_is_sent_to_both_gateways_and_again_after_a_kill_creates_one_
     gate.open();
     for ids in answers.0.values() {
         for id in ids {
-            let job = fleet.client.wait(id, LIMIT).await;
+            let job = fleet.client.wait(id, TIMEOUT).await;
             assert_eq!(job["status"], "completed", "{job}");
         }
     }

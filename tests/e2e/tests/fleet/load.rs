@@ -11,7 +11,7 @@ use crate::test_lock;
 const LOAD: Load = Load {
     sessions: 200,
     turns: 20,
-    limit: Duration::from_secs(300),
+    timeout: Duration::from_secs(300),
 };
 
 /// The seed of the test: `FOREBAY_TEST_SEED`, or a new seed. The function prints it, so a failed test shows its seed.
@@ -58,5 +58,5 @@ async fn every_turn_is_in_order_on_any_gateway_and_any_worker() {
             .filter(|run| run.workers().contains(worker.name()));
         assert!(served.count() > 0, "{} served no session", worker.name());
     }
-    fleet.wait_for_live_jobs(0, LOAD.limit).await;
+    fleet.wait_for_live_jobs(0, LOAD.timeout).await;
 }

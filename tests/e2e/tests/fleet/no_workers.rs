@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use e2e::{
     client::id_of,
-    fleet::{Fleet, INTERACTIVE, LIMIT, poll_until},
+    fleet::{Fleet, INTERACTIVE, TIMEOUT, poll_until},
 };
 use scripted_provider::{ProviderError, ScriptedLlm};
 use serde_json::json;
@@ -35,10 +35,10 @@ async fn when_a_retry_is_due_its_message_is_ready_in_rabbitmq() {
     let due = Instant::now() + Duration::from_secs(RETRY_AFTER_S);
     let waits_for_retry = |counts: &serde_json::Value| counts["retry_wait"] == 1;
     fleet
-        .wait_for_counts("one job that waits for its retry", LIMIT, waits_for_retry)
+        .wait_for_counts("one job that waits for its retry", TIMEOUT, waits_for_retry)
         .await;
     fleet.workers[0].sigterm();
-    assert_eq!(fleet.workers[0].wait_exit(LIMIT).await.code(), Some(0));
+    assert_eq!(fleet.workers[0].wait_exit(TIMEOUT).await.code(), Some(0));
     assert!(
         Instant::now() < due,
         "the retry was due before the worker ended, so the test shows nothing"
@@ -48,7 +48,7 @@ async fn when_a_retry_is_due_its_message_is_ready_in_rabbitmq() {
         "a message was published before the retry was due"
     );
 
-    let published = poll_until(LIMIT, async || fleet.has_ready_message(INTERACTIVE).await).await;
+    let published = poll_until(TIMEOUT, async || fleet.has_ready_message(INTERACTIVE).await).await;
     let ready = Instant::now();
     assert!(published, "no message was published for the due retry");
     let delay = ready.saturating_duration_since(due);
@@ -64,12 +64,12 @@ async fn when_a_retry_is_due_its_message_is_ready_in_rabbitmq() {
     );
     let is_ready = |counts: &serde_json::Value| counts["ready"] == 1 && counts["live"] == 1;
     fleet
-        .wait_for_counts("one ready job", LIMIT, is_ready)
+        .wait_for_counts("one ready job", TIMEOUT, is_ready)
         .await;
-    fleet.wait_for_ready_messages(INTERACTIVE, 1, LIMIT).await;
+    fleet.wait_for_ready_messages(INTERACTIVE, 1, TIMEOUT).await;
 
     fleet.add_worker().await;
-    let job = fleet.client.wait(&id, LIMIT).await;
+    let job = fleet.client.wait(&id, TIMEOUT).await;
     assert_eq!(job["status"], "completed", "{job}");
 }
 
@@ -87,7 +87,7 @@ async fn a_job_past_its_deadline_becomes_expired() {
     let behind = submit("b", json!(1)).await;
     let began = Instant::now();
     for id in [&single, &behind] {
-        let job = fleet.client.wait(id, LIMIT).await;
+        let job = fleet.client.wait(id, TIMEOUT).await;
         assert_eq!(job["status"], "expired", "{job}");
         assert_eq!(job["attempts"], json!([]), "{job}");
     }

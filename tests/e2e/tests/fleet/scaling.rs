@@ -24,7 +24,7 @@ const CALL_MS: u64 = 500;
 const MEASURED_S: usize = 20;
 /// How many seconds at the start and at the end are not counted, because workers start or the last jobs end.
 const RAMP_S: usize = 3;
-const LIMIT: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 /// The number of concurrent submits.
 const CLIENTS: usize = 32;
 
@@ -52,19 +52,19 @@ async fn the_throughput_is_proportional_to_the_number_of_workers() {
 async fn measure(fleet: &mut Fleet, workers: usize, expected: u64) -> u64 {
     // The jobs are submitted before the workers start, so that only the workers are measured.
     let ids = submit(fleet, expected as usize * MEASURED_S).await;
-    fleet.wait_for_live_jobs(ids.len() as u64, LIMIT).await;
+    fleet.wait_for_live_jobs(ids.len() as u64, TIMEOUT).await;
     let began = Instant::now();
     for _ in 0..workers {
         fleet.add_worker().await;
     }
-    fleet.wait_for_live_jobs(0, LIMIT).await;
+    fleet.wait_for_live_jobs(0, TIMEOUT).await;
     let took = began.elapsed();
     let by_second = ended_by_second(fleet, ids).await;
     let median = median(&by_second);
     println!("{workers} workers: {median} jobs/s of {expected}; {by_second:?} in {took:?}");
     for mut worker in fleet.workers.drain(..) {
         worker.sigterm();
-        worker.wait_exit(LIMIT).await;
+        worker.wait_exit(TIMEOUT).await;
     }
     median
 }

@@ -8,12 +8,12 @@ use servers::redis::{Redis, RedisOptions};
 
 use crate::test_lock;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 /// The URL of RabbitMQ. Nothing listens there, and the process must end before it connects.
 const AMQP: (&str, &str) = ("AMQP_URL", "amqp://127.0.0.1:9");
 
 async fn start(role: &str, redis_url: &str) -> Exited {
-    run_to_exit(&[role], &[AMQP, ("REDIS_URL", redis_url)], LIMIT).await
+    run_to_exit(&[role], &[AMQP, ("REDIS_URL", redis_url)], TIMEOUT).await
 }
 
 fn assert_refused(exited: &Exited, message: &str) {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use e2e::{
     client::id_of,
-    fleet::{Fleet, LIMIT, poll_until},
+    fleet::{Fleet, TIMEOUT, poll_until},
 };
 use scripted_provider::{Recorded, ScriptedLlm};
 use serde_json::json;
@@ -56,7 +56,7 @@ async fn assert_taken_over(is_sweeper: bool) {
     fleet.workers[0].kill9().await;
     assert_eq!(unfinished, JOBS, "some jobs ended before the kill");
     let all_called_again = |records: &[Recorded]| records.len() >= 2 * JOBS;
-    llm.wait_for_within(LIMIT, "a second call for every job", all_called_again)
+    llm.wait_for_within(TIMEOUT, "a second call for every job", all_called_again)
         .await;
     let mut delays: Vec<Duration> = llm.recorded()[JOBS..]
         .iter()
@@ -74,7 +74,7 @@ async fn assert_taken_over(is_sweeper: bool) {
 
     gate.open();
     for id in &ids {
-        let job = fleet.client.wait(id, LIMIT).await;
+        let job = fleet.client.wait(id, TIMEOUT).await;
         assert_eq!(job["status"], "completed", "{job}");
         assert_eq!(job["attempts"].as_array().map(Vec::len), Some(2), "{job}");
         assert_eq!(job["attempts"][0]["worker"], name, "{job}");
@@ -106,7 +106,7 @@ async fn elect(fleet: &Fleet, name: &str) {
         ttl_ms <= 2_000 && sweeper.expect("Redis returns the election") == name
     };
     assert!(
-        poll_until(LIMIT, renewed).await,
+        poll_until(TIMEOUT, renewed).await,
         "{name} did not renew its election as the sweeper"
     );
 }

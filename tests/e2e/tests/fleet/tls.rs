@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use e2e::fleet::{Fleet, LIMIT, Load, poll_until};
+use e2e::fleet::{Fleet, Load, TIMEOUT, poll_until};
 use scripted_provider::ScriptedLlm;
 use servers::{rabbit::RabbitOptions, redis::RedisOptions, tls::Certificates};
 
@@ -11,7 +11,7 @@ use crate::test_lock;
 const LOAD: Load = Load {
     sessions: 5,
     turns: 4,
-    limit: LIMIT,
+    timeout: TIMEOUT,
 };
 
 #[tokio::test]
@@ -33,7 +33,7 @@ async fn a_fleet_works_over_encrypted_connections_and_only_with_the_right_author
     assert!(fleet.vhost.url().starts_with("amqps://"));
     let accepted = LOAD.submit(&fleet.client).join_all().await;
     LOAD.assert_in_order(&fleet, accepted).await;
-    let listed = poll_until(LIMIT, async || {
+    let listed = poll_until(TIMEOUT, async || {
         let connections = fleet
             .rabbit
             .connections()
@@ -54,7 +54,7 @@ async fn a_fleet_works_over_encrypted_connections_and_only_with_the_right_author
     let wrong_ca_file = wrong_ca_file.to_str().expect("the path is UTF-8");
     for (variable, server) in [("REDIS_CA_FILE", "Redis"), ("AMQP_CA_FILE", "RabbitMQ")] {
         let worker = fleet.add_worker_with(&[(variable, wrong_ca_file)]).await;
-        worker.wait_for_log("certificate", LIMIT).await;
+        worker.wait_for_log("certificate", TIMEOUT).await;
         let logs = worker.logs();
         let refused = logs.lines().find(|line| line.contains("certificate"));
         assert!(

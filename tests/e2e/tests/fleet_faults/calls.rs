@@ -6,7 +6,7 @@ use std::{
     collections::{BTreeMap, HashMap, HashSet},
 };
 
-use e2e::fleet::LIMIT;
+use e2e::fleet::TIMEOUT;
 use scripted_provider::{Recorded, ScriptedLlm};
 
 /// The calls of one worker that were in flight when its fault happened.
@@ -50,7 +50,7 @@ impl CallsInFlight {
             *records_read = records.len();
             taken_over.len() >= count
         };
-        llm.wait_for_within(LIMIT, &what, enough).await;
+        llm.wait_for_within(TIMEOUT, &what, enough).await;
     }
 }
 

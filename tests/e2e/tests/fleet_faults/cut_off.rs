@@ -1,9 +1,9 @@
 //! Workers are cut off from one of their two servers, and stay connected to the other server. Other workers continue,
-//! and they take over the jobs of a worker that counts as gone. A worker runs jobs again when the network is back.
+//! and they run the jobs of a worker that counts as gone. A worker runs jobs again when the network is back.
 
 use std::time::Duration;
 
-use e2e::fleet::{Fleet, LIMIT};
+use e2e::fleet::{Fleet, TIMEOUT};
 use futures_util::future::join_all;
 use scripted_provider::ScriptedLlm;
 use servers::proxy::Proxy;
@@ -53,8 +53,8 @@ async fn a_worker_without_rabbitmq_finishes_its_jobs_and_recovers() {
     let victims = start_victims(&mut fleet, server_port, ("AMQP_URL", &url)).await;
 
     cut_each_under_a_load(&fleet, &llm, victims, seed, async |_| {}).await;
-    // RabbitMQ redelivers the victims' messages to other workers. But the victims are still present, so no job is
-    // taken over.
+    // RabbitMQ redelivers the victims' messages to other workers. But the victims are still present, so no job
+    // returns to the queue.
     calls::assert_one_call_per_turn(&llm);
 }
 
@@ -113,7 +113,7 @@ async fn cut_each_under_a_load(
         tokio::join!(
             tokio::time::sleep(CUT_MIN),
             probes.wait_for_more_accepted(Pace::SLOW.sessions),
-            provider::wait_for_replies_to_other_keys(llm, &victim.key, 40, LIMIT),
+            provider::wait_for_replies_to_other_keys(llm, &victim.key, 40, TIMEOUT),
         );
         victim
             .proxy

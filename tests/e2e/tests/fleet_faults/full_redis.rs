@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use e2e::{
     client::Client,
-    fleet::{Fleet, LIMIT, poll_until},
+    fleet::{Fleet, TIMEOUT, poll_until},
     slowdown,
 };
 use serde_json::json;
@@ -37,7 +37,7 @@ async fn while_redis_is_full_new_jobs_are_refused_and_accepted_jobs_end() {
             wait_for_refusal(&fleet.client_of(gateway)).await;
         }
         gate.open();
-        fleet.wait_for_live_jobs(0, LIMIT).await;
+        fleet.wait_for_live_jobs(0, TIMEOUT).await;
         println!("repeat {repeat}: all jobs have ended while Redis is full at {used} bytes");
         for gateway in 0..fleet.gateways.len() {
             let client = fleet.client_of(gateway);
@@ -69,8 +69,8 @@ async fn wait_for_refusal(client: &Client) {
     let refuses = async || submit_refusal(client).await.is_some();
     let began = Instant::now();
     assert!(
-        poll_until(LIMIT, refuses).await,
-        "a gateway refused no submit within {LIMIT:?}"
+        poll_until(TIMEOUT, refuses).await,
+        "a gateway refused no submit within {TIMEOUT:?}"
     );
     let what = "the first refused submit";
     slowdown::assert_within(NOTICED_WITHIN, began, began.elapsed(), what);

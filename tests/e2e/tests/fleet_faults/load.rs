@@ -14,7 +14,7 @@ use std::{
 };
 
 use e2e::{
-    fleet::{Fleet, LIMIT},
+    fleet::{Fleet, TIMEOUT},
     order::SessionRun,
 };
 use scripted_provider::ScriptedLlm;
@@ -113,7 +113,7 @@ impl Load {
     /// Waits until `count` more turns are accepted than now, or until all turns are accepted.
     pub(crate) async fn wait_for_more_accepted(&self, count: usize) {
         let wanted = Self::TOTAL_TURNS.min(self.accepted() + count);
-        self.wait_for_accepted(wanted, LIMIT).await;
+        self.wait_for_accepted(wanted, TIMEOUT).await;
     }
 
     /// Waits until all turns of the load are accepted.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use e2e::{
-    fleet::{Fleet, INTERACTIVE, LIMIT, poll_until},
+    fleet::{Fleet, INTERACTIVE, TIMEOUT, poll_until},
     slowdown,
 };
 use tokio::task::JoinSet;
@@ -44,7 +44,7 @@ async fn a_lost_message_delays_only_its_own_session() {
     for loss in 1..=LOST {
         load.wait_until_fault_is_due(loss).await;
         let gate = provider::stop_calls(&llm, SLOTS * fleet.workers.len()).await;
-        messages::wait_for_more_than(&fleet, INTERACTIVE, 0, LIMIT).await;
+        messages::wait_for_more_than(&fleet, INTERACTIVE, 0, TIMEOUT).await;
         for id in messages::remove(&fleet, INTERACTIVE, 1).await {
             let (began, client, job) = (Instant::now(), fleet.client.clone(), id.clone());
             losses.spawn(async move {
@@ -55,14 +55,14 @@ async fn a_lost_message_delays_only_its_own_session() {
         }
         load.assert_fault_during_load(&llm, "a message was lost");
         gate.open();
-        provider::wait_for_replies(&llm, 40, LIMIT).await;
+        provider::wait_for_replies(&llm, 40, TIMEOUT).await;
     }
     assert_eq!(lost.len(), LOST, "{lost:?}");
 
     // All other sessions finish first.
     load.wait_for_all_accepted().await;
     let waiting = lost.iter().map(|id| Load::TURNS - load.turn_of(id)).sum();
-    fleet.wait_for_live_jobs(waiting, LIMIT).await;
+    fleet.wait_for_live_jobs(waiting, TIMEOUT).await;
     for id in &lost {
         let job = fleet.client.job(id).await.expect(200);
         assert_eq!(job["status"], "queued", "{job}");
@@ -96,8 +96,8 @@ async fn a_message_that_is_lost_from_a_queue_with_other_messages_is_published_ag
     let llm = provider::start(seed).await;
     let mut fleet = Fleet::builder().workers(0).openai(&llm).start().await;
     let few = Traffic::start(&fleet, "s", INTERACTIVE_ONLY, FEW, seed);
-    few.wait_for_accepted(FEW.total_turns(), LIMIT).await;
-    messages::wait_for_ready(&fleet, INTERACTIVE, FEW.sessions, LIMIT).await;
+    few.wait_for_accepted(FEW.total_turns(), TIMEOUT).await;
+    messages::wait_for_ready(&fleet, INTERACTIVE, FEW.sessions, TIMEOUT).await;
     let lost = messages::remove(&fleet, INTERACTIVE, LOST as u32).await;
     let began = Instant::now();
 
@@ -114,7 +114,7 @@ async fn a_message_that_is_lost_from_a_queue_with_other_messages_is_published_ag
     let what = "lost messages are published again";
     slowdown::assert_within(DONE_WITHIN, began, began.elapsed(), what);
     fleet
-        .wait_for_live_jobs(FEW.total_turns() as u64, LIMIT)
+        .wait_for_live_jobs(FEW.total_turns() as u64, TIMEOUT)
         .await;
     fleet.add_worker().await;
     fleet.add_worker().await;

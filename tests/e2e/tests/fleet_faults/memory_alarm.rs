@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use e2e::{
     client::{Client, id_of},
-    fleet::{Fleet, LIMIT},
+    fleet::{Fleet, TIMEOUT},
     slowdown,
 };
 use futures_util::future::join_all;
@@ -128,7 +128,7 @@ async fn accepted_until_refused(client: Client) -> (Vec<String>, Refusal) {
     let began = Instant::now();
     let mut pace = interval(SUBMIT_INTERVAL);
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    while began.elapsed() < LIMIT {
+    while began.elapsed() < TIMEOUT {
         pace.tick().await;
         // A job without a session waits only for its message, and for no other job.
         let answer = client.submit(&json!({ "input": "hello" })).await;
@@ -138,7 +138,7 @@ async fn accepted_until_refused(client: Client) -> (Vec<String>, Refusal) {
         jobs.push(id_of(&answer.body).to_owned());
     }
     panic!(
-        "the gateway refused no submit within {LIMIT:?} and accepted {} jobs",
+        "the gateway refused no submit within {TIMEOUT:?} and accepted {} jobs",
         jobs.len()
     );
 }
@@ -157,7 +157,7 @@ async fn end_alarm(alarm: RaisedAlarm<'_>, client: &Client, jobs: Vec<String>) -
     for id in jobs {
         let client = client.clone();
         waits.spawn(async move {
-            let job = client.wait(&id, LIMIT).await;
+            let job = client.wait(&id, TIMEOUT).await;
             (job, Instant::now())
         });
     }

@@ -16,16 +16,16 @@ pub(crate) async fn ready(fleet: &Fleet, queue: &str) -> Vec<Value> {
 }
 
 /// Waits until a queue has `count` ready messages.
-pub(crate) async fn wait_for_ready(fleet: &Fleet, queue: &str, count: usize, limit: Duration) {
+pub(crate) async fn wait_for_ready(fleet: &Fleet, queue: &str, count: usize, timeout: Duration) {
     let mut last_count = 0;
     let has_count = async || {
         last_count = ready(fleet, queue).await.len();
         last_count == count
     };
-    let in_time = poll_until(limit, has_count).await;
+    let in_time = poll_until(timeout, has_count).await;
     assert!(
         in_time,
-        "{queue} has {last_count} ready messages after {limit:?}, not {count}"
+        "{queue} has {last_count} ready messages after {timeout:?}, not {count}"
     );
 }
 
@@ -34,18 +34,18 @@ pub(crate) async fn wait_for_more_than(
     fleet: &Fleet,
     queue: &str,
     count: usize,
-    limit: Duration,
+    timeout: Duration,
 ) -> Vec<Value> {
     let mut messages = Vec::new();
     let has_more = async || {
         messages = ready(fleet, queue).await;
         messages.len() > count
     };
-    let in_time = poll_until(limit, has_more).await;
+    let in_time = poll_until(timeout, has_more).await;
     let ready = messages.len();
     assert!(
         in_time,
-        "{queue} has {ready} ready messages after {limit:?}, not more than {count}"
+        "{queue} has {ready} ready messages after {timeout:?}, not more than {count}"
     );
     messages
 }

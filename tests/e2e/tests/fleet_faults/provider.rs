@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use e2e::fleet::LIMIT;
+use e2e::fleet::TIMEOUT;
 use scripted_provider::{Gate, Recorded, ScriptedLlm};
 
 /// A provider with a latency of 0 to 50 ms.
@@ -41,13 +41,17 @@ async fn stop_calls_where(
     // The newest requests are examined first, because those from before the gate do not count.
     let enough =
         |records: &[Recorded]| records.iter().rev().filter(is_at_gate).take(calls).count() >= calls;
-    llm.wait_for_within(LIMIT, &description, enough).await;
+    llm.wait_for_within(TIMEOUT, &description, enough).await;
     gate
 }
 
 /// Waits until the provider has sent `count` more replies than now. Returns how long that took.
-pub(crate) async fn wait_for_replies(llm: &ScriptedLlm, count: usize, limit: Duration) -> Duration {
-    wait_for_replies_where(llm, count, limit, |_| true).await
+pub(crate) async fn wait_for_replies(
+    llm: &ScriptedLlm,
+    count: usize,
+    timeout: Duration,
+) -> Duration {
+    wait_for_replies_where(llm, count, timeout, |_| true).await
 }
 
 /// Does the same as [`wait_for_replies`], but counts only replies to calls with other API keys.
@@ -55,9 +59,9 @@ pub(crate) async fn wait_for_replies_to_other_keys(
     llm: &ScriptedLlm,
     key: &str,
     count: usize,
-    limit: Duration,
+    timeout: Duration,
 ) -> Duration {
-    wait_for_replies_where(llm, count, limit, |record| {
+    wait_for_replies_where(llm, count, timeout, |record| {
         record.request.key() != Some(key)
     })
     .await
@@ -66,7 +70,7 @@ pub(crate) async fn wait_for_replies_to_other_keys(
 async fn wait_for_replies_where(
     llm: &ScriptedLlm,
     count: usize,
-    limit: Duration,
+    timeout: Duration,
     is_counted: impl Fn(&Recorded) -> bool,
 ) -> Duration {
     let began = Instant::now();
@@ -76,7 +80,7 @@ async fn wait_for_replies_where(
     };
     let wanted = answered(&llm.recorded()) + count;
     let description = format!("{count} more replies");
-    llm.wait_for_within(limit, &description, |records| answered(records) >= wanted)
+    llm.wait_for_within(timeout, &description, |records| answered(records) >= wanted)
         .await;
     began.elapsed()
 }

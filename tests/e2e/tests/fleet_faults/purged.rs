@@ -6,7 +6,7 @@ use std::{
 };
 
 use e2e::{
-    fleet::{BATCH, Fleet, INTERACTIVE, LIMIT},
+    fleet::{BATCH, Fleet, INTERACTIVE, TIMEOUT},
     slowdown,
 };
 use tokio::task::JoinSet;
@@ -45,7 +45,7 @@ async fn with_busy_workers_all_jobs_end_after_both_queues_are_purged() {
         let gate = provider::stop_calls(&llm, unacked_max).await;
         let mut lost = BTreeSet::new();
         for queue in QUEUES {
-            let ready = messages::wait_for_more_than(&fleet, queue, unacked_max, LIMIT).await;
+            let ready = messages::wait_for_more_than(&fleet, queue, unacked_max, TIMEOUT).await;
             fleet
                 .vhost
                 .purge(queue)
@@ -104,12 +104,12 @@ async fn without_workers_all_messages_are_published_again_after_both_queues_are_
     let mut fleet = Fleet::builder().workers(0).openai(&llm).start().await;
     let waiting = Traffic::start(&fleet, "s", BOTH_CLASSES, WAITING, seed);
     waiting
-        .wait_for_accepted(WAITING.total_turns(), LIMIT)
+        .wait_for_accepted(WAITING.total_turns(), TIMEOUT)
         .await;
     for purge in 1..=repeats::of_long_fault(1) {
-        wait_for_all_ready(&fleet, LIMIT).await;
+        wait_for_all_ready(&fleet, TIMEOUT).await;
         fleet
-            .wait_for_live_jobs(WAITING.total_turns() as u64, LIMIT)
+            .wait_for_live_jobs(WAITING.total_turns() as u64, TIMEOUT)
             .await;
         purge_all(&fleet).await;
         let purged = Instant::now();
@@ -148,8 +148,8 @@ async fn purge_all(fleet: &Fleet) {
 }
 
 /// Waits until each session has a ready message.
-async fn wait_for_all_ready(fleet: &Fleet, limit: Duration) {
+async fn wait_for_all_ready(fleet: &Fleet, timeout: Duration) {
     for queue in QUEUES {
-        messages::wait_for_ready(fleet, queue, WAITING.sessions / QUEUES.len(), limit).await;
+        messages::wait_for_ready(fleet, queue, WAITING.sessions / QUEUES.len(), timeout).await;
     }
 }

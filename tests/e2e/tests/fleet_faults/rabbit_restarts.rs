@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use e2e::{
-    fleet::{Fleet, LIMIT, Member, poll_until},
+    fleet::{Fleet, Member, TIMEOUT, poll_until},
     slowdown,
 };
 
@@ -64,7 +64,7 @@ async fn while_rabbitmq_restarts_no_submit_is_refused_and_no_job_is_lost() {
         wait_for_reconnects(&fleet, restart).await;
         drop(permit);
         let reconnected = down.elapsed() - outage;
-        let replied = provider::wait_for_replies(&llm, 30, LIMIT).await;
+        let replied = provider::wait_for_replies(&llm, 30, TIMEOUT).await;
         println!(
             "restart {restart}: down for {outage:?}, gateways reconnected after another {reconnected:?}, 30 replies took another {replied:?}"
         );
@@ -88,8 +88,8 @@ async fn while_rabbitmq_restarts_no_submit_is_refused_and_no_job_is_lost() {
 async fn wait_for_reconnects(fleet: &Fleet, restarts: usize) {
     let has_reconnected = |gateway: &Member| gateway.logs().matches(CONNECTED).count() > restarts;
     let began = Instant::now();
-    let all = poll_until(LIMIT, async || fleet.gateways.iter().all(has_reconnected));
-    assert!(all.await, "a gateway did not reconnect within {LIMIT:?}");
+    let all = poll_until(TIMEOUT, async || fleet.gateways.iter().all(has_reconnected));
+    assert!(all.await, "a gateway did not reconnect within {TIMEOUT:?}");
     let what = "all gateways have reconnected";
     slowdown::assert_within(RECONNECTED_WITHIN, began, began.elapsed(), what);
 }

@@ -7,7 +7,7 @@ use std::{
 
 use e2e::{
     client::{Client, id_of},
-    fleet::{Fleet, LIMIT, poll_until},
+    fleet::{Fleet, TIMEOUT, poll_until},
     slowdown,
 };
 use serde_json::{Value, json};
@@ -21,14 +21,14 @@ pub(crate) async fn wait_for_work_by(fleet: &Fleet, worker: &str) {
     let has_run_one = async || {
         submitted += 1;
         let job = fleet.client.submit_ok(&new_job()).await;
-        let job = fleet.client.wait(id_of(&job), LIMIT).await;
+        let job = fleet.client.wait(id_of(&job), TIMEOUT).await;
         assert_eq!(job["status"], "completed", "{job}");
         attempted_by(&job, worker)
     };
     let began = Instant::now();
     assert!(
-        poll_until(LIMIT, has_run_one).await,
-        "{worker} ran none of {submitted} jobs within {LIMIT:?}"
+        poll_until(TIMEOUT, has_run_one).await,
+        "{worker} ran none of {submitted} jobs within {TIMEOUT:?}"
     );
     let what = format!("the first of {submitted} jobs that {worker} ran");
     slowdown::assert_within(RECOVERED_WITHIN, began, began.elapsed(), &what);
@@ -58,8 +58,8 @@ pub(crate) async fn wait_for_accept(client: &Client, limit: Duration) {
     };
     let began = Instant::now();
     assert!(
-        poll_until(LIMIT, accepted).await,
-        "the gateway accepted no submit within {LIMIT:?}; the last answer: {last_answer}"
+        poll_until(TIMEOUT, accepted).await,
+        "the gateway accepted no submit within {TIMEOUT:?}; the last answer: {last_answer}"
     );
     slowdown::assert_within(limit, began, began.elapsed(), "the first accepted submit");
 }

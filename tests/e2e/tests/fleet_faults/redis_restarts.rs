@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use e2e::{
     client::{Answer, Client, id_of},
-    fleet::{Fleet, LIMIT},
+    fleet::{Fleet, TIMEOUT},
     slowdown,
 };
 use reqwest::Method;
@@ -32,7 +32,7 @@ async fn while_redis_is_down_every_route_answers_503_and_no_call_is_repeated() {
     let job = json!({ "session_id": "idle", "input": "hello" });
     let job = fleet.client.submit_ok(&job).await;
     let idle_job = id_of(&job).to_owned();
-    fleet.client.wait(&idle_job, LIMIT).await;
+    fleet.client.wait(&idle_job, TIMEOUT).await;
     let load = Load::start(&fleet, "s", RESTARTS, seed).await;
 
     for restart in 1..=RESTARTS {
@@ -65,7 +65,7 @@ async fn while_redis_is_down_every_route_answers_503_and_no_call_is_repeated() {
         );
         gate.open();
         load.wait_for_more_accepted(40).await;
-        provider::wait_for_replies(&llm, 40, LIMIT).await;
+        provider::wait_for_replies(&llm, 40, TIMEOUT).await;
     }
 
     for refusal in load.refusals() {

@@ -16,7 +16,7 @@ use crate::{pace::Pace, refusal::Refusal};
 
 /// The pause before a repeated submit.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
-/// How long a turn may be submitted repeatedly. Only failing tests reach this limit.
+/// How long a turn may be submitted repeatedly. Only failing tests reach this time.
 const ACCEPTED_WITHIN: Duration = Duration::from_secs(300);
 
 /// A session and the client that submits its turns.

@@ -1,9 +1,9 @@
 //! A worker is stopped with SIGSTOP until the fleet counts the worker as gone, and then continued. Now it commits
-//! replies to jobs that other workers have taken over. The store rejects these commits, and each turn appears once.
+//! replies to jobs that other workers have claimed meanwhile. The store rejects these commits, and each turn appears once.
 
 use std::time::Duration;
 
-use e2e::fleet::{Fleet, LIMIT};
+use e2e::fleet::{Fleet, TIMEOUT};
 use futures_util::future::join_all;
 use scripted_provider::ScriptedLlm;
 
@@ -20,9 +20,9 @@ const STOPS: usize = 3;
 /// The presence TTL: a worker that is stopped for longer counts as gone.
 const PRESENCE: Duration = Duration::from_secs(1);
 /// A worker's log message about a rejected commit.
-const TOO_LATE: &str = "an attempt came too late";
-/// How many jobs of a stopped worker must be taken over before the worker continues.
-const TAKEN_OVER: usize = 3;
+const REJECTED_COMMIT: &str = "the outcome of an attempt is dropped";
+/// How many calls of a stopped worker other workers must repeat before the worker continues.
+const REPEATED_CALLS: usize = 3;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn late_commits_of_a_continued_worker_are_rejected_and_each_turn_appears_once() {
@@ -53,26 +53,26 @@ async fn late_commits_of_a_continued_worker_are_rejected_and_each_turn_appears_o
         let taken_over = taken_over.count();
         println!("{}: {taken_over} jobs were taken over", victim.name());
         assert!(
-            taken_over >= TAKEN_OVER,
+            taken_over >= REPEATED_CALLS,
             "only {taken_over} jobs of {} were taken over",
             victim.name()
         );
     }
 }
 
-/// Stops a worker when its part of the load is accepted, and continues it when others have taken over its jobs. Returns
-/// when the worker has committed late for as many jobs.
+/// Stops a worker when its part of the load is accepted, and continues it when others have repeated [`REPEATED_CALLS`] of
+/// its calls. Returns when the store has rejected as many commits of the worker.
 async fn stop(fleet: &Fleet, llm: &ScriptedLlm, load: &Load, victim: usize) {
     load.wait_until_fault_is_due(victim + 1).await;
     let (worker, key) = (&fleet.workers[victim], workers::key(victim));
-    let gate = provider::stop_calls_with_key(llm, &key, TAKEN_OVER).await;
+    let gate = provider::stop_calls_with_key(llm, &key, REPEATED_CALLS).await;
     worker.sigstop().await;
     load.assert_fault_during_load(llm, "a worker was stopped");
     let calls = CallsInFlight::of(llm, &key);
     // The replies arrive while the worker is stopped, and no notice tells it of a takeover. So it commits each reply.
     gate.open();
-    calls.wait_for_takeovers(llm, TAKEN_OVER).await;
-    let late_commits = worker.wait_for_new_logs(TOO_LATE, TAKEN_OVER, LIMIT);
+    calls.wait_for_takeovers(llm, REPEATED_CALLS).await;
+    let late_commits = worker.wait_for_new_logs(REJECTED_COMMIT, REPEATED_CALLS, TIMEOUT);
     worker.sigcont();
     late_commits.await;
 }

@@ -8,10 +8,10 @@ use std::{sync::Arc, time::Duration};
 
 use e2e::{
     client::id_of,
-    fleet::{Accepted, Fleet, LIMIT, Load},
+    fleet::{Accepted, Fleet, Load, TIMEOUT},
     order::SessionRun,
 };
-use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
+use tokio::{sync::Semaphore, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -136,19 +136,22 @@ impl Traffic {
         }
     }
 
-    /// Waits at most `limit` until `wanted` turns are accepted.
-    pub(crate) async fn wait_for_accepted(&self, wanted: usize, limit: Duration) {
-        let in_time = timeout(limit, self.until_accepted(wanted)).await.is_ok();
+    /// Waits at most `timeout` until `wanted` turns are accepted.
+    pub(crate) async fn wait_for_accepted(&self, wanted: usize, timeout: Duration) {
+        let in_time = tokio::time::timeout(timeout, self.until_accepted(wanted))
+            .await
+            .is_ok();
         let accepted = self.accepted();
         assert!(
             in_time,
-            "only {accepted} of {wanted} turns were accepted within {limit:?}"
+            "only {accepted} of {wanted} turns were accepted within {timeout:?}"
         );
     }
 
     /// Waits until `count` more turns are accepted than now.
     pub(crate) async fn wait_for_more_accepted(&self, count: usize) {
-        self.wait_for_accepted(self.accepted() + count, LIMIT).await;
+        self.wait_for_accepted(self.accepted() + count, TIMEOUT)
+            .await;
     }
 
     /// Stops the submits and waits until all jobs have ended. Asserts that:
@@ -160,7 +163,7 @@ impl Traffic {
         let load = Load {
             sessions: self.pace.sessions,
             turns: self.pace.turns,
-            limit: DONE_WITHIN,
+            timeout: DONE_WITHIN,
         };
         self.stop.cancel();
         let accepted: Accepted = self.sessions.join_all().await;
@@ -175,7 +178,7 @@ impl Traffic {
             retried.len()
         );
         let runs = load.assert_in_order(fleet, accepted).await;
-        fleet.wait_for_live_jobs(0, LIMIT).await;
+        fleet.wait_for_live_jobs(0, TIMEOUT).await;
         for RetriedTurn { session, turn, job } in retried {
             let answer = session.try_submit(turn).await.expect("the gateway answers");
             let repeated = id_of(&answer.expect(202)).to_owned();

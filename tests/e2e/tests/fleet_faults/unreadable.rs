@@ -1,6 +1,6 @@
 //! Workers move messages that they cannot read to another queue, with the reason, and continue.
 
-use e2e::fleet::{BATCH, Fleet, INTERACTIVE, LIMIT, UNREADABLE};
+use e2e::fleet::{BATCH, Fleet, INTERACTIVE, TIMEOUT, UNREADABLE};
 
 use crate::{calls, load::Load, messages, permits, provider, seed};
 
@@ -25,9 +25,9 @@ async fn unreadable_messages_are_moved_to_another_queue_and_workers_continue() {
         let published = fleet.vhost.publish_raw(queue, bytes).await;
         published.expect("the message is published");
         load.assert_fault_during_load(&llm, "an unreadable message was published");
-        messages::wait_for_ready(&fleet, UNREADABLE, number, LIMIT).await;
+        messages::wait_for_ready(&fleet, UNREADABLE, number, TIMEOUT).await;
         gate.open();
-        provider::wait_for_replies(&llm, 40, LIMIT).await;
+        provider::wait_for_replies(&llm, 40, TIMEOUT).await;
     }
 
     let messages = messages::ready(&fleet, UNREADABLE).await;

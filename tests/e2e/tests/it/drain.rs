@@ -1,4 +1,4 @@
-//! The process gets SIGTERM. Jobs whose calls end within the grace time complete. The other jobs are released, which
+//! The process gets SIGTERM. Jobs whose calls end within the drain time complete. The other jobs are released, which
 //! costs no try, and they complete after the next start.
 
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use scripted_provider::{ChatRequest, Recorded};
 use serde_json::{Value, json};
 
-use crate::fixture::{Fixture, LIMIT};
+use crate::fixture::{Fixture, TIMEOUT};
 
 /// A job may have one try only, so a release that costs a try would fail its job.
 const ONE_TRY: (&str, &str) = ("FOREBAY_TRIES_MAX", "1");
@@ -16,7 +16,7 @@ fn count_requests(fixture: &Fixture, text: &str) -> usize {
 }
 
 #[tokio::test]
-async fn calls_that_end_within_the_grace_time_complete_and_the_others_are_released_at_no_try() {
+async fn calls_that_end_within_the_drain_time_complete_and_the_others_are_released_at_no_try() {
     let mut fixture = Fixture::with(&[("FOREBAY_DRAIN_S", "2"), ONE_TRY]).await;
     let quick = fixture
         .llm
@@ -38,16 +38,16 @@ async fn calls_that_end_within_the_grace_time_complete_and_the_others_are_releas
     fixture.forebay.sigterm();
     fixture
         .forebay
-        .wait_for_log("the worker stops", LIMIT)
+        .wait_for_log("the worker stops", TIMEOUT)
         .await;
     // During the drain, clients can still fetch jobs.
     let first = ids[0].1.clone();
     let client = fixture.client.clone();
-    let wait = tokio::spawn(async move { client.wait(&first, LIMIT).await });
+    let wait = tokio::spawn(async move { client.wait(&first, TIMEOUT).await });
     quick.open();
     let job = wait.await.expect("the wait does not panic");
     assert_eq!(job["status"], "completed", "{job}");
-    let status = fixture.forebay.wait_exit(LIMIT).await;
+    let status = fixture.forebay.wait_exit(TIMEOUT).await;
     assert_eq!(status.code(), Some(0), "{status}");
     let hung_up =
         |records: &[Recorded]| records.iter().filter(|record| record.hung_up()).count() == 3;
@@ -79,19 +79,19 @@ async fn calls_that_end_within_the_grace_time_complete_and_the_others_are_releas
 }
 
 #[tokio::test]
-async fn an_idle_process_ends_before_its_grace_time_has_passed() {
+async fn an_idle_process_ends_before_its_drain_time_has_passed() {
     let mut fixture = Fixture::start().await;
     let id = fixture.submit_message("s", "turn=0").await;
     fixture.completed_text(&id).await;
     fixture.forebay.sigterm();
-    // The default grace time is 25 s.
+    // The default drain time is 25 s.
     let status = fixture.forebay.wait_exit(Duration::from_secs(20)).await;
     assert_eq!(status.code(), Some(0), "{status}");
 }
 
 #[tokio::test]
 async fn released_jobs_run_again_before_the_presence_of_the_old_process_expires() {
-    // The presence lasts a minute. Without the release, another process would take the job over only after that.
+    // The presence lasts a minute. Without the release, another process would requeue the job only after that.
     let presence = ("FOREBAY_PRESENCE_MS", "60000");
     let mut fixture = Fixture::with(&[("FOREBAY_DRAIN_S", "0"), ONE_TRY, presence]).await;
     let gate = fixture.llm.gate_all_requests();
@@ -100,7 +100,7 @@ async fn released_jobs_run_again_before_the_presence_of_the_old_process_expires(
         .await;
     fixture.wait_for_call("turn=0").await;
     fixture.forebay.sigterm();
-    assert_eq!(fixture.forebay.wait_exit(LIMIT).await.code(), Some(0));
+    assert_eq!(fixture.forebay.wait_exit(TIMEOUT).await.code(), Some(0));
     fixture.restart().await;
     gate.open();
     assert_eq!(fixture.completed_text(&id).await, "seen:0");

@@ -10,8 +10,8 @@ use scripted_provider::{Recorded, ScriptedLlm};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// The time limit of each wait for a job. Only failing tests reach it.
-pub(crate) const LIMIT: Duration = Duration::from_secs(120);
+/// The timeout of each wait for a job. Only failing tests reach it.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(120);
 /// A model of the OpenAI-compatible provider. It is the default model of all tests.
 pub(crate) const GPT: &str = "gpt-test";
 /// A model of Gemini.
@@ -105,7 +105,7 @@ impl Fixture {
 
     /// Waits until the job has ended, and returns the job.
     pub(crate) async fn wait(&self, id: &str) -> Value {
-        self.client.wait(id, LIMIT).await
+        self.client.wait(id, TIMEOUT).await
     }
 
     /// Waits until the job has completed, and returns its text.
@@ -150,8 +150,8 @@ impl Fixture {
                 tokio::time::sleep(PAUSE).await;
             }
         };
-        if tokio::time::timeout(LIMIT, reached).await.is_err() {
-            panic!("waited {LIMIT:?} in vain for {count} live jobs; the last counts: {queues}");
+        if tokio::time::timeout(TIMEOUT, reached).await.is_err() {
+            panic!("waited {TIMEOUT:?} in vain for {count} live jobs; the last counts: {queues}");
         }
     }
 

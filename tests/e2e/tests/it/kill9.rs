@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use crate::{
     fixture::Fixture,
     load::{
-        ALL_LIMIT, HEAVY, SESSIONS, TURNS, fetch_all, provider, seed, session_name, submit_all,
+        ALL_TIMEOUT, HEAVY, SESSIONS, TURNS, fetch_all, provider, seed, session_name, submit_all,
     },
 };
 
@@ -40,7 +40,7 @@ async fn after_five_kills_no_accepted_job_is_lost_and_none_completes_twice() {
         let enough = |records: &[Recorded]| answered(records) >= replies;
         fixture
             .llm
-            .wait_for_within(ALL_LIMIT, &description, enough)
+            .wait_for_within(ALL_TIMEOUT, &description, enough)
             .await;
         // The kill must happen at a random moment, not right after a reply.
         tokio::time::sleep(Duration::from_micros(random.random_range(0..30_000))).await;

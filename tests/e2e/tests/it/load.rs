@@ -15,8 +15,8 @@ use crate::fixture::Fixture;
 
 pub(crate) const SESSIONS: usize = 200;
 pub(crate) const TURNS: u64 = 10;
-/// The time limit of the whole load. Only failing tests reach it.
-pub(crate) const ALL_LIMIT: Duration = Duration::from_secs(240);
+/// The timeout of the whole load. Only failing tests reach it.
+pub(crate) const ALL_TIMEOUT: Duration = Duration::from_secs(240);
 
 /// The lock of the tests that use the whole machine. They run one after the other.
 pub(crate) static HEAVY: Mutex<()> = Mutex::const_new(());
@@ -54,7 +54,7 @@ pub(crate) fn submit_all(client: &Client) -> JoinSet<(usize, Vec<String>)> {
         sessions.spawn(async move {
             let no_fields = json!({});
             let name = session_name(number);
-            let ids = client.submit_turns(&name, TURNS, &no_fields, ALL_LIMIT);
+            let ids = client.submit_turns(&name, TURNS, &no_fields, ALL_TIMEOUT);
             (number, ids.await)
         });
     }
@@ -67,7 +67,7 @@ pub(crate) async fn fetch_all(client: &Client, ids: &[(usize, Vec<String>)]) -> 
     for (number, ids) in ids.iter().cloned() {
         let client = client.clone();
         runs.spawn(async move {
-            SessionRun::fetch(&client, &session_name(number), &ids, ALL_LIMIT).await
+            SessionRun::fetch(&client, &session_name(number), &ids, ALL_TIMEOUT).await
         });
     }
     runs.join_all().await

@@ -6,7 +6,7 @@ use std::{net::TcpListener, time::Duration};
 use e2e::process::{Exited, Forebay, run_to_exit};
 
 /// How long a process may take to end. Only failing tests reach it.
-const LIMIT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The variables that `--help` must show.
 const VARIABLES: [&str; 23] = [
@@ -111,7 +111,7 @@ async fn an_invalid_setting_is_named_before_a_port_or_a_database_is_opened() {
                 .env("FOREBAY_LISTEN", address.as_str())
                 .data_dir(&folder)
                 .env(name, *value);
-            let exited = builder.run_to_exit(LIMIT).await;
+            let exited = builder.run_to_exit(TIMEOUT).await;
             assert_refused(&exited, name);
             assert!(
                 !exited.stderr.contains("cannot listen"),
@@ -133,7 +133,7 @@ async fn an_invalid_flag_is_named() {
         &["no-such-command"],
         &["worker", "--tries-max", "x"],
     ] {
-        let exited = run_to_exit(flags, &[], LIMIT).await;
+        let exited = run_to_exit(flags, &[], TIMEOUT).await;
         let invalid_flag = flags.iter().rev().find(|flag| flag.len() > 1);
         assert_refused(&exited, invalid_flag.expect("the command has a flag"));
     }
@@ -153,7 +153,7 @@ async fn a_role_of_a_fleet_needs_both_urls() {
         (&[], &[AMQP], &["REDIS_URL"]),
         (&[], &[REDIS], &["AMQP_URL"]),
     ] {
-        let exited = run_to_exit(args, env, LIMIT).await;
+        let exited = run_to_exit(args, env, TIMEOUT).await;
         for name in missing {
             assert_refused(&exited, name);
         }
@@ -197,7 +197,7 @@ async fn an_invalid_server_url_is_named_and_its_password_is_not_shown() {
                 let mut env = VALID.to_vec();
                 env.retain(|(variable, _)| *variable != name);
                 env.push((name, value));
-                let exited = run_to_exit(&[role], &env, LIMIT).await;
+                let exited = run_to_exit(&[role], &env, TIMEOUT).await;
                 assert_refused(&exited, name);
                 assert!(
                     !exited.stderr.contains("do-not-show-me"),
@@ -221,7 +221,7 @@ async fn a_second_process_with_the_same_data_folder_names_the_first_process() {
     let folder = tempfile::tempdir().expect("a temporary folder is made");
     let builder = Forebay::builder().data_dir(folder.path());
     let mut first = builder.start().await;
-    let exited = builder.run_to_exit(LIMIT).await;
+    let exited = builder.run_to_exit(TIMEOUT).await;
     assert_refused(&exited, &first.pid().to_string());
     assert_refused(&exited, "FOREBAY_DATA_DIR");
     assert!(first.is_running(), "the first process has ended");
@@ -234,7 +234,7 @@ async fn a_second_process_with_the_same_data_folder_names_the_first_process() {
 async fn a_data_folder_that_is_a_file_is_named() {
     let file = tempfile::NamedTempFile::new().expect("a temporary file is made");
     let builder = Forebay::builder().data_dir(file.path());
-    assert_refused(&builder.run_to_exit(LIMIT).await, "FOREBAY_DATA_DIR");
+    assert_refused(&builder.run_to_exit(TIMEOUT).await, "FOREBAY_DATA_DIR");
 }
 
 #[tokio::test]
@@ -245,7 +245,7 @@ async fn a_port_in_use_is_named() {
         .expect("the listener has an address")
         .to_string();
     let builder = Forebay::builder().env("FOREBAY_LISTEN", address.as_str());
-    let exited = builder.run_to_exit(LIMIT).await;
+    let exited = builder.run_to_exit(TIMEOUT).await;
     assert_refused(&exited, "FOREBAY_LISTEN");
     assert!(
         exited.stderr.contains(&address),
@@ -261,7 +261,7 @@ async fn help_lists_every_variable_and_shows_no_secret() {
         &["gateway", "--help"],
     ] {
         let secret = ("OPENAI_API_KEY", "do-not-show-me");
-        let exited = run_to_exit(args, &[secret], LIMIT).await;
+        let exited = run_to_exit(args, &[secret], TIMEOUT).await;
         assert_eq!(exited.code, Some(0), "{exited:?}");
         for variable in VARIABLES {
             let is_named = exited.stdout.contains(variable);
@@ -291,7 +291,7 @@ async fn without_a_key_and_a_model_jobs_are_simulated_and_the_log_reports_it() {
     let job = client
         .submit_ok(&serde_json::json!({ "input": "hi" }))
         .await;
-    let job = client.wait(e2e::client::id_of(&job), LIMIT).await;
+    let job = client.wait(e2e::client::id_of(&job), TIMEOUT).await;
     assert_eq!(job["status"], "completed", "{job}");
     assert_eq!(job["provider"], "simulated", "{job}");
 }

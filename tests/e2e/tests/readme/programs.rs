@@ -11,7 +11,7 @@ use tokio::{
 };
 
 /// How long a server may take to start.
-const START_LIMIT: Duration = Duration::from_secs(120);
+const START_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The Python interpreter with the packages that the programs need. `tests/run` installs them.
 fn python() -> PathBuf {
@@ -61,7 +61,7 @@ async fn serve(name: &str, processes: usize, forebay_url: &str) -> Served {
         .expect("python starts");
     let mut lines =
         BufReader::new(server.stderr.take().expect("the server has an output pipe")).lines();
-    let url = timeout(START_LIMIT, async {
+    let url = timeout(START_TIMEOUT, async {
         let mut url = None;
         let mut ready = 0;
         while ready < processes || url.is_none() {

@@ -3,7 +3,7 @@
 
 use e2e::{
     client::{Client, id_of},
-    fleet::{BATCH, Fleet, INTERACTIVE, LIMIT},
+    fleet::{BATCH, Fleet, INTERACTIVE, TIMEOUT},
     process::Forebay,
 };
 use scripted_provider::{Gate, ProviderError, ScriptedLlm, ScriptedReply};
@@ -146,7 +146,7 @@ async fn jobs_in_redis_and_rabbitmq_keep_all_unknown_fields() {
     fleet.restart_gateway(0).await;
     let ready = async || fleet.has_ready_message(INTERACTIVE).await;
     assert!(
-        e2e::fleet::poll_until(LIMIT, ready).await,
+        e2e::fleet::poll_until(TIMEOUT, ready).await,
         "no message became ready"
     );
     for queue in [INTERACTIVE, BATCH] {

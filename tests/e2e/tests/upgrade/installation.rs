@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use e2e::{
     client::Client,
-    fleet::{Fleet, LIMIT},
+    fleet::{Fleet, TIMEOUT},
     process::{Builder, Forebay},
 };
 use scripted_provider::ScriptedLlm;
@@ -93,10 +93,10 @@ impl Installation {
     /// Waits until a process has logged this text since its start.
     pub(crate) async fn wait_for_log(&self, text: &str) {
         match self {
-            Self::Embedded(embedded) => embedded.process.wait_for_log(text, LIMIT).await,
+            Self::Embedded(embedded) => embedded.process.wait_for_log(text, TIMEOUT).await,
             Self::Fleet(fleet) => tokio::select! {
-                () = fleet.gateways[0].wait_for_log(text, LIMIT) => {}
-                () = fleet.workers[0].wait_for_log(text, LIMIT) => {}
+                () = fleet.gateways[0].wait_for_log(text, TIMEOUT) => {}
+                () = fleet.workers[0].wait_for_log(text, TIMEOUT) => {}
             },
         }
     }

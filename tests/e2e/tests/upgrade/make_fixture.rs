@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use e2e::{
     client::Client,
-    fleet::{Fleet, LIMIT},
+    fleet::{Fleet, TIMEOUT},
     process::Forebay,
 };
 use scripted_provider::ScriptedLlm;
@@ -62,7 +62,7 @@ async fn make_fleet() {
     // When RabbitMQ notices the end of the worker, the worker's messages are ready again.
     let ready = async || fleet.has_ready_message(e2e::fleet::INTERACTIVE).await;
     assert!(
-        e2e::fleet::poll_until(LIMIT, ready).await,
+        e2e::fleet::poll_until(TIMEOUT, ready).await,
         "no message became ready again"
     );
     write("fleet.json", &format!("{api_view:#}\n"));

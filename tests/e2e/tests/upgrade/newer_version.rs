@@ -5,7 +5,7 @@
 
 use e2e::{
     client::{Answer, id_of},
-    fleet::{Fleet, LIMIT, UNREADABLE},
+    fleet::{Fleet, TIMEOUT, UNREADABLE},
 };
 use scripted_provider::{Gate, Recorded, ScriptedLlm};
 use serde_json::{Value, json};
@@ -84,7 +84,7 @@ async fn a_job_of_a_newer_version_waits_for_a_newer_process() {
         let job = fleet.client.submit_ok(&turn(0)).await;
         Stored::Redis(&fleet.redis).set_version(kind, 2).await;
         let worker = fleet.add_worker().await;
-        worker.wait_for_log(NOT_CLAIMED, LIMIT).await;
+        worker.wait_for_log(NOT_CLAIMED, TIMEOUT).await;
         Stored::Redis(&fleet.redis).set_version(kind, 1).await;
         let job = scenario::wait_for_end(&fleet.client, id_of(&job)).await;
         assert_eq!(job["status"], "completed", "{job}");

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 const MESSAGES_MAX: u32 = 100;
 
 /// How long a queue may take to be declared.
-const QUEUE_LIMIT: Duration = Duration::from_secs(60);
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Returns all ready messages, and leaves them in their queues.
 pub(crate) async fn dump(vhost: &Vhost) -> String {
@@ -36,8 +36,8 @@ pub(crate) async fn load(vhost: &Vhost, lines: &str) {
         let started = Instant::now();
         while let Err(error) = vhost.publish_raw(queue, payload).await {
             assert!(
-                started.elapsed() < QUEUE_LIMIT,
-                "the queue {queue} does not exist after {QUEUE_LIMIT:?}: {error:#}"
+                started.elapsed() < QUEUE_TIMEOUT,
+                "the queue {queue} does not exist after {QUEUE_TIMEOUT:?}: {error:#}"
             );
             sleep(Duration::from_millis(50)).await;
         }

@@ -117,7 +117,7 @@ pub(crate) async fn wait_until(
         condition(&job)
     };
     assert!(
-        e2e::fleet::poll_until(e2e::fleet::LIMIT, reached).await,
+        e2e::fleet::poll_until(e2e::fleet::TIMEOUT, reached).await,
         "the job did not reach the expected state: {job}"
     );
     job

@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use http::Version;
 use tokio::sync::watch;
 
-/// The time limit of a wait. Only failing tests reach it.
-const LIMIT: Duration = Duration::from_secs(60);
+/// The timeout of a wait. Only failing tests reach it.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// One connection.
 #[derive(Clone, Debug)]
@@ -49,10 +49,10 @@ impl Connections {
     ) -> Vec<Connection> {
         let mut changes = self.0.subscribe();
         let condition_is_true = changes.wait_for(|all| condition(all));
-        match tokio::time::timeout(LIMIT, condition_is_true).await {
+        match tokio::time::timeout(TIMEOUT, condition_is_true).await {
             Ok(Ok(all)) => all.clone(),
             _ => panic!(
-                "waited {LIMIT:?} in vain for {description}; the connections: {:?}",
+                "waited {TIMEOUT:?} in vain for {description}; the connections: {:?}",
                 self.all()
             ),
         }

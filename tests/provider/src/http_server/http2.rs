@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::{
     connections::ConnectionGuard,
-    exchange::{Exchange, Stream},
+    exchange::{Exchange, Protocol},
     handler::{Handler, Shutdown},
     http2_exchange::Http2Exchange,
     message::HttpRequest,
@@ -57,11 +57,11 @@ pub(super) async fn serve(
             return Ok(());
         };
         let number = connection.number();
-        let stream = Http2Exchange {
+        let protocol = Protocol::Http2(Http2Exchange {
             respond,
             body: None,
             _request: connection.request(),
-        };
+        });
         let handler = Handler::clone(&handler);
         exchanges.spawn(async move {
             // An error means that the client reset the stream before the end of its request.
@@ -69,7 +69,7 @@ pub(super) async fn serve(
                 let exchange = Exchange {
                     request,
                     connection: number,
-                    stream: Stream::Http2(stream),
+                    protocol,
                 };
                 handler(exchange).await;
             }

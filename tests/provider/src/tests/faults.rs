@@ -2,7 +2,7 @@
 
 use std::{io, time::Duration};
 
-use super::{LIMIT, RawClient, post_openai, split_response};
+use super::{RawClient, TIMEOUT, post_openai, split_response};
 use crate::{ProviderError, RequestOutcome, ScriptedLlm, ScriptedReply};
 
 /// Starts a server with this reply and sends it a request.
@@ -187,7 +187,7 @@ async fn dropping_the_server_closes_its_connections_and_its_port() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(LIMIT, refused)
+    tokio::time::timeout(TIMEOUT, refused)
         .await
         .expect("the port is closed");
 }

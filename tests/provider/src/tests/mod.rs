@@ -15,8 +15,8 @@ use tokio::{
 
 use super::ScriptedLlm;
 
-/// The time limit of each wait. Only failing tests reach it.
-const LIMIT: Duration = Duration::from_secs(60);
+/// The timeout of each wait. Only failing tests reach it.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// An OpenAI request body with these messages.
 fn openai_body(messages: &Value) -> Value {
@@ -44,7 +44,7 @@ async fn post_gemini(server: &ScriptedLlm, body: &Value) -> (u16, Value) {
 /// Sends the request and returns the status and the JSON body of the response.
 async fn send(request: reqwest::RequestBuilder) -> (u16, Value) {
     let response = request
-        .timeout(LIMIT)
+        .timeout(TIMEOUT)
         .send()
         .await
         .expect("the server sends a response");
@@ -85,7 +85,7 @@ impl RawClient {
                 }
             }
         };
-        tokio::time::timeout(LIMIT, read)
+        tokio::time::timeout(TIMEOUT, read)
             .await
             .expect("the response ends in time")
     }

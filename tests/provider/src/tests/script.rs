@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{RawClient, openai_body_of, post_openai, split_response};
 use crate::{Latency, ScriptedLlm, ScriptedReply};
 
-/// The time limit of a wait that the test lets fail.
+/// The timeout of a wait that the test lets fail.
 const SHORT_WAIT: Duration = Duration::from_millis(50);
 
 #[tokio::test]

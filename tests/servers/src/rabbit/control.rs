@@ -9,9 +9,9 @@ use super::node::Rabbit;
 use crate::poll;
 
 /// How long one command of `rabbitmqctl` may take.
-const CTL_LIMIT: Duration = Duration::from_secs(120);
+const CTL_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long the node may take to report that an alarm was raised or ended.
-const ALARM_LIMIT: Duration = Duration::from_secs(60);
+const ALARM_TIMEOUT: Duration = Duration::from_secs(60);
 /// The memory limit without an alarm: a share of the machine's memory.
 const MEMORY_SHARE: &str = "0.4";
 /// How long a prepared alarm waits for each of its two files: polls with pauses of 5 ms.
@@ -65,7 +65,7 @@ impl Rabbit {
             .args(["-q", "-n", &self.files.name])
             .args(args)
             .kill_on_drop(true);
-        let output = timeout(CTL_LIMIT, command.output()).await;
+        let output = timeout(CTL_TIMEOUT, command.output()).await;
         let output = output.with_context(|| format!("rabbitmqctl {args:?} took too long"))??;
         if !output.status.success() {
             let printed = [output.stdout, output.stderr].concat();
@@ -129,14 +129,14 @@ impl Rabbit {
     }
 
     async fn until_alarmed(&self, wanted: bool) -> anyhow::Result<()> {
-        let reported = poll::until(ALARM_LIMIT, || async {
+        let reported = poll::until(ALARM_TIMEOUT, || async {
             self.alarmed().await.is_ok_and(|alarmed| alarmed == wanted)
         });
         if reported.await {
             return Ok(());
         }
         bail!(
-            "RabbitMQ's alarm was not {} within {ALARM_LIMIT:?}; the log ends:\n{}",
+            "RabbitMQ's alarm was not {} within {ALARM_TIMEOUT:?}; the log ends:\n{}",
             if wanted { "raised" } else { "ended" },
             self.log_tail()
         )

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use super::files::NodeFiles;
 use crate::{binary, process::ServerProcess};
 
-const START_LIMIT: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Starts an epmd for a node and waits until it listens.
 pub(super) async fn start(files: &NodeFiles) -> anyhow::Result<ServerProcess> {
@@ -23,6 +23,6 @@ pub(super) async fn start(files: &NodeFiles) -> anyhow::Result<ServerProcess> {
             .await
             .is_ok()
     };
-    process.until_ready(START_LIMIT, listens).await?;
+    process.until_ready(START_TIMEOUT, listens).await?;
     Ok(process)
 }

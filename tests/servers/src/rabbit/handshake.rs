@@ -10,15 +10,15 @@ use tokio::{
 
 /// The protocol header of AMQP 0-9-1.
 const HEADER: &[u8; 8] = b"AMQP\0\0\x09\x01";
-/// The limit of one connection attempt. The caller tries again.
-const LIMIT: Duration = Duration::from_secs(10);
+/// The timeout of one connection attempt. The caller tries again.
+const TIMEOUT: Duration = Duration::from_secs(10);
 const GREETING_BYTES_MAX: usize = 16 * 1_024;
 
 /// Whether the node with this name speaks AMQP at this port.
 pub(super) async fn greets(port: u16, name: &str) -> bool {
     // In the greeting, the name of the machine follows the `@`.
     let name = name.split('@').next().unwrap_or(name);
-    timeout(LIMIT, greeting_contains(port, name))
+    timeout(TIMEOUT, greeting_contains(port, name))
         .await
         .is_ok_and(|has_name| has_name.unwrap_or(false))
 }
@@ -26,7 +26,7 @@ pub(super) async fn greets(port: u16, name: &str) -> bool {
 /// Whether a server listens at this port. It is for ports with TLS, where the greeting is encrypted.
 pub(super) async fn listens(port: u16) -> bool {
     let connecting = TcpStream::connect((Ipv4Addr::LOCALHOST, port));
-    timeout(LIMIT, connecting)
+    timeout(TIMEOUT, connecting)
         .await
         .is_ok_and(|connected| connected.is_ok())
 }

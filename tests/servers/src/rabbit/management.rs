@@ -6,8 +6,8 @@ use anyhow::{Context, bail};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::Value;
 
-/// The limit of one request.
-const LIMIT: Duration = Duration::from_secs(60);
+/// The timeout of one request.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A client of one node's management API, as the user `guest`.
 #[derive(Clone, Debug)]
@@ -21,7 +21,7 @@ impl Management {
         // An idle connection would belong to the tokio runtime of one test, and the tests that share a node have
         // different runtimes. So the client keeps no idle connection.
         let client = Client::builder()
-            .timeout(LIMIT)
+            .timeout(TIMEOUT)
             .pool_max_idle_per_host(0)
             .no_proxy()
             .build()?;

@@ -20,10 +20,10 @@ use crate::{binary, poll, port, process::ServerProcess, tls::Certificates};
 const BINARY_VARIABLE: &str = "FOREBAY_TEST_RABBITMQ_SERVER";
 /// In Debian, the command in `PATH` starts only the system's node. The script in `/usr/lib` starts any node.
 const BINARIES: [&str; 2] = ["/usr/lib/rabbitmq/bin/rabbitmq-server", "rabbitmq-server"];
-const START_LIMIT: Duration = Duration::from_secs(180);
-const STOP_LIMIT: Duration = Duration::from_secs(120);
+const START_TIMEOUT: Duration = Duration::from_secs(180);
+const STOP_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long a restart waits until its ports are free.
-const PORT_LIMIT: Duration = Duration::from_secs(60);
+const PORT_TIMEOUT: Duration = Duration::from_secs(60);
 /// How often a start is tried, each time with other ports, if another process has taken a port.
 const STARTS_MAX: u32 = 3;
 
@@ -131,7 +131,9 @@ impl Rabbit {
 
     async fn launch(&self) -> anyhow::Result<()> {
         self.node.spawn()?;
-        self.node.until_ready(START_LIMIT, || self.is_ready()).await
+        self.node
+            .until_ready(START_TIMEOUT, || self.is_ready())
+            .await
     }
 
     async fn is_ready(&self) -> bool {
@@ -211,7 +213,7 @@ impl Rabbit {
     /// # Errors
     /// If the node still runs after two minutes. It is then killed.
     pub async fn stop(&self) -> anyhow::Result<()> {
-        self.node.stop(STOP_LIMIT).await
+        self.node.stop(STOP_TIMEOUT).await
     }
 
     /// Stops the node if it runs, and starts it again with the same ports and data.
@@ -227,7 +229,7 @@ impl Rabbit {
             Some(files.distribution_port),
         ];
         let free = || async { ports.iter().flatten().all(|port| port::is_free(*port)) };
-        if !poll::until(PORT_LIMIT, free).await {
+        if !poll::until(PORT_TIMEOUT, free).await {
             bail!("another process has taken a port of the stopped RabbitMQ");
         }
         self.launch().await

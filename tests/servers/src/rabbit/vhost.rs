@@ -9,7 +9,7 @@ use super::management::{Management, segment};
 use crate::poll;
 
 /// How long a queue may take to report the expected counts.
-const COUNTS_LIMIT: Duration = Duration::from_secs(60);
+const COUNTS_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// One virtual host of a node.
 #[derive(Clone, Debug)]
@@ -140,7 +140,7 @@ impl Vhost {
     /// # Errors
     /// If the queue does not report them within a minute. The error contains the last counts.
     pub async fn until_counts(&self, queue: &str, wanted: QueueCounts) -> anyhow::Result<()> {
-        let reported = poll::until(COUNTS_LIMIT, || async {
+        let reported = poll::until(COUNTS_TIMEOUT, || async {
             let counts = self.queue_counts(queue).await;
             counts.is_ok_and(|counts| counts == wanted)
         });
@@ -148,7 +148,9 @@ impl Vhost {
             return Ok(());
         }
         let counts = self.queue_counts(queue).await;
-        bail!("the queue {queue} did not report {wanted:?} within {COUNTS_LIMIT:?}, but {counts:?}")
+        bail!(
+            "the queue {queue} did not report {wanted:?} within {COUNTS_TIMEOUT:?}, but {counts:?}"
+        )
     }
 
     fn queue_path(&self, queue: &str) -> String {

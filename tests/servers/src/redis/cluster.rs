@@ -11,7 +11,7 @@ use crate::poll;
 const MASTERS: u16 = 3;
 const SLOTS: u16 = 16_384;
 /// How long the masters may take to agree on the cluster's state.
-const JOIN_LIMIT: Duration = Duration::from_secs(120);
+const JOIN_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Three masters on loopback that share all slots. Dropping the cluster ends them.
 pub struct Cluster {
@@ -82,7 +82,7 @@ impl Cluster {
     /// # Errors
     /// If the masters do not agree within two minutes. The error contains each master's view of the cluster and log.
     pub async fn until_agreed(&self) -> anyhow::Result<()> {
-        let agreed = poll::until(JOIN_LIMIT, || async {
+        let agreed = poll::until(JOIN_TIMEOUT, || async {
             for node in &self.nodes {
                 match node.cli(&["CLUSTER", "INFO"]).await {
                     Ok(info) if knows_the_whole_cluster(&info) => {}
@@ -103,7 +103,7 @@ impl Cluster {
             ));
         }
         bail!(
-            "the masters of the cluster did not agree within {JOIN_LIMIT:?}; their views and logs:\n{}",
+            "the masters of the cluster did not agree within {JOIN_TIMEOUT:?}; their views and logs:\n{}",
             views.join("\n")
         )
     }

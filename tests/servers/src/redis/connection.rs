@@ -7,8 +7,8 @@ use tokio::{io::AsyncWriteExt, io::BufReader, net::TcpStream, time::timeout};
 
 use super::reply::RedisReply;
 
-/// The limit of connecting, and of each command.
-const LIMIT: Duration = Duration::from_secs(60);
+/// The timeout of connecting, and of each command.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A connection without TLS.
 pub(super) struct Connection {
@@ -18,7 +18,7 @@ pub(super) struct Connection {
 impl Connection {
     /// Connects to a port of loopback, without TLS.
     pub(super) async fn open(port: u16) -> anyhow::Result<Self> {
-        let stream = timeout(LIMIT, TcpStream::connect((Ipv4Addr::LOCALHOST, port))).await;
+        let stream = timeout(TIMEOUT, TcpStream::connect((Ipv4Addr::LOCALHOST, port))).await;
         let stream = stream
             .context("connecting to Redis took longer than a minute")?
             .context("connecting to Redis")?;
@@ -41,8 +41,8 @@ impl Connection {
             RedisReply::read(&mut self.stream).await
         };
         let name = command.first().copied().unwrap_or_default();
-        match timeout(LIMIT, exchange).await {
-            Err(_) => bail!("Redis did not answer {name} within {LIMIT:?}"),
+        match timeout(TIMEOUT, exchange).await {
+            Err(_) => bail!("Redis did not answer {name} within {TIMEOUT:?}"),
             Ok(Ok(RedisReply::Error(message))) => {
                 bail!("Redis replied to {name} with an error: {message}")
             }

@@ -16,8 +16,8 @@ use crate::{binary, poll, port, process::ServerProcess};
 const BINARY_VARIABLE: &str = "FOREBAY_TEST_REDIS_SERVER";
 const BINARIES: [&str; 2] = ["redis-server", "valkey-server"];
 /// How long a start may take, and how long a restart waits until its ports are free.
-const START_LIMIT: Duration = Duration::from_secs(90);
-const STOP_LIMIT: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_secs(90);
+const STOP_TIMEOUT: Duration = Duration::from_secs(60);
 /// How often a start is tried, each time with other ports, if another process has taken a port.
 const STARTS_MAX: u32 = 5;
 
@@ -76,7 +76,7 @@ impl Redis {
     async fn launch(&self) -> anyhow::Result<()> {
         self.process.spawn()?;
         self.process
-            .until_ready(START_LIMIT, || self.answers())
+            .until_ready(START_TIMEOUT, || self.answers())
             .await
     }
 
@@ -126,7 +126,7 @@ impl Redis {
     /// # Errors
     /// If the server still runs after a minute. It is then killed.
     pub async fn stop(&self) -> anyhow::Result<()> {
-        self.process.stop(STOP_LIMIT).await
+        self.process.stop(STOP_TIMEOUT).await
     }
 
     /// Stops the server if it runs, and starts it again with the same ports and data.
@@ -137,7 +137,7 @@ impl Redis {
         self.stop().await?;
         let ports = [Some(self.ports.plain), self.ports.tls, self.ports.bus];
         let free = || async { ports.iter().flatten().all(|port| port::is_free(*port)) };
-        if !poll::until(START_LIMIT, free).await {
+        if !poll::until(START_TIMEOUT, free).await {
             bail!("another process has taken a port of the stopped Redis");
         }
         self.launch().await

@@ -17,7 +17,7 @@ use servers::{
 };
 
 /// How long the processes and the folder of a server may take to disappear.
-const LIMIT: Duration = Duration::from_secs(90);
+const TIMEOUT: Duration = Duration::from_secs(90);
 /// If this environment variable is set, [`run_servers_until_killed`] starts servers and never returns.
 const RUN_SERVERS: &str = "FOREBAY_TEST_RUN_SERVERS";
 
@@ -50,8 +50,8 @@ async fn wait_until_gone(folder: &str) -> anyhow::Result<()> {
             return Ok(());
         }
         ensure!(
-            started.elapsed() < LIMIT,
-            "{folder} still exists, or is used by the processes {remaining:?}, {LIMIT:?} after its test ended"
+            started.elapsed() < TIMEOUT,
+            "{folder} still exists, or is used by the processes {remaining:?}, {TIMEOUT:?} after its test ended"
         );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

@@ -11,7 +11,7 @@ use tokio::{
 
 /// The delay of a test, and how long a test looks for bytes that must not arrive.
 const SHORT: Duration = Duration::from_millis(200);
-const LIMIT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Starts a server that sends all bytes back, and returns its port.
 async fn start_echo_server() -> anyhow::Result<u16> {
@@ -48,7 +48,7 @@ async fn bytes_and_the_end_of_a_stream_pass() -> anyhow::Result<()> {
         to.shutdown().await
     });
     let mut received = Vec::new();
-    timeout(LIMIT, from.read_to_end(&mut received)).await??;
+    timeout(TIMEOUT, from.read_to_end(&mut received)).await??;
     sending.await??;
     assert!(received == expected, "the bytes changed on their way");
     Ok(())
@@ -62,7 +62,9 @@ async fn a_cut_ends_connections_and_refuses_new_ones_until_it_heals() -> anyhow:
     assert_eq!(exchange(&mut stream, b"a").await?, b"a");
     proxy.cut().await;
     assert!(
-        timeout(LIMIT, exchange(&mut stream, b"b")).await?.is_err(),
+        timeout(TIMEOUT, exchange(&mut stream, b"b"))
+            .await?
+            .is_err(),
         "the connection is still open"
     );
     assert!(
@@ -92,7 +94,7 @@ async fn a_stall_holds_all_bytes_back_and_loses_none() -> anyhow::Result<()> {
     }
     proxy.heal().await?;
     for stream in [&mut old, &mut new] {
-        assert_eq!(timeout(LIMIT, stream.read_u8()).await??, b'b');
+        assert_eq!(timeout(TIMEOUT, stream.read_u8()).await??, b'b');
     }
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! Settles the deliveries of one channel. One task sends the frames. Acks that arrive during a send form the
 //! next batch.
 //!
-//! RabbitMQ closes a channel when a delivery stays unsettled for 30 minutes. The timeouts of provider calls are
-//! much shorter.
+//! RabbitMQ closes a channel when a delivery stays unsettled for 30 minutes. A provider call may take 25 minutes
+//! at most.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -35,10 +35,10 @@ impl Acknowledger {
         connection: Arc<BrokerConnection>,
         tasks: &TaskTracker,
     ) -> Self {
-        // The channel is unbounded, so that `settle` never waits. The prefetch limits its length.
-        let (sender, settled) = mpsc::unbounded_channel();
+        // The queue to the task is unbounded, so that `settle` never waits. The prefetch limits its length.
+        let (sender, receiver) = mpsc::unbounded_channel();
         tasks.spawn(async move {
-            if let Err(error) = send_batches(&channel, &connection, settled).await {
+            if let Err(error) = send_batches(&channel, &connection, receiver).await {
                 connection.fail(&error);
             }
         });
@@ -55,18 +55,18 @@ impl Acknowledger {
 async fn send_batches(
     channel: &Channel,
     connection: &BrokerConnection,
-    mut settled: mpsc::UnboundedReceiver<(u64, Disposition)>,
+    mut receiver: mpsc::UnboundedReceiver<(u64, Disposition)>,
 ) -> Result<(), ConnectionError> {
     let mut batcher = AckBatcher::default();
-    let mut received = Vec::new();
+    let mut batch = Vec::new();
     loop {
         tokio::select! {
             biased;
             () = connection.ended() => return Ok(()),
-            count = settled.recv_many(&mut received, BATCH_MAX) => if count == 0 { break },
+            count = receiver.recv_many(&mut batch, BATCH_MAX) => if count == 0 { break },
         }
-        let batch = BTreeMap::from_iter(received.drain(..));
-        let frames = batcher.frames(&batch);
+        let dispositions = BTreeMap::from_iter(batch.drain(..));
+        let frames = batcher.frames(&dispositions);
         let sent = try_join_all(frames.iter().map(|frame| send(channel, *frame)));
         with_timeout("basic.ack", sent).await?;
     }

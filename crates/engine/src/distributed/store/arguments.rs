@@ -30,12 +30,12 @@ impl Arguments {
 
     /// Appends a time.
     pub(super) fn push_time(&mut self, at: TimeMs) -> &mut Self {
-        self.push(ms(at))
+        self.push(time_argument(at))
     }
 
     /// Appends a time, or an empty string for none.
     pub(super) fn push_optional_time(&mut self, at: Option<TimeMs>) -> &mut Self {
-        self.push(at.map(ms).unwrap_or_default())
+        self.push(at.map(time_argument).unwrap_or_default())
     }
 
     /// Returns all arguments.
@@ -44,8 +44,8 @@ impl Arguments {
     }
 }
 
-/// A time as it is stored, in milliseconds.
-pub(super) fn ms(at: TimeMs) -> String {
+/// A time as the text that is stored: milliseconds, at most [`MS_MAX`].
+pub(super) fn time_argument(at: TimeMs) -> String {
     at.0.min(MS_MAX).to_string()
 }
 
@@ -55,7 +55,7 @@ mod tests {
 
     #[test]
     fn a_time_beyond_the_range_of_a_score_becomes_the_latest_time() {
-        assert_eq!(ms(TimeMs(u64::MAX)), "9000000000000000");
-        assert_eq!(ms(TimeMs(1_764_000_000_120)), "1764000000120");
+        assert_eq!(time_argument(TimeMs(u64::MAX)), "9000000000000000");
+        assert_eq!(time_argument(TimeMs(1_764_000_000_120)), "1764000000120");
     }
 }

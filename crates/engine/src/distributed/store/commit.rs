@@ -10,9 +10,8 @@ use forebay_shared::{
 
 use super::{
     arguments::Arguments,
-    document,
     keys::{Keys, tenant_class},
-    load, outcome_summary,
+    lane_document, load, outcome_summary,
 };
 use crate::rows::{CommitRows, CountRow, JobRow, OutcomeRow, SessionRow, TimerRow};
 
@@ -24,12 +23,12 @@ pub(super) fn arguments(
 ) -> Result<Arguments, StoreError> {
     let lane = rows.lane.as_ref();
     let expected = commit.expected.map(|version| version.simple().to_string());
-    let document = lane.map(|lane| document::write(lane, commit.version));
+    let document = lane.map(|lane| lane_document::write(lane, commit.version));
     let mut args = Arguments::default();
     args.push(keys.partition_prefix(commit.lane.partition()))
         .push(expected.unwrap_or_default())
         .push(document.unwrap_or_default())
-        .push(document::head_code(lane.and_then(|lane| lane.head.as_ref())).to_string())
+        .push(lane_document::head_code(lane.and_then(|lane| lane.head.as_ref())).to_string())
         .push_time(commit.at);
     load::push_query(
         &mut args,

@@ -10,7 +10,7 @@ use forebay_shared::{
 };
 
 use super::{
-    arguments::{Arguments, ms},
+    arguments::{Arguments, time_argument},
     keys::{class_code, partitions},
     redis_error::UnexpectedReply,
     redis_reply::RedisReply,
@@ -31,7 +31,7 @@ struct Sum {
 impl RedisStore {
     /// Reads the counts of all partitions in one round trip, and adds them up.
     pub(super) async fn sum_counts(&self) -> Result<Counts, StoreError> {
-        let now = ms(self.clock.now());
+        let now = time_argument(self.clock.now());
         let calls: Vec<_> = partitions()
             .map(|partition| {
                 let mut args = Arguments::default();
@@ -60,6 +60,8 @@ impl RedisStore {
 impl Sum {
     /// Adds the counts of one partition.
     fn add(&mut self, counts: RedisReply) -> Result<(), StoreError> {
+        // The script returns three parts: the number of unexpired sessions without live jobs, the counts, and the
+        // oldest queued jobs.
         let [idle_sessions, fields, oldest] = counts.parts()?;
         self.sessions += idle_sessions.u64_or_zero()?;
         let mut fields = fields.list()?;

@@ -9,8 +9,8 @@ use redis::cmd;
 
 use super::{
     arguments::Arguments,
-    document,
     keys::{class_code, partitions},
+    lane_document,
     redis_reply::RedisReply,
     redis_store::RedisStore,
 };
@@ -108,7 +108,7 @@ fn read_head(reply: RedisReply) -> Result<Option<Head>, StoreError> {
         return Ok(None);
     };
     let lane = LaneKey::parse(&lane.text()?).map_err(broken_data)?;
-    document::read_head(&first_line.bytes()?, lane, TimeMs(timer.u64_or_zero()?)).map(Some)
+    lane_document::read_head(&first_line.bytes()?, lane, TimeMs(timer.u64_or_zero()?)).map(Some)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use forebay_shared::{
     turn::Turn,
 };
 
-use super::{arguments::Arguments, document, keys, outcome_summary, redis_reply::RedisReply};
+use super::{arguments::Arguments, keys, lane_document, outcome_summary, redis_reply::RedisReply};
 use crate::record;
 
 /// Appends the session, the jobs whose outcomes are read, and the job whose run inputs are read.
@@ -38,7 +38,7 @@ pub(super) fn read(
     let [document, outcomes, run_inputs] = reply.parts()?;
     let (version, lane) = match document.non_nil() {
         Some(document) => {
-            let (version, lane) = document::read(&document.bytes()?)?;
+            let (version, lane) = lane_document::read(&document.bytes()?)?;
             (Some(version), lane)
         }
         None => (None, Lane::default()),
@@ -93,7 +93,7 @@ pub(super) fn read_job(reply: RedisReply) -> Result<JobRecord, StoreError> {
     let [meta, outcome, document] = reply.parts()?;
     let outcome = outcome.non_nil().map(RedisReply::bytes).transpose()?;
     let lane = match document.non_nil() {
-        Some(document) => Some(document::read(&document.bytes()?)?.1),
+        Some(document) => Some(lane_document::read(&document.bytes()?)?.1),
         None => None,
     };
     record::read(&meta.bytes()?, outcome.as_deref(), lane)

@@ -8,7 +8,7 @@
 //! notices (`subscriber`). Background tasks replace failed connections until the store is dropped.
 //!
 //! In reading order: `settings`, `server_setup`, `dial`, `shared_connection`, `connections`; `keys`,
-//! `document`, `scripts` and the Lua files, `commit`, `load`; then `redis_store`; then the files that each
+//! `lane_document`, `scripts` and the Lua files, `commit`, `load`; then `redis_store`; then the files that each
 //! implement one part of the trait `Store` (`heads`, `timers`, `sessions`, `counts`, `fleet`); then `store_impl`, which
 //! calls them.
 
@@ -17,10 +17,10 @@ mod commit;
 mod connections;
 mod counts;
 mod dial;
-mod document;
 mod fleet;
 mod heads;
 mod keys;
+mod lane_document;
 mod load;
 mod memory_gauge;
 mod outcome_summary;

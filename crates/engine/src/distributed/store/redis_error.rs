@@ -51,8 +51,8 @@ fn is_transient(error: &RedisError) -> bool {
     }
 }
 
-/// Whether the connection must be replaced: it is lost, it does not answer, or it leads to a server that has
-/// become a replica. A new lookup of the server's name may then find the new primary.
+/// Whether the connection must be replaced: it is lost, it does not answer, its data cannot be parsed, or its
+/// server has become a replica. In the last case, a new lookup of the server's name may find the new primary.
 pub(super) fn breaks_connection(error: &RedisError) -> bool {
     match error.kind() {
         ErrorKind::Io | ErrorKind::ClusterConnectionNotFound | ErrorKind::Parse => true,

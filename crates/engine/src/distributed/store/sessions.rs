@@ -11,7 +11,7 @@ use forebay_shared::{
 use redis::cmd;
 
 use super::{
-    arguments::{Arguments, ms},
+    arguments::{Arguments, time_argument},
     keys::{self, partitions},
     load::read_turns,
     redis_error::UnexpectedReply,
@@ -96,7 +96,7 @@ impl RedisStore {
     /// Deletes expired sessions and their entries in the indexes. Redis itself deletes expired records and idempotency
     /// keys.
     pub(super) async fn delete_expired_sessions(&self, limit: usize) -> Result<u64, StoreError> {
-        let now = ms(self.clock.now());
+        let now = time_argument(self.clock.now());
         let counts = self.count_expired(&now).await?;
         let mut calls = Vec::new();
         let mut still_wanted = u64::try_from(limit).unwrap_or(u64::MAX);

@@ -10,7 +10,7 @@ use forebay_shared::{
 use redis::cmd;
 
 use super::{
-    arguments::{Arguments, ms},
+    arguments::{Arguments, time_argument},
     keys::partitions,
     redis_store::RedisStore,
 };
@@ -80,7 +80,7 @@ impl RedisStore {
             let mut read = cmd("ZRANGE");
             read.arg(self.keys.timers(*partition))
                 .arg("-inf")
-                .arg(ms(now))
+                .arg(time_argument(now))
                 .arg(&["BYSCORE", "LIMIT", "0"])
                 .arg(limit)
                 .arg("WITHSCORES");

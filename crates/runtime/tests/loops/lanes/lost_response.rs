@@ -22,7 +22,7 @@ fn lose_response_then(scene: &Scene, then: impl Future<Output = ()> + Send + 'st
     scene.store.plan(StoreCall::Commit, faults);
 }
 
-/// Another process takes a job over, as if its worker were gone.
+/// Another process requeues a running job, as if its worker were gone.
 async fn take_over(lanes: Lanes, session: &'static str, job: forebay_shared::ids::JobId) {
     let presence = LiveProcesses {
         at: TimeMs(u64::MAX),

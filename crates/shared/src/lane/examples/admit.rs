@@ -131,7 +131,7 @@ fn later_admissions_do_not_change_a_running_head() {
 /// The admission of an ended job under its own id.
 fn repair(number: u128) -> crate::lane::Admit {
     crate::lane::Admit {
-        repair: true,
+        is_repair: true,
         ..message(number)
     }
 }

@@ -45,7 +45,7 @@ pub(in crate::lane) fn message(number: u128) -> Admit {
         deadline: START.plus_ms(DEADLINE_MS),
         is_tool_results: false,
         if_busy: IfBusy::Enqueue,
-        repair: false,
+        is_repair: false,
     }
 }
 

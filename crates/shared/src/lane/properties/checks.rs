@@ -115,7 +115,7 @@ pub(super) fn check_step(before: &Scene, event: &Event, after: &Scene, effects: 
         let fence_before = newest_fence(before, entry.job);
         match event {
             Event::Claim { job, .. } if *job == entry.job => assert!(entry.fence >= fence_before),
-            Event::Admit(admit) if admit.job == entry.job && admit.repair => {
+            Event::Admit(admit) if admit.job == entry.job && admit.is_repair => {
                 assert_eq!(
                     entry.fence,
                     fence_before + 1,

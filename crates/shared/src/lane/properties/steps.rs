@@ -31,7 +31,7 @@ pub(super) enum Step {
     Finish {
         job: JobId,
         fence_age: u64,
-        fails: bool,
+        is_failure: bool,
         hold_ms: Option<u64>,
     },
     Retry {
@@ -75,12 +75,12 @@ fn admit() -> impl Strategy<Value = Admit> {
         prop::bool::weighted(0.2),
     )
         .prop_map(
-            |(number, class, deadline_ms, is_tool_results, if_busy, repair)| Admit {
+            |(number, class, deadline_ms, is_tool_results, if_busy, is_repair)| Admit {
                 class,
                 deadline: START.plus_ms(deadline_ms),
                 is_tool_results,
                 if_busy,
-                repair,
+                is_repair,
                 ..message(number)
             },
         )
@@ -97,7 +97,7 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
         8 => (any_job(), worker, prop::option::weighted(0.3, 0..5u64))
             .prop_map(|(job, worker, repeated_fence)| Step::Claim { job, worker, repeated_fence }),
         5 => (any_job(), fence_age(), any::<bool>(), hold_ms)
-            .prop_map(|(job, fence_age, fails, hold_ms)| Step::Finish { job, fence_age, fails, hold_ms }),
+            .prop_map(|(job, fence_age, is_failure, hold_ms)| Step::Finish { job, fence_age, is_failure, hold_ms }),
         3 => (any_job(), fence_age(), 0..20_000u64, 1..4u32).prop_map(
             |(job, fence_age, backoff_ms, tries_max)| Step::Retry { job, fence_age, backoff_ms, tries_max }
         ),
@@ -134,12 +134,12 @@ pub(super) fn event(scene: &Scene, step: Step) -> Option<Event> {
         Step::Finish {
             job,
             fence_age,
-            fails,
+            is_failure,
             hold_ms,
         } => Event::Finish {
             job,
             fence: fence(job, fence_age),
-            error: fails.then(|| error("bad_request")),
+            error: is_failure.then(|| error("bad_request")),
             hold_ms,
         },
         Step::Retry {

@@ -1,4 +1,4 @@
-//! Calls `lane::apply` with the planted faults of a world around it. `apply` is pure, so the results are cached.
+//! Calls `lane::apply` with the mutations of a configuration. `apply` is pure, so the results are cached.
 
 use std::{collections::HashMap, hash::BuildHasherDefault};
 
@@ -17,11 +17,11 @@ use super::{
 use crate::{
     configuration::Configuration,
     hash::Mixer,
-    planted,
+    mutated_apply,
     state::{JobLife, Lane},
 };
 
-/// `lane::apply` with the planted faults of a world around it.
+/// `lane::apply` with the mutations of a configuration.
 pub(crate) struct Protocol {
     configuration: Configuration,
     cache: HashMap<ApplyInput, Result<ModelChange, Refused>, BuildHasherDefault<Mixer>>,
@@ -65,7 +65,7 @@ impl Protocol {
         let mut outcome = input.outcome.map(real_outcome);
         let mut lane = real_lane(input);
         for mutation in mutations {
-            planted::change_input(*mutation, &mut lane, &mut outcome, &mut event);
+            mutated_apply::change_input(*mutation, &mut lane, &mut outcome, &mut event);
         }
         let now = match input.clock {
             ClockSkew::None => NOW,
@@ -75,7 +75,7 @@ impl Protocol {
         let effects = apply(&mut lane, outcome, &event, now)?;
         let mut change = model_change(&input.lane, &lane, &effects);
         for mutation in mutations {
-            planted::change_output(*mutation, &input.lane, &event, &mut change);
+            mutated_apply::change_output(*mutation, &input.lane, &event, &mut change);
         }
         Ok(change)
     }

@@ -62,12 +62,12 @@ fn model_entry(entry: &lane::Entry) -> Entry {
         }
         lane::State::Running { worker, .. } => {
             let process = (0..=DEAD).find(|process| process_id(*process) == *worker);
-            EntryState::Running(process.expect("the worker is a process of this world"))
+            EntryState::Running(process.expect("the worker is a process of this configuration"))
         }
     };
     Entry {
         job: job_number(entry.job),
-        fence: u8::try_from(entry.fence).expect("a small world has fewer than 256 attempts"),
+        fence: u8::try_from(entry.fence).expect("a configuration has fewer than 256 attempts"),
         settled_fence: entry.settled_fence as u8,
         tries: entry.tries as u8,
         state,

@@ -8,7 +8,7 @@ use crate::state::JOBS;
 pub(crate) fn job_number(job: JobId) -> u8 {
     (0..JOBS as u8)
         .find(|number| job_id(*number) == job)
-        .expect("the id belongs to a job of this world")
+        .expect("the id belongs to a job of this configuration")
 }
 
 pub(super) fn job_id(number: u8) -> JobId {

@@ -22,7 +22,7 @@ use crate::{
 
 pub(super) fn real_event(configuration: &Configuration, input: &ApplyInput) -> Event {
     let job = job_id(input.job);
-    let admit = |kind, repair| {
+    let admit = |kind, is_repair| {
         Event::Admit(Admit {
             job,
             class: Class::Interactive,
@@ -34,7 +34,7 @@ pub(super) fn real_event(configuration: &Configuration, input: &ApplyInput) -> E
                 SubmitKind::Rollback => IfBusy::Rollback,
                 SubmitKind::Interrupt => IfBusy::Interrupt,
             },
-            repair,
+            is_repair,
         })
     };
     match input.event {

@@ -2,9 +2,9 @@
 
 use crate::state::{EntryState, JobLife, State, Timer, WAKES_MAX};
 
-use super::World;
+use super::Model;
 
-impl World {
+impl Model {
     pub(super) fn broker_steps(&mut self, state: &State) {
         for job in 0..state.submitted {
             let job_state = *state.job(job);

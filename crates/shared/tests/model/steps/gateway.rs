@@ -5,9 +5,9 @@ use crate::{
     state::{JobLife, State},
 };
 
-use super::World;
+use super::Model;
 
-impl World {
+impl Model {
     pub(super) fn gateway_steps(&mut self, state: &State) {
         self.submit(state);
         self.submit_again(state);

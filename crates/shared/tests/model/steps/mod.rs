@@ -1,4 +1,4 @@
-//! Every step that the world can take from a state, with one file for each kind of process.
+//! Every step that the modelled fleet can take from a state, with one file for each kind of process.
 
 mod broker;
 mod gateway;
@@ -24,15 +24,15 @@ pub(crate) struct Step {
     pub(crate) job: u8,
 }
 
-/// A world, which computes the steps from a state.
-pub(crate) struct World {
+/// The modelled fleet, which computes the steps from a state.
+pub(crate) struct Model {
     pub(crate) configuration: Configuration,
     protocol: Protocol,
     steps: Vec<Step>,
     violation: Option<String>,
 }
 
-impl World {
+impl Model {
     pub(crate) fn new(configuration: Configuration) -> Self {
         Self {
             configuration,
@@ -125,7 +125,7 @@ impl World {
         let is_early = !entry.overdue
             && state.lane.is_head(job)
             && matches!(entry.state, EntryState::Queued(not_before) if not_before.is_still_to_come());
-        if is_early && !self.configuration.skew {
+        if is_early && !self.configuration.clocks_may_be_wrong {
             return None;
         }
         let is_dependable = !(is_early || is_parked && self.configuration.forbids_parked_timers);

@@ -1,6 +1,6 @@
 //! Publishers of wakes. They park the timer once the broker has confirmed the wake.
 
-use super::World;
+use super::Model;
 use crate::{
     mutation::Mutation,
     state::{PublishStep, State, Timer, WakePublisher},
@@ -26,7 +26,7 @@ impl PublisherOf {
     }
 }
 
-impl World {
+impl Model {
     /// A publisher publishes the wake and, once the broker has confirmed it, parks the timer. The publisher may die before
     /// each of these steps. A worker dies with all its slots, in `worker.rs`.
     pub(super) fn publisher_steps(&mut self, state: &State) {

@@ -7,7 +7,7 @@ use crate::{
     state::{DEAD, EntryState, PublishStep, State, WakePublisher},
 };
 
-use super::World;
+use super::Model;
 
 /// One possible action of a sweeper on a due timer.
 #[derive(Clone, Copy)]
@@ -19,7 +19,7 @@ struct Tick {
     is_dependable: bool,
 }
 
-impl World {
+impl Model {
     pub(super) fn sweeper_steps(&mut self, state: &State) {
         for sweeper in 0..self.configuration.sweepers {
             if state.sweepers[sweeper].step == PublishStep::Due {
@@ -70,7 +70,7 @@ impl World {
         match entry.map(|entry| entry.state) {
             Some(EntryState::Running(process)) => self.check_worker(state, &tick, process),
             Some(EntryState::Queued(not_before))
-                if not_before.is_still_to_come() && self.configuration.skew =>
+                if not_before.is_still_to_come() && self.configuration.clocks_may_be_wrong =>
             {
                 let early = Tick {
                     clock: ClockSkew::Ahead,

@@ -6,9 +6,9 @@ use crate::{
     state::{AttemptPhase, DEAD, EntryState, JobLife, NotBefore, Settlement, State, WorkerSlot},
 };
 
-use super::World;
+use super::Model;
 
-impl World {
+impl Model {
     pub(super) fn worker_steps(&mut self, state: &State) {
         for index in 0..state.slots.len() {
             let slot = state.slots[index];
@@ -25,7 +25,7 @@ impl World {
                             .iter()
                             .any(|not_before| head.state == EntryState::Queued(*not_before))
                     });
-                    if self.configuration.skew && has_just_become_due {
+                    if self.configuration.clocks_may_be_wrong && has_just_become_due {
                         self.claim(state, index, ClockSkew::Behind);
                     }
                 }
@@ -146,7 +146,7 @@ impl World {
             self.add(next, false, "a claim is lost", job);
         }
 
-        if self.configuration.returns_wakes {
+        if self.configuration.workers_may_requeue_wakes {
             let mut next = *claimed;
             next.faults_left.lost_responses -= 1;
             next.slots[index].reset();
@@ -163,10 +163,10 @@ impl World {
     /// The provider call ends, in each way that the configuration allows.
     fn end_call(&mut self, state: &State, index: usize) {
         self.settle(state, index, Settlement::Finish);
-        if self.configuration.tools {
+        if self.configuration.replies_may_call_tools {
             self.settle(state, index, Settlement::FinishWithTools);
         }
-        if self.configuration.fails {
+        if self.configuration.jobs_may_fail {
             self.settle(state, index, Settlement::Fail);
         }
         if self.configuration.retries > 0 {

@@ -184,8 +184,8 @@ impl JsonClient {
         } else if coding.is_some() {
             Vec::new()
         } else {
-            let limit = Instant::now() + Duration::from_millis(ERROR_BODY_MS);
-            read_prefix(&mut response, limit.min(deadline)).await
+            let prefix_deadline = Instant::now() + Duration::from_millis(ERROR_BODY_MS);
+            read_prefix(&mut response, prefix_deadline.min(deadline)).await
         };
         Ok(Some(Received {
             status: status.as_u16(),

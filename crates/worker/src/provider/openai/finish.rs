@@ -1,4 +1,4 @@
-//! Reads the finish reason of a reply. A reason that is not known is no success: the text may end anywhere.
+//! Reads the finish reason of a reply. An unknown reason is a failure, because the text may be incomplete.
 
 use forebay_shared::job::FinishReason;
 
@@ -7,7 +7,7 @@ use crate::provider::Retry;
 /// Why the model stopped. An empty `reason` stands for a reason that the service does not send.
 ///
 /// # Errors
-/// The reply is not finished. The error is whether a retry can help.
+/// Whether a retry can help, if the model did not finish the reply or the reason is unknown.
 pub(super) fn read(reason: &str, calls_tools: bool) -> Result<FinishReason, Retry> {
     match reason.to_ascii_lowercase().as_str() {
         "length"
@@ -46,7 +46,8 @@ pub(super) fn read(reason: &str, calls_tools: bool) -> Result<FinishReason, Retr
         | "failed"
         | "incomplete"
         | "malformed_function_call" => Err(Retry::Backoff),
-        // Each try would be paid, and a reason of a newer service would be the same each time.
+        // No retry: the provider charges for each try, and a reason that this release does not know would come back each
+        // time.
         _ => Err(Retry::Never),
     }
 }

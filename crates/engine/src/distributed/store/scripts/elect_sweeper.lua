@@ -1,5 +1,5 @@
 -- Elects a process as sweeper, or extends its term. Returns 1 if the process is elected, 0 if another process is.
--- KEYS: the election. ARGV: process, term in milliseconds.
+-- KEYS: the elected sweeper. ARGV: process, term in milliseconds.
 local elected = redis.call('GET', KEYS[1])
 if elected and elected ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])

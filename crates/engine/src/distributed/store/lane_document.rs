@@ -62,21 +62,21 @@ pub(super) fn write(lane: &LaneRow, version: LaneVersion) -> String {
 }
 
 /// Reads a lane and its version.
-pub(super) fn read(document: &[u8]) -> Result<(LaneVersion, Lane), StoreError> {
-    let end = document.iter().position(|byte| *byte == b'\n');
+pub(super) fn read(bytes: &[u8]) -> Result<(LaneVersion, Lane), StoreError> {
+    let end = bytes.iter().position(|byte| *byte == b'\n');
     let end = end.ok_or_else(|| broken_data(Malformed))?;
-    let version = document
+    let version = bytes
         .get(..32)
         .and_then(|version| LaneVersion::try_parse_ascii(version).ok())
         .ok_or_else(|| broken_data(Malformed))?;
-    let lane = document::read(&document[end + 1..])?;
+    let lane = document::read(&bytes[end + 1..])?;
     Ok((version, lane))
 }
 
-/// Reads the head of `lane` from the first line of the lane's document; `document` may be cut off after that line.
+/// Reads the head of `lane` from the first line of the lane's document; `bytes` may be cut off after that line.
 /// `timer` is the head's timer.
-pub(super) fn read_head(document: &[u8], lane: LaneKey, timer: TimeMs) -> Result<Head, StoreError> {
-    let line = document.split(|byte| *byte == b'\n').next();
+pub(super) fn read_head(bytes: &[u8], lane: LaneKey, timer: TimeMs) -> Result<Head, StoreError> {
+    let line = bytes.split(|byte| *byte == b'\n').next();
     let line = line.and_then(|line| std::str::from_utf8(line).ok());
     let mut parts = line.unwrap_or_default().split(';').skip(3);
     let mut part = || parts.next().ok_or_else(|| broken_data(Malformed));

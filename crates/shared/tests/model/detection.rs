@@ -1,16 +1,16 @@
-//! The search must find the failure that each planted fault causes. Where either of two guards suffices, removing one
-//! guard must cause no failure.
+//! The search must find the failure that each mutation of the protocol causes. Where either of two guards
+//! suffices, removing one guard must cause no failure.
 
 use crate::{
     budget,
     configuration::{Configuration, SubmitKind},
+    guarantees::{self, StatesMin, assert_holds},
     mutation::Mutation,
     search::{SearchResult, search},
-    state::{FaultsLeft, JOBS},
-    worlds::{self, assert_holds},
+    state::{FaultCounts, JOBS},
 };
 
-/// The failure that a planted fault causes.
+/// The failure that a mutation causes.
 #[derive(Debug, PartialEq, Eq)]
 enum ExpectedFailure {
     /// An invariant is violated, and the message contains this text.
@@ -19,9 +19,9 @@ enum ExpectedFailure {
     Stuck,
 }
 
-/// Searches a world with planted faults, and asserts the expected failure.
+/// Searches a configuration with mutations, and asserts the expected failure.
 fn assert_failure(
-    world: Configuration,
+    configuration: Configuration,
     mutations: &'static [Mutation],
     expected: &ExpectedFailure,
 ) {
@@ -31,7 +31,10 @@ fn assert_failure(
         stuck,
         seconds,
         ..
-    } = search(Configuration { mutations, ..world });
+    } = search(Configuration {
+        mutations,
+        ..configuration
+    });
     let found = match (&violation, &stuck) {
         (Some(violation), _) => violation.lines().next().unwrap_or_default(),
         (None, Some(_)) => "a job that cannot end",
@@ -59,25 +62,25 @@ fn assert_failure(
 
 const NO_FAULTS: Configuration = Configuration::NO_FAULTS;
 
-/// A small world with a crash and a lost wake.
+/// A small configuration with a crash and a lost wake.
 const CRASH_AND_LOSS: Configuration = Configuration {
-    faults_left: FaultsLeft {
+    faults: FaultCounts {
         crashes: 1,
         lost_wakes: 1,
-        ..NO_FAULTS.faults_left
+        ..NO_FAULTS.faults
     },
     ..NO_FAULTS
 };
 
-/// A repair while an attempt at the job's earlier life may still end.
-const REPAIR: Configuration = Configuration {
-    fails: true,
-    repairs_all: true,
-    faults_left: FaultsLeft {
+/// A job is repaired while an attempt from before the repair may still settle.
+const SMALL_REPAIR: Configuration = Configuration {
+    jobs_may_fail: true,
+    repairs_all_ended_jobs: true,
+    faults: FaultCounts {
         false_absences: 1,
         cancels: 1,
         repairs: 1,
-        ..NO_FAULTS.faults_left
+        ..NO_FAULTS.faults
     },
     ..NO_FAULTS
 };
@@ -86,7 +89,7 @@ const REPAIR: Configuration = Configuration {
 fn without_a_check_of_the_fence_an_older_attempt_takes_effect() {
     let expected = ExpectedFailure::Unsafe("the settlement by an older attempt");
     assert_failure(
-        worlds::CRASH_LOSS_ABSENCE,
+        guarantees::CRASH_LOSS_ABSENCE,
         &[Mutation::SettlementsIgnoreTheFence],
         &expected,
     );
@@ -94,12 +97,16 @@ fn without_a_check_of_the_fence_an_older_attempt_takes_effect() {
 
 #[test]
 fn the_search_finds_an_older_attempt_also_without_merging_states() {
-    let world = Configuration {
+    let configuration = Configuration {
         merges_states: false,
-        ..worlds::CRASH_LOSS_ABSENCE
+        ..guarantees::CRASH_LOSS_ABSENCE
     };
     let expected = ExpectedFailure::Unsafe("the settlement by an older attempt");
-    assert_failure(world, &[Mutation::SettlementsIgnoreTheFence], &expected);
+    assert_failure(
+        configuration,
+        &[Mutation::SettlementsIgnoreTheFence],
+        &expected,
+    );
 }
 
 #[test]
@@ -131,83 +138,91 @@ fn a_running_job_that_is_checked_only_once_can_block_its_lane() {
 
 #[test]
 fn a_fence_that_falls_at_release_makes_a_first_settlement_look_like_a_repeat() {
-    let world = Configuration {
-        faults_left: FaultsLeft {
+    let configuration = Configuration {
+        faults: FaultCounts {
             releases: 1,
-            ..NO_FAULTS.faults_left
+            ..NO_FAULTS.faults
         },
         ..NO_FAULTS
     };
     let expected = ExpectedFailure::Unsafe("taken for a repeat");
-    assert_failure(world, &[Mutation::FenceFallsAtRelease], &expected);
+    assert_failure(configuration, &[Mutation::FenceFallsAtRelease], &expected);
 }
 
 #[test]
 fn a_repair_that_resets_the_fence_grants_the_same_fence_twice() {
     let expected = ExpectedFailure::Unsafe("two attempts at job");
-    assert_failure(REPAIR, &[Mutation::RepairResetsTheFence], &expected);
+    assert_failure(SMALL_REPAIR, &[Mutation::RepairResetsTheFence], &expected);
 }
 
 #[test]
-fn without_a_higher_fence_and_a_reset_flag_a_repair_lets_an_older_attempt_take_effect() {
+fn a_repair_that_keeps_the_fence_and_the_claimed_flag_lets_an_older_attempt_take_effect() {
     let mutations = &[
         Mutation::RepairKeepsTheFence,
         Mutation::RepairKeepsTheClaimedFlag,
     ];
     let expected = ExpectedFailure::Unsafe("the settlement by an older attempt");
-    assert_failure(REPAIR, mutations, &expected);
+    assert_failure(SMALL_REPAIR, mutations, &expected);
 }
 
 #[test]
-fn a_higher_fence_or_a_reset_flag_protects_a_repair() {
+fn a_repair_that_keeps_only_the_fence_or_only_the_claimed_flag_is_safe() {
     for mutations in [
         &[Mutation::RepairKeepsTheFence],
         &[Mutation::RepairKeepsTheClaimedFlag],
     ] {
         assert_holds(
-            "a repair with a higher fence or a reset flag",
+            "a repair that keeps the fence or the claimed flag",
             Configuration {
                 mutations,
-                ..REPAIR
+                ..SMALL_REPAIR
             },
-            80_000,
+            StatesMin(80_000),
         );
     }
 }
 
 #[test]
 fn a_settlement_that_is_not_recorded_takes_effect_twice() {
-    let world = Configuration {
+    let configuration = Configuration {
         retries: 2,
-        faults_left: FaultsLeft {
+        faults: FaultCounts {
             lost_responses: 1,
-            ..NO_FAULTS.faults_left
+            ..NO_FAULTS.faults
         },
         ..NO_FAULTS
     };
     let expected = ExpectedFailure::Unsafe("takes effect a second time");
-    assert_failure(world, &[Mutation::SettledFenceIsNotRecorded], &expected);
+    assert_failure(
+        configuration,
+        &[Mutation::SettledFenceIsNotRecorded],
+        &expected,
+    );
 }
 
 #[test]
 fn tool_results_that_displace_a_claimed_head_make_its_context_outdated() {
-    let world = Configuration {
+    let configuration = Configuration {
         submit_kinds: [&[SubmitKind::Message, SubmitKind::ToolResults]; JOBS],
-        faults_left: FaultsLeft {
+        faults: FaultCounts {
             false_absences: 1,
-            ..NO_FAULTS.faults_left
+            ..NO_FAULTS.faults
         },
         ..NO_FAULTS
     };
     let expected = ExpectedFailure::Unsafe("without the newest turns");
-    assert_failure(world, &[Mutation::ResultsDisplaceClaimedHead], &expected);
+    assert_failure(
+        configuration,
+        &[Mutation::ResultsDisplaceClaimedHead],
+        &expected,
+    );
 }
 
 #[test]
 fn a_process_that_runs_a_job_twice_uses_one_fence_twice() {
     let expected = ExpectedFailure::Unsafe("two attempts at job");
     assert_failure(
-        worlds::ONE_PROCESS,
+        guarantees::ONE_PROCESS,
         &[Mutation::ProcessRunsAJobTwice],
         &expected,
     );
@@ -215,11 +230,11 @@ fn a_process_that_runs_a_job_twice_uses_one_fence_twice() {
 
 /// The response to a claim is lost, and the same worker claims again.
 const REPEATED_CLAIM: Configuration = Configuration {
-    faults_left: FaultsLeft {
+    faults: FaultCounts {
         crashes: 1,
         lost_responses: 1,
         false_absences: 1,
-        ..NO_FAULTS.faults_left
+        ..NO_FAULTS.faults
     },
     ..NO_FAULTS
 };
@@ -234,7 +249,8 @@ fn a_lost_response_blocks_the_lane_if_claims_have_no_time_limit_and_repeats_coun
 }
 
 #[test]
-fn a_time_limit_of_claims_or_recognised_repeats_suffices() {
+fn after_a_lost_response_a_time_limit_of_claims_or_recognised_repeats_keeps_the_lane_from_blocking()
+{
     for mutations in [
         &[Mutation::ClaimsHaveNoTimeLimit],
         &[Mutation::RepeatedClaimCountsAsNew],
@@ -245,52 +261,54 @@ fn a_time_limit_of_claims_or_recognised_repeats_suffices() {
                 mutations,
                 ..REPEATED_CLAIM
             },
-            9_000,
+            StatesMin(9_000),
         );
     }
 }
 
 #[test]
 fn without_a_time_limit_a_requeued_wake_of_a_claimed_job_blocks_the_lane() {
-    let world = Configuration {
-        returns_wakes: true,
+    let configuration = Configuration {
+        workers_may_requeue_wakes: true,
         ..REPEATED_CLAIM
     };
     assert_failure(
-        world,
+        configuration,
         &[Mutation::ClaimsHaveNoTimeLimit],
         &ExpectedFailure::Stuck,
     );
 }
 
 /// No wake is lost, so no job may depend on a parked timer.
-const NO_LOST_WAKES: Configuration = Configuration {
+const SMALL_NO_LOST_WAKES: Configuration = Configuration {
     submit_kinds: [&[SubmitKind::Message]; JOBS],
     sweepers: 2,
     retries: 1,
-    skew: true,
+    clocks_may_be_wrong: true,
     forbids_parked_timers: true,
-    faults_left: FaultsLeft {
+    faults: FaultCounts {
         crashes: 1,
         false_absences: 1,
-        ..NO_FAULTS.faults_left
+        ..NO_FAULTS.faults
     },
     ..NO_FAULTS
 };
 
+/// While no job may depend on a parked timer, a delay counts as a job that cannot end. When a job may depend on it, every
+/// job ends.
 #[test]
 fn a_confirmed_wake_that_moves_a_changed_timer_only_delays_jobs() {
     const MUTATIONS: &[Mutation] = &[Mutation::ParkMovesAChangedTimer];
-    assert_failure(NO_LOST_WAKES, MUTATIONS, &ExpectedFailure::Stuck);
+    assert_failure(SMALL_NO_LOST_WAKES, MUTATIONS, &ExpectedFailure::Stuck);
     let allows_delays = Configuration {
         forbids_parked_timers: false,
         mutations: MUTATIONS,
-        ..NO_LOST_WAKES
+        ..SMALL_NO_LOST_WAKES
     };
     assert_holds(
         "a changed timer is parked, delays allowed",
         allows_delays,
-        73_000,
+        StatesMin(73_000),
     );
 }
 
@@ -302,25 +320,25 @@ fn an_early_claim_sets_the_timer_or_tick_removes_not_before() {
         Mutation::TickKeepsNotBefore,
         Mutation::EarlyClaimLeavesTheTimer,
     ];
-    assert_failure(NO_LOST_WAKES, BOTH, &ExpectedFailure::Stuck);
+    assert_failure(SMALL_NO_LOST_WAKES, BOTH, &ExpectedFailure::Stuck);
     let allows_delays = Configuration {
         forbids_parked_timers: false,
         mutations: BOTH,
-        ..NO_LOST_WAKES
+        ..SMALL_NO_LOST_WAKES
     };
     assert_holds(
         "an early claim leaves the timer, delays allowed",
         allows_delays,
-        23_000,
+        StatesMin(23_000),
     );
     for mutations in [&BOTH[..1], &BOTH[1..]] {
         assert_holds(
             "tick removes not_before, or an early claim sets the timer",
             Configuration {
                 mutations,
-                ..NO_LOST_WAKES
+                ..SMALL_NO_LOST_WAKES
             },
-            20_000,
+            StatesMin(20_000),
         );
     }
 }

@@ -1,18 +1,23 @@
-//! The worlds in which safety and liveness must hold. Each world has a minimum number of states, so a test fails if the
+//! The configurations in which safety and liveness must hold. Each has a minimum number of states, so a test fails if the
 //! model has lost a part.
 
 use crate::{
     budget,
     configuration::{Configuration, SubmitKind},
     search::{SearchResult, search},
-    state::{FaultsLeft, JOBS},
+    state::{FaultCounts, JOBS},
 };
 
-/// The prefix of the names of worlds that the budget does not cover.
+/// The prefix of the names of configurations that the budget does not cover.
 const LARGE: &str = "large: ";
 
-/// Searches a world, prints the result, and asserts safety and liveness.
-pub(crate) fn assert_holds(name: &str, configuration: Configuration, states_min: usize) {
+/// The least number of states that a search must visit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StatesMin(pub(crate) usize);
+
+/// Searches a configuration, prints the result, and asserts safety, liveness and the minimum number of states.
+pub(crate) fn assert_holds(name: &str, configuration: Configuration, states_min: StatesMin) {
+    let StatesMin(states_min) = states_min;
     let SearchResult {
         states,
         transitions,
@@ -24,14 +29,14 @@ pub(crate) fn assert_holds(name: &str, configuration: Configuration, states_min:
         "{name}: {states} states, {transitions} transitions, {seconds:.1} s"
     ));
     if let Some(violation) = violation {
-        panic!("the world {name:?} is not safe: {violation}");
+        panic!("the configuration {name:?} is not safe: {violation}");
     }
     if let Some(steps) = stuck {
-        panic!("in the world {name:?} a job cannot end after:\n{steps}");
+        panic!("in the configuration {name:?} a job cannot end after:\n{steps}");
     }
     assert!(
         states >= states_min,
-        "the world {name:?} has only {states} states; at least {states_min} were expected"
+        "the configuration {name:?} has only {states} states; at least {states_min} were expected"
     );
     if !name.starts_with(LARGE) {
         budget::assert_within_budget();
@@ -44,13 +49,13 @@ const NO_FAULTS: Configuration = Configuration::NO_FAULTS;
 pub(crate) const CRASH_LOSS_ABSENCE: Configuration = Configuration {
     sweepers: 2,
     retries: 1,
-    fails: true,
-    faults_left: FaultsLeft {
+    jobs_may_fail: true,
+    faults: FaultCounts {
         crashes: 2,
         lost_wakes: 1,
         duplicated_wakes: 1,
         false_absences: 2,
-        ..NO_FAULTS.faults_left
+        ..NO_FAULTS.faults
     },
     ..NO_FAULTS
 };
@@ -60,38 +65,42 @@ fn crashes_a_lost_wake_and_false_absences_do_no_harm() {
     assert_holds(
         "crashes, a lost wake and false absences",
         CRASH_LOSS_ABSENCE,
-        250_000,
+        StatesMin(250_000),
     );
 }
 
 /// Responses to claims and settlements are lost, and the requests are repeated.
 pub(crate) const LOST_RESPONSES: Configuration = Configuration {
     retries: 1,
-    fails: true,
-    faults_left: FaultsLeft {
+    jobs_may_fail: true,
+    faults: FaultCounts {
         crashes: 1,
         lost_responses: 2,
         false_absences: 1,
         releases: 1,
-        ..NO_FAULTS.faults_left
+        ..NO_FAULTS.faults
     },
     ..NO_FAULTS
 };
 
 #[test]
 fn lost_responses_with_repeated_requests_do_no_harm() {
-    assert_holds("lost responses, repeated requests", LOST_RESPONSES, 400_000);
+    assert_holds(
+        "lost responses, repeated requests",
+        LOST_RESPONSES,
+        StatesMin(400_000),
+    );
 }
 
 /// Responses to claims are lost, and the worker may requeue its wake instead of claiming again.
-pub(crate) const RETURNED_WAKES: Configuration = Configuration {
-    returns_wakes: true,
-    faults_left: FaultsLeft {
+pub(crate) const REQUEUED_WAKES: Configuration = Configuration {
+    workers_may_requeue_wakes: true,
+    faults: FaultCounts {
         crashes: 1,
         lost_wakes: 1,
         lost_responses: 2,
         false_absences: 1,
-        ..NO_FAULTS.faults_left
+        ..NO_FAULTS.faults
     },
     ..NO_FAULTS
 };
@@ -100,8 +109,8 @@ pub(crate) const RETURNED_WAKES: Configuration = Configuration {
 fn requeued_wakes_of_unanswered_claims_do_no_harm() {
     assert_holds(
         "requeued wakes of unanswered claims",
-        RETURNED_WAKES,
-        50_000,
+        REQUEUED_WAKES,
+        StatesMin(50_000),
     );
 }
 
@@ -109,20 +118,20 @@ fn requeued_wakes_of_unanswered_claims_do_no_harm() {
 pub(crate) const ONE_PROCESS: Configuration = Configuration {
     one_process: true,
     retries: 1,
-    faults_left: FaultsLeft {
+    faults: FaultCounts {
         crashes: 1,
         duplicated_wakes: 1,
         lost_responses: 2,
         false_absences: 1,
         releases: 1,
-        ..NO_FAULTS.faults_left
+        ..NO_FAULTS.faults
     },
     ..NO_FAULTS
 };
 
 #[test]
 fn two_slots_of_one_process_do_no_harm() {
-    assert_holds("two slots of one process", ONE_PROCESS, 220_000);
+    assert_holds("two slots of one process", ONE_PROCESS, StatesMin(220_000));
 }
 
 /// Two processes act as the elected sweeper, with other steps between reading and acting.
@@ -130,19 +139,19 @@ pub(crate) const TWO_SWEEPERS: Configuration = Configuration {
     sweepers: 2,
     reads_before_acting: true,
     retries: 1,
-    faults_left: FaultsLeft {
+    faults: FaultCounts {
         crashes: 2,
         lost_wakes: 1,
         duplicated_wakes: 1,
         false_absences: 1,
-        ..NO_FAULTS.faults_left
+        ..NO_FAULTS.faults
     },
     ..NO_FAULTS
 };
 
 #[test]
 fn two_sweepers_at_the_same_time_do_no_harm() {
-    assert_holds("two sweepers", TWO_SWEEPERS, 390_000);
+    assert_holds("two sweepers", TWO_SWEEPERS, StatesMin(390_000));
 }
 
 /// A client cancels a job, and a deadline passes.
@@ -150,36 +159,36 @@ pub(crate) const CANCEL_AND_EXPIRY: Configuration = Configuration {
     sweepers: 2,
     reads_before_acting: true,
     may_reach_takeover_limit: true,
-    fails: true,
-    faults_left: FaultsLeft {
+    jobs_may_fail: true,
+    faults: FaultCounts {
         crashes: 1,
         lost_wakes: 1,
         false_absences: 1,
         lost_responses: 1,
         cancels: 1,
         expiries: 1,
-        ..NO_FAULTS.faults_left
+        ..NO_FAULTS.faults
     },
     ..NO_FAULTS
 };
 
 #[test]
 fn a_cancel_and_an_expiry_do_no_harm() {
-    assert_holds("cancel and expiry", CANCEL_AND_EXPIRY, 490_000);
+    assert_holds("cancel and expiry", CANCEL_AND_EXPIRY, StatesMin(490_000));
 }
 
 /// Releases, retries and wrong clocks, so that claims come too early.
 pub(crate) const RELEASE_RETRY_EARLY: Configuration = Configuration {
     retries: 1,
-    skew: true,
-    faults_left: FaultsLeft {
+    clocks_may_be_wrong: true,
+    faults: FaultCounts {
         crashes: 1,
         lost_wakes: 1,
         duplicated_wakes: 1,
         lost_responses: 1,
         false_absences: 1,
         releases: 1,
-        ..NO_FAULTS.faults_left
+        ..NO_FAULTS.faults
     },
     ..NO_FAULTS
 };
@@ -189,29 +198,33 @@ fn releases_retries_and_early_claims_do_no_harm() {
     assert_holds(
         "releases, retries and early claims",
         RELEASE_RETRY_EARLY,
-        890_000,
+        StatesMin(890_000),
     );
 }
 
 /// An ended job is repaired while its older attempts may still be running.
 pub(crate) const REPAIR: Configuration = Configuration {
-    fails: true,
+    jobs_may_fail: true,
     may_reach_takeover_limit: true,
-    repairs_all: true,
-    faults_left: FaultsLeft {
+    repairs_all_ended_jobs: true,
+    faults: FaultCounts {
         crashes: 1,
         lost_responses: 1,
         false_absences: 1,
         cancels: 1,
         repairs: 1,
-        ..NO_FAULTS.faults_left
+        ..NO_FAULTS.faults
     },
     ..NO_FAULTS
 };
 
 #[test]
 fn a_repair_during_an_older_attempt_does_no_harm() {
-    assert_holds("a repair during an older attempt", REPAIR, 890_000);
+    assert_holds(
+        "a repair during an older attempt",
+        REPAIR,
+        StatesMin(890_000),
+    );
 }
 
 /// A second and a third message that may cancel the jobs before them.
@@ -232,20 +245,24 @@ pub(crate) const IF_BUSY: Configuration = Configuration {
         ],
     ],
     retries: 1,
-    fails: true,
-    faults_left: FaultsLeft {
+    jobs_may_fail: true,
+    faults: FaultCounts {
         crashes: 1,
         lost_wakes: 1,
         lost_responses: 1,
         false_absences: 1,
-        ..NO_FAULTS.faults_left
+        ..NO_FAULTS.faults
     },
     ..NO_FAULTS
 };
 
 #[test]
 fn messages_with_rollback_interrupt_or_reject_do_no_harm() {
-    assert_holds("rollback, interrupt and reject", IF_BUSY, 230_000);
+    assert_holds(
+        "rollback, interrupt and reject",
+        IF_BUSY,
+        StatesMin(230_000),
+    );
 }
 
 /// Replies with tool calls, tool results that may be missing, and messages that wait for the results.
@@ -260,21 +277,21 @@ pub(crate) const TOOLS: Configuration = Configuration {
             SubmitKind::Rollback,
         ],
     ],
-    tools: true,
+    replies_may_call_tools: true,
     retries: 1,
-    faults_left: FaultsLeft {
+    faults: FaultCounts {
         crashes: 1,
         false_absences: 1,
         lost_wakes: 1,
         cancels: 1,
-        ..NO_FAULTS.faults_left
+        ..NO_FAULTS.faults
     },
     ..NO_FAULTS
 };
 
 #[test]
 fn tool_results_and_holds_do_no_harm() {
-    assert_holds("tool results and holds", TOOLS, 1_250_000);
+    assert_holds("tool results and holds", TOOLS, StatesMin(1_250_000));
 }
 
 /// No wake is lost, so every job must be able to end before any parked timer is due.
@@ -282,93 +299,101 @@ pub(crate) const NO_LOST_WAKES: Configuration = Configuration {
     sweepers: 2,
     reads_before_acting: true,
     retries: 1,
-    skew: true,
+    clocks_may_be_wrong: true,
     forbids_parked_timers: true,
-    faults_left: FaultsLeft {
+    faults: FaultCounts {
         crashes: 1,
         duplicated_wakes: 1,
         false_absences: 1,
         releases: 1,
-        ..NO_FAULTS.faults_left
+        ..NO_FAULTS.faults
     },
     ..NO_FAULTS
 };
 
 #[test]
 fn without_lost_wakes_no_job_depends_on_a_parked_timer() {
-    assert_holds("no lost wakes, no parked timers", NO_LOST_WAKES, 545_000);
+    assert_holds(
+        "no lost wakes, no parked timers",
+        NO_LOST_WAKES,
+        StatesMin(545_000),
+    );
 }
 
 #[test]
 fn without_lost_wakes_no_job_under_a_hold_depends_on_a_parked_timer() {
-    let world = Configuration {
+    let configuration = Configuration {
         submit_kinds: [&[SubmitKind::Message, SubmitKind::ToolResults]; JOBS],
-        tools: true,
-        skew: false,
-        faults_left: FaultsLeft {
+        replies_may_call_tools: true,
+        clocks_may_be_wrong: false,
+        faults: FaultCounts {
             releases: 0,
-            ..NO_LOST_WAKES.faults_left
+            ..NO_LOST_WAKES.faults
         },
         ..NO_LOST_WAKES
     };
-    assert_holds("holds, no parked timers", world, 775_000);
+    assert_holds("holds, no parked timers", configuration, StatesMin(775_000));
 }
 
-/// A small world is safe and live with and without merging equivalent states.
+/// A small configuration is safe and live with and without merging equivalent states.
 #[test]
 fn a_small_world_holds_with_and_without_merged_states() {
-    let world = Configuration {
-        faults_left: FaultsLeft {
+    let configuration = Configuration {
+        faults: FaultCounts {
             lost_responses: 1,
             false_absences: 1,
-            ..NO_FAULTS.faults_left
+            ..NO_FAULTS.faults
         },
         ..NO_FAULTS
     };
-    assert_holds("small, equivalent states merged", world, 2_500);
+    assert_holds(
+        "small, equivalent states merged",
+        configuration,
+        StatesMin(2_500),
+    );
     let unmerged = Configuration {
         merges_states: false,
-        ..world
+        ..configuration
     };
-    assert_holds("small, no states merged", unmerged, 390_000);
+    assert_holds("small, no states merged", unmerged, StatesMin(390_000));
 }
 
 /// All faults of messages, workers and sweepers at once.
 #[test]
 #[ignore = "long: runs in .ci/full"]
 fn large_all_faults() {
-    let world = Configuration {
+    let configuration = Configuration {
         sweepers: 2,
         reads_before_acting: true,
         retries: 1,
-        skew: true,
-        returns_wakes: true,
-        faults_left: FaultsLeft {
+        clocks_may_be_wrong: true,
+        workers_may_requeue_wakes: true,
+        faults: FaultCounts {
             crashes: 2,
             lost_wakes: 1,
             duplicated_wakes: 1,
             lost_responses: 1,
             false_absences: 1,
             releases: 1,
-            ..NO_FAULTS.faults_left
+            ..NO_FAULTS.faults
         },
         ..NO_FAULTS
     };
-    assert_holds("large: all faults", world, 9_500_000);
+    assert_holds("large: all faults", configuration, StatesMin(9_500_000));
 }
 
 /// Repairs of ended jobs, also after a deadline has passed.
 #[test]
 #[ignore = "long: runs in .ci/full"]
 fn large_repair() {
-    let world = Configuration {
-        faults_left: FaultsLeft {
+    let configuration = Configuration {
+        faults: FaultCounts {
             expiries: 1,
-            ..REPAIR.faults_left
+            ..REPAIR.faults
         },
         ..REPAIR
     };
-    assert_holds("large: repair", world, 2_900_000);
+    assert_holds("large: repair", configuration, StatesMin(2_900_000));
 }
 
 /// Every way to submit three jobs, with tool calls.
@@ -381,20 +406,20 @@ fn large_three_jobs() {
         SubmitKind::Rollback,
         SubmitKind::Interrupt,
     ];
-    let world = Configuration {
+    let configuration = Configuration {
         jobs: 3,
         submit_kinds: [ALL_KINDS; JOBS],
-        tools: true,
+        replies_may_call_tools: true,
         retries: 1,
-        faults_left: FaultsLeft {
+        faults: FaultCounts {
             crashes: 1,
             lost_responses: 1,
             false_absences: 1,
             cancels: 1,
             expiries: 1,
-            ..NO_FAULTS.faults_left
+            ..NO_FAULTS.faults
         },
         ..NO_FAULTS
     };
-    assert_holds("large: three jobs", world, 8_500_000);
+    assert_holds("large: three jobs", configuration, StatesMin(8_500_000));
 }

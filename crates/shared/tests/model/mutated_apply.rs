@@ -1,5 +1,5 @@
-//! Plants faults around `lane::apply`, in its arguments and in its result. `steps` plants the faults of processes. Product
-//! code contains no planted fault.
+//! Applies mutations to the arguments and to the result of `lane::apply`. `steps` applies the mutations of processes. Product
+//! code contains no mutation.
 
 use forebay_shared::lane::{Event, IfBusy, Lane, OutcomeSummary, State};
 
@@ -86,7 +86,7 @@ pub(crate) fn change_output(
                 entry.fence = entry.fence.saturating_sub(1);
             }
         }
-        (_, Event::Admit(admit)) if admit.repair => {
+        (_, Event::Admit(admit)) if admit.is_repair => {
             let Some(entry) = change.lane.find_mut(event_job) else {
                 return;
             };
