@@ -62,8 +62,8 @@ mod tests {
     #[test]
     fn a_full_store_refuses_new_jobs_and_other_calls_can_be_repeated() {
         let full = || Rejection::Full(Arc::new(io::Error::from(io::ErrorKind::StorageFull)));
-        let refused = full().into_store_error(OnStoreFull::Refuse);
-        assert!(matches!(refused, StoreError::Full), "{refused:?}");
+        let store_error = full().into_store_error(OnStoreFull::Refuse);
+        assert!(matches!(store_error, StoreError::Full), "{store_error:?}");
         assert!(full().into_store_error(OnStoreFull::Retry).is_transient());
     }
 
@@ -73,8 +73,11 @@ mod tests {
         for on_store_full in [OnStoreFull::Refuse, OnStoreFull::Retry] {
             let unavailable = Rejection::unavailable(error()).into_store_error(on_store_full);
             assert!(unavailable.is_transient(), "{unavailable:?}");
-            let broken = Rejection::Broken(Arc::new(error())).into_store_error(on_store_full);
-            assert!(matches!(broken, StoreError::Broken(_)), "{broken:?}");
+            let store_error = Rejection::Broken(Arc::new(error())).into_store_error(on_store_full);
+            assert!(
+                matches!(store_error, StoreError::Broken(_)),
+                "{store_error:?}"
+            );
         }
     }
 }

@@ -366,7 +366,7 @@ pub(crate) mod tests {
         let job = job();
         let mut commit = empty_commit(job);
         commit.timers = vec![(job, Some(TimeMs(7)))];
-        let refused = CommitRows::of(&commit).unwrap_err();
-        assert!(matches!(refused, StoreError::Broken(_)));
+        let error = CommitRows::of(&commit).unwrap_err();
+        assert!(matches!(error, StoreError::Broken(_)));
     }
 }

@@ -172,7 +172,7 @@ fn read_file(path: &Path) -> anyhow::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Reads a variable of the environment that is no setting. Bytes that are not UTF-8 are replaced, so that the caller
+/// Reads a variable of the environment other than the settings. Bytes that are not UTF-8 are replaced, so that the caller
 /// refuses the value instead of ignoring it.
 fn variable(name: &str) -> Option<String> {
     let value = std::env::var_os(name)?;

@@ -67,8 +67,8 @@ impl Part {
         Self { name, stop, task }
     }
 
-    /// Waits until the part ends without being stopped. Returns an error that names the part. Waits for ever if there
-    /// is no part.
+    /// Waits until the part ends without being stopped. Returns an error that names the part. Without a part, it
+    /// waits for ever.
     async fn ended_early(part: &mut Option<Self>) -> anyhow::Error {
         match part {
             Some(part) => match (&mut part.task).await {

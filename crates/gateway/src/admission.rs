@@ -32,7 +32,7 @@ struct Readings {
     /// For how long no wake has been confirmed, although some were published.
     unconfirmed_for: Duration,
     /// Whether the last admission found the store full, less than [`STORE_FULL_TIME`] ago.
-    store_full: bool,
+    is_store_full: bool,
     /// Whether the store has answered within the presence TTL.
     store_answers: bool,
 }
@@ -57,7 +57,7 @@ const fn decide(readings: &Readings) -> Option<RefusalReason> {
     if !readings.store_answers {
         return Some(RefusalReason::StoreUnavailable);
     }
-    if readings.store_full {
+    if readings.is_store_full {
         return Some(RefusalReason::StoreFull);
     }
     if readings.unconfirmed_for.as_millis() > UNCONFIRMED_MAX.as_millis() {
@@ -106,7 +106,7 @@ impl Admission {
     /// gateway notices when the store has free space again.
     pub(crate) fn reserve(&self, member: &Member) -> Result<(), Problem> {
         let readings = Readings {
-            store_full: false,
+            is_store_full: false,
             store_answers: true,
             ..self.read(member)
         };
@@ -147,7 +147,7 @@ impl Admission {
             live: backlog.live.saturating_add(backlog.admitted),
             backlog_max: self.backlog_max,
             unconfirmed_for: member.wakes.unconfirmed_for(),
-            store_full: backlog
+            is_store_full: backlog
                 .store_full_at
                 .is_some_and(|at| at.elapsed() < STORE_FULL_TIME),
             store_answers: member.presence.is_current(),
@@ -196,7 +196,7 @@ mod tests {
         live: 9,
         backlog_max: 10,
         unconfirmed_for: Duration::from_secs(30),
-        store_full: false,
+        is_store_full: false,
         store_answers: true,
     };
 
@@ -221,7 +221,7 @@ mod tests {
         };
         assert_eq!(decide(&unconfirmed), Some(RefusalReason::QueueUnhealthy));
         let store_full = Readings {
-            store_full: true,
+            is_store_full: true,
             ..ACCEPTED
         };
         assert_eq!(decide(&store_full), Some(RefusalReason::StoreFull));

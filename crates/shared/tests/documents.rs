@@ -176,7 +176,7 @@ fn assert_all_unchanged(change: impl Fn(Value) -> Value) {
     assert_unchanged::<Request>(&change(request()));
     assert_unchanged::<Outcome>(&change(outcome()));
     assert_unchanged::<IdempotencyEntry>(&change(idempotency_key()));
-    for turn in turns().as_array().expect("turns") {
+    for turn in turns().as_array().expect("the value is an array") {
         assert_unchanged::<Turn>(&change(turn.clone()));
     }
 }

@@ -16,11 +16,11 @@ const BATCH_SHARE: usize = 10;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Waiting {
     /// Whether an interactive wake is buffered.
-    pub(crate) interactive: bool,
+    pub(crate) has_interactive: bool,
     /// Whether a batch wake is buffered.
-    pub(crate) batch: bool,
+    pub(crate) has_batch: bool,
     /// Whether the queue may be about to deliver an interactive wake, although none is buffered.
-    pub(crate) interactive_expected: bool,
+    pub(crate) expects_interactive: bool,
 }
 
 /// The slots of a worker and the classes that use them.
@@ -53,19 +53,22 @@ impl Slots {
         }
         match waiting {
             Waiting {
-                interactive: true,
-                batch: true,
+                has_interactive: true,
+                has_batch: true,
                 ..
             } if self.is_batch_due() => Some(Class::Batch),
             Waiting {
-                interactive: true, ..
+                has_interactive: true,
+                ..
             } => Some(Class::Interactive),
             Waiting {
-                batch: true,
-                interactive_expected: true,
+                has_batch: true,
+                expects_interactive: true,
                 ..
             } if !self.is_batch_due() => None,
-            Waiting { batch: true, .. } => Some(Class::Batch),
+            Waiting {
+                has_batch: true, ..
+            } => Some(Class::Batch),
             Waiting { .. } => None,
         }
     }
@@ -123,9 +126,9 @@ mod tests {
     use super::{Slots, Waiting};
 
     const BOTH: Waiting = Waiting {
-        interactive: true,
-        batch: true,
-        interactive_expected: false,
+        has_interactive: true,
+        has_batch: true,
+        expects_interactive: false,
     };
 
     /// A change of the slots.
@@ -139,10 +142,10 @@ mod tests {
 
     fn step() -> impl Strategy<Value = Step> {
         let class = prop_oneof![Just(Class::Interactive), Just(Class::Batch)];
-        let waiting = any::<(bool, bool)>().prop_map(|(interactive, batch)| Waiting {
-            interactive,
-            batch,
-            interactive_expected: false,
+        let waiting = any::<(bool, bool)>().prop_map(|(has_interactive, has_batch)| Waiting {
+            has_interactive,
+            has_batch,
+            expects_interactive: false,
         });
         prop_oneof![class.prop_map(Step::Ends), waiting.prop_map(Step::Starts)]
     }
@@ -160,10 +163,10 @@ mod tests {
                     Step::Starts(waiting) => {
                         let is_free = slots.interactive + slots.batch < total;
                         let next = slots.next(waiting);
-                        prop_assert_eq!(next.is_some(), is_free && (waiting.interactive || waiting.batch));
+                        prop_assert_eq!(next.is_some(), is_free && (waiting.has_interactive || waiting.has_batch));
                         if let Some(class) = next {
-                            prop_assert!(class != Class::Interactive || waiting.interactive);
-                            prop_assert!(class != Class::Batch || waiting.batch);
+                            prop_assert!(class != Class::Interactive || waiting.has_interactive);
+                            prop_assert!(class != Class::Batch || waiting.has_batch);
                             slots.take(class);
                         }
                     }
@@ -213,12 +216,12 @@ mod tests {
     #[test]
     fn beyond_their_share_batch_jobs_wait_for_an_expected_interactive_job() {
         let expected = Waiting {
-            interactive: false,
-            batch: true,
-            interactive_expected: true,
+            has_interactive: false,
+            has_batch: true,
+            expects_interactive: true,
         };
         let only_batch_waits = Waiting {
-            interactive_expected: false,
+            expects_interactive: false,
             ..expected
         };
         for total in [1, 5, 10, 30] {
@@ -237,9 +240,9 @@ mod tests {
     fn batch_jobs_that_arrive_late_get_the_next_free_slots() {
         let mut slots = Slots::new(20);
         let only_interactive_waits = Waiting {
-            interactive: true,
-            batch: false,
-            interactive_expected: false,
+            has_interactive: true,
+            has_batch: false,
+            expects_interactive: false,
         };
         while let Some(class) = slots.next(only_interactive_waits) {
             slots.take(class);

@@ -22,12 +22,12 @@ const KEY: &str = "never-shown-1234";
 fn provider(base_url: &str) -> Gemini {
     Gemini::new(GeminiSettings {
         name: String::from("gemini"),
-        base_url: Endpoint::parse(base_url).expect("a URL"),
+        base_url: Endpoint::parse(base_url).expect("the URL is valid"),
         key: Some(Secret::new(KEY)),
         headers: Vec::new(),
         http: short_limits(),
     })
-    .expect("a provider")
+    .expect("the provider is created")
 }
 
 fn reply(parts: &Value, finish_reason: &str) -> String {
@@ -234,10 +234,14 @@ async fn the_key_is_sent_in_a_header_and_is_not_in_the_url_or_an_error() {
     let mut server = Server::start(bytes, Ending::Close).await;
     let failure = ask(&provider(&server.base_url), 5_000)
         .await
-        .expect_err("refused");
+        .expect_err("the request is refused");
     assert!(!failure.error.message.contains(KEY), "failure: {failure}");
     let sent = server.request().await;
-    let line = sent.header_text.lines().next().expect("a line");
+    let line = sent
+        .header_text
+        .lines()
+        .next()
+        .expect("the header has a first line");
     assert_eq!(
         line,
         "post /v1/models/gemini-2.5-flash:generatecontent http/1.1"
@@ -255,7 +259,7 @@ async fn a_token_limit_or_content_filter_is_no_failure() {
             let server = Server::start(reply(&parts, reason), Ending::Close).await;
             let answer = ask(&provider(&server.base_url), 5_000)
                 .await
-                .expect("an answer");
+                .expect("the provider answers");
             assert_eq!(answer.finish_reason, expected);
             assert_eq!(answer.text().as_deref(), parts[0]["text"].as_str());
         }
@@ -274,7 +278,7 @@ async fn signatures_are_sent_back_with_tool_results() {
     let request = Request::default();
     let first = ask_with(&provider, &request, std::slice::from_ref(&user), 5_000)
         .await
-        .expect("an answer");
+        .expect("the provider answers");
     assert_eq!(first.finish_reason, FinishReason::ToolCalls);
     let result = |index: usize, text: &str| Turn {
         tool_call_id: Some(first.turn.tool_calls[index].id.clone()),
@@ -283,7 +287,7 @@ async fn signatures_are_sent_back_with_tool_results() {
     let turns = [user, first.turn.clone(), result(1, "two"), result(0, "one")];
     ask_with(&provider, &request, &turns, 5_000)
         .await
-        .expect("an answer");
+        .expect("the provider answers");
     server.request().await;
     let sent = server.request().await;
     assert_eq!(

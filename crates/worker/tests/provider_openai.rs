@@ -24,7 +24,7 @@ const KEY: &str = "sk-never-shown-1234";
 fn provider(base_url: &str, http: HttpSettings) -> OpenAi {
     OpenAi::new(OpenAiSettings {
         name: String::from("openai"),
-        base_url: Endpoint::parse(base_url).expect("a URL"),
+        base_url: Endpoint::parse(base_url).expect("the URL is valid"),
         key: Some(Secret::new(KEY)),
         max_tokens_field: None,
         headers: vec![(
@@ -33,7 +33,7 @@ fn provider(base_url: &str, http: HttpSettings) -> OpenAi {
         )],
         http,
     })
-    .expect("a provider")
+    .expect("the provider is created")
 }
 
 fn reply(message: &Value, finish_reason: &str) -> String {
@@ -203,12 +203,12 @@ async fn a_port_without_a_listener_fails_the_connection() {
 
 #[tokio::test]
 async fn a_server_that_does_not_accept_the_connection_times_out() {
-    let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+    let socket = tokio::net::TcpSocket::new_v4().expect("the socket is created");
     socket
-        .bind("127.0.0.1:0".parse().expect("an address"))
-        .expect("a port");
-    let listener = socket.listen(1).expect("a listener");
-    let address = listener.local_addr().expect("an address");
+        .bind("127.0.0.1:0".parse().expect("the address is valid"))
+        .expect("the port opens");
+    let listener = socket.listen(1).expect("the socket listens");
+    let address = listener.local_addr().expect("the address is valid");
     // Fills the listener's backlog until the kernel accepts no more connections.
     let mut waiting = Vec::new();
     while let Ok(stream) = tokio::time::timeout(
@@ -217,13 +217,13 @@ async fn a_server_that_does_not_accept_the_connection_times_out() {
     )
     .await
     {
-        waiting.push(stream.expect("a connection"));
+        waiting.push(stream.expect("a client connects"));
         assert!(waiting.len() < 1_000, "the backlog never fills");
     }
     let mut http = short_limits();
     http.limits.first_byte_ms = 5_000;
     let provider = provider(&format!("http://{address}/v1"), http);
-    let failure = ask(&provider, 10_000).await.expect_err("no connection");
+    let failure = ask(&provider, 10_000).await.expect_err("the call fails");
     assert_eq!(failure.error.code, "provider_timeout");
     assert!(
         failure.error.message.contains("no connection"),
@@ -242,7 +242,7 @@ async fn a_call_sends_the_request_and_reads_the_reply() {
     let turns = [Turn::text(Role::User, "hello")];
     let answer = ask_with(&provider, &request, &turns, 5_000)
         .await
-        .expect("an answer");
+        .expect("the provider answers");
     assert_eq!(answer.text().as_deref(), Some("hi"));
     let sent = server.request().await;
     assert!(
@@ -278,7 +278,7 @@ async fn a_reply_that_ends_at_the_token_limit_or_content_filter_is_no_failure() 
             let server = Server::start(bytes, Ending::Close).await;
             let answer = ask(&provider(&server.base_url, short_limits()), 5_000)
                 .await
-                .expect("an answer");
+                .expect("the provider answers");
             assert_eq!(answer.finish_reason, expected);
             assert_eq!(answer.text().as_deref(), content.as_str());
         }
@@ -291,7 +291,7 @@ async fn an_error_does_not_show_secrets() {
     let server = Server::start(error(401, "", "invalid_api_key", &message), Ending::Close).await;
     let failure = ask(&provider(&server.base_url, short_limits()), 5_000)
         .await
-        .expect_err("refused");
+        .expect_err("the request is refused");
     assert_eq!(
         failure.error.message,
         "the provider answered 401: no such key: [redacted], team [redacted]"
@@ -304,7 +304,7 @@ async fn only_the_start_of_an_endless_error_is_read() {
     let mut server = Server::start(bytes, Ending::Endless).await;
     let failure = ask(&provider(&server.base_url, short_limits()), 60_000)
         .await
-        .expect_err("an error");
+        .expect_err("the call fails");
     assert_eq!(failure.error.code, "provider_error");
     assert!(matches!(server.next_event().await, ServerEvent::Request(_)));
     assert!(matches!(server.next_event().await, ServerEvent::Closed));
@@ -326,14 +326,17 @@ async fn a_dropped_call_closes_its_connection() {
 async fn http2_without_tls_starts_with_the_connection_preface() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
         .await
-        .expect("a port");
-    let base_url = format!("http://{}/v1", listener.local_addr().expect("an address"));
+        .expect("the port opens");
+    let base_url = format!(
+        "http://{}/v1",
+        listener.local_addr().expect("the address is valid")
+    );
     let preface = tokio::spawn(async move {
-        let (mut stream, _) = listener.accept().await.expect("a connection");
+        let (mut stream, _) = listener.accept().await.expect("a client connects");
         let mut first = [0; 24];
         tokio::io::AsyncReadExt::read_exact(&mut stream, &mut first)
             .await
-            .expect("24 bytes");
+            .expect("the preface has 24 bytes");
         first
     });
     let http = HttpSettings {
@@ -342,11 +345,11 @@ async fn http2_without_tls_starts_with_the_connection_preface() {
     };
     let failure = ask(&provider(&base_url, http), 5_000)
         .await
-        .expect_err("closed");
+        .expect_err("the connection is closed");
     assert_eq!(failure.error.code, "connection_failed");
     // RFC 9113, section 3.4.
     assert_eq!(
-        &preface.await.expect("the server"),
+        &preface.await.expect("the server does not panic"),
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
     );
 }

@@ -107,12 +107,12 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         let path = parent.path().join("data");
         let first = DataFolder::lock(&path).unwrap();
-        let refused = DataFolder::lock(&path).unwrap_err();
-        let OpenError::InUse { holder_pid, .. } = &refused else {
-            panic!("{refused:?}");
+        let error = DataFolder::lock(&path).unwrap_err();
+        let OpenError::InUse { holder_pid, .. } = &error else {
+            panic!("{error:?}");
         };
         assert_eq!(*holder_pid, Some(std::process::id()));
-        let message = refused.to_string();
+        let message = error.to_string();
         for part in [
             std::process::id().to_string().as_str(),
             path.to_str().unwrap(),
@@ -138,8 +138,8 @@ mod tests {
     #[test]
     fn an_unusable_path_is_refused_with_the_setting_to_change() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let refused = DataFolder::lock(&file.path().join("data")).unwrap_err();
-        assert!(matches!(refused, OpenError::Folder { .. }), "{refused:?}");
-        assert!(refused.to_string().contains("FOREBAY_DATA_DIR"));
+        let error = DataFolder::lock(&file.path().join("data")).unwrap_err();
+        assert!(matches!(error, OpenError::Folder { .. }), "{error:?}");
+        assert!(error.to_string().contains("FOREBAY_DATA_DIR"));
     }
 }

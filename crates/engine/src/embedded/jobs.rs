@@ -50,7 +50,7 @@ pub(super) fn insert(db: &Connection, tenant: &str, job: &JobRow) -> rusqlite::R
     insert(db, tenant, job)
 }
 
-/// Writes the outcome of a job.
+/// Writes the outcome of a job. The column `forget_at` holds the time from which on the record may be deleted.
 pub(super) fn write_outcome(db: &Connection, outcome: &OutcomeRow) -> rusqlite::Result<()> {
     let found = db
         .prepare_cached("SELECT n, keep_until FROM jobs WHERE id = ?1")?

@@ -19,11 +19,11 @@ const STATEMENTS_MAX: usize = 128;
 
 /// Opens the connection that writes, and migrates the tables to the newest version.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
-    let failed = |source| failed(path, source);
+    let to_open_error = |source| open_error(path, source);
     let mut db = connect(path)?;
     let mode: String = db
         .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
-        .map_err(failed)?;
+        .map_err(to_open_error)?;
     if mode != "wal" {
         return Err(OpenError::NoWal {
             path: path.to_owned(),
@@ -35,16 +35,16 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
          PRAGMA cache_size = -4096;
          PRAGMA journal_size_limit = 67108864;",
     )
-    .map_err(failed)?;
+    .map_err(to_open_error)?;
     migrate(&mut db, path)?;
     // The log may hold transactions of an earlier process that were never synced. They must be on the disk before a call
     // can return them, so the whole log is copied and synced here. If another program reads the file at this moment, a
     // part of the log cannot be copied. `Embedded::open` syncs the log before it serves the first call.
     db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
-        .map_err(failed)?;
+        .map_err(to_open_error)?;
     // From now on, the syncer syncs the commits, and SQLite does not.
     db.execute_batch("PRAGMA synchronous = NORMAL;")
-        .map_err(failed)?;
+        .map_err(to_open_error)?;
     Ok(db)
 }
 
@@ -53,7 +53,7 @@ pub(super) fn open_checkpointer(path: &Path) -> Result<Connection, OpenError> {
     let db = connect(path)?;
     // With NORMAL, SQLite syncs the log before it copies the log, and syncs the database before it overwrites the log.
     db.execute_batch("PRAGMA synchronous = NORMAL;")
-        .map_err(|source| failed(path, source))?;
+        .map_err(|source| open_error(path, source))?;
     Ok(db)
 }
 
@@ -61,34 +61,34 @@ pub(super) fn open_checkpointer(path: &Path) -> Result<Connection, OpenError> {
 pub(super) fn open_reader(path: &Path) -> Result<Connection, OpenError> {
     let db = connect(path)?;
     db.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -1024;")
-        .map_err(|source| failed(path, source))?;
+        .map_err(|source| open_error(path, source))?;
     Ok(db)
 }
 
 fn connect(path: &Path) -> Result<Connection, OpenError> {
-    let failed = |source| failed(path, source);
-    let db = Connection::open(path).map_err(failed)?;
-    db.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
+    let to_open_error = |source| open_error(path, source);
+    let db = Connection::open(path).map_err(to_open_error)?;
+    db.busy_timeout(BUSY_TIMEOUT).map_err(to_open_error)?;
     db.execute_batch("PRAGMA temp_store = MEMORY;")
-        .map_err(failed)?;
+        .map_err(to_open_error)?;
     // The query planner must not depend on bound values (query planner stability guarantee). Without this option, SQLite
     // compiles a statement again when some parameters change. That would take a quarter of the process's CPU time and
     // gain nothing, because the tables are never analysed.
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
-        .map_err(failed)?;
+        .map_err(to_open_error)?;
     // SQLite must not copy the log when a connection closes, because the disk may have failed. The writing thread copies
     // the log before it ends, unless the disk has failed.
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
-        .map_err(failed)?;
+        .map_err(to_open_error)?;
     db.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     Ok(db)
 }
 
 fn migrate(db: &mut Connection, path: &Path) -> Result<(), OpenError> {
-    let failed = |source| failed(path, source);
+    let to_open_error = |source| open_error(path, source);
     let pragma = |db: &Connection, name: &str| -> Result<i64, OpenError> {
         db.pragma_query_value(None, name, |row| row.get(0))
-            .map_err(failed)
+            .map_err(to_open_error)
     };
     let found = pragma(db, "user_version")?;
     let is_from_forebay = pragma(db, "application_id")? == APPLICATION_ID;
@@ -106,15 +106,17 @@ fn migrate(db: &mut Connection, path: &Path) -> Result<(), OpenError> {
     let applied = usize::try_from(found).map_err(|_| newer())?;
     let missing = MIGRATIONS.get(applied..).ok_or_else(newer)?;
     for (version, migration) in (found + 1..).zip(missing) {
-        let transaction = db.transaction().map_err(failed)?;
-        transaction.execute_batch(migration).map_err(failed)?;
+        let transaction = db.transaction().map_err(to_open_error)?;
+        transaction
+            .execute_batch(migration)
+            .map_err(to_open_error)?;
         transaction
             .pragma_update(None, "application_id", APPLICATION_ID)
-            .map_err(failed)?;
+            .map_err(to_open_error)?;
         transaction
             .pragma_update(None, "user_version", version)
-            .map_err(failed)?;
-        transaction.commit().map_err(failed)?;
+            .map_err(to_open_error)?;
+        transaction.commit().map_err(to_open_error)?;
         tracing::info!(
             schema_version = version,
             "database migrated to this schema version"
@@ -123,7 +125,7 @@ fn migrate(db: &mut Connection, path: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
-fn failed(path: &Path, source: rusqlite::Error) -> OpenError {
+fn open_error(path: &Path, source: rusqlite::Error) -> OpenError {
     let path = path.to_owned();
     match source.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => OpenError::Foreign { path },
@@ -145,9 +147,9 @@ mod tests {
         let db = open_writer(&path).unwrap();
         db.pragma_update(None, "user_version", 99).unwrap();
         drop(db);
-        let refused = open_writer(&path).unwrap_err();
-        let OpenError::Newer { found, known, .. } = refused else {
-            panic!("{refused:?}");
+        let error = open_writer(&path).unwrap_err();
+        let OpenError::Newer { found, known, .. } = error else {
+            panic!("{error:?}");
         };
         assert_eq!((found, known), (99, 2));
     }
@@ -229,15 +231,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let text = folder.path().join("text");
         std::fs::write(&text, "no database at all, whatever its name ".repeat(100)).unwrap();
-        let refused = open_writer(&text).unwrap_err();
-        assert!(matches!(refused, OpenError::Foreign { .. }), "{refused:?}");
+        let error = open_writer(&text).unwrap_err();
+        assert!(matches!(error, OpenError::Foreign { .. }), "{error:?}");
 
         let other = folder.path().join("other.db");
         let db = Connection::open(&other).unwrap();
         db.execute_batch("CREATE TABLE foreign_table (x)").unwrap();
         drop(db);
-        let refused = open_writer(&other).unwrap_err();
-        assert!(matches!(refused, OpenError::Foreign { .. }), "{refused:?}");
+        let error = open_writer(&other).unwrap_err();
+        assert!(matches!(error, OpenError::Foreign { .. }), "{error:?}");
     }
 
     #[test]

@@ -43,12 +43,12 @@ async fn accepted_jobs_can_finish_and_new_jobs_are_refused() {
 
     // Redis itself refuses the commit, because the store has not read the memory use of Redis yet.
     let other = TestLane::session(&store, "t");
-    let refused = try_to_admit(&other).await.unwrap_err();
+    let error = try_to_admit(&other).await.unwrap_err();
     assert!(
-        matches!(refused, StoreError::Full),
-        "unexpected result: {refused:?}"
+        matches!(error, StoreError::Full),
+        "unexpected result: {error:?}"
     );
-    assert!(!refused.is_transient());
+    assert!(!error.is_transient());
     assert!(
         other.read_session(60_000).await.is_none(),
         "the refused commit created its session"
@@ -87,10 +87,10 @@ async fn the_store_refuses_new_jobs_when_redis_uses_80_percent_of_its_memory_or_
     // Redis would still have memory for the job.
     set_used_percent(&server, 90).await;
     renew_presence(store.as_ref()).await;
-    let refused = try_to_admit(&TestLane::session(&store, "t")).await;
+    let result = try_to_admit(&TestLane::session(&store, "t")).await;
     assert!(
-        matches!(refused, Err(StoreError::Full)),
-        "unexpected result: {refused:?}"
+        matches!(result, Err(StoreError::Full)),
+        "unexpected result: {result:?}"
     );
     set_used_percent(&server, 20).await;
     renew_presence(store.as_ref()).await;

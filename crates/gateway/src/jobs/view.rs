@@ -281,8 +281,8 @@ mod tests {
         let usage = shown(outcome.clone())["usage"].take();
         let expected = json!({"input_tokens": 3, "output_tokens": 1, "total_tokens": 4});
         assert_eq!(usage, expected);
-        let reply = outcome.reply.as_mut().expect("a reply");
-        let usage = reply.usage.as_mut().expect("usage");
+        let reply = outcome.reply.as_mut().expect("the job has a reply");
+        let usage = reply.usage.as_mut().expect("the reply has a usage");
         (usage.cached_input_tokens, usage.reasoning_tokens) = (Some(2), Some(0));
         let usage = shown(outcome)["usage"].take();
         assert_eq!(usage["cached_input_tokens"], 2);
@@ -292,7 +292,7 @@ mod tests {
     #[test]
     fn a_reply_with_reasoning_only_shows_it() {
         let mut outcome = completed(&ProcessId::fresh("worker"));
-        let reply = outcome.reply.as_mut().expect("a reply");
+        let reply = outcome.reply.as_mut().expect("the job has a reply");
         (reply.text, reply.reasoning) = (None, Some(String::from("It is 4.")));
         let expected = json!({"text": null, "reasoning": "It is 4.", "tool_calls": []});
         assert_eq!(shown(outcome)["output"], expected);

@@ -358,7 +358,9 @@ async fn every_invalid_field_is_named_and_nothing_is_stored() {
             .submit(&body)
             .await
             .expect_problem(422, "invalid_request");
-        let errors = problem["errors"].as_array().expect("errors");
+        let errors = problem["errors"]
+            .as_array()
+            .expect("the problem lists errors");
         let fields: Vec<&str> = errors
             .iter()
             .filter_map(|error| error["field"].as_str())

@@ -89,7 +89,7 @@ async fn connections_over_the_limit_wait() {
     let mut response = [0; 12];
     timeout(SOON, first.read_exact(&mut response))
         .await
-        .expect("a response")
+        .expect("the server responds")
         .unwrap();
     assert_eq!(&response, b"HTTP/1.1 200");
 
@@ -100,7 +100,7 @@ async fn connections_over_the_limit_wait() {
     drop(first);
     timeout(SOON, second.read_exact(&mut response))
         .await
-        .expect("a response")
+        .expect("the server responds")
         .unwrap();
     assert_eq!(&response, b"HTTP/1.1 200");
 }
@@ -134,7 +134,7 @@ async fn a_client_that_reads_nothing_is_disconnected() {
     let mut response = [0; 12];
     timeout(SOON, others[0].read_exact(&mut response))
         .await
-        .expect("a response")
+        .expect("the server responds")
         .unwrap();
     assert_eq!(&response, b"HTTP/1.1 200");
     let received = read_to_end(&mut stalled).await;

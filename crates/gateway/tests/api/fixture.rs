@@ -59,7 +59,7 @@ impl ApiResponse {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .get(name)
-            .map(|value| value.to_str().expect("text"))
+            .map(|value| value.to_str().expect("the value is text"))
     }
 
     /// Asserts that the response is a problem with this status and code. Returns its body.
@@ -77,7 +77,7 @@ impl ApiResponse {
         if status == 503 {
             let seconds: u64 = self
                 .header("retry-after")
-                .expect("Retry-After")
+                .expect("the response has a Retry-After header")
                 .parse()
                 .unwrap();
             assert!((1..=300).contains(&seconds));
@@ -101,8 +101,8 @@ impl Fixture {
 
     /// Starts a gateway with changed settings.
     pub(crate) async fn with_settings(change: impl FnOnce(&mut GatewaySettings)) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let engine = Embedded::open(folder.path()).expect("an engine");
+        let folder = tempfile::tempdir().expect("the folder is created");
+        let engine = Embedded::open(folder.path()).expect("the engine opens");
         let store = Arc::new(FaultyStore::new(engine.store()));
         let lanes = LaneSettings {
             session: SessionBounds {
@@ -126,8 +126,10 @@ impl Fixture {
         };
         change(&mut settings);
 
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("an address");
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("the port opens");
+        let address = listener.local_addr().expect("the address is valid");
         let stop = CancellationToken::new();
         let serving = forebay_gateway::serve(listener, Arc::clone(&member), settings, stop.clone());
         Self {
@@ -139,7 +141,7 @@ impl Fixture {
             http: reqwest::Client::builder()
                 .no_proxy()
                 .build()
-                .expect("a client"),
+                .expect("the client is built"),
             _folder: folder,
         }
     }
@@ -150,7 +152,7 @@ impl Fixture {
     }
 
     pub(crate) async fn send(&self, request: RequestBuilder) -> ApiResponse {
-        ApiResponse::of(request.send().await.expect("a response")).await
+        ApiResponse::of(request.send().await.expect("the server responds")).await
     }
 
     /// Sends a request whose body is too large. The gateway reads such a body only for a bounded time. So the connection
@@ -220,13 +222,18 @@ impl Fixture {
             .store
             .load(lane, &[], None)
             .await
-            .expect("a lane");
+            .expect("the store answers");
         loaded.lane.head().map(|head| head.job)
     }
 
     /// The number of live jobs in the store now.
     pub(crate) async fn live_jobs(&self) -> u64 {
-        self.member.store.counts().await.expect("counts").live()
+        self.member
+            .store
+            .counts()
+            .await
+            .expect("the store answers")
+            .live()
     }
 
     /// Claims the job, as a worker does. Returns its fence.
@@ -237,7 +244,7 @@ impl Fixture {
             .lanes
             .apply(change, TIMEOUT)
             .await
-            .expect("a claim")
+            .expect("the claim is committed")
         {
             Applied::Claimed { fence, .. } => fence,
             applied => panic!("the claim returned {applied:?}"),
@@ -275,7 +282,7 @@ impl Fixture {
             .lanes
             .apply(change, TIMEOUT)
             .await
-            .expect("a finish");
+            .expect("the finish is committed");
     }
 }
 
@@ -301,7 +308,8 @@ pub(crate) async fn repeat_until<F: Future<Output = ApiResponse>>(
 /// The id of the job in a response.
 #[track_caller]
 pub(crate) fn id_of(job: &Value) -> JobId {
-    JobId::parse(job["id"].as_str().expect("an id")).expect("a job's id")
+    JobId::parse(job["id"].as_str().expect("the job has an id"))
+        .expect("the id of the job is valid")
 }
 
 /// The lane of a job without a session.
@@ -313,7 +321,7 @@ pub(crate) fn lane_without_session(job: JobId) -> LaneKey {
 pub(crate) fn lane_of(session: &str) -> LaneKey {
     LaneKey::Session {
         tenant: TenantId::default(),
-        session: SessionId::parse(session).expect("a session's id"),
+        session: SessionId::parse(session).expect("the id of the session is valid"),
     }
 }
 

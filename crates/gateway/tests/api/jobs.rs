@@ -15,10 +15,13 @@ async fn a_submit_is_stored_and_the_response_is_the_job() {
     let request = gateway.request(Method::POST, "/v1/jobs").json(&body);
     let response = gateway.send(request.header("traceparent", trace)).await;
 
-    let location = response.header("location").expect("Location").to_owned();
+    let location = response
+        .header("location")
+        .expect("the response has a Location header")
+        .to_owned();
     let retry_after_s: u64 = response
         .header("retry-after")
-        .expect("Retry-After")
+        .expect("the response has a Retry-After header")
         .parse()
         .unwrap();
     assert!(retry_after_s >= 1);

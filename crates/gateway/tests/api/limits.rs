@@ -72,8 +72,12 @@ async fn submit_until_refused(gateway: &Fixture, accepted: &mpsc::UnboundedSende
     loop {
         let response = gateway.submit(&json!({"input": "Hi."})).await;
         if response.status == 503 {
-            let retry_after = response.header("retry-after").expect("Retry-After");
-            let seconds = retry_after.parse().expect("seconds");
+            let retry_after = response
+                .header("retry-after")
+                .expect("the response has a Retry-After header");
+            let seconds = retry_after
+                .parse()
+                .expect("the value is a number of seconds");
             response.expect_problem(503, "backlog_full");
             return seconds;
         }

@@ -237,7 +237,7 @@ impl Scene {
     pub(crate) fn entry(&self, session: &str, job: JobId) -> Entry {
         let state = self.memory.state();
         let (lane, _) = &state.lanes[&lane(session)];
-        lane.find(job).expect("a live job").1.clone()
+        lane.find(job).expect("the job is live").1.clone()
     }
 
     /// How a job ended, if it has.

@@ -186,7 +186,7 @@ async fn an_old_failure_no_longer_counts() {
     scene.queue.set(QueueMode::Down);
     scene.admit("s", "hello").await;
     let_tasks_run().await;
-    // From now on publishes are rejected because the queue is full, which is no failure.
+    // From now on publishes are rejected because the queue is full. This does not count as a failure.
     scene.queue.set(QueueMode::Full);
     pass_ms(9_900).await;
     assert!(!scene.wakes.unconfirmed_for().is_zero());

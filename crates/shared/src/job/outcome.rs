@@ -27,7 +27,7 @@ pub struct Outcome {
     /// The fence that settled the job, which identifies a repeated finish, retry or release; 0 for none.
     #[serde(rename = "settled")]
     pub settled_fence: u64,
-    /// The attempts made, oldest first; at most [`ATTEMPTS_MAX`](crate::lane::ATTEMPTS_MAX).
+    /// The attempts, oldest first. At most [`ATTEMPTS_MAX`](crate::lane::ATTEMPTS_MAX).
     pub attempts: Vec<Attempt>,
     /// The reply of a completed job.
     #[serde(default, skip_serializing_if = "Option::is_none")]

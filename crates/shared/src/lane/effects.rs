@@ -57,7 +57,7 @@ pub struct EndedEntry {
     pub error: Option<JobError>,
     /// When the job ended.
     pub at: TimeMs,
-    /// The fence that settled the job, or the entry's `settled` if no attempt settled it.
+    /// The fence that settled the job, or the entry's `settled_fence` if no attempt settled it.
     pub settled_fence: u64,
 }
 

@@ -100,7 +100,8 @@ pub trait Store: Send + Sync {
 
     // ---- timers ----
 
-    /// Returns the timers that are due at `now`, the earliest first, at most `limit` (1 to 1,000).
+    /// Returns the earliest timers that are due at `now`, in the order of their times. Returns at most `limit` timers (1 to
+    /// 1,000).
     async fn due_timers(&self, now: TimeMs, limit: usize) -> Result<Vec<Timer>, StoreError>;
 
     /// Moves each timer that still has the time that was read. Returns for each timer whether it moved. Creates no timer.

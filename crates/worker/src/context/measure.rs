@@ -80,7 +80,9 @@ mod tests {
         let turn = Turn::text(Role::User, "é\n");
         assert_eq!(
             turn_bytes(&turn),
-            serde_json::to_vec(&turn).expect("JSON").len() as u64
+            serde_json::to_vec(&turn)
+                .expect("the turn becomes JSON")
+                .len() as u64
         );
     }
 

@@ -134,7 +134,7 @@ fn tokens_are_bounded_by_the_estimate() {
     let all = sent_bytes(&session) + sent_bytes(&input);
     let last = sent_bytes(&session[2..]) + sent_bytes(&input);
     let sent = |max: u64, token_measure| {
-        let max = u32::try_from(max).expect("a small number");
+        let max = u32::try_from(max).expect("the number is small");
         select(
             session.clone(),
             input.clone(),
@@ -259,7 +259,7 @@ fn without_foreign(sent: &[Turn]) -> Vec<Turn> {
 fn session_turns_in(selected: &super::SelectedContext) -> u32 {
     let origins = selected.origins.iter();
     let sent = origins.filter(|origin| **origin == super::Origin::Session);
-    u32::try_from(sent.count()).expect("a small number")
+    u32::try_from(sent.count()).expect("the number is small")
 }
 
 proptest! {

@@ -109,9 +109,9 @@ impl Intake {
 
     fn waiting(&self) -> Waiting {
         Waiting {
-            interactive: self.interactive.has_wake(),
-            batch: self.batch.has_wake(),
-            interactive_expected: self.interactive.expects_wake(),
+            has_interactive: self.interactive.has_wake(),
+            has_batch: self.batch.has_wake(),
+            expects_interactive: self.interactive.expects_wake(),
         }
     }
 

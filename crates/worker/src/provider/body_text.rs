@@ -71,7 +71,7 @@ mod tests {
         ] {
             assert_eq!(start_of_body(body).as_deref(), expected);
         }
-        let long = start_of_body("é".repeat(1_000).as_bytes()).expect("a text");
+        let long = start_of_body("é".repeat(1_000).as_bytes()).expect("the value is a text");
         assert_eq!(long.chars().count(), TEXT_CHARS_MAX);
     }
 }

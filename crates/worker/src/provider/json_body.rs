@@ -103,7 +103,7 @@ mod tests {
             ("<html></html>", "page instead of JSON"),
             ("SSH-2.0", "not JSON"),
         ] {
-            let failure = read::<Value>(body.as_bytes()).expect_err("no JSON");
+            let failure = read::<Value>(body.as_bytes()).expect_err("the text is no JSON");
             assert_eq!(failure.error.code, "invalid_response");
             assert!(failure.error.message.contains(expected), "{failure}");
         }

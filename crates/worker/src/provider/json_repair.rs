@@ -84,7 +84,7 @@ mod tests {
             (b"{\"a\": \"x\xff\"}", json!({"a": "x\u{fffd}"})),
         ] {
             let repaired = repaired(json);
-            let read: Value = serde_json::from_str(&repaired).expect("JSON");
+            let read: Value = serde_json::from_str(&repaired).expect("the text is JSON");
             assert_eq!(read, expected, "{repaired}");
         }
     }
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn numbers_that_are_not_finite_become_null_outside_of_strings() {
         let json = br#"{"NaN": [NaN, -Infinity, Infinity], "b": "\"NaN Infinity"}"#;
-        let read: Value = serde_json::from_str(&repaired(json)).expect("JSON");
+        let read: Value = serde_json::from_str(&repaired(json)).expect("the text is JSON");
         assert_eq!(
             read,
             json!({"NaN": [null, null, null], "b": "\"NaN Infinity"})

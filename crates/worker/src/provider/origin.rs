@@ -56,7 +56,7 @@ mod tests {
     use super::{mark, provider_of};
 
     fn marked(turn: Value) -> Turn {
-        let mut turn: Turn = serde_json::from_value(turn).expect("a turn");
+        let mut turn: Turn = serde_json::from_value(turn).expect("the turn is valid");
         mark(&mut turn, "a");
         turn
     }
@@ -82,7 +82,10 @@ mod tests {
         ] {
             let after = marked(turn.clone());
             assert_eq!(provider_of(&after), None);
-            assert_eq!(serde_json::to_value(after).expect("JSON"), turn);
+            assert_eq!(
+                serde_json::to_value(after).expect("the turn becomes JSON"),
+                turn
+            );
         }
         let reasoning = json!({"forebay": {"provider": "b", "reasoning_content": "hm"}, "x": 1});
         let turn = json!({"role": "assistant", "content": "x", "extra_content": reasoning});

@@ -220,14 +220,14 @@ mod tests {
             openai_api_key: key.clone(),
             gemini_api_key: key,
             file: ProvidersFile::parse(FILE, &|_| keys.then(|| String::from("sk-big")))
-                .expect("a file"),
+                .expect("the file is valid"),
             ..ProviderSettings::default()
         }
     }
 
     #[test]
     fn each_model_is_resolved_to_its_provider_and_its_name_there() {
-        let registry = ProviderRegistry::new(settings(true)).expect("a registry");
+        let registry = ProviderRegistry::new(settings(true)).expect("the registry is created");
         for (model, provider, model_sent) in [
             ("gpt-5", "openai", "gpt-5"),
             ("simulated", "simulated", "simulated"),
@@ -243,14 +243,17 @@ mod tests {
             ("llama-3-vision", "local", "llama-3-vision"),
             ("gemini-imitation", "local", "gemini-imitation"),
         ] {
-            let (found, name) = registry.resolve(model).expect("a provider");
+            let (found, name) = registry.resolve(model).expect("the model has a provider");
             assert_eq!(
                 (found.name(), name.as_str()),
                 (provider, model_sent),
                 "model {model}"
             );
         }
-        let error = registry.resolve("openai/").err().expect("no model");
+        let error = registry
+            .resolve("openai/")
+            .err()
+            .expect("the name has no model");
         assert_eq!(error.code, "invalid_request");
     }
 
@@ -258,13 +261,16 @@ mod tests {
     fn the_error_of_a_provider_without_a_key_names_the_missing_variable() {
         let mut settings = settings(false);
         settings.openai_api_key = Some(Secret::new("  "));
-        let registry = ProviderRegistry::new(settings).expect("a registry");
+        let registry = ProviderRegistry::new(settings).expect("the registry is created");
         for (model, variable) in [
             ("gpt-5", "OPENAI_API_KEY"),
             ("gemini-2.5-flash", "GEMINI_API_KEY"),
             ("big/x", "BIG_KEY"),
         ] {
-            let error = registry.resolve(model).err().expect("no key");
+            let error = registry
+                .resolve(model)
+                .err()
+                .expect("the provider has no key");
             assert_eq!(error.code, "provider_not_configured");
             assert!(error.message.contains(variable), "{}", error.message);
         }
@@ -285,7 +291,7 @@ mod tests {
             *url = String::from("api.example.com");
             let error = ProviderRegistry::new(settings)
                 .err()
-                .expect("must be refused")
+                .expect("the input is refused")
                 .to_string();
             assert!(error.starts_with(variable), "error: {error}");
         }
@@ -298,7 +304,7 @@ mod tests {
             Proxies::read(&|name| (name == "ALL_PROXY").then(|| String::from("socks5://a:1")));
         let error = ProviderRegistry::new(settings.clone())
             .err()
-            .expect("refused");
+            .expect("the provider is refused");
         let source = std::error::Error::source(&error).map(ToString::to_string);
         assert!(error.to_string().contains("openai"), "error: {error}");
         assert!(source.is_some_and(|source| source.starts_with("ALL_PROXY")));
@@ -306,7 +312,7 @@ mod tests {
         // Without keys only a provider on this machine is left, which needs no proxy.
         settings.openai_api_key = None;
         settings.gemini_api_key = None;
-        settings.file = ProvidersFile::parse(FILE, &|_| None).expect("a file");
+        settings.file = ProvidersFile::parse(FILE, &|_| None).expect("the file is valid");
         assert!(ProviderRegistry::new(settings).is_ok());
     }
 
@@ -318,7 +324,7 @@ mod tests {
         };
         let error = ProviderRegistry::new(settings)
             .err()
-            .expect("must be refused")
+            .expect("the input is refused")
             .to_string();
         assert!(
             error.contains("openai") && !error.contains("broken"),

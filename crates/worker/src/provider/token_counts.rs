@@ -39,7 +39,8 @@ impl TokenCounts {
     }
 }
 
-/// Reads a count: a number, or a text with one. A fraction is rounded. `None`: the value is no count, or a negative one.
+/// Reads a count: a number, or a text that contains a number. A fraction is rounded. `None` if the value is not a count,
+/// or is negative.
 pub(super) fn read(value: &Value) -> Option<u64> {
     let count: f64 = match value {
         Value::Number(number) => number.as_f64()?,

@@ -1,4 +1,4 @@
-//! The ids of tool calls: generates ids for calls that a provider returned without one, and replaces ids that a provider
+//! The ids of tool calls: generates ids for calls that have none in the reply of a provider, and replaces ids that a provider
 //! does not accept.
 //!
 //! All ids made here have nine letters and digits, because Mistral's API accepts no others. They are hashes, so that the

@@ -22,7 +22,10 @@ impl Frames {
     /// Reads the client's preface.
     pub(crate) async fn accept(mut stream: TcpStream) -> Self {
         let mut preface = [0; PREFACE_BYTES];
-        stream.read_exact(&mut preface).await.expect("a preface");
+        stream
+            .read_exact(&mut preface)
+            .await
+            .expect("the preface is complete");
         assert!(preface.starts_with(b"PRI * HTTP/2.0"));
         Self(stream)
     }
@@ -32,11 +35,17 @@ impl Frames {
         self.send(SETTINGS, &[]).await;
         loop {
             let mut header = [0; 9];
-            self.0.read_exact(&mut header).await.expect("a frame");
+            self.0
+                .read_exact(&mut header)
+                .await
+                .expect("the frame is complete");
             let length = u32::from_be_bytes([0, header[0], header[1], header[2]]);
             let (kind, flags) = (header[3], header[4]);
             let mut payload = vec![0; length as usize];
-            self.0.read_exact(&mut payload).await.expect("a frame");
+            self.0
+                .read_exact(&mut payload)
+                .await
+                .expect("the frame is complete");
             if kind == DATA && flags & END_STREAM != 0 {
                 return;
             }
@@ -58,21 +67,21 @@ impl Frames {
             frames.extend(frame(SETTINGS, &[]));
         }
         frames.extend(frame(GOAWAY, &[0; 8]));
-        self.0.write_all(&frames).await.expect("written");
-        self.0.shutdown().await.expect("closed");
+        self.0.write_all(&frames).await.expect("the bytes are sent");
+        self.0.shutdown().await.expect("the connection closes");
         // Unread bytes would turn the close into a reset.
         let _ = self.0.read_to_end(&mut Vec::new()).await;
     }
 
     async fn send(&mut self, kind: u8, payload: &[u8]) {
         let frame = frame(kind, payload);
-        self.0.write_all(&frame).await.expect("written");
+        self.0.write_all(&frame).await.expect("the bytes are sent");
     }
 }
 
 /// A frame on stream 0.
 fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
-    let length = u8::try_from(payload.len()).expect("a short frame");
+    let length = u8::try_from(payload.len()).expect("the frame is short");
     let mut frame = vec![0, 0, length, kind, 0, 0, 0, 0, 0];
     frame.extend_from_slice(payload);
     frame

@@ -14,7 +14,7 @@ async fn a_call_uses_the_connection_of_an_earlier_call_again() {
     let server = server.start(answer).await;
     let provider = provider(&format!("http://{}/v1", server.address()), false);
     for calls in 1..=CALLS_MAX {
-        ask(&provider).await.expect("a reply");
+        ask(&provider).await.expect("the call succeeds");
         if server.connections().count() < calls {
             return;
         }
@@ -28,7 +28,7 @@ async fn no_call_fails_because_an_idle_connection_was_closed() {
     let server = server.start(answer).await;
     let provider = provider(&format!("http://{}/v1", server.address()), false);
     for round in 1..=20 {
-        ask(&provider).await.expect("a reply");
+        ask(&provider).await.expect("the call succeeds");
         // The client may or may not know that the connection is closed when it sends the next request.
         server.shut_down_connections();
         let connections = server.connections();
@@ -38,5 +38,5 @@ async fn no_call_fails_because_an_idle_connection_was_closed() {
             })
             .await;
     }
-    ask(&provider).await.expect("a reply");
+    ask(&provider).await.expect("the call succeeds");
 }

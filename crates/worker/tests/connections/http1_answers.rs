@@ -25,7 +25,9 @@ async fn long_headers_are_read() {
     peer.read_request().await;
     let long = format!("x-long: {}\r\n", "x".repeat(500));
     peer.answer(&long.repeat(60)).await;
-    call.await.expect("no panic").expect("a reply");
+    call.await
+        .expect("the task does not panic")
+        .expect("the call succeeds");
 }
 
 #[tokio::test]
@@ -50,7 +52,7 @@ async fn a_compressed_answer_fails_the_job_without_another_try() {
             );
         }
         peer.answer(&format!("connection: close\r\n{line}")).await;
-        match call.await.expect("no panic") {
+        match call.await.expect("the task does not panic") {
             Ok(_) => assert!(is_read),
             Err(failure) => {
                 assert!(
@@ -74,7 +76,9 @@ async fn interim_answers_are_skipped() {
     peer.write("HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n")
         .await;
     peer.answer("").await;
-    call.await.expect("no panic").expect("a reply");
+    call.await
+        .expect("the task does not panic")
+        .expect("the call succeeds");
 }
 
 #[tokio::test]
@@ -85,13 +89,19 @@ async fn an_answer_without_a_length_ends_with_its_connection() {
     peer.read_request().await;
     peer.write(&format!("HTTP/1.1 200 OK\r\n\r\n{REPLY}")).await;
     drop(peer);
-    first.await.expect("no panic").expect("a reply");
+    first
+        .await
+        .expect("the task does not panic")
+        .expect("the call succeeds");
 
     let second = call(&provider);
     let mut peer = port.accept().await;
     peer.read_request().await;
     peer.answer("").await;
-    second.await.expect("no panic").expect("a reply");
+    second
+        .await
+        .expect("the task does not panic")
+        .expect("the call succeeds");
 }
 
 #[tokio::test]
@@ -102,7 +112,9 @@ async fn a_connection_that_the_server_closes_after_an_answer_takes_no_other_call
         let mut peer = port.accept().await;
         peer.read_request().await;
         peer.answer("connection: close\r\n").await;
-        call.await.expect("no panic").expect("a reply");
+        call.await
+            .expect("the task does not panic")
+            .expect("the call succeeds");
         peer.wait_until_closed().await;
     }
 }
@@ -117,13 +129,19 @@ async fn bytes_after_an_answer_are_not_read_as_the_next_answer() {
     let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{REPLY}");
     let other = answer.replace("hi", "no");
     peer.write(&format!("{answer}{other}")).await;
-    first.await.expect("no panic").expect("a reply");
+    first
+        .await
+        .expect("the task does not panic")
+        .expect("the call succeeds");
 
     let second = call(&provider);
     let mut peer = port.accept().await;
     peer.read_request().await;
     peer.answer("").await;
-    let answer = second.await.expect("no panic").expect("a reply");
+    let answer = second
+        .await
+        .expect("the task does not panic")
+        .expect("the call succeeds");
     assert_eq!(answer.text().as_deref(), Some("hi"));
 }
 
@@ -138,7 +156,10 @@ async fn an_answer_that_is_cut_off_is_tried_again() {
     ))
     .await;
     drop(peer);
-    let failure = call.await.expect("no panic").expect_err("cut off");
+    let failure = call
+        .await
+        .expect("the task does not panic")
+        .expect_err("the answer is cut off");
     assert_eq!(failure.error.code, "connection_failed");
     assert_eq!(failure.retry, Retry::Backoff);
 }
@@ -154,7 +175,10 @@ async fn a_connection_whose_answer_was_not_read_to_its_end_is_closed() {
         "HTTP/1.1 500 No\r\ncontent-length: 1000000\r\n\r\n{page}"
     ))
     .await;
-    let failure = call.await.expect("no panic").expect_err("an error");
+    let failure = call
+        .await
+        .expect("the task does not panic")
+        .expect_err("the call fails");
     assert_eq!(failure.error.code, "provider_error");
     peer.wait_until_closed().await;
 }
@@ -171,13 +195,17 @@ async fn an_early_answer_counts_and_does_not_delay_the_next_call() {
     let mut busy = port.accept().await;
     busy.read_byte().await;
     busy.answer("").await;
-    long.await.expect("no panic").expect("a reply");
+    long.await
+        .expect("the task does not panic")
+        .expect("the call succeeds");
 
     let next = call(&provider);
     let mut peer = port.accept().await;
     peer.read_request().await;
     peer.answer("").await;
-    next.await.expect("no panic").expect("a reply");
+    next.await
+        .expect("the task does not panic")
+        .expect("the call succeeds");
 }
 
 #[tokio::test]
@@ -187,5 +215,7 @@ async fn a_host_may_be_an_ipv6_address() {
     let mut peer = port.accept().await;
     peer.read_request().await;
     peer.answer("").await;
-    call.await.expect("no panic").expect("a reply");
+    call.await
+        .expect("the task does not panic")
+        .expect("the call succeeds");
 }

@@ -47,7 +47,8 @@ async fn answer_all(mut calls: Calls, requests: Vec<Exchange>) {
         answer(request).await;
     }
     while let Some(done) = calls.join_next().await {
-        done.expect("no panic").expect("a reply");
+        done.expect("the task does not panic")
+            .expect("the call succeeds");
     }
 }
 
@@ -107,7 +108,11 @@ async fn a_request_is_repeated_twice_at_most() {
     for _ in 0..=REPEATS_MAX {
         server.request().await.reset(Reason::REFUSED_STREAM);
     }
-    let failure = calls.join_next().await.expect("one").expect("no panic");
+    let failure = calls
+        .join_next()
+        .await
+        .expect("a call ends")
+        .expect("the task does not panic");
     let failure = failure.expect_err("every request was refused");
     assert_eq!(failure.error.code, "connection_failed", "{failure}");
     assert_eq!(failure.retry, Retry::Backoff, "{failure}");
@@ -119,8 +124,12 @@ async fn a_request_that_fails_within_the_server_is_not_sent_again() {
     let provider = Arc::new(provider(&server.base_url, true));
     let mut calls = start_calls(&provider, 1);
     server.request().await.reset(Reason::INTERNAL_ERROR);
-    let failure = calls.join_next().await.expect("a call").expect("no panic");
-    let failure = failure.expect_err("a reset");
+    let failure = calls
+        .join_next()
+        .await
+        .expect("a call ends")
+        .expect("the task does not panic");
+    let failure = failure.expect_err("the call fails");
     assert_eq!(
         failure.error.code, "connection_failed",
         "failure: {failure}"
@@ -145,13 +154,18 @@ async fn no_call_fails_when_the_server_closes_its_connection_with_a_goaway() {
 
 #[tokio::test]
 async fn calls_that_share_a_connection_fail_when_the_connection_cannot_be_made() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let base_url = format!("http://{}/v1", listener.local_addr().expect("an address"));
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("the port opens");
+    let base_url = format!(
+        "http://{}/v1",
+        listener.local_addr().expect("the address is valid")
+    );
     drop(listener);
     let provider = Arc::new(provider(&base_url, true));
     let mut calls = start_calls(&provider, 150);
     while let Some(done) = calls.join_next().await {
-        let failure = done.expect("no panic").expect_err("nobody listens");
+        let failure = done
+            .expect("the task does not panic")
+            .expect_err("nothing listens");
         assert_eq!(failure.error.code, "connection_failed");
         assert_eq!(failure.retry, Retry::Backoff);
     }

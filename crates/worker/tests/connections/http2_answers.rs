@@ -27,7 +27,9 @@ async fn long_headers_are_read() {
         response = response.with_header("x-long", &"x".repeat(500));
     }
     assert!(server.request().await.answer(&response).await);
-    call.await.expect("no panic").expect("a reply");
+    call.await
+        .expect("the task does not panic")
+        .expect("the call succeeds");
 }
 
 #[tokio::test]
@@ -40,7 +42,9 @@ async fn interim_answers_are_skipped() {
         assert!(request.interim(status).await);
     }
     answer(request).await;
-    call.await.expect("no panic").expect("a reply");
+    call.await
+        .expect("the task does not panic")
+        .expect("the call succeeds");
 }
 
 #[tokio::test]
@@ -52,7 +56,9 @@ async fn an_early_answer_counts_and_releases_its_stream() {
         // Longer than the flow-control window (RFC 9113, section 6.9.2).
         let call = tokio::spawn(async move { ask_at_length(&provider, 1_024 * 1_024).await });
         answer(server.request().await).await;
-        call.await.expect("no panic").expect("a reply");
+        call.await
+            .expect("the task does not panic")
+            .expect("the call succeeds");
     }
     assert_eq!(server.connections().count(), 1);
 }
@@ -76,7 +82,7 @@ async fn a_call_releases_its_stream_however_it_ends() {
             2 => cut_off(request).await,
             _ => answer(request).await,
         }
-        let ended = call.await.expect("no panic");
+        let ended = call.await.expect("the task does not panic");
         if let Err(failure) = &ended {
             assert_eq!(failure.error.code, "connection_failed");
             assert_eq!(failure.retry, Retry::Backoff, "failure: {failure}");
@@ -97,7 +103,7 @@ async fn only_a_request_that_was_not_begun_is_sent_again_when_a_connection_ends(
     ] {
         let (listener, provider) = port().await;
         let mut call = tokio::spawn(async move { ask(&provider).await });
-        let (stream, _) = listener.accept().await.expect("a connection");
+        let (stream, _) = listener.accept().await.expect("a client connects");
         let mut frames = Frames::accept(stream).await;
         frames.read_request().await;
         frames.go_away(has_begun, reason).await;
@@ -105,11 +111,13 @@ async fn only_a_request_that_was_not_begun_is_sent_again_when_a_connection_ends(
         let case = format!("begun: {has_begun}, reason: {reason:?}");
         tokio::select! {
             accepted = listener.accept() => {
-                accepted.expect("a connection");
+                accepted.expect("a client connects");
                 assert!(is_sent_again, "case: {case}");
             }
             failure = &mut call => {
-                let failure = failure.expect("no panic").expect_err("no answer");
+                let failure = failure
+                    .expect("the task does not panic")
+                    .expect_err("the call fails");
                 assert!(!is_sent_again, "{case} {failure}");
                 assert_eq!(failure.error.code, "connection_failed", "case: {case}");
                 assert_eq!(failure.retry, Retry::Backoff, "{case} {failure}");
@@ -135,7 +143,10 @@ async fn a_call_fails_if_the_server_ends_each_connection_at_once() {
                 frames.go_away_at_once(sends_settings).await;
             }
         });
-        let failure = call.await.expect("no panic").expect_err("nobody answers");
+        let failure = call
+            .await
+            .expect("the task does not panic")
+            .expect_err("the call fails");
         server.abort();
         let connections = connections.load(Ordering::SeqCst);
         assert_eq!(
@@ -148,8 +159,10 @@ async fn a_call_fails_if_the_server_ends_each_connection_at_once() {
 }
 
 async fn port() -> (TcpListener, OpenAi) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("an address");
+    let listener = TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("the port opens");
+    let address = listener.local_addr().expect("the address is valid");
     let provider = provider(&format!("http://{address}/v1"), true);
     (listener, provider)
 }

@@ -43,13 +43,13 @@ fn provider(base_url: &str, http2_prior_knowledge: bool) -> OpenAi {
 fn provider_with(base_url: &str, http: HttpSettings) -> OpenAi {
     OpenAi::new(OpenAiSettings {
         name: String::from("test"),
-        base_url: Endpoint::parse(base_url).expect("a URL"),
+        base_url: Endpoint::parse(base_url).expect("the URL is valid"),
         key: Some(Secret::new("sk-test")),
         max_tokens_field: None,
         headers: Vec::new(),
         http,
     })
-    .expect("a provider")
+    .expect("the provider is created")
 }
 
 async fn ask(provider: &OpenAi) -> Result<Answer, Failure> {

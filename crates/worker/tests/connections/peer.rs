@@ -23,21 +23,23 @@ impl Port {
     pub(crate) async fn open(host: &str) -> (Self, OpenAi) {
         let listener = TcpListener::bind(format!("{host}:0"))
             .await
-            .expect("a port");
-        let address = listener.local_addr().expect("an address");
+            .expect("the port opens");
+        let address = listener.local_addr().expect("the address is valid");
         let provider = provider(&format!("http://{address}/v1"), false);
         (Self { listener }, provider)
     }
 
     /// The address of the port.
     pub(crate) fn address(&self) -> SocketAddr {
-        self.listener.local_addr().expect("an address")
+        self.listener.local_addr().expect("the address is valid")
     }
 
     /// The next connection.
     pub(crate) async fn accept(&self) -> Peer {
         let accepted = tokio::time::timeout(TIMEOUT, self.listener.accept()).await;
-        let (stream, _) = accepted.expect("a connection in time").expect("no error");
+        let (stream, _) = accepted
+            .expect("a client connects in time")
+            .expect("the connection is accepted");
         Peer(stream)
     }
 }
@@ -45,16 +47,21 @@ impl Port {
 impl Peer {
     /// Reads a request to its end and returns its request line and headers.
     pub(crate) async fn read_request(&mut self) -> String {
-        read_header_text(&mut self.0).await.expect("a request")
+        read_header_text(&mut self.0)
+            .await
+            .expect("a request arrives")
     }
 
     /// Reads the next byte.
     pub(crate) async fn read_byte(&mut self) -> u8 {
-        self.0.read_u8().await.expect("a byte")
+        self.0.read_u8().await.expect("a byte arrives")
     }
 
     pub(crate) async fn write(&mut self, text: &str) {
-        self.0.write_all(text.as_bytes()).await.expect("written");
+        self.0
+            .write_all(text.as_bytes())
+            .await
+            .expect("the bytes are sent");
     }
 
     /// Answers with a reply, and with these further header lines.
@@ -72,7 +79,7 @@ impl Peer {
         let read_to_end = self.0.read_to_end(&mut bytes);
         let result = tokio::time::timeout(TIMEOUT, read_to_end).await;
         // A reset counts as closed.
-        let _ = result.expect("closed in time");
+        let _ = result.expect("the connection closes in time");
     }
 }
 

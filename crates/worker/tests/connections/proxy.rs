@@ -44,7 +44,9 @@ async fn a_forwarding_proxy_gets_the_full_url_and_the_credentials() {
         "request: {header_text}"
     );
     peer.answer("").await;
-    call.await.expect("no panic").expect("a reply");
+    call.await
+        .expect("the task does not panic")
+        .expect("the call succeeds");
 }
 
 #[tokio::test]
@@ -85,7 +87,9 @@ async fn a_provider_that_needs_no_proxy_is_reached_directly() {
         "request: {header_text}"
     );
     peer.answer("").await;
-    call.await.expect("no panic").expect("a reply");
+    call.await
+        .expect("the task does not panic")
+        .expect("the call succeeds");
 }
 
 /// The proxy forwards requests to the first URL and opens a tunnel to the second.
@@ -103,7 +107,10 @@ async fn a_call_fails_to_connect_if_the_proxy_refuses_the_credentials() {
         );
         peer.write("HTTP/1.1 407 Who\r\nproxy-authenticate: Basic\r\ncontent-length: 0\r\n\r\n")
             .await;
-        let failure = call.await.expect("no panic").expect_err("no answer");
+        let failure = call
+            .await
+            .expect("the task does not panic")
+            .expect_err("the call fails");
         assert_eq!(
             failure.error.code, "connection_failed",
             "failure: {failure}"

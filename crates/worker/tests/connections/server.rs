@@ -79,5 +79,7 @@ pub(crate) async fn cut_off(mut exchange: Exchange) {
 /// Waits until the client resets the stream, and returns its reason.
 pub(crate) async fn reset_by_client(exchange: Exchange) -> Reason {
     let reset = timeout(TIMEOUT, exchange.wait_for_reset()).await;
-    reset.expect("a reset in time").expect("a reset")
+    reset
+        .expect("the client resets the stream in time")
+        .expect("the client resets the stream")
 }

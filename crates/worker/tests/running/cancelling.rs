@@ -24,7 +24,7 @@ async fn a_cancel_drops_the_call_and_frees_its_slot() {
 #[tokio::test]
 async fn the_next_job_of_a_session_does_not_see_the_turns_of_a_cancelled_job() {
     let fleet = Fleet::start(settings(2));
-    let session = SessionId::parse("s").expect("a session id");
+    let session = SessionId::parse("s").expect("the session id is valid");
     let job = fleet.submit(Submit::text("a").session("s")).await;
     let mut call = fleet.next_call().await;
     fleet.submit(Submit::text("b").session("s")).await;

@@ -18,7 +18,7 @@ async fn a_job_completes_with_the_providers_reply() {
     assert_eq!(outcome.status, Status::Completed);
     assert_eq!(outcome.provider.as_deref(), Some("scripted"));
     assert_eq!(outcome.error, None);
-    let reply = outcome.reply.expect("a reply");
+    let reply = outcome.reply.expect("the job has a reply");
     assert_eq!(reply.text.as_deref(), Some("hi"));
     assert_eq!(reply.finish_reason, FinishReason::Stop);
     assert_eq!(reply.usage.map(|usage| usage.total_tokens), Some(9));
@@ -56,7 +56,7 @@ async fn the_jobs_of_a_session_run_in_order_and_see_earlier_turns() {
     next.reply("B");
     assert_eq!(fleet.outcome(first).await.status, Status::Completed);
     let outcome = fleet.outcome(second).await;
-    assert_eq!(outcome.reply.expect("a reply").turns_sent, 3);
+    assert_eq!(outcome.reply.expect("the job has a reply").turns_sent, 3);
     let turns = fleet.session("s").await;
     let expected = [
         (Role::User, "a"),
@@ -80,7 +80,7 @@ async fn no_more_turns_are_sent_than_the_request_allows() {
     let call = fleet.next_call().await;
     assert_eq!(call.texts(), ["c", "ok", "d"]);
     call.reply("ok");
-    let reply = fleet.outcome(job).await.reply.expect("a reply");
+    let reply = fleet.outcome(job).await.reply.expect("the job has a reply");
     assert_eq!((reply.turns_sent, reply.turns_dropped), (3, 4));
 }
 
@@ -93,7 +93,7 @@ async fn a_model_without_a_key_fails_after_one_attempt() {
     let outcome = fleet.outcome(job).await;
     assert_eq!(outcome.status, Status::Failed);
     assert_eq!(
-        outcome.error.expect("an error").code,
+        outcome.error.expect("there is an error").code,
         "provider_not_configured"
     );
     assert_eq!(outcome.attempts.len(), 1);

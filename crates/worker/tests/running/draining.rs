@@ -23,7 +23,7 @@ async fn calls_that_end_in_the_drain_time_complete_and_the_other_jobs_are_releas
     let entry = fleet.entry(slow).await;
     assert_eq!(entry.state, State::Queued { not_before: None });
     assert_eq!((entry.tries, entry.takeovers), (0, 0));
-    let error = entry.attempts[0].error.as_ref().expect("an error");
+    let error = entry.attempts[0].error.as_ref().expect("there is an error");
     assert_eq!(error.code, "released");
 
     // The next worker runs the released job.

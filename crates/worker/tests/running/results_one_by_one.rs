@@ -16,7 +16,7 @@ fn calls(ids: &str) -> Turn {
     let call = |id: char| -> ToolCall {
         let function = json!({"name": "f", "arguments": "{}"});
         let call = json!({"id": id, "type": "function", "function": function});
-        serde_json::from_value(call).expect("a call")
+        serde_json::from_value(call).expect("the tool call is valid")
     };
     Turn {
         tool_calls: ids.chars().map(call).collect(),
@@ -57,7 +57,7 @@ async fn assert_stored_without_call(fleet: &Fleet, job: JobId) {
     let outcome = fleet.outcome(job).await;
     assert_eq!(outcome.status, Status::Completed);
     assert_eq!(outcome.provider, None);
-    let reply = outcome.reply.expect("a reply");
+    let reply = outcome.reply.expect("the job has a reply");
     assert_eq!(reply.finish_reason, FinishReason::PartialResults);
     assert_eq!((reply.text, reply.turns_sent), (None, 0));
 }
@@ -65,7 +65,7 @@ async fn assert_stored_without_call(fleet: &Fleet, job: JobId) {
 async fn assert_unexpected(fleet: &Fleet, job: JobId, id: &str) {
     let outcome = fleet.outcome(job).await;
     assert_eq!(outcome.status, Status::Failed);
-    let error = outcome.error.expect("an error");
+    let error = outcome.error.expect("there is an error");
     assert_eq!(error.code, "unexpected_tool_result");
     assert!(
         error.message.ends_with(&format!("tool_call_id is {id}")),
@@ -165,7 +165,7 @@ async fn a_job_with_other_results_does_not_end_the_wait() {
 #[tokio::test]
 async fn a_cancel_ends_the_wait() {
     let fleet = fleet_with_calls(4, "xy").await;
-    let session = SessionId::parse("s").expect("a session id");
+    let session = SessionId::parse("s").expect("the session id is valid");
     let first = fleet.submit(results("x", 60)).await;
     claimed(&fleet, first).await;
     fleet.cancel(first, Some(&session)).await;

@@ -45,7 +45,7 @@ async fn a_retry_waits_as_long_as_the_provider_asks() {
     };
     let delay_ms = second
         .started_at
-        .since_ms(first.ended_at.expect("it ended"));
+        .since_ms(first.ended_at.expect("the attempt has ended"));
     assert!(
         delay_ms >= 700,
         "the second attempt began after {delay_ms} ms"
@@ -64,7 +64,10 @@ async fn a_job_fails_when_its_tries_are_used_up() {
     }
     let outcome = fleet.outcome(job).await;
     assert_eq!(outcome.status, Status::Failed);
-    assert_eq!(outcome.error.expect("an error").code, "provider_error");
+    assert_eq!(
+        outcome.error.expect("there is an error").code,
+        "provider_error"
+    );
     assert_eq!(outcome.provider.as_deref(), Some("scripted"));
     assert_eq!(outcome.attempts.len(), 3);
     // The session has no turn of the failed job, and the next job runs.
@@ -94,7 +97,10 @@ async fn a_panic_in_a_provider_costs_a_try_and_frees_the_slot() {
     fleet.next_call().await.reply("A");
     let outcome = fleet.outcome(job).await;
     assert_eq!(outcome.status, Status::Completed);
-    let error = outcome.attempts[0].error.as_ref().expect("an error");
+    let error = outcome.attempts[0]
+        .error
+        .as_ref()
+        .expect("there is an error");
     assert_eq!(error.code, "internal_error");
 }
 
@@ -116,7 +122,7 @@ async fn a_context_that_is_too_long_is_halved_once_within_the_attempt() {
     half.reply("E");
     let outcome = fleet.outcome(job).await;
     assert_eq!(outcome.attempts.len(), 1);
-    let reply = outcome.reply.expect("a reply");
+    let reply = outcome.reply.expect("the job has a reply");
     let counted = (reply.turns_sent as usize, reply.turns_dropped as usize);
     assert_eq!(counted, (sent, dropped));
     // The turns that were not sent stay in the session.
@@ -128,7 +134,7 @@ async fn a_context_that_is_too_long_is_halved_once_within_the_attempt() {
     let outcome = fleet.outcome(job).await;
     assert_eq!(outcome.status, Status::Failed);
     assert_eq!(
-        outcome.error.expect("an error").code,
+        outcome.error.expect("there is an error").code,
         "context_length_exceeded"
     );
     assert_eq!(outcome.attempts.len(), 1);
@@ -141,7 +147,7 @@ async fn a_context_that_cannot_be_shortened_fails_at_once() {
     fleet.next_call().await.fail(too_long());
     let outcome = fleet.outcome(job).await;
     assert_eq!(
-        outcome.error.expect("an error").code,
+        outcome.error.expect("there is an error").code,
         "context_length_exceeded"
     );
     assert!(fleet.call_already_made().await.is_none());
@@ -176,5 +182,8 @@ async fn a_call_beyond_its_timeout_is_dropped_and_costs_a_try() {
     call.dropped().await;
     let outcome = fleet.outcome(job).await;
     assert_eq!(outcome.status, Status::Failed);
-    assert_eq!(outcome.error.expect("an error").code, "provider_timeout");
+    assert_eq!(
+        outcome.error.expect("there is an error").code,
+        "provider_timeout"
+    );
 }

@@ -46,7 +46,11 @@ async fn tool_results_go_before_a_waiting_message() {
     let call = fleet.next_call().await;
     let message = fleet.submit(Submit::text("b").session("s")).await;
     call.answer(calls_a_tool(), FinishReason::ToolCalls);
-    let reply = fleet.outcome(question).await.reply.expect("a reply");
+    let reply = fleet
+        .outcome(question)
+        .await
+        .reply
+        .expect("the job has a reply");
     assert_eq!(reply.finish_reason, FinishReason::ToolCalls);
     assert_eq!((reply.text, reply.tool_calls.len()), (None, 1));
     let state = fleet.entry(message).await.state;

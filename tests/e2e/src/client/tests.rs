@@ -120,7 +120,7 @@ async fn a_wait_for_a_job_goes_on_while_no_server_listens_or_the_server_answers_
         .local_addr()
         .expect("the listener has an address");
     let client = Client::new(&format!("http://{unused}"));
-    client.try_get("/").await.expect_err("nobody listens");
+    client.try_get("/").await.expect_err("nothing listens");
     let waiting = tokio::spawn({
         let client = client.clone();
         async move { client.wait("j", TIMEOUT).await }

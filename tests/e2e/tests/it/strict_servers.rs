@@ -43,14 +43,19 @@ async fn run_in(fixture: &Fixture, session: &str, model: &str, input: &Value) ->
 /// The body of the newest request.
 fn newest(fixture: &Fixture) -> Value {
     let records = fixture.llm.recorded();
-    records.last().expect("a request").request.body.clone()
+    records
+        .last()
+        .expect("a request arrives")
+        .request
+        .body
+        .clone()
 }
 
 /// The messages or contents of a request.
 fn messages(body: &Value) -> &Vec<Value> {
     let messages = body["messages"].as_array();
     let messages = messages.or_else(|| body["contents"].as_array());
-    messages.expect("messages")
+    messages.expect("the request has messages")
 }
 
 #[tokio::test]
@@ -204,7 +209,10 @@ async fn an_image_has_its_registered_type(model: &str) {
         GEMINI => &body["contents"][0]["parts"][1]["inlineData"]["mimeType"],
         _ => &body["messages"][0]["content"][1]["image_url"]["url"],
     };
-    let sent = sent.as_str().expect("a text").trim_start_matches("data:");
+    let sent = sent
+        .as_str()
+        .expect("the value is a text")
+        .trim_start_matches("data:");
     assert!(sent.starts_with("image/jpeg"), "{body}");
 }
 
@@ -258,7 +266,7 @@ async fn replies_can_be_sent_back_as_they_came(model: &str) {
     let reply = |fields: Value| {
         let mut reply = empty.clone();
         reply["role"] = json!("assistant");
-        for (name, value) in fields.as_object().expect("an object") {
+        for (name, value) in fields.as_object().expect("the value is an object") {
             reply[name] = value.clone();
         }
         reply

@@ -30,7 +30,7 @@ pub(crate) struct Embedded {
 impl Installation {
     /// Starts an installation over each engine. Both call this provider.
     pub(crate) async fn start_each(llm: &ScriptedLlm) -> [Self; 2] {
-        let folder = tempfile::tempdir().expect("a folder");
+        let folder = tempfile::tempdir().expect("the folder is created");
         let builder = Forebay::builder().openai(llm).env("FOREBAY_LOG", "debug");
         let builder = builder.env("FOREBAY_MODEL", "gpt-test");
         let builder = builder.data_dir(folder.path());

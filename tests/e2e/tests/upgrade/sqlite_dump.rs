@@ -79,7 +79,7 @@ fn literal(value: ValueRef<'_>) -> String {
         ValueRef::Integer(number) => number.to_string(),
         ValueRef::Real(number) => number.to_string(),
         ValueRef::Text(text) => {
-            let text = std::str::from_utf8(text).expect("UTF-8");
+            let text = std::str::from_utf8(text).expect("the text is UTF-8");
             format!("'{}'", text.replace('\'', "''"))
         }
         ValueRef::Blob(bytes) => {

@@ -53,7 +53,7 @@ impl Stored<'_> {
     /// version needs no field for it.
     pub(crate) async fn set_version(&self, kind: &'static str, version: u32) {
         let set = |document: &mut Value| {
-            let fields = document.as_object_mut().expect("an object");
+            let fields = document.as_object_mut().expect("the value is an object");
             fields.remove("v");
             if version > 1 {
                 fields.insert(String::from("v"), version.into());

@@ -159,8 +159,8 @@ mod tests {
     #[test]
     fn without_config_the_settings_in_info_are_checked() {
         let setup = setup(&INFO.replace("noeviction", "allkeys-lru"), &[]);
-        let refused = setup.check().unwrap_err();
-        assert!(refused.to_string().contains("noeviction"), "{refused}");
+        let error = setup.check().unwrap_err();
+        assert!(error.to_string().contains("noeviction"), "{error}");
         assert!(setup.warnings()[0].starts_with("appendonly is off"));
     }
 

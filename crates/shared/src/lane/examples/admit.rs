@@ -94,11 +94,11 @@ fn an_attempt_from_before_a_repair_cannot_settle() {
 #[test]
 fn a_repeated_finish_from_before_a_repair_changes_nothing() {
     let mut scene = Scene::running(1);
-    let failed = Some(error("bad_request"));
-    scene.finish_as(1, 1, failed.clone(), None).unwrap();
+    let job_error = Some(error("bad_request"));
+    scene.finish_as(1, 1, job_error.clone(), None).unwrap();
     scene.admit(repair(1)).unwrap();
     let before = scene.lane.clone();
-    let effects = scene.finish_as(1, 1, failed, None).unwrap();
+    let effects = scene.finish_as(1, 1, job_error, None).unwrap();
     assert_eq!(effects, crate::lane::Effects::default());
     assert_eq!(scene.lane, before);
 }

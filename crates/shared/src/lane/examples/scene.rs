@@ -249,7 +249,12 @@ impl Scene {
     }
 
     pub(in crate::lane) fn state(&self, number: u128) -> &State {
-        &self.lane.find(job(number)).expect("a live job").1.state
+        &self
+            .lane
+            .find(job(number))
+            .expect("the job is live")
+            .1
+            .state
     }
 
     /// The time from now to a job's timer.

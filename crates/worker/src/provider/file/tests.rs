@@ -4,7 +4,7 @@ use super::ProvidersFile;
 
 fn error(text: &str) -> String {
     ProvidersFile::parse(text, &|_| None)
-        .expect_err("must be refused")
+        .expect_err("the input is refused")
         .to_string()
 }
 
@@ -28,13 +28,13 @@ fn every_field_of_an_entry_is_read() {
         http2_prior_knowledge = true
     "#;
     let variable = |name: &str| (name == "ACME_API_KEY").then(|| String::from("sk-secret"));
-    let file = ProvidersFile::parse(text, &variable).expect("a file");
+    let file = ProvidersFile::parse(text, &variable).expect("the file is valid");
     assert_eq!(file.entries.len(), 3);
     assert!(file.entries["cluster"].provider.http2_prior_knowledge);
     assert!(!file.entries["acme"].provider.http2_prior_knowledge);
     assert_eq!(file.entries["acme"].provider.missing_key(), None);
     assert!(!format!("{file:?}").contains("sk-secret"));
-    let file_without_key = ProvidersFile::parse(text, &|_| None).expect("a file");
+    let file_without_key = ProvidersFile::parse(text, &|_| None).expect("the file is valid");
     assert_eq!(
         file_without_key.entries["acme"].provider.missing_key(),
         Some("ACME_API_KEY")
@@ -43,7 +43,7 @@ fn every_field_of_an_entry_is_read() {
 
 #[test]
 fn an_empty_file_has_no_entries() {
-    let file = ProvidersFile::parse("", &|_| None).expect("a file");
+    let file = ProvidersFile::parse("", &|_| None).expect("the file is valid");
     assert!(file.entries.is_empty());
 }
 

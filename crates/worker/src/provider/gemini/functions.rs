@@ -55,7 +55,7 @@ fn arguments(call: &ToolCall) -> Value {
 /// The parts of the tool results that follow the turns `before`, in the order of their calls.
 ///
 /// # Errors
-/// `invalid_request` for a result of an unknown call, `unsupported_parameter` for a result that is no text.
+/// `invalid_request` for a result of an unknown call, `unsupported_parameter` for a result that is not text.
 pub(super) fn results(before: &[Turn], results: &[Turn]) -> Result<Vec<Value>, Failure> {
     let calls = before.iter().rev().flat_map(|turn| &turn.tool_calls);
     let mut ordered: Vec<(usize, Value)> = Vec::with_capacity(results.len());

@@ -1,7 +1,7 @@
 //! Stores Gemini's thought signatures and sends them back.
 //!
 //! Gemini adds an opaque signature to parts of its replies and expects it back on the same parts. Gemini 3
-//! and later refuse a tool call that is sent back without one.
+//! and later refuse a tool call that is sent back without its signature.
 //!
 //! A signature is stored in `extra_content`, in the form of Google's OpenAI-compatible endpoint. A session
 //! can therefore continue over either API.

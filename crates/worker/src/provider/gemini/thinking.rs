@@ -48,7 +48,7 @@ fn level(effort: &ReasoningEffort) -> Result<&'static str, Failure> {
     }
 }
 
-/// The generation in a name such as `gemini-2.5-flash`. `None` for a name without one, such as
+/// The generation in a name such as `gemini-2.5-flash`. `None` for a name without a generation, such as
 /// `gemini-flash-latest`, which means the newest generation.
 fn generation(model: &str) -> Option<(u32, u32)> {
     let version = model.strip_prefix("gemini-")?.split('-').next()?;

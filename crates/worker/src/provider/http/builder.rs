@@ -124,12 +124,12 @@ mod tests {
 
     /// An address that does not respond. Its backlog is full while the other returned values live.
     async fn unresponsive_address() -> (SocketAddr, TcpListener, Vec<TcpStream>) {
-        let socket = TcpSocket::new_v4().expect("a socket");
+        let socket = TcpSocket::new_v4().expect("the socket is created");
         socket
             .bind((Ipv4Addr::LOCALHOST, 0).into())
-            .expect("a port");
-        let listener = socket.listen(1).expect("a listener");
-        let address = listener.local_addr().expect("an address");
+            .expect("the port opens");
+        let listener = socket.listen(1).expect("the socket listens");
+        let address = listener.local_addr().expect("the address is valid");
         let mut filling = Vec::new();
         while let Ok(Ok(stream)) =
             timeout(Duration::from_millis(200), TcpStream::connect(address)).await
@@ -147,22 +147,29 @@ mod tests {
             },
             ..HttpSettings::default()
         };
-        let endpoint = Endpoint::parse("http://llm.example").expect("a URL");
+        let endpoint = Endpoint::parse("http://llm.example").expect("the URL is valid");
         let builder = ClientBuilder::new(&settings, &endpoint, HeaderMap::new());
-        let configured = builder.expect("a builder").configured();
+        let configured = builder.expect("the builder is created").configured();
         let resolved = configured.resolve_to_addrs("llm.example", addresses);
-        resolved.build().expect("a client")
+        resolved.build().expect("the client is built")
     }
 
     #[tokio::test]
     async fn if_an_address_does_not_respond_the_next_is_tried_within_the_connect_timeout() {
         let (unresponsive, _listener, _filling) = unresponsive_address().await;
-        let alive = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let client = client(&[unresponsive, alive.local_addr().expect("an address")]);
+        let alive = TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("the port opens");
+        let client = client(&[
+            unresponsive,
+            alive.local_addr().expect("the address is valid"),
+        ]);
         let call = tokio::spawn(client.post("http://llm.example/v1").send());
         let accepted = timeout(Duration::from_millis(CONNECT_MS), alive.accept()).await;
-        let (mut stream, _) = accepted.expect("in time").expect("a connection");
-        assert_eq!(stream.read_u8().await.expect("a request"), b'P');
+        let (mut stream, _) = accepted
+            .expect("the wait ends in time")
+            .expect("a client connects");
+        assert_eq!(stream.read_u8().await.expect("a request arrives"), b'P');
         call.abort();
     }
 

@@ -143,18 +143,22 @@ mod tests {
     use crate::provider::http::{Endpoint, HttpSettings};
 
     fn clients() -> Clients {
-        let endpoint = Endpoint::parse("http://127.0.0.1:9").expect("a URL");
+        let endpoint = Endpoint::parse("http://127.0.0.1:9").expect("the URL is valid");
         let builder = ClientBuilder::new(&HttpSettings::default(), &endpoint, HeaderMap::new());
-        Clients::new(builder.expect("a builder")).expect("a client")
+        Clients::new(builder.expect("the builder is created")).expect("the client is built")
     }
 
     fn acquire(clients: &Clients, count: usize) -> Vec<ClientPermit> {
-        let acquire = |_| clients.acquire().expect("a client");
+        let acquire = |_| clients.acquire().expect("the client is built");
         (0..count).map(acquire).collect()
     }
 
     fn count(clients: &Clients) -> usize {
-        clients.clients.lock().expect("no panic").len()
+        clients
+            .clients
+            .lock()
+            .expect("no thread has panicked with the lock")
+            .len()
     }
 
     #[tokio::test]

@@ -11,11 +11,11 @@ const URL_BYTES_MAX: usize = 8 * 1_024;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint(Url);
 
-/// Why a text is no base URL, and what is allowed. The caller adds the setting's name. The text itself is not shown,
+/// Why a text is not accepted as a base URL, and what is allowed. The caller adds the setting's name. The text itself is not shown,
 /// as it may contain a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
-    /// The text is no URL.
+    /// The text is not a URL.
     #[error("must be a URL such as https://api.openai.com/v1 ({0})")]
     Unreadable(url::ParseError),
     /// The URL has another scheme.
@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn segments_are_added_with_and_without_a_slash_at_the_end_of_the_base_url() {
         for base in ["https://api.example.com/v1", "https://api.example.com/v1/"] {
-            let endpoint = Endpoint::parse(base).expect("a URL");
+            let endpoint = Endpoint::parse(base).expect("the URL is valid");
             assert_eq!(
                 endpoint.with_segments(&["chat", "completions"]).as_str(),
                 "https://api.example.com/v1/chat/completions"
@@ -119,7 +119,8 @@ mod tests {
 
     #[test]
     fn the_query_of_a_base_url_is_kept() {
-        let endpoint = Endpoint::parse("https://x.example/d/m?api-version=3").expect("a URL");
+        let endpoint =
+            Endpoint::parse("https://x.example/d/m?api-version=3").expect("the URL is valid");
         assert_eq!(
             endpoint.with_segments(&["chat"]).as_str(),
             "https://x.example/d/m/chat?api-version=3"
@@ -128,7 +129,7 @@ mod tests {
 
     #[test]
     fn the_name_of_a_model_stays_one_path_segment() {
-        let endpoint = Endpoint::parse("https://x.example/v1beta").expect("a URL");
+        let endpoint = Endpoint::parse("https://x.example/v1beta").expect("the URL is valid");
         assert_eq!(
             endpoint
                 .with_segments(&["models", "../../evil?key=1#x:generateContent"])
@@ -175,7 +176,7 @@ mod tests {
         // In a path such characters are encoded.
         for text in ["https://x.example/{a}\"`", "https://x.example/a?b={c}\"`|^"] {
             let url = Endpoint::parse(text)
-                .expect("a URL")
+                .expect("the URL is valid")
                 .with_segments(&["{m}`"]);
             assert!(url.as_str().parse::<http::Uri>().is_ok(), "URL: {url}");
         }
@@ -190,7 +191,9 @@ mod tests {
             ("https://api.openai.com/v1", false),
         ] {
             assert_eq!(
-                Endpoint::parse(text).expect("a URL").is_loopback(),
+                Endpoint::parse(text)
+                    .expect("the URL is valid")
+                    .is_loopback(),
                 loopback,
                 "text: {text}"
             );

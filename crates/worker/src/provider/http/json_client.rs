@@ -260,14 +260,14 @@ mod tests {
     /// A client that speaks HTTP/2 at once, so that its calls share the connection that the first call makes.
     fn client(port: u16) -> (Arc<JsonClient>, Url) {
         let url = format!("http://127.0.0.1:{port}/v1");
-        let endpoint = Endpoint::parse(&url).expect("a URL");
+        let endpoint = Endpoint::parse(&url).expect("the URL is valid");
         let settings = HttpSettings {
             http2_prior_knowledge: true,
             ..HttpSettings::default()
         };
         let client = JsonClient::new(&settings, &endpoint, HeaderMap::new());
-        let url = url.parse().expect("a URL");
-        (Arc::new(client.expect("a client")), url)
+        let url = url.parse().expect("the URL is valid");
+        (Arc::new(client.expect("the client is built")), url)
     }
 
     fn call(client: &Arc<JsonClient>, url: &Url) -> JoinHandle<Result<Received, Failure>> {
@@ -277,12 +277,12 @@ mod tests {
 
     #[tokio::test]
     async fn calls_continue_when_the_call_that_makes_their_connection_is_cancelled() {
-        let socket = TcpSocket::new_v4().expect("a socket");
+        let socket = TcpSocket::new_v4().expect("the socket is created");
         socket
-            .bind("127.0.0.1:0".parse().expect("an address"))
-            .expect("a port");
-        let listener = socket.listen(1).expect("a listener");
-        let address = listener.local_addr().expect("an address");
+            .bind("127.0.0.1:0".parse().expect("the address is valid"))
+            .expect("the port opens");
+        let listener = socket.listen(1).expect("the socket listens");
+        let address = listener.local_addr().expect("the address is valid");
         // The listener's backlog is full, so the next connect has to wait.
         let mut filling = Vec::new();
         while let Ok(Ok(stream)) =
@@ -296,7 +296,7 @@ mod tests {
         let mut waiting: Vec<_> = (0..3).map(|_| call(&client, &url)).collect();
         tokio::task::yield_now().await;
         connecting.abort();
-        let first = waiting.first_mut().expect("a call");
+        let first = waiting.first_mut().expect("the first call runs");
         let ended = timeout(Duration::from_millis(500), first).await;
         assert!(
             ended.is_err(),
@@ -307,13 +307,17 @@ mod tests {
 
     #[tokio::test]
     async fn all_calls_that_wait_for_one_connection_report_why_it_failed() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let port = listener.local_addr().expect("an address").port();
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("the port opens");
+        let port = listener.local_addr().expect("the address is valid").port();
         drop(listener);
         let (client, url) = client(port);
         let calls = (0..20).map(|_| call(&client, &url));
         for ended in join_all(calls).await {
-            let failure = ended.expect("no panic").expect_err("nothing listens");
+            let failure = ended
+                .expect("the task does not panic")
+                .expect_err("nothing listens");
             assert!(
                 failure.error.message.contains("refused"),
                 "failure: {failure}"

@@ -166,7 +166,7 @@ mod tests {
             let found = variables.iter().find(|(variable, _)| *variable == name);
             found.map(|(_, value)| (*value).to_owned())
         });
-        let provider = Endpoint::parse(target).expect("a URL");
+        let provider = Endpoint::parse(target).expect("the URL is valid");
         let proxy = proxies.of(&provider)?;
         Ok(proxy.map(|proxy| {
             let scheme = if proxy.is_tls { "https" } else { "http" };

@@ -52,7 +52,7 @@ fn text_of_part(part: &Value) -> Option<String> {
     };
     match fields.get("type").map(Value::as_str) {
         None | Some(Some("text" | "output_text")) => fields.get("text").and_then(json_body::text),
-        // Other parts, such as a model's reasoning, are no text of the reply.
+        // Other parts, such as a model's reasoning, do not belong to the reply's text.
         Some(_) => None,
     }
 }

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use crate::provider::{Failure, Retry, json_body};
 
-/// Reads `tool_calls`, or the older `function_call` of a message without tool calls. `generate_id` returns the id of a
-/// call without one, from the index of the call.
+/// Reads `tool_calls`, or the older `function_call` of a message without tool calls. `generate_id` makes an id for a
+/// call that has none. Its argument is the index of the call.
 ///
 /// # Errors
 /// `invalid_response` for a call without the name of a function.

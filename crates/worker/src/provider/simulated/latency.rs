@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn times_are_drawn_from_the_range() {
-        let range: Latency = "3-5".parse().expect("a range");
+        let range: Latency = "3-5".parse().expect("the range is valid");
         for _ in 0..200 {
             assert!((3..=5).contains(&range.draw_ms()));
         }

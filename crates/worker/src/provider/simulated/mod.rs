@@ -198,10 +198,10 @@ mod tests {
             timeout: Duration::from_secs(1),
         };
         let provider = Simulated::new(Latency::fixed_ms(0));
-        let first = provider.call(&call).await.expect("an answer");
-        let second = provider.call(&call).await.expect("an answer");
+        let first = provider.call(&call).await.expect("the provider answers");
+        let second = provider.call(&call).await.expect("the provider answers");
         assert_eq!(first, second);
-        let usage = first.usage.expect("usage");
+        let usage = first.usage.expect("the reply has a usage");
         assert!(usage.input_tokens > 0 && usage.output_tokens > 0);
         assert_eq!(usage.total_tokens, usage.input_tokens + usage.output_tokens);
     }

@@ -38,7 +38,7 @@ impl Submit {
     }
 
     pub(crate) fn session(mut self, name: &str) -> Self {
-        self.session = Some(SessionId::parse(name).expect("a session id"));
+        self.session = Some(SessionId::parse(name).expect("the session id is valid"));
         self
     }
 

@@ -1,4 +1,4 @@
-//! JSON that is no valid job: wrong types, unknown fields, empty inputs, and values out of range.
+//! JSON that is not a valid job: wrong types, unknown fields, empty inputs, and values out of range.
 
 use serde_json::{Value, json};
 
