@@ -103,8 +103,8 @@ fn migrate(db: &mut Connection, path: &Path) -> Result<(), OpenError> {
         found,
         known: super::columns::size(MIGRATIONS.len()),
     };
-    let applied = usize::try_from(found).map_err(|_| newer())?;
-    let missing = MIGRATIONS.get(applied..).ok_or_else(newer)?;
+    let applied_count = usize::try_from(found).map_err(|_| newer())?;
+    let missing = MIGRATIONS.get(applied_count..).ok_or_else(newer)?;
     for (version, migration) in (found + 1..).zip(missing) {
         let transaction = db.transaction().map_err(to_open_error)?;
         transaction

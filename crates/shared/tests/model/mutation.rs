@@ -1,6 +1,6 @@
 //! The defects that a configuration can add to the protocol. The search must find the failure that each one causes.
 
-/// A defect of the protocol: a part that is left out or done wrong. A fault, such as a crash, is no defect.
+/// A defect of the protocol: a part that is left out or done wrong. A fault, such as a crash, is not a defect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mutation {
     /// The settlement of any attempt is applied with the newest fence.

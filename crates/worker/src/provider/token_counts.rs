@@ -6,7 +6,7 @@ use serde_json::Value;
 /// The highest count of tokens that is believed. A higher one is a mistake of the provider.
 const TOKENS_MAX: u64 = 1_000_000_000_000;
 
-/// The counts that an answer reports. `None`: the count is missing or makes no sense.
+/// The counts that an answer reports. `None`: the count is missing or impossible.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct TokenCounts {
     /// Tokens sent, the cached ones included.

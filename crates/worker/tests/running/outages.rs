@@ -11,7 +11,7 @@ use crate::harness::{Fleet, PRESENCE_TTL_MS, Submit, settings, wait_for, wait_un
 impl Fleet {
     async fn store_fails(&self) {
         self.store.set(StoreMode::Down);
-        wait_until("the member notices the outage", async || {
+        wait_until("the member's presence is out of date", async || {
             !self.member.presence.is_current()
         })
         .await;

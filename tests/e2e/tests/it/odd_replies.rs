@@ -1,4 +1,4 @@
-//! Good replies in odd forms: the job completes at its first try, and its session goes on at a strict provider.
+//! Good replies in unusual forms: the job completes at its first try, and its session goes on at a strict provider.
 
 use scripted_provider::ScriptedReply;
 use serde_json::{Value, json};
@@ -64,7 +64,7 @@ async fn token_counts_reach_the_job() {
 }
 
 #[tokio::test]
-async fn odd_token_counts_cost_no_second_call() {
+async fn malformed_token_counts_cause_no_retry() {
     let openai = json!({ "prompt_tokens": "12", "completion_tokens": -35, "total_tokens": 12.0 });
     let gemini = json!({ "promptTokenCount": 12.0, "candidatesTokenCount": null });
     for (model, body) in [
@@ -134,7 +134,7 @@ async fn unreadable_characters_are_replaced_in_the_reply_and_the_session() {
 }
 
 #[tokio::test]
-async fn reasoning_without_a_text_is_shown_and_paid_once() {
+async fn reasoning_without_a_text_is_shown_after_one_call() {
     let message = json!({ "content": "", "reasoning_content": "It is 4." });
     let openai = completion(&message, "stop", &Value::Null);
     let parts = json!([{ "text": "It is 4.", "thought": true }]);

@@ -1,4 +1,4 @@
-//! Sessions with contents that strict servers refuse: odd replies of a model, system messages in every job, and messages
+//! Sessions with contents that strict servers refuse: unusual replies of a model, system messages in every job, and messages
 //! that only one provider has a field for. The scripted providers refuse what strict servers refuse. No request here may be
 //! refused, neither at the provider of the reply nor at the other one.
 
@@ -59,7 +59,7 @@ fn messages(body: &Value) -> &Vec<Value> {
 }
 
 #[tokio::test]
-async fn odd_tool_calls_do_not_end_a_session() {
+async fn unusual_tool_calls_do_not_end_a_session() {
     let fixture = Fixture::start().await;
     let rows = [
         ("f", json!("")),

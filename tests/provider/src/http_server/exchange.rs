@@ -18,11 +18,11 @@ pub struct Exchange {
     pub request: HttpRequest,
     /// The number of its connection: 0 for the first that the server accepted.
     pub connection: usize,
-    pub(super) protocol: Protocol,
+    pub(super) http: ByVersion,
 }
 
-/// The connection or stream of an exchange, by the protocol of the connection.
-pub(super) enum Protocol {
+/// The exchange over one version of HTTP.
+pub(super) enum ByVersion {
     Http1(Http1Exchange),
     Http2(Http2Exchange),
 }
@@ -31,83 +31,83 @@ impl Exchange {
     /// Returns when the client has closed the connection (HTTP/1.1) or reset the stream (HTTP/2). The future may be
     /// dropped before that.
     pub async fn wait_for_hang_up(&mut self) {
-        match &mut self.protocol {
-            Protocol::Http1(exchange) => exchange.wait_for_hang_up().await,
-            Protocol::Http2(exchange) => exchange.wait_for_hang_up().await,
+        match &mut self.http {
+            ByVersion::Http1(exchange) => exchange.wait_for_hang_up().await,
+            ByVersion::Http2(exchange) => exchange.wait_for_hang_up().await,
         }
     }
 
     /// Sends the whole response. Returns false if the write fails because the client has closed the connection or reset
     /// the stream. A write shortly after the client has gone may still succeed.
     pub async fn answer(self, response: &Response) -> bool {
-        match self.protocol {
-            Protocol::Http1(exchange) => exchange.answer(response).await,
-            Protocol::Http2(exchange) => exchange.answer(response),
+        match self.http {
+            ByVersion::Http1(exchange) => exchange.answer(response).await,
+            ByVersion::Http2(exchange) => exchange.answer(response),
         }
     }
 
     /// Sends an interim response, which has a status of 1xx. Returns false if the client has gone.
     pub async fn interim(&mut self, status: u16) -> bool {
-        match &mut self.protocol {
-            Protocol::Http1(exchange) => exchange.interim(status).await,
-            Protocol::Http2(exchange) => exchange.interim(status),
+        match &mut self.http {
+            ByVersion::Http1(exchange) => exchange.interim(status).await,
+            ByVersion::Http2(exchange) => exchange.interim(status),
         }
     }
 
     /// Sends the head of the response and the first `body_bytes` of its body. Returns false if the client has
     /// gone.
     pub async fn begin(&mut self, response: &Response, body_bytes: usize) -> bool {
-        match &mut self.protocol {
-            Protocol::Http1(exchange) => exchange.begin(response, body_bytes).await,
-            Protocol::Http2(exchange) => exchange.begin(response, body_bytes),
+        match &mut self.http {
+            ByVersion::Http1(exchange) => exchange.begin(response, body_bytes).await,
+            ByVersion::Http2(exchange) => exchange.begin(response, body_bytes),
         }
     }
 
     /// Ends a response that [`begin`](Self::begin) began, although its body is incomplete: with an orderly end of the
     /// connection (HTTP/1.1) or a reset of the stream (HTTP/2).
     pub async fn cut_off(self) {
-        match self.protocol {
-            Protocol::Http1(exchange) => exchange.close().await,
-            Protocol::Http2(exchange) => exchange.reset(Reason::INTERNAL_ERROR),
+        match self.http {
+            ByVersion::Http1(exchange) => exchange.close().await,
+            ByVersion::Http2(exchange) => exchange.reset(Reason::INTERNAL_ERROR),
         }
     }
 
     /// Resets the connection (HTTP/1.1) or the stream with this reason (HTTP/2).
     pub fn reset(self, reason: Reason) {
-        match self.protocol {
-            Protocol::Http1(exchange) => exchange.reset(),
-            Protocol::Http2(exchange) => exchange.reset(reason),
+        match self.http {
+            ByVersion::Http1(exchange) => exchange.reset(),
+            ByVersion::Http2(exchange) => exchange.reset(reason),
         }
     }
 
     /// Sends the head of the response, its body, and then `chunk` repeatedly, with a pause after each.
     /// Returns when the client has gone.
     pub async fn answer_endlessly(self, response: &Response, chunk: Bytes, pause: Duration) {
-        match self.protocol {
-            Protocol::Http1(exchange) => exchange.answer_endlessly(response, &chunk, pause).await,
-            Protocol::Http2(exchange) => exchange.answer_endlessly(response, chunk, pause).await,
+        match self.http {
+            ByVersion::Http1(exchange) => exchange.answer_endlessly(response, &chunk, pause).await,
+            ByVersion::Http2(exchange) => exchange.answer_endlessly(response, chunk, pause).await,
         }
     }
 
     /// Writes these bytes instead of a response. Returns false if the client has gone.
     ///
     /// # Panics
-    /// If the protocol is HTTP/2.
+    /// If the version is HTTP/2.
     pub async fn write_raw(&mut self, bytes: &[u8]) -> bool {
-        match &mut self.protocol {
-            Protocol::Http1(exchange) => exchange.write_raw(bytes).await,
-            Protocol::Http2(_) => panic!("raw bytes can be written over HTTP/1.1 only"),
+        match &mut self.http {
+            ByVersion::Http1(exchange) => exchange.write_raw(bytes).await,
+            ByVersion::Http2(_) => panic!("raw bytes can be written over HTTP/1.1 only"),
         }
     }
 
     /// Waits until the client has reset the stream, and returns the reason of the reset.
     ///
     /// # Panics
-    /// If the protocol is HTTP/1.1.
+    /// If the version is HTTP/1.1.
     pub async fn wait_for_reset(self) -> Option<Reason> {
-        match self.protocol {
-            Protocol::Http1(_) => panic!("HTTP/1.1 has no streams that a client could reset"),
-            Protocol::Http2(mut exchange) => exchange.wait_for_reset().await,
+        match self.http {
+            ByVersion::Http1(_) => panic!("HTTP/1.1 has no streams that a client could reset"),
+            ByVersion::Http2(mut exchange) => exchange.wait_for_reset().await,
         }
     }
 }

@@ -4,7 +4,7 @@ use tokio::sync::oneshot;
 
 use super::{
     connections::ConnectionGuard,
-    exchange::{Exchange, Protocol},
+    exchange::{ByVersion, Exchange},
     handler::{Handler, Shutdown},
     http1_exchange::Http1Exchange,
     socket::Socket,
@@ -39,7 +39,7 @@ pub(super) async fn serve(
         let exchange = Exchange {
             request,
             connection: connection.number(),
-            protocol: Protocol::Http1(Http1Exchange {
+            http: ByVersion::Http1(Http1Exchange {
                 wire,
                 return_wire: keep_alive.then_some(return_wire),
                 _request: connection.request(),

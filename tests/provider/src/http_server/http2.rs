@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::{
     connections::ConnectionGuard,
-    exchange::{Exchange, Protocol},
+    exchange::{ByVersion, Exchange},
     handler::{Handler, Shutdown},
     http2_exchange::Http2Exchange,
     message::HttpRequest,
@@ -57,7 +57,7 @@ pub(super) async fn serve(
             return Ok(());
         };
         let number = connection.number();
-        let protocol = Protocol::Http2(Http2Exchange {
+        let http = ByVersion::Http2(Http2Exchange {
             respond,
             body: None,
             _request: connection.request(),
@@ -69,7 +69,7 @@ pub(super) async fn serve(
                 let exchange = Exchange {
                     request,
                     connection: number,
-                    protocol,
+                    http,
                 };
                 handler(exchange).await;
             }

@@ -46,6 +46,7 @@ fn is_transient(error: &RedisError) -> bool {
         "UNBLOCKED",
     ];
     match error.kind() {
+        // The connection is lost, or its data cannot be parsed. A new connection replaces it.
         ErrorKind::Io | ErrorKind::ClusterConnectionNotFound | ErrorKind::Parse => true,
         _ => error.code().is_some_and(|code| CODES.contains(&code)),
     }

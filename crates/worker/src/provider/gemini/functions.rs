@@ -92,7 +92,7 @@ fn output(turn: &Turn) -> Result<Value, Failure> {
         Some(Content::Parts(parts))
             if parts.iter().any(|part| !matches!(part, Part::Text { .. })) =>
         {
-            return Err(unsupported("a tool result has a part that is no text"));
+            return Err(unsupported("a tool result has a part that is not text"));
         }
         Some(content) => content.to_text(),
     };

@@ -28,7 +28,7 @@
 //! | `MALFORMED_FUNCTION_CALL` or a similar finish reason | `invalid_response` | with backoff |
 //! | the finish reason `OTHER` | `provider_error` | with backoff |
 //! | an unknown finish reason | `provider_error` | no |
-//! | a part that is not a text, thought or function call, such as an image | `unsupported_response` | no |
+//! | a part that is not text, a thought or a function call, such as an image | `unsupported_response` | no |
 //! | 200 with an `error` in the body | as for that error | as for that error |
 //!
 //! An answer that stopped for `MAX_TOKENS`, `SAFETY` or a similar reason is a reply, with or without text. The error of an

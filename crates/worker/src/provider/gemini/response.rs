@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_in_odd_forms_do_not_spoil_a_reply() {
+    fn counts_in_unusual_forms_do_not_fail_a_reply() {
         let counts = |usage: Value| {
             let mut body = candidate(&json!([{"text": "a"}]), "STOP");
             body["usageMetadata"] = usage;

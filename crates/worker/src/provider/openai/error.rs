@@ -78,7 +78,7 @@ fn is_context_too_long(error: &Value, message: &str) -> bool {
             .any(|phrase| message.contains(phrase))
 }
 
-/// A field of an error; empty if it is not a text.
+/// A field of an error; empty if it is not text.
 fn text<'a>(error: &'a Value, name: &str) -> &'a str {
     error[name].as_str().unwrap_or("")
 }

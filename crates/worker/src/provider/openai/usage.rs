@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_in_odd_forms_are_read_or_left_out() {
+    fn counts_in_unusual_forms_are_read_or_left_out() {
         for (usage, expected) in [
             (
                 json!({"prompt_tokens": 1151, "completion_tokens": -35, "total_tokens": 1116}),
