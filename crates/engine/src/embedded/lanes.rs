@@ -1,5 +1,5 @@
-//! Reads lanes. A read returns a lane's document, the outcomes of ended jobs, and the work of one job. The work is what
-//! a worker needs to run the job: metadata, request, turns.
+//! Reads lanes. A read returns a lane's document, the outcomes of ended jobs, and the run inputs of one job. These are
+//! what a worker needs to run the job: metadata, request, turns.
 
 use forebay_shared::{
     document,

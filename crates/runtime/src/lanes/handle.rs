@@ -143,7 +143,7 @@ impl Shared {
     /// Takes the next batch from the queue: all changes up to the next claim. Changes whose callers have gone away are
     /// dropped. If no change is left, removes the queue and returns `None`.
     ///
-    /// A claim begins a new batch. A load returns the work of only one job, with the turns that are committed before.
+    /// A claim begins a new batch. A load returns the run inputs of only one job, with the turns that are committed before.
     fn next_batch(&self, lane: &LaneKey) -> Option<Vec<Pending>> {
         let mut waiting = self.waiting();
         let queue = waiting.get_mut(lane)?;
