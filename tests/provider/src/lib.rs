@@ -8,7 +8,7 @@
 //!   [`gemini`]) and records every request ([`Recorded`]). Its default reply is `seen:` and the number of
 //!   every `turn=<n>` in the context, so a reply shows which turns the request contained. Tests script
 //!   other replies with rules and queues ([`ScriptedLlm::script`], [`ScriptedLlm::on`]) and hold replies back
-//!   ([`ScriptedLlm::hold`]).
+//!   ([`ScriptedLlm::gate_requests`]).
 //!
 //! The scripted LLM does not stream, and it serves no other paths of the real services.
 
