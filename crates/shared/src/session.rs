@@ -14,12 +14,12 @@ pub struct SessionBounds {
     pub turns_bytes_max: usize,
 }
 
-/// A provider's newest count of tokens for turns of a session. The tokens of other turns are estimated from it.
+/// A provider's newest count of tokens for an input of a session. The tokens of other inputs are estimated from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TokenMeasure {
-    /// The bytes of the turns that were sent, as JSON.
+    /// The bytes of the input that was sent, as JSON: turns, instructions and tools.
     pub sent_bytes: u64,
-    /// The tokens that the provider counted for these turns.
+    /// The tokens that the provider counted for this input.
     pub input_tokens: u64,
 }
 

@@ -9,12 +9,13 @@
 //! - `attempt` claims a job, calls the provider and commits the outcome. `retry_delay` computes when a
 //!   failed job is tried again. `call_notices` makes running calls check whether their job has ended.
 //! - `drain` waits for the running attempts when the worker stops.
-//! - `context` selects the turns of a session that are sent.
+//! - `context` selects the turns of a session that are sent. `context_limits` remembers how many tokens models accept.
 //! - [`provider`] makes the calls; `providers` finds the provider of a model.
 
 mod attempt;
 mod call_notices;
 mod context;
+mod context_limits;
 mod drain;
 mod in_flight;
 mod intake;

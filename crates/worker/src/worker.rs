@@ -39,6 +39,7 @@ pub async fn run(
         providers,
         settings,
         in_flight: Arc::default(),
+        context_limits: Arc::default(),
         attempts: TaskTracker::new(),
         stop,
         release_jobs: CancellationToken::new(),

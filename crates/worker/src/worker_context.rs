@@ -5,7 +5,10 @@ use std::sync::Arc;
 use forebay_runtime::member::Member;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{in_flight::InFlightJobs, providers::Providers, settings::WorkerSettings};
+use crate::{
+    context_limits::ContextLimits, in_flight::InFlightJobs, providers::Providers,
+    settings::WorkerSettings,
+};
 
 /// What the intake, the attempts and the drain of one worker share.
 pub(crate) struct WorkerContext {
@@ -16,6 +19,8 @@ pub(crate) struct WorkerContext {
     pub(crate) settings: WorkerSettings,
     /// The jobs that this process works on.
     pub(crate) in_flight: Arc<InFlightJobs>,
+    /// The context limits of models that refused a call.
+    pub(crate) context_limits: Arc<ContextLimits>,
     /// The tasks of the running attempts.
     pub(crate) attempts: TaskTracker,
     /// Cancelled when the worker is told to stop: it claims no more jobs.

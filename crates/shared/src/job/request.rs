@@ -70,7 +70,7 @@ pub struct ContextBounds {
     /// The most turns, the input included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_turns: Option<u32>,
-    /// The most tokens, estimated from the provider's earlier counts.
+    /// The most tokens of turns, instructions and tools, estimated from the provider's earlier counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_input_tokens: Option<u32>,
     /// Fields that this release does not know.

@@ -1,6 +1,6 @@
 //! Prepares the call of a claimed job and runs it until it ends or is no longer needed.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use forebay_shared::store::RunInputs;
 use tokio::time::Instant;
@@ -57,28 +57,26 @@ fn prepare(
     let input = std::mem::take(&mut request.input);
     if let Some(id) = results::unexpected(&conversation.turns, &input) {
         return Err(CallOutcome::Failed {
-            failure: unexpected_result(id),
+            failure: Box::new(unexpected_result(id)),
             provider: None,
         });
     }
-    let selected = context::select(
-        conversation.turns,
-        input,
-        &request.context,
-        conversation.token_measure,
-    );
     let (provider, model) = match worker.providers.resolve(&meta.model) {
         Ok(found) => found,
         Err(error) => {
             return Err(CallOutcome::Failed {
-                failure: Failure {
+                failure: Box::new(Failure {
                     error,
                     retry: Retry::Never,
-                },
+                    context_tokens: None,
+                }),
                 provider: None,
             });
         }
     };
+    let token_measure = conversation.token_measure;
+    let bounds = context::own_bounds(&request, token_measure);
+    let selected = context::select(conversation.turns, input, &bounds, token_measure);
     let now = worker.member.store.now();
     // The claim lasts for the call and the margin. Half of the margin is for a claim that took long
     // itself, the other half for the commit.
@@ -100,7 +98,15 @@ fn prepare(
         timeout_ms: limit_ms,
         job_expiry: began + Duration::from_millis(expires_in_ms),
     };
-    let call = PreparedCall::new(job.job, Box::new(request), selected, provider, model);
+    let mut call = PreparedCall {
+        job: job.job,
+        request: Box::new(request),
+        context: selected,
+        provider,
+        model,
+        context_limits: Arc::clone(&worker.context_limits),
+    };
+    call.fit_known_limit();
     Ok((Box::new(call), limits))
 }
 

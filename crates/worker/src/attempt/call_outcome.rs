@@ -11,7 +11,7 @@ pub(super) enum CallOutcome {
     /// The call failed.
     Failed {
         /// What went wrong.
-        failure: Failure,
+        failure: Box<Failure>,
         /// The name of the provider; absent if no provider was called.
         provider: Option<String>,
     },
@@ -47,21 +47,21 @@ pub(super) struct CallResult {
     pub(super) turns_sent: u32,
     /// How many turns of the session were not sent.
     pub(super) turns_dropped: u32,
-    /// The bytes of the turns that were sent, as JSON.
-    pub(super) sent_bytes: u64,
+    /// The bytes of the input that was sent: turns, instructions and tools, as JSON.
+    pub(super) input_bytes: u64,
     /// How long user messages wait for tool results after a reply that calls tools, in seconds.
     pub(super) tool_wait_s: u32,
 }
 
 impl CallResult {
-    /// The tokens that the provider counted for the turns that were sent, if it gave a usable count.
+    /// The tokens that the provider counted for the input that was sent, if it gave a usable count.
     pub(super) fn token_measure(&self) -> Option<TokenMeasure> {
         let usage = self.answer.usage.as_ref()?;
         if usage.input_tokens == 0 {
             return None;
         }
         Some(TokenMeasure {
-            sent_bytes: self.sent_bytes,
+            sent_bytes: self.input_bytes,
             input_tokens: usage.input_tokens,
         })
     }

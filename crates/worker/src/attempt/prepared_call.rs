@@ -1,4 +1,4 @@
-//! Calls the provider, and calls it again with less context if the provider refuses the context as too long.
+//! Calls the provider, and calls it again with less context while the provider refuses the context as too long.
 
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
@@ -8,45 +8,37 @@ use tokio::time::Instant;
 
 use super::call_outcome::{CallOutcome, CallResult};
 use crate::{
-    context::SelectedContext,
+    context::{
+        SelectedContext,
+        limit::{ContextLimit, RefusedCall},
+        overhead_bytes,
+        size::InputSize,
+    },
+    context_limits::ContextLimits,
     provider::{Answer, Call, Failure, Provider, Retry, origin},
 };
 
 /// A call with everything that it needs.
 pub(super) struct PreparedCall {
-    job: JobId,
+    pub(super) job: JobId,
     /// The request without its input, which is in `context`.
-    request: Box<Request>,
-    context: SelectedContext,
-    provider: Arc<dyn Provider>,
-    model: String,
+    pub(super) request: Box<Request>,
+    /// The turns to send, the job's input included.
+    pub(super) context: SelectedContext,
+    pub(super) provider: Arc<dyn Provider>,
+    /// The name of the model at the provider.
+    pub(super) model: String,
+    /// Where a limit that a refused call tells is remembered.
+    pub(super) context_limits: Arc<ContextLimits>,
 }
 
 impl PreparedCall {
-    /// Prepares a call of `provider`. `context` contains the turns to send, the job's input included.
-    pub(super) const fn new(
-        job: JobId,
-        request: Box<Request>,
-        context: SelectedContext,
-        provider: Arc<dyn Provider>,
-        model: String,
-    ) -> Self {
-        Self {
-            job,
-            request,
-            context,
-            provider,
-            model,
-        }
-    }
-
     /// The name of the provider.
     pub(super) fn provider(&self) -> &str {
         self.provider.name()
     }
 
-    /// Calls the provider, and calls it once more with half the context if the provider finds the context too
-    /// long.
+    /// Calls the provider, and calls it again with less context until the context is not too long.
     #[expect(
         clippy::manual_async_fn,
         reason = "an async fn would store each of its arguments twice"
@@ -56,21 +48,83 @@ impl PreparedCall {
         deadline: Instant,
     ) -> impl Future<Output = CallOutcome> + Send {
         async move {
-            let mut result = self.send(deadline).await;
-            if let Err(failure) = &result
-                && failure.retry == Retry::LessContext
-                && self.context.halve()
-            {
-                result = self.send(deadline).await;
-            }
-            match result {
-                Ok(answer) => CallOutcome::Answered(Box::new(self.into_result(answer))),
-                Err(failure) => CallOutcome::Failed {
-                    failure,
-                    provider: Some(self.provider().to_owned()),
-                },
+            let mut refused_calls = 0_u32;
+            let failure = loop {
+                let mut failure = match self.send(deadline).await {
+                    Ok(answer) => {
+                        return CallOutcome::Answered(Box::new(self.into_result(answer)));
+                    }
+                    Err(failure) => failure,
+                };
+                if failure.retry != Retry::LessContext {
+                    break failure;
+                }
+                refused_calls += 1;
+                if let Err(limit) = self.shorten(&failure, refused_calls) {
+                    failure.error.message = shortest_is_too_long(limit, &failure.error.message);
+                    break failure;
+                }
+            };
+            CallOutcome::Failed {
+                failure: Box::new(failure),
+                provider: Some(self.provider().to_owned()),
             }
         }
+    }
+
+    /// Leaves out turns until the context fits into the known limit of the model.
+    pub(super) fn fit_known_limit(&mut self) {
+        if let Some(limit) = self.known_limit() {
+            self.fit(&limit);
+        }
+    }
+
+    fn known_limit(&self) -> Option<ContextLimit> {
+        self.context_limits.get(self.provider.name(), &self.model)
+    }
+
+    /// Leaves out turns until the context fits into the limit. Returns whether a turn is left out.
+    fn fit(&mut self, limit: &ContextLimit) -> bool {
+        let overhead = InputSize::of_overhead(&self.request);
+        let fits =
+            |turns: InputSize| limit.fits(turns.and(overhead), self.request.max_output_tokens);
+        !fits(self.context.size()) && self.context.cut_until(fits)
+    }
+
+    /// Leaves out turns after a refusal, and remembers the limit of the model.
+    ///
+    /// # Errors
+    /// The limit of the model when no turn can be left out.
+    fn shorten(&mut self, failure: &Failure, refused_calls: u32) -> Result<(), ContextLimit> {
+        let refused = RefusedCall {
+            input: self
+                .context
+                .size()
+                .and(InputSize::of_overhead(&self.request)),
+            max_output_tokens: self.request.max_output_tokens,
+            known: self.known_limit(),
+        };
+        let stated = failure.context_tokens.as_deref().copied();
+        let result = refused.evaluate(stated.unwrap_or_default());
+        self.context_limits
+            .remember(self.provider.name(), &self.model, result.limit);
+        let turns_refused = self.context.turns_sent();
+        // After a second refusal, the counts have misled once. So each further call sends at most half.
+        let is_estimate_trusted = result.is_explained && refused_calls == 1;
+        let is_fitting = is_estimate_trusted && self.fit(&result.limit);
+        let is_shorter = is_fitting || self.context.halve();
+        if !is_shorter {
+            return Err(result.limit);
+        }
+        tracing::debug!(
+            job_id = %self.job,
+            provider = self.provider(),
+            turns_refused,
+            turns_sent = self.context.turns_sent(),
+            limit_tokens = result.limit.tokens,
+            "the provider refused the context as too long; calling it again with less"
+        );
+        Ok(())
     }
 
     async fn send(&self, deadline: Instant) -> Result<Answer, Failure> {
@@ -104,9 +158,22 @@ impl PreparedCall {
             provider: self.provider.name().to_owned(),
             turns_sent: self.context.turns_sent(),
             turns_dropped: self.context.turns_dropped,
-            sent_bytes: self.context.sent_bytes,
+            input_bytes: self.context.sent_bytes + overhead_bytes(&self.request),
             turns_before_reply: self.context.into_turns_before_reply(),
             tool_wait_s: self.request.tool_wait_s,
         }
     }
+}
+
+/// The message of a job whose shortest context is too long. `message` has the provider's own words.
+fn shortest_is_too_long(limit: ContextLimit, message: &str) -> String {
+    let tokens = if limit.is_stated {
+        format!(" of {} tokens", limit.tokens)
+    } else {
+        String::new()
+    };
+    format!(
+        "even the last message, with the instructions and tools, does not fit into the model's context{tokens}: shorten \
+         them or max_output_tokens; a lower context.max_input_tokens leaves out only earlier messages. {message}"
+    )
 }

@@ -33,7 +33,7 @@ const COMMIT_RETRY_DELAY: Duration = Duration::from_secs(1);
 pub(super) async fn settle(worker: &WorkerContext, job: &ClaimedJob, outcome: CallOutcome) {
     let end = match outcome {
         CallOutcome::Answered(result) => complete(worker, job, *result).await,
-        CallOutcome::Failed { failure, provider } => fail(worker, job, failure, provider).await,
+        CallOutcome::Failed { failure, provider } => fail(worker, job, *failure, provider).await,
         CallOutcome::ResultsStored { results, hold_ms } => {
             store_results(worker, job, results, hold_ms).await
         }
@@ -115,9 +115,9 @@ async fn fail(
     failure: Failure,
     provider: Option<String>,
 ) -> LoggedEnd {
-    let Failure { error, retry } = failure;
+    let Failure { error, retry, .. } = failure;
     let is_final = match retry {
-        // `PreparedCall` has already tried the call with less context, if the context could be halved.
+        // `PreparedCall` has already tried the call with less context, if the context could be shortened.
         Retry::Never | Retry::LessContext => {
             let fail = || LaneChange::fail(job.claim_key(), error.clone(), provider.clone());
             commit(worker, job, fail).await

@@ -78,11 +78,11 @@ pub(super) fn watch(
 
 fn timed_out(timeout_ms: u64, provider: String) -> CallOutcome {
     CallOutcome::Failed {
-        failure: Failure::new(
+        failure: Box::new(Failure::new(
             "provider_timeout",
             format!("the provider did not answer within {timeout_ms} ms"),
             Retry::Backoff,
-        ),
+        )),
         provider: Some(provider),
     }
 }

@@ -2,12 +2,17 @@
 
 use std::io;
 
-use forebay_shared::{session::TokenMeasure, turn::Turn};
+use forebay_shared::{
+    job::{ContextBounds, Request},
+    session::TokenMeasure,
+    turn::Turn,
+};
+use serde::Serialize;
 
 /// The assumed bytes of a token until a provider has counted the tokens of the session.
 const BYTES_PER_TOKEN: u64 = 4;
 
-/// The sum of the bytes of each turn as JSON. [`TokenMeasure::sent_bytes`] holds it.
+/// The sum of the bytes of each turn as JSON.
 #[must_use]
 pub(crate) fn sent_bytes(turns: &[Turn]) -> u64 {
     turns.iter().map(turn_bytes).sum()
@@ -15,9 +20,36 @@ pub(crate) fn sent_bytes(turns: &[Turn]) -> u64 {
 
 /// The bytes of one turn as JSON.
 pub(super) fn turn_bytes(turn: &Turn) -> u64 {
+    json_bytes(turn)
+}
+
+/// The bytes of the instructions, the tools and the schema of the reply, as JSON. A call sends them beside its turns.
+pub(crate) fn overhead_bytes(request: &Request) -> u64 {
+    let instructions = request.instructions.as_ref().map_or(0, json_bytes);
+    let schema = request.response_format.as_ref().map_or(0, json_bytes);
+    let tools = if request.tools.is_empty() {
+        0
+    } else {
+        json_bytes(&request.tools)
+    };
+    instructions + tools + schema
+}
+
+/// The bounds of a job's turns. The instructions and tools count towards the job's own bound of tokens.
+pub(crate) fn own_bounds(request: &Request, token_measure: Option<TokenMeasure>) -> ContextBounds {
+    let overhead_tokens = estimated_tokens(overhead_bytes(request), token_measure);
+    let overhead_tokens = u32::try_from(overhead_tokens).unwrap_or(u32::MAX);
+    let mut bounds = request.context.clone();
+    if let Some(max) = &mut bounds.max_input_tokens {
+        *max = max.saturating_sub(overhead_tokens);
+    }
+    bounds
+}
+
+fn json_bytes(value: &impl Serialize) -> u64 {
     let mut counter = ByteCounter(0);
-    // This cannot fail: the counter accepts everything, and every turn can be written as JSON.
-    match serde_json::to_writer(&mut counter, turn) {
+    // This cannot fail: the counter accepts everything, and these values can be written as JSON.
+    match serde_json::to_writer(&mut counter, value) {
         Ok(()) | Err(_) => counter.0,
     }
 }
@@ -73,7 +105,9 @@ mod tests {
         turn::{Role, Turn},
     };
 
-    use super::{estimated_tokens, remaining_bytes, sent_bytes, turn_bytes};
+    use serde_json::{Value, json};
+
+    use super::{estimated_tokens, own_bounds, remaining_bytes, sent_bytes, turn_bytes};
 
     #[test]
     fn a_turn_has_the_bytes_of_its_json() {
@@ -110,5 +144,34 @@ mod tests {
         assert_eq!(estimated_tokens(8, measure(0, 7)), 2);
         assert_eq!(estimated_tokens(8, measure(7, 0)), 2);
         assert_eq!(estimated_tokens(u64::MAX, measure(1, u64::MAX)), u64::MAX);
+    }
+
+    #[test]
+    fn instructions_and_tools_count_towards_the_bound_of_tokens() {
+        // One token for each byte.
+        let measure = Some(TokenMeasure {
+            sent_bytes: 1,
+            input_tokens: 1,
+        });
+        let max_tokens = |fields: &Value| {
+            let mut request = json!({"input": [], "tool_wait_s": 60});
+            for (name, value) in fields.as_object().expect("an object") {
+                request[name] = value.clone();
+            }
+            let request = serde_json::from_value(request).expect("a request");
+            own_bounds(&request, measure).max_input_tokens
+        };
+        let bound = json!({"max_input_tokens": 100});
+        assert_eq!(max_tokens(&json!({"instructions": "be brief"})), None);
+        assert_eq!(max_tokens(&json!({"context": bound})), Some(100));
+        let instructions = json!({"context": bound, "instructions": "0123456789"});
+        // Two quotation marks belong to the JSON.
+        assert_eq!(max_tokens(&instructions), Some(88));
+        let tool = json!({"type": "function", "function": {"name": "f"}});
+        let tool_bytes = u32::try_from(format!("[{tool}]").len()).expect("a small number");
+        let tools = json!({"context": bound, "tools": [tool]});
+        assert_eq!(max_tokens(&tools), Some(100 - tool_bytes));
+        let long = json!({"context": bound, "instructions": "x".repeat(200)});
+        assert_eq!(max_tokens(&long), Some(0));
     }
 }

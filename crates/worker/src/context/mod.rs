@@ -1,8 +1,9 @@
 //! Selects the turns that are sent with a job. Pure functions, without I/O.
 //!
 //! [`select`] arranges the session's turns and the job's input in an order that every provider accepts
-//! (`order`). Then it cuts off the oldest turns until the job's bounds hold. [`SelectedContext::halve`]
-//! cuts off more when the provider refuses the context as too long.
+//! (`order`). Then it cuts off the oldest turns until the job's bounds hold. [`SelectedContext::cut_until`]
+//! cuts off more when the limit of the model is known, and when the provider refuses the context as too long. `limit`
+//! decides how much, by the `size` of the turns.
 //!
 //! The rules:
 //! - The input is never cut.
@@ -12,9 +13,11 @@
 //!   `results` finds the calls that still wait for their results.
 //! - When these rules and a bound conflict, the rules hold, and the shortest context that they allow is sent.
 
+pub(crate) mod limit;
 mod measure;
 mod order;
 pub(crate) mod results;
+pub(crate) mod size;
 
 use forebay_shared::{
     job::ContextBounds,
@@ -22,9 +25,10 @@ use forebay_shared::{
     turn::{Role, Turn},
 };
 
-pub(crate) use measure::sent_bytes;
 use measure::{estimated_tokens, remaining_bytes};
+pub(crate) use measure::{overhead_bytes, own_bounds, sent_bytes};
 use order::{OrderedTurn, OrderedTurns, Origin};
+use size::InputSize;
 
 /// The turns to send with a job. Each turn is stored only once, because this is in memory during the whole call.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,8 +37,7 @@ pub(crate) struct SelectedContext {
     pub(crate) turns: Vec<Turn>,
     /// How many turns of the session are left out.
     pub(crate) turns_dropped: u32,
-    /// The bytes of `turns` as JSON. With the provider's count of tokens they make the next
-    /// [`TokenMeasure`].
+    /// The bytes of `turns` as JSON.
     pub(crate) sent_bytes: u64,
     /// The results that the session lacks for the calls of its last reply. They are appended to the
     /// session before the input, so that the stored turns are as valid as the sent ones.
@@ -98,20 +101,55 @@ impl SelectedContext {
         count(self.turns.len())
     }
 
-    /// Leaves out the older half of the turns, by bytes. Used when the provider refuses the context as too long.
+    /// The size of the turns.
+    pub(crate) fn size(&self) -> InputSize {
+        let mut size = InputSize::default();
+        for turn in &self.turns {
+            size.add(InputSize::of_turn(turn));
+        }
+        size
+    }
+
+    /// Leaves out the oldest turns until the size of the others `fits`. Leaves out at least one turn.
     ///
-    /// Uses the first allowed cut that leaves at most half of the bytes. If there is none, uses the last allowed cut. Returns
-    /// `false` and changes nothing when no turn can be left out.
+    /// Uses the first allowed cut that fits. If there is none, uses the last allowed cut. Returns `false` and changes nothing
+    /// when no turn can be left out.
+    pub(crate) fn cut_until(&mut self, fits: impl Fn(InputSize) -> bool) -> bool {
+        let mut end = self.turns.len();
+        let mut size = InputSize::default();
+        let mut fitting = None;
+        // The size of a shorter context is known first, so the cuts are tried from the last to the first.
+        for cut in self.cuts.iter().rev() {
+            for turn in &self.turns[*cut..end] {
+                size.add(InputSize::of_turn(turn));
+            }
+            if !fits(size) {
+                break;
+            }
+            (fitting, end) = (Some(*cut), *cut);
+        }
+        self.cut_off(fitting)
+    }
+
+    /// Leaves out the older half of the turns, by bytes. Leaves out at least one turn.
+    ///
+    /// Uses the first allowed cut that leaves at most half. If there is none, uses the last allowed cut. Returns `false` and
+    /// changes nothing when no turn can be left out.
     pub(crate) fn halve(&mut self) -> bool {
         let remaining = remaining_bytes(self.turns.iter());
         let half = self.sent_bytes / 2;
         let mut cuts = self.cuts.iter().copied();
         let halving = cuts.find(|cut| remaining[*cut] <= half);
-        let Some(cut) = halving.or(self.cuts.last().copied()) else {
+        self.cut_off(halving)
+    }
+
+    /// Leaves out the turns before `cut`; without one, as many turns as possible.
+    fn cut_off(&mut self, cut: Option<usize>) -> bool {
+        let Some(cut) = cut.or(self.cuts.last().copied()) else {
             return false;
         };
-        self.sent_bytes = remaining[cut];
         self.turns.drain(..cut);
+        self.sent_bytes = sent_bytes(&self.turns);
         let cut_off = self.origins.drain(..cut);
         let from_session = cut_off.filter(|origin| *origin == Origin::Session);
         self.turns_dropped = self

@@ -10,6 +10,8 @@ use proptest::prelude::*;
 
 use super::{select, sent_bytes};
 
+mod cutting;
+
 fn turn(word: &str) -> Turn {
     let (kind, text) = word.split_at(1);
     match kind {

@@ -2,6 +2,8 @@
 
 use forebay_shared::{job::JobError, secret::Secret};
 
+use super::context_length::ContextTokens;
+
 /// A call that returned no reply.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {}", error.code, error.message)]
@@ -10,6 +12,8 @@ pub struct Failure {
     pub error: JobError,
     /// Whether a retry can help.
     pub retry: Retry,
+    /// The token counts that the provider states; only with [`Retry::LessContext`]. In a box, because this error is rare.
+    pub context_tokens: Option<Box<ContextTokens>>,
 }
 
 /// Whether a retry can help.
@@ -21,7 +25,7 @@ pub enum Retry {
     Backoff,
     /// A retry can help after this many milliseconds, as the provider asks (`Retry-After`).
     AfterMs(u64),
-    /// One retry with less context can help (`context_length_exceeded`).
+    /// The same call with less context can help (`context_length_exceeded`).
     LessContext,
 }
 
@@ -32,6 +36,16 @@ impl Failure {
         Self {
             error: JobError::new(code, message),
             retry,
+            context_tokens: None,
+        }
+    }
+
+    /// The failure of a call whose context is too long, with the token counts that the provider states.
+    #[must_use]
+    pub(super) fn context_too_long(message: String, stated: ContextTokens) -> Self {
+        Self {
+            context_tokens: Some(Box::new(stated)),
+            ..Self::new("context_length_exceeded", message, Retry::LessContext)
         }
     }
 

@@ -8,7 +8,7 @@
 //! - [`simulated`], [`openai`], [`gemini`]: the providers.
 //! - `api_client`: what the providers share of a call; `json_body`, `json_repair`: of its JSON.
 //! - `by_index`, `token_counts`, `unfinished`: what they share of a reply.
-//! - `error_body`, `body_text`, `google_error`, `status`, `retry_after`: what they share of an error.
+//! - `error_body`, `body_text`, `context_length`, `google_error`, `status`, `retry_after`: what they share of an error.
 //! - `tool_call_id`, `tool_name`, `tool_arguments`, `image_type`: the parts of a turn in a form that providers accept.
 //! - `origin`: which provider returned a turn.
 //! - `entry`, `settings`: the settings of one provider; [`mod@file`]: the settings in the providers file.
@@ -17,6 +17,7 @@
 mod api_client;
 mod body_text;
 mod by_index;
+mod context_length;
 mod entry;
 mod error_body;
 mod failure;
@@ -48,6 +49,7 @@ use forebay_shared::{
     turn::Turn,
 };
 
+pub use context_length::ContextTokens;
 pub use failure::{Failure, Retry};
 pub use registry::{ProviderRegistry, ProviderSettings};
 pub use settings::SettingsError;

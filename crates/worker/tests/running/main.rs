@@ -5,6 +5,7 @@
 mod cancelling;
 mod completing;
 mod draining;
+mod growing_chat;
 mod harness;
 mod outages;
 mod results_one_by_one;

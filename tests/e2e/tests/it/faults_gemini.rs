@@ -26,7 +26,7 @@
 //! | an empty candidate, no candidates | failed | `empty_response` | all tries | grows |
 //! | a part that a reply cannot contain: an image, executed code | failed | `unsupported_response` | 1 | |
 //! | 200 with an error in the body | as that error | | | |
-//! | 400 for too many tokens | another call with half the context; then failed | `context_length_exceeded` | 1 | |
+//! | an error for too many tokens | more calls with less context, down to the last message; then failed | `context_length_exceeded` | 1 | |
 //!
 //! "All tries" is `FOREBAY_TRIES_MAX`. A growing pause starts at 50 to 100 % of `FOREBAY_BACKOFF_MS`.
 
@@ -171,7 +171,7 @@ async fn a_context_that_is_too_long_is_halved_and_sent_again() {
     let too_long = || ScriptedReply::from(ProviderError::new(400, message));
     fixture
         .llm
-        .on("turn=3", [too_long(), too_long(), too_long()]);
+        .on("turn=3", [too_long(), too_long(), too_long(), too_long()]);
     let failed = fixture.submit_message("s", "turn=3").await;
     let halved = fixture.submit_message("s", "turn=3 again").await;
     let (failed, halved) = (fixture.wait(&failed).await, fixture.wait(&halved).await);
@@ -195,6 +195,6 @@ async fn a_context_that_is_too_long_is_halved_and_sent_again() {
         .iter()
         .map(|record| record.request.messages().len())
         .collect();
-    assert_eq!(sent, [7, 3, 7, 3]);
+    assert_eq!(sent, [7, 3, 1, 7, 3]);
     fixture.assert_no_refusals();
 }

@@ -26,7 +26,7 @@
 //! | 200, stopped for an unknown reason | failed | `provider_error` | 1 | |
 //! | 200 with an `error` in the body | as that error | | | |
 //! | 307 | failed | `provider_error` | 1 | |
-//! | `context_length_exceeded` | another call with half the context; then failed | `context_length_exceeded` | 1 | |
+//! | `context_length_exceeded` | more calls with less context, down to the last message; then failed | `context_length_exceeded` | 1 | |
 //!
 //! "All tries" is `FOREBAY_TRIES_MAX`. A growing pause starts at 50 to 100 % of `FOREBAY_BACKOFF_MS`.
 
@@ -174,12 +174,12 @@ async fn a_context_that_is_too_long_is_halved_and_sent_again() {
 }
 
 #[tokio::test]
-async fn a_job_fails_if_its_halved_context_is_too_long() {
-    let (fixture, job) = fourth_turn(2).await;
+async fn a_job_fails_if_its_shortest_context_is_too_long() {
+    let (fixture, job) = fourth_turn(3).await;
     assert_eq!(job["status"], "failed", "{job}");
     assert_eq!(job["error"]["code"], "context_length_exceeded", "{job}");
     assert_eq!(job["attempts"].as_array().map(Vec::len), Some(1), "{job}");
-    assert_eq!(messages_sent(&fixture, "turn=3"), [7, 3]);
+    assert_eq!(messages_sent(&fixture, "turn=3"), [7, 3, 1]);
     assert_eq!(fixture.session_turns("s").await.len(), 6);
 }
 
@@ -191,6 +191,9 @@ async fn a_job_fails_if_its_only_message_is_too_long() {
     let id = fixture.submit_message("s", "turn=0").await;
     let job = fixture.wait(&id).await;
     assert_eq!(job["error"]["code"], "context_length_exceeded", "{job}");
+    let message = job["error"]["message"].as_str().unwrap_or_default();
+    assert!(message.contains("even the last message"), "{job}");
+    assert!(message.contains("context.max_input_tokens"), "{job}");
     assert_eq!(messages_sent(&fixture, "turn=0"), [1]);
 }
 

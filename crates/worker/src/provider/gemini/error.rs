@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::provider::{
-    Failure, Retry,
+    Failure, context_length,
     error_body::{self, ErrorBody},
     google_error,
     http::Received,
@@ -27,9 +27,8 @@ pub(super) fn classify_within_success(error: &Value) -> Failure {
 fn classify_error(status: ErrorStatus<'_>, body: &ErrorBody) -> Failure {
     let ErrorBody { error, message } = body;
     let message = message.as_deref();
-    if status.code == 400 && is_context_too_long(message.unwrap_or("")) {
-        let message = status.message(message);
-        return Failure::new("context_length_exceeded", message, Retry::LessContext);
+    if let Some(stated) = context_length::read(error, message.unwrap_or("")) {
+        return Failure::context_too_long(status.message(message), stated);
     }
     if google_error::is_key_invalid(error) {
         return status.permanent("authentication_failed", message);
@@ -39,12 +38,6 @@ fn classify_error(status: ErrorStatus<'_>, body: &ErrorBody) -> Failure {
     }
     let status = status.with_delay_ms(google_error::retry_delay_ms(error));
     status.classify(message)
-}
-
-/// Recognises `The input token count (3475108) exceeds the maximum number of tokens allowed (1048576).`
-fn is_context_too_long(message: &str) -> bool {
-    let message = message.to_lowercase();
-    message.contains("token count") && message.contains("exceed")
 }
 
 #[cfg(test)]

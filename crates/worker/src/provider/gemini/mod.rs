@@ -15,7 +15,7 @@
 //! | what happened | code | next try |
 //! | --- | --- | --- |
 //! | the job has something that Gemini's API cannot express | `unsupported_parameter` | no |
-//! | 400 for too many tokens | `context_length_exceeded` | once, with less context |
+//! | an error about the length of the context | `context_length_exceeded` | at once, with less context |
 //! | 400 `API_KEY_INVALID`, 401, 403 | `authentication_failed` | no |
 //! | other 4xx | `invalid_request` | no |
 //! | 404 about a model | `model_not_found` | no |

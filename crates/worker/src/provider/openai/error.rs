@@ -3,24 +3,12 @@
 use serde_json::Value;
 
 use crate::provider::{
-    Failure, Retry,
+    Failure, context_length,
     error_body::{self, ErrorBody},
     google_error,
     http::Received,
     status::{self, ErrorStatus},
 };
-
-/// The codes and types of an error about the length of the context.
-const CONTEXT_TOO_LONG_CODES: [&str; 2] = ["context_length_exceeded", "exceed_context_size_error"];
-
-/// Phrases of such errors, in lower case, for services that send no code.
-const CONTEXT_TOO_LONG_PHRASES: [&str; 5] = [
-    "maximum context length",
-    "context_length_exceeded",
-    "context length exceeded",
-    "exceeds the available context size",
-    "prompt is too long",
-];
 
 /// Classifies an answer whose status is not 2xx.
 pub(super) fn classify(received: &Received) -> Failure {
@@ -42,9 +30,8 @@ fn classify_error(status: ErrorStatus<'_>, body: &ErrorBody) -> Failure {
     let ErrorBody { error, message } = body;
     let message = message.as_deref();
     let has_code = |code: &str| text(error, "code") == code || text(error, "type") == code;
-    if status.code < 500 && is_context_too_long(error, message.unwrap_or("")) {
-        let message = status.message(message);
-        return Failure::new("context_length_exceeded", message, Retry::LessContext);
+    if let Some(stated) = context_length::read(error, message.unwrap_or("")) {
+        return Failure::context_too_long(status.message(message), stated);
     }
     let is_quota_exhausted = has_code("insufficient_quota")
         || has_code("billing_hard_limit_reached")
@@ -65,17 +52,6 @@ fn classify_error(status: ErrorStatus<'_>, body: &ErrorBody) -> Failure {
         return Failure::new("rate_limited", status.message(message), retry);
     }
     status.classify(message)
-}
-
-fn is_context_too_long(error: &Value, message: &str) -> bool {
-    let by_code = CONTEXT_TOO_LONG_CODES
-        .iter()
-        .any(|code| text(error, "code") == *code || text(error, "type") == *code);
-    let message = message.to_lowercase();
-    by_code
-        || CONTEXT_TOO_LONG_PHRASES
-            .iter()
-            .any(|phrase| message.contains(phrase))
 }
 
 /// A field of an error; empty if it is not text.
@@ -134,6 +110,15 @@ mod tests {
             (400, &vllm, None, "context_length_exceeded", LessContext),
             (400, &llama, None, "context_length_exceeded", LessContext),
             (413, &long, None, "context_length_exceeded", LessContext),
+            (500, &long, None, "context_length_exceeded", LessContext),
+            (500, &vllm, None, "context_length_exceeded", LessContext),
+            (
+                500,
+                &llama,
+                Some(20),
+                "context_length_exceeded",
+                LessContext,
+            ),
             (401, &nothing, None, "authentication_failed", Never),
             (402, &nothing, None, "insufficient_quota", Never),
             (403, &nothing, None, "authentication_failed", Never),

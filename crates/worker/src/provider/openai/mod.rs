@@ -20,7 +20,7 @@
 //! | no choice, or a choice without text, tool calls and reasoning | `empty_response` | with backoff |
 //! | the finish reason is `error`, `abort`, `insufficient_system_resource` or similar | `provider_error` | with backoff |
 //! | the finish reason is unknown | `provider_error` | no |
-//! | an error about the length of the context | `context_length_exceeded` | once, with less context |
+//! | an error about the length of the context, also with 500 | `context_length_exceeded` | at once, with less context |
 //! | 400, 413, 422 and other 4xx | `invalid_request` | no |
 //! | 401, 403 | `authentication_failed` | no |
 //! | 402, 429 with `insufficient_quota`, and Google's 429 of a daily quota or a quota of 0 | `insufficient_quota` | no |

@@ -61,7 +61,7 @@ pub(crate) struct Fleet {
     pub(crate) stop: CancellationToken,
     calls: Mutex<mpsc::UnboundedReceiver<PendingCall>>,
     worker: Option<JoinHandle<()>>,
-    providers: Arc<ScriptedProviders>,
+    providers: Arc<dyn Providers>,
     settings: WorkerSettings,
     _engine: Embedded,
     _folder: tempfile::TempDir,
@@ -112,11 +112,19 @@ impl Fleet {
         fleet
     }
 
+    /// A member whose worker runs and calls these providers.
+    pub(crate) fn with_providers(settings: WorkerSettings, providers: Arc<dyn Providers>) -> Self {
+        let mut fleet = Self::without_worker(settings);
+        fleet.providers = providers;
+        fleet.start_worker();
+        fleet
+    }
+
     /// Starts the worker.
     pub(crate) fn start_worker(&mut self) {
         let run = forebay_worker::run(
             Arc::clone(&self.member),
-            Arc::clone(&self.providers) as Arc<dyn Providers>,
+            Arc::clone(&self.providers),
             self.settings,
             self.stop.clone(),
         );

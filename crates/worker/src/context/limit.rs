@@ -1,0 +1,116 @@
+//! The limit of a model's context, and what a refused call tells of it. Pure functions.
+
+use super::size::{CountedSize, InputSize};
+use crate::provider::ContextTokens;
+
+/// The lowest limit that is believed, in tokens. A model for chats has a higher one, so a lower number is a mistake.
+const LIMIT_TOKENS_MIN: u64 = 256;
+/// The share of the limit that stays free, for the reply and because the tokens of the input are an estimate: one of this
+/// many parts.
+const FREE_PART: u64 = 8;
+
+/// What is known of the context of a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ContextLimit {
+    /// The most tokens of the input and the reply together.
+    pub(crate) tokens: u64,
+    /// Whether the provider stated the limit. Otherwise it is an estimate, from the size of a refused call.
+    pub(crate) is_stated: bool,
+    /// The tokens of a refused input, from which the tokens of other inputs are estimated.
+    pub(crate) counted: Option<CountedSize>,
+}
+
+impl ContextLimit {
+    /// Whether an input of this size probably fits, with a reply of `max_output_tokens`.
+    pub(crate) fn fits(&self, input: InputSize, max_output_tokens: Option<u32>) -> bool {
+        input.tokens(self.counted) <= self.input_tokens_max(max_output_tokens)
+    }
+
+    /// The most tokens of an input whose reply may have `max_output_tokens`.
+    fn input_tokens_max(&self, max_output_tokens: Option<u32>) -> u64 {
+        let output_tokens = u64::from(max_output_tokens.unwrap_or(0));
+        let free_tokens = output_tokens.max(self.tokens / FREE_PART);
+        // A reply that needs more than half of the context is refused anyway.
+        self.tokens - free_tokens.min(self.tokens / 2)
+    }
+}
+
+/// A call whose context the provider refused as too long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RefusedCall {
+    /// The size of the input.
+    pub(crate) input: InputSize,
+    /// The most tokens of the reply, if the job sets them.
+    pub(crate) max_output_tokens: Option<u32>,
+    /// What was known of the model before the call.
+    pub(crate) known: Option<ContextLimit>,
+}
+
+/// What a refused call tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RefusalResult {
+    /// The limit of the model.
+    pub(crate) limit: ContextLimit,
+    /// Whether the limit explains the refusal. Otherwise an input that seems to fit may be refused too.
+    pub(crate) is_explained: bool,
+}
+
+impl RefusedCall {
+    /// What the call tells, with the counts that the provider stated.
+    pub(crate) fn evaluate(&self, stated: ContextTokens) -> RefusalResult {
+        let is_believed = stated.limit.is_none_or(|limit| limit >= LIMIT_TOKENS_MIN);
+        let stated = if is_believed {
+            stated
+        } else {
+            ContextTokens::default()
+        };
+        let known_count = self.known.and_then(|known| known.counted);
+        let stated_input = stated.input_tokens().filter(|tokens| *tokens > 0);
+        let input_tokens = stated_input.unwrap_or_else(|| self.input.tokens(known_count));
+        let own_output = u64::from(self.max_output_tokens.unwrap_or(0));
+        let output_tokens = stated.output.unwrap_or(own_output);
+        let (tokens, is_explained) = match (stated.limit, stated.excess) {
+            (Some(limit), _) => {
+                // Some servers reserve tokens for a reply without being asked.
+                let reserved = output_tokens.saturating_sub(own_output);
+                let is_explained = input_tokens.saturating_add(output_tokens) >= limit;
+                (limit.saturating_sub(reserved), is_explained)
+            }
+            (None, Some(excess)) if excess < input_tokens => (input_tokens - excess, true),
+            (None, _) => self.halved_limit(input_tokens),
+        };
+        let tokens = tokens.max(LIMIT_TOKENS_MIN);
+        let counted = match stated_input {
+            Some(tokens) => Some(CountedSize {
+                size: self.input,
+                tokens,
+            }),
+            // The estimate was too low, so half of the input is assumed to fill the context.
+            None if stated.limit.is_some() && !is_explained => Some(CountedSize {
+                size: self.input.half(),
+                tokens,
+            }),
+            None => known_count,
+        };
+        let limit = ContextLimit {
+            tokens,
+            is_stated: stated.limit.is_some(),
+            counted,
+        };
+        RefusalResult {
+            limit,
+            is_explained,
+        }
+    }
+
+    /// The limit after a refusal without counts: half of the input, or the known limit if it is lower.
+    fn halved_limit(&self, input_tokens: u64) -> (u64, bool) {
+        let output_tokens = u64::from(self.max_output_tokens.unwrap_or(0));
+        let half = input_tokens / 2 + output_tokens;
+        let known = self.known.map_or(u64::MAX, |known| known.tokens);
+        (half.min(known), false)
+    }
+}
+
+#[cfg(test)]
+mod tests;

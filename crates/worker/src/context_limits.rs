@@ -1,0 +1,122 @@
+//! The context limits of models that this process has learnt from refused calls, for its later jobs.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use crate::context::limit::ContextLimit;
+
+/// The most models whose limits are remembered. The oldest limit makes way for a new one.
+const MODELS_MAX: usize = 1_000;
+/// How long a limit is remembered after the last refusal. A server may be started again with a longer context.
+const REMEMBERED_FOR: Duration = Duration::from_secs(3_600);
+
+/// The known context limits.
+#[derive(Default)]
+pub(crate) struct ContextLimits {
+    models: Mutex<HashMap<ModelKey, RememberedLimit>>,
+}
+
+/// A model of one provider.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct ModelKey {
+    provider: String,
+    model: String,
+}
+
+impl ModelKey {
+    fn new(provider: &str, model: &str) -> Self {
+        Self {
+            provider: provider.to_owned(),
+            model: model.to_owned(),
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct RememberedLimit {
+    limit: ContextLimit,
+    since: Instant,
+}
+
+impl ContextLimits {
+    /// The known limit of a model.
+    pub(crate) fn get(&self, provider: &str, model: &str) -> Option<ContextLimit> {
+        let models = self.lock();
+        // Most workers never see a refused context, and need no key.
+        if models.is_empty() {
+            return None;
+        }
+        let remembered = models.get(&ModelKey::new(provider, model))?;
+        (remembered.since.elapsed() < REMEMBERED_FOR).then_some(remembered.limit)
+    }
+
+    /// Remembers the limit of a model.
+    pub(crate) fn remember(&self, provider: &str, model: &str, limit: ContextLimit) {
+        let key = ModelKey::new(provider, model);
+        let mut models = self.lock();
+        if models.len() >= MODELS_MAX && !models.contains_key(&key) {
+            let oldest = models.iter().min_by_key(|(_, remembered)| remembered.since);
+            if let Some(oldest) = oldest.map(|(key, _)| key.clone()) {
+                models.remove(&oldest);
+            }
+        }
+        let since = Instant::now();
+        models.insert(key, RememberedLimit { limit, since });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<ModelKey, RememberedLimit>> {
+        self.models.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::advance;
+
+    use super::{ContextLimits, MODELS_MAX, REMEMBERED_FOR};
+    use crate::context::limit::ContextLimit;
+
+    fn limit(tokens: u64) -> ContextLimit {
+        ContextLimit {
+            tokens,
+            is_stated: true,
+            counted: None,
+        }
+    }
+
+    fn tokens(limits: &ContextLimits, provider: &str, model: &str) -> Option<u64> {
+        limits.get(provider, model).map(|limit| limit.tokens)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_model_of_each_provider_has_its_own_limit_for_a_while() {
+        let limits = ContextLimits::default();
+        assert_eq!(tokens(&limits, "a", "m"), None);
+        limits.remember("a", "m", limit(1_024));
+        limits.remember("b", "m", limit(2_048));
+        assert_eq!(tokens(&limits, "a", "m"), Some(1_024));
+        assert_eq!(tokens(&limits, "b", "m"), Some(2_048));
+        assert_eq!(tokens(&limits, "a", "n"), None);
+        advance(REMEMBERED_FOR).await;
+        assert_eq!(tokens(&limits, "a", "m"), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_oldest_limit_makes_way_for_a_new_one() {
+        let limits = ContextLimits::default();
+        for number in 0..=MODELS_MAX {
+            limits.remember("a", &number.to_string(), limit(1_024));
+            advance(Duration::from_millis(1)).await;
+        }
+        assert_eq!(tokens(&limits, "a", "0"), None);
+        assert_eq!(tokens(&limits, "a", "1"), Some(1_024));
+        assert_eq!(tokens(&limits, "a", &MODELS_MAX.to_string()), Some(1_024));
+    }
+}
