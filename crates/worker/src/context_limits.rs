@@ -1,4 +1,4 @@
-//! The context limits of models that this process has learnt from refused calls, for its later jobs.
+//! The context limits of models, as known from refused calls of this process. Later jobs use them.
 
 use std::{
     collections::HashMap,
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::context::limit::ContextLimit;
 
-/// The most models whose limits are remembered. The oldest limit makes way for a new one.
+/// The most models whose limits are remembered. The oldest limit is removed for a new one.
 const MODELS_MAX: usize = 1_000;
 /// How long a limit is remembered after the last refusal. A server may be started again with a longer context.
 const REMEMBERED_FOR: Duration = Duration::from_secs(3_600);
@@ -40,6 +40,7 @@ impl ModelKey {
 #[derive(Clone, Copy)]
 struct RememberedLimit {
     limit: ContextLimit,
+    /// The time of the newest refusal.
     since: Instant,
 }
 
@@ -47,7 +48,7 @@ impl ContextLimits {
     /// The known limit of a model.
     pub(crate) fn get(&self, provider: &str, model: &str) -> Option<ContextLimit> {
         let models = self.lock();
-        // Most workers never see a refused context, and need no key.
+        // Most workers get no refusals, so they need no key.
         if models.is_empty() {
             return None;
         }
@@ -109,7 +110,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_oldest_limit_makes_way_for_a_new_one() {
+    async fn the_oldest_limit_is_removed_for_a_new_one() {
         let limits = ContextLimits::default();
         for number in 0..=MODELS_MAX {
             limits.remember("a", &number.to_string(), limit(1_024));

@@ -28,7 +28,7 @@ pub(super) struct PreparedCall {
     pub(super) provider: Arc<dyn Provider>,
     /// The name of the model at the provider.
     pub(super) model: String,
-    /// Where a limit that a refused call tells is remembered.
+    /// The known limits, to which a refused call adds the limit of its model.
     pub(super) context_limits: Arc<ContextLimits>,
 }
 
@@ -109,9 +109,9 @@ impl PreparedCall {
         self.context_limits
             .remember(self.provider.name(), &self.model, result.limit);
         let turns_refused = self.context.turns_sent();
-        // After a second refusal, the counts have misled once. So each further call sends at most half.
-        let is_estimate_trusted = result.is_explained && refused_calls == 1;
-        let is_fitting = is_estimate_trusted && self.fit(&result.limit);
+        // A second refusal shows that the estimate is wrong. From then on, each call sends at most half.
+        let is_estimate_usable = result.is_explained && refused_calls == 1;
+        let is_fitting = is_estimate_usable && self.fit(&result.limit);
         let is_shorter = is_fitting || self.context.halve();
         if !is_shorter {
             return Err(result.limit);

@@ -1,9 +1,9 @@
-//! The limit of a model's context, and what a refused call tells of it. Pure functions.
+//! The limit of a model's context, and how it follows from a refused call. Pure functions.
 
 use super::size::{CountedSize, InputSize};
 use crate::provider::ContextTokens;
 
-/// The lowest limit that is believed, in tokens. A model for chats has a higher one, so a lower number is a mistake.
+/// The lowest limit that counts, in tokens. No chat model has a lower limit, so a lower number is a mistake.
 const LIMIT_TOKENS_MIN: u64 = 256;
 /// The share of the limit that stays free, for the reply and because the tokens of the input are an estimate: one of this
 /// many parts.
@@ -46,20 +46,21 @@ pub(crate) struct RefusedCall {
     pub(crate) known: Option<ContextLimit>,
 }
 
-/// What a refused call tells.
+/// What follows from a refused call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RefusalResult {
     /// The limit of the model.
     pub(crate) limit: ContextLimit,
-    /// Whether the limit explains the refusal. Otherwise an input that seems to fit may be refused too.
+    /// Whether the refused input is above the limit by its count or estimate. Otherwise the estimate cannot show which input
+    /// fits.
     pub(crate) is_explained: bool,
 }
 
 impl RefusedCall {
-    /// What the call tells, with the counts that the provider stated.
+    /// The limit of the model, from the refused input and the counts that the provider stated.
     pub(crate) fn evaluate(&self, stated: ContextTokens) -> RefusalResult {
-        let is_believed = stated.limit.is_none_or(|limit| limit >= LIMIT_TOKENS_MIN);
-        let stated = if is_believed {
+        let is_plausible = stated.limit.is_none_or(|limit| limit >= LIMIT_TOKENS_MIN);
+        let stated = if is_plausible {
             stated
         } else {
             ContextTokens::default()

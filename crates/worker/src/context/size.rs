@@ -1,7 +1,8 @@
 //! The size of an input, from which its tokens are estimated for a model with a known limit. Pure functions.
 //!
-//! A provider's count of tokens scales with the bytes for some contents and with the words, numbers and signs for others. A
-//! list of numbers has twice as many tokens as prose of the same length. So both are measured, and the higher estimate holds.
+//! For some providers the tokens are proportional to the bytes. For others they are proportional to the words, numbers and
+//! signs, so a list of numbers has twice as many tokens as prose of the same length. This file measures both, and the higher
+//! estimate holds.
 
 use forebay_shared::{
     job::Request,
@@ -11,14 +12,16 @@ use serde::Serialize;
 
 /// The assumed bytes of a token until the provider has counted an input.
 const BYTES_PER_TOKEN: u64 = 4;
-/// The assumed tokens of an image. Its data says nothing about them.
+/// The assumed tokens of an image. They do not depend on the bytes of its data.
 const IMAGE_TOKENS: u64 = 1_000;
 /// The tokens that each turn has beside its texts.
 const TURN_TOKENS: u64 = 4;
 
-/// The most characters of one piece.
+/// The most letters of one piece.
 const LETTERS_PER_PIECE: u64 = 6;
+/// The most digits of one piece.
 const DIGITS_PER_PIECE: u64 = 3;
+/// The most bytes of one piece outside ASCII.
 const OTHER_BYTES_PER_PIECE: u64 = 3;
 
 /// The size of an input, or of a part of it.
@@ -30,7 +33,7 @@ pub(crate) struct InputSize {
     pub(crate) pieces: u64,
 }
 
-/// A provider's count of the tokens of an input.
+/// The size of an input, and the tokens that a provider counted for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CountedSize {
     pub(crate) size: InputSize,

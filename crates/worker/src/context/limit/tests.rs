@@ -1,4 +1,4 @@
-//! What refused calls tell of a model's limit.
+//! The limits that follow from refused calls.
 
 use super::{ContextLimit, RefusedCall};
 use crate::{
@@ -50,7 +50,7 @@ fn a_part_of_the_limit_stays_free() {
 }
 
 #[test]
-fn a_refusal_tells_the_limit() {
+fn the_limit_follows_from_a_refusal() {
     let counted = |size, tokens| Some(CountedSize { size, tokens });
     for (stated, max_output_tokens, tokens, known_count, is_explained) in [
         // The limit and the input are stated.
@@ -65,7 +65,7 @@ fn a_refusal_tells_the_limit() {
             counted(INPUT, 4_000),
             true,
         ),
-        // The job wants a long reply.
+        // The job asks for a long reply.
         (
             ContextTokens {
                 limit: Some(2_048),
@@ -91,7 +91,7 @@ fn a_refusal_tells_the_limit() {
             counted(INPUT, 2_000),
             true,
         ),
-        // Only the limit is stated, and the estimate explains the refusal.
+        // Only the limit is stated, and the estimate is above it.
         (
             ContextTokens {
                 limit: Some(1_024),
@@ -127,7 +127,7 @@ fn a_refusal_tells_the_limit() {
         // Nothing is stated.
         (NONE, None, 1_000, None, false),
         (NONE, Some(300), 1_300, None, false),
-        // The limit is too low to be true.
+        // The limit is too low for any model.
         (
             ContextTokens {
                 limit: Some(8),

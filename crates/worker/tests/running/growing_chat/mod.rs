@@ -82,7 +82,7 @@ async fn chats_outgrow_the_contexts_of_their_models_without_a_failed_turn() {
     assert_eq!(setup.llm.refusals(), Vec::<String>::new());
     for kind in kinds {
         let calls = setup.server.calls(kind);
-        // The first refused call tells the limit. At most one more call may be refused.
+        // The limit is known after the first refused call. At most one more call may be refused.
         let refused = calls.iter().filter(|call| call.is_refused).count();
         assert!(
             (1..=2).contains(&refused),
