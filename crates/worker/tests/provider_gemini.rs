@@ -10,22 +10,23 @@ use forebay_shared::{
 use forebay_worker::provider::{
     Retry,
     gemini::{Gemini, GeminiSettings},
-    http::Endpoint,
+    http::{Endpoint, HttpSettings},
 };
 use provider_server::{
-    Ending, FaultCase, Server, ServerEvent, answer, ask, ask_with, short_limits, transport_faults,
+    Ending, Exceeds, FaultCase, Server, ServerEvent, answer, ask, ask_with, http_settings,
+    transport_faults,
 };
 use serde_json::{Value, json};
 
 const KEY: &str = "never-shown-1234";
 
-fn provider(base_url: &str) -> Gemini {
+fn provider(base_url: &str, http: HttpSettings) -> Gemini {
     Gemini::new(GeminiSettings {
         name: String::from("gemini"),
         base_url: Endpoint::parse(base_url).expect("the URL is valid"),
         key: Some(Secret::new(KEY)),
         headers: Vec::new(),
-        http: short_limits(),
+        http,
     })
     .expect("the provider is created")
 }
@@ -49,6 +50,7 @@ fn faults() -> Vec<FaultCase> {
         ending: Ending::Close,
         code,
         retry,
+        exceeds: Exceeds::Nothing,
     };
     let plain = |status, name| error(status, "", name, "no", &json!([]));
     let mut cases = transport_faults();
@@ -203,16 +205,12 @@ fn faults() -> Vec<FaultCase> {
     cases
 }
 
-/// The timeout of a call in milliseconds, shorter than the delays of the slow servers.
-const TIMEOUT_MS: u64 = 400;
-
 #[tokio::test]
 async fn each_fault_has_a_code_and_a_retry() {
     for case in faults() {
-        let mut server = Server::start(case.bytes, case.ending).await;
-        let failure = ask(&provider(&server.base_url), TIMEOUT_MS)
-            .await
-            .expect_err(case.name);
+        let mut server = Server::start(case.bytes.clone(), case.ending).await;
+        let provider = provider(&server.base_url, case.http_settings());
+        let failure = case.failure(&provider).await;
         assert_eq!(
             (failure.error.code.as_str(), failure.retry),
             (case.code, case.retry),
@@ -232,7 +230,7 @@ async fn the_key_is_sent_in_a_header_and_is_not_in_the_url_or_an_error() {
     let message = format!("no such key: {KEY}");
     let bytes = error(403, "", "PERMISSION_DENIED", &message, &json!([]));
     let mut server = Server::start(bytes, Ending::Close).await;
-    let failure = ask(&provider(&server.base_url), 5_000)
+    let failure = ask(&provider(&server.base_url, http_settings()))
         .await
         .expect_err("the request is refused");
     assert!(!failure.error.message.contains(KEY), "failure: {failure}");
@@ -257,7 +255,7 @@ async fn a_token_limit_or_content_filter_is_no_failure() {
     ] {
         for parts in [json!([{"text": "part"}]), json!([])] {
             let server = Server::start(reply(&parts, reason), Ending::Close).await;
-            let answer = ask(&provider(&server.base_url), 5_000)
+            let answer = ask(&provider(&server.base_url, http_settings()))
                 .await
                 .expect("the provider answers");
             assert_eq!(answer.finish_reason, expected);
@@ -273,10 +271,10 @@ async fn signatures_are_sent_back_with_tool_results() {
         {"functionCall": {"name": "f", "args": {"n": 2}}}
     ]);
     let mut server = Server::start(reply(&parts, "STOP"), Ending::Close).await;
-    let provider = provider(&server.base_url);
+    let provider = provider(&server.base_url, http_settings());
     let user = Turn::text(Role::User, "go");
     let request = Request::default();
-    let first = ask_with(&provider, &request, std::slice::from_ref(&user), 5_000)
+    let first = ask_with(&provider, &request, std::slice::from_ref(&user))
         .await
         .expect("the provider answers");
     assert_eq!(first.finish_reason, FinishReason::ToolCalls);
@@ -285,7 +283,7 @@ async fn signatures_are_sent_back_with_tool_results() {
         ..Turn::text(Role::Tool, text)
     };
     let turns = [user, first.turn.clone(), result(1, "two"), result(0, "one")];
-    ask_with(&provider, &request, &turns, 5_000)
+    ask_with(&provider, &request, &turns)
         .await
         .expect("the provider answers");
     server.request().await;

@@ -15,7 +15,8 @@ use forebay_worker::provider::{
     openai::{OpenAi, OpenAiSettings},
 };
 use provider_server::{
-    Ending, FaultCase, Server, ServerEvent, answer, ask, ask_with, short_limits, transport_faults,
+    Ending, Exceeds, FaultCase, SHORT_MS, Server, ServerEvent, answer, ask, ask_with,
+    http_settings, transport_faults,
 };
 use serde_json::{Value, json};
 
@@ -57,6 +58,7 @@ fn faults() -> Vec<FaultCase> {
         ending: Ending::Close,
         code,
         retry,
+        exceeds: Exceeds::Nothing,
     };
     let mut cases = transport_faults();
     cases.extend([
@@ -173,9 +175,9 @@ fn faults() -> Vec<FaultCase> {
 #[tokio::test]
 async fn each_fault_has_a_code_and_a_retry() {
     for case in faults() {
-        let server = Server::start(case.bytes, case.ending).await;
-        let provider = provider(&server.base_url, short_limits());
-        let failure = ask(&provider, 400).await.expect_err(case.name);
+        let server = Server::start(case.bytes.clone(), case.ending).await;
+        let provider = provider(&server.base_url, case.http_settings());
+        let failure = case.failure(&provider).await;
         assert_eq!(
             (failure.error.code.as_str(), failure.retry),
             (case.code, case.retry),
@@ -194,7 +196,7 @@ async fn a_port_without_a_listener_fails_the_connection() {
     let server = Server::start("", Ending::Close).await;
     let base_url = server.base_url.clone();
     drop(server);
-    let failure = ask(&provider(&base_url, short_limits()), 5_000)
+    let failure = ask(&provider(&base_url, http_settings()))
         .await
         .expect_err("no server listens");
     assert_eq!(failure.error.code, "connection_failed");
@@ -220,10 +222,10 @@ async fn a_server_that_does_not_accept_the_connection_times_out() {
         waiting.push(stream.expect("a client connects"));
         assert!(waiting.len() < 1_000, "the backlog never fills");
     }
-    let mut http = short_limits();
-    http.limits.first_byte_ms = 5_000;
+    let mut http = http_settings();
+    http.limits.connect_ms = SHORT_MS;
     let provider = provider(&format!("http://{address}/v1"), http);
-    let failure = ask(&provider, 10_000).await.expect_err("the call fails");
+    let failure = ask(&provider).await.expect_err("the call fails");
     assert_eq!(failure.error.code, "provider_timeout");
     assert!(
         failure.error.message.contains("no connection"),
@@ -234,13 +236,13 @@ async fn a_server_that_does_not_accept_the_connection_times_out() {
 #[tokio::test]
 async fn a_call_sends_the_request_and_reads_the_reply() {
     let mut server = Server::start(reply(&json!({"content": "hi"}), "stop"), Ending::Close).await;
-    let provider = provider(&server.base_url, short_limits());
+    let provider = provider(&server.base_url, http_settings());
     let request = Request {
         max_output_tokens: Some(9),
         ..Request::default()
     };
     let turns = [Turn::text(Role::User, "hello")];
-    let answer = ask_with(&provider, &request, &turns, 5_000)
+    let answer = ask_with(&provider, &request, &turns)
         .await
         .expect("the provider answers");
     assert_eq!(answer.text().as_deref(), Some("hi"));
@@ -276,7 +278,7 @@ async fn a_reply_that_ends_at_the_token_limit_or_content_filter_is_no_failure() 
         for content in [json!("part"), Value::Null] {
             let bytes = reply(&json!({"content": content}), reason);
             let server = Server::start(bytes, Ending::Close).await;
-            let answer = ask(&provider(&server.base_url, short_limits()), 5_000)
+            let answer = ask(&provider(&server.base_url, http_settings()))
                 .await
                 .expect("the provider answers");
             assert_eq!(answer.finish_reason, expected);
@@ -289,7 +291,7 @@ async fn a_reply_that_ends_at_the_token_limit_or_content_filter_is_no_failure() 
 async fn an_error_does_not_show_secrets() {
     let message = format!("no such key: {KEY}, team search-team");
     let server = Server::start(error(401, "", "invalid_api_key", &message), Ending::Close).await;
-    let failure = ask(&provider(&server.base_url, short_limits()), 5_000)
+    let failure = ask(&provider(&server.base_url, http_settings()))
         .await
         .expect_err("the request is refused");
     assert_eq!(
@@ -302,7 +304,7 @@ async fn an_error_does_not_show_secrets() {
 async fn only_the_start_of_an_endless_error_is_read() {
     let bytes = "HTTP/1.1 500 x\r\ntransfer-encoding: chunked\r\n\r\n";
     let mut server = Server::start(bytes, Ending::Endless).await;
-    let failure = ask(&provider(&server.base_url, short_limits()), 60_000)
+    let failure = ask(&provider(&server.base_url, http_settings()))
         .await
         .expect_err("the call fails");
     assert_eq!(failure.error.code, "provider_error");
@@ -312,11 +314,9 @@ async fn only_the_start_of_an_endless_error_is_read() {
 
 #[tokio::test]
 async fn a_dropped_call_closes_its_connection() {
-    let mut http = short_limits();
-    http.limits.first_byte_ms = 60_000;
     let mut server = Server::start("", Ending::Hold).await;
-    let provider = provider(&server.base_url, http);
-    let call = tokio::spawn(async move { ask(&provider, 60_000).await });
+    let provider = provider(&server.base_url, http_settings());
+    let call = tokio::spawn(async move { ask(&provider).await });
     assert!(matches!(server.next_event().await, ServerEvent::Request(_)));
     call.abort();
     assert!(matches!(server.next_event().await, ServerEvent::Closed));
@@ -341,9 +341,9 @@ async fn http2_without_tls_starts_with_the_connection_preface() {
     });
     let http = HttpSettings {
         http2_prior_knowledge: true,
-        ..short_limits()
+        ..http_settings()
     };
-    let failure = ask(&provider(&base_url, http), 5_000)
+    let failure = ask(&provider(&base_url, http))
         .await
         .expect_err("the connection is closed");
     assert_eq!(failure.error.code, "connection_failed");

@@ -23,7 +23,7 @@ use forebay_worker::provider::{
 };
 
 /// How long a test waits for an event.
-const TIMEOUT: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The body of every answer.
 const REPLY: &str = r#"{"id":"r","choices":[{"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}]}"#;
@@ -31,7 +31,7 @@ const REPLY: &str = r#"{"id":"r","choices":[{"message":{"role":"assistant","cont
 fn provider(base_url: &str, http2_prior_knowledge: bool) -> OpenAi {
     let http = HttpSettings {
         limits: HttpLimits {
-            connect_ms: 5_000,
+            connect_ms: 60_000,
             ..HttpLimits::default()
         },
         http2_prior_knowledge,

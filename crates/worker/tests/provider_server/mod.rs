@@ -33,12 +33,17 @@ pub(crate) fn incomplete_answer(body: &str) -> String {
     )
 }
 
-/// Settings with short limits, so that the tests are quick.
-pub(crate) fn short_limits() -> HttpSettings {
+/// A time limit that no call reaches, also on a busy machine.
+const LONG_MS: u64 = 120_000;
+/// A time limit that a call must exceed.
+pub(crate) const SHORT_MS: u64 = 300;
+
+/// Settings whose time limits no call reaches.
+pub(crate) fn http_settings() -> HttpSettings {
     HttpSettings {
         limits: HttpLimits {
-            connect_ms: 200,
-            first_byte_ms: 200,
+            connect_ms: LONG_MS,
+            first_byte_ms: LONG_MS,
             response_bytes_max: 64 * 1024,
         },
         ..HttpSettings::default()
@@ -46,9 +51,9 @@ pub(crate) fn short_limits() -> HttpSettings {
 }
 
 /// Calls with one turn of the user.
-pub(crate) async fn ask(provider: &dyn Provider, timeout_ms: u64) -> Result<Answer, Failure> {
+pub(crate) async fn ask(provider: &dyn Provider) -> Result<Answer, Failure> {
     let turns = [Turn::text(Role::User, "hello")];
-    ask_with(provider, &Request::default(), &turns, timeout_ms).await
+    ask_with(provider, &Request::default(), &turns).await
 }
 
 /// Calls with a request and turns.
@@ -56,7 +61,15 @@ pub(crate) async fn ask_with(
     provider: &dyn Provider,
     request: &Request,
     turns: &[Turn],
+) -> Result<Answer, Failure> {
+    ask_within(LONG_MS, provider, request, turns).await
+}
+
+async fn ask_within(
     timeout_ms: u64,
+    provider: &dyn Provider,
+    request: &Request,
+    turns: &[Turn],
 ) -> Result<Answer, Failure> {
     let call = Call {
         model: "gemini-2.5-flash",
@@ -79,6 +92,41 @@ pub(crate) struct FaultCase {
     pub(crate) code: &'static str,
     /// Whether another try can help.
     pub(crate) retry: Retry,
+    /// The time limit that the call exceeds. Only this limit is short.
+    pub(crate) exceeds: Exceeds,
+}
+
+/// A time limit that a call exceeds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Exceeds {
+    /// The call exceeds no time limit.
+    Nothing,
+    /// The call exceeds the time limit of the first byte.
+    FirstByte,
+    /// The call exceeds the time limit of the whole call.
+    WholeCall,
+}
+
+impl FaultCase {
+    /// The settings of the provider.
+    pub(crate) fn http_settings(&self) -> HttpSettings {
+        let mut settings = http_settings();
+        if self.exceeds == Exceeds::FirstByte {
+            settings.limits.first_byte_ms = SHORT_MS;
+        }
+        settings
+    }
+
+    /// Calls with one turn of the user, and returns the failure.
+    pub(crate) async fn failure(&self, provider: &dyn Provider) -> Failure {
+        let timeout_ms = match self.exceeds {
+            Exceeds::WholeCall => SHORT_MS,
+            Exceeds::Nothing | Exceeds::FirstByte => LONG_MS,
+        };
+        let turns = [Turn::text(Role::User, "hello")];
+        let answer = ask_within(timeout_ms, provider, &Request::default(), &turns).await;
+        answer.expect_err(self.name)
+    }
 }
 
 /// The faults that have the same result for every provider.
@@ -89,6 +137,17 @@ pub(crate) fn transport_faults() -> Vec<FaultCase> {
         ending,
         code,
         retry,
+        exceeds: Exceeds::Nothing,
+    };
+    let stall = |name, bytes: &str, exceeds| FaultCase {
+        exceeds,
+        ..case(
+            name,
+            bytes,
+            Ending::Hold,
+            "provider_timeout",
+            Retry::Backoff,
+        )
     };
     let chunked = "HTTP/1.1 200 x\r\ntransfer-encoding: chunked\r\n\r\n";
     let huge = "HTTP/1.1 200 x\r\ncontent-length: 99999999999\r\n\r\n{";
@@ -114,26 +173,12 @@ pub(crate) fn transport_faults() -> Vec<FaultCase> {
             "connection_failed",
             Retry::Backoff,
         ),
-        case(
-            "stall",
-            "",
-            Ending::Hold,
-            "provider_timeout",
-            Retry::Backoff,
-        ),
-        case(
-            "stall in the headers",
-            "HTTP/1.1 200",
-            Ending::Hold,
-            "provider_timeout",
-            Retry::Backoff,
-        ),
-        case(
+        stall("stall", "", Exceeds::FirstByte),
+        stall("stall in the headers", "HTTP/1.1 200", Exceeds::FirstByte),
+        stall(
             "stall in the body",
             &incomplete_answer("{"),
-            Ending::Hold,
-            "provider_timeout",
-            Retry::Backoff,
+            Exceeds::WholeCall,
         ),
         case(
             "cut off",

@@ -48,9 +48,13 @@ async fn a_reply_survives_an_outage_without_another_call() {
 #[tokio::test]
 async fn in_an_outage_a_worker_requeues_its_messages_and_runs_them_later() {
     let fleet = Fleet::start(settings(1));
+    fleet.hold_sweeper();
     let first = fleet.submit(Submit::text("a")).await;
     let call = fleet.next_call().await;
     let second = fleet.submit(Submit::text("b")).await;
+    // A wake is published before its timer is parked.
+    let parked = fleet.store.wait_for_calls(StoreCall::MoveTimers, 2);
+    wait_for("the second wake is published", parked).await;
     wait_until("the second wake is buffered", async || {
         fleet.queue().depth(Class::Interactive).await.ok() == Some(0)
     })
@@ -97,6 +101,7 @@ async fn a_claim_whose_response_is_lost_is_recognised() {
 #[tokio::test]
 async fn a_claim_that_got_no_response_for_long_is_released() {
     let mut fleet = Fleet::without_worker(settings(1));
+    fleet.hold_sweeper();
     let job = fleet.submit(Submit::text("a")).await;
     let lost = Fault::LoseResponseAndGoDown;
     fleet.store.plan(StoreCall::Commit, [lost]);

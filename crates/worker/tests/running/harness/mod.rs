@@ -31,7 +31,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use faulty_store::FaultyStore;
+use faulty_store::{Fault, FaultyStore, StoreCall};
 pub(crate) use provider::PendingCall;
 use provider::{ScriptedProvider, ScriptedProviders, text_of};
 pub(crate) use submit::Submit;
@@ -42,13 +42,14 @@ const APPLY_TIMEOUT: Duration = Duration::from_secs(10);
 /// The age at which the member's presence is too old, in milliseconds.
 pub(crate) const PRESENCE_TTL_MS: u64 = 600;
 
-/// Settings with short retry delays.
+/// Settings with short retry delays, whose other time limits no test reaches.
 pub(crate) fn settings(concurrency: usize) -> WorkerSettings {
     WorkerSettings {
         concurrency,
         tries_max: 3,
         call_timeout_ms: 60_000,
-        drain_ms: 10_000,
+        // Longer than a test waits for the worker to stop.
+        drain_ms: 600_000,
         backoff_base_ms: 2,
         backoff_max_ms: 4,
     }
@@ -118,6 +119,14 @@ impl Fleet {
         fleet.providers = providers;
         fleet.start_worker();
         fleet
+    }
+
+    /// Keeps the sweeper from its election. Call it before the first `await`. A sweeper may publish a second wake of a
+    /// ready job: when it is elected, and when the machine is so slow that timers become due. Without a sweeper each
+    /// job has exactly one wake.
+    pub(crate) fn hold_sweeper(&self) {
+        let never = Fault::After(Box::pin(std::future::pending()));
+        self.store.plan(StoreCall::ElectSweeper, [never]);
     }
 
     /// Starts the worker.
