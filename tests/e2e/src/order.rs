@@ -50,7 +50,9 @@ impl SessionRun {
         Self {
             session: session.to_owned(),
             jobs,
-            stored: client.session(session).await.expect(200),
+            stored: client
+                .get_until_ok(&format!("/v1/sessions/{session}"), timeout)
+                .await,
         }
     }
 

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use faulty_store::FaultyStore;
 
-const TIMEOUT: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A gateway, its store, and a client.
 pub(crate) struct Fixture {

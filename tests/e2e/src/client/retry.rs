@@ -1,4 +1,4 @@
-//! Retries of the client. It repeats submits until they are accepted, and waits until jobs have ended, although
+//! Retries of the client. It repeats submits and reads until they succeed, and waits until jobs have ended, although
 //! gateways refuse requests, restart or are killed.
 //!
 //! The client pauses between retries, because no event tells it that a server is back.
@@ -24,28 +24,29 @@ impl Client {
     /// After `timeout`, with the last answer. Immediately if the answer is an error that a retry cannot change, such as
     /// 404.
     pub async fn wait(&self, id: &str, timeout: Duration) -> Value {
-        let deadline = Instant::now() + timeout;
-        let mut last_answer = String::from("none");
-        while let Some(remaining) = time_remaining(deadline) {
+        let request = |remaining: Duration| {
             let wait_s = remaining.as_secs().clamp(1, WAIT_S_MAX);
             let path = format!("/v1/jobs/{id}?wait_s={wait_s}");
-            match tokio::time::timeout(remaining + PAUSE_MAX, self.try_get(&path)).await {
-                Ok(Ok(answer)) if answer.status == 200 => {
-                    if is_terminal(&answer.body) {
-                        return answer.body;
-                    }
-                    last_answer = answer.body.to_string();
-                }
-                Ok(Ok(answer)) if is_transient(&answer) => last_answer = pause_after(&answer).await,
-                Ok(Ok(answer)) => panic!("job {id}: {}: {}", answer.status, answer.body),
-                Ok(Err(error)) => {
-                    last_answer = format!("{error:?}");
-                    tokio::time::sleep(PAUSE).await;
-                }
-                Err(_) => last_answer = String::from("no answer in time"),
-            }
-        }
-        panic!("job {id} had not ended after {timeout:?}; the last answer: {last_answer}");
+            async move { self.try_get(&path).await }
+        };
+        let has_ended = |answer: &Answer| is_terminal(&answer.body);
+        repeat(
+            &format!("the wait for job {id}"),
+            timeout,
+            request,
+            has_ended,
+        )
+        .await
+    }
+
+    /// Sends `GET` of this path until the answer is a success, also while processes restart. Returns the body. On a busy
+    /// machine, Redis can answer a gateway too late, so every route may answer 503. Clients must repeat such a request.
+    ///
+    /// # Panics
+    /// After `timeout`, with the last answer. Immediately if the answer is an error that a retry cannot change.
+    pub async fn get_until_ok(&self, path: &str, timeout: Duration) -> Value {
+        let request = |_remaining| self.try_get(path);
+        repeat(&format!("GET {path}"), timeout, request, |_| true).await
     }
 
     /// Submits with this idempotency key until the job is accepted, also while processes restart. Returns the job.
@@ -53,21 +54,8 @@ impl Client {
     /// # Panics
     /// After `timeout`, with the last answer. Immediately if the answer is an error that a retry cannot change.
     pub async fn submit_until_accepted(&self, job: &Value, key: &str, timeout: Duration) -> Value {
-        let deadline = Instant::now() + timeout;
-        let mut last_answer = String::from("none");
-        while let Some(remaining) = time_remaining(deadline) {
-            match tokio::time::timeout(remaining, self.try_submit(job, Some(key))).await {
-                Ok(Ok(answer)) if answer.status.is_success() => return answer.body,
-                Ok(Ok(answer)) if is_transient(&answer) => last_answer = pause_after(&answer).await,
-                Ok(Ok(answer)) => panic!("submit {key}: {}: {}", answer.status, answer.body),
-                Ok(Err(error)) => {
-                    last_answer = format!("{error:?}");
-                    tokio::time::sleep(PAUSE).await;
-                }
-                Err(_) => last_answer = String::from("no answer in time"),
-            }
-        }
-        panic!("submit {key} was not accepted after {timeout:?}; the last answer: {last_answer}");
+        let request = |_remaining| self.try_submit(job, Some(key));
+        repeat(&format!("submit {key}"), timeout, request, |_| true).await
     }
 
     /// Submits the turns 0 to `turns` - 1 of a session ([`turn_text`]). Each turn has its own idempotency key
@@ -107,6 +95,35 @@ pub fn turn_text(session: &str, turn: u64) -> String {
 #[must_use]
 pub fn turn_key(session: &str, turn: u64) -> String {
     format!("{session}:{turn}")
+}
+
+/// Repeats a request until it succeeds and `is_done` accepts the answer. Returns the body. `request` gets the remaining time.
+async fn repeat<A: Future<Output = reqwest::Result<Answer>>>(
+    name: &str,
+    timeout: Duration,
+    request: impl Fn(Duration) -> A,
+    is_done: impl Fn(&Answer) -> bool,
+) -> Value {
+    let deadline = Instant::now() + timeout;
+    let mut last_answer = String::from("none");
+    while let Some(remaining) = time_remaining(deadline) {
+        match tokio::time::timeout(remaining + PAUSE_MAX, request(remaining)).await {
+            Ok(Ok(answer)) if answer.status.is_success() => {
+                if is_done(&answer) {
+                    return answer.body;
+                }
+                last_answer = answer.body.to_string();
+            }
+            Ok(Ok(answer)) if is_transient(&answer) => last_answer = pause_after(&answer).await,
+            Ok(Ok(answer)) => panic!("{name}: {}: {}", answer.status, answer.body),
+            Ok(Err(error)) => {
+                last_answer = format!("{error:?}");
+                tokio::time::sleep(PAUSE).await;
+            }
+            Err(_) => last_answer = String::from("no answer in time"),
+        }
+    }
+    panic!("{name} did not succeed within {timeout:?}; the last answer: {last_answer}");
 }
 
 /// The time until the deadline; `None` when the deadline has passed.

@@ -1,7 +1,5 @@
 //! A process has few connections to its servers, no matter how many clients wait and how many calls run.
 
-use std::time::Duration;
-
 use e2e::{
     client::{id_of, is_terminal},
     fleet::{Fleet, Member, TIMEOUT, connections, poll_until},
@@ -111,7 +109,7 @@ async fn a_thousand_calls_waiting_clients_and_submits_need_few_connections() {
     );
     assert_eq!(llm.stats().in_flight, MANY);
     // RabbitMQ lists a new connection some seconds late.
-    let listed = poll_until(Duration::from_secs(15), async || {
+    let listed = poll_until(TIMEOUT, async || {
         of_gateway.update(&fleet, gateway).await;
         of_worker.update(&fleet, worker).await;
         !of_gateway.to_rabbit.is_empty() && of_worker.to_rabbit.len() >= RABBIT_MAX

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use e2e::{
     client::id_of,
     fleet::{Fleet, Member, TIMEOUT},
+    slowdown,
 };
 use scripted_provider::{ChatRequest, Recorded, ScriptedLlm};
 use serde_json::{Value, json};
@@ -14,10 +15,11 @@ use servers::proxy::Proxy;
 
 use crate::test_lock;
 
-/// The drain time of the worker: how long its calls may continue after SIGTERM.
-const DRAIN_TIME: Duration = Duration::from_secs(3);
-/// How long after the drain time a process may still run. The README promises 4 s. A busy machine may need more.
-const EXIT_WITHIN: Duration = Duration::from_secs(15);
+/// The drain time of the worker: how long its calls may run on after SIGTERM. The quick calls end in this time on a busy
+/// machine too.
+const DRAIN_TIME: Duration = Duration::from_secs(10);
+/// How long after the drain time a process may still run on an idle machine. The README promises 4 s.
+const EXIT_WITHIN: Duration = Duration::from_secs(5);
 /// The number of jobs whose calls end within the drain time.
 const QUICK: usize = 40;
 /// The number of jobs whose calls take longer.
@@ -48,9 +50,11 @@ async fn assert_ends_in_time(worker: &mut Member, sigterm_at: Instant) {
     let took = sigterm_at.elapsed();
     println!("the worker ended {took:?} after SIGTERM, with a drain time of {DRAIN_TIME:?}");
     assert_eq!(exit.code(), Some(0), "{exit}");
-    assert!(
-        took <= DRAIN_TIME + EXIT_WITHIN,
-        "the worker ended {took:?} after SIGTERM, which is too late"
+    slowdown::assert_within(
+        DRAIN_TIME + EXIT_WITHIN,
+        sigterm_at,
+        took,
+        "the end of the worker after SIGTERM",
     );
     // Within the drain time, the calls could still complete.
     assert!(
@@ -84,7 +88,7 @@ async fn after_sigterm_quick_calls_complete_and_slow_jobs_run_on_another_worker_
         fleet.add_worker().await.name().to_owned(),
     );
 
-    let sigterm_at = Instant::now();
+    let sigterm_at = slowdown::measure();
     fleet.workers[0].sigterm();
     fleet.workers[0]
         .wait_for_log("the worker stops", TIMEOUT)
@@ -154,7 +158,7 @@ async fn a_worker_ends_in_time_although_its_servers_do_not_answer() {
     let slow = submit(&fleet, "slow", SLOW).await;
     llm.wait_for_requests(SLOW).await;
 
-    let sigterm_at = Instant::now();
+    let sigterm_at = slowdown::measure();
     fleet.workers[0].sigterm();
     fleet.workers[0]
         .wait_for_log("the worker stops", TIMEOUT)

@@ -97,6 +97,7 @@ async fn a_job_past_its_deadline_becomes_expired() {
         took <= Duration::from_secs(1) + SWEEP_DELAY_MAX,
         "the jobs expired {took:?} after their submit, which is too late"
     );
-    let job = fleet.client.job(&head).await.expect(200);
+    let path = format!("/v1/jobs/{head}");
+    let job = fleet.client.get_until_ok(&path, TIMEOUT).await;
     assert_eq!(job["status"], "queued", "{job}");
 }

@@ -1,10 +1,11 @@
 //! A worker is killed with SIGKILL while other workers are idle. Its jobs run again within seconds.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use e2e::{
     client::id_of,
     fleet::{Fleet, TIMEOUT, poll_until},
+    slowdown,
 };
 use scripted_provider::{Recorded, ScriptedLlm};
 use serde_json::json;
@@ -12,9 +13,9 @@ use serde_json::json;
 use crate::test_lock;
 
 const JOBS: usize = 100;
-/// The longest time from the kill to the second call of a job. It is about 4 s on an idle machine. Without the
+/// The longest time from the kill to the second call of a job on an idle machine, where it takes about 4 s. Without the
 /// takeover, the timers would run the jobs again after a minute.
-const TAKEN_OVER_WITHIN: Duration = Duration::from_secs(30);
+const TAKEN_OVER_WITHIN: Duration = Duration::from_secs(15);
 
 #[tokio::test]
 async fn the_jobs_of_a_killed_worker_run_again_within_seconds() {
@@ -52,7 +53,7 @@ async fn assert_taken_over(is_sweeper: bool) {
     .await;
 
     let unfinished = llm.stats().in_flight;
-    let killed = Instant::now();
+    let killed = slowdown::measure();
     fleet.workers[0].kill9().await;
     assert_eq!(unfinished, JOBS, "some jobs ended before the kill");
     let all_called_again = |records: &[Recorded]| records.len() >= 2 * JOBS;
@@ -67,10 +68,8 @@ async fn assert_taken_over(is_sweeper: bool) {
     println!(
         "second calls after {first:?} (first), {median:?} (median), {last:?} (last); the killed worker was the sweeper: {is_sweeper}"
     );
-    assert!(
-        last <= TAKEN_OVER_WITHIN,
-        "the last job was called again {last:?} after the kill; at most {TAKEN_OVER_WITHIN:?} is allowed"
-    );
+    let what = "the second call of the last job after the kill";
+    slowdown::assert_within(TAKEN_OVER_WITHIN, killed, last, what);
 
     gate.open();
     for id in &ids {

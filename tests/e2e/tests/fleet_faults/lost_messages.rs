@@ -64,7 +64,8 @@ async fn a_lost_message_delays_only_its_own_session() {
     let waiting = lost.iter().map(|id| Load::TURNS - load.turn_of(id)).sum();
     fleet.wait_for_live_jobs(waiting, TIMEOUT).await;
     for id in &lost {
-        let job = fleet.client.job(id).await.expect(200);
+        let path = format!("/v1/jobs/{id}");
+        let job = fleet.client.get_until_ok(&path, TIMEOUT).await;
         assert_eq!(job["status"], "queued", "{job}");
     }
     println!(

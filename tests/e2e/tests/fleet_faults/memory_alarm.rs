@@ -147,7 +147,9 @@ async fn accepted_until_refused(client: Client) -> (Vec<String>, Refusal) {
 /// were accepted during the alarm, so they must not have run yet.
 async fn end_alarm(alarm: RaisedAlarm<'_>, client: &Client, jobs: Vec<String>) -> Duration {
     for id in &jobs {
-        let job = client.job(id).await.expect(200);
+        let job = client
+            .get_until_ok(&format!("/v1/jobs/{id}"), TIMEOUT)
+            .await;
         assert_eq!(
             job["status"], "queued",
             "the job ran during the alarm: {job}"

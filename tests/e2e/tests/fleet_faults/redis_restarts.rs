@@ -75,7 +75,10 @@ async fn while_redis_is_down_every_route_answers_503_and_no_call_is_repeated() {
     load.finish_in_order(&fleet).await;
     calls::assert_one_call_per_turn(&llm);
     // The session still exists: the DELETE requests during the outages changed nothing.
-    fleet.client.session("idle").await.expect(200);
+    fleet
+        .client
+        .get_until_ok("/v1/sessions/idle", TIMEOUT)
+        .await;
 }
 
 /// Asserts that a gateway answers 503 on every route but `/healthz`.

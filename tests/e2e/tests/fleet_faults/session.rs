@@ -8,7 +8,7 @@ use std::{
 };
 
 use e2e::client::{Answer, Client, id_of, turn_key, turn_text};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -103,15 +103,25 @@ impl Session {
     }
 
     /// Submits the turn with this number once.
-    pub(crate) async fn try_submit(&self, turn: u64) -> reqwest::Result<Answer> {
-        let job = json!({
+    async fn try_submit(&self, turn: u64) -> reqwest::Result<Answer> {
+        let key = turn_key(&self.name, turn);
+        let _permit = self.submit_permits.acquire().await;
+        self.client.try_submit(&self.job(turn), Some(&key)).await
+    }
+
+    /// Submits an accepted turn again, with the same key. Returns the id of the job in the answer.
+    pub(crate) async fn submit_again(&self, turn: u64, limit: Duration) -> String {
+        let (job, key) = (self.job(turn), turn_key(&self.name, turn));
+        let accepted = self.client.submit_until_accepted(&job, &key, limit).await;
+        id_of(&accepted).to_owned()
+    }
+
+    fn job(&self, turn: u64) -> Value {
+        json!({
             "session_id": self.name,
             "input": turn_text(&self.name, turn),
             "priority": self.class,
-        });
-        let key = turn_key(&self.name, turn);
-        let _permit = self.submit_permits.acquire().await;
-        self.client.try_submit(&job, Some(&key)).await
+        })
     }
 }
 

@@ -7,7 +7,6 @@
 use std::{sync::Arc, time::Duration};
 
 use e2e::{
-    client::id_of,
     fleet::{Accepted, Fleet, Load, TIMEOUT},
     order::SessionRun,
 };
@@ -180,8 +179,7 @@ impl Traffic {
         let runs = load.assert_in_order(fleet, accepted).await;
         fleet.wait_for_live_jobs(0, TIMEOUT).await;
         for RetriedTurn { session, turn, job } in retried {
-            let answer = session.try_submit(turn).await.expect("the gateway answers");
-            let repeated = id_of(&answer.expect(202)).to_owned();
+            let repeated = session.submit_again(turn, TIMEOUT).await;
             assert_eq!(
                 repeated, job,
                 "turn {turn} of {} has two jobs",

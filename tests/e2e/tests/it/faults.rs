@@ -60,10 +60,10 @@ macro_rules! fault_table {
 }
 pub(crate) use fault_table;
 
-/// A timeout for the first byte of an answer.
-pub(crate) const FIRST_BYTE_TIMEOUT: (&str, &str) = ("FOREBAY_FIRST_BYTE_TIMEOUT_MS", "500");
-/// A timeout for a call.
-pub(crate) const CALL_TIMEOUT: (&str, &str) = ("FOREBAY_CALL_TIMEOUT_S", "1");
+/// A timeout for the first byte of an answer. A good reply arrives in this time on a busy machine too.
+pub(crate) const FIRST_BYTE_TIMEOUT: (&str, &str) = ("FOREBAY_FIRST_BYTE_TIMEOUT_MS", "2000");
+/// A timeout for a call. A good reply arrives in this time on a busy machine too.
+pub(crate) const CALL_TIMEOUT: (&str, &str) = ("FOREBAY_CALL_TIMEOUT_S", "3");
 /// A limit on the size of an answer.
 pub(crate) const RESPONSE_BYTES_MAX: (&str, &str) = ("FOREBAY_RESPONSE_BYTES_MAX", "65536");
 

@@ -10,11 +10,11 @@ use e2e::client::Client;
 
 use crate::{fixture::Fixture, load::HEAVY};
 
-const TTL: (&str, &str) = ("FOREBAY_SESSION_TTL_S", "6");
-/// The time between two uses of a session: some seconds shorter than the time to live.
-const PAUSE: Duration = Duration::from_millis(2_500);
+const TTL: (&str, &str) = ("FOREBAY_SESSION_TTL_S", "8");
+/// The time between two uses of a session: some seconds shorter than the time to live. Three pauses are longer.
+const PAUSE: Duration = Duration::from_secs(3);
 /// A time without use that ends a session: longer than the time to live.
-const DISUSE: Duration = Duration::from_secs(7);
+const DISUSE: Duration = Duration::from_secs(9);
 /// How long a test waits for an eviction. Forebay evicts sessions once a second.
 const EVICTION: Duration = Duration::from_secs(6);
 
@@ -35,7 +35,7 @@ async fn reads_and_submits_prolong_the_life_of_a_session_and_an_unused_session_e
     let fixture = Fixture::with(&[TTL]).await;
     let read = async {
         chat(&fixture, "read", "turn=0").await;
-        for _ in 0..2 {
+        for _ in 0..3 {
             tokio::time::sleep(PAUSE).await;
             assert_eq!(read_status(&fixture.client, "read").await, 200);
         }
@@ -44,7 +44,8 @@ async fn reads_and_submits_prolong_the_life_of_a_session_and_an_unused_session_e
     };
     let submitted = async {
         chat(&fixture, "submitted", "turn=0").await;
-        for (turn, expected) in [(1, "seen:0,1"), (2, "seen:0,1,2")] {
+        let replies = [(1, "seen:0,1"), (2, "seen:0,1,2"), (3, "seen:0,1,2,3")];
+        for (turn, expected) in replies {
             tokio::time::sleep(PAUSE).await;
             assert_eq!(
                 chat(&fixture, "submitted", &format!("turn={turn}")).await,
@@ -53,7 +54,7 @@ async fn reads_and_submits_prolong_the_life_of_a_session_and_an_unused_session_e
         }
         tokio::time::sleep(DISUSE).await;
         // The session has ended, so this message begins a new session.
-        assert_eq!(chat(&fixture, "submitted", "turn=3").await, "seen:3");
+        assert_eq!(chat(&fixture, "submitted", "turn=4").await, "seen:4");
         assert_eq!(fixture.session_turns("submitted").await.len(), 2);
     };
     let unused = async {

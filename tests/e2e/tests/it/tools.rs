@@ -163,8 +163,10 @@ async fn a_call_without_a_result_gets_the_content_no_result(model: &str) {
         .on("turn=0", [ScriptedReply::ToolCalls(two_calls)]);
     let first = fixture.submit(&job(&json!("turn=0"))).await;
     let calls = tool_call_ids(&fixture, &first).await;
-    let one_result = json!([tool_result(&calls[1], "the answer of g")]);
-    let second = fixture.submit(&job(&one_result)).await;
+    let mut one_result = job(&json!([tool_result(&calls[1], "the answer of g")]));
+    // The job waits this long for the other result. The default is a minute.
+    one_result["tool_wait_s"] = json!(1);
+    let second = fixture.submit(&one_result).await;
     assert_eq!(fixture.completed_text(&second).await, "seen:0");
     let body = fixture.llm.recorded()[1].request.body.to_string();
     assert!(body.contains("no result") && body.contains("the answer of g"));
