@@ -67,12 +67,12 @@ fn path_of(request: &HttpRequest) -> &str {
 }
 
 /// The request in its dialect; `None` if the scripted LLM does not serve its path.
-fn parse(http: &HttpRequest) -> Option<ChatRequest> {
-    let (path, query) = match http.target.split_once('?') {
+fn parse(request: &HttpRequest) -> Option<ChatRequest> {
+    let (path, query) = match request.target.split_once('?') {
         Some((path, query)) => (path, Some(query.to_owned())),
-        None => (http.target.as_str(), None),
+        None => (request.target.as_str(), None),
     };
-    let body: Value = serde_json::from_slice(&http.body).unwrap_or_default();
+    let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
     let gemini_model = path
         .strip_prefix("/v1beta/models/")
         .and_then(|model| model.strip_suffix(":generateContent"));
@@ -84,13 +84,13 @@ fn parse(http: &HttpRequest) -> Option<ChatRequest> {
         }
         None => return None,
     };
-    (http.method == "POST").then(|| ChatRequest {
+    (request.method == "POST").then(|| ChatRequest {
         number: 0,
         dialect,
         path: path.to_owned(),
         query,
         model,
-        headers: http.headers.clone(),
+        headers: request.headers.clone(),
         body,
         arrived_at: std::time::Instant::now(),
     })

@@ -58,10 +58,12 @@ pub(super) fn write_outcome(db: &Connection, outcome: &OutcomeRow) -> rusqlite::
             Ok((row.get::<_, i64>(0)?, row.get(1)?))
         })
         .optional()?;
+    // Every live job has a record. Without one, no read could find the outcome, so no outcome is written.
     let Some((row_number, TimeColumn(keep_until))) = found else {
         return Ok(());
     };
-    // `INSERT ... SELECT` would be one statement, but SQLite copies each page that such a statement changes.
+    // A single `INSERT ... SELECT` would do the same. But SQLite can undo a statement that may change several rows, so it
+    // first copies each page that the statement changes (the statement journal). An `INSERT` of one row needs no copies.
     db.prepare_cached(
         "INSERT INTO outcomes (n, forget_at, status, fence, settled, doc)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)

@@ -131,8 +131,9 @@ pub struct Settings {
     #[arg(long, env = "FOREBAY_DRAIN_S", global = true, default_value = "25", value_parser = integer_in("FOREBAY_DRAIN_S", 0..=1_500))]
     pub drain_s: u64,
 
-    /// A process renews its presence in the store every second. After this time without a renewal it
-    /// counts as gone, in milliseconds, 300 to 60000.
+    /// How long a process counts as alive after it has renewed its presence in the store, in
+    /// milliseconds, 300 to 60000. A process renews its presence every second, or three times in this
+    /// period if that is more often.
     #[arg(long, env = "FOREBAY_PRESENCE_MS", global = true, default_value = "3000", value_parser = integer_in("FOREBAY_PRESENCE_MS", 300..=60_000))]
     pub presence_ms: u64,
 

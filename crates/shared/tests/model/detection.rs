@@ -249,14 +249,13 @@ fn a_lost_response_blocks_the_lane_if_claims_have_no_time_limit_and_repeats_coun
 }
 
 #[test]
-fn after_a_lost_response_a_time_limit_of_claims_or_recognised_repeats_keeps_the_lane_from_blocking()
-{
+fn after_a_lost_response_either_the_time_limit_of_claims_or_the_recognition_of_repeats_suffices() {
     for mutations in [
         &[Mutation::ClaimsHaveNoTimeLimit],
         &[Mutation::RepeatedClaimCountsAsNew],
     ] {
         assert_holds(
-            "a time limit of claims or recognised repeats",
+            "either the time limit of claims or the recognition of repeats",
             Configuration {
                 mutations,
                 ..REPEATED_CLAIM
@@ -294,8 +293,8 @@ const SMALL_NO_LOST_WAKES: Configuration = Configuration {
     ..NO_FAULTS
 };
 
-/// While no job may depend on a parked timer, a delay counts as a job that cannot end. When a job may depend on it, every
-/// job ends.
+/// This mutation makes a job wait until its parked timer is due. With `forbids_parked_timers`, the search reports such a job
+/// as stuck. Without it, every job ends, so the mutation only delays jobs.
 #[test]
 fn a_confirmed_wake_that_moves_a_changed_timer_only_delays_jobs() {
     const MUTATIONS: &[Mutation] = &[Mutation::ParkMovesAChangedTimer];
@@ -312,10 +311,11 @@ fn a_confirmed_wake_that_moves_a_changed_timer_only_delays_jobs() {
     );
 }
 
-/// A worker whose clock is behind claims a due head too early. Two rules prevent a delay. Tick removes `not_before`, so the
-/// claim is granted. A claim that is too early sets the timer again, which may have been parked. Either rule suffices.
+/// The `not_before` of a head has passed, but the clock of the worker that claims the head is behind. By this clock, the
+/// claim is too early. Either of two rules prevents a delay. Tick has removed `not_before`, so the claim is granted. Or the
+/// claim is not granted, but sets the timer to `not_before` again, in case the timer was parked.
 #[test]
-fn an_early_claim_sets_the_timer_or_tick_removes_not_before() {
+fn either_tick_or_a_claim_that_is_not_granted_prevents_a_delay() {
     const BOTH: &[Mutation] = &[
         Mutation::TickKeepsNotBefore,
         Mutation::EarlyClaimLeavesTheTimer,
@@ -333,7 +333,7 @@ fn an_early_claim_sets_the_timer_or_tick_removes_not_before() {
     );
     for mutations in [&BOTH[..1], &BOTH[1..]] {
         assert_holds(
-            "tick removes not_before, or an early claim sets the timer",
+            "either tick removes not_before, or an early claim sets the timer",
             Configuration {
                 mutations,
                 ..SMALL_NO_LOST_WAKES

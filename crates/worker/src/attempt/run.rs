@@ -48,7 +48,8 @@ pub(crate) fn run(
     }
 }
 
-/// Logs a panic of an attempt. The guards free the job and the slot, and the message is requeued.
+/// Logs a panic of an attempt. The guards free the job and the slot, and the message is requeued. If the job was already
+/// claimed, its next claim is refused and the message is dropped. Then the job's timer leads to another attempt.
 struct PanicLog(JobId);
 
 impl Drop for PanicLog {

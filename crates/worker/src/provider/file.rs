@@ -26,7 +26,7 @@ use http::header::HeaderName;
 use serde::Deserialize;
 
 use super::{
-    entry::{ApiKind, ProviderEntry},
+    definition::{ApiKind, ProviderDefinition},
     openai::MaxTokensField,
     settings::{base_url, header_value},
     simulated,
@@ -63,7 +63,7 @@ pub struct ProvidersFile {
 /// One entry of the file.
 #[derive(Clone, Debug)]
 pub(super) struct FileEntry {
-    pub(super) provider: ProviderEntry,
+    pub(super) definition: ProviderDefinition,
     /// Models that need no prefix: names, or their beginnings followed by `*`.
     pub(super) models: Vec<String>,
 }
@@ -170,7 +170,7 @@ impl FileEntry {
         let headers = check_headers(name, &toml.headers)?;
         let key = check_key(name, toml.key_env.as_deref(), variable)?;
         Ok(Self {
-            provider: ProviderEntry {
+            definition: ProviderDefinition {
                 kind: toml.kind,
                 base_url,
                 key_env: toml.key_env,

@@ -43,7 +43,7 @@ pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
     })
 }
 
-/// The text of a value that should be a text. A number counts as its digits.
+/// The text of a value that should be a text. A number is read as its digits.
 pub(super) fn text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),

@@ -11,14 +11,14 @@
 //! - `error_body`, `body_text`, `context_length`, `google_error`, `status`, `retry_after`: what they share of an error.
 //! - `tool_call_id`, `tool_name`, `tool_arguments`, `image_type`: the parts of a turn in a form that providers accept.
 //! - `origin`: which provider returned a turn.
-//! - `entry`, `settings`: the settings of one provider; [`mod@file`]: the settings in the providers file.
+//! - `definition`, `settings`: the settings of one provider; [`mod@file`]: the settings in the providers file.
 //! - [`registry`]: finds the provider for a model.
 
 mod api_client;
 mod body_text;
 mod by_index;
 mod context_length;
-mod entry;
+mod definition;
 mod error_body;
 mod failure;
 pub mod file;

@@ -10,7 +10,7 @@ use forebay_shared::{job::JobError, secret::Secret};
 
 use super::{
     Provider, SettingsError,
-    entry::{ApiKind, ProviderEntry},
+    definition::{ApiKind, ProviderDefinition},
     file::ProvidersFile,
     http::HttpSettings,
     not_configured,
@@ -74,7 +74,7 @@ struct Route {
     /// A model's name, or its beginning.
     pattern: String,
     is_prefix: bool,
-    provider: String,
+    provider_name: String,
 }
 
 impl ProviderRegistry {
@@ -91,7 +91,7 @@ impl ProviderRegistry {
             )]),
             routes: Vec::new(),
         };
-        let built_in = |kind, base_url, key_env: &str, key: Option<Secret>| ProviderEntry {
+        let built_in = |kind, base_url, key_env: &str, key: Option<Secret>| ProviderDefinition {
             kind,
             base_url,
             key_env: Some(key_env.to_owned()),
@@ -116,13 +116,13 @@ impl ProviderRegistry {
         registry.add("openai", openai, &settings.http)?;
         registry.add("gemini", gemini, &settings.http)?;
         for (name, entry) in settings.file.entries {
-            registry.add(&name, entry.provider, &settings.http)?;
+            registry.add(&name, entry.definition, &settings.http)?;
             registry.routes.extend(entry.models.iter().map(|model| {
                 let prefix = model.strip_suffix('*');
                 Route {
                     pattern: prefix.unwrap_or(model).to_owned(),
                     is_prefix: prefix.is_some(),
-                    provider: name.clone(),
+                    provider_name: name.clone(),
                 }
             }));
         }
@@ -136,14 +136,14 @@ impl ProviderRegistry {
     fn add(
         &mut self,
         name: &str,
-        provider: ProviderEntry,
+        definition: ProviderDefinition,
         http: &HttpSettings,
     ) -> Result<(), SettingsError> {
-        let entry = match provider.missing_key() {
+        let provider = match definition.missing_key() {
             Some(variable) => RegisteredProvider::WithoutKey(variable.to_owned()),
-            None => RegisteredProvider::Ready(provider.build(name, http.clone())?),
+            None => RegisteredProvider::Ready(definition.build(name, http.clone())?),
         };
-        self.providers.insert(name.to_owned(), entry);
+        self.providers.insert(name.to_owned(), provider);
         Ok(())
     }
 
@@ -188,7 +188,7 @@ impl ProviderRegistry {
             }
         });
         match listed {
-            Some(route) => &route.provider,
+            Some(route) => &route.provider_name,
             None if model == simulated::NAME => simulated::NAME,
             None if model.starts_with("gemini-") => "gemini",
             None => "openai",

@@ -5,21 +5,21 @@ use std::sync::Arc;
 use forebay_worker::provider::{Answer, Failure, Retry, openai::OpenAi};
 use tokio::task::JoinHandle;
 
-use crate::{REPLY, ask, ask_at_length, peer::Port};
+use crate::{REPLY, ask, ask_with_prompt_of, peer::Port};
 
 fn call(provider: &Arc<OpenAi>) -> JoinHandle<Result<Answer, Failure>> {
     let provider = Arc::clone(provider);
     tokio::spawn(async move { ask(&provider).await })
 }
 
-async fn port() -> (Port, Arc<OpenAi>) {
-    let (port, provider) = Port::open("127.0.0.1").await;
+async fn port_and_provider() -> (Port, Arc<OpenAi>) {
+    let (port, provider) = Port::open_with_provider("127.0.0.1").await;
     (port, Arc::new(provider))
 }
 
 #[tokio::test]
 async fn long_headers_are_read() {
-    let (port, provider) = port().await;
+    let (port, provider) = port_and_provider().await;
     let call = call(&provider);
     let mut peer = port.accept().await;
     peer.read_request().await;
@@ -32,7 +32,7 @@ async fn long_headers_are_read() {
 
 #[tokio::test]
 async fn a_compressed_answer_fails_the_job_without_another_try() {
-    let (port, provider) = port().await;
+    let (port, provider) = port_and_provider().await;
     for (line, is_read) in [
         ("content-encoding: identity\r\n", true),
         ("content-encoding: gzip\r\n", false),
@@ -68,7 +68,7 @@ async fn a_compressed_answer_fails_the_job_without_another_try() {
 
 #[tokio::test]
 async fn interim_answers_are_skipped() {
-    let (port, provider) = port().await;
+    let (port, provider) = port_and_provider().await;
     let call = call(&provider);
     let mut peer = port.accept().await;
     peer.read_request().await;
@@ -83,7 +83,7 @@ async fn interim_answers_are_skipped() {
 
 #[tokio::test]
 async fn an_answer_without_a_length_ends_with_its_connection() {
-    let (port, provider) = port().await;
+    let (port, provider) = port_and_provider().await;
     let first = call(&provider);
     let mut peer = port.accept().await;
     peer.read_request().await;
@@ -106,7 +106,7 @@ async fn an_answer_without_a_length_ends_with_its_connection() {
 
 #[tokio::test]
 async fn a_connection_that_the_server_closes_after_an_answer_takes_no_other_call() {
-    let (port, provider) = port().await;
+    let (port, provider) = port_and_provider().await;
     for _ in 0..2 {
         let call = call(&provider);
         let mut peer = port.accept().await;
@@ -121,7 +121,7 @@ async fn a_connection_that_the_server_closes_after_an_answer_takes_no_other_call
 
 #[tokio::test]
 async fn bytes_after_an_answer_are_not_read_as_the_next_answer() {
-    let (port, provider) = port().await;
+    let (port, provider) = port_and_provider().await;
     let first = call(&provider);
     let mut peer = port.accept().await;
     peer.read_request().await;
@@ -147,7 +147,7 @@ async fn bytes_after_an_answer_are_not_read_as_the_next_answer() {
 
 #[tokio::test]
 async fn an_answer_that_is_cut_off_is_tried_again() {
-    let (port, provider) = port().await;
+    let (port, provider) = port_and_provider().await;
     let call = call(&provider);
     let mut peer = port.accept().await;
     peer.read_request().await;
@@ -166,7 +166,7 @@ async fn an_answer_that_is_cut_off_is_tried_again() {
 
 #[tokio::test]
 async fn a_connection_whose_answer_was_not_read_to_its_end_is_closed() {
-    let (port, provider) = port().await;
+    let (port, provider) = port_and_provider().await;
     let call = call(&provider);
     let mut peer = port.accept().await;
     peer.read_request().await;
@@ -183,14 +183,15 @@ async fn a_connection_whose_answer_was_not_read_to_its_end_is_closed() {
     peer.wait_until_closed().await;
 }
 
-/// A server that answers early should close the connection (RFC 9112, section 9.3). If it does not, the next call must
-/// not wait.
+/// A server that answers before the end of the request should close the connection (RFC 9112, section 9.3). If it does
+/// not, the next call must not wait.
 #[tokio::test]
-async fn an_early_answer_counts_and_does_not_delay_the_next_call() {
-    let (port, provider) = port().await;
+async fn an_answer_before_the_end_of_the_request_is_accepted_and_does_not_delay_the_next_call() {
+    let (port, provider) = port_and_provider().await;
     let long = {
         let provider = Arc::clone(&provider);
-        tokio::spawn(async move { ask_at_length(&provider, 16 * 1_024 * 1_024).await })
+        let prompt_bytes = 16 * 1_024 * 1_024;
+        tokio::spawn(async move { ask_with_prompt_of(&provider, prompt_bytes).await })
     };
     let mut busy = port.accept().await;
     busy.read_byte().await;
@@ -210,7 +211,7 @@ async fn an_early_answer_counts_and_does_not_delay_the_next_call() {
 
 #[tokio::test]
 async fn a_host_may_be_an_ipv6_address() {
-    let (port, provider) = Port::open("[::1]").await;
+    let (port, provider) = Port::open_with_provider("[::1]").await;
     let call = call(&Arc::new(provider));
     let mut peer = port.accept().await;
     peer.read_request().await;

@@ -36,7 +36,7 @@ async fn next_requests(server: &mut Server, count: usize) -> Vec<Exchange> {
 fn count_by_connection(requests: &[Exchange]) -> BTreeMap<usize, usize> {
     let mut counts = BTreeMap::new();
     for request in requests {
-        *counts.entry(request.connection).or_default() += 1;
+        *counts.entry(request.connection_number).or_default() += 1;
     }
     counts
 }

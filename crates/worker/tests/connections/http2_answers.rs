@@ -10,7 +10,7 @@ use scripted_provider::http_server::Reason;
 use tokio::net::TcpListener;
 
 use crate::{
-    ask, ask_at_length,
+    ask, ask_with_prompt_of,
     frames::Frames,
     provider,
     server::{Server, answer, cut_off, reply, reset_by_client},
@@ -48,13 +48,15 @@ async fn interim_answers_are_skipped() {
 }
 
 #[tokio::test]
-async fn an_early_answer_counts_and_releases_its_stream() {
-    let mut server = Server::start_without_bodies(1).await;
+async fn an_answer_before_the_end_of_the_request_is_accepted_and_releases_its_stream() {
+    let mut server = Server::start_without_reading_bodies(1).await;
     let provider = Arc::new(provider(&server.base_url, true));
     for _ in 0..2 {
         let provider = Arc::clone(&provider);
-        // Longer than the flow-control window (RFC 9113, section 6.9.2).
-        let call = tokio::spawn(async move { ask_at_length(&provider, 1_024 * 1_024).await });
+        // The prompt is longer than the flow-control window (RFC 9113, section 6.9.2), so the client cannot send the
+        // whole request.
+        let prompt_bytes = 1_024 * 1_024;
+        let call = tokio::spawn(async move { ask_with_prompt_of(&provider, prompt_bytes).await });
         answer(server.request().await).await;
         call.await
             .expect("the task does not panic")
@@ -93,15 +95,16 @@ async fn a_call_releases_its_stream_however_it_ends() {
 }
 
 /// A request that the server may have begun is not sent again. This also holds if the server has announced the end of
-/// the connection.
+/// the connection. After an error the server may be overloaded, so then no request is sent again at once: the call fails,
+/// and the next try comes after a backoff.
 #[tokio::test]
-async fn only_a_request_that_was_not_begun_is_sent_again_when_a_connection_ends() {
+async fn only_a_request_that_was_not_begun_is_sent_again_when_a_connection_ends_without_an_error() {
     for (has_begun, reason, is_sent_again) in [
         (false, Reason::NO_ERROR, true),
         (true, Reason::NO_ERROR, false),
         (false, Reason::ENHANCE_YOUR_CALM, false),
     ] {
-        let (listener, provider) = port().await;
+        let (listener, provider) = listener_and_provider().await;
         let mut call = tokio::spawn(async move { ask(&provider).await });
         let (stream, _) = listener.accept().await.expect("a client connects");
         let mut frames = Frames::accept(stream).await;
@@ -132,7 +135,7 @@ async fn only_a_request_that_was_not_begun_is_sent_again_when_a_connection_ends(
 #[tokio::test]
 async fn a_call_fails_if_the_server_ends_each_connection_at_once() {
     for sends_settings in [true, false] {
-        let (listener, provider) = port().await;
+        let (listener, provider) = listener_and_provider().await;
         let call = tokio::spawn(async move { ask(&provider).await });
         let connections = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&connections);
@@ -158,7 +161,7 @@ async fn a_call_fails_if_the_server_ends_each_connection_at_once() {
     }
 }
 
-async fn port() -> (TcpListener, OpenAi) {
+async fn listener_and_provider() -> (TcpListener, OpenAi) {
     let listener = TcpListener::bind("127.0.0.1:0")
         .await
         .expect("the port opens");

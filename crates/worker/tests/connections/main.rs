@@ -53,16 +53,16 @@ fn provider_with(base_url: &str, http: HttpSettings) -> OpenAi {
 }
 
 async fn ask(provider: &OpenAi) -> Result<Answer, Failure> {
-    ask_at_length(provider, 5).await
+    ask_with_prompt_of(provider, 5).await
 }
 
 /// Makes a call with a prompt of this length.
-async fn ask_at_length(provider: &OpenAi, bytes: usize) -> Result<Answer, Failure> {
+async fn ask_with_prompt_of(provider: &OpenAi, prompt_bytes: usize) -> Result<Answer, Failure> {
     let request = Request::default();
     let call = Call {
         model: "m",
         request: &request,
-        turns: &[Turn::text(Role::User, "x".repeat(bytes))],
+        turns: &[Turn::text(Role::User, "x".repeat(prompt_bytes))],
         timeout: TIMEOUT,
     };
     tokio::time::timeout(TIMEOUT, provider.call(&call))

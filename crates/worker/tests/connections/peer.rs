@@ -20,7 +20,7 @@ pub(crate) struct Peer(TcpStream);
 
 impl Port {
     /// Opens a port at this address, and returns a provider that calls this port.
-    pub(crate) async fn open(host: &str) -> (Self, OpenAi) {
+    pub(crate) async fn open_with_provider(host: &str) -> (Self, OpenAi) {
         let listener = TcpListener::bind(format!("{host}:0"))
             .await
             .expect("the port opens");

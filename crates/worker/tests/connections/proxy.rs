@@ -28,7 +28,7 @@ fn provider_through(port: &Port, url: &str, exempt: &str) -> OpenAi {
 
 #[tokio::test]
 async fn a_forwarding_proxy_gets_the_full_url_and_the_credentials() {
-    let (port, _) = Port::open("127.0.0.1").await;
+    let (port, _) = Port::open_with_provider("127.0.0.1").await;
     let provider = provider_through(&port, "http://llm.example/v1", "");
     let call = tokio::spawn(async move { ask(&provider).await });
     let mut peer = port.accept().await;
@@ -51,7 +51,7 @@ async fn a_forwarding_proxy_gets_the_full_url_and_the_credentials() {
 
 #[tokio::test]
 async fn calls_over_tls_go_through_a_tunnel_of_the_proxy() {
-    let (port, _) = Port::open("127.0.0.1").await;
+    let (port, _) = Port::open_with_provider("127.0.0.1").await;
     let provider = provider_through(&port, "https://llm.example/v1", "");
     let call = tokio::spawn(async move { ask(&provider).await });
     let mut peer = port.accept().await;
@@ -72,8 +72,8 @@ async fn calls_over_tls_go_through_a_tunnel_of_the_proxy() {
 
 #[tokio::test]
 async fn a_provider_that_needs_no_proxy_is_reached_directly() {
-    let (proxy, _) = Port::open("127.0.0.1").await;
-    let (port, _) = Port::open("127.0.0.1").await;
+    let (proxy, _) = Port::open_with_provider("127.0.0.1").await;
+    let (port, _) = Port::open_with_provider("127.0.0.1").await;
     let provider = provider_through(&proxy, &format!("http://{}/v1", port.address()), "");
     let call = tokio::spawn(async move { ask(&provider).await });
     let mut peer = port.accept().await;
@@ -96,7 +96,7 @@ async fn a_provider_that_needs_no_proxy_is_reached_directly() {
 #[tokio::test]
 async fn a_call_fails_to_connect_if_the_proxy_refuses_the_credentials() {
     for url in ["http://llm.example/v1", "https://llm.example/v1"] {
-        let (port, _) = Port::open("127.0.0.1").await;
+        let (port, _) = Port::open_with_provider("127.0.0.1").await;
         let provider = provider_through(&port, url, "");
         let call = tokio::spawn(async move { ask(&provider).await });
         let mut peer = port.accept().await;

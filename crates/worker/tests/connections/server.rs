@@ -10,7 +10,7 @@ use crate::{REPLY, TIMEOUT};
 /// A server. It ends when this value is dropped.
 pub(crate) struct Server {
     pub(crate) base_url: String,
-    http: HttpServer,
+    http_server: HttpServer,
     requests: mpsc::UnboundedReceiver<Exchange>,
 }
 
@@ -20,10 +20,11 @@ impl Server {
         Self::build(HttpServer::builder().streams_max(streams_max)).await
     }
 
-    /// Like [`Server::start`], but requests are handed over before their bodies have arrived.
-    pub(crate) async fn start_without_bodies(streams_max: u32) -> Self {
+    /// Like [`Server::start`], but the server never reads the bodies of requests. The test gets each request before its body
+    /// has arrived.
+    pub(crate) async fn start_without_reading_bodies(streams_max: u32) -> Self {
         let builder = HttpServer::builder().streams_max(streams_max);
-        Self::build(builder.without_bodies()).await
+        Self::build(builder.without_reading_bodies()).await
     }
 
     async fn build(builder: HttpServerBuilder) -> Self {
@@ -33,10 +34,10 @@ impl Server {
             let _ = sender.send(exchange);
             std::future::ready(())
         };
-        let http = builder.version(Version::HTTP_2).start(hand_over).await;
+        let http_server = builder.version(Version::HTTP_2).start(hand_over).await;
         Self {
-            base_url: format!("http://{}/v1", http.address()),
-            http,
+            base_url: format!("http://{}/v1", http_server.address()),
+            http_server,
             requests,
         }
     }
@@ -51,12 +52,12 @@ impl Server {
 
     /// The connections that clients have opened.
     pub(crate) fn connections(&self) -> &Connections {
-        self.http.connections()
+        self.http_server.connections()
     }
 
     /// Closes the open connections in an orderly way (GOAWAY), as a server does before it restarts.
     pub(crate) fn go_away(&self) {
-        self.http.shut_down_connections();
+        self.http_server.shut_down_connections();
     }
 }
 

@@ -143,12 +143,12 @@ fn messages_sent(fixture: &Fixture, text: &str) -> Vec<usize> {
     counts.collect()
 }
 
-/// Completes three turns of a session and submits a fourth. The provider refuses the first `refusals` requests for the
-/// fourth turn as too long. Returns the fourth job when it has ended.
-async fn fourth_turn(refusals: usize) -> (Fixture, Value) {
+/// Completes three jobs of a session and submits a fourth. The provider refuses the first `refusals` requests of the
+/// fourth job as too long. Returns the fourth job when it has ended.
+async fn fourth_job(refusals: usize) -> (Fixture, Value) {
     let fixture = Fixture::start().await;
-    for turn in 0..3 {
-        let id = fixture.submit_message("s", &format!("turn={turn}")).await;
+    for number in 0..3 {
+        let id = fixture.submit_message("s", &format!("turn={number}")).await;
         fixture.completed_text(&id).await;
     }
     let too_long = || ScriptedReply::from(ProviderError::context_length_exceeded());
@@ -160,7 +160,7 @@ async fn fourth_turn(refusals: usize) -> (Fixture, Value) {
 
 #[tokio::test]
 async fn a_context_that_is_too_long_is_halved_and_sent_again() {
-    let (fixture, job) = fourth_turn(1).await;
+    let (fixture, job) = fourth_job(1).await;
     assert_eq!(job["status"], "completed", "{job}");
     assert_eq!(job["attempts"].as_array().map(Vec::len), Some(1), "{job}");
     assert_eq!(messages_sent(&fixture, "turn=3"), [7, 3]);
@@ -175,7 +175,7 @@ async fn a_context_that_is_too_long_is_halved_and_sent_again() {
 
 #[tokio::test]
 async fn a_job_fails_if_its_shortest_context_is_too_long() {
-    let (fixture, job) = fourth_turn(3).await;
+    let (fixture, job) = fourth_job(3).await;
     assert_eq!(job["status"], "failed", "{job}");
     assert_eq!(job["error"]["code"], "context_length_exceeded", "{job}");
     assert_eq!(job["attempts"].as_array().map(Vec::len), Some(1), "{job}");

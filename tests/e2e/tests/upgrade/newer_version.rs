@@ -1,4 +1,4 @@
-//! Documents of a newer version are left to processes of the newer release, and nothing of them is lost.
+//! A process does not change documents of a newer version, and nothing of them is lost.
 //!
 //! The tests raise the version of stored documents, as a newer release could have written them, and check that the processes
 //! change nothing. Then they set the first version again, and the processes continue.
@@ -19,21 +19,21 @@ const NOT_SWEPT: &str = "only a process of a newer release can act on it";
 /// A worker's log message about a reply for a lane that it cannot read.
 const NOT_SETTLED: &str = "the outcome of an attempt could not be committed and is lost";
 
-/// The next turn of the session.
-fn turn(n: u64) -> Value {
+/// The body of the submit with this number.
+fn submission(n: u64) -> Value {
     json!({"session_id": "s", "input": format!("turn={n}")})
 }
 
-/// Completes one turn of a session, and makes the next one run until the gate opens. Returns the id of the running
+/// Completes one job of a session, and starts a second job, which runs until the gate opens. Returns the id of the second
 /// job.
-async fn start_second_turn(installation: &Installation, llm: &ScriptedLlm) -> (String, Gate) {
+async fn start_second_job(installation: &Installation, llm: &ScriptedLlm) -> (String, Gate) {
     let client = installation.client();
-    let first = client.submit_ok(&turn(0)).await;
+    let first = client.submit_ok(&submission(0)).await;
     scenario::wait_for_end(client, id_of(&first)).await;
     let gate = llm.gate_all_requests();
-    let job = id_of(&client.submit_ok(&turn(1)).await).to_owned();
+    let job = id_of(&client.submit_ok(&submission(1)).await).to_owned();
     let is_called = |records: &[Recorded]| records.iter().any(Recorded::is_in_flight);
-    llm.wait_for("the call of the second turn", is_called).await;
+    llm.wait_for("the call of the second job", is_called).await;
     (job, gate)
 }
 
@@ -51,7 +51,7 @@ async fn make_readable(installation: &Installation, kind: &'static str, newer: V
     stored.set_version(kind, 1).await;
 }
 
-/// Checks that a job completes with its second attempt, and that both turns are in the session.
+/// Checks that the second job completes with its second attempt, and that the session has the four turns of both jobs.
 async fn completes(installation: &Installation, job: &str) {
     let job = scenario::wait_for_end(installation.client(), job).await;
     assert_eq!(job["status"], "completed", "{job}");
@@ -76,12 +76,12 @@ fn without_expiry(answer: Answer) -> Value {
 }
 
 #[tokio::test]
-async fn a_job_of_a_newer_version_waits_for_a_newer_process() {
+async fn a_worker_does_not_claim_a_job_whose_lane_or_request_is_newer() {
     for kind in ["lane", "request"] {
         let llm = ScriptedLlm::start().await;
         let fleet = Fleet::builder().openai(&llm).gateways(1).workers(0);
         let mut fleet = fleet.env("FOREBAY_LOG", "debug").start().await;
-        let job = fleet.client.submit_ok(&turn(0)).await;
+        let job = fleet.client.submit_ok(&submission(0)).await;
         Stored::Redis(&fleet.redis).set_version(kind, 2).await;
         let worker = fleet.add_worker().await;
         worker.wait_for_log(NOT_CLAIMED, TIMEOUT).await;
@@ -95,11 +95,11 @@ async fn a_job_of_a_newer_version_waits_for_a_newer_process() {
 }
 
 #[tokio::test]
-async fn a_worker_leaves_a_job_whose_request_or_session_is_newer() {
+async fn a_worker_does_not_continue_a_job_whose_request_or_session_is_newer() {
     for kind in ["request", "turn"] {
         let llm = ScriptedLlm::start().await;
         for mut installation in Installation::start_each(&llm).await {
-            let (job, gate) = start_second_turn(&installation, &llm).await;
+            let (job, gate) = start_second_job(&installation, &llm).await;
             installation.kill().await;
             gate.open();
             let newer = make_newer(&installation, kind).await;
@@ -112,10 +112,10 @@ async fn a_worker_leaves_a_job_whose_request_or_session_is_newer() {
 }
 
 #[tokio::test]
-async fn the_sweeper_and_the_gateway_leave_a_newer_lane() {
+async fn the_sweeper_and_the_gateway_do_not_change_a_newer_lane() {
     let llm = ScriptedLlm::start().await;
     for mut installation in Installation::start_each(&llm).await {
-        let (job, gate) = start_second_turn(&installation, &llm).await;
+        let (job, gate) = start_second_job(&installation, &llm).await;
         installation.kill().await;
         gate.open();
         let newer = make_newer(&installation, "lane").await;
@@ -125,7 +125,7 @@ async fn the_sweeper_and_the_gateway_leave_a_newer_lane() {
         let client = installation.client();
         assert_refused(client.job(&job).await);
         assert_refused(client.cancel(&job).await);
-        assert_refused(client.submit(&turn(2)).await);
+        assert_refused(client.submit(&submission(2)).await);
         make_readable(&installation, "lane", newer).await;
         completes(&installation, &job).await;
     }
@@ -135,12 +135,12 @@ async fn the_sweeper_and_the_gateway_leave_a_newer_lane() {
 async fn a_reply_for_a_newer_lane_is_dropped_and_the_lane_is_unchanged() {
     let llm = ScriptedLlm::start().await;
     for mut installation in Installation::start_each(&llm).await {
-        let (job, gate) = start_second_turn(&installation, &llm).await;
+        let (job, gate) = start_second_job(&installation, &llm).await;
         let newer = make_newer(&installation, "lane").await;
         gate.open();
         installation.wait_for_log(NOT_SETTLED).await;
         let outcomes = installation.stored().documents("outcome").await;
-        assert_eq!(outcomes.len(), 1, "only the first turn has ended");
+        assert_eq!(outcomes.len(), 1, "only the first job has ended");
         // Another worker takes the job over.
         installation.kill().await;
         make_readable(&installation, "lane", newer).await;
@@ -150,18 +150,21 @@ async fn a_reply_for_a_newer_lane_is_dropped_and_the_lane_is_unchanged() {
 }
 
 #[tokio::test]
-async fn a_gateway_refuses_to_read_newer_documents_until_it_can() {
+async fn a_gateway_answers_503_while_a_document_has_a_newer_version() {
     const KEY: &str = "key";
     let llm = ScriptedLlm::start().await;
     for installation in Installation::start_each(&llm).await {
         let client = installation.client();
-        let job = client.submit_with_key(&turn(0), KEY).await.expect(202);
+        let job = client
+            .submit_with_key(&submission(0), KEY)
+            .await
+            .expect(202);
         let job = id_of(&job).to_owned();
         scenario::wait_for_end(client, &job).await;
         for kind in ["meta", "outcome", "turn", "key"] {
             let read = async || match kind {
                 "turn" => client.session("s").await,
-                "key" => client.submit_with_key(&turn(0), KEY).await,
+                "key" => client.submit_with_key(&submission(0), KEY).await,
                 _ => client.job(&job).await,
             };
             let before = without_expiry(read().await);

@@ -109,7 +109,7 @@ impl ConnectionGuard {
     }
 
     /// Counts a request as unanswered until its guard is dropped.
-    pub(super) fn request(&self) -> RequestGuard {
+    pub(super) fn count_request(&self) -> RequestGuard {
         self.connections.change(self.number, |connection| {
             connection.requests += 1;
             connection.unanswered += 1;

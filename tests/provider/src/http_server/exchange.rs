@@ -17,12 +17,12 @@ pub struct Exchange {
     /// The request.
     pub request: HttpRequest,
     /// The number of its connection: 0 for the first that the server accepted.
-    pub connection: usize,
-    pub(super) http: ByVersion,
+    pub connection_number: usize,
+    pub(super) by_version: ExchangeByVersion,
 }
 
 /// The exchange over one version of HTTP.
-pub(super) enum ByVersion {
+pub(super) enum ExchangeByVersion {
     Http1(Http1Exchange),
     Http2(Http2Exchange),
 }
@@ -31,61 +31,65 @@ impl Exchange {
     /// Returns when the client has closed the connection (HTTP/1.1) or reset the stream (HTTP/2). The future may be
     /// dropped before that.
     pub async fn wait_for_hang_up(&mut self) {
-        match &mut self.http {
-            ByVersion::Http1(exchange) => exchange.wait_for_hang_up().await,
-            ByVersion::Http2(exchange) => exchange.wait_for_hang_up().await,
+        match &mut self.by_version {
+            ExchangeByVersion::Http1(exchange) => exchange.wait_for_hang_up().await,
+            ExchangeByVersion::Http2(exchange) => exchange.wait_for_hang_up().await,
         }
     }
 
     /// Sends the whole response. Returns false if the write fails because the client has closed the connection or reset
     /// the stream. A write shortly after the client has gone may still succeed.
     pub async fn answer(self, response: &Response) -> bool {
-        match self.http {
-            ByVersion::Http1(exchange) => exchange.answer(response).await,
-            ByVersion::Http2(exchange) => exchange.answer(response),
+        match self.by_version {
+            ExchangeByVersion::Http1(exchange) => exchange.answer(response).await,
+            ExchangeByVersion::Http2(exchange) => exchange.answer(response),
         }
     }
 
     /// Sends an interim response, which has a status of 1xx. Returns false if the client has gone.
     pub async fn interim(&mut self, status: u16) -> bool {
-        match &mut self.http {
-            ByVersion::Http1(exchange) => exchange.interim(status).await,
-            ByVersion::Http2(exchange) => exchange.interim(status),
+        match &mut self.by_version {
+            ExchangeByVersion::Http1(exchange) => exchange.interim(status).await,
+            ExchangeByVersion::Http2(exchange) => exchange.interim(status),
         }
     }
 
     /// Sends the head of the response and the first `body_bytes` of its body. Returns false if the client has
     /// gone.
     pub async fn begin(&mut self, response: &Response, body_bytes: usize) -> bool {
-        match &mut self.http {
-            ByVersion::Http1(exchange) => exchange.begin(response, body_bytes).await,
-            ByVersion::Http2(exchange) => exchange.begin(response, body_bytes),
+        match &mut self.by_version {
+            ExchangeByVersion::Http1(exchange) => exchange.begin(response, body_bytes).await,
+            ExchangeByVersion::Http2(exchange) => exchange.begin(response, body_bytes),
         }
     }
 
     /// Ends a response that [`begin`](Self::begin) began, although its body is incomplete: with an orderly end of the
     /// connection (HTTP/1.1) or a reset of the stream (HTTP/2).
     pub async fn cut_off(self) {
-        match self.http {
-            ByVersion::Http1(exchange) => exchange.close().await,
-            ByVersion::Http2(exchange) => exchange.reset(Reason::INTERNAL_ERROR),
+        match self.by_version {
+            ExchangeByVersion::Http1(exchange) => exchange.close().await,
+            ExchangeByVersion::Http2(exchange) => exchange.reset(Reason::INTERNAL_ERROR),
         }
     }
 
     /// Resets the connection (HTTP/1.1) or the stream with this reason (HTTP/2).
     pub fn reset(self, reason: Reason) {
-        match self.http {
-            ByVersion::Http1(exchange) => exchange.reset(),
-            ByVersion::Http2(exchange) => exchange.reset(reason),
+        match self.by_version {
+            ExchangeByVersion::Http1(exchange) => exchange.reset(),
+            ExchangeByVersion::Http2(exchange) => exchange.reset(reason),
         }
     }
 
     /// Sends the head of the response, its body, and then `chunk` repeatedly, with a pause after each.
     /// Returns when the client has gone.
     pub async fn answer_endlessly(self, response: &Response, chunk: Bytes, pause: Duration) {
-        match self.http {
-            ByVersion::Http1(exchange) => exchange.answer_endlessly(response, &chunk, pause).await,
-            ByVersion::Http2(exchange) => exchange.answer_endlessly(response, chunk, pause).await,
+        match self.by_version {
+            ExchangeByVersion::Http1(exchange) => {
+                exchange.answer_endlessly(response, &chunk, pause).await;
+            }
+            ExchangeByVersion::Http2(exchange) => {
+                exchange.answer_endlessly(response, chunk, pause).await;
+            }
         }
     }
 
@@ -94,9 +98,9 @@ impl Exchange {
     /// # Panics
     /// If the version is HTTP/2.
     pub async fn write_raw(&mut self, bytes: &[u8]) -> bool {
-        match &mut self.http {
-            ByVersion::Http1(exchange) => exchange.write_raw(bytes).await,
-            ByVersion::Http2(_) => panic!("raw bytes can be written over HTTP/1.1 only"),
+        match &mut self.by_version {
+            ExchangeByVersion::Http1(exchange) => exchange.write_raw(bytes).await,
+            ExchangeByVersion::Http2(_) => panic!("raw bytes can be written over HTTP/1.1 only"),
         }
     }
 
@@ -105,9 +109,11 @@ impl Exchange {
     /// # Panics
     /// If the version is HTTP/1.1.
     pub async fn wait_for_reset(self) -> Option<Reason> {
-        match self.http {
-            ByVersion::Http1(_) => panic!("HTTP/1.1 has no streams that a client could reset"),
-            ByVersion::Http2(mut exchange) => exchange.wait_for_reset().await,
+        match self.by_version {
+            ExchangeByVersion::Http1(_) => {
+                panic!("HTTP/1.1 has no streams that a client could reset")
+            }
+            ExchangeByVersion::Http2(mut exchange) => exchange.wait_for_reset().await,
         }
     }
 }

@@ -4,7 +4,7 @@ use tokio::sync::oneshot;
 
 use super::{
     connections::ConnectionGuard,
-    exchange::{ByVersion, Exchange},
+    exchange::{Exchange, ExchangeByVersion},
     handler::{Handler, Shutdown},
     http1_exchange::Http1Exchange,
     socket::Socket,
@@ -38,11 +38,11 @@ pub(super) async fn serve(
         let (return_wire, returned_wire) = oneshot::channel();
         let exchange = Exchange {
             request,
-            connection: connection.number(),
-            http: ByVersion::Http1(Http1Exchange {
+            connection_number: connection.number(),
+            by_version: ExchangeByVersion::Http1(Http1Exchange {
                 wire,
                 return_wire: keep_alive.then_some(return_wire),
-                _request: connection.request(),
+                _request_guard: connection.count_request(),
             }),
         };
         // The handler may return before the response is sent, because the test sends it later.

@@ -15,7 +15,7 @@ pub(super) struct Http1Exchange {
     pub(super) wire: Wire,
     /// Returns the connection to the server for the next request; `None` if the client wants the connection closed.
     pub(super) return_wire: Option<oneshot::Sender<Wire>>,
-    pub(super) _request: RequestGuard,
+    pub(super) _request_guard: RequestGuard,
 }
 
 impl Http1Exchange {

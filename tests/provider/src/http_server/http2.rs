@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::{
     connections::ConnectionGuard,
-    exchange::{ByVersion, Exchange},
+    exchange::{Exchange, ExchangeByVersion},
     handler::{Handler, Shutdown},
     http2_exchange::Http2Exchange,
     message::HttpRequest,
@@ -56,11 +56,11 @@ pub(super) async fn serve(
         let Some(Ok((request, respond))) = accepted else {
             return Ok(());
         };
-        let number = connection.number();
-        let http = ByVersion::Http2(Http2Exchange {
+        let connection_number = connection.number();
+        let by_version = ExchangeByVersion::Http2(Http2Exchange {
             respond,
             body: None,
-            _request: connection.request(),
+            _request_guard: connection.count_request(),
         });
         let handler = Handler::clone(&handler);
         exchanges.spawn(async move {
@@ -68,8 +68,8 @@ pub(super) async fn serve(
             if let Ok(request) = read(request, settings.reads_bodies).await {
                 let exchange = Exchange {
                     request,
-                    connection: number,
-                    http,
+                    connection_number,
+                    by_version,
                 };
                 handler(exchange).await;
             }
@@ -77,11 +77,11 @@ pub(super) async fn serve(
     }
 }
 
-/// Reads the request; its body only if `with_body` is true.
-async fn read(request: Request<RecvStream>, with_body: bool) -> Result<HttpRequest, h2::Error> {
+/// Reads the request; its body only if `reads_body` is true.
+async fn read(request: Request<RecvStream>, reads_body: bool) -> Result<HttpRequest, h2::Error> {
     let (head, mut stream) = request.into_parts();
     let mut body = Vec::new();
-    if with_body {
+    if reads_body {
         while let Some(data) = stream.data().await {
             let data = data?;
             stream.flow_control().release_capacity(data.len())?;

@@ -12,7 +12,7 @@ pub(super) struct Http2Exchange {
     pub(super) respond: SendResponse<Bytes>,
     /// The body of the response, once its head is sent.
     pub(super) body: Option<SendStream<Bytes>>,
-    pub(super) _request: RequestGuard,
+    pub(super) _request_guard: RequestGuard,
 }
 
 impl Http2Exchange {

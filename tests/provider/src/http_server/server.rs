@@ -82,7 +82,7 @@ impl HttpServerBuilder {
     }
 
     /// Gives HTTP/2 requests to the handler before their bodies have arrived, and never reads the bodies.
-    pub fn without_bodies(mut self) -> Self {
+    pub fn without_reading_bodies(mut self) -> Self {
         self.http2.reads_bodies = false;
         self
     }

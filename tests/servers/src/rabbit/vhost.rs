@@ -42,7 +42,7 @@ impl Vhost {
     /// Declares a durable classic queue. Does nothing if the queue exists with the same arguments.
     ///
     /// # Errors
-    /// If the node refuses, for example because the queue exists with other arguments, or has no management API.
+    /// If the node has no management API, or refuses, for example because the queue exists with other arguments.
     pub async fn declare(&self, queue: &str) -> anyhow::Result<()> {
         let body = json!({"durable": true, "auto_delete": false, "arguments": {}});
         self.management()?.put(&self.queue_path(queue), &body).await

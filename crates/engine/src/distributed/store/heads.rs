@@ -16,7 +16,8 @@ use super::{
 };
 use crate::rejection::broken_data;
 
-/// The part of a partition's index that a page of heads covers.
+/// A range of a partition's index of heads. The index is a sorted set. Each member is the code of a head followed by its lane,
+/// for example `bs/default/chat-42`.
 struct Range {
     partition: u8,
     /// The lower bound, in the notation of `ZRANGE BYLEX`.

@@ -29,10 +29,12 @@ struct TimerWithoutLane {
 impl RedisStore {
     /// Returns the timers that are due, earliest first.
     ///
-    /// The first query asks each partition for twice `limit / 256` timers, and for at least [`PER_PARTITION_MIN`]. A
-    /// partition is queried again, for four times as many timers, only if its reply was full and its further timers may
-    /// belong to the result: fewer than `limit` timers were found, or the last timer in the reply is not later than the
-    /// last timer to return. This bounds the replies when many timers are due, for example after an outage.
+    /// The first query asks each partition for twice `limit / 256` timers, and for at least [`PER_PARTITION_MIN`].
+    ///
+    /// A partition that returns as many timers as it was asked for may have more. It is queried again, for four times as
+    /// many, in two cases. All partitions together returned fewer than `limit` timers. Or its last returned timer is not
+    /// later than timer number `limit` of all timers found, so further timers may belong to the result. This bounds the
+    /// replies when many timers are due, for example after an outage.
     pub(super) async fn find_due_timers(
         &self,
         now: TimeMs,
@@ -53,7 +55,7 @@ impl RedisStore {
                 }
                 due.extend(found);
             }
-            // The time of the last timer to return, if enough timers were found.
+            // The time of timer number `limit`, if so many timers were found.
             let last_needed_at = due
                 .iter()
                 .nth(limit.saturating_sub(1))

@@ -30,13 +30,13 @@ fn every_field_of_an_entry_is_read() {
     let variable = |name: &str| (name == "ACME_API_KEY").then(|| String::from("sk-secret"));
     let file = ProvidersFile::parse(text, &variable).expect("the file is valid");
     assert_eq!(file.entries.len(), 3);
-    assert!(file.entries["cluster"].provider.http2_prior_knowledge);
-    assert!(!file.entries["acme"].provider.http2_prior_knowledge);
-    assert_eq!(file.entries["acme"].provider.missing_key(), None);
+    assert!(file.entries["cluster"].definition.http2_prior_knowledge);
+    assert!(!file.entries["acme"].definition.http2_prior_knowledge);
+    assert_eq!(file.entries["acme"].definition.missing_key(), None);
     assert!(!format!("{file:?}").contains("sk-secret"));
     let file_without_key = ProvidersFile::parse(text, &|_| None).expect("the file is valid");
     assert_eq!(
-        file_without_key.entries["acme"].provider.missing_key(),
+        file_without_key.entries["acme"].definition.missing_key(),
         Some("ACME_API_KEY")
     );
 }

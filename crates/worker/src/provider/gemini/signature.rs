@@ -3,8 +3,8 @@
 //! Gemini adds an opaque signature to parts of its replies and expects it back on the same parts. Gemini 3
 //! and later refuse a tool call that is sent back without its signature.
 //!
-//! A signature is stored in `extra_content`, in the form of Google's OpenAI-compatible endpoint. A session
-//! can therefore continue over either API.
+//! A signature is stored in `extra_content`, in the form of Google's OpenAI-compatible API. A session can therefore
+//! begin over one of Google's two APIs and continue over the other.
 
 use serde_json::{Value, json};
 

@@ -38,7 +38,7 @@ pub(super) enum ExtraContent {
     /// The turns that this provider returned, and those that a client sent. Other services refuse data that they do not
     /// know.
     OfThisProvider,
-    /// All turns. Google wants Gemini's signatures back on whichever API they came.
+    /// All turns. Google requires Gemini's signatures, also those that the Gemini API returned.
     Always,
 }
 

@@ -57,6 +57,7 @@ mod tests {
     #[test]
     fn counts_in_unusual_forms_are_read_or_left_out() {
         for (usage, expected) in [
+            // A negative count is left out. A total below the sum of the other two counts is replaced by that sum.
             (
                 json!({"prompt_tokens": 1151, "completion_tokens": -35, "total_tokens": 1116}),
                 Some([1_151, 0, 1_151]),

@@ -33,11 +33,12 @@ impl<'a> Chat<'a> {
         }
     }
 
-    /// Runs this many turns. Panics if a turn fails.
-    pub(super) async fn run(self, turns: usize) {
-        for turn in 0..turns {
-            let text = format!("turn {turn}: {}", tokens::prose(15 + turn * 13 % 40));
-            let mut reply = self.ask(turn, vec![Turn::text(Role::User, text)]).await;
+    /// Runs this many rounds: a user message, then tool results for as long as the model calls tools. Panics if a job
+    /// fails.
+    pub(super) async fn run(self, rounds: usize) {
+        for round in 0..rounds {
+            let text = format!("round {round}: {}", tokens::prose(15 + round * 13 % 40));
+            let mut reply = self.ask(round, vec![Turn::text(Role::User, text)]).await;
             while !reply.tool_calls.is_empty() {
                 let results = reply
                     .tool_calls
@@ -47,15 +48,15 @@ impl<'a> Chat<'a> {
                         tool_call_id: Some(call.id.clone()),
                         ..Turn::text(
                             Role::Tool,
-                            tokens::numbers(10 + turn * 7 % 30, turn + index),
+                            tokens::numbers(10 + round * 7 % 30, round + index),
                         )
                     });
-                reply = self.ask(turn, results.collect()).await;
+                reply = self.ask(round, results.collect()).await;
             }
         }
     }
 
-    async fn ask(&self, turn: usize, input: Vec<Turn>) -> Reply {
+    async fn ask(&self, round: usize, input: Vec<Turn>) -> Reply {
         let mut submit = Submit::turns(input).session(&self.session);
         submit.model = self.kind.model();
         submit.request.instructions = Some(format!("Answer briefly. {}", tokens::prose(30)));
@@ -71,11 +72,11 @@ impl<'a> Chat<'a> {
         assert_eq!(
             outcome.status,
             Status::Completed,
-            "{:?}, turn {turn}: {:?}",
+            "{:?}, round {round}: {:?}",
             self.kind,
             outcome.error
         );
-        assert_eq!(outcome.attempts.len(), 1, "{:?}, turn {turn}", self.kind);
+        assert_eq!(outcome.attempts.len(), 1, "{:?}, round {round}", self.kind);
         outcome.reply.expect("a reply")
     }
 }

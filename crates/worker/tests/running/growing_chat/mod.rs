@@ -71,7 +71,7 @@ impl Setup {
 }
 
 #[tokio::test]
-async fn chats_outgrow_the_contexts_of_their_models_without_a_failed_turn() {
+async fn chats_outgrow_the_contexts_of_their_models_without_a_failed_job() {
     let setup = Setup::start().await;
     let kinds = ServerKind::all();
     let chats = kinds.iter().map(|kind| {

@@ -242,18 +242,18 @@ impl Server {
     }
 }
 
-/// A reply that calls no tool, one tool or two tools, according to the number of the turn.
+/// A reply that calls no tool, one tool or two tools, according to the number of the round.
 fn completion(request: &ChatRequest) -> Value {
     let messages = request.messages();
     let last = messages.last().expect("the request has messages");
-    let turn = last
+    let round = last
         .text
-        .strip_prefix("turn ")
+        .strip_prefix("round ")
         .and_then(|text| text.split(':').next());
-    let turn: Option<usize> = turn.and_then(|number| number.parse().ok());
-    let calls = match turn {
-        Some(turn) if turn % 6 == 0 => 2,
-        Some(turn) if turn % 3 == 0 => 1,
+    let round: Option<usize> = round.and_then(|number| number.parse().ok());
+    let calls = match round {
+        Some(round) if round % 6 == 0 => 2,
+        Some(round) if round % 3 == 0 => 1,
         _ => 0,
     };
     let (message, finish_reason) = if calls == 0 {

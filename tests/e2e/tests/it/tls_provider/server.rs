@@ -17,7 +17,7 @@ pub(crate) const ANSWER_TEXT: &str = "over TLS";
 /// The server. Dropping it closes its port and its connections.
 pub(crate) struct Server {
     certificates: Certificates,
-    http: HttpServer,
+    http_server: HttpServer,
     /// One permit for each answer.
     answers: Arc<Semaphore>,
 }
@@ -36,7 +36,7 @@ impl Server {
     pub(crate) async fn with(version: Version, certificates: Certificates) -> Self {
         let answers = Arc::new(Semaphore::new(0));
         let permits = Arc::clone(&answers);
-        let http = HttpServer::builder()
+        let http_server = HttpServer::builder()
             .version(version)
             .streams_max(STREAMS_MAX)
             .tls(&certificates.certificate_file(), &certificates.key_file())
@@ -44,14 +44,14 @@ impl Server {
             .await;
         Self {
             certificates,
-            http,
+            http_server,
             answers,
         }
     }
 
     /// The base URL, for `OPENAI_BASE_URL`.
     pub(crate) fn base_url(&self) -> String {
-        format!("https://localhost:{}/v1", self.http.address().port())
+        format!("https://localhost:{}/v1", self.http_server.address().port())
     }
 
     /// The file with the certificate that clients must trust.
@@ -62,7 +62,7 @@ impl Server {
     /// Closes all connections, and offers only this version from now on. Returns when the connections are closed.
     pub(crate) async fn restart(&self, version: Version) {
         let count = self.connections().count();
-        self.http.restart(version);
+        self.http_server.restart(version);
         let old_are_closed = |connections: &[Connection]| {
             connections[..count]
                 .iter()
@@ -85,7 +85,7 @@ impl Server {
 
     /// The connections since the start. A connection counts when its handshake is complete.
     pub(crate) fn connections(&self) -> &Connections {
-        self.http.connections()
+        self.http_server.connections()
     }
 }
 

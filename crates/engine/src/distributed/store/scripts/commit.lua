@@ -68,6 +68,7 @@ for _ = 1, tonumber(take()) do
   local job, queued_key, summary, outcome, deletable_at = take(), prefix .. 'w:' .. take(), take(), take(), take()
   local key = prefix .. 'j:' .. job
   local keep_until = redis.call('HGET', key, 'keep_until')
+  -- Every live job has a record. Without one, no read could find the outcome, so no outcome is written.
   if keep_until then
     redis.call('HSET', key, 'mark', summary, 'outcome', outcome)
     if tonumber(keep_until) > tonumber(deletable_at) then deletable_at = keep_until end

@@ -26,7 +26,7 @@ pub(super) enum ApiKind {
 
 /// A provider that can be built.
 #[derive(Clone, Debug)]
-pub(super) struct ProviderEntry {
+pub(super) struct ProviderDefinition {
     pub(super) kind: ApiKind,
     pub(super) base_url: Endpoint,
     /// The variable that holds the key; `None` for a provider without a key.
@@ -39,7 +39,7 @@ pub(super) struct ProviderEntry {
     pub(super) http2_prior_knowledge: bool,
 }
 
-impl ProviderEntry {
+impl ProviderDefinition {
     /// The variable that should hold the key, if it is not set.
     pub(super) fn missing_key(&self) -> Option<&str> {
         self.key_env.as_deref().filter(|_| self.key.is_none())
