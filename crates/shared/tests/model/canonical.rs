@@ -9,7 +9,9 @@
 use crate::{
     configuration::Configuration,
     mutation::Mutation,
-    state::{DEAD, EntryState, Job, JobLife, NotBefore, PublishStep, SLOTS, State, WakePublisher},
+    state::{
+        DEAD, EntryState, Job, JobStatus, NotBefore, PublisherPhase, SLOTS, State, WakePublisher,
+    },
 };
 
 /// The state that stands for all states that are equivalent to this one.
@@ -19,17 +21,17 @@ pub(crate) fn canonical(state: &State, configuration: &Configuration) -> State {
     }
     let mut state = *state;
     for job in 0..configuration.jobs {
-        match state.job(job).life {
-            JobLife::Absent => {}
-            JobLife::Live => renumber_fences(&mut state, job),
-            life if state.faults_left.repairs > 0 && configuration.may_repair(life) => {
+        match state.job(job).status {
+            JobStatus::Absent => {}
+            JobStatus::Live => renumber_fences(&mut state, job),
+            status if state.faults_left.repairs > 0 && configuration.may_repair(status) => {
                 renumber_fences(&mut state, job);
             }
             _ => clear_ended_job(&mut state, job),
         }
     }
     if !configuration.clocks_may_be_wrong {
-        // Without skew, every clock shows that the backoff of a retry has passed.
+        // Every clock shows that the backoff of the retry has passed, so its `not_before` has no effect any more.
         for entry in state.lane.entries_mut() {
             if entry.state == EntryState::Queued(NotBefore::RetryPassed) {
                 entry.state = EntryState::Queued(NotBefore::None);
@@ -38,8 +40,8 @@ pub(crate) fn canonical(state: &State, configuration: &Configuration) -> State {
     }
     let park_moves_any_timer = configuration.has(Mutation::ParkMovesAChangedTimer);
     for publisher in state.publishers_mut() {
-        let parks_nothing = publisher.step == PublishStep::Confirmed
-            && !publisher.is_current
+        let parks_nothing = publisher.phase == PublisherPhase::WakeConfirmed
+            && !publisher.timer_is_unchanged
             && !park_moves_any_timer;
         if parks_nothing || publisher.is_idle() {
             *publisher = WakePublisher::default();
@@ -67,10 +69,11 @@ fn swap_workers(state: &State) -> State {
     swapped
 }
 
-/// Clears everything about a job that has ended and cannot be repaired, because it has no effect any more.
+/// Clears everything about a job that has ended and cannot be repaired, because it has no effect any more. Such jobs all get
+/// the same status.
 fn clear_ended_job(state: &mut State, job: u8) {
     *state.job_mut(job) = Job {
-        life: JobLife::Completed,
+        status: JobStatus::Completed,
         ..Job::default()
     };
     for slot in &mut state.slots {

@@ -1,18 +1,18 @@
 //! The invariants of every state. `steps` checks the invariants of a step.
 
-use crate::state::{AttemptPhase, EntryState, JobLife, SLOTS, State, Timer};
+use crate::state::{EntryState, JobStatus, SLOTS, SlotPhase, State, Timer};
 
 /// The invariant that a state violates, if any.
 pub(crate) fn violated_invariant(state: &State) -> Option<String> {
     for job in 0..state.submitted {
         let stored = state.job(job);
-        let live = stored.life == JobLife::Live;
+        let live = stored.status == JobStatus::Live;
         let entries = state.lane.entries().iter().filter(|entry| entry.job == job);
         let entry_count = entries.count();
         if entry_count != usize::from(live) {
             return Some(format!(
-                "job {job} has {entry_count} entries in the lane; its life is {:?}",
-                stored.life
+                "job {job} has {entry_count} entries in the lane; its status is {:?}",
+                stored.status
             ));
         }
         if live && stored.timer == Timer::None {
@@ -33,16 +33,11 @@ pub(crate) fn violated_invariant(state: &State) -> Option<String> {
 fn shared_fence(state: &State) -> Option<String> {
     const { assert!(SLOTS == 2, "the function compares two slots") };
     let [first, second] = &state.slots;
-    let has_attempt = |phase| {
-        matches!(
-            phase,
-            AttemptPhase::Running | AttemptPhase::SettlementUnanswered
-        )
-    };
+    let has_attempt = |phase| matches!(phase, SlotPhase::Running | SlotPhase::SettlementUnanswered);
     let is_shared = has_attempt(first.phase)
         && has_attempt(second.phase)
         && (first.job, first.fence) == (second.job, second.fence)
-        && state.job(first.job).life == JobLife::Live;
+        && state.job(first.job).status == JobStatus::Live;
     is_shared.then(|| {
         format!(
             "two attempts at job {} have fence {}",

@@ -2,7 +2,7 @@
 
 use crate::{
     mutation::Mutation,
-    state::{FaultCounts, JOBS, JobLife},
+    state::{FaultCounts, JOBS, JobStatus},
 };
 
 /// How a job is submitted.
@@ -41,14 +41,14 @@ pub(crate) struct Configuration {
     pub(crate) may_reach_takeover_limit: bool,
     /// Whether the clocks of sweepers may be ahead of the store's, and the clocks of workers behind it.
     pub(crate) clocks_may_be_wrong: bool,
-    /// Whether other steps may happen after a sweeper has read a due timer and before it acts.
-    pub(crate) reads_before_acting: bool,
+    /// Whether other steps may happen between a sweeper's read of a due timer and its action.
+    pub(crate) delays_sweeper_actions: bool,
     /// Whether a worker whose claim got no response may requeue the wake instead of claiming again.
     pub(crate) workers_may_requeue_wakes: bool,
-    /// Whether cancelled and expired jobs may be repaired too, and not only failed jobs.
-    pub(crate) repairs_all_ended_jobs: bool,
-    /// Whether all jobs must be able to end before any parked timer is due.
-    pub(crate) forbids_parked_timers: bool,
+    /// Whether cancelled and expired jobs may be repaired too. Failed jobs always may.
+    pub(crate) repairs_cancelled_and_expired_jobs: bool,
+    /// Whether every job must be able to end although no parked timer is ever due.
+    pub(crate) liveness_ignores_parked_timers: bool,
     /// Whether equivalent states count as one state.
     pub(crate) merges_states: bool,
     /// How often each fault may happen.
@@ -69,10 +69,10 @@ impl Configuration {
         replies_may_call_tools: false,
         may_reach_takeover_limit: false,
         clocks_may_be_wrong: false,
-        reads_before_acting: false,
+        delays_sweeper_actions: false,
         workers_may_requeue_wakes: false,
-        repairs_all_ended_jobs: false,
-        forbids_parked_timers: false,
+        repairs_cancelled_and_expired_jobs: false,
+        liveness_ignores_parked_timers: false,
         merges_states: true,
         faults: FaultCounts {
             crashes: 0,
@@ -98,9 +98,9 @@ impl Configuration {
     }
 
     /// Whether a job that ended like this may be repaired.
-    pub(crate) fn may_repair(&self, life: JobLife) -> bool {
-        life == JobLife::Failed
-            || (self.repairs_all_ended_jobs
-                && matches!(life, JobLife::Cancelled | JobLife::Expired))
+    pub(crate) fn may_repair(&self, status: JobStatus) -> bool {
+        status == JobStatus::Failed
+            || (self.repairs_cancelled_and_expired_jobs
+                && matches!(status, JobStatus::Cancelled | JobStatus::Expired))
     }
 }

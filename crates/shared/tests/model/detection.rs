@@ -75,7 +75,7 @@ const CRASH_AND_LOSS: Configuration = Configuration {
 /// A job is repaired while an attempt from before the repair may still settle.
 const SMALL_REPAIR: Configuration = Configuration {
     jobs_may_fail: true,
-    repairs_all_ended_jobs: true,
+    repairs_cancelled_and_expired_jobs: true,
     faults: FaultCounts {
         false_absences: 1,
         cancels: 1,
@@ -278,13 +278,13 @@ fn without_a_time_limit_a_requeued_wake_of_a_claimed_job_blocks_the_lane() {
     );
 }
 
-/// No wake is lost, so no job may depend on a parked timer.
+/// No wake is lost, so every job must be able to end although no parked timer is ever due.
 const SMALL_NO_LOST_WAKES: Configuration = Configuration {
     submit_kinds: [&[SubmitKind::Message]; JOBS],
     sweepers: 2,
     retries: 1,
     clocks_may_be_wrong: true,
-    forbids_parked_timers: true,
+    liveness_ignores_parked_timers: true,
     faults: FaultCounts {
         crashes: 1,
         false_absences: 1,
@@ -293,14 +293,14 @@ const SMALL_NO_LOST_WAKES: Configuration = Configuration {
     ..NO_FAULTS
 };
 
-/// This mutation makes a job wait until its parked timer is due. With `forbids_parked_timers`, the search reports such a job
-/// as stuck. Without it, every job ends, so the mutation only delays jobs.
+/// This mutation makes a job wait until its parked timer is due. With `liveness_ignores_parked_timers`, the search reports
+/// such a job as stuck. Without it, every job ends, so the mutation only delays jobs.
 #[test]
 fn a_confirmed_wake_that_moves_a_changed_timer_only_delays_jobs() {
     const MUTATIONS: &[Mutation] = &[Mutation::ParkMovesAChangedTimer];
     assert_failure(SMALL_NO_LOST_WAKES, MUTATIONS, &ExpectedFailure::Stuck);
     let allows_delays = Configuration {
-        forbids_parked_timers: false,
+        liveness_ignores_parked_timers: false,
         mutations: MUTATIONS,
         ..SMALL_NO_LOST_WAKES
     };
@@ -322,7 +322,7 @@ fn either_tick_or_a_claim_that_is_not_granted_prevents_a_delay() {
     ];
     assert_failure(SMALL_NO_LOST_WAKES, BOTH, &ExpectedFailure::Stuck);
     let allows_delays = Configuration {
-        forbids_parked_timers: false,
+        liveness_ignores_parked_timers: false,
         mutations: BOTH,
         ..SMALL_NO_LOST_WAKES
     };

@@ -137,7 +137,7 @@ fn two_slots_of_one_process_do_no_harm() {
 /// Two processes act as the elected sweeper, with other steps between reading and acting.
 pub(crate) const TWO_SWEEPERS: Configuration = Configuration {
     sweepers: 2,
-    reads_before_acting: true,
+    delays_sweeper_actions: true,
     retries: 1,
     faults: FaultCounts {
         crashes: 2,
@@ -157,7 +157,7 @@ fn two_sweepers_at_the_same_time_do_no_harm() {
 /// A client cancels a job, and a deadline passes.
 pub(crate) const CANCEL_AND_EXPIRY: Configuration = Configuration {
     sweepers: 2,
-    reads_before_acting: true,
+    delays_sweeper_actions: true,
     may_reach_takeover_limit: true,
     jobs_may_fail: true,
     faults: FaultCounts {
@@ -177,8 +177,8 @@ fn a_cancel_and_an_expiry_do_no_harm() {
     assert_holds("cancel and expiry", CANCEL_AND_EXPIRY, StatesMin(490_000));
 }
 
-/// Releases, retries and wrong clocks, so that claims come too early.
-pub(crate) const RELEASE_RETRY_EARLY: Configuration = Configuration {
+/// Releases and retries. Clocks may be wrong, so claims may come too early.
+pub(crate) const RELEASES_RETRIES_EARLY_CLAIMS: Configuration = Configuration {
     retries: 1,
     clocks_may_be_wrong: true,
     faults: FaultCounts {
@@ -197,7 +197,7 @@ pub(crate) const RELEASE_RETRY_EARLY: Configuration = Configuration {
 fn releases_retries_and_early_claims_do_no_harm() {
     assert_holds(
         "releases, retries and early claims",
-        RELEASE_RETRY_EARLY,
+        RELEASES_RETRIES_EARLY_CLAIMS,
         StatesMin(890_000),
     );
 }
@@ -206,7 +206,7 @@ fn releases_retries_and_early_claims_do_no_harm() {
 pub(crate) const REPAIR: Configuration = Configuration {
     jobs_may_fail: true,
     may_reach_takeover_limit: true,
-    repairs_all_ended_jobs: true,
+    repairs_cancelled_and_expired_jobs: true,
     faults: FaultCounts {
         crashes: 1,
         lost_responses: 1,
@@ -294,13 +294,13 @@ fn tool_results_and_holds_do_no_harm() {
     assert_holds("tool results and holds", TOOLS, StatesMin(1_250_000));
 }
 
-/// No wake is lost, so every job must be able to end before any parked timer is due.
+/// No wake is lost, so every job must be able to end although no parked timer is ever due.
 pub(crate) const NO_LOST_WAKES: Configuration = Configuration {
     sweepers: 2,
-    reads_before_acting: true,
+    delays_sweeper_actions: true,
     retries: 1,
     clocks_may_be_wrong: true,
-    forbids_parked_timers: true,
+    liveness_ignores_parked_timers: true,
     faults: FaultCounts {
         crashes: 1,
         duplicated_wakes: 1,
@@ -335,9 +335,8 @@ fn without_lost_wakes_no_job_under_a_hold_depends_on_a_parked_timer() {
     assert_holds("holds, no parked timers", configuration, StatesMin(775_000));
 }
 
-/// A small configuration is safe and live with and without merging equivalent states.
 #[test]
-fn a_small_world_holds_with_and_without_merged_states() {
+fn a_small_configuration_is_safe_and_live_with_and_without_merged_states() {
     let configuration = Configuration {
         faults: FaultCounts {
             lost_responses: 1,
@@ -364,7 +363,7 @@ fn a_small_world_holds_with_and_without_merged_states() {
 fn large_all_faults() {
     let configuration = Configuration {
         sweepers: 2,
-        reads_before_acting: true,
+        delays_sweeper_actions: true,
         retries: 1,
         clocks_may_be_wrong: true,
         workers_may_requeue_wakes: true,

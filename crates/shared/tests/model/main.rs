@@ -12,9 +12,9 @@
 //!
 //! **Liveness**: from every state, every accepted job can still end. No cancel, deadline or failed try is needed for that.
 //!
-//! We wrote the search ourselves. Liveness here means what can be reached from each state, so it needs a backward pass
-//! over the edges of the search. The `eventually` of the crate stateright checks only acyclic paths. So this model has
-//! its own breadth-first search ([`search`]) over canonical states ([`canonical`]).
+//! The model has its own breadth-first search ([`search`]) over canonical states ([`canonical`]), because liveness is a
+//! question about each state: can every job still end from here? The answer needs a pass backward over the steps. The
+//! crate stateright offers only the property `eventually`, which it checks on acyclic paths alone.
 //!
 //! In reading order: [`state`], [`configuration`], [`protocol`], [`steps`], [`check`], [`canonical`], [`search`].
 //!

@@ -9,8 +9,8 @@ use crate::{
     state::{self, EntryState, Timer},
 };
 
-/// Changes the arguments of `apply`.
-pub(crate) fn change_input(
+/// Applies a mutation to the arguments of `lane::apply`.
+pub(crate) fn mutate_arguments(
     mutation: Mutation,
     lane: &mut Lane,
     outcome: &mut Option<OutcomeSummary>,
@@ -38,6 +38,7 @@ pub(crate) fn change_input(
         (Mutation::ResultsDisplaceClaimedHead, Event::Admit(admit))
             if admit.is_tool_results && admit.if_busy == IfBusy::Enqueue =>
         {
+            // `apply` inserts no entry before a claimed one. `mutate_result` restores the flag.
             for entry in &mut lane.entries {
                 entry.claimed &= !matches!(entry.state, State::Queued { .. });
             }
@@ -49,8 +50,8 @@ pub(crate) fn change_input(
     }
 }
 
-/// Changes the result of `apply`.
-pub(crate) fn change_output(
+/// Applies a mutation to the result of `lane::apply`.
+pub(crate) fn mutate_result(
     mutation: Mutation,
     before: &state::Lane,
     event: &Event,

@@ -1,8 +1,8 @@
 //! The search: forward over every state that can be reached, then backward from the states in which every job has ended.
 //!
 //! The forward search checks safety for each state and each step. The backward search checks liveness: from every state,
-//! dependable steps must lead to a state in which every accepted job has ended. A step is dependable if it is neither a
-//! fault nor a decision.
+//! dependable steps must lead to a state in which every accepted job has ended. The documentation of
+//! [`Step`](crate::steps::Step) tells which steps are dependable.
 
 use std::{fmt::Write as _, time::Instant};
 
@@ -11,7 +11,7 @@ use crate::{
     check::violated_invariant,
     configuration::Configuration,
     hash,
-    state::{AttemptPhase, PublishStep, State},
+    state::{PublisherPhase, SlotPhase, State},
     steps::Model,
 };
 
@@ -170,7 +170,7 @@ fn describe(state: &State) -> String {
         );
     }
     for (index, slot) in state.slots.iter().enumerate() {
-        if slot.phase != AttemptPhase::Idle {
+        if slot.phase != SlotPhase::Idle {
             let _ = write!(
                 text,
                 "| slot {index} {:?} job {} fence {} is_newest_attempt {} has_all_turns {} ",
@@ -180,11 +180,11 @@ fn describe(state: &State) -> String {
     }
     let mut publishers = *state;
     for publisher in publishers.publishers_mut() {
-        if publisher.step != PublishStep::Idle {
+        if publisher.phase != PublisherPhase::Idle {
             let _ = write!(
                 text,
-                "| publisher {:?} job {} is_current {} ",
-                publisher.step, publisher.job, publisher.is_current
+                "| publisher {:?} job {} timer_is_unchanged {} ",
+                publisher.phase, publisher.job, publisher.timer_is_unchanged
             );
         }
     }

@@ -1,4 +1,4 @@
-//! The state of the modelled fleet: what the store holds, what the broker holds, and the next step of each process.
+//! The state of the modelled fleet: what the store holds, what the broker holds, and what each process does.
 //!
 //! Small values stand for real ones. The model has no clock: a time has passed, or is still to come.
 
@@ -100,9 +100,9 @@ impl Lane {
     }
 }
 
-/// Whether a job is live, and how it ended.
+/// Whether a job exists and is live, and how it ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum JobLife {
+pub(crate) enum JobStatus {
     #[default]
     /// The job was not submitted, or its submit was refused.
     Absent,
@@ -120,16 +120,27 @@ pub(crate) enum Timer {
     None,
     /// The timer may be due at any time.
     Set,
-    /// The timer is parked. It may be due at any time, but some configurations let no job depend on that.
+    /// The timer is parked. It may be due at any time. With `liveness_ignores_parked_timers`, liveness must not depend on
+    /// that.
     Parked,
-    /// The timer is at the deadline, so it is not due in the model. Liveness must not depend on a deadline.
+    /// The timer is at the deadline, so it is not due before the deadline has passed. Liveness must not depend on that.
     AtDeadline,
+}
+
+/// The outcome of a job that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Outcome {
+    pub(crate) status: JobStatus,
+    /// The newest fence of the job.
+    pub(crate) fence: u8,
+    /// The fence of the newest settlement that took effect; 0 if there is none.
+    pub(crate) settled_fence: u8,
 }
 
 /// The stored state of a job outside its lane.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Job {
-    pub(crate) life: JobLife,
+    pub(crate) status: JobStatus,
     /// The newest fence in the job's outcome; 0 while the job is live.
     pub(crate) fence: u8,
     /// The settled fence in the job's outcome; 0 while the job is live.
@@ -139,40 +150,40 @@ pub(crate) struct Job {
     pub(crate) wakes: u8,
 }
 
-/// The next step of a publisher of wakes.
+/// What a publisher of wakes has done last. This decides what it does next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum PublishStep {
+pub(crate) enum PublisherPhase {
     #[default]
     Idle,
     /// A sweeper has read a due timer and acts on it next.
-    Due,
-    /// The publisher publishes the wake next.
-    Publish,
+    DueTimerRead,
+    /// A commit has requested a wake. The publisher publishes it next.
+    WakeRequested,
     /// The broker has confirmed the wake. The publisher parks the timer next.
-    Confirmed,
+    WakeConfirmed,
 }
 
 /// A publisher of wakes: a gateway, a sweeper, or the background task of a worker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct WakePublisher {
-    pub(crate) step: PublishStep,
+    pub(crate) phase: PublisherPhase,
     pub(crate) job: u8,
     /// Whether the job's timer has not changed since this wake was requested or the due timer was read.
-    pub(crate) is_current: bool,
+    pub(crate) timer_is_unchanged: bool,
 }
 
 impl WakePublisher {
     /// The publisher of the wake that a commit requested, or an idle publisher if there is no such wake.
     pub(crate) fn for_wake(wake: Option<u8>) -> Self {
         wake.map_or_else(Self::default, |job| Self {
-            step: PublishStep::Publish,
+            phase: PublisherPhase::WakeRequested,
             job,
-            is_current: true,
+            timer_is_unchanged: true,
         })
     }
 
     pub(crate) fn is_idle(&self) -> bool {
-        self.step == PublishStep::Idle
+        self.phase == PublisherPhase::Idle
     }
 }
 
@@ -188,9 +199,9 @@ pub(crate) enum Settlement {
     Release,
 }
 
-/// The next step of a worker slot.
+/// What a worker slot has done last. This decides what it does next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum AttemptPhase {
+pub(crate) enum SlotPhase {
     #[default]
     Idle,
     /// The slot has a wake and claims next.
@@ -208,7 +219,7 @@ pub(crate) enum AttemptPhase {
 /// A slot of a worker, which runs one job at a time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct WorkerSlot {
-    pub(crate) phase: AttemptPhase,
+    pub(crate) phase: SlotPhase,
     pub(crate) job: u8,
     pub(crate) fence: u8,
     /// Ghost variable: whether this is the newest attempt at the job.
@@ -226,9 +237,7 @@ impl WorkerSlot {
     pub(crate) fn may_have_fence_of(&self, job: u8) -> bool {
         matches!(
             self.phase,
-            AttemptPhase::ClaimUnanswered
-                | AttemptPhase::Running
-                | AttemptPhase::SettlementUnanswered
+            SlotPhase::ClaimUnanswered | SlotPhase::Running | SlotPhase::SettlementUnanswered
         ) && self.job == job
     }
 
@@ -241,7 +250,8 @@ impl WorkerSlot {
     }
 }
 
-/// A number for each kind of fault. A fault is an event, such as a crash or a cancel.
+/// A number for each kind of fault. In the model, a fault is any event that a configuration permits only a few times. A
+/// cancel is a fault too, although nothing goes wrong.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct FaultCounts {
     /// A worker is killed.
@@ -273,8 +283,8 @@ pub(crate) struct State {
     pub(crate) submitted: u8,
     /// For each job, the gateway that publishes the wake of its admission.
     pub(crate) gateways: [WakePublisher; JOBS],
-    /// The gateway that cancels and repairs, and then publishes a wake.
-    pub(crate) operator: WakePublisher,
+    /// The gateway that cancels and repairs jobs, and then publishes a wake.
+    pub(crate) cancel_and_repair_gateway: WakePublisher,
     pub(crate) sweepers: [WakePublisher; SWEEPERS],
     pub(crate) slots: [WorkerSlot; SLOTS],
     /// How often each fault may still happen.
@@ -293,17 +303,17 @@ impl State {
     pub(crate) fn publishers_mut(&mut self) -> impl Iterator<Item = &mut WakePublisher> {
         self.gateways
             .iter_mut()
-            .chain(std::iter::once(&mut self.operator))
+            .chain(std::iter::once(&mut self.cancel_and_repair_gateway))
             .chain(&mut self.sweepers)
             .chain(self.slots.iter_mut().map(|slot| &mut slot.publisher))
     }
 
-    /// Sets a timer. Earlier reads of it are stale from now on.
+    /// Sets a timer. Every publisher that acts on this job learns that the timer has changed.
     pub(crate) fn set_timer(&mut self, job: u8, timer: Timer) {
         self.job_mut(job).timer = timer;
         for publisher in self.publishers_mut() {
             if publisher.job == job {
-                publisher.is_current = false;
+                publisher.timer_is_unchanged = false;
             }
         }
     }
@@ -316,6 +326,6 @@ impl State {
 
     /// Whether every job that was accepted has ended.
     pub(crate) fn all_jobs_have_ended(&self) -> bool {
-        self.jobs.iter().all(|job| job.life != JobLife::Live)
+        self.jobs.iter().all(|job| job.status != JobStatus::Live)
     }
 }

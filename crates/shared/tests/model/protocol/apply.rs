@@ -10,15 +10,15 @@ use forebay_shared::{
 use super::{
     change::ModelChange,
     event::{ApplyInput, ClockSkew, ModelEvent},
-    from_protocol::model_change,
     times::{NOW, SKEW_MS},
-    to_protocol::{real_event, real_lane, real_outcome},
+    to_model::model_change,
+    to_real::{real_event, real_lane, real_outcome},
 };
 use crate::{
     configuration::Configuration,
     hash::Mixer,
     mutated_apply,
-    state::{JobLife, Lane},
+    state::{Lane, Outcome},
 };
 
 /// `lane::apply` with the mutations of a configuration.
@@ -35,11 +35,11 @@ impl Protocol {
         }
     }
 
-    /// Applies an event of a job to a lane. `outcome` is that of the event's job, if the job has ended.
+    /// Applies an event of a job to a lane. `outcome` is the outcome of this job, if it has ended.
     pub(crate) fn apply(
         &mut self,
         lane: &Lane,
-        outcome: Option<(JobLife, u8, u8)>,
+        outcome: Option<Outcome>,
         job: u8,
         event: ModelEvent,
         clock: ClockSkew,
@@ -65,7 +65,7 @@ impl Protocol {
         let mut outcome = input.outcome.map(real_outcome);
         let mut lane = real_lane(input);
         for mutation in mutations {
-            mutated_apply::change_input(*mutation, &mut lane, &mut outcome, &mut event);
+            mutated_apply::mutate_arguments(*mutation, &mut lane, &mut outcome, &mut event);
         }
         let now = match input.clock {
             ClockSkew::None => NOW,
@@ -75,7 +75,7 @@ impl Protocol {
         let effects = apply(&mut lane, outcome, &event, now)?;
         let mut change = model_change(&input.lane, &lane, &effects);
         for mutation in mutations {
-            mutated_apply::change_output(*mutation, &input.lane, &event, &mut change);
+            mutated_apply::mutate_result(*mutation, &input.lane, &event, &mut change);
         }
         Ok(change)
     }

@@ -1,6 +1,6 @@
 //! The result of `lane::apply` as small values of the model.
 
-use crate::state::{JOBS, JobLife, Lane, Timer};
+use crate::state::{JOBS, Lane, Outcome, Timer};
 
 /// The result of `lane::apply`: the new lane and the effects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -9,22 +9,22 @@ pub(crate) struct ModelChange {
     /// For each job, the new timer if it changes.
     pub(crate) timers: [Option<Timer>; JOBS],
     pub(crate) wake: Option<u8>,
-    /// For each job that ends: how it ended, its newest fence, and the fence that settled it.
-    pub(crate) ended: [Option<(JobLife, u8, u8)>; JOBS],
+    /// For each job, its outcome if it ends.
+    pub(crate) outcomes: [Option<Outcome>; JOBS],
     /// Whether the session gets new turns: those of a finish, or the inputs of interrupted jobs.
     pub(crate) session_grows: bool,
     /// The fence of a granted claim.
-    pub(crate) granted: Option<u8>,
+    pub(crate) granted_fence: Option<u8>,
     /// Whether a claim came too early.
     pub(crate) not_due: bool,
 }
 
 impl ModelChange {
     /// Whether nothing changes, because the settlement was a repeat.
-    pub(crate) fn is_empty(&self, lane: &Lane) -> bool {
+    pub(crate) fn changes_nothing_in(&self, lane: &Lane) -> bool {
         self.lane == *lane
             && self.timers == [None; JOBS]
             && self.wake.is_none()
-            && self.ended == [None; JOBS]
+            && self.outcomes == [None; JOBS]
     }
 }

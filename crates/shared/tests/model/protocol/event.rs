@@ -1,6 +1,6 @@
 //! The model's events, and the arguments of one call of `lane::apply`.
 
-use crate::state::{JobLife, Lane, Settlement};
+use crate::state::{Lane, Outcome, Settlement};
 
 /// An event of the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -49,8 +49,8 @@ pub(crate) enum ClockSkew {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct ApplyInput {
     pub(super) lane: Lane,
-    /// The outcome of the job, if it has ended: how it ended, its newest fence, and the fence that settled it.
-    pub(super) outcome: Option<(JobLife, u8, u8)>,
+    /// The outcome of the job, if it has ended.
+    pub(super) outcome: Option<Outcome>,
     pub(super) job: u8,
     pub(super) event: ModelEvent,
     pub(super) clock: ClockSkew,

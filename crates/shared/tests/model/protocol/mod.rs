@@ -1,14 +1,14 @@
 //! The only place where the model calls product code: `lane::apply`, with real lanes, events and times.
 //!
-//! The results are converted to the small values of the model.
+//! Its arguments are converted from the small values of the model, and its results to such values.
 
 mod apply;
 mod change;
 mod event;
-mod from_protocol;
 mod ids;
 mod times;
-mod to_protocol;
+mod to_model;
+mod to_real;
 
 pub(crate) use self::{
     apply::Protocol,

@@ -8,18 +8,23 @@ use crate::state::NotBefore;
 pub(super) const NOW: TimeMs = TimeMs(1_000_000_000);
 /// The error of a wrong clock: longer than a backoff or a hold, shorter than a time limit or a deadline.
 pub(super) const SKEW_MS: u64 = 1_000;
-pub(super) const RETRY_MS: u64 = 100;
+/// The backoff after a retry.
+pub(super) const BACKOFF_MS: u64 = 100;
+/// How long a hold lasts.
 pub(super) const HOLD_MS: u64 = 200;
-pub(super) const LIMIT_MS: u64 = 500_000;
+/// The time limit of a claim.
+pub(super) const CLAIM_LIMIT_MS: u64 = 500_000;
+/// A deadline that is still to come.
 pub(super) const DEADLINE: TimeMs = NOW.plus_ms(900_000_000);
+/// A deadline, or a time limit of a claim, that has passed.
 pub(super) const OVERDUE: TimeMs = TimeMs(NOW.0 - 900_000);
 
 /// The real time of a `not_before`.
 pub(super) fn real_time(not_before: NotBefore) -> Option<TimeMs> {
     match not_before {
         NotBefore::None => None,
-        NotBefore::RetryLater => Some(NOW.plus_ms(RETRY_MS)),
-        NotBefore::RetryPassed => Some(TimeMs(NOW.0 - RETRY_MS)),
+        NotBefore::RetryLater => Some(NOW.plus_ms(BACKOFF_MS)),
+        NotBefore::RetryPassed => Some(TimeMs(NOW.0 - BACKOFF_MS)),
         NotBefore::HoldLater => Some(NOW.plus_ms(HOLD_MS)),
         NotBefore::HoldPassed => Some(TimeMs(NOW.0 - HOLD_MS)),
     }

@@ -1,6 +1,6 @@
 //! The broker loses and duplicates wakes. Deadlines and other times pass.
 
-use crate::state::{EntryState, JobLife, State, Timer, WAKES_MAX};
+use crate::state::{EntryState, JobStatus, State, Timer, WAKES_MAX};
 
 use super::Model;
 
@@ -23,7 +23,7 @@ impl Model {
                 next.faults_left.duplicated_wakes -= 1;
                 self.add(next, false, "the broker duplicates a wake", job);
             }
-            if job_state.life == JobLife::Live && state.faults_left.expiries > 0 {
+            if job_state.status == JobStatus::Live && state.faults_left.expiries > 0 {
                 self.deadline_passes(state, job);
             }
         }

@@ -2,7 +2,7 @@
 
 use crate::{
     protocol::{ClockSkew, ModelEvent},
-    state::{JobLife, State},
+    state::{JobStatus, State},
 };
 
 use super::Model;
@@ -11,14 +11,15 @@ impl Model {
     pub(super) fn gateway_steps(&mut self, state: &State) {
         self.submit(state);
         self.submit_again(state);
-        if !state.operator.is_idle() {
+        if !state.cancel_and_repair_gateway.is_idle() {
             return;
         }
         for job in 0..state.submitted {
-            if state.faults_left.cancels > 0 && state.job(job).life == JobLife::Live {
+            if state.faults_left.cancels > 0 && state.job(job).status == JobStatus::Live {
                 self.cancel(state, job);
             }
-            if state.faults_left.repairs > 0 && self.configuration.may_repair(state.job(job).life) {
+            if state.faults_left.repairs > 0 && self.configuration.may_repair(state.job(job).status)
+            {
                 self.repair(state, job);
             }
         }
@@ -33,8 +34,9 @@ impl Model {
             let mut next = *state;
             next.submitted += 1;
             let submit = ModelEvent::Submit { kind };
+            // If the submit is refused, the job stays absent.
             if let Ok(change) = self.apply(state, job, submit, ClockSkew::None) {
-                next.job_mut(job).life = JobLife::Live;
+                next.job_mut(job).status = JobStatus::Live;
                 next.gateways[usize::from(job)] = self.commit(&mut next, &change);
             }
             self.add(next, false, "submit", job);
@@ -46,7 +48,7 @@ impl Model {
     fn submit_again(&mut self, state: &State) {
         for job in 0..state.submitted {
             let again = ModelEvent::Submit { kind: 0 };
-            if state.job(job).life != JobLife::Absent
+            if state.job(job).status != JobStatus::Absent
                 && self.apply(state, job, again, ClockSkew::None).is_ok()
             {
                 self.report_violation(format!("job {job} is admitted twice"));
@@ -59,7 +61,7 @@ impl Model {
         next.faults_left.cancels -= 1;
         match self.apply(state, job, ModelEvent::Cancel, ClockSkew::None) {
             Ok(change) => {
-                next.operator = self.commit(&mut next, &change);
+                next.cancel_and_repair_gateway = self.commit(&mut next, &change);
                 self.add(next, false, "cancel", job);
             }
             Err(_) => self.report_violation(format!("the live job {job} cannot be cancelled")),
@@ -71,14 +73,14 @@ impl Model {
         next.faults_left.repairs -= 1;
         match self.apply(state, job, ModelEvent::Repair, ClockSkew::None) {
             Ok(change) => {
-                next.job_mut(job).life = JobLife::Live;
+                next.job_mut(job).status = JobStatus::Live;
                 (next.job_mut(job).fence, next.job_mut(job).settled_fence) = (0, 0);
                 for slot in &mut next.slots {
                     if slot.job == job {
                         slot.is_newest_attempt = false;
                     }
                 }
-                next.operator = self.commit(&mut next, &change);
+                next.cancel_and_repair_gateway = self.commit(&mut next, &change);
                 self.add(next, false, "repair", job);
             }
             Err(_) => self.report_violation(format!("the ended job {job} cannot be repaired")),

@@ -10,14 +10,15 @@ use crate::{
     configuration::Configuration,
     mutation::Mutation,
     protocol::{ClockSkew, ModelChange, ModelEvent, Protocol},
-    state::{AttemptPhase, EntryState, JobLife, State, Timer, WakePublisher},
+    state::{EntryState, JobStatus, Outcome, SlotPhase, State, Timer, WakePublisher},
 };
 use forebay_shared::lane::Refused;
 
 /// A step to another state.
 pub(crate) struct Step {
     pub(crate) to: State,
-    /// Whether liveness may depend on this step: it is neither a fault nor a decision.
+    /// Whether liveness may depend on this step. It must not depend on a fault or a wrong clock. Nor must it depend on what
+    /// a client, a provider or a sweeper may or may not do, such as a submit, a failed try or a false absence.
     pub(crate) is_dependable: bool,
     /// What happens, for the printed path to a state.
     pub(crate) label: &'static str,
@@ -79,8 +80,12 @@ impl Model {
         clock: ClockSkew,
     ) -> Result<ModelChange, Refused> {
         let stored = state.job(job);
-        let ended = !matches!(stored.life, JobLife::Absent | JobLife::Live);
-        let outcome = ended.then_some((stored.life, stored.fence, stored.settled_fence));
+        let has_ended = !matches!(stored.status, JobStatus::Absent | JobStatus::Live);
+        let outcome = has_ended.then_some(Outcome {
+            status: stored.status,
+            fence: stored.fence,
+            settled_fence: stored.settled_fence,
+        });
         self.protocol.apply(&state.lane, outcome, job, event, clock)
     }
 
@@ -92,15 +97,17 @@ impl Model {
                 state.set_timer(job as u8, *timer);
             }
         }
-        for (job, ended) in change.ended.iter().enumerate() {
-            let Some((life, fence, settled_fence)) = *ended else {
+        for (job, outcome) in change.outcomes.iter().enumerate() {
+            let Some(outcome) = outcome else {
                 continue;
             };
             let stored = &mut state.jobs[job];
-            if stored.life != JobLife::Live {
+            if stored.status != JobStatus::Live {
                 self.report_violation(format!("job {job} ends but was not live"));
             }
-            (stored.life, stored.fence, stored.settled_fence) = (life, fence, settled_fence);
+            stored.status = outcome.status;
+            stored.fence = outcome.fence;
+            stored.settled_fence = outcome.settled_fence;
         }
         if change.session_grows {
             for slot in &mut state.slots {
@@ -128,12 +135,13 @@ impl Model {
         if is_early && !self.configuration.clocks_may_be_wrong {
             return None;
         }
-        let is_dependable = !(is_early || is_parked && self.configuration.forbids_parked_timers);
+        let is_dependable =
+            !(is_early || is_parked && self.configuration.liveness_ignores_parked_timers);
         Some(DueTimer { is_dependable })
     }
 
     /// Whether a slot still works on the attempt that runs the job according to the lane.
-    fn is_attempt_alive(&self, state: &State, job: u8) -> bool {
+    fn is_attempt_in_progress(&self, state: &State, job: u8) -> bool {
         let Some(entry) = state.lane.find(job) else {
             return false;
         };
@@ -146,14 +154,14 @@ impl Model {
     }
 
     /// Whether another slot of the same process works on the job, so that this slot drops its wake.
-    fn runs_in_same_process(&self, state: &State, index: usize, job: u8) -> bool {
+    fn runs_in_other_slot(&self, state: &State, index: usize, job: u8) -> bool {
         let process = self.configuration.process_of(index);
         let mut slots = state.slots.iter().enumerate();
         !self.configuration.has(Mutation::ProcessRunsAJobTwice)
             && slots.any(|(other_index, other)| {
                 other_index != index
                     && self.configuration.process_of(other_index) == process
-                    && !matches!(other.phase, AttemptPhase::Idle | AttemptPhase::AckPending)
+                    && !matches!(other.phase, SlotPhase::Idle | SlotPhase::AckPending)
                     && other.job == job
             })
     }

@@ -3,23 +3,23 @@
 use super::Model;
 use crate::{
     mutation::Mutation,
-    state::{PublishStep, State, Timer, WakePublisher},
+    state::{PublisherPhase, State, Timer, WakePublisher},
 };
 
-/// The process that a publisher belongs to, by its position in the state.
+/// The process that a publisher of wakes belongs to.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum PublisherOf {
+enum PublisherOwner {
     Gateway(usize),
-    Operator,
+    CancelAndRepairGateway,
     Sweeper(usize),
     Worker(usize),
 }
 
-impl PublisherOf {
+impl PublisherOwner {
     fn publisher(self, state: &mut State) -> &mut WakePublisher {
         match self {
             Self::Gateway(index) => &mut state.gateways[index],
-            Self::Operator => &mut state.operator,
+            Self::CancelAndRepairGateway => &mut state.cancel_and_repair_gateway,
             Self::Sweeper(index) => &mut state.sweepers[index],
             Self::Worker(index) => &mut state.slots[index].publisher,
         }
@@ -28,32 +28,32 @@ impl PublisherOf {
 
 impl Model {
     /// A publisher publishes the wake and, once the broker has confirmed it, parks the timer. The publisher may die before
-    /// each of these steps. A worker dies with all its slots, in `worker.rs`.
+    /// each of these steps. `worker.rs` has the death of a worker, which dies with all its slots.
     pub(super) fn publisher_steps(&mut self, state: &State) {
-        let gateways = (0..usize::from(self.configuration.jobs)).map(PublisherOf::Gateway);
-        let sweepers = (0..self.configuration.sweepers).map(PublisherOf::Sweeper);
-        let workers = (0..state.slots.len()).map(PublisherOf::Worker);
+        let gateways = (0..usize::from(self.configuration.jobs)).map(PublisherOwner::Gateway);
+        let sweepers = (0..self.configuration.sweepers).map(PublisherOwner::Sweeper);
+        let workers = (0..state.slots.len()).map(PublisherOwner::Worker);
         let processes = gateways
-            .chain([PublisherOf::Operator])
+            .chain([PublisherOwner::CancelAndRepairGateway])
             .chain(sweepers)
             .chain(workers);
         for process in processes {
             let mut next = *state;
             let publisher = *process.publisher(&mut next);
-            match publisher.step {
-                PublishStep::Idle | PublishStep::Due => continue,
-                PublishStep::Publish => {
-                    process.publisher(&mut next).step = PublishStep::Confirmed;
+            match publisher.phase {
+                PublisherPhase::Idle | PublisherPhase::DueTimerRead => continue,
+                PublisherPhase::WakeRequested => {
+                    process.publisher(&mut next).phase = PublisherPhase::WakeConfirmed;
                     next.add_wake(publisher.job);
                     self.add(next, true, "a wake is published", publisher.job);
                 }
-                PublishStep::Confirmed => {
+                PublisherPhase::WakeConfirmed => {
                     *process.publisher(&mut next) = WakePublisher::default();
                     self.park_timer(&mut next, &publisher);
                     self.add(next, true, "a timer is parked", publisher.job);
                 }
             }
-            if !matches!(process, PublisherOf::Worker(_)) {
+            if !matches!(process, PublisherOwner::Worker(_)) {
                 let mut next = *state;
                 *process.publisher(&mut next) = WakePublisher::default();
                 self.add(next, false, "a publisher dies", publisher.job);
@@ -65,15 +65,17 @@ impl Model {
     fn park_timer(&self, state: &mut State, publisher: &WakePublisher) {
         let has_timer = state.job(publisher.job).timer != Timer::None;
         let parks_any = self.configuration.has(Mutation::ParkMovesAChangedTimer) && has_timer;
-        if !publisher.is_current && !parks_any {
+        if !publisher.timer_is_unchanged && !parks_any {
             return;
         }
         let overdue = state
             .lane
             .find(publisher.job)
             .is_some_and(|entry| entry.overdue);
-        let only_deadlines = Mutation::TimersFireOnlyAtTheDeadline;
-        let timer = if self.configuration.has(only_deadlines) {
+        let timer = if self
+            .configuration
+            .has(Mutation::TimersFireOnlyAtTheDeadline)
+        {
             Timer::AtDeadline
         } else if overdue {
             Timer::Set

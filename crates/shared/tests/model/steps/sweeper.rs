@@ -4,7 +4,7 @@
 use crate::{
     mutation::Mutation,
     protocol::{ClockSkew, ModelEvent, WorkerPresence},
-    state::{DEAD, EntryState, PublishStep, State, WakePublisher},
+    state::{DEAD, EntryState, PublisherPhase, State, WakePublisher},
 };
 
 use super::Model;
@@ -22,14 +22,14 @@ struct Tick {
 impl Model {
     pub(super) fn sweeper_steps(&mut self, state: &State) {
         for sweeper in 0..self.configuration.sweepers {
-            if state.sweepers[sweeper].step == PublishStep::Due {
+            if state.sweepers[sweeper].phase == PublisherPhase::DueTimerRead {
                 let mut next = *state;
                 next.sweepers[sweeper] = WakePublisher::default();
                 self.add(next, false, "a sweeper dies", state.sweepers[sweeper].job);
                 self.act(state, sweeper, state.sweepers[sweeper].job, true);
             }
         }
-        // Idle sweepers are equivalent.
+        // All idle sweepers are equivalent, so only the first of them reads timers.
         let mut sweepers = 0..self.configuration.sweepers;
         let Some(idle) = sweepers.find(|sweeper| state.sweepers[*sweeper].is_idle()) else {
             return;
@@ -38,12 +38,12 @@ impl Model {
             let Some(due_timer) = self.due_timer(state, job) else {
                 continue;
             };
-            if self.configuration.reads_before_acting {
+            if self.configuration.delays_sweeper_actions {
                 let mut next = *state;
                 next.sweepers[idle] = WakePublisher {
-                    step: PublishStep::Due,
+                    phase: PublisherPhase::DueTimerRead,
                     job,
-                    is_current: true,
+                    timer_is_unchanged: true,
                 };
                 self.add(
                     next,
@@ -94,7 +94,9 @@ impl Model {
         self.tick(state, &keeps_worker);
         let mut next = *state;
         let is_dead = process == DEAD;
-        if !is_dead && !self.is_attempt_alive(state, tick.job) {
+        // No slot of this worker works on the attempt, for example because the response to the claim was lost. Only the time
+        // limit of the claim ends such an attempt.
+        if !is_dead && !self.is_attempt_in_progress(state, tick.job) {
             if !self.configuration.has(Mutation::ClaimsHaveNoTimeLimit) {
                 let past_limit = Tick {
                     presence: WorkerPresence::PresentPastTimeLimit,
@@ -145,7 +147,8 @@ impl Model {
             WorkerPresence::PresentPastTimeLimit => "tick: the claim is past its time limit",
         };
         let read = state.sweepers[sweeper];
-        let timer_has_changed = read.step == PublishStep::Due && !read.is_current;
+        let timer_has_changed =
+            read.phase == PublisherPhase::DueTimerRead && !read.timer_is_unchanged;
         match self.apply(state, job, ModelEvent::Tick(presence), clock) {
             // A tick that changes only the timer needs no commit. It moves the timer only if the timer is still the
             // one that was read. Otherwise another process has handled the job.

@@ -3,7 +3,7 @@
 
 use crate::{
     protocol::{ClockSkew, ModelChange, ModelEvent},
-    state::{AttemptPhase, DEAD, EntryState, JobLife, NotBefore, Settlement, State, WorkerSlot},
+    state::{DEAD, EntryState, JobStatus, NotBefore, Settlement, SlotPhase, State, WorkerSlot},
 };
 
 use super::Model;
@@ -12,26 +12,27 @@ impl Model {
     pub(super) fn worker_steps(&mut self, state: &State) {
         for index in 0..state.slots.len() {
             let slot = state.slots[index];
+            // A crash ends all slots of its process, so a single process has one crash to try and not one for each slot.
             if state.faults_left.crashes > 0 && (!self.configuration.one_process || index == 0) {
                 self.crash(state, index);
             }
             match slot.phase {
-                AttemptPhase::Idle => self.receive(state, index),
-                AttemptPhase::WakeReceived | AttemptPhase::ClaimUnanswered => {
+                SlotPhase::Idle => self.receive(state, index),
+                SlotPhase::WakeReceived | SlotPhase::ClaimUnanswered => {
                     self.claim(state, index, ClockSkew::None);
-                    let has_just_become_due = state.lane.entries().first().is_some_and(|head| {
+                    let not_before_has_passed = state.lane.entries().first().is_some_and(|head| {
                         let passed = [NotBefore::RetryPassed, NotBefore::HoldPassed];
                         passed
                             .iter()
                             .any(|not_before| head.state == EntryState::Queued(*not_before))
                     });
-                    if self.configuration.clocks_may_be_wrong && has_just_become_due {
+                    if self.configuration.clocks_may_be_wrong && not_before_has_passed {
                         self.claim(state, index, ClockSkew::Behind);
                     }
                 }
-                AttemptPhase::Running => self.end_call(state, index),
-                AttemptPhase::SettlementUnanswered => self.settle(state, index, slot.settlement),
-                AttemptPhase::AckPending => {
+                SlotPhase::Running => self.end_call(state, index),
+                SlotPhase::SettlementUnanswered => self.settle(state, index, slot.settlement),
+                SlotPhase::AckPending => {
                     let mut next = *state;
                     next.slots[index].reset();
                     self.add(next, true, "a wake is acknowledged", slot.job);
@@ -47,7 +48,7 @@ impl Model {
         let dead_process = self.configuration.process_of(index);
         for (index, slot) in state.slots.iter().enumerate() {
             if self.configuration.process_of(index) == dead_process {
-                if slot.phase != AttemptPhase::Idle {
+                if slot.phase != SlotPhase::Idle {
                     next.add_wake(slot.job);
                 }
                 next.slots[index] = WorkerSlot::default();
@@ -70,7 +71,7 @@ impl Model {
             }
             let mut next = *state;
             next.job_mut(job).wakes -= 1;
-            if self.runs_in_same_process(state, index, job) {
+            if self.runs_in_other_slot(state, index, job) {
                 self.add(
                     next,
                     true,
@@ -80,14 +81,14 @@ impl Model {
                 continue;
             }
             let slot = &mut next.slots[index];
-            (slot.phase, slot.job) = (AttemptPhase::WakeReceived, job);
+            (slot.phase, slot.job) = (SlotPhase::WakeReceived, job);
             self.add(next, true, "a worker receives a wake", job);
         }
     }
 
     fn claim(&mut self, state: &State, index: usize, clock: ClockSkew) {
         let slot = state.slots[index];
-        let repeated_fence = (slot.phase == AttemptPhase::ClaimUnanswered).then_some(slot.fence);
+        let repeated_fence = (slot.phase == SlotPhase::ClaimUnanswered).then_some(slot.fence);
         let process = self.configuration.process_of(index);
         let is_dependable = clock == ClockSkew::None;
         let claim = ModelEvent::Claim {
@@ -105,7 +106,7 @@ impl Model {
         };
         let mut next = *state;
         self.commit(&mut next, &change);
-        let Some(fence) = change.granted else {
+        let Some(fence) = change.granted_fence else {
             next.slots[index].reset();
             let label = "a claim is too early; the wake is acknowledged";
             return self.add(next, is_dependable, label, slot.job);
@@ -120,29 +121,29 @@ impl Model {
             next.slots[index].is_newest_attempt = true;
         }
         let claimed = &mut next.slots[index];
-        (claimed.phase, claimed.fence, claimed.has_all_turns) =
-            (AttemptPhase::Running, fence, true);
+        (claimed.phase, claimed.fence, claimed.has_all_turns) = (SlotPhase::Running, fence, true);
         self.add(next, true, "claim", slot.job);
         if state.faults_left.lost_responses > 0 {
             self.claim_unanswered(state, &next, index, fence);
         }
     }
 
-    /// The claim or its response is lost. `claimed` is the state after a claim that is answered.
+    /// The claim or its response is lost. `claimed` is the state after a claim whose response arrives.
     fn claim_unanswered(&mut self, state: &State, claimed: &State, index: usize, fence: u8) {
         let job = state.slots[index].job;
         let mut next = *claimed;
         next.faults_left.lost_responses -= 1;
         let slot = &mut next.slots[index];
-        (slot.phase, slot.has_all_turns) = (AttemptPhase::ClaimUnanswered, false);
+        (slot.phase, slot.has_all_turns) = (SlotPhase::ClaimUnanswered, false);
         self.add(next, false, "claim; the response is lost", job);
 
         if claimed.lane != state.lane {
+            // The worker repeats the claim with the fence that the lost claim would have got.
             let mut next = *state;
             next.faults_left.lost_responses -= 1;
             let slot = &mut next.slots[index];
             (slot.phase, slot.fence, slot.is_newest_attempt) =
-                (AttemptPhase::ClaimUnanswered, fence, false);
+                (SlotPhase::ClaimUnanswered, fence, false);
             self.add(next, false, "a claim is lost", job);
         }
 
@@ -185,7 +186,7 @@ impl Model {
         };
         let result = self.apply(state, slot.job, event, ClockSkew::None);
         let mut next = *state;
-        if slot.phase == AttemptPhase::Running && settlement == Settlement::Release {
+        if slot.phase == SlotPhase::Running && settlement == Settlement::Release {
             next.faults_left.releases -= 1;
         }
         let change = match result {
@@ -195,8 +196,8 @@ impl Model {
             }
             Ok(change) => change,
         };
-        if change.is_empty(&state.lane) {
-            if slot.phase == AttemptPhase::Running && state.job(slot.job).life == JobLife::Live {
+        if change.changes_nothing_in(&state.lane) {
+            if slot.phase == SlotPhase::Running && state.job(slot.job).status == JobStatus::Live {
                 let (job, fence) = (slot.job, slot.fence);
                 self.report_violation(format!(
                     "the first settlement of job {job} with fence {fence} is lost: it was taken for a repeat"
@@ -225,10 +226,10 @@ impl Model {
             Settlement::Release => "release",
         };
         self.add(next, is_dependable, label, slot.job);
-        if state.faults_left.lost_responses > 0 && slot.phase == AttemptPhase::Running {
+        if state.faults_left.lost_responses > 0 && slot.phase == SlotPhase::Running {
             next.faults_left.lost_responses -= 1;
             let unanswered = &mut next.slots[index];
-            unanswered.phase = AttemptPhase::SettlementUnanswered;
+            unanswered.phase = SlotPhase::SettlementUnanswered;
             (unanswered.fence, unanswered.settlement) = (slot.fence, settlement);
             self.add(next, false, "a settlement; the response is lost", slot.job);
         }
@@ -237,7 +238,7 @@ impl Model {
     /// Checks a settlement that takes effect.
     fn check_settlement(&mut self, state: &State, slot: &WorkerSlot, change: &ModelChange) {
         let job = slot.job;
-        if slot.phase == AttemptPhase::SettlementUnanswered {
+        if slot.phase == SlotPhase::SettlementUnanswered {
             self.report_violation(format!(
                 "a repeated settlement of job {job} takes effect a second time"
             ));
@@ -247,10 +248,8 @@ impl Model {
                 "the settlement by an older attempt at job {job} takes effect"
             ));
         }
-        let completed = |ended: Option<(JobLife, u8, u8)>| {
-            ended.is_some_and(|(life, ..)| life == JobLife::Completed)
-        };
-        if completed(change.ended[usize::from(job)]) {
+        let outcome = change.outcomes[usize::from(job)];
+        if outcome.is_some_and(|outcome| outcome.status == JobStatus::Completed) {
             if !state.lane.is_head(job) {
                 self.report_violation(format!("job {job} completes but is not the head"));
             }
@@ -266,7 +265,7 @@ impl Model {
 /// The slot after its attempt has ended. It acknowledges the wake next.
 fn with_ack_pending(slot: &WorkerSlot) -> WorkerSlot {
     WorkerSlot {
-        phase: AttemptPhase::AckPending,
+        phase: SlotPhase::AckPending,
         job: slot.job,
         publisher: slot.publisher,
         ..WorkerSlot::default()

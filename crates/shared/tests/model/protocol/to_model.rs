@@ -1,4 +1,4 @@
-//! From the code to the model: the results of `lane::apply` as small values.
+//! Converts the results of `lane::apply` to the small values of the model.
 
 use forebay_shared::{
     job::Status,
@@ -10,7 +10,7 @@ use super::{
     ids::{job_number, process_id},
     times::{DEADLINE, NOW, OVERDUE, not_before_at},
 };
-use crate::state::{DEAD, Entry, EntryState, JobLife, Lane, NotBefore, Timer};
+use crate::state::{DEAD, Entry, EntryState, JobStatus, Lane, NotBefore, Outcome, Timer};
 
 pub(super) fn model_change(before: &Lane, after: &lane::Lane, effects: &Effects) -> ModelChange {
     let mut change = ModelChange::default();
@@ -39,16 +39,18 @@ pub(super) fn model_change(before: &Lane, after: &lane::Lane, effects: &Effects)
         });
     }
     for ending in &effects.ended {
-        let life = life(ending.status);
-        let (fence, settled_fence) = (ending.entry.fence as u8, ending.settled_fence as u8);
-        let ended = &mut change.ended[usize::from(job_number(ending.entry.job))];
-        assert!(ended.is_none(), "the job ends twice in one commit");
-        *ended = Some((life, fence, settled_fence));
+        let outcome = &mut change.outcomes[usize::from(job_number(ending.entry.job))];
+        assert!(outcome.is_none(), "the job ends twice in one commit");
+        *outcome = Some(Outcome {
+            status: job_status(ending.status),
+            fence: ending.entry.fence as u8,
+            settled_fence: ending.settled_fence as u8,
+        });
     }
     change.wake = effects.wake.map(job_number);
     change.session_grows = effects.keep_turns || !effects.keep_inputs.is_empty();
     match effects.claim {
-        Some(Claim::Granted { fence }) => change.granted = Some(fence as u8),
+        Some(Claim::Granted { fence }) => change.granted_fence = Some(fence as u8),
         Some(Claim::NotDue { .. }) => change.not_due = true,
         None => {}
     }
@@ -77,12 +79,12 @@ fn model_entry(entry: &lane::Entry) -> Entry {
     }
 }
 
-fn life(status: Status) -> JobLife {
+fn job_status(status: Status) -> JobStatus {
     match status {
-        Status::Completed => JobLife::Completed,
-        Status::Failed => JobLife::Failed,
-        Status::Cancelled => JobLife::Cancelled,
-        Status::Expired => JobLife::Expired,
+        Status::Completed => JobStatus::Completed,
+        Status::Failed => JobStatus::Failed,
+        Status::Cancelled => JobStatus::Cancelled,
+        Status::Expired => JobStatus::Expired,
         Status::Queued | Status::InProgress => panic!("an ended job has the status of a live job"),
     }
 }

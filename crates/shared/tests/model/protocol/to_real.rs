@@ -1,4 +1,4 @@
-//! From the model to product code: real lanes, events and outcomes for `lane::apply`.
+//! Converts the small values of the model to real lanes, events and outcomes for `lane::apply`.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -13,11 +13,11 @@ use forebay_shared::{
 use super::{
     event::{ApplyInput, ModelEvent, WorkerPresence},
     ids::{job_id, process_id},
-    times::{DEADLINE, HOLD_MS, LIMIT_MS, NOW, OVERDUE, RETRY_MS, real_time},
+    times::{BACKOFF_MS, CLAIM_LIMIT_MS, DEADLINE, HOLD_MS, NOW, OVERDUE, real_time},
 };
 use crate::{
     configuration::{Configuration, SubmitKind},
-    state::{Entry, EntryState, JobLife, Settlement},
+    state::{Entry, EntryState, JobStatus, Outcome, Settlement},
 };
 
 pub(super) fn real_event(configuration: &Configuration, input: &ApplyInput) -> Event {
@@ -50,7 +50,7 @@ pub(super) fn real_event(configuration: &Configuration, input: &ApplyInput) -> E
             job,
             worker: process_id(process),
             repeated_fence: repeated_fence.map(u64::from),
-            limit_ms: LIMIT_MS,
+            limit_ms: CLAIM_LIMIT_MS,
         },
         ModelEvent::Settle { settlement, fence } => {
             real_settlement(configuration, job, settlement, u64::from(fence))
@@ -99,7 +99,7 @@ fn real_settlement(
         Settlement::Retry => Event::Retry {
             job,
             fence,
-            not_before: NOW.plus_ms(RETRY_MS),
+            not_before: NOW.plus_ms(BACKOFF_MS),
             tries_max: u32::from(configuration.retries) + 1,
             error,
         },
@@ -130,7 +130,7 @@ fn real_entry(entry: &Entry, presence: WorkerPresence) -> lane::Entry {
             until: if presence == WorkerPresence::PresentPastTimeLimit {
                 OVERDUE
             } else {
-                NOW.plus_ms(LIMIT_MS)
+                NOW.plus_ms(CLAIM_LIMIT_MS)
             },
         },
     };
@@ -157,18 +157,17 @@ fn real_entry(entry: &Entry, presence: WorkerPresence) -> lane::Entry {
     }
 }
 
-/// The outcome of a job that has ended.
-pub(super) fn real_outcome((life, fence, settled_fence): (JobLife, u8, u8)) -> OutcomeSummary {
-    let status = match life {
-        JobLife::Completed => Status::Completed,
-        JobLife::Failed => Status::Failed,
-        JobLife::Cancelled => Status::Cancelled,
-        JobLife::Expired => Status::Expired,
-        JobLife::Absent | JobLife::Live => panic!("a job that has not ended has no outcome"),
+pub(super) fn real_outcome(outcome: Outcome) -> OutcomeSummary {
+    let status = match outcome.status {
+        JobStatus::Completed => Status::Completed,
+        JobStatus::Failed => Status::Failed,
+        JobStatus::Cancelled => Status::Cancelled,
+        JobStatus::Expired => Status::Expired,
+        JobStatus::Absent | JobStatus::Live => panic!("a job that has not ended has no outcome"),
     };
     OutcomeSummary {
         status,
-        fence: u64::from(fence),
-        settled_fence: u64::from(settled_fence),
+        fence: u64::from(outcome.fence),
+        settled_fence: u64::from(outcome.settled_fence),
     }
 }
