@@ -31,13 +31,22 @@ impl Secret {
         &self.0
     }
 
-    /// The text with every occurrence of the value replaced. Some services repeat the key that they refuse.
+    /// The text with every occurrence of the value replaced, also if the value is escaped as in JSON or in a URL. Some
+    /// services repeat the key that they refuse.
     #[must_use]
     pub fn redact(&self, text: &str) -> String {
         if self.0.len() < Self::REDACT_BYTES_MIN {
             return text.to_owned();
         }
-        text.replace(&self.0, "[redacted]")
+        [
+            self.0.clone(),
+            self.0.replace('/', "\\/"),
+            percent_encoded(&self.0),
+        ]
+        .iter()
+        .fold(text.to_owned(), |text, form| {
+            text.replace(form, "[redacted]")
+        })
     }
 }
 
@@ -51,6 +60,16 @@ impl fmt::Display for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[redacted]")
     }
+}
+
+/// The value with percent-encoding (RFC 3986, section 2.1) of all but the unreserved characters.
+fn percent_encoded(value: &str) -> String {
+    let encode = |byte: u8| match byte {
+        b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+        byte if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    };
+    value.bytes().map(encode).collect()
 }
 
 #[cfg(test)]
@@ -75,5 +94,10 @@ mod tests {
             "bad key [redacted], really: [redacted]"
         );
         assert_eq!(Secret::new("a").redact("a b"), "a b");
+        let escaped = Secret::new("ab/cd+ef==");
+        assert_eq!(
+            escaped.redact(r"ab/cd+ef==, ab\/cd+ef==, ab%2Fcd%2Bef%3D%3D"),
+            "[redacted], [redacted], [redacted]"
+        );
     }
 }

@@ -301,6 +301,57 @@ async fn an_error_does_not_show_secrets() {
 }
 
 #[tokio::test]
+async fn no_part_of_a_secret_is_in_an_error_that_was_cut() {
+    let text = |bytes: usize| format!("{} Bearer {KEY}, again", "x".repeat(bytes));
+    for bytes in (170..200).chain(770..800).chain(960..1_000) {
+        for answer in [
+            answer(400, "", &text(bytes)),
+            answer(400, "", &format!("<p>{}</p>", text(bytes))),
+            error(400, "", "x", &text(bytes)),
+            answer(200, "", &json!({"msg": text(bytes)}).to_string()),
+            answer(307, &format!("location: /{}\r\n", text(bytes)), ""),
+        ] {
+            let server = Server::start(answer, Ending::Close).await;
+            let failure = ask(&provider(&server.base_url, http_settings()))
+                .await
+                .expect_err("the request is refused");
+            let message = failure.error.message;
+            assert!(!message.contains(&KEY[..6]), "{bytes} bytes: {message}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_and_an_error_within_a_success_show_no_secrets() {
+    let server = Server::start(
+        answer(308, "location: https://ann:pass@x.example/v2?key=x\r\n", ""),
+        Ending::Close,
+    )
+    .await;
+    let failure = ask(&provider(&server.base_url, http_settings()))
+        .await
+        .expect_err("redirects are not followed");
+    let message = failure.error.message;
+    assert!(message.contains("https://x.example/v2:"), "{message}");
+    assert!(!message.contains("pass"), "{message}");
+
+    let body = json!({"error": {"code": 503, "message": format!("bad key {KEY}")}});
+    let server = Server::start(
+        answer(200, "retry-after: 2\r\n", &body.to_string()),
+        Ending::Close,
+    )
+    .await;
+    let failure = ask(&provider(&server.base_url, http_settings()))
+        .await
+        .expect_err("the body has an error");
+    assert_eq!(failure.retry, Retry::AfterMs(2_000));
+    assert_eq!(
+        failure.error.message,
+        "the provider answered 503: bad key [redacted]"
+    );
+}
+
+#[tokio::test]
 async fn only_the_start_of_an_endless_error_is_read() {
     let bytes = "HTTP/1.1 500 x\r\ntransfer-encoding: chunked\r\n\r\n";
     let mut server = Server::start(bytes, Ending::Endless).await;

@@ -2,7 +2,10 @@
 
 use forebay_shared::{session::TokenMeasure, turn::Turn};
 
-use crate::provider::{Answer, Failure};
+use crate::{
+    context::size::InputSize,
+    provider::{Answer, Failure},
+};
 
 /// How the call of an attempt ended.
 pub(super) enum CallOutcome {
@@ -49,6 +52,8 @@ pub(super) struct CallResult {
     pub(super) turns_dropped: u32,
     /// The bytes of the input that was sent: turns, instructions and tools, as JSON.
     pub(super) input_bytes: u64,
+    /// The size of the same input, in which an image has the size of its assumed tokens.
+    pub(super) input_size: InputSize,
     /// How long user messages wait for tool results after a reply that calls tools, in seconds.
     pub(super) tool_wait_s: u32,
 }
@@ -56,13 +61,51 @@ pub(super) struct CallResult {
 impl CallResult {
     /// The tokens that the provider counted for the input that was sent, if it gave a usable count.
     pub(super) fn token_measure(&self) -> Option<TokenMeasure> {
-        let usage = self.answer.usage.as_ref()?;
-        if usage.input_tokens == 0 {
-            return None;
-        }
-        Some(TokenMeasure {
+        let input_tokens = self.answer.usage.as_ref()?.input_tokens;
+        let is_believed = is_possible(input_tokens, self.input_bytes, self.input_size.bytes);
+        is_believed.then_some(TokenMeasure {
             sent_bytes: self.input_bytes,
-            input_tokens: usage.input_tokens,
+            input_tokens,
         })
+    }
+}
+
+/// The most bytes of a token that are believed.
+const BYTES_PER_TOKEN_MAX: u64 = 20;
+
+/// Whether an input can have this count of tokens: at least a byte each, and not too many bytes each. A wrong count would
+/// spoil the contexts of all later jobs of the session. `sent_bytes` includes the data of images, and `text_bytes` an assumed
+/// size instead.
+const fn is_possible(tokens: u64, sent_bytes: u64, text_bytes: u64) -> bool {
+    let is_low = tokens < text_bytes.div_ceil(BYTES_PER_TOKEN_MAX);
+    tokens > 0 && !is_low && (tokens <= sent_bytes || tokens <= text_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_possible;
+
+    #[test]
+    fn only_possible_counts_of_tokens_are_believed() {
+        for (tokens, sent_bytes, text_bytes, expected) in [
+            (100, 500, 400, true),
+            (400, 500, 400, true),
+            (500, 500, 400, true),
+            (20, 500, 400, true),
+            (19, 500, 400, false),
+            (1, 500, 400, false),
+            (0, 0, 0, false),
+            (501, 500, 400, false),
+            (900_000_000, 500, 400, false),
+            // An image with its data, and an image at an address.
+            (1_200, 1_000_000, 4_400, true),
+            (1_200, 600, 4_400, true),
+        ] {
+            assert_eq!(
+                is_possible(tokens, sent_bytes, text_bytes),
+                expected,
+                "{tokens} tokens"
+            );
+        }
     }
 }

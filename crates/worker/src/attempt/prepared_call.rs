@@ -83,6 +83,13 @@ impl PreparedCall {
         self.context_limits.get(self.provider.name(), &self.model)
     }
 
+    /// The size of all that the call sends.
+    fn input_size(&self) -> InputSize {
+        self.context
+            .size()
+            .and(InputSize::of_overhead(&self.request))
+    }
+
     /// Leaves out turns until the context fits into the limit. Returns whether a turn is left out.
     fn fit(&mut self, limit: &ContextLimit) -> bool {
         let overhead = InputSize::of_overhead(&self.request);
@@ -97,10 +104,7 @@ impl PreparedCall {
     /// The limit of the model when no turn can be left out.
     fn shorten(&mut self, failure: &Failure, refused_calls: u32) -> Result<(), ContextLimit> {
         let refused = RefusedCall {
-            input: self
-                .context
-                .size()
-                .and(InputSize::of_overhead(&self.request)),
+            input: self.input_size(),
             max_output_tokens: self.request.max_output_tokens,
             known: self.known_limit(),
         };
@@ -159,6 +163,7 @@ impl PreparedCall {
             turns_sent: self.context.turns_sent(),
             turns_dropped: self.context.turns_dropped,
             input_bytes: self.context.sent_bytes + overhead_bytes(&self.request),
+            input_size: self.input_size(),
             turns_before_reply: self.context.into_turns_before_reply(),
             tool_wait_s: self.request.tool_wait_s,
         }

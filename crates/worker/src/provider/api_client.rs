@@ -74,13 +74,34 @@ impl ApiClient {
         url: &Url,
         body: Vec<u8>,
         timeout: Duration,
-        read: impl FnOnce(&Received) -> Result<T, Failure> + Send,
+        read: impl Fn(&Received) -> Result<T, Failure> + Send,
     ) -> Result<T, Failure> {
         let received = self.client.post(url, body, timeout).await?;
-        let answer = match &received.location {
+        let read = |received: &Received| match &received.location {
             Some(location) => Err(status::redirected(received.status, location)),
-            None => read(&received),
+            None => read(received),
         };
-        answer.map_err(|failure| failure.without(&self.secrets))
+        let failure = match read(&received) {
+            Ok(answer) => return Ok(answer),
+            Err(failure) => failure.without(&self.secrets),
+        };
+        // A text that was cut may hold a part of a secret. So the failure gets its texts from an answer without secrets.
+        // Its code stays, because the value of a header may be a word by which the answer is classified.
+        let redacted = self.redacted(received);
+        Err(match read(&redacted) {
+            Ok(_) => failure,
+            Err(second) => failure.with_texts_of(second.without(&self.secrets)),
+        })
+    }
+
+    fn redacted(&self, mut received: Received) -> Received {
+        let redact = |text: String| {
+            self.secrets
+                .iter()
+                .fold(text, |text, secret| secret.redact(&text))
+        };
+        received.location = received.location.map(redact);
+        received.body = redact(String::from_utf8_lossy(&received.body).into_owned()).into_bytes();
+        received
     }
 }

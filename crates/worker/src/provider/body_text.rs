@@ -8,6 +8,13 @@ pub(super) fn is_page(body: &[u8]) -> bool {
     body.trim_ascii_start().starts_with(b"<")
 }
 
+/// Whether a body is a stream of server-sent events.
+pub(super) fn is_event_stream(body: &[u8]) -> bool {
+    const STARTS: [&[u8]; 5] = [b"data:", b"event:", b"id:", b"retry:", b":"];
+    let body = body.trim_ascii_start();
+    STARTS.iter().any(|start| body.starts_with(start))
+}
+
 /// The first [`TEXT_CHARS_MAX`] characters of a body, without the tags of a page. `None`: the body has no text.
 pub(super) fn start_of_body(body: &[u8]) -> Option<String> {
     start_of(&without_tags(&String::from_utf8_lossy(body)))
@@ -25,29 +32,31 @@ fn without_tags(body: &str) -> String {
     if !is_page(body.as_bytes()) {
         return body.to_owned();
     }
+    // Tags may be in capitals. The copy has the same positions as the body.
+    let lowercase = body.to_ascii_lowercase();
     let mut text = String::new();
-    let mut rest = body;
-    while let Some((before, after)) = rest.split_once('<') {
-        text.push_str(before);
+    let mut position = 0;
+    while let Some(bytes) = lowercase[position..].find('<') {
+        let tag = position + bytes;
+        text.push_str(&body[position..tag]);
         text.push(' ');
-        let skipped = ["script", "style", "!--"]
-            .into_iter()
-            .find(|tag| has_prefix(after, tag));
-        let end = match skipped {
-            Some("!--") => "-->",
-            Some("script") => "</script>",
-            Some(_) => "</style>",
-            None => ">",
-        };
-        rest = after.split_once(end).map_or("", |(_, rest)| rest);
+        let end = end_of_tag(&lowercase[tag..]);
+        position = lowercase[tag..]
+            .find(end)
+            .map_or(body.len(), |bytes| tag + bytes + end.len());
     }
-    text.push_str(rest);
+    text.push_str(&body[position..]);
     text
 }
 
-fn has_prefix(text: &str, prefix: &str) -> bool {
-    text.get(..prefix.len())
-        .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+/// What ends the tag with which the page begins. The content of scripts, styles and comments belongs to the tag.
+fn end_of_tag(page: &str) -> &'static str {
+    match page {
+        page if page.starts_with("<script") => "</script>",
+        page if page.starts_with("<style") => "</style>",
+        page if page.starts_with("<!--") => "-->",
+        _ => ">",
+    }
 }
 
 #[cfg(test)]
@@ -64,6 +73,11 @@ mod tests {
             ),
             (b"<SCRIPT>if (a < b) {}</script><p>Access denied</p>", Some("Access denied")),
             (b"<!-- <b>no</b> --><p>yes", Some("yes")),
+            (
+                b"<HTML><HEAD><STYLE>b{}</STYLE></HEAD><BODY>ERROR: The upstream is down",
+                Some("ERROR: The upstream is down"),
+            ),
+            (b"<Script>x</SCRIPT><p>\xc3\x89 <b", Some("\u{c9}")),
             (b" <html>Bad gateway", Some("Bad gateway")),
             (b"caf\xe9 closed", Some("caf\u{fffd} closed")),
             (b"<html></html>", None),

@@ -1,18 +1,25 @@
 //! Picks the first of several replies by the index that the provider gives each of them.
 
+use std::mem;
+
 use serde_json::Value;
 
-use super::token_counts;
+use super::{json_body, token_counts};
 
-/// The item with the lowest index. An item without a valid index counts with its position in the list.
-pub(super) fn first<T>(
-    items: impl IntoIterator<Item = T>,
-    index: impl Fn(&T) -> Option<&Value>,
-) -> Option<T> {
-    let items = items.into_iter().enumerate();
-    let keyed = items.map(|(position, item)| {
-        let index = index(&item).and_then(token_counts::read);
-        (index.unwrap_or(position as u64), item)
+/// Takes the reply with the lowest `index` out of a list, the field `list` of a body. A reply without a valid index counts
+/// with its position. An element that is not an object, or has no fields, is skipped. Some services send one reply without
+/// a list.
+pub(super) fn take_first(body: &mut Value, list: &str) -> Option<Value> {
+    let replies = match body.get_mut(list)? {
+        Value::Array(replies) => mem::take(replies),
+        reply @ Value::Object(_) => vec![reply.take()],
+        _ => return None,
+    };
+    let replies = replies.into_iter().enumerate();
+    let replies = replies.filter(|(_, reply)| json_body::is_object_with_fields(reply));
+    let first = replies.min_by_key(|(position, reply)| {
+        let index = token_counts::read(&reply["index"]);
+        index.unwrap_or(*position as u64)
     });
-    keyed.min_by_key(|(index, _)| *index).map(|(_, item)| item)
+    first.map(|(_, reply)| reply)
 }

@@ -34,13 +34,13 @@ pub(super) struct ErrorBody {
 
 /// Reads the body of an answer whose status is not 2xx.
 pub(super) fn read(body: &[u8]) -> ErrorBody {
-    let Ok(json) = json_body::read::<Value>(body) else {
+    let Ok(json) = json_body::read(body) else {
         return ErrorBody {
             error: Value::Null,
-            message: body_text::start_of_body(body),
+            message: body_text::start_of_body(json_body::without_byte_order_mark(body)),
         };
     };
-    let message = message_in(&json).or_else(|| start_of_json(&json));
+    let message = message(&json);
     // Some services wrap the body in an array of one element.
     let body = json.get(0).unwrap_or(&json);
     let error = body.get("error").filter(|error| error.is_object());
@@ -53,20 +53,27 @@ pub(super) fn read(body: &[u8]) -> ErrorBody {
 /// Reads an error that is a field of an answer whose status is 2xx.
 pub(super) fn of_error(error: &Value) -> ErrorBody {
     ErrorBody {
-        message: message_in(error).or_else(|| start_of_json(error)),
+        message: message(error),
         error: error.clone(),
     }
 }
 
-/// Whether a field of a 2xx answer is an error. Some services send an empty one with each reply.
+/// Whether a field of a 2xx answer is an error. Some services send an empty one with each reply, or one with the code of a
+/// success.
 pub(super) fn is_present(error: &Value) -> bool {
     match error {
-        Value::Null | Value::Bool(false) => false,
-        Value::String(text) => !text.is_empty(),
-        Value::Array(items) => !items.is_empty(),
-        Value::Object(fields) => !fields.is_empty(),
-        Value::Bool(true) | Value::Number(_) => true,
+        Value::Null => false,
+        Value::Bool(is_error) => *is_error,
+        Value::Number(code) => ![Some(0.0), Some(200.0)].contains(&code.as_f64()),
+        Value::String(text) => !text.trim().is_empty(),
+        Value::Array(items) => items.iter().any(is_present),
+        Value::Object(fields) => fields.values().any(is_present),
     }
+}
+
+/// The messages in a JSON value, or its start if it has none.
+pub(super) fn message(json: &Value) -> Option<String> {
+    message_in(json).or_else(|| start_of_json(json))
 }
 
 /// The messages in a JSON value. A message is left out if an earlier one contains it.
@@ -127,10 +134,42 @@ fn start_of_json(json: &Value) -> Option<String> {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::read;
+    use super::{is_present, read};
 
     fn message(body: &str) -> Option<String> {
         read(body.as_bytes()).message
+    }
+
+    #[test]
+    fn an_error_without_words_and_with_the_code_of_a_success_is_none() {
+        for error in [
+            json!(null),
+            json!(false),
+            json!(0),
+            json!(0.0),
+            json!(200),
+            json!(""),
+            json!(" "),
+            json!([]),
+            json!([null]),
+            json!({}),
+            json!({"code": null, "message": null}),
+            json!({"code": 0, "message": ""}),
+            json!({"code": 200, "message": "", "details": []}),
+        ] {
+            assert!(!is_present(&error), "{error}");
+        }
+        for error in [
+            json!(true),
+            json!(500),
+            json!("no"),
+            json!(["no"]),
+            json!({"code": 500}),
+            json!({"code": 0, "message": "no"}),
+            json!({"code": 0, "status": "UNAVAILABLE"}),
+        ] {
+            assert!(is_present(&error), "{error}");
+        }
     }
 
     #[test]
@@ -195,6 +234,8 @@ mod tests {
             ("Invalid model name", "Invalid model name"),
             ("<html><p>Access denied</p></html>", "Access denied"),
             ("\u{feff}{\"message\": \"why\"}", "why"),
+            ("\u{feff}<HTML><P>Access denied</P></HTML>", "Access denied"),
+            ("\u{feff}Access denied", "Access denied"),
         ] {
             assert_eq!(message(body).as_deref(), Some(expected), "{body}");
         }

@@ -30,9 +30,11 @@ pub enum Retry {
 }
 
 impl Failure {
-    /// A failure with a code and a sentence for people.
+    /// A failure with a code and a sentence for people. Spaces replace control characters, which could change the terminal
+    /// that shows the sentence.
     #[must_use]
     pub fn new(code: &str, message: impl Into<String>, retry: Retry) -> Self {
+        let message = message.into().replace(char::is_control, " ");
         Self {
             error: JobError::new(code, message),
             retry,
@@ -56,6 +58,14 @@ impl Failure {
         self
     }
 
+    /// The failure with the message and the detail of another one.
+    #[must_use]
+    pub(super) fn with_texts_of(mut self, other: Self) -> Self {
+        self.error.message = other.error.message;
+        self.error.detail = other.error.detail;
+        self
+    }
+
     /// The failure without these values in its message and its detail. Both quote the provider, and some providers repeat
     /// the key that they refuse.
     #[must_use]
@@ -65,5 +75,16 @@ impl Failure {
             self.error.detail = self.error.detail.map(|detail| secret.redact(&detail));
         }
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Failure, Retry};
+
+    #[test]
+    fn a_message_has_no_control_characters() {
+        let failure = Failure::new("c", "\u{1b}[31mno\0\r\nway\u{85}", Retry::Never);
+        assert_eq!(failure.error.message, " [31mno   way ");
     }
 }

@@ -1,5 +1,11 @@
-//! Repairs mistakes that services make in their JSON: invalid UTF-8, halves of surrogate pairs, and numbers such as
-//! `NaN`. Other mistakes stay as they are.
+//! Repairs mistakes that services and models make in their JSON: invalid UTF-8, halves of surrogate pairs, control
+//! characters within strings, numbers such as `NaN`, and values at too many levels. Other mistakes stay as they are.
+
+use std::borrow::Cow;
+
+/// The most levels of objects and lists. A session with more could not be read again, because the JSON parser reads at
+/// most 128.
+pub(super) const LEVELS_MAX: usize = 64;
 
 /// Stands for a character that cannot be read.
 const REPLACEMENT: &str = "\u{fffd}";
@@ -7,11 +13,13 @@ const REPLACEMENT: &str = "\u{fffd}";
 /// Words for numbers that JSON does not have (RFC 8259, section 6).
 const NOT_FINITE: [&str; 3] = ["NaN", "Infinity", "-Infinity"];
 
-/// The JSON with a replacement character for each unreadable character, and null for each number that is not finite.
+/// The JSON with a replacement character for each unreadable character, an escape sequence for each control character
+/// within a string, and null for each number that is not finite and each value below [`LEVELS_MAX`] levels.
 pub(super) fn repaired(json: &[u8]) -> String {
     let json = String::from_utf8_lossy(json);
     let mut repaired = String::with_capacity(json.len());
     let mut in_string = false;
+    let mut level = 0_usize;
     let mut rest = &*json;
     while !rest.is_empty() {
         let (length, replacement) = if in_string {
@@ -20,33 +28,43 @@ pub(super) fn repaired(json: &[u8]) -> String {
             piece_between_strings(rest)
         };
         let (piece, after) = rest.split_at(length);
-        in_string ^= piece == "\"";
-        repaired.push_str(replacement.unwrap_or(piece));
         rest = after;
+        in_string ^= piece == "\"";
+        let is_opening = !in_string && matches!(piece, "{" | "[");
+        let is_closing = !in_string && matches!(piece, "}" | "]");
+        level += usize::from(is_opening);
+        if level <= LEVELS_MAX {
+            repaired.push_str(replacement.as_deref().unwrap_or(piece));
+        } else if is_opening && level == LEVELS_MAX + 1 {
+            repaired.push_str("null");
+        }
+        level -= usize::from(is_closing && level > 0);
     }
     repaired
 }
 
-/// The length in bytes of the first character or escape sequence, and its replacement if it is a half of a surrogate
-/// pair (RFC 8259, section 8.2).
-fn piece_of_string(rest: &str) -> (usize, Option<&'static str>) {
+/// The length in bytes of the first character or escape sequence. With a replacement for a control character and for a
+/// half of a surrogate pair (RFC 8259, sections 7 and 8.2).
+fn piece_of_string(rest: &str) -> (usize, Option<Cow<'static, str>>) {
     let Some(escape) = rest.strip_prefix('\\') else {
-        return (first_char_bytes(rest), None);
+        let control = rest.bytes().next().filter(|byte| *byte < b' ');
+        let escaped = control.map(|byte| format!("\\u{byte:04x}").into());
+        return (first_char_bytes(rest), escaped);
     };
     let second = || rest.get(6..).and_then(utf16_unit);
     match utf16_unit(rest) {
         Some(0xd800..=0xdbff) if matches!(second(), Some(0xdc00..=0xdfff)) => (12, None),
-        Some(0xd800..=0xdfff) => (6, Some(REPLACEMENT)),
+        Some(0xd800..=0xdfff) => (6, Some(REPLACEMENT.into())),
         Some(_) => (6, None),
         None => (1 + first_char_bytes(escape), None),
     }
 }
 
 /// The length in bytes of the first character or of a number that is not finite, and the number's replacement.
-fn piece_between_strings(rest: &str) -> (usize, Option<&'static str>) {
+fn piece_between_strings(rest: &str) -> (usize, Option<Cow<'static, str>>) {
     let word = NOT_FINITE.iter().find(|word| rest.starts_with(**word));
     match word {
-        Some(word) => (word.len(), Some("null")),
+        Some(word) => (word.len(), Some("null".into())),
         None => (first_char_bytes(rest), None),
     }
 }
@@ -65,7 +83,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
-    use super::repaired;
+    use super::{LEVELS_MAX, repaired};
 
     #[test]
     fn unreadable_characters_are_replaced() {
@@ -97,6 +115,28 @@ mod tests {
             read,
             json!({"NaN": [null, null, null], "b": "\"NaN Infinity"})
         );
+    }
+
+    #[test]
+    fn control_characters_within_strings_are_escaped() {
+        let json = b"{\n\"a\": \"x\n\ty\x01\\n\"\t}";
+        let read: Value = serde_json::from_str(&repaired(json)).expect("the text is JSON");
+        assert_eq!(read, json!({"a": "x\n\ty\u{1}\n"}));
+    }
+
+    #[test]
+    fn values_at_too_many_levels_become_null() {
+        let nested = |levels: usize| format!("{}\"]\"{}", "[".repeat(levels), "]".repeat(levels));
+        let allowed = nested(LEVELS_MAX);
+        assert_eq!(repaired(allowed.as_bytes()), allowed);
+        let left = format!("{}null{}", "[".repeat(LEVELS_MAX), "]".repeat(LEVELS_MAX));
+        for levels in [LEVELS_MAX + 1, LEVELS_MAX + 2, 1_000] {
+            assert_eq!(repaired(nested(levels).as_bytes()), left, "{levels} levels");
+        }
+        let deep = nested(LEVELS_MAX);
+        let fields = format!(r#"{{"a": {{"b": {deep}}}, "c": [1]}}"#);
+        let read: Value = serde_json::from_str(&repaired(fields.as_bytes())).expect("JSON");
+        assert_eq!(read["c"], json!([1]));
     }
 
     proptest! {

@@ -7,7 +7,7 @@
 //! - [`http`]: calls over the network.
 //! - [`simulated`], [`openai`], [`gemini`]: the providers.
 //! - `api_client`: what the providers share of a call; `json_body`, `json_repair`: of its JSON.
-//! - `by_index`, `token_counts`, `unfinished`: what they share of a reply.
+//! - `by_index`, `returned_call`, `token_counts`, `unfinished`: what they share of a reply.
 //! - `error_body`, `body_text`, `context_length`, `google_error`, `status`, `retry_after`: what they share of an error.
 //! - `tool_call_id`, `tool_name`, `tool_arguments`, `image_type`: the parts of a turn in a form that providers accept.
 //! - `origin`: which provider returned a turn.
@@ -32,6 +32,7 @@ pub mod openai;
 pub(crate) mod origin;
 pub mod registry;
 mod retry_after;
+mod returned_call;
 mod settings;
 pub mod simulated;
 mod status;

@@ -16,13 +16,16 @@ const MS_HEADERS: [&str; 2] = ["retry-after-ms", "llm_provider-retry-after-ms"];
 const HEADERS: [&str; 2] = ["retry-after", "llm_provider-retry-after"];
 
 /// The delay that the provider asks for, in milliseconds, at most [`DELAY_MS_MAX`]. `None`: no header has a valid delay.
-/// The headers in milliseconds are more exact and come first.
+/// The headers in milliseconds are more exact and come first. A delay of 0 counts only if no header has a longer one.
 pub(super) fn read(headers: &HeaderMap, now: SystemTime) -> Option<u64> {
     let text = |name: &&str| headers.get(*name)?.to_str().ok().map(str::trim);
-    let mut ms = MS_HEADERS.iter().filter_map(text);
-    let mut others = HEADERS.iter().filter_map(text);
-    ms.find_map(|value| delay_ms(value, 1.0))
-        .or_else(|| others.find_map(|value| seconds_ms(value).or_else(|| date_ms(value, now))))
+    let ms = MS_HEADERS.iter().filter_map(text);
+    let ms = ms.filter_map(|value| delay_ms(value, 1.0));
+    let others = HEADERS.iter().filter_map(text);
+    let others = others.filter_map(|value| seconds_ms(value).or_else(|| date_ms(value, now)));
+    let delays: Vec<u64> = ms.chain(others).collect();
+    let longer = delays.iter().find(|delay_ms| **delay_ms > 0);
+    longer.or(delays.first()).copied()
 }
 
 /// A number of seconds in milliseconds, at most [`DELAY_MS_MAX`]. Fractions are rounded up.
@@ -121,6 +124,27 @@ mod tests {
             delay_ms_of(&[("retry-after", "2"), ("retry-after-ms", "x")]),
             Some(2_000)
         );
+    }
+
+    #[test]
+    fn a_delay_of_zero_hides_no_other_delay() {
+        for (headers, expected) in [
+            (
+                vec![("retry-after-ms", "0"), ("retry-after", "30")],
+                Some(30_000),
+            ),
+            (
+                vec![("retry-after", "0"), ("llm_provider-retry-after", "3")],
+                Some(3_000),
+            ),
+            (vec![("retry-after-ms", "0"), ("retry-after", "0")], Some(0)),
+            (
+                vec![("retry-after-ms", "0"), ("retry-after", "soon")],
+                Some(0),
+            ),
+        ] {
+            assert_eq!(delay_ms_of(&headers), expected, "{headers:?}");
+        }
     }
 
     #[test]

@@ -14,27 +14,24 @@ pub(super) struct ErrorStatus<'a> {
     pub(super) code: u16,
     /// The delay that the provider asks for, in milliseconds.
     pub(super) retry_after_ms: Option<u64>,
-    /// The path that was called. `None`: the call succeeded, and the error is in its body.
-    pub(super) path: Option<&'a str>,
+    /// The path that was called.
+    pub(super) path: &'a str,
 }
 
 impl<'a> ErrorStatus<'a> {
-    /// The status of an answer whose status is not 2xx.
+    /// The status of an answer.
     pub(super) fn of(received: &'a Received) -> Self {
         Self {
             code: received.status,
             retry_after_ms: received.retry_after_ms,
-            path: Some(&received.path),
+            path: &received.path,
         }
     }
 
-    /// The status of an error in the body of a 2xx answer.
-    pub(super) const fn within_success(code: u16) -> Self {
-        Self {
-            code,
-            retry_after_ms: None,
-            path: None,
-        }
+    /// The status with another code: that of an error in the body of a 2xx answer.
+    pub(super) const fn with_code(mut self, code: u16) -> Self {
+        self.code = code;
+        self
     }
 
     /// The status with the longer one of two delays, which satisfies both.
@@ -73,10 +70,11 @@ impl<'a> ErrorStatus<'a> {
         if provider_message.is_some_and(is_about_a_model) {
             return self.permanent("model_not_found", provider_message);
         }
-        let mut message = self.message(provider_message);
-        if let Some(path) = self.path {
-            message = format!("the provider has nothing at {path}, check its base URL: {message}");
-        }
+        let message = format!(
+            "the provider has nothing at {}, check its base URL: {}",
+            self.path,
+            self.message(provider_message)
+        );
         Failure::new("endpoint_not_found", message, Retry::Never)
     }
 
@@ -132,7 +130,7 @@ mod tests {
         let status = ErrorStatus {
             code: 404,
             retry_after_ms: None,
-            path: Some("/v1/chat/completions"),
+            path: "/v1/chat/completions",
         };
         let error = status.classify(Some(message)).error;
         (error.code, error.message)

@@ -23,10 +23,22 @@ pub(super) struct TokenCounts {
 
 impl TokenCounts {
     /// The usage of a job; `None` without any count. A missing count is 0, or is derived for the total.
+    ///
+    /// Some services do not count cached tokens as input, or tokens of reasoning as output. They are added if they are more
+    /// than the whole, and those of reasoning also if the total shows it.
     pub(super) fn into_usage(self) -> Option<Usage> {
         self.input.or(self.output).or(self.total)?;
-        let input_tokens = self.input.unwrap_or(0);
-        let output_tokens = self.output.unwrap_or(0);
+        let mut input_tokens = self.input.unwrap_or(0);
+        let mut output_tokens = self.output.unwrap_or(0);
+        let cached = self.cached_input.unwrap_or(0);
+        let reasoning = self.reasoning.unwrap_or(0);
+        if cached > input_tokens {
+            input_tokens += cached;
+        }
+        if reasoning > output_tokens || self.total == Some(input_tokens + output_tokens + reasoning)
+        {
+            output_tokens += reasoning;
+        }
         let sum = input_tokens + output_tokens;
         Some(Usage {
             input_tokens,
@@ -89,6 +101,28 @@ mod tests {
             (json!({"value": 7}), None),
         ] {
             assert_eq!(read(&value), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn cached_and_reasoning_tokens_are_never_more_than_the_whole() {
+        for (input, cached, output, reasoning, total, expected) in [
+            (3, 2, 9, 4, Some(12), (3, 9, 12)),
+            (3, 20, 9, 4, None, (23, 9, 32)),
+            (32, 0, 9, 300, Some(341), (32, 309, 341)),
+            (32, 0, 9, 300, None, (32, 309, 341)),
+            (32, 0, 9, 5, Some(46), (32, 14, 46)),
+        ] {
+            let counts = TokenCounts {
+                input: Some(input),
+                output: Some(output),
+                total,
+                cached_input: Some(cached),
+                reasoning: Some(reasoning),
+            };
+            let usage = counts.into_usage().expect("usage");
+            let sums = (usage.input_tokens, usage.output_tokens, usage.total_tokens);
+            assert_eq!(sums, expected, "{counts:?}");
         }
     }
 

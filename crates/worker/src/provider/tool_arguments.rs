@@ -2,20 +2,32 @@
 
 use serde_json::{Map, Value};
 
+use super::json_repair;
+
 /// The arguments as an object; `None` if they cannot be read as one.
 ///
 /// An empty text and `null` are an empty object: some services return them for a tool without parameters. A JSON
-/// string that contains an object is read as that object: some models encode their arguments twice.
+/// string that contains an object is read as that object: some models encode their arguments twice. Small mistakes of the
+/// JSON are repaired.
 pub(super) fn object(arguments: &str) -> Option<Map<String, Value>> {
     if arguments.trim().is_empty() {
         return Some(Map::new());
     }
-    match serde_json::from_str(arguments).ok()? {
+    match read(arguments)? {
         Value::Object(object) => Some(object),
-        Value::String(encoded) => serde_json::from_str(&encoded).ok(),
+        Value::String(encoded) => match read(&encoded)? {
+            Value::Object(object) => Some(object),
+            _ => None,
+        },
         Value::Null => Some(Map::new()),
         _ => None,
     }
+}
+
+fn read(json: &str) -> Option<Value> {
+    let read = serde_json::from_str(json);
+    let repaired = || serde_json::from_str(&json_repair::repaired(json.as_bytes()));
+    read.or_else(|_| repaired()).ok()
 }
 
 #[cfg(test)]
@@ -32,6 +44,13 @@ mod tests {
             (" \n", Some(json!({}))),
             ("null", Some(json!({}))),
             (r#""{\"a\": 1}""#, Some(json!({"a": 1}))),
+            (
+                r#"{"a": "x\ud83d", "b": 1}"#,
+                Some(json!({"a": "x\u{fffd}", "b": 1})),
+            ),
+            ("{\"a\": \"x\ny\"}", Some(json!({"a": "x\ny"}))),
+            ("\"{\\\"a\\\": \\\"x\ny\\\"}\"", Some(json!({"a": "x\ny"}))),
+            (r#"{"a": NaN}"#, Some(json!({"a": null}))),
             (r#"{"a": "cut o"#, None),
             ("[1]", None),
             ("7", None),

@@ -4,6 +4,8 @@
 //! All ids made here have nine letters and digits, because Mistral's API accepts no others. They are hashes, so that the
 //! same call always gets the same id. They are only unique within a session, not secret.
 
+use std::cell::LazyCell;
+
 use forebay_shared::turn::Turn;
 
 /// The length of an id that is made here.
@@ -44,15 +46,19 @@ impl ToolCallIdForm {
     }
 }
 
-/// The id of the tool call at `index` in the reply to `turns`. `response_id` is the provider's id of the
-/// reply, if it has one.
-pub(super) fn generate(turns: &[Turn], response_id: Option<&str>, index: usize) -> String {
-    let hash = fnv1a(HASH_START, response_id.unwrap_or_default().as_bytes());
-    // Some services give every reply the same id, so the turns count too. Writing them cannot fail: a turn consists of
-    // texts and JSON values.
-    let hash = fnv1a(hash, &serde_json::to_vec(turns).unwrap_or_default());
-    let hash = fnv1a(hash, &index.to_le_bytes());
-    format!("{PREFIX}{}", base62(hash, LENGTH - PREFIX.len()))
+/// A generator of ids for the tool calls in the reply to `turns`, by the index of the call. `response_id` is the provider's
+/// id of the reply, if it has one.
+pub(super) fn generator(turns: &[Turn], response_id: Option<&str>) -> impl Fn(usize) -> String {
+    let hash_of_turns = LazyCell::new(move || {
+        let hash = fnv1a(HASH_START, response_id.unwrap_or_default().as_bytes());
+        // Some services give every reply the same id, so the turns count too. Writing them cannot fail: a turn consists of
+        // texts and JSON values.
+        fnv1a(hash, &serde_json::to_vec(turns).unwrap_or_default())
+    });
+    move |index| {
+        let hash = fnv1a(*hash_of_turns, &index.to_le_bytes());
+        format!("{PREFIX}{}", base62(hash, LENGTH - PREFIX.len()))
+    }
 }
 
 /// Whether the id was generated here, so that the provider does not know it.
@@ -87,7 +93,11 @@ fn base62(mut number: u64, length: usize) -> String {
 mod tests {
     use forebay_shared::turn::{Role, Turn};
 
-    use super::{ToolCallIdForm, generate, is_generated};
+    use super::{ToolCallIdForm, generator, is_generated};
+
+    fn generate(turns: &[Turn], response_id: Option<&str>, index: usize) -> String {
+        generator(turns, response_id)(index)
+    }
 
     fn has_nine_letters_and_digits(id: &str) -> bool {
         id.len() == 9 && id.bytes().all(|byte| byte.is_ascii_alphanumeric())

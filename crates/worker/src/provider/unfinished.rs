@@ -1,5 +1,7 @@
 //! The failure of a reply that the model did not finish.
 
+use serde_json::Value;
+
 use super::{Failure, Retry};
 
 /// The most characters of a provider's reason that an error message shows.
@@ -10,6 +12,16 @@ const REASON_CHARS_MAX: usize = 60;
 pub(super) fn unfinished(reason: &str, retry: Retry) -> Failure {
     let message = format!("the provider did not finish its reply: finish reason {reason}");
     Failure::new("provider_error", message, retry)
+}
+
+/// The finish reason of a reply as a text; empty if it has none. A value of another type becomes JSON, which is the name of
+/// no known reason.
+pub(super) fn reason_text(reason: &Value) -> String {
+    match reason {
+        Value::Null => String::new(),
+        Value::String(reason) => reason.clone(),
+        other => other.to_string(),
+    }
 }
 
 /// A reason of the provider, shortened for an error message.

@@ -7,7 +7,8 @@ use crate::provider::{
     unfinished::{shortened, unfinished},
 };
 
-/// Why the model stopped. An empty `reason` stands for none. `message` is Gemini's explanation.
+/// Why the model stopped. `reason` is the name of the reason or its number in Google's enum, and empty if there is none.
+/// `message` is Gemini's explanation.
 ///
 /// # Errors
 /// `invalid_response` if the answer is not usable. `provider_error` if the model did not finish the reply, or if the
@@ -21,10 +22,13 @@ pub(super) fn read(
         Some(message) => format!("{}: {message}", shortened(reason)),
         None => shortened(reason),
     };
-    match reason {
-        "MAX_TOKENS" => Ok(FinishReason::Length),
+    // Higher numbers mean different reasons in Google's two APIs, so they count as unknown.
+    match reason.to_ascii_uppercase().as_str() {
+        "MAX_TOKENS" | "2" => Ok(FinishReason::Length),
         "SAFETY"
+        | "3"
         | "RECITATION"
+        | "4"
         | "LANGUAGE"
         | "BLOCKLIST"
         | "PROHIBITED_CONTENT"
@@ -42,9 +46,12 @@ pub(super) fn read(
             format!("Gemini stopped without a usable answer: {explained}"),
             Retry::Backoff,
         )),
-        "" | "STOP" | "FINISH_REASON_UNSPECIFIED" if calls_tools => Ok(FinishReason::ToolCalls),
-        "" | "STOP" | "FINISH_REASON_UNSPECIFIED" => Ok(FinishReason::Stop),
-        "OTHER" => Err(unfinished(&explained, Retry::Backoff)),
+        "" | "STOP" | "1" | "FINISH_REASON_UNSPECIFIED" | "0" => Ok(if calls_tools {
+            FinishReason::ToolCalls
+        } else {
+            FinishReason::Stop
+        }),
+        "OTHER" | "5" => Err(unfinished(&explained, Retry::Backoff)),
         // No retry: the provider charges for each try, and a reason that this release does not know would come back each
         // time.
         _ => Err(unfinished(&explained, Retry::Never)),

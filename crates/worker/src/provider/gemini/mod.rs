@@ -120,7 +120,7 @@ impl Provider for Gemini {
         let url = self.base_url.with_segments(&["models", &method]);
         let read = |received: &Received| {
             if received.is_success() {
-                response::read(&received.body, call.turns)
+                response::read(received, call.turns)
             } else {
                 Err(error::classify(received))
             }

@@ -1,41 +1,30 @@
 //! Reads the parts of a reply in Gemini's form: texts, function calls and thoughts. Other parts are refused.
 
-use std::collections::BTreeMap;
-
 use forebay_shared::{
     document::UnknownFields,
-    turn::{Content, FunctionCall, Part, ToolCall, ToolKind},
+    turn::{Content, Part, ToolCall},
 };
-use serde::{Deserialize, de::IgnoredAny};
 use serde_json::Value;
 
 use super::signature;
-use crate::provider::{Failure, Retry, json_body};
+use crate::provider::{
+    Failure, Retry, json_body,
+    returned_call::{self, ReturnedCall},
+};
 
-/// Fields that describe a part and hold no content.
-const DESCRIPTIVE_FIELDS: [&str; 3] = ["partMetadata", "mediaResolution", "videoMetadata"];
+/// Fields of a part that are read elsewhere, or that only describe the part.
+const KNOWN_FIELDS: [&str; 7] = [
+    "text",
+    "thought",
+    "thoughtSignature",
+    "functionCall",
+    "partMetadata",
+    "mediaResolution",
+    "videoMetadata",
+];
 
 /// The most characters of a field's name that an error message shows.
 const NAME_CHARS_MAX: usize = 60;
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct WirePart {
-    text: Option<Value>,
-    thought: Option<Value>,
-    thought_signature: Option<Value>,
-    function_call: Option<WireFunctionCall>,
-    /// All other fields by name, such as `inlineData`, `executableCode` and `codeExecutionResult`.
-    #[serde(flatten)]
-    other: BTreeMap<String, Option<IgnoredAny>>,
-}
-
-#[derive(Deserialize)]
-struct WireFunctionCall {
-    id: Option<Value>,
-    name: Option<Value>,
-    args: Option<Value>,
-}
 
 /// The content of the parts.
 #[derive(Debug)]
@@ -56,81 +45,71 @@ struct SignedText {
     signature: Option<String>,
 }
 
-/// Reads the parts. `generate_id` makes an id for a function call that has none. Its argument is the index of the call.
+/// Reads the parts. `generate_id` makes the id of a function call that has none of its own. Its argument is the index of the
+/// call.
 ///
 /// # Errors
 /// `unsupported_response` for a part whose content a turn cannot hold. If the part were left out, it would
-/// be missing from the reply and from every later context without notice. `invalid_response` for a function call
-/// without a name.
+/// be missing from the reply and from every later context without notice. `invalid_response` for function calls
+/// without names and without a text beside them.
 pub(super) fn read(
-    parts: Vec<WirePart>,
+    parts: Vec<Value>,
     generate_id: impl Fn(usize) -> String,
 ) -> Result<ReplyParts, Failure> {
     let mut texts: Vec<SignedText> = Vec::new();
-    let mut tool_calls = Vec::new();
+    let mut calls = Vec::new();
     let mut thoughts = String::new();
-    for part in parts {
-        let text = part.text.as_ref().and_then(json_body::text);
-        let text = text.unwrap_or_default();
-        let signature = part.thought_signature.as_ref().and_then(Value::as_str);
-        let signature = signature.map(str::to_owned);
-        if let Some(call) = part.function_call {
-            let extra_content = signature::to_extra_content(signature);
-            let index = tool_calls.len();
-            tool_calls.push(tool_call(call, extra_content, || generate_id(index))?);
-        } else if part.thought == Some(Value::Bool(true)) {
+    let mut unsupported_name = None;
+    for mut part in parts {
+        let text = json_body::text(&part["text"]);
+        let signature = part["thoughtSignature"].as_str().map(str::to_owned);
+        let function = json_body::take(&mut part, "functionCall");
+        if function.is_object() {
+            calls.push(returned_call(function, signature));
+        } else if part["thought"] == true {
             // A summary of thoughts is not part of the reply.
-            thoughts.push_str(&text);
-        } else if let Some(name) = unsupported_field(&part.other) {
-            return Err(unsupported(name));
+            thoughts.push_str(&text.unwrap_or_default());
+        } else if let Some(name) = unsupported_field(&part).filter(|_| text.is_none()) {
+            unsupported_name.get_or_insert_with(|| name.to_owned());
         } else {
-            add_text(&mut texts, text, signature);
+            add_text(&mut texts, text.unwrap_or_default(), signature);
         }
     }
+    let has_text = texts.iter().any(|text| !text.text.trim().is_empty());
     let (content, extra_content) = content(texts);
+    if let Some(name) = unsupported_name {
+        let text = content
+            .filter(|_| has_text)
+            .map(|content| content.to_text());
+        return Err(unsupported(&name).with_detail(text));
+    }
     Ok(ReplyParts {
         content,
         extra_content,
-        tool_calls,
+        tool_calls: returned_call::complete(calls, has_text, generate_id)?,
         thoughts: (!thoughts.is_empty()).then_some(thoughts),
     })
 }
 
-fn tool_call(
-    call: WireFunctionCall,
-    extra_content: Option<Value>,
-    generate_id: impl Fn() -> String,
-) -> Result<ToolCall, Failure> {
-    let id = call.id.as_ref().and_then(json_body::text);
-    let name = call.name.as_ref().and_then(json_body::text);
-    let name = name.ok_or_else(|| {
-        Failure::new(
-            "invalid_response",
-            "Gemini's answer calls a function without a name",
-            Retry::Backoff,
-        )
-    })?;
-    Ok(ToolCall {
-        id: id.filter(|id| !id.is_empty()).unwrap_or_else(generate_id),
-        kind: ToolKind::Function,
-        function: FunctionCall {
-            name,
-            arguments: call
-                .args
-                .map_or_else(|| String::from("{}"), |args| args.to_string()),
-            unknown: UnknownFields::NONE,
-        },
-        extra_content,
-        unknown: UnknownFields::NONE,
-    })
+fn returned_call(mut function: Value, signature: Option<String>) -> ReturnedCall {
+    let arguments = match json_body::take(&mut function, "args") {
+        Value::Null => String::from("{}"),
+        arguments => arguments.to_string(),
+    };
+    ReturnedCall {
+        id: json_body::text(&function["id"]),
+        name: json_body::text(&function["name"]),
+        arguments,
+        extra_content: signature::to_extra_content(signature),
+    }
 }
 
 /// The name of a field with content that a turn cannot hold.
-fn unsupported_field(other: &BTreeMap<String, Option<IgnoredAny>>) -> Option<&str> {
-    let present = other.iter().filter(|(_, value)| value.is_some());
-    present
-        .map(|(name, _)| name.as_str())
-        .find(|name| !DESCRIPTIVE_FIELDS.contains(name))
+fn unsupported_field(part: &Value) -> Option<&str> {
+    let mut fields = part.as_object()?.iter();
+    let field =
+        fields.find(|(name, value)| !value.is_null() && !KNOWN_FIELDS.contains(&name.as_str()));
+    field.map(|(name, _)| name.as_str())
 }
 
 fn unsupported(name: &str) -> Failure {
@@ -212,16 +191,19 @@ mod tests {
             assert_eq!(failure.error.code, "unsupported_response", "{kind}");
             assert_eq!(failure.retry, Retry::Never, "{kind}");
             assert!(failure.error.message.contains(kind), "{failure}");
+            let text = failure.error.detail.as_deref();
+            assert_eq!(text, Some("Let me see.It is 1."), "{kind}");
         }
     }
 
     #[test]
-    fn descriptive_fields_are_ignored() {
+    fn other_fields_beside_a_text_and_odd_parts_are_ignored() {
         for part in [
             json!({"text": "a", "partMetadata": {"x": 1}, "mediaResolution": {}, "videoMetadata": {}}),
             json!({"text": "a", "executableCode": null, "inlineData": null}),
+            json!({"text": "a", "aFieldOfTheFuture": {"x": 1}}),
         ] {
-            let reply = read_parts(json!([part])).expect("a reply");
+            let reply = read_parts(json!([part, null, "x", {}])).expect("a reply");
             let text = reply.content.map(|content| content.to_text());
             assert_eq!(text.as_deref(), Some("a"), "{part}");
         }

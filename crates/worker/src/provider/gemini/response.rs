@@ -5,78 +5,51 @@ use forebay_shared::{
     job::{FinishReason, Usage},
     turn::{Content, Role, Turn},
 };
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
     error, finish,
-    parts::{self, ReplyParts, WirePart},
+    parts::{self, ReplyParts},
 };
 use crate::provider::{
-    Answer, Failure, Retry, by_index, error_body, json_body,
+    Answer, Failure, Retry, by_index, error_body,
+    http::Received,
+    json_body,
     token_counts::{self, TokenCounts},
     tool_call_id,
-    unfinished::shortened,
+    unfinished::{reason_text, shortened},
 };
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Body {
-    error: Option<Value>,
-    candidates: Option<Vec<Option<Candidate>>>,
-    prompt_feedback: Option<Value>,
-    usage_metadata: Option<Value>,
-    response_id: Option<Value>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Candidate {
-    index: Option<Value>,
-    content: Option<WireContent>,
-    finish_reason: Option<Value>,
-    finish_message: Option<Value>,
-}
-
-#[derive(Deserialize)]
-struct WireContent {
-    parts: Option<Vec<WirePart>>,
-}
-
-/// Reads the body of an answer whose status is 2xx.
+/// Reads an answer whose status is 2xx.
 ///
 /// `turns` are the turns that were sent; missing ids of tool calls are derived from them.
 ///
 /// # Errors
 /// A [`Failure`] when the body holds an error or no finished reply.
-pub(super) fn read(body: &[u8], turns: &[Turn]) -> Result<Answer, Failure> {
-    let body: Body = json_body::read(body)?;
-    if let Some(error) = body.error.filter(error_body::is_present) {
-        return Err(error::classify_within_success(&error));
+pub(super) fn read(received: &Received, turns: &[Turn]) -> Result<Answer, Failure> {
+    let mut body = json_body::read(&received.body)?;
+    let mut candidate = by_index::take_first(&mut body, "candidates").unwrap_or_default();
+    let contents = json_body::elements(json_body::take(&mut candidate, "content"));
+    let parts = contents
+        .into_iter()
+        .flat_map(|mut content| json_body::elements(json_body::take(&mut content, "parts")));
+    let generate_id = tool_call_id::generator(turns, body["responseId"].as_str());
+    let reply = parts::read(parts.collect(), generate_id);
+    if error_body::is_present(&body["error"]) {
+        let text = reply.ok().and_then(|reply| text(&reply));
+        let failure = error::classify_within_success(received, &body["error"]);
+        return Err(failure.with_detail(text));
     }
-    let candidates = body.candidates.unwrap_or_default().into_iter().flatten();
-    let Some(candidate) = by_index::first(candidates, |candidate| candidate.index.as_ref()) else {
-        return Err(without_candidates(
-            &body.prompt_feedback.unwrap_or_default(),
-        ));
-    };
-    let parts = candidate.content.and_then(|content| content.parts);
-    let response_id = body.response_id.as_ref().and_then(Value::as_str);
-    let ReplyParts {
-        content,
-        extra_content,
-        tool_calls,
-        thoughts,
-    } = parts::read(parts.unwrap_or_default(), |index| {
-        tool_call_id::generate(turns, response_id, index)
-    })?;
-    let text = content.as_ref().map(Content::to_text);
-    let text = text.filter(|text| !text.is_empty());
-    let has_reply = text.is_some() || !tool_calls.is_empty();
-    let reasoning = thoughts.filter(|_| !has_reply);
-    let reason = candidate.finish_reason.as_ref().and_then(Value::as_str);
-    let message = candidate.finish_message.as_ref().and_then(Value::as_str);
-    let finish_reason = finish::read(reason.unwrap_or_default(), message, !tool_calls.is_empty())
+    if candidate.is_null() {
+        return Err(without_candidates(&body));
+    }
+    let reply = reply?;
+    let text = text(&reply);
+    let has_reply = text.is_some() || !reply.tool_calls.is_empty();
+    let reasoning = reply.thoughts.filter(|_| !has_reply);
+    let reason = reason_text(&candidate["finishReason"]);
+    let message = candidate["finishMessage"].as_str();
+    let finish_reason = finish::read(&reason, message, !reply.tool_calls.is_empty())
         .map_err(|failure| failure.with_detail(text.or(reasoning.clone())))?;
     if !has_reply && reasoning.is_none() && finish_reason == FinishReason::Stop {
         return Err(empty("Gemini's answer has neither text nor tool calls"));
@@ -84,26 +57,40 @@ pub(super) fn read(body: &[u8], turns: &[Turn]) -> Result<Answer, Failure> {
     Ok(Answer {
         turn: Turn {
             role: Role::Assistant,
-            content,
+            content: reply.content,
             name: None,
-            tool_calls,
+            tool_calls: reply.tool_calls,
             tool_call_id: None,
-            extra_content,
+            extra_content: reply.extra_content,
             unknown: UnknownFields::NONE,
         },
         reasoning,
         finish_reason,
-        usage: body.usage_metadata.as_ref().and_then(usage),
+        usage: usage(&body["usageMetadata"]),
     })
 }
 
+/// The text of the reply; `None` if it is empty.
+fn text(reply: &ReplyParts) -> Option<String> {
+    let text = reply.content.as_ref().map(Content::to_text);
+    text.filter(|text| !text.is_empty())
+}
+
 /// The failure of an answer without candidates.
-fn without_candidates(prompt_feedback: &Value) -> Failure {
-    let Some(reason) = prompt_feedback["blockReason"].as_str() else {
+fn without_candidates(body: &Value) -> Failure {
+    if !matches!(body["candidates"], Value::Null | Value::Array(_)) {
+        return Failure::new(
+            "invalid_response",
+            "Gemini's answer has no list of candidates",
+            Retry::Backoff,
+        );
+    }
+    let feedback = &body["promptFeedback"];
+    let Some(reason) = feedback["blockReason"].as_str() else {
         return empty("Gemini's answer has no candidates");
     };
     let mut message = format!("Gemini refused the prompt: {}", shortened(reason));
-    if let Some(why) = prompt_feedback["blockReasonMessage"].as_str() {
+    if let Some(why) = feedback["blockReasonMessage"].as_str() {
         message.push_str(&format!(": {why}"));
     }
     Failure::new("content_blocked", message, Retry::Never)
@@ -138,10 +125,14 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::read;
-    use crate::provider::{Answer, Failure, Retry, gemini::contents};
+    use crate::provider::{Answer, Failure, Retry, gemini::contents, http::Received};
+
+    fn answer_to(body: &[u8]) -> Result<Answer, Failure> {
+        read(&Received::with_body(200, body), &[])
+    }
 
     fn answer(body: &Value) -> Result<Answer, Failure> {
-        read(body.to_string().as_bytes(), &[])
+        answer_to(body.to_string().as_bytes())
     }
 
     fn candidate(parts: &Value, finish_reason: &str) -> Value {
@@ -260,7 +251,7 @@ mod tests {
                 "{body}"
             );
         }
-        let failure = read(b"{\"candidates\": [", &[]).expect_err("there is no reply");
+        let failure = answer_to(b"{\"candidates\": [").expect_err("there is no reply");
         assert_eq!(failure.error.code, "invalid_response");
     }
 
@@ -302,6 +293,9 @@ mod tests {
                 {"index": 1, "content": {"parts": [{"text": "b"}]}},
                 {"index": 0, "content": {"parts": [{"text": "a"}]}}
             ]}),
+            json!({"candidates": [{"content": [{"parts": [{"text": "a"}, null]}]}, "x"]}),
+            json!({"candidates": {"content": {"parts": {"text": "a"}}}}),
+            json!({"candidates": [{"content": {"parts": [{"text": "a"}, {"functionCall": {}}]}}], "error": {"code": 0}}),
         ] {
             let answer = answer(&body).expect("an answer");
             assert_eq!(answer.text().as_deref(), Some("a"), "{body}");
@@ -313,10 +307,58 @@ mod tests {
     }
 
     #[test]
+    fn a_field_that_occurs_twice_does_not_spoil_a_reply() {
+        let body = br#"{"candidates": [{"content": {"parts": [{"text": "a", "text": "a"}]}}], "candidates": null}"#;
+        let failure = answer_to(body).expect_err("the last field counts");
+        assert_eq!(failure.error.code, "empty_response");
+        let body = br#"{"responseId": 1, "responseId": 2, "candidates": [{"content": {"parts": [{"text": "a", "text": "a"}]}}]}"#;
+        let answer = answer_to(body).expect("an answer");
+        assert_eq!(answer.text().as_deref(), Some("a"));
+    }
+
+    #[test]
+    fn finish_reasons_are_read_as_numbers_and_in_small_letters() {
+        for (reason, expected) in [
+            (json!("stop"), Some(FinishReason::Stop)),
+            (json!("max_tokens"), Some(FinishReason::Length)),
+            (json!(0), Some(FinishReason::Stop)),
+            (json!(1), Some(FinishReason::Stop)),
+            (json!(2), Some(FinishReason::Length)),
+            (json!(3), Some(FinishReason::ContentFilter)),
+            (json!(5), None),
+            (json!(9), None),
+            (json!({}), None),
+            (json!(["STOP"]), None),
+        ] {
+            let mut body = candidate(&json!([{"text": "a"}]), "");
+            body["candidates"][0]["finishReason"] = reason;
+            let result = answer(&body).map(|answer| answer.finish_reason);
+            assert_eq!(result.ok(), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn parallel_calls_with_one_id_get_ids_of_their_own() {
+        let call = |id: Value| json!({"functionCall": {"id": id, "name": "f"}});
+        let body = candidate(&json!([call(json!(7)), call(json!("7"))]), "STOP");
+        let calls = answer(&body).expect("an answer").turn.tool_calls;
+        assert_eq!(calls[0].id, "7");
+        assert_ne!(calls[1].id, "7");
+    }
+
+    #[test]
+    fn an_error_of_a_2xx_answer_keeps_the_text() {
+        let mut body = candidate(&json!([{"text": "The answer is"}]), "STOP");
+        body["error"] = json!({"code": 503, "message": "no"});
+        let failure = answer(&body).expect_err("the body has an error");
+        assert_eq!(failure.error.detail.as_deref(), Some("The answer is"));
+    }
+
+    #[test]
     fn a_byte_order_mark_and_half_a_surrogate_pair_do_not_spoil_a_reply() {
         let body =
             "\u{feff}{\"candidates\": [{\"content\": {\"parts\": [{\"text\": \"a\\ud83d\"}]}}]}";
-        let answer = read(body.as_bytes(), &[]).expect("an answer");
+        let answer = answer_to(body.as_bytes()).expect("an answer");
         assert_eq!(answer.text().as_deref(), Some("a\u{fffd}"));
     }
 

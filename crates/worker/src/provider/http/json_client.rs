@@ -52,13 +52,25 @@ pub(in crate::provider) struct Received {
     pub(in crate::provider) path: String,
     /// The delay that the headers ask for, in milliseconds.
     pub(in crate::provider) retry_after_ms: Option<u64>,
-    /// The address of a redirect, without its query.
+    /// The address of a redirect, without its query and its user.
     pub(in crate::provider) location: Option<String>,
     /// The body: complete for a status of 200 to 299, else its first bytes. Empty for a compressed error.
     pub(in crate::provider) body: Vec<u8>,
 }
 
 impl Received {
+    /// An answer with a status and a body.
+    #[cfg(test)]
+    pub(in crate::provider) fn with_body(status: u16, body: &[u8]) -> Self {
+        Self {
+            status,
+            path: String::from("/v1/chat/completions"),
+            retry_after_ms: None,
+            location: None,
+            body: body.to_vec(),
+        }
+    }
+
     /// Whether the status is a success (200 to 299).
     pub(in crate::provider) fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
@@ -218,14 +230,26 @@ impl JsonClient {
     }
 }
 
-/// The address of a redirect (RFC 9110, section 10.2.2), without its query, which may hold a key.
+/// The address of a redirect (RFC 9110, section 10.2.2), without its query and its user, which may hold a key and a
+/// password.
 fn location(response: &Response) -> Option<String> {
     if !response.status().is_redirection() {
         return None;
     }
     let location = response.headers().get(LOCATION)?.to_str().ok()?;
     let address = location.split(['?', '#']).next()?;
-    Some(address.to_owned())
+    Some(without_user(address))
+}
+
+/// An address without the user and the password before the host (RFC 3986, section 3.2.1).
+fn without_user(address: &str) -> String {
+    let Some((scheme, rest)) = address.split_once("//") else {
+        return address.to_owned();
+    };
+    let authority = rest.split('/').next().unwrap_or_default();
+    let user = authority.rsplit_once('@');
+    let user_bytes = user.map_or(0, |(user, _)| user.len() + 1);
+    format!("{scheme}//{}", &rest[user_bytes..])
 }
 
 /// Reads as much of an error's body as arrives within the limits. An error while reading is ignored, because the status
@@ -256,6 +280,20 @@ mod tests {
     use super::*;
 
     const TIMEOUT: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn the_address_of_a_redirect_has_no_user() {
+        for (address, expected) in [
+            ("https://u:pw@x.example/a@b", "https://x.example/a@b"),
+            ("https://u:p@w@x.example", "https://x.example"),
+            ("//u@x.example/a", "//x.example/a"),
+            ("https://x.example/a@b", "https://x.example/a@b"),
+            ("/a@b", "/a@b"),
+            ("//", "//"),
+        ] {
+            assert_eq!(without_user(address), expected);
+        }
+    }
 
     /// A client that speaks HTTP/2 at once, so that its calls share the connection that the first call makes.
     fn client(port: u16) -> (Arc<JsonClient>, Url) {

@@ -28,32 +28,42 @@ impl Texts {
 }
 
 /// Reads the `content` of a message and its `refusal`.
-pub(super) fn read(content: Option<&Value>, refusal: Option<&Value>) -> Texts {
+pub(super) fn read(content: &Value, refusal: &Value) -> Texts {
     let parts = match content {
-        Some(Value::Array(parts)) => parts.as_slice(),
-        Some(part) => std::slice::from_ref(part),
-        None => &[],
+        Value::Array(parts) => parts.as_slice(),
+        part => std::slice::from_ref(part),
     };
-    let refusals = parts.iter().map(|part| &part["refusal"]).chain(refusal);
+    let refusals = parts.iter().map(|part| &part["refusal"]).chain([refusal]);
     Texts {
-        content: joined(parts.iter().filter_map(text_of_part)),
+        content: if parts.is_empty() || parts.iter().any(is_part) {
+            joined(parts.iter().filter_map(text_of_part))
+        } else {
+            // Some services read the JSON that the model writes.
+            Some(content.to_string())
+        },
         refusal: joined(refusals.filter_map(Value::as_str).map(str::to_owned)),
         reasoning: joined(parts.iter().map(|part| texts_in(&part["thinking"]))),
     }
 }
 
-/// The text of a part. The content of some replies is one part or a value that the service has read from the text.
+/// Whether a value has the form of a part: nothing, a text, or an object with one of a part's fields.
+fn is_part(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::String(_) => true,
+        Value::Object(fields) => {
+            let part_fields = ["type", "text", "refusal", "thinking"];
+            fields.is_empty() || part_fields.iter().any(|name| fields.contains_key(*name))
+        }
+        _ => false,
+    }
+}
+
 fn text_of_part(part: &Value) -> Option<String> {
-    let Value::Object(fields) = part else {
-        return match part {
-            Value::Bool(value) => Some(value.to_string()),
-            _ => json_body::text(part),
-        };
-    };
-    match fields.get("type").map(Value::as_str) {
-        None | Some(Some("text" | "output_text")) => fields.get("text").and_then(json_body::text),
+    match &part["type"] {
+        Value::Null => json_body::text(part).or_else(|| json_body::text(&part["text"])),
+        kind if kind == "text" || kind == "output_text" => json_body::text(&part["text"]),
         // Other parts, such as a model's reasoning, do not belong to the reply's text.
-        Some(_) => None,
+        _ => None,
     }
 }
 
@@ -94,13 +104,23 @@ mod tests {
             (json!({"type": "text", "text": "a"}), Some("a")),
             (json!(42), Some("42")),
             (json!(true), Some("true")),
+            (json!({"answer": 4}), Some(r#"{"answer":4}"#)),
+            (
+                json!([{"answer": 4}, {"answer": 5}]),
+                Some(r#"[{"answer":4},{"answer":5}]"#),
+            ),
+            (json!([1, 2]), Some("[1,2]")),
+            (json!([{"type": null, "text": "a"}]), Some("a")),
+            (json!([{"text": "a"}, null, {"x": 1}]), Some("a")),
             (json!([{"type": "thinking", "text": "hm"}]), None),
             (json!([{"type": 1, "text": "hm"}]), None),
             (json!(null), None),
             (json!(""), None),
             (json!([]), None),
+            (json!({}), None),
+            (json!([{}]), None),
         ] {
-            let texts = read(Some(&content), None);
+            let texts = read(&content, &json!(null));
             assert_eq!(texts.text().as_deref(), expected, "{content}");
         }
     }

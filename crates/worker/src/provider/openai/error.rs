@@ -15,14 +15,14 @@ pub(super) fn classify(received: &Received) -> Failure {
     classify_error(ErrorStatus::of(received), &error_body::read(&received.body))
 }
 
-/// Classifies an error in an answer whose status is 2xx. The error's own code replaces the status.
-pub(super) fn classify_within_success(error: &Value) -> Failure {
+/// Classifies `error` in an answer whose status is 2xx. The error's own code replaces the status.
+pub(super) fn classify_within_success(received: &Received, error: &Value) -> Failure {
     let code = status::code_in(error)
         .or_else(|| status_of(text(error, "code")))
         .or_else(|| status_of(text(error, "type")))
         .or_else(|| google_error::status_code(error))
         .unwrap_or(500);
-    let status = ErrorStatus::within_success(code);
+    let status = ErrorStatus::of(received).with_code(code);
     classify_error(status, &error_body::of_error(error))
 }
 
@@ -204,7 +204,8 @@ mod tests {
                 "{status} {body}"
             );
         }
-        let within_success = classify_within_success(&minute["error"]);
+        let within_success =
+            classify_within_success(&Received::with_body(200, b""), &minute["error"]);
         assert_eq!(within_success.retry, AfterMs(2_400));
     }
 
@@ -254,7 +255,7 @@ mod tests {
             (json!({"message": "something"}), "provider_error", Backoff),
             (json!("something"), "provider_error", Backoff),
         ] {
-            let failure = classify_within_success(&error);
+            let failure = classify_within_success(&Received::with_body(200, b""), &error);
             assert_eq!(
                 (failure.error.code.as_str(), failure.retry),
                 (code, retry),

@@ -14,7 +14,8 @@
 //! | the server refused three times to begin the request (RFC 9113, section 8.7) | `connection_failed` | with backoff |
 //! | connecting, the first byte or the whole call took too long | `provider_timeout` | with backoff |
 //! | the body is larger than its limit | `response_too_large` | no |
-//! | the body is not JSON, or has an unexpected shape | `invalid_response` | with backoff |
+//! | the body is not JSON, or has no choices | `invalid_response` | with backoff |
+//! | the body is a stream of events | `invalid_response` | no |
 //! | the body is compressed, although the request did not allow it | `invalid_response` | no |
 //! | 407 from a proxy | `connection_failed` | with backoff |
 //! | no choice, or a choice without text, tool calls and reasoning | `empty_response` | with backoff |
@@ -127,7 +128,7 @@ impl Provider for OpenAi {
         let body = request::body(call, self.dialect, &self.name)?;
         let read = |received: &Received| {
             if received.is_success() {
-                response::read(&received.body, call.turns, &self.name)
+                response::read(received, call.turns, &self.name)
             } else {
                 Err(error::classify(received))
             }

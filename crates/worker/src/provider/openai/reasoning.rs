@@ -18,6 +18,7 @@
 use serde_json::{Map, Value, json};
 
 use super::content;
+use crate::provider::json_body;
 
 /// The fields that are stored and sent back.
 const FIELDS: [&str; 2] = ["reasoning_content", "reasoning_details"];
@@ -25,20 +26,23 @@ const FIELDS: [&str; 2] = ["reasoning_content", "reasoning_details"];
 /// The key in a turn's `extra_content` under which the fields are stored.
 const EXTRA_CONTENT_KEY: &str = "forebay";
 
-/// Adds the reasoning that `provider` returned to the turn's `extra_content`. `returned` holds fields of
-/// the message by name; all others than [`FIELDS`] are dropped.
+/// Adds the reasoning in a message of `provider` to the turn's `extra_content`. It takes [`FIELDS`] out of the message.
 pub(super) fn store(
     extra_content: Option<Value>,
     provider: &str,
-    mut returned: Map<String, Value>,
+    message: &mut Value,
 ) -> Option<Value> {
-    returned.retain(|name, value| FIELDS.contains(&name.as_str()) && !value.is_null());
-    if returned.is_empty() {
-        return extra_content;
-    }
     let mut stored = json!({"provider": provider});
-    for (name, value) in returned {
-        stored[name] = value;
+    let mut is_empty = true;
+    for name in FIELDS {
+        let value = json_body::take(message, name);
+        if !value.is_null() {
+            stored[name] = value;
+            is_empty = false;
+        }
+    }
+    if is_empty {
+        return extra_content;
     }
     let mut all = match extra_content {
         Some(Value::Object(all)) => all,
@@ -50,16 +54,18 @@ pub(super) fn store(
 }
 
 /// The text of the reasoning in the fields of a message, which have different names and forms.
-pub(super) fn text(returned: &Map<String, Value>) -> Option<String> {
-    let field = |name: &str| returned.get(name).unwrap_or(&Value::Null);
-    let details = field("reasoning_details").as_array().into_iter().flatten();
+pub(super) fn text(message: &Value) -> Option<String> {
+    let details = message["reasoning_details"]
+        .as_array()
+        .into_iter()
+        .flatten();
     let text_of_detail = |detail: &Value| {
         let mut fields = ["text", "summary"].iter().map(|name| &detail[*name]);
         fields.find_map(Value::as_str).map(str::to_owned)
     };
     let texts = [
-        content::texts_in(field("reasoning_content")),
-        content::texts_in(field("reasoning")),
+        content::texts_in(&message["reasoning_content"]),
+        content::texts_in(&message["reasoning"]),
         details.filter_map(text_of_detail).collect(),
     ];
     texts.into_iter().find(|text| !text.trim().is_empty())
@@ -98,7 +104,7 @@ mod tests {
     use super::{restore, store};
 
     fn stored(returned: &Value) -> Option<Value> {
-        store(None, "a", returned.as_object().expect("an object").clone())
+        store(None, "a", &mut returned.clone())
     }
 
     fn restored(extra_content: &Value, provider: &str) -> Value {
@@ -131,15 +137,14 @@ mod tests {
     #[test]
     fn other_extra_content_stays() {
         let google = json!({"google": {"thought_signature": "A"}});
-        let returned = json!({"reasoning_content": "x"});
-        let returned = returned.as_object().expect("an object").clone();
-        let extra = store(Some(google.clone()), "a", returned).expect("something is stored");
+        let mut returned = json!({"reasoning_content": "x"});
+        let extra = store(Some(google.clone()), "a", &mut returned).expect("something is stored");
         let sent = restored(&extra, "a");
         assert_eq!(sent["extra_content"], google);
         assert_eq!(sent["reasoning_content"], "x");
         assert_eq!(restored(&extra, "b")["extra_content"], google);
         assert_eq!(
-            store(Some(google.clone()), "a", serde_json::Map::new()),
+            store(Some(google.clone()), "a", &mut json!({})),
             Some(google)
         );
     }

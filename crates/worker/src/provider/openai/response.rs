@@ -9,110 +9,56 @@ use forebay_shared::{
     job::FinishReason,
     turn::{Content, Role, Turn},
 };
-use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Value, json};
 
 use super::{content, error, finish, reasoning, tool_calls, usage};
 use crate::provider::{
-    Answer, Failure, Retry, by_index, error_body, json_body, tool_call_id,
-    unfinished::{shortened, unfinished},
+    Answer, Failure, Retry, by_index, error_body,
+    http::Received,
+    json_body, tool_call_id,
+    unfinished::{reason_text, shortened, unfinished},
 };
 
-#[derive(Deserialize)]
-struct Body {
-    id: Option<Value>,
-    error: Option<Value>,
-    choices: Option<Vec<Option<Choice>>>,
-    usage: Option<Value>,
-}
-
-#[derive(Deserialize)]
-struct Choice {
-    index: Option<Value>,
-    message: Option<Message>,
-    finish_reason: Option<Value>,
-    error: Option<Value>,
-}
-
-#[derive(Default, Deserialize)]
-struct Message {
-    content: Option<Value>,
-    refusal: Option<Value>,
-    tool_calls: Option<Value>,
-    function_call: Option<Value>,
-    extra_content: Option<Value>,
-    reasoning: Option<Value>,
-    reasoning_content: Option<Value>,
-    reasoning_details: Option<Value>,
-}
-
-impl Message {
-    /// Takes the fields with the model's reasoning, by name.
-    fn take_reasoning(&mut self) -> Map<String, Value> {
-        let fields = [
-            ("reasoning", self.reasoning.take()),
-            ("reasoning_content", self.reasoning_content.take()),
-            ("reasoning_details", self.reasoning_details.take()),
-        ];
-        let fields = fields.into_iter();
-        fields
-            .filter_map(|(name, value)| Some((name.to_owned(), value?)))
-            .collect()
-    }
-}
-
-/// Reads the body of an answer whose status is 2xx.
+/// Reads an answer whose status is 2xx.
 ///
 /// `turns` are the turns that were sent; missing ids of tool calls are derived from them. `provider` is the
 /// name of the provider; reasoning is stored under it.
 ///
 /// # Errors
 /// A [`Failure`] when the body holds an error or no finished reply.
-pub(super) fn read(body: &[u8], turns: &[Turn], provider: &str) -> Result<Answer, Failure> {
-    let Body {
-        id,
-        error,
-        choices,
-        usage,
-    } = json_body::read(body)?;
-    if let Some(error) = error.filter(error_body::is_present) {
-        return Err(error::classify_within_success(&error));
-    }
-    let choices = choices.ok_or_else(|| without_choices(body))?;
-    let choices = choices.into_iter().flatten();
-    let Some(choice) = by_index::first(choices, |choice| choice.index.as_ref()) else {
-        return Err(empty("the provider's answer has an empty list of choices"));
+pub(super) fn read(received: &Received, turns: &[Turn], provider: &str) -> Result<Answer, Failure> {
+    let mut body = json_body::read(&received.body)?;
+    let mut choice = by_index::take_first(&mut body, "choices").unwrap_or_default();
+    let mut message = match json_body::take(&mut choice, "message") {
+        message @ Value::Object(_) => message,
+        content => json!({"content": content}),
     };
-    let mut message = choice.message.unwrap_or_default();
-    let returned_reasoning = message.take_reasoning();
-    let texts = content::read(message.content.as_ref(), message.refusal.as_ref());
+    let texts = content::read(&message["content"], &message["refusal"]);
     let mut text = texts.text();
-    if let Some(error) = choice.error.filter(error_body::is_present) {
-        return Err(error::classify_within_success(&error).with_detail(text));
+    let mut errors = [&body["error"], &choice["error"]].into_iter();
+    if let Some(error) = errors.find(|error| error_body::is_present(error)) {
+        return Err(error::classify_within_success(received, error).with_detail(text));
     }
-    let response_id = id.as_ref().and_then(Value::as_str);
-    let tool_calls = tool_calls::read(message.tool_calls, message.function_call, |index| {
-        tool_call_id::generate(turns, response_id, index)
-    })?;
+    if choice.is_null() {
+        return Err(without_choices(&body));
+    }
     let is_blank = text.as_ref().is_none_or(|text| text.trim().is_empty());
+    let generate_id = tool_call_id::generator(turns, body["id"].as_str());
+    let tool_calls = tool_calls::read(&mut message, !is_blank, generate_id)?;
     let mut reasoning = None;
     if is_blank && tool_calls.is_empty() {
-        reasoning = reasoning::text(&returned_reasoning).or(texts.reasoning);
+        reasoning = reasoning::text(&message).or(texts.reasoning);
     }
     if reasoning.is_some() {
         text = None;
     }
-    let reason = choice.finish_reason.as_ref().and_then(Value::as_str);
-    let reason = reason.unwrap_or_default();
-    let finish_reason = if texts.refusal.is_some() {
-        FinishReason::ContentFilter
-    } else {
-        match finish::read(reason, !tool_calls.is_empty()) {
-            Ok(finish_reason) => finish_reason,
-            Err(retry) => {
-                let failure = unfinished(&shortened(reason), retry);
-                return Err(failure.with_detail(text.or(reasoning)));
-            }
+    let reason = reason_text(&choice["finish_reason"]);
+    let finish_reason = match finish::read(&reason, !tool_calls.is_empty()) {
+        Ok(FinishReason::Stop) if texts.refusal.is_some() => FinishReason::ContentFilter,
+        Ok(finish_reason) => finish_reason,
+        Err(retry) => {
+            let failure = unfinished(&shortened(&reason), retry);
+            return Err(failure.with_detail(text.or(reasoning)));
         }
     };
     let is_empty = text.is_none() && tool_calls.is_empty() && reasoning.is_none();
@@ -121,9 +67,10 @@ pub(super) fn read(body: &[u8], turns: &[Turn], provider: &str) -> Result<Answer
             "the provider's answer has neither text nor tool calls",
         ));
     }
-    let mut extra_content = message.extra_content;
+    let extra_content = json_body::take(&mut message, "extra_content");
+    let mut extra_content = (!extra_content.is_null()).then_some(extra_content);
     if !tool_calls.is_empty() {
-        extra_content = reasoning::store(extra_content, provider, returned_reasoning);
+        extra_content = reasoning::store(extra_content, provider, &mut message);
     }
     Ok(Answer {
         turn: Turn {
@@ -137,13 +84,16 @@ pub(super) fn read(body: &[u8], turns: &[Turn], provider: &str) -> Result<Answer
         },
         reasoning,
         finish_reason,
-        usage: usage.as_ref().and_then(usage::read),
+        usage: usage::read(&body["usage"]),
     })
 }
 
 /// The failure of a body without choices. Some services answer 200 with an error in a form of their own.
-fn without_choices(body: &[u8]) -> Failure {
-    let message = error_body::read(body).message;
+fn without_choices(body: &Value) -> Failure {
+    if body["choices"].is_array() {
+        return empty("the provider's answer has an empty list of choices");
+    }
+    let message = error_body::message(body);
     let message = message.map_or_else(String::new, |message| format!(": {message}"));
     Failure::new(
         "invalid_response",
@@ -158,14 +108,18 @@ fn empty(message: &str) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use forebay_shared::{job::FinishReason, turn::Turn};
+    use forebay_shared::job::FinishReason;
     use serde_json::{Value, json};
 
     use super::read;
-    use crate::provider::{Answer, Failure, Retry};
+    use crate::provider::{Answer, Failure, Retry, http::Received};
+
+    fn answer_to(body: &[u8]) -> Result<Answer, Failure> {
+        read(&Received::with_body(200, body), &[], "a")
+    }
 
     fn answer(body: &Value) -> Result<Answer, Failure> {
-        read(body.to_string().as_bytes(), &[], "a")
+        answer_to(body.to_string().as_bytes())
     }
 
     fn choice(message: &Value, finish_reason: &str) -> Value {
@@ -294,8 +248,7 @@ mod tests {
             assert_eq!(failure.retry, Retry::Backoff, "{body}");
         }
         for body in ["", "{\"choices\": [", "not json", &"[".repeat(100_000)] {
-            let failure =
-                read(body.as_bytes(), &[] as &[Turn], "a").expect_err("there is no reply");
+            let failure = answer_to(body.as_bytes()).expect_err("there is no reply");
             assert_eq!(failure.error.code, "invalid_response");
             assert_eq!(failure.retry, Retry::Backoff);
         }
@@ -307,6 +260,9 @@ mod tests {
             ("error", json!({})),
             ("error", json!("")),
             ("error", json!(false)),
+            ("error", json!(0)),
+            ("error", json!({"code": null, "message": null})),
+            ("error", json!({"code": 200, "message": ""})),
             ("id", json!(7)),
             ("usage", json!("none")),
             ("usage", json!([])),
@@ -325,6 +281,10 @@ mod tests {
             ("tool_calls", json!("none")),
             ("tool_calls", json!([null])),
             ("tool_calls", json!({})),
+            (
+                "tool_calls",
+                json!([{"id": null, "type": "function", "function": {"name": null, "arguments": null}}]),
+            ),
             ("function_call", json!({})),
             ("role", json!(1)),
             ("annotations", json!("x")),
@@ -336,18 +296,109 @@ mod tests {
             assert_eq!(answer.text().as_deref(), Some("hi"), "{message}");
             assert_eq!(answer.finish_reason, FinishReason::Stop, "{message}");
         }
-        for reason in [json!(null), json!(7), json!({"type": "stop"})] {
-            let body =
-                json!({"choices": [{"message": {"content": "hi"}, "finish_reason": reason}]});
+        for message in [
+            json!({"content": "hi"}),
+            json!("hi"),
+            json!([{"type": "text", "text": "hi"}]),
+        ] {
+            let body = json!({"choices": [{"message": message, "finish_reason": null}]});
             let answer = answer(&body).expect("an answer");
             assert_eq!(answer.finish_reason, FinishReason::Stop, "{body}");
+            assert_eq!(answer.text().as_deref(), Some("hi"), "{body}");
         }
+    }
+
+    #[test]
+    fn a_finish_reason_of_another_type_is_no_success() {
+        for reason in [
+            json!(3),
+            json!({"type": "error"}),
+            json!(["stop"]),
+            json!(true),
+        ] {
+            let body = json!({"choices": [{"message": {"content": "half a te"}, "finish_reason": reason}]});
+            let failure = answer(&body).expect_err("the reason is unknown");
+            assert_eq!(failure.error.code, "provider_error", "{body}");
+            assert_eq!(failure.retry, Retry::Never, "{body}");
+            assert_eq!(failure.error.detail.as_deref(), Some("half a te"));
+        }
+    }
+
+    #[test]
+    fn a_refusal_replaces_only_a_normal_finish_reason() {
+        let message = json!({"content": null, "refusal": "I won't"});
+        for (reason, expected) in [
+            ("", Ok(FinishReason::ContentFilter)),
+            ("stop", Ok(FinishReason::ContentFilter)),
+            ("length", Ok(FinishReason::Length)),
+            ("error", Err(Retry::Backoff)),
+        ] {
+            let result = answer(&choice(&message, reason));
+            let result = result.map(|answer| answer.finish_reason);
+            assert_eq!(
+                result.map_err(|failure| failure.retry),
+                expected,
+                "{reason}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_field_that_occurs_twice_does_not_spoil_a_reply() {
+        for body in [
+            r#"{"choices": [{"message": {"content": "good", "reasoning_content": "a", "reasoning_content": "b"}}]}"#,
+            r#"{"id": "1", "id": "2", "choices": [{"message": {"content": "good"}}]}"#,
+            r#"{"choices": [{"index": 0, "index": 0, "message": {"content": "good"}}]}"#,
+        ] {
+            let answer = answer_to(body.as_bytes()).expect("an answer");
+            assert_eq!(answer.text().as_deref(), Some("good"), "{body}");
+        }
+    }
+
+    #[test]
+    fn parallel_calls_with_one_id_get_ids_of_their_own() {
+        let call = |id: Value| json!({"id": id, "function": {"name": "f", "arguments": "{}"}});
+        let message = json!({"tool_calls": [call(json!(7)), call(json!("7"))]});
+        let calls = answer(&choice(&message, "tool_calls"))
+            .expect("an answer")
+            .turn
+            .tool_calls;
+        assert_eq!(calls[0].id, "7");
+        assert_ne!(calls[1].id, "7");
+    }
+
+    #[test]
+    fn deep_data_beside_a_reply_is_left_out() {
+        let deep = format!("{}1{}", "[".repeat(200), "]".repeat(200));
+        let body = format!(
+            r#"{{"choices": [{{"message": {{"content": "good", "extra_content": {{"a": {deep}}}}}}}]}}"#
+        );
+        let answer = answer_to(body.as_bytes()).expect("an answer");
+        assert_eq!(answer.text().as_deref(), Some("good"));
+    }
+
+    #[test]
+    fn an_error_of_a_2xx_answer_keeps_the_delay_the_path_and_the_text() {
+        let error = |code: u16| {
+            let body = json!({
+                "error": {"code": code, "message": "no"},
+                "choices": [{"message": {"content": "The answer is"}}],
+            });
+            let mut received = Received::with_body(200, body.to_string().as_bytes());
+            received.retry_after_ms = Some(2_000);
+            read(&received, &[], "a").expect_err("the body has an error")
+        };
+        let busy = error(503);
+        assert_eq!(busy.retry, Retry::AfterMs(2_000));
+        assert_eq!(busy.error.detail.as_deref(), Some("The answer is"));
+        let message = error(404).error.message;
+        assert!(message.contains("/v1/chat/completions"), "{message}");
     }
 
     #[test]
     fn small_mistakes_of_the_json_do_not_spoil_a_reply() {
         let read_text = |body: &[u8]| {
-            let answer = read(body, &[], "a").expect("an answer");
+            let answer = answer_to(body).expect("an answer");
             answer.text().expect("a text")
         };
         let with = |content: &[u8], more: &[u8]| {
@@ -365,6 +416,11 @@ mod tests {
         assert_eq!(read_text(&with(b"hi \\ude00!", b"null")), "hi \u{fffd}!");
         assert_eq!(read_text(&with(b"caf\xe9", b"null")), "caf\u{fffd}");
         assert_eq!(read_text(&with(b"hi", b"[-Infinity, NaN]")), "hi");
+        assert_eq!(read_text(&with(b"h\n\ti", b"null")), "h\n\ti");
+        assert_eq!(
+            read_text(&[&with(b"hi", b"null")[..], b"\0\0"].concat()),
+            "hi"
+        );
     }
 
     #[test]
@@ -376,6 +432,8 @@ mod tests {
             json!([choice(json!(null), "a"), choice(json!(1), "b")]),
             json!([choice(json!(2), "b"), choice(json!(1), "a")]),
             json!([null, choice(json!(0), "a")]),
+            json!(["x", choice(json!(1), "a"), {}]),
+            choice(json!(0), "a"),
         ] {
             let answer = answer(&json!({"choices": choices})).expect("an answer");
             assert_eq!(answer.text().as_deref(), Some("a"), "{choices}");

@@ -1,74 +1,49 @@
 //! Reads the tool calls of a message.
 
-use forebay_shared::{
-    document::UnknownFields,
-    turn::{FunctionCall, ToolCall, ToolKind},
-};
+use forebay_shared::turn::ToolCall;
 use serde_json::{Value, json};
 
-use crate::provider::{Failure, Retry, json_body};
+use crate::provider::{
+    Failure, json_body,
+    returned_call::{self, ReturnedCall},
+};
 
-/// Reads `tool_calls`, or the older `function_call` of a message without tool calls. `generate_id` makes an id for a
-/// call that has none. Its argument is the index of the call.
+/// Reads `tool_calls`, or the older `function_call` of a message without tool calls. `generate_id` makes the id of a call that
+/// has none of its own. Its argument is the index of the call.
 ///
 /// # Errors
-/// `invalid_response` for a call without the name of a function.
+/// `invalid_response` for a message without text whose calls have no names.
 pub(super) fn read(
-    tool_calls: Option<Value>,
-    function_call: Option<Value>,
+    message: &mut Value,
+    has_text: bool,
     generate_id: impl Fn(usize) -> String,
 ) -> Result<Vec<ToolCall>, Failure> {
-    let mut calls = match tool_calls {
-        Some(Value::Array(calls)) => calls,
-        Some(call) => vec![call],
-        None => Vec::new(),
-    };
-    calls.retain(is_object_with_fields);
+    let mut calls = json_body::elements(json_body::take(message, "tool_calls"));
+    calls.retain(json_body::is_object_with_fields);
     if calls.is_empty() {
-        let function = function_call.filter(is_object_with_fields);
-        calls.extend(function.map(|function| json!({"function": function})));
+        let function = json_body::take(message, "function_call");
+        if json_body::is_object_with_fields(&function) {
+            calls.push(json!({"function": function}));
+        }
     }
-    let calls = calls.into_iter().enumerate();
-    calls
-        .map(|(index, call)| read_call(call, || generate_id(index)))
-        .collect()
+    let returned = calls.into_iter().map(returned_call).collect();
+    returned_call::complete(returned, has_text, generate_id)
 }
 
-fn is_object_with_fields(value: &Value) -> bool {
-    value.as_object().is_some_and(|fields| !fields.is_empty())
-}
-
-fn read_call(mut call: Value, generate_id: impl Fn() -> String) -> Result<ToolCall, Failure> {
-    let id = json_body::text(&call["id"]).filter(|id| !id.is_empty());
-    let function = &mut call["function"];
-    let name = function.get("name").and_then(json_body::text);
-    let name = name.ok_or_else(|| {
-        Failure::new(
-            "invalid_response",
-            "the provider's answer calls a tool without a name",
-            Retry::Backoff,
-        )
-    })?;
-    let arguments = match function.get_mut("arguments").map(Value::take) {
-        Some(Value::String(text)) => text,
-        // Some services return an object instead of a text that holds JSON.
-        Some(Value::Null) | None => String::from("{}"),
-        Some(value) => value.to_string(),
-    };
-    Ok(ToolCall {
-        id: id.unwrap_or_else(generate_id),
-        kind: ToolKind::Function,
-        function: FunctionCall {
-            name,
-            arguments,
-            unknown: UnknownFields::NONE,
+fn returned_call(mut call: Value) -> ReturnedCall {
+    let mut function = json_body::take(&mut call, "function");
+    let extra_content = json_body::take(&mut call, "extra_content");
+    ReturnedCall {
+        id: json_body::text(&call["id"]),
+        name: json_body::text(&function["name"]),
+        arguments: match json_body::take(&mut function, "arguments") {
+            Value::String(text) => text,
+            // Some services return an object instead of a text that holds JSON.
+            Value::Null => String::from("{}"),
+            value => value.to_string(),
         },
-        extra_content: call
-            .get_mut("extra_content")
-            .map(Value::take)
-            .filter(|extra| !extra.is_null()),
-        unknown: UnknownFields::NONE,
-    })
+        extra_content: (!extra_content.is_null()).then_some(extra_content),
+    }
 }
 
 #[cfg(test)]
@@ -79,9 +54,9 @@ mod tests {
 
     /// The ids and the names of the calls.
     fn calls(tool_calls: Value, function_call: Value) -> Option<Vec<(String, String)>> {
-        let calls = read(Some(tool_calls), Some(function_call), |index| {
-            format!("generated {index}")
-        });
+        let mut message =
+            Value::from_iter([("tool_calls", tool_calls), ("function_call", function_call)]);
+        let calls = read(&mut message, false, |index| format!("generated {index}"));
         let calls = calls.ok()?.into_iter();
         Some(calls.map(|call| (call.id, call.function.name)).collect())
     }

@@ -28,13 +28,26 @@ pub(super) fn read(usage: &Value) -> Option<Usage> {
         values.find_map(token_counts::read)
     };
     let counts = TokenCounts {
-        input: count(&INPUT),
+        input: count(&INPUT).map(|input| input + uncounted_input(usage)),
         output: count(&OUTPUT),
         total: count(&TOTAL),
         cached_input: count(&CACHED_INPUT),
         reasoning: count(&REASONING),
     };
     counts.into_usage()
+}
+
+/// The tokens that Anthropic's own form counts beside `input_tokens`: those that were read from the cache or written to it.
+fn uncounted_input(usage: &Value) -> u64 {
+    if !usage["prompt_tokens"].is_null() {
+        // Services with OpenAI's form count these tokens as input.
+        return 0;
+    }
+    let fields = ["cache_read_input_tokens", "cache_creation_input_tokens"];
+    let counts = fields
+        .iter()
+        .filter_map(|field| token_counts::read(&usage[*field]));
+    counts.sum()
 }
 
 #[cfg(test)]
@@ -81,6 +94,30 @@ mod tests {
             let expected = expected
                 .map(|[input, output, total]| [Some(input), Some(output), Some(total), None, None]);
             assert_eq!(counts(&usage), expected, "{usage}");
+        }
+    }
+
+    #[test]
+    fn tokens_that_are_counted_beside_the_input_are_added() {
+        for (usage, expected) in [
+            (
+                json!({"input_tokens": 3, "output_tokens": 5, "cache_read_input_tokens": 20_000, "cache_creation_input_tokens": 100}),
+                [Some(20_103), Some(5), Some(20_108), Some(20_000), None],
+            ),
+            (
+                json!({"input_tokens": 500, "output_tokens": 5, "cache_read_input_tokens": 300}),
+                [Some(800), Some(5), Some(805), Some(300), None],
+            ),
+            (
+                json!({"prompt_tokens": 800, "completion_tokens": 5, "cache_read_input_tokens": 300, "cache_creation_input_tokens": 100}),
+                [Some(800), Some(5), Some(805), Some(300), None],
+            ),
+            (
+                json!({"prompt_tokens": 32, "completion_tokens": 9, "total_tokens": 341, "completion_tokens_details": {"reasoning_tokens": 300}}),
+                [Some(32), Some(309), Some(341), None, Some(300)],
+            ),
+        ] {
+            assert_eq!(counts(&usage), Some(expected), "{usage}");
         }
     }
 
