@@ -97,6 +97,7 @@ pub(crate) fn plan(role: Option<Role>, settings: Settings) -> anyhow::Result<Pla
         drain_ms: settings.drain_s * 1_000,
         backoff_base_ms: settings.backoff_ms,
         backoff_max_ms: BACKOFF_MS_MAX,
+        ..WorkerSettings::default()
     };
     let body_bytes_max = to_usize(settings.body_bytes_max);
     let gateway = GatewaySettings {

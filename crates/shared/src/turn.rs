@@ -8,6 +8,9 @@ use serde_json::{Map, Value};
 
 use crate::document::{Document, DocumentVersion, UnknownFields};
 
+/// The most tool calls of one turn, in replies and in inputs.
+pub const TOOL_CALLS_MAX: usize = 1_000;
+
 /// The author of a turn.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -45,6 +45,7 @@ mod tests {
 
     const SETTINGS: WorkerSettings = WorkerSettings {
         concurrency: 1,
+        results_waits_max: 1,
         tries_max: 5,
         call_timeout_ms: 1,
         drain_ms: 1,

@@ -14,6 +14,9 @@ pub const RELEASING_MS_MAX: u64 = 2_000;
 pub struct WorkerSettings {
     /// The most calls in flight, over both classes: 1 to 100,000.
     pub concurrency: usize,
+    /// The most jobs that wait for tool results without using a slot. Further waiting jobs keep their slots, so that the
+    /// worker claims fewer others.
+    pub results_waits_max: usize,
     /// The number of failed tries at which a job fails: 1 to 100.
     pub tries_max: u32,
     /// The longest that one call may take, in milliseconds. At most 25 minutes, because RabbitMQ closes
@@ -32,6 +35,7 @@ impl Default for WorkerSettings {
     fn default() -> Self {
         Self {
             concurrency: 256,
+            results_waits_max: 1_000,
             tries_max: 5,
             call_timeout_ms: 600_000,
             drain_ms: 25_000,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use forebay_runtime::member::Member;
+use tokio::sync::Semaphore;
 use tokio_util::{
     sync::CancellationToken,
     task::{AbortOnDropHandle, TaskTracker},
@@ -39,6 +40,7 @@ pub async fn run(
         providers,
         settings,
         in_flight: Arc::default(),
+        results_waits: Arc::new(Semaphore::new(settings.results_waits_max)),
         context_limits: Arc::default(),
         attempts: TaskTracker::new(),
         stop,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use forebay_runtime::member::Member;
+use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -21,6 +22,8 @@ pub(crate) struct WorkerContext {
     pub(crate) in_flight: Arc<InFlightJobs>,
     /// The context limits of models that refused a call.
     pub(crate) context_limits: Arc<ContextLimits>,
+    /// A permit for each further job that may wait for tool results without using a slot.
+    pub(crate) results_waits: Arc<Semaphore>,
     /// The tasks of the running attempts.
     pub(crate) attempts: TaskTracker,
     /// Cancelled when the worker is told to stop: it claims no more jobs.

@@ -6,7 +6,7 @@ use forebay_shared::{
     class::Class,
     ids::{JobId, LaneKey, TenantId},
     job::JobError,
-    lane::{ClassCounts, Event, HeadState, IfBusy, Lane, LaneCounts, State},
+    lane::{ClassCounts, Event, HeadState, IfBusy, Lane, LaneCounts, ReleaseReason, State},
     store::{HeadFilter, Store, TenantClassCounts},
 };
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
@@ -90,7 +90,11 @@ fn random_event(random: &mut StdRng, lane: &TestLane, loaded: &Lane) -> Event {
             tries_max: 3,
             error,
         },
-        4 if is_running => Event::Release { job, fence },
+        4 if is_running => Event::Release {
+            job,
+            fence,
+            reason: ReleaseReason::WorkerStops,
+        },
         5..=9 if is_running => Event::Finish {
             job,
             fence,
@@ -203,7 +207,13 @@ pub(crate) async fn include_the_oldest_waiting_job(engine: impl Harness) {
     let fence = first.claim(older, "worker-1").await;
     assert_eq!(oldest().await, Some(newer_at));
     // A released job counts as waiting since its admission.
-    first.apply(&Event::Release { job: older, fence }).await;
+    first
+        .apply(&Event::Release {
+            job: older,
+            fence,
+            reason: ReleaseReason::WorkerStops,
+        })
+        .await;
     assert_eq!(oldest().await, Some(older_at.min(newer_at)));
     first.apply(&Event::Cancel { job: older }).await;
     second.claim(newer, "worker-1").await;

@@ -1,7 +1,7 @@
 //! Sessions: their turns, their bounds and their time to live.
 
 use forebay_shared::{
-    lane::{Event, IfBusy},
+    lane::{Event, IfBusy, ReleaseReason},
     store::{SessionRemoval, Store},
 };
 
@@ -48,7 +48,12 @@ pub(crate) async fn are_not_changed_by_a_claim(engine: impl Harness) {
     wait_ms(lane.store.as_ref(), 1).await;
     let fence = lane.claim(job, "worker-1").await;
     assert_eq!(lane.read_session(LONG_MS).await.unwrap(), before);
-    lane.apply(&Event::Release { job, fence }).await;
+    lane.apply(&Event::Release {
+        job,
+        fence,
+        reason: ReleaseReason::WorkerStops,
+    })
+    .await;
     assert_eq!(lane.read_session(LONG_MS).await.unwrap(), before);
 }
 

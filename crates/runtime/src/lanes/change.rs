@@ -7,7 +7,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use forebay_shared::{
     ids::{JobId, LaneKey, ProcessId},
     job::{JobError, Reply},
-    lane::{Admit, Event, IfBusy, LiveProcesses},
+    lane::{Admit, Event, IfBusy, LiveProcesses, ReleaseReason},
     session::TokenMeasure,
     store::{NewJob, RunInputs, Timer},
     time::TimeMs,
@@ -59,7 +59,11 @@ pub(super) enum Action {
         options: RetryOptions,
     },
     /// A worker gives its job back.
-    Release { job: JobId, fence: u64 },
+    Release {
+        job: JobId,
+        fence: u64,
+        reason: ReleaseReason,
+    },
     /// A client cancels the job.
     Cancel { job: JobId },
     /// The job's timer is due.
@@ -209,9 +213,10 @@ impl LaneChange {
 
     /// Ends a claim without an outcome. The job is queued again, and no try is counted.
     #[must_use]
-    pub fn release(claim: ClaimKey) -> Self {
+    pub fn release(claim: ClaimKey, reason: ReleaseReason) -> Self {
         let ClaimKey { lane, job, fence } = claim;
-        Self::new(lane, Action::Release { job, fence })
+        let release = Action::Release { job, fence, reason };
+        Self::new(lane, release)
     }
 
     /// Cancels a job, running or not.
@@ -307,9 +312,10 @@ impl Action {
                 tries_max: options.tries_max,
                 error: options.error.clone(),
             },
-            Self::Release { job, fence } => Event::Release {
+            Self::Release { job, fence, reason } => Event::Release {
                 job: *job,
                 fence: *fence,
+                reason: *reason,
             },
             Self::Cancel { job } => Event::Cancel { job: *job },
             Self::Tick { job, live, .. } => Event::Tick {

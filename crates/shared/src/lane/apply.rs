@@ -52,7 +52,7 @@ pub fn apply(
             };
             transition.retry(*job, *fence, &retry)
         }
-        Event::Release { job, fence } => transition.release(*job, *fence),
+        Event::Release { job, fence, reason } => transition.release(*job, *fence, *reason),
         Event::Cancel { job } => transition.cancel(*job),
         Event::Tick { job, presence } => transition.tick(*job, presence.as_ref()),
     }?;

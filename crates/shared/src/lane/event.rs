@@ -52,13 +52,14 @@ pub enum Event {
         /// What went wrong.
         error: JobError,
     },
-    /// The worker releases the job, because it shuts down or its wait for tool results has ended. The release does not
-    /// count as a try.
+    /// The worker releases the job. The release does not count as a try.
     Release {
         /// The job.
         job: JobId,
         /// The fence of the attempt's claim.
         fence: u64,
+        /// Why the attempt ends.
+        reason: ReleaseReason,
     },
     /// A client cancels the job.
     Cancel {
@@ -124,6 +125,30 @@ pub struct OutcomeSummary {
     pub fence: u64,
     /// The fence that settled the job; 0 for none.
     pub settled_fence: u64,
+}
+
+/// Why an attempt ends without an outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ReleaseReason {
+    /// The worker shuts down.
+    WorkerStops,
+    /// The job's wait for tool results has ended.
+    ToolWaitEnded,
+}
+
+impl ReleaseReason {
+    /// The error of the attempt.
+    pub(super) fn error(self) -> JobError {
+        match self {
+            Self::WorkerStops => {
+                JobError::new("released", "the worker shut down; the job is queued again")
+            }
+            Self::ToolWaitEnded => JobError::new(
+                "tool_wait_ended",
+                "the job's wait for tool results ended; the job is queued again, for its call",
+            ),
+        }
+    }
 }
 
 impl Event {

@@ -33,5 +33,5 @@ pub use document::{
     TAKEOVERS_MAX,
 };
 pub use effects::{Claim, Effects, EndedEntry, Refused};
-pub use event::{Admit, Event, IfBusy, LiveProcesses, OutcomeSummary};
+pub use event::{Admit, Event, IfBusy, LiveProcesses, OutcomeSummary, ReleaseReason};
 pub use transition::wake_timer;

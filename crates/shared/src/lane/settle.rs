@@ -2,7 +2,7 @@
 //! without effects.
 
 use super::{
-    Refused, State,
+    Refused, ReleaseReason, State,
     transition::{self, JobEnd, Transition},
 };
 use crate::{
@@ -90,16 +90,17 @@ impl Transition<'_> {
         Ok(())
     }
 
-    pub(super) fn release(&mut self, job: JobId, fence: u64) -> Result<(), Refused> {
+    pub(super) fn release(
+        &mut self,
+        job: JobId,
+        fence: u64,
+        reason: ReleaseReason,
+    ) -> Result<(), Refused> {
         if self.check_fence(job, fence)? == Settlement::Repeat {
             return Ok(());
         }
         let head = &mut self.lane.entries[0];
-        let error = JobError::new(
-            "released",
-            "the worker shut down, or its wait for tool results ended; the job is queued again",
-        );
-        transition::end_attempt(head, Some(error), self.now);
+        transition::end_attempt(head, Some(reason.error()), self.now);
         head.settled_fence = fence;
         self.wake_head();
         Ok(())

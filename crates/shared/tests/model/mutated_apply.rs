@@ -21,7 +21,7 @@ pub(crate) fn mutate_arguments(
             Mutation::SettlementsIgnoreTheFence,
             Event::Finish { job, fence, .. }
             | Event::Retry { job, fence, .. }
-            | Event::Release { job, fence },
+            | Event::Release { job, fence, .. },
         ) => {
             if let Some((_, entry)) = lane.find(*job) {
                 *fence = entry.fence;

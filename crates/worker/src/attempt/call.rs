@@ -12,7 +12,7 @@ use super::{
     watch::{CallLimits, watch},
 };
 use crate::{
-    context::{self, results},
+    context,
     in_flight::InFlightGuard,
     provider::{Failure, Retry},
     settings::COMMIT_MARGIN_MS,
@@ -55,12 +55,6 @@ fn prepare(
         conversation,
     } = *run_inputs;
     let input = std::mem::take(&mut request.input);
-    if let Some(id) = results::unexpected(&conversation.turns, &input) {
-        return Err(CallOutcome::Failed {
-            failure: Box::new(unexpected_result(id)),
-            provider: None,
-        });
-    }
     let (provider, model) = match worker.providers.resolve(&meta.model) {
         Ok(found) => found,
         Err(error) => {
@@ -108,16 +102,4 @@ fn prepare(
     };
     call.fit_known_limit();
     Ok((Box::new(call), limits))
-}
-
-/// The failure of a job whose result for the call `id` comes too late, or answers no call of its session.
-fn unexpected_result(id: &str) -> Failure {
-    Failure::new(
-        "unexpected_tool_result",
-        format!(
-            "no tool call of the session waits for this result: the call has a result already, the session has continued \
-             without one after tool_wait_s, or the id is wrong. The result's tool_call_id is {id}"
-        ),
-        Retry::Never,
-    )
 }

@@ -31,8 +31,10 @@ pub(super) enum CallOutcome {
         /// The reason, for the log.
         reason: &'static str,
     },
-    /// The worker stops, or a wait for tool results has ended. The job is released.
+    /// The worker stops. The job is released.
     Interrupted,
+    /// The wait for tool results has ended. The job is released, and its next attempt calls the provider.
+    WaitEnded,
 }
 
 /// The reason of a call that is dropped because its job has reached its deadline.

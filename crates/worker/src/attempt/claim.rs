@@ -5,7 +5,7 @@ use std::time::Duration;
 use forebay_runtime::lanes::{Applied, ClaimKey, LaneChange, LaneError};
 use forebay_shared::{
     ids::{JobId, LaneKey},
-    lane::{Refused, State},
+    lane::{Refused, ReleaseReason, State},
     queue::Delivery,
     store::{RunInputs, StoreError},
 };
@@ -138,7 +138,7 @@ async fn release_unanswered_claim(
             job,
             fence: head.fence,
         };
-        let release = LaneChange::release(claim);
+        let release = LaneChange::release(claim, ReleaseReason::WorkerStops);
         match worker.member.lanes.apply(release, APPLY_TIMEOUT).await {
             Ok(_) | Err(LaneError::Refused(_)) => {
                 tracing::debug!(job_id = %job, "a claim whose response was lost is released");

@@ -2,7 +2,7 @@
 
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
-use forebay_shared::{ids::JobId, job::Request};
+use forebay_shared::{ids::JobId, job::Request, turn::TOOL_CALLS_MAX};
 use futures_util::FutureExt;
 use tokio::time::Instant;
 
@@ -141,7 +141,7 @@ impl PreparedCall {
         // A panic counts as a failed call. If it ended this task instead, the job would stay `in_progress` until the
         // time limit of its claim, at every attempt.
         let answer = AssertUnwindSafe(self.provider.call(&call)).catch_unwind();
-        answer.await.unwrap_or_else(|_panic| {
+        let answer = answer.await.unwrap_or_else(|_panic| {
             tracing::error!(
                 job_id = %self.job,
                 provider = self.provider(),
@@ -152,7 +152,18 @@ impl PreparedCall {
                 "the call failed inside the worker",
                 Retry::Backoff,
             ))
-        })
+        })?;
+        let calls = answer.turn.tool_calls.len();
+        if calls > TOOL_CALLS_MAX {
+            return Err(Failure::new(
+                "invalid_response",
+                format!(
+                    "the provider's answer has {calls} tool calls; Forebay accepts at most {TOOL_CALLS_MAX}"
+                ),
+                Retry::Never,
+            ));
+        }
+        Ok(answer)
     }
 
     fn into_result(self, mut answer: Answer) -> CallResult {

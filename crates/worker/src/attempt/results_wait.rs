@@ -1,7 +1,7 @@
-//! The wait of a job that hands in only some of the results of parallel tool calls.
+//! The results of tool calls that a job hands in: refuses late ones, and waits for the others of parallel calls.
 //!
-//! The job waits until another job of its session hands in more of the results, at most its `tool_wait_s`. It stays claimed,
-//! but uses no slot and keeps no turns in memory.
+//! A job with only some of the results waits until another job of its session hands in more of them, at most its
+//! `tool_wait_s`. It stays claimed, but keeps no turns in memory, and normally uses no slot.
 //!
 //! | what happens during the wait | what the job does |
 //! | --- | --- |
@@ -22,7 +22,12 @@ use forebay_shared::{
 use tokio::time::{Instant, sleep};
 
 use super::{call_outcome::CallOutcome, claimed_job::ClaimedJob};
-use crate::{context::results, settings::COMMIT_MARGIN_MS, worker_context::WorkerContext};
+use crate::{
+    context::results,
+    provider::{Failure, Retry},
+    settings::COMMIT_MARGIN_MS,
+    worker_context::WorkerContext,
+};
 
 /// The shortest and the longest delay between two looks at the lane. In between, the delay is a quarter of the time that the
 /// job has waited.
@@ -33,6 +38,8 @@ const CHECK_INTERVAL_MAX: Duration = Duration::from_secs(2);
 pub(super) struct ResultsWait {
     /// The ids of the calls that have no result yet.
     missing: Vec<String>,
+    /// The ids of the calls whose results the job hands in.
+    handed_in: Vec<String>,
     /// When the wait ends without the results.
     until: TimeMs,
     /// The jobs of the lane that hand in none of the missing results.
@@ -40,23 +47,42 @@ pub(super) struct ResultsWait {
 }
 
 impl ResultsWait {
-    /// The wait that a job needs. `None` if the provider can be called now.
-    pub(super) fn needed(run_inputs: &RunInputs, now: TimeMs) -> Option<Self> {
-        let (session, input) = (&run_inputs.conversation.turns, &run_inputs.request.input);
-        let until = run_inputs
-            .meta
-            .created_at
-            .plus_ms(u64::from(run_inputs.request.tool_wait_s) * 1_000);
-        let hands_in_results = input.first().is_some_and(|turn| turn.role == Role::Tool);
-        if !hands_in_results || until <= now || results::unexpected(session, input).is_some() {
-            return None;
+    /// The wait that a job needs. `None` if the provider can be called now. Removes results from the job's input that the
+    /// session has already.
+    ///
+    /// # Errors
+    /// The outcome of a job with a result that no call waits for.
+    pub(super) fn needed(
+        run_inputs: &mut RunInputs,
+        now: TimeMs,
+    ) -> Result<Option<Self>, CallOutcome> {
+        let RunInputs {
+            meta,
+            request,
+            conversation,
+        } = run_inputs;
+        let missing = results::keep_new(&conversation.turns, &mut request.input)
+            .map_err(|id| unexpected_result(&id))?;
+        let wait_ms = u64::from(request.tool_wait_s) * 1_000;
+        // The rest of the job's time is for its call.
+        let half_expiry_ms = meta.expires_at.since_ms(meta.created_at) / 2;
+        let until = meta.created_at.plus_ms(wait_ms.min(half_expiry_ms));
+        let hands_in_results = request
+            .input
+            .first()
+            .is_some_and(|turn| turn.role == Role::Tool);
+        if !hands_in_results || missing.is_empty() || until <= now {
+            return Ok(None);
         }
-        let missing = results::missing(session, input);
-        (!missing.is_empty()).then(|| Self {
-            missing: missing.into_iter().map(str::to_owned).collect(),
+        let handed_in = request.input.iter();
+        Ok(Some(Self {
+            missing,
+            handed_in: handed_in
+                .filter_map(|turn| turn.tool_call_id.clone())
+                .collect(),
             until,
             other_jobs: Vec::new(),
-        })
+        }))
     }
 
     /// Waits, and returns how the attempt ends.
@@ -75,8 +101,11 @@ impl ResultsWait {
                     if self
                         .more_results_follow(worker, &loaded.lane, job.job)
                         .await
-                        && let Ok(Some(request)) = store.request(job.job).await
+                        && let Ok(Some(mut request)) = store.request(job.job).await
                     {
+                        request
+                            .input
+                            .retain(|result| is_result_of(result, &self.handed_in));
                         return CallOutcome::ResultsStored {
                             results: request.input,
                             hold_ms: self.until.since_ms(store.now()),
@@ -90,7 +119,7 @@ impl ResultsWait {
             let now = store.now();
             let claim_left_ms = job.claimed_until.since_ms(now);
             if now >= self.until || claim_left_ms <= COMMIT_MARGIN_MS / 2 {
-                return CallOutcome::Interrupted;
+                return CallOutcome::WaitEnded;
             }
             let delay = (began.elapsed() / 4)
                 .clamp(CHECK_INTERVAL_MIN, CHECK_INTERVAL_MAX)
@@ -121,19 +150,37 @@ impl ResultsWait {
             let Ok(Some(request)) = worker.member.store.request(entry.job).await else {
                 continue;
             };
-            if self.are_missing(&request.input) {
+            if request
+                .input
+                .iter()
+                .any(|turn| is_result_of(turn, &self.missing))
+            {
                 return true;
             }
             self.other_jobs.push(entry.job);
         }
         false
     }
+}
 
-    /// Whether an input consists of missing results.
-    fn are_missing(&self, input: &[Turn]) -> bool {
-        input.iter().all(|turn| {
-            let id = turn.tool_call_id.as_ref();
-            id.is_some_and(|id| self.missing.contains(id))
-        })
+/// Whether a turn is the result of one of these calls.
+fn is_result_of(turn: &Turn, calls: &[String]) -> bool {
+    let id = turn.tool_call_id.as_ref();
+    id.is_some_and(|id| calls.contains(id))
+}
+
+/// The outcome of a job whose result for the call `id` comes too late, or answers no call of its session.
+fn unexpected_result(id: &str) -> CallOutcome {
+    let failure = Failure::new(
+        "unexpected_tool_result",
+        format!(
+            "no tool call of the session waits for this result: the call has a result already, the session has continued \
+             without one after tool_wait_s, or the id is wrong. The result's tool_call_id is {id}"
+        ),
+        Retry::Never,
+    );
+    CallOutcome::Failed {
+        failure: Box::new(failure),
+        provider: None,
     }
 }

@@ -20,22 +20,29 @@ pub(crate) fn run(
     async move {
         let _panic_log = PanicLog(in_flight.job());
         // Boxed, so that an attempt needs no memory for the claim and the commit during its call.
-        if let Some((job, run_inputs)) = Box::pin(claim(&worker, &mut delivery)).await {
-            if let Some(wait) = ResultsWait::needed(&run_inputs, worker.member.store.now()) {
-                // A wait can be long, so it keeps no turns, no message and no slot. If the process ends, the job's timer leads
-                // to another attempt.
-                drop(run_inputs);
-                if let Some(delivery) = delivery.take() {
-                    delivery.ack();
+        if let Some((job, mut run_inputs)) = Box::pin(claim(&worker, &mut delivery)).await {
+            let outcome = match ResultsWait::needed(&mut run_inputs, worker.member.store.now()) {
+                Ok(None) => call(&worker, &job, run_inputs, &in_flight).await,
+                Ok(Some(wait)) => {
+                    // A wait can be long, so it keeps no turns and no message. If the process ends, the job's timer leads to
+                    // another attempt.
+                    drop(run_inputs);
+                    if let Some(delivery) = delivery.take() {
+                        delivery.ack();
+                    }
+                    let waits = Arc::clone(&worker.results_waits);
+                    let permit = waits.try_acquire_owned();
+                    // Too many jobs wait already: this job keeps its slot.
+                    let slot = permit.is_err().then_some(slot);
+                    let outcome = Box::pin(wait.run(&worker, &job)).await;
+                    // A release publishes a wake of this job. It must not be dropped as a duplicate.
+                    drop(in_flight);
+                    Box::pin(settle(&worker, &job, outcome)).await;
+                    drop((slot, permit));
+                    return;
                 }
-                drop(slot);
-                let outcome = Box::pin(wait.run(&worker, &job)).await;
-                // A release publishes a wake of this job. It must not be dropped as a duplicate.
-                drop(in_flight);
-                Box::pin(settle(&worker, &job, outcome)).await;
-                return;
-            }
-            let outcome = call(&worker, &job, run_inputs, &in_flight).await;
+                Err(outcome) => outcome,
+            };
             Box::pin(settle(&worker, &job, outcome)).await;
         }
         if let Some(delivery) = delivery.take() {

@@ -6,6 +6,7 @@ use forebay_runtime::lanes::{AttemptOutput, LaneChange, LaneError, RetryOptions}
 use forebay_shared::{
     document::UnknownFields,
     job::{FinishReason, JobError, Reply},
+    lane::ReleaseReason,
     store::StoreError,
     turn::Turn,
 };
@@ -38,6 +39,7 @@ pub(super) async fn settle(worker: &WorkerContext, job: &ClaimedJob, outcome: Ca
             store_results(worker, job, results, hold_ms).await
         }
         CallOutcome::Interrupted => release(worker, job).await,
+        CallOutcome::WaitEnded => release_after_wait(worker, job).await,
         CallOutcome::Dropped { reason } => {
             tracing::debug!(job_id = %job.job, attempt = job.attempt, reason, "a call was dropped");
             None
@@ -194,10 +196,18 @@ async fn commit(worker: &WorkerContext, job: &ClaimedJob, change: impl Fn() -> L
     }
 }
 
-/// Releases the job without counting a try. If this fails, the sweeper queues the job again once this worker
+/// Releases a job whose wait for tool results has ended. This worker stays present, so the sweeper would queue the job again
+/// only at the end of its claim.
+async fn release_after_wait(worker: &WorkerContext, job: &ClaimedJob) -> LoggedEnd {
+    let release = || LaneChange::release(job.claim_key(), ReleaseReason::ToolWaitEnded);
+    let is_committed = commit(worker, job, release).await;
+    is_committed.then(|| String::from("tool_wait_ended"))
+}
+
+/// Releases the job of a worker that stops, without counting a try. If this fails, the sweeper queues the job again once this worker
 /// is gone.
 async fn release(worker: &WorkerContext, job: &ClaimedJob) -> LoggedEnd {
-    let release = LaneChange::release(job.claim_key());
+    let release = LaneChange::release(job.claim_key(), ReleaseReason::WorkerStops);
     match worker.member.lanes.apply(release, RELEASE_TIMEOUT).await {
         Ok(_) => Some(String::from("released")),
         Err(error) => {

@@ -50,13 +50,12 @@ pub(super) struct OrderedTurns {
 /// Puts a session and an input in order.
 ///
 /// Results in the input that belong to no call keep their position. A job with such a result fails before this
-/// ([`results::unexpected`](super::results::unexpected)).
+/// ([`results::keep_new`](super::results::keep_new)).
 pub(super) fn arrange(session: Vec<Turn>, input: Vec<Turn>) -> OrderedTurns {
     let session_len = session.len();
     let last_reply = session
         .iter()
-        .rposition(|turn| turn.role != Role::Tool)
-        .filter(|index| !session[*index].tool_calls.is_empty());
+        .rposition(|turn| turn.role == Role::Assistant);
     let origin = |index: usize| match index.checked_sub(session_len) {
         None => Origin::Session,
         Some(index) => Origin::Input(index),

@@ -1,66 +1,118 @@
-//! Which calls of a session wait for their results, and which results no call waits for.
+//! Compares the results in a job's input with the calls of its session: which results are new, and which calls still have
+//! none.
+
+use std::collections::{HashMap, HashSet};
 
 use forebay_shared::turn::{Role, Turn};
 
-/// The ids of those calls of the session's last reply that have no result yet, neither in the session nor in the input.
-pub(crate) fn missing<'a>(session: &'a [Turn], input: &[Turn]) -> Vec<&'a str> {
-    let Some(last_reply) = session.iter().rposition(|turn| turn.role != Role::Tool) else {
-        return Vec::new();
-    };
-    let has_result = |id: &str| {
-        let mut results = session[last_reply..].iter().chain(input);
-        results.any(|turn| turn.tool_call_id.as_deref() == Some(id))
-    };
-    let calls = session[last_reply].tool_calls.iter();
-    calls
-        .map(|call| call.id.as_str())
-        .filter(|id| !has_result(id))
-        .collect()
-}
-
-/// The id of the first result in the input that no call waits for. The session may have a result for its call already, or
-/// may not have the call.
-pub(crate) fn unexpected<'a>(session: &'a [Turn], input: &'a [Turn]) -> Option<&'a str> {
-    let mut open_calls: Vec<&str> = Vec::new();
-    for (index, turn) in session.iter().chain(input).enumerate() {
+/// Removes results from the input that the session has already, as when a client sends all results that it has so far.
+/// Returns the ids of the calls that still have no result.
+///
+/// Only the calls of the session's last reply wait for results. Once another reply follows, they are never needed again.
+///
+/// # Errors
+/// The id of the first result that no call waits for. Nothing is removed then. A result that the session has already is such
+/// a result only if the input has no new one.
+pub(crate) fn keep_new(session: &[Turn], input: &mut Vec<Turn>) -> Result<Vec<String>, String> {
+    if input.iter().all(|turn| turn.role != Role::Tool) {
+        return Ok(Vec::new());
+    }
+    let last_reply = session
+        .iter()
+        .rposition(|turn| turn.role == Role::Assistant);
+    let after_reply = last_reply.map_or(&[][..], |index| &session[index..]);
+    let stored_results = results_in(after_reply);
+    let stored: HashSet<&str> = stored_results.clone().collect();
+    // A reply may use an id for several calls.
+    let mut open: HashMap<&str, usize> = HashMap::new();
+    let calls = after_reply.first().map_or(&[][..], |turn| &turn.tool_calls);
+    for call in calls {
+        *open.entry(&call.id).or_default() += 1;
+    }
+    for id in stored_results {
+        take(&mut open, id);
+    }
+    let mut repeated = Vec::new();
+    let mut has_new_result = false;
+    for (index, turn) in input.iter().enumerate() {
         if turn.role == Role::Tool {
-            let id = turn.tool_call_id.as_deref().unwrap_or_default();
-            match open_calls.iter().position(|call| *call == id) {
-                Some(position) => drop(open_calls.remove(position)),
-                None if index >= session.len() => return Some(id),
-                None => {}
+            let id = id_of(turn);
+            if take(&mut open, id) {
+                has_new_result = true;
+            } else if stored.contains(id) {
+                repeated.push(index);
+            } else {
+                return Err(id.to_owned());
             }
         }
+        // A later reply may use an id again. From then on the id belongs to its calls.
         for call in &turn.tool_calls {
-            // A later reply may use an id again. From then on the id belongs to its call.
-            open_calls.retain(|open| *open != call.id);
-            open_calls.push(&call.id);
+            open.remove(call.id.as_str());
+        }
+        for call in &turn.tool_calls {
+            *open.entry(&call.id).or_default() += 1;
         }
     }
-    None
+    if let (Some(first), false) = (repeated.first(), has_new_result) {
+        return Err(id_of(&input[*first]).to_owned());
+    }
+    let mut missing: Vec<String> = Vec::new();
+    for call in calls {
+        if take(&mut open, &call.id) {
+            missing.push(call.id.clone());
+        }
+    }
+    for index in repeated.into_iter().rev() {
+        input.remove(index);
+    }
+    Ok(missing)
+}
+
+/// The ids of the results in these turns.
+fn results_in(turns: &[Turn]) -> impl Iterator<Item = &str> + Clone {
+    let results = turns.iter().filter(|turn| turn.role == Role::Tool);
+    results.map(id_of)
+}
+
+fn id_of(result: &Turn) -> &str {
+    result.tool_call_id.as_deref().unwrap_or_default()
+}
+
+/// Takes an open call with this id. Returns whether there was one.
+fn take(open: &mut HashMap<&str, usize>, id: &str) -> bool {
+    match open.get_mut(id) {
+        Some(calls) if *calls > 0 => {
+            *calls -= 1;
+            true
+        }
+        _ => false,
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{super::tests::turns, missing, unexpected};
+    use super::{super::tests::turns, keep_new};
 
     #[test]
     fn calls_of_the_last_reply_wait_for_results() {
         for (session, input, expected) in [
             ("", "u1", ""),
-            ("u1 a1", "rx", ""),
             ("u1 cxy", "rx", "y"),
             ("u1 cxyz", "ry", "x z"),
             ("u1 cxy rx", "ry", ""),
             ("u1 cxyz rx", "ry", "z"),
             ("u1 cxy", "rx ry", ""),
-            // The session has gone on without the result.
-            ("u1 cxy rx ny a1", "ry", ""),
             // Another reply uses the id again.
             ("u1 cxy rx ry cxy", "rx", "y"),
+            // A message was interrupted before the results came.
+            ("u1 cxy u2", "ry", "x"),
+            // A reply uses an id for two calls.
+            ("u1 cxx", "rx", "x"),
+            ("u1 cxx rx", "rx", ""),
         ] {
-            let (session, input) = (turns(session), turns(input));
-            assert_eq!(missing(&session, &input).join(" "), expected);
+            let (session, mut input) = (turns(session), turns(input));
+            let missing = keep_new(&session, &mut input).expect("the results are expected");
+            assert_eq!(missing.join(" "), expected);
         }
     }
 
@@ -73,15 +125,43 @@ mod tests {
             ("u1 cx u2", "rx", None),
             ("u1", "cx rx u2", None),
             ("u1 cx rx cx", "rx", None),
+            ("u1", "cx rx cx rx", None),
+            ("u1 cxx", "rx rx", None),
             ("", "rx", Some("x")),
             ("u1 a1", "rz", Some("z")),
             ("u1 cxy", "rx rx", Some("x")),
-            ("u1 cxy rx", "rx ry", Some("x")),
+            ("u1 cxy", "rx rq", Some("q")),
+            ("u1 cxy rx", "rx", Some("x")),
             ("u1 cxy rx ny a1", "ry", Some("y")),
             ("u1 cx rx a1", "u2 rx", Some("x")),
+            // The session has continued without the result, after a message was interrupted.
+            ("u1 cxy u2 u3 a1", "rx", Some("x")),
+            ("u1 cxy u2 nx ny u3 a1", "rx", Some("x")),
+            ("u1 cxy u2 cz", "rx rz", Some("x")),
         ] {
-            let (session, input) = (turns(session), turns(input));
-            assert_eq!(unexpected(&session, &input), expected);
+            let (session, mut input) = (turns(session), turns(input));
+            let before = input.clone();
+            let unexpected = keep_new(&session, &mut input).err();
+            assert_eq!(unexpected.as_deref(), expected, "{session:?}");
+            assert_eq!(input, before);
+        }
+    }
+
+    #[test]
+    fn results_that_the_session_has_are_removed_beside_new_ones() {
+        for (session, input, kept, missing) in [
+            ("u1 cxy rx", "rx ry", "ry", ""),
+            ("u1 cxyz rx", "ry rx", "ry", "z"),
+            ("u1 cxyz rx ry", "rx ry rz", "rz", ""),
+            ("u1 cxx rx", "rx rx", "rx", ""),
+        ] {
+            let (session, mut input) = (turns(session), turns(input));
+            let still_missing = keep_new(&session, &mut input);
+            assert_eq!(input, turns(kept));
+            assert_eq!(
+                still_missing.expect("there is a new result").join(" "),
+                missing
+            );
         }
     }
 }

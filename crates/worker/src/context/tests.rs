@@ -98,7 +98,17 @@ fn the_selected_turns_follow_the_rules_and_the_bound() {
         ("u1 cxy rx", "u2", None, "u1 cxy rx ny u2", 0, "ny"),
         ("u1 cxy", "ry rx u2", None, "u1 cxy rx ry u2", 0, ""),
         // An interrupted message separates a call from its result.
-        ("u1 cx u2", "u3", None, "u1 cx nx u2 u3", 0, ""),
+        ("u1 cx u2", "u3", None, "u1 cx nx u2 u3", 0, "nx"),
+        ("u1 cxy rx u2", "u3", None, "u1 cxy rx ny u2 u3", 0, "ny"),
+        ("u1 cx u2 a1", "u3", None, "u1 cx nx u2 a1 u3", 0, ""),
+        (
+            "u1 cx u2 nx u3 a1",
+            "u4",
+            None,
+            "u1 cx nx u2 u3 a1 u4",
+            0,
+            "",
+        ),
         ("u1 cx u2", "rx", None, "u1 cx rx u2", 0, ""),
         // Results whose calls are missing.
         ("rx u1 a1", "u2", None, "u1 a1 u2", 1, ""),

@@ -17,7 +17,7 @@ impl Fleet {
         .await;
     }
 
-    fn store_recovers(&self) {
+    pub(crate) fn store_recovers(&self) {
         self.store.set(StoreMode::Up);
     }
 }

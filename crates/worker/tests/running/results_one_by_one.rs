@@ -1,12 +1,20 @@
 //! Results of parallel tool calls that several jobs hand in, and results that no call waits for.
 
+use std::time::Duration;
+
+use faulty_store::StoreMode;
 use forebay_shared::{
     ids::{JobId, SessionId},
     job::{FinishReason, Status},
-    lane::State,
+    lane::{IfBusy, State},
     turn::{Role, ToolCall, Turn},
 };
+use forebay_worker::{
+    WorkerSettings,
+    provider::{Failure, Retry},
+};
 use serde_json::json;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::harness::{Fleet, Submit, settings, wait_until};
@@ -38,11 +46,16 @@ fn results(ids: &str, tool_wait_s: u32) -> Submit {
 /// A fleet with this many slots whose session `s` waits for the results of these calls.
 async fn fleet_with_calls(slots: usize, ids: &str) -> Fleet {
     let fleet = Fleet::start(settings(slots));
+    call_tools(&fleet, ids).await;
+    fleet
+}
+
+/// Runs a job of session `s` whose reply makes these calls.
+async fn call_tools(fleet: &Fleet, ids: &str) {
     let job = fleet.submit(Submit::text("a").session("s")).await;
     let call = fleet.next_call().await;
     call.answer(calls(ids), FinishReason::ToolCalls);
     assert_eq!(fleet.outcome(job).await.status, Status::Completed);
-    fleet
 }
 
 /// Waits until a worker has claimed the job.
@@ -118,6 +131,111 @@ async fn a_waiting_job_uses_no_slot() {
 }
 
 #[tokio::test]
+async fn a_job_that_waits_beyond_the_limit_keeps_its_slot() {
+    let fleet = Fleet::start(WorkerSettings {
+        results_waits_max: 0,
+        ..settings(1)
+    });
+    call_tools(&fleet, "xy").await;
+    let first = fleet.submit(results("x", 60)).await;
+    claimed(&fleet, first).await;
+    let other = fleet.submit(Submit::text("other").session("t")).await;
+    fleet.submit(results("y", 60)).await;
+    assert_stored_without_call(&fleet, first).await;
+    // The slot becomes free only now.
+    let mut inputs = Vec::new();
+    for _ in 0..2 {
+        let call = fleet.next_call().await;
+        inputs.push(call.input().to_owned());
+        call.reply("done");
+    }
+    inputs.sort();
+    assert_eq!(inputs, ["other", "result y"]);
+    let other = fleet.outcome(other).await;
+    let first = fleet.outcome(first).await;
+    assert!(other.attempts[0].started_at >= first.ended_at);
+}
+
+#[tokio::test]
+async fn results_that_the_session_has_may_come_again_with_new_ones() {
+    let fleet = fleet_with_calls(4, "xyz").await;
+    let first = fleet.submit(results("x", 60)).await;
+    claimed(&fleet, first).await;
+    let second = fleet.submit(results("xy", 60)).await;
+    assert_stored_without_call(&fleet, first).await;
+    claimed(&fleet, second).await;
+    let last = fleet.submit(results("xyz", 60)).await;
+    assert_stored_without_call(&fleet, second).await;
+    let call = fleet.next_call().await;
+    assert_eq!(call.texts(), ["a", "", "result x", "result y", "result z"]);
+    call.reply("done");
+    assert_eq!(fleet.outcome(last).await.status, Status::Completed);
+    let session = fleet.session("s").await;
+    let texts: Vec<&str> = session.iter().map(|(_, text)| text.as_str()).collect();
+    assert_eq!(texts, ["a", "", "result x", "result y", "result z", "done"]);
+}
+
+#[tokio::test]
+async fn after_a_failed_job_all_results_may_come_again() {
+    let fleet = fleet_with_calls(4, "xy").await;
+    let first = fleet.submit(results("x", 60)).await;
+    claimed(&fleet, first).await;
+    let failed = fleet.submit(results("y", 60)).await;
+    assert_stored_without_call(&fleet, first).await;
+    fleet
+        .next_call()
+        .await
+        .fail(Failure::new("bad_request", "refused", Retry::Never));
+    assert_eq!(fleet.outcome(failed).await.status, Status::Failed);
+    let all = fleet.submit(results("xy", 60)).await;
+    let call = fleet.next_call().await;
+    assert_eq!(call.texts(), ["a", "", "result x", "result y"]);
+    call.reply("done");
+    assert_eq!(fleet.outcome(all).await.status, Status::Completed);
+}
+
+#[tokio::test]
+async fn a_result_comes_too_late_after_an_interrupted_message() {
+    let fleet = fleet_with_calls(4, "xy").await;
+    let waiting = fleet.submit(Submit::text("b").session("s")).await;
+    let mut newer = Submit::text("c").session("s");
+    newer.if_busy = IfBusy::Interrupt;
+    fleet.submit(newer).await;
+    assert_eq!(fleet.outcome(waiting).await.status, Status::Cancelled);
+    let call = fleet.next_call().await;
+    assert_eq!(call.texts(), ["a", "", "no result", "no result", "b", "c"]);
+    call.reply("C");
+    let late = fleet.submit(results("x", 60)).await;
+    assert_unexpected(&fleet, late, "x").await;
+}
+
+#[tokio::test]
+async fn a_job_stops_waiting_at_half_of_its_time_to_live() {
+    let fleet = fleet_with_calls(4, "xy").await;
+    let mut submit = results("x", 60);
+    submit.expires_in_ms = 4_000;
+    let first = fleet.submit(submit).await;
+    let call = fleet.next_call().await;
+    assert_eq!(call.texts(), ["a", "", "result x", "no result"]);
+    call.reply("done");
+    assert_eq!(fleet.outcome(first).await.status, Status::Completed);
+}
+
+/// The worker stays present, so nothing else would queue the job again before its claim ends.
+#[tokio::test]
+async fn a_wait_that_ends_during_an_outage_leads_to_a_call() {
+    let fleet = fleet_with_calls(4, "xy").await;
+    let first = fleet.submit(results("x", 1)).await;
+    claimed(&fleet, first).await;
+    fleet.store.set(StoreMode::Down);
+    // Longer than the wait and the timeout of a release at the worker's stop.
+    sleep(Duration::from_secs(4)).await;
+    fleet.store_recovers();
+    fleet.next_call().await.reply("done");
+    assert_eq!(fleet.outcome(first).await.status, Status::Completed);
+}
+
+#[tokio::test]
 async fn missing_results_are_added_after_the_wait_and_then_come_too_late() {
     let fleet = fleet_with_calls(4, "xy").await;
     let first = fleet.submit(results("x", 1)).await;
@@ -126,6 +244,8 @@ async fn missing_results_are_added_after_the_wait_and_then_come_too_late() {
     call.reply("done");
     let outcome = fleet.outcome(first).await;
     assert_eq!(outcome.status, Status::Completed);
+    let wait = outcome.attempts[0].error.as_ref();
+    assert_eq!(wait.expect("the wait ended").code, "tool_wait_ended");
     let late = fleet.submit(results("y", 60)).await;
     assert_unexpected(&fleet, late, "y").await;
     // The session accepts messages.

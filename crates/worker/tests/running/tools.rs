@@ -4,7 +4,7 @@ use forebay_shared::{
     document::UnknownFields,
     job::{FinishReason, Status},
     lane::State,
-    turn::{FunctionCall, Role, ToolCall, ToolKind, Turn},
+    turn::{FunctionCall, Role, TOOL_CALLS_MAX, ToolCall, ToolKind, Turn},
 };
 
 use crate::harness::{Fleet, Submit, settings};
@@ -77,6 +77,28 @@ async fn tool_results_go_before_a_waiting_message() {
     assert_eq!(call.texts(), ["a", "", "42", "it is 42", "b"]);
     call.reply("B");
     assert_eq!(fleet.outcome(message).await.status, Status::Completed);
+}
+
+#[tokio::test]
+async fn a_reply_with_too_many_tool_calls_fails_after_one_call() {
+    let fleet = Fleet::start(settings(1));
+    for (calls, status) in [
+        (TOOL_CALLS_MAX, Status::Completed),
+        (TOOL_CALLS_MAX + 1, Status::Failed),
+    ] {
+        let job = fleet.submit(Submit::text("a")).await;
+        let mut reply = calls_a_tool();
+        reply.tool_calls = vec![reply.tool_calls.remove(0); calls];
+        fleet
+            .next_call()
+            .await
+            .answer(reply, FinishReason::ToolCalls);
+        let outcome = fleet.outcome(job).await;
+        assert_eq!((outcome.status, outcome.attempts.len()), (status, 1));
+        let code = outcome.error.map(|error| error.code);
+        let expected = (status == Status::Failed).then(|| "invalid_response".to_owned());
+        assert_eq!(code, expected);
+    }
 }
 
 #[tokio::test]

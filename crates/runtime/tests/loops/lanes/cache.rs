@@ -5,7 +5,7 @@ use faulty_store::StoreCall;
 use forebay_runtime::lanes::{Applied, LaneChange};
 use forebay_shared::{
     job::Status,
-    lane::{IfBusy, REVISIT_MS, Refused},
+    lane::{IfBusy, REVISIT_MS, Refused, ReleaseReason},
     store::Timer,
 };
 
@@ -128,7 +128,7 @@ async fn a_change_without_effect_on_the_cached_lane_is_applied_to_the_loaded_lan
     let fence = scene.claim("s", job).await;
     pass_ms(1_000).await;
     // In the cached lane, the job runs, and only its timer would move.
-    let release = LaneChange::release(claim_key("s", job, fence));
+    let release = LaneChange::release(claim_key("s", job, fence), ReleaseReason::WorkerStops);
     scene.third_party().apply(release, TIMEOUT).await.unwrap();
     let at = scene.timer(job);
     scene.queue.purge();

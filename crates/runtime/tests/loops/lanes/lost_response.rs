@@ -5,7 +5,7 @@ use forebay_runtime::lanes::{Applied, LaneChange, LaneError, Lanes};
 use forebay_shared::{
     class::Class,
     job::Status,
-    lane::{LiveProcesses, Refused, State},
+    lane::{LiveProcesses, Refused, ReleaseReason, State},
     store::{StoreError, Timer},
     time::TimeMs,
 };
@@ -223,7 +223,7 @@ async fn a_release_whose_response_was_lost_succeeds_although_another_worker_has_
     lose_response_then(&scene, async move {
         assert_eq!(claim(&third, "s", job, "other").await.unwrap(), 2);
     });
-    let release = LaneChange::release(claim_key("s", job, fence));
+    let release = LaneChange::release(claim_key("s", job, fence), ReleaseReason::WorkerStops);
     assert!(matches!(scene.apply(release).await, Ok(Applied::Done)));
     assert_eq!(scene.entry("s", job).fence, 2);
 }

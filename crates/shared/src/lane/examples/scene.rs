@@ -8,7 +8,7 @@ use crate::{
     job::{JobError, Status},
     lane::{
         Admit, Claim, Effects, Event, IfBusy, Lane, LaneCounts, LiveProcesses, OutcomeSummary,
-        Refused, State, apply,
+        Refused, ReleaseReason, State, apply,
     },
     time::TimeMs,
 };
@@ -186,6 +186,7 @@ impl Scene {
         self.apply(&Event::Release {
             job: job(number),
             fence,
+            reason: ReleaseReason::WorkerStops,
         })
     }
 

@@ -8,7 +8,7 @@ use crate::{
     class::Class,
     ids::JobId,
     lane::{
-        Admit, Event, IfBusy, LiveProcesses,
+        Admit, Event, IfBusy, LiveProcesses, ReleaseReason,
         examples::scene::{START, Scene, error, job, message, process},
     },
 };
@@ -157,6 +157,7 @@ pub(super) fn event(scene: &Scene, step: Step) -> Option<Event> {
         Step::Release { job, fence_age } => Event::Release {
             job,
             fence: fence(job, fence_age),
+            reason: ReleaseReason::WorkerStops,
         },
         Step::Cancel { job } => Event::Cancel { job },
         Step::Tick { job, alive } => Event::Tick {

@@ -7,7 +7,9 @@ use forebay_shared::{
     document::UnknownFields,
     ids::JobId,
     job::{JobError, Status},
-    lane::{self, Admit, Event, IfBusy, LiveProcesses, OutcomeSummary, TAKEOVERS_MAX},
+    lane::{
+        self, Admit, Event, IfBusy, LiveProcesses, OutcomeSummary, ReleaseReason, TAKEOVERS_MAX,
+    },
 };
 
 use super::{
@@ -103,7 +105,11 @@ fn real_settlement(
             tries_max: u32::from(configuration.retries) + 1,
             error,
         },
-        Settlement::Release => Event::Release { job, fence },
+        Settlement::Release => Event::Release {
+            job,
+            fence,
+            reason: ReleaseReason::WorkerStops,
+        },
     }
 }
 

@@ -46,6 +46,7 @@ pub(crate) const PRESENCE_TTL_MS: u64 = 600;
 pub(crate) fn settings(concurrency: usize) -> WorkerSettings {
     WorkerSettings {
         concurrency,
+        results_waits_max: 10,
         tries_max: 3,
         call_timeout_ms: 60_000,
         // Longer than a test waits for the worker to stop.
@@ -182,7 +183,7 @@ impl Fleet {
         };
         let options = AdmitOptions {
             is_tool_results,
-            ..AdmitOptions::default()
+            if_busy: submit.if_busy,
         };
         self.member
             .lanes

@@ -4,6 +4,7 @@ use forebay_shared::{
     class::Class,
     ids::SessionId,
     job::Request,
+    lane::IfBusy,
     turn::{Role, Turn},
 };
 
@@ -14,6 +15,7 @@ pub(crate) struct Submit {
     pub(crate) model: String,
     pub(crate) request: Request,
     pub(crate) expires_in_ms: u64,
+    pub(crate) if_busy: IfBusy,
 }
 
 impl Submit {
@@ -34,6 +36,7 @@ impl Submit {
                 ..Request::default()
             },
             expires_in_ms: 3_600_000,
+            if_busy: IfBusy::Enqueue,
         }
     }
 
