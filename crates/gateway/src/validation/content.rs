@@ -9,42 +9,65 @@ use serde_json::Value;
 use super::{
     field_errors::FieldErrors,
     field_path::FieldPath,
-    values::{Object, array, non_empty_string, one_of, opaque},
+    values::{Object, array, one_of, opaque, string},
 };
 
 const PARTS_MAX: usize = 256;
 const HTTPS_URL_BYTES_MAX: usize = 8_192;
+/// Fields of the text parts of replies that are not kept.
+const REPLY_PART_FIELDS: [&str; 2] = ["annotations", "logprobs"];
 
-/// Whether the content may be the empty string.
+/// Whether the content may be the empty string, an empty array or empty texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum EmptyString {
+pub(super) enum EmptyContent {
     Allowed,
     Refused,
 }
 
-/// Reads a message's content.
+/// The content of a reply that also has a refusal, which is kept as text.
+pub(super) fn of_reply(content: Option<Content>, refusal: Option<String>) -> Option<Content> {
+    match (content, refusal) {
+        (Some(Content::Text(text)), refusal) if text.is_empty() => refusal.map(Content::Text),
+        (None, refusal) => refusal.map(Content::Text),
+        (Some(Content::Text(text)), Some(refusal)) if text != refusal => {
+            Some(Content::Text(format!("{text}\n\n{refusal}")))
+        }
+        (Some(Content::Parts(mut parts)), Some(refusal)) => {
+            parts.push(text_part(refusal));
+            Some(Content::Parts(parts))
+        }
+        (content, _) => content,
+    }
+}
+
+/// Reads a message's content. Content without any text is read as the empty string.
 pub(super) fn read(
     value: Value,
     path: FieldPath<'_>,
-    empty_string: EmptyString,
+    empty: EmptyContent,
     errors: &mut FieldErrors,
 ) -> Option<Content> {
     match value {
-        Value::String(text) if empty_string == EmptyString::Allowed || !text.is_empty() => {
+        Value::String(text) if empty == EmptyContent::Allowed || !text.is_empty() => {
             Some(Content::Text(text))
         }
         Value::Array(_) => {
-            let values = array(Some(value), path, 1..=PARTS_MAX, errors)?;
+            let least = usize::from(empty == EmptyContent::Refused);
+            let values = array(Some(value), path, least..=PARTS_MAX, errors)?;
             let mut parts = Vec::with_capacity(values.len());
             for (index, value) in values.into_iter().enumerate() {
-                parts.extend(part(value, path.index(index), errors));
+                parts.extend(part(value, path.index(index), empty, errors));
             }
-            Some(Content::Parts(parts))
+            Some(if parts.is_empty() {
+                Content::Text(String::new())
+            } else {
+                Content::Parts(parts)
+            })
         }
         _ => {
-            let string = match empty_string {
-                EmptyString::Allowed => "a string",
-                EmptyString::Refused => "a non-empty string",
+            let string = match empty {
+                EmptyContent::Allowed => "a string",
+                EmptyContent::Refused => "a non-empty string",
             };
             errors.add(
                 path,
@@ -63,13 +86,22 @@ enum PartKind {
     Image,
 }
 
-fn part(value: Value, path: FieldPath<'_>, errors: &mut FieldErrors) -> Option<Part> {
+/// Reads a part. `None` without an error: the part is an empty text, which is left out.
+fn part(
+    value: Value,
+    path: FieldPath<'_>,
+    empty: EmptyContent,
+    errors: &mut FieldErrors,
+) -> Option<Part> {
     let mut fields = Object::new(value, path, errors)?;
+    fields.ignore_nulls();
     let kinds = [
         ("text", PartKind::Text),
+        ("output_text", PartKind::Text),
         ("refusal", PartKind::Refusal),
         ("image_url", PartKind::Image),
     ];
+    let least_chars = usize::from(empty == EmptyContent::Refused);
     match one_of(
         fields.require("type", errors),
         path.key("type"),
@@ -78,11 +110,15 @@ fn part(value: Value, path: FieldPath<'_>, errors: &mut FieldErrors) -> Option<P
     )? {
         PartKind::Text => {
             let text = fields.require("text", errors);
-            let text = non_empty_string(text, path.key("text"), errors);
+            let text = string(text, path.key("text"), least_chars..=usize::MAX, errors);
             let extra = fields.take("extra_content");
             let extra_content = opaque(extra, path.key("extra_content"), errors);
+            fields.ignore(&REPLY_PART_FIELDS);
             fields.refuse_unknown("type, text, extra_content", errors);
             let text = text?;
+            if text.is_empty() && extra_content.is_none() {
+                return None;
+            }
             Some(Part::Text {
                 text,
                 extra_content,
@@ -91,13 +127,14 @@ fn part(value: Value, path: FieldPath<'_>, errors: &mut FieldErrors) -> Option<P
         }
         PartKind::Refusal => {
             let refusal = fields.require("refusal", errors);
-            let text = non_empty_string(refusal, path.key("refusal"), errors);
+            let text = string(
+                refusal,
+                path.key("refusal"),
+                least_chars..=usize::MAX,
+                errors,
+            );
             fields.refuse_unknown("type, refusal", errors);
-            Some(Part::Text {
-                text: text?,
-                extra_content: None,
-                unknown: UnknownFields::NONE,
-            })
+            text.filter(|text| !text.is_empty()).map(text_part)
         }
         PartKind::Image => {
             let image = fields.require("image_url", errors);
@@ -109,6 +146,14 @@ fn part(value: Value, path: FieldPath<'_>, errors: &mut FieldErrors) -> Option<P
                 unknown: UnknownFields::NONE,
             })
         }
+    }
+}
+
+const fn text_part(text: String) -> Part {
+    Part::Text {
+        text,
+        extra_content: None,
+        unknown: UnknownFields::NONE,
     }
 }
 

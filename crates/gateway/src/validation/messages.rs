@@ -5,21 +5,21 @@
 
 use forebay_shared::{
     document::UnknownFields,
-    turn::{Content, FunctionCall, Role, ToolCall, ToolKind, Turn},
+    turn::{FunctionCall, Role, TOOL_CALLS_MAX, ToolCall, ToolKind, Turn},
 };
 use serde_json::Value;
 
 use super::{
-    content::{self, EmptyString},
+    content::{self, EmptyContent},
     field_errors::FieldErrors,
     field_path::FieldPath,
     values::{self, Object, array, one_of, opaque, string},
 };
 
 const MESSAGES_MAX: usize = 200;
-const TOOL_CALLS_MAX: usize = 128;
-/// The most characters of a tool call's id. A provider or a client has chosen the id.
-const TOOL_CALL_ID_CHARS_MAX: usize = 1_000;
+/// The most characters of the id and of the name in a tool call. Models make up long names, and some proxies write the
+/// provider's data into the id.
+const TOOL_CALL_TEXT_CHARS_MAX: usize = 65_536;
 const NAME_CHARS_MAX: usize = 128;
 const MESSAGE_FIELDS: &str =
     "role, content, name, tool_calls, tool_call_id, refusal, extra_content";
@@ -36,6 +36,8 @@ const REPLY_FIELDS: [&str; 8] = [
 ];
 /// Fields of replies whose values would be missed. SDKs write them without a value.
 const EMPTY_REPLY_FIELDS: [&str; 3] = ["audio", "function_call", "images"];
+/// Fields of tool calls and of their functions that are not kept.
+const CALL_FIELDS: [&str; 3] = ["index", "parsed_arguments", "provider_specific_fields"];
 
 /// Reads the input.
 pub(super) fn read(
@@ -89,14 +91,22 @@ fn turn(value: Value, path: FieldPath<'_>, errors: &mut FieldErrors) -> Option<T
         &roles,
         errors,
     );
+    // Only an SDK or a proxy writes a reply's other fields. It may write an empty reply.
+    let mut reply_fields = REPLY_FIELDS
+        .iter()
+        .chain(&EMPTY_REPLY_FIELDS)
+        .chain(&["refusal", "tool_calls"]);
+    let is_returned_reply = role == Some(Role::Assistant)
+        && fields.has("content")
+        && reply_fields.any(|name| fields.has(name));
     let refusal = fields.take("refusal");
     let refusal = string(refusal, path.key("refusal"), 0..=usize::MAX, errors);
-    let refusal = refusal.filter(|text| !text.is_empty());
-    let content = fields.take("content").or(refusal.map(Value::String));
+    let refusal = refusal.filter(|text| !text.is_empty() && role == Some(Role::Assistant));
+    let content = fields.take("content");
     let calls = fields.take("tool_calls");
     // SDKs write an empty list for a reply that calls no tools.
-    let is_text_reply = role == Some(Role::Assistant) && content.is_some();
-    let calls = calls.filter(|calls| !(is_text_reply && values::is_empty(calls)));
+    let needs_no_calls = is_returned_reply || refusal.is_some();
+    let calls = calls.filter(|calls| !(needs_no_calls && values::is_empty(calls)));
     let call_id = fields.take("tool_call_id");
     let name = fields.take("name");
     let extra = fields.take("extra_content");
@@ -104,6 +114,7 @@ fn turn(value: Value, path: FieldPath<'_>, errors: &mut FieldErrors) -> Option<T
     let extra_content = opaque(extra, path.key("extra_content"), errors);
     fields.ignore(&REPLY_FIELDS);
     fields.ignore_empty(&EMPTY_REPLY_FIELDS, errors);
+    fields.ignore_nulls();
     fields.refuse_unknown(MESSAGE_FIELDS, errors);
     let role = role?;
 
@@ -121,40 +132,47 @@ fn turn(value: Value, path: FieldPath<'_>, errors: &mut FieldErrors) -> Option<T
         errors.add(path.key("tool_call_id"), error_message);
     }
     let has_tool_calls = role == Role::Assistant && calls.is_some();
-    if content.is_none() && !has_tool_calls {
+    let needs_no_content = has_tool_calls || is_returned_reply || refusal.is_some();
+    if content.is_none() && !needs_no_content {
         let error_message = match role {
             Role::Assistant => "is required, unless there are tool_calls",
             _ => "is required",
         };
         errors.add(path.key("content"), error_message);
     }
-    // A tool result may be empty, and so may the text of a reply with tool calls.
-    let empty_string = if role == Role::Tool || has_tool_calls {
-        EmptyString::Allowed
+    let empty_content = if role == Role::Tool || needs_no_content {
+        EmptyContent::Allowed
     } else {
-        EmptyString::Refused
+        EmptyContent::Refused
     };
     let content =
-        content.and_then(|value| content::read(value, path.key("content"), empty_string, errors));
+        content.and_then(|value| content::read(value, path.key("content"), empty_content, errors));
+    let content = match role {
+        Role::Assistant => content::of_reply(content, refusal),
+        _ => content,
+    };
     Some(Turn {
         role,
-        content: content.filter(|content| !(has_tool_calls && is_empty(content))),
+        content,
         name,
         tool_calls: tool_calls(calls, path.key("tool_calls"), errors),
-        tool_call_id: string(
-            call_id,
-            path.key("tool_call_id"),
-            1..=TOOL_CALL_ID_CHARS_MAX,
-            errors,
-        ),
+        tool_call_id: tool_call_id(call_id, path.key("tool_call_id"), errors),
         extra_content,
         unknown: UnknownFields::NONE,
     })
 }
 
-/// Returns whether the content is an empty string. Some clients send one with tool calls instead of no content.
-fn is_empty(content: &Content) -> bool {
-    matches!(content, Content::Text(text) if text.is_empty())
+/// The id of a tool call. Some clients and providers use numbers.
+fn tool_call_id(
+    value: Option<Value>,
+    path: FieldPath<'_>,
+    errors: &mut FieldErrors,
+) -> Option<String> {
+    let text = match value {
+        Some(Value::Number(number)) => Some(Value::String(number.to_string())),
+        value => value,
+    };
+    string(text, path, 1..=TOOL_CALL_TEXT_CHARS_MAX, errors)
 }
 
 fn tool_calls(
@@ -173,14 +191,15 @@ fn tool_calls(
 fn tool_call(value: Value, path: FieldPath<'_>, errors: &mut FieldErrors) -> Option<ToolCall> {
     let mut fields = Object::new(value, path, errors)?;
     let id = fields.require("id", errors);
-    let id = string(id, path.key("id"), 1..=TOOL_CALL_ID_CHARS_MAX, errors);
+    let id = tool_call_id(id, path.key("id"), errors);
     let kinds = [("function", ToolKind::Function)];
     let kind = one_of(fields.take("type"), path.key("type"), &kinds, errors);
     let function = fields.require("function", errors);
     let function = function_call(function, path.key("function"), errors);
     let extra = fields.take("extra_content");
     let extra_content = opaque(extra, path.key("extra_content"), errors);
-    fields.ignore(&["index"]);
+    fields.ignore(&CALL_FIELDS);
+    fields.ignore_nulls();
     fields.refuse_unknown("id, type, function, extra_content", errors);
     Some(ToolCall {
         id: id?,
@@ -198,10 +217,11 @@ fn function_call(
 ) -> Option<FunctionCall> {
     let mut fields = Object::new(value?, path, errors)?;
     let name = fields.require("name", errors);
-    let name = string(name, path.key("name"), 1..=NAME_CHARS_MAX, errors);
+    let name = string(name, path.key("name"), 0..=TOOL_CALL_TEXT_CHARS_MAX, errors);
     let arguments = fields.require("arguments", errors);
     let arguments = string(arguments, path.key("arguments"), 0..=usize::MAX, errors);
-    fields.ignore(&["parsed_arguments"]);
+    fields.ignore(&CALL_FIELDS);
+    fields.ignore_nulls();
     fields.refuse_unknown("name, arguments", errors);
     Some(FunctionCall {
         name: name?,

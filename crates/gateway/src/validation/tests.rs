@@ -142,6 +142,7 @@ fn replies_are_accepted_as_sdks_and_proxies_return_them() {
             "reasoning_content": "hm", "reasoning": "hm", "reasoning_details": [{"text": "hm"}]}),
         json!({"role": "assistant", "content": "hi", "provider_specific_fields": {"a": 1},
             "thinking_blocks": [], "images": []}),
+        json!({"role": "assistant", "content": "hi", "executed_tools": null, "citations": null, "refusal": ""}),
     ] {
         assert_eq!(stored(&json!([reply])), plain, "{reply}");
     }
@@ -152,7 +153,11 @@ fn tool_calls_are_accepted_as_sdks_return_them() {
     let call = json!({"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}});
     let mut sent = call.clone();
     sent["index"] = json!(0);
+    sent["provider_specific_fields"] = json!({"thought_signature": "S"});
+    sent["custom"] = json!(null);
     sent["function"]["parsed_arguments"] = json!({});
+    sent["function"]["provider_specific_fields"] = json!({"thought_signature": "S"});
+    sent["function"]["strict"] = json!(null);
     let reply =
         json!({"role": "assistant", "content": null, "refusal": null, "tool_calls": [sent]});
     let result = json!({"role": "tool", "tool_call_id": "1", "content": "42", "name": "f"});
@@ -167,15 +172,94 @@ fn a_refusal_is_the_text_of_a_reply() {
     for reply in [
         json!({"role": "assistant", "content": null, "refusal": "I won't."}),
         json!({"role": "assistant", "refusal": "I won't.", "tool_calls": []}),
+        json!({"role": "assistant", "content": "", "refusal": "I won't."}),
+        json!({"role": "assistant", "content": [], "refusal": "I won't."}),
+        json!({"role": "assistant", "content": "I won't.", "refusal": "I won't."}),
     ] {
         let expected = json!([{"role": "assistant", "content": "I won't."}]);
         assert_eq!(stored(&json!([reply])), expected);
     }
-    let parts = json!([{"type": "refusal", "refusal": "I won't."}]);
+    let text = json!([{"type": "text", "text": "I won't."}]);
+    let both = json!([{"type": "text", "text": "Well."}, {"type": "text", "text": "I won't."}]);
+    for (reply, content) in [
+        (
+            json!({"content": [{"type": "refusal", "refusal": "I won't."}]}),
+            text,
+        ),
+        (
+            json!({"content": "Well.", "refusal": "I won't."}),
+            json!("Well.\n\nI won't."),
+        ),
+        (
+            json!({"content": [{"type": "text", "text": "Well."}], "refusal": "I won't."}),
+            both,
+        ),
+    ] {
+        let mut reply = reply;
+        reply["role"] = json!("assistant");
+        assert_eq!(stored(&json!([reply]))[0]["content"], content);
+    }
+}
+
+#[test]
+fn an_empty_reply_of_a_provider_is_accepted() {
+    for reply in [
+        json!({"role": "assistant", "content": "", "tool_calls": []}),
+        json!({"role": "assistant", "content": null, "tool_calls": null}),
+        json!({"role": "assistant", "content": null, "refusal": null, "reasoning_content": "hm"}),
+        json!({"role": "assistant", "content": [], "refusal": null}),
+        json!({"role": "assistant", "content": [{"type": "text", "text": ""}], "annotations": []}),
+    ] {
+        assert_eq!(
+            stored(&json!([reply])),
+            json!([{"role": "assistant"}]),
+            "{reply}"
+        );
+    }
+}
+
+#[test]
+fn texts_of_a_reply_may_be_empty() {
+    let call = json!({"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}});
+    for content in [json!([]), json!([{"type": "text", "text": ""}])] {
+        let reply = json!({"role": "assistant", "content": content, "tool_calls": [call]});
+        assert_eq!(
+            stored(&json!([reply])),
+            json!([{"role": "assistant", "tool_calls": [call]}])
+        );
+        let result = json!({"role": "tool", "tool_call_id": "1", "content": content});
+        assert_eq!(stored(&json!([result]))[0]["content"], "");
+    }
+    let parts = json!([
+        {"type": "output_text", "text": "a", "annotations": [], "logprobs": null},
+        {"type": "text", "text": "", "annotations": []}
+    ]);
+    let reply = json!({"role": "assistant", "content": parts, "refusal": null});
     assert_eq!(
-        stored(&json!([{"role": "assistant", "content": parts}]))[0]["content"],
-        json!([{"type": "text", "text": "I won't."}])
+        stored(&json!([reply]))[0]["content"],
+        json!([{"type": "text", "text": "a"}])
     );
+}
+
+#[test]
+fn ids_and_names_that_a_provider_may_send_are_accepted() {
+    let long = "x".repeat(65_536);
+    for (id, name, stored_id) in [
+        (json!(long), long.as_str(), long.as_str()),
+        (json!(7), "", "7"),
+        (json!(7.5), "é", "7.5"),
+    ] {
+        let call =
+            json!({"id": id, "type": "function", "function": {"name": name, "arguments": "{}"}});
+        let reply = json!({"role": "assistant", "tool_calls": [call]});
+        let result = json!({"role": "tool", "tool_call_id": id, "content": "42"});
+        let turns = stored(&json!([reply, result]));
+        assert_eq!(turns[0]["tool_calls"][0]["id"], stored_id);
+        assert_eq!(turns[0]["tool_calls"][0]["function"]["name"], name);
+        assert_eq!(turns[1]["tool_call_id"], stored_id);
+    }
+    let longer = json!({"role": "tool", "tool_call_id": format!("{long}x"), "content": "42"});
+    assert!(read(&json!({"session_id": "s", "input": [longer]})).is_err());
 }
 
 #[test]

@@ -42,6 +42,16 @@ impl<'a> Object<'a> {
         value
     }
 
+    /// Whether the object has the field, also with the value null.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.fields.contains_key(name)
+    }
+
+    /// Removes all fields whose value is null.
+    pub(super) fn ignore_nulls(&mut self) {
+        self.fields.retain(|_, value| !value.is_null());
+    }
+
     /// Removes fields whose values are not used.
     pub(super) fn ignore(&mut self, names: &[&str]) {
         for name in names {

@@ -5,24 +5,23 @@
 //! of their provider get one.
 
 use forebay_shared::turn::{Content, Part, Turn};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 /// The key in a turn's `extra_content` under which Forebay stores data of its own.
 pub(crate) const KEY: &str = "forebay";
 
 /// Marks a turn that `provider` returned.
 pub(crate) fn mark(turn: &mut Turn, provider: &str) {
+    // Only an object can have a mark.
+    turn.extra_content.take_if(|extra| !extra.is_object());
     if turn.tool_calls.is_empty() && !has_extra_content(turn) {
         return;
     }
-    let extra = turn
-        .extra_content
-        .get_or_insert_with(|| Value::Object(Map::new()));
-    if let Value::Object(fields) = extra {
-        fields
-            .entry(KEY)
-            .or_insert_with(|| json!({"provider": provider}));
+    let extra = turn.extra_content.get_or_insert_with(|| json!({}));
+    if !extra[KEY].is_object() {
+        extra[KEY] = json!({});
     }
+    extra[KEY]["provider"] = provider.into();
 }
 
 /// The provider that returned the turn. `None`: the turn has no mark, as when a client sent it.
@@ -75,22 +74,26 @@ mod tests {
     }
 
     #[test]
-    fn other_turns_and_other_data_stay_as_they_are() {
-        for turn in [
-            json!({"role": "assistant", "content": "x"}),
-            json!({"role": "assistant", "content": "x", "extra_content": 7}),
-        ] {
-            let after = marked(turn.clone());
+    fn turns_without_calls_and_data_get_no_mark() {
+        for extra in [Value::Null, json!(7), json!(["x"])] {
+            let turn = json!({"role": "assistant", "content": "x", "extra_content": extra});
+            let after = marked(turn);
             assert_eq!(provider_of(&after), None);
-            assert_eq!(
-                serde_json::to_value(after).expect("the turn becomes JSON"),
-                turn
-            );
+            assert_eq!(after.extra_content, None);
         }
-        let reasoning = json!({"forebay": {"provider": "b", "reasoning_content": "hm"}, "x": 1});
+    }
+
+    #[test]
+    fn a_provider_cannot_set_the_mark_and_other_data_stays() {
+        for mark in [json!({"provider": "b"}), json!("b"), json!(null)] {
+            let extra = json!({"forebay": mark, "x": 1});
+            let after =
+                marked(json!({"role": "assistant", "content": "x", "extra_content": extra}));
+            let expected = json!({"forebay": {"provider": "a"}, "x": 1});
+            assert_eq!(after.extra_content, Some(expected));
+        }
+        let reasoning = json!({"forebay": {"provider": "a", "reasoning_content": "hm"}});
         let turn = json!({"role": "assistant", "content": "x", "extra_content": reasoning});
-        let after = marked(turn);
-        assert_eq!(provider_of(&after), Some("b"));
-        assert_eq!(after.extra_content, Some(reasoning));
+        assert_eq!(marked(turn).extra_content, Some(reasoning));
     }
 }

@@ -176,6 +176,17 @@ async fn a_system_message_in_every_job_is_sent_once(model: &str) {
         assert_eq!(*sent, expected, "{body}");
         assert_eq!(body.to_string().matches("Be brief.").count(), 1, "{body}");
     }
+    // The instructions have the same text.
+    let input = json!([
+        { "role": "system", "content": "Be brief." },
+        { "role": "user", "content": "turn=0" },
+    ]);
+    let job =
+        json!({ "session_id": "t", "model": model, "input": input, "instructions": "Be brief." });
+    let id = fixture.submit(&job).await;
+    fixture.completed_text(&id).await;
+    let body = newest(&fixture);
+    assert_eq!(body.to_string().matches("Be brief.").count(), 1, "{body}");
     fixture.assert_no_refusals();
 }
 
@@ -280,11 +291,19 @@ async fn replies_can_be_sent_back_as_they_came(model: &str) {
         { "role": "tool", "tool_call_id": "1", "content": "42" },
         reply(json!({ "content": null, "refusal": "I won't." })),
         { "role": "user", "content": "turn=2" },
+        reply(json!({ "content": "", "refusal": "I can't." })),
+        { "role": "user", "content": "turn=3" },
+        reply(json!({ "content": "", "tool_calls": [], "reasoning_content": "hm" })),
+        { "role": "user", "content": "turn=4" },
     ]);
     run(&fixture, model, &input).await;
-    let job = run(&fixture, model, &json!("turn=3")).await;
-    assert_eq!(job["output"]["text"], "seen:0,1,2,3", "{job}");
+    let job = run(&fixture, model, &json!("turn=5")).await;
+    assert_eq!(job["output"]["text"], "seen:0,1,2,3,4,5", "{job}");
     let sent = newest(&fixture).to_string();
-    assert!(sent.contains("I won't.") && !sent.contains("hm"), "{sent}");
+    assert!(
+        sent.contains("I won't.") && sent.contains("I can't."),
+        "{sent}"
+    );
+    assert!(!sent.contains("hm"), "{sent}");
     fixture.assert_no_refusals();
 }

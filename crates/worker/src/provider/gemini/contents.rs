@@ -65,7 +65,7 @@ pub(super) fn from_turns(turns: &[Turn]) -> Result<Contents, Failure> {
 
 /// Adds parts of the system instruction. A part that is there already, as when a client sends it with every job, is not
 /// added again.
-fn add_system(system: &mut Vec<Value>, parts: Vec<Value>) {
+pub(super) fn add_system(system: &mut Vec<Value>, parts: Vec<Value>) {
     for part in parts {
         if !system.contains(&part) {
             system.push(part);

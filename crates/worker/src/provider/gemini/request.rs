@@ -25,11 +25,11 @@ fn fields(call: &Call<'_>) -> Result<Map<String, Value>, Failure> {
     let mut body = Map::new();
     body.insert("contents".into(), turns.contents.into());
     let instructions = request.instructions.as_ref();
-    let system: Vec<Value> = instructions
+    let mut system: Vec<Value> = instructions
         .map(|text| json!({"text": text}))
         .into_iter()
-        .chain(turns.system)
         .collect();
+    contents::add_system(&mut system, turns.system);
     if !system.is_empty() {
         body.insert("systemInstruction".into(), json!({"parts": system}));
     }

@@ -38,8 +38,9 @@ pub(super) enum ExtraContent {
     /// The turns that this provider returned, and those that a client sent. Other services refuse data that they do not
     /// know.
     OfThisProvider,
-    /// All turns. Google requires Gemini's signatures, also those that the Gemini API returned.
-    Always,
+    /// All data of the turns that this provider returned, and Google's data of all turns. Google requires Gemini's
+    /// signatures, also those that the Gemini API returned.
+    Google,
 }
 
 /// Which system messages a service accepts.
@@ -93,7 +94,7 @@ impl Dialect {
             }
         } else if host.ends_with(GOOGLE_DOMAIN) {
             Self {
-                extra_content: ExtraContent::Always,
+                extra_content: ExtraContent::Google,
                 ..Self::COMPATIBLE
             }
         } else {
@@ -109,7 +110,7 @@ mod tests {
 
     #[test]
     fn the_host_decides_the_dialect() {
-        use ExtraContent::{Always, Never, OfThisProvider};
+        use ExtraContent::{Google, Never, OfThisProvider};
         use ToolCallIdForm::{Any, NineCharacters, Short};
         for (base_url, extra_content, tool_call_ids) in [
             ("https://api.openai.com/v1", Never, Short),
@@ -118,7 +119,7 @@ mod tests {
             ("https://api.mistral.ai/v1", OfThisProvider, NineCharacters),
             (
                 "https://generativelanguage.googleapis.com/v1beta/openai",
-                Always,
+                Google,
                 Any,
             ),
         ] {

@@ -3,6 +3,7 @@
 //! - A reply always has the key `content`, and one without text and tool calls has a placeholder as its text. If such a
 //!   reply were left out, a user message would follow another one or a tool result, which some servers refuse too.
 //! - The arguments of a tool call are a JSON object, and its name has only allowed characters.
+//! - The texts of a tool result are one text.
 //! - The type of an image has its registered name.
 //! - Data that another provider attached to the turn is left out.
 
@@ -16,6 +17,9 @@ use super::{
 };
 use crate::provider::{Failure, image_type, json_body, origin, tool_arguments, tool_name};
 
+/// The key of Google's data in an `extra_content`.
+const GOOGLE_KEY: &str = "google";
+
 /// The text of a reply that has neither text nor tool calls.
 const NO_REPLY: &str = "(no reply)";
 
@@ -24,44 +28,50 @@ const NO_REPLY: &str = "(no reply)";
 /// # Errors
 /// `invalid_request` when the turn has no JSON form.
 pub(super) fn write(turn: &Turn, dialect: Dialect, provider: &str) -> Result<Value, Failure> {
-    let mut message = if sends_extra_content(turn, dialect, provider) {
-        json_body::to_value(turn)?
-    } else {
-        json_body::to_value(&without_extra_content(turn))?
-    };
+    let mut message = json_body::to_value(turn)?;
     known_fields::remove_unknown_in_message(turn, &mut message);
+    select_extra_content(turn, dialect, provider, &mut message);
     reasoning::restore(&mut message, provider);
     name_images(turn, &mut message);
-    if turn.role == Role::Assistant {
-        complete_reply(turn, &mut message);
+    match turn.role {
+        Role::Assistant => complete_reply(turn, &mut message),
+        Role::Tool => join_texts(&mut message),
+        _ => {}
     }
     Ok(message)
 }
 
-fn sends_extra_content(turn: &Turn, dialect: Dialect, provider: &str) -> bool {
-    match dialect.extra_content {
-        ExtraContent::Never => false,
-        ExtraContent::OfThisProvider => {
-            origin::provider_of(turn).is_none_or(|origin| origin == provider)
-        }
-        ExtraContent::Always => true,
-    }
-}
-
-fn without_extra_content(turn: &Turn) -> Turn {
-    let mut turn = turn.clone();
-    turn.extra_content = None;
-    for call in &mut turn.tool_calls {
-        call.extra_content = None;
-    }
-    if let Some(Content::Parts(parts)) = &mut turn.content {
-        for part in parts {
-            if let Part::Text { extra_content, .. } = part {
-                *extra_content = None;
+/// Removes the `extra_content` that the service must not get.
+fn select_extra_content(turn: &Turn, dialect: Dialect, provider: &str, message: &mut Value) {
+    let origin = origin::provider_of(turn);
+    let is_sent: fn(&str) -> bool = match dialect.extra_content {
+        ExtraContent::OfThisProvider if origin.is_none_or(|origin| origin == provider) => return,
+        ExtraContent::OfThisProvider | ExtraContent::Never => |_| false,
+        ExtraContent::Google if origin == Some(provider) => return,
+        ExtraContent::Google => |key| key == GOOGLE_KEY,
+    };
+    let select = |fields: &mut Map<String, Value>| {
+        if let Some(Value::Object(extra)) = fields.get_mut("extra_content") {
+            extra.retain(|key, _| is_sent(key));
+            if !extra.is_empty() {
+                return;
             }
         }
+        fields.remove("extra_content");
+    };
+    for list in ["tool_calls", "content"] {
+        let elements = message.get_mut(list).and_then(Value::as_array_mut);
+        let elements = elements.into_iter().flatten();
+        elements.filter_map(Value::as_object_mut).for_each(select);
     }
-    turn
+    message.as_object_mut().into_iter().for_each(select);
+}
+
+/// Some servers accept only a string as a tool result.
+fn join_texts(message: &mut Value) {
+    if let Some(text) = text_of(&message["content"]) {
+        message["content"] = text.into();
+    }
 }
 
 fn name_images(turn: &Turn, message: &mut Value) {
@@ -200,12 +210,36 @@ mod tests {
         );
 
         let google = Dialect {
-            extra_content: ExtraContent::Always,
+            extra_content: ExtraContent::Google,
             ..Dialect::COMPATIBLE
         };
+        let mut turn = turn;
+        turn["extra_content"]["other"] = json!("data");
+        turn["tool_calls"][0]["extra_content"]["other"] = json!("data");
         let sent = message(&turn, google);
-        assert_eq!(sent["tool_calls"][0]["extra_content"]["google"], signature);
+        let expected = json!({"google": signature});
+        assert_eq!(sent["tool_calls"][0]["extra_content"], expected);
         assert_eq!(sent["extra_content"], json!({"google": signature}));
+    }
+
+    #[test]
+    fn the_texts_of_a_tool_result_are_joined() {
+        let part = |text: &str| json!({"type": "text", "text": text});
+        let image = json!({"type": "image_url", "image_url": {"url": "https://x.example/a.png"}});
+        for (content, sent) in [
+            (json!([part("a"), part("b")]), json!("ab")),
+            (json!([part("a"), image]), json!([part("a"), image])),
+            (json!(""), json!("")),
+        ] {
+            let result =
+                |content: Value| json!({"role": "tool", "tool_call_id": "1", "content": content});
+            for dialect in [Dialect::OPENAI, Dialect::COMPATIBLE] {
+                assert_eq!(
+                    message(&result(content.clone()), dialect),
+                    result(sent.clone())
+                );
+            }
+        }
     }
 
     #[test]

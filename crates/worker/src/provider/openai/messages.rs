@@ -1,7 +1,7 @@
 //! The messages of a request, in a form that strict servers accept.
 //!
 //! A tool call and its result carry the same id. Ids that the service may not accept are replaced: those in another form
-//! than it accepts, and those of another provider.
+//! than it accepts, and those that this provider did not return: ids of another provider, and ids that an older release made.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,10 @@ use super::{
     dialect::{Dialect, SystemMessages},
     message, system,
 };
-use crate::provider::{Call, Failure, origin, tool_call_id::ToolCallIdForm};
+use crate::provider::{
+    Call, Failure, origin,
+    tool_call_id::{self, ToolCallIdForm},
+};
 
 /// The instructions and the turns of a call as messages to `provider`.
 ///
@@ -26,15 +29,23 @@ pub(super) fn write(call: &Call<'_>, dialect: Dialect, provider: &str) -> Result
     let mut sent_ids: HashMap<&str, String> = HashMap::new();
     for turn in call.turns {
         let form = id_form(turn, dialect, provider);
+        let sent_id = |id: &str| {
+            let form = if tool_call_id::is_generated(id) {
+                ToolCallIdForm::NineCharacters
+            } else {
+                form
+            };
+            form.apply(id)
+        };
         let mut message = message::write(turn, dialect, provider)?;
         for (index, tool_call) in turn.tool_calls.iter().enumerate() {
-            let id = form.apply(&tool_call.id);
+            let id = sent_id(&tool_call.id);
             message["tool_calls"][index]["id"] = id.as_str().into();
             sent_ids.insert(&tool_call.id, id);
         }
         if let Some(id) = &turn.tool_call_id {
             let sent = sent_ids.get(id.as_str()).cloned();
-            message["tool_call_id"] = sent.unwrap_or_else(|| form.apply(id)).into();
+            message["tool_call_id"] = sent.unwrap_or_else(|| sent_id(id)).into();
         }
         messages.push(message);
     }
@@ -117,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_of_another_provider_and_ids_in_another_form_are_replaced() {
+    fn other_ids_and_ids_in_another_form_are_replaced() {
         let mistral = Dialect {
             tool_call_ids: ToolCallIdForm::NineCharacters,
             ..Dialect::COMPATIBLE
@@ -128,6 +139,8 @@ mod tests {
             ("call_1", Some("b"), Dialect::OPENAI),
             (long.as_str(), Some("a"), Dialect::OPENAI),
             ("call_1", None, mistral),
+            ("call_fb_00000000000000ff_0", None, Dialect::COMPATIBLE),
+            ("call_fb_00000000000000ff_0", Some("a"), Dialect::OPENAI),
             ("7", Some("a"), mistral),
         ] {
             let sent = sent_id(&tool_turns(id, origin), dialect);

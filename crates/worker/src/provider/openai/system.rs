@@ -22,7 +22,7 @@ pub(super) fn one_first(messages: Vec<Value>) -> Vec<Value> {
         return others;
     }
     let first = json!({"role": "system", "content": joined(contents)});
-    [vec![first], others].concat()
+    std::iter::once(first).chain(others).collect()
 }
 
 /// One text if all contents are texts, otherwise the parts of all contents.
