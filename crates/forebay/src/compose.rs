@@ -6,13 +6,14 @@ use std::{fs::File, io::Read, path::Path, time::Duration};
 use anyhow::{Context, ensure};
 use forebay_gateway::GatewaySettings;
 use forebay_runtime::{lanes::LaneSettings, member::MemberSettings};
-use forebay_shared::{secret::Secret, session::SessionBounds};
+use forebay_shared::session::SessionBounds;
 use forebay_worker::{
     WorkerSettings,
     provider::{
         ProviderRegistry, ProviderSettings,
         file::ProvidersFile,
         http::{HttpLimits, HttpSettings, Proxies, TrustedCertificates},
+        simulated,
     },
 };
 
@@ -28,8 +29,6 @@ const SESSION_TURNS_BYTES_MAX: usize = 32 * 1024 * 1024;
 const BODIES_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// The longest pause between two tries.
 const BACKOFF_MS_MAX: u64 = 60_000;
-/// The model of jobs that name no model, if neither a model nor a key is configured.
-const SIMULATED: &str = "simulated";
 
 /// What a process will do.
 pub(crate) struct Plan {
@@ -54,42 +53,13 @@ pub(crate) struct Plan {
 /// The first setting that is wrong, with the name of its variable.
 pub(crate) fn plan(role: Option<Role>, settings: Settings) -> anyhow::Result<Plan> {
     let engine = engine::Choice::of(role, &settings)?;
-    let non_empty = |key: &Option<Secret>| key.clone().filter(|key| !key.is_empty());
-    let openai_api_key = non_empty(&settings.openai_api_key);
-    let gemini_api_key = non_empty(&settings.gemini_api_key);
-    let simulates = engine.is_embedded()
-        && settings.model.is_none()
-        && openai_api_key.is_none()
-        && gemini_api_key.is_none();
-    let default_model = settings
-        .model
-        .clone()
-        .or_else(|| simulates.then(|| String::from(SIMULATED)));
-
-    let file = providers_file(settings.providers_file.as_deref())?;
-    let providers = ProviderRegistry::new(ProviderSettings {
-        openai_api_key,
-        openai_base_url: settings.openai_base_url.clone(),
-        gemini_api_key,
-        gemini_base_url: settings.gemini_base_url.clone(),
-        simulated_latency: settings.simulated_latency_ms,
-        http: HttpSettings {
-            limits: HttpLimits {
-                connect_ms: settings.connect_timeout_ms,
-                first_byte_ms: settings.first_byte_timeout_ms,
-                response_bytes_max: to_usize(settings.response_bytes_max),
-            },
-            proxies: match role {
-                // A gateway makes no calls, so a proxy that cannot be used must not stop it.
-                Some(Role::Gateway) => Proxies::default(),
-                None | Some(Role::Worker) => Proxies::read(&variable),
-            },
-            trusted: trusted_certificates(settings.ca_file.as_deref())?,
-            ..HttpSettings::default()
-        },
-        file,
-    })
-    .context("the providers cannot be set up")?;
+    let providers = providers(role, &settings)?;
+    let default_model = settings.model.clone().or_else(|| {
+        let model = providers.default_model()?;
+        // A gateway without settings of providers does not know those of its workers.
+        (engine.is_embedded() || model != simulated::NAME).then(|| model.to_owned())
+    });
+    let simulates = settings.model.is_none() && default_model.as_deref() == Some(simulated::NAME);
     let worker = WorkerSettings {
         concurrency: to_usize(settings.concurrency),
         tries_max: u32::try_from(settings.tries_max).unwrap_or(u32::MAX),
@@ -138,6 +108,39 @@ pub(crate) fn plan(role: Option<Role>, settings: Settings) -> anyhow::Result<Pla
         simulates,
         drain: Duration::from_secs(settings.drain_s),
     })
+}
+
+/// Reads the settings of the providers, and the files that they name.
+///
+/// # Errors
+/// The first setting that is wrong, with its name.
+pub(crate) fn providers(
+    role: Option<Role>,
+    settings: &Settings,
+) -> anyhow::Result<ProviderRegistry> {
+    ProviderRegistry::new(ProviderSettings {
+        openai_api_key: settings.openai_api_key.clone(),
+        openai_base_url: settings.openai_base_url.clone(),
+        gemini_api_key: settings.gemini_api_key.clone(),
+        gemini_base_url: settings.gemini_base_url.clone(),
+        simulated_latency: settings.simulated_latency_ms,
+        http: HttpSettings {
+            limits: HttpLimits {
+                connect_ms: settings.connect_timeout_ms,
+                first_byte_ms: settings.first_byte_timeout_ms,
+                response_bytes_max: to_usize(settings.response_bytes_max),
+            },
+            proxies: match role {
+                // A gateway makes no calls, so a proxy that cannot be used must not stop it.
+                Some(Role::Gateway) => Proxies::default(),
+                None | Some(Role::Worker) => Proxies::read(&variable),
+            },
+            trusted: trusted_certificates(settings.ca_file.as_deref())?,
+            ..HttpSettings::default()
+        },
+        file: providers_file(settings.providers_file.as_deref())?,
+    })
+    .context("the providers cannot be set up")
 }
 
 /// The most bytes of a file that a setting names.

@@ -1,5 +1,6 @@
 //! Log lines, on standard error.
 
+use forebay_worker::provider::ProviderRegistry;
 use tracing_subscriber::{EnvFilter, fmt};
 
 /// The filter and the format of log lines.
@@ -32,5 +33,18 @@ pub(crate) fn init(settings: &LogSettings) {
             .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
             .init(),
         LogFormat::Json => subscriber.json().flatten_event(true).init(),
+    }
+}
+
+/// Writes one line for each provider.
+pub(crate) fn providers(registry: &ProviderRegistry) {
+    for summary in registry.summaries() {
+        tracing::info!(
+            provider = summary.name,
+            url = summary.url,
+            key = summary.key.to_string(),
+            models = summary.models,
+            "provider configured"
+        );
     }
 }

@@ -9,7 +9,7 @@ use forebay_worker::RELEASING_MS_MAX;
 use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::{compose::Plan, engine::Engine, signals::Signals};
+use crate::{compose::Plan, engine::Engine, log, signals::Signals};
 
 // After the drain time a stop takes at most 4 s: the sum of the next three timeouts. The README promises this
 // number, and operators set their kill timeouts by it.
@@ -105,6 +105,7 @@ async fn serve(plan: Plan, process: &ProcessId, engine: &Engine) -> Result<(), R
     let (store, queue) = (Arc::clone(&engine.store), Arc::clone(&engine.queue));
     let member = Arc::new(Member::join(process.clone(), store, queue, &plan.member));
     let mut worker = plan.worker.map(|(settings, providers)| {
+        log::providers(&providers);
         let member = Arc::clone(&member);
         Part::start("worker", |stop| {
             forebay_worker::run(member, Arc::new(providers), settings, stop)
@@ -118,7 +119,7 @@ async fn serve(plan: Plan, process: &ProcessId, engine: &Engine) -> Result<(), R
     });
     if plan.simulates {
         tracing::warn!(
-            "jobs that name no model get simulated replies; set an API key or FOREBAY_MODEL"
+            "jobs that name no model get simulated replies; set an API key, OPENAI_BASE_URL or FOREBAY_MODEL"
         );
     }
     match address {

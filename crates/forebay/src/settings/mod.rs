@@ -20,20 +20,35 @@ use parse::{integer_in, printable_word};
 #[derive(Debug, Parser)]
 #[command(name = "forebay", version, max_term_width = 100)]
 pub struct Cli {
-    /// The part to run. Without a command, one process runs both.
+    /// What to do. Without a command, one process runs the gateway and the worker.
     #[command(subcommand)]
-    pub role: Option<Role>,
+    pub command: Option<Command>,
     /// The settings.
     #[command(flatten)]
     pub settings: Settings,
 }
 
-/// The part that a process of a fleet runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
-pub enum Role {
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum Command {
     /// Serve the HTTP API only. Requires AMQP_URL and REDIS_URL.
     Gateway,
     /// Run jobs only. Requires AMQP_URL and REDIS_URL.
+    Worker,
+    /// Call a model once, and tell what is wrong if the call fails. Exits with 0 or 1.
+    Check {
+        /// The model, as in a job. Without it, the model of jobs that name none.
+        #[arg(value_name = "MODEL")]
+        checked_model: Option<String>,
+    },
+}
+
+/// The part that a process of a fleet runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The HTTP API.
+    Gateway,
+    /// The jobs.
     Worker,
 }
 
@@ -63,7 +78,8 @@ pub struct Settings {
     )]
     pub data_dir: PathBuf,
 
-    /// The model of jobs that name no model.
+    /// The model of jobs that name no model. Without it, the only model that the server at
+    /// OPENAI_BASE_URL lists.
     #[arg(long, env = "FOREBAY_MODEL", global = true, value_parser = printable_word("FOREBAY_MODEL"))]
     pub model: Option<String>,
 
@@ -158,11 +174,11 @@ pub struct Settings {
     #[arg(long, env = "REDIS_CA_FILE", global = true, value_parser = parse::file("REDIS_CA_FILE"))]
     pub redis_ca_file: Option<PathBuf>,
 
-    /// The key of the OpenAI-compatible API. Without it, jobs that use this API fail.
+    /// The key of the OpenAI-compatible API. Only servers other than OpenAI's own can be used without it.
     #[arg(long, env = "OPENAI_API_KEY", global = true, hide_env_values = true, value_parser = parse::secret)]
     pub openai_api_key: Option<Secret>,
 
-    /// The base URL of the OpenAI-compatible API.
+    /// The base URL of the OpenAI-compatible API, such as `http://127.0.0.1:11434/v1`.
     #[arg(
         long,
         env = "OPENAI_BASE_URL",

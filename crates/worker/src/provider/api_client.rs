@@ -4,7 +4,10 @@
 use std::time::Duration;
 
 use forebay_shared::secret::Secret;
-use http::header::{HeaderMap, HeaderName};
+use http::{
+    Method,
+    header::{HeaderMap, HeaderName},
+};
 use url::Url;
 
 use super::{
@@ -76,7 +79,32 @@ impl ApiClient {
         timeout: Duration,
         read: impl Fn(&Received) -> Result<T, Failure> + Send,
     ) -> Result<T, Failure> {
-        let received = self.client.post(url, body, timeout).await?;
+        self.request(Method::POST, url, body, timeout, read).await
+    }
+
+    /// Gets `url`, and reads the answer with `read`.
+    ///
+    /// # Errors
+    /// As for [`post`](Self::post).
+    pub(super) async fn get<T>(
+        &self,
+        url: &Url,
+        timeout: Duration,
+        read: impl Fn(&Received) -> Result<T, Failure> + Send,
+    ) -> Result<T, Failure> {
+        self.request(Method::GET, url, Vec::new(), timeout, read)
+            .await
+    }
+
+    async fn request<T>(
+        &self,
+        method: Method,
+        url: &Url,
+        body: Vec<u8>,
+        timeout: Duration,
+        read: impl Fn(&Received) -> Result<T, Failure> + Send,
+    ) -> Result<T, Failure> {
+        let received = self.client.request(method, url, body, timeout).await?;
         let read = |received: &Received| match &received.location {
             Some(location) => Err(status::redirected(received.status, location)),
             None => read(received),

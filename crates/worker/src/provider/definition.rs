@@ -31,6 +31,8 @@ pub(super) struct ProviderDefinition {
     pub(super) base_url: Endpoint,
     /// The variable that holds the key; `None` for a provider without a key.
     pub(super) key_env: Option<String>,
+    /// Whether the provider is called only with a key.
+    pub(super) requires_key: bool,
     pub(super) key: Option<Secret>,
     /// The field that carries the limit on the reply's tokens. `None` leaves the choice to the provider.
     pub(super) max_tokens_field: Option<MaxTokensField>,
@@ -40,9 +42,30 @@ pub(super) struct ProviderDefinition {
 }
 
 impl ProviderDefinition {
-    /// The variable that should hold the key, if it is not set.
+    /// A provider whose settings are variables of the environment. It requires its key.
+    pub(super) fn built_in(
+        kind: ApiKind,
+        base_url: Endpoint,
+        key_env: &str,
+        key: Option<Secret>,
+    ) -> Self {
+        Self {
+            kind,
+            base_url,
+            key_env: Some(key_env.to_owned()),
+            requires_key: true,
+            // An empty variable counts as not set.
+            key: key.filter(|key| !key.is_empty()),
+            max_tokens_field: None,
+            headers: Vec::new(),
+            http2_prior_knowledge: false,
+        }
+    }
+
+    /// The variable that should hold the key, if the provider requires a key that is not set.
     pub(super) fn missing_key(&self) -> Option<&str> {
-        self.key_env.as_deref().filter(|_| self.key.is_none())
+        let is_missing = self.requires_key && self.key.is_none();
+        self.key_env.as_deref().filter(|_| is_missing)
     }
 
     /// Builds the provider under this name.
@@ -58,6 +81,7 @@ impl ProviderDefinition {
             kind,
             base_url,
             key_env,
+            requires_key: _,
             key,
             max_tokens_field,
             headers,

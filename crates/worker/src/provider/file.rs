@@ -15,6 +15,10 @@
 //! [providers.cluster]
 //! base_url = "http://10.0.0.7:8000/v1"
 //! http2_prior_knowledge = true               # HTTP/2 without TLS
+//!
+//! [providers.router]
+//! base_url = "https://router.example/v1"
+//! keep_prefix = true                         # sends `router/some-model` under its whole name
 //! ```
 //!
 //! The caller reads the file and looks up the variables.
@@ -64,8 +68,10 @@ pub struct ProvidersFile {
 #[derive(Clone, Debug)]
 pub(super) struct FileEntry {
     pub(super) definition: ProviderDefinition,
-    /// Models that need no prefix: names, or their beginnings followed by `*`.
+    /// Models that are sent under their whole name: names, or their beginnings followed by `*`.
     pub(super) models: Vec<String>,
+    /// Whether a model that begins with the entry's name is sent under its whole name too.
+    pub(super) keep_prefix: bool,
 }
 
 /// A providers file that cannot be used.
@@ -113,6 +119,8 @@ struct TomlEntry {
     headers: BTreeMap<String, String>,
     #[serde(default)]
     http2_prior_knowledge: bool,
+    #[serde(default)]
+    keep_prefix: bool,
 }
 
 impl ProvidersFile {
@@ -173,6 +181,7 @@ impl FileEntry {
             definition: ProviderDefinition {
                 kind: toml.kind,
                 base_url,
+                requires_key: toml.key_env.is_some(),
                 key_env: toml.key_env,
                 key,
                 max_tokens_field: toml.max_tokens_field,
@@ -180,6 +189,7 @@ impl FileEntry {
                 http2_prior_knowledge: toml.http2_prior_knowledge,
             },
             models: toml.models,
+            keep_prefix: toml.keep_prefix,
         })
     }
 }

@@ -12,7 +12,9 @@
 //! - `tool_call_id`, `tool_name`, `tool_arguments`, `image_type`: the parts of a turn in a form that providers accept.
 //! - `origin`: which provider returned a turn.
 //! - `definition`, `settings`: the settings of one provider; [`mod@file`]: the settings in the providers file.
-//! - [`registry`]: finds the provider for a model.
+//! - `model_list`: the models that a provider lists; `only_model`: calls the only one.
+//! - [`registry`]: finds the provider for a model; `routes`: the models that the providers file lists.
+//! - `summary`: what the log shows of a provider.
 
 mod api_client;
 mod body_text;
@@ -28,14 +30,18 @@ pub mod http;
 mod image_type;
 mod json_body;
 mod json_repair;
+mod model_list;
+mod only_model;
 pub mod openai;
 pub(crate) mod origin;
 pub mod registry;
 mod retry_after;
 mod returned_call;
+mod routes;
 mod settings;
 pub mod simulated;
 mod status;
+mod summary;
 mod token_counts;
 mod tool_arguments;
 mod tool_call_id;
@@ -54,6 +60,7 @@ pub use context_length::ContextTokens;
 pub use failure::{Failure, Retry};
 pub use registry::{ProviderRegistry, ProviderSettings};
 pub use settings::SettingsError;
+pub use summary::{KeyState, ProviderSummary};
 
 /// A service that runs models.
 #[async_trait]
@@ -67,6 +74,15 @@ pub trait Provider: Send + Sync {
     /// # Errors
     /// [`Failure`]: the error for the client, and whether another try can help.
     async fn call(&self, call: &Call<'_>) -> Result<Answer, Failure>;
+
+    /// The names of the models that the provider lists.
+    ///
+    /// # Errors
+    /// [`Failure`], also when the provider has no list.
+    async fn models(&self, _timeout: Duration) -> Result<Vec<String>, Failure> {
+        let message = format!("the provider {} does not list its models", self.name());
+        Err(Failure::new("invalid_request", message, Retry::Never))
+    }
 }
 
 /// One call of a model.

@@ -1,10 +1,11 @@
 //! Finds the provider that answers for a model.
 //!
-//! `NAME/model` is for the provider of that name. Other models are for the entry of the providers file that lists
-//! them. `simulated` and `gemini-…` have their own providers; the OpenAI-compatible provider answers for all other models. A
-//! provider without its key is in the registry too: its jobs fail and name the missing key.
+//! A model is for the entry of the providers file that lists it. Otherwise `NAME/model` is for the provider of that name.
+//! `simulated` and `gemini-…` have their own providers; the OpenAI-compatible provider answers for all other models.
+//! `NAME/*` is the only model that a provider lists. A provider without its key is in the registry too: its jobs fail and
+//! name the missing key.
 
-use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use forebay_shared::{job::JobError, secret::Secret};
 
@@ -14,8 +15,12 @@ use super::{
     file::ProvidersFile,
     http::HttpSettings,
     not_configured,
+    only_model::{ONLY_MODEL, OnlyModel},
+    openai::OPENAI_HOST,
+    routes::Routes,
     settings::base_url,
     simulated::{self, Latency, Simulated},
+    summary::ProviderSummary,
 };
 
 /// OpenAI's own base URL.
@@ -60,21 +65,32 @@ impl Default for ProviderSettings {
 /// All providers by name, and the rules that find one for a model.
 pub struct ProviderRegistry {
     providers: BTreeMap<String, RegisteredProvider>,
-    /// The models of the providers file, in the order in which they are compared.
-    routes: Vec<Route>,
+    routes: Routes,
+    summaries: Vec<ProviderSummary>,
+    default_model: Option<String>,
 }
 
 enum RegisteredProvider {
-    Ready(Arc<dyn Provider>),
+    Ready(ReadyProvider),
     /// The provider has no key; this variable should hold it.
     WithoutKey(String),
 }
 
-struct Route {
-    /// A model's name, or its beginning.
-    pattern: String,
-    is_prefix: bool,
-    provider_name: String,
+struct ReadyProvider {
+    provider: Arc<dyn Provider>,
+    only_model: Arc<OnlyModel>,
+    /// Whether a model that begins with the provider's name is sent under its whole name.
+    keep_prefix: bool,
+}
+
+impl RegisteredProvider {
+    fn ready(provider: Arc<dyn Provider>, keep_prefix: bool) -> Self {
+        Self::Ready(ReadyProvider {
+            only_model: Arc::new(OnlyModel::new(Arc::clone(&provider))),
+            provider,
+            keep_prefix,
+        })
+    }
 }
 
 impl ProviderRegistry {
@@ -83,53 +99,57 @@ impl ProviderRegistry {
     /// # Errors
     /// [`SettingsError`], naming the setting.
     pub fn new(settings: ProviderSettings) -> Result<Self, SettingsError> {
-        let simulated = Simulated::new(settings.simulated_latency);
+        let (http, entries) = (settings.http, settings.file.entries);
+        let listed = entries
+            .iter()
+            .map(|(name, entry)| (name.as_str(), entry.models.as_slice()));
+        let simulated = Arc::new(Simulated::new(settings.simulated_latency));
         let mut registry = Self {
             providers: BTreeMap::from([(
                 simulated::NAME.to_owned(),
-                RegisteredProvider::Ready(Arc::new(simulated)),
+                RegisteredProvider::ready(simulated, false),
             )]),
-            routes: Vec::new(),
+            routes: Routes::new(listed),
+            summaries: Vec::new(),
+            default_model: None,
         };
-        let built_in = |kind, base_url, key_env: &str, key: Option<Secret>| ProviderDefinition {
-            kind,
-            base_url,
-            key_env: Some(key_env.to_owned()),
-            // An empty variable counts as not set.
-            key: key.filter(|key| !key.is_empty()),
-            max_tokens_field: None,
-            headers: Vec::new(),
-            http2_prior_knowledge: false,
+        let openai_url = base_url("OPENAI_BASE_URL", &settings.openai_base_url)?;
+        let gemini_url = base_url("GEMINI_BASE_URL", &settings.gemini_base_url)?;
+        let is_own_url = openai_url.host() == OPENAI_HOST;
+        let openai = ProviderDefinition {
+            // Local servers have no key.
+            requires_key: is_own_url,
+            ..ProviderDefinition::built_in(
+                ApiKind::Openai,
+                openai_url,
+                "OPENAI_API_KEY",
+                settings.openai_api_key,
+            )
         };
-        let openai = built_in(
-            ApiKind::Openai,
-            base_url("OPENAI_BASE_URL", &settings.openai_base_url)?,
-            "OPENAI_API_KEY",
-            settings.openai_api_key,
-        );
-        let gemini = built_in(
+        let gemini = ProviderDefinition::built_in(
             ApiKind::Gemini,
-            base_url("GEMINI_BASE_URL", &settings.gemini_base_url)?,
+            gemini_url,
             "GEMINI_API_KEY",
             settings.gemini_api_key,
         );
-        registry.add("openai", openai, &settings.http)?;
-        registry.add("gemini", gemini, &settings.http)?;
-        for (name, entry) in settings.file.entries {
-            registry.add(&name, entry.definition, &settings.http)?;
-            registry.routes.extend(entry.models.iter().map(|model| {
-                let prefix = model.strip_suffix('*');
-                Route {
-                    pattern: prefix.unwrap_or(model).to_owned(),
-                    is_prefix: prefix.is_some(),
-                    provider_name: name.clone(),
-                }
-            }));
+        registry.add("openai", openai, &[], false, &http)?;
+        registry.add("gemini", gemini, &[], false, &http)?;
+        let has_key = registry.is_configured("openai") || registry.is_configured("gemini");
+        registry.default_model = match (is_own_url, has_key, entries.keys().next()) {
+            (false, _, _) => Some(format!("openai/{ONLY_MODEL}")),
+            (true, false, None) => Some(simulated::NAME.to_owned()),
+            (true, false, Some(name)) if entries.len() == 1 => Some(format!("{name}/{ONLY_MODEL}")),
+            _ => None,
+        };
+        for (name, entry) in entries {
+            registry.add(
+                &name,
+                entry.definition,
+                &entry.models,
+                entry.keep_prefix,
+                &http,
+            )?;
         }
-        // An exact name comes before a prefix, and a longer prefix before a shorter one.
-        registry
-            .routes
-            .sort_by_key(|route| (route.is_prefix, Reverse(route.pattern.len())));
         Ok(registry)
     }
 
@@ -137,32 +157,42 @@ impl ProviderRegistry {
         &mut self,
         name: &str,
         definition: ProviderDefinition,
+        models: &[String],
+        keep_prefix: bool,
         http: &HttpSettings,
     ) -> Result<(), SettingsError> {
+        self.summaries.push(ProviderSummary::of(
+            name,
+            &definition,
+            models,
+            &http.proxies,
+        ));
         let provider = match definition.missing_key() {
             Some(variable) => RegisteredProvider::WithoutKey(variable.to_owned()),
-            None => RegisteredProvider::Ready(definition.build(name, http.clone())?),
+            None => RegisteredProvider::ready(definition.build(name, http.clone())?, keep_prefix),
         };
         self.providers.insert(name.to_owned(), provider);
         Ok(())
     }
 
-    /// The provider for a model, and the model's name without the prefix that names the provider.
+    /// The provider for a model, and the model's name there.
     ///
     /// # Errors
     /// `provider_not_configured` when the provider has no key, `invalid_request` when no model is named. A retry cannot
     /// help.
     pub fn resolve(&self, model: &str) -> Result<(Arc<dyn Provider>, String), JobError> {
-        let named = model
-            .split_once('/')
-            .filter(|(name, _)| self.providers.contains_key(*name));
-        let (name, model) = named.unwrap_or_else(|| (self.route(model), model));
+        let (name, model) = self.route(model);
         if model.is_empty() {
             return Err(JobError::new("invalid_request", "the job names no model"));
         }
         match self.providers.get(name) {
-            Some(RegisteredProvider::Ready(provider)) => {
-                Ok((Arc::clone(provider), model.to_owned()))
+            Some(RegisteredProvider::Ready(ready)) => {
+                let provider = if model == ONLY_MODEL {
+                    Arc::clone(&ready.only_model) as Arc<dyn Provider>
+                } else {
+                    Arc::clone(&ready.provider)
+                };
+                Ok((provider, model.to_owned()))
             }
             Some(RegisteredProvider::WithoutKey(variable)) => Err(not_configured(name, variable)),
             None => Err(JobError::new(
@@ -178,157 +208,53 @@ impl ProviderRegistry {
         matches!(self.providers.get(name), Some(RegisteredProvider::Ready(_)))
     }
 
-    /// The name of the provider for a model without a prefix.
-    fn route(&self, model: &str) -> &str {
-        let listed = self.routes.iter().find(|route| {
-            if route.is_prefix {
-                model.starts_with(&route.pattern)
-            } else {
-                model == route.pattern
-            }
+    /// The model of jobs that name none, if the settings name none either.
+    ///
+    /// It is the only model of the server that `OPENAI_BASE_URL` or the only entry of the providers file names. If nothing
+    /// is configured, it is the simulated one. `None` if the settings leave a choice.
+    #[must_use]
+    pub fn default_model(&self) -> Option<&str> {
+        self.default_model.as_deref()
+    }
+
+    /// All providers but the simulated one, as they are configured.
+    #[must_use]
+    pub fn summaries(&self) -> &[ProviderSummary] {
+        &self.summaries
+    }
+
+    /// The provider that answers for a model, as it is configured. `None` for the simulated one.
+    #[must_use]
+    pub fn summary_for(&self, model: &str) -> Option<&ProviderSummary> {
+        let (name, _) = self.route(model);
+        self.summaries.iter().find(|summary| summary.name == name)
+    }
+
+    /// The name of the provider for a model, and the model's name there.
+    fn route<'a>(&'a self, model: &'a str) -> (&'a str, &'a str) {
+        let prefixed = model.split_once('/').and_then(|(name, rest)| {
+            let provider = self.providers.get(name)?;
+            Some((name, rest, provider))
         });
-        match listed {
-            Some(route) => &route.provider_name,
-            None if model == simulated::NAME => simulated::NAME,
-            None if model.starts_with("gemini-") => "gemini",
-            None => "openai",
+        if let Some((name, ONLY_MODEL, _)) = prefixed {
+            return (name, ONLY_MODEL);
+        }
+        if let Some(name) = self.routes.provider_of(model) {
+            return (name, model);
+        }
+        match prefixed {
+            Some((name, rest, RegisteredProvider::Ready(ready)))
+                if ready.keep_prefix && !rest.is_empty() =>
+            {
+                (name, model)
+            }
+            Some((name, rest, _)) => (name, rest),
+            None if model == simulated::NAME => (simulated::NAME, model),
+            None if model.starts_with("gemini-") => ("gemini", model),
+            None => ("openai", model),
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use forebay_shared::secret::Secret;
-
-    use super::{ProviderRegistry, ProviderSettings};
-    use crate::provider::{file::ProvidersFile, http::Proxies};
-
-    const FILE: &str = r#"
-        [providers.local]
-        base_url = "http://127.0.0.1:11434/v1"
-        models = ["llama-*", "gemini-imitation", "llama-3-vision"]
-
-        [providers.big]
-        base_url = "https://big.example/v1"
-        key_env = "BIG_KEY"
-        models = ["llama-3-*"]
-    "#;
-
-    fn settings(keys: bool) -> ProviderSettings {
-        let key = keys.then(|| Secret::new("sk-for-tests"));
-        ProviderSettings {
-            openai_api_key: key.clone(),
-            gemini_api_key: key,
-            file: ProvidersFile::parse(FILE, &|_| keys.then(|| String::from("sk-big")))
-                .expect("the file is valid"),
-            ..ProviderSettings::default()
-        }
-    }
-
-    #[test]
-    fn each_model_is_resolved_to_its_provider_and_its_name_there() {
-        let registry = ProviderRegistry::new(settings(true)).expect("the registry is created");
-        for (model, provider, model_sent) in [
-            ("gpt-5", "openai", "gpt-5"),
-            ("simulated", "simulated", "simulated"),
-            ("simulated/fast", "simulated", "fast"),
-            ("gemini-2.5-flash", "gemini", "gemini-2.5-flash"),
-            ("gemini/tuned", "gemini", "tuned"),
-            ("openai/gemini-2.5-flash", "openai", "gemini-2.5-flash"),
-            ("meta/llama", "openai", "meta/llama"),
-            ("openai/meta/llama", "openai", "meta/llama"),
-            ("local/anything", "local", "anything"),
-            ("llama-2", "local", "llama-2"),
-            ("llama-3-8b", "big", "llama-3-8b"),
-            ("llama-3-vision", "local", "llama-3-vision"),
-            ("gemini-imitation", "local", "gemini-imitation"),
-        ] {
-            let (found, name) = registry.resolve(model).expect("the model has a provider");
-            assert_eq!(
-                (found.name(), name.as_str()),
-                (provider, model_sent),
-                "model {model}"
-            );
-        }
-        let error = registry
-            .resolve("openai/")
-            .err()
-            .expect("the name has no model");
-        assert_eq!(error.code, "invalid_request");
-    }
-
-    #[test]
-    fn the_error_of_a_provider_without_a_key_names_the_missing_variable() {
-        let mut settings = settings(false);
-        settings.openai_api_key = Some(Secret::new("  "));
-        let registry = ProviderRegistry::new(settings).expect("the registry is created");
-        for (model, variable) in [
-            ("gpt-5", "OPENAI_API_KEY"),
-            ("gemini-2.5-flash", "GEMINI_API_KEY"),
-            ("big/x", "BIG_KEY"),
-        ] {
-            let error = registry
-                .resolve(model)
-                .err()
-                .expect("the provider has no key");
-            assert_eq!(error.code, "provider_not_configured");
-            assert!(error.message.contains(variable), "{}", error.message);
-        }
-        assert!(registry.resolve("simulated").is_ok());
-        assert!(registry.resolve("local/x").is_ok());
-        assert!(registry.is_configured("local") && !registry.is_configured("big"));
-    }
-
-    #[test]
-    fn the_error_of_an_invalid_base_url_names_its_variable_even_without_a_key() {
-        for (field, variable) in [(0, "OPENAI_BASE_URL"), (1, "GEMINI_BASE_URL")] {
-            let mut settings = ProviderSettings::default();
-            let url = if field == 0 {
-                &mut settings.openai_base_url
-            } else {
-                &mut settings.gemini_base_url
-            };
-            *url = String::from("api.example.com");
-            let error = ProviderRegistry::new(settings)
-                .err()
-                .expect("the input is refused")
-                .to_string();
-            assert!(error.starts_with(variable), "error: {error}");
-        }
-    }
-
-    #[test]
-    fn a_proxy_that_cannot_be_used_is_an_error_for_a_provider_that_needs_it() {
-        let mut settings = settings(true);
-        settings.http.proxies =
-            Proxies::read(&|name| (name == "ALL_PROXY").then(|| String::from("socks5://a:1")));
-        let error = ProviderRegistry::new(settings.clone())
-            .err()
-            .expect("the provider is refused");
-        let source = std::error::Error::source(&error).map(ToString::to_string);
-        assert!(error.to_string().contains("openai"), "error: {error}");
-        assert!(source.is_some_and(|source| source.starts_with("ALL_PROXY")));
-
-        // Without keys only a provider on this machine is left, which needs no proxy.
-        settings.openai_api_key = None;
-        settings.gemini_api_key = None;
-        settings.file = ProvidersFile::parse(FILE, &|_| None).expect("the file is valid");
-        assert!(ProviderRegistry::new(settings).is_ok());
-    }
-
-    #[test]
-    fn a_key_that_cannot_be_sent_is_refused_without_showing_it() {
-        let settings = ProviderSettings {
-            openai_api_key: Some(Secret::new("sk\nbroken")),
-            ..ProviderSettings::default()
-        };
-        let error = ProviderRegistry::new(settings)
-            .err()
-            .expect("the input is refused")
-            .to_string();
-        assert!(
-            error.contains("openai") && !error.contains("broken"),
-            "error: {error}"
-        );
-    }
-}
+mod tests;

@@ -46,6 +46,8 @@ mod signature;
 mod thinking;
 mod unsupported;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use forebay_shared::secret::Secret;
 use http::header::HeaderName;
@@ -54,6 +56,7 @@ use super::{
     Answer, Call, Failure, Provider, SettingsError,
     api_client::{ApiClient, KeyHeader},
     http::{Endpoint, HttpSettings, Received},
+    model_list,
 };
 
 /// The header that carries the key.
@@ -126,5 +129,17 @@ impl Provider for Gemini {
             }
         };
         self.client.post(&url, body, call.timeout, read).await
+    }
+
+    async fn models(&self, timeout: Duration) -> Result<Vec<String>, Failure> {
+        let url = self.base_url.with_segments(&["models"]);
+        let read = |received: &Received| {
+            if received.is_success() {
+                model_list::read(&received.body)
+            } else {
+                Err(error::classify(received))
+            }
+        };
+        self.client.get(&url, timeout, read).await
     }
 }

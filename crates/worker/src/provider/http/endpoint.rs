@@ -78,6 +78,14 @@ impl Endpoint {
         uri.expect("`parse` has checked that the URL is a URI")
     }
 
+    /// The base URL without its query, which may hold a key.
+    #[must_use]
+    pub fn without_query(&self) -> String {
+        let mut url = self.0.clone();
+        url.set_query(None);
+        url.to_string()
+    }
+
     /// The name or address of its host.
     #[must_use]
     pub fn host(&self) -> &str {
@@ -118,9 +126,10 @@ mod tests {
     }
 
     #[test]
-    fn the_query_of_a_base_url_is_kept() {
+    fn the_query_of_a_base_url_is_sent_and_not_shown() {
         let endpoint =
             Endpoint::parse("https://x.example/d/m?api-version=3").expect("the URL is valid");
+        assert_eq!(endpoint.without_query(), "https://x.example/d/m");
         assert_eq!(
             endpoint.with_segments(&["chat"]).as_str(),
             "https://x.example/d/m/chat?api-version=3"

@@ -1,10 +1,10 @@
-//! Posts JSON to one provider and reads the answer, within limits on time and bytes.
+//! Sends requests with JSON to one provider and reads the answers, within limits on time and bytes.
 
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderValue, StatusCode,
+    HeaderMap, HeaderValue, Method, StatusCode,
     header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, LOCATION, USER_AGENT},
 };
 use reqwest::Response;
@@ -35,7 +35,7 @@ const ERROR_BODY_BYTES_MAX: usize = 64 * 1024;
 /// The most bytes that are allocated before a body arrives. A longer body grows the buffer as it arrives.
 const FIRST_BUFFER_BYTES: usize = 64 * 1024;
 
-/// Posts to one provider.
+/// Sends requests to one provider.
 pub(in crate::provider) struct JsonClient {
     clients: Clients,
     limits: HttpLimits,
@@ -104,13 +104,14 @@ impl JsonClient {
         })
     }
 
-    /// Posts `body` as JSON and reads the answer.
+    /// Sends a request, with `body` as JSON unless it is empty, and reads the answer.
     ///
     /// # Errors
     /// [`Failure`] when no complete, readable answer arrived: `connection_failed`, `provider_timeout`,
     /// `response_too_large`, `invalid_response` for a compressed one, or `invalid_request` for a URL that is too long.
-    pub(in crate::provider) async fn post(
+    pub(in crate::provider) async fn request(
         &self,
+        method: Method,
         url: &Url,
         body: Vec<u8>,
         timeout: Duration,
@@ -124,7 +125,7 @@ impl JsonClient {
             .clients
             .acquire()
             .map_err(|error| transport::not_connected(&error))?;
-        let send = self.send(&client, url, body.into(), started);
+        let send = self.send(&client, method, url, body.into(), started);
         let response = match timeout_at(first_byte.min(deadline), send).await {
             Ok(response) => response?,
             Err(_) if first_byte < deadline => {
@@ -142,6 +143,7 @@ impl JsonClient {
     async fn send(
         &self,
         client: &ClientPermit,
+        method: Method,
         url: &Url,
         body: Bytes,
         started: Instant,
@@ -149,7 +151,8 @@ impl JsonClient {
         let mut sent = 0;
         loop {
             sent += 1;
-            let error = match client.post(url.clone()).body(body.clone()).send().await {
+            let request = client.request(method.clone(), url.clone());
+            let error = match request.body(body.clone()).send().await {
                 Ok(response) => return Ok(response),
                 Err(error) => error,
             };
@@ -310,7 +313,12 @@ mod tests {
 
     fn call(client: &Arc<JsonClient>, url: &Url) -> JoinHandle<Result<Received, Failure>> {
         let (client, url) = (Arc::clone(client), url.clone());
-        tokio::spawn(async move { client.post(&url, b"{}".to_vec(), TIMEOUT).await })
+        let request = async move {
+            client
+                .request(Method::POST, &url, b"{}".to_vec(), TIMEOUT)
+                .await
+        };
+        tokio::spawn(request)
     }
 
     #[tokio::test]

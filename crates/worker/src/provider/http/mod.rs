@@ -1,4 +1,4 @@
-//! Calls over the network: posts JSON to a provider and reads the answer, within limits on time and bytes.
+//! Calls over the network: sends JSON to a provider and reads the answer, within limits on time and bytes.
 //!
 //! reqwest makes the calls. It handles connections, proxies, TLS, name resolution, and the retries of requests that a
 //! server has not begun to process.

@@ -103,6 +103,20 @@ impl Proxies {
         })
     }
 
+    /// The variable that names the proxy of a provider. `None` if the provider is reached directly.
+    pub(in crate::provider) fn variable_of(&self, provider: &Endpoint) -> Option<&'static str> {
+        let is_proxied = !matches!(self.of(provider), Ok(None));
+        let variable = if provider.is_cleartext() {
+            &self.http
+        } else {
+            &self.https
+        };
+        variable
+            .as_ref()
+            .filter(|_| is_proxied)
+            .map(|variable| variable.name)
+    }
+
     /// Whether `NO_PROXY` lists the host of `target`.
     fn is_exempt(&self, target: &Uri) -> bool {
         let exempt = self

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use crate::provider::{http::Endpoint, tool_call_id::ToolCallIdForm};
 
 /// The host of OpenAI's own service.
-const OPENAI_HOST: &str = "api.openai.com";
+pub(in crate::provider) const OPENAI_HOST: &str = "api.openai.com";
 /// The hosts of Mistral's service.
 const MISTRAL_HOSTS: [&str; 2] = ["api.mistral.ai", "codestral.mistral.ai"];
 /// The end of the hosts on which Google serves Gemini over this API.

@@ -49,6 +49,8 @@ mod system;
 mod tool_calls;
 mod usage;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use forebay_shared::secret::Secret;
 use http::header::{AUTHORIZATION, HeaderName};
@@ -57,8 +59,11 @@ use super::{
     Answer, Call, Failure, Provider, SettingsError,
     api_client::{ApiClient, KeyHeader},
     http::{Endpoint, HttpSettings, Received},
+    model_list,
 };
 use dialect::Dialect;
+
+pub(super) use dialect::OPENAI_HOST;
 
 pub use dialect::MaxTokensField;
 
@@ -83,6 +88,7 @@ pub struct OpenAiSettings {
 pub struct OpenAi {
     name: String,
     url: url::Url,
+    models_url: url::Url,
     client: ApiClient,
     dialect: Dialect,
 }
@@ -112,6 +118,7 @@ impl OpenAi {
         Ok(Self {
             name: settings.name,
             url: settings.base_url.with_segments(&["chat", "completions"]),
+            models_url: settings.base_url.with_segments(&["models"]),
             client,
             dialect,
         })
@@ -134,5 +141,16 @@ impl Provider for OpenAi {
             }
         };
         self.client.post(&self.url, body, call.timeout, read).await
+    }
+
+    async fn models(&self, timeout: Duration) -> Result<Vec<String>, Failure> {
+        let read = |received: &Received| {
+            if received.is_success() {
+                model_list::read(&received.body)
+            } else {
+                Err(error::classify(received))
+            }
+        };
+        self.client.get(&self.models_url, timeout, read).await
     }
 }

@@ -1,7 +1,7 @@
 //! A provider over TLS. The handshake selects the version of HTTP (ALPN), and the version determines how many
 //! connections the calls need. A provider whose certificate is not trusted gets no request.
 
-mod server;
+pub(crate) mod server;
 
 use futures_util::future::join_all;
 use scripted_provider::http_server::{Connection, Version};

@@ -1,0 +1,79 @@
+//! The models that the entries of the providers file list, and the entry for a model.
+
+use std::cmp::Reverse;
+
+/// The listed models, in the order in which they are compared.
+#[derive(Default)]
+pub(super) struct Routes(Vec<Route>);
+
+struct Route {
+    /// A model's name, or its beginning.
+    pattern: String,
+    is_prefix: bool,
+    provider: String,
+}
+
+impl Routes {
+    /// The listed models of these providers. A model that ends with `*` stands for all models that begin in this way.
+    pub(super) fn new<'a>(listed: impl IntoIterator<Item = (&'a str, &'a [String])>) -> Self {
+        let mut routes = Vec::new();
+        for (provider, models) in listed {
+            routes.extend(models.iter().map(|model| {
+                let prefix = model.strip_suffix('*');
+                Route {
+                    pattern: prefix.unwrap_or(model).to_owned(),
+                    is_prefix: prefix.is_some(),
+                    provider: provider.to_owned(),
+                }
+            }));
+        }
+        // An exact name comes before a prefix, and a longer prefix before a shorter one.
+        routes.sort_by_key(|route| (route.is_prefix, Reverse(route.pattern.len())));
+        Self(routes)
+    }
+
+    /// The provider that lists this model.
+    pub(super) fn provider_of(&self, model: &str) -> Option<&str> {
+        let route = self.0.iter().find(|route| {
+            if route.is_prefix {
+                model.starts_with(&route.pattern)
+            } else {
+                model == route.pattern
+            }
+        })?;
+        Some(&route.provider)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Routes;
+
+    #[test]
+    fn the_closest_pattern_decides() {
+        let [a, b, all] = [&["m-*", "m-3-x", "a/*"][..], &["m-3-*", "a/b"], &["*"]]
+            .map(|models| models.iter().map(|model| (*model).to_owned()).collect());
+        let lists: [(&str, Vec<String>); 3] = [("a", a), ("b", b), ("all", all)];
+        let listed = |count: usize| {
+            Routes::new(
+                lists[..count]
+                    .iter()
+                    .map(|(name, models)| (*name, models.as_slice())),
+            )
+        };
+        let routes = listed(3);
+        for (model, provider) in [
+            ("m-2", "a"),
+            ("m-3", "a"),
+            ("m-3-8b", "b"),
+            ("m-3-x", "a"),
+            ("a/b", "b"),
+            ("a/c", "a"),
+            ("c", "all"),
+            ("b/m-2", "all"),
+        ] {
+            assert_eq!(routes.provider_of(model), Some(provider), "{model}");
+        }
+        assert_eq!(listed(2).provider_of("c"), None);
+    }
+}

@@ -1,0 +1,80 @@
+//! What the log and `forebay check` show of a provider.
+
+use std::fmt;
+
+use super::{definition::ProviderDefinition, http::Proxies};
+
+/// A provider as an operator configured it, without secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProviderSummary {
+    /// The provider's name.
+    pub name: String,
+    /// The base URL, without its query.
+    pub url: String,
+    /// The setting that holds the base URL.
+    pub url_setting: String,
+    /// Whether the key is set.
+    pub key: KeyState,
+    /// The models for which the provider answers.
+    pub models: String,
+    /// The variable that names the proxy through which the provider is called.
+    pub proxy_variable: Option<&'static str>,
+}
+
+impl ProviderSummary {
+    /// The summary of the provider `name`, which answers for `models` and for those that begin with its name.
+    pub(super) fn of(
+        name: &str,
+        definition: &ProviderDefinition,
+        models: &[String],
+        proxies: &Proxies,
+    ) -> Self {
+        let (url_setting, others) = match name {
+            "openai" => (String::from("OPENAI_BASE_URL"), Some("any other")),
+            "gemini" => (String::from("GEMINI_BASE_URL"), Some("gemini-*")),
+            _ => (format!("base_url of [providers.{name}]"), None),
+        };
+        let key_env = definition.key_env.clone();
+        let key_setting = key_env.unwrap_or_else(|| format!("key_env of [providers.{name}]"));
+        let mut shown_models = format!("{name}/…");
+        for model in models.iter().map(String::as_str).chain(others) {
+            shown_models.push_str(", ");
+            shown_models.push_str(model);
+        }
+        Self {
+            name: name.to_owned(),
+            url: definition.base_url.without_query(),
+            url_setting,
+            key: if definition.key.is_some() {
+                KeyState::Set(key_setting)
+            } else if definition.requires_key {
+                KeyState::Missing(key_setting)
+            } else {
+                KeyState::None(key_setting)
+            },
+            models: shown_models,
+            proxy_variable: proxies.variable_of(&definition.base_url),
+        }
+    }
+}
+
+/// Whether the key of a provider is set, and in which variable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyState {
+    /// This variable holds the key.
+    Set(String),
+    /// This variable should hold the key. Jobs for the provider fail.
+    Missing(String),
+    /// No key is sent. A server that wants one gets it from this setting.
+    None(String),
+}
+
+impl fmt::Display for KeyState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Set(variable) => write!(f, "{variable} is set"),
+            Self::Missing(variable) => write!(f, "{variable} is not set"),
+            Self::None(_) => f.write_str("none"),
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! LiteLLM's proxy as a provider: chat, tools, errors, and a context that is too long.
+
+use e2e::process::Forebay;
+use serde_json::{Value, json};
+use servers::litellm::LiteLlm;
+
+use super::WithFile;
+use crate::fixture::TIMEOUT;
+
+#[tokio::test]
+async fn chats_tools_and_errors_of_litellm_are_understood() {
+    let proxy = LiteLlm::start().await.expect("LiteLLM starts");
+    let url = proxy.base_url();
+    let replaced = [("http://127.0.0.1:4000/v1", url.as_str())];
+    let env = [("LITELLM_MASTER_KEY", LiteLlm::KEY)];
+    let forebay = WithFile::start("recipe-litellm", &replaced, &env).await;
+
+    chat(&forebay).await;
+    tools(&forebay).await;
+    errors(&forebay).await;
+    check(&url).await;
+    let logs = forebay.forebay.logs();
+    assert!(
+        !logs.contains(LiteLlm::KEY),
+        "the log shows the key: {logs}"
+    );
+}
+
+fn job(session: &str, model: &str, input: &Value) -> Value {
+    json!({ "session_id": session, "model": model, "input": input })
+}
+
+#[track_caller]
+fn assert_completed(job: &Value) {
+    assert_eq!(job["status"], "completed", "{job}");
+    assert_eq!(job["provider"], "litellm", "{job}");
+    assert_eq!(job["attempts"].as_array().map(Vec::len), Some(1), "{job}");
+}
+
+async fn chat(forebay: &WithFile) {
+    for input in ["hello", "and again"] {
+        let job = forebay.run(&job("chat", "acme/chat", &json!(input))).await;
+        assert_completed(&job);
+        assert_eq!(job["output"]["text"], "Mocked by LiteLLM.", "{job}");
+        assert!(job["usage"]["total_tokens"].is_u64(), "{job}");
+    }
+}
+
+async fn tools(forebay: &WithFile) {
+    let parameters = json!({ "type": "object", "properties": { "city": { "type": "string" } } });
+    let tool =
+        json!({ "type": "function", "function": { "name": "weather", "parameters": parameters } });
+    let mut asked = job("tools", "acme/tools", &json!("the weather?"));
+    asked["tools"] = json!([tool]);
+    let calls = forebay.run(&asked).await;
+    assert_completed(&calls);
+    // LiteLLM's mock gives the finish reason `stop` beside its tool calls.
+    assert_eq!(calls["finish_reason"], "tool_calls", "{calls}");
+    let call = &calls["output"]["tool_calls"][0];
+    assert_eq!(call["function"]["name"], "weather", "{calls}");
+
+    let result = json!([{ "role": "tool", "tool_call_id": call["id"], "content": "sunny" }]);
+    let mut answered = job("tools", "acme/chat", &result);
+    answered["tools"] = json!([tool]);
+    let reply = forebay.run(&answered).await;
+    assert_completed(&reply);
+    assert_eq!(reply["output"]["text"], "Mocked by LiteLLM.", "{reply}");
+}
+
+async fn errors(forebay: &WithFile) {
+    for (model, code, attempts, words) in [
+        ("acme/limited", "rate_limited", 2, "mock rate limit error"),
+        (
+            "acme/broken",
+            "provider_error",
+            2,
+            "mock internal server error",
+        ),
+        (
+            "acme/short",
+            "context_length_exceeded",
+            1,
+            "mock context window",
+        ),
+        ("acme/missing", "invalid_request", 1, "Invalid model name"),
+    ] {
+        let job = forebay
+            .run(&job(model.trim_start_matches("acme/"), model, &json!("hi")))
+            .await;
+        assert_eq!(job["status"], "failed", "{job}");
+        assert_eq!(job["error"]["code"], code, "{job}");
+        assert_eq!(
+            job["attempts"].as_array().map(Vec::len),
+            Some(attempts),
+            "{job}"
+        );
+        let message = job["error"]["message"].as_str().unwrap_or_default();
+        assert!(message.contains(words), "{job}");
+    }
+}
+
+/// `forebay check` at the same proxy, which knows no model `acme/missing`.
+async fn check(url: &str) {
+    for (model, key, code, words) in [
+        ("acme/chat", LiteLlm::KEY, Some(0), "Mocked by LiteLLM."),
+        ("acme/missing", LiteLlm::KEY, Some(1), "lists: acme/chat"),
+    ] {
+        let check = Forebay::builder()
+            .arg("check")
+            .arg(model)
+            .env("OPENAI_BASE_URL", url)
+            .env("OPENAI_API_KEY", key);
+        let exited = check.run_to_exit(TIMEOUT).await;
+        assert_eq!(exited.code, code, "{exited:?}");
+        let shown = format!("{}{}", exited.stdout, exited.stderr);
+        assert!(shown.contains(words), "{shown}");
+    }
+}
