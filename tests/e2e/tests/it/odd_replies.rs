@@ -134,6 +134,79 @@ async fn unreadable_characters_are_replaced_in_the_reply_and_the_session() {
 }
 
 #[tokio::test]
+async fn odd_json_around_a_text_causes_no_retry() {
+    let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+    let openai_deep = format!(
+        r#"{{"choices": [{{"message": {{"content": "good", "extra_content": {deep}}}}}]}}"#
+    );
+    let gemini_deep = format!(
+        r#"{{"candidates": [{{"content": {{"parts": [{{"text": "good", "new": {deep}}}, null]}}}}]}}"#
+    );
+    for (model, body) in [
+        (
+            GPT,
+            r#"{"choices": [{"message": {"content": "good", "reasoning_content": "a", "reasoning_content": "b"}}, "x"]}"#,
+        ),
+        (
+            GPT,
+            "{\"error\": {\"code\": 0}, \"choices\": [{\"message\": \"good\"}]}\0",
+        ),
+        (GPT, &openai_deep),
+        (
+            GEMINI,
+            r#"{"candidates": [{"content": {"parts": [{"text": "good", "text": "good"}, {"functionCall": {}}]}}]}"#,
+        ),
+        (GEMINI, &gemini_deep),
+    ] {
+        let fixture = Fixture::start().await;
+        let reply = ScriptedReply::Status {
+            code: 200,
+            headers: Vec::new(),
+            body: body.to_owned(),
+        };
+        let job = first_job(&fixture, model, reply).await;
+        assert_eq!(job["output"]["text"], "good", "{job}");
+        second_job(&fixture, model, &json!("second")).await;
+    }
+}
+
+#[tokio::test]
+async fn parallel_calls_with_one_id_take_both_results() {
+    let call = |id: Value| json!({ "id": id, "type": "function", "function": { "name": "f", "arguments": "{}" } });
+    let message = json!({ "content": null, "tool_calls": [call(json!(7)), call(json!("7"))] });
+    let openai = completion(&message, "tool_calls", &Value::Null);
+    let part = |id: Value| json!({ "functionCall": { "id": id, "name": "f", "args": {} } });
+    let parts = json!([part(json!(7)), part(json!("7"))]);
+    for (model, body) in [(GPT, openai), (GEMINI, candidate(&parts, &Value::Null))] {
+        let fixture = Fixture::start().await;
+        let job = first_job(&fixture, model, ScriptedReply::json(200, body)).await;
+        let calls = job["output"]["tool_calls"].as_array().expect("calls");
+        let ids: Vec<&Value> = calls.iter().map(|call| &call["id"]).collect();
+        assert_ne!(ids[0], ids[1], "{job}");
+        let result = |id: &Value| json!({ "role": "tool", "tool_call_id": id, "content": "42" });
+        second_job(&fixture, model, &json!([result(ids[0]), result(ids[1])])).await;
+    }
+}
+
+#[tokio::test]
+async fn a_stream_instead_of_json_fails_the_job_at_once() {
+    for model in [GPT, GEMINI] {
+        let fixture = Fixture::start().await;
+        let stream = ScriptedReply::Status {
+            code: 200,
+            headers: vec![("content-type".to_owned(), "text/event-stream".to_owned())],
+            body: "data: {\"choices\": []}\n\ndata: [DONE]\n\n".to_owned(),
+        };
+        fixture.llm.on("first", [stream]);
+        let job = json!({ "session_id": "s", "model": model, "input": "first" });
+        let id = fixture.submit(&job).await;
+        let job = fixture.wait(&id).await;
+        assert_eq!(job["error"]["code"], "invalid_response", "{job}");
+        assert_eq!(job["attempts"].as_array().map(Vec::len), Some(1), "{job}");
+    }
+}
+
+#[tokio::test]
 async fn reasoning_without_a_text_is_shown_after_one_call() {
     let message = json!({ "content": "", "reasoning_content": "It is 4." });
     let openai = completion(&message, "stop", &Value::Null);
