@@ -220,8 +220,8 @@ impl SessionRow {
     }
 }
 
-/// Returns the timers to set. The timers to delete are those of the jobs in `outcomes`, because a job loses its
-/// timer only when it ends.
+/// Returns the timers to set. A job loses its timer only when it ends, so the timers to delete belong to the jobs in
+/// `outcomes`.
 fn timers(commit: &Commit) -> Result<Vec<TimerRow>, StoreError> {
     let timers = commit.timers.iter();
     timers

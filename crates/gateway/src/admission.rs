@@ -1,5 +1,8 @@
 //! Decides whether new jobs are accepted now. The decision depends on the number of live jobs, the health of the queue,
-//! and the space in the store.
+//! and the state of the store.
+//!
+//! The store's state counts only for the readiness probe. A submit does not check it; its commit fails if the store is
+//! unavailable or full.
 //!
 //! [`decide`] is a pure function of [`Readings`]; [`Admission`] gathers the readings. The rules of a lane refuse jobs
 //! of a full session.
@@ -102,8 +105,8 @@ impl Admission {
     /// The next sample, at most a second later, replaces this count. Until then two kinds of jobs are not counted:
     /// jobs of other gateways, and jobs that are admitted while the sample is being read.
     ///
-    /// This function does not check whether the store is available or full. The commit of the job shows it. So the
-    /// gateway notices when the store has free space again.
+    /// This function does not check whether the store is available or full: in both cases the commit of the job fails.
+    /// Because submits are still tried, the gateway notices when the store has free space again.
     pub(crate) fn reserve(&self, member: &Member) -> Result<(), Problem> {
         let readings = Readings {
             is_store_full: false,

@@ -23,7 +23,7 @@ use tokio::{
 
 use crate::{problem::Problem, problem_code::ProblemCode, settings::GatewaySettings};
 
-/// The bytes that one permit of the byte budget stands for.
+/// One permit of the byte budget reserves this many bytes.
 const PERMIT_BYTES: usize = 1_024;
 /// The bytes that a body reserves before its first byte arrives, and each time it outgrows its
 /// reservation. A client that sends slowly, or nothing, reserves little.

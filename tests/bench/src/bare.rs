@@ -1,5 +1,5 @@
-//! Makes the calls of Forebay's workers with reqwest alone. `in_flight` compares the memory of this process with that
-//! of Forebay.
+//! Makes the calls of Forebay's workers with reqwest alone. `in_flight` compares the memory of this process with
+//! Forebay's memory.
 
 use std::{convert::Infallible, io::Write};
 

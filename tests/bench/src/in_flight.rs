@@ -22,7 +22,7 @@ const MODEL: &str = "bench/bench";
 
 /// A goal of `--check`: the lowest average share of slots with a call in flight.
 const BUSY_PERCENT_MIN: f64 = 99.0;
-/// A goal of `--check`: the highest ratio of Forebay's memory to that of reqwest alone, with the same calls in flight.
+/// A goal of `--check`: the highest ratio of Forebay's memory to reqwest's memory, with the same calls in flight.
 const BARE_RATIO_MAX: f64 = 1.25;
 /// A goal of `--check`: the most memory of a waiting job.
 const PER_WAITING_JOB_BYTES_MAX: f64 = 4_096.0;

@@ -49,8 +49,8 @@ impl SqlCommit {
         now: TimeMs,
     ) -> rusqlite::Result<Option<RawLane>> {
         let db = transaction.db;
-        // Both checks (for an existing job, and for the lane's version) end before the first row is written. The second
-        // check is part of the write of the lane. So a conflict leaves nothing to undo.
+        // A conflict leaves nothing to undo. The check for existing jobs comes before all writes. The lane is written
+        // first, and only if its version is the expected one.
         let mut is_conflict = false;
         for job in &self.rows.jobs {
             is_conflict = is_conflict || jobs::exists(db, job.job, now)?;

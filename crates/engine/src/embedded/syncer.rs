@@ -54,7 +54,7 @@ impl Syncer {
     }
 
     fn sync_and_answer(&mut self, batch: &mut Vec<CommittedTransaction>) {
-        // A transaction without writes stands for a failed commit, which needs no sync.
+        // A transaction without writes comes from a failed commit, and needs no sync.
         let has_writes = batch
             .iter()
             .any(|transaction| !transaction.writes.is_empty());

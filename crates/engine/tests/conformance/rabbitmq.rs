@@ -1,6 +1,6 @@
 //! The harness for the queue in RabbitMQ. The tests share a node, and each test uses a virtual host of its own.
 //!
-//! The suite also needs a store, which is that of the embedded engine.
+//! The suite also needs a store. It uses the store of the embedded engine.
 
 use std::{sync::Arc, time::Duration};
 

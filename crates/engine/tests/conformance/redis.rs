@@ -1,6 +1,6 @@
 //! The harnesses for the store in Redis: on one server for each test, and on a cluster that all tests share.
 //!
-//! The suite also needs a queue, which is that of the embedded engine.
+//! The suite also needs a queue. It uses the queue of the embedded engine.
 
 use std::sync::{
     Arc,

@@ -69,7 +69,7 @@ impl TestLane {
         Self::of_tenant(store, TenantId::default(), None)
     }
 
-    /// A lane of this tenant: that of a session, or that of a job without a session.
+    /// The lane of a session of this tenant. Without a session, the lane of a new job of this tenant.
     pub(crate) fn of_tenant(
         store: &Arc<dyn Store>,
         tenant: TenantId,

@@ -22,7 +22,7 @@ pub(crate) async fn every_live_job_has_one(engine: impl Harness) {
     let lane = TestLane::session(&store, "s");
     let (first, second) = (lane.admit().await, lane.admit().await);
     let timers = all_timers(store.as_ref()).await;
-    // The timer of the head is due soon, and that of the second job at its deadline.
+    // The timer of the head is due soon. The timer of the second job is due at its deadline.
     assert_eq!(
         timers.iter().map(|timer| timer.job).collect::<Vec<_>>(),
         [first, second]

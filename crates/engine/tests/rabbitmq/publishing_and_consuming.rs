@@ -36,7 +36,7 @@ async fn each_of_many_concurrent_publishes_is_delivered_once() {
             jobs
         });
     }
-    // Every third delivery is acknowledged later, so that the order of acks differs from that of deliveries.
+    // Every third delivery is acknowledged later, so that acks and deliveries have different orders.
     let mut held = Vec::new();
     let mut received = BTreeSet::new();
     for number in 0..TASKS * PUBLISHES_PER_TASK {

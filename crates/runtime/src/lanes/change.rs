@@ -130,7 +130,7 @@ pub enum Applied {
     Claimed {
         /// The fence, which every later change of this attempt must carry.
         fence: u64,
-        /// When the claim ends if it is not settled.
+        /// The time limit of the claim. When it has passed, another worker may claim the job.
         until: TimeMs,
         /// The number of this attempt at the job, counted from 1.
         attempt: u32,

@@ -22,7 +22,7 @@ pub struct TenantClassCounts {
     pub live: ClassCounts,
     /// Jobs that have ended since the store was created. Never falls.
     pub ended: u64,
-    /// When the oldest job that no worker runs was accepted.
+    /// When the oldest job that no worker has claimed was accepted.
     pub oldest_waiting: Option<TimeMs>,
 }
 
@@ -33,7 +33,7 @@ pub struct ClassTotals {
     pub live: ClassCounts,
     /// Jobs that have ended since the store was created.
     pub ended: u64,
-    /// When the oldest job that no worker runs was accepted.
+    /// When the oldest job that no worker has claimed was accepted.
     pub oldest_waiting: Option<TimeMs>,
 }
 

@@ -15,7 +15,7 @@ pub(super) struct ClaimedJob {
     pub(super) job: JobId,
     /// The fence that the claim was granted.
     pub(super) fence: u64,
-    /// When the claim ends. The attempt must have settled the job by then.
+    /// The time limit of the claim. The attempt must have settled the job by then.
     pub(super) claimed_until: TimeMs,
     /// The deadline of the job.
     pub(super) expires_at: TimeMs,

@@ -1,7 +1,8 @@
 //! The results of tool calls that a job hands in: refuses late ones, and waits for the others of parallel calls.
 //!
-//! A job with only some of the results waits until another job of its session hands in more of them, at most its
-//! `tool_wait_s`. It stays claimed, but keeps no turns in memory, and normally uses no slot.
+//! A job with only some of the results waits until another job of its session hands in more of them. It waits for at most
+//! its `tool_wait_s` or half of its `expires_in_s`, whichever is shorter. It stays claimed, but keeps
+//! no turns in memory, and normally uses no slot.
 //!
 //! | what happens during the wait | what the job does |
 //! | --- | --- |

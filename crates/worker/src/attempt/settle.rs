@@ -160,8 +160,8 @@ async fn try_again(
     commit(worker, job, retry).await
 }
 
-/// Commits a change, and repeats it while the store does not respond, until the claim ends. Returns whether
-/// the change was committed.
+/// Commits a change, and repeats it while the store does not respond, until the time limit of the claim has passed.
+/// Returns whether the change was committed.
 async fn commit(worker: &WorkerContext, job: &ClaimedJob, change: impl Fn() -> LaneChange) -> bool {
     let (job_id, attempt) = (job.job, job.attempt);
     loop {

@@ -113,8 +113,10 @@ impl ApiClient {
             Ok(answer) => return Ok(answer),
             Err(failure) => failure.without(&self.secrets),
         };
-        // A text that was cut may hold a part of a secret. So the failure gets its texts from an answer without secrets.
-        // Its code stays, because the value of a header may be a word by which the answer is classified.
+        // `without` does not find a secret of which a cut text holds only a part. So the secrets are also removed from the
+        // answer, the answer is read again, and the failure takes the message and the detail of this second reading. It
+        // keeps the code of the first reading. A secret header value may be an ordinary word, and without that word the
+        // second reading may find another code.
         let redacted = self.redacted(received);
         Err(match read(&redacted) {
             Ok(_) => failure,

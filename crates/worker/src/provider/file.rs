@@ -68,7 +68,7 @@ pub struct ProvidersFile {
 #[derive(Clone, Debug)]
 pub(super) struct FileEntry {
     pub(super) definition: ProviderDefinition,
-    /// Models that are sent under their whole name: names, or their beginnings followed by `*`.
+    /// Models that are sent under their whole name: exact names, or the start of names followed by `*`.
     pub(super) models: Vec<String>,
     /// Whether a model that begins with the entry's name is sent under its whole name too.
     pub(super) keep_prefix: bool,
@@ -216,7 +216,7 @@ fn check_models(models: &[String]) -> Result<(), String> {
         let star = model.find('*');
         if model.is_empty() || star.is_some_and(|index| index + 1 != model.len()) {
             return Err(format!(
-                "models: \"{model}\" must be a model's name, or its beginning followed by one *"
+                "models: \"{model}\" must be a model's name, or the start of names followed by one *"
             ));
         }
     }

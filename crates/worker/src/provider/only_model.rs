@@ -9,7 +9,7 @@ use async_trait::async_trait;
 
 use super::{Answer, Call, Failure, Provider, Retry};
 
-/// What stands for the only model of a provider, after the provider's name: `local/*`.
+/// Written after a provider's name (`local/*`), it means the only model that this provider lists.
 pub(super) const ONLY_MODEL: &str = "*";
 
 /// How long a list is used. A server that has changed its model is noticed after this time.
@@ -76,8 +76,8 @@ impl Provider for OnlyModel {
 /// The only model of a list.
 ///
 /// # Errors
-/// `invalid_request` when the list does not have exactly one model, or when the provider has no list. The failure of the
-/// request for the list when another request can help.
+/// `invalid_request` if the provider answers without a list, or if its list does not have exactly one model. Any other
+/// failure of the request for the list is returned unchanged.
 fn choose(provider: &str, models: Result<Vec<String>, Failure>) -> Result<String, Failure> {
     let reason = match models {
         Ok(mut models) if models.len() == 1 => return Ok(models.remove(0)),
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_may_arrive_later_is_awaited() {
+    fn other_failures_of_the_request_for_the_list_are_returned_unchanged() {
         let down = Failure::new("connection_failed", "refused", Retry::Backoff);
         assert_eq!(choose("local", Err(down.clone())), Err(down));
         let key = Failure::new("authentication_failed", "no", Retry::Never);

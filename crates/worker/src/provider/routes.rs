@@ -7,14 +7,15 @@ use std::cmp::Reverse;
 pub(super) struct Routes(Vec<Route>);
 
 struct Route {
-    /// A model's name, or its beginning.
+    /// The exact name of a model, or the start of names.
     pattern: String,
     is_prefix: bool,
     provider: String,
 }
 
 impl Routes {
-    /// The listed models of these providers. A model that ends with `*` stands for all models that begin in this way.
+    /// The listed models of these providers. An entry that ends with `*` lists all models whose names start
+    /// with the text before the `*`.
     pub(super) fn new<'a>(listed: impl IntoIterator<Item = (&'a str, &'a [String])>) -> Self {
         let mut routes = Vec::new();
         for (provider, models) in listed {
@@ -27,7 +28,7 @@ impl Routes {
                 }
             }));
         }
-        // An exact name comes before a prefix, and a longer prefix before a shorter one.
+        // An exact name takes precedence over a prefix, and a longer prefix over a shorter one.
         routes.sort_by_key(|route| (route.is_prefix, Reverse(route.pattern.len())));
         Self(routes)
     }

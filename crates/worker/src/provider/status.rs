@@ -28,7 +28,7 @@ impl<'a> ErrorStatus<'a> {
         }
     }
 
-    /// The status with another code: that of an error in the body of a 2xx answer.
+    /// The status with its code replaced. An error in the body of a 2xx answer has its own code.
     pub(super) const fn with_code(mut self, code: u16) -> Self {
         self.code = code;
         self
@@ -112,7 +112,8 @@ pub(super) fn redirected(code: u16, location: &str) -> Failure {
 fn is_about_a_model(message: &str) -> bool {
     let message = message.to_lowercase();
     let mut words = message.split_whitespace().filter(|word| !is_path(word));
-    // OpenRouter names no endpoints, and Azure a deployment, where others name a model.
+    // OpenRouter's message for an unknown model contains "No endpoints found". Azure's message names a deployment
+    // instead of a model.
     words.any(|word| word.contains("model") || word.contains("deployment"))
         || message.contains("no endpoints found")
 }

@@ -97,7 +97,8 @@ async fn a_claim_whose_response_is_lost_is_recognised() {
     assert!(fleet.store.failures() > 0, "a response was lost");
 }
 
-/// Without the release, the job would wait for more than a minute, until the claim ends.
+/// Without the release, the job would wait until the time limit of the lost claim has passed, which takes more than a
+/// minute.
 #[tokio::test]
 async fn a_claim_that_got_no_response_for_long_is_released() {
     let mut fleet = Fleet::without_worker(settings(1));

@@ -221,7 +221,7 @@ async fn a_job_stops_waiting_at_half_of_its_time_to_live() {
     assert_eq!(fleet.outcome(first).await.status, Status::Completed);
 }
 
-/// The worker stays present, so nothing else would queue the job again before its claim ends.
+/// The worker stays present, so nothing else would queue the job again before the time limit of its claim has passed.
 #[tokio::test]
 async fn a_wait_that_ends_during_an_outage_leads_to_a_call() {
     let fleet = fleet_with_calls(4, "xy").await;

@@ -80,7 +80,7 @@ async fn tool_results_go_before_a_waiting_message() {
 }
 
 #[tokio::test]
-async fn a_reply_with_too_many_tool_calls_fails_after_one_call() {
+async fn a_reply_with_too_many_tool_calls_fails_without_a_retry() {
     let fleet = Fleet::start(settings(1));
     for (calls, status) in [
         (TOOL_CALLS_MAX, Status::Completed),

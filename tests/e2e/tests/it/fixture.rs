@@ -86,7 +86,8 @@ impl Fixture {
         self.client.set_url(self.forebay.url());
     }
 
-    /// Does the same as [`restart`](Self::restart), but the clients keep the old port. Returns the number of live jobs.
+    /// Starts a new process as [`restart`](Self::restart) does, but the clients keep the old URL. Returns the number of
+    /// live jobs in the new process.
     pub(crate) async fn restart_without_client(&mut self) -> i64 {
         self.forebay = self.builder.start().await;
         live_jobs(&Client::new(self.forebay.url()).queues().await.expect(200))

@@ -20,8 +20,8 @@ use crate::{
 };
 
 const KILLS: usize = 5;
-/// The most replies between a start and the next kill. Even after five times as many, a quarter of all jobs is left, so
-/// some jobs are unfinished at each kill.
+/// The most replies that the test awaits between a start and the next kill. The five rounds have about 1,500 replies at
+/// most, and there are 2,000 jobs, so some jobs are unfinished at each kill.
 const REPLIES_MAX: usize = 300;
 /// The most calls that are in flight at a kill and are repeated after it: one call for each session.
 const IN_FLIGHT_MAX: usize = SESSIONS;
@@ -45,6 +45,7 @@ async fn after_five_kills_no_accepted_job_is_lost_and_none_completes_twice() {
         // The kill must happen at a random moment, not right after a reply.
         tokio::time::sleep(Duration::from_micros(random.random_range(0..30_000))).await;
         fixture.forebay.kill9().await;
+        // The clients get the new URL only after the check.
         let unfinished = fixture.restart_without_client().await;
         println!("kill {kill} after {replies} replies: {unfinished} accepted jobs were unfinished");
         assert!(unfinished > 0, "no job was unfinished at kill {kill}");

@@ -207,7 +207,7 @@ async fn a_stream_instead_of_json_fails_the_job_at_once() {
 }
 
 #[tokio::test]
-async fn reasoning_without_a_text_is_shown_after_one_call() {
+async fn reasoning_without_a_text_is_shown_without_a_retry() {
     let message = json!({ "content": "", "reasoning_content": "It is 4." });
     let openai = completion(&message, "stop", &Value::Null);
     let parts = json!([{ "text": "It is 4.", "thought": true }]);

@@ -1,4 +1,4 @@
-//! The two Python programs of the README, run unchanged.
+//! The two Python programs of the README, run unchanged: block `before` is without Forebay, block `after` is with it.
 
 use std::{fs, path::PathBuf, process::Stdio, time::Duration};
 
@@ -108,14 +108,14 @@ async fn chat(url: &str, session: &str, message: &str) -> String {
 }
 
 #[tokio::test]
-async fn the_program_before_keeps_the_session_in_its_process() {
+async fn the_program_without_forebay_keeps_the_session_in_its_process() {
     let served = serve("before", 1, "").await;
     assert_eq!(chat(&served.url, "ada", "one").await, "one");
     assert_eq!(chat(&served.url, "ada", "two").await, "one | one | two");
 }
 
 #[tokio::test]
-async fn the_program_after_keeps_the_session_in_forebay_so_several_processes_can_serve_it() {
+async fn the_program_with_forebay_keeps_no_session_so_several_processes_can_serve_it() {
     let program = readme::block(&readme::read(), "after");
     let lines = program
         .lines()
@@ -123,7 +123,7 @@ async fn the_program_after_keeps_the_session_in_forebay_so_several_processes_can
         .count();
     assert!(
         lines <= 20,
-        "the README promises at most 20 lines, but the program has {lines}"
+        "the program must stay short: at most 20 lines, but it has {lines}"
     );
 
     let forebay = Forebay::builder()

@@ -50,7 +50,7 @@ impl RedisStore {
             .list()?
             .map(|process| ProcessId::parse(&process.text()?).map_err(broken_data));
         Ok(LiveProcesses {
-            // `at` is not earlier than what `now` has returned. `now` may be slightly ahead of Redis.
+            // `self.clock` may be slightly ahead of Redis. So `at` is at least the time that it showed before the call.
             at: time.max(now_before),
             alive: Arc::new(alive.collect::<Result<_, _>>()?),
         })

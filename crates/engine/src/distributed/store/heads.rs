@@ -16,8 +16,9 @@ use super::{
 };
 use crate::rejection::broken_data;
 
-/// A range of a partition's index of heads. The index is a sorted set. Each member is the code of a head followed by its lane,
-/// for example `bs/default/chat-42`.
+/// A range of a partition's index of heads. The index is a sorted set. Each member is the head's code and then the lane's
+/// key. The code is one letter: `r` for a running head, and the class (`i` or `b`) for a ready head. For example,
+/// `bs/default/chat-42` is the ready batch head of the lane `s/default/chat-42`.
 struct Range {
     partition: u8,
     /// The lower bound, in the notation of `ZRANGE BYLEX`.

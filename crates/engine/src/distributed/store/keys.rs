@@ -6,7 +6,7 @@
 //! | `fb:{p}:l:LANE` | string | a lane: a line for the scripts ([`lane_document`](super::lane_document)), then JSON |
 //! | `fb:{p}:j:JOB` | hash | a job's record: the fields `meta`, `request`, `keep_until` and `lane`; of an ended job also `outcome`, and `mark` (the summary of the outcome) |
 //! | `fb:{p}:t` | zset | timers: live jobs by the time of their timer |
-//! | `fb:{p}:h` | zset | the index of heads. A member is the code of the head (`r` running, `i` or `b` ready in class `interactive` or `batch`) and then the lane; all scores are 0 |
+//! | `fb:{p}:h` | zset | the index of heads. A member is the head's code and then the lane's key. The code is one letter: `r` for a running head, `i` or `b` for a ready head of the class `interactive` or `batch`. All scores are 0 |
 //! | `fb:{p}:w:TENANT\|C` | zset | queued jobs of a tenant and class, by time of admission |
 //! | `fb:{p}:c` | hash | counts: `TENANT\|C\|X`; `#` counts the sessions with live jobs |
 //! | `fb:{p}:s:TENANT/SESSION` | hash | a session: `created_at`, `updated_at`, `bytes`, `sent_bytes`, `input_tokens` |

@@ -8,10 +8,10 @@ use std::{
 
 use forebay_shared::time::TimeMs;
 
-/// The largest correction backwards after which `now` stands still instead of going back. It then repeats the latest time
-/// that it returned, until the corrected clock has reached that time. After a larger correction, `now` goes back too,
-/// because the server's clock was set back.
-const CORRECTION_WITHOUT_STEP_BACK_MAX_MS: u64 = 1_000;
+/// If a correction would turn `now` back by at most this time, `now` does not go back. It repeats the latest time that it
+/// returned, until the corrected clock has reached that time. If a correction would turn `now` back by more, the server's
+/// clock was set back, and `now` goes back too.
+const IGNORED_STEP_BACK_MAX_MS: u64 = 1_000;
 
 /// The clock of Redis, as this process knows it.
 #[derive(Debug)]
@@ -63,11 +63,12 @@ impl RedisClock {
     }
 
     /// Sets the clock to the time in a reply of Redis. `received` is the moment at which the reply arrived. Redis
-    /// read its clock earlier, so this clock is behind by the reply's transit time, and never ahead.
+    /// read its clock earlier. So, at the moment of the correction, the corrected time is behind the time of Redis by the
+    /// reply's transit time. `now` may still be ahead of Redis for a short time: see [`IGNORED_STEP_BACK_MAX_MS`].
     pub(super) fn correct(&self, received: Instant, time: TimeMs) {
         let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         reading.last_reply = (received, time);
-        if reading.latest.since_ms(time) > CORRECTION_WITHOUT_STEP_BACK_MAX_MS {
+        if reading.latest.since_ms(time) > IGNORED_STEP_BACK_MAX_MS {
             reading.latest = time;
         }
     }

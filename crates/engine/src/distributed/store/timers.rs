@@ -32,9 +32,12 @@ impl RedisStore {
     /// The first query asks each partition for twice `limit / 256` timers, and for at least [`PER_PARTITION_MIN`].
     ///
     /// A partition that returns as many timers as it was asked for may have more. It is queried again, for four times as
-    /// many, in two cases. All partitions together returned fewer than `limit` timers. Or its last returned timer is not
-    /// later than timer number `limit` of all timers found, so further timers may belong to the result. This bounds the
-    /// replies when many timers are due, for example after an outage.
+    /// many, in two cases:
+    /// - all partitions together have returned fewer than `limit` timers;
+    /// - its last returned timer is not later than timer number `limit` of all timers found, so its next timers may belong
+    ///   to the result.
+    ///
+    /// Small queries bound the size of the replies when many timers are due, for example after an outage.
     pub(super) async fn find_due_timers(
         &self,
         now: TimeMs,

@@ -59,8 +59,8 @@ pub(super) fn add_placeholders(contents: &mut [Value], model: &str) {
     }
 }
 
-/// Whether the model refuses tool calls without signatures. Gemini 3 and later do. A name without a number stands for the
-/// newest model.
+/// Whether the model refuses tool calls without signatures. Gemini 3 and later do. A name without a number means
+/// the newest model.
 fn needs_signatures(model: &str) -> bool {
     model.strip_prefix("gemini-").is_some_and(|rest| {
         let number: String = rest.chars().take_while(char::is_ascii_digit).collect();

@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_of_google_are_read_as_at_gemini_itself() {
+    fn errors_of_google_are_classified_as_in_the_gemini_api() {
         let violation =
             |quota: &str| json!({"violations": [{"quotaId": quota, "quotaValue": "15"}]});
         let wait =

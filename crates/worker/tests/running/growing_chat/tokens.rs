@@ -1,4 +1,4 @@
-//! A strict count of the tokens of a request, similar to that of a real tokenizer, and texts with many tokens.
+//! A strict count of the tokens of a request, similar to a real tokenizer's count, and texts with many tokens.
 
 use serde_json::Value;
 
