@@ -8,41 +8,41 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use forebay_shared::queue::Disposition;
 
-/// A frame to send to the broker.
+/// A frame that settles deliveries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum AckFrame {
+pub(super) enum SettleFrame {
     /// Acks one delivery, or with `multiple` also all unsettled deliveries before it.
     Ack { tag: u64, multiple: bool },
     /// Returns one delivery to its queue.
     Requeue { tag: u64 },
 }
 
-/// Which deliveries of a channel are settled. A channel counts its delivery tags from 1.
+/// Tracks which deliveries of a channel are settled. RabbitMQ numbers the deliveries of a channel from 1.
 #[derive(Debug, Default)]
 pub(super) struct AckBatcher {
     /// All deliveries up to this tag are settled.
     settled_up_to: u64,
-    /// The greater tags that are settled. There are fewer of them than the prefetch.
+    /// The settled tags above `settled_up_to`. They accumulate while an older delivery stays unsettled.
     settled_beyond: BTreeSet<u64>,
 }
 
 impl AckBatcher {
     /// Returns the frames that settle a batch: a disposition for each delivery tag. The frames may be sent in any
     /// order, but before the frames of the next batch.
-    pub(super) fn frames(&mut self, batch: &BTreeMap<u64, Disposition>) -> Vec<AckFrame> {
+    pub(super) fn frames(&mut self, batch: &BTreeMap<u64, Disposition>) -> Vec<SettleFrame> {
         let mut frames = Vec::new();
         let covered = self.acked_without_gap(batch);
         if let Some(&tag) = covered.last() {
             let multiple = covered.len() > 1;
-            frames.push(AckFrame::Ack { tag, multiple });
+            frames.push(SettleFrame::Ack { tag, multiple });
         }
         let others = batch.iter().skip(covered.len());
         frames.extend(others.map(|(&tag, disposition)| match disposition {
-            Disposition::Ack => AckFrame::Ack {
+            Disposition::Ack => SettleFrame::Ack {
                 tag,
                 multiple: false,
             },
-            Disposition::Requeue => AckFrame::Requeue { tag },
+            Disposition::Requeue => SettleFrame::Requeue { tag },
         }));
         self.settled_beyond.extend(batch.keys());
         while self.settled_beyond.remove(&(self.settled_up_to + 1)) {
@@ -77,21 +77,21 @@ mod tests {
     use forebay_shared::queue::Disposition::{self, Ack, Requeue};
     use proptest::prelude::*;
 
-    use super::{AckBatcher, AckFrame};
+    use super::{AckBatcher, SettleFrame};
 
     fn acks<const N: usize>(tags: [u64; N]) -> BTreeMap<u64, Disposition> {
         BTreeMap::from(tags.map(|tag| (tag, Ack)))
     }
 
-    fn ack(tag: u64) -> AckFrame {
-        AckFrame::Ack {
+    fn ack(tag: u64) -> SettleFrame {
+        SettleFrame::Ack {
             tag,
             multiple: false,
         }
     }
 
-    fn ack_up_to(tag: u64) -> AckFrame {
-        AckFrame::Ack {
+    fn ack_up_to(tag: u64) -> SettleFrame {
+        SettleFrame::Ack {
             tag,
             multiple: true,
         }
@@ -128,12 +128,13 @@ mod tests {
         let mut batcher = AckBatcher::default();
         let batch = BTreeMap::from([(1, Ack), (2, Requeue), (3, Ack)]);
         let frames = batcher.frames(&batch);
-        assert_eq!(frames, [ack(1), AckFrame::Requeue { tag: 2 }, ack(3)]);
+        assert_eq!(frames, [ack(1), SettleFrame::Requeue { tag: 2 }, ack(3)]);
         assert_eq!(batcher.frames(&acks([4, 5])), [ack_up_to(5)]);
     }
 
     proptest! {
-        /// Applies the frames to a model of the broker: whether each delivery is acked, or `None` while unsettled.
+        /// Applies the frames to a model of the broker. In the model, a delivery is `None` while it is unsettled, then
+        /// `Some(true)` if it was acked and `Some(false)` if it was requeued.
         #[test]
         fn every_delivery_is_settled_once_with_its_disposition(
             order in Just((1..=40_u64).collect::<Vec<_>>()).prop_shuffle(),
@@ -148,9 +149,9 @@ mod tests {
                 let batch = BTreeMap::from_iter(order.by_ref().take(size).map(disposition));
                 for frame in batcher.frames(&batch) {
                     let (first, tag, acked) = match frame {
-                        AckFrame::Ack { tag, multiple: true } => (1, tag, true),
-                        AckFrame::Ack { tag, multiple: false } => (tag, tag, true),
-                        AckFrame::Requeue { tag } => (tag, tag, false),
+                        SettleFrame::Ack { tag, multiple: true } => (1, tag, true),
+                        SettleFrame::Ack { tag, multiple: false } => (tag, tag, true),
+                        SettleFrame::Requeue { tag } => (tag, tag, false),
                     };
                     prop_assert_eq!(broker[&tag], None, "{:?} settles a delivery again", frame);
                     for (_, state) in broker.range_mut(first..=tag) {

@@ -1,8 +1,8 @@
-//! Settles the deliveries of one channel. One task sends the frames. Acks that arrive during a send form the
-//! next batch.
+//! Settles the deliveries of one channel. One task sends the frames. Acks and requeues that arrive during a send form
+//! the next batch.
 //!
-//! RabbitMQ closes a channel when a delivery stays unsettled for 30 minutes. A provider call may take 25 minutes
-//! at most.
+//! RabbitMQ closes a channel when a delivery stays unsettled for 30 minutes. So the settings allow at most 25 minutes for
+//! a provider call.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 use super::{
-    ack_batch::{AckBatcher, AckFrame},
+    ack_batch::{AckBatcher, SettleFrame},
     connection::{BrokerConnection, ConnectionError, with_timeout},
 };
 
@@ -28,8 +28,8 @@ const BATCH_MAX: usize = 1024;
 pub(super) struct Acknowledger(mpsc::UnboundedSender<(u64, Disposition)>);
 
 impl Acknowledger {
-    /// Spawns the task. It closes the channel once all handles are dropped. If the connection ends first, the
-    /// task drops the acks that it has not sent, because the broker delivers those messages again.
+    /// Spawns the task. The task closes the channel once all handles are dropped. If the connection ends first, the
+    /// task drops the acks and requeues that it has not sent, because the broker delivers those messages again.
     pub(super) fn start(
         channel: Channel,
         connection: Arc<BrokerConnection>,
@@ -75,12 +75,12 @@ async fn send_batches(
 
 /// Sends a frame over the channel. lapin's `Acker` is not used: on a closed channel it returns `Ok(false)`
 /// instead of an error.
-async fn send(channel: &Channel, frame: AckFrame) -> lapin::Result<()> {
+async fn send(channel: &Channel, frame: SettleFrame) -> lapin::Result<()> {
     match frame {
-        AckFrame::Ack { tag, multiple } => {
+        SettleFrame::Ack { tag, multiple } => {
             channel.basic_ack(tag, BasicAckOptions { multiple }).await
         }
-        AckFrame::Requeue { tag } => {
+        SettleFrame::Requeue { tag } => {
             let options = BasicNackOptions {
                 multiple: false,
                 requeue: true,

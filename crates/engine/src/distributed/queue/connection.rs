@@ -21,8 +21,8 @@ use super::{
     topology::{self, QueueNames},
 };
 
-/// The timeout of every call to the broker. While the broker blocks the connection, lapin writes nothing,
-/// so a call without a timeout would wait until the alarm ends.
+/// The timeout of every call to the broker. While a memory or disk alarm of the broker blocks the connection, lapin writes
+/// nothing. A call without a timeout would then wait until the alarm ends.
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How often the connection's status is polled. lapin sends no event for some failures of a connection.
@@ -57,7 +57,7 @@ impl Purpose {
     }
 }
 
-/// Why a call over a connection failed.
+/// Why a call over a connection failed, or why the connection ended.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ConnectionError {
     #[error("RabbitMQ or the connection to it failed")]
@@ -215,18 +215,18 @@ impl BrokerConnection {
         }
     }
 
-    /// Closes the connection and its socket. Waits for the broker's part of the closing handshake, but not long.
+    /// Closes the connection and its socket. Waits at most [`CLOSE_TIMEOUT`] for the closing handshake.
     pub(super) async fn close(&self) {
         self.ended.cancel();
         let close = self.connection.close(200, "OK".into());
-        // Without an answer in time, the socket is closed all the same.
+        // The socket is closed even if the handshake fails or times out.
         let _ = timeout(CLOSE_TIMEOUT, close).await;
         self.socket.shut_down();
     }
 }
 
-/// Connects, and registers the socket with its guard. lapin's automatic recovery is off, which is lapin's
-/// default: the supervisor replaces a failed connection.
+/// Connects, and registers the socket with its guard. lapin's automatic recovery stays off (its default), because the
+/// supervisor replaces a failed connection.
 async fn connect(
     config: &BrokerConfig,
     purpose: Purpose,
@@ -254,8 +254,8 @@ async fn connect(
                     Ok(stream)
                 }
             };
-            // lapin runs this future on its own thread, and the timeout in `open` does not cancel the future. So the
-            // future has its own timeout.
+            // lapin runs this future on lapin's own thread, so the timeout in `open` does not cancel the future. The
+            // future needs a timeout of its own.
             let opened = timeout(endpoint.connect_timeout, opening).await;
             let timed_out = |_| std::io::Error::from(std::io::ErrorKind::TimedOut);
             Ok(opened.map_err(timed_out)??)

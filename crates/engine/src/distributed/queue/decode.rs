@@ -1,9 +1,9 @@
-//! Decodes the body of a message: a wake, or the reason why it cannot be read.
+//! Decodes the body of a message. The result is a wake, or the reason why the body cannot be read.
 
 use forebay_shared::wake::Wake;
 use serde::Deserialize;
 
-/// The longest body that is decoded. The fields of a wake are bounded; its body usually has a few hundred bytes.
+/// The longest body that is decoded. The fields of a wake are bounded, and its body usually has a few hundred bytes.
 pub(super) const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// Why this release cannot read a message.

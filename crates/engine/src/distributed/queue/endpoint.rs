@@ -10,8 +10,8 @@ use url::{Host, Url};
 
 use super::settings::QueueSettingsError;
 
-/// The heartbeat interval, unless the URL sets one. A connection counts as lost after two heartbeats without data.
-/// With RabbitMQ's default of 60 seconds, nobody would notice a lost consumer for two minutes.
+/// The heartbeat interval, unless the URL sets one. A connection counts as lost after two intervals without data.
+/// With RabbitMQ's default of 60 seconds, a lost consumer would be noticed only after two minutes.
 const HEARTBEAT_S: u16 = 5;
 
 /// The timeout of the connection and its handshake, unless the URL sets one.
@@ -22,8 +22,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) struct Endpoint {
     pub(super) uri: AMQPUri,
     pub(super) tls: OwnedTLSConfig,
-    /// lapin ignores the URL's `connection_timeout` when it connects asynchronously. Without a timeout, the
-    /// system waits two minutes for a host that drops packets.
+    /// The timeout of the connection and its handshake. The caller must apply this timeout, because lapin ignores the URL's
+    /// `connection_timeout` when it connects asynchronously. Without a timeout, the system waits two minutes for a host
+    /// that drops packets.
     pub(super) connect_timeout: Duration,
 }
 
@@ -44,7 +45,7 @@ impl Endpoint {
         }
         if uri.vhost.is_empty() {
             // By the AMQP URI specification, `amqp://host/` names a virtual host with an empty name. Operators
-            // mean the default one.
+            // mean the default virtual host.
             uri.vhost = String::from("/");
         }
         let _heartbeat_s = uri.query.heartbeat.get_or_insert(HEARTBEAT_S);

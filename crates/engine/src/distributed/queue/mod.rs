@@ -7,11 +7,11 @@
 //! `unreadable` receive; `acknowledger` and `ack_batch` settle the received deliveries.
 //!
 //! The queue does not repeat an unconfirmed publish. The sweeper publishes another wake when the job's timer is
-//! due. The queue does not interpret wakes. The worker does, with the data of the store.
+//! due. The queue does not interpret wakes. The worker compares each wake with the data of the store.
 //!
 //! A process has at most two connections: one to publish, and one to consume, which the first consumer opens.
 //! When the broker runs out of memory or disk, it stops reading from connections that publish. Acks still
-//! reach it over the other connection.
+//! reach it over the consuming connection.
 //!
 //! lapin logs whole returned messages at WARN (target `lapin::returned_messages`) and every lost
 //! connection at ERROR (`lapin::channels`, `lapin::io_loop`). This module logs what an operator needs, so
@@ -63,11 +63,11 @@ use self::{
     topology::QueueNames,
 };
 
-/// The timeout for closing both connections. It is longer than the timeouts of each close, so it only ends the
-/// wait if lapin hangs.
+/// The timeout for closing both connections. It is longer than the timeout of a single close, so it is reached only if
+/// lapin hangs.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// The wakes in RabbitMQ.
+/// The queue in RabbitMQ.
 pub struct RabbitQueue {
     config: Arc<BrokerConfig>,
     publisher: Publisher,
@@ -78,8 +78,9 @@ pub struct RabbitQueue {
     closing: CancellationToken,
     /// Ends the connections and their supervisors.
     closed: CancellationToken,
-    /// The tasks that finish between `closing` and `closed`.
+    /// All tasks that use the connections. `close` waits for them after it cancels `closing` and before it cancels `closed`.
     tasks: TaskTracker,
+    /// The tasks that keep the connections open.
     supervisors: TaskTracker,
     /// Guards that cancel `closing` and `closed` if the queue is dropped without `close`.
     _on_drop: [DropGuard; 2],
@@ -131,8 +132,8 @@ impl RabbitQueue {
     /// at most `drain` until all publishes are confirmed and all deliveries are settled. RabbitMQ delivers
     /// unsettled messages again.
     ///
-    /// A worker that drains drops its consumers first, which returns prefetched messages to the queue. The worker
-    /// closes the queue when it has nothing more to publish.
+    /// Before a worker closes the queue, it drops its consumers, which returns prefetched messages to the queue. It closes
+    /// the queue when it has nothing more to publish.
     pub async fn close(&self, drain: Duration) {
         self.closing.cancel();
         self.tasks.close();
@@ -142,7 +143,8 @@ impl RabbitQueue {
         {
             tracing::warn!(
                 tasks = self.tasks.len(),
-                "disconnecting from RabbitMQ with unsettled messages; RabbitMQ delivers them again"
+                "disconnecting from RabbitMQ before all messages are settled and all publishes are confirmed; RabbitMQ \
+                 delivers unsettled messages again, and the sweeper publishes unconfirmed wakes again"
             );
         }
         self.closed.cancel();

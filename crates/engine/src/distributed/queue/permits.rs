@@ -26,6 +26,7 @@ struct Shared {
     permits_max: usize,
     /// How many permits are held.
     held: Arc<AtomicUsize>,
+    /// Notified when a permit was released.
     released: Notify,
 }
 
@@ -50,6 +51,7 @@ pub(super) struct ChannelPermits {
 #[derive(Debug)]
 pub(super) struct DeliveryPermit {
     permit: OwnedSemaphorePermit,
+    /// The permit counts for the consumer and for its connection.
     counted: [Counted; 2],
     shared: Arc<Shared>,
 }
@@ -92,7 +94,7 @@ impl ConnectionPermits {
 }
 
 impl ChannelPermits {
-    /// Returns the prefetch for the channel.
+    /// Returns the prefetch for the channel. It is at least 1, because a prefetch of 0 would mean no bound.
     pub(super) fn prefetch(&self) -> u16 {
         let free = (self.shared.permits_max - self.held_before).max(1);
         u16::try_from(free).unwrap_or(u16::MAX)
@@ -109,8 +111,8 @@ impl ChannelPermits {
     }
 
     /// Waits until earlier connections hold at most half of the permits that they held when this channel was opened.
-    /// Each new channel at least halves that number, so a few channels are enough after a reconnect. Waits forever if
-    /// earlier connections held none.
+    /// So that number at least halves from one channel to the next, and a few channels are enough after a reconnect.
+    /// Waits forever if earlier connections held none.
     pub(super) async fn wait_until_prefetch_can_grow(&self) {
         if self.held_before == 0 {
             std::future::pending::<()>().await;
@@ -136,7 +138,7 @@ impl DeliveryPermit {
     /// Releases the permit.
     pub(super) fn release(self) {
         drop((self.permit, self.counted));
-        // The task is notified last, because it reads the counts at once.
+        // `wait_until_prefetch_can_grow` reads the counts, so it is notified after they have changed.
         self.shared.released.notify_one();
     }
 }
@@ -217,7 +219,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_busy_consumer_has_its_whole_prefetch_again_once_the_old_connection_holds_nothing() {
+    async fn a_busy_consumer_has_its_full_prefetch_again_once_old_connections_hold_no_permits() {
         let permits = DeliveryPermits::new(4);
         let old = acquire(&permits.for_connection().for_channel(), 4).await;
         let connection = permits.for_connection();

@@ -1,13 +1,13 @@
 //! Publishes messages and reports to each caller whether the broker has confirmed its message.
 //!
 //! Several tasks take the waiting requests in batches. Each task owns a channel, and at most one batch is on the
-//! channel. The task publishes the batch, waits for all its confirms, and answers the callers. This has two
-//! reasons:
+//! channel. The task publishes the batch, waits for all its confirms, and answers the callers. A channel carries only one
+//! batch for two reasons:
 //!
 //! - Each caller gets the confirm of its own message. lapin takes the delivery tag of a publish under one lock and
-//!   queues its frames under another. So two tasks that publish on one channel can get each other's confirms.
-//! - A returned message fails only its own batch. lapin attaches a returned message to the next confirm, which may
-//!   belong to another message. That message is in the same batch, because no other batch is on the channel.
+//!   queues its frames under another. So two tasks that publish on one channel could get each other's confirms.
+//! - A returned message fails only its own batch. lapin attaches a returned message to the next confirm. This confirm may
+//!   belong to another message, but to one of the same batch, because no other batch is on the channel.
 //!
 //! Without a connection, or while an alarm blocks publishing, requests fail at once, so they do not accumulate.
 //! The sweeper publishes the wakes again when the jobs' timers are due.
@@ -98,7 +98,7 @@ impl Publisher {
             }
             match answered.await {
                 Ok(answer) => Ok(answer?),
-                // The connection ended while the batch was in flight.
+                // The connection ended or failed while the batch was in flight.
                 Err(_dropped) => Err(PublishError::NotConnected.into()),
             }
         };
@@ -185,8 +185,8 @@ impl PublishingTask {
         }
     }
 
-    /// Publishes until the connection ends or an alarm blocks it. Returns `Break` when the queue closes and no
-    /// request is left.
+    /// Publishes over this connection. Returns `Continue` when the connection ends or an alarm blocks it, and `Break` when
+    /// the queue closes and no request is left.
     async fn publish_over(
         &self,
         connection: &BrokerConnection,

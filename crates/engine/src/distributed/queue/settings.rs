@@ -7,10 +7,10 @@ use std::path::PathBuf;
 #[derive(Clone, Debug)]
 pub struct QueueSettings {
     /// The name of this process in the management UI: part of its connection names and consumer tags.
-    /// 1 to 128 printable ASCII characters. The process's id is a good choice.
+    /// 1 to 128 printable ASCII characters, usually the process's id.
     pub process_name: String,
     /// The prefix of all queue names: `forebay`, unless several installations share a virtual host.
-    /// 1 to 128 characters from `A-Z a-z 0-9 . _ : @ -`.
+    /// 1 to 128 characters from `A-Z a-z 0-9 . _ : @ -`. It must not begin with `amq`.
     pub prefix: String,
     /// A PEM file with certificates to trust in addition to the system's, for `amqps`.
     pub ca_file: Option<PathBuf>,
@@ -35,7 +35,8 @@ impl QueueSettings {
             return Err(QueueSettingsError::ProcessName);
         }
         let is_allowed = |b: u8| b.is_ascii_alphanumeric() || b"._:@-".contains(&b);
-        // RabbitMQ reserves names that start with `amq.`.
+        // RabbitMQ reserves names that begin with `amq.`. This check is stricter, so that it also refuses the prefix `amq`:
+        // the name of a queue continues with a dot.
         if !(1..=128).contains(&self.prefix.len())
             || !self.prefix.bytes().all(is_allowed)
             || self.prefix.starts_with("amq")

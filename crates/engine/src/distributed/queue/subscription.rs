@@ -1,5 +1,5 @@
-//! Receives the wakes of one class, over one connection after the other, and forwards them to the class's
-//! `RabbitConsumer`.
+//! Receives the wakes of one class and forwards them to the class's `RabbitConsumer`. When a connection ends, the
+//! subscription continues over the next connection.
 //!
 //! Each channel has one lapin consumer. If the stream of a lapin consumer ends and the subscription has not
 //! cancelled it, the connection counts as failed, whatever lapin reports.

@@ -87,7 +87,7 @@ async fn keep_connected(
                     () = closed.cancelled() => {}
                     () = connection.monitor() => {}
                 }
-                // The connection is withdrawn before the close, so that no task uses it while it closes.
+                // The connection is removed from `current` before the close, so that no task uses it while it closes.
                 current.send_replace(None);
                 connection.close().await;
                 if opened_at.elapsed() >= STABLE_AFTER {

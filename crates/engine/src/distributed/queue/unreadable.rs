@@ -32,8 +32,8 @@ pub(super) struct UnreadableMessage {
 
 impl UnreadableMessage {
     /// Publishes a copy of the message to `queue`, and acks the message once the copy is confirmed. Until then
-    /// the message stays unsettled and counts towards the prefetch. The copy is sent over the publisher's connection.
-    /// An alarm blocks every connection that publishes, and must not block the consuming connection.
+    /// the message stays unsettled and counts towards the prefetch. The copy is sent over the publisher's connection,
+    /// because an alarm blocks every connection that publishes and must not block the consuming connection.
     pub(super) async fn move_to(self, queue: ShortString, publisher: Publisher) {
         tracing::warn!(
             from = self.message.routing_key.as_str(),
