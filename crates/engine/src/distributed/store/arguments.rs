@@ -23,7 +23,7 @@ impl Arguments {
         self.push(number.into().to_string())
     }
 
-    /// Appends a length or a position.
+    /// Appends a number of items or bytes.
     pub(super) fn push_size(&mut self, size: usize) -> &mut Self {
         self.push(size.to_string())
     }

@@ -1,6 +1,6 @@
 //! Turns a commit into the arguments of `commit.lua`.
 //!
-//! The caller derives all rows beforehand, so the script only compares versions and writes.
+//! The caller derives all rows beforehand, so the script only checks for conflicts and writes.
 
 use forebay_shared::{
     ids::LaneKey,
@@ -16,7 +16,7 @@ use super::{
 use crate::rows::{CommitRows, CountRow, JobRow, OutcomeRow, SessionRow, TimerRow};
 
 /// Returns the arguments of `commit.lua`, in the order in which the script reads them.
-pub(super) fn arguments(
+pub(super) fn script_arguments(
     keys: &Keys,
     commit: &Commit,
     rows: CommitRows,
@@ -144,7 +144,7 @@ mod tests {
     /// Returns the arguments as text.
     fn argument_texts(commit: &Commit) -> Vec<String> {
         let rows = CommitRows::of(commit).unwrap();
-        let args = arguments(&Keys::new("fb"), commit, rows).unwrap();
+        let args = script_arguments(&Keys::new("fb"), commit, rows).unwrap();
         let args = args.as_slice().iter();
         args.map(|arg| String::from_utf8(arg.clone()).unwrap())
             .collect()

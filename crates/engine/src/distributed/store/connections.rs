@@ -39,7 +39,7 @@ use crate::rejection::{OnStoreFull, Rejection};
 /// The shortest time between two replacements of the connections to a cluster.
 const CLUSTER_REPLACE_DELAY: Duration = Duration::from_secs(1);
 
-/// A connection that lived at least this long is replaced without a delay.
+/// A connection that stayed open at least this long is replaced without a backoff delay.
 const STABLE_AFTER: Duration = Duration::from_secs(2);
 
 /// The connections and the tasks that replace them.
@@ -60,7 +60,7 @@ struct ConnectionsInner {
 }
 
 impl RedisConnections {
-    /// Starts the tasks. `server` is the kind of server that the start has found; `None` if no server answered.
+    /// Starts the tasks. `server` is the server that the start of the store has found; `None` if no server answered.
     pub(super) fn start(dialer: Arc<Dialer>, server: Option<RedisServer>) -> Self {
         let inner = Arc::new(ConnectionsInner {
             dialer,
@@ -259,7 +259,7 @@ impl ConnectionsInner {
             } else {
                 sleep(CLUSTER_REPLACE_DELAY).await;
             }
-            // A server may accept connections and fail right after. The delay limits how often it gets a new one.
+            // A server may accept a connection and fail right after. The delay limits how often a new connection is opened.
             if opened_at.elapsed() >= STABLE_AFTER {
                 failures = 0;
             } else {
@@ -295,9 +295,10 @@ impl ConnectionsInner {
     }
 }
 
-/// A new connection. `pooled` is the same connection as the pool's entry, if a pool opened it.
+/// A new connection.
 struct OpenedConnection {
     handle: ConnectionHandle,
+    /// The pool's object for the same connection; `None` for a cluster, which has no pool.
     pooled: Option<deadpool_redis::Connection>,
 }
 

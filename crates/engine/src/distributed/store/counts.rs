@@ -74,7 +74,7 @@ impl Sum {
             let row = self.row(&tenant_class.text()?)?;
             row.oldest_waiting = Some(
                 row.oldest_waiting
-                    .map_or(admitted_at, |other| other.min(admitted_at)),
+                    .map_or(admitted_at, |so_far| so_far.min(admitted_at)),
             );
         }
         Ok(())

@@ -38,7 +38,7 @@ const CLUSTER_RETRIES: u32 = 3;
 const CLUSTER_RETRY_DELAY_MS: (u64, u64) = (20, 200);
 
 /// How many connections carry the commands to one server. Each carries many commands at once. Two connections are
-/// faster than one; a third one gains nothing.
+/// faster than one. A third connection gains nothing.
 pub(super) const CONNECTIONS: usize = 2;
 
 /// The delays between attempts to connect to a server that does not answer.
@@ -60,8 +60,8 @@ pub(super) enum DialError {
     /// The server does not answer.
     #[error("Redis does not answer")]
     Unavailable(#[source] RedisError),
-    /// The server refuses the user or the password.
-    #[error("Redis refuses the user or the password")]
+    /// The server refuses the user or the password, or the user lacks a permission.
+    #[error("Redis refuses the user or the password, or the user lacks a permission")]
     Denied(#[source] RedisError),
     /// The server answers but must not be used.
     #[error(transparent)]
@@ -82,6 +82,7 @@ impl From<RedisError> for DialError {
 
 /// Connects to the server or the cluster of the settings.
 pub(super) struct Dialer {
+    /// One entry for each URL of the settings. Several URLs name nodes of one cluster.
     seeds: Vec<ConnectionInfo>,
     certificates: Option<TlsCertificates>,
     client_name: String,
@@ -210,8 +211,8 @@ impl Dialer {
             .unwrap_or_else(|_| Err(timed_out()))
     }
 
-    /// Opens a connection for notices. Such a connection can carry no other commands. In a cluster, every node forwards the
-    /// notices of all nodes.
+    /// Opens a connection for notices. Such a connection can carry no other commands. In a cluster, one connection is
+    /// enough, because every node forwards the notices of all nodes.
     pub(super) async fn connect_subscriber(&self) -> RedisResult<PubSub> {
         let mut last_error = timed_out();
         for seed in &self.seeds {

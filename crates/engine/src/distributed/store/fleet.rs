@@ -10,8 +10,8 @@ use super::{
 };
 use crate::rejection::{OnStoreFull, broken_data};
 
-/// The presence of a process is deleted when it is older than `presence_ttl_ms` times this factor. So the list does not
-/// grow.
+/// The presence of a process is deleted when it is older than `presence_ttl_ms` times this factor, so that the list does
+/// not grow.
 const DELETE_AFTER_TTLS: u64 = 10;
 /// The shortest age, in milliseconds, at which the presence of a process is deleted.
 const DELETE_AFTER_MIN_MS: u64 = 60_000;
@@ -50,7 +50,7 @@ impl RedisStore {
             .list()?
             .map(|process| ProcessId::parse(&process.text()?).map_err(broken_data));
         Ok(LiveProcesses {
-            // `self.clock` may be slightly ahead of Redis. So `at` is at least the time that it showed before the call.
+            // `self.clock` may be slightly ahead of Redis. So `at` is at least the time of `self.clock` before the call.
             at: time.max(now_before),
             alive: Arc::new(alive.collect::<Result<_, _>>()?),
         })

@@ -19,7 +19,7 @@ use crate::rejection::broken_data;
 /// A range of a partition's index of heads. The index is a sorted set. Each member is the head's code and then the lane's
 /// key. The code is one letter: `r` for a running head, and the class (`i` or `b`) for a ready head. For example,
 /// `bs/default/chat-42` is the ready batch head of the lane `s/default/chat-42`.
-struct Range {
+struct IndexRange {
     partition: u8,
     /// The lower bound, in the notation of `ZRANGE BYLEX`.
     from: String,
@@ -83,7 +83,7 @@ impl RedisStore {
 }
 
 /// Returns the ranges to search, in order. They begin after the lane `after`, or with the first partition.
-fn ranges(filter: &HeadFilter, after: Option<&LaneKey>) -> Vec<Range> {
+fn ranges(filter: &HeadFilter, after: Option<&LaneKey>) -> Vec<IndexRange> {
     let code = match filter {
         HeadFilter::Running => 'r',
         HeadFilter::Ready(class) => class_code(*class),
@@ -91,7 +91,7 @@ fn ranges(filter: &HeadFilter, after: Option<&LaneKey>) -> Vec<Range> {
     let first = after.map_or(0, LaneKey::partition);
     partitions()
         .filter(|partition| *partition >= first)
-        .map(|partition| Range {
+        .map(|partition| IndexRange {
             partition,
             from: match after {
                 Some(lane) if partition == first => format!("({code}{lane}"),
@@ -105,7 +105,8 @@ fn ranges(filter: &HeadFilter, after: Option<&LaneKey>) -> Vec<Range> {
 
 fn read_head(reply: RedisReply) -> Result<Option<Head>, StoreError> {
     let [lane, first_line, timer] = reply.parts()?;
-    // Every head has a timer. A head without a timer is a fault. It is left out, so that all other heads are found.
+    // Every head has a timer. If one has none, the data is damaged. Such a head is left out, so that the search still
+    // returns all other heads.
     let Some(timer) = timer.non_nil() else {
         return Ok(None);
     };

@@ -6,7 +6,7 @@
 //! | `fb:{p}:l:LANE` | string | a lane: a line for the scripts ([`lane_document`](super::lane_document)), then JSON |
 //! | `fb:{p}:j:JOB` | hash | a job's record: the fields `meta`, `request`, `keep_until` and `lane`; of an ended job also `outcome`, and `mark` (the summary of the outcome) |
 //! | `fb:{p}:t` | zset | timers: live jobs by the time of their timer |
-//! | `fb:{p}:h` | zset | the index of heads. A member is the head's code and then the lane's key. The code is one letter: `r` for a running head, `i` or `b` for a ready head of the class `interactive` or `batch`. All scores are 0 |
+//! | `fb:{p}:h` | zset | the index of heads: each member is the head's code and then the lane's key; all scores are 0 |
 //! | `fb:{p}:w:TENANT\|C` | zset | queued jobs of a tenant and class, by time of admission |
 //! | `fb:{p}:c` | hash | counts: `TENANT\|C\|X`; `#` counts the sessions with live jobs |
 //! | `fb:{p}:s:TENANT/SESSION` | hash | a session: `created_at`, `updated_at`, `bytes`, `sent_bytes`, `input_tokens` |
@@ -15,8 +15,9 @@
 //! | `fb:k:TENANT/KEY` | string | an idempotency key |
 //! | `fb:fleet:presence`, `fb:fleet:sweeper` | zset, string | presence: processes by the time of their last renewal; the elected sweeper |
 //!
-//! `p` is two hex digits, `C` is `i` or `b`, and `X` one of `r` (ready), `f` (in flight), `b` (behind its
-//! session), `w` (retry wait), `e` (ended).
+//! `p` is the partition in two hex digits. `C` is the class: `i` (interactive) or `b` (batch). `X` is one of `r` (ready), `f`
+//! (in flight), `b` (behind its session), `w` (retry wait), `e` (ended). A head's code is one letter: `r` for a running
+//! head, and the letter of the class for a ready head.
 
 use forebay_shared::{
     class::Class,
@@ -92,7 +93,7 @@ impl Keys {
         format!("{}:fleet:presence", self.prefix)
     }
 
-    /// The elected sweeper. The key expires when its term ends.
+    /// The elected sweeper. The key expires when the sweeper's term ends.
     pub(super) fn sweeper(&self) -> String {
         format!("{}:fleet:sweeper", self.prefix)
     }

@@ -1,9 +1,15 @@
 //! A lane's document: one line that the scripts read, then the lane as JSON.
 //!
-//! The line is `VERSION;CODE;ENTRIES;JOB;WORKER;ADMITTED;DEADLINE` and a line feed: the version in 32 hex digits; the
-//! code of the head (`r` running, `i` ready in class `interactive`, `b` ready in class `batch`, `-` any other state); the number of live jobs; the
-//! head; the head's worker; and the head's times in milliseconds. With this line, the scripts need not parse JSON. The
-//! version and the code have fixed positions.
+//! The line is `VERSION;CODE;ENTRIES;JOB;WORKER;ADMITTED;DEADLINE` and a line feed:
+//!
+//! - `VERSION`: the lane's version in 32 hex digits;
+//! - `CODE`: the code of the head: `r` running, `i` ready in class `interactive`, `b` ready in class `batch`, `-` any
+//!   other state or no head;
+//! - `ENTRIES`: the number of live jobs;
+//! - `JOB`, `WORKER`, `ADMITTED`, `DEADLINE`: the head's job, its worker if it runs, and its times in milliseconds. All are
+//!   empty without a head.
+//!
+//! With this line, the scripts need not parse JSON. The version and the code have fixed positions.
 
 use forebay_shared::{
     document,

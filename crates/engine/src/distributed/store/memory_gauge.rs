@@ -8,7 +8,7 @@ use redis::Value;
 /// At this percentage of `maxmemory` and above, new jobs are refused.
 const FULL_PERCENT: u128 = 80;
 
-/// Whether the server was full at the last update.
+/// Stores whether the server was full at the last update.
 #[derive(Debug, Default)]
 pub(super) struct MemoryGauge {
     is_full: AtomicBool,

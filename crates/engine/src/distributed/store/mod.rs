@@ -1,7 +1,7 @@
 //! The store in Redis (7 or newer), Valkey or Redis Cluster.
 //!
 //! A commit is one script and one round trip. All keys that it touches are on one node (`keys`). Sums and
-//! searches over all lanes query the 256 partitions at once. The scripts contain no rules: they compare versions
+//! searches over all lanes query the 256 partitions at once. The scripts contain no rules: they check for conflicts
 //! and write what the caller derived (`commit`).
 //!
 //! A process has two connections for commands, or one to each node of a cluster (`connections`), and one for

@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn follows_the_clock_of_redis_from_the_reply_on() {
+    fn after_a_correction_the_clock_follows_the_clock_of_redis() {
         let clock = RedisClock::new();
         let received = Instant::now();
         clock.correct(received, TimeMs(1_000_000));

@@ -7,12 +7,12 @@ use redis::{Cmd, Script as CompiledScript};
 
 use super::arguments::Arguments;
 
-/// What a script may do on a server without free memory.
+/// What a script does, and so whether a server without free memory runs it.
 ///
-/// From Redis 7 on, the first line of a script declares this. The server checks it before the script starts,
-/// never in the middle.
+/// From Redis 7 on, the first line of a script declares this. The server checks the memory only before the script starts,
+/// so it never stops a script after some of its writes.
 #[derive(Clone, Copy)]
-enum Flags {
+enum ScriptKind {
     /// The script stores new jobs. A server without free memory refuses it.
     StoresJobs,
     /// The script writes other changes. A server without free memory runs it too, so that running jobs can finish.
@@ -29,11 +29,11 @@ pub(super) struct LuaScript {
 }
 
 impl LuaScript {
-    fn new(name: &'static str, flags: Flags, parts: &[&str]) -> Self {
-        let first_line = match flags {
-            Flags::StoresJobs => "#!lua",
-            Flags::Writes => "#!lua flags=allow-oom",
-            Flags::Reads => "#!lua flags=no-writes",
+    fn new(name: &'static str, kind: ScriptKind, parts: &[&str]) -> Self {
+        let first_line = match kind {
+            ScriptKind::StoresJobs => "#!lua",
+            ScriptKind::Writes => "#!lua flags=allow-oom",
+            ScriptKind::Reads => "#!lua flags=no-writes",
         };
         let source = format!("{first_line}\n{}", parts.join("\n"));
         let compiled = CompiledScript::new(&source);
@@ -46,25 +46,26 @@ impl LuaScript {
 
     /// The command that runs the script if the server knows its digest.
     pub(super) fn by_digest(&self, key: &str, args: &Arguments) -> Cmd {
-        eval("EVALSHA", self.compiled.get_hash(), key, args)
+        eval_command("EVALSHA", self.compiled.get_hash(), key, args)
     }
 
     /// The command that runs the script from its source. The server knows the digest from then on.
     pub(super) fn by_source(&self, key: &str, args: &Arguments) -> Cmd {
-        eval("EVAL", &self.source, key, args)
+        eval_command("EVAL", &self.source, key, args)
     }
 }
 
-fn eval(name: &str, script: &str, key: &str, args: &Arguments) -> Cmd {
+fn eval_command(name: &str, script: &str, key: &str, args: &Arguments) -> Cmd {
     let mut command = redis::cmd(name);
     command.arg(script).arg(1).arg(key).arg(args.as_slice());
     command
 }
 
+/// Functions that several scripts share. Each of these scripts begins with them.
 const LANE: &str = include_str!("scripts/lane.lua");
 
 macro_rules! scripts {
-    ($($name:ident: $flags:ident, [$($part:expr),+];)+) => {
+    ($($name:ident: $kind:ident, [$($part:expr),+];)+) => {
         /// All scripts.
         pub(super) struct LuaScripts {
             $(pub(super) $name: LuaScript,)+
@@ -73,7 +74,7 @@ macro_rules! scripts {
         impl LuaScripts {
             pub(super) fn new() -> Self {
                 Self {
-                    $($name: LuaScript::new(stringify!($name), Flags::$flags, &[$($part),+]),)+
+                    $($name: LuaScript::new(stringify!($name), ScriptKind::$kind, &[$($part),+]),)+
                 }
             }
         }

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::rejection::{OnStoreFull, broken_data};
 
-/// The most expired sessions that an eviction deletes before it chooses the sessions to evict.
+/// An eviction deletes at most this many expired sessions before it chooses the sessions to evict.
 const EXPIRED_MAX: usize = 10_000;
 
 /// A session without live jobs. The fields are in this order, so that sessions are sorted by last use.

@@ -56,8 +56,8 @@ pub enum ConnectError {
         /// The error of the system.
         source: std::io::Error,
     },
-    /// The server refuses the user or the password.
-    #[error("Redis refuses the user or the password")]
+    /// The server refuses the user or the password, or the user lacks a permission.
+    #[error("Redis refuses the user or the password, or the user lacks a permission")]
     Denied(#[source] RedisError),
     /// The server could lose jobs because of its settings, or it is too old.
     #[error(transparent)]

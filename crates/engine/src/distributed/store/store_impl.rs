@@ -1,5 +1,5 @@
-//! Implements the trait [`Store`]. Each call becomes a command or a script. The store's own methods have precedence over
-//! the methods of the trait with the same name.
+//! Implements the trait [`Store`]. Each call becomes a command or a script. Where a method of the trait seems to call
+//! itself, it calls the inherent method of the same name, because inherent methods have precedence.
 
 use async_trait::async_trait;
 use forebay_shared::{
@@ -16,7 +16,8 @@ use forebay_shared::{
 use redis::cmd;
 
 use super::{
-    arguments::Arguments, commit::arguments, load, redis_reply::RedisReply, redis_store::RedisStore,
+    arguments::Arguments, commit::script_arguments, load, redis_reply::RedisReply,
+    redis_store::RedisStore,
 };
 use crate::{
     rejection::{OnStoreFull, broken_data},
@@ -56,7 +57,7 @@ impl Store for RedisStore {
         } else {
             (&self.scripts.commit_without_new_jobs, OnStoreFull::Retry)
         };
-        let args = arguments(&self.keys, commit, CommitRows::of(commit)?)?;
+        let args = script_arguments(&self.keys, commit, CommitRows::of(commit)?)?;
         let key = self.keys.lane(&commit.lane);
         let reply = self
             .connections

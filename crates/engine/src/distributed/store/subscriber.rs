@@ -1,8 +1,8 @@
 //! The connection for notices, shared by all watchers of the process.
 //!
 //! A task owns the connection and subscribes to each topic that has watchers. When the connection is lost, every
-//! watcher's stream of notices ends, because notices may have been missed. A watcher then reads the job's state again and requests another
-//! stream. This request waits for the next connection.
+//! watcher's stream of notices ends, because notices may have been missed. A watcher then reads the job's state again and
+//! requests another stream. This request waits for the next connection.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -31,7 +31,7 @@ use super::{
     redis_error::NoConnection,
 };
 
-/// The most requests to watch that are queued. Further callers wait until there is space.
+/// How many requests to watch may be queued. Further callers wait until there is space.
 const WAITING_MAX: usize = 1_024;
 /// The most topics in one command.
 const BATCH_MAX: usize = 256;
@@ -112,13 +112,13 @@ impl SubscriberLoop {
                     };
                     tracing::debug!(
                         error = &error as &dyn std::error::Error,
-                        "the connection for notices was lost; connecting again"
+                        "the connection to Redis for notices was lost; connecting again"
                     );
                 }
                 Err(error) => {
                     tracing::debug!(
                         error = &error as &dyn std::error::Error,
-                        "no connection for notices; trying again"
+                        "cannot open the connection to Redis for notices; trying again"
                     );
                 }
             }
@@ -182,8 +182,8 @@ impl Connected<'_> {
         });
     }
 
-    /// Subscribes to the new topics. Answers the requests once the server has confirmed, because only then does the
-    /// server send the notices.
+    /// Subscribes to the new topics. Answers the requests once the server has confirmed the subscriptions, because it sends
+    /// notices only from then on.
     async fn watch(&mut self, batch: impl Iterator<Item = WatchRequest>) -> Result<(), RedisError> {
         let mut new_channels = Vec::new();
         let mut answers = Vec::new();

@@ -1,7 +1,7 @@
 -- Writes a change of a lane: all of it, or nothing. KEYS: the lane.
 -- ARGV: prefix, expected version or '', document or '', code of the head, time of the change; then the arguments of
 -- `load.lua` after its prefix; then the lists of `commit.rs`, each preceded by its length.
--- Returns 1 if the change is written. On a conflict, it returns the reply of `load.lua`.
+-- Returns 1 if the change is written. On a conflict, writes nothing and returns the reply of `load.lua`.
 --
 -- An error does not undo earlier writes of a script. So every check comes before the first write, and no
 -- later write can fail because of an argument.
@@ -52,7 +52,7 @@ for _ = 1, tonumber(take()) do
   redis.call('PERSIST', key)
 end
 
--- Timers, and the index of queued jobs by time of admission. The time is '' while a worker runs the job.
+-- Timers, and the index of queued jobs by time of admission. The time of admission is '' while a worker runs the job.
 for _ = 1, tonumber(take()) do
   local job, timer, queued_key, admitted_at = take(), take(), prefix .. 'w:' .. take(), take()
   redis.call('ZADD', prefix .. 't', timer, job)
