@@ -28,7 +28,7 @@ use super::durability::Durability;
 /// was written several times is copied once. A shorter log makes reads faster.
 const COPY_FROM_PAGES: u32 = 8_000;
 /// When the log has this many pages, the writing thread waits for the copy, so that the log stays bounded. A long
-/// read, such as a backup, still makes the log longer, because the pages that the read needs are not copied.
+/// read, such as a backup, still makes the log longer, because SQLite copies no page that was written after the read began.
 const WAIT_FROM_PAGES: u32 = 4 * COPY_FROM_PAGES;
 /// How long the checkpointer waits when it cannot copy now.
 const RETRY_DELAY: Duration = Duration::from_secs(1);

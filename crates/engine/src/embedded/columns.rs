@@ -118,14 +118,14 @@ pub(super) struct EndedStatusColumn(pub(super) Status);
 
 impl FromSql for EndedStatusColumn {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        const TERMINAL: [Status; 4] = [
+        const ENDED: [Status; 4] = [
             Status::Completed,
             Status::Failed,
             Status::Cancelled,
             Status::Expired,
         ];
         let text = value.as_str()?;
-        let status = TERMINAL.into_iter().find(|status| status.as_str() == text);
+        let status = ENDED.into_iter().find(|status| status.as_str() == text);
         status.map(Self).ok_or(FromSqlError::InvalidType)
     }
 }

@@ -1,7 +1,6 @@
 //! Writes a commit into the tables.
 //!
-//! The caller derives all rows beforehand, so that the writing thread only compares the lane's version and
-//! writes the rows.
+//! The caller derives all rows beforehand, so that the writing thread only checks for conflicts and writes the rows.
 
 use forebay_shared::{
     lane::HeadState,
@@ -49,8 +48,8 @@ impl SqlCommit {
         now: TimeMs,
     ) -> rusqlite::Result<Option<RawLane>> {
         let db = transaction.db;
-        // A conflict leaves nothing to undo. The check for existing jobs comes before all writes. The lane is written
-        // first, and only if its version is the expected one.
+        // After a conflict, there is nothing to undo: the check for existing jobs comes before all writes, and the lane is
+        // written first, only if its version is the expected one.
         let mut is_conflict = false;
         for job in &self.rows.jobs {
             is_conflict = is_conflict || jobs::exists(db, job.job, now)?;
@@ -119,7 +118,7 @@ impl SqlCommit {
         db: &Connection,
         sql: &str,
         lane: &LaneRow,
-        other_params: &[&dyn ToSql],
+        more_params: &[&dyn ToSql],
     ) -> rusqlite::Result<usize> {
         let head = lane.head.as_ref();
         let (state, worker) = match head.map(|head| &head.state) {
@@ -140,6 +139,6 @@ impl SqlCommit {
             lane.json,
         ];
         db.prepare_cached(sql)?
-            .execute(&*[row, other_params].concat())
+            .execute(&*[row, more_params].concat())
     }
 }

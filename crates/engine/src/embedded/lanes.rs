@@ -1,5 +1,5 @@
-//! Reads lanes. A read returns a lane's document, the outcomes of ended jobs, and the run inputs of one job. These are
-//! what a worker needs to run the job: metadata, request, turns.
+//! Reads lanes. A read returns a lane's document, the outcomes of ended jobs, and the run inputs of one job. Run inputs are
+//! what a worker needs to run a job: its metadata, its request, and the turns and the token measure of its session.
 
 use forebay_shared::{
     document,

@@ -9,7 +9,7 @@
 //! - `checkpointer` copies SQLite's write-ahead log into the database,
 //! - `readers` run reads.
 //!
-//! ARCHITECTURE.md, "The threads around SQLite", explains what each thread gains.
+//! ARCHITECTURE.md, "The threads around SQLite", explains why each thread exists.
 //!
 //! `store_impl` implements the trait `Store`. `commit` writes the rows of a commit; `lanes`, `jobs`, `timers`, `sessions`,
 //! `keys` and `counts` each contain the statements of one part of the schema. Presence and the election (`fleet`), notices
@@ -59,8 +59,8 @@ const READERS: usize = 2;
 
 /// The embedded engine, open on its data folder.
 ///
-/// [`close`](Self::close) ends the engine and waits until the folder is free. If it is not called, the engine ends when
-/// this value and everything that [`store`](Self::store) and [`queue`](Self::queue) returned are dropped.
+/// [`close`](Self::close) ends the engine and waits until the folder is free. Without a call of `close`, the engine ends
+/// when this value and everything that [`store`](Self::store) and [`queue`](Self::queue) returned are dropped.
 pub struct Embedded {
     store: Arc<sqlite_store::SqliteStore>,
     queue: Arc<queue::MemoryQueue>,
@@ -95,9 +95,9 @@ impl Embedded {
         let mut sync = syncer::sync_log_of(&database).map_err(unusable)?;
         sync().map_err(unusable)?;
         let sync = wrap(Box::new(sync));
-        let (committed, run_syncer) = syncer::Syncer::new(Arc::clone(&durability), sync);
+        let (committed, syncer_loop) = syncer::Syncer::new(Arc::clone(&durability), sync);
         let synced_folder = Arc::clone(&folder);
-        let (checkpoints, run_checkpointer) = checkpointer::new(
+        let (checkpoints, checkpointer_loop) = checkpointer::new(
             &mut db,
             schema::open_checkpointer(&database)?,
             &durability,
@@ -107,12 +107,12 @@ impl Embedded {
             path: database.clone(),
             source,
         })?;
-        let (writer, run_writer) =
+        let (writer, writer_loop) =
             writer::Writer::new(db, Arc::clone(&durability), committed, checkpoints);
         let connections = (0..READERS)
             .map(|_| schema::open_reader(&database))
             .collect::<Result<_, _>>()?;
-        let (readers, run_readers) = readers::Readers::new(connections, Arc::clone(&durability));
+        let (readers, reader_loops) = readers::Readers::new(connections, Arc::clone(&durability));
 
         let start = |name: &str, run: Box<dyn FnOnce() + Send>| {
             let locked_folder = Arc::clone(&folder);
@@ -128,15 +128,15 @@ impl Embedded {
             thread.map_err(|source| OpenError::Thread { source })
         };
         let mut threads = vec![
-            start("forebay-write", Box::new(move || run_writer.run()))?,
-            start("forebay-sync", Box::new(move || run_syncer.run()))?,
+            start("forebay-write", Box::new(move || writer_loop.run()))?,
+            start("forebay-sync", Box::new(move || syncer_loop.run()))?,
             start(
                 "forebay-checkpoint",
-                Box::new(move || run_checkpointer.run()),
+                Box::new(move || checkpointer_loop.run()),
             )?,
         ];
-        for run in run_readers {
-            threads.push(start("forebay-read", Box::new(move || run.run()))?);
+        for reader_loop in reader_loops {
+            threads.push(start("forebay-read", Box::new(move || reader_loop.run()))?);
         }
         tracing::debug!(data_dir = %folder.path().display(), "data folder opened");
         Ok(Self {
@@ -171,8 +171,8 @@ impl Embedded {
         self.store.writer.transactions()
     }
 
-    /// Waits until the disk has failed. From then on the engine writes nothing more. If a later process can use the
-    /// disk again, it finds everything that this process confirmed.
+    /// Waits until the disk has failed. From then on the engine writes nothing more. Everything that the engine confirmed
+    /// is on the disk, so a later process finds it if the disk works again.
     pub async fn failed(&self) {
         self.store.durability.until_failed().await;
     }

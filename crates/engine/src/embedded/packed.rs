@@ -2,7 +2,7 @@
 
 use forebay_shared::{class::Class, ids::JobId, time::TimeMs, wake::Wake};
 
-/// A wake without its class, which the queue knows.
+/// A wake without its class. The queue knows the class, because it has one list for each class.
 #[derive(Debug)]
 pub(super) struct PackedWake {
     job: JobId,

@@ -20,7 +20,7 @@ use super::packed::PackedWake;
 /// publishes the wakes again when the timers are due.
 pub const QUEUE_CAPACITY: usize = 131_072;
 
-/// The wakes of this process.
+/// The queue in memory.
 #[derive(Debug, Default)]
 pub(super) struct MemoryQueue {
     interactive: Arc<ClassQueue>,

@@ -62,8 +62,8 @@ impl SqliteStore {
             .map_err(|rejection| rejection.into_store_error(OnStoreFull::Retry))
     }
 
-    /// Deletes up to `limit` records, sessions or keys in several writes. Each write stops after a short time, so that
-    /// other writes can run in between.
+    /// Deletes up to `limit` records, sessions or keys in several writes. `delete` should stop after a short time, so that
+    /// other writes can run in between. It returns how many it deleted, and 0 when nothing is left.
     pub(super) async fn delete_in_steps<D>(
         &self,
         limit: usize,

@@ -1,7 +1,7 @@
 //! The thread that makes committed transactions durable, and then answers their writes.
 //!
 //! One sync of SQLite's write-ahead log covers all transactions that were committed during the previous sync.
-//! ARCHITECTURE.md explains what this thread gains.
+//! ARCHITECTURE.md, "The threads around SQLite", explains why this thread exists.
 
 use std::{
     fs::File,

@@ -167,7 +167,7 @@ fn a_copy_is_postponed_while_another_program_copies() {
     assert!(!durability.has_failed());
     assert!(
         !copying.is_finished(),
-        "the other copy ended before this one was tried"
+        "the other copy ended before this copy was tried"
     );
     drop(reader);
     let was_blocked = copying.join().unwrap().unwrap();

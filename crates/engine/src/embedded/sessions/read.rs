@@ -6,8 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _, named_params};
 use super::SessionKey;
 use crate::embedded::columns::{TimeColumn, u64_or_zero};
 
-/// Records a use of a session and restarts its time to live, if it has no live jobs. Returns whether the
-/// session exists.
+/// Records a use of a session. Restarts its time to live if it has no live jobs. Returns whether the session exists.
 pub(in crate::embedded) fn touch(
     db: &Connection,
     key: &SessionKey,
