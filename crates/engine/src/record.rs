@@ -10,14 +10,13 @@ use forebay_shared::{
 
 use crate::rejection::broken_data;
 
-/// A job has a record, but neither an entry in a lane nor an outcome. Another program changed the data, or a Redis replica took
-/// over without the newest writes.
+/// The job has neither an entry in a lane nor an outcome. Either another program changed the data, or a Redis replica
+/// took over without the newest writes.
 #[derive(Debug, thiserror::Error)]
 #[error("the record of {0} has neither an entry in a lane nor an outcome")]
 struct OrphanRecord(JobId);
 
-/// Builds a record. `meta` and `outcome` are JSON. `lane` is the job's lane; it is needed only while the job is
-/// live.
+/// Builds a record. `meta` and `outcome` are JSON. `lane` is the job's lane, which is used only if there is no outcome.
 pub(crate) fn read(
     meta: &[u8],
     outcome: Option<&[u8]>,

@@ -24,9 +24,9 @@ pub(crate) enum Rejection {
 /// What a call does when the store is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OnStoreFull {
-    /// The call accepts a new job. The job is refused.
+    /// For a call that accepts a new job: the job is refused.
     Refuse,
-    /// The call records work that is already done. The caller has to repeat the call.
+    /// For a call that records work that is already done: the caller has to repeat the call.
     Retry,
 }
 
@@ -36,7 +36,7 @@ impl Rejection {
         Self::Unavailable(Arc::new(error))
     }
 
-    /// Returns the port's error.
+    /// Returns the error that the trait `Store` defines for this rejection.
     pub(crate) fn into_store_error(self, on_store_full: OnStoreFull) -> StoreError {
         match (self, on_store_full) {
             (Self::Full(_), OnStoreFull::Refuse) => StoreError::Full,
@@ -48,7 +48,7 @@ impl Rejection {
     }
 }
 
-/// Returns the port's error for data that cannot be read or written, or that contradicts other data.
+/// Returns the error of the trait `Store` for data that cannot be read or written, or that contradicts other data.
 pub(crate) fn broken_data(error: impl Error + Send + Sync + 'static) -> StoreError {
     StoreError::Broken(Box::new(error))
 }

@@ -123,7 +123,7 @@ pub(crate) struct SessionRow {
     pub(crate) expires_at: Option<TimeMs>,
 }
 
-/// What a commit adds to the counts of the tenant and a class.
+/// What a commit adds to the counts of its tenant in one class.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CountRow {
     /// The class.
@@ -145,7 +145,7 @@ impl CommitRows {
     /// # Errors
     /// [`StoreError::Broken`] if a document cannot be written as JSON, or a timer belongs to no live job.
     pub(crate) fn of(commit: &Commit) -> Result<Self, StoreError> {
-        // A lane without a session has no row to write.
+        // The lane of a job without a session has no session row.
         let session = commit.session.as_ref();
         let session = session.filter(|_| commit.lane.session().is_some());
         Ok(Self {
@@ -284,7 +284,7 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// A commit that leaves the lane of a job without a session empty, and changes nothing else.
+    /// A commit to the lane of a job without a session. The lane is empty after it, and nothing else changes.
     pub(crate) fn empty_commit(job: JobId) -> Commit {
         Commit {
             lane: LaneKey::of(&TenantId::default(), None, job),

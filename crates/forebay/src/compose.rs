@@ -39,9 +39,9 @@ pub(crate) struct Plan {
     pub(crate) gateway: Option<GatewaySettings>,
     /// The settings of the worker, and its providers; `None` for a gateway.
     pub(crate) worker: Option<(WorkerSettings, ProviderRegistry)>,
-    /// The role's name, with which the process id begins.
+    /// The name of the role. The process id begins with it.
     pub(crate) role: &'static str,
-    /// Whether jobs that name no model get simulated replies, which the log reports at the start.
+    /// Whether jobs that name no model get simulated replies. Then the process logs a warning at its start.
     pub(crate) simulates: bool,
     /// How long running calls may take to finish after a signal.
     pub(crate) drain: Duration,
@@ -56,7 +56,7 @@ pub(crate) fn plan(role: Option<Role>, settings: Settings) -> anyhow::Result<Pla
     let providers = providers(role, &settings)?;
     let default_model = settings.model.clone().or_else(|| {
         let model = providers.default_model()?;
-        // A gateway without settings of providers does not know those of its workers.
+        // A gateway without provider settings does not know the providers of its workers.
         (engine.is_embedded() || model != simulated::NAME).then(|| model.to_owned())
     });
     let simulates = settings.model.is_none() && default_model.as_deref() == Some(simulated::NAME);
@@ -133,7 +133,7 @@ pub(crate) fn providers(
             proxies: match role {
                 // A gateway makes no calls, so a proxy that cannot be used must not stop it.
                 Some(Role::Gateway) => Proxies::default(),
-                None | Some(Role::Worker) => Proxies::read(&variable),
+                None | Some(Role::Worker) => Proxies::read(&environment_variable),
             },
             trusted: trusted_certificates(settings.ca_file.as_deref())?,
             ..HttpSettings::default()
@@ -176,9 +176,9 @@ fn read_file(path: &Path) -> anyhow::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Reads a variable of the environment other than the settings. Bytes that are not UTF-8 are replaced, so that the caller
-/// refuses the value instead of ignoring it.
-fn variable(name: &str) -> Option<String> {
+/// Reads an environment variable that is not a setting, such as `HTTPS_PROXY`. Bytes that are not UTF-8 are replaced, so
+/// that the caller refuses the value instead of ignoring it.
+fn environment_variable(name: &str) -> Option<String> {
     let value = std::env::var_os(name)?;
     Some(value.to_string_lossy().into_owned())
 }

@@ -64,7 +64,7 @@ impl Choice {
         }
     }
 
-    /// Returns whether the engine is embedded, so that it needs neither Redis nor RabbitMQ.
+    /// Returns whether the engine is embedded.
     pub(crate) const fn is_embedded(&self) -> bool {
         matches!(self, Self::Embedded(_))
     }
@@ -89,26 +89,28 @@ impl Choice {
 
 impl Servers {
     async fn open(&self, process: &ProcessId) -> anyhow::Result<Engine> {
-        let queue = QueueSettings {
+        let queue_settings = QueueSettings {
             ca_file: self.amqp_ca_file.clone(),
             ..QueueSettings::new(process.as_str())
         };
-        RabbitQueue::check(self.amqp_url.expose(), &queue)?;
-        let store = RedisSettings {
+        RabbitQueue::check(self.amqp_url.expose(), &queue_settings)?;
+        let store_settings = RedisSettings {
             ca_file: self.redis_ca_file.clone(),
             client_name: process.to_string(),
             ..RedisSettings::new(self.redis_url.expose())
         };
-        // Redis is connected first, because an error here ends the start. The lapin threads that `RabbitQueue::new`
-        // starts would outlive the runtime if it ran before such an error.
-        let store = RedisStore::connect(&store).await.map_err(|error| {
-            let variable = match &error {
-                ConnectError::CaFile { .. } => "REDIS_CA_FILE",
-                _ => "REDIS_URL",
-            };
-            anyhow::Error::new(error).context(format!("{variable} cannot be used"))
-        })?;
-        let queue = Arc::new(RabbitQueue::new(self.amqp_url.expose(), &queue)?);
+        // Redis comes first, because its error ends the start. If the queue existed already, its lapin threads would outlive
+        // the runtime.
+        let store = RedisStore::connect(&store_settings)
+            .await
+            .map_err(|error| {
+                let variable = match &error {
+                    ConnectError::CaFile { .. } => "REDIS_CA_FILE",
+                    _ => "REDIS_URL",
+                };
+                anyhow::Error::new(error).context(format!("{variable} cannot be used"))
+            })?;
+        let queue = Arc::new(RabbitQueue::new(self.amqp_url.expose(), &queue_settings)?);
         Ok(Engine {
             store: Arc::new(store),
             queue: Arc::clone(&queue) as Arc<dyn Queue>,

@@ -11,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{compose::Plan, engine::Engine, log, signals::Signals};
 
-// After the drain time a stop takes at most 4 s: the sum of the next three timeouts. The README promises this
-// number, and operators set their kill timeouts by it.
+// After the drain time a stop takes at most 4 s: the sum of the next three timeouts. README.md documents this sum,
+// because the supervisor's kill timeout must be longer.
 /// The timeout for releasing running jobs, finishing open requests and leaving the fleet.
 const LEAVE_TIMEOUT: Duration = Duration::from_millis(RELEASING_MS_MAX + 500);
 /// The timeout for closing the engine. Wakes that it cannot send in this time are published again when the timers of

@@ -8,7 +8,7 @@ fn run(binary: &str, args: &[&str], variables: &[(&str, &str)]) -> Output {
         .args(args)
         .env_clear()
         .envs(variables.iter().copied());
-    command.output().expect("the binary starts")
+    command.output().expect("the binary should start")
 }
 
 fn text(bytes: &[u8]) -> String {

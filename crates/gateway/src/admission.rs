@@ -4,8 +4,8 @@
 //! The store's state counts only for the readiness probe. A submit does not check it; its commit fails if the store is
 //! unavailable or full.
 //!
-//! [`decide`] is a pure function of [`Readings`]; [`Admission`] gathers the readings. The rules of a lane refuse jobs
-//! of a full session.
+//! [`decide`] is a pure function of [`Readings`]; [`Admission`] gathers the readings. The limit on the live jobs of one
+//! session is not checked here, but by the rules of the lane.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -32,7 +32,7 @@ struct Readings {
     live: u64,
     /// The number of live jobs at which submits are refused.
     backlog_max: u64,
-    /// For how long no wake has been confirmed, although some were published.
+    /// How long the queue has confirmed no wake, although some were published.
     unconfirmed_for: Duration,
     /// Whether the last admission found the store full, less than [`STORE_FULL_TIME`] ago.
     is_store_full: bool,
@@ -194,7 +194,7 @@ mod tests {
 
     use super::{Readings, RefusalReason, decide};
 
-    /// Each reading is at its limit, so none causes a refusal.
+    /// Each number is the highest that causes no refusal.
     const ACCEPTED: Readings = Readings {
         live: 9,
         backlog_max: 10,

@@ -1,8 +1,8 @@
 //! The `Idempotency-Key` header (IETF draft-ietf-httpapi-idempotency-key-header): a repeated submit gets
-//! the job of the first one.
+//! the job of the first submit.
 //!
-//! The store keeps a key apart from its job's lane, so a submit takes two steps: it sets the key to a job
-//! id, then admits the job with that id. If a gateway dies between the steps, or if the admission is refused, the
+//! The store keeps a key apart from its job's lane. So a submit takes two steps: it sets the key to a job id, and then
+//! admits the job with that id. If a gateway dies between the steps, or if the admission is refused, the
 //! key is left without a job. The next request with that key does the second step itself.
 
 use axum::http::{HeaderMap, HeaderName};
@@ -29,7 +29,7 @@ const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
 const KEY_FORMAT: &str = "must be one header of 1 to 255 printable ASCII characters";
 const KEY_BYTES_MAX: usize = 255;
 
-/// The request's key, if it has one. The draft requires a quoted string, but most clients send the text without
+/// The request's key; `None` if there is no such header. The draft requires a quoted string, but most clients send the text without
 /// quotes. Both forms are accepted and mean the same key.
 pub(crate) fn parse_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let mut values = headers.get_all(&HEADER).iter();

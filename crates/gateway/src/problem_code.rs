@@ -33,9 +33,9 @@ pub(crate) enum ProblemCode {
     SessionFull,
     /// A defect of the gateway or of the store.
     Internal,
-    /// The number of live jobs has reached the limit. This error and all below have a `Retry-After`.
+    /// The number of live jobs has reached the limit. This problem and all below have a `Retry-After`.
     BacklogFull,
-    /// The queue has confirmed no message for a while. The code's text is `dispatch_unhealthy`, because clients rely on
+    /// The queue has confirmed no message for over 30 s. The code's text is `dispatch_unhealthy`, because clients rely on
     /// the older name.
     QueueUnhealthy,
     /// The store has no free space for new jobs.

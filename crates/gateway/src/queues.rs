@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use crate::{problem::Problem, state::ApiState, store_call};
 
-/// The greatest age of a sample that is shown. If the newest sample is older, the counts are read from the store. So the
-/// client gets an error if the store is unavailable.
+/// A sample of this age or older is not shown. Then the counts are read from the store, so the client gets an error if the
+/// store is unavailable.
 const SAMPLE_AGE_MAX: Duration = Duration::from_secs(3);
 
 #[derive(Serialize)]

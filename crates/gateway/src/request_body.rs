@@ -25,8 +25,8 @@ use crate::{problem::Problem, problem_code::ProblemCode, settings::GatewaySettin
 
 /// One permit of the byte budget reserves this many bytes.
 const PERMIT_BYTES: usize = 1_024;
-/// The bytes that a body reserves before its first byte arrives, and each time it outgrows its
-/// reservation. A client that sends slowly, or nothing, reserves little.
+/// A body reserves at most this many bytes before its first byte arrives. Each time it outgrows its reservation, it
+/// reserves at least this many more. So a client that sends slowly, or sends nothing, reserves little.
 const RESERVE_STEP_BYTES: usize = 64 * 1_024;
 /// The limits on discarding a body that is too large. If the body were not read, the connection would close while the
 /// client sends. Many clients then report a broken connection instead of the response.
@@ -56,8 +56,9 @@ impl BodyReader {
         }
     }
 
-    /// Reads a body to its end. Only the first reservation waits for the budget. A body that needs more later is
-    /// refused if the budget is used up. Bodies that waited for each other would wait for ever.
+    /// Reads a body to its end. Only the first reservation waits for the budget. If the budget is used up, a later
+    /// reservation fails, and the body is refused. Otherwise bodies that hold reservations could wait for each other for
+    /// ever.
     pub(crate) async fn read(
         &self,
         headers: &HeaderMap,
@@ -165,6 +166,7 @@ fn too_large(bytes_max: usize) -> Problem {
     Problem::new(ProblemCode::BodyTooLarge, detail).closing_connection()
 }
 
+/// Reads a body and drops its data, within the limits on discarding.
 async fn discard(mut body: Body) {
     let discarding = async {
         let mut bytes = 0;

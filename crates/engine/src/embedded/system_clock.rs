@@ -7,7 +7,7 @@ use std::{
 
 use forebay_shared::time::TimeMs;
 
-/// The machine's clock, which never goes backwards.
+/// Follows the machine's clock, but never goes backwards.
 #[derive(Debug, Default)]
 pub(super) struct SystemClock {
     latest_ms: AtomicU64,
@@ -21,8 +21,8 @@ impl SystemClock {
             .map_or(0, |since| {
                 u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
             });
-        let before_ms = self.latest_ms.fetch_max(machine_ms, Ordering::Relaxed);
-        TimeMs(before_ms.max(machine_ms))
+        let previous_ms = self.latest_ms.fetch_max(machine_ms, Ordering::Relaxed);
+        TimeMs(previous_ms.max(machine_ms))
     }
 }
 

@@ -71,7 +71,7 @@ async fn concurrent_writes_share_transactions() {
     engine.close().await;
 }
 
-/// The copy is made while the engine runs. So it equals the files that a killed process leaves behind.
+/// The files are copied while the engine runs. So the copy equals the files that a killed process leaves behind.
 #[tokio::test]
 async fn a_confirmed_write_is_found_in_a_copy_of_the_files() {
     let (folder, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

@@ -58,11 +58,11 @@ pub(super) fn move_each(db: &Connection, moves: &[TimerMove]) -> rusqlite::Resul
     let mut update = db.prepare_cached("UPDATE timers SET at = ?1 WHERE job = ?2 AND at = ?3")?;
     moves
         .iter()
-        .map(|timer| {
+        .map(|timer_move| {
             let params = (
-                TimeColumn(timer.to),
-                JobIdColumn(timer.job),
-                TimeColumn(timer.from),
+                TimeColumn(timer_move.to),
+                JobIdColumn(timer_move.job),
+                TimeColumn(timer_move.from),
             );
             Ok(update.execute(params)? > 0)
         })

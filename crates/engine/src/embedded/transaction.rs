@@ -10,13 +10,13 @@ use crate::rejection::Rejection;
 /// An open transaction. Each write runs its statements in it.
 pub(super) struct Transaction<'a> {
     pub(super) db: &'a Connection,
-    /// What all writes of the transaction add to the counts. It is written once, before the commit.
+    /// The sum of what the writes add to the counts. The writer writes this sum once, before the commit.
     pub(super) counts: CountDeltas,
 }
 
 /// A write whose caller waits for the answer.
 pub(super) trait QueuedWrite: Send {
-    /// Runs the statements. They run again if the transaction was rolled back.
+    /// Runs the statements. If the transaction is rolled back, this is called again in another transaction.
     fn run(&mut self, transaction: &mut Transaction<'_>) -> rusqlite::Result<()>;
 
     /// Answers the caller, once the write is durable or has failed.

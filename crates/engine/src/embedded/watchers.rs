@@ -11,8 +11,8 @@ use forebay_shared::{
 };
 use tokio::sync::mpsc;
 
-/// Topics without watchers are deleted only when there are at least this many topics.
-const CLEANUP_FROM: usize = 1_024;
+/// [`Watchers::watch`] searches for topics without watchers only when there are at least this many topics.
+const CLEANUP_TOPICS_MIN: usize = 1_024;
 
 /// The watchers of each topic.
 #[derive(Debug, Default)]
@@ -23,7 +23,7 @@ pub(super) struct Watchers {
 #[derive(Debug, Default)]
 struct Topics {
     senders: HashMap<Topic, Vec<mpsc::Sender<JobId>>>,
-    /// The number of topics at which topics without watchers are deleted next.
+    /// The number of topics at which [`Watchers::watch`] next deletes the topics without watchers.
     cleanup_at: usize,
 }
 
@@ -32,12 +32,13 @@ impl Watchers {
     pub(super) fn watch(&self, topic: Topic) -> Notices {
         let (sender, notices) = Notices::channel();
         let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
-        if topics.senders.len() >= topics.cleanup_at.max(CLEANUP_FROM) {
+        if topics.senders.len() >= topics.cleanup_at.max(CLEANUP_TOPICS_MIN) {
             topics.senders.retain(|_, watchers| {
                 watchers.retain(|watcher| !watcher.is_closed());
                 !watchers.is_empty()
             });
-            // The limit doubles, so that the cleanups cost little for each call of `watch`, on average.
+            // The next cleanup waits until the number of topics has doubled. So a cleanup costs little for each call of
+            // `watch`, on average.
             topics.cleanup_at = topics.senders.len() * 2;
         }
         let watchers = topics.senders.entry(topic).or_default();
@@ -81,10 +82,10 @@ mod tests {
     #[test]
     fn abandoned_topics_are_deleted() {
         let watchers = Watchers::default();
-        for _ in 0..10 * CLEANUP_FROM {
+        for _ in 0..10 * CLEANUP_TOPICS_MIN {
             let job = JobId::fresh(&TenantId::default(), None);
             drop(watchers.watch(Topic::Job(job)));
         }
-        assert!(watchers.topics.lock().unwrap().senders.len() <= CLEANUP_FROM);
+        assert!(watchers.topics.lock().unwrap().senders.len() <= CLEANUP_TOPICS_MIN);
     }
 }

@@ -105,7 +105,7 @@ impl Writer {
 }
 
 impl WriterLoop {
-    /// Writes until the handle is closed or dropped, and then copies the complete log into the database.
+    /// Writes until the handle is closed or dropped. Then copies the complete write-ahead log into the database.
     pub(super) fn run(mut self) {
         let mut group = Vec::with_capacity(GROUP_MAX);
         while let Some(first) = self.writes.blocking_recv() {

@@ -27,7 +27,7 @@ async fn timer_count(store: &dyn Store) -> usize {
 pub(crate) async fn reads_back_what_was_committed(engine: impl Harness) {
     for lane in [
         TestLane::session(&engine.store(), "s"),
-        TestLane::solo(&engine.store()),
+        TestLane::without_session(&engine.store()),
     ] {
         assert_eq!(lane.load(&[]).await.version, None);
         let event = Event::Admit(lane.admission(lane.new_job_id()));
@@ -124,11 +124,12 @@ pub(crate) async fn a_job_with_a_record_is_not_admitted_again(engine: impl Harne
     assert_eq!(removed.unwrap(), SessionRemoval::Removed);
     let before = counts(&lane).await;
 
-    // A gateway that has not read the record sees an empty lane. The version that it expects is the lane's version.
-    let without_the_outcome = LoadedLane::default();
+    // A gateway that has not read the record sees an empty lane. The version that it expects is the lane's version, so
+    // only the record shows the conflict.
+    let loaded_without_outcome = LoadedLane::default();
     let event = Event::Admit(lane.admission(job));
     let (commit, _) = lane
-        .build_commit(&without_the_outcome, &event, turns(&["again"]))
+        .build_commit(&loaded_without_outcome, &event, turns(&["again"]))
         .unwrap();
     let found = expect_conflict(lane.store.commit(&commit).await.unwrap());
     assert_eq!(found.version, None);
@@ -146,7 +147,7 @@ pub(crate) async fn a_job_with_a_record_is_not_admitted_again(engine: impl Harne
 pub(crate) async fn an_empty_lane_has_no_document(engine: impl Harness) {
     for lane in [
         TestLane::session(&engine.store(), "s"),
-        TestLane::solo(&engine.store()),
+        TestLane::without_session(&engine.store()),
     ] {
         let job = lane.complete(&[]).await;
         let loaded = lane.load(&[job]).await;

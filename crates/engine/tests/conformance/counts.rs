@@ -42,8 +42,8 @@ pub(crate) async fn equal_the_sums_over_all_lanes(engine: impl Harness) {
         if let Ok(effects) = lane.try_apply(&event, Vec::new()).await {
             applied += 1;
             for ending in effects.ended {
-                let row = (lane.tenant.clone(), ending.entry.class);
-                *ended.entry(row).or_default() += 1;
+                let key = (lane.tenant.clone(), ending.entry.class);
+                *ended.entry(key).or_default() += 1;
             }
         }
         if step % 50 == 0 || step + 1 == STEPS {
@@ -123,14 +123,14 @@ async fn assert_consistent(
     for test_lane in lanes {
         let lane = test_lane.load(&[]).await.lane;
         for class in Class::ALL {
-            let row = (test_lane.tenant.clone(), class);
-            *live.entry(row).or_default() += LaneCounts::of(&lane)[class];
+            let key = (test_lane.tenant.clone(), class);
+            *live.entry(key).or_default() += LaneCounts::of(&lane)[class];
         }
         for entry in &lane.entries {
             jobs.insert((test_lane.key(), entry.job));
             if !matches!(entry.state, State::Running { .. }) {
-                let row = (test_lane.tenant.clone(), entry.class);
-                let oldest = oldest_waiting.entry(row).or_insert(entry.admitted_at);
+                let key = (test_lane.tenant.clone(), entry.class);
+                let oldest = oldest_waiting.entry(key).or_insert(entry.admitted_at);
                 *oldest = entry.admitted_at.min(*oldest);
             }
         }
@@ -196,9 +196,9 @@ pub(crate) async fn include_the_oldest_waiting_job(engine: impl Harness) {
         TestLane::session(&store, "b"),
     );
     let (older, newer) = (first.admit().await, second.admit().await);
-    let admitted = |lane: Lane| lane.entries[0].admitted_at;
-    let older_at = admitted(first.load(&[]).await.lane);
-    let newer_at = admitted(second.load(&[]).await.lane);
+    let head_admitted_at = |lane: Lane| lane.entries[0].admitted_at;
+    let older_at = head_admitted_at(first.load(&[]).await.lane);
+    let newer_at = head_admitted_at(second.load(&[]).await.lane);
     let oldest = || async {
         let counts = store.counts().await.unwrap();
         counts.class(Class::Interactive).oldest_waiting

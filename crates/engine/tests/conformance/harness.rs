@@ -21,8 +21,8 @@ pub(crate) trait Harness: Sized + Send {
     /// The engine's queue.
     fn queue(&self) -> Arc<dyn Queue>;
 
-    /// Restarts the engine and its servers, which keep their data. Stores and queues that were returned before no longer
-    /// work.
+    /// Restarts the engine and its servers, which keep their data. The stores and queues from before the restart no
+    /// longer work.
     async fn restart(&mut self);
 }
 

@@ -79,7 +79,10 @@ pub(crate) async fn are_paged_without_gaps_or_repeats(engine: impl Harness) {
     let (mut ready, mut running) = (BTreeSet::new(), BTreeSet::new());
     for number in 0..24 {
         let session = format!("session-{number}");
-        for lane in [TestLane::session(&store, &session), TestLane::solo(&store)] {
+        for lane in [
+            TestLane::session(&store, &session),
+            TestLane::without_session(&store),
+        ] {
             let job = lane.admit().await;
             if number % 2 == 0 {
                 ready.insert(lane.key());
@@ -95,14 +98,14 @@ pub(crate) async fn are_paged_without_gaps_or_repeats(engine: impl Harness) {
     ];
     for (filter, expected) in filters {
         for limit in [1, 5, 24, 100] {
-            let pages = page_through(store.as_ref(), &filter, limit).await;
-            assert_eq!(pages.len(), expected.len(), "{filter:?}, limit {limit}");
-            assert_eq!(pages.into_iter().collect::<BTreeSet<_>>(), expected);
+            let lanes = read_all_pages(store.as_ref(), &filter, limit).await;
+            assert_eq!(lanes.len(), expected.len(), "{filter:?}, limit {limit}");
+            assert_eq!(lanes.into_iter().collect::<BTreeSet<_>>(), expected);
         }
     }
 }
 
-async fn page_through(store: &dyn Store, filter: &HeadFilter, limit: usize) -> Vec<LaneKey> {
+async fn read_all_pages(store: &dyn Store, filter: &HeadFilter, limit: usize) -> Vec<LaneKey> {
     let mut seen: Vec<LaneKey> = Vec::new();
     loop {
         let page = store.heads(filter.clone(), seen.last(), limit).await;

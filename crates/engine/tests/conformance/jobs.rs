@@ -74,7 +74,7 @@ pub(crate) async fn a_record_is_visible_to_its_tenant_only(engine: impl Harness)
 
 pub(crate) async fn a_record_expires(engine: impl Harness) {
     let store = engine.store();
-    let mut lane = TestLane::solo(&store);
+    let mut lane = TestLane::without_session(&store);
     lane.keep_ms = 50;
     let job = lane.complete(&[]).await;
     wait_until_passed(store.as_ref(), store.now().plus_ms(lane.keep_ms)).await;
@@ -91,7 +91,7 @@ pub(crate) async fn a_record_expires(engine: impl Harness) {
 
 pub(crate) async fn a_record_is_kept_at_least_until_keep_until(engine: impl Harness) {
     let store = engine.store();
-    let mut lane = TestLane::solo(&store);
+    let mut lane = TestLane::without_session(&store);
     lane.keep_ms = 10;
     lane.keep_until = Some(store.now().plus_ms(LONG_MS));
     let job = lane.complete(&[]).await;

@@ -11,10 +11,11 @@ use crate::{
     test_lane::{LONG_MS, TestLane},
 };
 
-fn entry(lane: &TestLane) -> IdempotencyEntry {
+/// An entry for a new job.
+fn new_entry(lane: &TestLane) -> IdempotencyEntry {
     IdempotencyEntry {
         v: DocumentVersion::FIRST,
-        job: TestLane::solo(&lane.store).new_job_id(),
+        job: TestLane::without_session(&lane.store).new_job_id(),
         body_sha256: "0f".repeat(32),
         created_at: lane.store.now(),
         unknown: UnknownFields::NONE,
@@ -22,10 +23,10 @@ fn entry(lane: &TestLane) -> IdempotencyEntry {
 }
 
 pub(crate) async fn are_set_once(engine: impl Harness) {
-    let lane = TestLane::solo(&engine.store());
+    let lane = TestLane::without_session(&engine.store());
     let store = &lane.store;
     let tenant = TenantId::default();
-    let (first, second) = (entry(&lane), entry(&lane));
+    let (first, second) = (new_entry(&lane), new_entry(&lane));
     let set = store
         .set_idempotency_key(&tenant, "k", &first, LONG_MS)
         .await;
@@ -48,10 +49,10 @@ pub(crate) async fn are_set_once(engine: impl Harness) {
 }
 
 pub(crate) async fn are_set_once_by_concurrent_requests(engine: impl Harness) {
-    let lane = TestLane::solo(&engine.store());
+    let lane = TestLane::without_session(&engine.store());
     let mut requests = tokio::task::JoinSet::new();
     for _ in 0..16 {
-        let (entry, store) = (entry(&lane), lane.store.clone());
+        let (entry, store) = (new_entry(&lane), lane.store.clone());
         requests.spawn(async move {
             let tenant = TenantId::default();
             let result = store
@@ -71,19 +72,19 @@ pub(crate) async fn are_set_once_by_concurrent_requests(engine: impl Harness) {
 }
 
 pub(crate) async fn can_be_set_again_after_they_expired(engine: impl Harness) {
-    let lane = TestLane::solo(&engine.store());
+    let lane = TestLane::without_session(&engine.store());
     let store: &dyn Store = lane.store.as_ref();
     let tenant = TenantId::default();
     for round in 0..2 {
         let set = store
-            .set_idempotency_key(&tenant, "k", &entry(&lane), 40)
+            .set_idempotency_key(&tenant, "k", &new_entry(&lane), 40)
             .await;
         assert_eq!(set.unwrap(), SetKeyResult::Set, "round {round}");
         wait_until_passed(store, store.now().plus_ms(40)).await;
     }
     while store.delete_expired(100).await.unwrap() > 0 {}
     let set = store
-        .set_idempotency_key(&tenant, "k", &entry(&lane), LONG_MS)
+        .set_idempotency_key(&tenant, "k", &new_entry(&lane), LONG_MS)
         .await;
     assert_eq!(set.unwrap(), SetKeyResult::Set);
 }

@@ -1,4 +1,4 @@
-//! Notices: each commit that ends a job or cancels a call sends one, and a refused commit sends none.
+//! Notices: a commit sends one for each job that it ends and for each call that it cancels. A refused commit sends none.
 
 use forebay_shared::{
     ids::JobId,
@@ -50,7 +50,7 @@ pub(crate) async fn report_a_cancelled_call_to_its_worker(engine: impl Harness) 
         lane.claim(job, worker_name).await;
         lane.apply(&Event::Cancel { job }).await;
         if worker_name == "worker-1" {
-            // This is the first notice in the stream, so the cancelled call of worker-2 caused no notice here.
+            // This is the first notice of the stream, so the cancelled call of worker-2 sent none to worker-1.
             assert_eq!(next(&mut calls).await, Some(job));
         }
     }

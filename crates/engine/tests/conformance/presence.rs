@@ -67,7 +67,7 @@ pub(crate) async fn elects_one_sweeper(engine: impl Harness) {
 pub(crate) async fn ends_the_term_of_a_sweeper_that_does_not_renew_it(engine: impl Harness) {
     let store = engine.store();
     assert!(store.elect_sweeper(&worker("first"), 40).await.unwrap());
-    // A busy engine may notice the end of the term late.
+    // A busy engine may end the term late.
     let second = worker("second");
     let elected = async { while !store.elect_sweeper(&second, LONG_MS).await.unwrap_or(false) {} };
     let elected = timeout(TIMEOUT, elected).await;

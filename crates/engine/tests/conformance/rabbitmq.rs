@@ -20,7 +20,7 @@ pub(crate) struct RabbitHarness {
     vhost: Vhost,
     engine: Option<Embedded>,
     folder: tempfile::TempDir,
-    /// A read guard of the shared node. A test that restarts the node waits until no other test has one.
+    /// A read guard of the shared node. A test that restarts the node waits until no other test holds a guard.
     node: Option<RwLockReadGuard<'static, Rabbit>>,
 }
 
@@ -66,7 +66,7 @@ impl Harness for RabbitHarness {
         self.engine = Some(Embedded::open(self.folder.path()).unwrap());
         self.node = None;
         {
-            // The node is killed instead of stopped, because confirmed messages must be on disk.
+            // The node is killed. A stop could still write messages to the disk that were confirmed too early.
             let node = node().await.write().await;
             node.kill9().await.unwrap();
             node.restart().await.unwrap();

@@ -47,7 +47,7 @@ impl Harness for RedisHarness {
     }
 
     async fn restart(&mut self) {
-        // The server is killed instead of stopped, because confirmed commits must be on disk.
+        // The server is killed. A stop could still write commits to the disk that were confirmed too early.
         self.server.kill9().await.unwrap();
         self.server.restart().await.unwrap();
         self.store = connect(&RedisSettings::new(self.server.url())).await;
@@ -55,12 +55,12 @@ impl Harness for RedisHarness {
     }
 }
 
-/// A store on a cluster of three nodes, with its own prefix.
+/// A store on the cluster. The keys of each test have their own prefix.
 pub(crate) struct ClusterHarness {
     settings: RedisSettings,
     store: Arc<RedisStore>,
     queue: InProcessQueue,
-    /// A read guard of the shared cluster. A test that restarts the cluster waits until no other test has one.
+    /// A read guard of the shared cluster. A test that restarts the cluster waits until no other test holds a guard.
     cluster: Option<RwLockReadGuard<'static, Cluster>>,
 }
 

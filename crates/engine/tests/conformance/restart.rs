@@ -1,4 +1,4 @@
-//! A restart keeps all commits, and the wakes of a queue that says so.
+//! A restart keeps all commits. It keeps the wakes if the queue's `survives_restart` returns true.
 
 use forebay_shared::{
     class::Class,
@@ -18,7 +18,7 @@ pub(crate) async fn keeps_all_commits(mut engine: impl Harness) {
     let mut lane = TestLane::session(&store, "s");
     let ended = lane.complete(&["kept"]).await;
     let (running, queued) = (lane.admit().await, lane.admit().await);
-    lane.claim(running, "worker-1").await;
+    let fence = lane.claim(running, "worker-1").await;
     let key = IdempotencyEntry {
         v: DocumentVersion::FIRST,
         job: ended,
@@ -63,7 +63,7 @@ pub(crate) async fn keeps_all_commits(mut engine: impl Harness) {
         .unwrap();
     assert_eq!(found_key, SetKeyResult::AlreadySet(key));
     // The attempt that ran before the restart can still finish.
-    lane.finish(running, 1, &["after"]).await;
+    lane.finish(running, fence, &["after"]).await;
     lane.claim(queued, "worker-2").await;
 }
 

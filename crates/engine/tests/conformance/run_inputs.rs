@@ -76,7 +76,7 @@ pub(crate) async fn is_returned_with_a_conflict(engine: impl Harness) {
 }
 
 pub(crate) async fn without_a_session_has_no_turns(engine: impl Harness) {
-    let lane = TestLane::solo(&engine.store());
+    let lane = TestLane::without_session(&engine.store());
     let job = lane.admit().await;
     let run_inputs = run_inputs(&lane, job).await.unwrap();
     assert_eq!(run_inputs.meta.session, None);

@@ -148,7 +148,7 @@ pub(crate) async fn expire_later_after_a_read(engine: impl Harness) {
         .expires_at
         .unwrap();
     assert!(later > first);
-    // The time to live is an argument of the read and starts with it.
+    // The time to live is an argument of the read, and it starts at the read.
     let short = lane.read_session(60).await.unwrap().expires_at.unwrap();
     assert!(short <= store.now().plus_ms(60));
     wait_until_passed(store.as_ref(), short).await;
@@ -190,17 +190,17 @@ pub(crate) async fn are_evicted_by_last_use(engine: impl Harness) {
         lane.complete(&["x"]).await;
     }
     assert_eq!(store.evict_sessions(5, 100).await.unwrap(), 0);
-    // A read is a use, so `second` is the least recently used session now.
+    // A read is a use. So `second` is now the least recently used session without live jobs.
     wait_ms(store.as_ref(), 1).await;
     first.read_session(LONG_MS).await.unwrap();
     assert_eq!(store.evict_sessions(4, 100).await.unwrap(), 1);
     assert_eq!(store.counts().await.unwrap().sessions, 4);
     assert_eq!(second.read_session(LONG_MS).await, None);
 
-    // An eviction stops at its limit.
+    // An eviction removes at most as many sessions as its second argument.
     assert_eq!(store.evict_sessions(2, 1).await.unwrap(), 1);
     assert_eq!(third.read_session(LONG_MS).await, None);
-    // The session with a live job stays, although it is the least recently used one and the limit is 0.
+    // The session with a live job stays, although it is the least recently used session and none may remain.
     assert_eq!(store.evict_sessions(0, 100).await.unwrap(), 2);
     assert_eq!(first.read_session(LONG_MS).await, None);
     assert_eq!(fourth.read_session(LONG_MS).await, None);
@@ -221,7 +221,7 @@ pub(crate) async fn are_removed_when_idle(engine: impl Harness) {
     assert_eq!(remove().await.unwrap(), SessionRemoval::Removed);
     assert_eq!(lane.read_session(LONG_MS).await, None);
     assert_eq!(remove().await.unwrap(), SessionRemoval::NotFound);
-    // The records of its jobs stay.
+    // The records of the session's jobs stay.
     assert!(store.job(&lane.tenant, job).await.unwrap().is_some());
     lane.complete(&["b"]).await;
     assert_eq!(turn_texts(&lane).await, ["b"]);
@@ -235,10 +235,10 @@ pub(crate) async fn are_removed_with_the_hold_of_their_lane(engine: impl Harness
     let fence = lane.claim(job, "worker-1").await;
     lane.apply(&TestLane::finish_event(job, fence, Some(LONG_MS)))
         .await;
-    let under_hold = lane.load(&[]).await;
-    assert!(under_hold.lane.hold_until.is_some());
+    let with_hold = lane.load(&[]).await;
+    assert!(with_hold.lane.hold_until.is_some());
     assert!(
-        under_hold.version.is_some(),
+        with_hold.version.is_some(),
         "the lane has a hold but no document"
     );
 

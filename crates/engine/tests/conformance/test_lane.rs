@@ -1,4 +1,4 @@
-//! A lane of a test, which changes like the lanes of gateways and workers: load it, apply an event, commit the result.
+//! A lane for tests. It changes as in a gateway or a worker: load the lane, apply an event, commit the result.
 
 use std::sync::Arc;
 
@@ -23,11 +23,13 @@ pub(crate) struct TestLane {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) tenant: TenantId,
     pub(crate) session: Option<SessionId>,
-    /// The job of a lane without a session.
-    solo: JobId,
+    /// The only job of the lane, if the lane has no session.
+    only_job: JobId,
     pub(crate) class: Class,
     pub(crate) bounds: SessionBounds,
+    /// How long the record of an ended job is kept.
     pub(crate) keep_ms: u64,
+    /// The record of a job is kept at least until this time.
     pub(crate) keep_until: Option<TimeMs>,
     pub(crate) token_measure: Option<TokenMeasure>,
 }
@@ -44,12 +46,12 @@ pub(crate) fn texts(turns: &[Turn]) -> Vec<String> {
     turns.iter().filter_map(text).collect()
 }
 
-/// A process id.
+/// The id of a process with this name.
 pub(crate) fn worker(name: &str) -> ProcessId {
     ProcessId::parse(name).unwrap()
 }
 
-/// A request that names its job.
+/// A request whose input contains the job's id.
 pub(crate) fn request(job: JobId) -> Request {
     Request {
         input: turns(&[&format!("input of {job}")]),
@@ -65,7 +67,7 @@ impl TestLane {
     }
 
     /// The lane of a job without a session.
-    pub(crate) fn solo(store: &Arc<dyn Store>) -> Self {
+    pub(crate) fn without_session(store: &Arc<dyn Store>) -> Self {
         Self::of_tenant(store, TenantId::default(), None)
     }
 
@@ -76,12 +78,12 @@ impl TestLane {
         session: Option<&str>,
     ) -> Self {
         let session = session.map(|session| SessionId::parse(session).unwrap());
-        let solo = JobId::fresh(&tenant, session.as_ref());
+        let only_job = JobId::fresh(&tenant, session.as_ref());
         Self {
             store: Arc::clone(store),
             tenant,
             session,
-            solo,
+            only_job,
             class: Class::Interactive,
             bounds: SessionBounds {
                 ttl_ms: LONG_MS,
@@ -96,14 +98,14 @@ impl TestLane {
 
     /// The lane's key.
     pub(crate) fn key(&self) -> LaneKey {
-        LaneKey::of(&self.tenant, self.session.as_ref(), self.solo)
+        LaneKey::of(&self.tenant, self.session.as_ref(), self.only_job)
     }
 
     /// The id of a new job. A lane without a session always has the same job.
     pub(crate) fn new_job_id(&self) -> JobId {
         match &self.session {
             Some(session) => JobId::fresh(&self.tenant, Some(session)),
-            None => self.solo,
+            None => self.only_job,
         }
     }
 
@@ -134,7 +136,8 @@ impl TestLane {
         read.unwrap()
     }
 
-    /// Applies an event to a loaded lane. Returns the commit to make, and the effects.
+    /// Applies an event to a loaded lane. Returns the commit to make, and the effects. The commit appends the turns in
+    /// `append` to the session.
     pub(crate) fn build_commit(
         &self,
         loaded: &LoadedLane,

@@ -54,20 +54,21 @@ pub(crate) async fn every_live_job_has_one(engine: impl Harness) {
 pub(crate) async fn come_due_in_order_and_within_the_limit(engine: impl Harness) {
     let store = engine.store();
     let start = store.now().plus_ms(LONG_MS);
-    // The timers are set in another order than the one in which they are due.
-    for offset in [300, 100, 500, 200, 400] {
-        let lane = TestLane::solo(&store);
+    // The timers are not set in the order in which they are due.
+    for offset_ms in [300, 100, 500, 200, 400] {
+        let lane = TestLane::without_session(&store);
         let job = lane.admit().await;
         let found = all_timers(store.as_ref()).await;
         let from = found.iter().find(|timer| timer.job == job).unwrap().at;
-        let to = start.plus_ms(offset);
+        let to = start.plus_ms(offset_ms);
         let moved = store.move_timers(&[TimerMove { job, from, to }]).await;
         assert_eq!(moved.unwrap(), [true]);
     }
-    let due = |at: u64, limit: usize| {
+    let due = |offset_ms: u64, limit: usize| {
         let store = store.clone();
         async move {
-            let due = store.due_timers(start.plus_ms(at), limit).await.unwrap();
+            let end = start.plus_ms(offset_ms);
+            let due = store.due_timers(end, limit).await.unwrap();
             let offset = |timer: &Timer| timer.at.since_ms(start);
             due.iter().map(offset).collect::<Vec<_>>()
         }
@@ -80,11 +81,11 @@ pub(crate) async fn come_due_in_order_and_within_the_limit(engine: impl Harness)
 
 pub(crate) async fn move_only_if_they_have_not_changed(engine: impl Harness) {
     let store = engine.store();
-    let lane = TestLane::solo(&store);
+    let lane = TestLane::without_session(&store);
     let job = lane.admit().await;
-    let read = all_timers(store.as_ref()).await[0].clone();
-    let (from, to) = (read.at, read.at.plus_ms(777));
-    let unknown = TestLane::solo(&store).new_job_id();
+    let timer = all_timers(store.as_ref()).await[0].clone();
+    let (from, to) = (timer.at, timer.at.plus_ms(777));
+    let unknown = TestLane::without_session(&store).new_job_id();
     let moves = [
         TimerMove {
             job,
@@ -107,6 +108,6 @@ pub(crate) async fn move_only_if_they_have_not_changed(engine: impl Harness) {
     let moved = store.move_timers(&moves).await.unwrap();
     assert_eq!(moved, [false, true, false, false]);
     let timers = all_timers(store.as_ref()).await;
-    assert_eq!(timers, [Timer { at: to, ..read }]);
+    assert_eq!(timers, [Timer { at: to, ..timer }]);
     assert_eq!(store.move_timers(&[]).await.unwrap(), [false; 0]);
 }

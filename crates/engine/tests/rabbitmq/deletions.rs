@@ -43,7 +43,7 @@ async fn a_message_without_a_queue_does_not_count_as_published() {
         "RabbitMQ returned no message"
     );
 
-    // This message is in the queue too.
+    // This message adds one to the depth.
     publish_with_retry(&queue, Class::Interactive).await;
     let depth = queue.depth(Class::Interactive).await.unwrap();
     assert!(

@@ -65,7 +65,7 @@ async fn a_stalled_connection_is_noticed_and_replaced() {
         publish_error(&queue).await;
     }
     assert!(started.elapsed() < Duration::from_secs(25));
-    // The heartbeats show the stall to the connection that consumes.
+    // The connection that consumes detects the stall because no heartbeats arrive.
     proxy.heal().await.unwrap();
     let job = publish_with_retry(&queue, Class::Interactive).await;
     loop {
@@ -111,7 +111,7 @@ async fn after_a_reconnect_the_prefetch_is_the_number_of_free_permits() {
     wait_for_counts(&vhost, 0, 0).await;
 }
 
-/// A load balancer whose broker is down may accept a connection and stay silent for hours.
+/// A load balancer whose broker is down may accept a connection and then send nothing for hours.
 #[tokio::test]
 async fn the_connection_to_a_silent_peer_is_closed() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -55,7 +55,7 @@ async fn confirmed_and_unacked_messages_are_delivered_again() {
 
     rabbit.restart().await.unwrap();
     confirmed.insert(publish_with_retry(&queue, Class::Interactive).await);
-    // The consumer still holds as many deliveries as it may, so the broker delivers nothing.
+    // The test holds the most unsettled deliveries that the consumer may have, so the broker delivers nothing.
     crate::setup::assert_no_delivery(&mut consumer).await;
     for delivery in held.drain(..) {
         delivery.ack();

@@ -91,7 +91,7 @@ pub(crate) async fn publish_with_retry(queue: &RabbitQueue, class: Class) -> Job
     wake.job
 }
 
-/// Publishes a wake, which must fail with a transient error. Returns the error's text.
+/// Publishes an interactive wake. The publish must fail with a transient error, whose text is returned.
 pub(crate) async fn publish_error(queue: &RabbitQueue) -> String {
     match queue.publish(&new_wake(Class::Interactive)).await {
         Err(QueueError::Unavailable(Some(source))) => source.to_string(),
@@ -99,6 +99,7 @@ pub(crate) async fn publish_error(queue: &RabbitQueue) -> String {
     }
 }
 
+/// Starts a consumer of interactive wakes. Tries again until this succeeds.
 pub(crate) async fn consume(queue: &RabbitQueue, unacked_max: usize) -> Box<dyn Consumer> {
     let mut consumer = None;
     wait_until("a consumer", async || {

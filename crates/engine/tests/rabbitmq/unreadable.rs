@@ -1,4 +1,4 @@
-//! Messages that no process can read.
+//! Messages that a process of this release cannot read.
 
 use forebay_shared::class::Class;
 use serde_json::Value;

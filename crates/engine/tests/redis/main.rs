@@ -28,10 +28,11 @@ async fn connect(url: String) -> Arc<dyn Store> {
     Arc::new(RedisStore::connect(&RedisSettings::new(url)).await.unwrap())
 }
 
-/// The value of a field of Redis' `INFO`, or an empty text if there is no such field.
-async fn info(server: &Redis, section: &str, field: &str) -> String {
+/// Finds the first line of Redis' `INFO` that begins with `prefix`. Returns the text after `prefix` and a colon, or an
+/// empty text if there is no such line.
+async fn info(server: &Redis, section: &str, prefix: &str) -> String {
     let info = server.cli(&["INFO", section]).await.unwrap();
-    let line = info.lines().find_map(|line| line.strip_prefix(field));
+    let line = info.lines().find_map(|line| line.strip_prefix(prefix));
     line.map(|value| value.trim_start_matches(':').trim().to_owned())
         .unwrap_or_default()
 }

@@ -50,7 +50,7 @@ async fn a_confirmed_commit_survives_a_kill() {
         submitters.spawn(async move {
             let mut jobs = Vec::new();
             let mut loaded = LoadedLane::default();
-            // The loop ends with the kill of the server, long before the lane is full.
+            // The loop ends when the server is killed, long before the lane is full.
             while let Ok((commit, _)) = lane.build_commit(
                 &loaded,
                 &Event::Admit(lane.admission(lane.new_job_id())),
@@ -95,14 +95,14 @@ async fn a_confirmed_commit_survives_a_kill() {
 async fn a_commit_whose_response_was_lost_is_recognised_by_its_version() {
     let server = server(RedisOptions::default()).await;
     let store = connect(server.url()).await;
-    // The server has to know the script, so that EVALSHA runs it.
+    // This commit loads the script into the server. Without the script, the later EVALSHA would not write anything.
     TestLane::session(&store, "earlier").admit().await;
     let lane = TestLane::session(&store, "s");
     let event = Event::Admit(lane.admission(lane.new_job_id()));
     let (commit, _) = lane
         .build_commit(&LoadedLane::default(), &event, Vec::new())
         .unwrap();
-    // The frozen server gets the command and runs it after the timeout.
+    // The frozen server gets the command, and runs it when the server resumes.
     server.pause().unwrap();
     let begun = Instant::now();
     let lost = store.commit(&commit).await.unwrap_err();

@@ -8,7 +8,7 @@ use crate::{connect, info, server, test_lane::TestLane};
 async fn a_submit_is_one_command() {
     let server = server(RedisOptions::default()).await;
     let store = connect(server.url()).await;
-    // The server has to know the script first.
+    // This submit loads the script into the server.
     TestLane::session(&store, "earlier").admit().await;
     let lane = TestLane::session(&store, "s");
     let event = forebay_shared::lane::Event::Admit(lane.admission(lane.new_job_id()));
@@ -43,7 +43,7 @@ async fn scripts_are_sent_again_to_a_server_that_lost_them() {
     let lane = TestLane::session(&store, "s");
     let job = lane.admit().await;
     server.cli(&["SCRIPT", "FLUSH"]).await.unwrap();
-    // The claim is a script on one partition. The counts are a script on all partitions.
+    // The claim runs a script on one partition, and `counts` runs a script on every partition.
     let fence = lane.claim(job, "worker-1").await;
     server.cli(&["SCRIPT", "FLUSH"]).await.unwrap();
     let counts = store.counts().await.unwrap();

@@ -39,7 +39,7 @@ async fn a_server_that_may_delete_live_jobs_is_refused() {
     );
     assert!(evicts, "unexpected error: {error:?}");
     assert!(error.to_string().contains("set it to noeviction"));
-    // This user may not run CONFIG, so the store reads the policy from INFO.
+    // The user `app` may not run CONFIG, so the store reads the policy from INFO.
     let server = crate::server(options_with(&["--maxmemory-policy", "allkeys-random"])).await;
     let set_user = [
         "ACL", "SETUSER", "app", "on", ">secret", "~*", "&*", "+@all", "-config",

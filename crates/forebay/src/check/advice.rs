@@ -1,18 +1,19 @@
-//! What to do about a failed call, in words.
+//! Sentences for the operator about a failed call: what is wrong, and what to change.
 
 use forebay_shared::job::JobError;
 use forebay_worker::provider::{KeyState, ProviderSummary};
 
 /// Whether the provider does not know the model. Some providers answer 400 instead of 404.
 pub(super) fn is_about_the_model(error: &JobError) -> bool {
-    let is_refused_model = || {
+    // "the job names no model" is another error: no model was named.
+    let names_the_model = || {
         let message = error.message.to_lowercase();
         message.contains("model") && !message.contains("the job names no model")
     };
-    error.code == "model_not_found" || (error.code == "invalid_request" && is_refused_model())
+    error.code == "model_not_found" || (error.code == "invalid_request" && names_the_model())
 }
 
-/// What is wrong and what to change. `None` if the error itself is all that is known.
+/// What is wrong and what to change. `None` if nothing is known beyond the error itself.
 pub(super) fn advice(error: &JobError, provider: &ProviderSummary) -> Option<String> {
     let ProviderSummary {
         url, url_setting, ..
@@ -25,7 +26,7 @@ pub(super) fn advice(error: &JobError, provider: &ProviderSummary) -> Option<Str
                 "Wrong key: the provider refuses the key in {variable}, or the key may not use this model."
             ),
             KeyState::Missing(setting) | KeyState::None(setting) => {
-                format!("No key: the provider wants one. Set {setting}.")
+                format!("No key: the provider requires one. Set {setting}.")
             }
         },
         "insufficient_quota" => {
@@ -38,7 +39,7 @@ pub(super) fn advice(error: &JobError, provider: &ProviderSummary) -> Option<Str
             String::from("The model's context is too short for even one short message.")
         }
         "provider_timeout" if has("no connection") => format!(
-            "No connection: {url} does not respond. Is the address right, and does a firewall let calls through?"
+            "No connection: {url} does not respond. Check the address, and whether a firewall blocks the calls."
         ),
         "provider_timeout" => {
             String::from("The provider took too long. It may still be loading its model.")
@@ -48,22 +49,22 @@ pub(super) fn advice(error: &JobError, provider: &ProviderSummary) -> Option<Str
             "Wrong URL: correct {url_setting}, which is {url}. The URL of most servers ends with /v1."
         ),
         "invalid_response" => format!(
-            "Wrong URL: what answers at {url} is no such API. Correct {url_setting}. The URL of most servers ends with /v1."
+            "Wrong URL: the server at {url} does not have this API. Correct {url_setting}. The URL of most servers ends with /v1."
         ),
         _ if has("answered 405") || has("answered 501") => {
             format!(
-                "Wrong URL: no such API is at {url}. Correct {url_setting}. The URL of most servers ends with /v1."
+                "Wrong URL: the server at {url} does not have this API. Correct {url_setting}. The URL of most servers ends with /v1."
             )
         }
         "provider_error" if has("a redirect to") => {
             format!("Wrong URL: set {url_setting} to the URL to which the provider redirects.")
         }
         "invalid_request" if has("https") && has("http request") => {
-            format!("Wrong URL: the server wants TLS. Begin {url_setting} with https://.")
+            format!("Wrong URL: the server requires TLS. Begin {url_setting} with https://.")
         }
-        _ if is_about_the_model(error) => {
-            String::from("Model not found: name one that the provider has, or load it there.")
-        }
+        _ if is_about_the_model(error) => String::from(
+            "Model not found: name a model that the provider has, or load this model there.",
+        ),
         _ => return None,
     })
 }
@@ -83,8 +84,8 @@ fn connection_advice(message: &str, provider: &ProviderSummary) -> String {
     }
     if has("unknownissuer") {
         return String::from(
-            "TLS: the server's certificate is signed by an authority that is not trusted. Name its PEM file in \
-             FOREBAY_CA_FILE.",
+            "TLS: the server's certificate is signed by an authority that is not trusted. Set FOREBAY_CA_FILE to the \
+             authority's PEM file.",
         );
     }
     if has("certificate") {
@@ -105,7 +106,7 @@ fn connection_advice(message: &str, provider: &ProviderSummary) -> String {
     }
     if has("before it answered") && url.starts_with("http:") {
         return format!(
-            "The server closed the connection. If it wants TLS, begin {url_setting} with https://."
+            "The server closed the connection. If it requires TLS, begin {url_setting} with https://."
         );
     }
     format!("No connection to {url}.")
@@ -130,12 +131,12 @@ mod tests {
     }
 
     #[test]
-    fn each_failure_has_its_words() {
-        for (code, message, words) in [
+    fn each_failure_gets_its_advice() {
+        for (code, message, expected) in [
             (
                 "authentication_failed",
                 "answered 401",
-                "No key: the provider wants one. Set key_env",
+                "No key: the provider requires one. Set key_env",
             ),
             ("insufficient_quota", "answered 402", "no credit"),
             ("rate_limited", "answered 429", "too often"),
@@ -158,12 +159,12 @@ mod tests {
             (
                 "invalid_response",
                 "a page instead of JSON",
-                "is no such API",
+                "does not have this API",
             ),
             (
                 "invalid_request",
                 "the provider answered 405: Method Not Allowed",
-                "Wrong URL: no such API",
+                "does not have this API",
             ),
             (
                 "provider_error",
@@ -214,20 +215,20 @@ mod tests {
             (
                 "connection_failed",
                 "failed before it answered: connection closed",
-                "wants TLS",
+                "requires TLS",
             ),
             ("connection_failed", "something else", "No connection"),
         ] {
             let error = JobError::new(code, message);
             let advice = advice(&error, &provider(None)).unwrap_or_default();
-            assert!(advice.contains(words), "{code} {message}: {advice}");
+            assert!(advice.contains(expected), "{code} {message}: {advice}");
         }
         let unknown = JobError::new("provider_error", "answered 500");
         assert_eq!(advice(&unknown, &provider(None)), None);
     }
 
     #[test]
-    fn a_failed_connection_through_a_proxy_is_blamed_on_the_proxy() {
+    fn the_advice_about_a_failed_connection_through_a_proxy_names_the_proxy() {
         let refused = JobError::new("connection_failed", "Connection refused (os error 111)");
         let advice = advice(&refused, &provider(Some("HTTPS_PROXY"))).unwrap_or_default();
         assert!(
@@ -242,7 +243,7 @@ mod tests {
             ("model_not_found", "", true),
             ("invalid_request", "Invalid model name", true),
             ("invalid_request", "no", false),
-            // This error itself lists the models.
+            // No model was named.
             ("invalid_request", "the job names no model", false),
             ("provider_error", "the model crashed", false),
         ] {

@@ -1,4 +1,4 @@
-//! `forebay check [MODEL]`: calls a model once, and tells in words what is wrong.
+//! `forebay check [MODEL]`: calls a model once. If the call fails, it prints what is wrong and what to change.
 
 mod advice;
 
@@ -13,16 +13,16 @@ use forebay_worker::provider::{
     Answer, Call, Provider, ProviderRegistry, ProviderSummary, simulated,
 };
 
-/// The message that the model is sent.
+/// The message that is sent to the model.
 const INPUT: &str = "Reply with the word OK.";
 
 /// The most characters of the reply that are shown.
 const SHOWN_CHARS_MAX: usize = 100;
 
-/// The timeout of the list of models, which is shown if the model does not exist.
+/// The timeout for reading the list of models, which is printed if the model does not exist.
 const LIST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Calls `model`, or else the model of jobs that name none. Prints what is called and the reply.
+/// Calls `model`; without one, the model of jobs that name none. Prints what is called, and the reply.
 ///
 /// # Errors
 /// What is wrong, and what to do about it.
@@ -48,7 +48,7 @@ pub(crate) fn run(
         println!("provider  {} at {}", summary.name, summary.url);
         println!("key       {}", summary.key);
         if let Some(variable) = summary.proxy_variable {
-            println!("proxy     that of {variable}");
+            println!("proxy     from {variable}");
         }
     }
     let (provider, sent_model) = providers
@@ -77,7 +77,7 @@ async fn call(
         Ok(answer) => {
             println!(
                 "reply     {} after {} ms",
-                shown(&answer),
+                reply_start(&answer),
                 began.elapsed().as_millis()
             );
             println!("The model answers.");
@@ -99,8 +99,8 @@ async fn call(
     bail!(message)
 }
 
-/// The start of the reply.
-fn shown(answer: &Answer) -> String {
+/// The first characters of the reply, in quotes.
+fn reply_start(answer: &Answer) -> String {
     let text = answer.text().unwrap_or_default();
     let mut start: String = text.chars().take(SHOWN_CHARS_MAX).collect();
     if start.len() < text.len() {

@@ -43,12 +43,12 @@ pub enum Command {
     },
 }
 
-/// The part that a process of a fleet runs.
+/// What a process of a fleet does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// The HTTP API.
+    /// Serves the HTTP API.
     Gateway,
-    /// The jobs.
+    /// Runs the jobs.
     Worker,
 }
 

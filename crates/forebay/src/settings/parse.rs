@@ -62,7 +62,7 @@ pub(super) fn log_filter(text: &str) -> Result<String, String> {
         })
 }
 
-/// Any text. `compose` and `engine` treat an empty secret as not set.
+/// Any text. `engine` and the providers treat an empty secret as not set.
 #[expect(clippy::unnecessary_wraps, reason = "clap requires this signature")]
 pub(super) fn secret(text: &str) -> Result<Secret, String> {
     Ok(Secret::new(text))

@@ -20,14 +20,14 @@ pub(crate) async fn get(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let id = job_id(path)?;
-    let wait = wait::parse(query.as_deref(), &headers)?;
-    // Without a free permit the request is answered at once, like one that does not wait.
-    let wait_permit = match wait.seconds {
+    let wait_time = wait::parse(query.as_deref(), &headers)?;
+    // Without a free permit the request is answered at once, as if it had not asked to wait.
+    let wait_permit = match wait_time.seconds {
         0 => None,
         _ => state.wait_permits.try_acquire().ok(),
     };
     let record = if wait_permit.is_some() {
-        wait::until_ended(&state, id, wait.seconds).await?
+        wait::until_ended(&state, id, wait_time.seconds).await?
     } else {
         state.read_job(id).await?
     };
@@ -38,10 +38,10 @@ pub(crate) async fn get(
     if matches!(record.state, JobState::Live(_)) {
         set_retry_after(headers, state.poll_after_s(record.meta.class));
     }
-    let waited_as_asked = wait_permit.is_some() || wait.seconds == 0;
-    if wait.from_prefer_header
+    let waited_as_asked = wait_permit.is_some() || wait_time.seconds == 0;
+    if wait_time.from_prefer_header
         && waited_as_asked
-        && let Ok(applied) = HeaderValue::try_from(format!("wait={}", wait.seconds))
+        && let Ok(applied) = HeaderValue::try_from(format!("wait={}", wait_time.seconds))
     {
         headers.insert("preference-applied", applied);
     }

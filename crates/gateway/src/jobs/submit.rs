@@ -59,8 +59,8 @@ pub(crate) async fn post(
         state.admission.reserve(&state.member)?;
         return job.admit(&state, new_id, None).await;
     };
-    // The key is set before the limits are checked. So a repeated submit gets its job even while new jobs are
-    // refused. A refused submit leaves its key without a job; the next submit with the key admits the job.
+    // The key is set before the limits are checked. So a repeated submit gets its job even while new jobs are refused.
+    // A refused submit leaves its key without a job. The next submit with the key admits the job.
     let now = job.now;
     let owner = idempotency::set_idempotency_key(&state, &key, &body.bytes, new_id, now).await?;
     let id = match owner {
@@ -104,7 +104,7 @@ struct PreparedJob {
     traceparent: Option<String>,
     /// The store's time when the submit arrived.
     now: TimeMs,
-    /// Reserves the body's bytes in the byte budget until the commit has ended.
+    /// Keeps the body's bytes reserved in the byte budget until the commit has ended.
     body_permit: OwnedSemaphorePermit,
 }
 
@@ -136,7 +136,7 @@ impl PreparedJob {
             if_busy: submission.if_busy,
         };
         let class = meta.class;
-        // The JSON is made before `meta` moves into the change, so `meta` is not cloned.
+        // The JSON is made before `meta` moves into the change. So `meta` needs no clone.
         let json = view::new_job(&meta)?;
         let request = submission.request;
         // The commit may continue after the timeout with the body in memory, so the change keeps the permit.

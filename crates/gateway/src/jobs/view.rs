@@ -1,5 +1,5 @@
-//! A job as the API shows it. Each field of a job is present, and null without a value. `output.reasoning`,
-//! `usage.cached_input_tokens`, `usage.reasoning_tokens` and `error.detail` are present only with a value.
+//! A job as the API shows it. A field without a value is null. Four fields are absent instead: `output.reasoning`,
+//! `usage.cached_input_tokens`, `usage.reasoning_tokens` and `error.detail`.
 
 use axum::{
     http::{HeaderValue, StatusCode, header::CONTENT_TYPE},
@@ -44,7 +44,7 @@ struct JobView<'a> {
 #[derive(Serialize)]
 struct OutputView<'a> {
     text: Option<&'a str>,
-    /// Only of a reply with neither text nor tool calls.
+    /// Set only for a reply with neither text nor tool calls.
     #[serde(skip_serializing_if = "Option::is_none")]
     reasoning: Option<&'a str>,
     tool_calls: &'a [ToolCall],
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_with_reasoning_only_shows_it() {
+    fn a_reply_with_reasoning_only_shows_the_reasoning() {
         let mut outcome = completed(&ProcessId::fresh("worker"));
         let reply = outcome.reply.as_mut().expect("the job has a reply");
         (reply.text, reply.reasoning) = (None, Some(String::from("It is 4.")));

@@ -13,7 +13,7 @@ use crate::{problem::Problem, state::ApiState, store_call};
 
 /// The longest wait, in seconds.
 const WAIT_S_MAX: u64 = 60;
-/// How often a waiting request reads the job without a notice, because notices can be lost.
+/// How often a waiting request reads the job although no notice has come. Notices can be lost.
 const REREAD_EVERY: Duration = Duration::from_secs(30);
 /// The pause before a new subscription replaces one that ended.
 const RESUBSCRIBE_DELAY: Duration = Duration::from_millis(250);
@@ -27,10 +27,10 @@ pub(super) struct WaitTime {
     pub(super) from_prefer_header: bool,
 }
 
-/// Reads how long a request asks to wait. `wait_s` takes precedence over the header.
+/// Reads how long a request asks to wait. `wait_s` takes precedence over the header. The last `wait_s` counts.
 ///
-/// A `wait_s` out of range is an error. A preference that is too long is shortened, and an unreadable one
-/// is ignored, as RFC 7240 requires.
+/// A `wait_s` out of range is an error. A longer `wait` preference is shortened to 60 s. An unreadable preference is
+/// ignored, as RFC 7240 requires.
 pub(super) fn parse(query: Option<&str>, headers: &HeaderMap) -> Result<WaitTime, Problem> {
     let pairs = query.unwrap_or_default().split('&');
     if let Some(text) = pairs
@@ -72,15 +72,15 @@ fn parse_digits(text: &str) -> Option<u64> {
     only_digits.then(|| text.parse().unwrap_or(u64::MAX))
 }
 
-/// Waits until the job has ended and returns it. After `seconds`, or when the gateway stops, it returns the
-/// live job.
+/// Waits until the job has ended, and returns it. After `seconds`, or when the gateway stops, returns the live job. If
+/// there is no such job, returns `None` at once.
 pub(super) async fn until_ended(
     state: &ApiState,
     id: JobId,
     seconds: u64,
 ) -> Result<Option<JobRecord>, Problem> {
     let deadline = Instant::now() + Duration::from_secs(seconds);
-    // Subscribes before the first read. Otherwise the notice would be missed if the job ended between the two.
+    // Subscribes before the first read. Otherwise the notice of a job that ends between the two would be missed.
     let mut notices = subscribe(state, id).await?;
     loop {
         let record = state.read_job(id).await?;

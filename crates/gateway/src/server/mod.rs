@@ -1,8 +1,8 @@
 //! Accepts connections, at most `connections_max` at a time, and drains them when the gateway stops.
 //!
-//! `axum::serve` sets no time limit for a request's headers, so slow clients could keep connections for ever. This
-//! module replaces it. `connection` limits the time for a request's headers. `write_timeout` limits the time in which
-//! the client reads nothing of a response.
+//! This module replaces `axum::serve`, which sets no time limit for a request's headers. With it, slow clients could keep
+//! connections for ever. Here, `connection` limits the time for a request's headers. `write_timeout` limits the time in
+//! which the client reads nothing of a response.
 
 mod connection;
 mod write_timeout;

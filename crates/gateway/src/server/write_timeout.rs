@@ -21,8 +21,8 @@ use tokio::{
 pub(super) struct WriteTimeoutStream {
     stream: TcpStream,
     timeout: Duration,
-    /// Set while a write is blocked.
-    blocked_write: Option<Pin<Box<Sleep>>>,
+    /// The deadline of the blocked write; `None` while no write is blocked.
+    write_deadline: Option<Pin<Box<Sleep>>>,
 }
 
 impl WriteTimeoutStream {
@@ -30,25 +30,25 @@ impl WriteTimeoutStream {
         Self {
             stream,
             timeout,
-            blocked_write: None,
+            write_deadline: None,
         }
     }
 
     /// Returns the result of a write, or an error if writes have been blocked for `timeout`.
-    fn limit<T>(
+    fn apply_timeout<T>(
         &mut self,
         cx: &mut Context<'_>,
         written: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         if written.is_ready() {
-            self.blocked_write = None;
+            self.write_deadline = None;
             return written;
         }
         let timeout = self.timeout;
-        let blocked_write = self
-            .blocked_write
+        let write_deadline = self
+            .write_deadline
             .get_or_insert_with(|| Box::pin(sleep(timeout)));
-        match blocked_write.as_mut().poll(cx) {
+        match write_deadline.as_mut().poll(cx) {
             Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
             Poll::Pending => Poll::Pending,
         }
@@ -72,7 +72,7 @@ impl AsyncWrite for WriteTimeoutStream {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.limit(cx, written)
+        self.apply_timeout(cx, written)
     }
 
     fn poll_write_vectored(
@@ -81,7 +81,7 @@ impl AsyncWrite for WriteTimeoutStream {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.limit(cx, written)
+        self.apply_timeout(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -14,7 +14,7 @@ use super::{
 
 const PARTS_MAX: usize = 256;
 const HTTPS_URL_BYTES_MAX: usize = 8_192;
-/// Fields of the text parts of replies that are not kept.
+/// Fields that a text part of a reply may have. Their values are not kept.
 const REPLY_PART_FIELDS: [&str; 2] = ["annotations", "logprobs"];
 
 /// Whether the content may be the empty string, an empty array or empty texts.
@@ -24,8 +24,9 @@ pub(super) enum EmptyContent {
     Refused,
 }
 
-/// The content of a reply that also has a refusal, which is kept as text.
-pub(super) fn of_reply(content: Option<Content>, refusal: Option<String>) -> Option<Content> {
+/// Adds a reply's refusal to its content as text, unless the content is the same text. Returns `None` if there is
+/// neither text nor a part.
+pub(super) fn with_refusal(content: Option<Content>, refusal: Option<String>) -> Option<Content> {
     match (content, refusal) {
         (Some(Content::Text(text)), refusal) if text.is_empty() => refusal.map(Content::Text),
         (None, refusal) => refusal.map(Content::Text),
@@ -40,7 +41,7 @@ pub(super) fn of_reply(content: Option<Content>, refusal: Option<String>) -> Opt
     }
 }
 
-/// Reads a message's content. Content without any text is read as the empty string.
+/// Reads a message's content. An array whose parts are all empty becomes the empty string.
 pub(super) fn read(
     value: Value,
     path: FieldPath<'_>,
@@ -81,12 +82,12 @@ pub(super) fn read(
 #[derive(Clone, Copy)]
 enum PartKind {
     Text,
-    /// A refusal in a reply, which is kept as text.
+    /// A refusal in a reply. It is kept as text.
     Refusal,
     Image,
 }
 
-/// Reads a part. `None` without an error: the part is an empty text, which is left out.
+/// Reads a part. An empty text is left out: the result is `None`, without an error.
 fn part(
     value: Value,
     path: FieldPath<'_>,

@@ -1,7 +1,7 @@
 //! The input: a string, or an array of messages in the form of OpenAI's chat messages.
 //!
-//! Clients send replies back as an SDK or another proxy returned them. So the fields that only replies have are accepted,
-//! although nothing of them is kept.
+//! Clients send replies back as an SDK or another proxy returned them. So fields that only replies have are accepted.
+//! Except for `refusal`, their values are not kept.
 
 use forebay_shared::{
     document::UnknownFields,
@@ -23,7 +23,8 @@ const TOOL_CALL_TEXT_CHARS_MAX: usize = 65_536;
 const NAME_CHARS_MAX: usize = 128;
 const MESSAGE_FIELDS: &str =
     "role, content, name, tool_calls, tool_call_id, refusal, extra_content";
-/// Fields of replies whose values no provider wants back from another one.
+/// Fields of replies whose values are ignored. At most the provider that returned such a value could use it, and the input
+/// does not name that provider.
 const REPLY_FIELDS: [&str; 8] = [
     "annotations",
     "index",
@@ -34,10 +35,11 @@ const REPLY_FIELDS: [&str; 8] = [
     "reasoning_details",
     "thinking_blocks",
 ];
-/// Fields of replies whose values would be missed. SDKs write them without a value.
+/// Fields of replies that must be null or empty, because without the value a part of the reply would be missing. SDKs
+/// write these fields also when they have no value.
 const EMPTY_REPLY_FIELDS: [&str; 3] = ["audio", "function_call", "images"];
-/// Fields of tool calls and of their functions that are not kept.
-const CALL_FIELDS: [&str; 3] = ["index", "parsed_arguments", "provider_specific_fields"];
+/// Fields that a tool call of a reply and its function may have. Their values are not kept.
+const REPLY_CALL_FIELDS: [&str; 3] = ["index", "parsed_arguments", "provider_specific_fields"];
 
 /// Reads the input.
 pub(super) fn read(
@@ -91,7 +93,7 @@ fn turn(value: Value, path: FieldPath<'_>, errors: &mut FieldErrors) -> Option<T
         &roles,
         errors,
     );
-    // Only an SDK or a proxy writes a reply's other fields. It may write an empty reply.
+    // An assistant message with such fields is a reply that an SDK or a proxy returned. It may be empty.
     let mut reply_fields = REPLY_FIELDS
         .iter()
         .chain(&EMPTY_REPLY_FIELDS)
@@ -148,7 +150,7 @@ fn turn(value: Value, path: FieldPath<'_>, errors: &mut FieldErrors) -> Option<T
     let content =
         content.and_then(|value| content::read(value, path.key("content"), empty_content, errors));
     let content = match role {
-        Role::Assistant => content::of_reply(content, refusal),
+        Role::Assistant => content::with_refusal(content, refusal),
         _ => content,
     };
     Some(Turn {
@@ -198,7 +200,7 @@ fn tool_call(value: Value, path: FieldPath<'_>, errors: &mut FieldErrors) -> Opt
     let function = function_call(function, path.key("function"), errors);
     let extra = fields.take("extra_content");
     let extra_content = opaque(extra, path.key("extra_content"), errors);
-    fields.ignore(&CALL_FIELDS);
+    fields.ignore(&REPLY_CALL_FIELDS);
     fields.ignore_nulls();
     fields.refuse_unknown("id, type, function, extra_content", errors);
     Some(ToolCall {
@@ -220,7 +222,7 @@ fn function_call(
     let name = string(name, path.key("name"), 0..=TOOL_CALL_TEXT_CHARS_MAX, errors);
     let arguments = fields.require("arguments", errors);
     let arguments = string(arguments, path.key("arguments"), 0..=usize::MAX, errors);
-    fields.ignore(&CALL_FIELDS);
+    fields.ignore(&REPLY_CALL_FIELDS);
     fields.ignore_nulls();
     fields.refuse_unknown("name, arguments", errors);
     Some(FunctionCall {

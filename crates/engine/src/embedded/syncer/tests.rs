@@ -39,7 +39,7 @@ impl Engine {
             .unwrap();
         let (begun_sender, sync_begun) = mpsc::channel();
         let (sync_results, result) = mpsc::channel::<io::Result<()>>();
-        // After the test has ended, all syncs fail.
+        // When the test has dropped its ends of the channels, all syncs fail.
         let sync = move || match begun_sender.send(()) {
             Ok(()) => result.recv().unwrap_or(Err(io::ErrorKind::Other.into())),
             Err(_) => Err(io::ErrorKind::Other.into()),
@@ -93,7 +93,7 @@ impl Engine {
         }
     }
 
-    /// Returns how many rows a read sees, and the newest transaction that the read can have seen.
+    /// Returns how many rows a read sees, and the number of the newest transaction that the read can have seen.
     async fn count_rows(&self) -> (i64, u64) {
         let count = |db: &Connection| {
             db.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0))
@@ -180,7 +180,7 @@ async fn after_a_failed_sync_no_write_is_ever_confirmed() {
     assert_eq!(
         engine.count_rows().await.0,
         1,
-        "the second write was written"
+        "the write after the failed sync is in the table"
     );
 }
 

@@ -60,13 +60,13 @@ async fn a_failed_write_is_rolled_back_and_the_others_are_stored() {
     writes.spawn(insert(writer.clone(), 1_001));
     writer.writes.until_holding(5).await;
     std::thread::spawn(move || writer_loop.run());
-    let refused = writes
+    let failed = writes
         .join_all()
         .await
         .iter()
         .filter(|written| written.is_err())
         .count();
-    assert_eq!(refused, 2);
+    assert_eq!(failed, 2);
     let count = |Transaction { db, .. }: &mut Transaction<'_>| {
         db.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0))
     };
