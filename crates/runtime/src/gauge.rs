@@ -15,11 +15,11 @@ use forebay_shared::{
 
 /// How often the counts are read.
 pub const SAMPLE_EVERY: Duration = Duration::from_secs(1);
-/// The number of samples that a rate is measured over.
+/// The most samples that are kept. A rate is measured between the oldest and the newest of them.
 const SAMPLES_MAX: usize = 15;
 /// The expected wait when no job has ended lately. A timer is parked for three times the expected wait, and for at least
-/// [`REVISIT_MS`](forebay_shared::lane::REVISIT_MS). Three times this value does not exceed that minimum. So an unknown
-/// wait does not delay the search for lost wakes.
+/// [`REVISIT_MS`](forebay_shared::lane::REVISIT_MS). Three times this value is not more than that minimum. So an unknown
+/// wait does not delay the tick that replaces a lost wake.
 const WAIT_UNKNOWN_MS: u64 = 20_000;
 /// The longest expected wait: one day.
 const WAIT_MS_MAX: u64 = 86_400_000;
@@ -82,8 +82,9 @@ impl Gauge {
         depths[class as usize] = Some((depth, Instant::now()));
     }
 
-    /// Whether the queue of a class is known to hold a wake for each ready head while no worker takes wakes. Then another
-    /// wake would only be a duplicate.
+    /// Whether the queue of a class holds a wake for each ready head, so that another wake would only be a duplicate.
+    /// Returns `false` if the class has no ready head, if the depth of its queue is not known, or if jobs of the class have
+    /// ended lately.
     #[must_use]
     pub fn queue_holds_all_wakes(&self, class: Class) -> bool {
         let depths = self.depths.read().unwrap_or_else(PoisonError::into_inner);
@@ -95,7 +96,7 @@ impl Gauge {
         let ready = self
             .counts()
             .map_or(0, |(counts, _)| counts.class(class).live.ready);
-        // While the queue drains, its depth is less than the recorded one.
+        // While jobs end, workers take wakes, so the depth may have fallen since it was recorded.
         let is_stalled = self.drained_per_s(class) <= 0.0;
         is_stalled && u64::try_from(ready).is_ok_and(|ready| ready > 0 && depth >= ready)
     }

@@ -4,7 +4,7 @@
 //! In reading order:
 //! - [`lanes`]: changes a lane by an event, and commits the result.
 //! - [`wakes`], [`presence`], [`gauge`], [`sweeper`]: the four loops.
-//! - [`member`]: a process of the fleet, which owns all of them.
+//! - [`member`]: a process of the fleet, which owns the lanes and runs the loops.
 
 pub mod gauge;
 pub mod lanes;

@@ -45,10 +45,10 @@ pub struct Member {
     failed: CancellationToken,
 }
 
-/// Cancels its token if the task that holds it panics.
-struct PanicAlarm(CancellationToken);
+/// A guard that cancels its token if the task that holds the guard panics.
+struct CancelOnPanic(CancellationToken);
 
-impl Drop for PanicAlarm {
+impl Drop for CancelOnPanic {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.0.cancel();
@@ -87,9 +87,9 @@ impl Member {
 
         let failed = CancellationToken::new();
         let spawn = |run: Pin<Box<dyn Future<Output = ()> + Send>>| {
-            let (alarm, stop) = (PanicAlarm(failed.clone()), stop.clone());
+            let (guard, stop) = (CancelOnPanic(failed.clone()), stop.clone());
             tasks.spawn(async move {
-                let _alarm = alarm;
+                let _guard = guard;
                 stop.run_until_cancelled(run).await;
             });
         };
@@ -115,14 +115,14 @@ impl Member {
         }
     }
 
-    /// Waits until one of the loops panics, which is a bug. A process without its loops would look healthy and leave its
-    /// jobs undone, so the caller must end it.
+    /// Waits until one of the loops panics, which is a bug. The caller must then end the process. Without its loops, the
+    /// process would look healthy and leave its jobs undone.
     pub async fn failed(&self) {
         self.failed.cancelled().await;
     }
 
     /// Leaves the fleet: ends the loops, the term as sweeper and the presence. So the other processes need not wait until
-    /// the presence of this process is too old.
+    /// the presence TTL has passed.
     pub async fn leave(&self) {
         self.stop.cancel();
         self.tasks.wait().await;

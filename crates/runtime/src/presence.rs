@@ -11,14 +11,14 @@ use tokio::{
 
 use forebay_shared::{ids::ProcessId, lane::LiveProcesses, store::Store};
 
-/// The interval between two renewals. It is shorter if the presence TTL is short.
+/// The interval between two renewals, in milliseconds. A third of the presence TTL is used if that is shorter.
 const RENEW_EVERY_MS_MAX: u64 = 1_000;
 
 /// The last successful renewal of the presence.
 #[derive(Clone, Debug)]
 struct Renewal {
     live: LiveProcesses,
-    /// When the renewal was sent.
+    /// When this process sent the renewal.
     sent: Instant,
     /// Since this time, each renewal has followed the previous one within the presence TTL.
     unbroken_since: Instant,
@@ -111,7 +111,7 @@ impl PresenceLoop {
             match timeout(presence_ttl, renewal).await {
                 Ok(Ok(live)) => self.last.send_modify(|last| {
                     // The gap ends with the response. A store that stalls delays the renewals of all processes,
-                    // so its list may not contain processes that are alive.
+                    // so the list in its response may lack processes that are alive.
                     let received = Instant::now();
                     let unbroken_since = match last {
                         Some(last) if received.duration_since(last.sent) < presence_ttl => {

@@ -22,7 +22,8 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// A backoff whose delays start at `first` and double up to `max`.
+    /// A backoff whose longest delay is `first` after the first failure. It doubles with each further failure, up to
+    /// `max`.
     #[must_use]
     pub const fn new(first: Duration, max: Duration) -> Self {
         Self { first, max }
@@ -30,8 +31,8 @@ impl Backoff {
 
     /// The delay after a failure, with `failures` earlier failures in a row.
     ///
-    /// `random` is uniform from 0 to 1 and places the delay within the upper half of its range. So processes
-    /// that failed at the same time repeat at different times.
+    /// `random` is uniform from 0 to 1. It selects a delay between half of the longest delay and all of it. So
+    /// processes that failed at the same time repeat at different times.
     #[must_use]
     pub fn delay(&self, failures: u32, random: f64) -> Duration {
         let longest = 1_u32
@@ -64,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn the_delay_lies_in_the_upper_half_of_its_range() {
+    fn jitter_shortens_the_delay_by_at_most_half() {
         assert_eq!(BACKOFF.delay(1, 0.0), FIRST);
         assert_eq!(BACKOFF.delay(1, 0.5), FIRST * 3 / 2);
         assert_eq!(BACKOFF.delay(1, 1.0), FIRST * 2);

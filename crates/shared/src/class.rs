@@ -1,4 +1,4 @@
-//! The two classes of work.
+//! The class of a job: its priority.
 
 use std::fmt;
 

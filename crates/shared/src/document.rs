@@ -17,15 +17,15 @@ use serde_json::{Map, Value};
 
 /// Fields of a stored object that this release does not know. They are flattened into that object.
 ///
-/// The value takes eight bytes, because most objects have no such fields.
+/// The map is boxed, so that the value takes only eight bytes. Most objects have no unknown fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct UnknownFields(Option<Box<Map<String, Value>>>);
 
 impl UnknownFields {
-    /// No fields.
+    /// No unknown fields.
     pub const NONE: Self = Self(None);
 
-    /// Whether there are none.
+    /// Whether there are no unknown fields.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.0.is_none()
@@ -54,7 +54,7 @@ impl UnknownFields {
         })
     }
 
-    /// Adds further fields as an object under `name`, if there are any.
+    /// Adds the field `name`, an object of `fields`. Adds nothing if `fields` is empty.
     #[must_use]
     pub fn with_object(mut self, name: &str, fields: Self) -> Self {
         if let Some(fields) = fields.0 {

@@ -1,7 +1,7 @@
 //! The ids of jobs, tenants, sessions and processes, and the keys of lanes.
 //!
 //! Each id is checked when it is created. So an id may go into a key, a log line or a header without another check.
-//! The clones of a name share its text, because names are cloned often.
+//! Clones of a [`TenantId`], [`SessionId`] or [`ProcessId`] share one text, because these ids are cloned often.
 
 use std::{fmt, sync::Arc};
 
@@ -97,7 +97,7 @@ impl ProcessId {
     /// A new id. It begins with `role`, so that lists and logs show the kind of process.
     ///
     /// # Panics
-    /// If `role` has a character that a name may not have, or more than 80 characters.
+    /// If `role` has more than 95 characters, or a character other than `A-Z a-z 0-9 . _ : @ -`.
     #[must_use]
     pub fn fresh(role: &str) -> Self {
         let id = format!("{role}-{}", uuid::Uuid::new_v4().simple());
@@ -107,7 +107,7 @@ impl ProcessId {
 
 /// A job's id: `job_`, the partition of its lane in two hex digits, and a UUIDv7 (RFC 9562) in 32 hex digits.
 ///
-/// Ids sort by time within a partition. The keys of a job follow from its id without a look-up.
+/// Ids sort by time within a partition. The keys of a job are computed from its id, because the id contains the partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct JobId {

@@ -40,7 +40,7 @@ pub(crate) struct Submission {
     pub(crate) model: String,
     pub(crate) class: Class,
     pub(crate) if_busy: IfBusy,
-    /// Whether the input holds tool results.
+    /// Whether the input consists of tool results.
     pub(crate) is_tool_results: bool,
     pub(crate) expires_in_ms: u64,
     pub(crate) metadata: Map<String, Value>,
@@ -114,7 +114,7 @@ fn read(value: Value, default_model: Option<&str>, errors: &mut FieldErrors) -> 
     let input = input?;
     let is_tool_results = messages::is_tool_results(&input);
     if is_tool_results && session.is_none() {
-        let error_message = "is required when the input holds tool results";
+        let error_message = "is required when the input consists of tool results";
         errors.add(root.key("session_id"), error_message);
     }
     Some(Submission {
@@ -168,7 +168,9 @@ fn model(
 ) -> Option<String> {
     let Some(value) = value else {
         if default.is_none() {
-            errors.add(path, "is required, because FOREBAY_MODEL sets no default");
+            let error_message =
+                "is required, because this gateway has no default model; FOREBAY_MODEL sets one";
+            errors.add(path, error_message);
         }
         return default.map(str::to_owned);
     };

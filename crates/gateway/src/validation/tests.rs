@@ -1,5 +1,5 @@
-//! Examples of valid submits, the defaults, and the limit on errors. The table of invalid fields is in
-//! `tests/api/bad_input.rs`, which sends them over HTTP.
+//! Tests of valid submits, the defaults, and the limits on depth and on errors. `tests/api/bad_input.rs` sends submits
+//! with invalid fields over HTTP.
 
 use forebay_shared::{class::Class, lane::IfBusy, turn::Content};
 use serde_json::{Value, json};
@@ -87,14 +87,14 @@ fn a_null_field_counts_as_absent() {
 }
 
 #[test]
-fn an_empty_string_with_tool_calls_is_no_content() {
+fn an_empty_content_beside_tool_calls_is_stored_as_none() {
     let call = json!({"id": "1", "function": {"name": "f", "arguments": ""}});
     let body = json!({"input": [{"role": "assistant", "content": "", "tool_calls": [call]}]});
     assert_eq!(read(&body).unwrap().request.input[0].content, None);
 }
 
 #[test]
-fn an_input_of_tool_messages_holds_tool_results() {
+fn an_input_of_tool_messages_consists_of_tool_results() {
     let result = json!({"role": "tool", "tool_call_id": "1", "content": "42"});
     let body = json!({"session_id": "s", "input": [result]});
     let submission = read(&body).unwrap();
@@ -168,7 +168,7 @@ fn tool_calls_are_accepted_as_sdks_return_them() {
 }
 
 #[test]
-fn a_refusal_is_the_text_of_a_reply() {
+fn a_refusal_becomes_text_of_the_reply() {
     for reply in [
         json!({"role": "assistant", "content": null, "refusal": "I won't."}),
         json!({"role": "assistant", "refusal": "I won't.", "tool_calls": []}),
@@ -219,7 +219,7 @@ fn an_empty_reply_of_a_provider_is_accepted() {
 }
 
 #[test]
-fn texts_of_a_reply_may_be_empty() {
+fn empty_texts_in_replies_and_tool_results_are_accepted() {
     let call = json!({"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}});
     for content in [json!([]), json!([{"type": "text", "text": ""}])] {
         let reply = json!({"role": "assistant", "content": content, "tool_calls": [call]});
@@ -263,7 +263,7 @@ fn ids_and_names_that_a_provider_may_send_are_accepted() {
 }
 
 #[test]
-fn a_value_that_would_be_missed_is_refused() {
+fn a_field_whose_content_would_be_lost_is_refused() {
     for (name, value) in [
         ("function_call", json!({"name": "f", "arguments": "{}"})),
         ("audio", json!({"id": "audio_1"})),

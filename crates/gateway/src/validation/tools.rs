@@ -1,4 +1,4 @@
-//! The tools that a model may call, and `tool_choice`, which says whether it must call a tool.
+//! The tools that a model may call, and `tool_choice`, which decides whether it must call a tool.
 
 use forebay_shared::{
     document::UnknownFields,
@@ -54,7 +54,8 @@ fn tool(value: Value, path: FieldPath<'_>, errors: &mut FieldErrors) -> Option<T
         errors,
     );
     let function = fields.require("function", errors);
-    let function = function.and_then(|value| definition(value, path.key("function"), errors));
+    let function =
+        function.and_then(|value| function_definition(value, path.key("function"), errors));
     fields.refuse_unknown("type, function", errors);
     Some(Tool {
         kind: kind?,
@@ -63,7 +64,7 @@ fn tool(value: Value, path: FieldPath<'_>, errors: &mut FieldErrors) -> Option<T
     })
 }
 
-fn definition(
+fn function_definition(
     value: Value,
     path: FieldPath<'_>,
     errors: &mut FieldErrors,

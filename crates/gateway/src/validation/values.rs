@@ -1,7 +1,7 @@
 //! The basic kinds of values: objects, arrays, strings, numbers, and words from a list.
 //!
 //! Each function takes a value that may be absent, and returns it in its Rust type. For a value of the wrong kind
-//! it adds an error and returns `None`. `null` counts as absent.
+//! it adds an error and returns `None`. [`Object`] treats a field that is `null` as absent.
 
 use std::ops::RangeInclusive;
 
@@ -59,7 +59,7 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// Removes fields that may only be null or empty. Adds an error for each other value.
+    /// Removes fields that must be null or empty. Adds an error for each field with another value.
     pub(super) fn ignore_empty(&mut self, names: &[&str], errors: &mut FieldErrors) {
         for name in names {
             if self.take(name).is_some_and(|value| !is_empty(&value)) {
@@ -68,7 +68,8 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// Adds an error for each field that is left, because the API does not define it.
+    /// Adds an error for each field that was not removed, because the API does not define it. `known_fields` lists the
+    /// fields that the API defines.
     pub(super) fn refuse_unknown(self, known_fields: &str, errors: &mut FieldErrors) {
         for name in self.fields.keys() {
             errors.add(
@@ -87,7 +88,8 @@ pub(super) fn string(
     errors: &mut FieldErrors,
 ) -> Option<String> {
     match value? {
-        // A string has at most as many characters as bytes, so most strings are not counted.
+        // A string has at most as many characters as bytes. So the characters are counted only if the bytes exceed the
+        // limit.
         Value::String(text)
             if text.len() >= *chars.start()
                 && (text.len() <= *chars.end() || text.chars().count() <= *chars.end()) =>
@@ -165,7 +167,7 @@ pub(super) fn integer(
     number
 }
 
-/// A number for which `is_valid` returns true. `allowed` describes those numbers in words.
+/// A number for which `is_valid` returns true. `allowed` describes these numbers in the error message.
 pub(super) fn number(
     value: Option<Value>,
     path: FieldPath<'_>,
@@ -193,7 +195,7 @@ pub(super) fn boolean(
     flag
 }
 
-/// One of the words. Returns the Rust value that stands beside the word in `words`.
+/// One of the words. Returns the Rust value that `words` pairs with the word.
 pub(super) fn one_of<T: Clone>(
     value: Option<Value>,
     path: FieldPath<'_>,

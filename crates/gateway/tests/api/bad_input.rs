@@ -1,12 +1,12 @@
-//! Invalid submits: each gets its status and code, names the invalid field, and stores nothing.
+//! Tests of invalid submits: the response has the right status and code and names the invalid field, and nothing is stored.
 
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
 use crate::fixture::Fixture;
 
-/// Submits that are invalid in one way each, and the field that the response must name.
-fn table() -> Vec<(Value, &'static str)> {
+/// Submits with one invalid field each, and the name of that field, which the response must contain.
+fn invalid_submits() -> Vec<(Value, &'static str)> {
     let job_with = |name: &str, value: Value| {
         let mut body = Map::from_iter([
             (String::from("input"), json!("Hi.")),
@@ -165,7 +165,7 @@ fn table() -> Vec<(Value, &'static str)> {
             json!({"input": [{"role": "tool", "tool_call_id": "1", "content": "x"}]}),
             "session_id",
         ),
-        // session, model, instructions, class
+        // session_id, model, instructions, priority, if_busy
         (job_with("session_id", json!("")), "session_id"),
         (job_with("session_id", json!(7)), "session_id"),
         (job_with("session_id", json!("a b")), "session_id"),
@@ -214,7 +214,7 @@ fn table() -> Vec<(Value, &'static str)> {
             "context.max_input_tokens",
         ),
         (job_with("context", json!({"turns": 1})), "context.turns"),
-        // stop, formats, tools, metadata
+        // stop, reasoning_effort, response_format, tools, tool_choice
         (job_with("stop", json!("")), "stop"),
         (job_with("stop", json!([])), "stop"),
         (job_with("stop", json!(["a", ""])), "stop[1]"),
@@ -336,6 +336,7 @@ fn table() -> Vec<(Value, &'static str)> {
             ),
             "response_format.json_schema.x",
         ),
+        // metadata, extra_body
         (job_with("metadata", json!([])), "metadata"),
         (job_with("metadata", metadata(17)), "metadata"),
         (job_with("metadata", json!({"k": 1})), "metadata.k"),
@@ -352,7 +353,7 @@ fn table() -> Vec<(Value, &'static str)> {
 #[tokio::test]
 async fn every_invalid_field_is_named_and_nothing_is_stored() {
     let gateway = Fixture::start().await;
-    for (body, field) in table() {
+    for (body, field) in invalid_submits() {
         let body_text: String = body.to_string().chars().take(200).collect();
         let problem = gateway
             .submit(&body)
@@ -401,8 +402,8 @@ async fn values_at_their_limits_are_accepted() {
 #[tokio::test]
 async fn a_body_that_is_not_json_is_refused() {
     let gateway = Fixture::start().await;
-    let deeply_nested = format!("{}{}", r#"{"input":"Hi.","extra_body":"#, "[".repeat(200));
-    let closed = format!("{deeply_nested}{}}}", "]".repeat(200));
+    let unclosed = format!("{}{}", r#"{"input":"Hi.","extra_body":"#, "[".repeat(200));
+    let deeply_nested = format!("{unclosed}{}}}", "]".repeat(200));
     let bodies: [&[u8]; 9] = [
         b"",
         b"Hi.",
@@ -412,7 +413,7 @@ async fn a_body_that_is_not_json_is_refused() {
         b"{\"input\": \"\xff\xfe\"}",
         b"{\"input\": \"\\ud800\"}",
         b"{\"input\": \"Hi.\", \"temperature\": 1e999}",
-        closed.as_bytes(),
+        deeply_nested.as_bytes(),
     ];
     for body in bodies {
         let request = gateway
@@ -423,7 +424,9 @@ async fn a_body_that_is_not_json_is_refused() {
             .await
             .expect_problem(400, "invalid_json");
     }
-    let request = gateway.request(Method::POST, "/v1/jobs").body(closed);
+    let request = gateway
+        .request(Method::POST, "/v1/jobs")
+        .body(deeply_nested);
     let problem = gateway
         .send(request)
         .await

@@ -1,4 +1,4 @@
-//! Clients that are slow, too many, or disconnected. They use plain sockets.
+//! Tests with clients that are slow, disconnected or too many. The clients are plain TCP sockets.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ const SOON: Duration = Duration::from_secs(30);
 async fn read_to_end(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
     let read = stream.read_to_end(&mut bytes);
-    // An orderly end and a reset are both accepted.
+    // The server may close the connection or reset it.
     let _ = timeout(SOON, read).await.expect("the connection ends");
     String::from_utf8_lossy(&bytes).into_owned()
 }
@@ -147,8 +147,9 @@ async fn a_client_that_reads_nothing_is_disconnected() {
 #[tokio::test]
 async fn an_open_request_does_not_delay_the_stop_past_the_drain_time() {
     let mut gateway = Fixture::with_settings(|settings| settings.drain_ms = 300).await;
-    let mut idle = TcpStream::connect(gateway.address).await.unwrap();
-    idle.write_all(b"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
+    let mut unfinished = TcpStream::connect(gateway.address).await.unwrap();
+    unfinished
+        .write_all(b"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
         .await
         .unwrap();
     gateway.submit_accepted(&json!({"input": "Hi."})).await;
@@ -157,7 +158,7 @@ async fn an_open_request_does_not_delay_the_stop_past_the_drain_time() {
         .await
         .expect("the server ends")
         .expect("the server does not panic");
-    read_to_end(&mut idle).await;
+    read_to_end(&mut unfinished).await;
     assert!(
         TcpStream::connect(gateway.address).await.is_err(),
         "the gateway still listens"

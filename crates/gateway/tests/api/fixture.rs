@@ -28,7 +28,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// A gateway, its store, and a client.
 pub(crate) struct Fixture {
     pub(crate) member: Arc<Member>,
-    /// The store behind the gateway, which can be made to fail.
+    /// The store behind the gateway. A test can make it fail.
     pub(crate) store: Arc<FaultyStore>,
     pub(crate) address: SocketAddr,
     pub(crate) stop: CancellationToken,
@@ -45,7 +45,7 @@ pub(crate) struct ApiResponse {
 }
 
 impl ApiResponse {
-    pub(crate) async fn of(response: Response) -> Self {
+    pub(crate) async fn read(response: Response) -> Self {
         let (status, headers) = (response.status(), response.headers().clone());
         let bytes = response.bytes().await.expect("the body is read to its end");
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
@@ -152,18 +152,18 @@ impl Fixture {
     }
 
     pub(crate) async fn send(&self, request: RequestBuilder) -> ApiResponse {
-        ApiResponse::of(request.send().await.expect("the server responds")).await
+        ApiResponse::read(request.send().await.expect("the server responds")).await
     }
 
     /// Sends a request whose body is too large. The gateway reads such a body only for a bounded time. So the connection
-    /// may end before the response is read; then the request is sent again.
+    /// may end before the client has read the response. Then the request is sent again.
     pub(crate) async fn send_too_large(&self, request: impl Fn() -> RequestBuilder) -> ApiResponse {
         for _ in 0..100 {
             if let Ok(response) = request().send().await {
-                return ApiResponse::of(response).await;
+                return ApiResponse::read(response).await;
             }
         }
-        panic!("the gateway never answered");
+        panic!("100 requests got no response");
     }
 
     pub(crate) async fn get(&self, path: &str) -> ApiResponse {
@@ -193,8 +193,8 @@ impl Fixture {
         id_of(&self.submit(job).await.expect(202))
     }
 
-    /// Submits jobs until the backlog limit refuses one. Jobs admitted while the counts are read are not
-    /// counted, so a few more than the limit may be accepted.
+    /// Submits jobs until the backlog limit refuses one. The gateway does not count a job that it admits during a read
+    /// of the counts. So it may accept a few jobs beyond the limit.
     pub(crate) async fn fill_backlog(&self, backlog_max: usize) {
         for accepted in 0..backlog_max + 10 {
             let response = self.submit(&job_in_session("filler")).await;
@@ -286,7 +286,7 @@ impl Fixture {
     }
 }
 
-/// Repeats a request until its response is as expected, with a time limit.
+/// Repeats a request until `is_expected` returns true for its response. Panics after [`TIMEOUT`].
 pub(crate) async fn repeat_until<F: Future<Output = ApiResponse>>(
     request: impl Fn() -> F,
     is_expected: impl Fn(&ApiResponse) -> bool,

@@ -1,4 +1,5 @@
-//! `Idempotency-Key`: one job for one key, even if a gateway stops between the two steps of a submit.
+//! Tests of `Idempotency-Key`: one key makes one job, even if a gateway stops after it has set the key and before it has
+//! admitted the job.
 
 use faulty_store::StoreMode;
 use std::collections::BTreeSet;
@@ -87,9 +88,9 @@ async fn twenty_concurrent_submits_with_one_key_make_one_job() {
     for _ in 0..20 {
         let request = gateway.request(Method::POST, "/v1/jobs").json(&body);
         let request = request.header("idempotency-key", "k");
-        tasks.spawn(
-            async move { crate::fixture::ApiResponse::of(request.send().await.unwrap()).await },
-        );
+        tasks.spawn(async move {
+            crate::fixture::ApiResponse::read(request.send().await.unwrap()).await
+        });
     }
     while let Some(response) = tasks.join_next().await {
         responses.push(response.unwrap());
@@ -110,7 +111,7 @@ async fn twenty_concurrent_submits_with_one_key_make_one_job() {
 async fn a_repeat_admits_the_missing_job_of_its_key() {
     let gateway = Fixture::start().await;
     let body = job_in_session("s").to_string();
-    // The state that a gateway leaves when it dies between the two steps.
+    // A gateway leaves this state when it stops after it has set the key and before it has admitted the job.
     let session = forebay_shared::ids::SessionId::parse("s").unwrap();
     let job = JobId::fresh(&TenantId::default(), Some(&session));
     let digest = Sha256::digest(body.as_bytes());

@@ -48,7 +48,7 @@ async fn a_submit_is_stored_and_the_response_is_the_job() {
         (&json!("simulated"), &json!("batch"))
     );
     assert_eq!(job["metadata"], json!({"a": "b"}));
-    for absent in [
+    for null_field in [
         "session_id",
         "started_at",
         "ended_at",
@@ -57,7 +57,7 @@ async fn a_submit_is_stored_and_the_response_is_the_job() {
         "usage",
         "turns_sent",
     ] {
-        assert_eq!(job[absent], Value::Null, "the field {absent}");
+        assert_eq!(job[null_field], Value::Null, "the field {null_field}");
     }
 
     let record = gateway
@@ -78,7 +78,7 @@ async fn a_submit_is_stored_and_the_response_is_the_job() {
 }
 
 #[tokio::test]
-async fn a_job_is_shown_in_each_status() {
+async fn a_job_is_shown_while_queued_while_running_and_when_completed() {
     let gateway = Fixture::start().await;
     let id = gateway.submit_accepted(&json!({"input": "Hi."})).await;
     let path = format!("/v1/jobs/{id}");

@@ -1,4 +1,4 @@
-//! The backlog limit, an unavailable or full store, the size of bodies, and the health routes.
+//! Tests of the backlog limit, an unavailable or full store, the limit on bodies, and the health routes.
 
 use faulty_store::{Fault, StoreCall, StoreMode};
 use std::{
@@ -90,7 +90,7 @@ async fn submit_until_refused(gateway: &Fixture, accepted: &mpsc::UnboundedSende
 async fn retry_after_follows_the_measured_drain_rate() {
     const BACKLOG_MAX: u64 = 400;
     const DRAIN_PERIOD: Duration = Duration::from_millis(300);
-    /// Long enough that the rate depends little on a single job. Short enough that the gauge still holds the first
+    /// Long enough that one job more or less hardly changes the rate. Short enough that the gauge still holds the first
     /// samples.
     const MEASURED_FOR: Duration = Duration::from_secs(6);
     /// Time for `drain` to catch up after the backlog was filled, and for the counts to show it.
@@ -173,7 +173,7 @@ async fn while_the_store_is_unavailable_every_route_answers_503() {
 }
 
 #[tokio::test]
-async fn a_full_store_refuses_submits_until_one_succeeds() {
+async fn after_a_full_store_the_gateway_is_ready_once_a_submit_succeeds() {
     let gateway = Fixture::start().await;
     gateway.member.presence.clone().renewed_once().await;
     gateway.store.set(StoreMode::Full);

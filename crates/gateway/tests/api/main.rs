@@ -1,4 +1,4 @@
-//! Tests of the gateway over HTTP. It runs in the test process, on a free port, over the embedded engine.
+//! Tests of the gateway over HTTP. The gateway runs in the test process, on a free port, over the embedded engine.
 //! There is no worker: tests that need a reply claim and finish the job themselves.
 
 mod bad_input;

@@ -12,7 +12,7 @@ use crate::fixture::{Fixture, lane_without_session};
 /// A response within this time has not waited for 60 s.
 const SOON: Duration = Duration::from_secs(30);
 
-/// Ends when a waiting request has subscribed to notices and begins to read its job.
+/// Returns when a waiting request has subscribed to notices and begins to read its job.
 async fn wait_has_begun(gateway: &Fixture) {
     gateway.store.wait_for_calls(StoreCall::Watch, 1).await;
     gateway.store.wait_for_calls(StoreCall::Job, 1).await;

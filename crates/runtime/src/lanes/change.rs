@@ -88,7 +88,7 @@ pub struct ClaimKey {
 /// How a job enters its lane.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AdmitOptions {
-    /// Whether the job's input holds tool results.
+    /// Whether the job's input consists of tool results.
     pub is_tool_results: bool,
     /// What to do if the session has live jobs.
     pub if_busy: IfBusy,
@@ -172,7 +172,7 @@ impl LaneChange {
     }
 
     /// Completes the job of a claim. `hold_ms` is how long user messages wait for the results of the tools that the
-    /// reply calls. A lane without a session ignores it, because no client can send results to it.
+    /// reply calls. It is ignored for a job without a session, because no client can send results to such a job.
     #[must_use]
     pub fn complete(claim: ClaimKey, hold_ms: Option<u64>, output: Arc<AttemptOutput>) -> Self {
         let ClaimKey { lane, job, fence } = claim;
@@ -199,7 +199,7 @@ impl LaneChange {
         Self::new(lane, fail)
     }
 
-    /// Ends a claim, and has the job tried again unless its tries are used up.
+    /// Ends a claim. The job is queued again, or fails if its tries are used up.
     #[must_use]
     pub fn retry(claim: ClaimKey, options: RetryOptions) -> Self {
         let ClaimKey { lane, job, fence } = claim;

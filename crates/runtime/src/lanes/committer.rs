@@ -20,7 +20,7 @@ use forebay_shared::{
     turn::Turn,
 };
 
-/// After this many conflicts, the changes of a batch fail as contended.
+/// After this many conflicts, the changes of a batch fail with [`LaneError::Contended`].
 const CONFLICTS_MAX: u32 = 100;
 
 /// The result of one change.
@@ -47,7 +47,7 @@ impl Pending {
         }
     }
 
-    /// Whether the caller still waits. A change without a caller must not be made much later.
+    /// Whether the caller still waits. If not, the change must not be made, because the caller no longer expects it.
     pub(super) fn is_awaited(&self) -> bool {
         !self.answer.is_closed() && Instant::now() < self.deadline
     }
@@ -124,17 +124,18 @@ impl Committer {
 
         let cached = self.cache.take(key);
         let is_cacheable = cached.is_some() || run_inputs_of.is_some();
-        let (mut seen, mut is_guess) = match guess(cached, batch) {
+        let (mut base, mut is_guess) = match guess(cached, batch) {
             Some(guess) => (guess, true),
             None => (with_retry(deadline, load).await?, false),
         };
         for _ in 0..CONFLICTS_MAX {
-            let mut draft = CommitDraft::new(&seen, &self.settings, self.store.now());
+            let mut draft = CommitDraft::new(&base, &self.settings, self.store.now());
             let apply = |pending: &Pending| draft.apply(&pending.change.action);
             let verdicts: Vec<Verdict> = batch.iter().map(apply).collect();
             if is_guess && (verdicts.iter().any(Result::is_err) || !draft.is_changed()) {
-                // Only a commit would verify the guess. Without a valid commit, the loaded lane decides.
-                seen = with_retry(deadline, load).await?;
+                // Only a commit verifies the guess. A refused change and a batch without effect need no commit. So the
+                // batch is applied again, to the loaded lane.
+                base = with_retry(deadline, load).await?;
                 is_guess = false;
                 continue;
             }
@@ -142,11 +143,11 @@ impl Committer {
             let tick_moves = std::mem::take(&mut draft.tick_moves);
             if !draft.is_changed() {
                 let lane = draft.lane;
-                let moved = self
+                let moving = self
                     .head_wakes
                     .move_timers(key, &lane, tick_moves, deadline);
-                moved.await?;
-                return Ok(results(batch, verdicts, &lane, seen.run_inputs));
+                moving.await?;
+                return Ok(results(batch, verdicts, &lane, base.run_inputs));
             }
 
             let inputs = self.read_inputs(draft.inputs_to_read(), deadline).await?;
@@ -154,7 +155,8 @@ impl Committer {
             let commit = draft.into_commit(key, bounds, inputs, jobs.clone(), run_inputs_of);
             let committed = commit_with_retry(&*self.store, &commit, deadline).await;
             if committed.is_err() {
-                // The commit may have been made, and the batch may be committed again without its admissions.
+                // The commit may have been made all the same. If the store is full, `run` commits the batch again
+                // without its admissions.
                 remember_claims(batch, &verdicts);
             }
             match committed? {
@@ -162,7 +164,7 @@ impl Committer {
                     if is_in_doubt {
                         remember_claims(batch, &verdicts);
                     }
-                    seen = *newer;
+                    base = *newer;
                     is_guess = false;
                     continue;
                 }
@@ -170,9 +172,9 @@ impl Committer {
             }
             self.head_wakes.wake_new_head(&commit, wake);
             let lane = &commit.next;
-            let moved = self.head_wakes.move_timers(key, lane, tick_moves, deadline);
-            moved.await?;
-            let results = results(batch, verdicts, lane, seen.run_inputs);
+            let moving = self.head_wakes.move_timers(key, lane, tick_moves, deadline);
+            moving.await?;
+            let results = results(batch, verdicts, lane, base.run_inputs);
             if is_cacheable {
                 self.cache.insert(key, commit.next, commit.version);
             }
@@ -198,8 +200,8 @@ impl Committer {
 }
 
 /// Guesses the lane instead of loading it; the commit verifies the guess. The guess is the cached lane, or an absent
-/// lane if the batch only admits jobs. So most submits and most ends of an attempt take one round trip. A claim also
-/// needs the run inputs of the job, which only a load returns.
+/// lane if the batch only admits jobs. So most submits and most ends of an attempt take one round trip. Returns `None`
+/// for a batch with a claim, because a claim needs the run inputs of the job, which only a load returns.
 fn guess(cached: Option<LoadedLane>, batch: &[Pending]) -> Option<LoadedLane> {
     if batch.iter().any(Pending::is_claim) {
         return None;
@@ -208,8 +210,8 @@ fn guess(cached: Option<LoadedLane>, batch: &[Pending]) -> Option<LoadedLane> {
     cached.or_else(|| is_new.then(LoadedLane::default))
 }
 
-/// Stores the fences of claims whose commit may have succeeded without a response. If the lane then runs for the same
-/// worker with that fence, the rules grant the claim.
+/// Stores the fences of claims whose commit may have succeeded without a response. When the claim is applied again, the
+/// rules grant it if the job already runs for the same worker with this fence.
 fn remember_claims(batch: &mut [Pending], verdicts: &[Verdict]) {
     for (pending, verdict) in batch.iter_mut().zip(verdicts) {
         if let (Action::Claim { repeated_fence, .. }, Ok(Some(Claim::Granted { fence }))) =
@@ -231,7 +233,7 @@ fn results(
         match verdict.map_err(LaneError::Refused)? {
             None => Ok(Applied::Done),
             Some(Claim::NotDue { .. }) => Ok(Applied::NotDue),
-            Some(Claim::Granted { fence }) => Ok(claimed(
+            Some(Claim::Granted { fence }) => Ok(claim_result(
                 lane,
                 pending.change.action.job(),
                 fence,
@@ -242,7 +244,13 @@ fn results(
     results.collect()
 }
 
-fn claimed(lane: &Lane, job: JobId, fence: u64, run_inputs: &mut Option<RunInputs>) -> Applied {
+/// The result of a granted claim.
+fn claim_result(
+    lane: &Lane,
+    job: JobId,
+    fence: u64,
+    run_inputs: &mut Option<RunInputs>,
+) -> Applied {
     let entry = lane.find(job).map(|(_, entry)| entry);
     let (Some(entry), Some(run_inputs)) = (entry, run_inputs.take()) else {
         // A later change of the same batch has ended the job.

@@ -43,7 +43,7 @@ enum Append {
 /// The lane after the batch, and everything that its commit writes.
 pub(super) struct CommitDraft<'a> {
     /// The lane before the batch.
-    seen: &'a LoadedLane,
+    base: &'a LoadedLane,
     now: TimeMs,
     result_ttl_ms: u64,
     /// The lane after the changes so far.
@@ -62,12 +62,12 @@ pub(super) struct CommitDraft<'a> {
 }
 
 impl<'a> CommitDraft<'a> {
-    pub(super) fn new(seen: &'a LoadedLane, settings: &LaneSettings, now: TimeMs) -> Self {
+    pub(super) fn new(base: &'a LoadedLane, settings: &LaneSettings, now: TimeMs) -> Self {
         Self {
-            seen,
+            base,
             now,
             result_ttl_ms: settings.result_ttl_ms,
-            lane: seen.lane.clone(),
+            lane: base.lane.clone(),
             wake: None,
             tick_moves: Vec::new(),
             timers: Vec::new(),
@@ -82,12 +82,12 @@ impl<'a> CommitDraft<'a> {
 
     /// Applies one change. A refused change leaves the draft as it is.
     pub(super) fn apply(&mut self, action: &Action) -> Verdict {
-        let outcome = self.seen.outcome(action.job());
+        let outcome = self.base.outcome(action.job());
         if let Action::Tick { timer, .. } = action {
             let before = self.lane.clone();
             let effects = apply(&mut self.lane, outcome, &action.event(), self.now)?;
             match effects.timers[..] {
-                // Only the timer changes. It moves without a commit, unless its time has changed since it was read.
+                // Only the timer changes. It moves without a commit if it still has the time that was read.
                 [(job, Some(to))] if self.lane == before => self.tick_moves.push(TickMove {
                     timer: TimerMove {
                         job,
@@ -145,7 +145,7 @@ impl<'a> CommitDraft<'a> {
 
     /// Whether there is something to commit.
     pub(super) fn is_changed(&self) -> bool {
-        !self.timers.is_empty() || !self.ended.is_empty() || self.lane != self.seen.lane
+        !self.timers.is_empty() || !self.ended.is_empty() || self.lane != self.base.lane
     }
 
     /// The interrupted jobs whose inputs must be read for [`into_commit`](Self::into_commit). The input of a job that
@@ -187,7 +187,7 @@ impl<'a> CommitDraft<'a> {
             || self.token_measure.is_some()
             || !self.admitted.is_empty()
             || !self.repaired.is_empty()
-            || self.lane.entries.is_empty() != self.seen.lane.entries.is_empty();
+            || self.lane.entries.is_empty() != self.base.lane.entries.is_empty();
         let session = (is_session_changed && key.session().is_some()).then_some(SessionWrite {
             append,
             token_measure: self.token_measure,
@@ -195,9 +195,9 @@ impl<'a> CommitDraft<'a> {
         });
         Commit {
             lane: key.clone(),
-            expected: self.seen.version,
+            expected: self.base.version,
             version: LaneVersion::new_v4(),
-            counts: LaneCounts::of(&self.lane) - LaneCounts::of(&self.seen.lane),
+            counts: LaneCounts::of(&self.lane) - LaneCounts::of(&self.base.lane),
             next: self.lane,
             timers: self.timers,
             admitted: self.admitted,

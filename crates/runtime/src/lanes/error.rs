@@ -11,8 +11,8 @@ pub enum LaneError {
     /// The store failed, or did not respond in time. The change may have been made.
     #[error("the store did not confirm the change")]
     Store(#[source] StoreError),
-    /// Too many changes of this lane wait in this process, or other processes change the lane all the time.
-    #[error("too many changes of one session at once")]
+    /// Too many changes of this lane wait in this process, or the commit has conflicted too often with other processes.
+    #[error("too many changes of the lane wait, or conflict with other processes")]
     Contended,
 }
 

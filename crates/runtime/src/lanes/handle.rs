@@ -75,7 +75,7 @@ impl Lanes {
         self.enqueue(lane, Pending::new(change, deadline, sender))?;
         match timeout_at(deadline, answer).await {
             Ok(Ok(result)) => result,
-            // Either the timeout has passed, or the task panicked in an engine.
+            // The task has panicked in an engine, or the timeout has passed.
             Ok(Err(_)) | Err(_) => Err(LaneError::Store(StoreError::Unavailable(None))),
         }
     }
@@ -83,8 +83,8 @@ impl Lanes {
     /// Wakes ready heads of a class with one request to the store.
     ///
     /// # Errors
-    /// [`StoreError`] if it is not known whether the timers were moved. Then no head is woken, and the timers lead to
-    /// ticks.
+    /// [`StoreError`] if it is not known whether the timers were moved. Then no head is woken. The sweeper ticks each lane
+    /// when its timer is due.
     pub async fn wake_ready(&self, class: Class, heads: &[Head]) -> Result<(), StoreError> {
         self.shared
             .committer
@@ -104,13 +104,13 @@ impl Lanes {
         }
         waiting.insert(lane.clone(), VecDeque::from([pending]));
         drop(waiting);
-        tokio::spawn(run(Arc::clone(&self.shared), lane));
+        tokio::spawn(run_lane(Arc::clone(&self.shared), lane));
         Ok(())
     }
 }
 
 /// Makes the changes of one lane, batch by batch, until none waits.
-async fn run(shared: Arc<Shared>, lane: LaneKey) {
+async fn run_lane(shared: Arc<Shared>, lane: LaneKey) {
     let _guard = PanicGuard {
         shared: &shared,
         lane: &lane,
@@ -143,7 +143,8 @@ impl Shared {
     /// Takes the next batch from the queue: all changes up to the next claim. Changes whose callers have gone away are
     /// dropped. If no change is left, removes the queue and returns `None`.
     ///
-    /// A claim begins a new batch. A load returns the run inputs of only one job, with the turns that are committed before.
+    /// A claim begins a new batch, because a load returns the run inputs of only one job, and only turns that are
+    /// committed.
     fn next_batch(&self, lane: &LaneKey) -> Option<Vec<Pending>> {
         let mut waiting = self.waiting();
         let queue = waiting.get_mut(lane)?;

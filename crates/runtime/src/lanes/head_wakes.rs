@@ -56,7 +56,7 @@ impl HeadWakes {
         let timer = commit.timers.iter().find(|(job, _)| *job == head.job);
         if let Some((_, Some(timer))) = timer {
             let admitted = commit.admitted.iter().find(|new| new.meta.id == head.job);
-            self.request(&head, *timer, admitted.map(|new| &new.meta));
+            self.request_wake(&head, *timer, admitted.map(|new| &new.meta));
         }
     }
 
@@ -77,7 +77,7 @@ impl HeadWakes {
         let moves: Vec<TickMove> = moves
             .into_iter()
             .map(|tick| match ReadyHead::of(key, lane, tick.timer.job) {
-                Some(head) if tick.wakes_head => self.wake_unless_queued(&head, tick.timer),
+                Some(head) if tick.wakes_head => self.plan_tick_move(&head, tick.timer),
                 _ => tick,
             })
             .collect();
@@ -88,7 +88,7 @@ impl HeadWakes {
                 && is_moved
                 && let Some(head) = ReadyHead::of(key, lane, tick.timer.job)
             {
-                self.request(&head, tick.timer.to, None);
+                self.request_wake(&head, tick.timer.to, None);
             }
         }
         Ok(())
@@ -111,7 +111,7 @@ impl HeadWakes {
                 admitted_at: head.admitted_at,
                 deadline: head.deadline,
             };
-            let tick = self.wake_unless_queued(&head, timer);
+            let tick = self.plan_tick_move(&head, timer);
             (head, tick)
         });
         let heads: Vec<(ReadyHead<'_>, TickMove)> = heads.collect();
@@ -119,14 +119,14 @@ impl HeadWakes {
         let moved = self.store.move_timers(&timers).await?;
         for ((head, tick), is_moved) in heads.iter().zip(moved) {
             if tick.wakes_head && is_moved {
-                self.request(head, tick.timer.to, None);
+                self.request_wake(head, tick.timer.to, None);
             }
         }
         Ok(())
     }
 
     /// Decides how far a due head's timer moves. The head is not woken if its wake is still in the queue.
-    fn wake_unless_queued(&self, head: &ReadyHead<'_>, timer: TimerMove) -> TickMove {
+    fn plan_tick_move(&self, head: &ReadyHead<'_>, timer: TimerMove) -> TickMove {
         let now = self.store.now();
         match self
             .wakes
@@ -146,7 +146,7 @@ impl HeadWakes {
         }
     }
 
-    fn request(&self, head: &ReadyHead<'_>, timer: TimeMs, meta: Option<&JobMeta>) {
+    fn request_wake(&self, head: &ReadyHead<'_>, timer: TimeMs, meta: Option<&JobMeta>) {
         let wake = Wake {
             v: Wake::VERSION,
             job: head.job,

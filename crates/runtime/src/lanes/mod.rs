@@ -1,7 +1,7 @@
 //! The one way to change a lane: load it, apply events, commit the result by compare-and-set, wake the head.
 //!
 //! A process has at most one commit in flight per lane. Changes that arrive meanwhile are batched into the next
-//! commit. A separate task does the work, so a change is never left half done because its caller has gone away.
+//! commit. A separate task makes the commits, so a commit in flight continues when its caller goes away.
 //!
 //! A change passes through these files in this order:
 //! - `change`: a change, with the documents that its commit writes.

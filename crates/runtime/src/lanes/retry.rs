@@ -27,7 +27,8 @@ impl Retries {
         }
     }
 
-    /// Waits before the call is repeated. Returns the error if a repeat cannot help, or if the deadline comes first.
+    /// Waits before the call is repeated. Returns the error if a repeat cannot help, or if the deadline would pass during
+    /// the wait.
     async fn wait(&mut self, error: StoreError) -> Result<(), LaneError> {
         let delay = BACKOFF.delay(self.failures, rand::random());
         if !error.is_transient() || Instant::now() + delay >= self.deadline {
@@ -39,7 +40,8 @@ impl Retries {
     }
 }
 
-/// Repeats a call until it succeeds.
+/// Repeats a call until it succeeds. Returns the error if a repeat cannot help, or if the deadline would
+/// pass before the next call.
 pub(super) async fn with_retry<T, C>(
     deadline: Instant,
     mut call: impl FnMut() -> C,
@@ -62,7 +64,7 @@ pub(super) enum RetriedCommit {
     Done,
     /// The last request wrote nothing, because the lane has changed.
     Conflict {
-        /// The lane as it is now.
+        /// The changed lane.
         newer: Box<LoadedLane>,
         /// Whether the response to an earlier request was lost. That request may have succeeded.
         is_in_doubt: bool,

@@ -22,11 +22,11 @@ use forebay_shared::{
 
 /// How long a term lasts if it is not extended.
 pub(super) const TERM_MS: u64 = 2_000;
-/// How many timers or heads are read at a time.
+/// The most timers or running heads that one read returns, and the most records or sessions that one call deletes.
 const PAGE: usize = 500;
 /// How many heads are woken with one request to the store.
 const WAKE_PAGE: usize = 1_000;
-/// The most pages of one pass, so that it does not delay the other passes for long.
+/// The most pages of one pass over due timers or expired records, so that it does not delay the other passes for long.
 const PAGES_MAX: usize = 10;
 /// How many lanes are ticked at a time.
 const TICKS_AT_ONCE: usize = 256;
@@ -149,7 +149,7 @@ impl Sweeper {
         self.store.elect_sweeper(&self.id, TERM_MS).await
     }
 
-    /// Ticks many lanes at a time. Returns whether every tick was applied.
+    /// Ticks many lanes at a time. Returns `false` if the next sweep must tick one of them again.
     async fn tick_all(&self, timers: Vec<Timer>, live: Option<&LiveProcesses>) -> bool {
         stream::iter(timers)
             .map(|timer| self.tick(timer, live.cloned()))
@@ -160,19 +160,19 @@ impl Sweeper {
             .await
     }
 
-    /// Ticks one lane. Returns whether the tick was applied, or there was nothing to do.
+    /// Ticks one lane. Returns `false` if the next sweep must tick it again.
     async fn tick(&self, timer: Timer, live: Option<LiveProcesses>) -> bool {
         let (job, at) = (timer.job, timer.at);
         let tick = LaneChange::tick(timer, live);
         match self.lanes.apply(tick, TICK_TIMEOUT).await {
             Ok(_) => true,
-            // The job has ended, so normally its timer is gone too. A timer that was left without a job must not stay
-            // due, because it would hide the other due timers.
+            // The job has ended, and normally its timer was removed with it. A timer that was left behind must not stay
+            // due. Otherwise many such timers would fill each page of due timers.
             Err(LaneError::Refused(Refused::Gone)) => {
                 self.postpone(job, at, REVISIT_MS).await;
                 true
             }
-            // Only a sweeper of the newer release can act on this timer. The timer must not hide the others either.
+            // Only a sweeper of the newer release can act on this timer. This timer must not stay due either.
             Err(LaneError::Store(StoreError::Newer(document))) => {
                 tracing::debug!(job_id = %job, %document, "a timer is postponed: only a process of a newer release can act on it");
                 self.postpone(job, at, PUBLISH_LIMIT_MS).await;
@@ -190,7 +190,7 @@ impl Sweeper {
         let to = self.store.now().plus_ms(delay_ms);
         let moved = self.store.move_timers(&[TimerMove { job, from, to }]).await;
         if let Err(error) = moved {
-            tracing::debug!(%error, job_id = %job, "a timer that no sweeper of this release can act on was not moved; the next sweep tries again");
+            tracing::debug!(%error, job_id = %job, "a due timer could not be postponed; the next sweep tries again");
         }
     }
 }

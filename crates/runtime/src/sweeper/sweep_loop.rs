@@ -37,7 +37,7 @@ impl Sweeper {
                     continue;
                 }
                 Err(error) => {
-                    tracing::debug!(%error, "the sweeper could not be elected; trying again");
+                    tracing::debug!(%error, "the election of the sweeper failed; trying again in 250 ms");
                     term = None;
                     continue;
                 }

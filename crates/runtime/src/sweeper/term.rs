@@ -19,7 +19,7 @@ pub(super) struct Term {
     since: Instant,
     /// The processes that were alive at the last complete pass over the running jobs.
     alive_at_pass: Option<Arc<BTreeSet<ProcessId>>>,
-    /// Whether the first sweep of the term has woken the ready heads, if a restart of the process loses all messages.
+    /// Whether the ready heads were woken once in this term, or need not be woken because the queue survives restarts.
     has_woken_all: bool,
     next_depth: Instant,
     /// Whether the queue of each class was last found empty although the class had ready jobs.

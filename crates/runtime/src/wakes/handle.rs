@@ -46,7 +46,7 @@ impl Wakes {
         (handle, publisher)
     }
 
-    /// Requests a wake. Never waits. If the buffer is full, the request is dropped, and the sweeper repeats it later.
+    /// Requests a wake. Never waits. If the buffer is full, the request is dropped, and the sweeper wakes the head later.
     pub fn request(&self, request: WakeRequest) {
         if self.requests.try_send(request).is_err() {
             self.health.record(false);

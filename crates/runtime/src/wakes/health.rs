@@ -7,8 +7,8 @@ use std::{
 
 use tokio::time::Instant;
 
-/// A failure older than this is ignored. A process that has nothing to publish could not learn otherwise that the queue
-/// has recovered.
+/// A failure older than this is ignored. Otherwise a process that has nothing to publish would report an old failure
+/// until its next publish.
 const FAILURE_EXPIRES_AFTER: Duration = Duration::from_secs(10);
 
 /// Whether publishes are confirmed.
@@ -25,6 +25,7 @@ struct Failures {
 }
 
 impl PublishHealth {
+    /// Records a publish, or a request that was dropped before its publish.
     pub(super) fn record(&self, is_confirmed: bool) {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
@@ -43,6 +44,7 @@ impl PublishHealth {
         };
     }
 
+    /// The time since the first failure of the current series. Zero if there is none.
     pub(super) fn unconfirmed_for(&self) -> Duration {
         let failures = *self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         match failures {

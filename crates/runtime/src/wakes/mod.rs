@@ -1,7 +1,7 @@
-//! Publishes wakes in the background, and parks the timers of those that the queue has confirmed.
+//! Publishes wakes in the background, and parks the timers of the heads whose wakes the queue has confirmed.
 //!
-//! No caller waits for a publish. If a wake is lost here, or never confirmed, its timer is not parked. Then the sweeper
-//! requests another wake.
+//! No caller waits for a publish. If a wake is dropped before it is published, or is never confirmed, the timer is not
+//! parked. Then the sweeper requests another wake.
 
 mod handle;
 mod health;

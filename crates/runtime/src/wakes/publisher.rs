@@ -16,9 +16,8 @@ use forebay_shared::{
 const BATCH_MAX: usize = 512;
 /// A publish that is not confirmed within this time counts as failed.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(5);
-/// After this time without a request, an unconfirmed wake is published again. Otherwise a process that refuses submits
-/// because nothing is confirmed would publish nothing. It would never learn that the queue has recovered. A duplicate
-/// wake is harmless.
+/// After this time without a request, an unconfirmed wake is published again. Its publish shows whether the queue has
+/// recovered. Without it, a process that refuses submits would publish nothing. A duplicate wake is harmless.
 const REPUBLISH_AFTER: Duration = Duration::from_secs(1);
 
 /// The loop behind [`Wakes`](super::Wakes). It ends when every handle is dropped.
@@ -33,7 +32,7 @@ pub struct WakePublisher {
 impl WakePublisher {
     /// Publishes the requested wakes, batch by batch.
     pub async fn run(mut self) {
-        // The timers of one batch are parked while the next is published.
+        // The timers of one batch are parked while the next batch is published.
         let mut parking: Option<JoinHandle<()>> = None;
         let mut batch = Vec::with_capacity(BATCH_MAX);
         let mut unconfirmed = None;
@@ -76,7 +75,7 @@ impl WakePublisher {
                     batch.len()
                 }),
         };
-        // The publishes of this batch show whether the queue has recovered.
+        // The old wake is not needed any more: the publishes of this batch show whether the queue has recovered.
         *unconfirmed = None;
         received > 0
     }

@@ -1,4 +1,5 @@
-//! The loop `gauge`: the counts are read once a second, and grow old while the store is down.
+//! Tests of the loop `gauge`: it reads the counts once a second. While the store is down, the last counts stay and grow
+//! older.
 
 use faulty_store::{StoreCall, StoreMode};
 use std::{sync::Arc, time::Duration};

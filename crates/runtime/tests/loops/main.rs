@@ -1,8 +1,8 @@
 //! Tests of the loops while the store or the queue fails.
 //!
 //! All tests run on tokio's paused clock, so no real time passes: whenever no task can run, the clock jumps to the next
-//! timer. The store's clock follows the paused clock. The store is in memory ([`store`]) and keeps the contract of the trait `Store`.
-//! The tested process reaches the store through a `FaultyStore`. Another process, a "third party", uses it directly.
+//! timer. The store's clock follows the paused clock. The store is in memory ([`store`]) and keeps the contract of the
+//! trait `Store`. The tested process reaches the store through a `FaultyStore`. Other processes use the store directly.
 
 mod gauge;
 mod lanes;

@@ -1,4 +1,4 @@
-//! A queue in memory without consumers. A test decides when it fails.
+//! A queue in memory without consumers. A test can make its publishes fail.
 
 use std::{
     future,

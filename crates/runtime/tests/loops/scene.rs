@@ -1,4 +1,5 @@
-//! The scene of a test: a process over a store and a queue that can fail. Also functions that build changes of lanes.
+//! The scene of a test: a process, and its store and queue, which a test can make fail. Also functions that build changes
+//! of lanes.
 
 use faulty_store::FaultyStore;
 use std::{
@@ -30,10 +31,10 @@ use tokio::task::JoinHandle;
 
 use crate::{queue::FakeQueue, store::Memory};
 
-/// The time from a job's admission to its deadline, unless a test sets another.
+/// The time from a job's admission to its deadline, in milliseconds, unless a test sets another.
 pub(crate) const DEADLINE_MS: u64 = 3_600_000;
-/// The time limit of a claim.
-pub(crate) const LIMIT_MS: u64 = 600_000;
+/// The time limit of a claim, in milliseconds.
+pub(crate) const CLAIM_LIMIT_MS: u64 = 600_000;
 /// The age at which the presence of a process is too old, in milliseconds.
 pub(crate) const PRESENCE_TTL_MS: u64 = 3_000;
 /// The timeout of a change, unless a test sets another.
@@ -41,9 +42,9 @@ pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A process, its store and its queue.
 pub(crate) struct Scene {
-    /// The store behind the faults.
+    /// The working store behind `store`.
     pub(crate) memory: Arc<Memory>,
-    /// The store that the process uses.
+    /// The store that the process uses. A test can make it fail.
     pub(crate) store: Arc<FaultyStore>,
     pub(crate) queue: Arc<FakeQueue>,
     pub(crate) lanes: Lanes,
@@ -86,8 +87,8 @@ pub(crate) fn lane(session: &str) -> LaneKey {
     }
 }
 
-/// A new job id in a session.
-pub(crate) fn job_of(session: &str) -> JobId {
+/// A new id for a job of a session.
+pub(crate) fn new_job_id(session: &str) -> JobId {
     JobId::fresh(&TenantId::default(), lane(session).session())
 }
 
@@ -108,8 +109,8 @@ impl Scene {
         }
     }
 
-    /// The lanes of another process on the same store. For that process the store never fails, and its wakes are lost.
-    pub(crate) fn third_party(&self) -> Lanes {
+    /// The lanes of another process over the same store. The store never fails for that process. Its wakes are lost.
+    pub(crate) fn other_process(&self) -> Lanes {
         let queue = Arc::new(FakeQueue::default());
         let (wakes, _) = Wakes::new(queue, self.memory.clone(), Arc::default());
         Lanes::new(self.memory.clone(), wakes, settings())
@@ -201,17 +202,17 @@ impl Scene {
 
     /// Admits a job, which must succeed.
     pub(crate) async fn admit(&self, session: &str, text: &str) -> JobId {
-        let job = job_of(session);
+        let job = new_job_id(session);
         let change = self.admission(session, job, text);
         self.lanes.apply(change, TIMEOUT).await.unwrap();
         job
     }
 
-    /// Admits a job whose process dies before it requests the wake.
+    /// Admits a job, as if the process had died before it requested the wake.
     pub(crate) async fn admit_without_wake(&self, session: &str) -> JobId {
-        let job = job_of(session);
+        let job = new_job_id(session);
         let change = self.admission(session, job, "hello");
-        self.third_party().apply(change, TIMEOUT).await.unwrap();
+        self.other_process().apply(change, TIMEOUT).await.unwrap();
         job
     }
 
@@ -224,8 +225,8 @@ impl Scene {
         self.lanes.apply(change, TIMEOUT).await
     }
 
-    /// The jobs of a lane, the head first.
-    pub(crate) fn order(&self, session: &str) -> Vec<JobId> {
+    /// The live jobs of a session, the head first.
+    pub(crate) fn jobs_in_order(&self, session: &str) -> Vec<JobId> {
         let state = self.memory.state();
         let found = state.lanes.get(&lane(session));
         found.map_or_else(Vec::new, |(lane, _)| {
@@ -240,7 +241,7 @@ impl Scene {
         lane.find(job).expect("the job is live").1.clone()
     }
 
-    /// How a job ended, if it has.
+    /// How a job ended. `None` if it has not ended.
     pub(crate) fn ended_as(&self, job: JobId) -> Option<Status> {
         let state = self.memory.state();
         let (_, outcome) = state.jobs.get(&job)?;
@@ -287,12 +288,12 @@ pub(crate) async fn claim(
     let change = claim_change(session, job, worker);
     match lanes.apply(change, TIMEOUT).await? {
         Applied::Claimed { fence, .. } => Ok(fence),
-        other => panic!("not a claim: {other:?}"),
+        other => panic!("the claim returned {other:?}"),
     }
 }
 
 pub(crate) fn claim_change(session: &str, job: JobId, worker: &str) -> LaneChange {
-    LaneChange::claim(lane(session), job, process(worker), LIMIT_MS)
+    LaneChange::claim(lane(session), job, process(worker), CLAIM_LIMIT_MS)
 }
 
 /// Completes a job with a reply whose text is `text`. Only the reply is appended to the session.

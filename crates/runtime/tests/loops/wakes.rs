@@ -1,4 +1,4 @@
-//! The loop `wakes`: a timer is parked only once its wake is confirmed, and failures to publish are reported.
+//! Tests of the loop `wakes`: a timer is parked only once its wake is confirmed, and failures to publish are reported.
 
 use faulty_store::{Fault, StoreCall, StoreMode};
 use std::time::Duration;
@@ -17,10 +17,10 @@ use forebay_shared::{
 
 use crate::{
     queue::{FakeQueue, QueueMode},
-    scene::{Scene, job_of, lane, let_tasks_run, pass_ms},
+    scene::{Scene, lane, let_tasks_run, new_job_id, pass_ms},
 };
 
-/// The most requests that wait to be published.
+/// The most requests that wait to be published. `wakes/handle.rs` has the same constant.
 const WAITING_MAX: usize = 65_536;
 
 fn wake(scene: &Scene, session: &str, job: JobId) -> Wake {
@@ -63,7 +63,7 @@ async fn a_timer_is_parked_once_the_wake_is_confirmed() {
 #[tokio::test(start_paused = true)]
 async fn a_timer_is_never_parked_beyond_the_deadline() {
     let scene = Scene::new();
-    let job = job_of("s");
+    let job = new_job_id("s");
     let deadline = scene.now().plus_ms(20_000);
     let change = scene.admission_with("s", job, "hello", |admit| admit.deadline = deadline);
     scene.apply(change).await.unwrap();
@@ -103,7 +103,7 @@ async fn a_timer_that_moved_after_the_request_is_not_parked() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wake_that_is_not_confirmed_leaves_the_timer() {
+async fn a_wake_that_is_not_confirmed_does_not_move_the_timer() {
     for mode in [QueueMode::Down, QueueMode::Blocked, QueueMode::Full] {
         let scene = Scene::new();
         scene.queue.set(mode);
@@ -157,7 +157,7 @@ async fn the_time_without_a_confirmed_publish_is_reported() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_missing_confirm_counts_as_unconfirmed_after_five_seconds() {
+async fn a_publish_without_a_response_counts_as_unconfirmed_after_five_seconds() {
     let scene = Scene::new();
     scene.queue.set(QueueMode::Blocked);
     scene.admit("s", "hello").await;

@@ -16,15 +16,16 @@ pub struct Outcome {
     /// The version of the document's form.
     #[serde(default)]
     pub v: DocumentVersion,
-    /// One of the four terminal states.
+    /// One of the four statuses of an ended job.
     pub status: Status,
     /// When a worker first claimed the job.
     pub started_at: Option<TimeMs>,
     /// When the job ended.
     pub ended_at: TimeMs,
-    /// The newest fence that the job had. A repair continues from here.
+    /// The newest fence that the job had. A repair begins with a higher fence.
     pub fence: u64,
-    /// The fence that settled the job, which identifies a repeated finish, retry or release; 0 for none.
+    /// The newest fence that settled a claim of the job; 0 for none. The rules recognise a repeated finish, retry or
+    /// release by this fence.
     #[serde(rename = "settled")]
     pub settled_fence: u64,
     /// The attempts, oldest first. At most [`ATTEMPTS_MAX`](crate::lane::ATTEMPTS_MAX).
@@ -79,7 +80,8 @@ pub struct JobError {
     pub code: String,
     /// A sentence for people, of at most [`JobError::MESSAGE_BYTES_MAX`] bytes.
     pub message: String,
-    /// The text of a reply that the provider did not finish, at most [`JobError::DETAIL_BYTES_MAX`] bytes of it.
+    /// The text of a reply that is unfinished, comes with an error, or has an unsupported part. At most
+    /// [`JobError::DETAIL_BYTES_MAX`] bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
     /// Fields that this release does not know.
@@ -90,7 +92,7 @@ pub struct JobError {
 impl JobError {
     /// The most bytes of a message. A longer message is cut.
     pub const MESSAGE_BYTES_MAX: usize = 1_000;
-    /// The most bytes of a detail; a longer one is cut. A lane holds the errors of all attempts at its jobs.
+    /// The most bytes of a detail. A longer detail is cut, because a lane holds the errors of all attempts at its jobs.
     pub const DETAIL_BYTES_MAX: usize = 4_096;
 
     /// An error with its message cut to [`Self::MESSAGE_BYTES_MAX`].

@@ -219,10 +219,7 @@ pub struct JsonSchema {
 /// How long a reasoning model should think.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-#[expect(
-    missing_docs,
-    reason = "the providers' own words, which say what they mean"
-)]
+#[expect(missing_docs, reason = "the names are the providers' own words")]
 pub enum ReasoningEffort {
     None,
     Minimal,

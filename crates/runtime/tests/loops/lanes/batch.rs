@@ -11,13 +11,13 @@ use futures_util::future::join_all;
 use tokio::sync::oneshot;
 
 use crate::scene::{
-    Scene, TIMEOUT, claim_change, finish, job_of, lane, let_tasks_run, process, retry, texts,
+    Scene, TIMEOUT, claim_change, finish, lane, let_tasks_run, new_job_id, process, retry, texts,
 };
 
 #[tokio::test(start_paused = true)]
 async fn changes_that_wait_together_are_made_by_one_commit_in_their_order() {
     let scene = Scene::new();
-    let jobs: Vec<_> = (0..20).map(|_| job_of("s")).collect();
+    let jobs: Vec<_> = (0..20).map(|_| new_job_id("s")).collect();
     let admissions = jobs
         .iter()
         .map(|job| scene.apply(scene.admission("s", *job, "hello")));
@@ -31,7 +31,7 @@ async fn changes_that_wait_together_are_made_by_one_commit_in_their_order() {
         0,
         "a submit is one round trip"
     );
-    assert_eq!(scene.order("s"), jobs);
+    assert_eq!(scene.jobs_in_order("s"), jobs);
     let_tasks_run().await;
     assert_eq!(scene.queue.woken(), [jobs[0]], "only the head is woken");
 }
@@ -48,7 +48,7 @@ async fn changes_that_arrive_during_a_commit_are_batched_into_the_next() {
     scene
         .store
         .plan(StoreCall::Commit, [Fault::After(Box::pin(gate))]);
-    let jobs: Vec<_> = (0..6).map(|_| job_of("s")).collect();
+    let jobs: Vec<_> = (0..6).map(|_| new_job_id("s")).collect();
     let first = scene.apply(scene.admission("s", jobs[0], "hello"));
     let others = async {
         entered.await.unwrap();
@@ -63,7 +63,7 @@ async fn changes_that_arrive_during_a_commit_are_batched_into_the_next() {
     let (first, others) = futures_util::future::join(first, others).await;
     assert!(first.is_ok() && others.iter().all(Result::is_ok));
     assert_eq!(scene.commits_made(), 2);
-    assert_eq!(scene.order("s"), jobs);
+    assert_eq!(scene.jobs_in_order("s"), jobs);
 }
 
 #[tokio::test(start_paused = true)]
@@ -72,7 +72,7 @@ async fn lanes_do_not_wait_for_each_other() {
     let gate = Fault::After(Box::pin(std::future::pending()));
     scene.store.plan(StoreCall::Commit, [gate]);
     let stuck = scene.lanes.clone();
-    let change = scene.admission("stuck", job_of("stuck"), "hello");
+    let change = scene.admission("stuck", new_job_id("stuck"), "hello");
     let stuck = tokio::spawn(async move { stuck.apply(change, TIMEOUT).await });
     let_tasks_run().await;
     let before = scene.now();
@@ -110,19 +110,19 @@ async fn a_claim_behind_a_completion_gets_the_turns_of_that_completion() {
 async fn only_one_of_two_claims_that_wait_together_is_granted() {
     let scene = Scene::new();
     let job = scene.admit("s", "hello").await;
-    let (one, other) = tokio::join!(
+    let (first, second) = tokio::join!(
         scene.apply(claim_change("s", job, "a")),
         scene.apply(claim_change("s", job, "b")),
     );
-    assert!(matches!(one, Ok(Applied::Claimed { fence: 1, .. })));
-    assert_eq!(other.unwrap_err().refused(), Some(Refused::Running));
+    assert!(matches!(first, Ok(Applied::Claimed { fence: 1, .. })));
+    assert_eq!(second.unwrap_err().refused(), Some(Refused::Running));
 }
 
 #[tokio::test(start_paused = true)]
 async fn each_change_of_a_batch_has_its_own_result() {
     let scene = Scene::new();
     let job_a = scene.admit("s", "hello").await;
-    let (unknown, new) = (job_of("s"), job_of("s"));
+    let (unknown, new) = (new_job_id("s"), new_job_id("s"));
     let (gone, admitted, not_head) = tokio::join!(
         scene.apply(LaneChange::cancel(lane("s"), unknown)),
         scene.apply(scene.admission("s", new, "hello")),
@@ -131,7 +131,7 @@ async fn each_change_of_a_batch_has_its_own_result() {
     assert_eq!(gone.unwrap_err().refused(), Some(Refused::Gone));
     assert!(matches!(admitted, Ok(Applied::Done)));
     assert_eq!(not_head.unwrap_err().refused(), Some(Refused::NotHead));
-    assert_eq!(scene.order("s"), [job_a, new]);
+    assert_eq!(scene.jobs_in_order("s"), [job_a, new]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -227,7 +227,7 @@ async fn a_tick_in_one_batch_with_an_admission_still_wakes_its_head() {
     };
     let (ticked, admitted) = tokio::join!(
         scene.apply(LaneChange::tick(timer, None)),
-        scene.apply(scene.admission("s", job_of("s"), "behind it")),
+        scene.apply(scene.admission("s", new_job_id("s"), "behind it")),
     );
     assert!(ticked.is_ok() && admitted.is_ok());
     let_tasks_run().await;
@@ -239,21 +239,21 @@ async fn an_interrupt_keeps_the_inputs_of_the_jobs_that_it_cancels() {
     let scene = Scene::new();
     let job_a = scene.admit("s", "one").await;
     let fence = scene.claim("s", job_a).await;
-    let (job_b, job_c) = (job_of("s"), job_of("s"));
+    let (job_b, job_c) = (new_job_id("s"), new_job_id("s"));
     let interrupt = |admit: &mut forebay_shared::lane::Admit| admit.if_busy = IfBusy::Interrupt;
-    // The second job is in the store. The commit that interrupts the third also admits it.
+    // The second job is in the store already. The commit that interrupts the third job also admits it.
     scene
         .apply(scene.admission("s", job_b, "two"))
         .await
         .unwrap();
-    let last = job_of("s");
+    let last = new_job_id("s");
     let (third, fourth) = tokio::join!(
         scene.apply(scene.admission("s", job_c, "three")),
         scene.apply(scene.admission_with("s", last, "four", interrupt)),
     );
     assert!(third.is_ok() && fourth.is_ok());
     assert_eq!(scene.turns("s"), ["one", "two", "three"]);
-    assert_eq!(scene.order("s"), [last]);
+    assert_eq!(scene.jobs_in_order("s"), [last]);
     for job in [job_a, job_b, job_c] {
         assert_eq!(scene.ended_as(job), Some(Status::Cancelled));
     }

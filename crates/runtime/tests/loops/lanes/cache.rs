@@ -10,7 +10,7 @@ use forebay_shared::{
 };
 
 use crate::scene::{
-    Scene, TIMEOUT, claim_key, finish, job_of, lane, let_tasks_run, pass_ms, retry,
+    Scene, TIMEOUT, claim_key, finish, lane, let_tasks_run, new_job_id, pass_ms, retry,
 };
 
 #[tokio::test(start_paused = true)]
@@ -48,7 +48,7 @@ async fn the_admissions_of_this_process_keep_the_lane_in_the_cache() {
         commits + 2,
         "no conflict"
     );
-    assert_eq!(scene.order("s"), [job_b]);
+    assert_eq!(scene.jobs_in_order("s"), [job_b]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -67,19 +67,19 @@ async fn a_lane_whose_head_does_not_run_is_not_cached() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stale_lane_is_a_conflict_and_the_change_is_made_on_the_current_lane() {
+async fn a_change_on_an_outdated_cached_lane_conflicts_and_is_made_on_the_current_lane() {
     let scene = Scene::new();
     let job_a = scene.admit("s", "one").await;
     let fence = scene.claim("s", job_a).await;
     scene.queue.purge();
-    let job_b = job_of("s");
+    let job_b = new_job_id("s");
     let change = scene.admission("s", job_b, "two");
-    scene.third_party().apply(change, TIMEOUT).await.unwrap();
+    scene.other_process().apply(change, TIMEOUT).await.unwrap();
     scene
         .apply(finish("s", job_a, fence, "reply"))
         .await
         .unwrap();
-    assert_eq!(scene.order("s"), [job_b]);
+    assert_eq!(scene.jobs_in_order("s"), [job_b]);
     let_tasks_run().await;
     assert_eq!(scene.queue.woken(), [job_b]);
 }
@@ -90,7 +90,7 @@ async fn a_completion_is_refused_by_the_current_lane() {
     let job = scene.admit("s", "one").await;
     let fence = scene.claim("s", job).await;
     let cancel = LaneChange::cancel(lane("s"), job);
-    scene.third_party().apply(cancel, TIMEOUT).await.unwrap();
+    scene.other_process().apply(cancel, TIMEOUT).await.unwrap();
     let finished = scene.apply(finish("s", job, fence, "reply")).await;
     assert_eq!(finished.unwrap_err().refused(), Some(Refused::Gone));
     assert!(scene.turns("s").is_empty());
@@ -101,19 +101,19 @@ async fn no_change_is_refused_by_a_cached_lane() {
     let scene = Scene::new();
     let job_a = scene.admit("s", "one").await;
     scene.claim("s", job_a).await;
-    let third = scene.third_party();
+    let other_process = scene.other_process();
     // In the cached lane, the session is busy.
     let cancel = LaneChange::cancel(lane("s"), job_a);
-    third.apply(cancel, TIMEOUT).await.unwrap();
-    let job_b = job_of("s");
+    other_process.apply(cancel, TIMEOUT).await.unwrap();
+    let job_b = new_job_id("s");
     let change = scene.admission_with("s", job_b, "two", |admit| admit.if_busy = IfBusy::Reject);
     scene.apply(change).await.unwrap();
 
     // In the cached lane, there is no such job.
     scene.claim("s", job_b).await;
-    let job_c = job_of("s");
+    let job_c = new_job_id("s");
     let change = scene.admission("s", job_c, "three");
-    third.apply(change, TIMEOUT).await.unwrap();
+    other_process.apply(change, TIMEOUT).await.unwrap();
     scene
         .apply(LaneChange::cancel(lane("s"), job_c))
         .await
@@ -129,7 +129,7 @@ async fn a_change_without_effect_on_the_cached_lane_is_applied_to_the_loaded_lan
     pass_ms(1_000).await;
     // In the cached lane, the job runs, and only its timer would move.
     let release = LaneChange::release(claim_key("s", job, fence), ReleaseReason::WorkerStops);
-    scene.third_party().apply(release, TIMEOUT).await.unwrap();
+    scene.other_process().apply(release, TIMEOUT).await.unwrap();
     let at = scene.timer(job);
     scene.queue.purge();
     pass_ms(3_000).await;
@@ -159,8 +159,8 @@ async fn a_job_that_is_admitted_again_is_refused_although_the_cached_lane_does_n
         .await
         .unwrap();
     scene.claim("s", job_b).await;
-    // The cached lane does not have `a`, and records are not cached.
+    // The cached lane does not have `job_a`, and records are not cached.
     let again = scene.apply(scene.admission("s", job_a, "one")).await;
     assert_eq!(again.unwrap_err().refused(), Some(Refused::Exists));
-    assert_eq!(scene.order("s"), [job_b]);
+    assert_eq!(scene.jobs_in_order("s"), [job_b]);
 }

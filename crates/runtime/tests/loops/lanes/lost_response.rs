@@ -12,8 +12,8 @@ use forebay_shared::{
 use futures_util::FutureExt as _;
 
 use crate::scene::{
-    Scene, TIMEOUT, claim, claim_change, claim_key, finish, job_of, lane, let_tasks_run, process,
-    retry,
+    Scene, TIMEOUT, claim, claim_change, claim_key, finish, lane, let_tasks_run, new_job_id,
+    process, retry,
 };
 
 /// The response to the next commit is lost. `then` runs before the commit is repeated.
@@ -73,13 +73,13 @@ async fn each_change_is_made_once_although_every_response_is_lost_twice() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_claim_is_recognised_although_a_third_party_changed_the_lane() {
+async fn a_claim_is_recognised_although_another_process_changed_the_lane() {
     let scene = Scene::new();
     let job = scene.admit("s", "one").await;
-    let (third, next) = (scene.third_party(), job_of("s"));
+    let (other_process, next) = (scene.other_process(), new_job_id("s"));
     let change = scene.admission("s", next, "two");
     lose_response_then(&scene, async move {
-        third.apply(change, TIMEOUT).await.unwrap();
+        other_process.apply(change, TIMEOUT).await.unwrap();
     });
     let applied = scene.apply(claim_change("s", job, "me")).await;
     let Ok(Applied::Claimed {
@@ -100,17 +100,17 @@ async fn a_claim_is_recognised_although_a_third_party_changed_the_lane() {
         until,
     };
     assert_eq!(entry.state, running);
-    assert_eq!(scene.order("s"), [job, next]);
+    assert_eq!(scene.jobs_in_order("s"), [job, next]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_claim_that_was_taken_over_meanwhile_is_refused() {
     let scene = Scene::new();
     let job = scene.admit("s", "one").await;
-    let third = scene.third_party();
+    let other_process = scene.other_process();
     lose_response_then(&scene, async move {
-        take_over(third.clone(), "s", job).await;
-        claim(&third, "s", job, "other").await.unwrap();
+        take_over(other_process.clone(), "s", job).await;
+        claim(&other_process, "s", job, "other").await.unwrap();
     });
     let applied = scene.apply(claim_change("s", job, "me")).await;
     assert_eq!(applied.unwrap_err().refused(), Some(Refused::Running));
@@ -122,10 +122,10 @@ async fn a_claim_that_was_taken_over_meanwhile_is_refused() {
 async fn a_claim_that_was_cancelled_meanwhile_is_refused() {
     let scene = Scene::new();
     let job = scene.admit("s", "one").await;
-    let third = scene.third_party();
+    let other_process = scene.other_process();
     lose_response_then(&scene, async move {
         let cancel = LaneChange::cancel(lane("s"), job);
-        third.apply(cancel, TIMEOUT).await.unwrap();
+        other_process.apply(cancel, TIMEOUT).await.unwrap();
     });
     let applied = scene.apply(claim_change("s", job, "me")).await;
     assert_eq!(applied.unwrap_err().refused(), Some(Refused::Gone));
@@ -140,7 +140,7 @@ async fn a_claim_whose_response_is_lost_before_the_store_is_full_is_granted() {
     scene.store.plan(StoreCall::Commit, faults);
     let (claimed, admitted) = tokio::join!(
         scene.apply(claim_change("s", job, "me")),
-        scene.apply(scene.admission("s", job_of("s"), "two")),
+        scene.apply(scene.admission("s", new_job_id("s"), "two")),
     );
     assert!(
         matches!(claimed, Ok(Applied::Claimed { fence: 1, .. })),
@@ -155,16 +155,16 @@ async fn a_claim_whose_response_is_lost_before_the_store_is_full_is_granted() {
 async fn a_claim_that_found_a_changed_lane_is_made_on_that_lane() {
     let scene = Scene::new();
     let job = scene.admit("s", "one").await;
-    let (third, next) = (scene.third_party(), job_of("s"));
+    let (other_process, next) = (scene.other_process(), new_job_id("s"));
     let change = scene.admission("s", next, "two");
     let meanwhile = async move {
-        third.apply(change, TIMEOUT).await.unwrap();
+        other_process.apply(change, TIMEOUT).await.unwrap();
     };
     scene
         .store
         .plan(StoreCall::Commit, [Fault::After(meanwhile.boxed())]);
     assert_eq!(scene.claim("s", job).await, 1);
-    assert_eq!(scene.order("s"), [job, next]);
+    assert_eq!(scene.jobs_in_order("s"), [job, next]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -184,11 +184,11 @@ async fn a_finish_whose_response_was_lost_succeeds_although_the_next_job_has_end
     let scene = Scene::new();
     let (job_a, job_b) = (scene.admit("s", "one").await, scene.admit("s", "two").await);
     let fence = scene.claim("s", job_a).await;
-    let third = scene.third_party();
+    let other_process = scene.other_process();
     lose_response_then(&scene, async move {
-        let fence = claim(&third, "s", job_b, "other").await.unwrap();
+        let fence = claim(&other_process, "s", job_b, "other").await.unwrap();
         let change = finish("s", job_b, fence, "second");
-        third.apply(change, TIMEOUT).await.unwrap();
+        other_process.apply(change, TIMEOUT).await.unwrap();
     });
     let applied = scene.apply(finish("s", job_a, fence, "first")).await;
     assert!(matches!(applied, Ok(Applied::Done)));
@@ -200,10 +200,10 @@ async fn a_retry_whose_response_was_lost_is_counted_once() {
     let scene = Scene::new();
     let job = scene.admit("s", "one").await;
     let fence = scene.claim("s", job).await;
-    let (third, next) = (scene.third_party(), job_of("s"));
+    let (other_process, next) = (scene.other_process(), new_job_id("s"));
     let change = scene.admission("s", next, "two");
     lose_response_then(&scene, async move {
-        third.apply(change, TIMEOUT).await.unwrap();
+        other_process.apply(change, TIMEOUT).await.unwrap();
     });
     let not_before = scene.now().plus_ms(5_000);
     scene
@@ -219,9 +219,9 @@ async fn a_release_whose_response_was_lost_succeeds_although_another_worker_has_
     let scene = Scene::new();
     let job = scene.admit("s", "one").await;
     let fence = scene.claim("s", job).await;
-    let third = scene.third_party();
+    let other_process = scene.other_process();
     lose_response_then(&scene, async move {
-        assert_eq!(claim(&third, "s", job, "other").await.unwrap(), 2);
+        assert_eq!(claim(&other_process, "s", job, "other").await.unwrap(), 2);
     });
     let release = LaneChange::release(claim_key("s", job, fence), ReleaseReason::WorkerStops);
     assert!(matches!(scene.apply(release).await, Ok(Applied::Done)));
@@ -231,11 +231,11 @@ async fn a_release_whose_response_was_lost_succeeds_although_another_worker_has_
 #[tokio::test(start_paused = true)]
 async fn an_admission_whose_job_was_claimed_meanwhile_is_refused_because_the_job_exists() {
     let scene = Scene::new();
-    let (job, third) = (job_of("s"), scene.third_party());
+    let (job, other_process) = (new_job_id("s"), scene.other_process());
     lose_response_then(&scene, async move {
-        claim(&third, "s", job, "other").await.unwrap();
+        claim(&other_process, "s", job, "other").await.unwrap();
     });
     let applied = scene.apply(scene.admission("s", job, "hello")).await;
     assert_eq!(applied.unwrap_err().refused(), Some(Refused::Exists));
-    assert_eq!(scene.order("s"), [job]);
+    assert_eq!(scene.jobs_in_order("s"), [job]);
 }

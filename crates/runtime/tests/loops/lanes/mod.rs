@@ -1,5 +1,5 @@
-//! Tests of `lanes`: changes are batched, commits are repeated until their result is known, and a stale cache does no
-//! harm.
+//! Tests of `lanes`: changes are batched, commits are repeated until their result is known, and an outdated cache changes
+//! no result.
 
 mod batch;
 mod cache;

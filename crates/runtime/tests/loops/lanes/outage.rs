@@ -11,9 +11,11 @@ use forebay_shared::{
 use futures_util::{FutureExt as _, future::join_all};
 use tokio::{sync::oneshot, time::Instant};
 
-use crate::scene::{Scene, TIMEOUT, claim_change, finish, job_of, lane, let_tasks_run, pass_ms};
+use crate::scene::{
+    Scene, TIMEOUT, claim_change, finish, lane, let_tasks_run, new_job_id, pass_ms,
+};
 
-/// The most changes that may wait for one lane in one process.
+/// The most changes that may wait for one lane in one process. `lanes/handle.rs` has the same constant.
 const WAITING_MAX: usize = 1_000;
 
 fn is_unavailable(error: &LaneError) -> bool {
@@ -24,13 +26,13 @@ fn is_unavailable(error: &LaneError) -> bool {
 async fn a_change_succeeds_if_the_store_recovers_before_the_timeout() {
     let scene = Scene::new();
     scene.store.set(StoreMode::Down);
-    let job = job_of("s");
-    let back = async {
+    let job = new_job_id("s");
+    let recovery = async {
         pass_ms(5_000).await;
         scene.store.set(StoreMode::Up);
     };
     let admission = scene.apply(scene.admission("s", job, "hello"));
-    let (applied, ()) = tokio::join!(admission, back);
+    let (applied, ()) = tokio::join!(admission, recovery);
     applied.unwrap();
     assert_eq!(scene.commits_made(), 1);
     let commits = scene.store.calls(StoreCall::Commit);
@@ -38,13 +40,13 @@ async fn a_change_succeeds_if_the_store_recovers_before_the_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_longer_than_the_timeout_is_an_error_and_nothing_is_committed_later() {
+async fn an_outage_longer_than_the_timeout_is_an_error_and_the_changes_are_not_made_later() {
     let scene = Scene::new();
     let job = scene.admit("s", "one").await;
     scene.store.set(StoreMode::Down);
     let began = Instant::now();
     let (admitted, claimed) = tokio::join!(
-        scene.apply(scene.admission("s", job_of("s"), "two")),
+        scene.apply(scene.admission("s", new_job_id("s"), "two")),
         scene.apply(claim_change("s", job, "me")),
     );
     assert!(is_unavailable(&admitted.unwrap_err()));
@@ -57,7 +59,10 @@ async fn an_outage_longer_than_the_timeout_is_an_error_and_nothing_is_committed_
     );
     scene.store.set(StoreMode::Up);
     pass_ms(60_000).await;
-    assert_eq!((scene.commits_made(), scene.order("s")), (1, vec![job]));
+    assert_eq!(
+        (scene.commits_made(), scene.jobs_in_order("s")),
+        (1, vec![job])
+    );
     scene.claim("s", job).await;
 }
 
@@ -65,9 +70,9 @@ async fn an_outage_longer_than_the_timeout_is_an_error_and_nothing_is_committed_
 async fn a_store_that_hangs_delays_the_caller_until_the_timeout_only() {
     let scene = Scene::new();
     scene.store.set(StoreMode::Hanging);
-    let (under_way, waiting) = (job_of("s"), job_of("s"));
+    let (in_flight, waiting) = (new_job_id("s"), new_job_id("s"));
     let began = Instant::now();
-    let first = scene.apply(scene.admission("s", under_way, "one"));
+    let first = scene.apply(scene.admission("s", in_flight, "one"));
     let second = async {
         let_tasks_run().await;
         scene.apply(scene.admission("s", waiting, "two")).await
@@ -78,9 +83,9 @@ async fn a_store_that_hangs_delays_the_caller_until_the_timeout_only() {
 
     scene.store.set(StoreMode::Up);
     pass_ms(60_000).await;
-    // The commit in flight is made. The change that nobody waits for is dropped.
-    assert_eq!(scene.order("s"), [under_way]);
-    assert_eq!(scene.queue.woken(), [under_way]);
+    // The commit in flight is made. The change that was not in it is dropped, because its caller no longer waits.
+    assert_eq!(scene.jobs_in_order("s"), [in_flight]);
+    assert_eq!(scene.queue.woken(), [in_flight]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -88,7 +93,7 @@ async fn a_full_store_is_an_error_for_every_caller_and_the_commit_is_not_repeate
     let scene = Scene::new();
     scene.store.set(StoreMode::Full);
     let began = Instant::now();
-    let admissions = (0..5).map(|_| scene.apply(scene.admission("s", job_of("s"), "hello")));
+    let admissions = (0..5).map(|_| scene.apply(scene.admission("s", new_job_id("s"), "hello")));
     for applied in join_all(admissions).await {
         assert!(matches!(applied, Err(LaneError::Store(StoreError::Full))));
     }
@@ -105,7 +110,7 @@ async fn in_a_full_store_accepted_jobs_still_run_and_end() {
     scene.store.set(StoreMode::Full);
     let fence = scene.claim("s", job_a).await;
     let refused = scene
-        .apply(scene.admission("s", job_of("s"), "three"))
+        .apply(scene.admission("s", new_job_id("s"), "three"))
         .await;
     assert!(matches!(refused, Err(LaneError::Store(StoreError::Full))));
     scene
@@ -113,16 +118,16 @@ async fn in_a_full_store_accepted_jobs_still_run_and_end() {
         .await
         .unwrap();
     assert_eq!(
-        (scene.ended_as(job_a), scene.order("s")),
+        (scene.ended_as(job_a), scene.jobs_in_order("s")),
         (Some(Status::Completed), vec![job_b])
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_a_broken_store_failed_is_not_repeated() {
+async fn a_call_that_a_broken_store_fails_is_not_repeated() {
     let scene = Scene::new();
     scene.store.plan(StoreCall::Load, [Fault::Broken]);
-    let cancel = LaneChange::cancel(lane("s"), job_of("s"));
+    let cancel = LaneChange::cancel(lane("s"), new_job_id("s"));
     let applied = scene.apply(cancel).await;
     assert!(matches!(
         applied,
@@ -136,7 +141,7 @@ async fn a_panic_in_the_store_frees_the_lane() {
     let scene = Scene::new();
     scene.store.plan(StoreCall::Commit, [Fault::Panic]);
     let began = Instant::now();
-    let admissions = (0..3).map(|_| scene.apply(scene.admission("s", job_of("s"), "hello")));
+    let admissions = (0..3).map(|_| scene.apply(scene.admission("s", new_job_id("s"), "hello")));
     for applied in join_all(admissions).await {
         assert!(is_unavailable(&applied.unwrap_err()));
     }
@@ -176,7 +181,7 @@ async fn a_caller_that_goes_away_does_not_stop_its_commit() {
 #[tokio::test(start_paused = true)]
 async fn the_change_of_a_caller_that_goes_away_before_its_commit_is_dropped() {
     let scene = Scene::new();
-    let job = job_of("s");
+    let job = new_job_id("s");
     let mut admission = Box::pin(scene.apply(scene.admission("s", job, "one")));
     assert!(admission.as_mut().now_or_never().is_none());
     drop(admission);
@@ -190,9 +195,9 @@ async fn the_change_of_a_caller_that_goes_away_before_its_commit_is_dropped() {
 async fn the_changes_that_wait_for_one_lane_are_bounded() {
     let scene = Scene::new();
     scene.store.set(StoreMode::Hanging);
-    let cancel = || scene.apply(LaneChange::cancel(lane("s"), job_of("s")));
-    let mut under_way = Box::pin(cancel());
-    assert!(under_way.as_mut().now_or_never().is_none());
+    let cancel = || scene.apply(LaneChange::cancel(lane("s"), new_job_id("s")));
+    let mut in_flight = Box::pin(cancel());
+    assert!(in_flight.as_mut().now_or_never().is_none());
     let_tasks_run().await;
     let mut waiting: Vec<_> = (0..WAITING_MAX).map(|_| Box::pin(cancel())).collect();
     for change in &mut waiting {
@@ -201,19 +206,19 @@ async fn the_changes_that_wait_for_one_lane_are_bounded() {
     let one_too_many = cancel().now_or_never().expect("an answer at once");
     assert!(matches!(one_too_many, Err(LaneError::Contended)));
     // Another lane is not affected.
-    let other = scene.apply(LaneChange::cancel(lane("t"), job_of("t")));
+    let other = scene.apply(LaneChange::cancel(lane("t"), new_job_id("t")));
     assert!(other.now_or_never().is_none());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lane_that_others_change_all_the_time_is_contended() {
+async fn a_change_fails_after_one_hundred_conflicts() {
     let scene = Scene::new();
     let job = scene.admit("s", "one").await;
     let other_change = || {
-        let (third, new) = (scene.third_party(), job_of("s"));
+        let (other_process, new) = (scene.other_process(), new_job_id("s"));
         let change = scene.admission("s", new, "another");
         let meanwhile = async move {
-            third.apply(change, TIMEOUT).await.unwrap();
+            other_process.apply(change, TIMEOUT).await.unwrap();
         };
         Fault::After(meanwhile.boxed())
     };
@@ -224,9 +229,9 @@ async fn a_lane_that_others_change_all_the_time_is_contended() {
         .apply(LaneChange::cancel(lane("s"), job))
         .await
         .unwrap();
-    assert_eq!(scene.order("s").len(), 99);
+    assert_eq!(scene.jobs_in_order("s").len(), 99);
 
-    let job = scene.order("s")[0];
+    let job = scene.jobs_in_order("s")[0];
     scene
         .store
         .plan(StoreCall::Commit, (0..100).map(|_| other_change()));
@@ -258,13 +263,13 @@ async fn a_tick_whose_timer_cannot_be_moved_fails() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn in_a_full_store_an_admission_fails_no_claim_of_the_same_batch() {
+async fn in_a_full_store_a_claim_succeeds_although_an_admission_of_the_same_batch_fails() {
     let scene = Scene::new();
     let job_a = scene.admit("s", "one").await;
     scene.store.set(StoreMode::Full);
     let (claimed, admitted) = tokio::join!(
         scene.apply(claim_change("s", job_a, "me")),
-        scene.apply(scene.admission("s", job_of("s"), "two")),
+        scene.apply(scene.admission("s", new_job_id("s"), "two")),
     );
     assert!(matches!(admitted, Err(LaneError::Store(StoreError::Full))));
     assert!(claimed.is_ok(), "the claim returned {claimed:?}");
@@ -274,20 +279,21 @@ async fn in_a_full_store_an_admission_fails_no_claim_of_the_same_batch() {
 async fn an_interrupt_is_repeated_after_an_outage_like_other_changes() {
     let scene = Scene::new();
     scene.admit("s", "one").await;
-    let job = job_of("s");
+    let job = new_job_id("s");
     let change = scene.admission_with("s", job, "two", |admit| {
         admit.if_busy = forebay_shared::lane::IfBusy::Interrupt;
     });
-    // The store goes down right after the conflict that reports the job to interrupt.
+    // The first commit still gets its response, a conflict. Then the store is down, so the input of the interrupted job
+    // cannot be read at once.
     let store = scene.store.clone();
     let outage = async move { store.set(StoreMode::Down) };
     scene
         .store
         .plan(StoreCall::Commit, [Fault::After(outage.boxed())]);
-    let back = async {
+    let recovery = async {
         pass_ms(1_000).await;
         scene.store.set(StoreMode::Up);
     };
-    let (applied, ()) = tokio::join!(scene.apply(change), back);
+    let (applied, ()) = tokio::join!(scene.apply(change), recovery);
     applied.unwrap();
 }

@@ -1,9 +1,9 @@
 //! A store in memory that keeps the contract of the trait `Store`, follows the paused clock and never fails.
 //!
-//! The store records every commit. After each it checks that every live job has a timer and that the counts are right.
-//! It ignores times to live, the limits of a session, and notices, because no loop depends on them.
+//! The store records every commit. After each commit it checks that every live job has a timer and that the counts are
+//! right. It ignores times to live, the limits of a session, and notices, because no loop depends on them.
 //!
-//! The embedded store cannot replace it: the embedded store's threads and clock do not follow the paused clock.
+//! The tests do not use the embedded store, because its threads and its clock do not follow the paused clock.
 
 mod commit;
 mod read;
@@ -39,9 +39,9 @@ const START: TimeMs = TimeMs(1_000_000_000);
 pub(crate) struct Memory {
     began: Instant,
     state: Mutex<State>,
-    /// How many records `delete_expired` still finds.
+    /// How many expired records are left for `delete_expired`.
     pub(crate) expired_records_left: AtomicU64,
-    /// How many sessions beyond the limit `evict_sessions` still finds.
+    /// How many sessions beyond the limit are left for `evict_sessions`.
     pub(crate) surplus_sessions_left: AtomicU64,
 }
 
@@ -88,7 +88,7 @@ impl Memory {
 }
 
 impl State {
-    /// Makes a process the sweeper until `until`. The process does not renew its term.
+    /// Makes a process the sweeper until `until`.
     pub(crate) fn elect_until(&mut self, holder: ProcessId, until: TimeMs) {
         self.sweeper = Some((holder, until));
     }

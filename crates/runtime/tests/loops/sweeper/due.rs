@@ -1,4 +1,5 @@
-//! The sweeper acts on due timers: wakes, retries, expiry.
+//! The sweeper acts on due timers: it wakes heads, also for their next try, and lets jobs expire. It also deletes expired
+//! records.
 
 use faulty_store::{Fault, StoreCall, StoreMode};
 use forebay_runtime::lanes::LaneChange;
@@ -11,7 +12,7 @@ use forebay_shared::{
 
 use crate::{
     queue::QueueMode,
-    scene::{Scene, TIMEOUT, job_of, lane, let_tasks_run, pass_ms, retry},
+    scene::{Scene, TIMEOUT, lane, let_tasks_run, new_job_id, pass_ms, retry},
 };
 
 #[tokio::test(start_paused = true)]
@@ -36,8 +37,8 @@ async fn a_parked_timer_fires_again_if_the_queue_may_have_lost_the_wake() {
     );
     pass_ms(1_000).await;
     scene.queue.lose(job_b);
-    // No publish has failed, and the queue is not empty, so only the timers lead to another wake. They are parked for
-    // 60 s, or for three times the expected wait.
+    // No publish has failed, and the queue is not empty, so only the timer leads to another wake. It is parked for three
+    // times the expected wait, and for at least 60 s.
     pass_ms(55_000).await;
     assert_eq!(scene.queue.woken(), [job_a]);
     pass_ms(40_000).await;
@@ -90,7 +91,7 @@ async fn expiry_never_waits_for_a_publish() {
         scene.queue.set(mode);
         pass_ms(500).await;
         let admit = |after_ms: u64| {
-            let (job, deadline) = (job_of("s"), scene.now().plus_ms(after_ms));
+            let (job, deadline) = (new_job_id("s"), scene.now().plus_ms(after_ms));
             let change = scene.admission_with("s", job, "hi", |admit| admit.deadline = deadline);
             (job, change)
         };
@@ -102,10 +103,10 @@ async fn expiry_never_waits_for_a_publish() {
         let (later, change) = admit(30_000);
         scene.apply(change).await.unwrap();
         pass_ms(3_900).await;
-        assert_eq!(scene.order("s"), [head, sooner, later]);
+        assert_eq!(scene.jobs_in_order("s"), [head, sooner, later]);
         // The sweeper may end its term for 4 s, because its publishes fail.
         pass_ms(4_500).await;
-        assert_eq!(scene.order("s"), [head, later], "mode {mode:?}");
+        assert_eq!(scene.jobs_in_order("s"), [head, later], "mode {mode:?}");
         assert_eq!(scene.ended_as(sooner), Some(Status::Expired));
         pass_ms(6_000).await;
         assert_eq!(scene.ended_as(head), Some(Status::Expired), "mode {mode:?}");
@@ -120,7 +121,7 @@ async fn expiry_never_waits_for_a_publish() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_running_job_is_checked_without_a_wake_until_its_claim_ends() {
+async fn a_running_job_is_checked_but_not_woken_until_its_claim_ends() {
     let scene = Scene::new();
     let _member = scene.join("me");
     let job = scene.admit("s", "hello").await;
@@ -138,13 +139,17 @@ async fn a_running_job_is_checked_without_a_wake_until_its_claim_ends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn timers_without_jobs_are_moved_and_do_not_hide_other_due_timers() {
+async fn timers_without_jobs_are_moved_and_do_not_block_other_due_timers() {
     let scene = Scene::new();
     let job = scene.admit_without_wake("s").await;
-    // Timers without jobs: more than a sweep reads, and all due before the job's timer.
+    // There are more timers without jobs than one sweep reads, and all are due before the timer of the job.
     for index in 0..6_000 {
         let stray = (lane(&format!("stray-{index}")), TimeMs(1));
-        scene.memory.state().timers.insert(job_of("stray"), stray);
+        scene
+            .memory
+            .state()
+            .timers
+            .insert(new_job_id("stray"), stray);
     }
     pass_ms(3_100).await;
     let _member = scene.join("me");
@@ -246,14 +251,14 @@ async fn a_new_head_whose_wake_was_never_sent_is_woken_although_it_was_admitted_
     let job_c = scene.admit("c", "hello").await;
     scene.admit("d", "hello").await;
     scene.admit("e", "hello").await;
-    // The sweeper has just compared the depth with the counts: three heads, three wakes.
+    // Meanwhile the sweeper compares the depth with the counts: three wakes, three ready heads.
     pass_ms(5_500).await;
     // One wake is consumed. A worker dies between its commit and the wake of the next head.
     scene.queue.lose(job_c);
     scene.claim("c", job_c).await;
     let done = crate::scene::finish("s", job_a, fence, "reply");
-    scene.third_party().apply(done, TIMEOUT).await.unwrap();
-    assert_eq!(scene.order("s"), [job_b]);
+    scene.other_process().apply(done, TIMEOUT).await.unwrap();
+    assert_eq!(scene.jobs_in_order("s"), [job_b]);
     pass_ms(4_000).await;
     assert!(
         scene.queue.woken().contains(&job_b),

@@ -1,8 +1,8 @@
-//! One process is the sweeper, and ends its term when it cannot publish.
+//! One process of the fleet is the sweeper. It ends its term when it cannot publish.
 
 use crate::{
     queue::QueueMode,
-    scene::{Scene, TIMEOUT, job_of, let_tasks_run, pass_ms, process},
+    scene::{Scene, TIMEOUT, let_tasks_run, new_job_id, pass_ms, process},
 };
 use faulty_store::{StoreCall, StoreMode};
 
@@ -14,7 +14,7 @@ async fn another_process_sweeps_after_the_sweeper_has_died() {
     let _second = scene.join("second");
     pass_ms(10_000).await;
     assert_eq!(scene.memory.sweeper(), Some(process("first")));
-    // As if the process had died without stepping down.
+    // As if the process had died without ending its term.
     first.leave().await;
     let until = scene.now().plus_ms(2_000);
     scene.memory.state().elect_until(process("first"), until);
@@ -38,12 +38,12 @@ async fn no_process_sweeps_before_its_presence_is_stored() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sweeper_that_cannot_publish_steps_down_and_is_elected_again_later() {
+async fn a_sweeper_that_cannot_publish_ends_its_term_and_is_elected_again_later() {
     let scene = Scene::new();
     let member = scene.join("me");
     pass_ms(10_000).await;
     scene.queue.set(QueueMode::Down);
-    let change = scene.admission("s", job_of("s"), "hello");
+    let change = scene.admission("s", new_job_id("s"), "hello");
     member.lanes.apply(change, TIMEOUT).await.unwrap();
     let_tasks_run().await;
     pass_ms(4_700).await;
@@ -52,8 +52,8 @@ async fn a_sweeper_that_cannot_publish_steps_down_and_is_elected_again_later() {
     pass_ms(700).await;
     assert_eq!(scene.store.calls(StoreCall::EndTerm), 1);
     assert_eq!(scene.memory.sweeper(), None);
-    // For 4 s it takes part in no election, so that another process can be elected. Then it takes part again, because it
-    // may be the only process.
+    // The process takes part in no election for 4 s, so that another process can be elected. Then it takes part again,
+    // because it may be the only process.
     pass_ms(3_300).await;
     assert_eq!(scene.memory.sweeper(), None);
     pass_ms(1_000).await;
@@ -72,13 +72,13 @@ async fn a_sweeper_that_cannot_publish_steps_down_and_is_elected_again_later() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sweeper_whose_publishes_all_fail_steps_down() {
+async fn a_sweeper_whose_publishes_are_never_confirmed_ends_its_term() {
     let scene = Scene::new();
     let _member = scene.join("me");
     pass_ms(1_000).await;
     scene.queue.set(QueueMode::Blocked);
     scene.admit_without_wake("s").await;
-    // The timer is due after 3 s, the publish fails 5 s later, and the sweeper waits 5 s more.
+    // The timer is due after 3 s. The publish fails 5 s later. After 5 s more, the sweeper ends its term.
     pass_ms(15_000).await;
     assert!(scene.store.calls(StoreCall::EndTerm) >= 1);
 }

@@ -4,7 +4,7 @@ use forebay_shared::{class::Class, lane::REVISIT_MS};
 
 use crate::{
     queue::QueueMode,
-    scene::{Scene, TIMEOUT, job_of, let_tasks_run, pass_ms},
+    scene::{Scene, TIMEOUT, let_tasks_run, new_job_id, pass_ms},
 };
 
 #[tokio::test(start_paused = true)]
@@ -19,7 +19,7 @@ async fn all_ready_heads_are_woken_when_their_queue_is_found_empty_twice() {
     let running = scene.admit("d", "hello").await;
     scene.claim("d", running).await;
     pass_ms(6_000).await;
-    // The timers are parked, and would not fire for a minute.
+    // The timers are parked. None is due for about a minute.
     assert_eq!(scene.queue.purge().len(), 4);
     pass_ms(10_500).await;
     let mut woken = scene.queue.woken();
@@ -35,7 +35,7 @@ async fn all_ready_heads_are_woken_when_their_queue_is_found_empty_twice() {
 async fn only_the_class_whose_queue_is_empty_is_woken() {
     let scene = Scene::new();
     let _member = scene.join("me");
-    let batch = job_of("batch");
+    let batch = new_job_id("batch");
     let change = scene.admission_with("batch", batch, "hi", |admit| admit.class = Class::Batch);
     scene.apply(change).await.unwrap();
     pass_ms(1_000).await;
@@ -58,7 +58,7 @@ async fn no_head_is_woken_when_its_queue_is_found_empty_once() {
         pass_ms(5_000).await;
         assert!(scene.queue.woken().is_empty());
         scene.admit("t", "hello").await;
-        let job = scene.order("t")[0];
+        let job = scene.jobs_in_order("t")[0];
         pass_ms(5_000).await;
         assert_eq!(scene.queue.woken(), [job]);
         scene
@@ -68,7 +68,7 @@ async fn no_head_is_woken_when_its_queue_is_found_empty_once() {
             ))
             .await
             .unwrap();
-        if scene.timer_in_ms(scene.order("s")[0]) < 15_000 {
+        if scene.timer_in_ms(scene.jobs_in_order("s")[0]) < 15_000 {
             return;
         }
     }
@@ -81,7 +81,7 @@ async fn all_ready_heads_are_woken_at_a_start_if_the_queue_has_lost_its_messages
         // The wakes of an earlier process were confirmed, so the timers are parked.
         let mut jobs = Vec::new();
         for index in 0..1_100 {
-            let (session, job) = (format!("s-{index}"), job_of(&format!("s-{index}")));
+            let (session, job) = (format!("s-{index}"), new_job_id(&format!("s-{index}")));
             let change = scene.admission_with(&session, job, "hello", |admit| {
                 admit.class = Class::ALL[index % 2];
             });

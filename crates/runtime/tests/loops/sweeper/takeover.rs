@@ -114,7 +114,7 @@ async fn a_takeover_that_failed_is_repeated() {
         jobs.push((session, job));
     }
     scene.renew_presence_of("worker").await;
-    // The first takeover fails. Nothing else is committed meanwhile.
+    // The next read of heads and the next commit fail. Both belong to the takeover.
     scene.store.plan(StoreCall::Commit, [Fault::Broken]);
     scene.store.plan(StoreCall::Heads, [Fault::Broken]);
     pass_ms(5_000).await;
@@ -132,7 +132,7 @@ async fn a_worker_that_counted_as_gone_may_complete_its_job_until_the_next_claim
     let fence = claim(&scene.lanes, "s", job, "worker").await.unwrap();
     pass_ms(5_000).await;
     assert_eq!(worker_of(&scene, "s", job), None);
-    // The completion goes through the lanes of this process, whose cached lane is stale by now.
+    // The lane that `scene.lanes` has cached is outdated by now.
     let finish = crate::scene::finish("s", job, fence, "reply");
     scene.apply(finish).await.unwrap();
     assert_eq!(scene.turns("s"), ["reply"]);
