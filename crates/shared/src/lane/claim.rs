@@ -41,7 +41,8 @@ impl Transition<'_> {
                 self.effects.claim = Some(Claim::NotDue { not_before });
                 return Ok(());
             }
-            // The timer is due too, so the sweeper expires the job. A provider call would be wasted.
+            // The deadline has passed, so a provider call would be wasted. The timer is due too, so the sweeper
+            // ends the job as expired.
             State::Queued { .. } if head.deadline <= self.now => return Err(Refused::Gone),
             State::Queued { .. } => {}
         }

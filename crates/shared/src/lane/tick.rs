@@ -42,7 +42,8 @@ impl Transition<'_> {
                     self.set_timer(job, timer);
                 }
             }
-            // The clock of the process that set the timer was ahead of the store's.
+            // The tick is too early. The job has changed since the sweeper read the timer, or the sweeper's clock was
+            // ahead when it read the timer.
             State::Queued {
                 not_before: Some(not_before),
             } if *not_before > self.now => {
@@ -62,7 +63,10 @@ impl Transition<'_> {
         let head = &mut self.lane.entries[0];
         head.takeovers += 1;
         if head.takeovers > TAKEOVERS_MAX {
-            let error = JobError::new("worker_lost", "too many workers were lost at this job");
+            let error = JobError::new(
+                "worker_lost",
+                "too many workers were lost while they ran this job",
+            );
             self.remove(
                 0,
                 JobEnd {

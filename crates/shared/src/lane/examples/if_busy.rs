@@ -14,7 +14,7 @@ fn message_with(number: u128, if_busy: IfBusy) -> Admit {
 }
 
 #[test]
-fn every_mode_admits_to_an_idle_session() {
+fn every_if_busy_admits_the_job_to_an_idle_session() {
     for if_busy in [
         IfBusy::Enqueue,
         IfBusy::Reject,
@@ -51,7 +51,11 @@ fn rollback_cancels_all_live_jobs_and_makes_the_new_job_the_head() {
     let mut scene = Scene::running(2);
     let effects = scene.admit(message_with(3, IfBusy::Rollback)).unwrap();
     let ended: Vec<_> = effects.ended.iter().map(|end| end.entry.job).collect();
-    assert_eq!(ended, [job(1), job(2)], "the ended jobs have another order");
+    assert_eq!(
+        ended,
+        [job(1), job(2)],
+        "the ended jobs are in the wrong order"
+    );
     assert_eq!(effects.dropped_calls, [(process("a"), job(1))]);
     assert!(effects.keep_inputs.is_empty());
     assert_eq!(effects.wake, Some(job(3)));

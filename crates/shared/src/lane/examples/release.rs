@@ -1,4 +1,4 @@
-//! release: a worker that shuts down releases its job.
+//! release: a worker releases its job, for example because it shuts down.
 
 use super::scene::{READY, Scene, job};
 use crate::lane::{Claim, Effects, PUBLISH_LIMIT_MS, Refused};

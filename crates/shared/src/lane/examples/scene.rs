@@ -19,7 +19,7 @@ pub(in crate::lane) const START: TimeMs = TimeMs(1_000_000);
 pub(in crate::lane) const DEADLINE_MS: u64 = 3_600_000;
 /// The default time limit of a claim.
 pub(in crate::lane) const LIMIT_MS: u64 = 600_000;
-/// The default number of tries.
+/// The default maximum number of tries.
 pub(in crate::lane) const TRIES_MAX: u32 = 5;
 
 /// The job of the scene with this number.
@@ -78,7 +78,7 @@ impl Scene {
         }
     }
 
-    /// A scene in which these messages were admitted, in this order.
+    /// A scene in which messages 1 to `count` were admitted, in this order.
     pub(in crate::lane) fn with_messages(count: u128) -> Self {
         let mut scene = Self::new();
         for number in 1..=count {
@@ -87,7 +87,7 @@ impl Scene {
         scene
     }
 
-    /// A scene with these messages, whose first job worker `a` has claimed.
+    /// A scene with `count` messages, of which worker `a` has claimed the first.
     pub(in crate::lane) fn running(count: u128) -> Self {
         let mut scene = Self::with_messages(count);
         assert_eq!(scene.claim(1, "a"), Ok(Claim::Granted { fence: 1 }));

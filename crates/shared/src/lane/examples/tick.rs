@@ -63,7 +63,7 @@ fn a_job_whose_worker_is_gone_is_queued_and_woken() {
     assert_eq!(effects.wake, Some(job(1)));
     assert!(
         effects.dropped_calls.is_empty(),
-        "a worker that lives may still finish"
+        "the worker may be alive and may still finish"
     );
     assert_eq!(scene.state(1), &READY);
     assert_eq!(scene.timer_in_ms(1), PUBLISH_LIMIT_MS);

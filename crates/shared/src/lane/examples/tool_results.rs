@@ -28,7 +28,7 @@ fn a_waiting_message_gets_no_wake_during_the_hold() {
 }
 
 #[test]
-fn a_message_that_arrives_during_the_hold_waits_for_its_end() {
+fn a_message_that_arrives_during_the_hold_waits_until_the_hold_ends() {
     let mut scene = under_hold(1);
     scene.advance_clock(20_000);
     let effects = scene.admit(message(2)).unwrap();
@@ -135,7 +135,7 @@ fn a_failed_job_begins_no_hold() {
 }
 
 #[test]
-fn the_hold_continues_after_a_message_under_it_has_ended() {
+fn the_hold_continues_after_a_waiting_message_has_expired() {
     let mut scene = under_hold(3);
     let not_before = scene.now.plus_ms(HOLD_MS);
     scene.lane.entries[0].deadline = scene.now.plus_ms(1_000);

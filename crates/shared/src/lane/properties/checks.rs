@@ -242,7 +242,7 @@ pub(super) fn check_head(before: &Scene, event: &Event, after: &Scene, effects: 
             old_head.is_none_or(|old| {
                 after.lane.find(old.job).is_none() || (!old.claimed && head.is_tool_results)
             }),
-            "a job that is not tool results displaced the head, or the head was claimed"
+            "a job without tool results displaced the head, or the displaced head was claimed"
         );
     }
     let ends_hold = match event {
@@ -304,7 +304,7 @@ pub(super) fn check_repeated_claim(scene: &Scene, event: &Event, effects: &Effec
     assert_eq!(again.lane, scene.lane);
 }
 
-/// A refused event changes nothing, and the reason of the refusal is true.
+/// A refused event changes nothing, and the reason for the refusal is correct.
 pub(super) fn check_refusal(before: &Scene, event: &Event, refused: Refused) {
     let mut lane = before.lane.clone();
     let outcome = before.outcomes.get(&event.job()).copied();

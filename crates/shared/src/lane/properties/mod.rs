@@ -96,7 +96,7 @@ proptest! {
                     result => result.unwrap(),
                 };
                 let Some(Claim::Granted { fence }) = effects.claim else {
-                    panic!("the lane woke a head that cannot be claimed yet");
+                    panic!("a head that cannot be claimed yet got a wake");
                 };
                 let finish = Event::Finish { job: head, fence, error: None, hold_ms: None };
                 scene.apply(&finish).unwrap();
