@@ -54,7 +54,7 @@ pub fn apply(
         }
         Event::Release { job, fence, reason } => transition.release(*job, *fence, *reason),
         Event::Cancel { job } => transition.cancel(*job),
-        Event::Tick { job, presence } => transition.tick(*job, presence.as_ref()),
+        Event::Tick { job, live } => transition.tick(*job, live.as_ref()),
     }?;
     Ok(transition.effects)
 }

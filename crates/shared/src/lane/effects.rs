@@ -28,12 +28,12 @@ pub struct Effects {
     /// Whether the turns of the finishing attempt are kept in the session.
     pub keep_turns: bool,
     /// The result of a claim.
-    pub claim: Option<Claim>,
+    pub claim: Option<ClaimResult>,
 }
 
 /// The result of a claim that was not refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Claim {
+pub enum ClaimResult {
     /// The worker holds the job with this fence.
     Granted {
         /// The fence with which the attempt settles the job.

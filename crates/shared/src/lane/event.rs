@@ -71,7 +71,7 @@ pub enum Event {
         /// The job.
         job: JobId,
         /// The live processes. With `None`, the tick treats no worker as gone.
-        presence: Option<LiveProcesses>,
+        live: Option<LiveProcesses>,
     },
 }
 

@@ -32,6 +32,6 @@ pub use document::{
     ATTEMPTS_MAX, Entry, HeadState, LANE_MAX, Lane, PUBLISH_LIMIT_MS, REVISIT_MS, State,
     TAKEOVERS_MAX,
 };
-pub use effects::{Claim, Effects, EndedEntry, Refused};
+pub use effects::{ClaimResult, Effects, EndedEntry, Refused};
 pub use event::{Admit, Event, IfBusy, LiveProcesses, OutcomeSummary, ReleaseReason};
 pub use transition::wake_timer;

@@ -10,11 +10,7 @@ use crate::{
 };
 
 impl Transition<'_> {
-    pub(super) fn tick(
-        &mut self,
-        job: JobId,
-        presence: Option<&LiveProcesses>,
-    ) -> Result<(), Refused> {
+    pub(super) fn tick(&mut self, job: JobId, live: Option<&LiveProcesses>) -> Result<(), Refused> {
         let (position, entry) = self.lane.find(job).ok_or(Refused::Gone)?;
         let deadline = entry.deadline;
         if deadline <= self.now {
@@ -35,7 +31,7 @@ impl Transition<'_> {
         }
         match &entry.state {
             State::Running { worker, until } => {
-                if *until <= self.now || presence.is_some_and(|live| is_gone(worker, entry, live)) {
+                if *until <= self.now || live.is_some_and(|live| is_gone(worker, entry, live)) {
                     self.take_over();
                 } else {
                     let timer = transition::running_timer(*until, deadline, self.now);

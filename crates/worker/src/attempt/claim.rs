@@ -38,7 +38,8 @@ pub(super) async fn claim(
         .settings
         .call_timeout_ms
         .saturating_add(COMMIT_MARGIN_MS);
-    // At this deadline, a first claim whose response was lost has reached its time limit. Then the sweeper queues the job again.
+    // No claim is sent after the time limit of the first claim. If that claim succeeded and its response was lost, the
+    // sweeper queues the job again.
     let deadline = Instant::now() + Duration::from_millis(limit_ms);
     let mut may_have_claimed = false;
     while !worker.stop.is_cancelled() && Instant::now() < deadline {

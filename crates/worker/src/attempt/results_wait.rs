@@ -79,9 +79,7 @@ impl ResultsWait {
         let input = request.input.iter();
         Ok(Some(Self {
             missing,
-            in_input: input
-                .filter_map(|turn| turn.tool_call_id.clone())
-                .collect(),
+            in_input: input.filter_map(|turn| turn.tool_call_id.clone()).collect(),
             until,
             checked_jobs: Vec::new(),
         }))

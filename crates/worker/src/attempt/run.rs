@@ -35,7 +35,8 @@ pub(crate) fn run(
                     // If too many jobs wait already, this job keeps its slot.
                     let slot = permit.is_err().then_some(slot);
                     let outcome = Box::pin(wait.run(&worker, &job)).await;
-                    // If this releases the job, it publishes a wake. This process must not drop that wake as a duplicate.
+                    // The settlement may release the job and publish its wake. This process must not drop that wake as a
+                    // duplicate.
                     drop(in_flight);
                     Box::pin(settle(&worker, &job, outcome)).await;
                     drop((slot, permit));

@@ -3,7 +3,7 @@
 use super::scene::{READY, Scene, job, message, process};
 use crate::{
     job::Status,
-    lane::{Admit, Claim, IfBusy, LANE_MAX, PUBLISH_LIMIT_MS, Refused},
+    lane::{Admit, ClaimResult, IfBusy, LANE_MAX, PUBLISH_LIMIT_MS, Refused},
 };
 
 fn message_with(number: u128, if_busy: IfBusy) -> Admit {
@@ -85,7 +85,7 @@ fn rollback_and_interrupt_end_a_hold_with_and_without_waiting_jobs() {
             assert_eq!(effects.wake, Some(job(3)));
             assert_eq!(scene.state(3), &READY);
             assert_eq!(scene.lane.hold_until, None);
-            assert_eq!(scene.claim(3, "a"), Ok(Claim::Granted { fence: 1 }));
+            assert_eq!(scene.claim(3, "a"), Ok(ClaimResult::Granted { fence: 1 }));
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::scene::{DEADLINE_MS, READY, Scene, error, job, message, results};
 use crate::{
     job::Status,
-    lane::{Claim, PUBLISH_LIMIT_MS, Refused, State},
+    lane::{ClaimResult, PUBLISH_LIMIT_MS, Refused, State},
 };
 
 const HOLD_MS: u64 = 60_000;
@@ -24,7 +24,7 @@ fn a_waiting_message_gets_no_wake_during_the_hold() {
     assert_eq!(scene.state(2), &State::Queued { not_before });
     assert_eq!(scene.timer_in_ms(2), HOLD_MS);
     let claim = scene.claim(2, "a").unwrap();
-    assert!(matches!(claim, Claim::NotDue { .. }));
+    assert!(matches!(claim, ClaimResult::NotDue { .. }));
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn without_tool_results_tick_wakes_the_message_at_the_end_of_the_hold() {
     assert_eq!(effects.wake, Some(job(2)));
     assert_eq!(scene.state(2), &READY);
     assert_eq!(scene.lane.hold_until, None);
-    assert_eq!(scene.claim(2, "a"), Ok(Claim::Granted { fence: 1 }));
+    assert_eq!(scene.claim(2, "a"), Ok(ClaimResult::Granted { fence: 1 }));
 }
 
 #[test]
