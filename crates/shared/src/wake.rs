@@ -12,7 +12,7 @@ use crate::{
     time::TimeMs,
 };
 
-/// The message that the head of a lane can run.
+/// A message to the workers: the head of a lane can run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wake {
     /// The version of the message's form. A worker moves a message of an unknown version to another queue.
