@@ -1,17 +1,17 @@
-//! The trait [`Queue`]: the queue, which carries wakes to the workers.
+//! The trait [`Queue`], which carries wakes to the workers.
 
 use async_trait::async_trait;
 
 use crate::{class::Class, wake::Wake};
 
-/// Why the queue did not do what the caller asked for. The timers in the store make up for a lost wake.
+/// Why a call of the queue failed. A lost wake does no harm, because the job's timer requests the wake again.
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
     /// The queue has no space for more messages until consumers take some.
     #[error("the queue is full")]
     Full,
     /// The queue does not respond, or is blocked. A later retry can help.
-    #[error("the queue does not take or deliver messages now")]
+    #[error("the queue does not respond, or is blocked")]
     Unavailable(#[source] Option<Box<dyn std::error::Error + Send + Sync>>),
     /// The queue is closed because this process shuts down.
     #[error("the queue is closed")]
@@ -28,10 +28,10 @@ pub trait Queue: Send + Sync {
     async fn publish(&self, wake: &Wake) -> Result<(), QueueError>;
 
     /// Starts to consume the wakes of a class, with at most `unacked_max` unsettled deliveries at a time. A process may
-    /// have one consumer of each class.
+    /// have at most one consumer of each class.
     ///
     /// # Errors
-    /// [`QueueError`] if the queue cannot be reached. A consumer that has started survives later outages.
+    /// [`QueueError`] if the queue cannot be reached. A consumer that has started continues after later outages.
     async fn consume(
         &self,
         class: Class,
@@ -45,7 +45,7 @@ pub trait Queue: Send + Sync {
     async fn depth(&self, class: Class) -> Result<u64, QueueError>;
 
     /// Whether wakes survive a restart of all processes. If they do not, the first sweeper after a start wakes every
-    /// lane that has work.
+    /// ready head.
     fn survives_restart(&self) -> bool;
 }
 

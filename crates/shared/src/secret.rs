@@ -10,10 +10,10 @@ use std::fmt;
 pub struct Secret(String);
 
 impl Secret {
-    /// The shortest value that [`Self::redact`] replaces. A shorter value would occur in texts by chance.
+    /// The length of the shortest value that [`Self::redact`] replaces. A shorter value would occur in texts by chance.
     const REDACT_BYTES_MIN: usize = 6;
 
-    /// Wraps a value, without the white space around it that files often contain.
+    /// Wraps a value. Removes the white space around it, because a file often ends with a line break.
     #[must_use]
     pub fn new(value: &str) -> Self {
         Self(value.trim().to_owned())
@@ -31,8 +31,8 @@ impl Secret {
         &self.0
     }
 
-    /// The text with every occurrence of the value replaced, also if the value is escaped as in JSON or in a URL. Some
-    /// services repeat the key that they refuse.
+    /// Replaces every occurrence of the value in a text, also if it is escaped as in JSON or in a URL. Some services
+    /// repeat a refused key in their error.
     #[must_use]
     pub fn redact(&self, text: &str) -> String {
         if self.0.len() < Self::REDACT_BYTES_MIN {

@@ -2,15 +2,16 @@
 
 use crate::{time::TimeMs, turn::Turn};
 
-/// The bounds of a session in the store. Every commit that changes a session carries them, so engines hold no
+/// The bounds of a session in the store. Every commit that changes a session contains them, so engines need no
 /// settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionBounds {
     /// How long a session without live jobs is kept after its last use, in milliseconds.
     pub ttl_ms: u64,
-    /// The most turns kept; the oldest are dropped first.
+    /// The maximum number of turns that are kept. The oldest are dropped first.
     pub turns_max: usize,
-    /// The most bytes of turns kept, as JSON; the oldest turns are dropped first. The newest turn always stays.
+    /// The maximum size of the kept turns as JSON, in bytes. The oldest turns are dropped first. The newest turn always
+    /// stays.
     pub turns_bytes_max: usize,
 }
 
@@ -28,7 +29,7 @@ pub struct TokenMeasure {
 pub struct Conversation {
     /// The turns, oldest first.
     pub turns: Vec<Turn>,
-    /// The newest count of their tokens, if a provider has reported one.
+    /// The newest token count of an input of the session, if a provider has reported one.
     pub token_measure: Option<TokenMeasure>,
 }
 
@@ -41,7 +42,7 @@ pub struct Session {
     pub created_at: TimeMs,
     /// When a commit last changed the session.
     pub updated_at: TimeMs,
-    /// When the session expires unless it is used; absent while it has live jobs.
+    /// When the session expires unless it is used; `None` while it has live jobs.
     pub expires_at: Option<TimeMs>,
     /// The number of jobs of the session that have not ended.
     pub live_jobs: usize,

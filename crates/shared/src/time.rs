@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn sums_and_differences_stop_at_their_bounds() {
+    fn plus_ms_and_since_ms_saturate() {
         assert_eq!(TimeMs(u64::MAX).plus_ms(1), TimeMs(u64::MAX));
         assert_eq!(TimeMs(5).since_ms(TimeMs(9)), 0);
     }

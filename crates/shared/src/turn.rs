@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::document::{Document, DocumentVersion, UnknownFields};
 
-/// The most tool calls of one turn, in replies and in inputs.
+/// The maximum number of tool calls in one turn, in replies and in inputs.
 pub const TOOL_CALLS_MAX: usize = 1_000;
 
 /// The author of a turn.

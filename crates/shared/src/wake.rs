@@ -1,7 +1,8 @@
 //! The job message: "the head of this lane can run".
 //!
-//! It identifies the job and carries no prompt, so it may be lost or duplicated without harm. The broker holds it as
-//! JSON. Unknown fields are ignored. They need not be kept, because no process writes a received message again.
+//! It identifies the job and carries no prompt. It may be lost or duplicated without harm: the job's timer requests a
+//! lost wake again, and a lane grants one claim at a time. The broker stores the message as JSON. Unknown fields are
+//! ignored. They need not be kept, because no process writes a received message again.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +12,7 @@ use crate::{
     time::TimeMs,
 };
 
-/// The head of a lane can run.
+/// A message to the workers: the head of a lane can run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wake {
     /// The version of the message's form. A worker moves a message of an unknown version to another queue.
@@ -23,7 +24,7 @@ pub struct Wake {
     /// The session of the lane; absent for a job without a session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<SessionId>,
-    /// The class of the job, which decides the queue.
+    /// The class of the job. Each class has a queue of its own.
     pub class: Class,
     /// The model of the job, if the sender knows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-/// The fields that hold any JSON, so an unknown field in them would prove nothing.
+/// The fields that may hold any JSON. An unknown field inside them would prove nothing.
 const ANY_JSON: [&str; 6] = [
     "metadata",
     "parameters",
@@ -120,8 +120,8 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Adds unknown fields to objects of a document. The idempotency_key of a field is the number of its object, counted from 1 in the
-/// order of the recursion.
+/// Adds unknown fields to objects of a document. The key of a value in `fields` is the number of the object that gets the
+/// value. The objects are counted from 1 in the order of the recursion.
 fn add_unknown_fields(
     document: &mut Value,
     fields: &mut Map<String, Value>,
@@ -131,7 +131,7 @@ fn add_unknown_fields(
         Value::Object(object) => {
             for (name, value) in object.iter_mut() {
                 match (name.as_str(), value) {
-                    // A state is an object under its name. Only that inner object may have unknown fields.
+                    // A state is stored as `{"queued": {…}}`. Only the inner object may have unknown fields.
                     ("state", Value::Object(state)) => {
                         for value in state.values_mut() {
                             add_unknown_fields(value, fields, object_number);
@@ -157,7 +157,7 @@ fn add_unknown_fields(
     }
 }
 
-/// Asserts that a read and a write keep the document, and that the document is refused with a newer version.
+/// Asserts that a read and a write keep the document, and that a read of a newer version of it is refused.
 fn assert_unchanged<T: Document + Serialize>(document: &Value) {
     assert_eq!(rewritten::<T>(&document.to_string()), *document);
     let mut newer = document.clone();
@@ -169,7 +169,7 @@ fn assert_unchanged<T: Document + Serialize>(document: &Value) {
     );
 }
 
-/// Asserts [`assert_unchanged`] for a document of each kind, after `change` has changed it.
+/// Calls [`assert_unchanged`] for a document of each kind, after `change` has changed the document.
 fn assert_all_unchanged(change: impl Fn(Value) -> Value) {
     assert_unchanged::<Lane>(&change(lane()));
     assert_unchanged::<JobMeta>(&change(meta()));

@@ -13,10 +13,10 @@ use tokio::time::sleep;
 use crate::in_flight::InFlightJobs;
 
 /// The delay before the next subscription after one has ended or failed.
-const RESUBSCRIBE_AFTER: Duration = Duration::from_secs(1);
-/// How many calls check their job at a time after a new subscription, to spare the store.
+const RESUBSCRIBE_DELAY: Duration = Duration::from_secs(1);
+/// How many calls check their jobs in one batch after a new subscription. Batches limit the load on the store.
 const CHECK_BATCH: usize = 200;
-/// The delay between two such batches.
+/// The delay between two batches of checks.
 const CHECK_BATCH_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Forwards notices. Never returns.
@@ -38,6 +38,6 @@ pub(crate) async fn run(member: Arc<Member>, in_flight: Arc<InFlightJobs>) {
                 tracing::debug!(%error, "could not subscribe to call notices; trying again");
             }
         }
-        sleep(RESUBSCRIBE_AFTER).await;
+        sleep(RESUBSCRIBE_DELAY).await;
     }
 }

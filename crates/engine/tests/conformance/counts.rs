@@ -81,7 +81,7 @@ fn random_event(random: &mut StdRng, lane: &TestLane, loaded: &Lane) -> Event {
         0 => Event::Cancel { job: any_job },
         1 => Event::Tick {
             job: any_job,
-            presence: None,
+            live: None,
         },
         2 | 3 if is_running => Event::Retry {
             job,

@@ -7,7 +7,7 @@ use forebay_shared::{
     document::{DocumentVersion, UnknownFields},
     ids::{JobId, LaneKey, ProcessId, SessionId, TenantId},
     job::{FinishReason, JobMeta, Reply, Request},
-    lane::{self, Admit, Claim, Effects, Event, IfBusy, Lane, LaneCounts, Refused},
+    lane::{self, Admit, ClaimResult, Effects, Event, IfBusy, Lane, LaneCounts, Refused},
     session::{Session, SessionBounds, TokenMeasure},
     store::{Commit, CommitResult, EndedJob, LaneVersion, LoadedLane, NewJob, SessionWrite, Store},
     time::TimeMs,
@@ -249,7 +249,7 @@ impl TestLane {
             limit_ms: LONG_MS,
         };
         match self.apply(&event).await.claim {
-            Some(Claim::Granted { fence }) => fence,
+            Some(ClaimResult::Granted { fence }) => fence,
             other => panic!("the claim was not granted: {other:?}"),
         }
     }

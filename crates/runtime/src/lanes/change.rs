@@ -320,7 +320,7 @@ impl Action {
             Self::Cancel { job } => Event::Cancel { job: *job },
             Self::Tick { job, live, .. } => Event::Tick {
                 job: *job,
-                presence: live.clone(),
+                live: live.clone(),
             },
         }
     }

@@ -14,7 +14,7 @@ use super::{
 };
 use forebay_shared::{
     ids::{JobId, LaneKey},
-    lane::{Claim, Lane, State},
+    lane::{ClaimResult, Lane, State},
     store::{LoadedLane, RunInputs, Store, StoreError},
     time::TimeMs,
     turn::Turn,
@@ -214,7 +214,7 @@ fn guess(cached: Option<LoadedLane>, batch: &[Pending]) -> Option<LoadedLane> {
 /// rules grant it if the job already runs for the same worker with this fence.
 fn remember_claims(batch: &mut [Pending], verdicts: &[Verdict]) {
     for (pending, verdict) in batch.iter_mut().zip(verdicts) {
-        if let (Action::Claim { repeated_fence, .. }, Ok(Some(Claim::Granted { fence }))) =
+        if let (Action::Claim { repeated_fence, .. }, Ok(Some(ClaimResult::Granted { fence }))) =
             (&mut pending.change.action, verdict)
         {
             *repeated_fence = Some(*fence);
@@ -232,8 +232,8 @@ fn results(
     let results = batch.iter().zip(verdicts).map(|(pending, verdict)| {
         match verdict.map_err(LaneError::Refused)? {
             None => Ok(Applied::Done),
-            Some(Claim::NotDue { .. }) => Ok(Applied::NotDue),
-            Some(Claim::Granted { fence }) => Ok(claim_result(
+            Some(ClaimResult::NotDue { .. }) => Ok(Applied::NotDue),
+            Some(ClaimResult::Granted { fence }) => Ok(claim_result(
                 lane,
                 pending.change.action.job(),
                 fence,

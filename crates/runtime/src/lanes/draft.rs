@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use super::change::{Action, AttemptOutput};
 use forebay_shared::{
     ids::{JobId, LaneKey, ProcessId},
-    lane::{Claim, Effects, Lane, LaneCounts, Refused, apply},
+    lane::{ClaimResult, Effects, Lane, LaneCounts, Refused, apply},
     session::{SessionBounds, TokenMeasure},
     store::{Commit, EndedJob, LaneVersion, LoadedLane, NewJob, SessionWrite, TimerMove},
     time::TimeMs,
@@ -22,7 +22,7 @@ pub struct LaneSettings {
 }
 
 /// What the rules decided about one change.
-pub(super) type Verdict = Result<Option<Claim>, Refused>;
+pub(super) type Verdict = Result<Option<ClaimResult>, Refused>;
 
 /// A timer to move without a commit.
 #[derive(Clone, Copy, Debug)]

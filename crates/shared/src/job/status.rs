@@ -10,13 +10,13 @@ use serde::{Deserialize, Serialize};
 pub enum Status {
     /// The job is accepted, and waits for earlier jobs, for a worker or for a retry.
     Queued,
-    /// A worker is calling the provider.
+    /// A worker has claimed the job.
     InProgress,
     /// The job has a reply.
     Completed,
-    /// The job will have no reply; `error` has the reason.
+    /// The job has no reply; its `error` has the reason.
     Failed,
-    /// A client cancelled the job.
+    /// A client cancelled the job, or a newer message of its session replaced it.
     Cancelled,
     /// The job did not end before its deadline.
     Expired,

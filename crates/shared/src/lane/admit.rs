@@ -58,10 +58,13 @@ impl Transition<'_> {
             let jobs = self.lane.entries.iter().map(|entry| entry.job);
             self.effects.keep_inputs = jobs.collect();
         }
-        // From the last to the first, so that no entry becomes a head in between.
+        // Removes from the last entry to the first, so that no other entry becomes the head.
         let ended_before = self.effects.ended.len();
         for position in (0..self.lane.entries.len()).rev() {
-            let error = JobError::new("cancelled", "a newer message of the session took its place");
+            let error = JobError::new(
+                "cancelled",
+                "a newer message of the session replaced the job",
+            );
             self.remove(
                 position,
                 JobEnd {
@@ -74,11 +77,10 @@ impl Transition<'_> {
         self.effects.ended[ended_before..].reverse();
     }
 
-    /// Inserts a new entry at the end. Tool results go before the entries that no worker has claimed.
+    /// Inserts a new entry at the end. Tool results go before the unclaimed messages.
     fn insert(&mut self, entry: Entry) {
         let position = if entry.is_tool_results {
-            // The position is behind earlier tool results and behind a claimed head. An attempt at that head may
-            // still finish the job, which must be the head then.
+            // A claimed head stays the head, because an attempt may still finish it, and only the head can be finished.
             let stays_before = |other: &&Entry| other.claimed || other.is_tool_results;
             self.lane.entries.iter().take_while(stays_before).count()
         } else {

@@ -1,4 +1,4 @@
-//! The entry point of the protocol.
+//! The entry point of the protocol: applies one event to a lane.
 
 use super::{Effects, Event, Lane, OutcomeSummary, Refused, settle::Retry, transition::Transition};
 use crate::time::TimeMs;
@@ -6,9 +6,9 @@ use crate::time::TimeMs;
 /// Changes a lane by an event, and returns the effects of the event.
 ///
 /// `outcome` is the outcome of the event's job if that job has ended, and `None` otherwise. `now` is the
-/// store's clock.
+/// time of the store's clock.
 ///
-/// The repeat of a finish, retry or release that took effect succeeds without effects.
+/// A repeated finish, retry or release succeeds without effects if the first one took effect.
 ///
 /// # Errors
 /// [`Refused`], with the lane unchanged.
@@ -54,7 +54,7 @@ pub fn apply(
         }
         Event::Release { job, fence, reason } => transition.release(*job, *fence, *reason),
         Event::Cancel { job } => transition.cancel(*job),
-        Event::Tick { job, presence } => transition.tick(*job, presence.as_ref()),
+        Event::Tick { job, live } => transition.tick(*job, live.as_ref()),
     }?;
     Ok(transition.effects)
 }

@@ -12,7 +12,7 @@ use crate::{
 impl Transition<'_> {
     pub(super) fn cancel(&mut self, job: JobId) -> Result<(), Refused> {
         let (position, _) = self.lane.find(job).ok_or(Refused::Gone)?;
-        // The hold ends before the removal, so that the new head does not wait for its end.
+        // The hold ends before the removal, so that a new head does not wait for the hold.
         self.end_hold();
         self.remove(
             position,
@@ -22,6 +22,7 @@ impl Transition<'_> {
                 settled_fence: None,
             },
         );
+        // The end of the hold may have requested a wake of the cancelled job.
         if self.effects.wake == Some(job) {
             self.effects.wake = None;
         }

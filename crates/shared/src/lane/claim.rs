@@ -1,7 +1,7 @@
 //! A worker claims the head.
 
 use super::{
-    ATTEMPTS_MAX, Claim, Refused, State,
+    ATTEMPTS_MAX, ClaimResult, Refused, State,
     transition::{self, Transition},
 };
 use crate::{
@@ -27,7 +27,7 @@ impl Transition<'_> {
             State::Running { worker: owner, .. } => {
                 // The worker repeats its claim, because the response to the first claim was lost.
                 if owner == worker && repeated_fence == Some(head.fence) {
-                    self.effects.claim = Some(Claim::Granted { fence: head.fence });
+                    self.effects.claim = Some(ClaimResult::Granted { fence: head.fence });
                     return Ok(());
                 }
                 return Err(Refused::Running);
@@ -38,10 +38,11 @@ impl Transition<'_> {
                 // The wake came too early. Its publisher may have parked the timer, so the timer is set again.
                 let (not_before, deadline) = (*not_before, head.deadline);
                 self.set_timer(job, not_before.min(deadline));
-                self.effects.claim = Some(Claim::NotDue { not_before });
+                self.effects.claim = Some(ClaimResult::NotDue { not_before });
                 return Ok(());
             }
-            // The timer is due too, so the sweeper expires the job. A provider call would be wasted.
+            // The deadline has passed, so a provider call would be wasted. The timer is due too, so the sweeper
+            // ends the job as expired.
             State::Queued { .. } if head.deadline <= self.now => return Err(Refused::Gone),
             State::Queued { .. } => {}
         }
@@ -65,7 +66,7 @@ impl Transition<'_> {
             error: None,
             unknown: UnknownFields::NONE,
         });
-        self.effects.claim = Some(Claim::Granted { fence: head.fence });
+        self.effects.claim = Some(ClaimResult::Granted { fence: head.fence });
         let timer = transition::running_timer(until, head.deadline, self.now);
         self.set_timer(job, timer);
         self.lane.hold_until = None;

@@ -41,7 +41,7 @@ pub struct LaneCounts {
 }
 
 impl LaneCounts {
-    /// The share of this lane.
+    /// The share of one lane.
     #[must_use]
     pub fn of(lane: &Lane) -> Self {
         let mut counts = Self::default();
@@ -53,6 +53,7 @@ impl LaneCounts {
             let count = match (position, &entry.state) {
                 (0, State::Running { .. }) => &mut class.in_flight,
                 (0, State::Queued { not_before: None }) => &mut class.ready,
+                // The head under a hold has the end of the hold as its `not_before`. It waits for tool results.
                 (0, State::Queued { not_before }) if *not_before != lane.hold_until => {
                     &mut class.retry_wait
                 }

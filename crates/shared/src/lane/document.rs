@@ -10,15 +10,15 @@ use crate::{
     time::TimeMs,
 };
 
-/// The most live jobs of one session.
+/// The maximum number of live jobs in one session.
 pub const LANE_MAX: usize = 200;
-/// The most attempts that a job's entry keeps. The oldest are dropped, and the numbers of the others stay.
+/// The maximum number of attempts that a job's entry keeps. The oldest are dropped. The others keep their numbers.
 pub const ATTEMPTS_MAX: usize = 20;
-/// The most takeovers of a job. At the next takeover the job fails as `worker_lost`.
+/// The maximum number of takeovers of a job. At the next takeover the job fails as `worker_lost`.
 pub const TAKEOVERS_MAX: u32 = 10;
 /// How long the publish of a wake may take before the sweeper requests the wake again.
 pub const PUBLISH_LIMIT_MS: u64 = 3_000;
-/// How often the sweeper checks a running job, and the shortest time for which a timer is parked.
+/// The interval at which the sweeper checks a running job, and the shortest time for which a timer is parked.
 pub const REVISIT_MS: u64 = 60_000;
 
 /// The live jobs of one session, in order.
@@ -54,7 +54,8 @@ pub struct Entry {
     pub class: Class,
     /// The newest fence. It rises with every claim and every repair, and only this fence may settle the job.
     pub fence: u64,
-    /// The newest fence that a retry or a release has settled, which identifies a repeat of that event.
+    /// The fence of the newest settlement that took effect; 0 if there is none. It identifies a repeat of that
+    /// settlement.
     pub settled_fence: u64,
     /// Whether the job is queued or running.
     pub state: State,

@@ -28,12 +28,12 @@ pub struct Effects {
     /// Whether the turns of the finishing attempt are kept in the session.
     pub keep_turns: bool,
     /// The result of a claim.
-    pub claim: Option<Claim>,
+    pub claim: Option<ClaimResult>,
 }
 
 /// The result of a claim that was not refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Claim {
+pub enum ClaimResult {
     /// The worker holds the job with this fence.
     Granted {
         /// The fence with which the attempt settles the job.
@@ -85,7 +85,7 @@ impl EndedEntry {
     }
 }
 
-/// Why an event changes nothing.
+/// Why an event is refused. A refused event changes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// The lane has [`LANE_MAX`](super::LANE_MAX) live jobs.
@@ -97,7 +97,7 @@ pub enum Refused {
     /// The job was admitted before, or a repair names a job that has not ended.
     #[error("the job was accepted before")]
     Exists,
-    /// The job is not the head.
+    /// The job is not the head, or a settlement names a job that no worker has claimed.
     #[error("another job of the session is before this one")]
     NotHead,
     /// A worker runs the job.

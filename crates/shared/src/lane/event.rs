@@ -1,4 +1,4 @@
-//! What can happen to a lane.
+//! The events of a lane.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -22,9 +22,9 @@ pub enum Event {
         job: JobId,
         /// The worker.
         worker: ProcessId,
-        /// The fence of an earlier claim of this worker whose response was lost, if there is one.
+        /// The fence of this worker's earlier claim, if the response to that claim was lost.
         repeated_fence: Option<u64>,
-        /// The time limit of the provider call and a margin for the commit, in milliseconds.
+        /// The time limit of the claim in milliseconds: the longest provider call, plus a margin for the commit.
         limit_ms: u64,
     },
     /// The attempt with this fence ended the job.
@@ -33,7 +33,7 @@ pub enum Event {
         job: JobId,
         /// The fence of the attempt's claim.
         fence: u64,
-        /// Why there is no reply; absent for a completed job.
+        /// Why there is no reply; `None` for a completed job.
         error: Option<JobError>,
         /// How long user messages wait for tool results, in milliseconds; `None` when the reply calls no
         /// tools or the job has no session.
@@ -47,7 +47,7 @@ pub enum Event {
         fence: u64,
         /// When the next attempt may begin.
         not_before: TimeMs,
-        /// The job fails at this number of tries.
+        /// The number of failed tries at which the job fails.
         tries_max: u32,
         /// What went wrong.
         error: JobError,
@@ -71,7 +71,7 @@ pub enum Event {
         /// The job.
         job: JobId,
         /// The live processes. With `None`, the tick treats no worker as gone.
-        presence: Option<LiveProcesses>,
+        live: Option<LiveProcesses>,
     },
 }
 
@@ -127,7 +127,7 @@ pub struct OutcomeSummary {
     pub settled_fence: u64,
 }
 
-/// Why an attempt ends without an outcome.
+/// Why a worker releases a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ReleaseReason {
     /// The worker shuts down.
@@ -145,7 +145,7 @@ impl ReleaseReason {
             }
             Self::ToolWaitEnded => JobError::new(
                 "tool_wait_ended",
-                "the job's wait for tool results ended; the job is queued again, for its call",
+                "the job's wait for tool results ended; the job is queued again for its provider call",
             ),
         }
     }

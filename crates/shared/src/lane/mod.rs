@@ -1,12 +1,12 @@
 //! The lane protocol: the rules of order, fences, retries, cancels and deadlines, as pure functions.
 //!
-//! A lane is the live jobs of one session, in order. Only its head may run. [`apply`] takes a lane and an
-//! [`Event`] and returns the new lane and the [`Effects`] to write and to carry out. It has no I/O, no clock and no
-//! randomness: jitter, `not_before` and the live processes are part of the event. Engines commit the result with a
-//! compare-and-set and contain no rules. ARCHITECTURE.md defines the protocol's words.
+//! A lane is the live jobs of one session, in order. Only its head may run. [`apply`] changes a lane by an
+//! [`Event`] and returns the [`Effects`] to write and to carry out. It has no I/O, no clock and no randomness: the
+//! current time is an argument, and `not_before` (with its jitter) and the live processes are part of the event.
+//! Engines commit the result with a compare-and-set and contain no rules. ARCHITECTURE.md defines the protocol's words.
 //!
-//! In reading order: `document.rs`, `event.rs`, `effects.rs`, `apply.rs`, `transition.rs`, then one file for
-//! each event.
+//! In reading order: `document.rs`, `event.rs`, `effects.rs`, `apply.rs`, `transition.rs`, then the files
+//! of the events.
 
 mod admit;
 mod apply;
@@ -32,6 +32,6 @@ pub use document::{
     ATTEMPTS_MAX, Entry, HeadState, LANE_MAX, Lane, PUBLISH_LIMIT_MS, REVISIT_MS, State,
     TAKEOVERS_MAX,
 };
-pub use effects::{Claim, Effects, EndedEntry, Refused};
+pub use effects::{ClaimResult, Effects, EndedEntry, Refused};
 pub use event::{Admit, Event, IfBusy, LiveProcesses, OutcomeSummary, ReleaseReason};
 pub use transition::wake_timer;

@@ -106,8 +106,10 @@ impl Transition<'_> {
         Ok(())
     }
 
-    /// After a takeover, the last attempt may still settle the job until another worker claims it. Its reply would
-    /// otherwise be lost, and another provider call would cost more.
+    /// Checks whether the attempt with this fence may settle the job.
+    ///
+    /// After a takeover, the last attempt may still settle the job until the next claim. Otherwise its reply would be
+    /// lost, and the job would cost another provider call.
     fn check_fence(&self, job: JobId, fence: u64) -> Result<Settlement, Refused> {
         match self.lane.find(job) {
             Some((_, entry)) if entry.settled_fence == fence => Ok(Settlement::Repeat),

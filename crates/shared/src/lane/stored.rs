@@ -1,5 +1,5 @@
-//! The stored form of an entry. The state is an object under the state's name. Unknown fields of the entry and of
-//! that object are kept, also when the state changes.
+//! The stored form of an entry. Its state is stored as `{"queued": {…}}` or `{"running": {…}}`. Unknown fields of the
+//! entry and of its state are kept, also when the state changes.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -12,6 +12,7 @@ use crate::{
     time::TimeMs,
 };
 
+/// An entry in its stored form, as it is read.
 #[derive(Deserialize)]
 struct StoredEntry {
     job: JobId,
@@ -84,7 +85,7 @@ impl<'de> Deserialize<'de> for Entry {
     }
 }
 
-/// An entry in its stored form, with borrowed fields.
+/// An entry in its stored form, as it is written: with borrowed fields.
 #[derive(Serialize)]
 struct EntryToStore<'a> {
     job: JobId,

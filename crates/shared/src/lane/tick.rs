@@ -10,11 +10,7 @@ use crate::{
 };
 
 impl Transition<'_> {
-    pub(super) fn tick(
-        &mut self,
-        job: JobId,
-        presence: Option<&LiveProcesses>,
-    ) -> Result<(), Refused> {
+    pub(super) fn tick(&mut self, job: JobId, live: Option<&LiveProcesses>) -> Result<(), Refused> {
         let (position, entry) = self.lane.find(job).ok_or(Refused::Gone)?;
         let deadline = entry.deadline;
         if deadline <= self.now {
@@ -35,14 +31,15 @@ impl Transition<'_> {
         }
         match &entry.state {
             State::Running { worker, until } => {
-                if *until <= self.now || presence.is_some_and(|live| is_gone(worker, entry, live)) {
+                if *until <= self.now || live.is_some_and(|live| is_gone(worker, entry, live)) {
                     self.take_over();
                 } else {
                     let timer = transition::running_timer(*until, deadline, self.now);
                     self.set_timer(job, timer);
                 }
             }
-            // The clock of the process that set the timer was ahead of the store's.
+            // The tick is too early. The job has changed since the sweeper read the timer, or the sweeper's clock was
+            // ahead when it read the timer.
             State::Queued {
                 not_before: Some(not_before),
             } if *not_before > self.now => {
@@ -62,7 +59,10 @@ impl Transition<'_> {
         let head = &mut self.lane.entries[0];
         head.takeovers += 1;
         if head.takeovers > TAKEOVERS_MAX {
-            let error = JobError::new("worker_lost", "too many workers were lost at this job");
+            let error = JobError::new(
+                "worker_lost",
+                "too many workers were lost while they ran this job",
+            );
             self.remove(
                 0,
                 JobEnd {

@@ -109,8 +109,8 @@ impl Transition<'_> {
     }
 }
 
-/// The timer of a head whose wake is requested at `now`. When the timer is due, the sweeper requests the wake
-/// again. The timer is parked if the queue has confirmed the wake before.
+/// The timer of a head whose wake is requested at `now`. Once the queue has confirmed the wake, the timer
+/// is parked. Otherwise the sweeper requests the wake again when the timer is due.
 #[must_use]
 pub fn wake_timer(deadline: TimeMs, now: TimeMs) -> TimeMs {
     now.plus_ms(PUBLISH_LIMIT_MS).min(deadline)

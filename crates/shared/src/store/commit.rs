@@ -66,7 +66,8 @@ pub struct EndedJob {
     pub class: Class,
     /// How the job ended.
     pub outcome: Outcome,
-    /// How long the record is kept from now on, in milliseconds, or longer if the job's `keep_until` is later.
+    /// How long the record is kept after this commit, in milliseconds. It is kept longer if the job's `keep_until` is
+    /// later.
     pub keep_ms: u64,
 }
 

@@ -7,7 +7,7 @@ use crate::{class::Class, ids::TenantId, lane::ClassCounts, time::TimeMs};
 pub struct Counts {
     /// One row for each tenant and class that has or had jobs.
     pub rows: Vec<TenantClassCounts>,
-    /// Sessions, with and without live jobs.
+    /// The number of sessions, with and without live jobs.
     pub sessions: u64,
 }
 
@@ -20,7 +20,7 @@ pub struct TenantClassCounts {
     pub class: Class,
     /// The live jobs.
     pub live: ClassCounts,
-    /// Jobs that have ended since the store was created. Never falls.
+    /// The number of jobs that have ended since the store was created. It never falls.
     pub ended: u64,
     /// When the oldest job that no worker has claimed was accepted.
     pub oldest_waiting: Option<TimeMs>,
@@ -31,7 +31,7 @@ pub struct TenantClassCounts {
 pub struct ClassTotals {
     /// The live jobs.
     pub live: ClassCounts,
-    /// Jobs that have ended since the store was created.
+    /// The number of jobs that have ended since the store was created.
     pub ended: u64,
     /// When the oldest job that no worker has claimed was accepted.
     pub oldest_waiting: Option<TimeMs>,

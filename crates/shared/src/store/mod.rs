@@ -1,4 +1,4 @@
-//! The trait [`Store`]: the store, which holds all state that must outlive a process.
+//! The trait [`Store`], which holds all state that must outlive a process.
 //!
 //! An engine loads and commits. The rules of the lane protocol are not part of an engine. Every write to a lane is one
 //! [`Commit`], which is atomic and compares the lane's version first. All calls are safe to repeat.
@@ -29,7 +29,7 @@ pub use read::{
 pub use version::LaneVersion;
 pub use watch::{Notices, Topic};
 
-/// Why the store did not do what the caller asked for.
+/// Why a call of the store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The store does not respond, or not in time. The call may have taken effect. It is safe to repeat.
@@ -42,7 +42,7 @@ pub enum StoreError {
     #[error("a newer release wrote a document in the store")]
     Newer(#[source] NewerDocument),
     /// Stored data cannot be read, or the store rejected a statement. A retry cannot help.
-    #[error("the store failed")]
+    #[error("stored data cannot be read, or the store rejected a statement")]
     Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
@@ -89,7 +89,7 @@ pub trait Store: Send + Sync {
     /// job to a session creates the session if there is none.
     async fn commit(&self, commit: &Commit) -> Result<CommitResult, StoreError>;
 
-    /// Returns the heads that match the filter, in the order of the lanes' keys. Begins behind the lane `after`, and
+    /// Returns the heads that match the filter, in the order of the lanes' keys. Begins after the lane `after`, and
     /// returns at most `limit` heads (1 to 1,000).
     async fn heads(
         &self,
@@ -162,8 +162,8 @@ pub trait Store: Send + Sync {
     /// Ends the presence of this process, so that it counts as gone.
     async fn end_presence(&self, process: &ProcessId) -> Result<(), StoreError>;
 
-    /// Elects this process as the sweeper for `ttl_ms` if no other process is, or extends its term. Returns whether it
-    /// is the sweeper.
+    /// Elects this process as the sweeper for `ttl_ms`, or extends its term. Does nothing if another process is the
+    /// sweeper. Returns whether this process is the sweeper.
     async fn elect_sweeper(&self, process: &ProcessId, ttl_ms: u64) -> Result<bool, StoreError>;
 
     /// Ends this process's term as the sweeper, if it has one.

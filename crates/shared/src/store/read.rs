@@ -20,7 +20,7 @@ pub struct LoadedLane {
     pub lane: Lane,
     /// The lane's version. `None` if the store has no document of the lane.
     pub version: Option<LaneVersion>,
-    /// The outcomes of those requested jobs that have ended.
+    /// The outcomes of the requested jobs that have ended.
     pub outcomes: Vec<(JobId, OutcomeSummary)>,
     /// The requested run inputs. `None` if none was requested, or if that job is not live.
     pub run_inputs: Option<RunInputs>,
@@ -126,7 +126,7 @@ pub struct Timer {
     pub at: TimeMs,
 }
 
-/// Which heads of lanes a search returns.
+/// Which heads of lanes [`Store::heads`](super::Store::heads) returns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HeadFilter {
     /// Heads that a worker runs.

@@ -1,4 +1,4 @@
-//! Notices: hints that a job has changed.
+//! Notices: hints that a job has ended, or that a provider call was cancelled.
 
 use tokio::sync::mpsc;
 
@@ -9,7 +9,7 @@ use crate::ids::{JobId, ProcessId};
 pub enum Topic {
     /// The end of this job.
     Job(JobId),
-    /// The jobs that this process runs and another process has ended, so their provider calls must be cancelled.
+    /// The provider calls of this process that must be cancelled, because their jobs have ended.
     Calls(ProcessId),
 }
 
@@ -20,10 +20,10 @@ pub struct Notices {
 }
 
 impl Notices {
-    /// The most notices that are buffered. Further ones are dropped.
+    /// The maximum number of buffered notices. Further notices are dropped.
     pub const BUFFERED_MAX: usize = 256;
 
-    /// Creates a stream and its sender. The sender's `is_closed` tells when the stream has been dropped.
+    /// Creates a stream and its sender. The sender's `is_closed` returns whether the stream has been dropped.
     #[must_use]
     pub fn channel() -> (mpsc::Sender<JobId>, Self) {
         let (sender, receiver) = mpsc::channel(Self::BUFFERED_MAX);

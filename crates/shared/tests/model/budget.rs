@@ -4,11 +4,11 @@ use std::{io::Write as _, time::Duration};
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// The limit counts CPU time instead of wall time, so that other load on the machine fails no search.
+/// A limit of CPU time, not of wall time, so that other load on the machine does not fail the test.
 const CPU_TIME_MAX: Duration = Duration::from_secs(300);
 const MEMORY_MAX_KIB: u64 = 6 * 1_024 * 1_024;
 
-/// Prints a line, also for a test that passes: the test harness would hide a `println!` of such a test.
+/// Writes a line directly to stderr. The test harness would hide a `println!` of a test that passes.
 pub(crate) fn print_line(line: &str) {
     // A closed stderr must not fail the test.
     let _ = writeln!(std::io::stderr(), "{line}");
@@ -19,7 +19,7 @@ pub(crate) fn assert_within_budget() {
     let used = cpu_time();
     assert!(
         used < CPU_TIME_MAX,
-        "the searches use more CPU time than {CPU_TIME_MAX:?}"
+        "the searches have used {used:?} of CPU time; the budget is {CPU_TIME_MAX:?}"
     );
     if let Some(peak_kib) = peak_kib() {
         assert!(

@@ -1,10 +1,10 @@
-//! Chooses one of all equivalent states, which keeps the search small.
+//! Maps all equivalent states to one state, which keeps the search small.
 //!
 //! States are equivalent if they differ only in these parts:
 //! - the order of workers and of sweepers,
 //! - the numbers of fences, because only the order of fences matters,
 //! - what remains of a job that has ended and cannot be repaired,
-//! - a confirmed wake whose timer has changed since, because it parks nothing.
+//! - a confirmed wake that parks no timer, because the timer has changed since the request of the wake.
 
 use crate::{
     configuration::Configuration,
@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// The state that stands for all states that are equivalent to this one.
+/// Returns the same state for all states that are equivalent to this one.
 pub(crate) fn canonical(state: &State, configuration: &Configuration) -> State {
     if !configuration.merges_states {
         return *state;

@@ -37,7 +37,7 @@ pub(crate) struct Configuration {
     pub(crate) jobs_may_fail: bool,
     /// Whether a reply may call tools.
     pub(crate) replies_may_call_tools: bool,
-    /// Whether any takeover of a job may be one too many, so that the job fails.
+    /// Whether any takeover of a job may exceed the limit of takeovers, so that the job fails.
     pub(crate) may_reach_takeover_limit: bool,
     /// Whether the clocks of sweepers may be ahead of the store's, and the clocks of workers behind it.
     pub(crate) clocks_may_be_wrong: bool,
@@ -47,7 +47,7 @@ pub(crate) struct Configuration {
     pub(crate) workers_may_requeue_wakes: bool,
     /// Whether cancelled and expired jobs may be repaired too. Failed jobs always may.
     pub(crate) repairs_cancelled_and_expired_jobs: bool,
-    /// Whether every job must be able to end although no parked timer is ever due.
+    /// Whether every job must be able to end even if parked timers are never due.
     pub(crate) liveness_ignores_parked_timers: bool,
     /// Whether equivalent states count as one state.
     pub(crate) merges_states: bool,

@@ -1,5 +1,5 @@
-//! The search must find the failure that each mutation of the protocol causes. Where either of two guards
-//! suffices, removing one guard must cause no failure.
+//! The search must find the failure that each mutation of the protocol causes. Where two guards protect against the
+//! same failure, a mutation that removes only one of them must cause no failure.
 
 use crate::{
     budget,
@@ -278,7 +278,7 @@ fn without_a_time_limit_a_requeued_wake_of_a_claimed_job_blocks_the_lane() {
     );
 }
 
-/// No wake is lost, so every job must be able to end although no parked timer is ever due.
+/// No wake is lost, so every job must be able to end even if parked timers are never due.
 const SMALL_NO_LOST_WAKES: Configuration = Configuration {
     submit_kinds: [&[SubmitKind::Message]; JOBS],
     sweepers: 2,
@@ -294,7 +294,7 @@ const SMALL_NO_LOST_WAKES: Configuration = Configuration {
 };
 
 /// This mutation makes a job wait until its parked timer is due. With `liveness_ignores_parked_timers`, the search reports
-/// such a job as stuck. Without it, every job ends, so the mutation only delays jobs.
+/// such a job as stuck. Without this setting, every job ends, so the mutation only delays jobs.
 #[test]
 fn a_confirmed_wake_that_moves_a_changed_timer_only_delays_jobs() {
     const MUTATIONS: &[Mutation] = &[Mutation::ParkMovesAChangedTimer];
@@ -312,10 +312,10 @@ fn a_confirmed_wake_that_moves_a_changed_timer_only_delays_jobs() {
 }
 
 /// The `not_before` of a head has passed, but the clock of the worker that claims the head is behind. By this clock, the
-/// claim is too early. Either of two rules prevents a delay. Tick has removed `not_before`, so the claim is granted. Or the
-/// claim is not granted, but sets the timer to `not_before` again, in case the timer was parked.
+/// claim is too early. Two rules prevent a delay, and each of them suffices. First, tick removes `not_before`, so the claim is
+/// granted. Second, a claim that is too early sets the timer to `not_before` again, in case the timer was parked.
 #[test]
-fn either_tick_or_a_claim_that_is_not_granted_prevents_a_delay() {
+fn either_tick_or_an_early_claim_prevents_a_delay() {
     const BOTH: &[Mutation] = &[
         Mutation::TickKeepsNotBefore,
         Mutation::EarlyClaimLeavesTheTimer,

@@ -1,5 +1,5 @@
 //! The configurations in which safety and liveness must hold. Each has a minimum number of states, so a test fails if the
-//! model has lost a part.
+//! model no longer reaches some of its states.
 
 use crate::{
     budget,
@@ -294,7 +294,7 @@ fn tool_results_and_holds_do_no_harm() {
     assert_holds("tool results and holds", TOOLS, StatesMin(1_250_000));
 }
 
-/// No wake is lost, so every job must be able to end although no parked timer is ever due.
+/// No wake is lost, so every job must be able to end even if parked timers are never due.
 pub(crate) const NO_LOST_WAKES: Configuration = Configuration {
     sweepers: 2,
     delays_sweeper_actions: true,

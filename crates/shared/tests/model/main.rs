@@ -1,4 +1,4 @@
-//! An exhaustive check of the lane protocol. The model calls `lane::apply` itself, in a small fleet around it.
+//! An exhaustive check of the lane protocol. The model is a small fleet that calls the real `lane::apply`.
 //!
 //! The fleet has the lane of one session, two or three jobs, two workers, gateways, sweepers, a broker and a store.
 //! Processes die, messages are lost or duplicated, requests are repeated, and live workers count as gone (false absences).
@@ -7,14 +7,14 @@
 //!
 //! **Safety**: no settlement (finish, retry or release) by an older attempt takes effect. A job completes once, as the
 //! head, with the newest turns of its session. Two attempts never have the same fence. Each live job has exactly one
-//! timer. Only the head runs. A repeated settlement has no effect, and a first settlement is never taken for a repeat.
+//! timer. Only the head runs. A repeated settlement has no effect, and a first settlement never counts as a repeat.
 //! Ghost variables, which only these checks read, show which attempt is the newest and which turns it has.
 //!
 //! **Liveness**: from every state, every accepted job can still end. No cancel, deadline or failed try is needed for that.
 //!
 //! The model has its own breadth-first search ([`search`]) over canonical states ([`canonical`]), because liveness is a
-//! question about each state: can every job still end from here? The answer needs a pass backward over the steps. The
-//! crate stateright offers only the property `eventually`, which it checks on acyclic paths alone.
+//! property of each state: every job can still end from it. This needs a backward pass over the steps. The
+//! crate stateright offers only the property `eventually`, which it checks only on acyclic paths.
 //!
 //! In reading order: [`state`], [`configuration`], [`protocol`], [`steps`], [`check`], [`canonical`], [`search`].
 //!

@@ -1,8 +1,8 @@
 //! The search: forward over every state that can be reached, then backward from the states in which every job has ended.
 //!
 //! The forward search checks safety for each state and each step. The backward search checks liveness: from every state,
-//! dependable steps must lead to a state in which every accepted job has ended. The documentation of
-//! [`Step`](crate::steps::Step) tells which steps are dependable.
+//! dependable steps must lead to a state in which every accepted job has ended. The field
+//! `is_dependable` of [`Step`](crate::steps::Step) defines which steps are dependable.
 
 use std::{fmt::Write as _, time::Instant};
 
@@ -15,7 +15,7 @@ use crate::{
     steps::Model,
 };
 
-/// The most states of a search. More would exceed the memory budget.
+/// The maximum number of states in a search. More states would exceed the memory budget.
 const STATES_MAX: usize = 30_000_000;
 
 /// The result of a search.
@@ -31,19 +31,19 @@ pub(crate) struct SearchResult {
 
 /// Searches all states of a configuration. The search stops at the first violation.
 pub(crate) fn search(configuration: Configuration) -> SearchResult {
-    let begun = Instant::now();
+    let began = Instant::now();
     let mut graph = Graph::new(configuration);
     let violation = graph.explore();
     let stuck = match violation {
         Some(_) => None,
-        None => graph.stuck().map(|index| graph.trace_to(index)),
+        None => graph.stuck().map(|number| graph.trace_to(number)),
     };
     SearchResult {
         states: graph.states.len(),
         transitions: graph.transitions,
         violation,
         stuck,
-        seconds: begun.elapsed().as_secs_f64(),
+        seconds: began.elapsed().as_secs_f64(),
     }
 }
 
@@ -52,7 +52,7 @@ struct Graph {
     states: Vec<State>,
     /// For each state, the state from which it was first reached.
     parents: Vec<u32>,
-    index: Index,
+    index: StateIndex,
     /// The targets of all dependable steps, state after state.
     targets: Vec<u32>,
     /// For each state, the index of its first target in `targets`.
@@ -70,7 +70,7 @@ impl Graph {
             model: Model::new(configuration),
             states: Vec::new(),
             parents: Vec::new(),
-            index: Index::new(),
+            index: StateIndex::new(),
             targets: Vec::new(),
             first_target: Vec::new(),
             transitions: 0,
@@ -115,7 +115,7 @@ impl Graph {
         None
     }
 
-    /// The first state from which some job cannot end.
+    /// The number of the first state from which some job cannot end.
     fn stuck(&self) -> Option<usize> {
         let have_ended = self.states.iter().map(State::all_jobs_have_ended);
         let mut can_end: Vec<bool> = have_ended.collect();
@@ -193,11 +193,11 @@ fn describe(state: &State) -> String {
 
 /// A hash table from states to their numbers, with open addressing. It stores only the numbers, because the states are in
 /// [`Graph::states`].
-struct Index {
+struct StateIndex {
     table: Vec<u32>,
 }
 
-impl Index {
+impl StateIndex {
     /// The content of a free bucket.
     const FREE: u32 = u32::MAX;
 

@@ -1,20 +1,19 @@
 //! The state of the modelled fleet: what the store holds, what the broker holds, and what each process does.
 //!
-//! Small values stand for real ones. The model has no clock: a time has passed, or is still to come.
+//! Small values stand for real ones. The model has no clock: each time either has passed or is still to come.
 
-/// The most jobs of a configuration.
+/// The maximum number of jobs in a configuration.
 pub(crate) const JOBS: usize = 3;
 /// The number of worker slots.
 pub(crate) const SLOTS: usize = 2;
-/// The most sweepers of a configuration.
+/// The maximum number of sweepers in a configuration.
 pub(crate) const SWEEPERS: usize = 2;
-/// The most copies of one wake that are counted. Further copies make no difference.
+/// The maximum number of copies of one wake that are counted. Further copies make no difference.
 pub(crate) const WAKES_MAX: u8 = 2;
 /// The number that stands for any process that has died.
 pub(crate) const DEAD: u8 = SLOTS as u8;
 
-/// The `not_before` of a queued entry. The value tells whether a retry or a hold has set the time, and whether the time
-/// is still to come.
+/// The `not_before` of a queued entry: whether a retry or a hold has set it, and whether its time has passed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum NotBefore {
     #[default]
@@ -121,9 +120,10 @@ pub(crate) enum Timer {
     /// The timer may be due at any time.
     Set,
     /// The timer is parked. It may be due at any time. With `liveness_ignores_parked_timers`, liveness must not depend on
-    /// that.
+    /// such a timer.
     Parked,
-    /// The timer is at the deadline, so it is not due before the deadline has passed. Liveness must not depend on that.
+    /// The timer is at the deadline, so it is not due before the deadline has passed. Liveness must not depend on
+    /// such a timer.
     AtDeadline,
 }
 
@@ -224,7 +224,7 @@ pub(crate) struct WorkerSlot {
     pub(crate) fence: u8,
     /// Ghost variable: whether this is the newest attempt at the job.
     pub(crate) is_newest_attempt: bool,
-    /// Ghost variable: whether the session has not grown since the claim read its turns.
+    /// Ghost variable: whether the claim has read all turns that the session has now.
     pub(crate) has_all_turns: bool,
     /// The settlement that the slot repeats.
     pub(crate) settlement: Settlement,
@@ -308,7 +308,7 @@ impl State {
             .chain(self.slots.iter_mut().map(|slot| &mut slot.publisher))
     }
 
-    /// Sets a timer. Every publisher that acts on this job learns that the timer has changed.
+    /// Sets a timer. Marks the timer as changed in every publisher that acts on this job.
     pub(crate) fn set_timer(&mut self, job: u8, timer: Timer) {
         self.job_mut(job).timer = timer;
         for publisher in self.publishers_mut() {

@@ -69,11 +69,11 @@ fn prepare(
         }
     };
     let token_measure = conversation.token_measure;
-    let bounds = context::own_bounds(&request, token_measure);
+    let bounds = context::turn_bounds(&request, token_measure);
     let selected = context::select(conversation.turns, input, &bounds, token_measure);
     let now = worker.member.store.now();
-    // The claim lasts for the call and the margin. Half of the margin is for a claim that took long
-    // itself, the other half for the commit.
+    // The claim lasts for the call and the margin. One half of the margin is for a slow claim, the other half for the
+    // commit.
     let limit_ms = job
         .claimed_until
         .since_ms(now)

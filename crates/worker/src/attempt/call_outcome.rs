@@ -18,10 +18,10 @@ pub(super) enum CallOutcome {
         /// The name of the provider; absent if no provider was called.
         provider: Option<String>,
     },
-    /// No provider was called, because another job hands in more of the tool results that the model waits for. The results
-    /// of this job go into the session.
+    /// No provider was called, because a later job has more of the missing tool results. The results of this job go into the
+    /// session.
     ResultsStored {
-        /// The job's input.
+        /// The tool results of the job's input.
         results: Vec<Turn>,
         /// How long user messages still wait for the other results, in milliseconds.
         hold_ms: u64,
@@ -54,7 +54,7 @@ pub(super) struct CallResult {
     pub(super) turns_dropped: u32,
     /// The bytes of the input that was sent: turns, instructions and tools, as JSON.
     pub(super) input_bytes: u64,
-    /// The size of the same input, in which an image has the size of its assumed tokens.
+    /// The size of the same input, with an assumed size for each image.
     pub(super) input_size: InputSize,
     /// How long user messages wait for tool results after a reply that calls tools, in seconds.
     pub(super) tool_wait_s: u32,
@@ -64,20 +64,20 @@ impl CallResult {
     /// The tokens that the provider counted for the input that was sent, if it gave a usable count.
     pub(super) fn token_measure(&self) -> Option<TokenMeasure> {
         let input_tokens = self.answer.usage.as_ref()?.input_tokens;
-        let is_believed = is_possible(input_tokens, self.input_bytes, self.input_size.bytes);
-        is_believed.then_some(TokenMeasure {
+        let is_usable = is_possible(input_tokens, self.input_bytes, self.input_size.bytes);
+        is_usable.then_some(TokenMeasure {
             sent_bytes: self.input_bytes,
             input_tokens,
         })
     }
 }
 
-/// The most bytes of a token that are believed.
+/// The maximum number of bytes for each token. A count with more bytes for each token is wrong.
 const BYTES_PER_TOKEN_MAX: u64 = 20;
 
-/// Whether an input can have this count of tokens: at least a byte each, and not too many bytes each. A wrong count would
-/// spoil the contexts of all later jobs of the session. `sent_bytes` includes the data of images, and `text_bytes` an assumed
-/// size instead.
+/// Whether an input can have this count of tokens: 1 to [`BYTES_PER_TOKEN_MAX`] bytes for each token. A wrong count would
+/// make the contexts of all later jobs of the session too short or too long. `sent_bytes` includes the data of images.
+/// `text_bytes` includes an assumed size for each image instead.
 const fn is_possible(tokens: u64, sent_bytes: u64, text_bytes: u64) -> bool {
     let is_low = tokens < text_bytes.div_ceil(BYTES_PER_TOKEN_MAX);
     tokens > 0 && !is_low && (tokens <= sent_bytes || tokens <= text_bytes)
@@ -88,7 +88,7 @@ mod tests {
     use super::is_possible;
 
     #[test]
-    fn only_possible_counts_of_tokens_are_believed() {
+    fn only_possible_counts_of_tokens_are_used() {
         for (tokens, sent_bytes, text_bytes, expected) in [
             (100, 500, 400, true),
             (400, 500, 400, true),

@@ -16,14 +16,14 @@ use crate::{settings::COMMIT_MARGIN_MS, worker_context::WorkerContext};
 
 /// The timeout of one claim, and of the release of a claim whose response was lost.
 const APPLY_TIMEOUT: Duration = Duration::from_secs(5);
-/// The delay before a message is requeued because only a worker of a newer release can run its job.
-const NEWER_RELEASE_AFTER: Duration = Duration::from_secs(1);
+/// The delay before the requeue of a message whose job only a worker of a newer release can run.
+const NEWER_RELEASE_REQUEUE_DELAY: Duration = Duration::from_secs(1);
 /// The delay before the next claim while the store does not respond.
 const CLAIM_RETRY_DELAY: Duration = Duration::from_millis(500);
 
 /// Claims the job of a wake. Returns `None` when there is nothing to run.
 ///
-/// The message stays in `delivery` when it must be acknowledged after the attempt.
+/// If the message must be acknowledged after the attempt, it stays in `delivery`.
 ///
 /// When the store does not respond, the message is requeued, because another worker may reach the store. The claim may
 /// still have succeeded, with only its response lost. Then no other worker can run the job, so this function repeats the
@@ -38,7 +38,8 @@ pub(super) async fn claim(
         .settings
         .call_timeout_ms
         .saturating_add(COMMIT_MARGIN_MS);
-    // By this deadline, a claim whose response was lost has ended by itself.
+    // No claim is sent after the time limit of the first claim. If that claim succeeded and its response was lost, the
+    // sweeper queues the job again.
     let deadline = Instant::now() + Duration::from_millis(limit_ms);
     let mut may_have_claimed = false;
     while !worker.stop.is_cancelled() && Instant::now() < deadline {
@@ -81,7 +82,7 @@ pub(super) async fn claim(
                 tracing::debug!(job_id = %job, %document, "the message of a job is requeued: only a worker of a newer release can run the job");
                 worker
                     .stop
-                    .run_until_cancelled(sleep(NEWER_RELEASE_AFTER))
+                    .run_until_cancelled(sleep(NEWER_RELEASE_REQUEUE_DELAY))
                     .await;
                 break;
             }

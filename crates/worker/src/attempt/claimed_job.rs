@@ -28,7 +28,7 @@ pub(super) struct ClaimedJob {
 }
 
 impl ClaimedJob {
-    /// The claim, which the changes that settle the job carry.
+    /// The key of the claim, for the changes that settle the job.
     pub(super) fn claim_key(&self) -> ClaimKey {
         ClaimKey {
             lane: self.lane.clone(),

@@ -1,9 +1,9 @@
 //! One attempt at a job: claim it, call the provider, commit the outcome, acknowledge the message.
 //!
-//! - `run` is the sequence; `claim`, `call` and `settle` are its steps. `results_wait` takes the place of `call` while
+//! - `run` is the sequence; `claim`, `call` and `settle` are its steps. `results_wait` runs instead of `call` while
 //!   tool results are missing.
 //! - `prepared_call` calls the provider; `watch` ends a call that is no longer needed.
-//! - `claimed_job` and `call_outcome` are what the steps pass on.
+//! - `claimed_job` and `call_outcome` are the data that one step passes to the next.
 //!
 //! The commit publishes the wake of the lane's next head in the background. If the process ends in the
 //! middle of an attempt, the job's timer leads to another attempt.

@@ -18,7 +18,7 @@ use crate::{
     provider::{Answer, Call, Failure, Provider, Retry, origin},
 };
 
-/// A call with everything that it needs.
+/// A call to a provider, with everything that it needs.
 pub(super) struct PreparedCall {
     pub(super) job: JobId,
     /// The request without its input, which is in `context`.
@@ -38,7 +38,8 @@ impl PreparedCall {
         self.provider.name()
     }
 
-    /// Calls the provider, and calls it again with less context until the context is not too long.
+    /// Calls the provider. While the provider refuses the context as too long and turns can be left out, calls it again with
+    /// less context.
     #[expect(
         clippy::manual_async_fn,
         reason = "an async fn would store each of its arguments twice"
@@ -90,7 +91,7 @@ impl PreparedCall {
             .and(InputSize::of_overhead(&self.request))
     }
 
-    /// Leaves out turns until the context fits into the limit. Returns whether a turn is left out.
+    /// Leaves out turns until the context fits into the limit. Returns whether it left out a turn.
     fn fit(&mut self, limit: &ContextLimit) -> bool {
         let overhead = InputSize::of_overhead(&self.request);
         let fits =
@@ -115,8 +116,8 @@ impl PreparedCall {
         let turns_refused = self.context.turns_sent();
         // A second refusal shows that the estimate is wrong. From then on, each call sends at most half.
         let is_estimate_usable = result.is_explained && refused_calls == 1;
-        let is_fitting = is_estimate_usable && self.fit(&result.limit);
-        let is_shorter = is_fitting || self.context.halve();
+        let was_cut_to_limit = is_estimate_usable && self.fit(&result.limit);
+        let is_shorter = was_cut_to_limit || self.context.halve();
         if !is_shorter {
             return Err(result.limit);
         }

@@ -1,6 +1,7 @@
-//! The results of tool calls that a job hands in: refuses late ones, and waits for the others of parallel calls.
+//! Handles a job whose input is tool results: refuses results that come too late, and waits for the other results of
+//! parallel calls.
 //!
-//! A job with only some of the results waits until another job of its session hands in more of them. It waits for at most
+//! A job with only some of the results waits until another job of its session has more of them. It waits for at most
 //! its `tool_wait_s` or half of its `expires_in_s`, whichever is shorter. It stays claimed, but keeps
 //! no turns in memory, and normally uses no slot.
 //!
@@ -30,8 +31,8 @@ use crate::{
     worker_context::WorkerContext,
 };
 
-/// The shortest and the longest delay between two looks at the lane. In between, the delay is a quarter of the time that the
-/// job has waited.
+/// The shortest and the longest delay between two checks of the lane. Within these bounds, the delay is a quarter of the time
+/// that the job has waited.
 const CHECK_INTERVAL_MIN: Duration = Duration::from_millis(50);
 const CHECK_INTERVAL_MAX: Duration = Duration::from_secs(2);
 
@@ -39,12 +40,12 @@ const CHECK_INTERVAL_MAX: Duration = Duration::from_secs(2);
 pub(super) struct ResultsWait {
     /// The ids of the calls that have no result yet.
     missing: Vec<String>,
-    /// The ids of the calls whose results the job hands in.
-    handed_in: Vec<String>,
+    /// The ids of the calls whose results are in the job's input.
+    in_input: Vec<String>,
     /// When the wait ends without the results.
     until: TimeMs,
-    /// The jobs of the lane that hand in none of the missing results.
-    other_jobs: Vec<JobId>,
+    /// The later jobs that have none of the missing results. Their requests are not read again.
+    checked_jobs: Vec<JobId>,
 }
 
 impl ResultsWait {
@@ -65,24 +66,22 @@ impl ResultsWait {
         let missing = results::keep_new(&conversation.turns, &mut request.input)
             .map_err(|id| unexpected_result(&id))?;
         let wait_ms = u64::from(request.tool_wait_s) * 1_000;
-        // The rest of the job's time is for its call.
+        // The other half of the time until the job expires is for its call.
         let half_expiry_ms = meta.expires_at.since_ms(meta.created_at) / 2;
         let until = meta.created_at.plus_ms(wait_ms.min(half_expiry_ms));
-        let hands_in_results = request
+        let has_results = request
             .input
             .first()
             .is_some_and(|turn| turn.role == Role::Tool);
-        if !hands_in_results || missing.is_empty() || until <= now {
+        if !has_results || missing.is_empty() || until <= now {
             return Ok(None);
         }
-        let handed_in = request.input.iter();
+        let input = request.input.iter();
         Ok(Some(Self {
             missing,
-            handed_in: handed_in
-                .filter_map(|turn| turn.tool_call_id.clone())
-                .collect(),
+            in_input: input.filter_map(|turn| turn.tool_call_id.clone()).collect(),
             until,
-            other_jobs: Vec::new(),
+            checked_jobs: Vec::new(),
         }))
     }
 
@@ -106,7 +105,7 @@ impl ResultsWait {
                     {
                         request
                             .input
-                            .retain(|result| is_result_of(result, &self.handed_in));
+                            .retain(|result| is_result_of(result, &self.in_input));
                         return CallOutcome::ResultsStored {
                             results: request.input,
                             hold_ms: self.until.since_ms(store.now()),
@@ -114,7 +113,7 @@ impl ResultsWait {
                     }
                 }
                 Err(error) => {
-                    tracing::debug!(job_id = %job.job, %error, "could not look for more tool results; looking again later");
+                    tracing::debug!(job_id = %job.job, %error, "could not load the lane to look for more tool results; trying again later");
                 }
             }
             let now = store.now();
@@ -136,7 +135,7 @@ impl ResultsWait {
         }
     }
 
-    /// Whether a later job of the lane hands in some of the missing results.
+    /// Whether a later job of the lane has some of the missing results.
     async fn more_results_follow(
         &mut self,
         worker: &WorkerContext,
@@ -145,7 +144,7 @@ impl ResultsWait {
     ) -> bool {
         let later = lane.entries.iter().skip_while(|entry| entry.job != own);
         for entry in later.skip(1).filter(|entry| entry.is_tool_results) {
-            if self.other_jobs.contains(&entry.job) {
+            if self.checked_jobs.contains(&entry.job) {
                 continue;
             }
             let Ok(Some(request)) = worker.member.store.request(entry.job).await else {
@@ -158,7 +157,7 @@ impl ResultsWait {
             {
                 return true;
             }
-            self.other_jobs.push(entry.job);
+            self.checked_jobs.push(entry.job);
         }
         false
     }

@@ -24,18 +24,19 @@ pub(crate) fn run(
             let outcome = match ResultsWait::needed(&mut run_inputs, worker.member.store.now()) {
                 Ok(None) => call(&worker, &job, run_inputs, &in_flight).await,
                 Ok(Some(wait)) => {
-                    // A wait can be long, so it keeps no turns and no message. If the process ends, the job's timer leads to
-                    // another attempt.
+                    // A wait can be long, so the attempt keeps no turns and no message. If the process ends, the job's
+                    // timer leads to another attempt.
                     drop(run_inputs);
                     if let Some(delivery) = delivery.take() {
                         delivery.ack();
                     }
-                    let waits = Arc::clone(&worker.results_waits);
-                    let permit = waits.try_acquire_owned();
-                    // Too many jobs wait already: this job keeps its slot.
+                    let permits = Arc::clone(&worker.results_waits);
+                    let permit = permits.try_acquire_owned();
+                    // If too many jobs wait already, this job keeps its slot.
                     let slot = permit.is_err().then_some(slot);
                     let outcome = Box::pin(wait.run(&worker, &job)).await;
-                    // A release publishes a wake of this job. It must not be dropped as a duplicate.
+                    // The settlement may release the job and publish its wake. This process must not drop that wake as a
+                    // duplicate.
                     drop(in_flight);
                     Box::pin(settle(&worker, &job, outcome)).await;
                     drop((slot, permit));

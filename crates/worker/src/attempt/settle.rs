@@ -118,7 +118,7 @@ async fn fail(
     provider: Option<String>,
 ) -> LoggedEnd {
     let Failure { error, retry, .. } = failure;
-    let is_final = match retry {
+    let has_ended = match retry {
         // `PreparedCall` has already tried the call with less context, if the context could be shortened.
         Retry::Never | Retry::LessContext => {
             let fail = || LaneChange::fail(job.claim_key(), error.clone(), provider.clone());
@@ -127,10 +127,10 @@ async fn fail(
         Retry::Backoff => try_again(worker, job, None, &error, provider).await,
         Retry::AfterMs(ms) => try_again(worker, job, Some(ms), &error, provider).await,
     };
-    is_final.then_some(error.code)
+    has_ended.then_some(error.code)
 }
 
-/// Queues the job again for another try after a delay. Returns whether the attempt's end is final: the retry was
+/// Queues the job again for another try after a delay. Returns whether the attempt has ended: the retry was
 /// committed, or the job has expired, so there is nothing to commit.
 async fn try_again(
     worker: &WorkerContext,
@@ -196,16 +196,16 @@ async fn commit(worker: &WorkerContext, job: &ClaimedJob, change: impl Fn() -> L
     }
 }
 
-/// Releases a job whose wait for tool results has ended. This worker stays present, so the sweeper would queue the job again
-/// only at the end of its claim.
+/// Releases a job whose wait for tool results has ended. Unlike [`release`], it repeats a failed commit: this worker stays
+/// present, so the sweeper would queue the job again only at the time limit of the claim.
 async fn release_after_wait(worker: &WorkerContext, job: &ClaimedJob) -> LoggedEnd {
     let release = || LaneChange::release(job.claim_key(), ReleaseReason::ToolWaitEnded);
     let is_committed = commit(worker, job, release).await;
     is_committed.then(|| String::from("tool_wait_ended"))
 }
 
-/// Releases the job of a worker that stops, without counting a try. If this fails, the sweeper queues the job again once this worker
-/// is gone.
+/// Releases the job of a worker that stops, without counting a try. If this fails, the sweeper queues the job again after this
+/// worker is gone.
 async fn release(worker: &WorkerContext, job: &ClaimedJob) -> LoggedEnd {
     let release = LaneChange::release(job.claim_key(), ReleaseReason::WorkerStops);
     match worker.member.lanes.apply(release, RELEASE_TIMEOUT).await {

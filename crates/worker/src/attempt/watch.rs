@@ -17,7 +17,7 @@ use crate::{
 /// How often a call checks its job without a notice, because notices may be lost.
 const CHECK_INTERVAL: Duration = Duration::from_secs(30);
 
-/// How far a provider may exceed its time limit before the call is dropped.
+/// How long a provider may exceed its time limit before the call is dropped.
 const OVERRUN_MAX: Duration = Duration::from_secs(1);
 
 /// The time limits of a call.

@@ -3,16 +3,16 @@
 use super::size::{CountedSize, InputSize};
 use crate::provider::ContextTokens;
 
-/// The lowest limit that counts, in tokens. No chat model has a lower limit, so a lower number is a mistake.
+/// The lowest plausible limit, in tokens. No chat model has a lower limit, so a lower number is an error.
 const LIMIT_TOKENS_MIN: u64 = 256;
-/// The share of the limit that stays free, for the reply and because the tokens of the input are an estimate: one of this
-/// many parts.
-const FREE_PART: u64 = 8;
+/// At least the limit divided by this number stays free: for the reply, and because the tokens of the input are an
+/// estimate.
+const FREE_DIVISOR: u64 = 8;
 
 /// What is known of the context of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ContextLimit {
-    /// The most tokens of the input and the reply together.
+    /// The maximum number of tokens of the input and the reply together.
     pub(crate) tokens: u64,
     /// Whether the provider stated the limit. Otherwise it is an estimate, from the size of a refused call.
     pub(crate) is_stated: bool,
@@ -26,10 +26,10 @@ impl ContextLimit {
         input.tokens(self.counted) <= self.input_tokens_max(max_output_tokens)
     }
 
-    /// The most tokens of an input whose reply may have `max_output_tokens`.
+    /// The maximum number of tokens of an input whose reply may have `max_output_tokens`.
     fn input_tokens_max(&self, max_output_tokens: Option<u32>) -> u64 {
         let output_tokens = u64::from(max_output_tokens.unwrap_or(0));
-        let free_tokens = output_tokens.max(self.tokens / FREE_PART);
+        let free_tokens = output_tokens.max(self.tokens / FREE_DIVISOR);
         // A reply that needs more than half of the context is refused anyway.
         self.tokens - free_tokens.min(self.tokens / 2)
     }
@@ -40,7 +40,7 @@ impl ContextLimit {
 pub(crate) struct RefusedCall {
     /// The size of the input.
     pub(crate) input: InputSize,
-    /// The most tokens of the reply, if the job sets them.
+    /// The maximum number of tokens of the reply, if the job sets it.
     pub(crate) max_output_tokens: Option<u32>,
     /// What was known of the model before the call.
     pub(crate) known: Option<ContextLimit>,
@@ -72,7 +72,7 @@ impl RefusedCall {
         let output_tokens = stated.output.unwrap_or(own_output);
         let (tokens, is_explained) = match (stated.limit, stated.excess) {
             (Some(limit), _) => {
-                // Some servers reserve tokens for a reply without being asked.
+                // Some servers reserve more tokens for the reply than the job asks for.
                 let reserved = output_tokens.saturating_sub(own_output);
                 let is_explained = input_tokens.saturating_add(output_tokens) >= limit;
                 (limit.saturating_sub(reserved), is_explained)

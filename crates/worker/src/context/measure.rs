@@ -23,7 +23,7 @@ pub(super) fn turn_bytes(turn: &Turn) -> u64 {
     json_bytes(turn)
 }
 
-/// The bytes of the instructions, the tools and the schema of the reply, as JSON. A call sends them beside its turns.
+/// The bytes of the instructions, the tools and the schema of the reply, as JSON. A call sends them in addition to its turns.
 pub(crate) fn overhead_bytes(request: &Request) -> u64 {
     let instructions = request.instructions.as_ref().map_or(0, json_bytes);
     let schema = request.response_format.as_ref().map_or(0, json_bytes);
@@ -35,8 +35,9 @@ pub(crate) fn overhead_bytes(request: &Request) -> u64 {
     instructions + tools + schema
 }
 
-/// The bounds of a job's turns. The instructions and tools count towards the job's own bound of tokens.
-pub(crate) fn own_bounds(request: &Request, token_measure: Option<TokenMeasure>) -> ContextBounds {
+/// The bounds of a job's turns. Subtracts the estimated tokens of the instructions, the tools and the schema from the job's
+/// `max_input_tokens`.
+pub(crate) fn turn_bounds(request: &Request, token_measure: Option<TokenMeasure>) -> ContextBounds {
     let overhead_tokens = estimated_tokens(overhead_bytes(request), token_measure);
     let overhead_tokens = u32::try_from(overhead_tokens).unwrap_or(u32::MAX);
     let mut bounds = request.context.clone();
@@ -107,7 +108,7 @@ mod tests {
 
     use serde_json::{Value, json};
 
-    use super::{estimated_tokens, own_bounds, remaining_bytes, sent_bytes, turn_bytes};
+    use super::{estimated_tokens, remaining_bytes, sent_bytes, turn_bounds, turn_bytes};
 
     #[test]
     fn a_turn_has_the_bytes_of_its_json() {
@@ -159,7 +160,7 @@ mod tests {
                 request[name] = value.clone();
             }
             let request = serde_json::from_value(request).expect("a request");
-            own_bounds(&request, measure).max_input_tokens
+            turn_bounds(&request, measure).max_input_tokens
         };
         let bound = json!({"max_input_tokens": 100});
         assert_eq!(max_tokens(&json!({"instructions": "be brief"})), None);

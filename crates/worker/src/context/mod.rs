@@ -26,7 +26,7 @@ use forebay_shared::{
 };
 
 use measure::{estimated_tokens, remaining_bytes};
-pub(crate) use measure::{overhead_bytes, own_bounds, sent_bytes};
+pub(crate) use measure::{overhead_bytes, sent_bytes, turn_bounds};
 use order::{OrderedTurn, OrderedTurns, Origin};
 use size::InputSize;
 

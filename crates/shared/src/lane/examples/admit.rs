@@ -1,7 +1,7 @@
 //! admit: a gateway admits a job.
 
 use super::scene::{DEADLINE_MS, LIMIT_MS, READY, Scene, error, job, message, results};
-use crate::lane::{Claim, LANE_MAX, PUBLISH_LIMIT_MS, Refused};
+use crate::lane::{ClaimResult, LANE_MAX, PUBLISH_LIMIT_MS, Refused};
 
 #[test]
 fn the_first_job_gets_a_wake_and_a_timer_at_the_publish_limit() {
@@ -86,7 +86,7 @@ fn an_attempt_from_before_a_repair_cannot_settle() {
         Err(Refused::NotHead),
         "no worker has claimed the repaired job"
     );
-    assert_eq!(scene.claim(1, "b"), Ok(Claim::Granted { fence: 3 }));
+    assert_eq!(scene.claim(1, "b"), Ok(ClaimResult::Granted { fence: 3 }));
     assert_eq!(scene.finish(1, 1), Err(Refused::Fenced));
     scene.finish(1, 3).unwrap();
 }

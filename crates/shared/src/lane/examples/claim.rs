@@ -1,12 +1,12 @@
 //! claim: a worker claims the head.
 
 use super::scene::{LIMIT_MS, Scene, job, message, process};
-use crate::lane::{Admit, Claim, Event, REVISIT_MS, Refused, State};
+use crate::lane::{Admit, ClaimResult, Event, REVISIT_MS, Refused, State};
 
 #[test]
 fn a_granted_claim_raises_the_fence_by_1() {
     let mut scene = Scene::with_messages(2);
-    assert_eq!(scene.claim(1, "a"), Ok(Claim::Granted { fence: 1 }));
+    assert_eq!(scene.claim(1, "a"), Ok(ClaimResult::Granted { fence: 1 }));
     let until = scene.now.plus_ms(LIMIT_MS);
     let worker = process("a");
     assert_eq!(scene.state(1), &State::Running { worker, until });
@@ -52,7 +52,7 @@ fn a_repeated_claim_returns_the_same_fence() {
     let mut scene = Scene::running(1);
     let before = scene.lane.clone();
     let again = scene.claim_again(1, "a", Some(1));
-    assert_eq!(again, Ok(Claim::Granted { fence: 1 }));
+    assert_eq!(again, Ok(ClaimResult::Granted { fence: 1 }));
     assert_eq!(scene.lane, before);
 }
 
@@ -84,7 +84,7 @@ fn a_repeated_claim_after_a_takeover_is_a_new_attempt() {
     let mut scene = Scene::running(1);
     scene.take_over(1).unwrap();
     let again = scene.claim_again(1, "a", Some(1));
-    assert_eq!(again, Ok(Claim::Granted { fence: 2 }));
+    assert_eq!(again, Ok(ClaimResult::Granted { fence: 2 }));
 }
 
 #[test]
@@ -109,12 +109,12 @@ fn a_claim_that_comes_too_early_sets_the_timer_to_when_the_job_may_run() {
     // The confirmation of an earlier wake has parked the timer.
     scene.timers.insert(job(1), scene.now.plus_ms(60_000));
     let before = scene.lane.clone();
-    assert_eq!(scene.claim(1, "b"), Ok(Claim::NotDue { not_before }));
+    assert_eq!(scene.claim(1, "b"), Ok(ClaimResult::NotDue { not_before }));
     assert_eq!(scene.timer_in_ms(1), 5_000);
     assert_eq!(scene.lane, before);
 
     scene.advance_clock(5_000);
-    assert_eq!(scene.claim(1, "b"), Ok(Claim::Granted { fence: 2 }));
+    assert_eq!(scene.claim(1, "b"), Ok(ClaimResult::Granted { fence: 2 }));
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn a_claim_after_the_deadline_is_refused() {
 fn the_newest_attempts_are_kept_and_their_numbers_continue() {
     let mut scene = Scene::with_messages(1);
     for fence in 1..=25 {
-        assert_eq!(scene.claim(1, "a"), Ok(Claim::Granted { fence }));
+        assert_eq!(scene.claim(1, "a"), Ok(ClaimResult::Granted { fence }));
         scene.release(1, fence).unwrap();
     }
     let attempts = &scene.lane.entries[0].attempts;

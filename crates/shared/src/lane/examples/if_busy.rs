@@ -3,7 +3,7 @@
 use super::scene::{READY, Scene, job, message, process};
 use crate::{
     job::Status,
-    lane::{Admit, Claim, IfBusy, LANE_MAX, PUBLISH_LIMIT_MS, Refused},
+    lane::{Admit, ClaimResult, IfBusy, LANE_MAX, PUBLISH_LIMIT_MS, Refused},
 };
 
 fn message_with(number: u128, if_busy: IfBusy) -> Admit {
@@ -14,7 +14,7 @@ fn message_with(number: u128, if_busy: IfBusy) -> Admit {
 }
 
 #[test]
-fn every_mode_admits_to_an_idle_session() {
+fn every_if_busy_admits_the_job_to_an_idle_session() {
     for if_busy in [
         IfBusy::Enqueue,
         IfBusy::Reject,
@@ -51,7 +51,11 @@ fn rollback_cancels_all_live_jobs_and_makes_the_new_job_the_head() {
     let mut scene = Scene::running(2);
     let effects = scene.admit(message_with(3, IfBusy::Rollback)).unwrap();
     let ended: Vec<_> = effects.ended.iter().map(|end| end.entry.job).collect();
-    assert_eq!(ended, [job(1), job(2)], "the ended jobs have another order");
+    assert_eq!(
+        ended,
+        [job(1), job(2)],
+        "the ended jobs are in the wrong order"
+    );
     assert_eq!(effects.dropped_calls, [(process("a"), job(1))]);
     assert!(effects.keep_inputs.is_empty());
     assert_eq!(effects.wake, Some(job(3)));
@@ -81,7 +85,7 @@ fn rollback_and_interrupt_end_a_hold_with_and_without_waiting_jobs() {
             assert_eq!(effects.wake, Some(job(3)));
             assert_eq!(scene.state(3), &READY);
             assert_eq!(scene.lane.hold_until, None);
-            assert_eq!(scene.claim(3, "a"), Ok(Claim::Granted { fence: 1 }));
+            assert_eq!(scene.claim(3, "a"), Ok(ClaimResult::Granted { fence: 1 }));
         }
     }
 }

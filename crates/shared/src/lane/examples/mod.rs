@@ -1,4 +1,4 @@
-//! Examples of the protocol, one file for each event. Each test is one sentence of its specification.
+//! Examples of the protocol, one file for each event. The name of each test is one sentence of the protocol's specification.
 //!
 //! [`properties`](super::properties) checks any order of events. The model check (`tests/model`) covers processes that
 //! die between events.

@@ -1,7 +1,7 @@
-//! release: a worker that shuts down releases its job.
+//! release: a worker releases its job, for example because it shuts down.
 
 use super::scene::{READY, Scene, job};
-use crate::lane::{Claim, Effects, PUBLISH_LIMIT_MS, Refused};
+use crate::lane::{ClaimResult, Effects, PUBLISH_LIMIT_MS, Refused};
 
 #[test]
 fn a_released_job_is_ready_again_and_no_try_is_counted() {
@@ -20,7 +20,7 @@ fn a_release_keeps_the_fence_and_the_next_claim_raises_it() {
     let mut scene = Scene::running(1);
     scene.release(1, 1).unwrap();
     assert_eq!(scene.lane.entries[0].fence, 1);
-    assert_eq!(scene.claim(1, "b"), Ok(Claim::Granted { fence: 2 }));
+    assert_eq!(scene.claim(1, "b"), Ok(ClaimResult::Granted { fence: 2 }));
 }
 
 #[test]

@@ -7,8 +7,8 @@ use crate::{
     ids::{JobId, ProcessId, TenantId},
     job::{JobError, Status},
     lane::{
-        Admit, Claim, Effects, Event, IfBusy, Lane, LaneCounts, LiveProcesses, OutcomeSummary,
-        Refused, ReleaseReason, State, apply,
+        Admit, ClaimResult, Effects, Event, IfBusy, Lane, LaneCounts, LiveProcesses,
+        OutcomeSummary, Refused, ReleaseReason, State, apply,
     },
     time::TimeMs,
 };
@@ -19,7 +19,7 @@ pub(in crate::lane) const START: TimeMs = TimeMs(1_000_000);
 pub(in crate::lane) const DEADLINE_MS: u64 = 3_600_000;
 /// The default time limit of a claim.
 pub(in crate::lane) const LIMIT_MS: u64 = 600_000;
-/// The default number of tries.
+/// The default maximum number of tries.
 pub(in crate::lane) const TRIES_MAX: u32 = 5;
 
 /// The job of the scene with this number.
@@ -78,7 +78,7 @@ impl Scene {
         }
     }
 
-    /// A scene in which these messages were admitted, in this order.
+    /// A scene in which messages 1 to `count` were admitted, in this order.
     pub(in crate::lane) fn with_messages(count: u128) -> Self {
         let mut scene = Self::new();
         for number in 1..=count {
@@ -87,10 +87,10 @@ impl Scene {
         scene
     }
 
-    /// A scene with these messages, whose first job worker `a` has claimed.
+    /// A scene with `count` messages, of which worker `a` has claimed the first.
     pub(in crate::lane) fn running(count: u128) -> Self {
         let mut scene = Self::with_messages(count);
-        assert_eq!(scene.claim(1, "a"), Ok(Claim::Granted { fence: 1 }));
+        assert_eq!(scene.claim(1, "a"), Ok(ClaimResult::Granted { fence: 1 }));
         scene
     }
 
@@ -104,13 +104,13 @@ impl Scene {
                 None => self.timers.remove(job),
             };
         }
-        for ending in &effects.ended {
+        for ended in &effects.ended {
             let summary = OutcomeSummary {
-                status: ending.status,
-                fence: ending.entry.fence,
-                settled_fence: ending.settled_fence,
+                status: ended.status,
+                fence: ended.entry.fence,
+                settled_fence: ended.settled_fence,
             };
-            self.outcomes.insert(ending.entry.job, summary);
+            self.outcomes.insert(ended.entry.job, summary);
         }
         if let Some(job) = effects.repaired {
             self.outcomes.remove(&job);
@@ -122,7 +122,11 @@ impl Scene {
         self.apply(&Event::Admit(admit))
     }
 
-    pub(in crate::lane) fn claim(&mut self, number: u128, worker: &str) -> Result<Claim, Refused> {
+    pub(in crate::lane) fn claim(
+        &mut self,
+        number: u128,
+        worker: &str,
+    ) -> Result<ClaimResult, Refused> {
         self.claim_again(number, worker, None)
     }
 
@@ -132,7 +136,7 @@ impl Scene {
         number: u128,
         worker: &str,
         repeated_fence: Option<u64>,
-    ) -> Result<Claim, Refused> {
+    ) -> Result<ClaimResult, Refused> {
         let event = Event::Claim {
             job: job(number),
             worker: process(worker),
@@ -198,7 +202,7 @@ impl Scene {
     pub(in crate::lane) fn tick(&mut self, number: u128) -> Result<Effects, Refused> {
         self.apply(&Event::Tick {
             job: job(number),
-            presence: None,
+            live: None,
         })
     }
 
@@ -221,7 +225,7 @@ impl Scene {
         let alive = Arc::new(alive.iter().map(|name| process(name)).collect());
         self.apply(&Event::Tick {
             job: job(number),
-            presence: Some(LiveProcesses { at, alive }),
+            live: Some(LiveProcesses { at, alive }),
         })
     }
 

@@ -3,7 +3,7 @@
 use super::scene::{DEADLINE_MS, LIMIT_MS, READY, Scene, job, process};
 use crate::{
     job::Status,
-    lane::{Claim, PUBLISH_LIMIT_MS, REVISIT_MS, Refused, State, TAKEOVERS_MAX},
+    lane::{ClaimResult, PUBLISH_LIMIT_MS, REVISIT_MS, Refused, State, TAKEOVERS_MAX},
 };
 
 #[test]
@@ -63,7 +63,7 @@ fn a_job_whose_worker_is_gone_is_queued_and_woken() {
     assert_eq!(effects.wake, Some(job(1)));
     assert!(
         effects.dropped_calls.is_empty(),
-        "a worker that lives may still finish"
+        "the worker may be alive and may still finish"
     );
     assert_eq!(scene.state(1), &READY);
     assert_eq!(scene.timer_in_ms(1), PUBLISH_LIMIT_MS);
@@ -71,7 +71,7 @@ fn a_job_whose_worker_is_gone_is_queued_and_woken() {
     assert_eq!((head.takeovers, head.tries, head.fence), (1, 0, 1));
     let error = head.attempts[0].error.as_ref().unwrap();
     assert_eq!(error.code, "worker_lost");
-    assert_eq!(scene.claim(1, "b"), Ok(Claim::Granted { fence: 2 }));
+    assert_eq!(scene.claim(1, "b"), Ok(ClaimResult::Granted { fence: 2 }));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::scene::{DEADLINE_MS, READY, Scene, error, job, message, results};
 use crate::{
     job::Status,
-    lane::{Claim, PUBLISH_LIMIT_MS, Refused, State},
+    lane::{ClaimResult, PUBLISH_LIMIT_MS, Refused, State},
 };
 
 const HOLD_MS: u64 = 60_000;
@@ -24,11 +24,11 @@ fn a_waiting_message_gets_no_wake_during_the_hold() {
     assert_eq!(scene.state(2), &State::Queued { not_before });
     assert_eq!(scene.timer_in_ms(2), HOLD_MS);
     let claim = scene.claim(2, "a").unwrap();
-    assert!(matches!(claim, Claim::NotDue { .. }));
+    assert!(matches!(claim, ClaimResult::NotDue { .. }));
 }
 
 #[test]
-fn a_message_that_arrives_during_the_hold_waits_for_its_end() {
+fn a_message_that_arrives_during_the_hold_waits_until_the_hold_ends() {
     let mut scene = under_hold(1);
     scene.advance_clock(20_000);
     let effects = scene.admit(message(2)).unwrap();
@@ -104,7 +104,7 @@ fn without_tool_results_tick_wakes_the_message_at_the_end_of_the_hold() {
     assert_eq!(effects.wake, Some(job(2)));
     assert_eq!(scene.state(2), &READY);
     assert_eq!(scene.lane.hold_until, None);
-    assert_eq!(scene.claim(2, "a"), Ok(Claim::Granted { fence: 1 }));
+    assert_eq!(scene.claim(2, "a"), Ok(ClaimResult::Granted { fence: 1 }));
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn a_failed_job_begins_no_hold() {
 }
 
 #[test]
-fn the_hold_continues_after_a_message_under_it_has_ended() {
+fn the_hold_continues_after_a_waiting_message_has_expired() {
     let mut scene = under_hold(3);
     let not_before = scene.now.plus_ms(HOLD_MS);
     scene.lane.entries[0].deadline = scene.now.plus_ms(1_000);

@@ -8,8 +8,8 @@ use crate::{
     ids::JobId,
     job::Status,
     lane::{
-        Claim, ClassCounts, Effects, Event, IfBusy, LANE_MAX, Lane, LaneCounts, PUBLISH_LIMIT_MS,
-        Refused, State, apply, examples::scene::Scene,
+        ClaimResult, ClassCounts, Effects, Event, IfBusy, LANE_MAX, Lane, LaneCounts,
+        PUBLISH_LIMIT_MS, Refused, State, apply, examples::scene::Scene,
     },
 };
 
@@ -128,8 +128,8 @@ pub(super) fn check_step(before: &Scene, event: &Event, after: &Scene, effects: 
             ),
         }
     }
-    for ending in &effects.ended {
-        let job = ending.entry.job;
+    for ended in &effects.ended {
+        let job = ended.entry.job;
         assert!(
             before.lane.find(job).is_some(),
             "the ended job was not live"
@@ -138,16 +138,16 @@ pub(super) fn check_step(before: &Scene, event: &Event, after: &Scene, effects: 
             after.lane.find(job).is_none(),
             "the ended job is still live"
         );
-        assert!(ending.status.is_terminal());
-        assert_eq!(ending.error.is_none(), ending.status == Status::Completed);
-        if ending.status == Status::Completed {
+        assert!(ended.status.is_terminal());
+        assert_eq!(ended.error.is_none(), ended.status == Status::Completed);
+        if ended.status == Status::Completed {
             assert_eq!(
                 before.lane.entries[0].job, job,
                 "a job completed that was not the head"
             );
             assert!(effects.keep_turns);
         }
-        let running = matches!(ending.entry.state, State::Running { .. });
+        let running = matches!(ended.entry.state, State::Running { .. });
         let is_dropped = effects
             .dropped_calls
             .iter()
@@ -242,7 +242,7 @@ pub(super) fn check_head(before: &Scene, event: &Event, after: &Scene, effects: 
             old_head.is_none_or(|old| {
                 after.lane.find(old.job).is_none() || (!old.claimed && head.is_tool_results)
             }),
-            "a job that is not tool results displaced the head, or the head was claimed"
+            "a job without tool results displaced the head, or the displaced head was claimed"
         );
     }
     let ends_hold = match event {
@@ -287,7 +287,7 @@ pub(super) fn check_repeated_claim(scene: &Scene, event: &Event, effects: &Effec
             limit_ms,
             ..
         },
-        Some(Claim::Granted { fence }),
+        Some(ClaimResult::Granted { fence }),
     ) = (event, effects.claim)
     else {
         return;
@@ -300,11 +300,11 @@ pub(super) fn check_repeated_claim(scene: &Scene, event: &Event, effects: &Effec
     };
     let mut again = scene.clone();
     let effects = again.apply(&repeat).unwrap();
-    assert_eq!(effects.claim, Some(Claim::Granted { fence }));
+    assert_eq!(effects.claim, Some(ClaimResult::Granted { fence }));
     assert_eq!(again.lane, scene.lane);
 }
 
-/// A refused event changes nothing, and the reason of the refusal is true.
+/// A refused event changes nothing, and the reason for the refusal is correct.
 pub(super) fn check_refusal(before: &Scene, event: &Event, refused: Refused) {
     let mut lane = before.lane.clone();
     let outcome = before.outcomes.get(&event.job()).copied();

@@ -18,7 +18,7 @@ use self::{
     steps::{Step, event, step},
 };
 use super::{
-    Claim, Event, LiveProcesses, Refused,
+    ClaimResult, Event, LiveProcesses, Refused,
     examples::scene::{Scene, process},
 };
 use crate::ids::JobId;
@@ -52,8 +52,8 @@ proptest! {
                     if matches!(event, Event::Admit(_)) {
                         *admissions.entry(event.job()).or_default() += 1;
                     }
-                    for ending in &effects.ended {
-                        *ends.entry(ending.entry.job).or_default() += 1;
+                    for ended in &effects.ended {
+                        *ends.entry(ended.entry.job).or_default() += 1;
                     }
                     check_step(&before, &event, &scene, &effects);
                     check_fence(&before, &event, &effects);
@@ -85,8 +85,8 @@ proptest! {
             let earliest = scene.timers.iter().min_by_key(|(_, timer)| **timer);
             let Some((job, timer)) = earliest.map(|(job, timer)| (*job, *timer)) else { break };
             scene.now = scene.now.max(timer).plus_ms(1);
-            let presence = LiveProcesses { at: scene.now, alive: Arc::default() };
-            let effects = scene.apply(&Event::Tick { job, presence: Some(presence) }).unwrap();
+            let live = LiveProcesses { at: scene.now, alive: Arc::default() };
+            let effects = scene.apply(&Event::Tick { job, live: Some(live) }).unwrap();
             if let Some(head) = effects.wake {
                 let claim = Event::Claim { job: head, worker: process("d"), repeated_fence: None, limit_ms: 1_000 };
                 let effects = match scene.apply(&claim) {
@@ -95,8 +95,8 @@ proptest! {
                     Err(Refused::Gone) => continue,
                     result => result.unwrap(),
                 };
-                let Some(Claim::Granted { fence }) = effects.claim else {
-                    panic!("the lane woke a head that cannot be claimed yet");
+                let Some(ClaimResult::Granted { fence }) = effects.claim else {
+                    panic!("a head that cannot be claimed yet got a wake");
                 };
                 let finish = Event::Finish { job: head, fence, error: None, hold_ms: None };
                 scene.apply(&finish).unwrap();

@@ -162,7 +162,7 @@ pub(super) fn event(scene: &Scene, step: Step) -> Option<Event> {
         Step::Cancel { job } => Event::Cancel { job },
         Step::Tick { job, alive } => Event::Tick {
             job,
-            presence: alive.map(|alive| LiveProcesses {
+            live: alive.map(|alive| LiveProcesses {
                 at: scene.now,
                 alive: Arc::new(
                     alive

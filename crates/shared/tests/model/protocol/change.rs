@@ -11,7 +11,7 @@ pub(crate) struct ModelChange {
     pub(crate) wake: Option<u8>,
     /// For each job, its outcome if it ends.
     pub(crate) outcomes: [Option<Outcome>; JOBS],
-    /// Whether the session gets new turns: those of a finish, or the inputs of interrupted jobs.
+    /// Whether the session gets new turns: the turns of a finish, or the inputs of interrupted jobs.
     pub(crate) session_grows: bool,
     /// The fence of a granted claim.
     pub(crate) granted_fence: Option<u8>,

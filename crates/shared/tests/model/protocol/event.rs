@@ -6,7 +6,7 @@ use crate::state::{Lane, Outcome, Settlement};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum ModelEvent {
     Submit {
-        /// The position in `Configuration::submit_kinds` of this job.
+        /// The index in the `Configuration::submit_kinds` of this job.
         kind: u8,
     },
     Repair,

@@ -1,6 +1,6 @@
 //! The only place where the model calls product code: `lane::apply`, with real lanes, events and times.
 //!
-//! Its arguments are converted from the small values of the model, and its results to such values.
+//! The arguments are converted from the small values of the model, and the results to such values.
 
 mod apply;
 mod change;

@@ -2,7 +2,7 @@
 
 use forebay_shared::{
     job::Status,
-    lane::{self, Claim, Effects},
+    lane::{self, ClaimResult, Effects},
 };
 
 use super::{
@@ -38,20 +38,20 @@ pub(super) fn model_change(before: &Lane, after: &lane::Lane, effects: &Effects)
             }
         });
     }
-    for ending in &effects.ended {
-        let outcome = &mut change.outcomes[usize::from(job_number(ending.entry.job))];
+    for ended in &effects.ended {
+        let outcome = &mut change.outcomes[usize::from(job_number(ended.entry.job))];
         assert!(outcome.is_none(), "the job ends twice in one commit");
         *outcome = Some(Outcome {
-            status: job_status(ending.status),
-            fence: ending.entry.fence as u8,
-            settled_fence: ending.settled_fence as u8,
+            status: job_status(ended.status),
+            fence: ended.entry.fence as u8,
+            settled_fence: ended.settled_fence as u8,
         });
     }
     change.wake = effects.wake.map(job_number);
     change.session_grows = effects.keep_turns || !effects.keep_inputs.is_empty();
     match effects.claim {
-        Some(Claim::Granted { fence }) => change.granted_fence = Some(fence as u8),
-        Some(Claim::NotDue { .. }) => change.not_due = true,
+        Some(ClaimResult::Granted { fence }) => change.granted_fence = Some(fence as u8),
+        Some(ClaimResult::NotDue { .. }) => change.not_due = true,
         None => {}
     }
     change

@@ -63,11 +63,11 @@ pub(super) fn real_event(configuration: &Configuration, input: &ApplyInput) -> E
                 presence,
                 WorkerPresence::Gone | WorkerPresence::GoneAtTakeoverLimit
             );
-            let presence = gone.then(|| LiveProcesses {
+            let live = gone.then(|| LiveProcesses {
                 at: NOW,
                 alive: Arc::new(BTreeSet::new()),
             });
-            Event::Tick { job, presence }
+            Event::Tick { job, live }
         }
     }
 }

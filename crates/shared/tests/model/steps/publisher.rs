@@ -28,34 +28,34 @@ impl PublisherOwner {
 
 impl Model {
     /// A publisher publishes the wake and, once the broker has confirmed it, parks the timer. The publisher may die before
-    /// each of these steps. `worker.rs` has the death of a worker, which dies with all its slots.
+    /// each of these steps. `worker.rs` models the death of a worker, which ends all its slots.
     pub(super) fn publisher_steps(&mut self, state: &State) {
         let gateways = (0..usize::from(self.configuration.jobs)).map(PublisherOwner::Gateway);
         let sweepers = (0..self.configuration.sweepers).map(PublisherOwner::Sweeper);
         let workers = (0..state.slots.len()).map(PublisherOwner::Worker);
-        let processes = gateways
+        let owners = gateways
             .chain([PublisherOwner::CancelAndRepairGateway])
             .chain(sweepers)
             .chain(workers);
-        for process in processes {
+        for owner in owners {
             let mut next = *state;
-            let publisher = *process.publisher(&mut next);
+            let publisher = *owner.publisher(&mut next);
             match publisher.phase {
                 PublisherPhase::Idle | PublisherPhase::DueTimerRead => continue,
                 PublisherPhase::WakeRequested => {
-                    process.publisher(&mut next).phase = PublisherPhase::WakeConfirmed;
+                    owner.publisher(&mut next).phase = PublisherPhase::WakeConfirmed;
                     next.add_wake(publisher.job);
                     self.add(next, true, "a wake is published", publisher.job);
                 }
                 PublisherPhase::WakeConfirmed => {
-                    *process.publisher(&mut next) = WakePublisher::default();
+                    *owner.publisher(&mut next) = WakePublisher::default();
                     self.park_timer(&mut next, &publisher);
                     self.add(next, true, "a timer is parked", publisher.job);
                 }
             }
-            if !matches!(process, PublisherOwner::Worker(_)) {
+            if !matches!(owner, PublisherOwner::Worker(_)) {
                 let mut next = *state;
-                *process.publisher(&mut next) = WakePublisher::default();
+                *owner.publisher(&mut next) = WakePublisher::default();
                 self.add(next, false, "a publisher dies", publisher.job);
             }
         }

@@ -26,7 +26,7 @@ impl Model {
                 let mut next = *state;
                 next.sweepers[sweeper] = WakePublisher::default();
                 self.add(next, false, "a sweeper dies", state.sweepers[sweeper].job);
-                self.act(state, sweeper, state.sweepers[sweeper].job, true);
+                self.act_on_timer(state, sweeper, state.sweepers[sweeper].job, true);
             }
         }
         // All idle sweepers are equivalent, so only the first of them reads timers.
@@ -52,13 +52,13 @@ impl Model {
                     job,
                 );
             } else {
-                self.act(state, idle, job, due_timer.is_dependable);
+                self.act_on_timer(state, idle, job, due_timer.is_dependable);
             }
         }
     }
 
     /// Acts on the timer that the sweeper has read, even if the job has changed since.
-    fn act(&mut self, state: &State, sweeper: usize, job: u8, is_dependable: bool) {
+    fn act_on_timer(&mut self, state: &State, sweeper: usize, job: u8, is_dependable: bool) {
         let tick = Tick {
             sweeper,
             job,
@@ -84,7 +84,7 @@ impl Model {
         }
     }
 
-    /// Acts on the timer of a running job, with everything that the sweeper may know of its worker.
+    /// Acts on the timer of a running job, for everything that the sweeper may know about the worker of the job.
     fn check_worker(&mut self, state: &State, tick: &Tick, process: u8) {
         // The sweeper has no list of live processes, or finds the worker in it.
         let keeps_worker = Tick {

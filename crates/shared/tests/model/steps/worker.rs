@@ -12,7 +12,7 @@ impl Model {
     pub(super) fn worker_steps(&mut self, state: &State) {
         for index in 0..state.slots.len() {
             let slot = state.slots[index];
-            // A crash ends all slots of its process, so a single process has one crash to try and not one for each slot.
+            // A crash ends all slots of its process. So the slots of a single process need only one crash step.
             if state.faults_left.crashes > 0 && (!self.configuration.one_process || index == 0) {
                 self.crash(state, index);
             }
@@ -41,7 +41,7 @@ impl Model {
         }
     }
 
-    /// The whole process dies. The broker redelivers its messages.
+    /// The whole process dies. The broker delivers its unacknowledged wakes again.
     fn crash(&mut self, state: &State, index: usize) {
         let mut next = *state;
         next.faults_left.crashes -= 1;

@@ -14,7 +14,7 @@ const NONE: ContextTokens = ContextTokens {
     excess: None,
 };
 
-/// An input that is estimated at 2,000 tokens until the provider has counted one.
+/// An input that is estimated at 2,000 tokens until the provider has counted an input.
 const INPUT: InputSize = InputSize {
     bytes: 8_000,
     pieces: 1_600,
@@ -178,7 +178,7 @@ fn an_estimate_only_lowers_a_known_limit_and_keeps_the_count() {
 }
 
 #[test]
-fn a_limit_is_never_below_the_lowest_one() {
+fn a_limit_is_never_below_the_minimum() {
     let call = RefusedCall {
         input: InputSize::default(),
         max_output_tokens: None,
