@@ -1,5 +1,5 @@
-//! How much slower than an idle machine this machine is, measured all the time. Bounds on what a fleet does in some
-//! seconds are multiplied with it: they are strict on an idle machine, and hold on a busy one.
+//! The slowdown: how many times slower than an idle machine this machine is. A thread measures it continuously. Tests
+//! multiply their time limits by the slowdown, so the limits are strict on an idle machine and also hold on a busy one.
 
 use std::{
     sync::{LazyLock, Mutex, PoisonError},
@@ -26,8 +26,9 @@ static SAMPLES: LazyLock<Mutex<Vec<Sample>>> = LazyLock::new(|| {
     Mutex::default()
 });
 
-/// How long a thread took for its work.
+/// How long a thread took to use the CPU time [`WORK`].
 struct Sample {
+    /// When the sample ended.
     at: Instant,
     took: Duration,
 }
@@ -52,13 +53,13 @@ fn cpu_time() -> Duration {
     Duration::new(used.tv_sec.unsigned_abs(), used.tv_nsec as u32)
 }
 
-/// Begins to measure, unless it is measured already; returns the time. Call it at the start of a test.
+/// Starts the measurement, unless it is running already. Returns the current time. Call it at the start of a test.
 pub fn measure() -> Instant {
     LazyLock::force(&SAMPLES);
     Instant::now()
 }
 
-/// How many times longer than on an idle machine a thread took for its work between these times; at least 1.
+/// The slowdown between these times: the duration of the samples, divided by their CPU time. It is at least 1.
 #[must_use]
 pub fn between(from: Instant, to: Instant) -> f64 {
     let samples = SAMPLES.lock().unwrap_or_else(PoisonError::into_inner);
@@ -76,10 +77,10 @@ pub fn between(from: Instant, to: Instant) -> f64 {
     (took.as_secs_f64() / (WORK * count).as_secs_f64()).max(1.0)
 }
 
-/// Fails if `what` took longer than `limit`, multiplied with the slowdown since `began`.
+/// Asserts that `what` took at most `limit`, multiplied by the slowdown since `began`.
 ///
 /// # Panics
-/// If it took longer.
+/// If `took` is longer.
 pub fn assert_within(limit: Duration, began: Instant, took: Duration, what: &str) {
     let slowdown = between(began, Instant::now());
     if took > limit / 2 {
@@ -87,6 +88,6 @@ pub fn assert_within(limit: Duration, began: Instant, took: Duration, what: &str
     }
     assert!(
         took <= limit.mul_f64(slowdown),
-        "{what} took {took:?}, not {limit:?}, with a slowdown of {slowdown:.1}"
+        "{what} took {took:?}, but at most {limit:?} is allowed, multiplied by the slowdown of {slowdown:.1}"
     );
 }

@@ -24,7 +24,7 @@ pub struct Forebay {
     lines: Lines,
     readers: Vec<JoinHandle<()>>,
     print_on_panic: bool,
-    /// The data folder, which is dropped after the child.
+    /// The data folder, if it is temporary. It is declared after `child`, so it is dropped after the child.
     _own_dir: Option<Arc<TempDir>>,
 }
 
@@ -55,7 +55,7 @@ impl Forebay {
         self.url = self.logs().lines().find_map(listening_url);
     }
 
-    pub(super) fn print_no_log_on_drop(&mut self) {
+    pub(super) fn disable_print_on_panic(&mut self) {
         self.print_on_panic = false;
     }
 
@@ -98,7 +98,7 @@ impl Forebay {
     /// not with the first poll of the future.
     ///
     /// # Panics
-    /// After `timeout`, with the log.
+    /// After `timeout`. The message contains the log.
     pub fn wait_for_new_logs(
         &self,
         text: &str,
@@ -121,7 +121,7 @@ impl Forebay {
         }
     }
 
-    /// Ends it with SIGKILL and waits until it has ended. Does nothing if it has ended already.
+    /// Ends the process with SIGKILL and waits until it has ended. Does nothing if it has ended already.
     ///
     /// # Panics
     /// If the exit status cannot be read.
@@ -150,14 +150,14 @@ impl Forebay {
         let stopped = async {
             let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG;
             while waitid(WaitId::Pid(self.live_pid()), options)
-                .expect("the state of a child process")
+                .expect("the state of the process can be read")
                 .is_none()
             {
                 tokio::time::sleep(STATE_POLL_INTERVAL).await;
             }
         };
         let stopped = tokio::time::timeout(STOP_TIMEOUT, stopped).await;
-        stopped.expect("a process that stops");
+        stopped.expect("the process stops in time");
     }
 
     /// Continues the process with SIGCONT.
@@ -215,7 +215,7 @@ impl Forebay {
     }
 
     fn signal(&self, signal: Signal) {
-        kill_process(self.live_pid(), signal).expect("a signal to a child process");
+        kill_process(self.live_pid(), signal).expect("the signal is sent");
     }
 
     /// The process id. The child is not reaped yet, so the id cannot belong to another process.

@@ -150,7 +150,7 @@ impl Builder {
             forebay.read_url_from_log();
             return Ok(forebay);
         }
-        forebay.print_no_log_on_drop();
+        forebay.disable_print_on_panic();
         Err(anyhow::anyhow!(
             "forebay did not start: {failure}; its log:\n{log}"
         ))
@@ -163,7 +163,7 @@ impl Builder {
         }
     }
 
-    /// Starts the process with pipes for its output. Returns also its data folder, if the folder is new.
+    /// Starts the process with pipes for its output. Also returns the temporary data folder, if the test set no data folder.
     pub(super) async fn spawn(&self) -> anyhow::Result<(Child, Option<Arc<TempDir>>)> {
         let program = match &self.program {
             Some(program) => program.clone(),

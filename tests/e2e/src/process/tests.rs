@@ -8,7 +8,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// A shell command that prints the line with which `forebay` reports its URL.
 const READY: &str = "echo 'INFO listening on http://127.0.0.1:4711' >&2;";
 
-/// A process that prints that line and then runs this shell script.
+/// A process that runs [`READY`] and then this shell script.
 fn shell(script: &str) -> Builder {
     Forebay::builder()
         .program("/bin/sh")
@@ -165,7 +165,7 @@ async fn run_to_exit_returns_the_exit_code_and_both_outputs() {
 
 #[tokio::test]
 #[should_panic(expected = "the process still ran after")]
-async fn run_to_exit_panics_after_its_limit() {
+async fn run_to_exit_panics_after_its_timeout() {
     let builder = Forebay::builder().program("/bin/sh").arg("-c");
     let timeout = Duration::from_millis(50);
     builder.arg("exec sleep 600").run_to_exit(timeout).await;

@@ -46,7 +46,8 @@ impl Peak {
         }
     }
 
-    /// Asserts that the process had few connections to Redis, and exactly `to_rabbit` named ones to RabbitMQ.
+    /// Asserts that the process had few connections to Redis, and exactly `to_rabbit` connections to RabbitMQ, whose names
+    /// contain the name of the process.
     fn assert_few(&self, member: &Member, to_rabbit: usize) {
         let (redis, rabbit) = (self.to_redis, &self.to_rabbit);
         println!(
@@ -90,33 +91,36 @@ async fn a_thousand_calls_waiting_clients_and_submits_need_few_connections() {
         waiting.spawn(async move { client.get(&format!("/v1/jobs/{id}?wait_s=60")).await });
     }
     let mut submits = submit_concurrently(&fleet);
-    let (mut of_gateway, mut of_worker) = (Peak::new(), Peak::new());
+    let (mut gateway_peak, mut worker_peak) = (Peak::new(), Peak::new());
     let mut submitted = Vec::new();
     while !submits.is_empty() {
-        of_gateway.update(&fleet, gateway).await;
-        of_worker.update(&fleet, worker).await;
+        gateway_peak.update(&fleet, gateway).await;
+        worker_peak.update(&fleet, worker).await;
         while let Some(done) = submits.try_join_next() {
             submitted.push(done.expect("the submit does not panic"));
         }
     }
     assert_eq!(submitted.len(), MANY);
     assert_eq!(waiting.len(), MANY);
-    assert!(waiting.try_join_next().is_none(), "a client did not wait");
+    assert!(
+        waiting.try_join_next().is_none(),
+        "a client got an answer while the jobs were running"
+    );
     let channels = fleet.redis.cli(&["PUBSUB", "CHANNELS", "fb:n:j:*"]).await;
     assert_eq!(
         channels.expect("Redis lists its channels").lines().count(),
         MANY
     );
     assert_eq!(llm.stats().in_flight, MANY);
-    // RabbitMQ lists a new connection some seconds late.
+    // RabbitMQ lists a new connection only after some seconds.
     let listed = poll_until(TIMEOUT, async || {
-        of_gateway.update(&fleet, gateway).await;
-        of_worker.update(&fleet, worker).await;
-        !of_gateway.to_rabbit.is_empty() && of_worker.to_rabbit.len() >= RABBIT_MAX
+        gateway_peak.update(&fleet, gateway).await;
+        worker_peak.update(&fleet, worker).await;
+        !gateway_peak.to_rabbit.is_empty() && worker_peak.to_rabbit.len() >= RABBIT_MAX
     });
     assert!(listed.await, "RabbitMQ lists too few connections");
-    of_gateway.assert_few(gateway, 1);
-    of_worker.assert_few(worker, 2);
+    gateway_peak.assert_few(gateway, 1);
+    worker_peak.assert_few(worker, 2);
 
     gate.open();
     for answer in waiting.join_all().await {
@@ -126,7 +130,7 @@ async fn a_thousand_calls_waiting_clients_and_submits_need_few_connections() {
     fleet.wait_for_live_jobs(0, TIMEOUT).await;
 }
 
-/// Starts a thousand submits.
+/// Starts a thousand submits. Each returns its job's id.
 fn submit_concurrently(fleet: &Fleet) -> JoinSet<String> {
     let mut submits = JoinSet::new();
     for _ in 0..MANY {

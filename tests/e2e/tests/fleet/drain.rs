@@ -1,5 +1,5 @@
 //! A busy worker of a fleet gets SIGTERM. Jobs whose calls end within the drain time complete. The other jobs run again
-//! on another worker, and their release costs no try. The process ends at most some seconds after the drain time, also
+//! on another worker, and their release costs no try. The process ends within some seconds after the drain time, even
 //! if its servers do not answer.
 
 use std::time::{Duration, Instant};
@@ -15,8 +15,8 @@ use servers::proxy::Proxy;
 
 use crate::test_lock;
 
-/// The drain time of the worker: how long its calls may run on after SIGTERM. The quick calls end in this time on a busy
-/// machine too.
+/// The drain time of the worker: how long its calls may continue after SIGTERM. It is long enough for the quick calls on a
+/// busy machine too.
 const DRAIN_TIME: Duration = Duration::from_secs(10);
 /// How long after the drain time a process may still run on an idle machine. The README promises 4 s.
 const EXIT_WITHIN: Duration = Duration::from_secs(5);
@@ -167,7 +167,7 @@ async fn a_worker_ends_in_time_although_its_servers_do_not_answer() {
     rabbit.stall().await.expect("the proxy stalls");
     assert_ends_in_time(&mut fleet.workers[0], sigterm_at).await;
 
-    // The worker could not release its jobs. Its end must still cost them no try.
+    // The worker could not release its jobs. Even so, its end must not cost the jobs a try.
     let second = fleet.add_worker().await.name().to_owned();
     gate.open();
     for id in &slow {

@@ -1,4 +1,4 @@
-//! Submits with the same idempotency key to both gateways create one job, also if one gateway is killed meanwhile.
+//! Submits with the same idempotency key to both gateways create one job, even if one gateway is killed meanwhile.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +18,7 @@ use crate::test_lock;
 
 const KEYS: usize = 100;
 /// How many submits the first gateway answers before it is killed.
-const ANSWERED_BEFORE: usize = 20;
+const ANSWERS_BEFORE_KILL: usize = 20;
 
 /// The ids of the jobs in the answers, by idempotency key.
 #[derive(Default)]
@@ -43,7 +43,8 @@ async fn submit(client: &Client, key: usize) -> String {
     id_of(&accepted).to_owned()
 }
 
-/// Submits repeatedly with a key until a submit gets no answer. Sends the job id of each answer to `answers`.
+/// Submits repeatedly with a key until the gateway is killed, so that a submit gets no answer. Sends the job id of each
+/// answer to `answers`.
 async fn submit_until_killed(
     client: Client,
     key: usize,
@@ -71,16 +72,16 @@ async fn a_key_that_is_sent_to_both_gateways_and_again_after_a_kill_creates_one_
     let mut fleet = Fleet::builder().workers(1).openai(&llm).start().await;
     let clients = [fleet.client_of(0), fleet.client_of(1)];
     let (sender, mut answers_of_killed) = mpsc::unbounded_channel();
-    let mut killed = JoinSet::new();
-    let mut running = JoinSet::new();
+    let mut submits_to_killed = JoinSet::new();
+    let mut submits_to_running = JoinSet::new();
     for key in 0..KEYS {
-        killed.spawn(submit_until_killed(clients[0].clone(), key, sender.clone()));
+        submits_to_killed.spawn(submit_until_killed(clients[0].clone(), key, sender.clone()));
         let client = clients[1].clone();
-        running.spawn(async move { (key, submit(&client, key).await) });
+        submits_to_running.spawn(async move { (key, submit(&client, key).await) });
     }
     drop(sender);
     let mut answers = Answers::default();
-    for _ in 0..ANSWERED_BEFORE {
+    for _ in 0..ANSWERS_BEFORE_KILL {
         let answer = timeout(TIMEOUT, answers_of_killed.recv()).await;
         let (key, id) = answer
             .expect("the answers come in time")
@@ -89,13 +90,13 @@ async fn a_key_that_is_sent_to_both_gateways_and_again_after_a_kill_creates_one_
     }
     // At this moment, each key has an unanswered submit or is about to be submitted again.
     fleet.gateways[0].kill9().await;
-    timeout(TIMEOUT, killed.join_all())
+    timeout(TIMEOUT, submits_to_killed.join_all())
         .await
         .expect("the kill ends all submits to the gateway");
     while let Some((key, id)) = answers_of_killed.recv().await {
         answers.record(key, id);
     }
-    for (key, id) in running.join_all().await {
+    for (key, id) in submits_to_running.join_all().await {
         answers.record(key, id);
     }
 

@@ -1,7 +1,7 @@
 //! The throughput grows with the number of workers: 1, 2 and 4 workers with 50 concurrent calls of 500 ms each.
 //!
 //! Each number of workers is measured once. The number of concurrent calls limits the throughput, and other load on the
-//! machine can only lower it. So no measurement is too high by chance.
+//! machine can only reduce it. So no measurement is too high by chance.
 
 use std::{
     collections::BTreeMap,
@@ -22,7 +22,7 @@ const CALL_MS: u64 = 500;
 /// How long each number of workers is measured, in seconds. A short load of other programs then does not change the
 /// median.
 const MEASURED_S: usize = 20;
-/// How many seconds at the start and at the end are not counted, because workers start or the last jobs end.
+/// How many seconds are left out at the start, while workers start, and again at the end, while the last jobs end.
 const RAMP_S: usize = 3;
 const TIMEOUT: Duration = Duration::from_secs(120);
 /// The number of concurrent submits.
@@ -61,7 +61,9 @@ async fn measure(fleet: &mut Fleet, workers: usize, expected: u64) -> u64 {
     let took = began.elapsed();
     let by_second = ended_by_second(fleet, ids).await;
     let median = median(&by_second);
-    println!("{workers} workers: {median} jobs/s of {expected}; {by_second:?} in {took:?}");
+    println!(
+        "{workers} workers: {median} jobs/s (expected {expected}); jobs in each second: {by_second:?}, in {took:?}"
+    );
     for mut worker in fleet.workers.drain(..) {
         worker.sigterm();
         worker.wait_exit(TIMEOUT).await;

@@ -53,7 +53,7 @@ async fn assert_taken_over(is_sweeper: bool) {
     .await;
 
     let unfinished = llm.stats().in_flight;
-    let killed = slowdown::measure();
+    let killed_at = slowdown::measure();
     fleet.workers[0].kill9().await;
     assert_eq!(unfinished, JOBS, "some jobs ended before the kill");
     let all_called_again = |records: &[Recorded]| records.len() >= 2 * JOBS;
@@ -61,7 +61,7 @@ async fn assert_taken_over(is_sweeper: bool) {
         .await;
     let mut delays: Vec<Duration> = llm.recorded()[JOBS..]
         .iter()
-        .map(|record| record.request.arrived_at.duration_since(killed))
+        .map(|record| record.request.arrived_at.duration_since(killed_at))
         .collect();
     delays.sort_unstable();
     let (first, median, last) = (delays[0], delays[JOBS / 2], delays[JOBS - 1]);
@@ -69,7 +69,7 @@ async fn assert_taken_over(is_sweeper: bool) {
         "second calls after {first:?} (first), {median:?} (median), {last:?} (last); the killed worker was the sweeper: {is_sweeper}"
     );
     let what = "the second call of the last job after the kill";
-    slowdown::assert_within(TAKEN_OVER_WITHIN, killed, last, what);
+    slowdown::assert_within(TAKEN_OVER_WITHIN, killed_at, last, what);
 
     gate.open();
     for id in &ids {
@@ -86,6 +86,7 @@ async fn assert_taken_over(is_sweeper: bool) {
 /// Elects a process as the sweeper and waits until it has renewed its election.
 async fn elect(fleet: &Fleet, name: &str) {
     const ELECTION: &str = "fb:fleet:sweeper";
+    /// Longer than the TTL that the elected process sets.
     const TERM_MS: &str = "3000";
     let set = ["SET", ELECTION, name, "PX", TERM_MS];
     fleet
@@ -98,9 +99,9 @@ async fn elect(fleet: &Fleet, name: &str) {
         let ttl_ms: i64 = ttl_ms
             .expect("Redis returns the election")
             .parse()
-            .expect("the time to live is a number");
-        // The elected process renews its election every quarter of a second, for two seconds. The test sets three
-        // seconds.
+            .expect("the TTL is a number");
+        // The elected process renews its election every 250 ms, with a TTL of 2 s. A longer TTL is still the one that this
+        // test has set.
         let sweeper = fleet.redis.cli(&["GET", ELECTION]).await;
         ttl_ms <= 2_000 && sweeper.expect("Redis returns the election") == name
     };

@@ -10,7 +10,7 @@ pub(crate) async fn exclusive() -> RwLockWriteGuard<'static, ()> {
     LOCK.write().await
 }
 
-/// Waits until no test runs alone. Other tests with a shared guard may run at the same time.
+/// Waits until no test holds an exclusive guard. Other tests with a shared guard may run at the same time.
 pub(crate) async fn shared() -> RwLockReadGuard<'static, ()> {
     LOCK.read().await
 }

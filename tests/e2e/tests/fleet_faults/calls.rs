@@ -1,5 +1,5 @@
 //! Counts the calls for each turn that the provider got, and finds the worker of each call. The API key of a call
-//! identifies the worker (`workers`).
+//! identifies the worker (see `workers`).
 
 use std::{
     cell::RefCell,
@@ -79,7 +79,7 @@ fn counts_of_repeated_turns(llm: &ScriptedLlm) -> BTreeMap<String, usize> {
     counts
 }
 
-/// The turn of a call. No two turns of a test have the same text.
+/// The text of a call's turn. It identifies the turn, because no two turns of a test have the same text.
 fn turn(record: &Recorded) -> String {
     record.request.last_user_text()
 }

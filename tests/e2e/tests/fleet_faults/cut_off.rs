@@ -1,5 +1,5 @@
 //! Workers are cut off from one of their two servers, and stay connected to the other server. Other workers continue,
-//! and they run the jobs of a worker that counts as gone. A worker runs jobs again when the network is back.
+//! and they run the jobs of a worker that counts as gone. After the cut, the worker runs jobs again.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use servers::proxy::Proxy;
 
 use crate::{
     calls::{self, CallsInFlight},
-    load::Load,
+    load::FaultLoad,
     pace::Pace,
     permits, provider,
     recovery::wait_for_work_by,
@@ -22,7 +22,7 @@ use crate::{
 /// The number of workers that are cut off.
 const CUTS: usize = 3;
 /// The presence TTL: a worker that is cut off from Redis for longer counts as gone.
-const PRESENCE: Duration = Duration::from_secs(1);
+const PRESENCE_TTL: Duration = Duration::from_secs(1);
 /// The shortest time of a cut. Within this time, timers are due and the worker's presence expires.
 const CUT_MIN: Duration = Duration::from_secs(4);
 
@@ -32,7 +32,7 @@ async fn the_jobs_of_a_worker_without_redis_are_taken_over_and_the_worker_recove
     let seed = seed::from_env_or_random();
     let llm = provider::start(seed).await;
     let fleet = Fleet::builder().workers(1).openai(&llm);
-    let fleet = fleet.env("FOREBAY_PRESENCE_MS", PRESENCE.as_millis().to_string());
+    let fleet = fleet.env("FOREBAY_PRESENCE_MS", PRESENCE_TTL.as_millis().to_string());
     let mut fleet = fleet.start().await;
     let (server_port, url) = (fleet.redis.port(), fleet.redis.url());
     let victims = start_victims(&mut fleet, server_port, ("REDIS_URL", &url)).await;
@@ -88,9 +88,9 @@ async fn start_victims(
     victims
 }
 
-/// Cuts off the workers during a load, each worker when its part of the load is accepted. A cut does not wait for the
-/// recovery of the worker before. `wait_for_effect` waits until other workers have reacted to a cut. Its argument has
-/// the calls of the worker that is cut off.
+/// Cuts off the workers during a load, each worker when its part of the load is accepted. A cut does not wait until the
+/// previous worker has recovered. `wait_for_effect` waits until other workers have reacted to a cut. Its argument has
+/// the calls that the worker had in flight when it was cut off.
 async fn cut_each_under_a_load(
     fleet: &Fleet,
     llm: &ScriptedLlm,
@@ -100,7 +100,7 @@ async fn cut_each_under_a_load(
 ) {
     // The probes continue after the last turn of the load.
     let probes = Traffic::start(fleet, "probe", INTERACTIVE_ONLY, Pace::SLOW, seed);
-    let load = Load::start(fleet, "s", CUTS, seed).await;
+    let load = FaultLoad::start(fleet, "s", CUTS, seed).await;
     let cuts = victims.iter_mut().enumerate().map(async |(index, victim)| {
         load.wait_until_fault_is_due(index + 1).await;
         let gate = provider::stop_calls_with_key(llm, &victim.key, 5).await;

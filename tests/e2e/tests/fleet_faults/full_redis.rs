@@ -10,7 +10,9 @@ use e2e::{
 };
 use serde_json::json;
 
-use crate::{load::Load, permits, provider, recovery::wait_for_accept, refusal::Refusal, seed};
+use crate::{
+    load::FaultLoad, permits, provider, recovery::wait_for_accept, refusal::Refusal, seed,
+};
 
 /// How many times Redis becomes full.
 const REPEATS: usize = 3;
@@ -25,7 +27,7 @@ async fn while_redis_is_full_new_jobs_are_refused_and_accepted_jobs_end() {
     let seed = seed::from_env_or_random();
     let llm = provider::start(seed).await;
     let fleet = Fleet::builder().openai(&llm).start().await;
-    let load = Load::start(&fleet, "s", REPEATS, seed).await;
+    let load = FaultLoad::start(&fleet, "s", REPEATS, seed).await;
 
     for repeat in 1..=REPEATS {
         load.wait_until_fault_is_due(repeat).await;
@@ -56,7 +58,7 @@ async fn while_redis_is_full_new_jobs_are_refused_and_accepted_jobs_end() {
     }
 
     let mut refusals = load.refusals();
-    refusals.retain(|refusal| !refusal.is_of_slow_machine());
+    refusals.retain(|refusal| !refusal.is_caused_by_slow_machine());
     assert!(!refusals.is_empty(), "no submit of the load was refused");
     for refusal in refusals {
         refusal.assert_503(&[FULL]);

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{
     calls,
-    load::Load,
+    load::FaultLoad,
     permits, provider,
     recovery::{attempted_by, wait_for_accept, wait_for_work_by},
     seed, workers,
@@ -23,7 +23,7 @@ async fn other_workers_complete_the_jobs_of_a_killed_worker_once() {
     let llm = provider::start(seed).await;
     let fleet = Fleet::builder().workers(0).openai(&llm).start().await;
     let mut fleet = workers::add_with_keys(fleet, 4).await;
-    let load = Load::start(&fleet, "s", KILLS, seed).await;
+    let load = FaultLoad::start(&fleet, "s", KILLS, seed).await;
     let mut killed = Vec::new();
 
     for victim in 0..KILLS {
@@ -51,7 +51,7 @@ async fn other_workers_complete_the_jobs_of_a_killed_worker_once() {
     println!("{repeated} turns had more than one call");
     // A killed worker ran at most one job of each session.
     assert!(
-        repeated <= KILLS * Load::SESSIONS,
+        repeated <= KILLS * FaultLoad::SESSIONS,
         "{repeated} turns had more than one call, more than the killed workers can have run"
     );
     for name in &killed {
@@ -69,7 +69,7 @@ async fn jobs_that_a_killed_gateway_accepted_complete_once() {
     let seed = seed::from_env_or_random();
     let llm = provider::start(seed).await;
     let mut fleet = Fleet::builder().openai(&llm).start().await;
-    let load = Load::start(&fleet, "s", KILLS, seed).await;
+    let load = FaultLoad::start(&fleet, "s", KILLS, seed).await;
 
     for kill in 0..KILLS {
         let victim = kill % fleet.gateways.len();

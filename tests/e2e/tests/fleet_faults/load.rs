@@ -29,19 +29,20 @@ use crate::{
 /// How long a test waits for a part of the load, outages included.
 const ACCEPTED_WITHIN: Duration = Duration::from_secs(300);
 
-/// The fewest parts of a load. A fault is due after each part but the last.
+/// The smallest number of parts of a load. Fault `n` is due after part `n`, so there is always a part after the last
+/// fault.
 const PARTS_MIN: usize = 4;
 
 /// A running load.
-pub(crate) struct Load {
+pub(crate) struct FaultLoad {
     traffic: Traffic,
     /// How many faults hit the load.
     faults: usize,
-    /// How many of them have happened.
+    /// How many of these faults have happened.
     happened: AtomicUsize,
 }
 
-impl Load {
+impl FaultLoad {
     /// The number of sessions.
     pub(crate) const SESSIONS: usize = 200;
     /// The number of turns of each session.
@@ -61,7 +62,7 @@ impl Load {
         Self::start_now(fleet, name, faults, seed).keep_until_accepted(permit)
     }
 
-    /// Like [`Load::start`], but every other session submits batch jobs.
+    /// Like [`FaultLoad::start`], but every other session submits batch jobs.
     pub(crate) async fn start_of_both_classes(
         fleet: &Fleet,
         name: &str,
@@ -72,7 +73,7 @@ impl Load {
         Self::start_of(fleet, name, BOTH_CLASSES, faults, seed).keep_until_accepted(permit)
     }
 
-    /// Starts a load at once. The caller keeps a permit of [`permits::for_load`] itself, for longer.
+    /// Starts a load without waiting for a permit. The caller must hold a permit of [`permits::for_load`].
     pub(crate) fn start_now(fleet: &Fleet, name: &str, faults: usize, seed: u64) -> Self {
         Self::start_of(fleet, name, INTERACTIVE_ONLY, faults, seed)
     }
@@ -103,7 +104,7 @@ impl Load {
     }
 
     /// Waits until so many turns are accepted that fault `n` is due, counted from 1. Then the load continues with
-    /// half a part, so that the fleet has jobs until the fault happens.
+    /// half of the next part, so that the fleet has jobs until the fault happens.
     pub(crate) async fn wait_until_fault_is_due(&self, n: usize) {
         let part = Self::TOTAL_TURNS / parts(self.faults);
         self.wait_for_accepted(n * part, ACCEPTED_WITHIN).await;
@@ -126,18 +127,18 @@ impl Load {
     /// next fault is due. Call this right after each fault.
     ///
     /// # Panics
-    /// If all turns were accepted before the fault, or no job was unfinished.
+    /// If all turns were accepted before the fault, or no call was in flight.
     pub(crate) fn assert_fault_during_load(&self, llm: &ScriptedLlm, fault: &str) {
-        let (accepted, unfinished) = (self.accepted(), llm.stats().in_flight);
+        let (accepted, in_flight) = (self.accepted(), llm.stats().in_flight);
         println!(
-            "{fault}, with {accepted} of {} turns accepted and {unfinished} calls in flight",
+            "{fault}, with {accepted} of {} turns accepted and {in_flight} calls in flight",
             Self::TOTAL_TURNS
         );
         assert!(
             accepted < Self::TOTAL_TURNS,
             "{fault}, but all turns were accepted before"
         );
-        assert!(unfinished > 0, "{fault}, but no job was unfinished");
+        assert!(in_flight > 0, "{fault}, but no call was in flight");
         let happened = self.happened.fetch_add(1, Ordering::Relaxed) + 1;
         let parts = parts(self.faults);
         let part = Self::TOTAL_TURNS / parts;
@@ -158,7 +159,7 @@ impl Load {
     }
 }
 
-impl Deref for Load {
+impl Deref for FaultLoad {
     type Target = Traffic;
 
     fn deref(&self) -> &Traffic {
@@ -166,7 +167,7 @@ impl Deref for Load {
     }
 }
 
-/// The number of parts of a load with so many faults.
+/// The number of parts of a load with this many faults.
 const fn parts(faults: usize) -> usize {
     if faults + 1 > PARTS_MIN {
         faults + 1

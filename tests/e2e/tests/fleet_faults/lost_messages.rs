@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use crate::{
     calls,
-    load::Load,
+    load::FaultLoad,
     messages,
     pace::Pace,
     permits, provider, seed,
@@ -37,7 +37,7 @@ async fn a_lost_message_delays_only_its_own_session() {
     let fleet = Fleet::builder().openai(&llm);
     let fleet = fleet.env("FOREBAY_CONCURRENCY", SLOTS.to_string());
     let fleet = fleet.start().await;
-    let load = Load::start(&fleet, "s", LOST, seed).await;
+    let load = FaultLoad::start(&fleet, "s", LOST, seed).await;
     let mut lost = BTreeSet::new();
     let mut losses = JoinSet::new();
 
@@ -61,7 +61,10 @@ async fn a_lost_message_delays_only_its_own_session() {
 
     // All other sessions finish first.
     load.wait_for_all_accepted().await;
-    let waiting = lost.iter().map(|id| Load::TURNS - load.turn_of(id)).sum();
+    let waiting = lost
+        .iter()
+        .map(|id| FaultLoad::TURNS - load.turn_of(id))
+        .sum();
     fleet.wait_for_live_jobs(waiting, TIMEOUT).await;
     for id in &lost {
         let path = format!("/v1/jobs/{id}");
@@ -112,7 +115,7 @@ async fn a_message_that_is_lost_from_a_queue_with_other_messages_is_published_ag
         poll_until(WAIT_MAX, published_again).await,
         "not all messages of {lost:?} were published again"
     );
-    let what = "lost messages are published again";
+    let what = "the repeated publish of the lost messages";
     slowdown::assert_within(DONE_WITHIN, began, began.elapsed(), what);
     fleet
         .wait_for_live_jobs(FEW.total_turns() as u64, TIMEOUT)

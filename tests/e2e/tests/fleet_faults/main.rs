@@ -1,7 +1,7 @@
 //! Faults of servers, processes and the network in a fleet under load. No accepted job is lost, no job
 //! completes twice, and every session stays in order.
 //!
-//! Each kind of fault has one file. The other files are tools of these tests, and have a list of their own below. Each
+//! Each kind of fault has one file. The other files are tools of these tests; they are listed separately below. Each
 //! test causes its fault several times (`repeats`) while a load is submitted (`load`). At each fault the provider holds
 //! back its replies (`provider`), so some jobs are unfinished.
 

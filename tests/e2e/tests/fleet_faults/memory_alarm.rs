@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use crate::{
-    load::Load,
+    load::FaultLoad,
     pace::Pace,
     permits, provider,
     recovery::wait_for_accept,
@@ -29,9 +29,11 @@ use crate::{
 
 /// How long a gateway accepts jobs while RabbitMQ confirms no message.
 const ACCEPTS_FOR: Duration = Duration::from_secs(30);
-/// How much later a gateway may refuse, on an idle machine. A publish counts as unconfirmed only after some seconds.
+/// How much later than [`ACCEPTS_FOR`] a gateway may refuse, on an idle machine. A publish counts as unconfirmed only
+/// after some seconds.
 const REFUSES_LATE_BY: Duration = Duration::from_secs(15);
-/// The time from the end of an alarm to the first completed job, on an idle machine. Gateways accept jobs as soon.
+/// The longest time from the end of an alarm to the first completed job, on an idle machine. In the same time, gateways
+/// must accept jobs again.
 const CONTINUES_WITHIN: Duration = Duration::from_secs(10);
 /// The interval between the submits of a client that waits until its gateway refuses one.
 const SUBMIT_INTERVAL: Duration = Duration::from_millis(250);
@@ -62,7 +64,7 @@ async fn raise_and_end_alarm(
         .arm_memory_alarm()
         .await
         .expect("RabbitMQ prepares the alarm");
-    let load = Load::start(fleet, &format!("alarm-{number}"), 1, seed).await;
+    let load = FaultLoad::start(fleet, &format!("alarm-{number}"), 1, seed).await;
     // All turns of the load are accepted some seconds after the alarm began. The probes submit until gateways refuse.
     let probes = format!("probe-{number}");
     let probes = Traffic::start(fleet, &probes, INTERACTIVE_ONLY, Pace::SLOW, seed);
@@ -89,7 +91,12 @@ async fn raise_and_end_alarm(
         assert_not_refused_early(&refusal, raising);
         let limit = ACCEPTS_FOR + REFUSES_LATE_BY;
         let accepted_for = refusal.at.duration_since(raised);
-        slowdown::assert_within(limit, raised, accepted_for, "until a gateway refused");
+        slowdown::assert_within(
+            limit,
+            raised,
+            accepted_for,
+            "the first refusal after the alarm began",
+        );
         accepted.extend(jobs);
     }
     let took = end_alarm(alarm, &fleet.client, accepted).await;
@@ -100,7 +107,7 @@ async fn raise_and_end_alarm(
 
     for traffic in [&*load, &probes] {
         let mut refusals = traffic.refusals();
-        refusals.retain(|refusal| !refusal.is_of_slow_machine());
+        refusals.retain(|refusal| !refusal.is_caused_by_slow_machine());
         for refusal in refusals {
             assert_not_refused_early(&refusal, raising);
         }
@@ -143,8 +150,8 @@ async fn accepted_until_refused(client: Client) -> (Vec<String>, Refusal) {
     );
 }
 
-/// Ends the alarm, and returns the time until a gateway reports the first of these jobs as completed. All these jobs
-/// were accepted during the alarm, so they must not have run yet.
+/// Asserts that these jobs, which were accepted during the alarm, have not run yet. Then ends the alarm, and returns the
+/// time until a gateway reports the first of the jobs as completed.
 async fn end_alarm(alarm: RaisedAlarm<'_>, client: &Client, jobs: Vec<String>) -> Duration {
     for id in &jobs {
         let job = client

@@ -57,7 +57,7 @@ pub(crate) async fn remove(fleet: &Fleet, queue: &str, count: u32) -> BTreeSet<S
     assert_eq!(
         removed.len(),
         count as usize,
-        "other messages were removed: {removed:?}"
+        "the removed messages do not belong to {count} different jobs: {removed:?}"
     );
     removed
 }

@@ -8,7 +8,7 @@ static TESTS: Semaphore = Semaphore::const_new(2);
 /// The permits of loads.
 static LOADS: Semaphore = Semaphore::const_new(1);
 
-/// Waits for a permit that a test keeps until its end. From now on the slowdown of the machine is measured.
+/// Waits for a permit that a test keeps until its end. Also starts the measurement of the machine's slowdown.
 pub(crate) async fn for_test() -> SemaphorePermit<'static> {
     slowdown::measure();
     acquire(&TESTS).await

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use crate::{
     calls,
-    load::Load,
+    load::FaultLoad,
     messages,
     pace::Pace,
     permits, provider, repeats, seed,
@@ -22,7 +22,7 @@ use crate::{
 
 /// How long all jobs may take after a purge, on an idle machine.
 const RECOVERED_WITHIN: Duration = Duration::from_secs(60);
-/// How long a test waits for them.
+/// How long a test waits for these jobs.
 const WAIT_MAX: Duration = Duration::from_secs(300);
 const QUEUES: [&str; 2] = [INTERACTIVE, BATCH];
 /// The number of concurrent calls of one worker. It is so low that messages of both classes wait in the queues.
@@ -40,7 +40,8 @@ async fn with_busy_workers_all_jobs_end_after_both_queues_are_purged() {
     let mut loads = Vec::new();
 
     for purge in 1..=repeats::of_long_fault(1) {
-        let load = Load::start_of_both_classes(&fleet, &format!("purge-{purge}"), 1, seed).await;
+        let load =
+            FaultLoad::start_of_both_classes(&fleet, &format!("purge-{purge}"), 1, seed).await;
         load.wait_until_fault_is_due(1).await;
         let gate = provider::stop_calls(&llm, unacked_max).await;
         let mut lost = BTreeSet::new();
@@ -121,7 +122,7 @@ async fn without_workers_all_messages_are_published_again_after_both_queues_are_
             );
         }
         wait_for_all_ready(&fleet, WAIT_MAX).await;
-        let what = format!("purge {purge}: all messages are ready again");
+        let what = format!("purge {purge}: the repeated publish of all messages");
         slowdown::assert_within(RECOVERED_WITHIN, purged, purged.elapsed(), &what);
     }
 

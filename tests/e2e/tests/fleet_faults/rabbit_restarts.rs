@@ -9,7 +9,7 @@ use e2e::{
 
 use crate::{
     calls,
-    load::Load,
+    load::FaultLoad,
     pace::Pace,
     permits, provider, repeats, seed,
     traffic::{INTERACTIVE_ONLY, Traffic},
@@ -37,7 +37,7 @@ async fn while_rabbitmq_restarts_no_submit_is_refused_and_no_job_is_lost() {
     for restart in 1..=repeats::of_long_fault(2) {
         // The permit is kept until RabbitMQ is up again, because another load would slow down its start.
         let permit = permits::for_load().await;
-        let load = Load::start_now(&fleet, &format!("restart-{restart}"), 1, seed);
+        let load = FaultLoad::start_now(&fleet, &format!("restart-{restart}"), 1, seed);
         load.wait_until_fault_is_due(1).await;
         let gate = provider::stop_calls(&llm, 30).await;
         let down = Instant::now();
@@ -90,6 +90,6 @@ async fn wait_for_reconnects(fleet: &Fleet, restarts: usize) {
     let began = Instant::now();
     let all = poll_until(TIMEOUT, async || fleet.gateways.iter().all(has_reconnected));
     assert!(all.await, "a gateway did not reconnect within {TIMEOUT:?}");
-    let what = "all gateways have reconnected";
+    let what = "the reconnection of all gateways";
     slowdown::assert_within(RECONNECTED_WITHIN, began, began.elapsed(), what);
 }

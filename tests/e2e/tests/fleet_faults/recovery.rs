@@ -34,7 +34,7 @@ pub(crate) async fn wait_for_work_by(fleet: &Fleet, worker: &str) {
     slowdown::assert_within(RECOVERED_WITHIN, began, began.elapsed(), &what);
 }
 
-/// A job with a unique text, so that the provider's requests show whether the job was called twice.
+/// A job with a unique text, so that the provider's requests show whether a job had two calls.
 fn new_job() -> Value {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -47,7 +47,7 @@ pub(crate) fn attempted_by(job: &Value, worker: &str) -> bool {
     attempts.iter().any(|attempt| attempt["worker"] == worker)
 }
 
-/// Waits until the gateway accepts a submit. This may take `limit` on an idle machine.
+/// Waits until the gateway accepts a submit. This may take at most `limit` on an idle machine.
 pub(crate) async fn wait_for_accept(client: &Client, limit: Duration) {
     let mut last_answer = String::from("none");
     let accepted = async || {

@@ -1,5 +1,5 @@
-//! Redis is killed or stopped, and started again. During an outage, every route answers 503. After the outage, all
-//! accepted jobs complete, and no call is repeated. Each outage lasts two presence TTLs.
+//! Redis is killed or stopped, and started again. During an outage, every route except `/healthz` answers 503. After
+//! the outage, all accepted jobs complete, and no call is repeated. Each outage lasts two presence TTLs.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use reqwest::Method;
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::{calls, load::Load, permits, provider, refusal::Refusal, seed};
+use crate::{calls, load::FaultLoad, permits, provider, refusal::Refusal, seed};
 
 /// The number of restarts.
 const RESTARTS: usize = 3;
@@ -20,7 +20,7 @@ const RESTARTS: usize = 3;
 const OUTAGE: Duration = Duration::from_secs(6);
 /// How long a gateway may answer from cached values of the store, on an idle machine.
 const CACHED_FOR: Duration = Duration::from_millis(3_500);
-/// How long any answer may take, on an idle machine. The `wait_s` of 60 is far longer.
+/// How long any answer may take, on an idle machine. This also holds for the request with `wait_s=60`.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(4);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -33,7 +33,7 @@ async fn while_redis_is_down_every_route_answers_503_and_no_call_is_repeated() {
     let job = fleet.client.submit_ok(&job).await;
     let idle_job = id_of(&job).to_owned();
     fleet.client.wait(&idle_job, TIMEOUT).await;
-    let load = Load::start(&fleet, "s", RESTARTS, seed).await;
+    let load = FaultLoad::start(&fleet, "s", RESTARTS, seed).await;
 
     for restart in 1..=RESTARTS {
         load.wait_until_fault_is_due(restart).await;
@@ -81,7 +81,7 @@ async fn while_redis_is_down_every_route_answers_503_and_no_call_is_repeated() {
         .await;
 }
 
-/// Asserts that a gateway answers 503 on every route but `/healthz`.
+/// Asserts that a gateway answers 503 on every route except `/healthz`.
 async fn assert_every_route_refuses(client: Client, job: String) {
     let path = |suffix: &str| format!("/v1/jobs/{job}{suffix}");
     let mut requests = JoinSet::new();
@@ -108,7 +108,7 @@ async fn assert_every_route_refuses(client: Client, job: String) {
     client.get("/healthz").await.expect(200);
 }
 
-/// Waits until a route refuses, and checks the refusal. It may answer from the cache for `cached_for`.
+/// Waits until a route refuses, and checks the refusal. The route may answer from the cache for `cached_for`.
 async fn assert_refuses(client: Client, method: Method, path: String, cached_for: Duration) {
     let began = Instant::now();
     let answer = loop {

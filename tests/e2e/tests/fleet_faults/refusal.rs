@@ -6,9 +6,9 @@ use e2e::{client::Answer, slowdown};
 
 /// A gateway's timeout for a commit, after which it refuses the submit with `store_unavailable`.
 const STORE_TIMEOUT: Duration = Duration::from_secs(2);
-/// The least slowdown of the machine that explains such a refusal without a fault of Redis. On a machine without other
+/// The smallest slowdown of the machine that explains such a refusal without a fault of Redis. On a machine without other
 /// load, a commit takes a small part of the timeout.
-const LATE_SLOWDOWN_MIN: f64 = 5.0;
+const SLOWDOWN_MIN: f64 = 5.0;
 
 /// The refusal of a request.
 #[derive(Clone, Debug)]
@@ -31,9 +31,9 @@ impl Refusal {
     }
 
     /// Whether the store answered too late only because the machine was much slower than an idle one.
-    pub(crate) fn is_of_slow_machine(&self) -> bool {
+    pub(crate) fn is_caused_by_slow_machine(&self) -> bool {
         let slowdown = slowdown::between(self.at - STORE_TIMEOUT, self.at);
-        self.code == "store_unavailable" && slowdown >= LATE_SLOWDOWN_MIN
+        self.code == "store_unavailable" && slowdown >= SLOWDOWN_MIN
     }
 
     /// Asserts that the status is 503, the code is one of `codes`, and `Retry-After` is at least a second.

@@ -1,5 +1,6 @@
-//! A worker is stopped with SIGSTOP until the fleet counts the worker as gone, and then continued. Now it commits
-//! replies to jobs that other workers have claimed meanwhile. The store rejects these commits, and each turn appears once.
+//! A worker is stopped with SIGSTOP until the fleet counts the worker as gone, and then continued. The
+//! continued worker tries to commit replies to jobs that other workers have claimed meanwhile. The store rejects these commits, and
+//! each turn appears once.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use scripted_provider::ScriptedLlm;
 
 use crate::{
     calls::CallsInFlight,
-    load::Load,
+    load::FaultLoad,
     permits, provider,
     recovery::{attempted_by, wait_for_work_by},
     seed, workers,
@@ -18,7 +19,7 @@ use crate::{
 /// The number of workers that are stopped, one after the other.
 const STOPS: usize = 3;
 /// The presence TTL: a worker that is stopped for longer counts as gone.
-const PRESENCE: Duration = Duration::from_secs(1);
+const PRESENCE_TTL: Duration = Duration::from_secs(1);
 /// A worker's log message about a rejected commit.
 const REJECTED_COMMIT: &str = "the outcome of an attempt is dropped";
 /// How many calls of a stopped worker other workers must repeat before the worker continues.
@@ -31,12 +32,12 @@ async fn late_commits_of_a_continued_worker_are_rejected_and_each_turn_appears_o
     let llm = provider::start(seed).await;
     let fleet = Fleet::builder().workers(0).openai(&llm);
     let fleet = fleet
-        .env("FOREBAY_PRESENCE_MS", PRESENCE.as_millis().to_string())
+        .env("FOREBAY_PRESENCE_MS", PRESENCE_TTL.as_millis().to_string())
         .env("FOREBAY_LOG", "info,forebay_worker=debug");
     let fleet = workers::add_with_keys(fleet.start().await, STOPS + 1).await;
-    let load = Load::start(&fleet, "s", STOPS, seed).await;
+    let load = FaultLoad::start(&fleet, "s", STOPS, seed).await;
 
-    // A stop waits for a part of the load only, and not for the recovery of the worker before.
+    // Each stop waits only for its part of the load. It does not wait until the previous worker has recovered.
     let stops = (0..STOPS).map(|victim| stop(&fleet, &llm, &load, victim));
     join_all(stops).await;
     for victim in &fleet.workers[..STOPS] {
@@ -60,16 +61,17 @@ async fn late_commits_of_a_continued_worker_are_rejected_and_each_turn_appears_o
     }
 }
 
-/// Stops a worker when its part of the load is accepted, and continues it when others have repeated [`REPEATED_CALLS`] of
-/// its calls. Returns when the store has rejected as many commits of the worker.
-async fn stop(fleet: &Fleet, llm: &ScriptedLlm, load: &Load, victim: usize) {
+/// Stops a worker when its part of the load is accepted. Continues it when other workers have repeated
+/// [`REPEATED_CALLS`] of its calls. Returns when the store has rejected the same number of the worker's commits.
+async fn stop(fleet: &Fleet, llm: &ScriptedLlm, load: &FaultLoad, victim: usize) {
     load.wait_until_fault_is_due(victim + 1).await;
     let (worker, key) = (&fleet.workers[victim], workers::key(victim));
     let gate = provider::stop_calls_with_key(llm, &key, REPEATED_CALLS).await;
     worker.sigstop().await;
     load.assert_fault_during_load(llm, "a worker was stopped");
     let calls = CallsInFlight::of(llm, &key);
-    // The replies arrive while the worker is stopped, and no notice tells it of a takeover. So it commits each reply.
+    // The replies arrive while the worker is stopped, and no notice reports a takeover. So the worker later tries to commit
+    // each reply.
     gate.open();
     calls.wait_for_takeovers(llm, REPEATED_CALLS).await;
     let late_commits = worker.wait_for_new_logs(REJECTED_COMMIT, REPEATED_CALLS, TIMEOUT);

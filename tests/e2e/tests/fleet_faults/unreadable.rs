@@ -2,7 +2,7 @@
 
 use e2e::fleet::{BATCH, Fleet, INTERACTIVE, TIMEOUT, UNREADABLE};
 
-use crate::{calls, load::Load, messages, permits, provider, seed};
+use crate::{calls, load::FaultLoad, messages, permits, provider, seed};
 
 /// Unreadable messages, each with its queue, its bytes, and a part of the expected reason.
 const GARBAGE: [(&str, &[u8], &str); 4] = [
@@ -18,7 +18,7 @@ async fn unreadable_messages_are_moved_to_another_queue_and_workers_continue() {
     let seed = seed::from_env_or_random();
     let llm = provider::start(seed).await;
     let mut fleet = Fleet::builder().openai(&llm).start().await;
-    let load = Load::start(&fleet, "s", GARBAGE.len(), seed).await;
+    let load = FaultLoad::start(&fleet, "s", GARBAGE.len(), seed).await;
     for (number, (queue, bytes, _)) in (1..).zip(GARBAGE) {
         load.wait_until_fault_is_due(number).await;
         let gate = provider::stop_calls(&llm, 20).await;

@@ -1,4 +1,4 @@
-//! Workers with different API keys. The provider records the key of each call, which shows the worker.
+//! Workers with different API keys. The provider records the key of each call, so a test knows which worker called.
 
 use e2e::fleet::Fleet;
 

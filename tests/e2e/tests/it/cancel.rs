@@ -66,7 +66,7 @@ async fn a_job_that_waits_for_its_next_try_is_cancelled() {
     let first = fixture.submit_message("s", "turn=0").await;
     let second = fixture.submit_message("s", "turn=1").await;
     fixture.llm.wait_for_requests(1).await;
-    // The cancel works also if the provider's error is not yet committed.
+    // The cancel works even if the provider's error is not yet committed.
     let cancelled = fixture.client.cancel(&first).await.expect(200);
     assert_eq!(cancelled["status"], "cancelled", "{cancelled}");
     assert_eq!(fixture.completed_text(&second).await, "seen:1");

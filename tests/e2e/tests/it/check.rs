@@ -1,4 +1,4 @@
-//! `forebay check`: one call, an exit code, and words about what is wrong.
+//! `forebay check` makes one call. Its exit code shows whether the model answered, and its output tells what is wrong.
 
 use e2e::process::{Exited, Forebay};
 use scripted_provider::{
@@ -74,7 +74,7 @@ async fn gemini_is_checked_too() {
 }
 
 #[tokio::test]
-async fn what_is_missing_in_the_settings_is_named() {
+async fn a_missing_setting_is_named() {
     assert_failed(
         &check(&[], &[]).await,
         &["OPENAI_API_KEY", "OPENAI_BASE_URL"],
@@ -149,7 +149,7 @@ async fn an_error_of_the_provider_is_explained() {
 }
 
 #[tokio::test]
-async fn an_unknown_model_is_answered_with_the_listed_ones() {
+async fn the_error_about_an_unknown_model_lists_the_servers_models() {
     let handler = |exchange: Exchange| async move {
         let response = if exchange.request.method == "GET" {
             Response::json(200, r#"{"data":[{"id":"qwen3"},{"id":"acme/large"}]}"#)
@@ -172,10 +172,10 @@ async fn an_unknown_model_is_answered_with_the_listed_ones() {
 #[tokio::test]
 async fn a_failed_connection_is_explained() {
     let llm = ScriptedLlm::start().await;
-    let cleartext = format!("https://{}/v1", llm.address());
-    let proxy = format!("http://{}", llm.address());
+    let https_url_of_http_server = format!("https://{}/v1", llm.address());
+    let proxy_url = format!("http://{}", llm.address());
     for (env, parts) in [
-        // Nothing listens on port 9 of this machine, and the names do not exist (RFC 2606).
+        // Nothing listens on port 9 of this machine. Names that end in `.invalid` do not exist (RFC 2606).
         (
             vec![("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")],
             ["No connection", "nothing listens"],
@@ -185,7 +185,7 @@ async fn a_failed_connection_is_explained() {
             ["No connection", "has no address"],
         ),
         (
-            vec![("OPENAI_BASE_URL", cleartext.as_str())],
+            vec![("OPENAI_BASE_URL", https_url_of_http_server.as_str())],
             ["TLS", "http://"],
         ),
         (
@@ -198,7 +198,7 @@ async fn a_failed_connection_is_explained() {
         (
             vec![
                 ("OPENAI_BASE_URL", "https://llm.invalid/v1"),
-                ("HTTPS_PROXY", proxy.as_str()),
+                ("HTTPS_PROXY", proxy_url.as_str()),
             ],
             ["Proxy", "HTTPS_PROXY"],
         ),
@@ -213,13 +213,13 @@ async fn the_recipe_for_a_private_ca_works() {
     let server = Server::with(Version::HTTP_2, certificates).await;
     server.permit_answers(1);
     let (url, ca_file) = (server.base_url(), server.ca_file());
-    let replaced = [
+    let replacements = [
         ("https://llm.corp/v1", url.as_str()),
         ("/etc/ssl/corp-ca.pem", ca_file.as_str()),
     ];
-    let recipes = crate::recipes::commands("recipe-ca", &replaced);
+    let recipes = crate::recipes::commands("recipe-ca", &replacements);
     let [(args, env)] = &recipes[..] else {
-        panic!("the recipe has another number of commands: {recipes:?}");
+        panic!("the recipe does not have exactly one command: {recipes:?}");
     };
     assert_eq!(args, &["check"]);
     let env: Vec<(&str, &str)> = env

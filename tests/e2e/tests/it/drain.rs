@@ -14,7 +14,7 @@ fn count_requests(fixture: &Fixture, text: &str) -> usize {
 }
 
 #[tokio::test]
-async fn calls_that_end_within_the_drain_time_complete_and_the_others_are_released_at_no_try() {
+async fn calls_within_the_drain_time_complete_and_other_jobs_are_released_without_a_lost_try() {
     // The quick calls end in this time on a busy machine too.
     let mut fixture = Fixture::with(&[("FOREBAY_DRAIN_S", "10"), ONE_TRY]).await;
     let quick = fixture
@@ -31,7 +31,7 @@ async fn calls_that_end_within_the_drain_time_complete_and_the_others_are_releas
         ));
         fixture.wait_for_call(text).await;
     }
-    // This job waits behind a call that will end during the drain. The process must not claim it.
+    // This job waits behind a call that will end during the drain. The process must not claim this job.
     let behind = fixture.submit_message("quick-1", "behind").await;
 
     fixture.forebay.sigterm();

@@ -20,7 +20,7 @@ const GOOD_REPLY: &str = "a good reply";
 
 /// The expected end of the job whose calls are all answered with the fault.
 pub(crate) enum Expected {
-    /// The job completes with this finish reason and this text.
+    /// The job completes with this finish reason and this text; `None` stands for null.
     Completed(&'static str, Option<&'static str>),
     /// The job fails with this code after the first try.
     Failed(&'static str),
@@ -42,7 +42,7 @@ pub(crate) struct Row {
     pub(crate) expected: Expected,
 }
 
-/// Makes one test of each row of a table.
+/// Generates one test for each row of a table.
 macro_rules! fault_table {
     ($model:expr; $($name:ident: $fault:expr, [$($env:expr),*] => $expected:expr;)*) => {
         $(#[tokio::test]
@@ -117,7 +117,7 @@ pub(crate) async fn check(row: Row) {
     }
 }
 
-/// Asserts that the jobs were tried again after the pause, and that they then failed or completed.
+/// Asserts that both jobs were tried again after the pause. Then `always` must have failed and `once` completed.
 async fn assert_retried(
     fixture: &Fixture,
     always: &Value,

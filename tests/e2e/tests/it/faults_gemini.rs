@@ -3,8 +3,8 @@
 //! | fault | final status | code | attempts | pause before the next attempt |
 //! | --- | --- | --- | --- | --- |
 //! | 200 | completed | | 1 | |
-//! | `MAX_TOKENS`, with text or none | completed (`length`) | | 1 | |
-//! | `SAFETY`, with text or none | completed (`content_filter`) | | 1 | |
+//! | `MAX_TOKENS`, with or without text | completed (`length`) | | 1 | |
+//! | `SAFETY`, with or without text | completed (`content_filter`) | | 1 | |
 //! | `promptFeedback` with a `blockReason` | failed | `content_blocked` | 1 | |
 //! | 400 | failed | `invalid_request` | 1 | |
 //! | 400 `API_KEY_INVALID`, 401, 403 | failed | `authentication_failed` | 1 | |
@@ -54,7 +54,7 @@ fault_table! { GEMINI;
     status_401: ProviderError::new(401, "no"), [] => Failed("authentication_failed");
     status_403: ProviderError::new(403, "no"), [] => Failed("authentication_failed");
     status_404: ProviderError::new(404, "no such model"), [] => Failed("model_not_found");
-    status_404_of_a_path: ProviderError::new(404, "Method not found."), [] => Failed("endpoint_not_found");
+    status_404_about_a_path: ProviderError::new(404, "Method not found."), [] => Failed("endpoint_not_found");
     status_429: ProviderError::new(429, "slow down"), [] => Retried("rate_limited");
     status_429_with_retry_after: ProviderError::rate_limited(1), [] => RetriedAfter("rate_limited", SECOND);
     status_429_with_a_fraction: retry_info("1.0s"), [] => RetriedAfter("rate_limited", SECOND);
@@ -63,7 +63,7 @@ fault_table! { GEMINI;
         quota("GenerateRequestsPerMinutePerProjectPerModel", "5"), [] => RetriedAfter("rate_limited", SECOND);
     status_429_with_a_quota_for_a_day:
         quota("GenerateRequestsPerDayPerProjectPerModel-FreeTier", "250"), [] => Failed("insufficient_quota");
-    status_429_with_a_quota_of_nothing:
+    status_429_with_a_quota_of_0:
         quota("GenerateRequestsPerMinutePerProjectPerModel", "0"), [] => Failed("insufficient_quota");
     status_500: ProviderError::server_error(), [] => Retried("provider_error");
     status_503_with_retry_after:
@@ -77,7 +77,7 @@ fault_table! { GEMINI;
     invalid_json: ScriptedReply::InvalidJson, [] => Retried("invalid_response");
     malformed_function_call:
         ScriptedReply::finish("MALFORMED_FUNCTION_CALL", None), [] => Retried("invalid_response");
-    finished_for_another_reason: ScriptedReply::finish("OTHER", Some("half a")), [] => Retried("provider_error");
+    finished_for_the_reason_other: ScriptedReply::finish("OTHER", Some("half a")), [] => Retried("provider_error");
     finished_for_an_unknown_reason: ScriptedReply::finish("TIRED", Some("half a")), [] => Failed("provider_error");
     an_empty_candidate: ScriptedReply::EmptyChoice, [] => Retried("empty_response");
     no_candidates: ScriptedReply::NoChoices, [] => Retried("empty_response");
@@ -136,7 +136,7 @@ fn retry_info(delay: &str) -> ScriptedReply {
     ScriptedReply::json(429, error(429, "RESOURCE_EXHAUSTED", "slow down", &details))
 }
 
-/// A 429 for this quota. As the real service does, it names a pause for every kind of quota.
+/// A 429 for this quota. Like the real service, it names a pause for every kind of quota.
 fn quota(id: &str, value: &str) -> ScriptedReply {
     let metric = "generativelanguage.googleapis.com/generate_content_requests";
     let details = json!([
@@ -172,6 +172,7 @@ async fn a_context_that_is_too_long_is_halved_and_sent_again() {
     fixture
         .llm
         .on("turn=3", [too_long(), too_long(), too_long(), too_long()]);
+    // The first job gets three of these errors and fails. The second job gets the fourth, and then a reply.
     let failed = fixture.submit_message("s", "turn=3").await;
     let halved = fixture.submit_message("s", "turn=3 again").await;
     let (failed, halved) = (fixture.wait(&failed).await, fixture.wait(&halved).await);

@@ -3,8 +3,8 @@
 //! | fault | final status | code | attempts | pause before the next attempt |
 //! | --- | --- | --- | --- | --- |
 //! | 200 | completed | | 1 | |
-//! | 200, stopped for `length` | completed (`length`) | | 1 | |
-//! | 200, stopped for `content_filter`, with text or none | completed (`content_filter`) | | 1 | |
+//! | 200 with the finish reason `length` | completed (`length`) | | 1 | |
+//! | 200 with the finish reason `content_filter`, with or without text | completed (`content_filter`) | | 1 | |
 //! | 400, 422 | failed | `invalid_request` | 1 | |
 //! | 401, 403 | failed | `authentication_failed` | 1 | |
 //! | 404 about a model | failed | `model_not_found` | 1 | |
@@ -22,8 +22,8 @@
 //! | a body that never ends, slowly | failed | `provider_timeout` | all tries | grows |
 //! | invalid JSON, JSON of another shape | failed | `invalid_response` | all tries | grows |
 //! | an empty choice, no choice | failed | `empty_response` | all tries | grows |
-//! | 200, stopped for `error`, `abort` or `insufficient_system_resource` | failed | `provider_error` | all tries | grows |
-//! | 200, stopped for an unknown reason | failed | `provider_error` | 1 | |
+//! | 200 with the finish reason `error`, `abort` or `insufficient_system_resource` | failed | `provider_error` | all tries | grows |
+//! | 200 with an unknown finish reason | failed | `provider_error` | 1 | |
 //! | 200 with an `error` in the body | as that error | | | |
 //! | 307 | failed | `provider_error` | 1 | |
 //! | `context_length_exceeded` | more calls with less context, down to the last message; then failed | `context_length_exceeded` | 1 | |
@@ -52,7 +52,7 @@ fault_table! { GPT;
     status_401: ProviderError::unauthorized(), [] => Failed("authentication_failed");
     status_403: ProviderError::new(403, "no"), [] => Failed("authentication_failed");
     status_404: ProviderError::new(404, "no such model"), [] => Failed("model_not_found");
-    status_404_of_a_path: status(404, "404 page not found"), [] => Failed("endpoint_not_found");
+    status_404_about_a_path: status(404, "404 page not found"), [] => Failed("endpoint_not_found");
     status_404_without_a_body: status(404, ""), [] => Failed("endpoint_not_found");
     status_422: ProviderError::new(422, "no"), [] => Failed("invalid_request");
     status_429: ProviderError::new(429, "slow down"), [] => Retried("rate_limited");
@@ -73,7 +73,7 @@ fault_table! { GPT;
     a_reset_connection: ScriptedReply::Reset, [] => Retried("connection_failed");
     a_body_cut_off: ScriptedReply::CutOff, [] => Retried("connection_failed");
     a_stall: ScriptedReply::Stall, [FIRST_BYTE_TIMEOUT] => Retried("provider_timeout");
-    a_stall_without_a_limit_on_the_first_byte: ScriptedReply::Stall, [CALL_TIMEOUT] => Retried("provider_timeout");
+    a_stall_that_ends_with_the_call_timeout: ScriptedReply::Stall, [CALL_TIMEOUT] => Retried("provider_timeout");
     a_stall_within_the_body: ScriptedReply::StallInBody, [CALL_TIMEOUT] => Retried("provider_timeout");
     a_body_that_never_ends: endless(16 * 1_024), [RESPONSE_BYTES_MAX] => Failed("response_too_large");
     a_body_that_never_ends_slowly: endless(1), [RESPONSE_BYTES_MAX, CALL_TIMEOUT] => Retried("provider_timeout");
@@ -104,7 +104,7 @@ fn status(code: u16, body: &str) -> ScriptedReply {
     }
 }
 
-/// A 429 with one header.
+/// A 429 with this header.
 fn slow_down(header: &str, value: &str) -> ScriptedReply {
     ScriptedReply::Json {
         status: 429,

@@ -17,9 +17,9 @@ pub(crate) const GPT: &str = "gpt-test";
 /// A model of Gemini.
 pub(crate) const GEMINI: &str = "gemini-test";
 /// The pause between two polls.
-const PAUSE: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Makes two tests of each function, one for each provider. The function gets a model as its argument.
+/// Generates two tests for each function, one for each provider. The function gets a model as its argument.
 macro_rules! for_both_providers {
     ($($test:ident),* $(,)?) => {
         mod openai {
@@ -148,7 +148,7 @@ impl Fixture {
                 if live_jobs(&queues) == count {
                     return;
                 }
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep(POLL_INTERVAL).await;
             }
         };
         if tokio::time::timeout(TIMEOUT, reached).await.is_err() {

@@ -15,7 +15,8 @@ use tokio::task::JoinSet;
 use crate::{
     fixture::Fixture,
     load::{
-        ALL_TIMEOUT, HEAVY, SESSIONS, TURNS, fetch_all, provider, seed, session_name, submit_all,
+        ALL_TIMEOUT, HEAVY_TEST_LOCK, SESSIONS, TURNS, fetch_all, provider, seed, session_name,
+        submit_all,
     },
 };
 
@@ -28,7 +29,7 @@ const IN_FLIGHT_MAX: usize = SESSIONS;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_five_kills_no_accepted_job_is_lost_and_none_completes_twice() {
-    let _alone = HEAVY.lock().await;
+    let _alone = HEAVY_TEST_LOCK.lock().await;
     let seed = seed();
     let mut random = StdRng::seed_from_u64(seed);
     let mut fixture = Fixture::with_provider(provider(seed).await, &[]).await;
@@ -45,7 +46,7 @@ async fn after_five_kills_no_accepted_job_is_lost_and_none_completes_twice() {
         // The kill must happen at a random moment, not right after a reply.
         tokio::time::sleep(Duration::from_micros(random.random_range(0..30_000))).await;
         fixture.forebay.kill9().await;
-        // The clients get the new URL only after the check.
+        // The clients keep the old URL until the check, so they cannot submit a new job before it.
         let unfinished = fixture.restart_without_client().await;
         println!("kill {kill} after {replies} replies: {unfinished} accepted jobs were unfinished");
         assert!(unfinished > 0, "no job was unfinished at kill {kill}");
@@ -77,15 +78,18 @@ async fn after_five_kills_no_accepted_job_is_lost_and_none_completes_twice() {
     // Another kill does not change jobs that have ended.
     fixture.forebay.kill9().await;
     fixture.restart().await;
-    let mut again = fetch_all(&fixture.client, &ids).await;
+    let mut runs_after_kill = fetch_all(&fixture.client, &ids).await;
     let mut runs = runs;
-    for run in runs.iter_mut().chain(&mut again) {
-        // Reading a session prolongs its time to live.
+    for run in runs.iter_mut().chain(&mut runs_after_kill) {
+        // Reading a session restarts its TTL, so the expiry differs.
         run.stored["expires_at"] = json!(null);
     }
     runs.sort_by(|left, right| left.session.cmp(&right.session));
-    again.sort_by(|left, right| left.session.cmp(&right.session));
-    assert!(runs == again, "ended jobs have changed (seed {seed})");
+    runs_after_kill.sort_by(|left, right| left.session.cmp(&right.session));
+    assert!(
+        runs == runs_after_kill,
+        "ended jobs have changed (seed {seed})"
+    );
 }
 
 /// The number of replies with the status 200.

@@ -18,8 +18,8 @@ pub(crate) const TURNS: u64 = 10;
 /// The timeout of the whole load. Only failing tests reach it.
 pub(crate) const ALL_TIMEOUT: Duration = Duration::from_secs(240);
 
-/// The lock of the tests that use the whole machine. They run one after the other.
-pub(crate) static HEAVY: Mutex<()> = Mutex::const_new(());
+/// The lock of the tests that use the whole machine or measure times. They run one after the other.
+pub(crate) static HEAVY_TEST_LOCK: Mutex<()> = Mutex::const_new(());
 
 /// The name of the session with this number.
 pub(crate) fn session_name(number: usize) -> String {
@@ -75,7 +75,7 @@ pub(crate) async fn fetch_all(client: &Client, ids: &[(usize, Vec<String>)]) -> 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_job_completes_and_every_session_is_in_order() {
-    let _alone = HEAVY.lock().await;
+    let _alone = HEAVY_TEST_LOCK.lock().await;
     let fixture = Fixture::with_provider(provider(seed()).await, &[]).await;
     let began = Instant::now();
     let ids = submit_all(&fixture.client).join_all().await;

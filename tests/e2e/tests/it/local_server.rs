@@ -1,4 +1,4 @@
-//! A local server as the provider: it needs no key, and no model if it lists only one.
+//! A local server as the provider. It needs no key. If it lists only one model, jobs need not name a model.
 
 use std::sync::{Arc, Mutex};
 
@@ -14,9 +14,9 @@ use crate::fixture::TIMEOUT;
 /// A server with OpenAI's API that lists these models. It shows the model of a request in its reply.
 pub(crate) struct LocalServer {
     http: HttpServer,
-    /// What it answers to `GET /v1/models`.
+    /// The answer to `GET /v1/models`.
     list: Arc<Mutex<Response>>,
-    /// The values of the header `authorization`.
+    /// The header `authorization` of each request, in the order of arrival; `None` if a request has none.
     keys: Arc<Mutex<Vec<Option<String>>>>,
 }
 
@@ -100,7 +100,7 @@ async fn neither_a_key_nor_a_model_is_needed() {
 }
 
 #[tokio::test]
-async fn the_key_is_sent_also_for_the_list() {
+async fn the_key_is_also_sent_with_the_request_for_the_list() {
     let server = LocalServer::start(&["m"]).await;
     let forebay = builder(&server).env("OPENAI_API_KEY", "k").start().await;
     let job = job_without_model(&forebay).await;
@@ -110,7 +110,7 @@ async fn the_key_is_sent_also_for_the_list() {
 }
 
 #[tokio::test]
-async fn the_only_entry_of_the_providers_file_is_the_server() {
+async fn without_a_model_the_only_entry_of_the_providers_file_is_used() {
     let server = LocalServer::start(&["m"]).await;
     let folder = tempfile::tempdir().expect("a temporary folder is made");
     let path = folder.path().join("providers.toml");
@@ -151,7 +151,7 @@ async fn the_error_names_the_setting_and_the_listed_models() {
 }
 
 #[tokio::test]
-async fn a_model_that_is_named_is_called_whatever_is_listed() {
+async fn a_configured_model_is_called_and_the_list_is_not_read() {
     let server = LocalServer::start(&["a", "b"]).await;
     let forebay = builder(&server).env("FOREBAY_MODEL", "b").start().await;
     let job = job_without_model(&forebay).await;
@@ -159,7 +159,7 @@ async fn a_model_that_is_named_is_called_whatever_is_listed() {
     assert_eq!(
         server.keys().len(),
         1,
-        "the list was read although the model is named"
+        "the list was read although a model is configured"
     );
 }
 

@@ -1,4 +1,5 @@
-//! Good replies in unusual forms: the job completes at its first try, and its session goes on at a strict provider.
+//! Replies in unusual forms. If the reply is usable, the job completes at its first try, and its session continues at a
+//! strict provider. The last tests check the errors for replies that are not usable.
 
 use scripted_provider::ScriptedReply;
 use serde_json::{Value, json};
@@ -18,8 +19,8 @@ fn candidate(parts: &Value, usage: &Value) -> Value {
     json!({ "candidates": [candidate], "usageMetadata": usage })
 }
 
-/// Submits a job that the provider answers with `reply`; returns the job, which must complete at its first try.
-async fn first_job(fixture: &Fixture, model: &str, reply: ScriptedReply) -> Value {
+/// Submits a job that the provider answers with `reply`. Returns the job, which must complete at its first try.
+async fn run_first_job(fixture: &Fixture, model: &str, reply: ScriptedReply) -> Value {
     fixture.llm.on("first", [reply]);
     let job = json!({ "session_id": "s", "model": model, "input": "first" });
     let id = fixture.submit(&job).await;
@@ -29,8 +30,8 @@ async fn first_job(fixture: &Fixture, model: &str, reply: ScriptedReply) -> Valu
     job
 }
 
-/// Submits the second job of the session, which must complete without a refusal of the provider.
-async fn second_job(fixture: &Fixture, model: &str, input: &Value) {
+/// Submits the second job of the session, which must complete without a refusal by the provider.
+async fn run_second_job(fixture: &Fixture, model: &str, input: &Value) {
     let job = json!({ "session_id": "s", "model": model, "input": input });
     let id = fixture.submit(&job).await;
     let job = fixture.wait(&id).await;
@@ -54,7 +55,7 @@ async fn token_counts_reach_the_job() {
         (GEMINI, candidate(&json!([{ "text": "x" }]), &gemini)),
     ] {
         let fixture = Fixture::start().await;
-        let job = first_job(&fixture, model, ScriptedReply::json(200, body)).await;
+        let job = run_first_job(&fixture, model, ScriptedReply::json(200, body)).await;
         let expected = json!({
             "input_tokens": 2_613, "output_tokens": 100, "total_tokens": 2_713,
             "cached_input_tokens": 2_560, "reasoning_tokens": 64,
@@ -72,14 +73,14 @@ async fn malformed_token_counts_cause_no_retry() {
         (GEMINI, candidate(&json!([{ "text": "x" }]), &gemini)),
     ] {
         let fixture = Fixture::start().await;
-        let job = first_job(&fixture, model, ScriptedReply::json(200, body)).await;
+        let job = run_first_job(&fixture, model, ScriptedReply::json(200, body)).await;
         let usage = &job["usage"];
         assert_eq!(
             (&usage["input_tokens"], &usage["output_tokens"]),
             (&json!(12), &json!(0)),
             "{job}"
         );
-        second_job(&fixture, model, &json!("second")).await;
+        run_second_job(&fixture, model, &json!("second")).await;
     }
 }
 
@@ -89,17 +90,17 @@ async fn a_refusal_beside_an_empty_content_stays_in_the_session() {
         let fixture = Fixture::start().await;
         let message = json!({ "content": content, "refusal": "I won't." });
         let body = completion(&message, "stop", &Value::Null);
-        let job = first_job(&fixture, GPT, ScriptedReply::json(200, body)).await;
+        let job = run_first_job(&fixture, GPT, ScriptedReply::json(200, body)).await;
         assert_eq!(job["output"]["text"], "I won't.", "{job}");
         assert_eq!(job["finish_reason"], "content_filter", "{job}");
-        second_job(&fixture, GPT, &json!("second")).await;
+        run_second_job(&fixture, GPT, &json!("second")).await;
         let turns = fixture.session_turns("s").await;
         assert_eq!(turns[1], "assistant: I won't.");
     }
 }
 
 #[tokio::test]
-async fn a_number_as_the_id_of_a_tool_call_takes_the_result() {
+async fn a_tool_call_with_a_number_as_its_id_accepts_its_result() {
     let function = json!({ "name": "f", "arguments": "{}" });
     let calls = json!([{ "id": 7, "type": "function", "function": function }]);
     let message = json!({ "content": null, "tool_calls": calls });
@@ -107,11 +108,11 @@ async fn a_number_as_the_id_of_a_tool_call_takes_the_result() {
     let parts = json!([{ "functionCall": { "id": 7, "name": "f", "args": {} } }]);
     for (model, body) in [(GPT, openai), (GEMINI, candidate(&parts, &Value::Null))] {
         let fixture = Fixture::start().await;
-        let job = first_job(&fixture, model, ScriptedReply::json(200, body)).await;
+        let job = run_first_job(&fixture, model, ScriptedReply::json(200, body)).await;
         let id = &job["output"]["tool_calls"][0]["id"];
         assert_eq!(id, "7", "{job}");
         let result = json!([{ "role": "tool", "tool_call_id": id, "content": "42" }]);
-        second_job(&fixture, model, &result).await;
+        run_second_job(&fixture, model, &result).await;
     }
 }
 
@@ -127,9 +128,9 @@ async fn unreadable_characters_are_replaced_in_the_reply_and_the_session() {
             headers: Vec::new(),
             body: body.to_owned(),
         };
-        let job = first_job(&fixture, model, reply).await;
+        let job = run_first_job(&fixture, model, reply).await;
         assert_eq!(job["output"]["text"], "a\u{fffd}", "{job}");
-        second_job(&fixture, model, &json!("second")).await;
+        run_second_job(&fixture, model, &json!("second")).await;
     }
 }
 
@@ -164,14 +165,14 @@ async fn odd_json_around_a_text_causes_no_retry() {
             headers: Vec::new(),
             body: body.to_owned(),
         };
-        let job = first_job(&fixture, model, reply).await;
+        let job = run_first_job(&fixture, model, reply).await;
         assert_eq!(job["output"]["text"], "good", "{job}");
-        second_job(&fixture, model, &json!("second")).await;
+        run_second_job(&fixture, model, &json!("second")).await;
     }
 }
 
 #[tokio::test]
-async fn parallel_calls_with_one_id_take_both_results() {
+async fn parallel_calls_with_the_same_id_accept_both_results() {
     let call = |id: Value| json!({ "id": id, "type": "function", "function": { "name": "f", "arguments": "{}" } });
     let message = json!({ "content": null, "tool_calls": [call(json!(7)), call(json!("7"))] });
     let openai = completion(&message, "tool_calls", &Value::Null);
@@ -179,12 +180,14 @@ async fn parallel_calls_with_one_id_take_both_results() {
     let parts = json!([part(json!(7)), part(json!("7"))]);
     for (model, body) in [(GPT, openai), (GEMINI, candidate(&parts, &Value::Null))] {
         let fixture = Fixture::start().await;
-        let job = first_job(&fixture, model, ScriptedReply::json(200, body)).await;
-        let calls = job["output"]["tool_calls"].as_array().expect("calls");
+        let job = run_first_job(&fixture, model, ScriptedReply::json(200, body)).await;
+        let calls = job["output"]["tool_calls"]
+            .as_array()
+            .expect("the reply calls tools");
         let ids: Vec<&Value> = calls.iter().map(|call| &call["id"]).collect();
         assert_ne!(ids[0], ids[1], "{job}");
         let result = |id: &Value| json!({ "role": "tool", "tool_call_id": id, "content": "42" });
-        second_job(&fixture, model, &json!([result(ids[0]), result(ids[1])])).await;
+        run_second_job(&fixture, model, &json!([result(ids[0]), result(ids[1])])).await;
     }
 }
 
@@ -213,10 +216,10 @@ async fn reasoning_without_a_text_is_shown_without_a_retry() {
     let parts = json!([{ "text": "It is 4.", "thought": true }]);
     for (model, body) in [(GPT, openai), (GEMINI, candidate(&parts, &Value::Null))] {
         let fixture = Fixture::start().await;
-        let job = first_job(&fixture, model, ScriptedReply::json(200, body)).await;
+        let job = run_first_job(&fixture, model, ScriptedReply::json(200, body)).await;
         let expected = json!({ "text": null, "reasoning": "It is 4.", "tool_calls": [] });
         assert_eq!(job["output"], expected, "{job}");
-        second_job(&fixture, model, &json!("second")).await;
+        run_second_job(&fixture, model, &json!("second")).await;
     }
 }
 
@@ -238,7 +241,7 @@ async fn the_text_of_an_unfinished_reply_is_in_the_error() {
 }
 
 #[tokio::test]
-async fn the_words_of_the_provider_are_in_the_error() {
+async fn the_providers_own_message_is_in_the_error() {
     let fixture = Fixture::start().await;
     let status = |code, body: &str| ScriptedReply::Status {
         code,

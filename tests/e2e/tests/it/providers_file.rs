@@ -24,16 +24,16 @@ impl Providers {
     async fn start(acme_key: &str) -> Self {
         let (local, acme) = (ScriptedLlm::start().await, ScriptedLlm::start().await);
         let mut file = readme::block(&readme::read(), "providers");
-        for (printed, server) in [
+        for (url_in_readme, server) in [
             ("http://127.0.0.1:11434/v1", &local),
             ("https://llm.acme.example/v1", &acme),
         ] {
             assert_eq!(
-                file.matches(printed).count(),
+                file.matches(url_in_readme).count(),
                 1,
-                "the README's file must contain {printed} once: {file}"
+                "the README's file must contain {url_in_readme} once: {file}"
             );
-            file = file.replace(printed, &server.openai_base_url());
+            file = file.replace(url_in_readme, &server.openai_base_url());
         }
         let folder = tempfile::tempdir().expect("a temporary folder is made");
         let path = folder.path().join("providers.toml");
@@ -56,7 +56,7 @@ impl Providers {
         self.fixture.wait(&id).await
     }
 
-    /// The models in the requests to `local`, `acme` and the built-in provider.
+    /// The models in the requests to `local`, `acme` and `openai`.
     fn requested_models(&self) -> [Vec<String>; 3] {
         [&self.local, &self.acme, &self.fixture.llm].map(|server| {
             let records = server.recorded();
@@ -76,20 +76,20 @@ fn only_request(server: &ScriptedLlm) -> ChatRequest {
     ChatRequest::clone(&records.remove(0).request)
 }
 
-/// The limit on a reply's tokens, under the old name of the field and the new one.
+/// The limit on a reply's tokens, in the field's old name and in its new name.
 fn token_limits(request: &ChatRequest) -> [Option<&Value>; 2] {
     ["max_tokens", "max_completion_tokens"].map(|name| request.body.get(name))
 }
 
 #[tokio::test]
-async fn a_job_goes_to_the_entry_that_lists_its_model_or_has_the_models_prefix() {
+async fn a_job_goes_to_the_entry_that_lists_its_model_or_whose_name_is_its_prefix() {
     let providers = Providers::start(KEY).await;
     for (model, provider) in [
         ("llama-3.3-70b", "local"),
         ("qwen3", "local"),
         ("local/any-model", "local"),
         ("acme/large", "acme"),
-        // No entry lists these models, and they have no entry's prefix.
+        // No entry lists these models, and no entry's name is their prefix.
         ("qwen3-coder", "openai"),
         ("large", "openai"),
     ] {

@@ -29,8 +29,9 @@ fn newest_messages(fixture: &Fixture) -> Value {
     newest.request.body["messages"].clone()
 }
 
-/// The refusals of both providers. DeepSeek refuses every request with a tool call that lacks its reasoning. The other
-/// provider refuses every request with reasoning, because it does not know that field.
+/// The refusals of both providers. The first provider, with the model [`GPT`], does what DeepSeek does: it refuses a request
+/// with a tool call that lacks its reasoning. The other provider refuses a tool call with reasoning, because it does not
+/// know that field.
 fn refusal(request: &ChatRequest) -> Option<ScriptedReply> {
     let messages = request.body["messages"].as_array()?;
     let is_refused = |message: &Value| {
@@ -48,11 +49,11 @@ async fn reasoning_is_returned_with_the_tool_results_to_its_provider_only() {
     let llm = ScriptedLlm::start().await;
     let folder = tempfile::tempdir().expect("a temporary folder is made");
     let file = folder.path().join("providers.toml");
-    let other = format!(
+    let providers = format!(
         "[providers.other]\nbase_url = \"{}\"\n",
         llm.openai_base_url()
     );
-    std::fs::write(&file, other).expect("the file is written");
+    std::fs::write(&file, providers).expect("the file is written");
     let file = file.to_str().expect("the path is UTF-8");
     let fixture = Fixture::with_provider(llm, &[("FOREBAY_PROVIDERS_FILE", file)]).await;
 
@@ -75,8 +76,9 @@ async fn reasoning_is_returned_with_the_tool_results_to_its_provider_only() {
     assert_eq!(call["reasoning_details"], details, "{call}");
     assert_eq!(call.get("extra_content"), None, "{call}");
 
-    let job_of_other_provider = json!({ "session_id": "s", "input": "turn=1", "model": "other/x" });
-    let id = fixture.submit(&job_of_other_provider).await;
+    let job_for_other_provider =
+        json!({ "session_id": "s", "input": "turn=1", "model": "other/x" });
+    let id = fixture.submit(&job_for_other_provider).await;
     assert_eq!(fixture.completed_text(&id).await, "seen:0,1");
     let sent = newest_messages(&fixture).to_string();
     assert!(
@@ -103,8 +105,8 @@ async fn a_session_with_tool_calls_of_another_provider_continues_with_gemini() {
     assert_eq!(job["finish_reason"], "tool_calls", "{job}");
 
     let result = json!([{ "role": "tool", "tool_call_id": "call_1", "content": "42" }]);
-    let job_of_other_provider = json!({ "session_id": "s", "input": result, "model": GEMINI });
-    let id = fixture.submit(&job_of_other_provider).await;
+    let job_for_other_provider = json!({ "session_id": "s", "input": result, "model": GEMINI });
+    let id = fixture.submit(&job_for_other_provider).await;
     assert_eq!(fixture.completed_text(&id).await, "seen:0");
     fixture.assert_no_refusals();
 }

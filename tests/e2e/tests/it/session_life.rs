@@ -1,22 +1,23 @@
-//! How long sessions live. Each use prolongs a session's time to live. If there are too many sessions, the least
-//! recently used session is evicted.
+//! How long sessions live. Each use restarts a session's TTL. If there are too many sessions, the least recently used
+//! session is evicted.
 //!
-//! These tests sleep, because they cannot poll: a read of a session is a use and would prolong its life. The sleeps
-//! leave some seconds for a busy machine.
+//! These tests sleep, because they cannot poll: a read of a session is a use and would restart its TTL. The sleeps leave
+//! some seconds for a busy machine.
 
 use std::time::Duration;
 
 use e2e::client::Client;
 
-use crate::{fixture::Fixture, load::HEAVY};
+use crate::{fixture::Fixture, load::HEAVY_TEST_LOCK};
 
 const TTL: (&str, &str) = ("FOREBAY_SESSION_TTL_S", "8");
-/// The time between two uses of a session: some seconds shorter than the time to live. Three pauses are longer.
+/// The time between two uses of a session: some seconds shorter than the TTL. Three pauses together are longer than the
+/// TTL.
 const PAUSE: Duration = Duration::from_secs(3);
-/// A time without use that ends a session: longer than the time to live.
+/// A time without use after which a session has expired: longer than the TTL.
 const DISUSE: Duration = Duration::from_secs(9);
 /// How long a test waits for an eviction. Forebay evicts sessions once a second.
-const EVICTION: Duration = Duration::from_secs(6);
+const EVICTION_WAIT: Duration = Duration::from_secs(6);
 
 /// Submits a message, waits until its job has completed, and returns the reply.
 async fn chat(fixture: &Fixture, session: &str, text: &str) -> String {
@@ -30,8 +31,8 @@ async fn read_status(client: &Client, session: &str) -> u16 {
 }
 
 #[tokio::test]
-async fn reads_and_submits_prolong_the_life_of_a_session_and_an_unused_session_ends() {
-    let _alone = HEAVY.lock().await;
+async fn reads_and_submits_restart_a_sessions_ttl_and_an_unused_session_expires() {
+    let _alone = HEAVY_TEST_LOCK.lock().await;
     let fixture = Fixture::with(&[TTL]).await;
     let read = async {
         chat(&fixture, "read", "turn=0").await;
@@ -53,7 +54,7 @@ async fn reads_and_submits_prolong_the_life_of_a_session_and_an_unused_session_e
             );
         }
         tokio::time::sleep(DISUSE).await;
-        // The session has ended, so this message begins a new session.
+        // The session has expired, so this message begins a new session.
         assert_eq!(chat(&fixture, "submitted", "turn=4").await, "seen:4");
         assert_eq!(fixture.session_turns("submitted").await.len(), 2);
     };
@@ -68,7 +69,7 @@ async fn reads_and_submits_prolong_the_life_of_a_session_and_an_unused_session_e
 
 #[tokio::test]
 async fn a_session_with_a_live_job_does_not_expire() {
-    let _alone = HEAVY.lock().await;
+    let _alone = HEAVY_TEST_LOCK.lock().await;
     let fixture = Fixture::with(&[TTL]).await;
     chat(&fixture, "s", "turn=0").await;
     let gate = fixture.llm.gate_all_requests();
@@ -77,7 +78,7 @@ async fn a_session_with_a_live_job_does_not_expire() {
     tokio::time::sleep(DISUSE).await;
     gate.open();
     assert_eq!(fixture.completed_text(&id).await, "seen:0,1");
-    // The time to live began with the end of the last job and has not passed.
+    // The TTL began when the last job ended, and has not passed.
     assert_eq!(read_status(&fixture.client, "s").await, 200);
     tokio::time::sleep(DISUSE).await;
     assert_eq!(read_status(&fixture.client, "s").await, 404);
@@ -85,16 +86,16 @@ async fn a_session_with_a_live_job_does_not_expire() {
 
 #[tokio::test]
 async fn with_a_limit_of_three_a_fourth_session_evicts_the_least_recently_used_session() {
-    let _alone = HEAVY.lock().await;
+    let _alone = HEAVY_TEST_LOCK.lock().await;
     let fixture = Fixture::with(&[("FOREBAY_SESSIONS_MAX", "3")]).await;
     for session in ["a", "b", "c"] {
         chat(&fixture, session, "turn=0").await;
     }
-    // The least recently used session is now neither the oldest nor the newest.
+    // After this read of the oldest session, `b` is the least recently used session.
     assert_eq!(read_status(&fixture.client, "a").await, 200);
-    tokio::time::sleep(EVICTION).await;
+    tokio::time::sleep(EVICTION_WAIT).await;
     chat(&fixture, "d", "turn=0").await;
-    tokio::time::sleep(EVICTION).await;
+    tokio::time::sleep(EVICTION_WAIT).await;
     for (session, status) in [("a", 200), ("b", 404), ("c", 200), ("d", 200)] {
         assert_eq!(
             read_status(&fixture.client, session).await,
@@ -106,7 +107,7 @@ async fn with_a_limit_of_three_a_fourth_session_evicts_the_least_recently_used_s
 
 #[tokio::test]
 async fn a_session_with_a_live_job_is_never_evicted() {
-    let _alone = HEAVY.lock().await;
+    let _alone = HEAVY_TEST_LOCK.lock().await;
     let fixture = Fixture::with(&[("FOREBAY_SESSIONS_MAX", "3")]).await;
     let gate = fixture
         .llm
@@ -124,7 +125,7 @@ async fn a_session_with_a_live_job_is_never_evicted() {
     for session in ["a", "b"] {
         chat(&fixture, session, "turn=0").await;
     }
-    tokio::time::sleep(EVICTION).await;
+    tokio::time::sleep(EVICTION_WAIT).await;
     // The sessions with live jobs alone exceed the limit, so all other sessions are evicted.
     for session in ["a", "b"] {
         assert_eq!(
@@ -138,7 +139,7 @@ async fn a_session_with_a_live_job_is_never_evicted() {
         assert_eq!(fixture.completed_text(id).await, "seen:0");
     }
     // Now these sessions have no live jobs, and one of them exceeds the limit.
-    tokio::time::sleep(EVICTION).await;
+    tokio::time::sleep(EVICTION_WAIT).await;
     let mut remaining = 0;
     for number in 0..4 {
         remaining +=

@@ -1,5 +1,5 @@
-//! Starts with invalid settings. The process ends with exit code 2 and a message that names the setting, before it
-//! opens a port or a database.
+//! The start of a process. If a setting is invalid, the process ends with exit code 2 and a message that names the
+//! setting, before it opens a port or a database.
 
 use std::{net::TcpListener, time::Duration};
 
@@ -92,7 +92,10 @@ fn assert_refused(exited: &Exited, name: &str) {
     );
     assert_eq!(exited.stdout, "", "{name}");
     let listens = exited.stderr.contains("listening on");
-    assert!(!listens, "the process listened despite {name}: {exited:?}");
+    assert!(
+        !listens,
+        "the process listened despite the invalid {name}: {exited:?}"
+    );
 }
 
 #[tokio::test]
@@ -115,27 +118,28 @@ async fn an_invalid_setting_is_named_before_a_port_or_a_database_is_opened() {
             assert_refused(&exited, name);
             assert!(
                 !exited.stderr.contains("cannot listen"),
-                "the process opened its port despite {name}: {exited:?}"
+                "the process opened its port despite the invalid {name}: {exited:?}"
             );
             assert!(
                 !folder.exists(),
-                "the process made its data folder despite {name}: {exited:?}"
+                "the process made its data folder despite the invalid {name}: {exited:?}"
             );
         }
     }
 }
 
 #[tokio::test]
-async fn an_invalid_flag_is_named() {
-    for flags in [
+async fn an_invalid_argument_is_named() {
+    for args in [
         &["--concurrency", "0"][..],
         &["--no-such-flag"],
         &["no-such-command"],
         &["worker", "--tries-max", "x"],
     ] {
-        let exited = run_to_exit(flags, &[], TIMEOUT).await;
-        let invalid_flag = flags.iter().rev().find(|flag| flag.len() > 1);
-        assert_refused(&exited, invalid_flag.expect("the command has a flag"));
+        let exited = run_to_exit(args, &[], TIMEOUT).await;
+        // The last argument is the invalid one, or a value of one character that belongs to the flag before it.
+        let invalid = args.iter().rev().find(|arg| arg.len() > 1);
+        assert_refused(&exited, invalid.expect("an argument is invalid"));
     }
 }
 

@@ -1,6 +1,6 @@
-//! Sessions with contents that strict servers refuse: unusual replies of a model, system messages in every job, and messages
-//! that only one provider has a field for. The scripted providers refuse what strict servers refuse. No request here may be
-//! refused, neither at the provider of the reply nor at the other one.
+//! Sessions with content that strict servers refuse: unusual replies of a model, a system message in every job, and fields
+//! that only one provider has. The scripted providers refuse what strict servers refuse. Neither the provider that
+//! returned a reply nor the other provider may refuse a request of these tests.
 
 use scripted_provider::{ScriptedCall, ScriptedReply};
 use serde_json::{Value, json};
@@ -10,10 +10,10 @@ use crate::fixture::{Fixture, GEMINI, GPT};
 for_both_providers!(
     a_system_message_in_every_job_is_sent_once,
     a_developer_message_is_sent_as_system,
-    an_image_has_its_registered_type,
-    names_details_and_a_greeting_do_not_end_a_session,
-    a_result_with_a_reference_is_handed_in,
-    an_invented_tool_name_does_not_end_a_session,
+    an_image_is_sent_with_its_registered_type,
+    a_speakers_name_an_image_detail_and_a_greeting_do_not_break_a_session,
+    a_tool_result_with_the_key_ref_is_sent,
+    an_invented_tool_name_does_not_break_a_session,
     replies_can_be_sent_back_as_they_came,
 );
 
@@ -41,7 +41,7 @@ async fn run_in(fixture: &Fixture, session: &str, model: &str, input: &Value) ->
 }
 
 /// The body of the newest request.
-fn newest(fixture: &Fixture) -> Value {
+fn newest_body(fixture: &Fixture) -> Value {
     let records = fixture.llm.recorded();
     records
         .last()
@@ -59,7 +59,7 @@ fn messages(body: &Value) -> &Vec<Value> {
 }
 
 #[tokio::test]
-async fn unusual_tool_calls_do_not_end_a_session() {
+async fn unusual_tool_calls_do_not_break_a_session() {
     let fixture = Fixture::start().await;
     let rows = [
         ("f", json!("")),
@@ -81,7 +81,7 @@ async fn unusual_tool_calls_do_not_end_a_session() {
         let job = run_in(&fixture, &session, GPT, &json!(marker)).await;
         let call = &job["output"]["tool_calls"][0];
         assert_eq!(call["function"]["name"], *name, "{job}");
-        // The second job, the third, and one at the other provider.
+        // The session continues with two jobs at the same provider and one at the other provider.
         run_in(
             &fixture,
             &session,
@@ -97,7 +97,7 @@ async fn unusual_tool_calls_do_not_end_a_session() {
 }
 
 #[tokio::test]
-async fn empty_replies_do_not_end_a_session() {
+async fn empty_replies_do_not_break_a_session() {
     let fixture = Fixture::start().await;
     for (n, content) in [Value::Null, json!(""), json!([])].iter().enumerate() {
         let session = format!("s{n}");
@@ -110,7 +110,7 @@ async fn empty_replies_do_not_end_a_session() {
         let job = run_in(&fixture, &session, GEMINI, &json!("turn=2")).await;
         assert_eq!(job["output"]["text"], "seen:0,1,2", "{job}");
     }
-    // Gemini withholds a reply, and the session continues at the other provider.
+    // Gemini returns no text, for safety reasons. The session continues at the other provider.
     let empty = ScriptedReply::finish("SAFETY", None);
     fixture.llm.on("turn=0 at gemini.", [empty]);
     run(&fixture, GEMINI, &json!("turn=0 at gemini.")).await;
@@ -122,11 +122,13 @@ async fn empty_replies_do_not_end_a_session() {
 #[tokio::test]
 async fn nothing_of_one_provider_is_sent_to_the_other() {
     let fixture = Fixture::start().await;
-    let two = vec![
+    let two_calls = vec![
         ScriptedCall::new("f", json!({ "x": 1 })),
         ScriptedCall::new("g", json!({ "x": 2 })),
     ];
-    fixture.llm.on("turn=0", [ScriptedReply::ToolCalls(two)]);
+    fixture
+        .llm
+        .on("turn=0", [ScriptedReply::ToolCalls(two_calls)]);
     let job = run(&fixture, GEMINI, &json!("turn=0")).await;
     let results: Vec<Value> = (0..2)
         .map(|n| {
@@ -137,7 +139,7 @@ async fn nothing_of_one_provider_is_sent_to_the_other() {
     run(&fixture, GPT, &json!(results)).await;
     for text in ["turn=1", "turn=2"] {
         run(&fixture, GPT, &json!(text)).await;
-        let body = newest(&fixture);
+        let body = newest_body(&fixture);
         let sent = body.to_string();
         assert!(
             !sent.contains("signature") && !sent.contains("extra_content"),
@@ -149,7 +151,7 @@ async fn nothing_of_one_provider_is_sent_to_the_other() {
             assert_eq!(id.as_str().map(str::len), Some(9), "{sent}");
         }
     }
-    // Gemini, which refuses its calls without their signatures, gets them back.
+    // Gemini refuses its own tool calls without their signatures, so Forebay must send these again.
     run(&fixture, GEMINI, &json!("turn=3")).await;
     fixture.assert_no_refusals();
 }
@@ -164,7 +166,7 @@ async fn a_system_message_in_every_job_is_sent_once(model: &str) {
         let job = json!({ "session_id": "s", "model": model, "input": input, "instructions": "In French." });
         let id = fixture.submit(&job).await;
         fixture.completed_text(&id).await;
-        let body = newest(&fixture);
+        let body = newest_body(&fixture);
         let expected = match model {
             GEMINI => json!({ "parts": [{ "text": "In French." }, { "text": "Be brief." }] }),
             _ => json!({ "role": "system", "content": "In French.\n\nBe brief." }),
@@ -176,7 +178,7 @@ async fn a_system_message_in_every_job_is_sent_once(model: &str) {
         assert_eq!(*sent, expected, "{body}");
         assert_eq!(body.to_string().matches("Be brief.").count(), 1, "{body}");
     }
-    // The instructions have the same text.
+    // Instructions and a system message with the same text are sent once.
     let input = json!([
         { "role": "system", "content": "Be brief." },
         { "role": "user", "content": "turn=0" },
@@ -185,7 +187,7 @@ async fn a_system_message_in_every_job_is_sent_once(model: &str) {
         json!({ "session_id": "t", "model": model, "input": input, "instructions": "Be brief." });
     let id = fixture.submit(&job).await;
     fixture.completed_text(&id).await;
-    let body = newest(&fixture);
+    let body = newest_body(&fixture);
     assert_eq!(body.to_string().matches("Be brief.").count(), 1, "{body}");
     fixture.assert_no_refusals();
 }
@@ -198,7 +200,7 @@ async fn a_developer_message_is_sent_as_system(model: &str) {
     ]);
     run(&fixture, model, &input).await;
     run(&fixture, model, &json!("turn=1")).await;
-    let body = newest(&fixture);
+    let body = newest_body(&fixture);
     let text = match model {
         GEMINI => &body["systemInstruction"]["parts"][0]["text"],
         _ => &body["messages"][0]["content"],
@@ -207,7 +209,7 @@ async fn a_developer_message_is_sent_as_system(model: &str) {
     fixture.assert_no_refusals();
 }
 
-async fn an_image_has_its_registered_type(model: &str) {
+async fn an_image_is_sent_with_its_registered_type(model: &str) {
     let fixture = Fixture::start().await;
     let image =
         json!({ "type": "image_url", "image_url": { "url": "data:image/JPG;base64,AAAA" } });
@@ -215,7 +217,7 @@ async fn an_image_has_its_registered_type(model: &str) {
         json!([{ "role": "user", "content": [{ "type": "text", "text": "turn=0" }, image] }]);
     run(&fixture, model, &input).await;
     run(&fixture, model, &json!("turn=1")).await;
-    let body = newest(&fixture);
+    let body = newest_body(&fixture);
     let sent = match model {
         GEMINI => &body["contents"][0]["parts"][1]["inlineData"]["mimeType"],
         _ => &body["messages"][0]["content"][1]["image_url"]["url"],
@@ -227,7 +229,7 @@ async fn an_image_has_its_registered_type(model: &str) {
     assert!(sent.starts_with("image/jpeg"), "{body}");
 }
 
-async fn names_details_and_a_greeting_do_not_end_a_session(model: &str) {
+async fn a_speakers_name_an_image_detail_and_a_greeting_do_not_break_a_session(model: &str) {
     let fixture = Fixture::start().await;
     let image = json!({ "type": "image_url", "image_url": { "url": "https://x.example/a.png", "detail": "low" } });
     let input = json!([
@@ -240,7 +242,7 @@ async fn names_details_and_a_greeting_do_not_end_a_session(model: &str) {
     fixture.assert_no_refusals();
 }
 
-async fn a_result_with_a_reference_is_handed_in(model: &str) {
+async fn a_tool_result_with_the_key_ref_is_sent(model: &str) {
     let fixture = Fixture::start().await;
     let call = ScriptedReply::tool_call("schema", json!({}));
     fixture.llm.on("turn=0", [call]);
@@ -249,7 +251,7 @@ async fn a_result_with_a_reference_is_handed_in(model: &str) {
     let id = &job["output"]["tool_calls"][0]["id"];
     run(&fixture, model, &result(id, schema)).await;
     run(&fixture, model, &json!("turn=1")).await;
-    let body = newest(&fixture);
+    let body = newest_body(&fixture);
     let sent = match model {
         GEMINI => &body["contents"][2]["parts"][0]["functionResponse"]["response"]["output"],
         _ => &body["messages"][2]["content"],
@@ -258,7 +260,7 @@ async fn a_result_with_a_reference_is_handed_in(model: &str) {
     fixture.assert_no_refusals();
 }
 
-async fn an_invented_tool_name_does_not_end_a_session(model: &str) {
+async fn an_invented_tool_name_does_not_break_a_session(model: &str) {
     let fixture = Fixture::start().await;
     let call = ScriptedReply::tool_call("Wie ist das Wetter?", json!({}));
     fixture.llm.on("turn=0", [call]);
@@ -273,33 +275,34 @@ async fn an_invented_tool_name_does_not_end_a_session(model: &str) {
 
 async fn replies_can_be_sent_back_as_they_came(model: &str) {
     let fixture = Fixture::start().await;
-    let empty = json!({ "refusal": null, "annotations": [], "audio": null, "function_call": null });
-    let reply = |fields: Value| {
-        let mut reply = empty.clone();
-        reply["role"] = json!("assistant");
+    let empty_fields =
+        json!({ "refusal": null, "annotations": [], "audio": null, "function_call": null });
+    let assistant = |fields: Value| {
+        let mut message = empty_fields.clone();
+        message["role"] = json!("assistant");
         for (name, value) in fields.as_object().expect("the value is an object") {
-            reply[name] = value.clone();
+            message[name] = value.clone();
         }
-        reply
+        message
     };
     let call = json!({ "index": 0, "id": "1", "type": "function", "function": { "name": "f", "arguments": "{}" } });
     let input = json!([
         { "role": "user", "content": "turn=0" },
-        reply(json!({ "content": "hi", "tool_calls": null, "reasoning_content": "hm" })),
+        assistant(json!({ "content": "hi", "tool_calls": null, "reasoning_content": "hm" })),
         { "role": "user", "content": "turn=1" },
-        reply(json!({ "content": null, "tool_calls": [call] })),
+        assistant(json!({ "content": null, "tool_calls": [call] })),
         { "role": "tool", "tool_call_id": "1", "content": "42" },
-        reply(json!({ "content": null, "refusal": "I won't." })),
+        assistant(json!({ "content": null, "refusal": "I won't." })),
         { "role": "user", "content": "turn=2" },
-        reply(json!({ "content": "", "refusal": "I can't." })),
+        assistant(json!({ "content": "", "refusal": "I can't." })),
         { "role": "user", "content": "turn=3" },
-        reply(json!({ "content": "", "tool_calls": [], "reasoning_content": "hm" })),
+        assistant(json!({ "content": "", "tool_calls": [], "reasoning_content": "hm" })),
         { "role": "user", "content": "turn=4" },
     ]);
     run(&fixture, model, &input).await;
     let job = run(&fixture, model, &json!("turn=5")).await;
     assert_eq!(job["output"]["text"], "seen:0,1,2,3,4,5", "{job}");
-    let sent = newest(&fixture).to_string();
+    let sent = newest_body(&fixture).to_string();
     assert!(
         sent.contains("I won't.") && sent.contains("I can't."),
         "{sent}"

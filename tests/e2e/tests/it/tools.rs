@@ -14,7 +14,7 @@ for_both_providers!(
     results_of_parallel_calls_come_one_by_one,
     an_image_is_passed_on,
     a_schema_for_the_reply_is_passed_on,
-    with_max_turns_of_ten_each_of_sixty_requests_has_at_most_ten_turns,
+    with_max_turns_of_ten_every_request_of_a_long_session_has_at_most_ten_turns,
     tools_and_tool_choice_are_passed_on,
 );
 
@@ -178,11 +178,13 @@ async fn a_call_without_a_result_gets_the_content_no_result(model: &str) {
 
 async fn results_of_parallel_calls_come_one_by_one(model: &str) {
     let fixture = fixture(model).await;
-    let two = vec![
+    let two_calls = vec![
         ScriptedCall::new("f", json!({ "x": 1 })),
         ScriptedCall::new("g", json!({ "x": 2 })),
     ];
-    fixture.llm.on("turn=0", [ScriptedReply::ToolCalls(two)]);
+    fixture
+        .llm
+        .on("turn=0", [ScriptedReply::ToolCalls(two_calls)]);
     let first = fixture.submit(&job(&json!("turn=0"))).await;
     let calls = tool_call_ids(&fixture, &first).await;
     let message = fixture.submit(&job(&json!("turn=1"))).await;
@@ -202,10 +204,10 @@ async fn results_of_parallel_calls_come_one_by_one(model: &str) {
     assert_eq!(fixture.completed_text(&last).await, "seen:0");
     assert_eq!(fixture.completed_text(&message).await, "seen:0,1");
 
-    // The same result again, and a result of a call that nobody made.
-    for id in [calls[0].as_str(), "call_of_nobody"] {
+    // A result that was submitted before, and a result of a call that the model did not make.
+    for id in [calls[0].as_str(), "unknown_call"] {
         let late = fixture
-            .submit(&job(&json!([tool_result(id, "again")])))
+            .submit(&job(&json!([tool_result(id, "late")])))
             .await;
         let late = fixture.wait(&late).await;
         assert_eq!(late["status"], "failed", "{late}");
@@ -330,7 +332,7 @@ async fn tools_and_tool_choice_are_passed_on(model: &str) {
     fixture.assert_no_refusals();
 }
 
-async fn with_max_turns_of_ten_each_of_sixty_requests_has_at_most_ten_turns(model: &str) {
+async fn with_max_turns_of_ten_every_request_of_a_long_session_has_at_most_ten_turns(model: &str) {
     const MAX_TURNS: usize = 10;
     let fixture = fixture(model).await;
     // The model replies to every third message with one or two tool calls.

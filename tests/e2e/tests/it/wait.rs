@@ -9,8 +9,8 @@ use tokio::task::JoinSet;
 
 use crate::fixture::Fixture;
 
-/// Less than the requests' `wait_s` of a minute.
-const SOON: Duration = Duration::from_secs(50);
+/// The limit on the time until the waits are answered. It is shorter than their `wait_s` of 60 s.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(50);
 
 #[tokio::test]
 async fn all_waits_are_answered_when_the_job_ends() {
@@ -37,7 +37,7 @@ async fn all_waits_are_answered_when_the_job_ends() {
         assert_eq!(job["status"], "completed", "{job}");
     }
     assert!(
-        began.elapsed() < SOON,
+        began.elapsed() < ANSWERED_WITHIN,
         "answered only after {:?}",
         began.elapsed()
     );
@@ -66,7 +66,7 @@ async fn a_wait_is_also_answered_when_the_job_fails_or_is_cancelled() {
         assert_eq!(job["status"], status, "{job}");
     }
     assert!(
-        began.elapsed() < SOON,
+        began.elapsed() < ANSWERED_WITHIN,
         "answered only after {:?}",
         began.elapsed()
     );
@@ -121,7 +121,7 @@ async fn the_preference_wait_is_applied_and_confirmed() {
 }
 
 #[tokio::test]
-async fn a_wait_s_out_of_range_is_refused() {
+async fn an_invalid_wait_s_is_refused() {
     let fixture = Fixture::start().await;
     let id = fixture.submit_message("s", "turn=0").await;
     for wait_s in ["61", "-1", "x", ""] {

@@ -1,4 +1,4 @@
-//! The two Python programs of the README, run unchanged: block `before` is without Forebay, block `after` is with it.
+//! The two Python programs of the README, run unchanged: block `before` without Forebay, block `after` with Forebay.
 
 use std::{fs, path::PathBuf, process::Stdio, time::Duration};
 
@@ -133,7 +133,8 @@ async fn the_program_with_forebay_keeps_no_session_so_several_processes_can_serv
     let served = serve("after", 2, forebay.url()).await;
     chat(&served.url, "ada", "message 0").await;
     for number in 1..8 {
-        // The simulated provider's reply contains the number of the user's turns and repeats the last two.
+        // The simulated provider's reply contains the number of the user's turns and the texts of the
+        // last two.
         let reply = chat(&served.url, "ada", &format!("message {number}")).await;
         let expected = format!(
             "Simulated reply {}: you said \"message {number}\", and before that \"message {}\".",

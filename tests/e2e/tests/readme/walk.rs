@@ -11,7 +11,7 @@ const ADDRESS: &str = "localhost:8080";
 /// A command and the output that the README shows.
 struct Step {
     command: String,
-    printed: String,
+    expected: String,
 }
 
 /// The steps of a part of the README. A line that begins with `$ ` is a command. The lines after a command, in the same
@@ -26,12 +26,12 @@ fn steps(part: &str) -> Vec<Step> {
             if let Some(command) = line.strip_prefix("$ ") {
                 steps.push(Step {
                     command: command.to_owned(),
-                    printed: String::new(),
+                    expected: String::new(),
                 });
             } else {
                 let step = steps.last_mut().expect("the block begins with a command");
-                step.printed.push_str(line);
-                step.printed.push('\n');
+                step.expected.push_str(line);
+                step.expected.push('\n');
             }
         }
     }
@@ -105,19 +105,19 @@ async fn the_commands_print_what_the_readme_shows() {
     for (step, printed) in steps.iter().zip(printed) {
         assert_eq!(
             with_placeholders(&printed),
-            with_placeholders(&step.printed),
+            with_placeholders(&step.expected),
             "\n$ {}\nprinted:\n{printed}\nbut the README shows:\n{}",
             step.command,
-            step.printed,
+            step.expected,
         );
     }
 }
 
-/// Replaces the outputs in the README with the actual ones.
+/// Replaces the outputs in the README with the actual outputs.
 fn bless(readme: &str, steps: &[Step], printed: &[String]) {
     let mut blessed = readme.to_owned();
     for (step, printed) in steps.iter().zip(printed) {
-        let old = format!("$ {}\n{}", step.command, step.printed);
+        let old = format!("$ {}\n{}", step.command, step.expected);
         assert_eq!(
             blessed.matches(&old).count(),
             1,

@@ -1,4 +1,4 @@
-//! Bodies that are not JSON, that are too large, or that have another media type. Also bytes that are not HTTP.
+//! Bodies that are not JSON, are too large, or have another media type. Also bytes that are not HTTP.
 
 use std::time::Duration;
 

@@ -14,7 +14,8 @@ use crate::fixture::Fixture;
 /// The session of every invalid submit. It must never exist.
 const NEVER_STORED: &str = "never";
 
-/// Asserts that the answer is a problem with this status and code, and returns its body. `input` names the input.
+/// Asserts that the answer is a problem with this status and code, and returns its body. `input` describes the
+/// invalid input in failure messages.
 fn expect_problem(input: &str, answer: Answer, status: u16, code: &str) -> Value {
     assert_eq!(answer.status.as_u16(), status, "{input}: {}", answer.body);
     let content_type = answer.header("content-type");

@@ -10,6 +10,7 @@ use crate::fixture::Fixture;
 async fn unknown_and_malformed_ids_are_answered_with_404() {
     let fixture = Fixture::start().await;
     let long = "x".repeat(5_000);
+    // `%2e%2e` is not in this list, because the HTTP client would resolve it as `..` and request another path.
     let ids = [
         "job_00018bcfe5680070008000000000000000",
         "JOB_00018bcfe5680070008000000000000000",
@@ -19,7 +20,6 @@ async fn unknown_and_malformed_ids_are_answered_with_404() {
         "a%00b",
         "a%2Fb",
         "..%2F..%2Fetc%2Fpasswd",
-        "%2e%2e",
         "%ff%fe",
         "%C3%BC",
         "%F0%9F%A6%80",
@@ -53,10 +53,6 @@ async fn unknown_and_malformed_ids_are_answered_with_404() {
                 "session_not_found",
             ),
         ] {
-            // The HTTP client resolves `..` before it sends the request.
-            if id == "%2e%2e" {
-                continue;
-            }
             let answer = send(&fixture.client, method, &path, "").await;
             expect_problem(&path, answer, 404, code);
         }

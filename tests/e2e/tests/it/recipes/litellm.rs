@@ -4,22 +4,22 @@ use e2e::process::Forebay;
 use serde_json::{Value, json};
 use servers::litellm::LiteLlm;
 
-use super::WithFile;
+use super::WithProvidersFile;
 use crate::fixture::TIMEOUT;
 
 #[tokio::test]
-async fn chats_tools_and_errors_of_litellm_are_understood() {
+async fn chat_tools_and_errors_work_with_litellm() {
     let proxy = LiteLlm::start().await.expect("LiteLLM starts");
     let url = proxy.base_url();
-    let replaced = [("http://127.0.0.1:4000/v1", url.as_str())];
+    let replacements = [("http://127.0.0.1:4000/v1", url.as_str())];
     let env = [("LITELLM_MASTER_KEY", LiteLlm::KEY)];
-    let forebay = WithFile::start("recipe-litellm", &replaced, &env).await;
+    let forebay = WithProvidersFile::start("recipe-litellm", &replacements, &env).await;
 
     chat(&forebay).await;
     tools(&forebay).await;
     errors(&forebay).await;
     check(&url).await;
-    let logs = forebay.forebay.logs();
+    let logs = forebay.process.logs();
     assert!(
         !logs.contains(LiteLlm::KEY),
         "the log shows the key: {logs}"
@@ -37,7 +37,7 @@ fn assert_completed(job: &Value) {
     assert_eq!(job["attempts"].as_array().map(Vec::len), Some(1), "{job}");
 }
 
-async fn chat(forebay: &WithFile) {
+async fn chat(forebay: &WithProvidersFile) {
     for input in ["hello", "and again"] {
         let job = forebay.run(&job("chat", "acme/chat", &json!(input))).await;
         assert_completed(&job);
@@ -46,28 +46,28 @@ async fn chat(forebay: &WithFile) {
     }
 }
 
-async fn tools(forebay: &WithFile) {
+async fn tools(forebay: &WithProvidersFile) {
     let parameters = json!({ "type": "object", "properties": { "city": { "type": "string" } } });
     let tool =
         json!({ "type": "function", "function": { "name": "weather", "parameters": parameters } });
-    let mut asked = job("tools", "acme/tools", &json!("the weather?"));
-    asked["tools"] = json!([tool]);
-    let calls = forebay.run(&asked).await;
+    let mut question = job("tools", "acme/tools", &json!("the weather?"));
+    question["tools"] = json!([tool]);
+    let calls = forebay.run(&question).await;
     assert_completed(&calls);
-    // LiteLLM's mock gives the finish reason `stop` beside its tool calls.
+    // LiteLLM's mock sends the finish reason `stop` with its tool calls. Forebay corrects it.
     assert_eq!(calls["finish_reason"], "tool_calls", "{calls}");
     let call = &calls["output"]["tool_calls"][0];
     assert_eq!(call["function"]["name"], "weather", "{calls}");
 
     let result = json!([{ "role": "tool", "tool_call_id": call["id"], "content": "sunny" }]);
-    let mut answered = job("tools", "acme/chat", &result);
-    answered["tools"] = json!([tool]);
-    let reply = forebay.run(&answered).await;
+    let mut results = job("tools", "acme/chat", &result);
+    results["tools"] = json!([tool]);
+    let reply = forebay.run(&results).await;
     assert_completed(&reply);
     assert_eq!(reply["output"]["text"], "Mocked by LiteLLM.", "{reply}");
 }
 
-async fn errors(forebay: &WithFile) {
+async fn errors(forebay: &WithProvidersFile) {
     for (model, code, attempts, words) in [
         ("acme/limited", "rate_limited", 2, "mock rate limit error"),
         (
@@ -99,7 +99,7 @@ async fn errors(forebay: &WithFile) {
     }
 }
 
-/// `forebay check` at the same proxy, which knows no model `acme/missing`.
+/// Runs `forebay check` against the same proxy, which does not list the model `acme/missing`.
 async fn check(url: &str) {
     for (model, key, code, words) in [
         ("acme/chat", LiteLlm::KEY, Some(0), "Mocked by LiteLLM."),

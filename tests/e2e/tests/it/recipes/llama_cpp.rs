@@ -1,4 +1,4 @@
-//! llama.cpp's server with a tiny model, in place of the local server of the README.
+//! llama.cpp's server with a tiny model, instead of the README's local server.
 
 use e2e::{client::Client, process::Forebay};
 use serde_json::{Value, json};
@@ -16,9 +16,9 @@ async fn a_local_server_is_checked_and_called_without_a_key_and_a_model() {
         .await
         .expect("llama.cpp starts");
     let url = server.base_url();
-    let replaced = [("http://127.0.0.1:11434/v1", url.as_str())];
+    let replacements = [("http://127.0.0.1:11434/v1", url.as_str())];
     let mut jobs = Vec::new();
-    for (args, env) in commands("recipe-local", &replaced) {
+    for (args, env) in commands("recipe-local", &replacements) {
         let mut builder = Forebay::builder();
         for (name, value) in env {
             builder = builder.env(&name, value);
@@ -37,7 +37,7 @@ async fn a_local_server_is_checked_and_called_without_a_key_and_a_model() {
         jobs.extend(run_jobs(&client, &[sampled]).await);
     }
     let [first, second, too_long, sampled] = &jobs[..] else {
-        panic!("no process was started: {jobs:?}");
+        panic!("no command of the recipe starts Forebay: {jobs:?}");
     };
     for job in [first, second, sampled] {
         assert_eq!(job["status"], "completed", "{job}");

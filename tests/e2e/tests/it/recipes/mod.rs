@@ -1,4 +1,4 @@
-//! The README's recipes for providers, each with a real or a scripted server in place of the printed one.
+//! The README's recipes for providers. Each runs with a real or a scripted server instead of the README's URL.
 
 mod litellm;
 mod llama_cpp;
@@ -19,21 +19,22 @@ use crate::fixture::TIMEOUT;
 /// The arguments and the environment variables of a command.
 pub(crate) type RecipeCommand = (Vec<String>, Vec<(String, String)>);
 
-/// A block of the README. Each printed value is replaced, which the block must contain.
-fn recipe(name: &str, replaced: &[(&str, &str)]) -> String {
+/// The block of the README with this name. `replacements` has pairs: a value that the block must contain, and the value
+/// that replaces it.
+fn recipe(name: &str, replacements: &[(&str, &str)]) -> String {
     let mut block = readme::block(&readme::read(), name);
-    for (printed, value) in replaced {
+    for (value_in_readme, value) in replacements {
         assert!(
-            block.contains(printed),
-            "{name} must contain {printed}: {block}"
+            block.contains(value_in_readme),
+            "{name} must contain {value_in_readme}: {block}"
         );
-        block = block.replace(printed, value);
+        block = block.replace(value_in_readme, value);
     }
     block
 }
 
 /// The commands of a block, one in each line: `NAME=VALUE… forebay ARGUMENT…`.
-pub(crate) fn commands(name: &str, replaced: &[(&str, &str)]) -> Vec<RecipeCommand> {
+pub(crate) fn commands(name: &str, replacements: &[(&str, &str)]) -> Vec<RecipeCommand> {
     let command = |line: &str| {
         let (variables, args) = line
             .split_once(" forebay")
@@ -49,21 +50,21 @@ pub(crate) fn commands(name: &str, replaced: &[(&str, &str)]) -> Vec<RecipeComma
             variables.split_whitespace().map(variable).collect(),
         )
     };
-    recipe(name, replaced).lines().map(command).collect()
+    recipe(name, replacements).lines().map(command).collect()
 }
 
-/// A process with the providers file of a block.
-struct WithFile {
-    forebay: Forebay,
+/// A process whose providers file is a block of the README.
+struct WithProvidersFile {
+    process: Forebay,
     client: Client,
     _folder: TempDir,
 }
 
-impl WithFile {
-    async fn start(name: &str, replaced: &[(&str, &str)], env: &[(&str, &str)]) -> Self {
+impl WithProvidersFile {
+    async fn start(name: &str, replacements: &[(&str, &str)], env: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder is made");
         let path: PathBuf = folder.path().join("providers.toml");
-        std::fs::write(&path, recipe(name, replaced)).expect("the file is written");
+        std::fs::write(&path, recipe(name, replacements)).expect("the file is written");
         let mut builder: Builder = Forebay::builder()
             .env("FOREBAY_PROVIDERS_FILE", path.to_string_lossy())
             .env("FOREBAY_BACKOFF_MS", "50")
@@ -71,10 +72,10 @@ impl WithFile {
         for (name, value) in env {
             builder = builder.env(name, *value);
         }
-        let forebay = builder.start().await;
+        let process = builder.start().await;
         Self {
-            client: Client::new(forebay.url()),
-            forebay,
+            client: Client::new(process.url()),
+            process,
             _folder: folder,
         }
     }

@@ -3,7 +3,7 @@
 use scripted_provider::ScriptedLlm;
 use serde_json::json;
 
-use super::WithFile;
+use super::WithProvidersFile;
 
 #[tokio::test]
 async fn ids_with_slashes_reach_their_server_under_the_right_name() {
@@ -12,16 +12,18 @@ async fn ids_with_slashes_reach_their_server_under_the_right_name() {
         ScriptedLlm::start().await,
         ScriptedLlm::start().await,
     ];
-    let replaced = [
+    let replacements = [
         ("https://openrouter.ai/api/v1", openrouter.openai_base_url()),
         ("https://llm.acme.example/v1", acme.openai_base_url()),
     ];
-    let replaced = replaced.each_ref().map(|(from, to)| (*from, to.as_str()));
+    let replacements = replacements
+        .each_ref()
+        .map(|(from, to)| (*from, to.as_str()));
     let env = [
         ("OPENROUTER_API_KEY", "k"),
         ("OPENAI_BASE_URL", &openai.openai_base_url()),
     ];
-    let forebay = WithFile::start("recipe-slashes", &replaced, &env).await;
+    let forebay = WithProvidersFile::start("recipe-slashes", &replacements, &env).await;
     for (model, provider) in [
         ("meta-llama/llama-3.3-70b-instruct:free", "openrouter"),
         ("openrouter/auto", "openrouter"),
