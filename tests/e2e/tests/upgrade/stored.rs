@@ -112,8 +112,8 @@ impl Stored<'_> {
                 for (key, field) in self.keys(kind).await {
                     let values = match (kind, field) {
                         ("turn", _) => list(redis, &["LRANGE", &key, "0", "-1"]).await,
-                        (_, Some(field)) => vec![reply(redis, &["HGET", &key, field]).await],
-                        (_, None) => vec![reply(redis, &["GET", &key]).await],
+                        (_, Some(field)) => vec![run(redis, &["HGET", &key, field]).await],
+                        (_, None) => vec![run(redis, &["GET", &key]).await],
                     };
                     texts.extend(values.into_iter().filter(|text| !text.is_empty()));
                 }
@@ -152,17 +152,17 @@ impl Stored<'_> {
                             for (index, _) in
                                 turns.iter().enumerate().filter(|(_, turn)| *turn == old)
                             {
-                                reply(redis, &["LSET", &key, &index.to_string(), new]).await;
+                                run(redis, &["LSET", &key, &index.to_string(), new]).await;
                             }
                         }
                         (_, Some(field)) => {
-                            if reply(redis, &["HGET", &key, field]).await == old {
-                                reply(redis, &["HSET", &key, field, new]).await;
+                            if run(redis, &["HGET", &key, field]).await == old {
+                                run(redis, &["HSET", &key, field, new]).await;
                             }
                         }
                         (_, None) => {
-                            if reply(redis, &["GET", &key]).await == old {
-                                reply(redis, &["SET", &key, new, "KEEPTTL"]).await;
+                            if run(redis, &["GET", &key]).await == old {
+                                run(redis, &["SET", &key, new, "KEEPTTL"]).await;
                             }
                         }
                     }
@@ -187,8 +187,8 @@ impl Stored<'_> {
     }
 }
 
-/// The reply to a command, as text.
-async fn reply(redis: &Redis, command: &[&str]) -> String {
+/// Runs a command, and returns its reply as text.
+async fn run(redis: &Redis, command: &[&str]) -> String {
     redis.cli(command).await.expect("Redis replies")
 }
 
