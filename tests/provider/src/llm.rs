@@ -122,8 +122,8 @@ impl ScriptedLlm {
     }
 
     /// Adds a rule. The oldest rule that returns `Some` gives the reply. A queued reply ([`on`](Self::on)) takes
-    /// precedence over rules. A request that the real service would
-    /// refuse is refused before rules and queued replies are used.
+    /// precedence over rules. A request that the real service would refuse is refused before rules and queued replies
+    /// are used.
     pub fn script(&self, rule: impl FnMut(&ChatRequest) -> Option<ScriptedReply> + Send + 'static) {
         self.state.script.add_rule(rule);
     }

@@ -19,11 +19,11 @@ const LISTED_MAX: usize = 40;
 pub enum RequestOutcome {
     /// Answered completely, with this HTTP status.
     Answered(u16),
-    /// Refused as by the real service, with this HTTP status and reason. The script chose no reply.
+    /// Refused with this HTTP status and reason, because the real service would refuse it. The script chose no reply.
     Refused(u16, String),
     /// The client hung up before it had the whole reply.
     HungUp,
-    /// The server broke the connection or stream, as the test's script demanded.
+    /// The server broke the connection or stream, as the test's script required.
     ConnectionBrokenByScript,
 }
 
@@ -55,7 +55,7 @@ impl Recorded {
         matches!(self.ended, Some((RequestOutcome::Answered(200), _)))
     }
 
-    /// The reason, if the request was refused as by the real service.
+    /// The reason, if the request was refused because the real service would refuse it.
     #[must_use]
     pub fn refusal(&self) -> Option<&str> {
         match &self.ended {
@@ -72,11 +72,11 @@ pub struct Stats {
     pub requests: usize,
     /// Requests answered completely, with any status.
     pub answered: usize,
-    /// Requests refused as by the real service.
+    /// Requests refused because the real service would refuse them.
     pub refused: usize,
     /// Requests whose client hung up.
     pub hung_up: usize,
-    /// Requests whose connection or stream the server broke, as the test's script demanded.
+    /// Requests whose connection or stream the server broke, as the test's script required.
     pub broken_by_script: usize,
     /// Requests in flight now.
     pub in_flight: usize,

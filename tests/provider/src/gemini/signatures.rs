@@ -8,7 +8,7 @@ use std::{
 use serde_json::Value;
 
 /// The marker that the real service accepts instead of a signature. It is for calls of other models, so the scripted
-/// Gemini refuses it for a call of its own.
+/// Gemini refuses the marker for a call that has an issued signature.
 pub const SKIP_MARKER: &str = "skip_thought_signature_validator";
 
 /// The most different calls with signatures. No test needs more.
