@@ -1,4 +1,4 @@
-//! The faults of calls, and the methods that they apply to.
+//! The faults of single calls, the methods that they apply to, and the modes of the whole store.
 
 use futures_util::future::BoxFuture;
 
@@ -56,7 +56,7 @@ pub enum StoreMode {
     Full,
 }
 
-/// The fault of one call.
+/// The fault of a single call.
 pub enum Fault {
     /// The call takes effect, and its response is lost.
     LoseResponse,

@@ -1,6 +1,7 @@
 //! A store that fails on a test's command and otherwise forwards its calls to a working store.
 //!
-//! A test sets the [`StoreMode`] of all calls, and plans a [`Fault`] for each of the next calls of one method.
+//! A test sets the [`StoreMode`], which applies to all calls. It can also plan a [`Fault`] for each of the next calls of one
+//! method.
 
 mod faults;
 mod store;

@@ -1,4 +1,4 @@
-//! The faulty store. It records each call, applies the call's fault, and forwards the call.
+//! The faulty store. It records each call, applies the mode and the call's fault, and forwards the call.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -59,7 +59,7 @@ impl FaultyStore {
         *self.mode.borrow()
     }
 
-    /// Plans the faults of the next calls of a method, one for each call.
+    /// Plans the faults of the next calls of a method, one for each call. A call that fails because of the mode uses its fault up.
     pub fn plan(&self, call: StoreCall, faults: impl IntoIterator<Item = Fault>) {
         lock(&self.faults).entry(call).or_default().extend(faults);
     }
@@ -85,7 +85,7 @@ impl FaultyStore {
             let made = calls.iter().filter(|(method, _)| *method == call).count();
             made >= count
         });
-        // The sender lives as long as `self`.
+        // The wait cannot fail, because the sender lives as long as `self`.
         let _ = enough.await;
     }
 
@@ -101,11 +101,11 @@ impl FaultyStore {
         self.failures.load(Ordering::SeqCst)
     }
 
-    /// Records the call, and returns its fault's error or waits for `result`, the call to the working store.
+    /// Records the call, and applies the mode and the call's fault. `inner_call` is the same call to the working store.
     async fn forward<T>(
         &self,
         call: StoreCall,
-        result: impl Future<Output = Result<T, StoreError>> + Send,
+        inner_call: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
         self.calls
             .send_modify(|calls| calls.push((call, Instant::now())));
@@ -118,13 +118,13 @@ impl FaultyStore {
             return self.fail(StoreError::Unavailable(None));
         }
         match fault {
-            None => result.await,
+            None => inner_call.await,
             Some(Fault::LoseResponse) => {
-                result.await?;
+                inner_call.await?;
                 self.fail(StoreError::Unavailable(None))
             }
             Some(Fault::LoseResponseAndGoDown) => {
-                result.await?;
+                inner_call.await?;
                 self.set(StoreMode::Down);
                 self.fail(StoreError::Unavailable(None))
             }
@@ -135,7 +135,7 @@ impl FaultyStore {
             Some(Fault::Panic) => panic!("a fault that the test planned"),
             Some(Fault::After(condition)) => {
                 condition.await;
-                result.await
+                inner_call.await
             }
         }
     }
@@ -162,8 +162,8 @@ impl Store for FaultyStore {
         outcomes_of: &[JobId],
         run_inputs_of: Option<JobId>,
     ) -> Result<LoadedLane, StoreError> {
-        let result = self.inner.load(lane, outcomes_of, run_inputs_of);
-        self.forward(StoreCall::Load, result).await
+        let inner_call = self.inner.load(lane, outcomes_of, run_inputs_of);
+        self.forward(StoreCall::Load, inner_call).await
     }
 
     async fn commit(&self, commit: &Commit) -> Result<CommitResult, StoreError> {
@@ -171,8 +171,8 @@ impl Store for FaultyStore {
         if self.mode() == StoreMode::Full && !commit.admitted.is_empty() {
             self.plan(StoreCall::Commit, [Fault::Full]);
         }
-        let result = self.inner.commit(commit);
-        self.forward(StoreCall::Commit, result).await
+        let inner_call = self.inner.commit(commit);
+        self.forward(StoreCall::Commit, inner_call).await
     }
 
     async fn heads(
@@ -181,28 +181,28 @@ impl Store for FaultyStore {
         after: Option<&LaneKey>,
         limit: usize,
     ) -> Result<Vec<Head>, StoreError> {
-        let result = self.inner.heads(filter, after, limit);
-        self.forward(StoreCall::Heads, result).await
+        let inner_call = self.inner.heads(filter, after, limit);
+        self.forward(StoreCall::Heads, inner_call).await
     }
 
     async fn due_timers(&self, now: TimeMs, limit: usize) -> Result<Vec<Timer>, StoreError> {
-        let result = self.inner.due_timers(now, limit);
-        self.forward(StoreCall::DueTimers, result).await
+        let inner_call = self.inner.due_timers(now, limit);
+        self.forward(StoreCall::DueTimers, inner_call).await
     }
 
     async fn move_timers(&self, moves: &[TimerMove]) -> Result<Vec<bool>, StoreError> {
-        let result = self.inner.move_timers(moves);
-        self.forward(StoreCall::MoveTimers, result).await
+        let inner_call = self.inner.move_timers(moves);
+        self.forward(StoreCall::MoveTimers, inner_call).await
     }
 
     async fn job(&self, tenant: &TenantId, job: JobId) -> Result<Option<JobRecord>, StoreError> {
-        let result = self.inner.job(tenant, job);
-        self.forward(StoreCall::Job, result).await
+        let inner_call = self.inner.job(tenant, job);
+        self.forward(StoreCall::Job, inner_call).await
     }
 
     async fn request(&self, job: JobId) -> Result<Option<Request>, StoreError> {
-        let result = self.inner.request(job);
-        self.forward(StoreCall::Request, result).await
+        let inner_call = self.inner.request(job);
+        self.forward(StoreCall::Request, inner_call).await
     }
 
     async fn set_idempotency_key(
@@ -212,8 +212,8 @@ impl Store for FaultyStore {
         entry: &IdempotencyEntry,
         ttl_ms: u64,
     ) -> Result<SetKeyResult, StoreError> {
-        let result = self.inner.set_idempotency_key(tenant, key, entry, ttl_ms);
-        self.forward(StoreCall::SetIdempotencyKey, result).await
+        let inner_call = self.inner.set_idempotency_key(tenant, key, entry, ttl_ms);
+        self.forward(StoreCall::SetIdempotencyKey, inner_call).await
     }
 
     async fn session(
@@ -222,8 +222,8 @@ impl Store for FaultyStore {
         session: &SessionId,
         ttl_ms: u64,
     ) -> Result<Option<Session>, StoreError> {
-        let result = self.inner.session(tenant, session, ttl_ms);
-        self.forward(StoreCall::Session, result).await
+        let inner_call = self.inner.session(tenant, session, ttl_ms);
+        self.forward(StoreCall::Session, inner_call).await
     }
 
     async fn remove_session(
@@ -231,18 +231,18 @@ impl Store for FaultyStore {
         tenant: &TenantId,
         session: &SessionId,
     ) -> Result<SessionRemoval, StoreError> {
-        let result = self.inner.remove_session(tenant, session);
-        self.forward(StoreCall::RemoveSession, result).await
+        let inner_call = self.inner.remove_session(tenant, session);
+        self.forward(StoreCall::RemoveSession, inner_call).await
     }
 
     async fn evict_sessions(&self, sessions_max: u64, limit: usize) -> Result<u64, StoreError> {
-        let result = self.inner.evict_sessions(sessions_max, limit);
-        self.forward(StoreCall::EvictSessions, result).await
+        let inner_call = self.inner.evict_sessions(sessions_max, limit);
+        self.forward(StoreCall::EvictSessions, inner_call).await
     }
 
     async fn delete_expired(&self, limit: usize) -> Result<u64, StoreError> {
-        let result = self.inner.delete_expired(limit);
-        self.forward(StoreCall::DeleteExpired, result).await
+        let inner_call = self.inner.delete_expired(limit);
+        self.forward(StoreCall::DeleteExpired, inner_call).await
     }
 
     async fn renew_presence(
@@ -250,32 +250,32 @@ impl Store for FaultyStore {
         process: &ProcessId,
         presence_ttl_ms: u64,
     ) -> Result<LiveProcesses, StoreError> {
-        let result = self.inner.renew_presence(process, presence_ttl_ms);
-        self.forward(StoreCall::RenewPresence, result).await
+        let inner_call = self.inner.renew_presence(process, presence_ttl_ms);
+        self.forward(StoreCall::RenewPresence, inner_call).await
     }
 
     async fn end_presence(&self, process: &ProcessId) -> Result<(), StoreError> {
-        let result = self.inner.end_presence(process);
-        self.forward(StoreCall::EndPresence, result).await
+        let inner_call = self.inner.end_presence(process);
+        self.forward(StoreCall::EndPresence, inner_call).await
     }
 
     async fn elect_sweeper(&self, process: &ProcessId, ttl_ms: u64) -> Result<bool, StoreError> {
-        let result = self.inner.elect_sweeper(process, ttl_ms);
-        self.forward(StoreCall::ElectSweeper, result).await
+        let inner_call = self.inner.elect_sweeper(process, ttl_ms);
+        self.forward(StoreCall::ElectSweeper, inner_call).await
     }
 
     async fn end_term(&self, process: &ProcessId) -> Result<(), StoreError> {
-        let result = self.inner.end_term(process);
-        self.forward(StoreCall::EndTerm, result).await
+        let inner_call = self.inner.end_term(process);
+        self.forward(StoreCall::EndTerm, inner_call).await
     }
 
     async fn counts(&self) -> Result<Counts, StoreError> {
-        let result = self.inner.counts();
-        self.forward(StoreCall::Counts, result).await
+        let inner_call = self.inner.counts();
+        self.forward(StoreCall::Counts, inner_call).await
     }
 
     async fn watch(&self, topic: Topic) -> Result<Notices, StoreError> {
-        let result = self.inner.watch(topic);
-        self.forward(StoreCall::Watch, result).await
+        let inner_call = self.inner.watch(topic);
+        self.forward(StoreCall::Watch, inner_call).await
     }
 }

@@ -1,4 +1,4 @@
-//! What happens to one request at the scripted LLM: it is recorded and checked, waits at gates, and gets its reply or
+//! Answers one request to the scripted LLM: records and checks the request, waits at its barriers, and sends its reply or
 //! fault.
 
 use std::{sync::Arc, time::Duration};
@@ -38,19 +38,19 @@ pub(super) async fn answer(mut exchange: Exchange, state: Arc<State>) {
         let path = path_of(&exchange.request);
         state
             .log
-            .unexpected(format!("{} {path}", exchange.request.method));
+            .record_unexpected(format!("{} {path}", exchange.request.method));
         let error = json!({ "error": { "message": "the scripted server does not serve this path", "code": 404 } });
         exchange.answer(&json_response(404, &error)).await;
         return;
     };
-    let Some((request, in_flight)) = state.log.arrived(request) else {
+    let Some((request, in_flight)) = state.log.record_arrival(request) else {
         let error =
             json!({ "error": { "message": "the scripted server can record no more requests" } });
         exchange.answer(&json_response(500, &error)).await;
         return;
     };
     if let Err(error) = check(&request, &state) {
-        in_flight.ended(RequestOutcome::Refused(error.status, error.message.clone()));
+        in_flight.record_outcome(RequestOutcome::Refused(error.status, error.message.clone()));
         let response = error_response(request.dialect, &error);
         exchange.answer(&response).await;
         return;
@@ -66,7 +66,7 @@ fn path_of(request: &HttpRequest) -> &str {
     request.target.split('?').next().unwrap_or_default()
 }
 
-/// The request in its dialect; `None` if the scripted LLM does not serve its path.
+/// The request in its dialect; `None` if the scripted LLM does not serve its method and path.
 fn parse(request: &HttpRequest) -> Option<ChatRequest> {
     let (path, query) = match request.target.split_once('?') {
         Some((path, query)) => (path, Some(query.to_owned())),
@@ -85,6 +85,7 @@ fn parse(request: &HttpRequest) -> Option<ChatRequest> {
         None => return None,
     };
     (request.method == "POST").then(|| ChatRequest {
+        // The log sets the number.
         number: 0,
         dialect,
         path: path.to_owned(),
@@ -106,8 +107,8 @@ fn check(request: &ChatRequest, state: &State) -> Result<(), ProviderError> {
     }
 }
 
-/// Takes the reply from the script at once, so that queued replies are used in the order of arrival. Then it waits at
-/// the gates and for the latency.
+/// Takes the reply from the script at once, so that queued replies are used in the order of arrival. Then waits at the
+/// barriers and for the latency.
 async fn decide(request: &ChatRequest, state: &State) -> Delivery {
     let mut reply = state.script.reply_to(request);
     let barriers = state.script.barriers_for(request);
@@ -168,7 +169,7 @@ fn render(request: &ChatRequest, reply: ScriptedReply, state: &State) -> Deliver
             chunk_bytes: chunk_bytes.max(1),
             pause,
         },
-        // The other replies are completions, which returned above.
+        // This is `ScriptedReply::Stall`. Completions have returned above, and `decide` has replaced `After` by its reply.
         _ => Delivery::Stall,
     }
 }
@@ -178,17 +179,17 @@ async fn deliver(mut exchange: Exchange, delivery: Delivery, in_flight: InFlight
     match delivery {
         Delivery::Complete(response) => {
             // The client may act on the last byte at once, so the outcome is recorded before that byte is sent.
-            in_flight.ended(RequestOutcome::Answered(response.status));
+            in_flight.record_outcome(RequestOutcome::Answered(response.status));
             if !exchange.answer(&response).await {
-                in_flight.ended(RequestOutcome::HungUp);
+                in_flight.record_outcome(RequestOutcome::HungUp);
             }
         }
         Delivery::CutOff(response) => {
-            in_flight.ended(RequestOutcome::ConnectionBrokenByScript);
+            in_flight.record_outcome(RequestOutcome::ConnectionBrokenByScript);
             if exchange.begin(&response, response.body.len() / 2).await {
                 exchange.cut_off().await;
             } else {
-                in_flight.ended(RequestOutcome::HungUp);
+                in_flight.record_outcome(RequestOutcome::HungUp);
             }
         }
         Delivery::StallInBody(response) => {
@@ -203,7 +204,7 @@ async fn deliver(mut exchange: Exchange, delivery: Delivery, in_flight: InFlight
             exchange.answer_endlessly(&response, chunk, pause).await;
         }
         Delivery::Reset => {
-            in_flight.ended(RequestOutcome::ConnectionBrokenByScript);
+            in_flight.record_outcome(RequestOutcome::ConnectionBrokenByScript);
             exchange.reset(Reason::INTERNAL_ERROR);
         }
         Delivery::Stall => exchange.wait_for_hang_up().await,

@@ -1,4 +1,4 @@
-//! Barriers hold replies back. A request waits at a barrier until the test lets it pass with the barrier's gate.
+//! A barrier holds back the replies to some requests. The test lets these requests pass with the barrier's gate.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::request::ChatRequest;
 
 type Filter = dyn Fn(&ChatRequest) -> bool + Send + Sync;
 
-/// The test's handle of a barrier. It lets requests pass. Dropping it lets all requests pass.
+/// The test's handle of a barrier. The test lets requests pass with it. Dropping the gate lets all requests pass.
 #[must_use = "dropping a gate opens it"]
 pub struct Gate {
     permits: Arc<Semaphore>,
@@ -32,7 +32,7 @@ impl Drop for Gate {
     }
 }
 
-/// The place where requests wait until the gate lets them pass.
+/// A point at which some requests wait until the gate lets them pass.
 #[derive(Clone)]
 pub(super) struct Barrier {
     permits: Arc<Semaphore>,

@@ -1,10 +1,10 @@
-//! A scripted HTTP server in the place of an LLM provider: real HTTP on a free port, in the test's own process.
+//! A scripted HTTP server that replaces an LLM provider. It listens on a free port, in the test's own process.
 //!
 //! Two layers:
 //! - [`http_server`]: a server over HTTP/1.1 and HTTP/2, with or without TLS. It gives each request to a handler. The
 //!   handler answers the request, delays it, cuts its response off or resets it.
 //! - [`ScriptedLlm`]: a handler that speaks OpenAI's `POST /v1/chat/completions` and Gemini's native `POST
-//!   /v1beta/models/{model}:generateContent`. It refuses what the real services refuse ([`openai`],
+//!   /v1beta/models/{model}:generateContent`. It refuses what the real services would refuse ([`openai`],
 //!   [`gemini`]) and records every request ([`Recorded`]). Its default reply is `seen:` and the number of
 //!   every `turn=<n>` in the context, so a reply shows which turns the request contained. Tests script
 //!   other replies with rules and queues ([`ScriptedLlm::script`], [`ScriptedLlm::on`]) and hold replies back

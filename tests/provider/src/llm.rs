@@ -39,18 +39,18 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// How long each reply takes; no time by default.
+    /// Sets how long each reply takes; no time by default.
     pub fn latency(mut self, latency: Latency) -> Self {
         self.latency = latency;
         self
     }
 
-    /// A random latency in this range, in milliseconds.
+    /// Sets a random latency in this range, in milliseconds, for each reply.
     pub fn latency_ms(self, range: RangeInclusive<u64>) -> Self {
         self.latency(Latency::UniformMs(*range.start(), *range.end()))
     }
 
-    /// The seed of the latencies.
+    /// Sets the seed of the random latencies.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
@@ -75,7 +75,7 @@ impl Builder {
 }
 
 impl ScriptedLlm {
-    /// A server without latency, with seed 0.
+    /// A builder of a server without latency, with seed 0.
     pub fn builder() -> Builder {
         Builder {
             latency: Latency::Fixed(Duration::ZERO),
@@ -122,7 +122,8 @@ impl ScriptedLlm {
     }
 
     /// Adds a rule. The oldest rule that returns `Some` gives the reply. A queued reply ([`on`](Self::on)) takes
-    /// precedence over rules. A request that the real service refuses is refused before either is asked.
+    /// precedence over rules. A request that the real service would refuse is refused before rules and queued replies
+    /// are used.
     pub fn script(&self, rule: impl FnMut(&ChatRequest) -> Option<ScriptedReply> + Send + 'static) {
         self.state.script.add_rule(rule);
     }

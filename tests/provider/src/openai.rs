@@ -1,8 +1,8 @@
-//! OpenAI's chat completions: what the real service and strict compatible servers refuse in a context, and the form of its
-//! replies.
+//! OpenAI's chat completions. [`check`] refuses the contexts that the real service or a strict compatible server refuses,
+//! and this file writes replies in OpenAI's format.
 //!
 //! The functions are pure. They do not check unknown fields of messages, because compatible servers accept some of
-//! those. They also do not check the key, and whether a model supports what the request asks for.
+//! those. They also do not check the key, or whether a model supports what the request asks for.
 
 use serde_json::{Value, json};
 
@@ -14,10 +14,10 @@ use super::{
 
 const ROLES: [&str; 5] = ["system", "developer", "user", "assistant", "tool"];
 
-/// Checks whether the real service would accept this body.
+/// Checks that the real service and strict compatible servers would accept this body.
 ///
 /// # Errors
-/// The error with status 400 with which it would refuse the body.
+/// An error with status 400 and the service's reason.
 pub fn check(body: &Value) -> Result<(), ProviderError> {
     if body["model"].as_str().is_none_or(str::is_empty) {
         return Err(refusal("you must provide a model parameter"));
@@ -182,7 +182,7 @@ fn calls_message(request_number: usize, calls: &[ScriptedCall]) -> Value {
     json!({ "role": "assistant", "content": null, "refusal": null, "tool_calls": calls })
 }
 
-/// The number of tokens is a quarter of the number of bytes, so a longer context always has more tokens.
+/// The number of tokens is about a quarter of the number of bytes, so that it grows with the context.
 fn response_body(request: &ChatRequest, choices: &Value, output_bytes: usize) -> Value {
     let input_tokens = request.body["messages"].to_string().len() / 4 + 1;
     let output_tokens = output_bytes / 4;

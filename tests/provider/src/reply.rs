@@ -17,7 +17,7 @@ pub enum ScriptedReply {
     ToolCalls(Vec<ScriptedCall>),
     /// A reply that ended early.
     Finish {
-        /// The reason in the dialect's own word: `length`, `content_filter`; `MAX_TOKENS`, `SAFETY`.
+        /// The reason in the dialect's own word, such as OpenAI's `length` or Gemini's `MAX_TOKENS`.
         reason: String,
         /// The text so far, if there is any.
         text: Option<String>,
@@ -48,13 +48,14 @@ pub enum ScriptedReply {
     },
     /// 200 with a complete body that is not JSON.
     InvalidJson,
-    /// A reset of the connection (RST) instead of a response.
+    /// A reset instead of a response: of the connection (HTTP/1.1) or of the stream (HTTP/2).
     Reset,
     /// No response until the client hangs up.
     Stall,
     /// The head and the first half of a valid response, then nothing until the client hangs up.
     StallInBody,
-    /// The head and the first half of a valid response, then an orderly end of the connection.
+    /// The head and the first half of a valid response, then an orderly end of the connection (HTTP/1.1) or a reset of the
+    /// stream (HTTP/2).
     CutOff,
     /// A valid head, then a body that goes on until the client hangs up.
     Endless {
@@ -154,7 +155,7 @@ impl ScriptedCall {
 pub struct ProviderError {
     /// The HTTP status.
     pub status: u16,
-    /// OpenAI's `code`, or Gemini's `status`. With `None`, it is the default of the HTTP status.
+    /// OpenAI's `code`, or Gemini's `status`. If it is `None`, the HTTP status determines it.
     pub code: Option<String>,
     /// The message.
     pub message: String,

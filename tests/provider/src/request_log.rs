@@ -1,4 +1,4 @@
-//! The log of all requests and their outcomes. Tests wait for what they expect in it.
+//! The log of all requests and their outcomes. Tests wait until it contains the requests that they expect.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::request::ChatRequest;
 
-/// The most requests recorded. Later requests are answered with 500, so that no test passes without its requests.
+/// The most requests recorded. Later requests are answered with 500, so that a test with more requests fails.
 const RECORDS_MAX: usize = 200_000;
 /// How many of the newest requests the error message of a failed wait lists.
 const LISTED_MAX: usize = 40;
@@ -19,11 +19,11 @@ const LISTED_MAX: usize = 40;
 pub enum RequestOutcome {
     /// Answered completely, with this HTTP status.
     Answered(u16),
-    /// Refused as the real service does, with this HTTP status and reason. The script chose no reply.
+    /// Refused with this HTTP status and reason, because the real service would refuse it. The script chose no reply.
     Refused(u16, String),
     /// The client hung up before it had the whole reply.
     HungUp,
-    /// The server broke the connection, because the test's script says so.
+    /// The server broke the connection or stream, as the test's script required.
     ConnectionBrokenByScript,
 }
 
@@ -55,7 +55,7 @@ impl Recorded {
         matches!(self.ended, Some((RequestOutcome::Answered(200), _)))
     }
 
-    /// The reason, if the request was refused as the real service does.
+    /// The reason, if the request was refused because the real service would refuse it.
     #[must_use]
     pub fn refusal(&self) -> Option<&str> {
         match &self.ended {
@@ -72,11 +72,11 @@ pub struct Stats {
     pub requests: usize,
     /// Requests answered completely, with any status.
     pub answered: usize,
-    /// Requests refused as the real service does.
+    /// Requests refused because the real service would refuse them.
     pub refused: usize,
     /// Requests whose client hung up.
     pub hung_up: usize,
-    /// Requests whose connection the server broke, because the test's script says so.
+    /// Requests whose connection or stream the server broke, as the test's script required.
     pub broken_by_script: usize,
     /// Requests in flight now.
     pub in_flight: usize,
@@ -104,7 +104,7 @@ struct Inner {
     stats: Stats,
 }
 
-/// A request that is being answered. If this guard is dropped before `ended` was called, the client has hung up.
+/// A request that is being answered. If this guard is dropped without a recorded outcome, the client has hung up.
 pub(super) struct InFlight {
     number: usize,
     log: RequestLog,
@@ -112,15 +112,15 @@ pub(super) struct InFlight {
 
 impl InFlight {
     /// Records how the request ended. A later outcome replaces an earlier outcome.
-    pub(super) fn ended(&self, outcome: RequestOutcome) {
-        self.log.end(self.number, outcome);
+    pub(super) fn record_outcome(&self, outcome: RequestOutcome) {
+        self.log.set_outcome(self.number, outcome);
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
         if self.log.lock().records[self.number].is_in_flight() {
-            self.log.end(self.number, RequestOutcome::HungUp);
+            self.log.set_outcome(self.number, RequestOutcome::HungUp);
         }
     }
 }
@@ -135,7 +135,10 @@ impl RequestLog {
     }
 
     /// Numbers the request and records it; `None` if the log is full.
-    pub(super) fn arrived(&self, mut request: ChatRequest) -> Option<(Arc<ChatRequest>, InFlight)> {
+    pub(super) fn record_arrival(
+        &self,
+        mut request: ChatRequest,
+    ) -> Option<(Arc<ChatRequest>, InFlight)> {
         let request = {
             let mut inner = self.lock();
             if inner.records.len() >= RECORDS_MAX {
@@ -161,7 +164,7 @@ impl RequestLog {
         Some((request, in_flight))
     }
 
-    fn end(&self, number: usize, outcome: RequestOutcome) {
+    fn set_outcome(&self, number: usize, outcome: RequestOutcome) {
         {
             let mut inner = self.lock();
             let inner = &mut *inner;
@@ -169,16 +172,16 @@ impl RequestLog {
             let before = inner.records[number].ended.take();
             match &before {
                 None => stats.in_flight -= 1,
-                Some((outcome, _)) => *count_of(stats, outcome) -= 1,
+                Some((outcome, _)) => *counter_of(stats, outcome) -= 1,
             }
-            *count_of(stats, &outcome) += 1;
+            *counter_of(stats, &outcome) += 1;
             inner.records[number].ended = Some((outcome, Instant::now()));
         }
         self.0.changed.send_replace(());
     }
 
     /// Records a request that the server does not serve.
-    pub(super) fn unexpected(&self, request: String) {
+    pub(super) fn record_unexpected(&self, request: String) {
         let mut inner = self.lock();
         if inner.stats.unexpected.len() < RECORDS_MAX {
             inner.stats.unexpected.push(request);
@@ -207,7 +210,7 @@ impl RequestLog {
                 if condition(&self.lock().records) {
                     return;
                 }
-                // The sender lives as long as this log.
+                // The wait cannot fail, because the sender lives as long as this log.
                 let _ = changes.changed().await;
             }
         };
@@ -253,7 +256,7 @@ impl RequestLog {
     }
 }
 
-const fn count_of<'a>(stats: &'a mut Stats, outcome: &RequestOutcome) -> &'a mut usize {
+const fn counter_of<'a>(stats: &'a mut Stats, outcome: &RequestOutcome) -> &'a mut usize {
     match outcome {
         RequestOutcome::Answered(_) => &mut stats.answered,
         RequestOutcome::Refused(..) => &mut stats.refused,

@@ -14,7 +14,7 @@ use super::{gemini::Signatures, request_log::RequestLog, script::Script};
 pub enum Latency {
     /// Each reply takes this time.
     Fixed(Duration),
-    /// A random number of milliseconds between these two, both included. It comes from the server's seed.
+    /// A random number of milliseconds between these two, both included. The server's seed determines the numbers.
     UniformMs(u64, u64),
 }
 
@@ -23,6 +23,7 @@ pub(super) struct State {
     pub(super) log: RequestLog,
     pub(super) script: Script,
     pub(super) signatures: Signatures,
+    /// The latency of the replies, and the generator of random latencies.
     pub(super) latency: Mutex<(Latency, StdRng)>,
 }
 

@@ -1,22 +1,29 @@
-//! What strict servers with OpenAI's API refuse and OpenAI's own service accepts: servers that render a chat template, or
-//! that read each message into a type.
+//! Checks messages as strict servers with OpenAI's API do. Such servers render a chat template, or parse each message into a
+//! type. So they refuse some messages that OpenAI's own service accepts.
 //!
-//! Pure. The rules come from public reports about such servers.
+//! The functions are pure. The rules come from public reports about such servers.
 
 use serde_json::{Map, Value};
 
 use super::{reply::ProviderError, request::array};
 
-/// Whether a strict server would take these messages.
+/// Checks that a strict server would accept these messages.
 ///
 /// # Errors
-/// The 400 with which it refuses.
+/// An error with status 400 and the server's reason.
 pub(super) fn check(messages: &[Value]) -> Result<(), ProviderError> {
-    for (i, message) in messages.iter().enumerate() {
-        let refused = |why: &str| Err(ProviderError::new(400, &format!("messages[{i}]: {why}")));
+    for (index, message) in messages.iter().enumerate() {
+        let refused = |reason: &str| {
+            Err(ProviderError::new(
+                400,
+                &format!("messages[{index}]: {reason}"),
+            ))
+        };
         match message["role"].as_str() {
             Some("developer") => return refused("developer is not a known role"),
-            Some("system") if i > 0 => return refused("System message must be at the beginning."),
+            Some("system") if index > 0 => {
+                return refused("System message must be at the beginning.");
+            }
             Some("assistant") => {
                 if message.get("content").is_none() {
                     return refused("missing field `content`");
@@ -30,10 +37,10 @@ pub(super) fn check(messages: &[Value]) -> Result<(), ProviderError> {
             _ => {}
         }
         for call in array(&message["tool_calls"]) {
-            if !is_name(&call["function"]["name"]) {
+            if !is_function_name(&call["function"]["name"]) {
                 return refused("the name of a function must match ^[a-zA-Z0-9_-]{1,64}$");
             }
-            if !is_object(&call["function"]["arguments"]) {
+            if !parses_to_object(&call["function"]["arguments"]) {
                 return refused("the arguments of a function must be a JSON object");
             }
         }
@@ -41,7 +48,7 @@ pub(super) fn check(messages: &[Value]) -> Result<(), ProviderError> {
     Ok(())
 }
 
-fn is_name(value: &Value) -> bool {
+fn is_function_name(value: &Value) -> bool {
     value.as_str().is_some_and(|name| {
         (1..=64).contains(&name.len())
             && name
@@ -50,7 +57,7 @@ fn is_name(value: &Value) -> bool {
     })
 }
 
-fn is_object(value: &Value) -> bool {
+fn parses_to_object(value: &Value) -> bool {
     value
         .as_str()
         .is_some_and(|text| serde_json::from_str::<Map<String, Value>>(text).is_ok())

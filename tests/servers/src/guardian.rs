@@ -12,7 +12,7 @@ use std::{
 
 use rustix::process::Pid;
 
-/// Waits until the pipe closes, kills the group, and removes its folder when the killed processes have ended.
+/// Waits until the pipe closes, kills the group, gives the killed processes half a second to end, and removes the folder.
 const SCRIPT: &str = r#"read -r _; kill -s KILL -- "-$1" 2>/dev/null; sleep 0.5; rm -rf -- "$2""#;
 
 /// The shell that ends one server.
@@ -42,7 +42,7 @@ impl Guardian {
 }
 
 impl Drop for Guardian {
-    /// The group has ended already. Another group may get its number, so the shell must not signal it.
+    /// The group has ended or is killed already. Later another group may get its number, so the shell must not signal it.
     fn drop(&mut self) {
         // The pipe is still open, so the shell has not signalled anything yet.
         let _ = self.shell.kill();

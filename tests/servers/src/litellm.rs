@@ -4,7 +4,7 @@ use std::{fs, path::Path, process::Command};
 
 use crate::python::PythonServer;
 
-/// The models, in the form of LiteLLM's configuration.
+/// The proxy's configuration file: its models and its key.
 const CONFIG: &str = r#"
 model_list:
   - model_name: acme/chat

@@ -1,5 +1,5 @@
-//! llama.cpp's server with a tiny model, which the program `llama_cpp.py` makes. Its weights are random, so its replies are
-//! nonsense.
+//! llama.cpp's server with a tiny model, which the program `llama_cpp.py` makes. The model's weights are random, so its
+//! replies are nonsense.
 
 use std::{path::Path, process::Command};
 
@@ -9,10 +9,10 @@ use crate::python::PythonServer;
 pub struct LlamaCpp(PythonServer);
 
 impl LlamaCpp {
-    /// The name of its only model.
+    /// The name of the server's only model.
     pub const MODEL: &str = "tiny";
 
-    /// Starts a server whose model has a context of this many tokens, and waits until it answers. A byte of a message is one
+    /// Starts a server whose model has a context of this many tokens, and waits until it answers. Each byte of a message is one
     /// token.
     ///
     /// # Errors

@@ -32,7 +32,7 @@ pub(crate) fn until_blocking(timeout: Duration, mut condition: impl FnMut() -> b
         if started.elapsed() >= timeout {
             return false;
         }
-        // A killed process ends within a few milliseconds.
+        // Most callers wait for a killed process, which ends within a few milliseconds.
         std::thread::sleep(INTERVAL / 4);
     }
 }

@@ -1,7 +1,7 @@
 //! Free ports, below the range that the system uses for outgoing connections.
 //!
 //! A restarted server must find its port free. While the server is down, any outgoing connection may get a port of
-//! that range. A client that tries to reach the stopped server could even get the server's port and connect to itself.
+//! that range. A client that tries to reach the stopped server could even get the server's port as its own and connect to itself.
 
 use std::{
     collections::HashSet,
@@ -22,11 +22,11 @@ const PORTS_EXAMINED_MAX: u32 = 1_000;
 /// get the same port.
 static RETURNED: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
 
-/// Returns a port of loopback without a listener. Another process may take the port before the server does. The caller
-/// then starts the server again with another port.
+/// Returns a port of loopback without a listener. Another process may take the port before the server opens it. Then the
+/// caller must start the server again with another port.
 ///
 /// # Errors
-/// If a thousand examined ports are all taken.
+/// If a thousand random ports are all taken.
 pub(crate) fn free() -> anyhow::Result<u16> {
     let end = outgoing_first().max(FIRST + 1);
     let mut returned = RETURNED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -38,7 +38,10 @@ pub(crate) fn free() -> anyhow::Result<u16> {
             return Ok(port);
         }
     }
-    bail!("found no free port from {FIRST} to {end}")
+    bail!(
+        "found no free port among {PORTS_EXAMINED_MAX} random ports from {FIRST} to {}",
+        end - 1
+    )
 }
 
 /// Whether a server could listen on this port of loopback now.

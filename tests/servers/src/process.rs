@@ -1,7 +1,7 @@
 //! One server process: its process group, its log, its signals, and its end.
 //!
 //! Signals go to the whole group, because RabbitMQ's start script and the Erlang VM are two processes. Only groups
-//! that were started here are signalled.
+//! that this module has started get signals.
 
 use std::{
     fs::File,
@@ -62,7 +62,7 @@ impl ServerProcess {
             .create(true)
             .append(true)
             .open(&self.log)
-            .context("opening the server's log")?;
+            .with_context(|| format!("opening the log {}", self.log.display()))?;
         let mut command = (self.command)();
         command
             .stdin(Stdio::null())
@@ -76,7 +76,7 @@ impl ServerProcess {
         Ok(())
     }
 
-    /// The exit status, if the server ended by itself since it was started.
+    /// The exit status, if the server has ended by itself since it was started. Then the rest of its group is killed too.
     pub(crate) fn exited(&self) -> Option<ExitStatus> {
         let mut running = lock(&self.running);
         let status = running.as_mut()?.leader.try_wait().ok().flatten()?;
@@ -106,6 +106,7 @@ impl ServerProcess {
     /// # Errors
     /// If the server still runs after `timeout`. It is then killed.
     pub(crate) async fn stop(&self, timeout: Duration) -> anyhow::Result<()> {
+        // A paused process handles SIGTERM only after SIGCONT.
         self.signal(Signal::CONT)?;
         self.signal_leader(Signal::TERM)?;
         let ended = poll::until(timeout, || async {
@@ -149,6 +150,7 @@ impl ServerProcess {
         bail!("{} still runs {PAUSE_TIMEOUT:?} after SIGSTOP", self.name)
     }
 
+    /// Sends a signal to the first process of the group, whose process id is the group's id.
     fn signal_leader(&self, signal: Signal) -> anyhow::Result<()> {
         match lock(&self.running).as_ref() {
             Some(running) => kill_process(running.group, signal)
@@ -241,8 +243,8 @@ impl Running {
     /// Kills the group. Returns whether it has ended.
     fn kill(&mut self) -> bool {
         let _ = kill_process_group(self.group, Signal::KILL);
-        // The guardian ends before the leader is reaped. After that, another group could get this number, and the
-        // guardian could kill it.
+        // The guardian must end before the leader is reaped. Once the leader is reaped, another group can get this number,
+        // and the guardian could kill that group.
         self.guardian = None;
         poll::until_blocking(KILL_TIMEOUT, || {
             self.has_ended() && test_kill_process_group(self.group).is_err()

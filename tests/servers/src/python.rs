@@ -1,6 +1,7 @@
-//! Servers in Python: the environment of their packages, their port, and when they answer.
+//! Starts a server that is written in Python: finds its Python environment, chooses a free port, and waits until the server
+//! answers.
 //!
-//! `tests/run` makes the environments.
+//! `tests/run` creates the environments.
 
 use std::{
     path::{Path, PathBuf},
@@ -13,9 +14,9 @@ use tempfile::TempDir;
 
 use crate::{port, process::ServerProcess};
 
-/// How long a start may take. The imports of a large package take long on a busy machine.
+/// How long a start may take. The imports of a large package take a long time on a busy machine.
 const START_TIMEOUT: Duration = Duration::from_secs(240);
-/// How often a start is tried, each time with another port, if another process has taken the port.
+/// How many times a start is tried, each time with another port, if another process has taken the port.
 const STARTS_MAX: u32 = 3;
 
 /// A running server. Dropping it ends the server and deletes its folder.
@@ -83,7 +84,7 @@ fn interpreter(environment: &str) -> anyhow::Result<PathBuf> {
     let python = root.join("target").join(environment).join("bin/python");
     ensure!(
         python.exists(),
-        "{} is missing: run `tests/run` once, which installs it",
+        "the Python interpreter {} is missing: run `tests/run` once, which installs it",
         python.display()
     );
     Ok(python)

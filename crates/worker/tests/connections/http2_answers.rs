@@ -39,7 +39,7 @@ async fn interim_answers_are_skipped() {
     let call = tokio::spawn(async move { ask(&provider).await });
     let mut request = server.request().await;
     for status in [100, 103] {
-        assert!(request.interim(status).await);
+        assert!(request.send_interim(status).await);
     }
     answer(request).await;
     call.await

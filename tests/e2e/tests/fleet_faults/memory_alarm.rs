@@ -59,9 +59,9 @@ async fn raise_and_end_alarm(
     number: usize,
     seed: u64,
 ) -> Duration {
-    let armed = fleet
+    let prepared = fleet
         .rabbit
-        .arm_memory_alarm()
+        .prepare_memory_alarm()
         .await
         .expect("RabbitMQ prepares the alarm");
     let load = FaultLoad::start(fleet, &format!("alarm-{number}"), 1, seed).await;
@@ -71,7 +71,7 @@ async fn raise_and_end_alarm(
     load.wait_until_fault_is_due(1).await;
     let gate = provider::stop_calls(llm, 30).await;
     let raising = Instant::now();
-    let alarm = armed.raise().await.expect("RabbitMQ raises the alarm");
+    let alarm = prepared.raise().await.expect("RabbitMQ raises the alarm");
     let raised = Instant::now();
     load.assert_fault_during_load(llm, &format!("alarm {number} was raised"));
     gate.open();

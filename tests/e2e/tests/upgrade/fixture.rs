@@ -29,8 +29,8 @@ fn read(name: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The view of the API's clients when the fixture was made, and the time of this view.
-fn view_then(name: &str) -> (Value, u64) {
+/// What the API showed when the fixture was made, and that time in milliseconds since 1970.
+fn saved_view(name: &str) -> (Value, u64) {
     let view: Value = serde_json::from_str(&read(name)).expect("the file contains JSON");
     let made_at = view["made_at"].as_u64().expect("the file contains a time");
     (view, made_at)
@@ -38,7 +38,7 @@ fn view_then(name: &str) -> (Value, u64) {
 
 #[tokio::test]
 async fn the_embedded_engine_reads_data_of_c32b0d3() {
-    let (then, made_at) = view_then("embedded.json");
+    let (saved, made_at) = saved_view("embedded.json");
     let folder = tempfile::tempdir().expect("a temporary folder is made");
     let sql = times::moved_to_now(&read("embedded.sql"), made_at);
     sqlite_dump::load(&folder.path().join(DATABASE), &sql);
@@ -46,39 +46,39 @@ async fn the_embedded_engine_reads_data_of_c32b0d3() {
     let builder = Forebay::builder().openai(&llm);
     let builder = builder.env("FOREBAY_MODEL", "gpt-test");
     let forebay = builder.data_dir(folder.path()).start().await;
-    assert_all_jobs_end(&Client::new(forebay.url()), &then).await;
+    assert_all_jobs_end(&Client::new(forebay.url()), &saved).await;
     assert_eq!(llm.refusals(), Vec::<String>::new());
 }
 
 #[tokio::test]
 async fn a_fleet_reads_data_of_c32b0d3() {
-    let (then, made_at) = view_then("fleet.json");
+    let (saved, made_at) = saved_view("fleet.json");
     let llm = ScriptedLlm::start().await;
     let fleet = Fleet::builder().openai(&llm).gateways(0).workers(0);
     let mut fleet = fleet.start().await;
-    let moved = |name| times::moved_to_now(&read(name), made_at);
-    redis_dump::load(&fleet.redis, &moved("fleet.redis.jsonl")).await;
+    let read_moved = |name| times::moved_to_now(&read(name), made_at);
+    redis_dump::load(&fleet.redis, &read_moved("fleet.redis.jsonl")).await;
     fleet.add_gateway().await;
     fleet.wait_until_gateways_are_ready().await;
-    rabbit_messages::load(&fleet.vhost, &moved("fleet.rabbitmq.jsonl")).await;
+    rabbit_messages::load(&fleet.vhost, &read_moved("fleet.rabbitmq.jsonl")).await;
     fleet.add_worker().await;
-    assert_all_jobs_end(&fleet.client, &then).await;
+    assert_all_jobs_end(&fleet.client, &saved).await;
     assert_eq!(llm.refusals(), Vec::<String>::new());
 }
 
-/// Asserts that all live jobs complete, and that clients still see all that they saw `then`.
-async fn assert_all_jobs_end(client: &Client, then: &Value) {
-    let jobs = then["jobs"].as_object().expect("the view has jobs");
+/// Asserts that all live jobs complete, and that the API still shows everything in the view `saved`.
+async fn assert_all_jobs_end(client: &Client, saved: &Value) {
+    let jobs = saved["jobs"].as_object().expect("the view has jobs");
     let ids: Map<String, Value> = jobs
         .iter()
         .map(|(name, job)| (name.clone(), job["id"].clone()))
         .collect();
-    // The tool results run before the message that waits for them, and they end its wait.
-    let result = json!([{"role": "tool", "tool_call_id": "call_1", "content": "42"}]);
-    let result = json!({"session_id": "tools", "input": result});
-    let result = client.submit_ok(&result).await;
-    let result = scenario::wait_for_end(client, id_of(&result)).await;
-    assert_eq!(result["status"], "completed", "{result}");
+    // The job `under_hold` waits for this tool result. The job with the tool result runs first and ends that wait.
+    let tool_result = json!([{"role": "tool", "tool_call_id": "call_1", "content": "42"}]);
+    let submission = json!({"session_id": "tools", "input": tool_result});
+    let job = client.submit_ok(&submission).await;
+    let job = scenario::wait_for_end(client, id_of(&job)).await;
+    assert_eq!(job["status"], "completed", "{job}");
 
     for name in scenario::LIVE {
         let job =
@@ -109,12 +109,14 @@ async fn assert_all_jobs_end(client: &Client, then: &Value) {
             let turns = view["sessions"][name]["turns"].as_array();
             turns.expect("the session has turns").clone()
         };
-        let (before, after) = (turns(then), turns(&now));
+        let (before, after) = (turns(saved), turns(&now));
         assert_eq!(after[..before.len()], before[..], "{name}");
         assert_eq!(now["sessions"][name]["live_jobs"], 0, "{name}");
     }
     for key in scenario::KEYS {
-        let answer = client.submit_with_key(&scenario::submit_of(key), key).await;
+        let answer = client
+            .submit_with_key(&scenario::submission_of(key), key)
+            .await;
         assert_eq!(answer.header("idempotency-replayed"), Some("true"), "{key}");
         assert_eq!(id_of(&answer.expect(202)), ids[key], "{key}");
     }

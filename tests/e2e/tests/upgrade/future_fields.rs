@@ -24,8 +24,8 @@ struct Jobs {
     behind: String,
 }
 
-/// The submit of the retried job.
-fn retried() -> Value {
+/// The request body that submits the retried job.
+fn retried_submission() -> Value {
     let function = json!({"name": "look", "parameters": {"type": "object"}});
     json!({
         "session_id": "s", "metadata": {"k": "v"},
@@ -38,18 +38,20 @@ fn retried() -> Value {
     })
 }
 
-/// Creates a session with a turn, a job that waits for its next try, and a job behind it.
+/// Creates a session with two turns, a job that waits for its next try, and a job behind it. Returns the ids of both jobs,
+/// and the gate at which the call of the second job will wait.
 async fn submit(client: &Client, llm: &ScriptedLlm) -> (Jobs, Gate) {
     let busy = |seconds| {
         let failure = ProviderError::new(503, "busy").with_retry_after_s(seconds);
         ScriptedReply::Error(failure)
     };
+    // The first wait is long, so that the test can change the documents during it.
     llm.on("turn=1", [busy(10), busy(1)]);
     let gate = llm.gate_requests(|request| request.last_user_text().contains("turn=2"));
     let first = json!({"session_id": "s", "input": "turn=0"});
     let first = client.submit_ok(&first).await;
     scenario::wait_for_end(client, id_of(&first)).await;
-    let answer = client.submit_with_key(&retried(), KEY).await;
+    let answer = client.submit_with_key(&retried_submission(), KEY).await;
     let retried = id_of(&answer.expect(202)).to_owned();
     let behind = json!({"session_id": "s", "input": "turn=2"});
     let behind = id_of(&client.submit_ok(&behind).await).to_owned();
@@ -108,11 +110,11 @@ async fn finish(client: &Client, jobs: &Jobs, gate: Gate, stored: &Stored<'_>) {
     }
     assert_kept(&turns[1], "the turn of an earlier reply");
     let parts = &turns[2]["content"];
-    assert_kept(&parts[0], "a part of text");
+    assert_kept(&parts[0], "a text part");
     assert_kept(&parts[1], "an image");
-    assert_kept(&parts[1]["image_url"], "the address of an image");
+    assert_kept(&parts[1]["image_url"], "the URL of an image");
 
-    let answer = client.submit_with_key(&retried(), KEY).await;
+    let answer = client.submit_with_key(&retried_submission(), KEY).await;
     assert_eq!(id_of(&answer.expect(202)), jobs.retried);
 }
 
@@ -147,8 +149,9 @@ async fn jobs_in_redis_and_rabbitmq_keep_all_unknown_fields() {
     let ready = async || fleet.has_ready_message(INTERACTIVE).await;
     assert!(
         e2e::fleet::poll_until(TIMEOUT, ready).await,
-        "no message became ready"
+        "the queue {INTERACTIVE} has no ready message"
     );
+    // Replace each message by the same message with an unknown field.
     for queue in [INTERACTIVE, BATCH] {
         let messages = fleet.vhost.get_messages(queue, 100, true).await;
         for message in messages.expect("RabbitMQ returns the messages") {
@@ -169,6 +172,7 @@ async fn jobs_in_redis_and_rabbitmq_keep_all_unknown_fields() {
     assert!(
         unreadable
             .expect("RabbitMQ returns the messages")
-            .is_empty()
+            .is_empty(),
+        "a worker could not read a message with an unknown field"
     );
 }

@@ -1,4 +1,4 @@
-//! An installation over one of the two engines, which a test kills and starts again.
+//! An installation of Forebay over one of the two engines. A test can kill and restart its processes.
 
 use std::path::PathBuf;
 
@@ -28,7 +28,7 @@ pub(crate) struct Embedded {
 }
 
 impl Installation {
-    /// Starts an installation over each engine. Both call this provider.
+    /// Starts one installation over each engine. Both call the provider `llm`.
     pub(crate) async fn start_each(llm: &ScriptedLlm) -> [Self; 2] {
         let folder = tempfile::tempdir().expect("the folder is created");
         let builder = Forebay::builder().openai(llm).env("FOREBAY_LOG", "debug");

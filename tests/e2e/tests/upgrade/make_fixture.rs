@@ -59,11 +59,11 @@ async fn make_fleet() {
     api_view["made_at"] = times::now_ms().into();
     fleet.gateways[0].kill9().await;
     fleet.workers[0].kill9().await;
-    // When RabbitMQ notices the end of the worker, the worker's messages are ready again.
+    // When RabbitMQ detects that the worker's connection has ended, it requeues the worker's messages.
     let ready = async || fleet.has_ready_message(e2e::fleet::INTERACTIVE).await;
     assert!(
         e2e::fleet::poll_until(TIMEOUT, ready).await,
-        "no message became ready again"
+        "RabbitMQ did not requeue the messages of the killed worker"
     );
     write("fleet.json", &format!("{api_view:#}\n"));
     write("fleet.redis.jsonl", &redis_dump::dump(&fleet.redis).await);

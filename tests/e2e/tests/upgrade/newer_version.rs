@@ -1,7 +1,7 @@
-//! A process does not change documents of a newer version, and nothing of them is lost.
+//! A process does not change a document of a newer version.
 //!
-//! The tests raise the version of stored documents, as a newer release could have written them, and check that the processes
-//! change nothing. Then they set the first version again, and the processes continue.
+//! The tests raise the version of stored documents, as if a newer release had written them, and check that the processes
+//! do not change them. Then the tests set version 1 again, and the processes continue.
 
 use e2e::{
     client::{Answer, id_of},
@@ -19,7 +19,7 @@ const NOT_SWEPT: &str = "only a process of a newer release can act on it";
 /// A worker's log message about a reply for a lane that it cannot read.
 const NOT_SETTLED: &str = "the outcome of an attempt could not be committed and is lost";
 
-/// The body of the submit with this number.
+/// The request body that submits the turn with this number.
 fn submission(n: u64) -> Value {
     json!({"session_id": "s", "input": format!("turn={n}")})
 }
@@ -37,22 +37,22 @@ async fn start_second_job(installation: &Installation, llm: &ScriptedLlm) -> (St
     (job, gate)
 }
 
-/// Raises the version of all documents of a kind; returns them.
+/// Sets the version of all documents of a kind to 2, and returns the documents.
 async fn make_newer(installation: &Installation, kind: &'static str) -> Vec<Value> {
     let stored = installation.stored();
     stored.set_version(kind, 2).await;
     stored.documents(kind).await
 }
 
-/// Checks that the documents of a kind are still the same, and sets their version to the first one.
+/// Asserts that the documents of a kind are unchanged, and sets their version back to 1.
 async fn make_readable(installation: &Installation, kind: &'static str, newer: Vec<Value>) {
     let stored = installation.stored();
     assert_eq!(stored.documents(kind).await, newer, "{kind}");
     stored.set_version(kind, 1).await;
 }
 
-/// Checks that the second job completes with its second attempt, and that the session has the four turns of both jobs.
-async fn completes(installation: &Installation, job: &str) {
+/// Asserts that the second job completes with its second attempt, and that the session has the four turns of both jobs.
+async fn assert_completes(installation: &Installation, job: &str) {
     let job = scenario::wait_for_end(installation.client(), job).await;
     assert_eq!(job["status"], "completed", "{job}");
     assert_eq!(job["attempts"].as_array().map(Vec::len), Some(2), "{job}");
@@ -61,7 +61,7 @@ async fn completes(installation: &Installation, job: &str) {
     assert_eq!(turns, Some(4), "{session}");
 }
 
-/// Checks that a gateway refuses a request because of a newer document.
+/// Asserts that a gateway has refused a request because of a newer document.
 fn assert_refused(answer: Answer) {
     assert_eq!(answer.header("retry-after"), Some("2"), "{answer:?}");
     assert_eq!(answer.expect(503)["code"], "store_unavailable");
@@ -89,8 +89,8 @@ async fn a_worker_does_not_claim_a_job_whose_lane_or_request_is_newer() {
         let job = scenario::wait_for_end(&fleet.client, id_of(&job)).await;
         assert_eq!(job["status"], "completed", "{job}");
         assert_eq!(job["attempts"].as_array().map(Vec::len), Some(1), "{job}");
-        let is_unreadable = fleet.has_ready_message(UNREADABLE).await;
-        assert!(!is_unreadable, "a worker moved the message to {UNREADABLE}");
+        let was_moved = fleet.has_ready_message(UNREADABLE).await;
+        assert!(!was_moved, "a worker moved the message to {UNREADABLE}");
     }
 }
 
@@ -106,7 +106,7 @@ async fn a_worker_does_not_continue_a_job_whose_request_or_session_is_newer() {
             installation.restart().await;
             installation.wait_for_log(NOT_CLAIMED).await;
             make_readable(&installation, kind, newer).await;
-            completes(&installation, &job).await;
+            assert_completes(&installation, &job).await;
         }
     }
 }
@@ -127,7 +127,7 @@ async fn the_sweeper_and_the_gateway_do_not_change_a_newer_lane() {
         assert_refused(client.cancel(&job).await);
         assert_refused(client.submit(&submission(2)).await);
         make_readable(&installation, "lane", newer).await;
-        completes(&installation, &job).await;
+        assert_completes(&installation, &job).await;
     }
 }
 
@@ -145,7 +145,7 @@ async fn a_reply_for_a_newer_lane_is_dropped_and_the_lane_is_unchanged() {
         installation.kill().await;
         make_readable(&installation, "lane", newer).await;
         installation.restart().await;
-        completes(&installation, &job).await;
+        assert_completes(&installation, &job).await;
     }
 }
 

@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use servers::rabbit::Vhost;
 use tokio::time::{Instant, sleep};
 
-/// More messages than the fixture has in a queue.
+/// The most messages that are read from a queue. Each queue of the fixture has fewer.
 const MESSAGES_MAX: u32 = 100;
 
-/// How long a queue may take to be declared.
+/// How long a gateway may take to declare the queues.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Returns all ready messages, and leaves them in their queues.
@@ -26,7 +26,7 @@ pub(crate) async fn dump(vhost: &Vhost) -> String {
     lines
 }
 
-/// Publishes the messages of the lines. A gateway may be ready before it has declared the queues, so this function
+/// Publishes the message of each line. A gateway may be ready before it has declared the queues, so this function
 /// waits until the queues exist.
 pub(crate) async fn load(vhost: &Vhost, lines: &str) {
     for line in lines.lines() {

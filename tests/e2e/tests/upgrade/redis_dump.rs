@@ -35,7 +35,7 @@ pub(crate) async fn dump(redis: &Redis) -> String {
     lines
 }
 
-/// Creates the keys of the lines.
+/// Creates the key of each line.
 pub(crate) async fn load(redis: &Redis, lines: &str) {
     for line in lines.lines() {
         let line: Value = serde_json::from_str(line).expect("the line is JSON");
@@ -51,7 +51,7 @@ pub(crate) async fn load(redis: &Redis, lines: &str) {
             "hash" => "HSET",
             "list" => "RPUSH",
             _ => {
-                // Redis returns each member before its score, but ZADD expects the score before the member.
+                // ZRANGE returns each member before its score, but ZADD expects the score before the member.
                 values.chunks_mut(2).for_each(<[_]>::reverse);
                 "ZADD"
             }

@@ -18,8 +18,8 @@ pub(crate) const LIVE: [&str; 6] = [
 /// The idempotency keys. Each is also the name of its job.
 pub(crate) const KEYS: [&str; 2] = ["completed_with_key", "behind_with_key"];
 
-/// The submit of the job with this name.
-pub(crate) fn submit_of(name: &str) -> Value {
+/// The request body that submits the job with this name.
+pub(crate) fn submission_of(name: &str) -> Value {
     let function =
         json!({"name": "look", "description": "Looks.", "parameters": {"type": "object"}});
     match name {
@@ -55,7 +55,7 @@ pub(crate) fn submit_of(name: &str) -> Value {
     }
 }
 
-/// Creates the jobs and sessions. Returns the view of the API's clients, and the gate at which the running calls wait.
+/// Creates the jobs and sessions. Returns what the API shows of them, and the gate at which the running calls wait.
 pub(crate) async fn create(client: &Client, llm: &ScriptedLlm) -> (Value, Gate) {
     script(llm);
     let mut ids = Map::new();
@@ -125,11 +125,11 @@ pub(crate) async fn wait_until(
 
 /// Submits the job with this name, and adds its id to `ids`.
 async fn submit(client: &Client, name: &str, ids: &mut Map<String, Value>) -> String {
-    let job = submit_of(name);
+    let submission = submission_of(name);
     let answer = if KEYS.contains(&name) {
-        client.submit_with_key(&job, name).await
+        client.submit_with_key(&submission, name).await
     } else {
-        client.submit(&job).await
+        client.submit(&submission).await
     };
     let id = id_of(&answer.expect(202)).to_owned();
     ids.insert(name.to_owned(), json!(id));

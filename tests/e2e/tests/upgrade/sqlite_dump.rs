@@ -12,25 +12,25 @@ pub(crate) fn dump(path: &Path) -> String {
         let value: i64 = database
             .pragma_query_value(None, pragma, |row| row.get(0))
             .expect("the pragma has a value");
-        writeln!(sql, "PRAGMA {pragma} = {value};").expect("a string can be written to");
+        writeln!(sql, "PRAGMA {pragma} = {value};").expect("writing to a string succeeds");
     }
     let tables = schema(&database, "type = 'table'");
     for (_, create) in &tables {
-        writeln!(sql, "{};", one_line(create)).expect("a string can be written to");
+        writeln!(sql, "{};", one_line(create)).expect("writing to a string succeeds");
     }
     for (table, _) in &tables {
         for row in rows(&database, table) {
             writeln!(sql, "INSERT INTO {table} VALUES ({row});")
-                .expect("a string can be written to");
+                .expect("writing to a string succeeds");
         }
     }
     for (_, create) in schema(&database, "type <> 'table'") {
-        writeln!(sql, "{};", one_line(&create)).expect("a string can be written to");
+        writeln!(sql, "{};", one_line(&create)).expect("writing to a string succeeds");
     }
     sql
 }
 
-/// Makes a database from SQL text.
+/// Creates a database from SQL text.
 pub(crate) fn load(path: &Path, sql: &str) {
     let database = Connection::open(path).expect("the database is created");
     database
@@ -44,9 +44,9 @@ fn schema(database: &Connection, filter: &str) -> Vec<(String, String)> {
         "SELECT name, sql FROM sqlite_master WHERE {filter} AND sql IS NOT NULL AND name NOT LIKE 'sqlite_%'
          ORDER BY name"
     );
-    let mut read = database.prepare(&sql).expect("the query is valid");
-    let read = read.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
-    read.expect("the query returns rows")
+    let mut query = database.prepare(&sql).expect("the query is valid");
+    let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
+    rows.expect("the query returns rows")
         .map(|row| row.expect("the row is read"))
         .collect()
 }
@@ -60,16 +60,18 @@ fn one_line(create: &str) -> String {
 
 /// The rows of a table, each as a list of SQL literals.
 fn rows(database: &Connection, table: &str) -> Vec<String> {
-    let mut read = database
+    let mut query = database
         .prepare(&format!("SELECT * FROM {table}"))
         .expect("the query is valid");
-    let columns = read.column_count();
-    let row = |row: &rusqlite::Row<'_>| {
+    let columns = query.column_count();
+    let literals = |row: &rusqlite::Row<'_>| {
         let values = (0..columns).map(|column| row.get_ref(column).map(literal));
         Ok(values.collect::<rusqlite::Result<Vec<_>>>()?.join(", "))
     };
-    let read = read.query_map([], row).expect("the query returns rows");
-    read.map(|row| row.expect("the row is read")).collect()
+    let rows = query
+        .query_map([], literals)
+        .expect("the query returns rows");
+    rows.map(|row| row.expect("the row is read")).collect()
 }
 
 /// A value as an SQL literal.

@@ -1,4 +1,4 @@
-//! Reads and changes the JSON documents in a store. So a test can write documents as a newer release would.
+//! Reads and changes the JSON documents in a store, so that a test can write documents as a newer release would.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use crate::redis_dump::list;
 
 /// The name of a field that this release does not know.
 const FIELD: &str = "future_field";
-/// The objects whose fields clients or providers name. Forebay adds no fields there.
+/// The objects whose field names clients or providers choose. A newer release would add no fields there.
 const OPAQUE: [&str; 5] = [
     "metadata",
     "parameters",
@@ -49,8 +49,8 @@ impl Stored<'_> {
         }
     }
 
-    /// Sets the version of all documents of a kind. No process may change one of them meanwhile. A document of the first
-    /// version needs no field for it.
+    /// Sets the version of all documents of a kind. No process may change one of them meanwhile. A document of
+    /// version 1 has no field for its version.
     pub(crate) async fn set_version(&self, kind: &'static str, version: u32) {
         let set = |document: &mut Value| {
             let fields = document.as_object_mut().expect("the value is an object");
@@ -67,7 +67,8 @@ impl Stored<'_> {
         let texts = self.texts(kind).await;
         assert!(!texts.is_empty(), "the store has no document: {kind}");
         for text in texts {
-            // In Redis, a lane has one line before its JSON. The line begins with the version of the commit.
+            // In Redis, a lane has one line before its JSON. The line begins with the `LaneVersion`, which every change of
+            // the lane replaces.
             let (line, json) = text.split_at(text.find('\n').map_or(0, |end| end + 1));
             let mut document: Value = serde_json::from_str(json).expect("the document is JSON");
             change(&mut document);
@@ -111,8 +112,8 @@ impl Stored<'_> {
                 for (key, field) in self.keys(kind).await {
                     let values = match (kind, field) {
                         ("turn", _) => list(redis, &["LRANGE", &key, "0", "-1"]).await,
-                        (_, Some(field)) => vec![value(redis, &["HGET", &key, field]).await],
-                        (_, None) => vec![value(redis, &["GET", &key]).await],
+                        (_, Some(field)) => vec![run(redis, &["HGET", &key, field]).await],
+                        (_, None) => vec![run(redis, &["GET", &key]).await],
                     };
                     texts.extend(values.into_iter().filter(|text| !text.is_empty()));
                 }
@@ -127,17 +128,21 @@ impl Stored<'_> {
             Self::Sqlite(path) => {
                 let database = Connection::open(path).expect("the database opens");
                 let (table, column) = column(kind);
-                // A process recognises that a lane has changed by the version of the commit.
-                let version = if kind == "lane" {
+                // The column `token` contains the `LaneVersion`, which every change of the lane replaces.
+                let set_version = if kind == "lane" {
                     ", token = randomblob(16)"
                 } else {
                     ""
                 };
-                let sql = format!("UPDATE {table} SET {column} = ?2{version} WHERE {column} = ?1");
+                let sql =
+                    format!("UPDATE {table} SET {column} = ?2{set_version} WHERE {column} = ?1");
                 let changed = database
                     .execute(&sql, (old, new))
                     .expect("the documents are updated");
-                assert!(changed > 0, "Forebay has changed a document: {kind}");
+                assert!(
+                    changed > 0,
+                    "a process has changed a document meanwhile: {kind}"
+                );
             }
             Self::Redis(redis) => {
                 for (key, field) in self.keys(kind).await {
@@ -147,17 +152,17 @@ impl Stored<'_> {
                             for (index, _) in
                                 turns.iter().enumerate().filter(|(_, turn)| *turn == old)
                             {
-                                value(redis, &["LSET", &key, &index.to_string(), new]).await;
+                                run(redis, &["LSET", &key, &index.to_string(), new]).await;
                             }
                         }
                         (_, Some(field)) => {
-                            if value(redis, &["HGET", &key, field]).await == old {
-                                value(redis, &["HSET", &key, field, new]).await;
+                            if run(redis, &["HGET", &key, field]).await == old {
+                                run(redis, &["HSET", &key, field, new]).await;
                             }
                         }
                         (_, None) => {
-                            if value(redis, &["GET", &key]).await == old {
-                                value(redis, &["SET", &key, new, "KEEPTTL"]).await;
+                            if run(redis, &["GET", &key]).await == old {
+                                run(redis, &["SET", &key, new, "KEEPTTL"]).await;
                             }
                         }
                     }
@@ -166,7 +171,7 @@ impl Stored<'_> {
         }
     }
 
-    /// The Redis keys of a kind of documents. If the keys are hashes, each comes with the field of the document.
+    /// The Redis keys of a kind of documents. If the keys are hashes, each key comes with the field that contains the document.
     async fn keys(&self, kind: &'static str) -> Vec<(String, Option<&'static str>)> {
         let Self::Redis(redis) = self else {
             return Vec::new();
@@ -182,12 +187,12 @@ impl Stored<'_> {
     }
 }
 
-/// The reply to a command, as text.
-async fn value(redis: &Redis, command: &[&str]) -> String {
+/// Runs a command, and returns its reply as text.
+async fn run(redis: &Redis, command: &[&str]) -> String {
     redis.cli(command).await.expect("Redis replies")
 }
 
-/// Adds the field to an object and to all objects in it.
+/// Adds the unknown field to an object and to all objects in it.
 pub(crate) fn add_field(document: &mut Value) {
     match document {
         Value::Object(fields) => {
@@ -210,11 +215,11 @@ fn future_value() -> Value {
     json!({"deep": [1, "two", null, 1.5, {"three": true}]})
 }
 
-/// Asserts that the object still has the unchanged field. `description` names the object.
+/// Asserts that the object still has the unknown field, unchanged. `description` names the object.
 pub(crate) fn assert_kept(object: &Value, description: &str) {
     assert_eq!(
         object[FIELD],
         future_value(),
-        "{description} has lost the field or changed it: {object}"
+        "the field {FIELD} of {description} is lost or changed: {object}"
     );
 }

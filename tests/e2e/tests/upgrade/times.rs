@@ -1,5 +1,5 @@
-//! Times in stored text. The fixture is loaded with its times moved, as if it had been made just now. So nothing in it
-//! has expired.
+//! Times in stored text. The tests move the fixture's times before they load it, as if it had been made just now. So nothing
+//! in it has expired.
 
 use std::{sync::LazyLock, time::SystemTime};
 
@@ -9,7 +9,7 @@ use regex::{Captures, Regex};
 static TIME_MS: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"\b1[78]\d{11}\b").expect("the pattern is valid"));
 
-/// The time of this machine.
+/// The machine's current time, in milliseconds since 1970.
 pub(crate) fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let now_ms = since

@@ -1,7 +1,7 @@
 //! Refuses requests whose key or context the real Gemini refuses.
 //!
 //! The checks are stricter than the real service in three ways: they refuse a key in the query, they accept field
-//! names in camel case only, and they check the signatures of all turns instead of the newest.
+//! names in camel case only, and they check the signatures of all turns, not only of the newest.
 
 use serde_json::Value;
 
@@ -31,17 +31,20 @@ const PART_FIELDS: [&str; 9] = [
     "codeExecutionResult",
 ];
 
-/// Checks that the request has a key, and has it in the header.
+/// Checks that the request has a key in the header, and no key in the query.
 ///
 /// # Errors
-/// The error with status 403 with which the request is refused.
+/// An error with status 403, for the response.
 pub fn check_key(query: Option<&str>, header: Option<&str>) -> Result<(), ProviderError> {
     let in_query = query
         .unwrap_or_default()
         .split('&')
         .any(|pair| pair == "key" || pair.starts_with("key="));
     if in_query {
-        return Err(ProviderError::new(403, "A key in the URL ends up in logs."));
+        return Err(ProviderError::new(
+            403,
+            "The key must be in the header x-goog-api-key, because URLs are logged.",
+        ));
     }
     if header.is_none_or(str::is_empty) {
         let message = "Method doesn't allow unregistered callers. Please use API Key.";
@@ -53,7 +56,7 @@ pub fn check_key(query: Option<&str>, header: Option<&str>) -> Result<(), Provid
 /// Checks that the real service would accept this body.
 ///
 /// # Errors
-/// The error with status 400 with which it would refuse the body.
+/// An error with status 400 and the service's reason.
 pub fn check(body: &Value, signatures: &Signatures) -> Result<(), ProviderError> {
     check_fields(body, &BODY_FIELDS, "at the top")?;
     let contents = array(&body["contents"]);
@@ -141,7 +144,7 @@ fn check_responses(before: Option<&Value>, content: &Value) -> Result<(), Provid
         };
         let Some(position) = unanswered.iter().position(answers) else {
             return Err(refusal(&format!(
-                "Function response {} answers no function call of the turn before that has no response yet.",
+                "Function response {} answers no function call of the previous turn, or one that has a response already.",
                 response["name"]
             )));
         };

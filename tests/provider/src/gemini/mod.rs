@@ -77,7 +77,7 @@ fn call_parts(request_number: usize, calls: &[ScriptedCall], signatures: &Signat
     parts.collect()
 }
 
-/// The number of tokens is a quarter of the number of bytes, so a longer context always has more tokens.
+/// The number of tokens is about a quarter of the number of bytes, so that it grows with the context.
 fn response_body(request: &ChatRequest, candidate: Option<Value>) -> Value {
     let input_tokens = request.body["contents"].to_string().len() / 4 + 1;
     let output_tokens = candidate

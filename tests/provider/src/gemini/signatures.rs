@@ -8,15 +8,16 @@ use std::{
 use serde_json::Value;
 
 /// The marker that the real service accepts instead of a signature. It is for calls of other models, so the scripted
-/// Gemini refuses it for a call that it made itself.
+/// Gemini refuses the marker for a call that has an issued signature.
 pub const SKIP_MARKER: &str = "skip_thought_signature_validator";
 
-/// The most calls with signatures. No test needs more.
+/// The most different calls with signatures. No test needs more.
 const ISSUED_MAX: usize = 100_000;
 
-/// All issued signatures by the function call that they belong to. Equal calls have several signatures.
+/// All issued signatures.
 #[derive(Debug, Default)]
 pub struct Signatures {
+    /// The signatures of each function call, by the call's name and arguments. Equal calls have several signatures.
     issued: Mutex<HashMap<String, Vec<String>>>,
 }
 

@@ -47,10 +47,10 @@ impl Exchange {
     }
 
     /// Sends an interim response, which has a status of 1xx. Returns false if the client has gone.
-    pub async fn interim(&mut self, status: u16) -> bool {
+    pub async fn send_interim(&mut self, status: u16) -> bool {
         match &mut self.by_version {
-            ExchangeByVersion::Http1(exchange) => exchange.interim(status).await,
-            ExchangeByVersion::Http2(exchange) => exchange.interim(status),
+            ExchangeByVersion::Http1(exchange) => exchange.send_interim(status).await,
+            ExchangeByVersion::Http2(exchange) => exchange.send_interim(status),
         }
     }
 
@@ -63,8 +63,8 @@ impl Exchange {
         }
     }
 
-    /// Ends a response that [`begin`](Self::begin) began, although its body is incomplete: with an orderly end of the
-    /// connection (HTTP/1.1) or a reset of the stream (HTTP/2).
+    /// Ends the response after [`begin`](Self::begin), before its body is complete: with an orderly end of the connection
+    /// (HTTP/1.1) or a reset of the stream (HTTP/2).
     pub async fn cut_off(self) {
         match self.by_version {
             ExchangeByVersion::Http1(exchange) => exchange.close().await,
@@ -104,7 +104,8 @@ impl Exchange {
         }
     }
 
-    /// Waits until the client has reset the stream, and returns the reason of the reset.
+    /// Waits until the client has reset the stream, and returns the reason of the reset. Returns `None` if the connection has
+    /// ended without a reset.
     ///
     /// # Panics
     /// If the version is HTTP/1.1.

@@ -11,7 +11,8 @@ use super::{
     wire::Wire,
 };
 
-/// Serves one connection until either side ends it. Returns an error if the client's bytes are not HTTP/1.1.
+/// Serves one connection until either side ends it. Returns an error if the client's bytes are not HTTP/1.1, or if reading
+/// them fails.
 pub(super) async fn serve(
     socket: Socket,
     connection: ConnectionGuard,
@@ -45,7 +46,7 @@ pub(super) async fn serve(
                 _request_guard: connection.count_request(),
             }),
         };
-        // The handler may return before the response is sent, because the test sends it later.
+        // The handler may return before the response is sent: a test may keep the exchange and answer later.
         let ((), returned) = tokio::join!(handler(exchange), returned_wire);
         match returned {
             Ok(returned) => wire = returned,

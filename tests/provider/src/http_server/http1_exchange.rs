@@ -39,7 +39,7 @@ impl Http1Exchange {
         true
     }
 
-    pub(super) async fn interim(&mut self, status: u16) -> bool {
+    pub(super) async fn send_interim(&mut self, status: u16) -> bool {
         let bytes = response_head(status, &[], None);
         self.wire.write(&bytes).await.is_ok()
     }

@@ -16,13 +16,13 @@ use super::{
     socket::Socket,
 };
 
-/// What a server does on each HTTP/2 connection.
+/// The settings of all HTTP/2 connections of a server.
 #[derive(Clone, Copy)]
 pub(super) struct Http2Settings {
     /// The most streams of a connection at a time.
     pub(super) streams_max: u32,
-    /// Whether the handler gets a request once its whole body has arrived. Otherwise it gets the request at once, and
-    /// the body is not read.
+    /// Whether the server reads the whole body before it passes the request to the handler. Otherwise the handler gets the
+    /// request at once, and the body is never read.
     pub(super) reads_bodies: bool,
 }
 
@@ -52,7 +52,7 @@ pub(super) async fn serve(
             }
             Some(_) = exchanges.join_next() => continue,
         };
-        // An error means that the client ended the connection.
+        // `None` or an error means that the connection has ended.
         let Some(Ok((request, respond))) = accepted else {
             return Ok(());
         };
@@ -65,7 +65,7 @@ pub(super) async fn serve(
         let handler = Handler::clone(&handler);
         exchanges.spawn(async move {
             // An error means that the client reset the stream before the end of its request.
-            if let Ok(request) = read(request, settings.reads_bodies).await {
+            if let Ok(request) = read_request(request, settings.reads_bodies).await {
                 let exchange = Exchange {
                     request,
                     connection_number,
@@ -78,7 +78,10 @@ pub(super) async fn serve(
 }
 
 /// Reads the request; its body only if `reads_body` is true.
-async fn read(request: Request<RecvStream>, reads_body: bool) -> Result<HttpRequest, h2::Error> {
+async fn read_request(
+    request: Request<RecvStream>,
+    reads_body: bool,
+) -> Result<HttpRequest, h2::Error> {
     let (head, mut stream) = request.into_parts();
     let mut body = Vec::new();
     if reads_body {

@@ -32,7 +32,7 @@ impl Http2Exchange {
         self.begin(response, response.body.len()) && self.send(Bytes::new(), true)
     }
 
-    pub(super) fn interim(&mut self, status: u16) -> bool {
+    pub(super) fn send_interim(&mut self, status: u16) -> bool {
         let response = http::Response::builder().status(status).body(());
         let response = response.expect("the status is valid");
         self.respond.send_informational(response).is_ok()
@@ -75,7 +75,7 @@ impl Http2Exchange {
         }
     }
 
-    /// Waits until the client's flow control allows more bytes. Returns false if the client has gone.
+    /// Waits until the client's flow control allows more bytes of the body. Returns false if the client has gone.
     async fn wait_for_capacity(&mut self, bytes: usize) -> bool {
         let Some(body) = &mut self.body else {
             return false;

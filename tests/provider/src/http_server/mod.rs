@@ -1,8 +1,8 @@
-//! An HTTP server for tests. A handler answers each request or causes a fault of its connection.
+//! An HTTP server for tests. A handler answers each request, or makes the request's connection or stream fail.
 //!
 //! The server speaks HTTP/1.1 and HTTP/2 on the same port. Without TLS, the client's first bytes select the version. With TLS,
 //! the handshake selects it (ALPN, RFC 7301). HTTP/1.1 is implemented here, because tests write raw bytes and
-//! reset sockets. HTTP/2 is the library `h2`.
+//! reset sockets. HTTP/2 uses the library `h2`.
 //!
 //! The server leaves the contents of responses to the handler.
 

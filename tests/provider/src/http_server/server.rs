@@ -52,16 +52,16 @@ struct Shared {
     http2: Http2Settings,
     identity: Option<Identity>,
     /// The settings of new connections.
-    epoch: Mutex<Epoch>,
+    connection_settings: Mutex<ConnectionSettings>,
     shutdown: watch::Sender<()>,
     malformed: Mutex<Vec<String>>,
     stop: CancellationToken,
     handler: Handler,
 }
 
-/// The settings of the connections that are accepted between two calls of [`HttpServer::restart`].
+/// The settings of the connections that a server accepts until the next call of [`HttpServer::restart`].
 #[derive(Clone)]
-struct Epoch {
+struct ConnectionSettings {
     versions: Vec<Version>,
     tls: Option<TlsAcceptor>,
     /// Closes these connections.
@@ -111,7 +111,7 @@ impl HttpServerBuilder {
         let shared = Arc::new(Shared {
             connections: Connections::default(),
             http2: self.http2,
-            epoch: Mutex::new(Epoch {
+            connection_settings: Mutex::new(ConnectionSettings {
                 tls: acceptor(self.identity.as_ref(), &self.versions),
                 versions: self.versions,
                 end: stop.child_token(),
@@ -147,7 +147,7 @@ impl HttpServerBuilder {
 }
 
 impl HttpServer {
-    /// A server on 127.0.0.1 without TLS that offers HTTP/1.1 and HTTP/2.
+    /// A builder of a server on 127.0.0.1 without TLS that offers HTTP/1.1 and HTTP/2.
     pub fn builder() -> HttpServerBuilder {
         HttpServerBuilder {
             versions: vec![Version::HTTP_2, Version::HTTP_11],
@@ -171,7 +171,7 @@ impl HttpServer {
         &self.shared.connections
     }
 
-    /// Why the bytes of some connections were not HTTP, one description for each of these connections.
+    /// One description for each connection whose bytes were not HTTP, or on which reading failed.
     #[must_use]
     pub fn malformed(&self) -> Vec<String> {
         lock(&self.shared.malformed).clone()
@@ -183,12 +183,12 @@ impl HttpServer {
         self.shared.shutdown.send_replace(());
     }
 
-    /// Cuts all connections off. From now on the server offers only this version of HTTP. The port stays open, so no
+    /// Closes all connections at once. From now on the server offers only this version of HTTP. The port stays open, so no
     /// other process can take it.
     pub fn restart(&self, version: Version) {
-        let mut epoch = self.shared.epoch();
-        epoch.end.cancel();
-        *epoch = Epoch {
+        let mut settings = self.shared.connection_settings();
+        settings.end.cancel();
+        *settings = ConnectionSettings {
             tls: acceptor(self.shared.identity.as_ref(), &[version]),
             versions: vec![version],
             end: self.shared.stop.child_token(),
@@ -208,9 +208,9 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
             accepted = listener.accept(), if connections.len() < CONNECTIONS_MAX => {
                 // An error concerns this connection only, and its client sees the error.
                 if let Ok((stream, _)) = accepted {
-                    let epoch = shared.epoch().clone();
-                    let end = epoch.end.clone();
-                    let serve = serve(stream, epoch, Arc::clone(&shared));
+                    let settings = shared.connection_settings().clone();
+                    let end = settings.end.clone();
+                    let serve = serve(stream, settings, Arc::clone(&shared));
                     connections.spawn(end.run_until_cancelled_owned(serve));
                 }
             }
@@ -219,9 +219,9 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     }
 }
 
-async fn serve(stream: TcpStream, epoch: Epoch, shared: Arc<Shared>) {
+async fn serve(stream: TcpStream, settings: ConnectionSettings, shared: Arc<Shared>) {
     let shutdown = Shutdown(shared.shutdown.subscribe());
-    let accepted = socket::accept(stream, epoch.tls.as_ref(), &epoch.versions).await;
+    let accepted = socket::accept(stream, settings.tls.as_ref(), &settings.versions).await;
     // An error means that the client closed the connection, or does not trust the certificate.
     let Ok((socket, version)) = accepted else {
         return;
@@ -242,8 +242,8 @@ async fn serve(stream: TcpStream, epoch: Epoch, shared: Arc<Shared>) {
 }
 
 impl Shared {
-    fn epoch(&self) -> MutexGuard<'_, Epoch> {
-        lock(&self.epoch)
+    fn connection_settings(&self) -> MutexGuard<'_, ConnectionSettings> {
+        lock(&self.connection_settings)
     }
 }
 

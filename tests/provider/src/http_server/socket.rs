@@ -49,7 +49,7 @@ impl Identity {
     }
 }
 
-/// Finishes the TLS handshake, if there is one, and finds the version of HTTP that the client speaks.
+/// Finishes the TLS handshake, if there is one, and determines the version of HTTP that the client speaks.
 pub(super) async fn accept(
     stream: TcpStream,
     tls: Option<&TlsAcceptor>,
@@ -71,7 +71,7 @@ pub(super) async fn accept(
     Ok((Either::Right(Box::new(stream)), version))
 }
 
-/// The preface of HTTP/2 begins with `PRI` (RFC 9113, section 3.4). No method of HTTP/1.1 begins so.
+/// The preface of HTTP/2 begins with `PRI` (RFC 9113, section 3.4). No method of RFC 9110 begins with `PR`.
 async fn version_by_first_bytes(stream: &TcpStream) -> io::Result<Version> {
     let mut first = [0; 2];
     loop {

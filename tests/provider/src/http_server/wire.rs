@@ -1,4 +1,4 @@
-//! The bytes of HTTP/1.1 on one connection. A `Wire` parses requests (RFC 9112), writes bytes, and notices when the
+//! The bytes of HTTP/1.1 on one connection. A `Wire` parses requests (RFC 9112), writes bytes, and detects when the
 //! client closes the connection.
 //!
 //! It leaves the order of requests and responses to `http1`, and their contents to the handler.
@@ -31,8 +31,8 @@ impl Wire {
         }
     }
 
-    /// Returns the next request, and whether the client keeps the connection open for another. Returns `None`
-    /// if the client has closed the connection after the last request.
+    /// Returns the next request, and whether the client keeps the connection open for further requests. Returns `None`
+    /// if the client has closed the connection after the previous request.
     pub(super) async fn read_request(&mut self) -> io::Result<Option<(HttpRequest, bool)>> {
         let head = loop {
             if let Some(head) = parse_head(&self.buffer)? {
@@ -58,8 +58,8 @@ impl Wire {
         Ok(Some((request, head.keep_alive)))
     }
 
-    /// Returns when the client has closed the connection. The future may be dropped before that: the bytes that it has
-    /// read stay in the buffer.
+    /// Returns when the client has closed the connection, or has sent more bytes than a request may have. The future may be
+    /// dropped before that: the bytes that it has read stay in the buffer.
     pub(super) async fn wait_for_hang_up(&mut self) {
         while self.buffer.len() <= HEAD_BYTES_MAX + BODY_BYTES_MAX {
             match self.socket.read_buf(&mut self.buffer).await {
@@ -122,7 +122,7 @@ impl Wire {
                 return Err(invalid("the body is too long"));
             }
             self.take(line_bytes).await?;
-            // A line break follows each chunk, also the last and empty one. Clients send no trailers.
+            // A line break follows each chunk, also the last chunk, which is empty. Clients send no trailers.
             let chunk = self.take(chunk_bytes + 2).await?;
             body.extend_from_slice(&chunk[..chunk_bytes]);
             if chunk_bytes == 0 {
@@ -134,7 +134,7 @@ impl Wire {
 
 /// A request without its body.
 struct RequestHead {
-    /// The length of the head.
+    /// The length of the head in bytes.
     bytes: usize,
     request: HttpRequest,
     body: BodyLength,

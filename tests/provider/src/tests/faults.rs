@@ -5,7 +5,7 @@ use std::{io, time::Duration};
 use super::{RawClient, TIMEOUT, post_openai, split_response};
 use crate::{ProviderError, RequestOutcome, ScriptedLlm, ScriptedReply};
 
-/// Starts a server with this reply and sends it a request.
+/// Starts a server with this reply, and sends a request to the server.
 async fn request_with_reply(reply: ScriptedReply) -> (ScriptedLlm, RawClient) {
     let server = ScriptedLlm::start().await;
     server.on("fault", [reply]);

@@ -208,8 +208,8 @@ async fn a_result_must_carry_the_id_of_its_call() {
     let without_id = body(&[&user("call"), calls, &result]);
     assert_refused(&server, &without_id, "answers no function call").await;
     result["parts"][0]["functionResponse"]["id"] = json!("id-1");
-    let body_with = body(&[&user("call"), calls, &result]);
-    assert_eq!(post_gemini(&server, &body_with).await.0, 200);
+    let with_id = body(&[&user("call"), calls, &result]);
+    assert_eq!(post_gemini(&server, &with_id).await.0, 200);
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Scripts, gates, waits, latencies and counts, and requests as plain bytes.
+//! Scripts, gates, waits, latencies and counts. Some requests are sent as plain bytes.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{RawClient, openai_body_of, post_openai, split_response};
 use crate::{Latency, ScriptedLlm, ScriptedReply};
 
-/// The timeout of a wait that the test lets fail.
+/// The timeout of a wait that must fail.
 const SHORT_WAIT: Duration = Duration::from_millis(50);
 
 #[tokio::test]

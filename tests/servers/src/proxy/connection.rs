@@ -1,5 +1,5 @@
 //! One connection through the proxy. The proxy relays the connection's bytes at once or after a delay. During a stall
-//! it holds them back, and a cut ends the connection.
+//! the proxy holds the bytes back. A cut ends the connection.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -15,7 +15,7 @@ use tokio::{
 /// The most bytes in transit in one direction of a connection.
 const CHUNK_BYTES_MAX: usize = 64 * 1_024;
 
-/// What the proxy does with all connections.
+/// The mode and the delay that apply to all connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct State {
     pub(super) mode: Mode,
@@ -66,7 +66,7 @@ pub(super) async fn relay(
     }
 }
 
-/// Copies bytes from one side to the other until the first stream ends. Then it ends the other stream too.
+/// Copies bytes until the stream `from` ends. Then ends the stream `to`.
 async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut state: watch::Receiver<State>) {
     let mut chunk = vec![0; CHUNK_BYTES_MAX];
     while let Ok(bytes @ 1..) = from.read(&mut chunk).await {
@@ -84,7 +84,10 @@ async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut state: watch:
     }
 }
 
-/// Waits until no stall holds the bytes back.
+/// Waits for the end of a stall. Returns at once if there is no stall.
+///
+/// # Errors
+/// If the network is cut, or the proxy was dropped.
 async fn until_open(state: &mut watch::Receiver<State>) -> Result<(), Closed> {
     let state = state
         .wait_for(|state| state.mode != Mode::Stalled)

@@ -16,7 +16,7 @@ use url::Url;
 use super::connection::{self, Mode, State};
 use crate::port;
 
-/// How often the proxy binds to open a port.
+/// How many times the proxy tries to open a port.
 const BINDS_MAX: u32 = 100;
 /// The pause before the next try to reopen the proxy's port.
 const BIND_RETRY_PAUSE: Duration = Duration::from_millis(100);
@@ -26,7 +26,8 @@ pub struct Proxy {
     port: u16,
     target: SocketAddr,
     state: watch::Sender<State>,
-    accepting: Option<JoinHandle<()>>,
+    /// The task that accepts connections; `None` while the port is closed.
+    accept_task: Option<JoinHandle<()>>,
 }
 
 impl Proxy {
@@ -43,12 +44,12 @@ impl Proxy {
             port: 0,
             target: SocketAddr::from((Ipv4Addr::LOCALHOST, target_port)),
             state: watch::Sender::new(state),
-            accepting: None,
+            accept_task: None,
         };
         for _ in 0..BINDS_MAX {
             proxy.port = port::free()?;
             if let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, proxy.port)).await {
-                proxy.accept(listener);
+                proxy.spawn_accept_task(listener);
                 return Ok(proxy);
             }
         }
@@ -60,27 +61,27 @@ impl Proxy {
         self.port
     }
 
-    /// The same URL with the proxy's host and port. The host `localhost` stays, because a certificate may be for it.
+    /// The same URL with the proxy's host and port. The host `localhost` stays, because a certificate may name it.
     ///
     /// # Errors
     /// If `url` is not the URL of a server.
     pub fn url_via(&self, url: &str) -> anyhow::Result<String> {
-        let mut url = Url::parse(url).context("the URL to reach through the proxy")?;
+        let mut url = Url::parse(url).context("parsing the URL of the server behind the proxy")?;
         if url.host_str() != Some("localhost") {
             url.set_host(Some("127.0.0.1"))?;
         }
         url.set_port(Some(self.port))
-            .map_err(|()| anyhow!("the URL cannot have a port"))?;
+            .map_err(|()| anyhow!("the URL of the server behind the proxy cannot have a port"))?;
         Ok(url.into())
     }
 
     /// Cuts the network: every connection ends, and new connections are refused until [`heal`](Self::heal).
     pub async fn cut(&mut self) {
         self.set_mode(Mode::Cut);
-        if let Some(accepting) = self.accepting.take() {
-            accepting.abort();
+        if let Some(accept_task) = self.accept_task.take() {
+            accept_task.abort();
             // The port closes when the task has ended.
-            let _ = accepting.await;
+            let _ = accept_task.await;
         }
     }
 
@@ -94,7 +95,7 @@ impl Proxy {
         self.listen_again().await
     }
 
-    /// Lets all bytes pass again, first those that were held back.
+    /// Lets all bytes pass again, first the bytes that were held back. After a cut, the proxy accepts new connections again.
     ///
     /// # Errors
     /// If the network was cut and another process has taken the port since then.
@@ -103,8 +104,8 @@ impl Proxy {
         self.listen_again().await
     }
 
-    /// Delays all bytes, in each direction. At most 64 KiB are in transit in one direction of a connection.
-    pub fn delay(&self, delay: Duration) {
+    /// Sets the delay of all bytes, in each direction. At most 64 KiB are in transit in one direction of a connection.
+    pub fn set_delay(&self, delay: Duration) {
         self.state.send_modify(|state| state.delay = delay);
     }
 
@@ -113,7 +114,7 @@ impl Proxy {
     }
 
     async fn listen_again(&mut self) -> anyhow::Result<()> {
-        if self.accepting.is_some() {
+        if self.accept_task.is_some() {
             return Ok(());
         }
         let mut binds = 1;
@@ -125,13 +126,13 @@ impl Proxy {
             }
             tokio::time::sleep(BIND_RETRY_PAUSE).await;
         };
-        self.accept(listener);
+        self.spawn_accept_task(listener);
         Ok(())
     }
 
-    fn accept(&mut self, listener: TcpListener) {
+    fn spawn_accept_task(&mut self, listener: TcpListener) {
         let (target, state) = (self.target, self.state.subscribe());
-        self.accepting = Some(tokio::spawn(async move {
+        self.accept_task = Some(tokio::spawn(async move {
             // The end of this task ends its connections.
             let mut connections = JoinSet::new();
             loop {
@@ -148,8 +149,8 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        if let Some(accepting) = self.accepting.take() {
-            accepting.abort();
+        if let Some(accept_task) = self.accept_task.take() {
+            accept_task.abort();
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A TCP proxy between one client and one server. It cuts, stalls or delays the network between them.
+//! A TCP proxy in front of one server. It cuts, stalls or delays the network between the clients and the server.
 
 mod connection;
 mod listener;

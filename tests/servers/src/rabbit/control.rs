@@ -12,14 +12,15 @@ use crate::poll;
 const CTL_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long the node may take to report that an alarm was raised or ended.
 const ALARM_TIMEOUT: Duration = Duration::from_secs(60);
-/// The memory limit without an alarm: a share of the machine's memory.
+/// The memory limit of a node without an alarm, as a share of the machine's memory.
 const MEMORY_SHARE: &str = "0.4";
-/// How long a prepared alarm waits for each of its two files: polls with pauses of 5 ms.
+/// How many times a prepared alarm polls for each of its two files. The pause between two polls is 5 ms, so the alarm waits
+/// ten minutes for each file.
 const ALARM_FILE_POLLS: u32 = 120_000;
 
-/// A prepared memory alarm; see [`Rabbit::arm_memory_alarm`].
+/// A prepared memory alarm; see [`Rabbit::prepare_memory_alarm`].
 #[must_use = "the node raises no alarm before `raise`"]
-pub struct ArmedAlarm<'a> {
+pub struct PreparedAlarm<'a> {
     rabbit: &'a Rabbit,
     /// The node raises the alarm when this file exists.
     begin_file: PathBuf,
@@ -29,9 +30,9 @@ pub struct ArmedAlarm<'a> {
 
 /// A raised memory alarm.
 #[must_use = "the alarm stays raised until `end`"]
-pub struct RaisedAlarm<'a>(ArmedAlarm<'a>);
+pub struct RaisedAlarm<'a>(PreparedAlarm<'a>);
 
-impl<'a> ArmedAlarm<'a> {
+impl<'a> PreparedAlarm<'a> {
     /// Raises the alarm and waits until the node reports it.
     ///
     /// # Errors
@@ -60,17 +61,18 @@ impl Rabbit {
     /// # Errors
     /// If the command fails, or still runs after two minutes. The error of a failed command contains its output.
     pub async fn ctl(&self, args: &[&str]) -> anyhow::Result<String> {
-        let mut command = Command::from(self.files.command(&self.ctl));
+        let mut command = Command::from(self.files.command(&self.rabbitmqctl));
         command
             .args(["-q", "-n", &self.files.name])
             .args(args)
             .kill_on_drop(true);
         let output = timeout(CTL_TIMEOUT, command.output()).await;
-        let output = output.with_context(|| format!("rabbitmqctl {args:?} took too long"))??;
+        let output = output
+            .with_context(|| format!("rabbitmqctl {args:?} took longer than {CTL_TIMEOUT:?}"))??;
         if !output.status.success() {
             let printed = [output.stdout, output.stderr].concat();
             bail!(
-                "rabbitmqctl {args:?}: {}",
+                "rabbitmqctl {args:?} failed: {}",
                 String::from_utf8_lossy(&printed)
             );
         }
@@ -87,12 +89,12 @@ impl Rabbit {
         self.until_alarmed(true).await
     }
 
-    /// Prepares a memory alarm that [`raise`](ArmedAlarm::raise) and [`end`](RaisedAlarm::end) switch within some
-    /// milliseconds. It is for tests in which `rabbitmqctl` would take too long.
+    /// Prepares a memory alarm. [`raise`](PreparedAlarm::raise) and [`end`](RaisedAlarm::end) then take effect within some
+    /// milliseconds. This is for tests in which `rabbitmqctl` would take too long.
     ///
     /// # Errors
     /// The errors of [`ctl`](Self::ctl).
-    pub async fn arm_memory_alarm(&self) -> anyhow::Result<ArmedAlarm<'_>> {
+    pub async fn prepare_memory_alarm(&self) -> anyhow::Result<PreparedAlarm<'_>> {
         let folder = &self.files.folder;
         let (begin_file, end_file) = (folder.join("alarm-begins"), folder.join("alarm-ends"));
         let script = format!(
@@ -111,7 +113,7 @@ impl Rabbit {
              end)."
         );
         self.ctl(&["eval", &script]).await?;
-        Ok(ArmedAlarm {
+        Ok(PreparedAlarm {
             rabbit: self,
             begin_file,
             end_file,

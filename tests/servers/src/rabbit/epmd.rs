@@ -1,5 +1,5 @@
-//! epmd, the daemon that tells Erlang nodes each other's ports. Each RabbitMQ node gets its own epmd, so tests share
-//! none with each other or with the system.
+//! epmd, the daemon from which Erlang nodes learn each other's ports. Each RabbitMQ node gets its own epmd, so no test
+//! shares an epmd with another test or with the system.
 
 use std::{net::Ipv4Addr, time::Duration};
 

@@ -1,4 +1,4 @@
-//! The folder, the settings and the environment of one node. They keep the node apart from the system's RabbitMQ.
+//! The folder, the settings and the environment of one node. They separate the node from the system's RabbitMQ.
 
 use std::{
     fs,

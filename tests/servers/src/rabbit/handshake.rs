@@ -1,4 +1,5 @@
-//! Finds out whether a node is ready. A node opens its AMQP port last, and its greeting to clients contains its name.
+//! Checks whether a node is ready. A node opens its AMQP port last. Its first message to each client, the greeting
+//! (`connection.start`), contains the node's name.
 
 use std::{net::Ipv4Addr, time::Duration};
 
@@ -12,11 +13,12 @@ use tokio::{
 const HEADER: &[u8; 8] = b"AMQP\0\0\x09\x01";
 /// The timeout of one connection attempt. The caller tries again.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// The most bytes of a greeting that are read.
 const GREETING_BYTES_MAX: usize = 16 * 1_024;
 
-/// Whether the node with this name speaks AMQP at this port.
-pub(super) async fn greets(port: u16, name: &str) -> bool {
-    // In the greeting, the name of the machine follows the `@`.
+/// Whether the node with this name answers over AMQP at this port.
+pub(super) async fn is_node_ready(port: u16, name: &str) -> bool {
+    // In the greeting, the text after the `@` can differ: it is the name of the machine.
     let name = name.split('@').next().unwrap_or(name);
     timeout(TIMEOUT, greeting_contains(port, name))
         .await

@@ -11,7 +11,7 @@ mod management;
 mod node;
 mod vhost;
 
-pub use control::{ArmedAlarm, RaisedAlarm};
+pub use control::{PreparedAlarm, RaisedAlarm};
 pub use management::Management;
 pub use node::{Rabbit, RabbitOptions, shared};
 pub use vhost::{QueueCounts, Vhost};

@@ -24,13 +24,13 @@ const START_TIMEOUT: Duration = Duration::from_secs(180);
 const STOP_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long a restart waits until its ports are free.
 const PORT_TIMEOUT: Duration = Duration::from_secs(60);
-/// How often a start is tried, each time with other ports, if another process has taken a port.
+/// How many times a start is tried, each time with other ports, if another process has taken a port.
 const STARTS_MAX: u32 = 3;
 
 /// The options of a node.
 #[derive(Clone, Debug)]
 pub struct RabbitOptions {
-    /// Whether the node has the management API; true by default. Most functions of this module need it.
+    /// Whether the node has the management API; true by default. Most methods of [`Vhost`] need it.
     pub management: bool,
     /// The certificates for AMQP over TLS, without plain AMQP; no TLS if `None`. Clients need no certificate.
     pub tls: Option<Arc<Certificates>>,
@@ -48,12 +48,13 @@ impl Default for RabbitOptions {
 /// A RabbitMQ node on loopback, with its data in a temporary folder. Dropping it ends the node and deletes the
 /// folder.
 pub struct Rabbit {
-    // Fields are dropped in their order: the node, its epmd, the folder of both.
+    // Fields are dropped in this order: first the node, then its epmd, last the folder of both.
     node: ServerProcess,
     _epmd: ServerProcess,
     pub(super) files: NodeFiles,
     pub(super) management: Option<Management>,
-    pub(super) ctl: PathBuf,
+    /// The path of `rabbitmqctl`.
+    pub(super) rabbitmqctl: PathBuf,
     _folder: TempDir,
 }
 
@@ -74,7 +75,7 @@ impl Rabbit {
     /// Starts a node and waits until it is ready.
     ///
     /// `FOREBAY_TEST_RABBITMQ_SERVER` may name the start script, with `rabbitmqctl` in the same folder. Without that
-    /// variable it is Debian's, or else `rabbitmq-server` in `PATH`.
+    /// variable, the start script is Debian's, or else `rabbitmq-server` in `PATH`.
     ///
     /// # Errors
     /// If there is no start script, or the node is not ready within three minutes. The error then contains the end of
@@ -93,8 +94,8 @@ impl Rabbit {
     }
 
     async fn prepare(server: PathBuf, options: RabbitOptions) -> anyhow::Result<Self> {
-        let ctl = server.with_file_name("rabbitmqctl");
-        if !ctl.is_file() {
+        let rabbitmqctl = server.with_file_name("rabbitmqctl");
+        if !rabbitmqctl.is_file() {
             bail!(
                 "there is no rabbitmqctl in the folder of {}: set {BINARY_VARIABLE} to another start script",
                 server.display()
@@ -124,7 +125,7 @@ impl Rabbit {
             _epmd: epmd,
             files,
             management,
-            ctl,
+            rabbitmqctl,
             _folder: folder,
         })
     }
@@ -139,7 +140,7 @@ impl Rabbit {
     async fn is_ready(&self) -> bool {
         let port = self.files.amqp_port;
         let amqp_is_ready = match self.files.tls {
-            None => handshake::greets(port, &self.files.name).await,
+            None => handshake::is_node_ready(port, &self.files.name).await,
             Some(_) => handshake::listens(port).await,
         };
         let Some(management) = &self.management else {
@@ -238,7 +239,7 @@ impl Rabbit {
     /// Stops the node's processes with SIGSTOP: connections stay open, and nothing is answered.
     ///
     /// # Errors
-    /// If the signal cannot be sent.
+    /// If the signal cannot be sent, or the node still runs after a minute.
     pub fn pause(&self) -> anyhow::Result<()> {
         self.node.pause()
     }

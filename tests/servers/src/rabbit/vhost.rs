@@ -108,7 +108,7 @@ impl Vhost {
     }
 
     /// The counts that the queue reported last. They can be some seconds old: a quorum queue reports every five
-    /// seconds, and in RabbitMQ 4 no queue reports right after a kill. The statistics of the management API are even
+    /// seconds, and in RabbitMQ 4 no queue reports right after its node was killed. The statistics of the management API are even
     /// older.
     ///
     /// # Errors

@@ -30,7 +30,7 @@ impl Cluster {
     /// Starts a cluster of servers with these options.
     ///
     /// # Errors
-    /// As [`start`](Self::start).
+    /// The errors of [`start`](Self::start).
     pub async fn start_with(options: &RedisOptions) -> anyhow::Result<Self> {
         let mut nodes = Vec::new();
         for _ in 0..MASTERS {
@@ -60,7 +60,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Tells the first master the addresses of the others. The masters then learn the rest from each other.
+    /// Sends the addresses of the other masters to the first master. The masters then exchange the other addresses.
     async fn join_masters(&self) -> anyhow::Result<()> {
         let Some((first, others)) = self.nodes.split_first() else {
             bail!("the cluster has no masters");
@@ -119,7 +119,7 @@ impl Cluster {
     }
 }
 
-/// The first and the last slot of a master.
+/// The first and the last slot of the master with this index.
 fn slots_of(index: u16) -> (u16, u16) {
     let share = SLOTS / MASTERS;
     let last = if index + 1 == MASTERS {

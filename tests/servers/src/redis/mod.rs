@@ -1,4 +1,4 @@
-//! Redis or Valkey servers, between which clients see no difference: a single server, or a cluster of three.
+//! Redis or Valkey servers: a single server, or a cluster of three. Clients see no difference between Redis and Valkey.
 
 mod cluster;
 mod connection;

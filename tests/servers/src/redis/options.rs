@@ -12,7 +12,7 @@ pub struct RedisOptions {
     pub appendfsync: &'static str,
     /// `maxmemory` in bytes; no limit if `None`.
     pub maxmemory_bytes: Option<u64>,
-    /// Further arguments, such as `--maxmemory-policy`, `volatile-lru`. They override the other options.
+    /// Further arguments, such as `["--maxmemory-policy", "volatile-lru"]`. They override the other options.
     pub args: Vec<String>,
     /// The certificates for TLS at [`url`](super::Redis::url); no TLS if `None`. Clients need no certificate.
     pub tls: Option<Arc<Certificates>>,
@@ -36,7 +36,7 @@ pub(super) struct Ports {
     pub(super) plain: u16,
     /// The port with TLS; `None` if TLS is off.
     pub(super) tls: Option<u16>,
-    /// The port between the servers of a cluster. With it, the server is part of a cluster.
+    /// The port for the other servers of the cluster; `None` if the server is not part of a cluster.
     pub(super) bus: Option<u16>,
 }
 

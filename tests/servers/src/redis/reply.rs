@@ -10,7 +10,7 @@ const STRING_BYTES_MAX: usize = 64 * 1_024 * 1_024;
 /// The most items of an array in a reply.
 const ITEMS_MAX: usize = 1_000_000;
 
-/// One reply. `Display` writes it as `redis-cli --raw` does: plain strings, and a line for each item of an array.
+/// One reply. `Display` has the format of `redis-cli --raw`: plain strings, and a line for each item of an array.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RedisReply {
     /// No value.

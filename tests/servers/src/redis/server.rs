@@ -18,7 +18,7 @@ const BINARIES: [&str; 2] = ["redis-server", "valkey-server"];
 /// How long a start may take, and how long a restart waits until its ports are free.
 const START_TIMEOUT: Duration = Duration::from_secs(90);
 const STOP_TIMEOUT: Duration = Duration::from_secs(60);
-/// How often a start is tried, each time with other ports, if another process has taken a port.
+/// How many times a start is tried, each time with other ports, if another process has taken a port.
 const STARTS_MAX: u32 = 5;
 
 /// A Redis server on loopback, with its data in a temporary folder. Dropping it ends the server and deletes the
@@ -146,7 +146,7 @@ impl Redis {
     /// Stops the server's processes with SIGSTOP: connections stay open, and no command gets a reply.
     ///
     /// # Errors
-    /// If the signal cannot be sent.
+    /// If the signal cannot be sent, or the server still runs after a minute.
     pub fn pause(&self) -> anyhow::Result<()> {
         self.process.pause()
     }
@@ -171,7 +171,7 @@ impl Redis {
     /// Runs one command and returns its reply.
     ///
     /// # Errors
-    /// As [`cli`](Self::cli).
+    /// The errors of [`cli`](Self::cli).
     pub async fn command(&self, command: &[&str]) -> anyhow::Result<RedisReply> {
         Connection::open(self.ports.plain)
             .await?
@@ -179,10 +179,10 @@ impl Redis {
             .await
     }
 
-    /// The connections that the server has, without the one that asks for them.
+    /// The server's open connections, except the connection of this request.
     ///
     /// # Errors
-    /// As [`cli`](Self::cli).
+    /// The errors of [`cli`](Self::cli).
     pub async fn clients(&self) -> anyhow::Result<Vec<Client>> {
         let mut connection = Connection::open(self.ports.plain).await?;
         let own_id = connection.call(&["CLIENT", "ID"]).await?.to_string();

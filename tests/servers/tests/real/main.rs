@@ -1,5 +1,5 @@
-//! Tests of this package with real server processes: starts, kills, restarts with the same data, alarms, and what is
-//! left of a server when its test ends.
+//! Tests of this package with real server processes: starts, kills, restarts with the same data, and alarms. A server must
+//! leave nothing behind when its test ends.
 
 mod orphans;
 mod proxy;

@@ -62,7 +62,7 @@ async fn folder_of_redis(redis: &Redis) -> anyhow::Result<String> {
     Ok(reply
         .lines()
         .last()
-        .context("an empty reply about the folder of Redis")?
+        .context("Redis returned an empty reply about its folder")?
         .to_owned())
 }
 
@@ -90,7 +90,7 @@ async fn dropped_servers_leave_no_process_and_no_folder() -> anyhow::Result<()> 
         folder_of_rabbit(&rabbit).await?,
         folder_of_redis(&redis).await?,
     ];
-    // They are the node, its epmd, and a guardian for each.
+    // The processes are the node, its epmd, and a guardian for each.
     assert!(
         processes_with(&folders[0]).len() >= 4,
         "too few processes belong to the node: {:?}",
@@ -117,14 +117,15 @@ async fn a_panic_leaves_no_process_and_no_folder() -> anyhow::Result<()> {
         send_folder
             .send(folder)
             .expect("the test waits for the folder");
-        panic!("like a failed assertion");
+        panic!("this panic stands for a failed assertion");
     });
     let folder = folder.await?;
     assert!(task.await.is_err(), "the task did not panic");
     wait_until_gone(&folder).await
 }
 
-/// Does nothing if `RUN_SERVERS` is not set. The next test sets it in a process of its own, which it kills.
+/// Does nothing if the variable `RUN_SERVERS` is not set. The next test runs this test in a process of its own with the
+/// variable set, and kills that process.
 #[tokio::test]
 async fn run_servers_until_killed() -> anyhow::Result<()> {
     if std::env::var_os(RUN_SERVERS).is_none() {
@@ -156,7 +157,10 @@ async fn a_killed_test_process_leaves_no_server_process_and_no_folder() -> anyho
         .stdout(Stdio::piped())
         .process_group(0)
         .spawn()?;
-    let mut output = process.stdout.take().context("its output")?;
+    let mut output = process
+        .stdout
+        .take()
+        .context("the output of the test process is not piped")?;
     let read_folders = tokio::task::spawn_blocking(move || {
         let (mut text, mut chunk) = (String::new(), [0; 4_096]);
         loop {

@@ -9,7 +9,7 @@ use tokio::{
     time::timeout,
 };
 
-/// The delay of a test, and how long a test looks for bytes that must not arrive.
+/// The delay of a test, and how long a test waits for bytes that must not arrive.
 const SHORT: Duration = Duration::from_millis(200);
 const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -28,7 +28,7 @@ async fn start_echo_server() -> anyhow::Result<u16> {
     Ok(port)
 }
 
-/// Sends bytes and waits for as many.
+/// Sends bytes, and reads the same number of bytes.
 async fn exchange(stream: &mut TcpStream, bytes: &[u8]) -> std::io::Result<Vec<u8>> {
     stream.write_all(bytes).await?;
     let mut answer = vec![0; bytes.len()];
@@ -55,7 +55,8 @@ async fn bytes_and_the_end_of_a_stream_pass() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_cut_ends_connections_and_refuses_new_ones_until_it_heals() -> anyhow::Result<()> {
+async fn a_cut_ends_connections_and_refuses_new_ones_until_the_network_is_healed()
+-> anyhow::Result<()> {
     let mut proxy = Proxy::start(start_echo_server().await?).await?;
     let address = ("127.0.0.1", proxy.port());
     let mut stream = TcpStream::connect(address).await?;
@@ -103,11 +104,14 @@ async fn a_stall_holds_all_bytes_back_and_loses_none() -> anyhow::Result<()> {
 async fn a_delay_applies_to_each_direction() -> anyhow::Result<()> {
     let proxy = Proxy::start(start_echo_server().await?).await?;
     let mut stream = TcpStream::connect(("127.0.0.1", proxy.port())).await?;
-    proxy.delay(SHORT);
+    proxy.set_delay(SHORT);
     let started = Instant::now();
     exchange(&mut stream, b"a").await?;
     let elapsed = started.elapsed();
-    assert!(elapsed >= 2 * SHORT, "the bytes arrived after {elapsed:?}");
+    assert!(
+        elapsed >= 2 * SHORT,
+        "the bytes arrived after {elapsed:?}, earlier than after two delays"
+    );
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! RabbitMQ nodes: those that one test owns, and the node that tests share.
+//! RabbitMQ nodes: nodes that one test owns, and the node that tests share.
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ async fn memory_alarms_are_raised_and_ended_and_a_paused_node_does_not_answer() 
     assert!(!rabbit.alarmed().await?);
 
     // A prepared alarm does not wait for `rabbitmqctl`.
-    let alarm = rabbit.arm_memory_alarm().await?;
+    let alarm = rabbit.prepare_memory_alarm().await?;
     assert!(!rabbit.alarmed().await?, "the alarm was raised too early");
     let alarm = alarm.raise().await?;
     assert!(rabbit.alarmed().await?);

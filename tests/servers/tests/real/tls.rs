@@ -9,7 +9,8 @@ use servers::{
 };
 use tokio::process::Command;
 
-/// Whether curl trusts the certificate of the server at this port. With `ca`, curl trusts only that authority.
+/// Whether curl trusts the certificate of the server at this port. With `ca`, curl trusts only that authority. Otherwise
+/// curl trusts the system's authorities.
 async fn is_trusted(port: u16, ca: Option<&Certificates>) -> anyhow::Result<bool> {
     let mut curl = Command::new("curl");
     curl.args(["--silent", "--verbose", "--max-time", "60", "--http1.1"]);
@@ -41,17 +42,20 @@ async fn only_clients_that_trust_the_authority_accept_redis_and_rabbitmq() -> an
     assert!(rabbit.url().starts_with("amqps://guest:guest@localhost:"));
     let other_authority = Certificates::new()?;
     for port in [redis.port(), rabbit.port()] {
-        let by_the_authority = is_trusted(port, Some(&tls)).await?;
+        let trusted_with_authority = is_trusted(port, Some(&tls)).await?;
         assert!(
-            by_the_authority,
-            "the authority's own certificate was refused"
+            trusted_with_authority,
+            "a client that trusts the authority refused the server"
         );
-        let by_another = is_trusted(port, Some(&other_authority)).await?;
-        assert!(!by_another, "another authority's client trusted the server");
-        let by_the_system = is_trusted(port, None).await?;
+        let trusted_with_other_authority = is_trusted(port, Some(&other_authority)).await?;
         assert!(
-            !by_the_system,
-            "a client of the system's authorities trusted the server"
+            !trusted_with_other_authority,
+            "a client that trusts only another authority accepted the server"
+        );
+        let trusted_with_system_authorities = is_trusted(port, None).await?;
+        assert!(
+            !trusted_with_system_authorities,
+            "a client that trusts only the system's authorities accepted the server"
         );
     }
     // `cli` does not use TLS.
