@@ -211,7 +211,7 @@ pub enum LaneKey {
         session: SessionId,
     },
     /// One job without a session.
-    Solo {
+    WithoutSession {
         /// The tenant that owns the job.
         tenant: TenantId,
         /// The job.
@@ -229,7 +229,7 @@ impl LaneKey {
                 tenant,
                 session: session.clone(),
             },
-            None => Self::Solo { tenant, job },
+            None => Self::WithoutSession { tenant, job },
         }
     }
 
@@ -237,7 +237,7 @@ impl LaneKey {
     #[must_use]
     pub const fn tenant(&self) -> &TenantId {
         match self {
-            Self::Session { tenant, .. } | Self::Solo { tenant, .. } => tenant,
+            Self::Session { tenant, .. } | Self::WithoutSession { tenant, .. } => tenant,
         }
     }
 
@@ -246,7 +246,7 @@ impl LaneKey {
     pub const fn session(&self) -> Option<&SessionId> {
         match self {
             Self::Session { session, .. } => Some(session),
-            Self::Solo { .. } => None,
+            Self::WithoutSession { .. } => None,
         }
     }
 
@@ -257,7 +257,7 @@ impl LaneKey {
             Self::Session { tenant, session } => {
                 partition(format!("{tenant}/{session}").as_bytes())
             }
-            Self::Solo { job, .. } => job.partition(),
+            Self::WithoutSession { job, .. } => job.partition(),
         }
     }
 
@@ -281,7 +281,7 @@ impl LaneKey {
                 tenant,
                 session: SessionId::parse(name)?,
             }),
-            "j" => Ok(Self::Solo {
+            "j" => Ok(Self::WithoutSession {
                 tenant,
                 job: JobId::parse(name)?,
             }),
@@ -294,7 +294,7 @@ impl fmt::Display for LaneKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Session { tenant, session } => write!(f, "s/{tenant}/{session}"),
-            Self::Solo { tenant, job } => write!(f, "j/{tenant}/{job}"),
+            Self::WithoutSession { tenant, job } => write!(f, "j/{tenant}/{job}"),
         }
     }
 }

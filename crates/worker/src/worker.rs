@@ -40,7 +40,7 @@ pub async fn run(
         providers,
         settings,
         in_flight: Arc::default(),
-        results_waits: Arc::new(Semaphore::new(settings.results_waits_max)),
+        results_wait_permits: Arc::new(Semaphore::new(settings.results_waits_max)),
         context_limits: Arc::default(),
         attempts: TaskTracker::new(),
         stop,

@@ -23,7 +23,7 @@ pub(crate) struct WorkerContext {
     /// The context limits of models that refused a call.
     pub(crate) context_limits: Arc<ContextLimits>,
     /// A permit for each further job that may wait for tool results without using a slot.
-    pub(crate) results_waits: Arc<Semaphore>,
+    pub(crate) results_wait_permits: Arc<Semaphore>,
     /// The tasks of the running attempts.
     pub(crate) attempts: TaskTracker,
     /// Cancelled when the worker is told to stop: it claims no more jobs.

@@ -37,7 +37,7 @@ struct Mock {
     released: watch::Sender<bool>,
 }
 
-/// Counts a call as in flight until the guard is dropped, also when the client hangs up.
+/// Counts a call as in flight until the guard is dropped, also when the client disconnects.
 struct InFlight<'a>(&'a Mock);
 
 impl<'a> InFlight<'a> {
@@ -77,7 +77,7 @@ async fn answer(mut exchange: Exchange, mock: Arc<Mock>) {
             let _in_flight = InFlight::new(&mock);
             let reply = tokio::select! {
                 reply = chat(&mock) => reply,
-                () = exchange.wait_for_hang_up() => return,
+                () = exchange.wait_for_disconnect() => return,
             };
             (200, reply)
         }

@@ -49,7 +49,7 @@ impl FaultyStore {
     }
 
     /// Sets how the store handles all calls from now on.
-    pub fn set(&self, mode: StoreMode) {
+    pub fn set_mode(&self, mode: StoreMode) {
         self.mode.send_replace(mode);
     }
 
@@ -66,13 +66,13 @@ impl FaultyStore {
 
     /// How many calls of a method were made, failed calls included.
     #[must_use]
-    pub fn calls(&self, call: StoreCall) -> usize {
-        self.calls_at(call).len()
+    pub fn call_count(&self, call: StoreCall) -> usize {
+        self.call_times(call).len()
     }
 
     /// When the calls of a method were made.
     #[must_use]
-    pub fn calls_at(&self, call: StoreCall) -> Vec<Instant> {
+    pub fn call_times(&self, call: StoreCall) -> Vec<Instant> {
         let calls = self.calls.borrow();
         let calls = calls.iter().filter(|(method, _)| *method == call);
         calls.map(|(_, time)| *time).collect()
@@ -97,7 +97,7 @@ impl FaultyStore {
 
     /// How many calls failed because of a fault or the mode, lost responses included.
     #[must_use]
-    pub fn failures(&self) -> usize {
+    pub fn failure_count(&self) -> usize {
         self.failures.load(Ordering::SeqCst)
     }
 
@@ -125,7 +125,7 @@ impl FaultyStore {
             }
             Some(Fault::LoseResponseAndGoDown) => {
                 inner_call.await?;
-                self.set(StoreMode::Down);
+                self.set_mode(StoreMode::Down);
                 self.fail(StoreError::Unavailable(None))
             }
             Some(Fault::Full) => self.fail(StoreError::Full),

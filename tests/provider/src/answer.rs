@@ -24,7 +24,7 @@ enum Delivery {
     CutOff(Response),
     /// Half of the response, then nothing.
     StallInBody(Response),
-    /// A response whose body goes on until the client hangs up.
+    /// A response whose body goes on until the client disconnects.
     Endless { chunk_bytes: usize, pause: Duration },
     /// A reset of the connection or stream.
     Reset,
@@ -57,7 +57,7 @@ pub(super) async fn answer(mut exchange: Exchange, state: Arc<State>) {
     }
     let delivery = tokio::select! {
         delivery = decide(&request, &state) => delivery,
-        () = exchange.wait_for_hang_up() => return,
+        () = exchange.wait_for_disconnect() => return,
     };
     deliver(exchange, delivery, in_flight).await;
 }
@@ -174,14 +174,14 @@ fn render(request: &ChatRequest, reply: ScriptedReply, state: &State) -> Deliver
     }
 }
 
-/// Sends the delivery and records the outcome. If the client hangs up first, the drop of `in_flight` records that.
+/// Sends the delivery and records the outcome. If the client disconnects first, the drop of `in_flight` records that.
 async fn deliver(mut exchange: Exchange, delivery: Delivery, in_flight: InFlight) {
     match delivery {
         Delivery::Complete(response) => {
             // The client may act on the last byte at once, so the outcome is recorded before that byte is sent.
             in_flight.record_outcome(RequestOutcome::Answered(response.status));
             if !exchange.answer(&response).await {
-                in_flight.record_outcome(RequestOutcome::HungUp);
+                in_flight.record_outcome(RequestOutcome::ClientDisconnected);
             }
         }
         Delivery::CutOff(response) => {
@@ -189,12 +189,12 @@ async fn deliver(mut exchange: Exchange, delivery: Delivery, in_flight: InFlight
             if exchange.begin(&response, response.body.len() / 2).await {
                 exchange.cut_off().await;
             } else {
-                in_flight.record_outcome(RequestOutcome::HungUp);
+                in_flight.record_outcome(RequestOutcome::ClientDisconnected);
             }
         }
         Delivery::StallInBody(response) => {
             if exchange.begin(&response, response.body.len() / 2).await {
-                exchange.wait_for_hang_up().await;
+                exchange.wait_for_disconnect().await;
             }
         }
         Delivery::Endless { chunk_bytes, pause } => {
@@ -207,7 +207,7 @@ async fn deliver(mut exchange: Exchange, delivery: Delivery, in_flight: InFlight
             in_flight.record_outcome(RequestOutcome::ConnectionBrokenByScript);
             exchange.reset(Reason::INTERNAL_ERROR);
         }
-        Delivery::Stall => exchange.wait_for_hang_up().await,
+        Delivery::Stall => exchange.wait_for_disconnect().await,
     }
 }
 

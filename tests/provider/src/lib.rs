@@ -7,7 +7,7 @@
 //!   /v1beta/models/{model}:generateContent`. It refuses what the real services would refuse ([`openai`],
 //!   [`gemini`]) and records every request ([`Recorded`]). Its default reply is `seen:` and the number of
 //!   every `turn=<n>` in the context, so a reply shows which turns the request contained. Tests script
-//!   other replies with rules and queues ([`ScriptedLlm::script`], [`ScriptedLlm::on`]) and hold replies back
+//!   other replies with rules and queues ([`ScriptedLlm::add_rule`], [`ScriptedLlm::queue_replies`]) and hold replies back
 //!   ([`ScriptedLlm::gate_requests`]).
 //!
 //! The scripted LLM does not stream, and it serves no other paths of the real services.

@@ -1,4 +1,4 @@
-//! The interface of the scripted LLM. Tests start it, script its replies, and wait for requests.
+//! The interface of the scripted LLM. Tests start it, add its rules and queue its replies, and wait for requests.
 
 use std::{
     net::SocketAddr,
@@ -121,16 +121,19 @@ impl ScriptedLlm {
         guard.0 = latency;
     }
 
-    /// Adds a rule. The oldest rule that returns `Some` gives the reply. A queued reply ([`on`](Self::on)) takes
-    /// precedence over rules. A request that the real service would refuse is refused before rules and queued replies
-    /// are used.
-    pub fn script(&self, rule: impl FnMut(&ChatRequest) -> Option<ScriptedReply> + Send + 'static) {
+    /// Adds a rule. The oldest rule that returns `Some` gives the reply. Replies of
+    /// [`queue_replies`](Self::queue_replies) take precedence over rules. A request that the real service would refuse is
+    /// refused before rules and queued replies are used.
+    pub fn add_rule(
+        &self,
+        rule: impl FnMut(&ChatRequest) -> Option<ScriptedReply> + Send + 'static,
+    ) {
         self.state.script.add_rule(rule);
     }
 
     /// Queues replies for the requests whose last user message contains `marker`: one for each request, in
     /// the order of arrival. An empty queue has no effect.
-    pub fn on(&self, marker: &str, replies: impl IntoIterator<Item = ScriptedReply>) {
+    pub fn queue_replies(&self, marker: &str, replies: impl IntoIterator<Item = ScriptedReply>) {
         self.state.script.add_queue(marker, replies);
     }
 

@@ -141,7 +141,7 @@ pub fn error_body(error: &ProviderError) -> Value {
 /// The response body for a reply that is a completion; `None` for other replies.
 pub(super) fn completion(request: &ChatRequest, reply: &ScriptedReply) -> Option<Value> {
     let (message, reason) = match reply {
-        ScriptedReply::TurnNumbers => (text_message(&seen::reply(&request.seen())), "stop"),
+        ScriptedReply::TurnNumbers => (text_message(&seen::reply(&request.turn_numbers())), "stop"),
         ScriptedReply::Text(text) => (text_message(text), "stop"),
         ScriptedReply::ToolCalls(calls) => (calls_message(request.number, calls), "tool_calls"),
         ScriptedReply::Finish { reason, text } => {

@@ -50,14 +50,14 @@ pub enum ScriptedReply {
     InvalidJson,
     /// A reset instead of a response: of the connection (HTTP/1.1) or of the stream (HTTP/2).
     Reset,
-    /// No response until the client hangs up.
+    /// No response until the client disconnects.
     Stall,
-    /// The head and the first half of a valid response, then nothing until the client hangs up.
+    /// The head and the first half of a valid response, then nothing until the client disconnects.
     StallInBody,
     /// The head and the first half of a valid response, then an orderly end of the connection (HTTP/1.1) or a reset of the
     /// stream (HTTP/2).
     CutOff,
-    /// A valid head, then a body that goes on until the client hangs up.
+    /// A valid head, then a body that goes on until the client disconnects.
     Endless {
         /// The size of each chunk.
         chunk_bytes: usize,

@@ -77,7 +77,7 @@ impl ChatRequest {
 
     /// The number of every `turn=<n>` in the context, in order.
     #[must_use]
-    pub fn seen(&self) -> Vec<u64> {
+    pub fn turn_numbers(&self) -> Vec<u64> {
         let messages = self.messages();
         seen::turn_numbers(messages.iter().map(|message| message.text.as_str()))
     }

@@ -21,8 +21,8 @@ pub enum RequestOutcome {
     Answered(u16),
     /// Refused with this HTTP status and reason, because the real service would refuse it. The script chose no reply.
     Refused(u16, String),
-    /// The client hung up before it had the whole reply.
-    HungUp,
+    /// The client disconnected before it had the whole reply.
+    ClientDisconnected,
     /// The server broke the connection or stream, as the test's script required.
     ConnectionBrokenByScript,
 }
@@ -43,10 +43,10 @@ impl Recorded {
         self.ended.is_none()
     }
 
-    /// Whether the client hung up before it had the whole reply.
+    /// Whether the client disconnected before it had the whole reply.
     #[must_use]
-    pub const fn hung_up(&self) -> bool {
-        matches!(self.ended, Some((RequestOutcome::HungUp, _)))
+    pub const fn client_disconnected(&self) -> bool {
+        matches!(self.ended, Some((RequestOutcome::ClientDisconnected, _)))
     }
 
     /// Whether the request was answered completely with 200.
@@ -74,8 +74,8 @@ pub struct Stats {
     pub answered: usize,
     /// Requests refused because the real service would refuse them.
     pub refused: usize,
-    /// Requests whose client hung up.
-    pub hung_up: usize,
+    /// Requests whose client disconnected.
+    pub client_disconnected: usize,
     /// Requests whose connection or stream the server broke, as the test's script required.
     pub broken_by_script: usize,
     /// Requests in flight now.
@@ -104,7 +104,7 @@ struct Inner {
     stats: Stats,
 }
 
-/// A request that is being answered. If this guard is dropped without a recorded outcome, the client has hung up.
+/// A request that is being answered. If this guard is dropped without a recorded outcome, the client has disconnected.
 pub(super) struct InFlight {
     number: usize,
     log: RequestLog,
@@ -120,7 +120,8 @@ impl InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         if self.log.lock().records[self.number].is_in_flight() {
-            self.log.set_outcome(self.number, RequestOutcome::HungUp);
+            self.log
+                .set_outcome(self.number, RequestOutcome::ClientDisconnected);
         }
     }
 }
@@ -218,7 +219,7 @@ impl RequestLog {
             return Ok(());
         }
         Err(format!(
-            "waited {timeout:?} in vain for {description}; the scripted server's log:\n{}",
+            "timed out after {timeout:?} waiting for {description}; the scripted server's log:\n{}",
             self.listing()
         ))
     }
@@ -260,7 +261,7 @@ const fn counter_of<'a>(stats: &'a mut Stats, outcome: &RequestOutcome) -> &'a m
     match outcome {
         RequestOutcome::Answered(_) => &mut stats.answered,
         RequestOutcome::Refused(..) => &mut stats.refused,
-        RequestOutcome::HungUp => &mut stats.hung_up,
+        RequestOutcome::ClientDisconnected => &mut stats.client_disconnected,
         RequestOutcome::ConnectionBrokenByScript => &mut stats.broken_by_script,
     }
 }

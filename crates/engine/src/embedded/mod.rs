@@ -12,7 +12,7 @@
 //! ARCHITECTURE.md, "The threads around SQLite", explains why each thread exists.
 //!
 //! `store_impl` implements the trait `Store`. `commit` writes the rows of a commit; `lanes`, `jobs`, `timers`, `sessions`,
-//! `keys` and `counts` each contain the statements of one part of the schema. Presence and the election (`fleet`), notices
+//! `idempotency_keys` and `counts` each contain the statements of one part of the schema. Presence and the election (`fleet`), notices
 //! (`watchers`) and the queue are in memory and end with the process.
 
 mod checkpointer;
@@ -24,11 +24,11 @@ mod data_folder;
 mod deletion_budget;
 mod durability;
 mod fleet;
+mod idempotency_keys;
 mod jobs;
-mod keys;
 mod lanes;
 mod open_error;
-mod packed;
+mod packed_wake;
 mod queue;
 mod readers;
 mod schema;

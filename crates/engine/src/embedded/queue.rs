@@ -14,7 +14,7 @@ use forebay_shared::{
 };
 use tokio::sync::{Notify, Semaphore};
 
-use super::packed::PackedWake;
+use super::packed_wake::PackedWake;
 
 /// The most wakes of one class that wait. Further publishes fail. Their jobs' timers are not parked, so the sweeper
 /// publishes the wakes again when the timers are due.

@@ -19,8 +19,9 @@ use rusqlite::Connection;
 
 use super::{
     commit::SqlCommit,
-    counts, jobs,
-    keys::{self, NewKey},
+    counts,
+    idempotency_keys::{self, NewKey},
+    jobs,
     lanes::{self, LaneQuery},
     sessions::{self, SessionKey},
     sqlite_store::SqliteStore,
@@ -142,7 +143,9 @@ impl Store for SqliteStore {
         };
         let now = self.now();
         let found = self
-            .write(OnStoreFull::Refuse, move |db| keys::set(db, &new, now))
+            .write(OnStoreFull::Refuse, move |db| {
+                idempotency_keys::set(db, &new, now)
+            })
             .await?;
         match found {
             None => Ok(SetKeyResult::Set),
@@ -210,7 +213,7 @@ impl Store for SqliteStore {
         for delete in [
             jobs::delete_expired,
             sessions::delete_expired,
-            keys::delete_expired,
+            idempotency_keys::delete_expired,
         ] {
             deleted += self
                 .delete_in_steps(limit, move |db, limit| delete(db, limit, now))
@@ -230,7 +233,7 @@ impl Store for SqliteStore {
         let now = self.now();
         let alive = self.fleet.renew_presence(me, presence_ttl_ms, now);
         Ok(LiveProcesses {
-            at: now,
+            read_at: now,
             alive: Arc::new(alive),
         })
     }

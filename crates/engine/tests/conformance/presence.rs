@@ -14,7 +14,7 @@ pub(crate) async fn expires_unless_it_is_renewed(engine: impl Harness) {
     let (first, second) = (worker("first"), worker("second"));
     let before = store.now();
     let live = store.renew_presence(&first, LONG_MS).await.unwrap();
-    assert!(live.at >= before);
+    assert!(live.read_at >= before);
     assert_eq!(*live.alive, BTreeSet::from([first.clone()]));
     let live = store.renew_presence(&second, LONG_MS).await.unwrap();
     assert_eq!(*live.alive, BTreeSet::from([first.clone(), second.clone()]));

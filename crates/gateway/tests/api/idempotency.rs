@@ -139,12 +139,12 @@ async fn a_repeat_admits_the_missing_job_of_its_key() {
 #[tokio::test]
 async fn a_refused_submit_can_be_repeated_with_its_key() {
     let gateway = Fixture::start().await;
-    gateway.store.set(StoreMode::Full);
+    gateway.store.set_mode(StoreMode::Full);
     gateway
         .submit_with_key(&job_in_session("s"), "k")
         .await
         .expect_problem(503, "store_full");
-    gateway.store.set(StoreMode::Up);
+    gateway.store.set_mode(StoreMode::Up);
     gateway
         .submit_with_key(&job_in_session("s"), "k")
         .await

@@ -140,7 +140,7 @@ async fn while_the_store_is_unavailable_every_route_answers_503() {
     let gateway = Fixture::start().await;
     let id = gateway.submit_accepted(&job_in_session("s")).await;
     for mode in [StoreMode::Down, StoreMode::Hanging] {
-        gateway.store.set(mode);
+        gateway.store.set_mode(mode);
         let requests = async {
             let (job, cancel) = (format!("/v1/jobs/{id}"), format!("/v1/jobs/{id}/cancel"));
             let (wait, submit) = (format!("{job}?wait_s=60"), job_in_session("s"));
@@ -168,7 +168,7 @@ async fn while_the_store_is_unavailable_every_route_answers_503() {
             failed.expect_problem(503, "store_unavailable");
         }
     }
-    gateway.store.set(StoreMode::Up);
+    gateway.store.set_mode(StoreMode::Up);
     gateway.get(&format!("/v1/jobs/{id}")).await.expect(200);
 }
 
@@ -176,7 +176,7 @@ async fn while_the_store_is_unavailable_every_route_answers_503() {
 async fn after_a_full_store_the_gateway_is_ready_once_a_submit_succeeds() {
     let gateway = Fixture::start().await;
     gateway.member.presence.clone().renewed_once().await;
-    gateway.store.set(StoreMode::Full);
+    gateway.store.set_mode(StoreMode::Full);
     gateway
         .submit(&job_in_session("s"))
         .await
@@ -185,7 +185,7 @@ async fn after_a_full_store_the_gateway_is_ready_once_a_submit_succeeds() {
         .get("/readyz")
         .await
         .expect_problem(503, "store_full");
-    gateway.store.set(StoreMode::Up);
+    gateway.store.set_mode(StoreMode::Up);
     gateway.submit_accepted(&job_in_session("s")).await;
     gateway.get("/readyz").await.expect(200);
 }

@@ -22,14 +22,14 @@ async fn counts_grow_old_while_the_store_is_down_and_are_fresh_again_afterwards(
     assert_eq!(counts.class(Class::Interactive).live.ready, 1);
     assert_eq!(age, Duration::from_millis(500));
 
-    scene.store.set(StoreMode::Down);
+    scene.store.set_mode(StoreMode::Down);
     pass_ms(4_000).await;
     let (counts, age) = gauge.counts().unwrap();
     assert_eq!(counts.live(), 1);
     assert_eq!(age, Duration::from_millis(4_500));
-    assert_eq!(scene.store.calls(StoreCall::Counts), 5);
+    assert_eq!(scene.store.call_count(StoreCall::Counts), 5);
 
-    scene.store.set(StoreMode::Up);
+    scene.store.set_mode(StoreMode::Up);
     pass_ms(1_000).await;
     assert_eq!(gauge.counts().unwrap().1, Duration::from_millis(500));
 }

@@ -23,14 +23,16 @@ async fn a_process_that_leaves_ends_its_presence_and_its_term() {
     pass_ms(300).await;
     assert_eq!(scene.memory.sweeper(), Some(process("second")));
     second.leave().await;
-    let calls = scene.store.calls(StoreCall::RenewPresence);
+    let calls = scene.store.call_count(StoreCall::RenewPresence);
     pass_ms(10_000).await;
     assert_eq!(
-        scene.store.calls(StoreCall::RenewPresence),
+        scene.store.call_count(StoreCall::RenewPresence),
         calls,
         "its loops have ended"
     );
-    assert!(scene.store.calls(StoreCall::EndPresence) == 2 && scene.memory.sweeper().is_none());
+    assert!(
+        scene.store.call_count(StoreCall::EndPresence) == 2 && scene.memory.sweeper().is_none()
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -57,7 +59,7 @@ async fn a_process_can_leave_while_the_store_is_down() {
     let scene = Scene::new();
     let member = scene.join("me");
     pass_ms(1_500).await;
-    scene.store.set(StoreMode::Down);
+    scene.store.set_mode(StoreMode::Down);
     let left = tokio::time::timeout(Duration::from_secs(1), member.leave()).await;
     assert!(left.is_ok());
     assert!(member.failed().now_or_never().is_none());

@@ -73,14 +73,14 @@ async fn after_a_gap_the_list_is_withheld_for_one_presence_ttl() {
         let scene = Scene::new();
         let presence = start_presence(&scene);
         pass_ms(4_500).await;
-        scene.store.set(mode);
+        scene.store.set_mode(mode);
         pass_ms(2_000).await;
         assert!(presence.is_current() && presence.live_processes().is_some());
         pass_ms(1_000).await;
         assert!(!presence.is_current(), "mode {mode:?}");
         assert_eq!(alive(&presence), None);
         pass_ms(5_000).await;
-        scene.store.set(StoreMode::Up);
+        scene.store.set_mode(StoreMode::Up);
         let recovered_at = Instant::now();
         while presence.live_processes().is_none() {
             pass_ms(10).await;
@@ -114,11 +114,11 @@ async fn a_renewal_counts_from_when_it_was_sent() {
 #[tokio::test(start_paused = true)]
 async fn the_first_renewal_waits_for_the_store() {
     let scene = Scene::new();
-    scene.store.set(StoreMode::Down);
+    scene.store.set_mode(StoreMode::Down);
     let mut presence = start_presence(&scene);
     let early = tokio::time::timeout(Duration::from_secs(5), presence.renewed_once()).await;
     assert!(early.is_err());
-    scene.store.set(StoreMode::Up);
+    scene.store.set_mode(StoreMode::Up);
     let soon = tokio::time::timeout(Duration::from_millis(1_100), presence.renewed_once()).await;
     assert!(soon.is_ok());
     assert!(presence.is_current());
@@ -129,12 +129,12 @@ async fn the_presence_is_renewed_every_second_or_more_often_if_its_ttl_is_short(
     let scene = Scene::new();
     let _presence = start_presence(&scene);
     pass_ms(10_500).await;
-    assert_eq!(scene.store.calls(StoreCall::RenewPresence), 11);
+    assert_eq!(scene.store.call_count(StoreCall::RenewPresence), 11);
     let scene = Scene::new();
     let (_presence, presence_loop) = Presence::new(scene.store.clone(), process("me"), 300);
     tokio::spawn(presence_loop.run());
     pass_ms(950).await;
-    assert_eq!(scene.store.calls(StoreCall::RenewPresence), 10);
+    assert_eq!(scene.store.call_count(StoreCall::RenewPresence), 10);
 }
 
 #[tokio::test(start_paused = true)]
@@ -148,9 +148,9 @@ async fn a_store_that_stalls_makes_no_process_look_gone() {
     pass_ms(4_100).await;
     assert_eq!(alive(&presence), processes(["me", "other"]));
     // The renewals of both, sent at 5 s and at 5.4 s, get their responses at 7.9 s, one after the other.
-    scene.store.set(StoreMode::Hanging);
+    scene.store.set_mode(StoreMode::Hanging);
     pass_ms(3_400).await;
-    scene.store.set(StoreMode::Up);
+    scene.store.set_mode(StoreMode::Up);
     for _ in 0..10_000 {
         tokio::task::yield_now().await;
         let listed = alive(&presence);
@@ -158,7 +158,7 @@ async fn a_store_that_stalls_makes_no_process_look_gone() {
             listed.is_none() || listed == processes(["me", "other"]),
             "alive: {listed:?}"
         );
-        if scene.store.calls(StoreCall::RenewPresence) > 14 {
+        if scene.store.call_count(StoreCall::RenewPresence) > 14 {
             return;
         }
     }

@@ -43,7 +43,7 @@ pub(crate) struct FakeQueue {
 }
 
 impl FakeQueue {
-    pub(crate) fn set(&self, mode: QueueMode) {
+    pub(crate) fn set_mode(&self, mode: QueueMode) {
         *self.mode.lock().unwrap() = mode;
     }
 

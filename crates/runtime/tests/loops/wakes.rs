@@ -106,14 +106,14 @@ async fn a_timer_that_moved_after_the_request_is_not_parked() {
 async fn a_wake_that_is_not_confirmed_does_not_move_the_timer() {
     for mode in [QueueMode::Down, QueueMode::Blocked, QueueMode::Full] {
         let scene = Scene::new();
-        scene.queue.set(mode);
+        scene.queue.set_mode(mode);
         let job = scene.admit("s", "hello").await;
         let at = scene.timer(job);
         pass_ms(30_000).await;
         assert_eq!(scene.timer(job), at, "mode {mode:?}");
         assert!(scene.queue.woken().is_empty());
         // The wake is published again until it is confirmed. Only then is the timer parked.
-        scene.queue.set(QueueMode::Up);
+        scene.queue.set_mode(QueueMode::Up);
         pass_ms(6_100).await;
         assert_eq!(scene.queue.woken(), [job], "mode {mode:?}");
         assert!(scene.timer(job) > at);
@@ -123,10 +123,10 @@ async fn a_wake_that_is_not_confirmed_does_not_move_the_timer() {
 #[tokio::test(start_paused = true)]
 async fn a_blocked_publish_delays_the_others_for_five_seconds_at_most() {
     let scene = Scene::new();
-    scene.queue.set(QueueMode::Blocked);
+    scene.queue.set_mode(QueueMode::Blocked);
     let job_a = scene.admit("a", "hello").await;
     let_tasks_run().await;
-    scene.queue.set(QueueMode::Up);
+    scene.queue.set_mode(QueueMode::Up);
     let job_b = scene.admit("b", "hello").await;
     pass_ms(5_000).await;
     assert_eq!(scene.queue.woken(), [job_b]);
@@ -141,7 +141,7 @@ async fn the_time_without_a_confirmed_publish_is_reported() {
     let_tasks_run().await;
     assert!(scene.wakes.unconfirmed_for().is_zero());
 
-    scene.queue.set(QueueMode::Down);
+    scene.queue.set_mode(QueueMode::Down);
     scene.admit("b", "hello").await;
     let_tasks_run().await;
     let before = scene.wakes.unconfirmed_for();
@@ -151,7 +151,7 @@ async fn the_time_without_a_confirmed_publish_is_reported() {
         scene.wakes.unconfirmed_for() - before,
         Duration::from_secs(20)
     );
-    scene.queue.set(QueueMode::Up);
+    scene.queue.set_mode(QueueMode::Up);
     pass_ms(1_000).await;
     assert!(scene.wakes.unconfirmed_for().is_zero());
 }
@@ -159,7 +159,7 @@ async fn the_time_without_a_confirmed_publish_is_reported() {
 #[tokio::test(start_paused = true)]
 async fn a_publish_without_a_response_counts_as_unconfirmed_after_five_seconds() {
     let scene = Scene::new();
-    scene.queue.set(QueueMode::Blocked);
+    scene.queue.set_mode(QueueMode::Blocked);
     scene.admit("s", "hello").await;
     pass_ms(4_900).await;
     assert!(scene.wakes.unconfirmed_for().is_zero());
@@ -173,7 +173,7 @@ async fn a_publish_without_a_response_counts_as_unconfirmed_after_five_seconds()
 #[tokio::test(start_paused = true)]
 async fn a_full_queue_is_healthy() {
     let scene = Scene::new();
-    scene.queue.set(QueueMode::Full);
+    scene.queue.set_mode(QueueMode::Full);
     scene.admit("s", "hello").await;
     pass_ms(5_000).await;
     assert!(scene.queue.publishes() > 1);
@@ -183,17 +183,17 @@ async fn a_full_queue_is_healthy() {
 #[tokio::test(start_paused = true)]
 async fn an_old_failure_no_longer_counts() {
     let scene = Scene::new();
-    scene.queue.set(QueueMode::Down);
+    scene.queue.set_mode(QueueMode::Down);
     scene.admit("s", "hello").await;
     let_tasks_run().await;
     // From now on publishes are rejected because the queue is full. This does not count as a failure.
-    scene.queue.set(QueueMode::Full);
+    scene.queue.set_mode(QueueMode::Full);
     pass_ms(9_900).await;
     assert!(!scene.wakes.unconfirmed_for().is_zero());
     pass_ms(200).await;
     assert!(scene.wakes.unconfirmed_for().is_zero());
     // A later failure begins a new series.
-    scene.queue.set(QueueMode::Down);
+    scene.queue.set_mode(QueueMode::Down);
     pass_ms(2_000).await;
     let unconfirmed_for = scene.wakes.unconfirmed_for();
     assert!(
@@ -248,14 +248,14 @@ async fn publishing_does_not_wait_for_the_store() {
         scene.admit_without_wake("a").await,
         scene.admit_without_wake("b").await,
     );
-    scene.store.set(StoreMode::Hanging);
+    scene.store.set_mode(StoreMode::Hanging);
     request_wake(&scene, "a", job_a);
     let_tasks_run().await;
     request_wake(&scene, "b", job_b);
     let_tasks_run().await;
     assert_eq!(scene.queue.woken(), [job_a, job_b]);
     assert_eq!(scene.timer_in_ms(job_a), PUBLISH_LIMIT_MS - 2);
-    scene.store.set(StoreMode::Up);
+    scene.store.set_mode(StoreMode::Up);
     let_tasks_run().await;
     assert!(scene.timer_in_ms(job_a).min(scene.timer_in_ms(job_b)) > REVISIT_MS - 10);
 }

@@ -159,7 +159,7 @@ pub enum FinishReason {
     ToolCalls,
     /// The provider withheld a part of the reply.
     ContentFilter,
-    /// No model was called: the job handed in some of the results of parallel tool calls, and a later job hands in the
+    /// No model was called: the job contained only some of the results of parallel tool calls, and a later job contains the
     /// others.
     PartialResults,
     /// A reason that this release does not know.

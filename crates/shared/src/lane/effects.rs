@@ -56,7 +56,7 @@ pub struct EndedEntry {
     /// Why the job did not complete.
     pub error: Option<JobError>,
     /// When the job ended.
-    pub at: TimeMs,
+    pub ended_at: TimeMs,
     /// The fence that settled the job, or the entry's `settled_fence` if no attempt settled it.
     pub settled_fence: u64,
 }
@@ -69,7 +69,7 @@ impl EndedEntry {
             v: DocumentVersion::FIRST,
             status: self.status,
             started_at: self.entry.started_at,
-            ended_at: self.at,
+            ended_at: self.ended_at,
             fence: self.entry.fence,
             settled_fence: self.settled_fence,
             attempts: self.entry.attempts,

@@ -111,7 +111,7 @@ pub enum IfBusy {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LiveProcesses {
     /// When the list was read, by the store's clock. The list shows nothing about a worker that claimed its job later.
-    pub at: TimeMs,
+    pub read_at: TimeMs,
     /// The processes whose presence was recent enough at that time.
     pub alive: Arc<BTreeSet<ProcessId>>,
 }

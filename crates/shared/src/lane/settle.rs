@@ -20,7 +20,7 @@ pub(super) struct Retry<'a> {
 
 /// Whether a finish, retry or release with a valid fence takes effect.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Settlement {
+enum FenceCheck {
     /// The event is the first settlement with its fence, and its job is the head.
     First,
     /// The event repeats a settlement that took effect.
@@ -35,7 +35,7 @@ impl Transition<'_> {
         error: Option<&JobError>,
         hold_ms: Option<u64>,
     ) -> Result<(), Refused> {
-        if self.check_fence(job, fence)? == Settlement::Repeat {
+        if self.check_fence(job, fence)? == FenceCheck::Repeat {
             return Ok(());
         }
         let status = if error.is_some() {
@@ -64,7 +64,7 @@ impl Transition<'_> {
         fence: u64,
         retry: &Retry<'_>,
     ) -> Result<(), Refused> {
-        if self.check_fence(job, fence)? == Settlement::Repeat {
+        if self.check_fence(job, fence)? == FenceCheck::Repeat {
             return Ok(());
         }
         let head = &mut self.lane.entries[0];
@@ -96,7 +96,7 @@ impl Transition<'_> {
         fence: u64,
         reason: ReleaseReason,
     ) -> Result<(), Refused> {
-        if self.check_fence(job, fence)? == Settlement::Repeat {
+        if self.check_fence(job, fence)? == FenceCheck::Repeat {
             return Ok(());
         }
         let head = &mut self.lane.entries[0];
@@ -110,17 +110,17 @@ impl Transition<'_> {
     ///
     /// After a takeover, the last attempt may still settle the job until the next claim. Otherwise its reply would be
     /// lost, and the job would cost another provider call.
-    fn check_fence(&self, job: JobId, fence: u64) -> Result<Settlement, Refused> {
+    fn check_fence(&self, job: JobId, fence: u64) -> Result<FenceCheck, Refused> {
         match self.lane.find(job) {
-            Some((_, entry)) if entry.settled_fence == fence => Ok(Settlement::Repeat),
+            Some((_, entry)) if entry.settled_fence == fence => Ok(FenceCheck::Repeat),
             Some((_, entry)) if entry.fence != fence => Err(Refused::Fenced),
-            Some((0, entry)) if entry.claimed => Ok(Settlement::First),
+            Some((0, entry)) if entry.claimed => Ok(FenceCheck::First),
             Some(_) => Err(Refused::NotHead),
             None if self
                 .outcome
                 .is_some_and(|outcome| outcome.settled_fence == fence) =>
             {
-                Ok(Settlement::Repeat)
+                Ok(FenceCheck::Repeat)
             }
             None => Err(Refused::Gone),
         }

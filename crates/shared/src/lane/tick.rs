@@ -86,6 +86,6 @@ fn is_gone(worker: &ProcessId, entry: &Entry, live: &LiveProcesses) -> bool {
     let claimed_before = entry
         .attempts
         .last()
-        .is_none_or(|attempt| attempt.started_at < live.at);
+        .is_none_or(|attempt| attempt.started_at < live.read_at);
     claimed_before && !live.alive.contains(worker)
 }

@@ -44,7 +44,7 @@ impl Transition<'_> {
         self.effects.ended.push(EndedEntry {
             status: end.status,
             error: end.error,
-            at: self.now,
+            ended_at: self.now,
             settled_fence: end.settled_fence.unwrap_or(entry.settled_fence),
             entry,
         });

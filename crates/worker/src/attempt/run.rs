@@ -30,7 +30,7 @@ pub(crate) fn run(
                     if let Some(delivery) = delivery.take() {
                         delivery.ack();
                     }
-                    let permits = Arc::clone(&worker.results_waits);
+                    let permits = Arc::clone(&worker.results_wait_permits);
                     let permit = permits.try_acquire_owned();
                     // If too many jobs wait already, this job keeps its slot.
                     let slot = permit.is_err().then_some(slot);

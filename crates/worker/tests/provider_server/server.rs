@@ -97,7 +97,7 @@ async fn answer(
         Ending::Close => exchange.cut_off().await,
         Ending::Reset => exchange.reset(Reason::INTERNAL_ERROR),
         Ending::Hold => {
-            exchange.wait_for_hang_up().await;
+            exchange.wait_for_disconnect().await;
             let _ = report.send(ServerEvent::Closed);
         }
         Ending::Endless => {

@@ -10,7 +10,7 @@ use crate::harness::{Fleet, PRESENCE_TTL_MS, Submit, settings, wait_for, wait_un
 
 impl Fleet {
     async fn store_fails(&self) {
-        self.store.set(StoreMode::Down);
+        self.store.set_mode(StoreMode::Down);
         wait_until("the member's presence is out of date", async || {
             !self.member.presence.is_current()
         })
@@ -18,7 +18,7 @@ impl Fleet {
     }
 
     pub(crate) fn store_recovers(&self) {
-        self.store.set(StoreMode::Up);
+        self.store.set_mode(StoreMode::Up);
     }
 }
 
@@ -28,7 +28,7 @@ async fn a_reply_survives_an_outage_without_another_call() {
     let job = fleet.submit(Submit::text("a").session("s")).await;
     let call = fleet.next_call().await;
     fleet.store_fails().await;
-    let commits = fleet.store.calls(StoreCall::Commit);
+    let commits = fleet.store.call_count(StoreCall::Commit);
     call.reply("A");
     // The outage lasts for two presence TTLs, in which the worker tries to commit.
     let tries = fleet.store.wait_for_calls(StoreCall::Commit, commits + 1);
@@ -94,7 +94,7 @@ async fn a_claim_whose_response_is_lost_is_recognised() {
         (outcome.status, outcome.attempts.len()),
         (Status::Completed, 1)
     );
-    assert!(fleet.store.failures() > 0, "a response was lost");
+    assert!(fleet.store.failure_count() > 0, "a response was lost");
 }
 
 /// Without the release, the job would wait until the time limit of the lost claim has passed, which takes more than a

@@ -1,4 +1,4 @@
-//! Results of parallel tool calls that several jobs hand in, and results that no call waits for.
+//! Results of parallel tool calls that arrive in several jobs, and results that no call waits for.
 
 use std::time::Duration;
 
@@ -227,7 +227,7 @@ async fn a_wait_that_ends_during_an_outage_leads_to_a_call() {
     let fleet = fleet_with_calls(4, "xy").await;
     let first = fleet.submit(results("x", 1)).await;
     claimed(&fleet, first).await;
-    fleet.store.set(StoreMode::Down);
+    fleet.store.set_mode(StoreMode::Down);
     // Longer than the wait and the timeout of a release at the worker's stop.
     sleep(Duration::from_secs(4)).await;
     fleet.store_recovers();

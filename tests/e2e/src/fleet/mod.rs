@@ -179,7 +179,9 @@ impl Fleet {
             last.is_object() && condition(&last)
         };
         if !poll_until(timeout, is_reached).await {
-            panic!("waited {timeout:?} in vain for {description}; the last counts: {last}");
+            panic!(
+                "timed out after {timeout:?} waiting for {description}; the last counts: {last}"
+            );
         }
     }
 
@@ -199,7 +201,9 @@ impl Fleet {
             classes.map(|(interactive, batch)| interactive + batch) == Some(count)
         };
         if !poll_until(timeout, is_reached).await {
-            panic!("waited {timeout:?} in vain for {count} live jobs; the last counts: {last}");
+            panic!(
+                "timed out after {timeout:?} waiting for {count} live jobs; the last counts: {last}"
+            );
         }
     }
 
@@ -227,7 +231,7 @@ impl Fleet {
         };
         if !poll_until(timeout, is_reached).await {
             panic!(
-                "waited {timeout:?} in vain for {count} ready messages in {queue}; the last counts: {last}"
+                "timed out after {timeout:?} waiting for {count} ready messages in {queue}; the last counts: {last}"
             );
         }
     }

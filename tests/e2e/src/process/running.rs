@@ -88,7 +88,7 @@ impl Forebay {
         let logged = self.lines.find(|line| line.contains(text).then_some(()));
         if tokio::time::timeout(timeout, logged).await.is_err() {
             panic!(
-                "waited {timeout:?} in vain for {text:?}; the log:\n{}",
+                "timed out after {timeout:?} waiting for {text:?}; the log:\n{}",
                 self.logs()
             );
         }
@@ -114,7 +114,7 @@ impl Forebay {
             });
             if tokio::time::timeout(timeout, logged).await.is_err() {
                 panic!(
-                    "waited {timeout:?} in vain for {count} lines with {text:?}, and found {found}; the log:\n{}",
+                    "timed out after {timeout:?} waiting for {count} lines with {text:?}, and found {found}; the log:\n{}",
                     self.logs()
                 );
             }

@@ -96,9 +96,15 @@ async fn after_sigterm_quick_calls_complete_and_slow_jobs_run_on_another_worker_
     // These calls end within the drain time.
     quick_gate.open();
     assert_ends_in_time(&mut fleet.workers[0], sigterm_at).await;
-    let hung_up =
-        |records: &[Recorded]| records.iter().filter(|record| record.hung_up()).count() == SLOW;
-    llm.wait_for("the end of the released calls", hung_up).await;
+    let client_disconnected = |records: &[Recorded]| {
+        records
+            .iter()
+            .filter(|record| record.client_disconnected())
+            .count()
+            == SLOW
+    };
+    llm.wait_for("the end of the released calls", client_disconnected)
+        .await;
     slow_gate.open();
 
     for (number, id) in quick.iter().enumerate() {

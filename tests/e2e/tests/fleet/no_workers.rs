@@ -21,7 +21,7 @@ const SWEEP_DELAY_MAX: Duration = Duration::from_secs(60);
 async fn when_a_retry_is_due_its_message_is_ready_in_rabbitmq() {
     let _guard = test_lock::shared().await;
     let llm = ScriptedLlm::start().await;
-    llm.on(
+    llm.queue_replies(
         "turn=0",
         [ProviderError::rate_limited(RETRY_AFTER_S).into()],
     );

@@ -87,5 +87,8 @@ async fn wait_for_replies_where(
 
 /// The number of calls that a worker closed before it had the reply.
 pub(crate) fn cancelled_calls(records: &[Recorded]) -> usize {
-    records.iter().filter(|record| record.hung_up()).count()
+    records
+        .iter()
+        .filter(|record| record.client_disconnected())
+        .count()
 }

@@ -22,8 +22,11 @@ async fn a_running_call_is_closed_and_the_next_job_runs() {
         cancelled["attempts"][0]["ended_at"].is_string(),
         "the attempt has not ended: {cancelled}"
     );
-    let hung_up = |records: &[Recorded]| records[0].hung_up();
-    fixture.llm.wait_for("the end of the call", hung_up).await;
+    let client_disconnected = |records: &[Recorded]| records[0].client_disconnected();
+    fixture
+        .llm
+        .wait_for("the end of the call", client_disconnected)
+        .await;
 
     fixture.wait_for_call("turn=1").await;
     gate.open();
@@ -62,7 +65,7 @@ async fn a_waiting_job_is_cancelled_without_a_call() {
 async fn a_job_that_waits_for_its_next_try_is_cancelled() {
     let fixture = Fixture::with(&[("FOREBAY_BACKOFF_MS", "60000")]).await;
     let error = scripted_provider::ProviderError::server_error();
-    fixture.llm.on("turn=0", [error.into()]);
+    fixture.llm.queue_replies("turn=0", [error.into()]);
     let first = fixture.submit_message("s", "turn=0").await;
     let second = fixture.submit_message("s", "turn=1").await;
     fixture.llm.wait_for_requests(1).await;
@@ -82,7 +85,10 @@ async fn a_job_without_a_session_is_cancelled_too() {
     fixture.wait_for_call("without a session").await;
     let cancelled = fixture.client.cancel(&id).await.expect(200);
     assert_eq!(cancelled["status"], "cancelled", "{cancelled}");
-    let hung_up = |records: &[Recorded]| records[0].hung_up();
-    fixture.llm.wait_for("the end of the call", hung_up).await;
+    let client_disconnected = |records: &[Recorded]| records[0].client_disconnected();
+    fixture
+        .llm
+        .wait_for("the end of the call", client_disconnected)
+        .await;
     fixture.wait_for_live_jobs(0).await;
 }

@@ -53,8 +53,11 @@ async fn when_a_running_job_expires_its_call_is_closed_and_the_next_job_runs() {
     let job = fixture.wait(&first).await;
     assert_expired(&job);
     assert_eq!(job["attempts"].as_array().map(Vec::len), Some(1), "{job}");
-    let hung_up = |records: &[Recorded]| records[0].hung_up();
-    fixture.llm.wait_for("the end of the call", hung_up).await;
+    let client_disconnected = |records: &[Recorded]| records[0].client_disconnected();
+    fixture
+        .llm
+        .wait_for("the end of the call", client_disconnected)
+        .await;
     gate.open();
     assert_eq!(fixture.completed_text(&second).await, "seen:1");
     assert_eq!(fixture.session_turns("s").await.len(), 2);
@@ -83,7 +86,7 @@ async fn a_job_that_waits_for_its_next_try_expires() {
     let fixture = Fixture::with(&[("FOREBAY_BACKOFF_MS", "60000")]).await;
     fixture
         .llm
-        .on("turn=0", [ProviderError::server_error().into()]);
+        .queue_replies("turn=0", [ProviderError::server_error().into()]);
     let (first, _) = submit_called(&fixture, "turn=0").await;
     let job = fixture.wait(&first).await;
     assert_expired(&job);

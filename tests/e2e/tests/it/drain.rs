@@ -48,11 +48,16 @@ async fn calls_within_the_drain_time_complete_and_other_jobs_are_released_withou
     assert_eq!(job["status"], "completed", "{job}");
     let status = fixture.forebay.wait_exit(TIMEOUT).await;
     assert_eq!(status.code(), Some(0), "{status}");
-    let hung_up =
-        |records: &[Recorded]| records.iter().filter(|record| record.hung_up()).count() == 3;
+    let client_disconnected = |records: &[Recorded]| {
+        records
+            .iter()
+            .filter(|record| record.client_disconnected())
+            .count()
+            == 3
+    };
     fixture
         .llm
-        .wait_for("the end of three calls", hung_up)
+        .wait_for("the end of three calls", client_disconnected)
         .await;
     assert_eq!(count_requests(&fixture, "behind"), 0);
 

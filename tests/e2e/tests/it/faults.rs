@@ -77,9 +77,9 @@ pub(crate) async fn check(row: Row) {
     env.extend_from_slice(row.env);
     let began = slowdown::measure();
     let fixture = Fixture::with(&env).await;
-    fixture.llm.on("once", [row.fault.clone()]);
+    fixture.llm.queue_replies("once", [row.fault.clone()]);
     let fault = row.fault;
-    fixture.llm.script(move |request: &ChatRequest| {
+    fixture.llm.add_rule(move |request: &ChatRequest| {
         let always_fails = request.last_user_text().contains("always");
         Some(if always_fails {
             fault.clone()

@@ -171,7 +171,7 @@ async fn a_context_that_is_too_long_is_halved_and_sent_again() {
     let too_long = || ScriptedReply::from(ProviderError::new(400, message));
     fixture
         .llm
-        .on("turn=3", [too_long(), too_long(), too_long(), too_long()]);
+        .queue_replies("turn=3", [too_long(), too_long(), too_long(), too_long()]);
     // The first job gets three of these errors and fails. The second job gets the fourth, and then a reply.
     let failed = fixture.submit_message("s", "turn=3").await;
     let halved = fixture.submit_message("s", "turn=3 again").await;

@@ -152,7 +152,9 @@ async fn fourth_job(refusals: usize) -> (Fixture, Value) {
         fixture.completed_text(&id).await;
     }
     let too_long = || ScriptedReply::from(ProviderError::context_length_exceeded());
-    fixture.llm.on("turn=3", (0..refusals).map(|_| too_long()));
+    fixture
+        .llm
+        .queue_replies("turn=3", (0..refusals).map(|_| too_long()));
     let id = fixture.submit_message("s", "turn=3").await;
     let job = fixture.wait(&id).await;
     (fixture, job)
@@ -187,7 +189,9 @@ async fn a_job_fails_if_its_shortest_context_is_too_long() {
 async fn a_job_fails_if_its_only_message_is_too_long() {
     let fixture = Fixture::start().await;
     let too_long = || ScriptedReply::from(ProviderError::context_length_exceeded());
-    fixture.llm.on("turn=0", [too_long(), too_long()]);
+    fixture
+        .llm
+        .queue_replies("turn=0", [too_long(), too_long()]);
     let id = fixture.submit_message("s", "turn=0").await;
     let job = fixture.wait(&id).await;
     assert_eq!(job["error"]["code"], "context_length_exceeded", "{job}");

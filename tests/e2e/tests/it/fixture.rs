@@ -152,7 +152,9 @@ impl Fixture {
             }
         };
         if tokio::time::timeout(TIMEOUT, reached).await.is_err() {
-            panic!("waited {TIMEOUT:?} in vain for {count} live jobs; the last counts: {queues}");
+            panic!(
+                "timed out after {TIMEOUT:?} waiting for {count} live jobs; the last counts: {queues}"
+            );
         }
     }
 

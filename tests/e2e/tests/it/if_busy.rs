@@ -63,9 +63,10 @@ impl BusySession {
             assert_eq!(job["status"], "cancelled", "{job}");
             assert_eq!(job["error"]["code"], "cancelled", "{job}");
         }
-        let hung_up = |records: &[Recorded]| records[1].hung_up();
+        let client_disconnected = |records: &[Recorded]| records[1].client_disconnected();
         let llm = &self.fixture.llm;
-        llm.wait_for("the end of the running call", hung_up).await;
+        llm.wait_for("the end of the running call", client_disconnected)
+            .await;
         assert!(
             llm.recorded_with("turn=2").is_empty(),
             "the queued job had a call: {}",
@@ -174,7 +175,7 @@ async fn rollback_and_interrupt_end_the_wait_for_tool_results() {
     for if_busy in ["rollback", "interrupt"] {
         let fixture = Fixture::start().await;
         let call = scripted_provider::ScriptedReply::tool_call("look", json!({}));
-        fixture.llm.on("turn=0", [call]);
+        fixture.llm.queue_replies("turn=0", [call]);
         let first = fixture.submit_message("s", "turn=0").await;
         assert_eq!(fixture.wait(&first).await["finish_reason"], "tool_calls");
         // This message waits up to a minute for the tool results.

@@ -21,7 +21,7 @@ fn candidate(parts: &Value, usage: &Value) -> Value {
 
 /// Submits a job that the provider answers with `reply`. Returns the job, which must complete at its first try.
 async fn run_first_job(fixture: &Fixture, model: &str, reply: ScriptedReply) -> Value {
-    fixture.llm.on("first", [reply]);
+    fixture.llm.queue_replies("first", [reply]);
     let job = json!({ "session_id": "s", "model": model, "input": "first" });
     let id = fixture.submit(&job).await;
     let job = fixture.wait(&id).await;
@@ -200,7 +200,7 @@ async fn a_stream_instead_of_json_fails_the_job_at_once() {
             headers: vec![("content-type".to_owned(), "text/event-stream".to_owned())],
             body: "data: {\"choices\": []}\n\ndata: [DONE]\n\n".to_owned(),
         };
-        fixture.llm.on("first", [stream]);
+        fixture.llm.queue_replies("first", [stream]);
         let job = json!({ "session_id": "s", "model": model, "input": "first" });
         let id = fixture.submit(&job).await;
         let job = fixture.wait(&id).await;
@@ -228,7 +228,7 @@ async fn the_text_of_an_unfinished_reply_is_in_the_error() {
     let fixture = Fixture::start().await;
     let unfinished = ScriptedReply::finish("error", Some("The answer is"));
     let good = ScriptedReply::text("The answer is 42.");
-    fixture.llm.on("first", [unfinished, good]);
+    fixture.llm.queue_replies("first", [unfinished, good]);
     let id = fixture.submit_message("s", "first").await;
     let job = fixture.wait(&id).await;
     assert_eq!(job["output"]["text"], "The answer is 42.", "{job}");
@@ -276,7 +276,7 @@ async fn the_providers_own_message_is_in_the_error() {
         ("path", status(404, "Not Found"), "/v1/chat/completions"),
         ("redirect", status(308, ""), "https://llm.example/v2:"),
     ] {
-        fixture.llm.on(input, [reply]);
+        fixture.llm.queue_replies(input, [reply]);
         let id = fixture.submit_message(input, input).await;
         let job = fixture.wait(&id).await;
         let message = job["error"]["message"].as_str().unwrap_or_default();

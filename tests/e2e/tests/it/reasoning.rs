@@ -59,13 +59,13 @@ async fn reasoning_is_returned_with_the_tool_results_to_its_provider_only() {
 
     let details = json!([{ "type": "reasoning.encrypted", "id": "r1", "data": "c2VjcmV0" }]);
     let calls = call_with_reasoning("I had better look.", &details);
-    fixture.llm.on("turn=0", [calls]);
+    fixture.llm.queue_replies("turn=0", [calls]);
     let id = fixture.submit_message("s", "turn=0").await;
     let job = fixture.wait(&id).await;
     assert_eq!(job["finish_reason"], "tool_calls", "{job}");
     assert_eq!(job["output"]["text"], Value::Null, "{job}");
 
-    fixture.llm.script(refusal);
+    fixture.llm.add_rule(refusal);
     let result = json!([{ "role": "tool", "tool_call_id": "call_1", "content": "42" }]);
     let id = fixture
         .submit(&json!({ "session_id": "s", "input": result }))
@@ -99,7 +99,7 @@ async fn a_session_with_tool_calls_of_another_provider_continues_with_gemini() {
     let fixture = Fixture::start().await;
     fixture
         .llm
-        .on("turn=0", [call_with_reasoning("", &Value::Null)]);
+        .queue_replies("turn=0", [call_with_reasoning("", &Value::Null)]);
     let id = fixture.submit_message("s", "turn=0").await;
     let job = fixture.wait(&id).await;
     assert_eq!(job["finish_reason"], "tool_calls", "{job}");

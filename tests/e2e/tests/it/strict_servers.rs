@@ -77,7 +77,9 @@ async fn unusual_tool_calls_do_not_break_a_session() {
         let call =
             json!({ "type": "function", "function": { "name": name, "arguments": arguments } });
         let message = json!({ "role": "assistant", "content": null, "tool_calls": [call] });
-        fixture.llm.on(&marker, [reply(&message, "tool_calls")]);
+        fixture
+            .llm
+            .queue_replies(&marker, [reply(&message, "tool_calls")]);
         let job = run_in(&fixture, &session, GPT, &json!(marker)).await;
         let call = &job["output"]["tool_calls"][0];
         assert_eq!(call["function"]["name"], *name, "{job}");
@@ -103,7 +105,9 @@ async fn empty_replies_do_not_break_a_session() {
         let session = format!("s{n}");
         let marker = format!("turn=0 row {n}.");
         let message = json!({ "role": "assistant", "content": content });
-        fixture.llm.on(&marker, [reply(&message, "length")]);
+        fixture
+            .llm
+            .queue_replies(&marker, [reply(&message, "length")]);
         let job = run_in(&fixture, &session, GPT, &json!(marker)).await;
         assert_eq!(job["finish_reason"], "length", "{job}");
         run_in(&fixture, &session, GPT, &json!("turn=1")).await;
@@ -112,7 +116,7 @@ async fn empty_replies_do_not_break_a_session() {
     }
     // Gemini returns no text, for safety reasons. The session continues at the other provider.
     let empty = ScriptedReply::finish("SAFETY", None);
-    fixture.llm.on("turn=0 at gemini.", [empty]);
+    fixture.llm.queue_replies("turn=0 at gemini.", [empty]);
     run(&fixture, GEMINI, &json!("turn=0 at gemini.")).await;
     let job = run(&fixture, GPT, &json!("turn=1")).await;
     assert_eq!(job["output"]["text"], "seen:0,1", "{job}");
@@ -128,7 +132,7 @@ async fn nothing_of_one_provider_is_sent_to_the_other() {
     ];
     fixture
         .llm
-        .on("turn=0", [ScriptedReply::ToolCalls(two_calls)]);
+        .queue_replies("turn=0", [ScriptedReply::ToolCalls(two_calls)]);
     let job = run(&fixture, GEMINI, &json!("turn=0")).await;
     let results: Vec<Value> = (0..2)
         .map(|n| {
@@ -245,7 +249,7 @@ async fn a_speakers_name_an_image_detail_and_a_greeting_do_not_break_a_session(m
 async fn a_tool_result_with_the_key_ref_is_sent(model: &str) {
     let fixture = Fixture::start().await;
     let call = ScriptedReply::tool_call("schema", json!({}));
-    fixture.llm.on("turn=0", [call]);
+    fixture.llm.queue_replies("turn=0", [call]);
     let job = run(&fixture, model, &json!("turn=0")).await;
     let schema = r##"[{"a": {"$ref": "#/$defs/A"}}]"##;
     let id = &job["output"]["tool_calls"][0]["id"];
@@ -263,7 +267,7 @@ async fn a_tool_result_with_the_key_ref_is_sent(model: &str) {
 async fn an_invented_tool_name_does_not_break_a_session(model: &str) {
     let fixture = Fixture::start().await;
     let call = ScriptedReply::tool_call("Wie ist das Wetter?", json!({}));
-    fixture.llm.on("turn=0", [call]);
+    fixture.llm.queue_replies("turn=0", [call]);
     let other = if model == GPT { GEMINI } else { GPT };
     let job = run(&fixture, model, &json!("turn=0")).await;
     let call = &job["output"]["tool_calls"][0];

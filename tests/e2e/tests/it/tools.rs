@@ -56,9 +56,12 @@ fn tool_result(id: &str, content: &str) -> Value {
 }
 
 /// The turn numbers in each request, in the order of the requests' arrival.
-fn seen(fixture: &Fixture) -> Vec<Vec<u64>> {
+fn turn_numbers(fixture: &Fixture) -> Vec<Vec<u64>> {
     let records = fixture.llm.recorded();
-    records.iter().map(|record| record.request.seen()).collect()
+    records
+        .iter()
+        .map(|record| record.request.turn_numbers())
+        .collect()
 }
 
 async fn messages_wait_for_two_rounds_of_tools(model: &str) {
@@ -67,7 +70,7 @@ async fn messages_wait_for_two_rounds_of_tools(model: &str) {
         ScriptedCall::new("f", json!({ "x": 1 })),
         ScriptedCall::new("g", json!({ "x": 2 })),
     ];
-    fixture.llm.on(
+    fixture.llm.queue_replies(
         "turn=0",
         [
             ScriptedReply::ToolCalls(two_calls),
@@ -99,7 +102,12 @@ async fn messages_wait_for_two_rounds_of_tools(model: &str) {
     assert_eq!(fixture.completed_text(&meanwhile).await, "seen:0,1,2");
 
     let expected: [&[u64]; 5] = [&[0], &[0], &[0], &[0, 1], &[0, 1, 2]];
-    assert_eq!(seen(&fixture), expected, "{}", fixture.llm.listing());
+    assert_eq!(
+        turn_numbers(&fixture),
+        expected,
+        "{}",
+        fixture.llm.listing()
+    );
     let turns = fixture.session_turns("s").await;
     let expected = [
         "user: turn=0",
@@ -122,7 +130,7 @@ async fn a_message_runs_after_the_wait_for_missing_results(model: &str) {
     let fixture = fixture(model).await;
     fixture
         .llm
-        .on("turn=0", [ScriptedReply::tool_call("f", json!({ "x": 1 }))]);
+        .queue_replies("turn=0", [ScriptedReply::tool_call("f", json!({ "x": 1 }))]);
     let mut first = job(&json!("turn=0"));
     first["tool_wait_s"] = json!(1);
     let first = fixture.submit(&first).await;
@@ -160,7 +168,7 @@ async fn a_call_without_a_result_gets_the_content_no_result(model: &str) {
     ];
     fixture
         .llm
-        .on("turn=0", [ScriptedReply::ToolCalls(two_calls)]);
+        .queue_replies("turn=0", [ScriptedReply::ToolCalls(two_calls)]);
     let first = fixture.submit(&job(&json!("turn=0"))).await;
     let calls = tool_call_ids(&fixture, &first).await;
     let mut one_result = job(&json!([tool_result(&calls[1], "the answer of g")]));
@@ -184,7 +192,7 @@ async fn results_of_parallel_calls_come_one_by_one(model: &str) {
     ];
     fixture
         .llm
-        .on("turn=0", [ScriptedReply::ToolCalls(two_calls)]);
+        .queue_replies("turn=0", [ScriptedReply::ToolCalls(two_calls)]);
     let first = fixture.submit(&job(&json!("turn=0"))).await;
     let calls = tool_call_ids(&fixture, &first).await;
     let message = fixture.submit(&job(&json!("turn=1"))).await;
@@ -258,7 +266,7 @@ async fn a_schema_for_the_reply_is_passed_on(model: &str) {
     let reply = json!({ "answer": 42 }).to_string();
     fixture
         .llm
-        .on("turn=0", [ScriptedReply::text(reply.clone())]);
+        .queue_replies("turn=0", [ScriptedReply::text(reply.clone())]);
     let schema = json!({
         "type": "object",
         "properties": { "answer": { "type": "integer" } },
@@ -288,7 +296,7 @@ async fn tools_and_tool_choice_are_passed_on(model: &str) {
     let fixture = fixture(model).await;
     fixture
         .llm
-        .on("turn=0", [ScriptedReply::tool_call("g", json!({ "x": 7 }))]);
+        .queue_replies("turn=0", [ScriptedReply::tool_call("g", json!({ "x": 7 }))]);
     let mut request = job(&json!("turn=0"));
     request["tool_choice"] = json!({ "type": "function", "function": { "name": "g" } });
     request["instructions"] = json!("be brief");
@@ -336,7 +344,7 @@ async fn with_max_turns_of_ten_every_request_of_a_long_session_has_at_most_ten_t
     const MAX_TURNS: usize = 10;
     let fixture = fixture(model).await;
     // The model replies to every third message with one or two tool calls.
-    fixture.llm.script(|request: &ChatRequest| {
+    fixture.llm.add_rule(|request: &ChatRequest| {
         let last = request.last_user_text();
         let number: u64 = last.strip_prefix("turn=")?.parse().ok()?;
         let newest = request.messages().last().cloned()?;

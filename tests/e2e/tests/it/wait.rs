@@ -47,7 +47,7 @@ async fn all_waits_are_answered_when_the_job_ends() {
 async fn a_wait_is_also_answered_when_the_job_fails_or_is_cancelled() {
     let fixture = Fixture::start().await;
     let gate = fixture.llm.gate_all_requests();
-    fixture.llm.on(
+    fixture.llm.queue_replies(
         "fails",
         [scripted_provider::ProviderError::unauthorized().into()],
     );

@@ -46,7 +46,7 @@ async fn submit(client: &Client, llm: &ScriptedLlm) -> (Jobs, Gate) {
         ScriptedReply::Error(failure)
     };
     // The first wait is long, so that the test can change the documents during it.
-    llm.on("turn=1", [busy(10), busy(1)]);
+    llm.queue_replies("turn=1", [busy(10), busy(1)]);
     let gate = llm.gate_requests(|request| request.last_user_text().contains("turn=2"));
     let first = json!({"session_id": "s", "input": "turn=0"});
     let first = client.submit_ok(&first).await;

@@ -57,7 +57,7 @@ pub(crate) fn submission_of(name: &str) -> Value {
 
 /// Creates the jobs and sessions. Returns what the API shows of them, and the gate at which the running calls wait.
 pub(crate) async fn create(client: &Client, llm: &ScriptedLlm) -> (Value, Gate) {
-    script(llm);
+    queue_replies(llm);
     let mut ids = Map::new();
     for name in [
         "completed_with_key",
@@ -136,14 +136,14 @@ async fn submit(client: &Client, name: &str, ids: &mut Map<String, Value>) -> St
     id
 }
 
-/// Scripts the provider's replies to the jobs that fail, wait for a retry, or call a tool.
-fn script(llm: &ScriptedLlm) {
-    llm.on(
+/// Queues the provider's replies to the jobs that fail, wait for a retry, or call a tool.
+fn queue_replies(llm: &ScriptedLlm) {
+    llm.queue_replies(
         "refuse this",
         [ScriptedReply::Error(ProviderError::unauthorized())],
     );
     let busy = ProviderError::new(503, "busy").with_retry_after_s(15);
-    llm.on("try this later", [ScriptedReply::Error(busy)]);
+    llm.queue_replies("try this later", [ScriptedReply::Error(busy)]);
     let call = json!({
         "id": "call_1", "type": "function", "function": {"name": "look", "arguments": "{}"},
         "extra_content": {"google": {"thought_signature": "c2ln"}},
@@ -152,5 +152,5 @@ fn script(llm: &ScriptedLlm) {
     let choice = json!({"index": 0, "message": message, "finish_reason": "tool_calls"});
     let usage = json!({"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10});
     let completion = json!({"id": "r", "choices": [choice], "usage": usage});
-    llm.on("call a tool", [ScriptedReply::json(200, completion)]);
+    llm.queue_replies("call a tool", [ScriptedReply::json(200, completion)]);
 }

@@ -41,7 +41,7 @@ pub(super) fn content(
 ) -> Option<Value> {
     let text_part = |text: &str| json!([{ "text": text }]);
     let (parts, reason) = match reply {
-        ScriptedReply::TurnNumbers => (text_part(&seen::reply(&request.seen())), "STOP"),
+        ScriptedReply::TurnNumbers => (text_part(&seen::reply(&request.turn_numbers())), "STOP"),
         ScriptedReply::Text(text) => (text_part(text), "STOP"),
         ScriptedReply::ToolCalls(calls) => (call_parts(request.number, calls, signatures), "STOP"),
         ScriptedReply::Finish { reason, text } => {

@@ -52,7 +52,7 @@ impl Connections {
         match tokio::time::timeout(TIMEOUT, condition_is_true).await {
             Ok(Ok(all)) => all.clone(),
             _ => panic!(
-                "waited {TIMEOUT:?} in vain for {description}; the connections: {:?}",
+                "timed out after {TIMEOUT:?} waiting for {description}; the connections: {:?}",
                 self.all()
             ),
         }

@@ -30,10 +30,10 @@ pub(super) enum ExchangeByVersion {
 impl Exchange {
     /// Returns when the client has closed the connection (HTTP/1.1) or reset the stream (HTTP/2). The future may be
     /// dropped before that.
-    pub async fn wait_for_hang_up(&mut self) {
+    pub async fn wait_for_disconnect(&mut self) {
         match &mut self.by_version {
-            ExchangeByVersion::Http1(exchange) => exchange.wait_for_hang_up().await,
-            ExchangeByVersion::Http2(exchange) => exchange.wait_for_hang_up().await,
+            ExchangeByVersion::Http1(exchange) => exchange.wait_for_disconnect().await,
+            ExchangeByVersion::Http2(exchange) => exchange.wait_for_disconnect().await,
         }
     }
 

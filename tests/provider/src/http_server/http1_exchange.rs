@@ -19,8 +19,8 @@ pub(super) struct Http1Exchange {
 }
 
 impl Http1Exchange {
-    pub(super) async fn wait_for_hang_up(&mut self) {
-        self.wire.wait_for_hang_up().await;
+    pub(super) async fn wait_for_disconnect(&mut self) {
+        self.wire.wait_for_disconnect().await;
     }
 
     pub(super) async fn answer(mut self, response: &Response) -> bool {
@@ -77,7 +77,7 @@ impl Http1Exchange {
             bytes.clone_from(&chunk);
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                () = self.wire.wait_for_hang_up() => return,
+                () = self.wire.wait_for_disconnect() => return,
             }
         }
     }

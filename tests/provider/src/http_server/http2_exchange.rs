@@ -16,7 +16,7 @@ pub(super) struct Http2Exchange {
 }
 
 impl Http2Exchange {
-    pub(super) async fn wait_for_hang_up(&mut self) {
+    pub(super) async fn wait_for_disconnect(&mut self) {
         self.wait_for_reset().await;
     }
 
@@ -70,7 +70,7 @@ impl Http2Exchange {
         while self.wait_for_capacity(chunk.len()).await && self.send(chunk.clone(), false) {
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                () = self.wait_for_hang_up() => return,
+                () = self.wait_for_disconnect() => return,
             }
         }
     }

@@ -60,7 +60,7 @@ impl Wire {
 
     /// Returns when the client has closed the connection, or has sent more bytes than a request may have. The future may be
     /// dropped before that: the bytes that it has read stay in the buffer.
-    pub(super) async fn wait_for_hang_up(&mut self) {
+    pub(super) async fn wait_for_disconnect(&mut self) {
         while self.buffer.len() <= HEAD_BYTES_MAX + BODY_BYTES_MAX {
             match self.socket.read_buf(&mut self.buffer).await {
                 Ok(0) | Err(_) => return,

@@ -8,7 +8,7 @@ use crate::{ProviderError, RequestOutcome, ScriptedLlm, ScriptedReply};
 /// Starts a server with this reply, and sends a request to the server.
 async fn request_with_reply(reply: ScriptedReply) -> (ScriptedLlm, RawClient) {
     let server = ScriptedLlm::start().await;
-    server.on("fault", [reply]);
+    server.queue_replies("fault", [reply]);
     let mut client = RawClient::connect(&server).await;
     client.send_request("fault").await;
     (server, client)
@@ -40,14 +40,14 @@ async fn reset_resets_the_connection() {
 }
 
 #[tokio::test]
-async fn stall_sends_nothing_until_the_client_hangs_up() {
+async fn stall_sends_nothing_until_the_client_disconnects() {
     let (server, mut client) = request_with_reply(ScriptedReply::Stall).await;
     server.wait_for_requests(1).await;
     let silence = tokio::time::timeout(Duration::from_millis(100), client.read_to_end());
     assert!(silence.await.is_err(), "the server sent something");
     assert!(server.recorded()[0].is_in_flight());
     drop(client);
-    assert_eq!(outcome(&server).await, RequestOutcome::HungUp);
+    assert_eq!(outcome(&server).await, RequestOutcome::ClientDisconnected);
 }
 
 #[tokio::test]
@@ -63,7 +63,7 @@ async fn stall_in_body_sends_the_head_and_half_the_body() {
     let silence = tokio::time::timeout(Duration::from_millis(100), client.read_to_end());
     assert!(silence.await.is_err(), "the response ended");
     drop(client);
-    assert_eq!(outcome(&server).await, RequestOutcome::HungUp);
+    assert_eq!(outcome(&server).await, RequestOutcome::ClientDisconnected);
 }
 
 #[tokio::test]
@@ -87,7 +87,7 @@ async fn cut_off_closes_the_connection_without_a_reset_before_the_body_is_comple
 }
 
 #[tokio::test]
-async fn endless_sends_a_body_until_the_client_hangs_up() {
+async fn endless_sends_a_body_until_the_client_disconnects() {
     let reply = ScriptedReply::Endless {
         chunk_bytes: 100_000,
         pause: Duration::ZERO,
@@ -102,7 +102,7 @@ async fn endless_sends_a_body_until_the_client_hangs_up() {
     assert!(text.len() > 1_000_000, "the body ended");
     assert!(server.recorded()[0].is_in_flight());
     drop(client);
-    assert_eq!(outcome(&server).await, RequestOutcome::HungUp);
+    assert_eq!(outcome(&server).await, RequestOutcome::ClientDisconnected);
 }
 
 #[tokio::test]
@@ -145,7 +145,7 @@ async fn errors_have_the_format_of_openai() {
         ProviderError::context_length_exceeded(),
         ProviderError::server_error(),
     ];
-    server.on("e", errors.map(ScriptedReply::from));
+    server.queue_replies("e", errors.map(ScriptedReply::from));
     let (status, body) = post_openai(&server, &super::openai_body_of("e")).await;
     assert_eq!(
         (status, &body["error"]["code"]),
@@ -162,7 +162,7 @@ async fn errors_have_the_format_of_openai() {
 }
 
 #[tokio::test]
-async fn a_client_that_hangs_up_while_its_request_waits_at_a_gate_is_recorded() {
+async fn a_client_that_disconnects_while_its_request_waits_at_a_gate_is_recorded() {
     let server = ScriptedLlm::start().await;
     let _gate = server.gate_all_requests();
     let mut client = RawClient::connect(&server).await;
@@ -170,7 +170,7 @@ async fn a_client_that_hangs_up_while_its_request_waits_at_a_gate_is_recorded() 
     server.wait_for_requests(1).await;
     assert_eq!(server.stats().in_flight, 1);
     drop(client);
-    assert_eq!(outcome(&server).await, RequestOutcome::HungUp);
+    assert_eq!(outcome(&server).await, RequestOutcome::ClientDisconnected);
     assert_eq!(server.stats().in_flight, 0);
 }
 

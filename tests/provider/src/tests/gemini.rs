@@ -28,7 +28,7 @@ fn body(contents: &[&Value]) -> Value {
 /// Makes the server reply with calls of the functions `f` and `g`, and returns the model's turn.
 async fn two_calls(server: &ScriptedLlm) -> Value {
     let calls = ["f", "g"].map(|name| ScriptedCall::new(name, json!({ "x": 1 })));
-    server.on("call", [ScriptedReply::ToolCalls(calls.to_vec())]);
+    server.queue_replies("call", [ScriptedReply::ToolCalls(calls.to_vec())]);
     let (status, reply) = post_gemini(server, &body(&[&user("call")])).await;
     assert_eq!(status, 200, "{reply}");
     reply["candidates"][0]["content"].clone()
@@ -78,7 +78,7 @@ async fn finish_reasons_blocked_prompts_and_errors_have_geminis_format() {
         ScriptedReply::gemini_blocked("SAFETY"),
         ProviderError::rate_limited(3).into(),
     ];
-    server.on("x", replies);
+    server.queue_replies("x", replies);
     let next = async || post_gemini(&server, &body(&[&user("x")])).await;
     let stopped = json!({ "finishReason": "SAFETY", "index": 0 });
     assert_eq!(next().await.1["candidates"][0], stopped);
@@ -201,7 +201,7 @@ async fn a_result_must_carry_the_id_of_its_call() {
         id: Some("id-1".to_owned()),
         ..ScriptedCall::new("f", json!({}))
     };
-    server.on("call", [ScriptedReply::ToolCalls(vec![call])]);
+    server.queue_replies("call", [ScriptedReply::ToolCalls(vec![call])]);
     let (_, reply) = post_gemini(&server, &body(&[&user("call")])).await;
     let calls = &reply["candidates"][0]["content"];
     let mut result = results(&["f"]);

@@ -48,7 +48,7 @@ async fn the_default_reply_lists_the_turn_numbers_of_the_context() {
 #[tokio::test]
 async fn finish_reasons_empty_choices_and_tool_calls_have_openais_format() {
     let server = ScriptedLlm::start().await;
-    server.on(
+    server.queue_replies(
         "x",
         [
             ScriptedReply::finish("length", Some("half")),

@@ -13,12 +13,12 @@ const SHORT_WAIT: Duration = Duration::from_millis(50);
 #[tokio::test]
 async fn queued_replies_precede_rules_and_rules_precede_the_default_reply() {
     let server = ScriptedLlm::start().await;
-    server.script(|request| {
+    server.add_rule(|request| {
         let text = request.last_user_text();
         text.contains("ruled")
             .then(|| ScriptedReply::text("by rule"))
     });
-    server.on(
+    server.queue_replies(
         "queued",
         [ScriptedReply::text("one"), ScriptedReply::text("two")],
     );
@@ -82,7 +82,7 @@ async fn the_error_of_a_failed_wait_lists_the_requests() {
         .downcast_ref::<String>()
         .expect("the panic has a message");
     assert!(
-        message.contains("in vain for two requests"),
+        message.contains("waiting for two requests"),
         "the message does not name the wait: {message}"
     );
     assert!(
@@ -98,7 +98,7 @@ async fn a_reply_takes_the_latency_of_the_server_or_its_own() {
         .latency(Latency::Fixed(slow))
         .start()
         .await;
-    server.on("own", [ScriptedReply::TurnNumbers.after(Duration::ZERO)]);
+    server.queue_replies("own", [ScriptedReply::TurnNumbers.after(Duration::ZERO)]);
     let began = Instant::now();
     post_openai(&server, &openai_body_of("any")).await;
     assert!(began.elapsed() >= slow);
@@ -187,5 +187,5 @@ async fn a_request_is_recorded_with_its_body_and_key() {
         record.request.body["messages"][0],
         json!({ "role": "user", "content": "hello" })
     );
-    assert!(record.is_ok() && !record.hung_up());
+    assert!(record.is_ok() && !record.client_disconnected());
 }

@@ -50,8 +50,8 @@ impl RedisStore {
             .list()?
             .map(|process| ProcessId::parse(&process.text()?).map_err(broken_data));
         Ok(LiveProcesses {
-            // `self.clock` may be slightly ahead of Redis. So `at` is at least the time of `self.clock` before the call.
-            at: time.max(now_before),
+            // `self.clock` may be slightly ahead of Redis. So `read_at` is at least the time of `self.clock` before the call.
+            read_at: time.max(now_before),
             alive: Arc::new(alive.collect::<Result<_, _>>()?),
         })
     }

@@ -25,9 +25,9 @@ async fn changes_that_wait_together_are_made_by_one_commit_in_their_order() {
         assert!(matches!(applied, Ok(Applied::Done)));
     }
     assert_eq!(scene.commits_made(), 1);
-    assert_eq!(scene.store.calls(StoreCall::Commit), 1);
+    assert_eq!(scene.store.call_count(StoreCall::Commit), 1);
     assert_eq!(
-        scene.store.calls(StoreCall::Load),
+        scene.store.call_count(StoreCall::Load),
         0,
         "a submit is one round trip"
     );

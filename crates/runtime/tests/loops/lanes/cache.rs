@@ -19,12 +19,12 @@ async fn the_end_of_an_attempt_needs_no_load() {
     let job = scene.admit("s", "hello").await;
     let fence = scene.claim("s", job).await;
     let (loads, commits) = (
-        scene.store.calls(StoreCall::Load),
-        scene.store.calls(StoreCall::Commit),
+        scene.store.call_count(StoreCall::Load),
+        scene.store.call_count(StoreCall::Commit),
     );
     scene.apply(finish("s", job, fence, "reply")).await.unwrap();
-    assert_eq!(scene.store.calls(StoreCall::Load), loads);
-    assert_eq!(scene.store.calls(StoreCall::Commit), commits + 1);
+    assert_eq!(scene.store.call_count(StoreCall::Load), loads);
+    assert_eq!(scene.store.call_count(StoreCall::Commit), commits + 1);
     assert_eq!(scene.ended_as(job), Some(Status::Completed));
 }
 
@@ -34,17 +34,17 @@ async fn the_admissions_of_this_process_keep_the_lane_in_the_cache() {
     let job_a = scene.admit("s", "one").await;
     let fence = scene.claim("s", job_a).await;
     let (loads, commits) = (
-        scene.store.calls(StoreCall::Load),
-        scene.store.calls(StoreCall::Commit),
+        scene.store.call_count(StoreCall::Load),
+        scene.store.call_count(StoreCall::Commit),
     );
     let job_b = scene.admit("s", "two").await;
     scene
         .apply(finish("s", job_a, fence, "reply"))
         .await
         .unwrap();
-    assert_eq!(scene.store.calls(StoreCall::Load), loads);
+    assert_eq!(scene.store.call_count(StoreCall::Load), loads);
     assert_eq!(
-        scene.store.calls(StoreCall::Commit),
+        scene.store.call_count(StoreCall::Commit),
         commits + 2,
         "no conflict"
     );
@@ -58,12 +58,12 @@ async fn a_lane_whose_head_does_not_run_is_not_cached() {
     let fence = scene.claim("s", job).await;
     let later = scene.now().plus_ms(1_000);
     scene.apply(retry("s", job, fence, later)).await.unwrap();
-    let loads = scene.store.calls(StoreCall::Load);
+    let loads = scene.store.call_count(StoreCall::Load);
     scene
         .apply(LaneChange::cancel(lane("s"), job))
         .await
         .unwrap();
-    assert_eq!(scene.store.calls(StoreCall::Load), loads + 1);
+    assert_eq!(scene.store.call_count(StoreCall::Load), loads + 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -25,7 +25,7 @@ fn lose_response_then(scene: &Scene, then: impl Future<Output = ()> + Send + 'st
 /// Another process requeues a running job, as if its worker were gone.
 async fn take_over(lanes: Lanes, session: &'static str, job: forebay_shared::ids::JobId) {
     let presence = LiveProcesses {
-        at: TimeMs(u64::MAX),
+        read_at: TimeMs(u64::MAX),
         alive: std::sync::Arc::default(),
     };
     let timer = Timer {

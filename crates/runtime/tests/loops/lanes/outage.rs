@@ -25,17 +25,17 @@ fn is_unavailable(error: &LaneError) -> bool {
 #[tokio::test(start_paused = true)]
 async fn a_change_succeeds_if_the_store_recovers_before_the_timeout() {
     let scene = Scene::new();
-    scene.store.set(StoreMode::Down);
+    scene.store.set_mode(StoreMode::Down);
     let job = new_job_id("s");
     let recovery = async {
         pass_ms(5_000).await;
-        scene.store.set(StoreMode::Up);
+        scene.store.set_mode(StoreMode::Up);
     };
     let admission = scene.apply(scene.admission("s", job, "hello"));
     let (applied, ()) = tokio::join!(admission, recovery);
     applied.unwrap();
     assert_eq!(scene.commits_made(), 1);
-    let commits = scene.store.calls(StoreCall::Commit);
+    let commits = scene.store.call_count(StoreCall::Commit);
     assert!((5..20).contains(&commits), "{commits} commits in 5 s");
 }
 
@@ -43,7 +43,7 @@ async fn a_change_succeeds_if_the_store_recovers_before_the_timeout() {
 async fn an_outage_longer_than_the_timeout_is_an_error_and_the_changes_are_not_made_later() {
     let scene = Scene::new();
     let job = scene.admit("s", "one").await;
-    scene.store.set(StoreMode::Down);
+    scene.store.set_mode(StoreMode::Down);
     let began = Instant::now();
     let (admitted, claimed) = tokio::join!(
         scene.apply(scene.admission("s", new_job_id("s"), "two")),
@@ -57,7 +57,7 @@ async fn an_outage_longer_than_the_timeout_is_an_error_and_the_changes_are_not_m
         waited > TIMEOUT - Duration::from_millis(1_500),
         "waited only {waited:?}"
     );
-    scene.store.set(StoreMode::Up);
+    scene.store.set_mode(StoreMode::Up);
     pass_ms(60_000).await;
     assert_eq!(
         (scene.commits_made(), scene.jobs_in_order("s")),
@@ -69,7 +69,7 @@ async fn an_outage_longer_than_the_timeout_is_an_error_and_the_changes_are_not_m
 #[tokio::test(start_paused = true)]
 async fn a_store_that_hangs_delays_the_caller_until_the_timeout_only() {
     let scene = Scene::new();
-    scene.store.set(StoreMode::Hanging);
+    scene.store.set_mode(StoreMode::Hanging);
     let (in_flight, waiting) = (new_job_id("s"), new_job_id("s"));
     let began = Instant::now();
     let first = scene.apply(scene.admission("s", in_flight, "one"));
@@ -81,7 +81,7 @@ async fn a_store_that_hangs_delays_the_caller_until_the_timeout_only() {
     assert!(is_unavailable(&first.unwrap_err()) && is_unavailable(&second.unwrap_err()));
     assert_eq!(began.elapsed(), TIMEOUT + Duration::from_millis(1));
 
-    scene.store.set(StoreMode::Up);
+    scene.store.set_mode(StoreMode::Up);
     pass_ms(60_000).await;
     // The commit in flight is made. The change that was not in it is dropped, because its caller no longer waits.
     assert_eq!(scene.jobs_in_order("s"), [in_flight]);
@@ -91,15 +91,15 @@ async fn a_store_that_hangs_delays_the_caller_until_the_timeout_only() {
 #[tokio::test(start_paused = true)]
 async fn a_full_store_is_an_error_for_every_caller_and_the_commit_is_not_repeated() {
     let scene = Scene::new();
-    scene.store.set(StoreMode::Full);
+    scene.store.set_mode(StoreMode::Full);
     let began = Instant::now();
     let admissions = (0..5).map(|_| scene.apply(scene.admission("s", new_job_id("s"), "hello")));
     for applied in join_all(admissions).await {
         assert!(matches!(applied, Err(LaneError::Store(StoreError::Full))));
     }
-    assert_eq!(scene.store.calls(StoreCall::Commit), 1);
+    assert_eq!(scene.store.call_count(StoreCall::Commit), 1);
     assert!(began.elapsed().is_zero());
-    scene.store.set(StoreMode::Up);
+    scene.store.set_mode(StoreMode::Up);
     scene.admit("s", "hello").await;
 }
 
@@ -107,7 +107,7 @@ async fn a_full_store_is_an_error_for_every_caller_and_the_commit_is_not_repeate
 async fn in_a_full_store_accepted_jobs_still_run_and_end() {
     let scene = Scene::new();
     let (job_a, job_b) = (scene.admit("s", "one").await, scene.admit("s", "two").await);
-    scene.store.set(StoreMode::Full);
+    scene.store.set_mode(StoreMode::Full);
     let fence = scene.claim("s", job_a).await;
     let refused = scene
         .apply(scene.admission("s", new_job_id("s"), "three"))
@@ -133,7 +133,7 @@ async fn a_call_that_a_broken_store_fails_is_not_repeated() {
         applied,
         Err(LaneError::Store(StoreError::Broken(_)))
     ));
-    assert_eq!(scene.store.calls(StoreCall::Load), 1);
+    assert_eq!(scene.store.call_count(StoreCall::Load), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -186,7 +186,7 @@ async fn the_change_of_a_caller_that_goes_away_before_its_commit_is_dropped() {
     assert!(admission.as_mut().now_or_never().is_none());
     drop(admission);
     let_tasks_run().await;
-    assert_eq!(scene.store.calls(StoreCall::Commit), 0);
+    assert_eq!(scene.store.call_count(StoreCall::Commit), 0);
     // The lane is free for other changes.
     scene.admit("s", "hello").await;
 }
@@ -194,7 +194,7 @@ async fn the_change_of_a_caller_that_goes_away_before_its_commit_is_dropped() {
 #[tokio::test(start_paused = true)]
 async fn the_changes_that_wait_for_one_lane_are_bounded() {
     let scene = Scene::new();
-    scene.store.set(StoreMode::Hanging);
+    scene.store.set_mode(StoreMode::Hanging);
     let cancel = || scene.apply(LaneChange::cancel(lane("s"), new_job_id("s")));
     let mut in_flight = Box::pin(cancel());
     assert!(in_flight.as_mut().now_or_never().is_none());
@@ -266,7 +266,7 @@ async fn a_tick_whose_timer_cannot_be_moved_fails() {
 async fn in_a_full_store_a_claim_succeeds_although_an_admission_of_the_same_batch_fails() {
     let scene = Scene::new();
     let job_a = scene.admit("s", "one").await;
-    scene.store.set(StoreMode::Full);
+    scene.store.set_mode(StoreMode::Full);
     let (claimed, admitted) = tokio::join!(
         scene.apply(claim_change("s", job_a, "me")),
         scene.apply(scene.admission("s", new_job_id("s"), "two")),
@@ -286,13 +286,13 @@ async fn an_interrupt_is_repeated_after_an_outage_like_other_changes() {
     // The first commit still gets its response, a conflict. Then the store is down, so the input of the interrupted job
     // cannot be read at once.
     let store = scene.store.clone();
-    let outage = async move { store.set(StoreMode::Down) };
+    let outage = async move { store.set_mode(StoreMode::Down) };
     scene
         .store
         .plan(StoreCall::Commit, [Fault::After(outage.boxed())]);
     let recovery = async {
         pass_ms(1_000).await;
-        scene.store.set(StoreMode::Up);
+        scene.store.set_mode(StoreMode::Up);
     };
     let (applied, ()) = tokio::join!(scene.apply(change), recovery);
     applied.unwrap();

@@ -223,7 +223,7 @@ impl Store for Memory {
             .map(|(process, _)| process.clone())
             .collect();
         Ok(LiveProcesses {
-            at: now,
+            read_at: now,
             alive: Arc::new(alive),
         })
     }

@@ -88,7 +88,7 @@ async fn expiry_never_waits_for_a_publish() {
     for mode in [QueueMode::Down, QueueMode::Blocked, QueueMode::Full] {
         let scene = Scene::new();
         let _member = scene.join("me");
-        scene.queue.set(mode);
+        scene.queue.set_mode(mode);
         pass_ms(500).await;
         let admit = |after_ms: u64| {
             let (job, deadline) = (new_job_id("s"), scene.now().plus_ms(after_ms));
@@ -190,9 +190,9 @@ async fn the_sweeper_continues_after_an_outage_of_the_store() {
     let job = scene.admit_without_wake("s").await;
     pass_ms(1_000).await;
     for mode in [StoreMode::Down, StoreMode::Hanging] {
-        scene.store.set(mode);
+        scene.store.set_mode(mode);
         pass_ms(20_000).await;
-        scene.store.set(StoreMode::Up);
+        scene.store.set_mode(StoreMode::Up);
         pass_ms(1_000).await;
     }
     assert_eq!(scene.queue.woken(), [job]);
@@ -216,10 +216,10 @@ async fn expired_records_are_deleted_page_by_page_and_sessions_are_evicted_only_
             .load(std::sync::atomic::Ordering::SeqCst),
         0
     );
-    assert_eq!(scene.store.calls(StoreCall::EvictSessions), 0);
-    let calls = scene.store.calls(StoreCall::DeleteExpired);
+    assert_eq!(scene.store.call_count(StoreCall::EvictSessions), 0);
+    let calls = scene.store.call_count(StoreCall::DeleteExpired);
     pass_ms(10_000).await;
-    let calls = scene.store.calls(StoreCall::DeleteExpired) - calls;
+    let calls = scene.store.call_count(StoreCall::DeleteExpired) - calls;
     assert!((7..=10).contains(&calls), "{calls} calls in 10 s");
     member.leave().await;
 

@@ -18,9 +18,9 @@ async fn another_process_sweeps_after_the_sweeper_has_died() {
     first.leave().await;
     let until = scene.now().plus_ms(2_000);
     scene.memory.state().elect_until(process("first"), until);
-    let sweeps = scene.store.calls(StoreCall::DueTimers);
+    let sweeps = scene.store.call_count(StoreCall::DueTimers);
     pass_ms(1_900).await;
-    assert_eq!(scene.store.calls(StoreCall::DueTimers), sweeps);
+    assert_eq!(scene.store.call_count(StoreCall::DueTimers), sweeps);
     pass_ms(500).await;
     assert_eq!(scene.memory.sweeper(), Some(process("second")));
 }
@@ -28,11 +28,11 @@ async fn another_process_sweeps_after_the_sweeper_has_died() {
 #[tokio::test(start_paused = true)]
 async fn no_process_sweeps_before_its_presence_is_stored() {
     let scene = Scene::new();
-    scene.store.set(StoreMode::Down);
+    scene.store.set_mode(StoreMode::Down);
     let _member = scene.join("me");
     pass_ms(5_000).await;
-    assert_eq!(scene.store.calls(StoreCall::ElectSweeper), 0);
-    scene.store.set(StoreMode::Up);
+    assert_eq!(scene.store.call_count(StoreCall::ElectSweeper), 0);
+    scene.store.set_mode(StoreMode::Up);
     pass_ms(1_500).await;
     assert_eq!(scene.memory.sweeper(), Some(process("me")));
 }
@@ -42,15 +42,15 @@ async fn a_sweeper_that_cannot_publish_ends_its_term_and_is_elected_again_later(
     let scene = Scene::new();
     let member = scene.join("me");
     pass_ms(10_000).await;
-    scene.queue.set(QueueMode::Down);
+    scene.queue.set_mode(QueueMode::Down);
     let change = scene.admission("s", new_job_id("s"), "hello");
     member.lanes.apply(change, TIMEOUT).await.unwrap();
     let_tasks_run().await;
     pass_ms(4_700).await;
-    assert_eq!(scene.store.calls(StoreCall::EndTerm), 0);
+    assert_eq!(scene.store.call_count(StoreCall::EndTerm), 0);
     assert_eq!(scene.memory.sweeper(), Some(process("me")));
     pass_ms(700).await;
-    assert_eq!(scene.store.calls(StoreCall::EndTerm), 1);
+    assert_eq!(scene.store.call_count(StoreCall::EndTerm), 1);
     assert_eq!(scene.memory.sweeper(), None);
     // The process takes part in no election for 4 s, so that another process can be elected. Then it takes part again,
     // because it may be the only process.
@@ -58,16 +58,16 @@ async fn a_sweeper_that_cannot_publish_ends_its_term_and_is_elected_again_later(
     assert_eq!(scene.memory.sweeper(), None);
     pass_ms(1_000).await;
     assert_eq!(scene.memory.sweeper(), Some(process("me")));
-    assert_eq!(scene.store.calls(StoreCall::EndTerm), 1);
+    assert_eq!(scene.store.call_count(StoreCall::EndTerm), 1);
     // A new term lasts for at least 5 s, whatever happened before it.
     pass_ms(4_000).await;
-    assert_eq!(scene.store.calls(StoreCall::EndTerm), 1);
+    assert_eq!(scene.store.call_count(StoreCall::EndTerm), 1);
     pass_ms(1_500).await;
-    assert_eq!(scene.store.calls(StoreCall::EndTerm), 2);
+    assert_eq!(scene.store.call_count(StoreCall::EndTerm), 2);
     // Once the queue has recovered, the term continues.
-    scene.queue.set(QueueMode::Up);
+    scene.queue.set_mode(QueueMode::Up);
     pass_ms(30_000).await;
-    assert_eq!(scene.store.calls(StoreCall::EndTerm), 2);
+    assert_eq!(scene.store.call_count(StoreCall::EndTerm), 2);
     assert_eq!(scene.memory.sweeper(), Some(process("me")));
 }
 
@@ -76,9 +76,9 @@ async fn a_sweeper_whose_publishes_are_never_confirmed_ends_its_term() {
     let scene = Scene::new();
     let _member = scene.join("me");
     pass_ms(1_000).await;
-    scene.queue.set(QueueMode::Blocked);
+    scene.queue.set_mode(QueueMode::Blocked);
     scene.admit_without_wake("s").await;
     // The timer is due after 3 s. The publish fails 5 s later. After 5 s more, the sweeper ends its term.
     pass_ms(15_000).await;
-    assert!(scene.store.calls(StoreCall::EndTerm) >= 1);
+    assert!(scene.store.call_count(StoreCall::EndTerm) >= 1);
 }

@@ -116,10 +116,10 @@ async fn a_ready_head_is_woken_only_once_after_a_start() {
 async fn a_queue_that_rejects_publishes_does_not_count_as_empty() {
     let scene = Scene::new();
     let _member = scene.join("me");
-    scene.queue.set(QueueMode::Full);
+    scene.queue.set_mode(QueueMode::Full);
     let job = scene.admit("s", "hello").await;
     pass_ms(30_000).await;
-    scene.queue.set(QueueMode::Up);
+    scene.queue.set_mode(QueueMode::Up);
     pass_ms(2_000).await;
     assert!(scene.queue.woken().contains(&job));
 }

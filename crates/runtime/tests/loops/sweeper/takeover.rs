@@ -81,9 +81,9 @@ async fn an_outage_in_which_every_presence_expires_causes_no_takeover() {
         jobs.push((session, job, worker));
     }
     for mode in [StoreMode::Down, StoreMode::Hanging] {
-        scene.store.set(mode);
+        scene.store.set_mode(mode);
         pass_ms(15_000).await;
-        scene.store.set(StoreMode::Up);
+        scene.store.set_mode(StoreMode::Up);
         let recovered_at = Instant::now();
         while recovered_at.elapsed().as_millis() < 2_900 && mode == StoreMode::Down {
             pass_ms(50).await;

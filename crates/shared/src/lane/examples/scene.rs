@@ -215,17 +215,17 @@ impl Scene {
         self.tick_with_live_at(number, alive, self.now)
     }
 
-    /// A tick by a sweeper that read these live processes at `at`.
+    /// A tick by a sweeper that read these live processes at `read_at`.
     pub(in crate::lane) fn tick_with_live_at(
         &mut self,
         number: u128,
         alive: &[&str],
-        at: TimeMs,
+        read_at: TimeMs,
     ) -> Result<Effects, Refused> {
         let alive = Arc::new(alive.iter().map(|name| process(name)).collect());
         self.apply(&Event::Tick {
             job: job(number),
-            live: Some(LiveProcesses { at, alive }),
+            live: Some(LiveProcesses { read_at, alive }),
         })
     }
 

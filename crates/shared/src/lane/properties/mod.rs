@@ -85,7 +85,7 @@ proptest! {
             let earliest = scene.timers.iter().min_by_key(|(_, timer)| **timer);
             let Some((job, timer)) = earliest.map(|(job, timer)| (*job, *timer)) else { break };
             scene.now = scene.now.max(timer).plus_ms(1);
-            let live = LiveProcesses { at: scene.now, alive: Arc::default() };
+            let live = LiveProcesses { read_at: scene.now, alive: Arc::default() };
             let effects = scene.apply(&Event::Tick { job, live: Some(live) }).unwrap();
             if let Some(head) = effects.wake {
                 let claim = Event::Claim { job: head, worker: process("d"), repeated_fence: None, limit_ms: 1_000 };

@@ -163,7 +163,7 @@ pub(super) fn event(scene: &Scene, step: Step) -> Option<Event> {
         Step::Tick { job, alive } => Event::Tick {
             job,
             live: alive.map(|alive| LiveProcesses {
-                at: scene.now,
+                read_at: scene.now,
                 alive: Arc::new(
                     alive
                         .into_iter()

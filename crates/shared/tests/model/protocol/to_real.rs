@@ -64,7 +64,7 @@ pub(super) fn real_event(configuration: &Configuration, input: &ApplyInput) -> E
                 WorkerPresence::Gone | WorkerPresence::GoneAtTakeoverLimit
             );
             let live = gone.then(|| LiveProcesses {
-                at: NOW,
+                read_at: NOW,
                 alive: Arc::new(BTreeSet::new()),
             });
             Event::Tick { job, live }

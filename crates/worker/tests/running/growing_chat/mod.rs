@@ -52,7 +52,7 @@ impl Setup {
         let llm = ScriptedLlm::start().await;
         let server = Server::default();
         let rule = server.clone();
-        llm.script(move |request| Some(rule.reply(request)));
+        llm.add_rule(move |request| Some(rule.reply(request)));
         let provider = OpenAi::new(OpenAiSettings {
             name: String::from("local"),
             base_url: Endpoint::parse(&llm.openai_base_url()).expect("a URL"),

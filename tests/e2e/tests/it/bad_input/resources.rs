@@ -83,7 +83,7 @@ async fn unknown_and_malformed_ids_are_answered_with_404() {
 #[tokio::test]
 async fn the_cancel_of_an_ended_job_is_refused() {
     let fixture = Fixture::start().await;
-    fixture.llm.on(
+    fixture.llm.queue_replies(
         "fails",
         [scripted_provider::ProviderError::unauthorized().into()],
     );
