@@ -168,10 +168,12 @@ impl Store for FaultyStore {
 
     async fn commit(&self, commit: &Commit) -> Result<CommitResult, StoreError> {
         lock(&self.commits).push(commit.clone());
-        if self.mode() == StoreMode::Full && !commit.admitted.is_empty() {
-            self.plan(StoreCall::Commit, [Fault::Full]);
-        }
-        let inner_call = self.inner.commit(commit);
+        let inner_call = async {
+            if self.mode() == StoreMode::Full && !commit.admitted.is_empty() {
+                return self.fail(StoreError::Full);
+            }
+            self.inner.commit(commit).await
+        };
         self.forward(StoreCall::Commit, inner_call).await
     }
 

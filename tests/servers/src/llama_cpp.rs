@@ -9,9 +9,6 @@ use crate::python::PythonServer;
 pub struct LlamaCpp(PythonServer);
 
 impl LlamaCpp {
-    /// The name of the server's only model.
-    pub const MODEL: &str = "tiny";
-
     /// Starts a server whose model has a context of this many tokens, and waits until it answers. Each byte of a message is one
     /// token.
     ///

@@ -183,7 +183,9 @@ fn model(
             Some(model)
         }
         _ => {
-            let error_message = "must be a string of 1 to 200 printable ASCII characters without a space at either end";
+            let error_message = format_args!(
+                "must be a string of 1 to {MODEL_CHARS_MAX} printable ASCII characters without a space at either end"
+            );
             errors.add(path, error_message);
             None
         }

@@ -89,8 +89,8 @@ pub trait Store: Send + Sync {
     /// job to a session creates the session if there is none.
     async fn commit(&self, commit: &Commit) -> Result<CommitResult, StoreError>;
 
-    /// Returns the heads that match the filter, in the order of the lanes' keys. Begins after the lane `after`, and
-    /// returns at most `limit` heads (1 to 1,000).
+    /// Returns the heads that match the filter, in a fixed order of the lanes. Each store chooses its order. Begins after the
+    /// lane `after`, and returns at most `limit` heads (1 to 1,000).
     async fn heads(
         &self,
         filter: HeadFilter,

@@ -86,9 +86,10 @@ async fn assert_taken_over(is_sweeper: bool) {
 /// Elects a process as the sweeper and waits until it has renewed its election.
 async fn elect(fleet: &Fleet, name: &str) {
     const ELECTION: &str = "fb:fleet:sweeper";
-    /// Longer than the TTL that the elected process sets.
-    const TERM_MS: &str = "3000";
-    let set = ["SET", ELECTION, name, "PX", TERM_MS];
+    /// Shorter than the TTL that the elected process sets, so that a longer TTL proves a renewal.
+    const TERM_MS: i64 = 1_500;
+    let term_ms = TERM_MS.to_string();
+    let set = ["SET", ELECTION, name, "PX", &term_ms];
     fleet
         .redis
         .cli(&set)
@@ -100,10 +101,9 @@ async fn elect(fleet: &Fleet, name: &str) {
             .expect("Redis returns the election")
             .parse()
             .expect("the TTL is a number");
-        // The elected process renews its election every 250 ms, with a TTL of 2 s. A longer TTL is still the one that this
-        // test has set.
+        // The elected process renews its election every 250 ms, with a TTL of 2 s.
         let sweeper = fleet.redis.cli(&["GET", ELECTION]).await;
-        ttl_ms <= 2_000 && sweeper.expect("Redis returns the election") == name
+        ttl_ms > TERM_MS && sweeper.expect("Redis returns the election") == name
     };
     assert!(
         poll_until(TIMEOUT, renewed).await,

@@ -24,7 +24,7 @@ const CACHED_FOR: Duration = Duration::from_millis(3_500);
 const ANSWERED_WITHIN: Duration = Duration::from_secs(4);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn while_redis_is_down_every_route_answers_503_and_no_call_is_repeated() {
+async fn while_redis_is_down_every_route_except_healthz_answers_503_and_no_call_is_repeated() {
     let _permit = permits::for_test().await;
     let seed = seed::from_env_or_random();
     let llm = provider::start(seed).await;

@@ -231,6 +231,7 @@ async fn an_image_is_sent_with_its_registered_type(model: &str) {
         .expect("the value is a text")
         .trim_start_matches("data:");
     assert!(sent.starts_with("image/jpeg"), "{body}");
+    fixture.assert_no_refusals();
 }
 
 async fn a_speakers_name_an_image_detail_and_a_greeting_do_not_break_a_session(model: &str) {
@@ -275,6 +276,7 @@ async fn an_invented_tool_name_does_not_break_a_session(model: &str) {
     run(&fixture, other, &result(&call["id"], "no such tool")).await;
     let job = run(&fixture, other, &json!("turn=1")).await;
     assert_eq!(job["output"]["text"], "seen:0,1", "{job}");
+    fixture.assert_no_refusals();
 }
 
 async fn replies_can_be_sent_back_as_they_came(model: &str) {

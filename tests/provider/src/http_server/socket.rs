@@ -3,11 +3,12 @@
 use std::{io, path::Path, sync::Arc};
 
 use http::Version;
+use rustix::net::{RecvFlags, recv};
 use rustls::{
     ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
 };
-use tokio::net::TcpStream;
+use tokio::{io::Interest, net::TcpStream};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::either::Either;
 
@@ -73,12 +74,21 @@ pub(super) async fn accept(
 
 /// The preface of HTTP/2 begins with `PRI` (RFC 9113, section 3.4). No method of RFC 9110 begins with `PR`.
 async fn version_by_first_bytes(stream: &TcpStream) -> io::Result<Version> {
-    let mut first = [0; 2];
     loop {
-        match stream.peek(&mut first).await? {
-            1 if first[0] == b'P' => tokio::task::yield_now().await,
-            2 if first == *b"PR" => return Ok(Version::HTTP_2),
-            _ => return Ok(Version::HTTP_11),
+        let ready = stream.ready(Interest::READABLE).await?;
+        let found = stream.try_io(Interest::READABLE, || {
+            let mut first = [0; 2];
+            let (_, bytes) = recv(stream, &mut first[..], RecvFlags::PEEK)?;
+            match (bytes, &first) {
+                // The next byte decides. `WouldBlock` makes `ready` wait for it.
+                (1, b"P\0") if !ready.is_read_closed() => Err(io::ErrorKind::WouldBlock.into()),
+                (2, b"PR") => Ok(Version::HTTP_2),
+                _ => Ok(Version::HTTP_11),
+            }
+        });
+        match found {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            found => return found,
         }
     }
 }

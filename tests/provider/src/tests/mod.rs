@@ -1,6 +1,7 @@
 //! Tests of the scripted server over real sockets.
 
 mod faults;
+mod first_bytes;
 mod gemini;
 mod openai;
 mod script;

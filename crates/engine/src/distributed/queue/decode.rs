@@ -11,7 +11,7 @@ pub(super) const BODY_BYTES_MAX: usize = 64 * 1024;
 pub(super) enum Unreadable {
     #[error("the message has {0} bytes; at most {BODY_BYTES_MAX} are allowed")]
     TooLong(usize),
-    #[error("the message is not a wake: {0}")]
+    #[error("the message is not a wake")]
     NotAWake(#[source] serde_json::Error),
     #[error("the wake has version {0}; this release reads version {known}", known = Wake::VERSION)]
     UnknownVersion(u32),

@@ -1,7 +1,7 @@
 //! Moves an unreadable message to a separate queue, with the reason. An operator can inspect the message
 //! there, and the subscription continues with the next one.
 
-use std::{sync::Arc, time::Duration};
+use std::{error::Error as _, sync::Arc, time::Duration};
 
 use forebay_shared::queue::{Disposition, QueueError};
 use lapin::{
@@ -62,6 +62,9 @@ impl UnreadableMessage {
 
     fn headers(&self) -> FieldTable {
         let mut reason = self.reason.to_string();
+        if let Some(source) = self.reason.source() {
+            reason.push_str(&format!(": {source}"));
+        }
         reason.truncate(reason.floor_char_boundary(REASON_BYTES_MAX));
         let queue = self.message.routing_key.as_str();
         // This is the original length. `move_to` truncates the body later.

@@ -150,8 +150,9 @@ fn the_hold_continues_after_a_waiting_message_has_expired() {
 
 #[test]
 fn an_empty_lane_under_a_hold_is_kept() {
-    let scene = under_hold(1);
+    let mut scene = under_hold(1);
     assert!(scene.lane.entries.is_empty());
     assert!(!scene.lane.is_empty());
-    assert_eq!(Scene::new().claim(1, "a"), Err(Refused::Gone));
+    assert_eq!(scene.claim(1, "a"), Err(Refused::Gone));
+    assert!(scene.lane.hold_until.is_some());
 }
