@@ -70,7 +70,7 @@ pub(super) struct FileEntry {
     pub(super) definition: ProviderDefinition,
     /// The models that this provider serves without a prefix: exact names, or the start of names followed by `*`.
     pub(super) models: Vec<String>,
-    /// Whether a model's name is sent with its prefix, if the prefix is the entry's name.
+    /// Whether the prefix that names this entry stays in the model's name that is sent.
     pub(super) keep_prefix: bool,
 }
 
@@ -268,8 +268,8 @@ fn check_key(
     let key = variable(key_env).map(|key| Secret::new(&key));
     let key = key.filter(|key| !key.is_empty());
     if let Some(key) = &key {
-        let value_name = format!("key {key_env}");
-        header_value(provider, &value_name, key).map_err(|error| error.to_string())?;
+        let header_or_key = format!("key {key_env}");
+        header_value(provider, &header_or_key, key).map_err(|error| error.to_string())?;
     }
     Ok(key)
 }
