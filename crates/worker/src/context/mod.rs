@@ -77,7 +77,7 @@ pub(crate) fn select(
     let cut_off = turns[..cut]
         .iter()
         .filter(|ordered| ordered.origin == Origin::Session);
-    let turns_dropped = count(orphans + cut_off.count());
+    let turns_dropped = saturating_u32(orphans + cut_off.count());
     let kept = turns.into_iter().skip(cut);
     let (mut origins, mut turns): (Vec<Origin>, Vec<Turn>) = kept
         .map(|OrderedTurn { turn, origin }| (origin, turn))
@@ -98,7 +98,7 @@ pub(crate) fn select(
 impl SelectedContext {
     /// How many turns are sent.
     pub(crate) fn turns_sent(&self) -> u32 {
-        count(self.turns.len())
+        saturating_u32(self.turns.len())
     }
 
     /// The size of the turns.
@@ -154,7 +154,7 @@ impl SelectedContext {
         let from_session = cut_off.filter(|origin| *origin == Origin::Session);
         self.turns_dropped = self
             .turns_dropped
-            .saturating_add(count(from_session.count()));
+            .saturating_add(saturating_u32(from_session.count()));
         self.cuts = later_cuts(&self.cuts, cut);
         true
     }
@@ -215,7 +215,7 @@ fn cuts(turns: &[OrderedTurn]) -> Vec<usize> {
     cuts
 }
 
-fn count(turns: usize) -> u32 {
+fn saturating_u32(turns: usize) -> u32 {
     u32::try_from(turns).unwrap_or(u32::MAX)
 }
 

@@ -49,7 +49,7 @@ pub(super) struct OrderedTurns {
 
 /// Puts a session and an input in order.
 ///
-/// Results in the input that belong to no call keep their position. A job with such a result fails before this
+/// Results in the input that belong to no call keep their position. A job with such a result has already failed
 /// ([`results::keep_new`](super::results::keep_new)).
 pub(super) fn arrange(session: Vec<Turn>, input: Vec<Turn>) -> OrderedTurns {
     let session_len = session.len();

@@ -1,8 +1,8 @@
 //! The size of an input, from which its tokens are estimated for a model with a known limit. Pure functions.
 //!
-//! For some providers the tokens are proportional to the bytes. For others they are proportional to the words, numbers and
-//! signs, so a list of numbers has twice as many tokens as prose of the same length. This file measures both and uses the
-//! higher estimate.
+//! For some providers the tokens are proportional to the bytes. For other providers they are proportional to the words,
+//! numbers and signs. There, a list of numbers has twice as many tokens as prose of the same length. This file measures both
+//! and uses the higher estimate.
 
 use forebay_shared::{
     job::Request,

@@ -228,8 +228,8 @@ fn is_instruction(turn: &Turn) -> bool {
     matches!(turn.role, Role::System | Role::Developer)
 }
 
-/// Checks that the results of each reply's calls follow the reply, each once, and that there are no other
-/// results. Results in the input that belong to no call (`foreign`) may be anywhere.
+/// Checks that each reply is followed by one result for each of its calls, and that there are no other results. Results in
+/// the input that belong to no call (`foreign`) may be anywhere.
 fn check_order(sent: &[Turn], foreign: &[Turn]) -> Result<(), TestCaseError> {
     let mut index = 0;
     while index < sent.len() {

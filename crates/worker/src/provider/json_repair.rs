@@ -13,9 +13,12 @@ const REPLACEMENT: &str = "\u{fffd}";
 /// Words for numbers that are not finite. JSON has no such numbers (RFC 8259, section 6).
 const NOT_FINITE: [&str; 3] = ["NaN", "Infinity", "-Infinity"];
 
-/// The JSON with a replacement character for each unreadable character, an escape sequence for each control character
-/// within a string, and null for each number that is not finite and each object or list that is nested deeper than
-/// [`LEVELS_MAX`] levels.
+/// The JSON with these replacements:
+///
+/// - a replacement character for each unreadable character;
+/// - an escape sequence for each control character within a string;
+/// - null for each number that is not finite;
+/// - null for each object or list that is nested deeper than [`LEVELS_MAX`] levels.
 pub(super) fn repaired(json: &[u8]) -> String {
     let json = String::from_utf8_lossy(json);
     let mut repaired = String::with_capacity(json.len());
@@ -44,8 +47,8 @@ pub(super) fn repaired(json: &[u8]) -> String {
     repaired
 }
 
-/// The length in bytes of the first character or escape sequence, and its replacement if it is a control character or a lone
-/// surrogate (RFC 8259, sections 7 and 8.2). `rest` begins within a string.
+/// The length in bytes of the first character or escape sequence of `rest`, which begins within a string. A control character
+/// or a lone surrogate (RFC 8259, sections 7 and 8.2) has a replacement.
 fn piece_of_string(rest: &str) -> (usize, Option<Cow<'static, str>>) {
     let Some(escape) = rest.strip_prefix('\\') else {
         let control = rest.bytes().next().filter(|byte| *byte < b' ');
@@ -61,8 +64,8 @@ fn piece_of_string(rest: &str) -> (usize, Option<Cow<'static, str>>) {
     }
 }
 
-/// The length in bytes of the first character or of a number that is not finite, and the number's replacement. `rest` begins
-/// outside of a string.
+/// The length in bytes of the first character of `rest`, which begins outside of a string, or of a number that is not finite.
+/// Such a number has a replacement.
 fn piece_between_strings(rest: &str) -> (usize, Option<Cow<'static, str>>) {
     let word = NOT_FINITE.iter().find(|word| rest.starts_with(**word));
     match word {

@@ -1,6 +1,6 @@
 //! Recognises an error about the length of the context, and reads the token counts that it states.
 //!
-//! `wordings` knows the texts, `template` matches one of them, and `tokens` holds the counts.
+//! `wordings` lists the phrases, `template` matches one of them, and `tokens` defines the counts.
 
 mod template;
 mod tokens;

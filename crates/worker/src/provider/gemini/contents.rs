@@ -35,16 +35,16 @@ pub(super) fn from_turns(turns: &[Turn]) -> Result<Contents, Failure> {
         index += 1;
         match &turn.role {
             Role::System | Role::Developer => add_system(&mut mapped.system, parts(turn)?),
-            Role::User => push(&mut mapped.contents, "user", parts(turn)?),
+            Role::User => push_content(&mut mapped.contents, "user", parts(turn)?),
             Role::Unknown(role) => return Err(unsupported(&format!("a turn has the role {role}"))),
-            Role::Assistant => push(&mut mapped.contents, "model", model_parts(turn)?),
+            Role::Assistant => push_content(&mut mapped.contents, "model", model_parts(turn)?),
             Role::Tool => {
                 let first = index - 1;
                 while turns.get(index).is_some_and(|turn| turn.role == Role::Tool) {
                     index += 1;
                 }
                 let results = functions::results(&turns[..first], &turns[first..index])?;
-                push(&mut mapped.contents, "user", results);
+                push_content(&mut mapped.contents, "user", results);
             }
         }
     }
@@ -74,7 +74,7 @@ pub(super) fn add_system(system: &mut Vec<Value>, parts: Vec<Value>) {
 
 /// Adds a content. A content without parts, such as a reply that the provider withheld, is left out. If a reply follows
 /// another reply, both become one content, because Gemini refuses function calls that do not follow a user content.
-fn push(contents: &mut Vec<Value>, role: &str, mut parts: Vec<Value>) {
+fn push_content(contents: &mut Vec<Value>, role: &str, mut parts: Vec<Value>) {
     if parts.is_empty() {
         return;
     }

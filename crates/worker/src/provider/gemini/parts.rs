@@ -80,7 +80,7 @@ pub(super) fn read(
         let text = content
             .filter(|_| has_text)
             .map(|content| content.to_text());
-        return Err(unsupported(&name).with_detail(text));
+        return Err(unsupported_response(&name).with_detail(text));
     }
     Ok(ReplyParts {
         content,
@@ -111,7 +111,7 @@ fn unsupported_field(part: &Value) -> Option<&str> {
     field.map(|(name, _)| name.as_str())
 }
 
-fn unsupported(name: &str) -> Failure {
+fn unsupported_response(name: &str) -> Failure {
     let name: String = name.chars().take(NAME_CHARS_MAX).collect();
     Failure::new(
         "unsupported_response",
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn content_that_a_turn_cannot_hold_is_refused_by_name() {
+    fn the_error_names_content_that_a_turn_cannot_hold() {
         for (kind, value) in [
             ("inlineData", json!({"mimeType": "image/png", "data": "AA"})),
             ("fileData", json!({"fileUri": "gs://x/y"})),

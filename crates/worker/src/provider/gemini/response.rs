@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_with_its_usage() {
+    fn the_text_and_the_usage_are_read() {
         let parts =
             json!([{"text": "let me think", "thought": true}, {"text": "a"}, {"text": "b"}]);
         let mut body = candidate(&parts, "STOP");
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn finish_reasons_are_read_as_numbers_and_in_small_letters() {
+    fn finish_reasons_are_read_as_numbers_and_in_lower_case() {
         for (reason, expected) in [
             (json!("stop"), Some(FinishReason::Stop)),
             (json!("max_tokens"), Some(FinishReason::Length)),

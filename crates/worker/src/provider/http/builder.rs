@@ -85,8 +85,10 @@ impl ClientBuilder {
     }
 
     fn configured(&self) -> reqwest::ClientBuilder {
-        // Forebay relies on three defaults of reqwest. It retries requests that a server has not begun to process (RFC 9113,
-        // section 8.7), divides the connect timeout among several addresses, and closes a connection whose TCP peer is gone.
+        // Forebay relies on three defaults of reqwest:
+        // - It retries requests that a server has not begun to process (RFC 9113, section 8.7).
+        // - It divides the connect timeout among several addresses.
+        // - It closes a connection whose TCP peer is gone.
         let mut builder = Client::builder()
             .default_headers(self.headers.clone())
             .connect_timeout(self.connect_timeout)

@@ -31,6 +31,7 @@ pub(super) struct Clients {
     clients: Mutex<Vec<CountedClient>>,
 }
 
+/// A client with a limit on its calls in flight.
 struct CountedClient {
     client: Client,
     /// One permit for each further call that this client can make at the same time.

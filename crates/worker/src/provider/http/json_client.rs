@@ -43,7 +43,7 @@ pub(in crate::provider) struct JsonClient {
     forwarding_proxy: Option<String>,
 }
 
-/// An answer, whatever its status.
+/// An answer with any status.
 #[derive(Debug)]
 pub(in crate::provider) struct Received {
     /// The status code.

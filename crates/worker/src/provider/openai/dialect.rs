@@ -36,7 +36,7 @@ pub(super) enum ExtraContent {
     /// None. OpenAI's own service never returns any, and refuses unknown fields.
     Never,
     /// The turns that this provider returned, and the turns that a client sent. Data of other providers is not sent,
-    /// because a service may refuse data that it does not know.
+    /// because a service may refuse unknown data.
     OfThisProvider,
     /// All data of the turns that this provider returned, and Google's data of all turns. Google requires Gemini's
     /// signatures, also those that the Gemini API returned.

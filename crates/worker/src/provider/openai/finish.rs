@@ -59,7 +59,7 @@ mod tests {
     use crate::provider::Retry::{Backoff, Never};
 
     #[test]
-    fn only_known_reasons_of_a_finished_reply_are_no_failures() {
+    fn each_finish_reason_has_its_result() {
         for (reason, calls_tools, expected) in [
             ("stop", false, Ok(Stop)),
             ("stop", true, Ok(ToolCalls)),

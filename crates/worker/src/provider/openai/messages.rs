@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_result_without_a_call_gets_the_form_of_the_service() {
+    fn the_id_of_a_result_without_a_call_gets_a_form_that_the_service_accepts() {
         let result = Turn {
             tool_call_id: Some("c".repeat(41)),
             ..Turn::text(Role::Tool, "42")

@@ -91,7 +91,7 @@ pub struct OpenAiSettings {
 /// A provider with OpenAI's chat completions API.
 pub struct OpenAi {
     name: String,
-    url: url::Url,
+    completions_url: url::Url,
     models_url: url::Url,
     client: ApiClient,
     dialect: Dialect,
@@ -121,7 +121,7 @@ impl OpenAi {
         }
         Ok(Self {
             name: settings.name,
-            url: settings.base_url.with_segments(&["chat", "completions"]),
+            completions_url: settings.base_url.with_segments(&["chat", "completions"]),
             models_url: settings.base_url.with_segments(&["models"]),
             client,
             dialect,
@@ -144,7 +144,9 @@ impl Provider for OpenAi {
                 Err(error::classify(received))
             }
         };
-        self.client.post(&self.url, body, call.timeout, read).await
+        self.client
+            .post(&self.completions_url, body, call.timeout, read)
+            .await
     }
 
     async fn models(&self, timeout: Duration) -> Result<Vec<String>, Failure> {
