@@ -1,4 +1,4 @@
-//! The context limits of models, as known from refused calls of this process. Later jobs use them.
+//! Remembers the context limits of models. Refused calls of this process reveal a limit, and later jobs use it.
 
 use std::{
     collections::HashMap,
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::context::limit::ContextLimit;
 
-/// The most models whose limits are remembered. The oldest limit is removed for a new one.
+/// The most models whose limits are remembered. Above this number, a new limit replaces the oldest one.
 const MODELS_MAX: usize = 1_000;
 /// How long a limit is remembered after the last refusal. A server may be started again with a longer context.
 const REMEMBERED_FOR: Duration = Duration::from_secs(3_600);
@@ -41,19 +41,19 @@ impl ModelKey {
 struct RememberedLimit {
     limit: ContextLimit,
     /// The time of the newest refusal.
-    since: Instant,
+    refused_at: Instant,
 }
 
 impl ContextLimits {
     /// The known limit of a model.
     pub(crate) fn get(&self, provider: &str, model: &str) -> Option<ContextLimit> {
         let models = self.lock();
-        // Most workers get no refusals, so they need no key.
+        // Building the key allocates. Most workers know no limit and need no key.
         if models.is_empty() {
             return None;
         }
         let remembered = models.get(&ModelKey::new(provider, model))?;
-        (remembered.since.elapsed() < REMEMBERED_FOR).then_some(remembered.limit)
+        (remembered.refused_at.elapsed() < REMEMBERED_FOR).then_some(remembered.limit)
     }
 
     /// Remembers the limit of a model.
@@ -61,13 +61,15 @@ impl ContextLimits {
         let key = ModelKey::new(provider, model);
         let mut models = self.lock();
         if models.len() >= MODELS_MAX && !models.contains_key(&key) {
-            let oldest = models.iter().min_by_key(|(_, remembered)| remembered.since);
+            let oldest = models
+                .iter()
+                .min_by_key(|(_, remembered)| remembered.refused_at);
             if let Some(oldest) = oldest.map(|(key, _)| key.clone()) {
                 models.remove(&oldest);
             }
         }
-        let since = Instant::now();
-        models.insert(key, RememberedLimit { limit, since });
+        let refused_at = Instant::now();
+        models.insert(key, RememberedLimit { limit, refused_at });
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ModelKey, RememberedLimit>> {
@@ -97,7 +99,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn each_model_of_each_provider_has_its_own_limit_for_a_while() {
+    async fn each_model_of_each_provider_has_its_own_limit_until_it_is_forgotten() {
         let limits = ContextLimits::default();
         assert_eq!(tokens(&limits, "a", "m"), None);
         limits.remember("a", "m", limit(1_024));
@@ -110,7 +112,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_oldest_limit_is_removed_for_a_new_one() {
+    async fn a_new_limit_replaces_the_oldest_one() {
         let limits = ContextLimits::default();
         for number in 0..=MODELS_MAX {
             limits.remember("a", &number.to_string(), limit(1_024));

@@ -1,4 +1,4 @@
-//! Ends a worker: running calls may finish within the drain time, then the remaining jobs are released.
+//! Ends a worker: running calls may finish within the drain time. Then the remaining jobs are released.
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
 //! The jobs that this process works on.
 //!
-//! No two tasks of one process may work on the same job. An attempt takes an [`InFlightGuard`] first,
-//! and a message for a job that already has a guard is dropped. When the guard is dropped, also after a panic, it
-//! removes the job.
+//! No two tasks of one process may work on the same job. An attempt takes an [`InFlightGuard`] first.
+//! A wake of a job that already has a guard is acknowledged without an attempt. When the guard is dropped, also after a
+//! panic, it removes the job.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 /// The jobs that this process works on: at most one for each slot of the worker, and the jobs that wait for tool results.
 #[derive(Debug, Default)]
 pub(crate) struct InFlightJobs {
+    /// For each job, the notification of its attempt to check whether the job has ended.
     check_requests: Mutex<HashMap<JobId, Arc<Notify>>>,
 }
 
@@ -27,7 +28,7 @@ pub(crate) struct InFlightGuard {
 }
 
 impl InFlightJobs {
-    /// Adds a job; `None` if it is in flight already.
+    /// Adds a job. `None` if it is already in flight.
     pub(crate) fn insert(self: &Arc<Self>, job: JobId) -> Option<InFlightGuard> {
         match self.lock().entry(job) {
             Entry::Occupied(_) => None,
@@ -67,12 +68,12 @@ impl InFlightJobs {
 }
 
 impl InFlightGuard {
-    /// The job that is kept in flight.
+    /// The job that is in flight.
     pub(crate) const fn job(&self) -> JobId {
         self.job
     }
 
-    /// Waits for a request to check the job. A request from before this call is not lost.
+    /// Waits for a request to check the job. A request that came before this call counts too.
     pub(crate) async fn check_requested(&self) {
         self.check_request.notified().await;
     }

@@ -2,7 +2,7 @@
 //! depends on the traits of store and queue, and on no engine.
 //!
 //! In reading order:
-//! - `worker` starts and stops a worker; `settings` holds its limits; `worker_context` is what its
+//! - `worker` starts and stops a worker; `settings` holds its limits; `worker_context` holds what its
 //!   tasks share.
 //! - `intake` takes wakes while slots are free. `slots` decides which class gets a free slot.
 //!   `slot_guard` and `in_flight` track the running jobs.

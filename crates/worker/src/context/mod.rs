@@ -1,9 +1,9 @@
 //! Selects the turns that are sent with a job. Pure functions, without I/O.
 //!
 //! [`select`] arranges the session's turns and the job's input in an order that every provider accepts
-//! (`order`). Then it cuts off the oldest turns until the job's bounds hold. [`SelectedContext::cut_until`]
-//! cuts off more when the limit of the model is known, and when the provider refuses the context as too long. `limit`
-//! decides how much, by the `size` of the turns.
+//! (`order`). Then it cuts off the oldest turns until the job's bounds hold. More turns are cut off if they exceed the known
+//! limit of the model, or if the provider refuses the context as too long. [`SelectedContext::cut_until`] cuts until the turns
+//! fit; `limit` estimates this from their `size`. Without a usable estimate, [`SelectedContext::halve`] cuts.
 //!
 //! The rules:
 //! - The input is never cut.
@@ -77,7 +77,7 @@ pub(crate) fn select(
     let cut_off = turns[..cut]
         .iter()
         .filter(|ordered| ordered.origin == Origin::Session);
-    let turns_dropped = count(orphans + cut_off.count());
+    let turns_dropped = saturating_u32(orphans + cut_off.count());
     let kept = turns.into_iter().skip(cut);
     let (mut origins, mut turns): (Vec<Origin>, Vec<Turn>) = kept
         .map(|OrderedTurn { turn, origin }| (origin, turn))
@@ -98,7 +98,7 @@ pub(crate) fn select(
 impl SelectedContext {
     /// How many turns are sent.
     pub(crate) fn turns_sent(&self) -> u32 {
-        count(self.turns.len())
+        saturating_u32(self.turns.len())
     }
 
     /// The size of the turns.
@@ -118,7 +118,7 @@ impl SelectedContext {
         let mut end = self.turns.len();
         let mut size = InputSize::default();
         let mut fitting = None;
-        // The size of a shorter context is known first, so the cuts are tried from the last to the first.
+        // The sizes are added up from the last turn, so the last cut is tried first.
         for cut in self.cuts.iter().rev() {
             for turn in &self.turns[*cut..end] {
                 size.add(InputSize::of_turn(turn));
@@ -143,7 +143,7 @@ impl SelectedContext {
         self.cut_off(halving)
     }
 
-    /// Leaves out the turns before `cut`; without one, as many turns as possible.
+    /// Leaves out the turns before `cut`. If `cut` is `None`, uses the last allowed cut. Returns whether there was a cut.
     fn cut_off(&mut self, cut: Option<usize>) -> bool {
         let Some(cut) = cut.or(self.cuts.last().copied()) else {
             return false;
@@ -154,7 +154,7 @@ impl SelectedContext {
         let from_session = cut_off.filter(|origin| *origin == Origin::Session);
         self.turns_dropped = self
             .turns_dropped
-            .saturating_add(count(from_session.count()));
+            .saturating_add(saturating_u32(from_session.count()));
         self.cuts = later_cuts(&self.cuts, cut);
         true
     }
@@ -188,7 +188,7 @@ fn later_cuts(cuts: &[usize], cut: usize) -> Box<[usize]> {
 fn cuts(turns: &[OrderedTurn]) -> Vec<usize> {
     let role = |index: usize| &turns[index].turn.role;
     let is_instruction = |role: &Role| matches!(role, Role::System | Role::Developer);
-    // The whole input is sent. If it begins with a tool result, the call is sent too.
+    // The whole input is sent. If it begins with a tool result, the reply with the tool call is sent too.
     let first_input = turns.iter().position(|ordered| ordered.origin.is_input());
     let last_cut = match first_input {
         None => turns.len(),
@@ -209,13 +209,13 @@ fn cuts(turns: &[OrderedTurn]) -> Vec<usize> {
         .filter(|index| *index <= last_cut && can_begin(*index))
         .collect();
     if cuts.is_empty() && !turns.is_empty() {
-        // There is no user turn to begin with, so the shortest context that has the input is sent.
+        // No position satisfies the rule, so the shortest context that contains the whole input is sent.
         cuts.push(last_cut.min(turns.len() - 1));
     }
     cuts
 }
 
-fn count(turns: usize) -> u32 {
+fn saturating_u32(turns: usize) -> u32 {
     u32::try_from(turns).unwrap_or(u32::MAX)
 }
 

@@ -1,8 +1,8 @@
 //! Puts tool calls and their results in an order that every provider accepts.
 //!
 //! The results of a reply's calls follow that reply, in the order of the calls, one result for each call.
-//! A session may have another order. An interrupted message may separate a call from its result. A client may send the
-//! result of only one of two calls. The store may have removed the oldest turns.
+//! A session may have another order. The message of an interrupted job (`if_busy: interrupt`) may be between a call and its
+//! result. A client may send the result of only one of two calls. The store may have removed the oldest turns.
 
 use forebay_shared::turn::{Role, Turn};
 
@@ -49,7 +49,7 @@ pub(super) struct OrderedTurns {
 
 /// Puts a session and an input in order.
 ///
-/// Results in the input that belong to no call keep their position. A job with such a result fails before this
+/// Results in the input that belong to no call keep their position. A job with such a result has already failed
 /// ([`results::keep_new`](super::results::keep_new)).
 pub(super) fn arrange(session: Vec<Turn>, input: Vec<Turn>) -> OrderedTurns {
     let session_len = session.len();
@@ -109,7 +109,7 @@ pub(super) fn arrange(session: Vec<Turn>, input: Vec<Turn>) -> OrderedTurns {
 
 /// The index of the result of the call `id`, which the turn at `call_index` makes.
 ///
-/// A later reply may use the same id again. The search ends there.
+/// A later reply may use the same id again. The search ends at that reply.
 fn result_index(turns: &[Option<Turn>], call_index: usize, id: &str) -> Option<usize> {
     for (index, turn) in turns.iter().enumerate().skip(call_index + 1) {
         let Some(turn) = turn else {

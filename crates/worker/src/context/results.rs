@@ -5,14 +5,14 @@ use std::collections::{HashMap, HashSet};
 
 use forebay_shared::turn::{Role, Turn};
 
-/// Removes results from the input that the session has already, as when a client sends all results that it has so far.
-/// Returns the ids of the calls that still have no result.
+/// Removes from the input the results that the session already has. A client may send all results that it has so far, also
+/// those that it has sent before. Returns the ids of the calls that still have no result.
 ///
-/// Only the calls of the session's last reply wait for results. Once another reply follows, they are never needed again.
+/// Only the calls of the session's last reply wait for results. Results for earlier replies are not accepted.
 ///
 /// # Errors
-/// The id of the first result that no call waits for. Nothing is removed then. A result that the session has already is such
-/// a result only if the input has no new one.
+/// The id of the first result that no call waits for. Nothing is removed then. A result that the session already has is an
+/// error only if the input has no new result.
 pub(crate) fn keep_new(session: &[Turn], input: &mut Vec<Turn>) -> Result<Vec<String>, String> {
     if input.iter().all(|turn| turn.role != Role::Tool) {
         return Ok(Vec::new());
@@ -21,23 +21,23 @@ pub(crate) fn keep_new(session: &[Turn], input: &mut Vec<Turn>) -> Result<Vec<St
         .iter()
         .rposition(|turn| turn.role == Role::Assistant);
     let after_reply = last_reply.map_or(&[][..], |index| &session[index..]);
-    let stored_results = results_in(after_reply);
-    let stored: HashSet<&str> = stored_results.clone().collect();
-    // A reply may use an id for several calls.
+    let stored_ids = result_ids(after_reply);
+    let stored: HashSet<&str> = stored_ids.clone().collect();
+    // How many calls with each id have no result. A reply may use an id for several calls.
     let mut open: HashMap<&str, usize> = HashMap::new();
     let calls = after_reply.first().map_or(&[][..], |turn| &turn.tool_calls);
     for call in calls {
         *open.entry(&call.id).or_default() += 1;
     }
-    for id in stored_results {
-        take(&mut open, id);
+    for id in stored_ids {
+        close_call(&mut open, id);
     }
     let mut repeated = Vec::new();
     let mut has_new_result = false;
     for (index, turn) in input.iter().enumerate() {
         if turn.role == Role::Tool {
             let id = id_of(turn);
-            if take(&mut open, id) {
+            if close_call(&mut open, id) {
                 has_new_result = true;
             } else if stored.contains(id) {
                 repeated.push(index);
@@ -45,7 +45,7 @@ pub(crate) fn keep_new(session: &[Turn], input: &mut Vec<Turn>) -> Result<Vec<St
                 return Err(id.to_owned());
             }
         }
-        // A later reply may use an id again. From then on the id belongs to its calls.
+        // A reply in the input may use an id again. From then on, the id means the calls of that reply.
         for call in &turn.tool_calls {
             open.remove(call.id.as_str());
         }
@@ -58,7 +58,7 @@ pub(crate) fn keep_new(session: &[Turn], input: &mut Vec<Turn>) -> Result<Vec<St
     }
     let mut missing: Vec<String> = Vec::new();
     for call in calls {
-        if take(&mut open, &call.id) {
+        if close_call(&mut open, &call.id) {
             missing.push(call.id.clone());
         }
     }
@@ -69,7 +69,7 @@ pub(crate) fn keep_new(session: &[Turn], input: &mut Vec<Turn>) -> Result<Vec<St
 }
 
 /// The ids of the results in these turns.
-fn results_in(turns: &[Turn]) -> impl Iterator<Item = &str> + Clone {
+fn result_ids(turns: &[Turn]) -> impl Iterator<Item = &str> + Clone {
     let results = turns.iter().filter(|turn| turn.role == Role::Tool);
     results.map(id_of)
 }
@@ -78,8 +78,8 @@ fn id_of(result: &Turn) -> &str {
     result.tool_call_id.as_deref().unwrap_or_default()
 }
 
-/// Takes an open call with this id. Returns whether there was one.
-fn take(open: &mut HashMap<&str, usize>, id: &str) -> bool {
+/// Counts one call with this id as answered. Returns whether there was an open one.
+fn close_call(open: &mut HashMap<&str, usize>, id: &str) -> bool {
     match open.get_mut(id) {
         Some(calls) if *calls > 0 => {
             *calls -= 1;
@@ -104,7 +104,7 @@ mod tests {
             ("u1 cxy", "rx ry", ""),
             // Another reply uses the id again.
             ("u1 cxy rx ry cxy", "rx", "y"),
-            // A message was interrupted before the results came.
+            // A job was interrupted before the results came. The session keeps its message.
             ("u1 cxy u2", "ry", "x"),
             // A reply uses an id for two calls.
             ("u1 cxx", "rx", "x"),
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn results_without_a_waiting_call_are_found() {
+    fn a_result_that_no_call_waits_for_is_an_error() {
         for (session, input, expected) in [
             ("", "u1", None),
             ("u1 cxy", "rx", None),
@@ -134,7 +134,7 @@ mod tests {
             ("u1 cxy rx", "rx", Some("x")),
             ("u1 cxy rx ny a1", "ry", Some("y")),
             ("u1 cx rx a1", "u2 rx", Some("x")),
-            // The session has continued without the result, after a message was interrupted.
+            // The session has continued without the results, after a job was interrupted.
             ("u1 cxy u2 u3 a1", "rx", Some("x")),
             ("u1 cxy u2 nx ny u3 a1", "rx", Some("x")),
             ("u1 cxy u2 cz", "rx rz", Some("x")),
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn results_that_the_session_has_are_removed_beside_new_ones() {
+    fn results_that_the_session_already_has_are_removed_if_there_are_new_ones() {
         for (session, input, kept, missing) in [
             ("u1 cxy rx", "rx ry", "ry", ""),
             ("u1 cxyz rx", "ry rx", "ry", "z"),

@@ -1,8 +1,8 @@
 //! The size of an input, from which its tokens are estimated for a model with a known limit. Pure functions.
 //!
-//! For some providers the tokens are proportional to the bytes. For others they are proportional to the words, numbers and
-//! signs, so a list of numbers has twice as many tokens as prose of the same length. This file measures both, and the higher
-//! estimate holds.
+//! For some providers the tokens are proportional to the bytes. For other providers they are proportional to the words,
+//! numbers and signs. There, a list of numbers has twice as many tokens as prose of the same length. This file measures both
+//! and uses the higher estimate.
 
 use forebay_shared::{
     job::Request,
@@ -14,14 +14,14 @@ use serde::Serialize;
 const BYTES_PER_TOKEN: u64 = 4;
 /// The assumed tokens of an image. They do not depend on the bytes of its data.
 const IMAGE_TOKENS: u64 = 1_000;
-/// The tokens that each turn has beside its texts.
+/// The assumed tokens of a turn or a tool call in addition to its texts.
 const TURN_TOKENS: u64 = 4;
 
-/// The most letters of one piece.
+/// The most letters of one piece ([`InputSize::pieces`]).
 const LETTERS_PER_PIECE: u64 = 6;
 /// The most digits of one piece.
 const DIGITS_PER_PIECE: u64 = 3;
-/// The most bytes of one piece outside ASCII.
+/// The most bytes of one piece of characters outside ASCII.
 const OTHER_BYTES_PER_PIECE: u64 = 3;
 
 /// The size of an input, or of a part of it.
@@ -60,7 +60,7 @@ impl InputSize {
         size
     }
 
-    /// The size of what a call sends beside its turns: the instructions, the tools and the schema of the reply.
+    /// The size of what a call sends in addition to its turns: the instructions, the tools and the schema of the reply.
     pub(crate) fn of_overhead(request: &Request) -> Self {
         let mut size = Self::default();
         if let Some(instructions) = &request.instructions {
@@ -75,13 +75,13 @@ impl InputSize {
         size
     }
 
-    /// The size with another part.
+    /// The sum of this size and the size of another part.
     pub(crate) const fn and(mut self, part: Self) -> Self {
         self.add(part);
         self
     }
 
-    /// Adds a part.
+    /// Adds the size of a part.
     pub(crate) const fn add(&mut self, part: Self) {
         self.bytes = self.bytes.saturating_add(part.bytes);
         self.pieces = self.pieces.saturating_add(part.pieces);
@@ -95,7 +95,7 @@ impl InputSize {
         }
     }
 
-    /// An estimate of the tokens, from a count of another input of the same model.
+    /// Estimates the tokens, if possible from a provider's count of another input of the same model.
     pub(crate) fn tokens(self, counted: Option<CountedSize>) -> u64 {
         let Some(CountedSize { size, tokens }) = counted else {
             return self.pieces.max(self.bytes.div_ceil(BYTES_PER_TOKEN));
@@ -123,7 +123,7 @@ impl InputSize {
     }
 
     fn add_json(&mut self, value: &impl Serialize) {
-        // Values that a request holds can be written as JSON.
+        // Never fails: a request and its turns have a JSON form.
         if let Ok(json) = serde_json::to_string(value) {
             self.add_text(&json);
         }
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn the_higher_estimate_holds() {
+    fn the_higher_estimate_is_used() {
         let size = |bytes, pieces| InputSize { bytes, pieces };
         let counted = Some(CountedSize {
             size: size(100, 20),

@@ -97,7 +97,7 @@ fn the_selected_turns_follow_the_rules_and_the_bound() {
         ("u1 cxy", "u2", Some(1), "u2", 2, "nx ny"),
         ("u1 cxy rx", "u2", None, "u1 cxy rx ny u2", 0, "ny"),
         ("u1 cxy", "ry rx u2", None, "u1 cxy rx ry u2", 0, ""),
-        // An interrupted message separates a call from its result.
+        // The message of an interrupted job is between a call and its result.
         ("u1 cx u2", "u3", None, "u1 cx nx u2 u3", 0, "nx"),
         ("u1 cxy rx u2", "u3", None, "u1 cxy rx ny u2 u3", 0, "ny"),
         ("u1 cx u2 a1", "u3", None, "u1 cx nx u2 a1 u3", 0, ""),
@@ -205,7 +205,7 @@ fn halving_leaves_out_the_older_half_of_the_turns() {
     assert_eq!(selected.into_turns_before_reply(), long_input);
 }
 
-/// Any turns in any order, so also those that no client should send.
+/// Any turns in any order, also orders that no client should send.
 fn any_turns(max: usize) -> impl Strategy<Value = Vec<Turn>> {
     let id = prop::sample::select(vec!["w", "x", "y", "z"]);
     let any_turn = prop_oneof![
@@ -228,8 +228,8 @@ fn is_instruction(turn: &Turn) -> bool {
     matches!(turn.role, Role::System | Role::Developer)
 }
 
-/// Checks that the results of each reply's calls follow the reply, each once, and that there are no other
-/// results. Results in the input that belong to no call (`foreign`) may be anywhere.
+/// Checks that each reply is followed by one result for each of its calls, and that there are no other results. Results in
+/// the input that belong to no call (`foreign`) may be anywhere.
 fn check_order(sent: &[Turn], foreign: &[Turn]) -> Result<(), TestCaseError> {
     let mut index = 0;
     while index < sent.len() {
@@ -308,7 +308,7 @@ proptest! {
                 .is_some_and(|turn| turn.role == Role::User);
             prop_assert!(begins_with_user || current.cuts.is_empty());
 
-            // A halved selection is the end of the one before.
+            // A halved selection is the end of the selection before it.
             if let Some(longer) = &longer {
                 prop_assert!(longer.turns.ends_with(&current.turns));
                 prop_assert!(current.turns.len() < longer.turns.len());

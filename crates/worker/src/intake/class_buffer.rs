@@ -14,11 +14,10 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::in_flight::InFlightJobs;
 
-/// How many interactive wakes are buffered after the next one. Without them, batch jobs would get most of several
+/// How many interactive wakes are buffered in addition to the next one. Without these, batch jobs would get most of several
 /// slots that become free at once.
 const INTERACTIVE_BUFFERED: usize = 32;
-/// How long the queue may take to deliver the next wake after an acknowledgement: a round trip to the
-/// broker. Until then, an empty buffer does not mean that no job of the class waits.
+/// How long the queue may take to deliver the next wake after an acknowledgement: a round trip to the broker.
 const DELIVERY_TIME_MAX: Duration = Duration::from_millis(25);
 /// The delay before a consumer that has failed or ended is started again.
 const RESTART_AFTER: Duration = Duration::from_secs(1);
@@ -26,13 +25,14 @@ const RESTART_AFTER: Duration = Duration::from_secs(1);
 /// The wakes of one class that wait for a slot.
 pub(super) struct ClassBuffer {
     class: Class,
+    /// `None` while no wakes are consumed.
     consumer: Option<ConsumerTask>,
     /// The wake that gets the next slot of the class.
     next: Option<Delivery>,
     /// When `next` was filled.
     next_since: Instant,
-    /// Until this time the queue may still deliver a wake. So an empty buffer does not mean that no job of the class
-    /// waits. `None` once the time has passed.
+    /// Until this time the queue may still deliver the next wake. So an empty buffer does not yet mean that no job of the
+    /// class waits. `None` once the time has passed.
     expected_until: Option<Instant>,
 }
 
@@ -64,7 +64,7 @@ impl ClassBuffer {
         self.next.is_none() && self.consumer.is_some() && self.expected_until.is_some()
     }
 
-    /// Whether wakes are consumed.
+    /// Whether the buffer consumes wakes from the queue.
     pub(super) const fn is_consuming(&self) -> bool {
         self.consumer.is_some()
     }
@@ -90,7 +90,8 @@ impl ClassBuffer {
         }
     }
 
-    /// Waits until a wake fills the empty buffer, or until an expected wake is overdue. Cancel-safe.
+    /// Waits until a wake fills the empty buffer, until an expected wake is overdue, or until the consumer ends. Never
+    /// returns if the buffer has a wake or does not consume. Cancel-safe.
     pub(super) async fn fill(&mut self) {
         let Some(consumer) = self.consumer.as_mut().filter(|_| self.next.is_none()) else {
             return std::future::pending().await;
@@ -114,7 +115,7 @@ impl ClassBuffer {
         }
     }
 
-    /// Starts to consume, unless it already does.
+    /// Starts to consume, unless the buffer already consumes.
     pub(super) fn start_consuming(&mut self, queue: Arc<dyn Queue>, unacked_max: usize) {
         if self.consumer.is_none() {
             let capacity = match self.class {
@@ -137,7 +138,7 @@ impl ClassBuffer {
         self.next = None;
     }
 
-    /// Acknowledges the next wake if its job is in flight already. This needs no slot.
+    /// Acknowledges the next wake if its job is already in flight.
     pub(super) fn drop_duplicate(&mut self, in_flight: &InFlightJobs) {
         let is_duplicate = |next: &mut Delivery| in_flight.contains(next.wake.job);
         if let Some(duplicate) = self.next.take_if(is_duplicate) {
@@ -164,7 +165,8 @@ impl ClassBuffer {
 
 /// Sends the wakes of a class to `wakes`.
 ///
-/// This runs in its own task, because a call of [`Queue::consume`] must not be dropped.
+/// This runs in its own task. In the intake's `select!` the call of [`Queue::consume`] would be dropped and begun again at
+/// each other event.
 async fn consume(
     queue: Arc<dyn Queue>,
     class: Class,
@@ -181,7 +183,7 @@ async fn consume(
                     permit.send(delivery);
                 }
             }
-            // The queue closes when the process ends, so this needs no log line.
+            // The queue closes when the process shuts down, so this is not worth a log line.
             Err(QueueError::Closed) => {}
             Err(error) => tracing::warn!(
                 %class,

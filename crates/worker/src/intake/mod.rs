@@ -1,8 +1,8 @@
 //! Takes wakes from the queue and starts attempts while slots are free.
 //!
-//! The intake buffers one wake of each class, which shows that jobs of the class wait, and a few more interactive wakes.
-//! [`Slots`] decides which class gets a free slot. While this process cannot reach the store, the
-//! intake takes no wakes and requeues the buffered ones.
+//! The intake buffers one wake of each class and a few more interactive wakes. A buffered wake shows that a job of its class
+//! waits. [`Slots`] decides which class gets a free slot. While this process cannot reach the store, the intake takes no
+//! wakes and requeues the buffered ones.
 
 mod class_buffer;
 
@@ -52,7 +52,7 @@ impl Intake {
         }
     }
 
-    /// Takes wakes until the worker is told to stop. Buffered wakes are then requeued.
+    /// Takes wakes until the worker's `stop` is cancelled. Buffered wakes are then requeued.
     pub(crate) async fn run(mut self) {
         let mut check = interval(CHECK_INTERVAL);
         check.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -93,7 +93,7 @@ impl Intake {
             };
             self.slots.take(class);
             let slot = SlotGuard::new(class, self.freed_sender.clone());
-            // Boxed, because each of the wrappers below would store the future twice.
+            // Boxed, because otherwise each of the wrappers below would need twice the memory of the future.
             let attempt = Box::pin(attempt::run(
                 Arc::clone(&self.worker),
                 delivery,
@@ -122,6 +122,7 @@ impl Intake {
         }
     }
 
+    /// Pauses if the process cannot reach the store. Otherwise consumes, and requeues wakes that are buffered for too long.
     fn check(&mut self) {
         if !self.worker.member.presence.is_current() {
             self.pause();
@@ -136,7 +137,7 @@ impl Intake {
         }
     }
 
-    /// Stops consuming. Without the store this worker can claim no job, but another worker may.
+    /// Stops consuming, and requeues the buffered wakes. Without the store this worker cannot claim a job, but another worker may.
     fn pause(&mut self) {
         if self.interactive.is_consuming() || self.batch.is_consuming() {
             tracing::warn!(

@@ -68,7 +68,7 @@ impl ApiClient {
         Ok(Self { client, secrets })
     }
 
-    /// Posts `body` to `url`, and reads the answer with `read`.
+    /// Sends `body` to `url` with POST, and reads the answer with `read`.
     ///
     /// # Errors
     /// [`Failure`] when no complete answer arrives within `timeout`, or when `read` returns a failure.
@@ -82,7 +82,7 @@ impl ApiClient {
         self.request(Method::POST, url, body, timeout, read).await
     }
 
-    /// Gets `url`, and reads the answer with `read`.
+    /// Sends a GET request to `url`, and reads the answer with `read`.
     ///
     /// # Errors
     /// As for [`post`](Self::post).
@@ -113,9 +113,9 @@ impl ApiClient {
             Ok(answer) => return Ok(answer),
             Err(failure) => failure.without(&self.secrets),
         };
-        // `without` does not find a secret of which a cut text holds only a part. So the secrets are also removed from the
-        // answer, the answer is read again, and the failure takes the message and the detail of this second reading. It
-        // keeps the code of the first reading. A secret header value may be an ordinary word, and without that word the
+        // `without` finds only complete secrets, and a shortened text may hold a part of a secret. So the secrets are also
+        // removed from the answer, and the answer is read again. The failure takes the message and the detail of this second
+        // reading, but keeps the code of the first one. A secret header value may be an ordinary word. Without that word, the
         // second reading may find another code.
         let redacted = self.redacted(received);
         Err(match read(&redacted) {

@@ -1,6 +1,7 @@
-//! Shows the start of a body that holds no message in JSON: of a text or of an HTML page.
+//! Extracts the start of a body that is not JSON, or of JSON without a message, to show it in an error. The body may be an
+//! HTML page.
 
-/// The most characters that are shown of a body.
+/// The most characters of a body that an error shows.
 const TEXT_CHARS_MAX: usize = 200;
 
 /// Whether a body is an HTML page, or XML.
@@ -20,7 +21,7 @@ pub(super) fn start_of_body(body: &[u8]) -> Option<String> {
     start_of(&without_tags(&String::from_utf8_lossy(body)))
 }
 
-/// The first [`TEXT_CHARS_MAX`] characters of a text, with one space for each gap.
+/// The first [`TEXT_CHARS_MAX`] characters of a text, with one space between words. `None`: the text has no words.
 pub(super) fn start_of(text: &str) -> Option<String> {
     let words: Vec<&str> = text.split_whitespace().collect();
     let start: String = words.join(" ").chars().take(TEXT_CHARS_MAX).collect();
@@ -32,7 +33,7 @@ fn without_tags(body: &str) -> String {
     if !is_page(body.as_bytes()) {
         return body.to_owned();
     }
-    // Tags may be in capitals. The copy has the same positions as the body.
+    // Tags may be in capitals. A position in this copy is the same position in the body.
     let lowercase = body.to_ascii_lowercase();
     let mut text = String::new();
     let mut position = 0;
@@ -49,12 +50,13 @@ fn without_tags(body: &str) -> String {
     text
 }
 
-/// What ends the tag with which the page begins. The content of scripts, styles and comments belongs to the tag.
-fn end_of_tag(page: &str) -> &'static str {
-    match page {
-        page if page.starts_with("<script") => "</script>",
-        page if page.starts_with("<style") => "</style>",
-        page if page.starts_with("<!--") => "-->",
+/// The text that ends the tag at the start of `html`. The content of scripts, styles and comments counts as a part of the
+/// tag.
+fn end_of_tag(html: &str) -> &'static str {
+    match html {
+        html if html.starts_with("<script") => "</script>",
+        html if html.starts_with("<style") => "</style>",
+        html if html.starts_with("<!--") => "-->",
         _ => ">",
     }
 }

@@ -1,4 +1,4 @@
-//! Picks the first of several replies by the index that the provider gives each of them.
+//! Picks the reply with the lowest index if an answer has several replies.
 
 use std::mem;
 
@@ -6,11 +6,11 @@ use serde_json::Value;
 
 use super::{json_body, token_counts};
 
-/// Takes the reply with the lowest `index` out of a list, the field `list` of a body. A reply without a valid index counts
-/// with its position. An element that is not an object, or has no fields, is skipped. Some services send one reply without
-/// a list.
-pub(super) fn take_first(body: &mut Value, list: &str) -> Option<Value> {
-    let replies = match body.get_mut(list)? {
+/// Takes the reply with the lowest `index` out of the list in `field` of a body. If a reply has no valid index, its position
+/// is used instead. An element that is not an object, or has no fields, is skipped. Some services send one reply without a
+/// list.
+pub(super) fn take_first(body: &mut Value, field: &str) -> Option<Value> {
+    let replies = match body.get_mut(field)? {
         Value::Array(replies) => mem::take(replies),
         reply @ Value::Object(_) => vec![reply.take()],
         _ => return None,

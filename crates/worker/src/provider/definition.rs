@@ -1,4 +1,4 @@
-//! One provider as the settings describe it: checked, but without connections yet.
+//! The checked settings of one provider. They are complete, but no connection exists yet.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ pub(super) enum ApiKind {
     Gemini,
 }
 
-/// A provider that can be built.
+/// The checked settings from which a provider is built.
 #[derive(Clone, Debug)]
 pub(super) struct ProviderDefinition {
     pub(super) kind: ApiKind,

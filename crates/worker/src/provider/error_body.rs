@@ -1,4 +1,4 @@
-//! Finds a provider's own words in the body of an error, which may be JSON of many forms, a text or an HTML page.
+//! Finds a provider's own message in the body of an error. The body may be JSON of many forms, a text or an HTML page.
 
 use serde_json::Value;
 
@@ -28,7 +28,7 @@ const MESSAGE_FIELDS: [&str; 11] = [
 pub(super) struct ErrorBody {
     /// The JSON object with the fields of the error. Null if the body is not JSON.
     pub(super) error: Value,
-    /// The provider's own words.
+    /// The provider's own message.
     pub(super) message: Option<String>,
 }
 
@@ -58,8 +58,8 @@ pub(super) fn of_error(error: &Value) -> ErrorBody {
     }
 }
 
-/// Whether a field of a 2xx answer is an error. Some services send an empty one with each reply, or one with the code of a
-/// success.
+/// Whether the `error` field of a 2xx answer is really an error. Some services send an empty `error` with each reply, or one
+/// with a success code (0 or 200).
 pub(super) fn is_present(error: &Value) -> bool {
     match error {
         Value::Null => false,
@@ -71,7 +71,7 @@ pub(super) fn is_present(error: &Value) -> bool {
     }
 }
 
-/// The messages in a JSON value, or its start if it has none.
+/// The messages in a JSON value. If it has none, the start of its text.
 pub(super) fn message(json: &Value) -> Option<String> {
     message_in(json).or_else(|| start_of_json(json))
 }
@@ -110,13 +110,13 @@ fn message_in(value: &Value) -> Option<String> {
     })
 }
 
-/// The field that a message of `FastAPI` is about, such as `body.messages.0.role`.
+/// The path of the field that an error of `FastAPI` is about, such as `body.messages.0.role`.
 fn location(loc: &Value) -> Option<String> {
     let path: Vec<String> = loc.as_array()?.iter().filter_map(json_body::text).collect();
     (!path.is_empty()).then(|| path.join("."))
 }
 
-/// The start of JSON without a message.
+/// The start of a JSON value as text. `None`: the value is empty.
 fn start_of_json(json: &Value) -> Option<String> {
     let is_empty = match json {
         Value::Null => true,
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_without_words_and_with_the_code_of_a_success_is_none() {
+    fn an_empty_error_or_a_success_code_is_no_error() {
         for error in [
             json!(null),
             json!(false),

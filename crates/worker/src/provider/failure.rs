@@ -12,7 +12,8 @@ pub struct Failure {
     pub error: JobError,
     /// Whether a retry can help.
     pub retry: Retry,
-    /// The token counts that the provider states; only with [`Retry::LessContext`]. In a box, because this error is rare.
+    /// The token counts that the provider states; only with [`Retry::LessContext`]. Boxed, because few failures have
+    /// them.
     pub context_tokens: Option<Box<ContextTokens>>,
 }
 
@@ -30,8 +31,8 @@ pub enum Retry {
 }
 
 impl Failure {
-    /// A failure with a code and a sentence for people. Spaces replace control characters, which could change the terminal
-    /// that shows the sentence.
+    /// A failure with a code and a message for people. Control characters in the message are replaced by spaces, because they
+    /// could change the terminal that shows the message.
     #[must_use]
     pub fn new(code: &str, message: impl Into<String>, retry: Retry) -> Self {
         let message = message.into().replace(char::is_control, " ");
@@ -51,14 +52,14 @@ impl Failure {
         }
     }
 
-    /// The failure with the text of a reply that the provider did not finish.
+    /// The failure with the text of an unfinished reply as its detail.
     #[must_use]
     pub fn with_detail(mut self, detail: Option<String>) -> Self {
         self.error = self.error.with_detail(detail);
         self
     }
 
-    /// The failure with the message and the detail of another one.
+    /// The failure with the message and the detail of another failure.
     #[must_use]
     pub(super) fn with_texts_of(mut self, other: Self) -> Self {
         self.error.message = other.error.message;
@@ -66,7 +67,7 @@ impl Failure {
         self
     }
 
-    /// The failure without these values in its message and its detail. Both quote the provider, and some providers repeat
+    /// The failure without these secrets in its message and its detail. Both quote the provider, and some providers repeat
     /// the key that they refuse.
     #[must_use]
     pub(crate) fn without(mut self, secrets: &[Secret]) -> Self {

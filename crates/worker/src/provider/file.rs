@@ -18,7 +18,7 @@
 //!
 //! [providers.router]
 //! base_url = "https://router.example/v1"
-//! keep_prefix = true                         # sends `router/some-model` under its whole name
+//! keep_prefix = true                         # sends the name `router/some-model` with its prefix
 //! ```
 //!
 //! The caller reads the file and looks up the variables.
@@ -36,7 +36,7 @@ use super::{
     simulated,
 };
 
-/// The names of the built-in providers, which no entry of a file can take.
+/// The names of the built-in providers. An entry of a file cannot have such a name.
 const BUILT_IN: [&str; 3] = ["openai", "gemini", simulated::NAME];
 
 /// The most entries of a file.
@@ -48,7 +48,7 @@ const LIST_MAX: usize = 100;
 /// The longest name of an entry, in bytes.
 const NAME_BYTES_MAX: usize = 32;
 
-/// Headers that every request sets itself.
+/// Headers that the HTTP client sets in every request.
 const RESERVED_HEADERS: [&str; 6] = [
     "accept-encoding",
     "host",
@@ -68,16 +68,16 @@ pub struct ProvidersFile {
 #[derive(Clone, Debug)]
 pub(super) struct FileEntry {
     pub(super) definition: ProviderDefinition,
-    /// Models that are sent under their whole name: exact names, or the start of names followed by `*`.
+    /// The models that this provider serves without a prefix: exact names, or the start of names followed by `*`.
     pub(super) models: Vec<String>,
-    /// Whether a model that begins with the entry's name is sent under its whole name too.
+    /// Whether the prefix that names this entry stays in the model's name that is sent.
     pub(super) keep_prefix: bool,
 }
 
-/// A providers file that cannot be used.
+/// Why a providers file cannot be used. The caller adds the path of the file.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// The file is not TOML, or has a field that no entry has.
+    /// The file is not TOML, lacks a required field, or has an unknown field or value.
     #[error("line {line}: {message}")]
     Unreadable {
         /// The line, counted from 1.
@@ -203,14 +203,18 @@ fn check_name(name: &str) -> Result<(), String> {
         ));
     }
     if BUILT_IN.contains(&name) {
-        return Err(String::from("this name is built in; choose another one"));
+        return Err(String::from(
+            "this is the name of a built-in provider; choose another one",
+        ));
     }
     Ok(())
 }
 
 fn check_models(models: &[String]) -> Result<(), String> {
     if models.len() > LIST_MAX {
-        return Err(format!("models may have at most {LIST_MAX} entries"));
+        return Err(format!(
+            "models may have at most {LIST_MAX} entries; remove some"
+        ));
     }
     for model in models {
         let star = model.find('*');
@@ -228,7 +232,9 @@ fn check_headers(
     headers: &BTreeMap<String, String>,
 ) -> Result<Vec<(HeaderName, Secret)>, String> {
     if headers.len() > LIST_MAX {
-        return Err(format!("headers may have at most {LIST_MAX} entries"));
+        return Err(format!(
+            "headers may have at most {LIST_MAX} entries; remove some"
+        ));
     }
     let mut checked = Vec::with_capacity(headers.len());
     for (header, value) in headers {

@@ -1,6 +1,6 @@
-//! The MIME types of images. Clients use names that only some providers know.
+//! The MIME types of images. Clients use unregistered names that only some providers accept.
 
-/// The registered name of an image's type: lower case, and `image/jpeg` in place of `image/jpg`.
+/// The registered name of an image's MIME type, in lower case, such as `image/jpeg` for `image/JPG`.
 pub(super) fn registered(kind: &str) -> String {
     let kind = kind.to_ascii_lowercase();
     match kind.as_str() {
@@ -10,8 +10,8 @@ pub(super) fn registered(kind: &str) -> String {
     }
 }
 
-/// A `data:` URL whose image has another name than the registered one, with the registered name. `None` for every other
-/// URL.
+/// The `data:` URL with the registered name of the image's type. `None` if the URL already has the registered name, or is no
+/// `data:` URL.
 pub(super) fn renamed_in_url(url: &str) -> Option<String> {
     let (kind, rest) = url.strip_prefix("data:")?.split_once(';')?;
     let registered = registered(kind);
@@ -23,7 +23,7 @@ mod tests {
     use super::{registered, renamed_in_url};
 
     #[test]
-    fn only_data_urls_with_another_name_are_changed() {
+    fn only_data_urls_with_an_unregistered_name_are_changed() {
         assert_eq!(
             renamed_in_url("data:image/jpg;base64,AA=="),
             Some(String::from("data:image/jpeg;base64,AA=="))
@@ -33,7 +33,7 @@ mod tests {
     }
 
     #[test]
-    fn other_names_are_replaced_by_the_registered_ones() {
+    fn unregistered_names_are_replaced() {
         for (kind, expected) in [
             ("image/jpg", "image/jpeg"),
             ("image/JPG", "image/jpeg"),

@@ -5,7 +5,7 @@ use serde_json::{Deserializer, Value};
 
 use super::{Failure, Retry, body_text, json_repair};
 
-/// The byte order mark, which RFC 8259 lets a reader ignore.
+/// The byte order mark, which a reader may ignore (RFC 8259, section 8.1).
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The body of a request.
@@ -24,8 +24,9 @@ pub(super) fn to_value(value: &impl Serialize) -> Result<Value, Failure> {
     serde_json::to_value(value).map_err(|error| unwritable(&error))
 }
 
-/// Reads the body of an answer. A byte order mark is ignored, and small mistakes of the JSON are repaired. Of several
-/// fields with the same name, the last one counts. Values at deep levels are null ([`json_repair::LEVELS_MAX`]).
+/// Reads the body of an answer. A byte order mark is ignored, and small mistakes of the JSON are repaired ([`json_repair`]).
+/// Of several fields with the same name, the last one counts. Objects and lists that are nested deeper than
+/// [`json_repair::LEVELS_MAX`] levels are null.
 ///
 /// # Errors
 /// `invalid_response` when the body is not JSON.
@@ -45,8 +46,8 @@ pub(super) fn without_byte_order_mark(body: &[u8]) -> &[u8] {
     body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body)
 }
 
-/// Reads the object or list with which the body begins, or the body's only value. Some services send other bytes after
-/// the object.
+/// Reads the first value of the body. Bytes after an object or a list are ignored, because some services send them. Bytes
+/// after any other value are an error.
 fn read_first(body: &[u8]) -> serde_json::Result<Value> {
     let mut deserializer = Deserializer::from_slice(body);
     let value = Value::deserialize(&mut deserializer)?;
@@ -56,7 +57,8 @@ fn read_first(body: &[u8]) -> serde_json::Result<Value> {
     Ok(value)
 }
 
-/// Whether a value has more than `levels` levels. The JSON parser's own limit of 128 levels bounds the recursion.
+/// Whether a value has more than `levels` levels of objects and lists. The JSON parser's own limit of 128 levels bounds the
+/// recursion.
 fn is_nested_deeper(value: &Value, levels: usize) -> bool {
     let is_deeper = |value: &Value| is_nested_deeper(value, levels - 1);
     match value {
@@ -113,7 +115,8 @@ fn page_instead_of_json(body: &[u8]) -> Failure {
     )
 }
 
-/// The failure of an answer that is a stream. Each further call would be answered and charged in the same way.
+/// The failure of an answer that is a stream of events. No retry: each further call would be answered in the same way, and
+/// charged.
 fn stream_instead_of_json() -> Failure {
     Failure::new(
         "invalid_response",
@@ -130,7 +133,7 @@ fn unreadable(body: &[u8], error: &serde_json::Error) -> Failure {
     if body_text::is_event_stream(body) {
         return stream_instead_of_json();
     }
-    // The text of the error may quote the reply, so the message has only its kind and position.
+    // The text of the error may quote the reply, so the message contains only the error's kind and position.
     let problem = if error.is_eof() {
         "ends within its JSON"
     } else {
@@ -155,7 +158,7 @@ mod tests {
     use crate::provider::{Retry, json_repair::LEVELS_MAX};
 
     #[test]
-    fn a_page_instead_of_json_is_named() {
+    fn the_message_shows_a_page_instead_of_json() {
         for (body, expected) in [
             ("<html><title>My models</title></html>", "My models"),
             ("\u{feff}\n<!doctype html><p>Sign in", "Sign in"),
@@ -170,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_instead_of_json_is_named_and_not_asked_for_again() {
+    fn the_message_names_a_stream_instead_of_json_and_there_is_no_retry() {
         for body in [
             "data: {\"choices\": []}\n\ndata: [DONE]\n\n",
             "\nevent: message\ndata: {}\n\n",
@@ -198,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_of_several_fields_with_one_name_counts() {
+    fn the_last_of_several_fields_with_the_same_name_counts() {
         let value = read(br#"{"a": "x", "b": 1, "a": "y"}"#).expect("the text is JSON");
         assert_eq!(value, json!({"a": "y", "b": 1}));
     }

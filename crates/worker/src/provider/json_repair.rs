@@ -1,20 +1,24 @@
-//! Repairs mistakes that services and models make in their JSON: invalid UTF-8, halves of surrogate pairs, control
-//! characters within strings, numbers such as `NaN`, and values at too many levels. Other mistakes stay as they are.
+//! Repairs mistakes that services and models make in their JSON: invalid UTF-8, lone surrogates, control characters within
+//! strings, numbers such as `NaN`, and values that are nested too deeply. Other mistakes stay as they are.
 
 use std::borrow::Cow;
 
-/// The most levels of objects and lists. A session with more could not be read again, because the JSON parser reads at
-/// most 128.
+/// The most levels of objects and lists. The JSON parser reads at most 128 levels, and a stored session puts the values of a
+/// reply at deeper levels. So a session with deeper values could not be read again.
 pub(super) const LEVELS_MAX: usize = 64;
 
-/// Stands for a character that cannot be read.
+/// Replaces a character that cannot be read.
 const REPLACEMENT: &str = "\u{fffd}";
 
-/// Words for numbers that JSON does not have (RFC 8259, section 6).
+/// Words for numbers that are not finite. JSON has no such numbers (RFC 8259, section 6).
 const NOT_FINITE: [&str; 3] = ["NaN", "Infinity", "-Infinity"];
 
-/// The JSON with a replacement character for each unreadable character, an escape sequence for each control character
-/// within a string, and null for each number that is not finite and each value below [`LEVELS_MAX`] levels.
+/// The JSON with these replacements:
+///
+/// - a replacement character for each unreadable character;
+/// - an escape sequence for each control character within a string;
+/// - null for each number that is not finite;
+/// - null for each object or list that is nested deeper than [`LEVELS_MAX`] levels.
 pub(super) fn repaired(json: &[u8]) -> String {
     let json = String::from_utf8_lossy(json);
     let mut repaired = String::with_capacity(json.len());
@@ -43,24 +47,25 @@ pub(super) fn repaired(json: &[u8]) -> String {
     repaired
 }
 
-/// The length in bytes of the first character or escape sequence. With a replacement for a control character and for a
-/// half of a surrogate pair (RFC 8259, sections 7 and 8.2).
+/// The length in bytes of the first character or escape sequence of `rest`, which begins within a string. A control character
+/// or a lone surrogate (RFC 8259, sections 7 and 8.2) has a replacement.
 fn piece_of_string(rest: &str) -> (usize, Option<Cow<'static, str>>) {
     let Some(escape) = rest.strip_prefix('\\') else {
         let control = rest.bytes().next().filter(|byte| *byte < b' ');
         let escaped = control.map(|byte| format!("\\u{byte:04x}").into());
         return (first_char_bytes(rest), escaped);
     };
-    let second = || rest.get(6..).and_then(utf16_unit);
+    let next_unit = || rest.get(6..).and_then(utf16_unit);
     match utf16_unit(rest) {
-        Some(0xd800..=0xdbff) if matches!(second(), Some(0xdc00..=0xdfff)) => (12, None),
+        Some(0xd800..=0xdbff) if matches!(next_unit(), Some(0xdc00..=0xdfff)) => (12, None),
         Some(0xd800..=0xdfff) => (6, Some(REPLACEMENT.into())),
         Some(_) => (6, None),
         None => (1 + first_char_bytes(escape), None),
     }
 }
 
-/// The length in bytes of the first character or of a number that is not finite, and the number's replacement.
+/// The length in bytes of the first character of `rest`, which begins outside of a string, or of a number that is not finite.
+/// Such a number has a replacement.
 fn piece_between_strings(rest: &str) -> (usize, Option<Cow<'static, str>>) {
     let word = NOT_FINITE.iter().find(|word| rest.starts_with(**word));
     match word {

@@ -6,13 +6,13 @@
 //! In reading order:
 //! - [`http`]: calls over the network.
 //! - [`simulated`], [`openai`], [`gemini`]: the providers.
-//! - `api_client`: what the providers share of a call; `json_body`, `json_repair`: of its JSON.
-//! - `by_index`, `returned_call`, `token_counts`, `unfinished`: what they share of a reply.
-//! - `error_body`, `body_text`, `context_length`, `google_error`, `status`, `retry_after`: what they share of an error.
+//! - `api_client`, `json_body`, `json_repair`: sending requests and reading answers, for all providers.
+//! - `by_index`, `returned_call`, `token_counts`, `unfinished`: reading replies, for all providers.
+//! - `error_body`, `body_text`, `context_length`, `google_error`, `status`, `retry_after`: reading errors, for all providers.
 //! - `tool_call_id`, `tool_name`, `tool_arguments`, `image_type`: the parts of a turn in a form that providers accept.
 //! - `origin`: which provider returned a turn.
 //! - `definition`, `settings`: the settings of one provider; [`mod@file`]: the settings in the providers file.
-//! - `model_list`: the models that a provider lists; `only_model`: calls the only one.
+//! - `model_list`: the models that a provider lists; `only_model`: calls a provider's only model.
 //! - [`registry`]: finds the provider for a model; `routes`: the models that the providers file lists.
 //! - `summary`: what the log shows of a provider.
 

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{Failure, Retry, json_body};
 
-/// The most models that are read of a list.
+/// The most models of a list that are read.
 const MODELS_MAX: usize = 1_000;
 
 /// What precedes each model in Gemini's list.
@@ -13,7 +13,7 @@ const GEMINI_PREFIX: &str = "models/";
 /// The names of the models in the body of an answer.
 ///
 /// # Errors
-/// `invalid_response` when the body is no list of models.
+/// `invalid_response` when the body is not a list of models.
 pub(super) fn read(body: &[u8]) -> Result<Vec<String>, Failure> {
     let body: Value = json_body::read(body)?;
     let (data, models) = (&body["data"], &body["models"]);
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_no_list() {
+    fn other_bodies_are_refused() {
         for body in [json!({"status": "ok"}), json!("models"), json!({"data": 1})] {
             assert_eq!(
                 names(&body),

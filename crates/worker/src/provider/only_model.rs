@@ -9,13 +9,14 @@ use async_trait::async_trait;
 
 use super::{Answer, Call, Failure, Provider, Retry};
 
-/// Written after a provider's name (`local/*`), it means the only model that this provider lists.
+/// The model name that means the only model that a provider lists, as in `local/*`.
 pub(super) const ONLY_MODEL: &str = "*";
 
-/// How long a list is used. A server that has changed its model is noticed after this time.
+/// How long a model is used before the list is read again. So a worker notices within this time that a server
+/// has changed its model.
 const LIST_MAX_AGE: Duration = Duration::from_secs(5);
 
-/// The most models that an error names.
+/// The most models that an error message names.
 const SHOWN_MAX: usize = 20;
 
 /// A provider that is called with the only model that it lists.
@@ -34,19 +35,19 @@ impl OnlyModel {
     }
 
     async fn model(&self, timeout: Duration) -> Result<String, Failure> {
-        let known = self.listed().clone();
-        if let Some((model, at)) = known
-            && at.elapsed() < LIST_MAX_AGE
+        let known = self.lock().clone();
+        if let Some((model, listed_at)) = known
+            && listed_at.elapsed() < LIST_MAX_AGE
         {
             return Ok(model);
         }
         let models = self.provider.models(timeout).await;
         let model = choose(self.provider.name(), models)?;
-        *self.listed() = Some((model.clone(), Instant::now()));
+        *self.lock() = Some((model.clone(), Instant::now()));
         Ok(model)
     }
 
-    fn listed(&self) -> std::sync::MutexGuard<'_, Option<(String, Instant)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<(String, Instant)>> {
         self.listed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -58,11 +59,11 @@ impl Provider for OnlyModel {
     }
 
     async fn call(&self, call: &Call<'_>) -> Result<Answer, Failure> {
-        let began = Instant::now();
+        let started = Instant::now();
         let model = self.model(call.timeout).await?;
         let call = Call {
             model: &model,
-            timeout: call.timeout.saturating_sub(began.elapsed()),
+            timeout: call.timeout.saturating_sub(started.elapsed()),
             ..*call
         };
         self.provider.call(&call).await
@@ -97,7 +98,7 @@ fn choose(provider: &str, models: Result<Vec<String>, Failure>) -> Result<String
     ))
 }
 
-/// Whether the provider answers, but not with a list.
+/// Whether the provider answered, but not with a list.
 fn has_no_list(failure: &Failure) -> bool {
     [
         "endpoint_not_found",
@@ -108,7 +109,7 @@ fn has_no_list(failure: &Failure) -> bool {
     .contains(&failure.error.code.as_str())
 }
 
-/// The first models of a list, for an error.
+/// The first models of a list, for an error message.
 pub(super) fn shown(models: &[String]) -> String {
     let first = models[..models.len().min(SHOWN_MAX)].join(", ");
     match models.len().saturating_sub(SHOWN_MAX) {
@@ -163,7 +164,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_only_listed_model_is_called_and_not_listed_again_at_once() {
+    async fn the_only_listed_model_is_called_and_the_list_is_not_read_again_at_once() {
         let lists = VecDeque::from([vec!["a", "b"], vec!["qwen3"]]);
         let provider = OnlyModel::new(Arc::new(Lists(Mutex::new(lists))));
         let message = called_model(&provider).await;

@@ -23,9 +23,9 @@ fn pieces(words: &str) -> u64 {
 fn the_first_cut_that_fits_is_used() {
     for (session, input, fitting, sent, dropped) in [
         ("u1 a1 u2 a2", "u3", "u2 a2 u3", "u2 a2 u3", 2),
-        // A turn more would not fit.
+        // `a1` would fit too, but no cut is allowed before it.
         ("u1 a1 u2 a2", "u3", "a1 u2 a2 u3", "u2 a2 u3", 2),
-        // A call stays with its result, and both with the question.
+        // A call stays with its result, and both stay with the user turn before them.
         ("u1 a1 u2 cx", "rx", "u2 cx rx", "u2 cx rx", 2),
         ("u1 a1 u2 cx", "rx", "rx", "u2 cx rx", 2),
         ("u1 cx rx a1", "u2", "cx rx a1 u2", "u2", 4),

@@ -1,6 +1,6 @@
 //! Recognises an error about the length of the context, and reads the token counts that it states.
 //!
-//! `wordings` knows the texts, `template` matches one of them, and `tokens` holds the counts.
+//! `wordings` lists the phrases, `template` matches one of them, and `tokens` defines the counts.
 
 mod template;
 mod tokens;
@@ -15,9 +15,9 @@ use super::token_counts;
 /// The codes and types of an error about the length of the context.
 const CODES: [&str; 2] = ["context_length_exceeded", "exceed_context_size_error"];
 
-/// The counts of an error about the length of the context. `None`: the error is about something else.
+/// The counts that an error about the length of the context states. `None`: the error is about something else.
 ///
-/// `error` is the JSON object with the error's fields, and `message` the provider's own words. The HTTP status is not
+/// `error` is the JSON object with the error's fields, and `message` the provider's own message. The HTTP status is not
 /// considered, because some servers send such an error with status 500.
 pub(super) fn read(error: &Value, message: &str) -> Option<ContextTokens> {
     let stated = wordings::read(message);
@@ -44,7 +44,7 @@ mod tests {
     use super::{ContextTokens, read};
 
     #[test]
-    fn an_error_is_recognised_by_its_code_or_its_words() {
+    fn an_error_is_recognised_by_its_code_or_its_message() {
         let none = ContextTokens::default();
         for (error, message, expected) in [
             (json!({"code": "context_length_exceeded"}), "no", Some(none)),

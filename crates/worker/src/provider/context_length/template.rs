@@ -1,4 +1,4 @@
-//! Matches a template such as `context length is {limit} tokens` with a text, and reads the counts in it.
+//! Matches a template such as `context length is {limit} tokens` with a text, and reads the counts in the text.
 
 use super::tokens::ContextTokens;
 

@@ -1,6 +1,6 @@
 //! The token counts that an error about the length of the context states.
 
-/// The counts of an error about the length of the context. `None`: the error does not state the count.
+/// The counts of an error about the length of the context. A count is `None` if the error does not state it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ContextTokens {
     /// The most tokens that the model accepts. Some servers count the input only, others the input and the reply.
@@ -16,17 +16,17 @@ pub struct ContextTokens {
 }
 
 impl ContextTokens {
-    /// The tokens of the refused input, also if the error states only sums.
+    /// The tokens of the refused input. They are derived from the sums if the error states sums.
     #[must_use]
     pub fn input_tokens(&self) -> Option<u64> {
         match (self.total, self.output) {
-            // The input can have parts of its own, such as messages and functions.
+            // `input` may be only a part of the input, such as the messages without the functions.
             (Some(total), Some(output)) if total > output => Some(total - output),
             (total, _) => self.input.or(total),
         }
     }
 
-    /// These counts, and those of `others` where this error does not state them.
+    /// These counts. Each count that is `None` is taken from `others`.
     pub(super) fn or(self, others: Self) -> Self {
         Self {
             limit: self.limit.or(others.limit),

@@ -1,11 +1,11 @@
-//! The words in which services refuse a context as too long. Pure.
+//! The phrases with which services refuse a context as too long. Pure functions.
 
 use super::{template, tokens::ContextTokens};
 
-/// The wordings of such an error, in the form that [`normalized`] returns. The services vary between releases and repeat
-/// each other's errors, so every wording is looked for in every message.
+/// The phrases of such an error, in the form that [`normalized`] returns. Services change their messages between releases and
+/// copy the messages of other services. So every phrase is looked for in every message.
 const REFUSALS: &[&str] = &[
-    // OpenAI and services that repeat its words: vLLM, llama-cpp-python's server, DeepSeek, OpenRouter.
+    // OpenAI and services that copy its messages: vLLM, llama-cpp-python's server, DeepSeek, OpenRouter.
     "maximum context length is {limit}",
     "maximum context length",
     "context_length_exceeded",
@@ -35,7 +35,7 @@ const REFUSALS: &[&str] = &[
     // TGI.
     "inputs tokens + max_new_tokens must be <= {limit}. given: {input} inputs tokens and {output} max_new_tokens",
     "inputs must have less than {limit} tokens. given: {input}",
-    // LiteLLM, before the words of the service that it called.
+    // LiteLLM, before the message of the service that it called.
     "contextwindowexceedederror",
     // Ollama.
     "prompt too long; exceeded max context length by {excess} tokens",
@@ -74,7 +74,7 @@ const COUNTS: &[&str] = &[
     ": {input} tokens from the input messages and {output} tokens for the completion",
     "prompt contains {input} tokens",
     "too large for model with {limit} maximum context length",
-    // Fields of an error that a proxy quotes within its own message.
+    // Fields of an error that a proxy quotes in its own message.
     "n_prompt_tokens:{input}",
     "n_prompt_tokens: {input}",
     "n_ctx:{limit}",
@@ -94,8 +94,8 @@ pub(super) fn read(message: &str) -> Option<ContextTokens> {
     Some(counts.fold(refusals, ContextTokens::or))
 }
 
-/// The message in lower case, without quotation marks and escapes, and with single spaces. So a proxy can quote a message,
-/// or JSON with it.
+/// The message in lower case, without quotation marks and escapes, and with single spaces. So a phrase is also found if a
+/// proxy quotes the message, or quotes JSON that contains the message.
 fn normalized(message: &str) -> String {
     let is_quotation = |c: char| matches!(c, '"' | '\'' | '`' | '\\');
     let unquoted: String = message

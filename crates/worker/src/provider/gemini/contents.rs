@@ -2,9 +2,8 @@
 //! and their results, `image` maps images.
 //!
 //! - A content without parts and a part without text are left out, because Gemini refuses them.
-//! - The first content has the role `user`. Before a reply that begins the conversation, Gemini gets a user content of
-//!   Forebay's own.
-//! - The names of speakers are left out. Gemini has no field for them.
+//! - The first content has the role `user`. If the conversation begins with a reply, Forebay adds a user content before it.
+//! - The names of speakers are left out, because Gemini has no field for them.
 
 use forebay_shared::turn::{Content, Part, Role, Turn};
 use serde_json::{Value, json};
@@ -24,11 +23,11 @@ pub(super) struct Contents {
     pub(super) contents: Vec<Value>,
 }
 
-/// Maps turns.
+/// Maps turns to Gemini's form.
 ///
 /// # Errors
 /// `unsupported_parameter` for a turn that Gemini's API cannot express, `invalid_request` for a conversation
-/// that it refuses.
+/// that Gemini refuses.
 pub(super) fn from_turns(turns: &[Turn]) -> Result<Contents, Failure> {
     let mut mapped = Contents::default();
     let mut index = 0;
@@ -36,16 +35,16 @@ pub(super) fn from_turns(turns: &[Turn]) -> Result<Contents, Failure> {
         index += 1;
         match &turn.role {
             Role::System | Role::Developer => add_system(&mut mapped.system, parts(turn)?),
-            Role::User => push(&mut mapped.contents, "user", parts(turn)?),
+            Role::User => push_content(&mut mapped.contents, "user", parts(turn)?),
             Role::Unknown(role) => return Err(unsupported(&format!("a turn has the role {role}"))),
-            Role::Assistant => push(&mut mapped.contents, "model", model_parts(turn)?),
+            Role::Assistant => push_content(&mut mapped.contents, "model", model_parts(turn)?),
             Role::Tool => {
                 let first = index - 1;
                 while turns.get(index).is_some_and(|turn| turn.role == Role::Tool) {
                     index += 1;
                 }
                 let results = functions::results(&turns[..first], &turns[first..index])?;
-                push(&mut mapped.contents, "user", results);
+                push_content(&mut mapped.contents, "user", results);
             }
         }
     }
@@ -63,8 +62,8 @@ pub(super) fn from_turns(turns: &[Turn]) -> Result<Contents, Failure> {
     Ok(mapped)
 }
 
-/// Adds parts of the system instruction. A part that is there already, as when a client sends it with every job, is not
-/// added again.
+/// Adds parts to the system instruction. A part that it already has is not added again, because a client may send the same
+/// instruction with every job.
 pub(super) fn add_system(system: &mut Vec<Value>, parts: Vec<Value>) {
     for part in parts {
         if !system.contains(&part) {
@@ -73,9 +72,9 @@ pub(super) fn add_system(system: &mut Vec<Value>, parts: Vec<Value>) {
     }
 }
 
-/// Adds a content, unless it has no parts, as when the provider withheld the whole reply. The parts of a reply that
-/// follows another reply are added to that reply: Gemini refuses function calls that do not follow a user content.
-fn push(contents: &mut Vec<Value>, role: &str, mut parts: Vec<Value>) {
+/// Adds a content. A content without parts, such as a reply that the provider withheld, is left out. If a reply follows
+/// another reply, both become one content, because Gemini refuses function calls that do not follow a user content.
+fn push_content(contents: &mut Vec<Value>, role: &str, mut parts: Vec<Value>) {
     if parts.is_empty() {
         return;
     }
@@ -119,7 +118,7 @@ fn signed_text(text: &str, signature: Option<&str>) -> Option<Value> {
 }
 
 fn text_part(text: &str, signature: Option<&str>) -> Value {
-    signature::added(json!({"text": text}), signature)
+    signature::added_to_part(json!({"text": text}), signature)
 }
 
 /// The text and the tool calls of a reply.
@@ -244,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn what_gemini_has_no_field_for_is_left_out() {
+    fn names_and_image_details_and_empty_texts_are_left_out() {
         let image = json!({"url": "https://x.example/a.png", "detail": "high"});
         let mapped = contents(json!([
             {"role": "user", "name": "ann", "content": [
@@ -305,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn an_instruction_in_every_job_is_sent_once() {
+    fn a_repeated_instruction_is_sent_once() {
         let system = json!({"role": "system", "content": "Be brief."});
         let user = json!({"role": "user", "content": "hi"});
         let reply = json!({"role": "assistant", "content": "x"});

@@ -7,8 +7,8 @@ use crate::provider::{
     unfinished::{shortened, unfinished},
 };
 
-/// Why the model stopped. `reason` is the name of the reason or its number in Google's enum, and empty if there is none.
-/// `message` is Gemini's explanation.
+/// Why the model stopped. `reason` is the name of the reason or its number in Google's enum. It is empty if there is none.
+/// `message` is Gemini's explanation of the reason.
 ///
 /// # Errors
 /// `invalid_response` if the answer is not usable. `provider_error` if the model did not finish the reply, or if the
@@ -22,7 +22,7 @@ pub(super) fn read(
         Some(message) => format!("{}: {message}", shortened(reason)),
         None => shortened(reason),
     };
-    // Higher numbers mean different reasons in Google's two APIs, so they count as unknown.
+    // Numbers above 5 mean other reasons in the Gemini API than in Vertex AI, so they count as unknown.
     match reason.to_ascii_uppercase().as_str() {
         "MAX_TOKENS" | "2" => Ok(FinishReason::Length),
         "SAFETY"
@@ -52,8 +52,7 @@ pub(super) fn read(
             FinishReason::Stop
         }),
         "OTHER" | "5" => Err(unfinished(&explained, Retry::Backoff)),
-        // No retry: the provider charges for each try, and a reason that this release does not know would come back each
-        // time.
+        // No retry: the provider charges for each try, and each try would probably end with the same unknown reason.
         _ => Err(unfinished(&explained, Retry::Never)),
     }
 }

@@ -1,7 +1,7 @@
 //! Maps tool calls and their results to parts in Gemini's form.
 //!
-//! The results of one reply's calls are in one content, in the order of the calls. Gemini refuses another number of
-//! results, and without ids it matches them to the calls by their order.
+//! The results of one reply's calls are in one content, in the order of the calls. Gemini requires one result for each call,
+//! and matches results without ids to the calls by their order.
 
 use forebay_shared::turn::{Content, Part, ToolCall, ToolKind, Turn};
 use serde_json::{Value, json};
@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 use super::{signature, unsupported::unsupported};
 use crate::provider::{Failure, Retry, tool_arguments, tool_call_id, tool_name};
 
-/// The key that Gemini reads as a reference to other data of the request, wherever it is in a result.
+/// At any level of a result, Gemini reads this key as a reference to other data of the request.
 const REFERENCE_KEY: &str = "$ref";
 
 /// The parts of a reply's tool calls.
 ///
 /// # Errors
-/// `unsupported_parameter` for a call of something else than a function.
+/// `unsupported_parameter` for a tool call that does not call a function.
 pub(super) fn calls(turn: &Turn) -> Result<Vec<Value>, Failure> {
     let is_function = |call: &ToolCall| call.kind == ToolKind::Function;
     if !turn.tool_calls.iter().all(is_function) {
@@ -27,24 +27,24 @@ pub(super) fn calls(turn: &Turn) -> Result<Vec<Value>, Failure> {
             function["id"] = call.id.as_str().into();
         }
         let signature = signature::in_extra_content(call.extra_content.as_ref());
-        signature::added(json!({"functionCall": function}), signature)
+        signature::added_to_part(json!({"functionCall": function}), signature)
     });
     Ok(parts.collect())
 }
 
-/// The name of the called function. Gemini's names begin with a letter or `_`, and may contain `.` and `:`.
+/// The name of the called function, in a form that Gemini accepts: it begins with a letter or `_`, and may contain `.` and `:`.
 fn name(call: &ToolCall) -> String {
-    const OTHERS: &str = ".:";
-    let name = tool_name::allowed(&call.function.name, OTHERS);
+    const OTHER_CHARS: &str = ".:";
+    let name = tool_name::allowed(&call.function.name, OTHER_CHARS);
     if name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_') {
         name
     } else {
-        tool_name::allowed(&format!("_{name}"), OTHERS)
+        tool_name::allowed(&format!("_{name}"), OTHER_CHARS)
     }
 }
 
-/// The arguments as an object, which Gemini requires. Other arguments that a model wrote are wrapped in one,
-/// because they must not make the session unusable.
+/// The arguments as an object, which Gemini requires. Arguments that are not an object are wrapped in one. Otherwise Gemini
+/// would refuse every later call of the session.
 fn arguments(call: &ToolCall) -> Value {
     match tool_arguments::object(&call.function.arguments) {
         Some(arguments) => Value::Object(arguments),
@@ -64,7 +64,7 @@ pub(super) fn results(before: &[Turn], results: &[Turn]) -> Result<Vec<Value>, F
         let Some(call) = calls.clone().find(|call| call.id == id) else {
             return Err(Failure::new(
                 "invalid_request",
-                "a tool result answers a call that is not in the conversation",
+                "a tool result belongs to a call that is not in the conversation",
                 Retry::Never,
             ));
         };
@@ -84,8 +84,8 @@ pub(super) fn results(before: &[Turn], results: &[Turn]) -> Result<Vec<Value>, F
     Ok(ordered.into_iter().map(|(_, part)| part).collect())
 }
 
-/// A tool's result as an object, which Gemini requires. Another result is wrapped in one. A result with the key `$ref`
-/// is wrapped as a text, because Gemini would look for what the key refers to and refuse the request.
+/// A tool's result as an object, which Gemini requires. A result that is not an object is wrapped in one. A result with the
+/// key `$ref` is wrapped as a text, because Gemini refuses a request with a reference that it cannot resolve.
 fn output(turn: &Turn) -> Result<Value, Failure> {
     let content = match &turn.content {
         None => String::new(),

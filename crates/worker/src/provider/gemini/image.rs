@@ -1,11 +1,11 @@
-//! Maps images to parts in Gemini's form. Gemini has no field for the `detail` of one image, so it is left out.
+//! Maps images to parts in Gemini's form. Gemini has no field for the `detail` of one image, so the `detail` is left out.
 
 use forebay_shared::turn::ImageUrl;
 use serde_json::{Value, json};
 
 use crate::provider::{Failure, Retry, image_type};
 
-/// An image, inline or by its URL. Gemini itself fetches a URL.
+/// The part of an image, with its data or its URL. Gemini itself fetches the URL.
 ///
 /// # Errors
 /// `invalid_request` for a `data:` URL that is not in base64.
@@ -28,7 +28,7 @@ pub(super) fn part(image: &ImageUrl) -> Result<Value, Failure> {
     Ok(json!({"fileData": file}))
 }
 
-/// The MIME type of an image, from the extension in its URL.
+/// The MIME type of an image, from the extension in its URL. `None` for an unknown extension.
 fn mime_type(url: &str) -> Option<&'static str> {
     let path = url.split(['?', '#']).next()?;
     let (_, extension) = path.rsplit_once('.')?;

@@ -6,33 +6,35 @@
 //! - `error` classifies an error.
 //! - `unsupported` is the failure of a job that this API cannot express.
 //!
-//! All of them are pure functions. The key is sent in a header and never in the URL.
+//! All these modules are pure functions. The key is sent in a header and never in the URL.
 //!
 //! # Errors
 //!
-//! Connections, time limits, sizes and compression fail as for [`openai`](super::openai).
+//! Errors of connections, time limits, sizes, compression and invalid JSON have the same codes as for
+//! [`openai`](super::openai).
 //!
 //! | what happened | code | next try |
 //! | --- | --- | --- |
 //! | the job has something that Gemini's API cannot express | `unsupported_parameter` | no |
 //! | an error about the length of the context | `context_length_exceeded` | at once, with less context |
 //! | 400 `API_KEY_INVALID`, 401, 403 | `authentication_failed` | no |
-//! | other 4xx | `invalid_request` | no |
+//! | 400 and other 4xx | `invalid_request` | no |
 //! | 404 about a model | `model_not_found` | no |
 //! | other 404 | `endpoint_not_found` | no |
-//! | 429 of a daily quota, or of a quota of 0 | `insufficient_quota` | no |
+//! | 402, and 429 of a daily quota or a quota of 0 | `insufficient_quota` | no |
 //! | other 429 | `rate_limited` | after `RetryInfo` or `Retry-After`, or with backoff |
-//! | 5xx | `provider_error` | after `RetryInfo` or `Retry-After`, or with backoff |
+//! | 408, 409, 425, 5xx | `provider_error` | after `RetryInfo` or `Retry-After`, or with backoff |
+//! | 3xx; redirects are not followed | `provider_error` | no |
 //! | `promptFeedback.blockReason` | `content_blocked` | no |
 //! | no candidate, or a candidate without text, function calls and thoughts | `empty_response` | with backoff |
-//! | `MALFORMED_FUNCTION_CALL` or a similar finish reason | `invalid_response` | with backoff |
+//! | `MALFORMED_FUNCTION_CALL` or a similar finish reason, or `candidates` of an unexpected type | `invalid_response` | with backoff |
 //! | the finish reason `OTHER` | `provider_error` | with backoff |
 //! | an unknown finish reason | `provider_error` | no |
 //! | a part that is not text, a thought or a function call, such as an image | `unsupported_response` | no |
 //! | 200 with an `error` in the body | as for that error | as for that error |
 //!
 //! An answer that stopped for `MAX_TOKENS`, `SAFETY` or a similar reason is a reply, with or without text. The error of an
-//! unfinished reply has its text as the detail. Token counts and other fields of unexpected types are left out.
+//! unfinished reply has the reply's text as its detail. Token counts and other fields of unexpected types are left out.
 
 mod contents;
 mod error;
@@ -118,9 +120,9 @@ impl Provider for Gemini {
 
     async fn call(&self, call: &Call<'_>) -> Result<Answer, Failure> {
         let body = request::body(call)?;
-        // The name is one segment of the path, so a model that a client names cannot reach another path.
-        let method = format!("{}:generateContent", call.model);
-        let url = self.base_url.with_segments(&["models", &method]);
+        // A client chooses the model's name. As one segment of the path, the name cannot lead to another path.
+        let model_and_method = format!("{}:generateContent", call.model);
+        let url = self.base_url.with_segments(&["models", &model_and_method]);
         let read = |received: &Received| {
             if received.is_success() {
                 response::read(received, call.turns)

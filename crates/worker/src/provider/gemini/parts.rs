@@ -49,9 +49,8 @@ struct SignedText {
 /// call.
 ///
 /// # Errors
-/// `unsupported_response` for a part whose content a turn cannot hold. If the part were left out, it would
-/// be missing from the reply and from every later context without notice. `invalid_response` for function calls
-/// without names and without a text beside them.
+/// `unsupported_response` for a part whose content a turn cannot hold. Without the part, the reply and every later context
+/// would be incomplete, and no one would notice. `invalid_response` if the reply consists of function calls without names.
 pub(super) fn read(
     parts: Vec<Value>,
     generate_id: impl Fn(usize) -> String,
@@ -81,7 +80,7 @@ pub(super) fn read(
         let text = content
             .filter(|_| has_text)
             .map(|content| content.to_text());
-        return Err(unsupported(&name).with_detail(text));
+        return Err(unsupported_response(&name).with_detail(text));
     }
     Ok(ReplyParts {
         content,
@@ -104,7 +103,7 @@ fn returned_call(mut function: Value, signature: Option<String>) -> ReturnedCall
     }
 }
 
-/// The name of a field with content that a turn cannot hold.
+/// The name of the first field whose content a turn cannot hold.
 fn unsupported_field(part: &Value) -> Option<&str> {
     let mut fields = part.as_object()?.iter();
     let field =
@@ -112,7 +111,7 @@ fn unsupported_field(part: &Value) -> Option<&str> {
     field.map(|(name, _)| name.as_str())
 }
 
-fn unsupported(name: &str) -> Failure {
+fn unsupported_response(name: &str) -> Failure {
     let name: String = name.chars().take(NAME_CHARS_MAX).collect();
     Failure::new(
         "unsupported_response",
@@ -168,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn content_that_a_turn_cannot_hold_is_refused_by_name() {
+    fn the_error_names_content_that_a_turn_cannot_hold() {
         for (kind, value) in [
             ("inlineData", json!({"mimeType": "image/png", "data": "AA"})),
             ("fileData", json!({"fileUri": "gs://x/y"})),
@@ -182,7 +181,7 @@ mod tests {
             ),
             ("functionResponse", json!({"name": "f", "response": {}})),
             ("toolCall", json!({"toolType": "GOOGLE_SEARCH_WEB"})),
-            ("aKindOfTheFuture", json!(7)),
+            ("unknownKind", json!(7)),
         ] {
             let mut part = json!({"thoughtSignature": "S"});
             part[kind] = value;
@@ -197,11 +196,11 @@ mod tests {
     }
 
     #[test]
-    fn other_fields_beside_a_text_and_odd_parts_are_ignored() {
+    fn unknown_fields_of_a_text_and_invalid_parts_are_ignored() {
         for part in [
             json!({"text": "a", "partMetadata": {"x": 1}, "mediaResolution": {}, "videoMetadata": {}}),
             json!({"text": "a", "executableCode": null, "inlineData": null}),
-            json!({"text": "a", "aFieldOfTheFuture": {"x": 1}}),
+            json!({"text": "a", "unknownField": {"x": 1}}),
         ] {
             let reply = read_parts(json!([part, null, "x", {}])).expect("a reply");
             let text = reply.content.map(|content| content.to_text());

@@ -54,7 +54,7 @@ fn fields(call: &Call<'_>) -> Result<Map<String, Value>, Failure> {
 
 fn declaration(tool: &Tool) -> Result<Value, Failure> {
     if tool.kind != ToolKind::Function {
-        return Err(unsupported("a tool is no function"));
+        return Err(unsupported("a tool is not a function"));
     }
     let function = &tool.function;
     let mut declared = json!({"name": function.name});
@@ -68,8 +68,8 @@ fn declaration(tool: &Tool) -> Result<Value, Failure> {
     Ok(declared)
 }
 
-/// How the model may call tools. Gemini has no field for a tool's `strict`. Its mode VALIDATED has the same effect, and in
-/// the mode ANY the arguments always follow the schemas.
+/// How the model may call tools. Gemini has no field for a tool's `strict`. Its mode VALIDATED has the same effect. In its
+/// mode ANY the arguments always follow the schemas.
 fn function_calling(request: &Request) -> Result<Option<Value>, Failure> {
     let strict = request
         .tools
@@ -147,9 +147,9 @@ fn with_description(format: &JsonSchema) -> Result<Value, Failure> {
 
 /// Merges the job's `extra_body` into the body.
 ///
-/// Most fields replace the fields of the body. `generationConfig` is merged field by field, and `tools` are
-/// appended, because a replacement would drop the job's own parameters. So Gemini's own tools, such as its search,
-/// can be combined with the job's tools.
+/// Most fields replace the fields of the body. `generationConfig` is merged field by field, and `tools` are appended: a
+/// replacement would remove the job's own parameters and tools. So a job can combine its tools with Gemini's own tools,
+/// such as the search.
 fn merge_extra_body(
     body: &mut Map<String, Value>,
     extra: &Map<String, Value>,

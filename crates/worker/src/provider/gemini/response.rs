@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_with_its_usage() {
+    fn the_text_and_the_usage_are_read() {
         let parts =
             json!([{"text": "let me think", "thought": true}, {"text": "a"}, {"text": "b"}]);
         let mut body = candidate(&parts, "STOP");
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_limit_or_content_filter_is_no_failure_with_or_without_text() {
+    fn a_stop_for_a_token_limit_or_content_filter_is_no_failure_with_or_without_text() {
         for (reason, expected) in [
             ("MAX_TOKENS", FinishReason::Length),
             ("SAFETY", FinishReason::ContentFilter),
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_of_other_types_do_not_spoil_a_reply() {
+    fn fields_of_unexpected_types_do_not_fail_a_reply() {
         for body in [
             json!({"candidates": [{"content": {"parts": [{"text": "a", "thought": "no"}]}, "finishReason": 1}], "responseId": 7}),
             json!({"candidates": [{"content": {"parts": [{"text": "a", "thoughtSignature": 1}]}}], "promptFeedback": []}),
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_that_occurs_twice_does_not_spoil_a_reply() {
+    fn a_field_that_occurs_twice_does_not_fail_a_reply() {
         let body = br#"{"candidates": [{"content": {"parts": [{"text": "a", "text": "a"}]}}], "candidates": null}"#;
         let failure = answer_to(body).expect_err("the last field counts");
         assert_eq!(failure.error.code, "empty_response");
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn finish_reasons_are_read_as_numbers_and_in_small_letters() {
+    fn finish_reasons_are_read_as_numbers_and_in_lower_case() {
         for (reason, expected) in [
             (json!("stop"), Some(FinishReason::Stop)),
             (json!("max_tokens"), Some(FinishReason::Length)),
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn parallel_calls_with_one_id_get_ids_of_their_own() {
+    fn parallel_calls_with_the_same_id_get_different_ids() {
         let call = |id: Value| json!({"functionCall": {"id": id, "name": "f"}});
         let body = candidate(&json!([call(json!(7)), call(json!("7"))]), "STOP");
         let calls = answer(&body).expect("an answer").turn.tool_calls;
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_of_a_2xx_answer_keeps_the_text() {
+    fn an_error_in_a_2xx_answer_keeps_the_text() {
         let mut body = candidate(&json!([{"text": "The answer is"}]), "STOP");
         body["error"] = json!({"code": 503, "message": "no"});
         let failure = answer(&body).expect_err("the body has an error");
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_order_mark_and_half_a_surrogate_pair_do_not_spoil_a_reply() {
+    fn a_byte_order_mark_and_a_lone_surrogate_do_not_fail_a_reply() {
         let body =
             "\u{feff}{\"candidates\": [{\"content\": {\"parts\": [{\"text\": \"a\\ud83d\"}]}}]}";
         let answer = answer_to(body.as_bytes()).expect("an answer");
@@ -378,7 +378,7 @@ mod tests {
         for (reason, retry) in [
             ("OTHER", Retry::Backoff),
             ("MALFORMED_RESPONSE", Retry::Backoff),
-            ("A_REASON_OF_THE_FUTURE", Retry::Never),
+            ("UNKNOWN_REASON", Retry::Never),
         ] {
             let mut body = candidate(&json!([{"text": "The answer is"}]), reason);
             body["candidates"][0]["finishMessage"] = "why".into();

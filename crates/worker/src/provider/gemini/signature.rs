@@ -3,8 +3,8 @@
 //! Gemini adds an opaque signature to parts of its replies and expects it back on the same parts. Gemini 3
 //! and later refuse a tool call that is sent back without its signature.
 //!
-//! A signature is stored in `extra_content`, in the form of Google's OpenAI-compatible API. A session can therefore
-//! begin over one of Google's two APIs and continue over the other.
+//! A signature is stored in `extra_content`, in the form of Google's OpenAI-compatible API. So a session can begin over
+//! Gemini's native API and continue over Google's OpenAI-compatible API, or the reverse.
 
 use serde_json::{Value, json};
 
@@ -21,20 +21,20 @@ pub(super) fn in_extra_content(extra_content: Option<&Value>) -> Option<&str> {
         .as_str()
 }
 
-/// A part with its signature, if it has one.
-pub(super) fn added(mut part: Value, signature: Option<&str>) -> Value {
+/// The part with the signature, if there is one.
+pub(super) fn added_to_part(mut part: Value, signature: Option<&str>) -> Value {
     if let Some(signature) = signature {
         part["thoughtSignature"] = signature.into();
     }
     part
 }
 
-/// The signature that Gemini accepts for a call that it did not make; see "Thought signatures" in its
-/// documentation. Replies to such calls are of lower quality, so the placeholder is used only where it is needed.
+/// The signature that Gemini accepts for a tool call of another model; see "Thought signatures" in Gemini's documentation. It
+/// lowers the quality of the next reply, so the placeholder is used only where it is needed.
 const PLACEHOLDER: &str = "skip_thought_signature_validator";
 
-/// Adds a placeholder to replies of other providers, which have no signatures. The first tool call of a reply
-/// gets it, as in Gemini's own replies. Models that need no signatures get none.
+/// Adds a placeholder to replies of other providers, which have no signatures. The first tool call of a reply gets the
+/// placeholder: Gemini's own replies have their signature there too. Nothing is added for models that need no signatures.
 pub(super) fn add_placeholders(contents: &mut [Value], model: &str) {
     if !needs_signatures(model) {
         return;

@@ -1,5 +1,5 @@
-//! Maps a job's `reasoning_effort` to Gemini's `thinkingConfig`: a budget of tokens for Gemini 2.5, levels
-//! from Gemini 3 on. Earlier models do not reason.
+//! Maps a job's `reasoning_effort` to Gemini's `thinkingConfig`: a token budget for Gemini 2.5, and a level for Gemini 3 and
+//! later. Models before Gemini 2.5 do not reason.
 
 use forebay_shared::job::ReasoningEffort;
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ use crate::provider::Failure;
 pub(super) fn config(model: &str, effort: &ReasoningEffort) -> Result<Value, Failure> {
     match generation(model) {
         Some((major, minor)) if (major, minor) < (2, 5) => Err(unsupported(&format!(
-            "{model} does not reason, so it has no reasoning_effort"
+            "it sets reasoning_effort, but {model} does not reason"
         ))),
         Some((2, _)) => budget(model, effort).map(|tokens| json!({"thinkingBudget": tokens})),
         _ => level(effort).map(|level| json!({"thinkingLevel": level})),
@@ -24,14 +24,14 @@ pub(super) fn config(model: &str, effort: &ReasoningEffort) -> Result<Value, Fai
 fn budget(model: &str, effort: &ReasoningEffort) -> Result<u32, Failure> {
     match effort {
         ReasoningEffort::None if model.contains("pro") => Err(unsupported(
-            "reasoning_effort none; this model supports minimal, low, medium and high",
+            "the model does not support reasoning_effort none; use minimal, low, medium or high",
         )),
         ReasoningEffort::None => Ok(0),
         ReasoningEffort::Minimal | ReasoningEffort::Low => Ok(1_024),
         ReasoningEffort::Medium => Ok(8_192),
         ReasoningEffort::High => Ok(24_576),
         ReasoningEffort::Xhigh | ReasoningEffort::Unknown(_) => Err(unsupported(
-            "this reasoning_effort; the model supports none, minimal, low, medium and high",
+            "the model does not support the job's reasoning_effort; use none, minimal, low, medium or high",
         )),
     }
 }
@@ -42,9 +42,11 @@ fn level(effort: &ReasoningEffort) -> Result<&'static str, Failure> {
         ReasoningEffort::Low => Ok("low"),
         ReasoningEffort::Medium => Ok("medium"),
         ReasoningEffort::High => Ok("high"),
-        ReasoningEffort::None | ReasoningEffort::Xhigh | ReasoningEffort::Unknown(_) => Err(
-            unsupported("this reasoning_effort; the model supports minimal, low, medium and high"),
-        ),
+        ReasoningEffort::None | ReasoningEffort::Xhigh | ReasoningEffort::Unknown(_) => {
+            Err(unsupported(
+                "the model does not support the job's reasoning_effort; use minimal, low, medium or high",
+            ))
+        }
     }
 }
 

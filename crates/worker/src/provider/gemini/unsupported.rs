@@ -2,7 +2,7 @@
 
 use crate::provider::{Failure, Retry};
 
-/// The job has `what`, which Gemini's API has no field for.
+/// The failure of a job with `what`, for which Gemini's API has no field.
 pub(super) fn unsupported(what: &str) -> Failure {
     Failure::new(
         "unsupported_parameter",

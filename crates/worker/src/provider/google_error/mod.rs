@@ -1,7 +1,7 @@
 //! Reads an error in Google's form: `google.rpc.Status` as JSON. Gemini's own API returns it, and so does Google's
 //! OpenAI-compatible endpoint.
 //!
-//! `quota` recognises the quotas that waiting does not restore.
+//! `quota` recognises daily quotas and quotas of 0, for which a retry is useless.
 
 mod quota;
 
@@ -14,7 +14,7 @@ pub(super) fn is_key_invalid(error: &Value) -> bool {
     details(error).any(|detail| detail["reason"] == "API_KEY_INVALID")
 }
 
-/// Whether an error with status 429 names a quota that waiting does not restore.
+/// Whether an error with status 429 names a daily quota or a quota of 0.
 pub(super) fn is_quota_exhausted(error: &Value) -> bool {
     quota::is_exhausted(error)
 }

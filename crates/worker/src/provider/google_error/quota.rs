@@ -1,6 +1,6 @@
 //! Recognises 429 answers for which a retry is useless: the answers about a daily quota or a quota of 0.
 //!
-//! These answers also have a `RetryInfo` of some seconds, but that is right only for quotas per minute.
+//! These answers also have a `RetryInfo` of some seconds. It is correct only for quotas per minute.
 
 use serde_json::Value;
 
@@ -8,8 +8,8 @@ use serde_json::Value;
 pub(super) fn is_exhausted(error: &Value) -> bool {
     let details = || error["details"].as_array().into_iter().flatten();
     let violations = details().filter_map(|detail| detail["violations"].as_array());
-    // `google.rpc.QuotaFailure` names every exceeded quota. Other endpoints send `google.rpc.ErrorInfo`, which
-    // names the first one.
+    // `google.rpc.QuotaFailure` names every exceeded quota. Some endpoints send `google.rpc.ErrorInfo` instead, which names
+    // only the first one.
     let by_violation = violations.flatten().any(|violation| {
         is_daily(&violation["quotaId"])
             || is_daily(&violation["quotaMetric"])
@@ -28,7 +28,7 @@ fn is_daily(name: &Value) -> bool {
     name.contains("perday") || name.contains("per_day")
 }
 
-/// The limit is an int64, which is a text in the JSON form of protocol buffers.
+/// Whether a limit is 0. It is an int64, which is a string in the JSON form of protocol buffers.
 fn is_zero(limit: &Value) -> bool {
     limit == "0" || *limit == 0
 }
@@ -52,10 +52,10 @@ mod tests {
 
     use super::is_exhausted;
 
-    fn violations(of: &Value) -> Value {
+    fn violations(list: &Value) -> Value {
         json!({"message": "no", "details": [
             {"@type": "type.googleapis.com/google.rpc.Help", "links": []},
-            {"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": of},
+            {"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": list},
             {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "13s"},
         ]})
     }

@@ -7,9 +7,10 @@ use reqwest::{Client, Proxy, redirect::Policy};
 
 use super::{endpoint::Endpoint, proxies::ProxyError, settings::HttpSettings};
 
-/// How often the server of an HTTP/2 connection with calls is pinged, and how soon it must answer. Many calls share
-/// a connection, so a dead connection must not hold them until they time out.
-const PING_EVERY: Duration = Duration::from_secs(30);
+/// How often an HTTP/2 connection with calls in flight is pinged. Many calls share a connection. Without pings, a dead
+/// connection would be noticed only when the calls time out.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+/// How long the server may take to answer a ping.
 const PING_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The most bytes of an answer's headers over HTTP/2.
@@ -29,12 +30,13 @@ pub enum ClientError {
     Http(#[source] reqwest::Error),
 }
 
-/// Builds clients for one provider. All of them share the trusted certificates and the cache of TLS sessions.
+/// Builds clients for one provider. All these clients share the trusted certificates and the cache of TLS sessions.
 pub(super) struct ClientBuilder {
     headers: HeaderMap,
     connect_timeout: Duration,
     http2_prior_knowledge: bool,
     proxy: Option<Proxy>,
+    /// The host and port of the proxy that forwards the requests. `None` if no proxy is used, or if it tunnels TLS.
     forwarding_proxy: Option<String>,
     /// `None` if no TLS is used. TLS needs certificates, which a minimal machine may not have.
     tls: Option<rustls::ClientConfig>,
@@ -59,7 +61,7 @@ impl ClientBuilder {
         Ok(Self {
             headers,
             connect_timeout: Duration::from_millis(settings.limits.connect_ms),
-            // A proxy that forwards requests speaks HTTP/1.1.
+            // A forwarding proxy may support only HTTP/1.1.
             http2_prior_knowledge: settings.http2_prior_knowledge
                 && endpoint.is_cleartext()
                 && !is_forwarded,
@@ -69,7 +71,7 @@ impl ClientBuilder {
         })
     }
 
-    /// The host and port of the proxy that forwards the requests, if one does.
+    /// The host and port of the proxy that forwards the requests. `None` if no proxy is used, or if it tunnels TLS.
     pub(super) fn forwarding_proxy(&self) -> Option<&str> {
         self.forwarding_proxy.as_deref()
     }
@@ -83,16 +85,18 @@ impl ClientBuilder {
     }
 
     fn configured(&self) -> reqwest::ClientBuilder {
-        // By default reqwest retries requests that a server has not begun to process (RFC 9113, section 8.7). It shares
-        // the connect timeout among several addresses. It closes a connection whose TCP peer is gone.
+        // Forebay relies on three defaults of reqwest:
+        // - It retries requests that a server has not begun to process (RFC 9113, section 8.7).
+        // - It divides the connect timeout among several addresses.
+        // - It closes a connection whose TCP peer is gone.
         let mut builder = Client::builder()
             .default_headers(self.headers.clone())
             .connect_timeout(self.connect_timeout)
             .redirect(Policy::none())
-            .http2_keep_alive_interval(PING_EVERY)
+            .http2_keep_alive_interval(PING_INTERVAL)
             .http2_keep_alive_timeout(PING_TIMEOUT)
             .http2_max_header_list_size(HEADERS_BYTES_MAX)
-            // The proxies of the environment are not read again.
+            // `Proxies` has read the proxy variables already.
             .no_proxy();
         if let Some(proxy) = &self.proxy {
             builder = builder.proxy(proxy.clone());
@@ -122,7 +126,7 @@ mod tests {
 
     const CONNECT_MS: u64 = 2_000;
 
-    /// An address that does not respond. Its backlog is full while the other returned values live.
+    /// An address that does not respond, because its backlog is full until the other returned values are dropped.
     async fn unresponsive_address() -> (SocketAddr, TcpListener, Vec<TcpStream>) {
         let socket = TcpSocket::new_v4().expect("the socket is created");
         socket

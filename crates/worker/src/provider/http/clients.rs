@@ -24,22 +24,23 @@ const CALLS_MAX: usize = 100;
 /// How long a client may be unused before it is dropped, with its connections.
 const IDLE_MAX: Duration = Duration::from_secs(90);
 
-/// The clients of one provider: as few as the calls in flight need.
+/// The clients of one provider. There are only as many as the calls in flight need.
 pub(super) struct Clients {
     builder: ClientBuilder,
     /// Never empty. A call takes the first client that has a permit, so the last clients become idle.
     clients: Mutex<Vec<CountedClient>>,
 }
 
+/// A client with a limit on its calls in flight.
 struct CountedClient {
     client: Client,
-    /// One permit for each further call.
+    /// One permit for each further call that this client can make at the same time.
     permits: Arc<Semaphore>,
     used_at: Instant,
     connect_failure: Arc<ConnectFailure>,
 }
 
-/// The newest failure to connect of one client. Calls that waited for the same connection share it.
+/// The newest failure of one client to connect, and its time. All calls that waited for the connection return this failure.
 #[derive(Default)]
 struct ConnectFailure(Mutex<Option<(Instant, Failure)>>);
 
@@ -79,7 +80,7 @@ impl Deref for ClientPermit {
 }
 
 impl Clients {
-    /// Builds one client. Others are added as calls need them.
+    /// Builds the first client. More clients are added as calls need them.
     ///
     /// # Errors
     /// [`ClientError::Http`] when no client can be built.
@@ -179,7 +180,7 @@ mod tests {
         let clients = clients();
         let mut permits = acquire(&clients, 2 * CALLS_MAX + 1);
         tokio::time::advance(IDLE_MAX).await;
-        // The last client has a call, so it stays. Only clients behind it could be dropped.
+        // The last client has a call in flight, so no client is dropped. Clients are dropped from the end only.
         permits.drain(..2 * CALLS_MAX);
         permits.extend(acquire(&clients, 1));
         assert_eq!(count(&clients), 3);

@@ -1,4 +1,4 @@
-//! Recognizes compressed answers. Every request refuses compression (RFC 9110, section 12.5.3), because the worker
+//! Recognizes compressed answers. Every request asks for no compression (RFC 9110, section 12.5.3), because the worker
 //! cannot decompress an answer.
 
 use http::header::{CONTENT_ENCODING, HeaderMap, HeaderValue};
@@ -6,10 +6,10 @@ use http::header::{CONTENT_ENCODING, HeaderMap, HeaderValue};
 /// The `Accept-Encoding` of every request.
 pub(super) const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 
-/// The most bytes of a coding's name in an error.
+/// The most bytes of a coding's name that an error message shows.
 const SHOWN_BYTES_MAX: usize = 40;
 
-/// The coding of an answer's body (RFC 9110, section 8.4). `None`: the body is not encoded.
+/// The content coding of an answer (RFC 9110, section 8.4), such as `gzip`. `None`: the body is not encoded.
 pub(super) fn of(headers: &HeaderMap) -> Option<&str> {
     let lines = headers.get_all(CONTENT_ENCODING).into_iter();
     // A value that is not text counts as an unknown coding.

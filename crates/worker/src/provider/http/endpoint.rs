@@ -4,21 +4,21 @@ use std::net::IpAddr;
 
 use url::{Host, Url};
 
-/// The longest base URL, in bytes. With a model's name it must still be a URI that the HTTP library accepts.
+/// The longest base URL, in bytes. The HTTP library limits the URI of a request, which also contains the model's name.
 const URL_BYTES_MAX: usize = 8 * 1_024;
 
 /// A base URL that requests can be sent to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint(Url);
 
-/// Why a text is not accepted as a base URL, and what is allowed. The caller adds the setting's name. The text itself is not shown,
-/// as it may contain a password.
+/// Why a text is not accepted as a base URL, and what is allowed. The caller adds the setting's name. The text itself is not
+/// shown, because it may contain a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
     /// The text is not a URL.
     #[error("must be a URL such as https://api.openai.com/v1 ({0})")]
     Unreadable(url::ParseError),
-    /// The URL has another scheme.
+    /// The scheme is neither `https` nor `http`.
     #[error("must begin with https:// or http://")]
     Scheme,
     /// The URL contains a user name or a password.
@@ -35,7 +35,7 @@ pub enum EndpointError {
 }
 
 impl Endpoint {
-    /// Reads a base URL. Its query, which some services need for their version, goes with every request.
+    /// Reads a base URL. Its query is sent with every request, because some services expect the API's version there.
     ///
     /// # Errors
     /// [`EndpointError`], with what is allowed.
@@ -57,7 +57,7 @@ impl Endpoint {
         Ok(Self(url))
     }
 
-    /// The URL with path segments added. Each is encoded, so that a name with `/`, `?` or `#` stays one segment.
+    /// The URL with path segments added. Each segment is percent-encoded, so that a name with `/`, `?` or `#` stays one segment.
     #[must_use]
     pub fn with_segments(&self, segments: &[&str]) -> Url {
         let mut url = self.0.clone();
@@ -86,13 +86,13 @@ impl Endpoint {
         url.to_string()
     }
 
-    /// The name or address of its host.
+    /// The name or address of the host.
     #[must_use]
     pub fn host(&self) -> &str {
         self.0.host_str().unwrap_or_default()
     }
 
-    /// Whether its host is this machine.
+    /// Whether the host is this machine.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         match self.0.host() {
@@ -103,7 +103,7 @@ impl Endpoint {
         }
     }
 
-    /// Whether requests go without TLS.
+    /// Whether requests are sent without TLS.
     #[must_use]
     pub fn is_cleartext(&self) -> bool {
         self.0.scheme() == "http"

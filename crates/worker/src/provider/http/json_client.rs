@@ -21,15 +21,15 @@ use super::{
 };
 use crate::provider::{Failure, retry_after};
 
-/// The timeout of the body of an error, in milliseconds, once its status is known. A part of the body suffices to
+/// How long the body of an error is read after its headers have arrived, in milliseconds. A part of the body suffices to
 /// describe the error.
 const ERROR_BODY_MS: u64 = 10_000;
 
-/// The most requests of one call. If the call that makes a shared connection is cancelled, the other calls are sent
-/// again.
-const SENT_MAX: u32 = 100;
+/// The most times that one call sends its request. If the call that opens a shared connection is cancelled, the other calls
+/// send their requests again.
+const SENDS_MAX: u32 = 100;
 
-/// The most bytes that are read of an error's body.
+/// The most bytes of an error's body that are read.
 const ERROR_BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// The most bytes that are allocated before a body arrives. A longer body grows the buffer as it arrives.
@@ -43,18 +43,18 @@ pub(in crate::provider) struct JsonClient {
     forwarding_proxy: Option<String>,
 }
 
-/// An answer, whatever its status.
+/// An answer with any status.
 #[derive(Debug)]
 pub(in crate::provider) struct Received {
     /// The status code.
     pub(in crate::provider) status: u16,
-    /// The path that was asked.
+    /// The path of the request's URL.
     pub(in crate::provider) path: String,
-    /// The delay that the headers ask for, in milliseconds.
+    /// The delay before a retry that the headers ask for, in milliseconds.
     pub(in crate::provider) retry_after_ms: Option<u64>,
-    /// The address of a redirect, without its query and its user.
+    /// The address of a redirect, without its query, user name and password.
     pub(in crate::provider) location: Option<String>,
-    /// The body: complete for a status of 200 to 299, else its first bytes. Empty for a compressed error.
+    /// The body. Complete for a status of 200 to 299. Otherwise its first bytes, or nothing if it is compressed.
     pub(in crate::provider) body: Vec<u8>,
 }
 
@@ -108,7 +108,7 @@ impl JsonClient {
     ///
     /// # Errors
     /// [`Failure`] when no complete, readable answer arrived: `connection_failed`, `provider_timeout`,
-    /// `response_too_large`, `invalid_response` for a compressed one, or `invalid_request` for a URL that is too long.
+    /// `response_too_large`, `invalid_response` for a compressed answer, or `invalid_request` for a URL that is too long.
     pub(in crate::provider) async fn request(
         &self,
         method: Method,
@@ -137,9 +137,10 @@ impl JsonClient {
         received.ok_or_else(|| transport::not_done_within(timeout))
     }
 
-    /// Sends the request until the headers of an answer arrive. A call may wait for a connection that another call makes.
-    /// If the other call was cancelled, this call is sent again. If the other call could not connect, this call fails
-    /// in the same way.
+    /// Sends the request and waits for the headers of the answer.
+    ///
+    /// A call may wait for a connection that another call opens. If the other call was cancelled, this call sends its request
+    /// again. If the other call could not connect, this call returns the same failure.
     async fn send(
         &self,
         client: &ClientPermit,
@@ -148,19 +149,19 @@ impl JsonClient {
         body: Bytes,
         started: Instant,
     ) -> Result<Response, Failure> {
-        let mut sent = 0;
+        let mut sends = 0;
         loop {
-            sent += 1;
+            sends += 1;
             let request = client.request(method.clone(), url.clone());
             let error = match request.body(body.clone()).send().await {
                 Ok(response) => return Ok(response),
                 Err(error) => error,
             };
-            if transport::has_lost_its_connector(&error) {
+            if transport::is_connect_of_other_call_lost(&error) {
                 if let Some(failure) = client.connect_failure_since(started) {
                     return Err(failure);
                 }
-                if sent < SENT_MAX {
+                if sends < SENDS_MAX {
                     continue;
                 }
             }
@@ -213,12 +214,12 @@ impl JsonClient {
 
     async fn read_to_end(&self, response: &mut Response) -> Result<Vec<u8>, Failure> {
         let max = self.limits.response_bytes_max;
-        let announced = response.content_length().unwrap_or(0);
-        if announced > max as u64 {
+        let announced_bytes = response.content_length().unwrap_or(0);
+        if announced_bytes > max as u64 {
             return Err(transport::too_large(max));
         }
-        let first = usize::try_from(announced).unwrap_or(FIRST_BUFFER_BYTES);
-        let mut body = Vec::with_capacity(first.min(FIRST_BUFFER_BYTES));
+        let capacity = usize::try_from(announced_bytes).unwrap_or(FIRST_BUFFER_BYTES);
+        let mut body = Vec::with_capacity(capacity.min(FIRST_BUFFER_BYTES));
         while let Some(data) = response
             .chunk()
             .await
@@ -233,8 +234,8 @@ impl JsonClient {
     }
 }
 
-/// The address of a redirect (RFC 9110, section 10.2.2), without its query and its user, which may hold a key and a
-/// password.
+/// The address of a redirect (RFC 9110, section 10.2.2). The query, the user name and the password are removed, because they
+/// may be secrets.
 fn location(response: &Response) -> Option<String> {
     if !response.status().is_redirection() {
         return None;
@@ -244,7 +245,7 @@ fn location(response: &Response) -> Option<String> {
     Some(without_user(address))
 }
 
-/// An address without the user and the password before the host (RFC 3986, section 3.2.1).
+/// An address without the user name and the password before the host (RFC 3986, section 3.2.1).
 fn without_user(address: &str) -> String {
     let Some((scheme, rest)) = address.split_once("//") else {
         return address.to_owned();
@@ -255,12 +256,12 @@ fn without_user(address: &str) -> String {
     format!("{scheme}//{}", &rest[user_bytes..])
 }
 
-/// Reads as much of an error's body as arrives within the limits. An error while reading is ignored, because the status
-/// alone classifies the failure.
-async fn read_prefix(response: &mut Response, limit: Instant) -> Vec<u8> {
+/// Reads an error's body up to its byte limit and until the deadline. An error while reading is ignored, because the status
+/// alone suffices to classify the failure.
+async fn read_prefix(response: &mut Response, deadline: Instant) -> Vec<u8> {
     let mut prefix = Vec::new();
     while prefix.len() < ERROR_BODY_BYTES_MAX {
-        let Ok(Ok(Some(data))) = timeout_at(limit, response.chunk()).await else {
+        let Ok(Ok(Some(data))) = timeout_at(deadline, response.chunk()).await else {
             break;
         };
         let left = ERROR_BODY_BYTES_MAX - prefix.len();
@@ -298,7 +299,7 @@ mod tests {
         }
     }
 
-    /// A client that speaks HTTP/2 at once, so that its calls share the connection that the first call makes.
+    /// A client that uses HTTP/2 with prior knowledge, so that its calls share the connection that the first call opens.
     fn client(port: u16) -> (Arc<JsonClient>, Url) {
         let url = format!("http://127.0.0.1:{port}/v1");
         let endpoint = Endpoint::parse(&url).expect("the URL is valid");
@@ -322,14 +323,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn calls_continue_when_the_call_that_makes_their_connection_is_cancelled() {
+    async fn calls_continue_when_the_call_that_opens_their_connection_is_cancelled() {
         let socket = TcpSocket::new_v4().expect("the socket is created");
         socket
             .bind("127.0.0.1:0".parse().expect("the address is valid"))
             .expect("the port opens");
         let listener = socket.listen(1).expect("the socket listens");
         let address = listener.local_addr().expect("the address is valid");
-        // The listener's backlog is full, so the next connect has to wait.
+        // These connections fill the listener's backlog, so the next connect has to wait.
         let mut filling = Vec::new();
         while let Ok(Ok(stream)) =
             timeout(Duration::from_millis(200), TcpStream::connect(address)).await

@@ -1,15 +1,15 @@
-//! Calls over the network: sends JSON to a provider and reads the answer, within limits on time and bytes.
+//! Sends JSON to a provider over HTTP and reads the answer, within limits on time and bytes.
 //!
 //! reqwest makes the calls. It handles connections, proxies, TLS, name resolution, and the retries of requests that a
 //! server has not begun to process.
 //!
 //! In reading order:
-//! - `json_client`: one call; `settings`: how a provider is reached; `endpoint`: its base URL.
+//! - `json_client`: makes a call; `settings`: how a provider is reached; `endpoint`: its base URL.
 //! - `builder`: configures reqwest; `clients`: spreads calls over several clients.
 //! - `proxies`: the proxies of the environment; `trust`: the trusted certificates.
 //! - `transport`: classifies failures; `coding`: recognizes compressed answers.
 //!
-//! The provider decides what an answer means.
+//! The modules of the providers interpret the answers.
 
 mod builder;
 mod clients;

@@ -1,7 +1,7 @@
-//! The proxies that the environment names, and the one through which a provider is reached.
+//! Reads the proxy variables of the environment, and selects the proxy of each provider.
 //!
-//! A proxy that cannot be used is an error: an operator who sets the variable expects that no call is made directly. It
-//! is an error only for a provider that needs the proxy.
+//! A proxy that cannot be used is an error, because an operator who sets the variable expects that no call is made directly.
+//! Providers that do not need the proxy are not affected.
 
 use forebay_shared::secret::Secret;
 use http::Uri;
@@ -10,11 +10,11 @@ use reqwest::Proxy;
 
 use super::endpoint::Endpoint;
 
-/// The variables that name the proxy of `http:` providers, and of `https:` providers. The first variable that is set
-/// counts.
+/// The variables that name the proxy of `http:` providers. The first one that is set counts.
 const HTTP_VARIABLES: [&str; 4] = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
+/// The variables that name the proxy of `https:` providers. The first one that is set counts.
 const HTTPS_VARIABLES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
-/// The variables that list the hosts that are reached directly.
+/// The variables that list the hosts that are reached directly. The first one that is set counts.
 const EXEMPT_VARIABLES: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
 /// The proxy variables of the environment. By default none is set, and every provider is reached directly.
@@ -43,7 +43,7 @@ pub(super) struct ProviderProxy {
     pub(super) is_tls: bool,
 }
 
-/// A variable that names no usable proxy. Its value is not shown, as it may contain a password.
+/// A variable whose proxy cannot be used. Its value is not shown, because it may contain a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{variable} {fault}")]
 pub struct ProxyError {
@@ -80,7 +80,7 @@ impl Proxies {
         }
     }
 
-    /// The proxy of a provider. `None` if the provider is reached directly, as every provider on this machine is.
+    /// The proxy of a provider. `None` if the provider is reached directly. Every provider on this machine is reached directly.
     ///
     /// # Errors
     /// [`ProxyError`] when the provider needs a proxy that cannot be used.
@@ -123,14 +123,14 @@ impl Proxies {
             .exempt
             .as_ref()
             .map_or("", |exempt| exempt.value.expose());
-        // The matcher needs some proxy. The result depends only on the list.
+        // The matcher needs a proxy, but the result depends only on the list.
         let matcher = Matcher::builder().all("http://proxy.invalid").no(exempt);
         matcher.build().intercept(target).is_none()
     }
 }
 
 impl ProviderProxy {
-    /// Reads a variable's value. Without a scheme it is an `http:` URL, as for curl.
+    /// Reads a variable's value. A value without a scheme is read as an `http:` URL, as curl does.
     fn parse(text: &str) -> Result<Self, Fault> {
         let url = match text.split_once("://") {
             Some((scheme, _))
@@ -145,15 +145,15 @@ impl ProviderProxy {
         };
         let uri: Uri = url.parse().map_err(|_| Fault::Unreadable)?;
         let authority = uri.authority().ok_or(Fault::Unreadable)?;
-        // A proxy has no path, query or fragment, and its user name has no `@`. So these are parts of a password
-        // whose `/`, `?`, `#` or `@` was not encoded.
-        let has_more =
+        // A proxy has no path, query or fragment, and its user name has no `@`. So each of these is a part of a
+        // password whose `/`, `?`, `#` or `@` was not encoded.
+        let has_unencoded =
             !matches!(uri.path(), "" | "/") || uri.query().is_some() || url.contains('#');
         let address = match authority.as_str().split_once('@') {
             Some((_, address)) => address,
             None => authority.as_str(),
         };
-        if has_more || address.contains('@') || authority.host().is_empty() {
+        if has_unencoded || address.contains('@') || authority.host().is_empty() {
             return Err(Fault::Unreadable);
         }
         let has_port = address.len() > authority.host().len();
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn an_exempt_provider_is_reached_directly_whatever_the_proxy() {
+    fn an_exempt_provider_is_reached_directly_even_if_the_proxy_is_unusable() {
         for (exempt, target) in [
             ("llm.example", "https://llm.example"),
             ("\n.example , x", "https://llm.example"),

@@ -2,13 +2,13 @@
 
 use super::{proxies::Proxies, trust::TrustedCertificates};
 
-/// The limits on one call, apart from its timeout, which is part of each call.
+/// The limits on one call, in addition to the timeout that each call has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HttpLimits {
     /// The timeout of name resolution, connecting and the TLS handshake together, in milliseconds.
     pub connect_ms: u64,
-    /// The timeout of the answer's headers, connecting included, in milliseconds. A model that does not stream sends
-    /// the headers when its reply is complete. So this timeout includes the time that the model needs.
+    /// The timeout of the answer's headers, connecting included, in milliseconds. Without streaming, a service sends the
+    /// headers when the reply is complete. So this timeout includes the time that the model needs.
     pub first_byte_ms: u64,
     /// The most bytes of an answer's body.
     pub response_bytes_max: usize,
@@ -29,11 +29,11 @@ impl Default for HttpLimits {
 pub struct HttpSettings {
     /// The limits on each call.
     pub limits: HttpLimits,
-    /// Whether an `http:` provider is sent HTTP/2 at once. An `https:` provider agrees on HTTP/2 in the TLS handshake
-    /// (ALPN, RFC 7301) either way.
+    /// Whether an `http:` provider gets HTTP/2 requests without negotiation (RFC 9113, section 3.3). For an `https:` provider
+    /// the setting has no effect, because the TLS handshake negotiates the version (ALPN, RFC 7301).
     pub http2_prior_knowledge: bool,
     /// The proxies of the environment. Providers on this machine are reached without a proxy.
     pub proxies: Proxies,
-    /// The certificates that an `https:` provider may present or be signed by.
+    /// The trusted certificates for `https:` providers.
     pub trusted: TrustedCertificates,
 }

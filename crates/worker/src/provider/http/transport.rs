@@ -4,9 +4,9 @@ use std::{error::Error, time::Duration};
 
 use crate::provider::{Failure, Retry};
 
-/// How to make a certificate that serves both as the server's and as the one to trust.
+/// How to make a certificate that a server can present and that clients can also trust directly.
 const SELF_SIGNED_HINT: &str = "the server presents a CA certificate as its own (CaUsedAsEndEntity), which \
-     TLS clients refuse even if FOREBAY_CA_FILE has it; make one that is no CA: openssl req -x509 -newkey rsa:2048 \
+     TLS clients refuse even if FOREBAY_CA_FILE has it; make one that is not a CA: openssl req -x509 -newkey rsa:2048 \
      -nodes -keyout key.pem -out cert.pem -days 365 -subj /CN=HOST -addext subjectAltName=DNS:HOST \
      -addext basicConstraints=critical,CA:FALSE";
 
@@ -33,9 +33,9 @@ pub(super) fn not_answered(error: &reqwest::Error, connect_ms: u64) -> Failure {
     not_connected(error)
 }
 
-/// Whether the call waited for a connection that another call was making, and that call failed or was cancelled.
-/// hyper-util reports this only by the text of the error.
-pub(super) fn has_lost_its_connector(error: &reqwest::Error) -> bool {
+/// Whether the call waited for a connection that another call was opening, and the other call failed or was cancelled.
+/// hyper-util reports this only in the text of the error.
+pub(super) fn is_connect_of_other_call_lost(error: &reqwest::Error) -> bool {
     error.is_connect() && cause(error) == "request was canceled"
 }
 
@@ -62,7 +62,7 @@ pub(super) fn proxy_refused(proxy: &str) -> Failure {
     ))
 }
 
-/// The connection ended within the answer's body.
+/// The connection ended before the answer's body was complete.
 pub(super) fn cut_off(error: &reqwest::Error) -> Failure {
     failed(format!(
         "the connection to the provider ended before its answer was complete: {}",
@@ -77,7 +77,7 @@ pub(super) fn no_headers_within(first_byte_ms: u64) -> Failure {
     ))
 }
 
-/// The whole call took too long.
+/// The call did not end within its timeout.
 pub(super) fn not_done_within(timeout: Duration) -> Failure {
     timed_out(format!(
         "the call was not done within {} ms",
@@ -89,7 +89,9 @@ pub(super) fn not_done_within(timeout: Duration) -> Failure {
 pub(super) fn encoded(coding: &str) -> Failure {
     Failure::new(
         "invalid_response",
-        format!("the provider's answer is encoded as {coding}, though identity was requested"),
+        format!(
+            "the provider's answer is encoded as {coding}, although the request asked for no encoding"
+        ),
         Retry::Never,
     )
 }

@@ -1,4 +1,5 @@
-//! The certificates that providers may present or be signed by: the platform's and those of `FOREBAY_CA_FILE`.
+//! The trusted certificates: the platform's and those of `FOREBAY_CA_FILE`. A provider must present one of them, or a
+//! certificate that one of them has signed.
 
 use std::sync::{Arc, OnceLock};
 
@@ -11,7 +12,7 @@ use rustls::{
 };
 use rustls_platform_verifier::Verifier;
 
-/// The trusted certificates. Clones share them, so that the platform's are read once.
+/// The trusted certificates. Clones share them, so that the platform's certificates are read only once.
 #[derive(Clone, Debug, Default)]
 pub struct TrustedCertificates(Arc<Inner>);
 
@@ -19,11 +20,11 @@ pub struct TrustedCertificates(Arc<Inner>);
 struct Inner {
     /// Trusted in addition to the platform's.
     extra: Vec<CertificateDer<'static>>,
-    /// Built when TLS is first needed. Without TLS it does not matter whether the platform has certificates.
+    /// Built when TLS is first needed, because a platform without certificates is an error only with TLS.
     config: OnceLock<ClientConfig>,
 }
 
-/// A PEM file that cannot be used.
+/// Why a PEM file cannot be used. The caller adds the path of the file.
 #[derive(Debug, thiserror::Error)]
 pub enum CaFileError {
     /// The file is not PEM.
@@ -70,7 +71,7 @@ impl TrustedCertificates {
     /// The configuration of TLS with these certificates, which offers HTTP/2 and HTTP/1.1.
     ///
     /// # Errors
-    /// When there is no certificate at all.
+    /// When there is no trusted certificate at all.
     pub(super) fn tls_config(&self) -> Result<ClientConfig, rustls::Error> {
         if let Some(config) = self.0.config.get() {
             return Ok(config.clone());

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::provider::json_body;
 
-/// The texts of a message. `None`: there is no such text.
+/// The texts of a message. A text that the message does not have is `None`.
 #[derive(Debug, Default)]
 pub(super) struct Texts {
     /// The text of the content.
@@ -38,7 +38,7 @@ pub(super) fn read(content: &Value, refusal: &Value) -> Texts {
         content: if parts.is_empty() || parts.iter().any(is_part) {
             joined(parts.iter().filter_map(text_of_part))
         } else {
-            // Some services read the JSON that the model writes.
+            // Some services parse the JSON that the model writes, and return it as the content.
             Some(content.to_string())
         },
         refusal: joined(refusals.filter_map(Value::as_str).map(str::to_owned)),
@@ -46,7 +46,7 @@ pub(super) fn read(content: &Value, refusal: &Value) -> Texts {
     }
 }
 
-/// Whether a value has the form of a part: nothing, a text, or an object with one of a part's fields.
+/// Whether a value has the form of a part: null, a text, an empty object, or an object with one of a part's fields.
 fn is_part(value: &Value) -> bool {
     match value {
         Value::Null | Value::String(_) => true,
@@ -79,7 +79,7 @@ pub(super) fn texts_in(value: &Value) -> String {
     }
 }
 
-/// The texts as one; `None` if it is empty.
+/// Joins the texts. `None` if they are all empty.
 fn joined(texts: impl Iterator<Item = String>) -> Option<String> {
     let text: String = texts.collect();
     (!text.is_empty()).then_some(text)

@@ -1,4 +1,4 @@
-//! How the services with this API differ.
+//! The differences between the services with OpenAI's API.
 
 use serde::Deserialize;
 
@@ -36,7 +36,7 @@ pub(super) enum ExtraContent {
     /// None. OpenAI's own service never returns any, and refuses unknown fields.
     Never,
     /// The turns that this provider returned, and the turns that a client sent. Data of other providers is not sent,
-    /// because a service may refuse data that it does not know.
+    /// because a service may refuse unknown data.
     OfThisProvider,
     /// All data of the turns that this provider returned, and Google's data of all turns. Google requires Gemini's
     /// signatures, also those that the Gemini API returned.
@@ -48,7 +48,7 @@ pub(super) enum ExtraContent {
 pub(super) enum SystemMessages {
     /// Any number at any position, also with the role `developer`.
     Any,
-    /// One with the role `system`, at the beginning. Chat templates of many models refuse others.
+    /// One message with the role `system`, at the beginning. The chat templates of many models refuse other system messages.
     OneFirst,
 }
 
@@ -74,7 +74,7 @@ impl Dialect {
         tool_call_ids: ToolCallIdForm::Short,
     };
 
-    /// A service about which nothing else is known.
+    /// Any other service with OpenAI's API.
     pub(super) const COMPATIBLE: Self = Self {
         max_tokens_field: MaxTokensField::MaxTokens,
         extra_content: ExtraContent::OfThisProvider,

@@ -37,7 +37,7 @@ fn classify_error(status: ErrorStatus<'_>, body: &ErrorBody) -> Failure {
         || has_code("billing_hard_limit_reached")
         || (status.code == 429 && google_error::is_quota_exhausted(error));
     if is_quota_exhausted {
-        // The status is 429, but waiting does not restore the quota.
+        // The status is usually 429, but a retry after a delay cannot restore the quota.
         return status.permanent("insufficient_quota", message);
     }
     if has_code("model_not_found") {
@@ -54,7 +54,7 @@ fn classify_error(status: ErrorStatus<'_>, body: &ErrorBody) -> Failure {
     status.classify(message)
 }
 
-/// A field of an error; empty if it is not text.
+/// The text of an error's field. Empty if the field is not a text.
 fn text<'a>(error: &'a Value, name: &str) -> &'a str {
     error[name].as_str().unwrap_or("")
 }

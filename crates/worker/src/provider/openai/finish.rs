@@ -4,10 +4,10 @@ use forebay_shared::job::FinishReason;
 
 use crate::provider::Retry;
 
-/// Why the model stopped. An empty `reason` stands for a reason that the service does not send.
+/// Why the model stopped. `reason` is empty if the service sends none.
 ///
 /// # Errors
-/// Whether a retry can help, if the model did not finish the reply or the reason is unknown.
+/// Whether a retry can help. The model did not finish the reply, or the reason is unknown.
 pub(super) fn read(reason: &str, calls_tools: bool) -> Result<FinishReason, Retry> {
     match reason.to_ascii_lowercase().as_str() {
         "length"
@@ -46,8 +46,7 @@ pub(super) fn read(reason: &str, calls_tools: bool) -> Result<FinishReason, Retr
         | "failed"
         | "incomplete"
         | "malformed_function_call" => Err(Retry::Backoff),
-        // No retry: the provider charges for each try, and a reason that this release does not know would come back each
-        // time.
+        // No retry: the provider charges for each try, and each try would probably end with the same unknown reason.
         _ => Err(Retry::Never),
     }
 }
@@ -60,7 +59,7 @@ mod tests {
     use crate::provider::Retry::{Backoff, Never};
 
     #[test]
-    fn known_reasons_are_successes_and_others_are_not() {
+    fn each_finish_reason_has_its_result() {
         for (reason, calls_tools, expected) in [
             ("stop", false, Ok(Stop)),
             ("stop", true, Ok(ToolCalls)),

@@ -1,6 +1,6 @@
-//! Removes the fields that this release does not know from what is sent: a provider would refuse a field that a
-//! newer release added for Forebay's own use. Kinds that this release does not know are sent unchanged, because
-//! nothing can be left out of them.
+//! Removes the fields that this release does not know from a request. A newer release may have added such a field for
+//! Forebay's own use, and a provider would refuse it. An element of an unknown kind, such as a new kind of part or tool, is
+//! sent unchanged, because none of its fields is known.
 
 use forebay_shared::{
     document::UnknownFields,
@@ -29,15 +29,15 @@ pub(super) fn remove_unknown_in_message(turn: &Turn, message: &mut Value) {
             Part::Text { unknown, .. } => remove(unknown, message.pointer_mut(&path)),
             Part::ImageUrl { image_url, unknown } => {
                 remove(unknown, message.pointer_mut(&path));
-                let address = message.pointer_mut(&format!("{path}/image_url"));
-                remove(&image_url.unknown, address);
+                let image = message.pointer_mut(&format!("{path}/image_url"));
+                remove(&image_url.unknown, image);
             }
             Part::Unknown(_) => {}
         }
     }
 }
 
-/// Removes the unknown fields from the list of tools.
+/// Removes the unknown fields from `tools`.
 pub(super) fn remove_unknown_in_tools(tools: &[Tool], list: &mut Value) {
     for (index, tool) in tools.iter().enumerate() {
         if tool.kind == ToolKind::Function {
@@ -48,7 +48,7 @@ pub(super) fn remove_unknown_in_tools(tools: &[Tool], list: &mut Value) {
     }
 }
 
-/// Removes the unknown fields from the choice of a tool.
+/// Removes the unknown fields from `tool_choice`.
 pub(super) fn remove_unknown_in_tool_choice(choice: &ToolChoice, value: &mut Value) {
     if let ToolChoice::Function {
         function, unknown, ..
@@ -59,7 +59,7 @@ pub(super) fn remove_unknown_in_tool_choice(choice: &ToolChoice, value: &mut Val
     }
 }
 
-/// Removes the unknown fields from the form of the reply.
+/// Removes the unknown fields from `response_format`.
 pub(super) fn remove_unknown_in_response_format(format: &ResponseFormat, value: &mut Value) {
     match format {
         ResponseFormat::Text { unknown } | ResponseFormat::JsonObject { unknown } => {
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn unknown_fields_are_not_sent_and_unknown_kinds_are() {
+    fn unknown_fields_are_removed_and_unknown_kinds_stay() {
         let turn: Turn = serde_json::from_value(json!({
             "role": "assistant", "new": 1,
             "content": [
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_fields_of_choices_and_formats_are_not_sent() {
+    fn unknown_fields_of_choices_and_formats_are_removed() {
         let choice = json!({"type": "function", "function": {"name": "f", "new": 1}, "new": 1});
         let choice: ToolChoice = serde_json::from_value(choice).expect("a choice");
         let mut value = serde_json::to_value(&choice).expect("JSON");

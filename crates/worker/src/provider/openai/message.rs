@@ -1,7 +1,7 @@
-//! Writes one turn as a message. Turns have nearly this form already; what strict servers refuse is replaced:
+//! Writes one turn as a message. Turns nearly have the form of messages. Parts that strict servers refuse are replaced:
 //!
-//! - A reply always has the key `content`, and one without text and tool calls has a placeholder as its text. If such a
-//!   reply were left out, a user message would follow another one or a tool result, which some servers refuse too.
+//! - A reply always has the key `content`. A reply without text and tool calls gets a placeholder as its text. The reply
+//!   is not left out, because some servers refuse a user message that follows another user message or a tool result.
 //! - The arguments of a tool call are a JSON object, and its name has only allowed characters.
 //! - The texts of a tool result are one text.
 //! - The type of an image has its registered name.
@@ -32,7 +32,7 @@ pub(super) fn write(turn: &Turn, dialect: Dialect, provider: &str) -> Result<Val
     known_fields::remove_unknown_in_message(turn, &mut message);
     select_extra_content(turn, dialect, provider, &mut message);
     reasoning::restore(&mut message, provider);
-    name_images(turn, &mut message);
+    use_registered_image_types(turn, &mut message);
     match turn.role {
         Role::Assistant => complete_reply(turn, &mut message),
         Role::Tool => join_texts(&mut message),
@@ -67,14 +67,15 @@ fn select_extra_content(turn: &Turn, dialect: Dialect, provider: &str, message: 
     message.as_object_mut().into_iter().for_each(select);
 }
 
-/// Some servers accept only a string as a tool result.
+/// Joins the texts of a tool result, because some servers accept only a string.
 fn join_texts(message: &mut Value) {
     if let Some(text) = text_of(&message["content"]) {
         message["content"] = text.into();
     }
 }
 
-fn name_images(turn: &Turn, message: &mut Value) {
+/// Gives the type of each image its registered name.
+fn use_registered_image_types(turn: &Turn, message: &mut Value) {
     let Some(Content::Parts(parts)) = &turn.content else {
         return;
     };
@@ -87,6 +88,7 @@ fn name_images(turn: &Turn, message: &mut Value) {
     }
 }
 
+/// Completes the content and the tool calls of a reply.
 fn complete_reply(turn: &Turn, message: &mut Value) {
     // Some servers accept only a string as the content of a reply.
     let content = message.get("content").cloned().unwrap_or_default();
@@ -107,8 +109,8 @@ fn complete_reply(turn: &Turn, message: &mut Value) {
     }
 }
 
-/// The arguments as a text that is a JSON object: unchanged if they are one, and an empty object if they cannot be read
-/// as one.
+/// The arguments as the text of a JSON object. Arguments that are already an object stay unchanged. Arguments that cannot be
+/// read as an object become an empty object.
 fn arguments(arguments: &str) -> String {
     match serde_json::from_str::<Map<String, Value>>(arguments) {
         Ok(_) => arguments.to_owned(),
@@ -175,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_beside_calls_stays() {
+    fn the_text_of_a_reply_with_calls_stays() {
         let turn =
             json!({"role": "assistant", "content": "Let me see.", "tool_calls": [call("f", "{}")]});
         assert_eq!(message(&turn, Dialect::COMPATIBLE), turn);

@@ -1,7 +1,10 @@
 //! The messages of a request, in a form that strict servers accept.
 //!
-//! A tool call and its result carry the same id. Ids that the service may not accept are replaced: those in another form
-//! than it accepts, and those that this provider did not return: ids of another provider, and ids that an older release made.
+//! A tool call and its result have the same id. These ids are replaced, because the service may refuse them:
+//!
+//! - ids in a form that the service does not accept;
+//! - ids that another provider returned;
+//! - ids that an older release generated.
 
 use std::collections::HashMap;
 
@@ -128,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn other_ids_and_ids_in_another_form_are_replaced() {
+    fn ids_of_other_providers_and_ids_in_other_forms_are_replaced() {
         let mistral = Dialect {
             tool_call_ids: ToolCallIdForm::NineCharacters,
             ..Dialect::COMPATIBLE
@@ -152,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_result_without_a_call_gets_the_form_of_the_service() {
+    fn the_id_of_a_result_without_a_call_gets_a_form_that_the_service_accepts() {
         let result = Turn {
             tool_call_id: Some("c".repeat(41)),
             ..Turn::text(Role::Tool, "42")

@@ -1,10 +1,13 @@
 //! Providers with OpenAI's chat completions API, which many other services offer too:
 //! `POST {base}/chat/completions`.
 //!
-//! `request` builds the body, `messages`, `message` and `system` its messages; `response` reads the answer, `reasoning`
-//! stores the parts of an answer that must be sent back with tool results, and `error` classifies an error. All of them are
-//! pure functions. A request has no fields for parameters that the client did not set, except `stream`.
-//! `content`, `tool_calls`, `usage` and `finish` read parts of an answer.
+//! - `request` builds the body: `messages`, `message` and `system` its messages. `known_fields` removes unknown fields from it.
+//! - `response` reads the answer: `content`, `tool_calls`, `usage` and `finish` its parts.
+//! - `reasoning` stores the parts of an answer that must be sent back with tool results.
+//! - `error` classifies an error.
+//! - `dialect` has the differences between services.
+//!
+//! All these modules are pure functions. A request has no fields for parameters that the client did not set, except `stream`.
 //!
 //! # Errors
 //!
@@ -14,11 +17,11 @@
 //! | the server refused three times to begin the request (RFC 9113, section 8.7) | `connection_failed` | with backoff |
 //! | connecting, the first byte or the whole call took too long | `provider_timeout` | with backoff |
 //! | the body is larger than its limit | `response_too_large` | no |
-//! | the body is not JSON, or has no choices | `invalid_response` | with backoff |
+//! | the body is not JSON, or has no list of choices | `invalid_response` | with backoff |
 //! | the body is a stream of events | `invalid_response` | no |
 //! | the body is compressed, although the request did not allow it | `invalid_response` | no |
 //! | 407 from a proxy | `connection_failed` | with backoff |
-//! | no choice, or a choice without text, tool calls and reasoning | `empty_response` | with backoff |
+//! | an empty list of choices, or a choice without text, tool calls and reasoning | `empty_response` | with backoff |
 //! | the finish reason is `error`, `abort`, `insufficient_system_resource` or similar | `provider_error` | with backoff |
 //! | the finish reason is unknown | `provider_error` | no |
 //! | an error about the length of the context, also with 500 | `context_length_exceeded` | at once, with less context |
@@ -32,8 +35,9 @@
 //! | 3xx; redirects are not followed | `provider_error` | no |
 //! | 200 with an `error` in the body | as for that error | as for that error |
 //!
-//! A stop for `length` or `content_filter` is a reply, with or without text. So is reasoning without text. The error of an
-//! unfinished reply has its text as the detail. Token counts and other fields of unexpected types are left out.
+//! An answer that stopped for `length` or `content_filter` is a reply, with or without text. An answer with only reasoning is
+//! a reply too. The error of an unfinished reply has the reply's text as its detail. Token counts and other fields of
+//! unexpected types are left out.
 
 mod content;
 mod dialect;
@@ -87,7 +91,7 @@ pub struct OpenAiSettings {
 /// A provider with OpenAI's chat completions API.
 pub struct OpenAi {
     name: String,
-    url: url::Url,
+    completions_url: url::Url,
     models_url: url::Url,
     client: ApiClient,
     dialect: Dialect,
@@ -117,7 +121,7 @@ impl OpenAi {
         }
         Ok(Self {
             name: settings.name,
-            url: settings.base_url.with_segments(&["chat", "completions"]),
+            completions_url: settings.base_url.with_segments(&["chat", "completions"]),
             models_url: settings.base_url.with_segments(&["models"]),
             client,
             dialect,
@@ -140,7 +144,9 @@ impl Provider for OpenAi {
                 Err(error::classify(received))
             }
         };
-        self.client.post(&self.url, body, call.timeout, read).await
+        self.client
+            .post(&self.completions_url, body, call.timeout, read)
+            .await
     }
 
     async fn models(&self, timeout: Duration) -> Result<Vec<String>, Failure> {

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::{super::tokens::ContextTokens, read};
 
 /// A limit and the tokens of the input.
-const fn of(limit: u64, input: u64) -> ContextTokens {
+const fn limit_and_input(limit: u64, input: u64) -> ContextTokens {
     ContextTokens {
         limit: Some(limit),
         input: Some(input),
@@ -61,22 +61,22 @@ fn openai() {
     check(&[
         (
             "This model's maximum context length is 4097 tokens. However, you requested 4203 tokens (3703 in the messages, 500 in the completion). Please reduce the length of the messages or completion.",
-            with_reply(of(4_097, 3_703), 500, Some(4_203)),
+            with_reply(limit_and_input(4_097, 3_703), 500, Some(4_203)),
             Some(3_703),
         ),
         (
             "This model's maximum context length is 8192 tokens. However, you requested 9000 tokens (7000 in the messages, 500 in the functions, and 1500 in the completion). Please reduce the length of the messages, functions, or completion.",
-            with_reply(of(8_192, 7_000), 1_500, Some(9_000)),
+            with_reply(limit_and_input(8_192, 7_000), 1_500, Some(9_000)),
             Some(7_500),
         ),
         (
             "This model's maximum context length is 4097 tokens. However, your messages resulted in 4113 tokens. Please reduce the length of the messages.",
-            of(4_097, 4_113),
+            limit_and_input(4_097, 4_113),
             Some(4_113),
         ),
         (
             "This model's maximum context length is 4097 tokens, however you requested 4322 tokens (4066 in your prompt; 256 for the completion). Please reduce your prompt; or completion length.",
-            with_reply(of(4_097, 4_066), 256, Some(4_322)),
+            with_reply(limit_and_input(4_097, 4_066), 256, Some(4_322)),
             Some(4_066),
         ),
         (
@@ -86,7 +86,7 @@ fn openai() {
         ),
         (
             "Input tokens exceed the configured limit of 272000 tokens. Your messages resulted in 509178 tokens. Please reduce the length of the messages.",
-            of(272_000, 509_178),
+            limit_and_input(272_000, 509_178),
             Some(509_178),
         ),
     ]);
@@ -98,17 +98,17 @@ fn bedrock() {
         ("Input is too long for requested model.", NO_COUNTS, None),
         (
             "The model returned the following errors: prompt is too long: 200049 tokens > 200000 maximum",
-            of(200_000, 200_049),
+            limit_and_input(200_000, 200_049),
             Some(200_049),
         ),
         (
             "input length and `max_tokens` exceed context limit: 179413 + 32768 > 200000, decrease input length or `max_tokens` and try again",
-            with_reply(of(200_000, 179_413), 32_768, None),
+            with_reply(limit_and_input(200_000, 179_413), 32_768, None),
             Some(179_413),
         ),
         (
             "Too many input tokens. Max input tokens: 8192, request input token count: 9015 ",
-            of(8_192, 9_015),
+            limit_and_input(8_192, 9_015),
             Some(9_015),
         ),
     ]);
@@ -119,7 +119,7 @@ fn llama_cpp() {
     check(&[
         (
             "request (4476 tokens) exceeds the available context size (4096 tokens), try increasing it",
-            of(4_096, 4_476),
+            limit_and_input(4_096, 4_476),
             Some(4_476),
         ),
         (
@@ -136,7 +136,7 @@ fn llama_cpp_python() {
     check(&[
         (
             "Requested tokens (2285) exceed context window of 2048",
-            of(2_048, 2_285),
+            limit_and_input(2_048, 2_285),
             Some(2_285),
         ),
         (
@@ -146,7 +146,7 @@ fn llama_cpp_python() {
         ),
         (
             "This model's maximum context length is 2048 tokens. However, you requested 2285 tokens (2269 in the messages, 16 in the completion). Please reduce the length of the messages or completion.",
-            with_reply(of(2_048, 2_269), 16, Some(2_285)),
+            with_reply(limit_and_input(2_048, 2_269), 16, Some(2_285)),
             Some(2_269),
         ),
     ]);
@@ -157,12 +157,12 @@ fn tgi() {
     check(&[
         (
             "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 2048. Given: 1244 `inputs` tokens and 1000 `max_new_tokens`",
-            with_reply(of(2_048, 1_244), 1_000, None),
+            with_reply(limit_and_input(2_048, 1_244), 1_000, None),
             Some(1_244),
         ),
         (
             "Input validation error: `inputs` must have less than 1024 tokens. Given: 1168",
-            of(1_024, 1_168),
+            limit_and_input(1_024, 1_168),
             Some(1_168),
         ),
     ]);
@@ -173,17 +173,17 @@ fn litellm_quotes_the_service_that_it_called() {
     check(&[
         (
             r#"litellm.ContextWindowExceededError: AnthropicError - {"type":"error","error":{"type":"invalid_request_error","message":"prompt is too long: 209353 tokens > 199999 maximum"}}"#,
-            of(199_999, 209_353),
+            limit_and_input(199_999, 209_353),
             Some(209_353),
         ),
         (
             r#"litellm.ContextWindowExceededError: OpenAIException - Error code: 400 - {'error': {'message': "This model\'s maximum context length is 32768 tokens. However, your request has 59360 input tokens. Please reduce the length of the input messages."}}. Received Model Group=m"#,
-            of(32_768, 59_360),
+            limit_and_input(32_768, 59_360),
             Some(59_360),
         ),
         (
             r#"litellm.BadRequestError: OpenAIException - {"code":400,"message":"the request exceeds the available context size","type":"exceed_context_size_error","n_prompt_tokens": 14429,"n_ctx":8192}"#,
-            of(8_192, 14_429),
+            limit_and_input(8_192, 14_429),
             Some(14_429),
         ),
         (
@@ -199,7 +199,7 @@ fn vllm() {
     check(&[
         (
             "This model's maximum context length is 16384 tokens. However, you requested 122946 tokens (112946 in the messages, 10000 in the completion). Please reduce the length of the messages or completion.",
-            with_reply(of(16_384, 112_946), 10_000, Some(122_946)),
+            with_reply(limit_and_input(16_384, 112_946), 10_000, Some(122_946)),
             Some(112_946),
         ),
         (
@@ -212,32 +212,32 @@ fn vllm() {
         ),
         (
             "This model's maximum context length is 65536 tokens. However, your request has 65544 input tokens. Please reduce the length of the input messages.",
-            of(65_536, 65_544),
+            limit_and_input(65_536, 65_544),
             Some(65_544),
         ),
         (
             "'max_tokens' or 'max_completion_tokens' is too large: 8192. This model's maximum context length is 8192 tokens and your request has 37 input tokens (8192 > 8192 - 37).",
-            of(8_192, 37),
+            limit_and_input(8_192, 37),
             Some(37),
         ),
         (
             "You passed 31745 input tokens and requested 1024 output tokens. However, the model's context length is only 32768 tokens, resulting in a maximum input length of 31744 tokens. Please reduce the length of the input prompt. (parameter=input_tokens, value=31745)",
-            with_reply(of(32_768, 31_745), 1_024, None),
+            with_reply(limit_and_input(32_768, 31_745), 1_024, None),
             Some(31_745),
         ),
         (
             "This model's maximum context length is 51200 tokens. However, you requested 12054 output tokens and your prompt contains at least 40000 input tokens, for a total of at least 52054 tokens.",
-            with_reply(of(51_200, 40_000), 12_054, None),
+            with_reply(limit_and_input(51_200, 40_000), 12_054, None),
             Some(40_000),
         ),
         (
             "The decoder prompt (length 8825) is longer than the maximum model length of 8192.",
-            of(8_192, 8_825),
+            limit_and_input(8_192, 8_825),
             Some(8_825),
         ),
         (
             "Input length (196905) exceeds model's maximum context length (196608).",
-            of(196_608, 196_905),
+            limit_and_input(196_608, 196_905),
             Some(196_905),
         ),
         (
@@ -282,37 +282,37 @@ fn other_services() {
         ),
         (
             "This model's maximum prompt length is 131072 but the request contains 537812 tokens.",
-            of(131_072, 537_812),
+            limit_and_input(131_072, 537_812),
             Some(537_812),
         ),
         (
             "The input (516368 tokens) is longer than the model's context length (262144 tokens).",
-            of(262_144, 516_368),
+            limit_and_input(262_144, 516_368),
             Some(516_368),
         ),
         (
             "Requested token count exceeds the model's maximum context length of 131072 tokens. You requested a total of 140000 tokens: 130000 tokens from the input messages and 10000 tokens for the completion.",
-            with_reply(of(131_072, 130_000), 10_000, Some(140_000)),
+            with_reply(limit_and_input(131_072, 130_000), 10_000, Some(140_000)),
             Some(130_000),
         ),
         (
             "The prompt is too long: 221782, model maximum context length: 202752",
-            of(202_752, 221_782),
+            limit_and_input(202_752, 221_782),
             Some(221_782),
         ),
         (
             "Prompt contains 40000 tokens and 0 draft tokens, too large for model with 32768 maximum context length",
-            of(32_768, 40_000),
+            limit_and_input(32_768, 40_000),
             Some(40_000),
         ),
         (
             "Invalid request: Your request exceeded model token limit: 8192 (requested: 9000)",
-            of(8_192, 9_000),
+            limit_and_input(8_192, 9_000),
             Some(9_000),
         ),
         (
             "The input token count (2800010) exceeds the maximum number of tokens allowed (1048575).",
-            of(1_048_575, 2_800_010),
+            limit_and_input(1_048_575, 2_800_010),
             Some(2_800_010),
         ),
         (
@@ -322,7 +322,7 @@ fn other_services() {
         ),
         (
             "Unable to submit request because the input token count is 32771 but model only supports up to 32768. Reduce the input token count and try again.",
-            of(32_768, 32_771),
+            limit_and_input(32_768, 32_771),
             Some(32_771),
         ),
         (
@@ -355,18 +355,18 @@ proptest! {
     })]
 
     #[test]
-    fn any_counts_are_read_among_any_other_text(
+    fn any_counts_are_read_within_any_other_text(
         before in "\\PC{0,40}",
         after in "\\PC{0,40}",
         limit in 256_u64..10_000_000,
         input in 1_u64..10_000_000,
     ) {
         let message = format!("{before} request ({input} tokens) exceeds the available context size ({limit} tokens) {after}");
-        prop_assert_eq!(read(&message), Some(of(limit, input)));
+        prop_assert_eq!(read(&message), Some(limit_and_input(limit, input)));
     }
 
     #[test]
-    fn any_text_can_be_read(message in "\\PC{0,80}(maximum context length is|prompt is too long: )[0-9,]{0,30}\\PC{0,20}") {
+    fn a_refusal_is_recognised_with_any_text_after_it(message in "\\PC{0,80}(maximum context length is|prompt is too long: )[0-9,]{0,30}\\PC{0,20}") {
         prop_assert!(read(&message).is_some());
     }
 }
