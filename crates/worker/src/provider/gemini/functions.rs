@@ -35,11 +35,11 @@ pub(super) fn calls(turn: &Turn) -> Result<Vec<Value>, Failure> {
 /// The name of the called function. Gemini's names begin with a letter or `_`, and may contain `.` and `:`.
 fn name(call: &ToolCall) -> String {
     const OTHERS: &str = ".:";
-    let name = tool_name::allowed(&call.function.name, OTHERS);
+    let name = tool_name::to_allowed(&call.function.name, OTHERS);
     if name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_') {
         name
     } else {
-        tool_name::allowed(&format!("_{name}"), OTHERS)
+        tool_name::to_allowed(&format!("_{name}"), OTHERS)
     }
 }
 
