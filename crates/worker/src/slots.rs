@@ -9,7 +9,7 @@
 
 use forebay_shared::class::Class;
 
-/// One of this many slots is for batch jobs. In a worker with fewer slots, one of this many starts is.
+/// One of this many slots is for batch jobs. In a worker with fewer slots, one of this many starts is for a batch job.
 const BATCH_SHARE_DIVISOR: usize = 10;
 
 /// Which classes have a job to start.
