@@ -1,6 +1,6 @@
 //! Finds the provider that answers for a model. The first rule that applies decides:
 //!
-//! 1. `NAME/*` is the only model that the provider `NAME` lists.
+//! 1. `NAME/*` stands for the only model that the server of the provider `NAME` lists.
 //! 2. A model that an entry of the providers file lists belongs to this entry.
 //! 3. `NAME/model` belongs to the provider `NAME`.
 //! 4. `simulated` belongs to the simulated provider, and `gemini-…` to the provider `gemini`.

@@ -29,7 +29,7 @@ pub(super) struct ReturnedCall {
 /// empty call with each reply.
 ///
 /// # Errors
-/// `invalid_response` for a reply that has only calls without names.
+/// `invalid_response` for a reply without text that has only calls without names. A name that is an empty text is kept then.
 pub(super) fn complete(
     mut returned: Vec<ReturnedCall>,
     has_text: bool,

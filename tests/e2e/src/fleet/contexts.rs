@@ -29,7 +29,7 @@ impl Fleet {
     /// The same run, but with the turns in Redis instead of the turns that the API returned. [`crate::order`] can check both.
     ///
     /// # Panics
-    /// As [`Fleet::turns_in_redis`], or if the session has no job.
+    /// If [`Fleet::turns_in_redis`] panics, or the session has no job.
     pub async fn with_turns_in_redis(&self, run: &SessionRun) -> SessionRun {
         let job = run.jobs.first().expect("the session has a job");
         let turns = self.turns_in_redis(&run.session, id_of(job)).await;
