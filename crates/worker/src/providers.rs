@@ -8,10 +8,10 @@ use crate::provider::{Provider, ProviderRegistry};
 
 /// Finds the provider of a model.
 pub trait Providers: Send + Sync {
-    /// The provider, and the model's name there.
+    /// The provider, and the name of the model that is sent to it.
     ///
     /// # Errors
-    /// The error that the job fails with when no provider can answer, such as `provider_not_configured`.
+    /// The error with which the job fails if no provider can answer, such as `provider_not_configured`.
     fn resolve(&self, model: &str) -> Result<(Arc<dyn Provider>, String), JobError>;
 }
 

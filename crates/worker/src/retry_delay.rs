@@ -6,16 +6,18 @@ use forebay_shared::backoff::Backoff;
 
 use crate::settings::WorkerSettings;
 
-/// The longest delay that is granted to a provider. A longer request counts as this delay.
+/// The longest delay that a provider can ask for. A longer delay counts as this one.
 const PROVIDER_DELAY_MAX: Duration = Duration::from_secs(60 * 60);
 
 /// The delay before the next try, in milliseconds, when the job has failed `tries` times before this
 /// failure.
 ///
-/// The delay is the backoff of the settings, or the delay that the provider requests if that is longer. A request
-/// of more than one hour counts as one hour. `random` is uniform from 0 to 1. It adds up to a tenth to the provider's
-/// delay, but never beyond one hour, so that jobs that failed together are not retried together. `random` also sets the
-/// backoff between half of its full length (0) and its full length (1).
+/// The delay is the backoff of the settings, or the delay that the provider asks for if that is longer. The provider's delay
+/// counts as at most one hour.
+///
+/// `random` is uniform from 0 to 1. It spreads the retries of jobs that failed together. The backoff is between half of its
+/// full length (`random` = 0) and its full length (1). The provider's delay becomes up to a tenth longer, but not longer than
+/// one hour.
 pub(crate) fn retry_delay_ms(
     tries: u32,
     provider_delay_ms: Option<u64>,

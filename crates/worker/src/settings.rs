@@ -1,11 +1,11 @@
 //! The limits of a worker.
 
-/// The time in which an attempt can commit after its call has reached its time limit, in milliseconds. A claim lasts
+/// The time that an attempt has for its commit after its call has reached the time limit, in milliseconds. A claim lasts
 /// for the call's time limit plus this time. So no other worker claims the job during the commit.
 pub(crate) const COMMIT_MARGIN_MS: u64 = 30_000;
 
 /// How long a worker may take after its drain time, in milliseconds. In this time it releases the jobs that still
-/// run and commits the last replies. With a healthy store this takes some tens of milliseconds. The sweeper
+/// run, and commits the last replies. With a healthy store this takes some tens of milliseconds. The sweeper
 /// requeues the jobs that are not released by then.
 pub const RELEASING_MS_MAX: u64 = 2_000;
 
@@ -14,12 +14,12 @@ pub const RELEASING_MS_MAX: u64 = 2_000;
 pub struct WorkerSettings {
     /// The most calls in flight, over both classes: 1 to 100,000.
     pub concurrency: usize,
-    /// The most jobs that wait for tool results without using a slot. Further waiting jobs keep their slots, so that the
-    /// worker claims fewer others.
+    /// The most jobs that wait for tool results without using a slot. Further waiting jobs keep their slots, so the worker
+    /// claims fewer other jobs.
     pub results_waits_max: usize,
     /// The number of failed tries at which a job fails: 1 to 100.
     pub tries_max: u32,
-    /// The longest that one call may take, in milliseconds. At most 25 minutes, because RabbitMQ closes
+    /// The time limit of one call, in milliseconds. At most 25 minutes, because RabbitMQ closes
     /// a channel that has a delivery unacknowledged for 30 minutes.
     pub call_timeout_ms: u64,
     /// How long running calls may continue after the worker is told to stop, in milliseconds.

@@ -1,16 +1,16 @@
-//! Decides which class gets the next free slot. Pure, without I/O.
+//! Decides which class gets the next free slot. The functions do no I/O.
 //!
 //! Interactive jobs go first. While batch jobs wait, they get at least a tenth: a tenth of the slots of a worker with
 //! ten or more slots, or every tenth start of a smaller worker. A class may also use slots that the other class does
 //! not need.
 //!
-//! Beyond this tenth, a batch job gets a slot only when no interactive wake is about to arrive. Otherwise batch jobs
-//! would get most of several slots that become free at once.
+//! Beyond this tenth, a batch job gets a slot only when no interactive wake is about to arrive. Otherwise, when several
+//! slots become free at once, batch jobs would get most of them.
 
 use forebay_shared::class::Class;
 
-/// Batch jobs get one of this many slots. In a worker with fewer slots they get one of this many starts.
-const BATCH_SHARE: usize = 10;
+/// One of this many slots is for batch jobs. In a worker with fewer slots, one of this many starts is for a batch job.
+const BATCH_SHARE_DIVISOR: usize = 10;
 
 /// Which classes have a job to start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,12 +73,12 @@ impl Slots {
         }
     }
 
-    /// Whether batch jobs have less than their tenth.
+    /// Whether batch jobs have less than their tenth of the slots or, in a small worker, of the starts.
     fn is_batch_due(&self) -> bool {
-        if self.total >= BATCH_SHARE {
-            self.batch < self.total.div_ceil(BATCH_SHARE)
+        if self.total >= BATCH_SHARE_DIVISOR {
+            self.batch < self.total.div_ceil(BATCH_SHARE_DIVISOR)
         } else {
-            self.interactive_starts + 1 >= BATCH_SHARE
+            self.interactive_starts + 1 >= BATCH_SHARE_DIVISOR
         }
     }
 
@@ -108,11 +108,11 @@ impl Slots {
     /// How many unacknowledged wakes of the class the queue may deliver to this worker.
     ///
     /// This is the number of slots. So a worker whose slots all run one class withholds no further wakes of that class
-    /// from other workers. A small worker may have one more interactive wake. Without a buffered interactive wake, a
-    /// batch job would get every slot that becomes free.
+    /// from other workers. A worker with fewer than ten slots may have one more interactive wake. This wake is buffered while
+    /// all slots run interactive jobs. Without it, a batch job would get every slot that becomes free.
     pub(crate) fn unacked_max(&self, class: Class) -> usize {
         match class {
-            Class::Interactive if self.total < BATCH_SHARE => self.total + 1,
+            Class::Interactive if self.total < BATCH_SHARE_DIVISOR => self.total + 1,
             Class::Interactive | Class::Batch => self.total,
         }
     }
@@ -135,9 +135,9 @@ mod tests {
     #[derive(Clone, Debug)]
     enum Step {
         /// A job of the class ends, if one runs.
-        Ends(Class),
-        /// A job starts, if one may, while these classes wait.
-        Starts(Waiting),
+        End(Class),
+        /// These classes wait, and a job starts if one may.
+        Start(Waiting),
     }
 
     fn step() -> impl Strategy<Value = Step> {
@@ -147,7 +147,7 @@ mod tests {
             has_batch,
             expects_interactive: false,
         });
-        prop_oneof![class.prop_map(Step::Ends), waiting.prop_map(Step::Starts)]
+        prop_oneof![class.prop_map(Step::End), waiting.prop_map(Step::Start)]
     }
 
     proptest! {
@@ -159,8 +159,8 @@ mod tests {
             let mut slots = Slots::new(total);
             for step in steps {
                 match step {
-                    Step::Ends(class) => slots.free(class),
-                    Step::Starts(waiting) => {
+                    Step::End(class) => slots.free(class),
+                    Step::Start(waiting) => {
                         let is_free = slots.interactive + slots.batch < total;
                         let next = slots.next(waiting);
                         prop_assert_eq!(next.is_some(), is_free && (waiting.has_interactive || waiting.has_batch));

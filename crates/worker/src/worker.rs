@@ -19,8 +19,8 @@ use crate::{
 /// Returns at most [`WorkerSettings::drain_ms`] plus [`RELEASING_MS_MAX`](crate::RELEASING_MS_MAX)
 /// after the stop. The process's other loops ([`Member`]) must run until then.
 ///
-/// The worker claims nothing before its process has a presence. Otherwise the sweeper would
-/// treat the worker as dead and queue its jobs again.
+/// The worker claims no job before its process has a presence. Otherwise the sweeper would treat the worker as dead and
+/// requeue its jobs.
 pub async fn run(
     member: Arc<Member>,
     providers: Arc<dyn Providers>,

@@ -1,4 +1,5 @@
-//! What the tasks of one worker share: its ports, its settings, the jobs in flight and its stop signals.
+//! What the tasks of one worker share: its store, queue and providers, its settings, the jobs in flight and its stop
+//! signals.
 
 use std::sync::Arc;
 
@@ -20,13 +21,13 @@ pub(crate) struct WorkerContext {
     pub(crate) settings: WorkerSettings,
     /// The jobs that this process works on.
     pub(crate) in_flight: Arc<InFlightJobs>,
-    /// The context limits of models that refused a call.
+    /// The context limits of models, known from refused calls.
     pub(crate) context_limits: Arc<ContextLimits>,
-    /// A permit for each further job that may wait for tool results without using a slot.
+    /// The free permits for jobs that wait for tool results without using a slot.
     pub(crate) results_wait_permits: Arc<Semaphore>,
     /// The tasks of the running attempts.
     pub(crate) attempts: TaskTracker,
-    /// Cancelled when the worker is told to stop: it claims no more jobs.
+    /// Cancelled when the worker must stop: it then claims no more jobs.
     pub(crate) stop: CancellationToken,
     /// Cancelled at the end of the drain time: calls are dropped and their jobs released.
     pub(crate) release_jobs: CancellationToken,

@@ -37,9 +37,8 @@ fn reply(parts: &Value, finish_reason: &str) -> String {
     answer(200, "", &json!({"candidates": [candidate]}).to_string())
 }
 
-fn error(status: u16, headers: &str, name: &str, message: &str, details: &Value) -> String {
-    let error =
-        json!({"error": {"code": status, "message": message, "status": name, "details": details}});
+fn error(status: u16, headers: &str, status_name: &str, message: &str, details: &Value) -> String {
+    let error = json!({"error": {"code": status, "message": message, "status": status_name, "details": details}});
     answer(status, headers, &error.to_string())
 }
 
@@ -52,17 +51,17 @@ fn faults() -> Vec<FaultCase> {
         retry,
         exceeds: Exceeds::Nothing,
     };
-    let plain = |status, name| error(status, "", name, "no", &json!([]));
+    let without_details = |status, name| error(status, "", name, "no", &json!([]));
     let mut cases = transport_faults();
     cases.extend([
         case(
             "400",
-            plain(400, "INVALID_ARGUMENT"),
+            without_details(400, "INVALID_ARGUMENT"),
             "invalid_request",
             Retry::Never,
         ),
         case(
-            "400, the key",
+            "400 for a wrong key",
             error(
                 400,
                 "",
@@ -74,7 +73,7 @@ fn faults() -> Vec<FaultCase> {
             Retry::Never,
         ),
         case(
-            "400, too long",
+            "400 for a context that is too long",
             error(
                 400,
                 "",
@@ -87,24 +86,24 @@ fn faults() -> Vec<FaultCase> {
         ),
         case(
             "401",
-            plain(401, "UNAUTHENTICATED"),
+            without_details(401, "UNAUTHENTICATED"),
             "authentication_failed",
             Retry::Never,
         ),
         case(
             "403",
-            plain(403, "PERMISSION_DENIED"),
+            without_details(403, "PERMISSION_DENIED"),
             "authentication_failed",
             Retry::Never,
         ),
         case(
             "404",
-            plain(404, "NOT_FOUND"),
+            without_details(404, "NOT_FOUND"),
             "endpoint_not_found",
             Retry::Never,
         ),
         case(
-            "404, the model",
+            "404 for an unknown model",
             error(
                 404,
                 "",
@@ -117,7 +116,7 @@ fn faults() -> Vec<FaultCase> {
         ),
         case(
             "429",
-            plain(429, "RESOURCE_EXHAUSTED"),
+            without_details(429, "RESOURCE_EXHAUSTED"),
             "rate_limited",
             Retry::Backoff,
         ),
@@ -147,13 +146,13 @@ fn faults() -> Vec<FaultCase> {
         ),
         case(
             "500",
-            plain(500, "INTERNAL"),
+            without_details(500, "INTERNAL"),
             "provider_error",
             Retry::Backoff,
         ),
         case(
             "503",
-            plain(503, "UNAVAILABLE"),
+            without_details(503, "UNAVAILABLE"),
             "provider_error",
             Retry::Backoff,
         ),
@@ -196,7 +195,7 @@ fn faults() -> Vec<FaultCase> {
             Retry::Backoff,
         ),
         case(
-            "another shape",
+            "JSON of another form",
             answer(200, "", "{\"candidates\": 1}"),
             "invalid_response",
             Retry::Backoff,
@@ -219,7 +218,7 @@ async fn each_fault_has_a_code_and_a_retry() {
         );
         assert!(
             !failure.error.message.contains("hello"),
-            "failure: {failure}"
+            "the failure shows the prompt: {failure}"
         );
         assert!(matches!(server.next_event().await, ServerEvent::Request(_)));
     }
@@ -248,7 +247,7 @@ async fn the_key_is_sent_in_a_header_and_is_not_in_the_url_or_an_error() {
 }
 
 #[tokio::test]
-async fn a_token_limit_or_content_filter_is_no_failure() {
+async fn a_reply_that_ends_at_the_token_limit_or_content_filter_is_no_failure() {
     for (reason, expected) in [
         ("MAX_TOKENS", FinishReason::Length),
         ("SAFETY", FinishReason::ContentFilter),

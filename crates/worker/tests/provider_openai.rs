@@ -69,7 +69,7 @@ fn faults() -> Vec<FaultCase> {
             Retry::Never,
         ),
         case(
-            "400, too long",
+            "400 for a context that is too long",
             error(400, "", "context_length_exceeded", "no"),
             "context_length_exceeded",
             Retry::LessContext,
@@ -151,7 +151,7 @@ fn faults() -> Vec<FaultCase> {
             Retry::Backoff,
         ),
         case(
-            "no choice",
+            "no choices",
             answer(200, "", "{\"choices\": []}"),
             "empty_response",
             Retry::Backoff,
@@ -163,7 +163,7 @@ fn faults() -> Vec<FaultCase> {
             Retry::Backoff,
         ),
         case(
-            "another shape",
+            "JSON of another form",
             answer(200, "", "[1]"),
             "invalid_response",
             Retry::Backoff,
@@ -186,13 +186,13 @@ async fn each_fault_has_a_code_and_a_retry() {
         );
         assert!(
             !failure.error.message.contains("hello"),
-            "failure: {failure}"
+            "the failure shows the prompt: {failure}"
         );
     }
 }
 
 #[tokio::test]
-async fn a_port_without_a_listener_fails_the_connection() {
+async fn a_call_to_a_port_without_a_listener_fails() {
     let server = Server::start("", Ending::Close).await;
     let base_url = server.base_url.clone();
     drop(server);
@@ -204,7 +204,7 @@ async fn a_port_without_a_listener_fails_the_connection() {
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_accept_the_connection_times_out() {
+async fn a_call_to_a_server_that_does_not_accept_the_connection_times_out() {
     let socket = tokio::net::TcpSocket::new_v4().expect("the socket is created");
     socket
         .bind("127.0.0.1:0".parse().expect("the address is valid"))
@@ -301,8 +301,9 @@ async fn an_error_does_not_show_secrets() {
 }
 
 #[tokio::test]
-async fn no_part_of_a_secret_is_in_an_error_that_was_cut() {
+async fn no_part_of_a_secret_is_in_a_shortened_error() {
     let text = |bytes: usize| format!("{} Bearer {KEY}, again", "x".repeat(bytes));
+    // Texts are cut after 200 characters or 800 bytes, and messages after 1,000 bytes. The key lies across each of these ends.
     for bytes in (170..200).chain(770..800).chain(960..1_000) {
         for answer in [
             answer(400, "", &text(bytes)),

@@ -7,8 +7,8 @@
 //! - [`slowdown`]: how busy the machine is, for bounds on times
 //! - [`readme`]: the README's commands, programs and files, for tests that run them
 //!
-//! The LLM provider of these tests is the package `scripted-provider`. Functions of this package fail with a panic, and
-//! its message shows what the processes answered or logged.
+//! The LLM provider of these tests is the package `scripted-provider`. The functions of this package panic when they fail.
+//! The message of the panic shows what the processes answered or logged.
 
 pub mod client;
 pub mod fleet;

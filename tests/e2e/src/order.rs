@@ -1,4 +1,4 @@
-//! Checks Forebay's second promise: a session's turns never race.
+//! Checks the README's statement that a session's turns never race.
 //!
 //! A load test submits the inputs `turn=0`, `turn=1`, … to each session in order
 //! ([`crate::client::Client::submit_turns`]). The provider is the scripted server with its default replies, which list
@@ -34,8 +34,8 @@ impl SessionRun {
     /// # Panics
     /// If a job has not ended after `timeout`, or the session cannot be read.
     pub async fn fetch(client: &Client, session: &str, ids: &[String], timeout: Duration) -> Self {
-        // When the last job has ended, the other jobs have too. A wait for each job would need a subscription of the
-        // gateway.
+        // When the last job has ended, the other jobs have ended too. A wait for each job would cost the gateway a
+        // subscription.
         if let Some(last) = ids.last() {
             client.wait(last, timeout).await;
         }
@@ -163,7 +163,7 @@ fn check_stored(run: &SessionRun, problems: &mut Vec<String>) {
             format!("its text is {text:?}, but the job's reply was {reply:?}")
         };
         problems.push(format!("stored turn #{index}: {problem}"));
-        // All later turns are shifted too and would only repeat this problem.
+        // The later turns may be shifted too. Their problems would only repeat this problem.
         return;
     }
 }
@@ -213,7 +213,7 @@ mod tests {
         }
     }
 
-    /// The problem of a session that has exactly one.
+    /// The problem of a session that has exactly one problem.
     fn only_problem(run: &SessionRun) -> String {
         let problems = problems(run);
         assert_eq!(problems.len(), 1, "{problems:?}");
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_with_other_turns_than_those_up_to_its_own_is_a_problem() {
+    fn a_reply_that_does_not_list_exactly_the_turns_up_to_its_own_is_a_problem() {
         for wrong_reply in [
             "seen:0,2",
             "seen:1,0,2",

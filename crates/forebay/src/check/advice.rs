@@ -25,7 +25,7 @@ pub(super) fn advice(error: &JobError, provider: &ProviderSummary) -> Option<Str
             KeyState::Set(variable) => format!(
                 "Wrong key: the provider refuses the key in {variable}, or the key may not use this model."
             ),
-            KeyState::Missing(setting) | KeyState::None(setting) => {
+            KeyState::Missing(setting) | KeyState::NotRequired(setting) => {
                 format!("No key: the provider requires one. Set {setting}.")
             }
         },
@@ -124,7 +124,7 @@ mod tests {
             name: String::from("local"),
             url: String::from("http://llm.corp/v1"),
             url_setting: String::from("base_url of [providers.local]"),
-            key: KeyState::None(String::from("key_env of [providers.local]")),
+            key: KeyState::NotRequired(String::from("key_env of [providers.local]")),
             models: String::new(),
             proxy_variable,
         }

@@ -112,7 +112,7 @@ impl ProviderDefinition {
             .map(|provider| Arc::new(provider) as _),
         };
         built.map_err(|error| match key_env {
-            Some(variable) => error.of_key_in(&variable),
+            Some(variable) => error.with_key_variable(&variable),
             None => error,
         })
     }

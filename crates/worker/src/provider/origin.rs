@@ -1,5 +1,5 @@
-//! Marks turns with the provider that returned them, so that nothing of one provider is sent to another: neither its
-//! tool call ids nor the data that it wants back with a turn.
+//! Marks turns with the provider that returned them. The tool call ids of one provider, and the data that it wants back
+//! with a turn, must not be sent to another provider.
 //!
 //! The mark is part of the turn's `extra_content`, under a key of Forebay's own. Only turns with tool calls or with data
 //! of their provider get one.
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn turns_without_calls_and_data_get_no_mark() {
+    fn turns_without_calls_or_data_get_no_mark() {
         for extra in [Value::Null, json!(7), json!(["x"])] {
             let turn = json!({"role": "assistant", "content": "x", "extra_content": extra});
             let after = marked(turn);

@@ -1,9 +1,12 @@
-//! Finds the provider that answers for a model.
+//! Finds the provider that answers for a model. The first rule that applies decides:
 //!
-//! A model is for the entry of the providers file that lists it. Otherwise `NAME/model` is for the provider of that name.
-//! `simulated` and `gemini-…` have their own providers; the OpenAI-compatible provider answers for all other models.
-//! `NAME/*` is the only model that a provider lists. A provider without its key is in the registry too: its jobs fail and
-//! name the missing key.
+//! 1. `NAME/*` stands for the only model that the server of the provider `NAME` lists.
+//! 2. A model that an entry of the providers file lists belongs to this entry.
+//! 3. `NAME/model` belongs to the provider `NAME`.
+//! 4. `simulated` belongs to the simulated provider, and `gemini-…` to the provider `gemini`.
+//! 5. Any other model belongs to the provider `openai`.
+//!
+//! A provider without its key is in the registry too. Its jobs fail with an error that names the missing key.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -72,14 +75,14 @@ pub struct ProviderRegistry {
 
 enum RegisteredProvider {
     Ready(ReadyProvider),
-    /// The provider has no key; this variable should hold it.
+    /// The provider has no key. The field is the name of the variable that should hold it.
     WithoutKey(String),
 }
 
 struct ReadyProvider {
     provider: Arc<dyn Provider>,
     only_model: Arc<OnlyModel>,
-    /// Whether a model that begins with the provider's name is sent under its whole name.
+    /// Whether the model `NAME/model` is sent with the prefix `NAME/`.
     keep_prefix: bool,
 }
 
@@ -100,7 +103,7 @@ impl ProviderRegistry {
     /// [`SettingsError`], naming the setting.
     pub fn new(settings: ProviderSettings) -> Result<Self, SettingsError> {
         let (http, entries) = (settings.http, settings.file.entries);
-        let listed = entries
+        let listed_models = entries
             .iter()
             .map(|(name, entry)| (name.as_str(), entry.models.as_slice()));
         let simulated = Arc::new(Simulated::new(settings.simulated_latency));
@@ -109,16 +112,16 @@ impl ProviderRegistry {
                 simulated::NAME.to_owned(),
                 RegisteredProvider::ready(simulated, false),
             )]),
-            routes: Routes::new(listed),
+            routes: Routes::new(listed_models),
             summaries: Vec::new(),
             default_model: None,
         };
         let openai_url = base_url("OPENAI_BASE_URL", &settings.openai_base_url)?;
         let gemini_url = base_url("GEMINI_BASE_URL", &settings.gemini_base_url)?;
-        let is_own_url = openai_url.host() == OPENAI_HOST;
+        let is_openai_itself = openai_url.host() == OPENAI_HOST;
         let openai = ProviderDefinition {
             // Local servers have no key.
-            requires_key: is_own_url,
+            requires_key: is_openai_itself,
             ..ProviderDefinition::built_in(
                 ApiKind::Openai,
                 openai_url,
@@ -135,7 +138,7 @@ impl ProviderRegistry {
         registry.add("openai", openai, &[], false, &http)?;
         registry.add("gemini", gemini, &[], false, &http)?;
         let has_key = registry.is_configured("openai") || registry.is_configured("gemini");
-        registry.default_model = match (is_own_url, has_key, entries.keys().next()) {
+        registry.default_model = match (is_openai_itself, has_key, entries.keys().next()) {
             (false, _, _) => Some(format!("openai/{ONLY_MODEL}")),
             (true, false, None) => Some(simulated::NAME.to_owned()),
             (true, false, Some(name)) if entries.len() == 1 => Some(format!("{name}/{ONLY_MODEL}")),
@@ -175,7 +178,7 @@ impl ProviderRegistry {
         Ok(())
     }
 
-    /// The provider for a model, and the model's name there.
+    /// The provider for a model, and the name of the model that is sent to it.
     ///
     /// # Errors
     /// `provider_not_configured` when the provider has no key, `invalid_request` when no model is named. A retry cannot
@@ -208,29 +211,30 @@ impl ProviderRegistry {
         matches!(self.providers.get(name), Some(RegisteredProvider::Ready(_)))
     }
 
-    /// The model of jobs that name none, if the settings name none either.
+    /// The model of jobs without a model, for use if `FOREBAY_MODEL` is not set.
     ///
-    /// It is the only model of the server that `OPENAI_BASE_URL` or the only entry of the providers file names. If nothing
-    /// is configured, it is the simulated one. `None` if the settings leave a choice.
+    /// If `OPENAI_BASE_URL` names a server other than OpenAI's, it is the only model of this server. If the only provider is
+    /// one entry of the providers file, it is the only model of this entry. If no provider is configured, it is the
+    /// simulated model. Otherwise it is `None`.
     #[must_use]
     pub fn default_model(&self) -> Option<&str> {
         self.default_model.as_deref()
     }
 
-    /// All providers but the simulated one, as they are configured.
+    /// The summaries of all providers but the simulated one.
     #[must_use]
     pub fn summaries(&self) -> &[ProviderSummary] {
         &self.summaries
     }
 
-    /// The provider that answers for a model, as it is configured. `None` for the simulated one.
+    /// The summary of the provider that answers for a model. `None` for the simulated provider.
     #[must_use]
     pub fn summary_for(&self, model: &str) -> Option<&ProviderSummary> {
         let (name, _) = self.route(model);
         self.summaries.iter().find(|summary| summary.name == name)
     }
 
-    /// The name of the provider for a model, and the model's name there.
+    /// The name of the provider for a model, and the name of the model that is sent to it.
     fn route<'a>(&'a self, model: &'a str) -> (&'a str, &'a str) {
         let prefixed = model.split_once('/').and_then(|(name, rest)| {
             let provider = self.providers.get(name)?;

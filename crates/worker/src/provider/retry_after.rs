@@ -11,12 +11,12 @@ pub(super) const DELAY_MS_MAX: u64 = 60 * 60 * 1_000;
 /// The headers with a delay in milliseconds. OpenAI sends the first one.
 const MS_HEADERS: [&str; 2] = ["retry-after-ms", "llm_provider-retry-after-ms"];
 
-/// The headers with a delay in seconds, or with a date. `LiteLLM` adds the prefix to the headers of the provider that it
-/// called.
+/// The headers with a delay in seconds, or with a date. `LiteLLM` adds the prefix `llm_provider-` to the headers of the
+/// provider that it called.
 const HEADERS: [&str; 2] = ["retry-after", "llm_provider-retry-after"];
 
 /// The delay that the provider asks for, in milliseconds, at most [`DELAY_MS_MAX`]. `None`: no header has a valid delay.
-/// The headers in milliseconds are more exact and come first. A delay of 0 counts only if no header has a longer one.
+/// The headers in milliseconds are more exact and take precedence. A delay of 0 counts only if no header has a longer one.
 pub(super) fn read(headers: &HeaderMap, now: SystemTime) -> Option<u64> {
     let text = |name: &&str| headers.get(*name)?.to_str().ok().map(str::trim);
     let ms = MS_HEADERS.iter().filter_map(text);
@@ -33,7 +33,8 @@ pub(super) fn seconds_ms(text: &str) -> Option<u64> {
     delay_ms(text, 1_000.0)
 }
 
-/// A delay of whole and fractional units, each of `unit_ms` milliseconds.
+/// A decimal number of units, each of `unit_ms` milliseconds, as a delay in milliseconds. `None` if the text is not such a
+/// number.
 fn delay_ms(text: &str, unit_ms: f64) -> Option<u64> {
     if !text
         .bytes()
@@ -46,7 +47,7 @@ fn delay_ms(text: &str, unit_ms: f64) -> Option<u64> {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "the value is between 0 and the bound"
+        reason = "the value is between 0 and DELAY_MS_MAX"
     )]
     Some(ms as u64)
 }
@@ -127,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_delay_of_zero_hides_no_other_delay() {
+    fn a_delay_of_zero_counts_only_if_no_header_has_a_longer_one() {
         for (headers, expected) in [
             (
                 vec![("retry-after-ms", "0"), ("retry-after", "30")],

@@ -1,4 +1,4 @@
-//! Turns the tool calls that a provider returned into calls of the session, which all have a name and an id of their own.
+//! Converts the tool calls that a provider returned into calls of the session. Each of these has a name and its own id.
 
 use std::collections::HashSet;
 
@@ -22,12 +22,14 @@ pub(super) struct ReturnedCall {
     pub(super) extra_content: Option<Value>,
 }
 
-/// The calls of a reply. A call without an id, or with the id of an earlier call, gets one of `generate_id`, whose argument is
-/// the index of the call. A call without a name is left out if the reply has a text or another call: some services send an
+/// The calls of a reply.
+///
+/// A call without an id, or with the id of an earlier call, gets a generated id. The argument of `generate_id` is the index of
+/// the call. A call without a name is left out if the reply has a text or a call with a name, because some services send an
 /// empty call with each reply.
 ///
 /// # Errors
-/// `invalid_response` for a reply that consists of calls without names.
+/// `invalid_response` for a reply without text that has only calls without names. A name that is an empty text is kept then.
 pub(super) fn complete(
     mut returned: Vec<ReturnedCall>,
     has_text: bool,
@@ -106,10 +108,10 @@ mod tests {
     fn calls_without_names_are_left_out_beside_a_text_or_another_call() {
         let good = (Some("c"), Some("f"));
         let kept = Some(vec![("c".to_owned(), "f".to_owned())]);
-        for placeholder in [(None, None), (None, Some("")), (Some("x"), None)] {
-            assert_eq!(completed(&[placeholder], true), Some(Vec::new()));
-            assert_eq!(completed(&[placeholder, good], false), kept);
-            assert_eq!(completed(&[good, placeholder], true), kept);
+        for nameless in [(None, None), (None, Some("")), (Some("x"), None)] {
+            assert_eq!(completed(&[nameless], true), Some(Vec::new()));
+            assert_eq!(completed(&[nameless, good], false), kept);
+            assert_eq!(completed(&[good, nameless], true), kept);
         }
         assert_eq!(completed(&[(None, None)], false), None);
         let empty_name = Some(vec![("c".to_owned(), String::new())]);

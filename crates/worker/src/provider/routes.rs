@@ -1,4 +1,4 @@
-//! The models that the entries of the providers file list, and the entry for a model.
+//! Finds the entry of the providers file that lists a model.
 
 use std::cmp::Reverse;
 
@@ -7,14 +7,14 @@ use std::cmp::Reverse;
 pub(super) struct Routes(Vec<Route>);
 
 struct Route {
-    /// The exact name of a model, or the start of names.
+    /// The exact name of a model, or a prefix of names.
     pattern: String,
     is_prefix: bool,
     provider: String,
 }
 
 impl Routes {
-    /// The listed models of these providers. An entry that ends with `*` lists all models whose names start
+    /// The models that these providers list. A listed name that ends with `*` stands for all models whose names start
     /// with the text before the `*`.
     pub(super) fn new<'a>(listed: impl IntoIterator<Item = (&'a str, &'a [String])>) -> Self {
         let mut routes = Vec::new();
@@ -51,18 +51,18 @@ mod tests {
     use super::Routes;
 
     #[test]
-    fn the_closest_pattern_decides() {
+    fn an_exact_name_takes_precedence_and_then_the_longest_prefix() {
         let [a, b, all] = [&["m-*", "m-3-x", "a/*"][..], &["m-3-*", "a/b"], &["*"]]
             .map(|models| models.iter().map(|model| (*model).to_owned()).collect());
         let lists: [(&str, Vec<String>); 3] = [("a", a), ("b", b), ("all", all)];
-        let listed = |count: usize| {
+        let routes_of_first = |count: usize| {
             Routes::new(
                 lists[..count]
                     .iter()
                     .map(|(name, models)| (*name, models.as_slice())),
             )
         };
-        let routes = listed(3);
+        let routes = routes_of_first(3);
         for (model, provider) in [
             ("m-2", "a"),
             ("m-3", "a"),
@@ -75,6 +75,6 @@ mod tests {
         ] {
             assert_eq!(routes.provider_of(model), Some(provider), "{model}");
         }
-        assert_eq!(listed(2).provider_of("c"), None);
+        assert_eq!(routes_of_first(2).provider_of("c"), None);
     }
 }

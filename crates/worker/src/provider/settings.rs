@@ -32,8 +32,8 @@ pub enum SettingsError {
 }
 
 impl SettingsError {
-    /// The same error, naming the variable that holds the key.
-    pub(super) fn of_key_in(self, variable: &str) -> Self {
+    /// The same error. If it is about the key, it also names the variable that holds the key.
+    pub(super) fn with_key_variable(self, variable: &str) -> Self {
         match self {
             Self::Unsendable {
                 provider,
@@ -58,7 +58,7 @@ pub(super) fn base_url(setting: &str, text: &str) -> Result<Endpoint, SettingsEr
     })
 }
 
-/// A header's value, marked as sensitive so that no library prints it. `what` is the header's name, or `key`.
+/// A header's value, marked as sensitive so that no library prints it. `header_or_key` is the header's name, or `key`.
 ///
 /// # Errors
 /// [`SettingsError::Unsendable`], naming the provider and the header.

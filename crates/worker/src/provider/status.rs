@@ -1,4 +1,4 @@
-//! Classifies an HTTP status if the provider's error is not more specific.
+//! Classifies an error by its HTTP status. This is the fallback for errors whose body is not more specific.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use super::{Failure, Retry, http::Received, json_body};
 /// The most bytes that a failure quotes of a provider's message.
 const QUOTED_BYTES_MAX: usize = 800;
 
-/// What the status line and the headers of an error say.
+/// The status of an error, and what else its classification needs.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ErrorStatus<'a> {
     /// The status code.
@@ -34,7 +34,7 @@ impl<'a> ErrorStatus<'a> {
         self
     }
 
-    /// The status with the longer one of two delays, which satisfies both.
+    /// The status with `delay_ms` as its delay, if `delay_ms` is longer than the present delay.
     pub(super) fn with_delay_ms(mut self, delay_ms: Option<u64>) -> Self {
         self.retry_after_ms = self.retry_after_ms.max(delay_ms);
         self
@@ -65,7 +65,7 @@ impl<'a> ErrorStatus<'a> {
         Failure::new(code, self.message(provider_message), retry)
     }
 
-    /// A 404 is about the model only if the provider says so. Otherwise the base URL is probably wrong.
+    /// A 404 is about the model only if the provider's message mentions a model. Otherwise the base URL is probably wrong.
     fn not_found(&self, provider_message: Option<&str>) -> Failure {
         if provider_message.is_some_and(is_about_a_model) {
             return self.permanent("model_not_found", provider_message);
@@ -91,8 +91,8 @@ impl<'a> ErrorStatus<'a> {
     }
 }
 
-/// The HTTP status that an error repeats in its `code`, as a number or a text.
-pub(super) fn code_in(error: &Value) -> Option<u16> {
+/// The HTTP status in the field `code` of an error, which is a number or a text. `None` if the field is not an error status.
+pub(super) fn status_code_in(error: &Value) -> Option<u16> {
     let code: u16 = json_body::text(&error["code"])?.parse().ok()?;
     (400..600).contains(&code).then_some(code)
 }
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_404_about_a_model_is_told_from_a_404_about_a_path() {
+    fn a_404_about_a_model_is_distinguished_from_a_404_about_a_path() {
         for message in [
             "The model `gpt-9` does not exist or you do not have access to it.",
             "model \"qwen3\" not found, try pulling it first",

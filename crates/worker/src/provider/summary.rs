@@ -1,4 +1,4 @@
-//! What the log and `forebay check` show of a provider.
+//! What the log and `forebay check` show about a provider.
 
 use std::fmt;
 
@@ -15,14 +15,14 @@ pub struct ProviderSummary {
     pub url_setting: String,
     /// Whether the key is set.
     pub key: KeyState,
-    /// The models for which the provider answers.
+    /// The models for which the provider answers, as a text for people.
     pub models: String,
     /// The variable that names the proxy through which the provider is called.
     pub proxy_variable: Option<&'static str>,
 }
 
 impl ProviderSummary {
-    /// The summary of the provider `name`, which answers for `models` and for those that begin with its name.
+    /// The summary of the provider `name`. It answers for `models`, and for all models with the prefix `name/`.
     pub(super) fn of(
         name: &str,
         definition: &ProviderDefinition,
@@ -50,7 +50,7 @@ impl ProviderSummary {
             } else if definition.requires_key {
                 KeyState::Missing(key_setting)
             } else {
-                KeyState::None(key_setting)
+                KeyState::NotRequired(key_setting)
             },
             models: shown_models,
             proxy_variable: proxies.variable_of(&definition.base_url),
@@ -58,15 +58,15 @@ impl ProviderSummary {
     }
 }
 
-/// Whether the key of a provider is set, and in which variable.
+/// Whether the key of a provider is set, and which setting holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyState {
     /// This variable holds the key.
     Set(String),
-    /// This variable should hold the key. Jobs for the provider fail.
+    /// The provider requires a key, and this setting should hold it. Jobs for the provider fail.
     Missing(String),
-    /// No key is sent. A server that wants one gets it from this setting.
-    None(String),
+    /// The provider has no key and requires none. This setting would hold a key.
+    NotRequired(String),
 }
 
 impl fmt::Display for KeyState {
@@ -74,7 +74,7 @@ impl fmt::Display for KeyState {
         match self {
             Self::Set(variable) => write!(f, "{variable} is set"),
             Self::Missing(variable) => write!(f, "{variable} is not set"),
-            Self::None(_) => f.write_str("none"),
+            Self::NotRequired(_) => f.write_str("none"),
         }
     }
 }

@@ -1,19 +1,19 @@
-//! Reads the token counts of an answer. A count in an unexpected form never makes the answer unreadable.
+//! Reads the token counts of an answer. A count in an unexpected form is ignored, so the answer can still be read.
 
 use forebay_shared::{document::UnknownFields, job::Usage};
 use serde_json::Value;
 
-/// The highest count of tokens that is believed. A higher one is a mistake of the provider.
+/// The highest count of tokens that is accepted. A higher count is a mistake of the provider.
 const TOKENS_MAX: u64 = 1_000_000_000_000;
 
 /// The counts that an answer reports. `None`: the count is missing or impossible.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct TokenCounts {
-    /// Tokens sent, the cached ones included.
+    /// Tokens sent, cached tokens included.
     pub(super) input: Option<u64>,
-    /// Tokens received, those of reasoning included.
+    /// Tokens received, reasoning tokens included.
     pub(super) output: Option<u64>,
-    /// The sum of both.
+    /// Input and output tokens together.
     pub(super) total: Option<u64>,
     /// Tokens sent that the provider had in its cache.
     pub(super) cached_input: Option<u64>,
@@ -22,10 +22,12 @@ pub(super) struct TokenCounts {
 }
 
 impl TokenCounts {
-    /// The usage of a job; `None` without any count. A missing count is 0, or is derived for the total.
+    /// The usage of a job; `None` if input, output and total are all missing. A missing input or output counts as 0. A
+    /// missing total is the sum of input and output.
     ///
-    /// Some services do not count cached tokens as input, or tokens of reasoning as output. They are added if they are more
-    /// than the whole, and those of reasoning also if the total shows it.
+    /// Some services count cached tokens apart from the input, or reasoning tokens apart from the output. Cached tokens are
+    /// added to the input if they exceed it. Reasoning tokens are added to the output if they exceed it, or if the total is
+    /// the sum of all three.
     pub(super) fn into_usage(self) -> Option<Usage> {
         self.input.or(self.output).or(self.total)?;
         let mut input_tokens = self.input.unwrap_or(0);
@@ -65,7 +67,7 @@ pub(super) fn read(value: &Value) -> Option<u64> {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "the value is between 0 and the bound"
+        reason = "the value is between 0 and TOKENS_MAX"
     )]
     Some(count.round() as u64)
 }
@@ -105,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn cached_and_reasoning_tokens_are_never_more_than_the_whole() {
+    fn cached_and_reasoning_tokens_that_are_counted_separately_are_added() {
         for (input, cached, output, reasoning, total, expected) in [
             (3, 2, 9, 4, Some(12), (3, 9, 12)),
             (3, 20, 9, 4, None, (23, 9, 32)),
@@ -127,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn the_total_is_never_below_the_sum() {
+    fn the_total_is_never_below_the_sum_of_input_and_output() {
         let total = |input, output, total| {
             let counts = TokenCounts {
                 input,

@@ -1,4 +1,4 @@
-//! Reads the arguments of a tool call. A model writes them, so they may be no JSON object.
+//! Reads the arguments of a tool call. A model writes them, so they are not always a JSON object.
 
 use serde_json::{Map, Value};
 
@@ -7,7 +7,7 @@ use super::json_repair;
 /// The arguments as an object; `None` if they cannot be read as one.
 ///
 /// An empty text and `null` are an empty object: some services return them for a tool without parameters. A JSON
-/// string that contains an object is read as that object: some models encode their arguments twice. Small mistakes of the
+/// string that contains an object is read as that object: some models encode their arguments twice. Small mistakes in the
 /// JSON are repaired.
 pub(super) fn object(arguments: &str) -> Option<Map<String, Value>> {
     if arguments.trim().is_empty() {
@@ -37,7 +37,7 @@ mod tests {
     use super::object;
 
     #[test]
-    fn arguments_in_other_forms_are_read_as_an_object() {
+    fn arguments_in_other_forms_are_read_as_an_object_if_possible() {
         for (arguments, expected) in [
             (r#"{"a": 1}"#, Some(json!({"a": 1}))),
             ("", Some(json!({}))),

@@ -1,8 +1,7 @@
-//! The ids of tool calls: generates ids for calls that have none in the reply of a provider, and replaces ids that a provider
-//! does not accept.
+//! Generates ids for tool calls that a provider returned without one, and replaces ids that a provider does not accept.
 //!
 //! All ids made here have nine letters and digits, because Mistral's API accepts no others. They are hashes, so that the
-//! same call always gets the same id. They are only unique within a session, not secret.
+//! same call always gets the same id. They are unique within a session, and need not be secret.
 
 use std::cell::LazyCell;
 
@@ -11,7 +10,8 @@ use forebay_shared::turn::Turn;
 /// The length of an id that is made here.
 const LENGTH: usize = 9;
 
-/// The prefix of every generated id. An id of a provider has it only by chance; then no harm is done.
+/// The prefix of every generated id. A provider's own id may have this prefix by chance. Such an id counts as generated,
+/// which does no harm.
 const PREFIX: &str = "fby";
 
 /// The prefix of generated ids in sessions that an older release stored.
@@ -46,17 +46,17 @@ impl ToolCallIdForm {
     }
 }
 
-/// A generator of ids for the tool calls in the reply to `turns`, by the index of the call. `response_id` is the provider's
-/// id of the reply, if it has one.
+/// Returns a function that generates the ids of the tool calls in the reply to `turns`. Its argument is the index of the
+/// call. `response_id` is the provider's id of the reply, if the reply has one.
 pub(super) fn generator(turns: &[Turn], response_id: Option<&str>) -> impl Fn(usize) -> String {
-    let hash_of_turns = LazyCell::new(move || {
+    let hash_of_reply = LazyCell::new(move || {
         let hash = fnv1a(HASH_START, response_id.unwrap_or_default().as_bytes());
-        // Some services give every reply the same id, so the turns count too. Writing them cannot fail: a turn consists of
-        // texts and JSON values.
+        // Some services give every reply the same id, so the turns are hashed too. Their serialization cannot fail, because a
+        // turn consists of texts and JSON values.
         fnv1a(hash, &serde_json::to_vec(turns).unwrap_or_default())
     });
     move |index| {
-        let hash = fnv1a(*hash_of_turns, &index.to_le_bytes());
+        let hash = fnv1a(*hash_of_reply, &index.to_le_bytes());
         format!("{PREFIX}{}", base62(hash, LENGTH - PREFIX.len()))
     }
 }
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_same_call_gets_the_same_ids() {
+    fn only_the_same_call_gets_the_same_id() {
         let turns = [Turn::text(Role::User, "a")];
         let other_turns = [Turn::text(Role::User, "b")];
         assert_eq!(generate(&turns, None, 0), generate(&turns, None, 0));

@@ -1,4 +1,4 @@
-//! The failure of a reply that the model did not finish.
+//! Failures of replies that the model did not finish, and the finish reasons that they show.
 
 use serde_json::Value;
 
@@ -14,8 +14,8 @@ pub(super) fn unfinished(reason: &str, retry: Retry) -> Failure {
     Failure::new("provider_error", message, retry)
 }
 
-/// The finish reason of a reply as a text; empty if it has none. A value of another type becomes JSON, which is the name of
-/// no known reason.
+/// The finish reason of a reply as a text; empty if the reply has none. A value of another type becomes JSON, which matches no
+/// known reason.
 pub(super) fn reason_text(reason: &Value) -> String {
     match reason {
         Value::Null => String::new(),

@@ -1,5 +1,5 @@
-//! The server's end of an HTTP/2 connection, frame by frame (RFC 9113, section 4.1). The tests send frames that no
-//! library would send.
+//! The server's end of an HTTP/2 connection. The test sends each frame itself (RFC 9113, section 4.1), because no library
+//! would send these frames.
 
 use scripted_provider::http_server::Reason;
 use tokio::{
@@ -12,14 +12,14 @@ const DATA: u8 = 0;
 const SETTINGS: u8 = 4;
 const GOAWAY: u8 = 7;
 const END_STREAM: u8 = 1;
-/// The first stream that a client opens.
+/// The id of the first stream that a client opens.
 const FIRST_STREAM: u32 = 1;
 
 /// One connection.
 pub(crate) struct Frames(TcpStream);
 
 impl Frames {
-    /// Reads the client's preface.
+    /// Reads the client's connection preface.
     pub(crate) async fn accept(mut stream: TcpStream) -> Self {
         let mut preface = [0; PREFACE_BYTES];
         stream
@@ -52,15 +52,16 @@ impl Frames {
         }
     }
 
-    /// Announces the end of the connection, and whether the server has begun to process the first request.
+    /// Announces the end of the connection with a GOAWAY. The frame also shows whether the server has begun to process the first
+    /// request.
     pub(crate) async fn go_away(&mut self, has_begun: bool, reason: Reason) {
         let last = if has_begun { FIRST_STREAM } else { 0 };
         let payload = [last.to_be_bytes(), u32::from(reason).to_be_bytes()].concat();
         self.send(GOAWAY, &payload).await;
     }
 
-    /// Announces that the connection ends and that no request was begun, then closes the connection. `sends_settings`
-    /// decides whether empty settings are sent first.
+    /// Sends a GOAWAY that shows that no request was begun, then closes the connection. `sends_settings` decides whether empty
+    /// settings are sent first.
     pub(crate) async fn go_away_at_once(mut self, sends_settings: bool) {
         let mut frames = Vec::new();
         if sends_settings {
@@ -79,7 +80,7 @@ impl Frames {
     }
 }
 
-/// A frame on stream 0.
+/// A frame on stream 0 with at most 255 bytes of payload.
 fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
     let length = u8::try_from(payload.len()).expect("the frame is short");
     let mut frame = vec![0, 0, length, kind, 0, 0, 0, 0, 0];

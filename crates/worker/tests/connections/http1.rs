@@ -1,15 +1,15 @@
-//! HTTP/1.1: several calls use one connection after the other.
+//! HTTP/1.1: one connection serves several calls, one after the other.
 
 use scripted_provider::http_server::{HttpServer, Version};
 
 use crate::{ask, provider, server::answer};
 
-/// The most calls until one uses a connection of an earlier call. A connection is idle only a moment after its
-/// answer, so the next call may need another one.
+/// The number of calls of which at least one must reuse a connection. A connection becomes idle only a moment after its
+/// answer, so the next call may open another connection.
 const CALLS_MAX: usize = 100;
 
 #[tokio::test]
-async fn a_call_uses_the_connection_of_an_earlier_call_again() {
+async fn a_call_reuses_the_connection_of_an_earlier_call() {
     let server = HttpServer::builder().version(Version::HTTP_11);
     let server = server.start(answer).await;
     let provider = provider(&format!("http://{}/v1", server.address()), false);

@@ -33,7 +33,7 @@ async fn long_headers_are_read() {
 #[tokio::test]
 async fn a_compressed_answer_fails_the_job_without_another_try() {
     let (port, provider) = port_and_provider().await;
-    for (line, is_read) in [
+    for (header, is_read) in [
         ("content-encoding: identity\r\n", true),
         ("content-encoding: gzip\r\n", false),
     ] {
@@ -51,7 +51,7 @@ async fn a_compressed_answer_fails_the_job_without_another_try() {
                 "request: {header_text}"
             );
         }
-        peer.answer(&format!("connection: close\r\n{line}")).await;
+        peer.answer(&format!("connection: close\r\n{header}")).await;
         match call.await.expect("the task does not panic") {
             Ok(_) => assert!(is_read),
             Err(failure) => {
@@ -105,7 +105,7 @@ async fn an_answer_without_a_length_ends_with_its_connection() {
 }
 
 #[tokio::test]
-async fn a_connection_that_the_server_closes_after_an_answer_takes_no_other_call() {
+async fn a_connection_that_the_server_closes_after_an_answer_is_not_reused() {
     let (port, provider) = port_and_provider().await;
     for _ in 0..2 {
         let call = call(&provider);
@@ -170,9 +170,9 @@ async fn a_connection_whose_answer_was_not_read_to_its_end_is_closed() {
     let call = call(&provider);
     let mut peer = port.accept().await;
     peer.read_request().await;
-    let page = "x".repeat(100 * 1_024);
+    let body = "x".repeat(100 * 1_024);
     peer.write(&format!(
-        "HTTP/1.1 500 No\r\ncontent-length: 1000000\r\n\r\n{page}"
+        "HTTP/1.1 500 No\r\ncontent-length: 1000000\r\n\r\n{body}"
     ))
     .await;
     let failure = call
@@ -188,15 +188,16 @@ async fn a_connection_whose_answer_was_not_read_to_its_end_is_closed() {
 #[tokio::test]
 async fn an_answer_before_the_end_of_the_request_is_accepted_and_does_not_delay_the_next_call() {
     let (port, provider) = port_and_provider().await;
-    let long = {
+    let long_call = {
         let provider = Arc::clone(&provider);
         let prompt_bytes = 16 * 1_024 * 1_024;
         tokio::spawn(async move { ask_with_prompt_of(&provider, prompt_bytes).await })
     };
-    let mut busy = port.accept().await;
-    busy.read_byte().await;
-    busy.answer("").await;
-    long.await
+    let mut peer_of_long_call = port.accept().await;
+    peer_of_long_call.read_byte().await;
+    peer_of_long_call.answer("").await;
+    long_call
+        .await
         .expect("the task does not panic")
         .expect("the call succeeds");
 

@@ -11,7 +11,7 @@ use crate::{
     server::{Server, answer, reset_by_client},
 };
 
-/// How often a request that the server has not begun is repeated at most.
+/// The most repeats of a request that the server has not begun to process.
 const REPEATS_MAX: usize = 2;
 
 type Calls = JoinSet<Result<(), Failure>>;
@@ -46,8 +46,9 @@ async fn answer_all(mut calls: Calls, requests: Vec<Exchange>) {
     for request in requests {
         answer(request).await;
     }
-    while let Some(done) = calls.join_next().await {
-        done.expect("the task does not panic")
+    while let Some(result) = calls.join_next().await {
+        result
+            .expect("the task does not panic")
             .expect("the call succeeds");
     }
 }
@@ -89,7 +90,7 @@ async fn a_cancelled_call_resets_its_stream_and_leaves_the_connection_open() {
 }
 
 #[tokio::test]
-async fn a_request_that_the_server_refused_before_it_began_is_sent_again() {
+async fn a_request_that_the_server_refused_before_processing_it_is_sent_again() {
     let mut server = Server::start(100).await;
     let provider = Arc::new(provider(&server.base_url, true));
     let calls = start_calls(&provider, 1);
@@ -162,8 +163,8 @@ async fn calls_that_share_a_connection_fail_when_the_connection_cannot_be_made()
     drop(listener);
     let provider = Arc::new(provider(&base_url, true));
     let mut calls = start_calls(&provider, 150);
-    while let Some(done) = calls.join_next().await {
-        let failure = done
+    while let Some(result) = calls.join_next().await {
+        let failure = result
             .expect("the task does not panic")
             .expect_err("nothing listens");
         assert_eq!(failure.error.code, "connection_failed");

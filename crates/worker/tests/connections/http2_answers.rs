@@ -84,19 +84,19 @@ async fn a_call_releases_its_stream_however_it_ends() {
             2 => cut_off(request).await,
             _ => answer(request).await,
         }
-        let ended = call.await.expect("the task does not panic");
-        if let Err(failure) = &ended {
+        let result = call.await.expect("the task does not panic");
+        if let Err(failure) = &result {
             assert_eq!(failure.error.code, "connection_failed");
             assert_eq!(failure.retry, Retry::Backoff, "failure: {failure}");
         }
-        assert_eq!(ended.is_ok(), round % 4 == 3, "round {round}: {ended:?}");
+        assert_eq!(result.is_ok(), round % 4 == 3, "round {round}: {result:?}");
     }
     assert_eq!(server.connections().count(), 1);
 }
 
-/// A request that the server may have begun is not sent again. This also holds if the server has announced the end of
-/// the connection. After an error the server may be overloaded, so then no request is sent again at once: the call fails,
-/// and the next try comes after a backoff.
+/// A request that the server may have begun is not sent again, even if the server has announced the end of the connection.
+/// After a GOAWAY with an error, the server may be overloaded. So no request is sent again immediately: the call fails, and
+/// the next try comes after a backoff.
 #[tokio::test]
 async fn only_a_request_that_was_not_begun_is_sent_again_when_a_connection_ends_without_an_error() {
     for (has_begun, reason, is_sent_again) in [

@@ -1,4 +1,4 @@
-//! Calls of a provider over real sockets: how a call ends for each behaviour of servers and proxies.
+//! Calls to a provider over real sockets: how a call ends for each behaviour of servers and proxies.
 
 mod frames;
 mod http1;
@@ -56,7 +56,7 @@ async fn ask(provider: &OpenAi) -> Result<Answer, Failure> {
     ask_with_prompt_of(provider, 5).await
 }
 
-/// Makes a call with a prompt of this length.
+/// Makes a call with a prompt of `prompt_bytes` bytes.
 async fn ask_with_prompt_of(provider: &OpenAi, prompt_bytes: usize) -> Result<Answer, Failure> {
     let request = Request::default();
     let call = Call {
@@ -67,5 +67,5 @@ async fn ask_with_prompt_of(provider: &OpenAi, prompt_bytes: usize) -> Result<An
     };
     tokio::time::timeout(TIMEOUT, provider.call(&call))
         .await
-        .expect("an answer in time")
+        .expect("the call ends in time")
 }

@@ -10,16 +10,16 @@ use tokio::{
 
 use crate::{REPLY, TIMEOUT, provider};
 
-/// A listening port.
+/// A port that waits for the connections of a client.
 pub(crate) struct Port {
     listener: TcpListener,
 }
 
-/// One connection.
+/// The server's end of one connection.
 pub(crate) struct Peer(TcpStream);
 
 impl Port {
-    /// Opens a port at this address, and returns a provider that calls this port.
+    /// Opens a free port at the address `host`, and returns a provider that calls this port.
     pub(crate) async fn open_with_provider(host: &str) -> (Self, OpenAi) {
         let listener = TcpListener::bind(format!("{host}:0"))
             .await
@@ -34,7 +34,7 @@ impl Port {
         self.listener.local_addr().expect("the address is valid")
     }
 
-    /// The next connection.
+    /// Waits for the next connection.
     pub(crate) async fn accept(&self) -> Peer {
         let accepted = tokio::time::timeout(TIMEOUT, self.listener.accept()).await;
         let (stream, _) = accepted
@@ -64,7 +64,7 @@ impl Peer {
             .expect("the bytes are sent");
     }
 
-    /// Answers with a reply, and with these further header lines.
+    /// Answers with [`REPLY`]. `headers` are further header lines, each with `\r\n` at its end.
     pub(crate) async fn answer(&mut self, headers: &str) {
         let length = REPLY.len();
         self.write(&format!(

@@ -1,4 +1,4 @@
-//! A proxy between the worker and the provider.
+//! Calls through a proxy between the worker and the provider.
 
 use forebay_worker::provider::{
     Retry,
@@ -8,17 +8,13 @@ use forebay_worker::provider::{
 
 use crate::{ask, peer::Port, provider_with};
 
-/// The header that carries `user:secret` (RFC 7617).
+/// The header with the user name `user` and the password `secret` (RFC 7617).
 const AUTHORIZATION: &str = "proxy-authorization: Basic dXNlcjpzZWNyZXQ=";
 
-/// A provider at `url` that is reached through the proxy at `port`, unless `exempt` lists it.
-fn provider_through(port: &Port, url: &str, exempt: &str) -> OpenAi {
+/// A provider at `url`. The settings name the proxy at `port`.
+fn provider_with_proxy(port: &Port, url: &str) -> OpenAi {
     let proxy = format!("user:secret@{}", port.address());
-    let variable = |name: &str| match name {
-        "ALL_PROXY" => Some(proxy.clone()),
-        "NO_PROXY" => Some(exempt.to_owned()),
-        _ => None,
-    };
+    let variable = |name: &str| (name == "ALL_PROXY").then(|| proxy.clone());
     let http = HttpSettings {
         proxies: Proxies::read(&variable),
         ..HttpSettings::default()
@@ -29,12 +25,15 @@ fn provider_through(port: &Port, url: &str, exempt: &str) -> OpenAi {
 #[tokio::test]
 async fn a_forwarding_proxy_gets_the_full_url_and_the_credentials() {
     let (port, _) = Port::open_with_provider("127.0.0.1").await;
-    let provider = provider_through(&port, "http://llm.example/v1", "");
+    let provider = provider_with_proxy(&port, "http://llm.example/v1");
     let call = tokio::spawn(async move { ask(&provider).await });
     let mut peer = port.accept().await;
     let header_text = peer.read_request().await;
-    let first = "POST http://llm.example/v1/chat/completions HTTP/1.1\r\n";
-    assert!(header_text.starts_with(first), "request: {header_text}");
+    let request_line = "POST http://llm.example/v1/chat/completions HTTP/1.1\r\n";
+    assert!(
+        header_text.starts_with(request_line),
+        "request: {header_text}"
+    );
     assert!(
         header_text.contains("\r\nhost: llm.example"),
         "request: {header_text}"
@@ -50,14 +49,17 @@ async fn a_forwarding_proxy_gets_the_full_url_and_the_credentials() {
 }
 
 #[tokio::test]
-async fn calls_over_tls_go_through_a_tunnel_of_the_proxy() {
+async fn calls_over_tls_use_a_tunnel_through_the_proxy() {
     let (port, _) = Port::open_with_provider("127.0.0.1").await;
-    let provider = provider_through(&port, "https://llm.example/v1", "");
+    let provider = provider_with_proxy(&port, "https://llm.example/v1");
     let call = tokio::spawn(async move { ask(&provider).await });
     let mut peer = port.accept().await;
     let header_text = peer.read_request().await;
-    let first = "CONNECT llm.example:443 HTTP/1.1\r\n";
-    assert!(header_text.starts_with(first), "request: {header_text}");
+    let request_line = "CONNECT llm.example:443 HTTP/1.1\r\n";
+    assert!(
+        header_text.starts_with(request_line),
+        "request: {header_text}"
+    );
     assert!(
         header_text
             .to_lowercase()
@@ -71,10 +73,10 @@ async fn calls_over_tls_go_through_a_tunnel_of_the_proxy() {
 }
 
 #[tokio::test]
-async fn a_provider_that_needs_no_proxy_is_reached_directly() {
+async fn a_provider_on_this_machine_is_reached_without_the_proxy() {
     let (proxy, _) = Port::open_with_provider("127.0.0.1").await;
     let (port, _) = Port::open_with_provider("127.0.0.1").await;
-    let provider = provider_through(&proxy, &format!("http://{}/v1", port.address()), "");
+    let provider = provider_with_proxy(&proxy, &format!("http://{}/v1", port.address()));
     let call = tokio::spawn(async move { ask(&provider).await });
     let mut peer = port.accept().await;
     let header_text = peer.read_request().await;
@@ -92,12 +94,12 @@ async fn a_provider_that_needs_no_proxy_is_reached_directly() {
         .expect("the call succeeds");
 }
 
-/// The proxy forwards requests to the first URL and opens a tunnel to the second.
+/// Requests to the first URL would be forwarded by the proxy, and those to the second would go through a tunnel.
 #[tokio::test]
 async fn a_call_fails_to_connect_if_the_proxy_refuses_the_credentials() {
     for url in ["http://llm.example/v1", "https://llm.example/v1"] {
         let (port, _) = Port::open_with_provider("127.0.0.1").await;
-        let provider = provider_through(&port, url, "");
+        let provider = provider_with_proxy(&port, url);
         let call = tokio::spawn(async move { ask(&provider).await });
         let mut peer = port.accept().await;
         let header_text = peer.read_request().await;

@@ -1,4 +1,4 @@
-//! An HTTP/2 server without TLS that hands each request to the test, which answers or refuses it.
+//! An HTTP/2 server without TLS. It passes each request to the test, and the test answers or refuses the request.
 
 use scripted_provider::http_server::{
     Connections, Exchange, HttpServer, HttpServerBuilder, Reason, Response, Version,
@@ -29,12 +29,12 @@ impl Server {
 
     async fn build(builder: HttpServerBuilder) -> Self {
         let (sender, requests) = mpsc::unbounded_channel();
-        let hand_over = move |exchange| {
+        let forward = move |exchange| {
             // An error means that the test has ended.
             let _ = sender.send(exchange);
             std::future::ready(())
         };
-        let http_server = builder.version(Version::HTTP_2).start(hand_over).await;
+        let http_server = builder.version(Version::HTTP_2).start(forward).await;
         Self {
             base_url: format!("http://{}/v1", http_server.address()),
             http_server,
@@ -42,11 +42,11 @@ impl Server {
         }
     }
 
-    /// The next request.
+    /// Waits for the next request.
     pub(crate) async fn request(&mut self) -> Exchange {
         timeout(TIMEOUT, self.requests.recv())
             .await
-            .expect("a request in time")
+            .expect("a request arrives in time")
             .expect("the server runs")
     }
 
@@ -77,7 +77,7 @@ pub(crate) async fn cut_off(mut exchange: Exchange) {
     exchange.cut_off().await;
 }
 
-/// Waits until the client resets the stream, and returns its reason.
+/// Waits until the client resets the stream. Returns the reason of the reset.
 pub(crate) async fn reset_by_client(exchange: Exchange) -> Reason {
     let reset = timeout(TIMEOUT, exchange.wait_for_reset()).await;
     reset

@@ -1,6 +1,6 @@
-//! Shared by the tests of the providers: answers as bytes, calls, and faults that all providers have in common.
+//! What the tests of the providers share: answers as bytes, calls, and faults with the same result for all providers.
 //!
-//! The server is in [`server`]. Each provider's own test decides which result an answer must have.
+//! The server is in [`server`]. Each provider's own tests define the results of its answers.
 
 mod server;
 
@@ -25,7 +25,7 @@ pub(crate) fn answer(status: u16, headers: &str, body: &str) -> String {
     )
 }
 
-/// The beginning of an answer: its header announces ten more bytes than `body` has.
+/// An incomplete answer: its `content-length` is ten bytes more than the length of `body`.
 pub(crate) fn incomplete_answer(body: &str) -> String {
     format!(
         "HTTP/1.1 200 x\r\ncontent-length: {}\r\n\r\n{body}",
@@ -50,13 +50,13 @@ pub(crate) fn http_settings() -> HttpSettings {
     }
 }
 
-/// Calls with one turn of the user.
+/// Calls the provider with one user turn.
 pub(crate) async fn ask(provider: &dyn Provider) -> Result<Answer, Failure> {
     let turns = [Turn::text(Role::User, "hello")];
     ask_with(provider, &Request::default(), &turns).await
 }
 
-/// Calls with a request and turns.
+/// Calls the provider with this request and these turns.
 pub(crate) async fn ask_with(
     provider: &dyn Provider,
     request: &Request,
@@ -90,7 +90,7 @@ pub(crate) struct FaultCase {
     pub(crate) ending: Ending,
     /// The failure's code.
     pub(crate) code: &'static str,
-    /// Whether another try can help.
+    /// The failure's retry: whether another try can help.
     pub(crate) retry: Retry,
     /// The time limit that the call exceeds. Only this limit is short.
     pub(crate) exceeds: Exceeds,
@@ -117,7 +117,7 @@ impl FaultCase {
         settings
     }
 
-    /// Calls with one turn of the user, and returns the failure.
+    /// Calls the provider with one user turn, and returns the failure.
     pub(crate) async fn failure(&self, provider: &dyn Provider) -> Failure {
         let timeout_ms = match self.exceeds {
             Exceeds::WholeCall => SHORT_MS,
@@ -167,7 +167,7 @@ pub(crate) fn transport_faults() -> Vec<FaultCase> {
             Retry::Backoff,
         ),
         case(
-            "no http",
+            "no HTTP",
             "SSH-2.0-x\r\n\r\n",
             Ending::Close,
             "connection_failed",
@@ -202,7 +202,7 @@ pub(crate) fn transport_faults() -> Vec<FaultCase> {
             Retry::Never,
         ),
         case(
-            "announced too large",
+            "a content-length that is too large",
             huge,
             Ending::Hold,
             "response_too_large",
@@ -216,7 +216,7 @@ pub(crate) fn transport_faults() -> Vec<FaultCase> {
             Retry::Backoff,
         ),
         case(
-            "half a JSON",
+            "incomplete JSON",
             &answer(200, "", "{\"a\": ["),
             Ending::Close,
             "invalid_response",
@@ -237,14 +237,14 @@ pub(crate) fn transport_faults() -> Vec<FaultCase> {
             Retry::Never,
         ),
         case(
-            "stall in an error",
+            "an error whose body is cut off",
             &answer(500, "", "").replace("length: 0", "length: 9"),
             Ending::Close,
             "provider_error",
             Retry::Backoff,
         ),
         case(
-            "no body of an error",
+            "an error whose body is not JSON",
             &answer(502, "", "<html>"),
             Ending::Close,
             "provider_error",

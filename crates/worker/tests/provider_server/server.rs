@@ -1,5 +1,5 @@
-//! A server with faults: it answers each request with the bytes of the test, then closes, resets, holds or floods the
-//! connection.
+//! A server with faults. It answers each request with the bytes that the test sets. Then it closes, resets or holds the
+//! connection, or sends an endless body.
 
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ pub(crate) struct Received {
 pub(crate) enum ServerEvent {
     /// A request arrived.
     Request(Received),
-    /// The client closed a held connection.
+    /// The client closed a connection with the ending [`Ending::Hold`] or [`Ending::Endless`].
     Closed,
 }
 

@@ -12,7 +12,7 @@ async fn a_cancel_drops_the_call_and_frees_its_slot() {
     let next = fleet.submit(Submit::text("b")).await;
     assert!(
         fleet.call_already_made().await.is_none(),
-        "there is one slot"
+        "a second call was made with only one slot"
     );
     fleet.cancel(job, None).await;
     call.dropped().await;

@@ -36,7 +36,7 @@ async fn the_jobs_of_a_session_run_in_order_and_see_earlier_turns() {
     let first = fleet.submit(Submit::text("a").session("s")).await;
     let second = fleet.submit(Submit::text("b").session("s")).await;
     let other = fleet.submit(Submit::text("x").session("t")).await;
-    // The job of the other session does not wait. The second job of this session does.
+    // The job of session `t` does not wait. The second job of session `s` waits for the first.
     let (first_call, other_call) = (fleet.next_call().await, fleet.next_call().await);
     let (first_call, other_call) = if first_call.input() == "a" {
         (first_call, other_call)
@@ -57,7 +57,7 @@ async fn the_jobs_of_a_session_run_in_order_and_see_earlier_turns() {
     assert_eq!(fleet.outcome(first).await.status, Status::Completed);
     let outcome = fleet.outcome(second).await;
     assert_eq!(outcome.reply.expect("the job has a reply").turns_sent, 3);
-    let turns = fleet.session("s").await;
+    let turns = fleet.session_turns("s").await;
     let expected = [
         (Role::User, "a"),
         (Role::Assistant, "A"),
@@ -68,15 +68,15 @@ async fn the_jobs_of_a_session_run_in_order_and_see_earlier_turns() {
 }
 
 #[tokio::test]
-async fn no_more_turns_are_sent_than_the_request_allows() {
+async fn at_most_as_many_turns_are_sent_as_the_request_allows() {
     let fleet = Fleet::start(settings(1));
     for text in ["a", "b", "c"] {
         fleet.submit(Submit::text(text).session("s")).await;
         fleet.next_call().await.reply("ok");
     }
-    let mut bounded = Submit::text("d").session("s");
-    bounded.request.context.max_turns = Some(3);
-    let job = fleet.submit(bounded).await;
+    let mut submit = Submit::text("d").session("s");
+    submit.request.context.max_turns = Some(3);
+    let job = fleet.submit(submit).await;
     let call = fleet.next_call().await;
     assert_eq!(call.texts(), ["c", "ok", "d"]);
     call.reply("ok");
@@ -120,7 +120,7 @@ async fn further_wakes_for_a_running_job_are_dropped_and_need_no_slot() {
     .await;
     call.reply("done");
     assert_eq!(fleet.outcome(job).await.attempts.len(), 1);
-    // A wake after the end of the job is refused by the rules. It does not keep the slot.
+    // The rules refuse a claim of a job that has ended, so this wake does not keep the slot.
     fleet.wake(job).await;
     fleet.submit(Submit::text("next")).await;
     assert_eq!(fleet.next_call().await.input(), "next");

@@ -1,4 +1,4 @@
-//! Stopping a worker.
+//! Workers that stop.
 
 use forebay_shared::{job::Status, lane::State};
 use tokio_util::sync::CancellationToken;
@@ -34,9 +34,9 @@ async fn a_job_whose_call_does_not_end_in_the_drain_time_is_released() {
     // The next worker runs the released job.
     fleet.stop = CancellationToken::new();
     fleet.start_worker();
-    let again = fleet.next_call().await;
-    assert_eq!(again.texts(), ["slow"]);
-    again.reply("done");
+    let second_call = fleet.next_call().await;
+    assert_eq!(second_call.texts(), ["slow"]);
+    second_call.reply("done");
     assert_eq!(fleet.outcome(slow).await.status, Status::Completed);
 }
 
@@ -59,10 +59,10 @@ async fn a_stopping_worker_claims_no_job_and_requeues_its_messages() {
 }
 
 #[tokio::test]
-async fn an_idle_worker_stops_at_once() {
+async fn an_idle_worker_stops_before_the_drain_time_has_passed() {
     let mut fleet = Fleet::start(settings(1));
     fleet.submit(Submit::text("a")).await;
     fleet.next_call().await.reply("A");
-    // The drain time is longer than this wait.
+    // `stop_worker` fails before the drain time has passed.
     fleet.stop_worker().await;
 }

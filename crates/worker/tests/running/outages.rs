@@ -9,7 +9,8 @@ use tokio::time::sleep;
 use crate::harness::{Fleet, PRESENCE_TTL_MS, Submit, settings, wait_for, wait_until};
 
 impl Fleet {
-    async fn store_fails(&self) {
+    /// Takes the store down, and waits until the member's presence is out of date.
+    async fn take_store_down(&self) {
         self.store.set_mode(StoreMode::Down);
         wait_until("the member's presence is out of date", async || {
             !self.member.presence.is_current()
@@ -17,7 +18,7 @@ impl Fleet {
         .await;
     }
 
-    pub(crate) fn store_recovers(&self) {
+    pub(crate) fn bring_store_up(&self) {
         self.store.set_mode(StoreMode::Up);
     }
 }
@@ -27,39 +28,39 @@ async fn a_reply_survives_an_outage_without_another_call() {
     let fleet = Fleet::start(settings(2));
     let job = fleet.submit(Submit::text("a").session("s")).await;
     let call = fleet.next_call().await;
-    fleet.store_fails().await;
+    fleet.take_store_down().await;
     let commits = fleet.store.call_count(StoreCall::Commit);
     call.reply("A");
     // The outage lasts for two presence TTLs, in which the worker tries to commit.
-    let tries = fleet.store.wait_for_calls(StoreCall::Commit, commits + 1);
+    let next_commit = fleet.store.wait_for_calls(StoreCall::Commit, commits + 1);
     let outage = sleep(Duration::from_millis(2 * PRESENCE_TTL_MS));
     wait_for("the worker tries to commit", async {
-        tokio::join!(tries, outage)
+        tokio::join!(next_commit, outage)
     })
     .await;
-    fleet.store_recovers();
+    fleet.bring_store_up();
     let outcome = fleet.outcome(job).await;
     assert_eq!(outcome.status, Status::Completed);
     assert_eq!(outcome.attempts.len(), 1);
     assert!(fleet.call_already_made().await.is_none());
-    assert_eq!(fleet.session("s").await.len(), 2);
+    assert_eq!(fleet.session_turns("s").await.len(), 2);
 }
 
 #[tokio::test]
 async fn in_an_outage_a_worker_requeues_its_messages_and_runs_them_later() {
     let fleet = Fleet::start(settings(1));
-    fleet.hold_sweeper();
+    fleet.prevent_sweeper_election();
     let first = fleet.submit(Submit::text("a")).await;
     let call = fleet.next_call().await;
     let second = fleet.submit(Submit::text("b")).await;
-    // A wake is published before its timer is parked.
+    // A timer is parked after its wake is published.
     let parked = fleet.store.wait_for_calls(StoreCall::MoveTimers, 2);
     wait_for("the second wake is published", parked).await;
     wait_until("the second wake is buffered", async || {
         fleet.queue().depth(Class::Interactive).await.ok() == Some(0)
     })
     .await;
-    fleet.store_fails().await;
+    fleet.take_store_down().await;
     wait_until(
         "the second wake is requeued and stays in the queue",
         async || {
@@ -73,7 +74,7 @@ async fn in_an_outage_a_worker_requeues_its_messages_and_runs_them_later() {
         },
     )
     .await;
-    fleet.store_recovers();
+    fleet.bring_store_up();
     // The running call was not interrupted.
     call.reply("A");
     assert_eq!(fleet.outcome(first).await.attempts.len(), 1);
@@ -82,7 +83,7 @@ async fn in_an_outage_a_worker_requeues_its_messages_and_runs_them_later() {
 }
 
 #[tokio::test]
-async fn a_claim_whose_response_is_lost_is_recognised() {
+async fn a_job_runs_once_although_the_response_of_its_claim_is_lost() {
     let mut fleet = Fleet::without_worker(settings(1));
     let job = fleet.submit(Submit::text("a")).await;
     let lost = Fault::LoseResponse;
@@ -94,15 +95,14 @@ async fn a_claim_whose_response_is_lost_is_recognised() {
         (outcome.status, outcome.attempts.len()),
         (Status::Completed, 1)
     );
-    assert!(fleet.store.failure_count() > 0, "a response was lost");
+    assert!(fleet.store.failure_count() > 0, "no response was lost");
 }
 
-/// Without the release, the job would wait until the time limit of the lost claim has passed, which takes more than a
-/// minute.
+/// Without the release, the job would wait until the time limit of its claim has passed, which is more than a minute.
 #[tokio::test]
-async fn a_claim_that_got_no_response_for_long_is_released() {
+async fn a_claim_whose_response_is_lost_in_an_outage_is_released() {
     let mut fleet = Fleet::without_worker(settings(1));
-    fleet.hold_sweeper();
+    fleet.prevent_sweeper_election();
     let job = fleet.submit(Submit::text("a")).await;
     let lost = Fault::LoseResponseAndGoDown;
     fleet.store.plan(StoreCall::Commit, [lost]);
@@ -115,7 +115,7 @@ async fn a_claim_that_got_no_response_for_long_is_released() {
         fleet.queue().depth(Class::Interactive).await.ok() == Some(1)
     })
     .await;
-    fleet.store_recovers();
+    fleet.bring_store_up();
     fleet.next_call().await.reply("A");
     let outcome = fleet.outcome(job).await;
     assert_eq!(outcome.status, Status::Completed);

@@ -1,4 +1,4 @@
-//! Results of parallel tool calls that arrive in several jobs, and results that no call waits for.
+//! Parallel tool calls whose results arrive in several jobs, and results that no call waits for.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::harness::{Fleet, Submit, settings, wait_until};
 
 /// A reply that calls a tool for each letter. The letter is the id of the call.
-fn calls(ids: &str) -> Turn {
+fn reply_with_calls(ids: &str) -> Turn {
     let call = |id: char| -> ToolCall {
         let function = json!({"name": "f", "arguments": "{}"});
         let call = json!({"id": id, "type": "function", "function": function});
@@ -43,7 +43,7 @@ fn results(ids: &str, tool_wait_s: u32) -> Submit {
     submit
 }
 
-/// A fleet with this many slots whose session `s` waits for the results of these calls.
+/// A fleet with this many slots. Its session `s` waits for the results of these calls.
 async fn fleet_with_calls(slots: usize, ids: &str) -> Fleet {
     let fleet = Fleet::start(settings(slots));
     call_tools(&fleet, ids).await;
@@ -54,18 +54,19 @@ async fn fleet_with_calls(slots: usize, ids: &str) -> Fleet {
 async fn call_tools(fleet: &Fleet, ids: &str) {
     let job = fleet.submit(Submit::text("a").session("s")).await;
     let call = fleet.next_call().await;
-    call.answer(calls(ids), FinishReason::ToolCalls);
+    call.answer(reply_with_calls(ids), FinishReason::ToolCalls);
     assert_eq!(fleet.outcome(job).await.status, Status::Completed);
 }
 
 /// Waits until a worker has claimed the job.
-async fn claimed(fleet: &Fleet, job: JobId) {
+async fn wait_until_claimed(fleet: &Fleet, job: JobId) {
     wait_until("the job is claimed", async || {
         fleet.entry(job).await.claimed
     })
     .await;
 }
 
+/// Asserts that the job ended without a provider call and without a reply text, because another job contains more results.
 async fn assert_stored_without_call(fleet: &Fleet, job: JobId) {
     let outcome = fleet.outcome(job).await;
     assert_eq!(outcome.status, Status::Completed);
@@ -75,6 +76,7 @@ async fn assert_stored_without_call(fleet: &Fleet, job: JobId) {
     assert_eq!((reply.text, reply.turns_sent), (None, 0));
 }
 
+/// Asserts that the job failed because no call waits for its result with this id.
 async fn assert_unexpected(fleet: &Fleet, job: JobId, id: &str) {
     let outcome = fleet.outcome(job).await;
     assert_eq!(outcome.status, Status::Failed);
@@ -96,10 +98,10 @@ async fn the_last_of_three_results_gets_the_reply() {
     let fleet = fleet_with_calls(4, "xyz").await;
     let message = fleet.submit(Submit::text("b").session("s")).await;
     let first = fleet.submit(results("z", 60)).await;
-    claimed(&fleet, first).await;
+    wait_until_claimed(&fleet, first).await;
     let second = fleet.submit(results("x", 60)).await;
     assert_stored_without_call(&fleet, first).await;
-    claimed(&fleet, second).await;
+    wait_until_claimed(&fleet, second).await;
     let last = fleet.submit(results("y", 60)).await;
     assert_stored_without_call(&fleet, second).await;
     let call = fleet.next_call().await;
@@ -110,7 +112,7 @@ async fn the_last_of_three_results_gets_the_reply() {
     assert_eq!(call.input(), "b");
     call.reply("B");
     assert_eq!(fleet.outcome(message).await.status, Status::Completed);
-    let session = fleet.session("s").await;
+    let session = fleet.session_turns("s").await;
     assert!(
         session.iter().all(|(_, text)| text != "no result"),
         "{session:?}"
@@ -121,7 +123,7 @@ async fn the_last_of_three_results_gets_the_reply() {
 async fn a_waiting_job_uses_no_slot() {
     let fleet = fleet_with_calls(1, "xy").await;
     let first = fleet.submit(results("x", 60)).await;
-    claimed(&fleet, first).await;
+    wait_until_claimed(&fleet, first).await;
     let other = fleet.submit(Submit::text("other").session("t")).await;
     fleet.next_call().await.reply("done");
     assert_eq!(fleet.outcome(other).await.status, Status::Completed);
@@ -138,7 +140,7 @@ async fn a_job_that_waits_beyond_the_limit_keeps_its_slot() {
     });
     call_tools(&fleet, "xy").await;
     let first = fleet.submit(results("x", 60)).await;
-    claimed(&fleet, first).await;
+    wait_until_claimed(&fleet, first).await;
     let other = fleet.submit(Submit::text("other").session("t")).await;
     fleet.submit(results("y", 60)).await;
     assert_stored_without_call(&fleet, first).await;
@@ -157,29 +159,29 @@ async fn a_job_that_waits_beyond_the_limit_keeps_its_slot() {
 }
 
 #[tokio::test]
-async fn results_that_the_session_has_may_come_again_with_new_ones() {
+async fn stored_results_may_be_handed_in_again_with_new_results() {
     let fleet = fleet_with_calls(4, "xyz").await;
     let first = fleet.submit(results("x", 60)).await;
-    claimed(&fleet, first).await;
+    wait_until_claimed(&fleet, first).await;
     let second = fleet.submit(results("xy", 60)).await;
     assert_stored_without_call(&fleet, first).await;
-    claimed(&fleet, second).await;
+    wait_until_claimed(&fleet, second).await;
     let last = fleet.submit(results("xyz", 60)).await;
     assert_stored_without_call(&fleet, second).await;
     let call = fleet.next_call().await;
     assert_eq!(call.texts(), ["a", "", "result x", "result y", "result z"]);
     call.reply("done");
     assert_eq!(fleet.outcome(last).await.status, Status::Completed);
-    let session = fleet.session("s").await;
+    let session = fleet.session_turns("s").await;
     let texts: Vec<&str> = session.iter().map(|(_, text)| text.as_str()).collect();
     assert_eq!(texts, ["a", "", "result x", "result y", "result z", "done"]);
 }
 
 #[tokio::test]
-async fn after_a_failed_job_all_results_may_come_again() {
+async fn after_a_failed_job_all_results_may_be_handed_in_again() {
     let fleet = fleet_with_calls(4, "xy").await;
     let first = fleet.submit(results("x", 60)).await;
-    claimed(&fleet, first).await;
+    wait_until_claimed(&fleet, first).await;
     let failed = fleet.submit(results("y", 60)).await;
     assert_stored_without_call(&fleet, first).await;
     fleet
@@ -195,7 +197,7 @@ async fn after_a_failed_job_all_results_may_come_again() {
 }
 
 #[tokio::test]
-async fn a_result_comes_too_late_after_an_interrupted_message() {
+async fn a_result_is_too_late_after_a_message_that_interrupts_a_waiting_message() {
     let fleet = fleet_with_calls(4, "xy").await;
     let waiting = fleet.submit(Submit::text("b").session("s")).await;
     let mut newer = Submit::text("c").session("s");
@@ -221,22 +223,22 @@ async fn a_job_stops_waiting_at_half_of_its_time_to_live() {
     assert_eq!(fleet.outcome(first).await.status, Status::Completed);
 }
 
-/// The worker stays present, so nothing else would queue the job again before the time limit of its claim has passed.
+/// The worker keeps running, so the sweeper would requeue the job only after the time limit of its claim has passed.
 #[tokio::test]
 async fn a_wait_that_ends_during_an_outage_leads_to_a_call() {
     let fleet = fleet_with_calls(4, "xy").await;
     let first = fleet.submit(results("x", 1)).await;
-    claimed(&fleet, first).await;
+    wait_until_claimed(&fleet, first).await;
     fleet.store.set_mode(StoreMode::Down);
-    // Longer than the wait and the timeout of a release at the worker's stop.
+    // Longer than the wait plus the 2 s that a stopping worker has for its releases.
     sleep(Duration::from_secs(4)).await;
-    fleet.store_recovers();
+    fleet.bring_store_up();
     fleet.next_call().await.reply("done");
     assert_eq!(fleet.outcome(first).await.status, Status::Completed);
 }
 
 #[tokio::test]
-async fn missing_results_are_added_after_the_wait_and_then_come_too_late() {
+async fn missing_results_are_filled_in_after_the_wait_and_are_then_too_late() {
     let fleet = fleet_with_calls(4, "xy").await;
     let first = fleet.submit(results("x", 1)).await;
     let call = fleet.next_call().await;
@@ -244,17 +246,17 @@ async fn missing_results_are_added_after_the_wait_and_then_come_too_late() {
     call.reply("done");
     let outcome = fleet.outcome(first).await;
     assert_eq!(outcome.status, Status::Completed);
-    let wait = outcome.attempts[0].error.as_ref();
-    assert_eq!(wait.expect("the wait ended").code, "tool_wait_ended");
+    let error = outcome.attempts[0].error.as_ref();
+    assert_eq!(error.expect("the wait ended").code, "tool_wait_ended");
     let late = fleet.submit(results("y", 60)).await;
     assert_unexpected(&fleet, late, "y").await;
-    // The session accepts messages.
+    // The session still accepts messages.
     fleet.submit(Submit::text("b").session("s")).await;
     assert_eq!(fleet.next_call().await.input(), "b");
 }
 
 #[tokio::test]
-async fn results_that_no_call_waits_for_fail_before_a_call() {
+async fn a_job_with_a_result_that_no_call_waits_for_fails_without_a_provider_call() {
     let fleet = fleet_with_calls(4, "xy").await;
     let unknown = fleet.submit(results("xq", 60)).await;
     assert_unexpected(&fleet, unknown, "q").await;
@@ -270,10 +272,10 @@ async fn results_that_no_call_waits_for_fail_before_a_call() {
 }
 
 #[tokio::test]
-async fn a_job_with_other_results_does_not_end_the_wait() {
+async fn a_job_that_hands_in_no_missing_result_does_not_end_the_wait() {
     let fleet = fleet_with_calls(4, "xyz").await;
     let first = fleet.submit(results("x", 60)).await;
-    claimed(&fleet, first).await;
+    wait_until_claimed(&fleet, first).await;
     let repeated = fleet.submit(results("x", 60)).await;
     let last = fleet.submit(results("yz", 60)).await;
     assert_stored_without_call(&fleet, first).await;
@@ -287,7 +289,7 @@ async fn a_cancel_ends_the_wait() {
     let fleet = fleet_with_calls(4, "xy").await;
     let session = SessionId::parse("s").expect("the session id is valid");
     let first = fleet.submit(results("x", 60)).await;
-    claimed(&fleet, first).await;
+    wait_until_claimed(&fleet, first).await;
     fleet.cancel(first, Some(&session)).await;
     assert_eq!(fleet.outcome(first).await.status, Status::Cancelled);
     let both = fleet.submit(results("xy", 60)).await;
@@ -298,10 +300,10 @@ async fn a_cancel_ends_the_wait() {
 }
 
 #[tokio::test]
-async fn a_stopping_worker_releases_a_waiting_job_and_the_next_one_waits_on() {
+async fn a_stopping_worker_releases_a_waiting_job_and_the_next_worker_continues_the_wait() {
     let mut fleet = fleet_with_calls(4, "xy").await;
     let first = fleet.submit(results("x", 60)).await;
-    claimed(&fleet, first).await;
+    wait_until_claimed(&fleet, first).await;
     fleet.stop_worker().await;
     let entry = fleet.entry(first).await;
     assert_eq!(entry.state, State::Queued { not_before: None });

@@ -20,9 +20,9 @@ async fn a_second_try_can_succeed() {
     let fleet = Fleet::start(settings(1));
     let job = fleet.submit(Submit::text("a").session("s")).await;
     fleet.next_call().await.fail(failure(Retry::Backoff));
-    let again = fleet.next_call().await;
-    assert_eq!(again.texts(), ["a"]);
-    again.reply("A");
+    let second_call = fleet.next_call().await;
+    assert_eq!(second_call.texts(), ["a"]);
+    second_call.reply("A");
     let outcome = fleet.outcome(job).await;
     assert_eq!(outcome.status, Status::Completed);
     let codes: Vec<_> = outcome
@@ -31,7 +31,7 @@ async fn a_second_try_can_succeed() {
         .map(|attempt| attempt.error.as_ref().map(|error| error.code.as_str()))
         .collect();
     assert_eq!(codes, [Some("provider_error"), None]);
-    assert_eq!(fleet.session("s").await.len(), 2);
+    assert_eq!(fleet.session_turns("s").await.len(), 2);
 }
 
 #[tokio::test]
@@ -126,9 +126,10 @@ async fn a_context_that_is_too_long_is_halved_within_the_attempt() {
     let counted = (reply.turns_sent as usize, reply.turns_dropped as usize);
     assert_eq!(counted, (sent, dropped));
     // The turns that were not sent stay in the session.
-    assert_eq!(fleet.session("s").await.len(), 10);
+    assert_eq!(fleet.session_turns("s").await.len(), 10);
 
     let job = fleet.submit(Submit::text("f").session("s")).await;
+    // One more than the first call may send: 10 turns of the session and the input.
     let mut sent = 12;
     while sent > 1 {
         let call = fleet.next_call().await;
@@ -187,7 +188,7 @@ async fn the_deadline_of_a_job_ends_its_call() {
 }
 
 #[tokio::test]
-async fn a_call_beyond_its_timeout_is_dropped_and_costs_a_try() {
+async fn a_call_that_exceeds_its_timeout_is_dropped_and_costs_a_try() {
     let mut settings = settings(1);
     (settings.call_timeout_ms, settings.tries_max) = (200, 1);
     let fleet = Fleet::start(settings);

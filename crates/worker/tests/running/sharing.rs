@@ -40,7 +40,7 @@ async fn with_ten_slots_batch_jobs_have_one_slot_and_interactive_jobs_the_others
     for _ in 0..10 {
         running.push(fleet.next_call().await);
     }
-    // The class whose wakes arrived first may have more than its share at the start. This evens out.
+    // At the start, the class whose wakes arrived first may have more than its share. These replacements correct that.
     for _ in 0..10 {
         let ended = if count(&running, BATCH) > 1 {
             BATCH
@@ -49,14 +49,15 @@ async fn with_ten_slots_batch_jobs_have_one_slot_and_interactive_jobs_the_others
         };
         replace(&fleet, &mut running, ended).await;
     }
-    let mut interactive = 0;
+    let mut interactive_starts = 0;
     for _ in 0..20 {
-        assert!(count(&running, BATCH) >= 1, "batch starves");
-        interactive += usize::from(replace(&fleet, &mut running, INTERACTIVE).await == INTERACTIVE);
+        assert!(count(&running, BATCH) >= 1, "no batch job has a slot");
+        interactive_starts +=
+            usize::from(replace(&fleet, &mut running, INTERACTIVE).await == INTERACTIVE);
     }
     assert!(
-        interactive >= 16,
-        "interactive got {interactive} of 20 slots"
+        interactive_starts >= 16,
+        "interactive jobs got {interactive_starts} of 20 free slots"
     );
     while count(&running, BATCH) > 1 {
         replace(&fleet, &mut running, BATCH).await;
@@ -64,28 +65,31 @@ async fn with_ten_slots_batch_jobs_have_one_slot_and_interactive_jobs_the_others
     assert_eq!(
         replace(&fleet, &mut running, BATCH).await,
         BATCH,
-        "batch keeps its share"
+        "batch jobs lost their share"
     );
     assert!(
         fleet.call_already_made().await.is_none(),
-        "there are ten slots"
+        "more calls run than the ten slots allow"
     );
 }
 
 #[tokio::test]
 async fn with_one_slot_batch_jobs_get_their_share_of_the_starts() {
     let fleet = saturated(1, 30).await;
-    let mut batch = 0;
+    let mut batch_starts = 0;
     for _ in 0..30 {
         let call = fleet.next_call().await;
-        batch += usize::from(call.input() == BATCH);
+        batch_starts += usize::from(call.input() == BATCH);
         call.reply("done");
     }
-    assert!((2..=8).contains(&batch), "batch got {batch} of 30 starts");
+    assert!(
+        (2..=8).contains(&batch_starts),
+        "batch jobs got {batch_starts} of 30 starts"
+    );
 }
 
 #[tokio::test]
-async fn jobs_of_one_class_may_use_all_slots_if_no_others_wait() {
+async fn jobs_of_one_class_may_use_all_slots_if_no_other_jobs_wait() {
     for submit in [Submit::text, |text: &str| Submit::text(text).batch()] {
         let mut fleet = Fleet::without_worker(settings(10));
         for _ in 0..11 {
@@ -98,7 +102,7 @@ async fn jobs_of_one_class_may_use_all_slots_if_no_others_wait() {
         }
         assert!(
             fleet.call_already_made().await.is_none(),
-            "there are ten slots"
+            "more calls run than the ten slots allow"
         );
         running.pop().expect("a call runs").reply("done");
         fleet.next_call().await;
@@ -120,6 +124,9 @@ async fn slots_that_become_free_at_once_go_to_interactive_jobs_first() {
             running.push(fleet.next_call().await);
         }
         let batch = count(&running, BATCH);
-        assert!(batch <= 2, "batch got {batch} of 10 slots in round {round}");
+        assert!(
+            batch <= 2,
+            "batch jobs got {batch} of 10 slots in round {round}"
+        );
     }
 }

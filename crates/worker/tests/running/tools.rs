@@ -9,7 +9,7 @@ use forebay_shared::{
 
 use crate::harness::{Fleet, Submit, settings};
 
-fn calls_a_tool() -> Turn {
+fn reply_with_a_call() -> Turn {
     let call = ToolCall {
         id: "call_1".to_owned(),
         kind: ToolKind::Function,
@@ -28,7 +28,7 @@ fn calls_a_tool() -> Turn {
     }
 }
 
-fn result() -> Turn {
+fn result_of_the_call() -> Turn {
     Turn {
         tool_call_id: Some("call_1".to_owned()),
         ..Turn::text(Role::Tool, "42")
@@ -45,7 +45,7 @@ async fn tool_results_go_before_a_waiting_message() {
     let question = fleet.submit(Submit::text("a").session("s")).await;
     let call = fleet.next_call().await;
     let message = fleet.submit(Submit::text("b").session("s")).await;
-    call.answer(calls_a_tool(), FinishReason::ToolCalls);
+    call.answer(reply_with_a_call(), FinishReason::ToolCalls);
     let reply = fleet
         .outcome(question)
         .await
@@ -65,7 +65,7 @@ async fn tool_results_go_before_a_waiting_message() {
     );
 
     fleet
-        .submit(Submit::turns(vec![result()]).session("s"))
+        .submit(Submit::turns(vec![result_of_the_call()]).session("s"))
         .await;
     let call = fleet.next_call().await;
     assert_eq!(
@@ -87,7 +87,7 @@ async fn a_reply_with_too_many_tool_calls_fails_without_a_retry() {
         (TOOL_CALLS_MAX + 1, Status::Failed),
     ] {
         let job = fleet.submit(Submit::text("a")).await;
-        let mut reply = calls_a_tool();
+        let mut reply = reply_with_a_call();
         reply.tool_calls = vec![reply.tool_calls.remove(0); calls];
         fleet
             .next_call()
@@ -109,13 +109,13 @@ async fn without_a_tool_wait_missing_results_are_added() {
     fleet.submit(submit).await;
     let call = fleet.next_call().await;
     let next = fleet.submit(Submit::text("b").session("s")).await;
-    call.answer(calls_a_tool(), FinishReason::ToolCalls);
+    call.answer(reply_with_a_call(), FinishReason::ToolCalls);
     let call = fleet.next_call().await;
     assert_eq!(call.texts(), ["a", "", "no result", "b"]);
     call.reply("B");
     fleet.outcome(next).await;
     let texts: Vec<String> = fleet
-        .session("s")
+        .session_turns("s")
         .await
         .into_iter()
         .map(|(_, text)| text)
@@ -130,6 +130,6 @@ async fn without_a_session_there_is_no_hold() {
     fleet
         .next_call()
         .await
-        .answer(calls_a_tool(), FinishReason::ToolCalls);
+        .answer(reply_with_a_call(), FinishReason::ToolCalls);
     assert_eq!(fleet.outcome(job).await.status, Status::Completed);
 }

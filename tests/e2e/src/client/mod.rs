@@ -1,6 +1,6 @@
 //! A client of Forebay's API for tests. It has a method for each route, and the tests check the answers.
 //!
-//! Clones share the URL. While they retry, a test can point all clones at a restarted process ([`Client::set_url`]).
+//! Clones share their URLs. While they retry, a test can point all clones at a restarted process ([`Client::set_url`]).
 
 mod retry;
 #[cfg(test)]
@@ -30,7 +30,7 @@ const IDLE_MAX: Duration = Duration::from_secs(4);
 pub struct Client {
     http: reqwest::Client,
     urls: Arc<RwLock<Vec<String>>>,
-    /// The random numbers that choose the URL of a request. With `None`, they come from the thread's generator.
+    /// The generator that chooses the URL of a request. `None` stands for the thread's generator.
     random: Option<Arc<Mutex<StdRng>>>,
 }
 
@@ -91,7 +91,7 @@ impl Client {
         }
     }
 
-    /// The same client, whose random choices of a URL come from this seed.
+    /// The same client, with a generator with this seed for its choices of a URL.
     #[must_use]
     pub fn with_seed(&self, seed: u64) -> Self {
         let random = StdRng::seed_from_u64(seed);
@@ -150,7 +150,7 @@ impl Client {
     /// # Panics
     /// If the client gets no complete answer.
     pub async fn submit(&self, job: &Value) -> Answer {
-        complete(self.try_submit(job, None).await)
+        expect_complete(self.try_submit(job, None).await)
     }
 
     /// `POST /v1/jobs` with an `Idempotency-Key`.
@@ -158,7 +158,7 @@ impl Client {
     /// # Panics
     /// If the client gets no complete answer.
     pub async fn submit_with_key(&self, job: &Value, key: &str) -> Answer {
-        complete(self.try_submit(job, Some(key)).await)
+        expect_complete(self.try_submit(job, Some(key)).await)
     }
 
     /// Sends `POST /v1/jobs` and returns the accepted job.
@@ -182,7 +182,7 @@ impl Client {
     /// # Panics
     /// If the client gets no complete answer.
     pub async fn get(&self, path: &str) -> Answer {
-        complete(self.try_get(path).await)
+        expect_complete(self.try_get(path).await)
     }
 
     /// `GET /v1/jobs/{id}`.
@@ -199,7 +199,7 @@ impl Client {
     /// If the client gets no complete answer.
     pub async fn cancel(&self, id: &str) -> Answer {
         let path = format!("/v1/jobs/{id}/cancel");
-        complete(answer(self.http.post(self.url_of(&path))).await)
+        expect_complete(answer(self.http.post(self.url_of(&path))).await)
     }
 
     /// `GET /v1/sessions/{id}`.
@@ -216,7 +216,7 @@ impl Client {
     /// If the client gets no complete answer.
     pub async fn delete_session(&self, id: &str) -> Answer {
         let path = format!("/v1/sessions/{id}");
-        complete(answer(self.http.delete(self.url_of(&path))).await)
+        expect_complete(answer(self.http.delete(self.url_of(&path))).await)
     }
 
     /// `GET /v1/queues`.
@@ -260,8 +260,8 @@ async fn answer(request: RequestBuilder) -> reqwest::Result<Answer> {
     })
 }
 
-/// The answer of a request that must have one.
-fn complete(answer: reqwest::Result<Answer>) -> Answer {
+/// The answer. Panics if the client got no complete answer.
+fn expect_complete(answer: reqwest::Result<Answer>) -> Answer {
     match answer {
         Ok(answer) => answer,
         Err(error) => panic!("the client got no complete answer: {error:?}"),

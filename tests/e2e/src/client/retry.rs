@@ -1,7 +1,7 @@
-//! Retries of the client. It repeats submits and reads until they succeed, and waits until jobs have ended, although
+//! Retries of the client. The client repeats submits and reads until they succeed, and waits until jobs have ended, although
 //! gateways refuse requests, restart or are killed.
 //!
-//! The client pauses between retries, because no event tells it that a server is back.
+//! The client pauses between retries, because no event reports that a server accepts requests again.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::{Answer, Client, id_of, is_terminal};
 const PAUSE: Duration = Duration::from_millis(20);
 /// The longest pause that a `Retry-After` can cause.
 const PAUSE_MAX: Duration = Duration::from_millis(250);
-/// The longest `wait_s` of a request.
+/// The longest `wait_s` that [`Client::wait`] sends.
 const WAIT_S_MAX: u64 = 30;
 
 impl Client {
@@ -59,7 +59,7 @@ impl Client {
     }
 
     /// Submits the turns 0 to `turns` - 1 of a session ([`turn_text`]). Each turn has its own idempotency key
-    /// ([`turn_key`]) and is submitted when the turn before is accepted. The fields of `extra` are added to each
+    /// ([`turn_key`]) and is submitted when the previous turn is accepted. The fields of `extra` are added to each
     /// submit. Returns the jobs' ids in the same order.
     ///
     /// # Panics
@@ -85,19 +85,20 @@ impl Client {
     }
 }
 
-/// The text of a session's turn with this number, which [`crate::order`] reads.
+/// The input of the turn with this number in a session. [`crate::order`] reads this text.
 #[must_use]
 pub fn turn_text(session: &str, turn: u64) -> String {
     format!("session={session} turn={turn}")
 }
 
-/// The idempotency key of a session's turn with this number.
+/// The idempotency key of the turn with this number in a session.
 #[must_use]
 pub fn turn_key(session: &str, turn: u64) -> String {
     format!("{session}:{turn}")
 }
 
-/// Repeats a request until it succeeds and `is_done` accepts the answer. Returns the body. `request` gets the remaining time.
+/// Repeats a request until it succeeds and `is_done` accepts the answer. Returns the body. The argument of `request` is the
+/// remaining time.
 async fn repeat<A: Future<Output = reqwest::Result<Answer>>>(
     name: &str,
     timeout: Duration,

@@ -18,7 +18,7 @@ use super::Client;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A server that gives its answers one after the other and records its requests.
+/// A server that returns its answers one after the other and records its requests.
 #[derive(Clone)]
 struct Stub {
     answers: Arc<Mutex<VecDeque<(u16, Value)>>>,

@@ -1,4 +1,4 @@
-//! The RabbitMQ node of a fleet: the node that tests share, or a node of its own.
+//! The RabbitMQ node of a fleet: the node that the tests share, or a node for this fleet only.
 
 use std::ops::Deref;
 

@@ -23,6 +23,7 @@ pub struct Builder {
     process: process::Builder,
     redis: RedisOptions,
     rabbit: Option<RabbitOptions>,
+    /// The text that a worker logs when it is ready.
     worker_ready: &'static str,
 }
 
@@ -71,7 +72,7 @@ impl Builder {
         self
     }
 
-    /// Makes this server the OpenAI-compatible provider of every process, and the provider of the default model.
+    /// Makes this server the OpenAI-compatible provider of every process. The default model is then a model of this server.
     /// Without this call, the default model is the simulated one.
     pub fn openai(mut self, server: &ScriptedLlm) -> Self {
         self.process = self.process.openai(server).env("FOREBAY_MODEL", MODEL);
@@ -122,7 +123,7 @@ impl Builder {
             .env("REDIS_URL", redis.url())
             .env("AMQP_URL", vhost.url());
         for (name, tls) in tls.into_iter().flatten() {
-            process = process.env(name, utf8(&tls.ca_file()));
+            process = process.env(name, utf8_path(&tls.ca_file()));
         }
         let gateway = process.clone().arg("gateway");
         let worker = process.arg("worker").ready_when_it_logs(self.worker_ready);
@@ -151,7 +152,7 @@ async fn start_members(builder: &process::Builder, count: usize) -> Vec<Member> 
     members.join_all().await
 }
 
-fn utf8(path: &Path) -> String {
+fn utf8_path(path: &Path) -> String {
     let path = path.to_str();
     path.expect("the path is UTF-8").to_owned()
 }

@@ -1,7 +1,7 @@
-//! Finds the connections of a process in a server's list. These are the connections whose other end is a socket of the
-//! process.
+//! Finds the connections of a process in a server's list of connections.
 //!
-//! So a connection counts whatever its name is. Connections through a proxy do not count.
+//! A connection belongs to the process if its other end is a socket of the process. The name of the connection does not
+//! matter. A connection through a proxy does not count.
 
 use std::{collections::BTreeSet, fs, os::unix::ffi::OsStrExt, path::Path};
 
@@ -54,11 +54,11 @@ pub async fn to_rabbit(rabbit: &Rabbit, member: &Member) -> anyhow::Result<Vec<S
 /// for connections to different servers, so the local port alone does not identify a connection.
 fn local_ports(pid: u32, server_port: u16) -> anyhow::Result<BTreeSet<u16>> {
     let folder = format!("/proc/{pid}");
-    let inodes = inodes(Path::new(&folder))?;
+    let inodes = socket_inodes(Path::new(&folder))?;
     let table = fs::read_to_string(format!("{folder}/net/tcp"))?;
     let local_port = |line: &str| {
         let mut fields = line.split_whitespace();
-        let (local, remote) = (port(fields.nth(1)?)?, port(fields.next()?)?);
+        let (local, remote) = (port_of(fields.nth(1)?)?, port_of(fields.next()?)?);
         let inode = fields.nth(6)?;
         (remote == server_port && inodes.contains(inode)).then_some(local)
     };
@@ -66,15 +66,15 @@ fn local_ports(pid: u32, server_port: u16) -> anyhow::Result<BTreeSet<u16>> {
 }
 
 /// The port of an address in `/proc/*/net/tcp`, for example `0100007F:1F90`.
-fn port(address: &str) -> Option<u16> {
+fn port_of(address: &str) -> Option<u16> {
     u16::from_str_radix(address.rsplit_once(':')?.1, 16).ok()
 }
 
 /// The inodes of the sockets that a process has open. `folder` is the folder of the process in `/proc`.
-fn inodes(folder: &Path) -> anyhow::Result<BTreeSet<String>> {
+fn socket_inodes(folder: &Path) -> anyhow::Result<BTreeSet<String>> {
     let mut inodes = BTreeSet::new();
     for file in fs::read_dir(folder.join("fd"))? {
-        // An error means that the process has closed the file meanwhile.
+        // An error means that the process has closed the file since the folder was read.
         let Ok(target) = fs::read_link(file?.path()) else {
             continue;
         };

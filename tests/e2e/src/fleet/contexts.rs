@@ -7,8 +7,8 @@ use super::Fleet;
 use crate::{client::id_of, order::SessionRun};
 
 impl Fleet {
-    /// The turns of a session in Redis. `job` is the id of any job of the session, because job ids contain the
-    /// partition.
+    /// The turns of a session in Redis. `job` is the id of any job of the session. It contains the partition, which is part
+    /// of the session's key.
     ///
     /// # Panics
     /// If Redis does not answer, or the session's key contains anything but turns.
@@ -26,10 +26,10 @@ impl Fleet {
         turns.collect()
     }
 
-    /// The run with the turns in Redis instead of the turns that the API returned, for [`crate::order`].
+    /// The same run, but with the turns in Redis instead of the turns that the API returned. [`crate::order`] can check both.
     ///
     /// # Panics
-    /// The panics of [`Fleet::turns_in_redis`].
+    /// If [`Fleet::turns_in_redis`] panics, or the session has no job.
     pub async fn with_turns_in_redis(&self, run: &SessionRun) -> SessionRun {
         let job = run.jobs.first().expect("the session has a job");
         let turns = self.turns_in_redis(&run.session, id_of(job)).await;

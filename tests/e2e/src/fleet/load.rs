@@ -1,4 +1,4 @@
-//! The load of a fleet test: many sessions with many turns. Each session submits its next turn when the turn before is
+//! The load of a fleet test: many sessions with many turns. Each session submits its next turn when the previous turn is
 //! accepted. Each turn has its own idempotency key.
 
 use std::{sync::Arc, time::Duration};
@@ -12,8 +12,8 @@ use crate::{
     order::{SessionRun, assert_in_order},
 };
 
-/// How many sessions are read at the same time.
-const READS_AT_ONCE: usize = 32;
+/// The most sessions that are read at the same time.
+const READS_MAX: usize = 32;
 
 /// The size of a load and its timeout.
 #[derive(Clone, Copy, Debug)]
@@ -23,7 +23,7 @@ pub struct Load {
     /// The number of turns that each session submits. It must be at most half the number of messages that Forebay keeps
     /// of a session.
     pub turns: u64,
-    /// The timeout, which only failing tests reach.
+    /// The timeout of each submit and each wait. Only failing tests reach it.
     pub timeout: Duration,
 }
 
@@ -62,7 +62,7 @@ impl Load {
     /// If a job has not ended after the timeout, or an assertion fails.
     pub async fn assert_in_order(&self, fleet: &Fleet, accepted: Accepted) -> Vec<SessionRun> {
         let mut runs = JoinSet::new();
-        let permits = Arc::new(Semaphore::new(READS_AT_ONCE));
+        let permits = Arc::new(Semaphore::new(READS_MAX));
         for (session, ids) in accepted {
             let (client, timeout) = (fleet.client.clone(), self.timeout);
             let permits = Arc::clone(&permits);

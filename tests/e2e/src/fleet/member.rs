@@ -1,4 +1,4 @@
-//! One process of a fleet: a `Forebay` with its name and its settings.
+//! One process of a fleet: a [`Forebay`] with its name and its settings.
 
 use std::ops::{Deref, DerefMut};
 

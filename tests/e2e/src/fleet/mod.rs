@@ -1,12 +1,12 @@
 //! A fleet: gateway and worker processes over real RabbitMQ and Redis servers. Dropping the fleet ends all processes
 //! and servers that belong to it.
 //!
-//! A [`Fleet`] has its own Redis server, which syncs at every write. In RabbitMQ it has its own virtual host, on the
-//! node that the tests of this binary share. A test that stops the node, or raises its alarms, starts a node for its
-//! fleet only ([`Builder::own_rabbit`]). A single process can get other environment variables, such as the URL of a
-//! proxy in front of a server ([`Fleet::add_worker_with`]).
+//! A [`Fleet`] has its own Redis server, which syncs at every write. It also has its own virtual host, on the RabbitMQ node
+//! that the tests of this binary share. A test that stops the node, or raises its alarms, starts a node for its fleet only
+//! ([`Builder::own_rabbit`]). A single process can get other environment variables, such as the URL of a proxy in front
+//! of a server ([`Fleet::add_worker_with`]).
 //!
-//! This module leaves assertions about fleets to the tests.
+//! Most assertions about fleets are in the tests.
 
 mod broker;
 mod builder;
@@ -101,8 +101,8 @@ impl Fleet {
         &mut self.workers[index]
     }
 
-    /// Starts a gateway again that has ended, with the same settings on another port. The fleet sees a new process
-    /// with a new name.
+    /// Restarts a gateway that has ended, with the same settings on another port. For the fleet it is a new process with a
+    /// new name.
     ///
     /// # Panics
     /// If the process still runs, or does not start.
@@ -111,7 +111,7 @@ impl Fleet {
         self.point_client_at_running_gateways();
     }
 
-    /// Starts a worker again that has ended, with the same settings. The fleet sees a new process with a new name.
+    /// Restarts a worker that has ended, with the same settings. For the fleet it is a new process with a new name.
     ///
     /// # Panics
     /// If the process still runs, or does not start.
@@ -119,8 +119,8 @@ impl Fleet {
         self.workers[index].restart().await;
     }
 
-    /// Points [`Fleet::client`] at the running gateways. Until this call, or a restart, the client also sends requests
-    /// to killed gateways, as real clients do.
+    /// Points [`Fleet::client`] at the running gateways. Without this call, the client also sends requests to killed gateways,
+    /// as real clients do. The start or restart of a gateway includes this call.
     ///
     /// # Panics
     /// If the state of a process cannot be read.
@@ -185,8 +185,8 @@ impl Fleet {
         }
     }
 
-    /// Waits until `/v1/queues` shows `count` live jobs of both classes together. The counts can be a second old, so
-    /// right after a submit they may not include its job.
+    /// Waits until `/v1/queues` shows `count` live jobs of both classes together. The counts can be a second old, so they may
+    /// not include a job that was just submitted.
     ///
     /// # Panics
     /// After `timeout`, with the last counts.
@@ -207,8 +207,8 @@ impl Fleet {
         }
     }
 
-    /// Whether a message of the queue is ready now. This call fetches the message and puts it back, so the queue must
-    /// have no consumer.
+    /// Whether the queue has a ready message now. This call fetches the message and requeues it, so the queue must have no
+    /// consumer.
     ///
     /// # Panics
     /// If the node does not answer.

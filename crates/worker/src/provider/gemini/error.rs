@@ -17,7 +17,7 @@ pub(super) fn classify(received: &Received) -> Failure {
 
 /// Classifies `error` in an answer whose status is 2xx. The error's own code replaces the status.
 pub(super) fn classify_within_success(received: &Received, error: &Value) -> Failure {
-    let code = status::code_in(error)
+    let code = status::status_code_in(error)
         .or_else(|| google_error::status_code(error))
         .unwrap_or(500);
     let status = ErrorStatus::of(received).with_code(code);

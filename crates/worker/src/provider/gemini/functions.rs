@@ -35,11 +35,11 @@ pub(super) fn calls(turn: &Turn) -> Result<Vec<Value>, Failure> {
 /// The name of the called function, in a form that Gemini accepts: it begins with a letter or `_`, and may contain `.` and `:`.
 fn name(call: &ToolCall) -> String {
     const OTHER_CHARS: &str = ".:";
-    let name = tool_name::allowed(&call.function.name, OTHER_CHARS);
+    let name = tool_name::to_allowed(&call.function.name, OTHER_CHARS);
     if name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_') {
         name
     } else {
-        tool_name::allowed(&format!("_{name}"), OTHER_CHARS)
+        tool_name::to_allowed(&format!("_{name}"), OTHER_CHARS)
     }
 }
 

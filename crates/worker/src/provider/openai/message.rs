@@ -103,7 +103,7 @@ fn complete_reply(turn: &Turn, message: &mut Value) {
     for (index, call) in turn.tool_calls.iter().enumerate() {
         if call.kind == ToolKind::Function {
             let function = &mut message["tool_calls"][index]["function"];
-            function["name"] = tool_name::allowed(&call.function.name, "").into();
+            function["name"] = tool_name::to_allowed(&call.function.name, "").into();
             function["arguments"] = arguments(&call.function.arguments).into();
         }
     }

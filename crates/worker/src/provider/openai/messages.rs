@@ -54,7 +54,7 @@ pub(super) fn write(call: &Call<'_>, dialect: Dialect, provider: &str) -> Result
     }
     Ok(match dialect.system_messages {
         SystemMessages::Any => messages.into(),
-        SystemMessages::OneFirst => system::one_first(messages).into(),
+        SystemMessages::OneFirst => system::join_at_beginning(messages).into(),
     })
 }
 

@@ -1,14 +1,14 @@
 //! Stores the reasoning of replies that call tools. Some providers need it back together with the tool results.
 //!
-//! DeepSeek refuses a conversation that returns tool calls without their `reasoning_content`. OpenRouter
-//! passes `reasoning_details` (signatures and encrypted reasoning) on to models that reason between calls.
+//! DeepSeek refuses a conversation whose tool calls have lost their `reasoning_content`. OpenRouter passes
+//! `reasoning_details` (signatures and encrypted reasoning) on to models that reason between calls.
 //! Both fields are stored unchanged in the turn's `extra_content`, under the key `forebay`, together with
 //! the provider's name.
 //!
 //! - The fields are sent back only to the provider that returned them. Other providers refuse unknown fields; Groq and
 //!   Mistral are known to refuse these.
-//! - The fields are stored only for replies that call tools. In other replies, DeepSeek ignores them, and its first
-//!   reasoning model refused them. They are also long.
+//! - The fields are stored only for replies that call tools. DeepSeek ignores them in other replies, and its first
+//!   reasoning model refused them there. The fields are also long.
 //! - The field `reasoning` is a text for people and is not stored. Providers that return it either accept
 //!   `reasoning_details` instead, or refuse `reasoning`.
 //!
@@ -18,15 +18,12 @@
 use serde_json::{Map, Value, json};
 
 use super::content;
-use crate::provider::json_body;
+use crate::provider::{json_body, origin};
 
 /// The fields that are stored and sent back.
 const FIELDS: [&str; 2] = ["reasoning_content", "reasoning_details"];
 
-/// The key in a turn's `extra_content` under which the fields are stored.
-const EXTRA_CONTENT_KEY: &str = "forebay";
-
-/// Adds the reasoning in a message of `provider` to the turn's `extra_content`. It takes [`FIELDS`] out of the message.
+/// Moves [`FIELDS`] from a message that `provider` returned into the turn's `extra_content`.
 pub(super) fn store(
     extra_content: Option<Value>,
     provider: &str,
@@ -44,16 +41,16 @@ pub(super) fn store(
     if is_empty {
         return extra_content;
     }
-    let mut all = match extra_content {
-        Some(Value::Object(all)) => all,
+    let mut merged = match extra_content {
+        Some(Value::Object(fields)) => fields,
         // Every known provider returns an object here.
         _ => Map::new(),
     };
-    all.insert(EXTRA_CONTENT_KEY.into(), stored);
-    Some(Value::Object(all))
+    merged.insert(origin::KEY.into(), stored);
+    Some(Value::Object(merged))
 }
 
-/// The text of the reasoning in the fields of a message, which have different names and forms.
+/// The reasoning of a message, as text. Services return it in fields with different names and forms.
 pub(super) fn text(message: &Value) -> Option<String> {
     let details = message["reasoning_details"]
         .as_array()
@@ -71,8 +68,8 @@ pub(super) fn text(message: &Value) -> Option<String> {
     texts.into_iter().find(|text| !text.trim().is_empty())
 }
 
-/// Removes the stored reasoning from a message's `extra_content`. If `provider` returned the reasoning, its fields become
-/// fields of the message again.
+/// Removes Forebay's key from a message's `extra_content`. If `provider` returned the reasoning that is stored there, its
+/// fields become fields of the message again.
 pub(super) fn restore(message: &mut Value, provider: &str) {
     let Some(extra) = message
         .get_mut("extra_content")
@@ -80,7 +77,7 @@ pub(super) fn restore(message: &mut Value, provider: &str) {
     else {
         return;
     };
-    let Some(mut stored) = extra.remove(EXTRA_CONTENT_KEY) else {
+    let Some(mut stored) = extra.remove(origin::KEY) else {
         return;
     };
     let is_empty = extra.is_empty();

@@ -5,13 +5,13 @@ use serde_json::{Map, Value, json};
 use super::{dialect::Dialect, known_fields, messages};
 use crate::provider::{Call, Failure, Retry, json_body};
 
-/// The fields that `extra_body` must not set.
+/// The fields that `extra_body` must not set. The field `stream` may be set, but only to `false`.
 const FIXED_FIELDS: [&str; 2] = ["messages", "model"];
 
 /// The body of the request to the provider named `provider`.
 ///
 /// # Errors
-/// `invalid_request` when `extra_body` sets a field that it must not set.
+/// `invalid_request` when `extra_body` sets a field that it must not set, or a turn has no JSON form.
 pub(super) fn body(call: &Call<'_>, dialect: Dialect, provider: &str) -> Result<Vec<u8>, Failure> {
     json_body::write(&fields(call, dialect, provider)?)
 }
@@ -25,7 +25,7 @@ fn fields(
     let mut body = Map::new();
     body.insert("model".into(), call.model.into());
     body.insert("messages".into(), messages::write(call, dialect, provider)?);
-    // Some servers stream unless a request says otherwise.
+    // Some servers stream their reply if this field is missing.
     body.insert("stream".into(), false.into());
     if !request.tools.is_empty() {
         let mut tools = json_body::to_value(&request.tools)?;
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn the_token_limit_has_the_name_of_the_dialect() {
+    fn the_dialect_names_the_field_of_the_token_limit() {
         let dialect = Dialect {
             max_tokens_field: MaxTokensField::MaxCompletionTokens,
             ..Dialect::COMPATIBLE
@@ -190,10 +190,11 @@ mod tests {
     #[test]
     fn reasoning_is_sent_back_to_its_provider_only() {
         let turns = |provider: &str| {
-            let kept = json!({"forebay": {"provider": provider, "reasoning_content": "hm"}});
+            let extra_content =
+                json!({"forebay": {"provider": provider, "reasoning_content": "hm"}});
             json!([
                 {"role": "user", "content": "go"},
-                {"role": "assistant", "extra_content": kept, "tool_calls": [
+                {"role": "assistant", "extra_content": extra_content, "tool_calls": [
                     {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
                 ]},
                 {"role": "tool", "tool_call_id": "1", "content": "42"}
@@ -210,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn extra_body_cannot_set_the_fields_of_the_job() {
+    fn extra_body_cannot_set_fields_that_forebay_sets() {
         for (extra, field) in [
             (json!({"messages": []}), "messages"),
             (json!({"model": "other"}), "model"),

@@ -1,5 +1,4 @@
-//! Reads an answer in OpenAI's form. Missing fields and other forms of fields are accepted, because compatible services
-//! differ.
+//! Reads an answer in OpenAI's form. Compatible services differ, so missing fields and fields of other types are accepted.
 //!
 //! `content` reads the texts of a message, `tool_calls` its tool calls, `usage` the token counts and `finish` the
 //! finish reason.
@@ -21,8 +20,8 @@ use crate::provider::{
 
 /// Reads an answer whose status is 2xx.
 ///
-/// `turns` are the turns that were sent; missing ids of tool calls are derived from them. `provider` is the
-/// name of the provider; reasoning is stored under it.
+/// `turns` are the turns that were sent. Missing ids of tool calls are derived from them. `provider` is the name of the
+/// provider, which is stored with the reasoning.
 ///
 /// # Errors
 /// A [`Failure`] when the body holds an error or no finished reply.

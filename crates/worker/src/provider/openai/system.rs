@@ -1,14 +1,14 @@
-//! Joins all system messages into one at the beginning. The chat templates of many models refuse a second system message,
-//! and one at another position.
+//! Joins all system messages into one at the beginning. The chat templates of many models refuse a second system message
+//! and a system message at another position.
 
 use serde_json::{Value, json};
 
 /// The separator of joined system messages.
 const SEPARATOR: &str = "\n\n";
 
-/// The messages with all system and developer messages joined into one system message at the beginning. Content that
-/// occurs several times, as when a client sends it with every job, stands in it once.
-pub(super) fn one_first(messages: Vec<Value>) -> Vec<Value> {
+/// Joins all system and developer messages into one system message at the beginning. Repeated content, such as content that
+/// a client sends with every job, is written once.
+pub(super) fn join_at_beginning(messages: Vec<Value>) -> Vec<Value> {
     let is_system = |message: &Value| message["role"] == "system" || message["role"] == "developer";
     let (system, others): (Vec<Value>, Vec<Value>) = messages.into_iter().partition(is_system);
     let mut contents: Vec<Value> = Vec::new();
@@ -21,12 +21,12 @@ pub(super) fn one_first(messages: Vec<Value>) -> Vec<Value> {
     if contents.is_empty() {
         return others;
     }
-    let first = json!({"role": "system", "content": joined(contents)});
+    let first = json!({"role": "system", "content": join_contents(contents)});
     std::iter::once(first).chain(others).collect()
 }
 
 /// One text if all contents are texts, otherwise the parts of all contents.
-fn joined(contents: Vec<Value>) -> Value {
+fn join_contents(contents: Vec<Value>) -> Value {
     let texts: Option<Vec<String>> = contents.iter().map(text_of).collect();
     if let Some(texts) = texts {
         return texts.join(SEPARATOR).into();
@@ -38,7 +38,7 @@ fn joined(contents: Vec<Value>) -> Value {
     parts.collect()
 }
 
-/// The text of a message's content. `None` if the content has something else.
+/// The text of a message's content. `None` if the content has anything but plain text.
 pub(super) fn text_of(content: &Value) -> Option<String> {
     match content {
         Value::String(text) => Some(text.clone()),
@@ -59,13 +59,13 @@ pub(super) fn text_of(content: &Value) -> Option<String> {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::one_first;
+    use super::join_at_beginning;
 
-    fn first(messages: Value) -> Vec<Value> {
+    fn joined(messages: Value) -> Vec<Value> {
         let Value::Array(messages) = messages else {
             panic!("an array")
         };
-        one_first(messages)
+        join_at_beginning(messages)
     }
 
     fn message(role: &str, content: impl Into<Value>) -> Value {
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn system_messages_at_any_position_become_one_at_the_beginning() {
-        let sent = first(json!([
+        let sent = joined(json!([
             message("system", "Be brief."),
             message("developer", "In French."),
             message("user", "a"),
@@ -93,18 +93,21 @@ mod tests {
 
     #[test]
     fn messages_without_a_system_message_stay_as_they_are() {
-        assert_eq!(first(json!([message("user", "a")])), [message("user", "a")]);
+        assert_eq!(
+            joined(json!([message("user", "a")])),
+            [message("user", "a")]
+        );
     }
 
     #[test]
-    fn parts_are_joined_as_text_where_all_are_text() {
+    fn contents_are_joined_as_text_if_all_their_parts_are_text() {
         let text = |text: &str| json!({"type": "text", "text": text});
         let image = json!({"type": "image_url", "image_url": {"url": "https://x.example/a.png"}});
         let texts = message("system", json!([text("a"), text("b")]));
-        let sent = first(json!([texts, message("system", "c")]));
+        let sent = joined(json!([texts, message("system", "c")]));
         assert_eq!(sent, [message("system", "ab\n\nc")]);
         let with_image = message("developer", json!([text("b"), image]));
-        let sent = first(json!([message("system", "a"), with_image]));
+        let sent = joined(json!([message("system", "a"), with_image]));
         assert_eq!(
             sent,
             [message("system", json!([text("a"), text("b"), image]))]

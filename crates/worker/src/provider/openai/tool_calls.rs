@@ -8,8 +8,9 @@ use crate::provider::{
     returned_call::{self, ReturnedCall},
 };
 
-/// Reads `tool_calls`, or the older `function_call` of a message without tool calls. `generate_id` makes the id of a call that
-/// has none of its own. Its argument is the index of the call.
+/// Reads `tool_calls`, or the older `function_call` of a message without tool calls.
+///
+/// `generate_id` returns the id of a call that has none. Its argument is the index of the call.
 ///
 /// # Errors
 /// `invalid_response` for a message without text whose calls have no names.
@@ -38,8 +39,8 @@ fn returned_call(mut call: Value) -> ReturnedCall {
         name: json_body::text(&function["name"]),
         arguments: match json_body::take(&mut function, "arguments") {
             Value::String(text) => text,
-            // Some services return an object instead of a text that holds JSON.
             Value::Null => String::from("{}"),
+            // Some services return an object instead of a text that holds JSON.
             value => value.to_string(),
         },
         extra_content: (!extra_content.is_null()).then_some(extra_content),
@@ -89,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn the_older_form_is_read_without_tool_calls() {
+    fn function_call_is_read_if_there_are_no_tool_calls() {
         let older = json!({"name": "f", "arguments": "{}"});
         for none in [json!(null), json!([]), json!([null]), json!("")] {
             let expected = vec![("generated 0".to_owned(), "f".to_owned())];

@@ -1,4 +1,6 @@
-//! Reads the `usage` of an answer. Compatible services name its counts differently.
+//! Reads the `usage` of an answer. Compatible services use different names for its counts.
+//!
+//! The constants list the names of each count as JSON pointers (RFC 6901). The first valid count is used.
 
 use forebay_shared::job::Usage;
 use serde_json::Value;
@@ -21,14 +23,14 @@ const REASONING: [&str; 3] = [
     "/reasoning_tokens",
 ];
 
-/// The usage of a job; `None` if no count can be read.
+/// The usage of an answer; `None` if no count can be read.
 pub(super) fn read(usage: &Value) -> Option<Usage> {
     let count = |pointers: &[&str]| {
         let mut values = pointers.iter().filter_map(|pointer| usage.pointer(pointer));
         values.find_map(token_counts::read)
     };
     let counts = TokenCounts {
-        input: count(&INPUT).map(|input| input + uncounted_input(usage)),
+        input: count(&INPUT).map(|input| input + separate_cache_tokens(usage)),
         output: count(&OUTPUT),
         total: count(&TOTAL),
         cached_input: count(&CACHED_INPUT),
@@ -37,10 +39,11 @@ pub(super) fn read(usage: &Value) -> Option<Usage> {
     counts.into_usage()
 }
 
-/// The tokens that Anthropic's own form counts beside `input_tokens`: those that were read from the cache or written to it.
-fn uncounted_input(usage: &Value) -> u64 {
+/// The tokens that were read from the cache or written to it, if `input_tokens` does not include them. Anthropic's own form
+/// counts them separately.
+fn separate_cache_tokens(usage: &Value) -> u64 {
     if !usage["prompt_tokens"].is_null() {
-        // Services with OpenAI's form count these tokens as input.
+        // Services with OpenAI's form include these tokens in `prompt_tokens`.
         return 0;
     }
     let fields = ["cache_read_input_tokens", "cache_creation_input_tokens"];
@@ -98,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_that_are_counted_beside_the_input_are_added() {
+    fn tokens_that_are_counted_separately_are_added() {
         for (usage, expected) in [
             (
                 json!({"input_tokens": 3, "output_tokens": 5, "cache_read_input_tokens": 20_000, "cache_creation_input_tokens": 100}),

@@ -1,4 +1,4 @@
-//! Which provider gets which model, and the errors for settings that cannot be used.
+//! Tests of which provider gets which model, and of the errors for settings that cannot be used.
 
 use forebay_shared::secret::Secret;
 
@@ -20,19 +20,19 @@ const FILE: &str = r#"
     keep_prefix = true
 "#;
 
-fn settings(keys: bool) -> ProviderSettings {
-    let key = keys.then(|| Secret::new("sk-for-tests"));
+fn settings(with_keys: bool) -> ProviderSettings {
+    let key = with_keys.then(|| Secret::new("sk-for-tests"));
     ProviderSettings {
         openai_api_key: key.clone(),
         gemini_api_key: key,
-        file: ProvidersFile::parse(FILE, &|_| keys.then(|| String::from("sk-big")))
+        file: ProvidersFile::parse(FILE, &|_| with_keys.then(|| String::from("sk-big")))
             .expect("the file is valid"),
         ..ProviderSettings::default()
     }
 }
 
 #[test]
-fn each_model_is_resolved_to_its_provider_and_its_name_there() {
+fn each_model_is_resolved_to_its_provider_and_the_name_that_is_sent() {
     let registry = ProviderRegistry::new(settings(true)).expect("the registry is created");
     for (model, provider, model_sent) in [
         ("gpt-5", "openai", "gpt-5"),
@@ -52,7 +52,7 @@ fn each_model_is_resolved_to_its_provider_and_its_name_there() {
         ("openai/gpt-oss-20b", "big", "openai/gpt-oss-20b"),
         ("local/shared", "big", "local/shared"),
         ("local/*", "local", "*"),
-        // The prefix is kept where the entry says so.
+        // An entry with `keep_prefix` gets the model with its prefix.
         ("router/auto", "router", "router/auto"),
         ("router/acme/large", "router", "router/acme/large"),
         ("router/*", "router", "*"),
@@ -100,7 +100,7 @@ fn an_entry_that_lists_all_models_gets_them_under_their_whole_names() {
 }
 
 #[test]
-fn only_a_server_other_than_openai_may_have_no_key() {
+fn an_openai_compatible_server_needs_no_key_but_gemini_does() {
     let settings = ProviderSettings {
         openai_base_url: String::from("http://127.0.0.1:11434/v1"),
         ..ProviderSettings::default()

@@ -1,8 +1,8 @@
-//! A provider without a model, for trials, examples and measurements. It gives the same reply to the same
-//! turns, after the configured latency.
+//! A provider that calls no model, for trials, examples and measurements. The same turns always get the same reply, after
+//! the configured latency.
 //!
-//! The reply counts the user turns that were sent and quotes the last two. So it shows whether the context of a
-//! session was sent.
+//! The reply contains the number of user turns that were sent, and quotes the last two. So it shows whether the context of
+//! a session was sent.
 
 mod latency;
 
@@ -25,7 +25,7 @@ pub const NAME: &str = "simulated";
 /// The most characters of a turn that the reply quotes.
 const QUOTED_CHARS_MAX: usize = 60;
 
-/// A provider without a model.
+/// A provider that calls no model.
 #[derive(Clone, Copy, Debug)]
 pub struct Simulated {
     latency: Latency,
@@ -106,22 +106,22 @@ fn reply_text(turns: &[Turn]) -> String {
         .filter(|turn| turn.role == Role::User)
         .rev()
         .map(quote);
-    let (last, before) = (quotes.next(), quotes.next());
-    let count = turns.iter().filter(|turn| turn.role == Role::User).count();
-    let results = turns
+    let (last, previous) = (quotes.next(), quotes.next());
+    let user_turns = turns.iter().filter(|turn| turn.role == Role::User).count();
+    let results_count = turns
         .iter()
         .rev()
         .take_while(|turn| turn.role == Role::Tool)
         .count();
-    let mut text = format!("Simulated reply {count}: you ");
-    match (results, last) {
+    let mut text = format!("Simulated reply {user_turns}: you ");
+    match (results_count, last) {
         (0, None) => text.push_str("said nothing"),
         (0, Some(last)) => text.push_str(&format!("said {last}")),
         (1, _) => text.push_str("sent a tool's result"),
-        (results, _) => text.push_str(&format!("sent {results} results of tools")),
+        (count, _) => text.push_str(&format!("sent {count} results of tools")),
     }
-    if let Some(before) = before {
-        text.push_str(&format!(", and before that {before}"));
+    if let Some(previous) = previous {
+        text.push_str(&format!(", and before that {previous}"));
     }
     text.push('.');
     text

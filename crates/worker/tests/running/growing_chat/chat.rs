@@ -33,8 +33,8 @@ impl<'a> Chat<'a> {
         }
     }
 
-    /// Runs this many rounds: a user message, then tool results for as long as the model calls tools. Panics if a job
-    /// fails.
+    /// Runs this many rounds. A round is a user message, and then tool results for as long as the model calls tools. Panics
+    /// if a job fails.
     pub(super) async fn run(self, rounds: usize) {
         for round in 0..rounds {
             let text = format!("round {round}: {}", tokens::prose(15 + round * 13 % 40));

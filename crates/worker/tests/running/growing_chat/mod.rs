@@ -1,9 +1,10 @@
-//! Chats of 60 turns with tools at servers whose context is shorter than the chats.
+//! Chats of up to 60 rounds with tools, with servers whose context is shorter than the chats.
 //!
 //! - `chat` is the client of a chat.
-//! - `server` refuses what does not fit, in the words and with the status of a real service. `tokens` counts strictly.
+//! - `server` refuses an input that does not fit, with the message and the status of a real service.
+//! - `tokens` counts the tokens of a request.
 //!
-//! The server also refuses a tool result without its call, and a call without its result. A chat sees that as a failed job.
+//! The server also refuses a tool result without its call, and a call without its result. Then a job of the chat fails.
 
 mod chat;
 mod server;
@@ -51,8 +52,8 @@ impl Setup {
     async fn start() -> Self {
         let llm = ScriptedLlm::start().await;
         let server = Server::default();
-        let rule = server.clone();
-        llm.add_rule(move |request| Some(rule.reply(request)));
+        let server_of_llm = server.clone();
+        llm.add_rule(move |request| Some(server_of_llm.reply(request)));
         let provider = OpenAi::new(OpenAiSettings {
             name: String::from("local"),
             base_url: Endpoint::parse(&llm.openai_base_url()).expect("a URL"),
@@ -88,7 +89,7 @@ async fn chats_outgrow_the_contexts_of_their_models_without_a_failed_job() {
             (1..=2).contains(&refused),
             "{kind:?}: {refused} calls were refused"
         );
-        // The context is used: the longest accepted input after the first refusal has a good part of the limit.
+        // The context is used: after the first refusal, the longest accepted input has at least two fifths of the limit.
         let accepted = calls.iter().skip_while(|call| !call.is_refused);
         let accepted = accepted.filter(|call| !call.is_refused);
         let longest = accepted.map(|call| call.input_tokens).max().unwrap_or(0);
@@ -100,7 +101,7 @@ async fn chats_outgrow_the_contexts_of_their_models_without_a_failed_job() {
 }
 
 #[tokio::test]
-async fn a_later_session_of_the_model_needs_no_refused_call() {
+async fn no_call_of_a_later_session_of_the_model_is_refused() {
     let setup = Setup::start().await;
     for kind in ServerKind::all() {
         if kind.limit_tokens != 1_024 {
@@ -115,7 +116,7 @@ async fn a_later_session_of_the_model_needs_no_refused_call() {
 }
 
 #[tokio::test]
-async fn the_error_of_a_message_that_is_too_long_names_the_bound() {
+async fn the_error_of_a_message_that_is_too_long_names_the_limit() {
     let setup = Setup::start().await;
     for kind in ServerKind::all() {
         let mut submit = Submit::turns(vec![Turn::text(Role::User, tokens::prose(5_000))]);

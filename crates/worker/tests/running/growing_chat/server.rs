@@ -1,4 +1,4 @@
-//! A server that refuses what does not fit into its context, in the words of a real service.
+//! A server that refuses an input that does not fit into its context, with the message of a real service.
 
 use std::{
     collections::HashMap,
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::tokens::{self, Tokenizer};
 
-/// The service whose words a server uses.
+/// The service whose error messages a server uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Wording {
     OpenAi,
@@ -34,23 +34,23 @@ const WORDINGS: [Wording; 8] = [
     Wording::Ollama,
 ];
 
-/// One kind of server. The name of its model contains it.
+/// One kind of server. The name of its model shows the kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct ServerKind {
     pub(super) wording: Wording,
     /// The most tokens of the input and the reply together.
     pub(super) limit_tokens: u64,
-    /// The most tokens of a reply, if the chat sets them.
+    /// The most tokens of a reply, if the chat sets a limit.
     pub(super) max_output_tokens: Option<u32>,
     /// How the server counts tokens.
     tokenizer: Tokenizer,
-    /// Whether the server refuses in an older wording of the service, with status 500 where the service does so, and
-    /// reports no usage.
+    /// Whether the server is an older release. Its refusals have the older message and status of the service, and its replies
+    /// have no usage.
     pub(super) is_old: bool,
 }
 
 impl ServerKind {
-    /// All kinds of servers: each wording at each limit, with both tokenizers and both ages.
+    /// All kinds of servers: four for each wording, with different limits, ages and tokenizers.
     pub(super) fn all() -> Vec<Self> {
         let kinds = WORDINGS.iter().flat_map(|wording| {
             [
@@ -192,7 +192,7 @@ impl ServerKind {
     }
 }
 
-/// One call of a model.
+/// One call to a model.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CountedCall {
     pub(super) input_tokens: u64,
@@ -206,7 +206,7 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// All calls of a model, in the order of arrival.
+    /// All calls to the model of this kind of server, in the order of arrival.
     pub(super) fn calls(&self, kind: ServerKind) -> Vec<CountedCall> {
         let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
         calls.get(&kind.model()).cloned().unwrap_or_default()
@@ -251,16 +251,16 @@ fn completion(request: &ChatRequest) -> Value {
         .strip_prefix("round ")
         .and_then(|text| text.split(':').next());
     let round: Option<usize> = round.and_then(|number| number.parse().ok());
-    let calls = match round {
+    let call_count = match round {
         Some(round) if round % 6 == 0 => 2,
         Some(round) if round % 3 == 0 => 1,
         _ => 0,
     };
-    let (message, finish_reason) = if calls == 0 {
+    let (message, finish_reason) = if call_count == 0 {
         let text = tokens::prose(20 + request.number * 11 % 50);
         (json!({"role": "assistant", "content": text}), "stop")
     } else {
-        let calls: Vec<Value> = (0..calls)
+        let calls: Vec<Value> = (0..call_count)
             .map(|index| {
                 json!({
                     "id": format!("call_{}_{index}", request.number),

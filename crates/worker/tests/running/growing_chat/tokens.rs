@@ -1,16 +1,16 @@
-//! A strict count of the tokens of a request, similar to a real tokenizer's count, and texts with many tokens.
+//! Counts the tokens of a request, similar to a real tokenizer. Also makes texts with many tokens.
 
 use serde_json::Value;
 
-/// The tokens that each message costs beside its text.
+/// The tokens of each message in addition to those of its text.
 const TOKENS_PER_MESSAGE: u64 = 4;
 
 /// How a server counts tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Tokenizer {
-    /// As a real tokenizer: short words, groups of digits, and signs.
+    /// Like a real tokenizer: one token for each short word, group of digits or sign. See [`pieces`].
     Pieces,
-    /// A token for each four characters.
+    /// One token for every four characters.
     Characters,
 }
 
@@ -45,7 +45,8 @@ impl Tokenizer {
     }
 }
 
-/// One token for up to six letters of a word, for up to three digits, and for each other character.
+/// The number of pieces. A piece is up to six letters of a word, up to three digits, or another character that is not
+/// whitespace.
 fn pieces(text: &str) -> u64 {
     let mut tokens = 0;
     let mut characters = text.chars().peekable();
@@ -82,7 +83,7 @@ pub(super) fn prose(words: usize) -> String {
     chosen.join(" ")
 }
 
-/// A JSON array of many numbers, which has far more tokens for each byte than prose.
+/// A JSON array of `count` numbers. It has far more tokens for each byte than prose.
 pub(super) fn numbers(count: usize, seed: usize) -> String {
     let numbers: Vec<usize> = (0..count).map(|n| (n * 37 + seed * 101) % 997).collect();
     format!("{numbers:?}")

@@ -1,4 +1,4 @@
-//! One member with one worker, whose provider gets each reply from the test.
+//! One member with one worker. The provider gets each reply from the test.
 
 mod provider;
 mod submit;
@@ -42,14 +42,14 @@ const APPLY_TIMEOUT: Duration = Duration::from_secs(10);
 /// The age at which the member's presence is too old, in milliseconds.
 pub(crate) const PRESENCE_TTL_MS: u64 = 600;
 
-/// Settings with short retry delays, whose other time limits no test reaches.
+/// Settings with short retry delays. No test reaches the other time limits.
 pub(crate) fn settings(concurrency: usize) -> WorkerSettings {
     WorkerSettings {
         concurrency,
         results_waits_max: 10,
         tries_max: 3,
         call_timeout_ms: 60_000,
-        // Longer than a test waits for the worker to stop.
+        // Longer than the timeout of `stop_worker`.
         drain_ms: 600_000,
         backoff_base_ms: 2,
         backoff_max_ms: 4,
@@ -122,10 +122,11 @@ impl Fleet {
         fleet
     }
 
-    /// Keeps the sweeper from its election. Call it before the first `await`. A sweeper may publish a second wake of a
-    /// ready job: when it is elected, and when the machine is so slow that timers become due. Without a sweeper each
-    /// job has exactly one wake.
-    pub(crate) fn hold_sweeper(&self) {
+    /// Prevents the election of the sweeper, so that each job has exactly one wake. Call this before the first `await`.
+    ///
+    /// A sweeper may publish a second wake of a ready job: when it is elected, and when the machine is so slow that timers
+    /// become due.
+    pub(crate) fn prevent_sweeper_election(&self) {
         let never = Fault::After(Box::pin(std::future::pending()));
         self.store.plan(StoreCall::ElectSweeper, [never]);
     }
@@ -193,7 +194,7 @@ impl Fleet {
         id
     }
 
-    /// Waits for the next call of the provider.
+    /// Waits for the next call to the provider.
     pub(crate) async fn next_call(&self) -> PendingCall {
         wait_for("the provider is called", async {
             self.calls.lock().await.recv().await
@@ -207,7 +208,7 @@ impl Fleet {
         self.calls.lock().await.try_recv().ok()
     }
 
-    /// Waits until a job has ended.
+    /// Waits until a job has ended, and returns its outcome.
     pub(crate) async fn outcome(&self, job: JobId) -> Outcome {
         let wait = async {
             let mut notices = self
@@ -272,7 +273,7 @@ impl Fleet {
     }
 
     /// The turns of a session, as roles and texts.
-    pub(crate) async fn session(&self, name: &str) -> Vec<(Role, String)> {
+    pub(crate) async fn session_turns(&self, name: &str) -> Vec<(Role, String)> {
         let id = SessionId::parse(name).expect("the session id is valid");
         let session = self
             .member

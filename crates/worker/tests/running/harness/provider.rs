@@ -68,7 +68,7 @@ impl PendingCall {
         self.send(ScriptedResult::Return(Box::new(Err(failure))));
     }
 
-    /// Lets the provider panic.
+    /// Makes the provider panic.
     pub(crate) fn panic(self) {
         self.send(ScriptedResult::Panic);
     }
@@ -90,7 +90,7 @@ pub(super) fn text_of(turn: &Turn) -> String {
         .unwrap_or_default()
 }
 
-/// Sends each call to the test.
+/// A provider that sends each call to the test.
 pub(super) struct ScriptedProvider(pub(super) mpsc::UnboundedSender<PendingCall>);
 
 #[async_trait]

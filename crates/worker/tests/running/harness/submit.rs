@@ -19,12 +19,12 @@ pub(crate) struct Submit {
 }
 
 impl Submit {
-    /// A job with one user turn as its input.
+    /// An interactive job without a session. Its input is one user turn.
     pub(crate) fn text(text: &str) -> Self {
         Self::turns(vec![Turn::text(Role::User, text)])
     }
 
-    /// An interactive job without a session.
+    /// An interactive job without a session. Its input is these turns.
     pub(crate) fn turns(input: Vec<Turn>) -> Self {
         Self {
             session: None,

@@ -1,4 +1,4 @@
-//! What is read of a reply. `endings` has the tests of how a reply ends.
+//! Tests of what is read from a reply. The tests of how a reply ends are in `endings`.
 
 mod endings;
 
@@ -21,7 +21,7 @@ fn choice(message: &Value, finish_reason: &str) -> Value {
 }
 
 #[test]
-fn a_text_with_its_usage() {
+fn the_text_and_the_usage_are_read() {
     let mut body = choice(
         &json!({"role": "assistant", "content": "hi", "refusal": null}),
         "stop",
@@ -107,7 +107,7 @@ fn text_parts_are_joined() {
 }
 
 #[test]
-fn fields_of_other_types_do_not_spoil_a_reply() {
+fn a_reply_is_read_although_other_fields_have_unexpected_types() {
     for (field, value) in [
         ("error", json!({})),
         ("error", json!("")),
@@ -161,7 +161,7 @@ fn fields_of_other_types_do_not_spoil_a_reply() {
 }
 
 #[test]
-fn a_field_that_occurs_twice_does_not_spoil_a_reply() {
+fn a_reply_with_a_duplicate_field_is_read() {
     for body in [
         r#"{"choices": [{"message": {"content": "good", "reasoning_content": "a", "reasoning_content": "b"}}]}"#,
         r#"{"id": "1", "id": "2", "choices": [{"message": {"content": "good"}}]}"#,
@@ -173,7 +173,7 @@ fn a_field_that_occurs_twice_does_not_spoil_a_reply() {
 }
 
 #[test]
-fn parallel_calls_with_one_id_get_ids_of_their_own() {
+fn parallel_calls_with_the_same_id_get_different_ids() {
     let call = |id: Value| json!({"id": id, "function": {"name": "f", "arguments": "{}"}});
     let message = json!({"tool_calls": [call(json!(7)), call(json!("7"))]});
     let calls = answer(&choice(&message, "tool_calls"))
@@ -185,7 +185,7 @@ fn parallel_calls_with_one_id_get_ids_of_their_own() {
 }
 
 #[test]
-fn deep_data_beside_a_reply_is_left_out() {
+fn deeply_nested_data_beside_a_reply_is_left_out() {
     let deep = format!("{}1{}", "[".repeat(200), "]".repeat(200));
     let body = format!(
         r#"{{"choices": [{{"message": {{"content": "good", "extra_content": {{"a": {deep}}}}}}}]}}"#
@@ -195,35 +195,38 @@ fn deep_data_beside_a_reply_is_left_out() {
 }
 
 #[test]
-fn small_mistakes_of_the_json_do_not_spoil_a_reply() {
+fn a_reply_with_small_json_mistakes_is_read() {
     let read_text = |body: &[u8]| {
         let answer = answer_to(body).expect("an answer");
         answer.text().expect("a text")
     };
-    let with = |content: &[u8], more: &[u8]| {
+    let body_with = |content: &[u8], logprobs: &[u8]| {
         let parts: [&[u8]; 5] = [
             b"\xef\xbb\xbf{\"choices\": [{\"message\": {\"content\": \"",
             content,
             b"\"}, \"finish_reason\": \"stop\", \"logprobs\": ",
-            more,
+            logprobs,
             b"}]}\n",
         ];
         parts.concat()
     };
-    assert_eq!(read_text(&with(b"hi", b"null")), "hi");
-    assert_eq!(read_text(&with(b"hi \\ud83d", b"null")), "hi \u{fffd}");
-    assert_eq!(read_text(&with(b"hi \\ude00!", b"null")), "hi \u{fffd}!");
-    assert_eq!(read_text(&with(b"caf\xe9", b"null")), "caf\u{fffd}");
-    assert_eq!(read_text(&with(b"hi", b"[-Infinity, NaN]")), "hi");
-    assert_eq!(read_text(&with(b"h\n\ti", b"null")), "h\n\ti");
+    assert_eq!(read_text(&body_with(b"hi", b"null")), "hi");
+    assert_eq!(read_text(&body_with(b"hi \\ud83d", b"null")), "hi \u{fffd}");
     assert_eq!(
-        read_text(&[&with(b"hi", b"null")[..], b"\0\0"].concat()),
+        read_text(&body_with(b"hi \\ude00!", b"null")),
+        "hi \u{fffd}!"
+    );
+    assert_eq!(read_text(&body_with(b"caf\xe9", b"null")), "caf\u{fffd}");
+    assert_eq!(read_text(&body_with(b"hi", b"[-Infinity, NaN]")), "hi");
+    assert_eq!(read_text(&body_with(b"h\n\ti", b"null")), "h\n\ti");
+    assert_eq!(
+        read_text(&[&body_with(b"hi", b"null")[..], b"\0\0"].concat()),
         "hi"
     );
 }
 
 #[test]
-fn choices_are_taken_by_their_index() {
+fn the_choice_with_the_lowest_index_is_read() {
     let choice = |index: Value, text: &str| json!({"index": index, "message": {"content": text}, "finish_reason": "stop"});
     for choices in [
         json!([choice(json!(1), "b"), choice(json!(0), "a")]),
@@ -260,7 +263,7 @@ fn a_refusal_beside_other_content_is_not_lost() {
 }
 
 #[test]
-fn a_reply_with_reasoning_only_shows_it() {
+fn the_reasoning_is_returned_if_the_reply_has_nothing_else() {
     for message in [
         json!({"content": "", "reasoning_content": "It is 4."}),
         json!({"content": null, "reasoning": "It is 4."}),

@@ -8,7 +8,7 @@ use super::{answer, answer_to, choice};
 use crate::provider::{Retry, http::Received};
 
 #[test]
-fn length_and_content_filter_are_replies_with_and_without_text() {
+fn length_and_content_filter_end_a_reply_with_or_without_text() {
     for (reason, expected) in [
         ("length", FinishReason::Length),
         ("content_filter", FinishReason::ContentFilter),
@@ -49,7 +49,7 @@ fn answers_without_a_reply_fail() {
 }
 
 #[test]
-fn a_finish_reason_of_another_type_is_no_success() {
+fn a_finish_reason_that_is_not_a_string_is_a_failure() {
     for reason in [
         json!(3),
         json!({"type": "error"}),
@@ -85,7 +85,7 @@ fn a_refusal_replaces_only_a_normal_finish_reason() {
 }
 
 #[test]
-fn an_error_of_a_2xx_answer_keeps_the_delay_the_path_and_the_text() {
+fn the_failure_of_an_error_in_a_2xx_answer_has_the_delay_the_path_and_the_text() {
     let error = |code: u16| {
         let body = json!({
             "error": {"code": code, "message": "no"},
@@ -103,7 +103,7 @@ fn an_error_of_a_2xx_answer_keeps_the_delay_the_path_and_the_text() {
 }
 
 #[test]
-fn a_reply_that_was_not_finished_is_a_failure_with_its_text() {
+fn the_failure_of_an_unfinished_reply_has_the_text_as_its_detail() {
     for (reason, retry) in [
         ("error", Retry::Backoff),
         ("abort", Retry::Backoff),
@@ -127,7 +127,7 @@ fn a_reply_that_was_not_finished_is_a_failure_with_its_text() {
 }
 
 #[test]
-fn an_answer_without_choices_is_quoted() {
+fn the_failure_of_an_answer_without_choices_quotes_its_message() {
     let body = json!({"code": 1211, "msg": "no such model", "success": false});
     let failure = answer(&body).expect_err("there is no reply");
     assert!(failure.error.message.contains("no such model"), "{failure}");
