@@ -159,7 +159,7 @@ async fn a_job_that_waits_beyond_the_limit_keeps_its_slot() {
 }
 
 #[tokio::test]
-async fn stored_results_may_be_handed_in_again_with_new_results() {
+async fn stored_results_may_be_sent_again_with_new_results() {
     let fleet = fleet_with_calls(4, "xyz").await;
     let first = fleet.submit(results("x", 60)).await;
     wait_until_claimed(&fleet, first).await;
@@ -178,7 +178,7 @@ async fn stored_results_may_be_handed_in_again_with_new_results() {
 }
 
 #[tokio::test]
-async fn after_a_failed_job_all_results_may_be_handed_in_again() {
+async fn after_a_failed_job_all_results_may_be_sent_again() {
     let fleet = fleet_with_calls(4, "xy").await;
     let first = fleet.submit(results("x", 60)).await;
     wait_until_claimed(&fleet, first).await;
@@ -272,7 +272,7 @@ async fn a_job_with_a_result_that_no_call_waits_for_fails_without_a_provider_cal
 }
 
 #[tokio::test]
-async fn a_job_that_hands_in_no_missing_result_does_not_end_the_wait() {
+async fn a_job_that_contains_no_missing_result_does_not_end_the_wait() {
     let fleet = fleet_with_calls(4, "xyz").await;
     let first = fleet.submit(results("x", 60)).await;
     wait_until_claimed(&fleet, first).await;
