@@ -9,7 +9,7 @@ use forebay_shared::{
     job::Status,
     lane::{ClassCounts, HeadState, Lane, State},
     session::{SessionBounds, TokenMeasure},
-    store::{Commit, EndedJob, NewJob, SessionWrite, StoreError, Topic},
+    store::{Commit, DeferredChange, EndedJob, NewJob, SessionWrite, StoreError, Topic},
     time::TimeMs,
 };
 use serde::Serialize;
@@ -31,6 +31,8 @@ pub(crate) struct CommitRows {
     pub(crate) outcomes: Vec<OutcomeRow>,
     /// The session of the lane, if the commit changes it.
     pub(crate) session: Option<SessionRow>,
+    /// What changes in the index of deferred heads.
+    pub(crate) deferred: DeferredChange,
     /// Changes of the counts, one row for each class whose counts change.
     pub(crate) counts: Vec<CountRow>,
     /// Notices to send once the commit is durable, each with the job that it names.
@@ -55,7 +57,7 @@ pub(crate) struct HeadRow {
     pub(crate) job: JobId,
     /// The class of the job.
     pub(crate) class: Class,
-    /// Whether the head is ready, waits or runs.
+    /// Whether the head is ready, waits, is deferred or runs.
     pub(crate) state: HeadState,
     /// When the job entered the lane.
     pub(crate) admitted_at: TimeMs,
@@ -157,6 +159,7 @@ impl CommitRows {
             session: session
                 .map(|write| SessionRow::of(write, commit))
                 .transpose()?,
+            deferred: commit.deferred.clone(),
             counts: counts(commit),
             notices: notices(commit),
         })
@@ -297,6 +300,7 @@ pub(crate) mod tests {
             ended: Vec::new(),
             session: None,
             counts: LaneCounts::default(),
+            deferred: DeferredChange::default(),
             dropped_calls: Vec::new(),
             outcomes_of: Vec::new(),
             run_inputs_of: None,

@@ -1,16 +1,16 @@
 //! Turns settings into a plan. Reads the files that settings name. All checks that need no port and no connection happen
 //! here.
 
-use std::{fs::File, io::Read, path::Path, time::Duration};
+use std::{fs::File, io::Read, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, ensure};
-use forebay_gateway::GatewaySettings;
+use forebay_gateway::{GatewaySettings, ModelAccounts};
 use forebay_runtime::{lanes::LaneSettings, member::MemberSettings};
 use forebay_shared::session::SessionBounds;
 use forebay_worker::{
     WorkerSettings,
     provider::{
-        ProviderRegistry, ProviderSettings,
+        CallAccounts, ProviderRegistry, ProviderSettings,
         file::ProvidersFile,
         http::{HttpLimits, HttpSettings, Proxies, TrustedCertificates},
         simulated,
@@ -38,7 +38,7 @@ pub(crate) struct Plan {
     /// The settings of the HTTP API; `None` for a worker.
     pub(crate) gateway: Option<GatewaySettings>,
     /// The settings of the worker, and its providers; `None` for a gateway.
-    pub(crate) worker: Option<(WorkerSettings, ProviderRegistry)>,
+    pub(crate) worker: Option<(WorkerSettings, Arc<ProviderRegistry>)>,
     /// The name of the role. The process id begins with it.
     pub(crate) role: &'static str,
     /// Whether jobs that name no model get simulated replies. Then the process logs a warning at its start.
@@ -53,7 +53,7 @@ pub(crate) struct Plan {
 /// The first setting that is wrong, with the name of its variable.
 pub(crate) fn plan(role: Option<Role>, settings: Settings) -> anyhow::Result<Plan> {
     let engine = engine::Choice::of(role, &settings)?;
-    let providers = providers(role, &settings)?;
+    let providers = Arc::new(providers(role, &settings)?);
     let default_model = settings.model.clone().or_else(|| {
         let model = providers.default_model()?;
         // A gateway without provider settings does not know the providers of its workers.
@@ -76,6 +76,7 @@ pub(crate) fn plan(role: Option<Role>, settings: Settings) -> anyhow::Result<Pla
         bodies_bytes_max: BODIES_BYTES_MAX.max(body_bytes_max),
         backlog_max: settings.backlog_max,
         default_model,
+        model_accounts: model_accounts(&providers),
         session_ttl_ms: settings.session_ttl_s * 1_000,
         ..GatewaySettings::default()
     };
@@ -107,6 +108,16 @@ pub(crate) fn plan(role: Option<Role>, settings: Settings) -> anyhow::Result<Pla
         },
         simulates,
         drain: Duration::from_secs(settings.drain_s),
+    })
+}
+
+/// The accounts that the jobs of a model wait for.
+fn model_accounts(providers: &Arc<ProviderRegistry>) -> ModelAccounts {
+    let providers = Arc::clone(providers);
+    ModelAccounts::new(move |model| {
+        let accounts = providers.account_names_of(model);
+        let keys = accounts.iter().flat_map(CallAccounts::keys);
+        keys.cloned().collect()
     })
 }
 
@@ -186,4 +197,26 @@ fn environment_variable(name: &str) -> Option<String> {
 /// Converts a setting to a size. The upper bound of each such setting is far below `usize::MAX`.
 fn to_usize(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use forebay_shared::account::AccountKey;
+    use forebay_worker::provider::{ProviderRegistry, ProviderSettings};
+
+    use super::model_accounts;
+
+    #[test]
+    fn a_gateway_without_keys_knows_the_accounts_of_a_model() {
+        let registry = ProviderRegistry::new(ProviderSettings::default());
+        let registry = Arc::new(registry.expect("the registry is created"));
+        let accounts = model_accounts(&registry).of("gpt-5");
+        let expected = [
+            AccountKey::of_provider("openai"),
+            AccountKey::of_model("openai", "gpt-5"),
+        ];
+        assert_eq!(accounts, expected);
+    }
 }

@@ -108,7 +108,7 @@ async fn serve(plan: Plan, process: &ProcessId, engine: &Engine) -> Result<(), R
         log::providers(&providers);
         let member = Arc::clone(&member);
         Part::start("worker", |stop| {
-            forebay_worker::run(member, Arc::new(providers), settings, stop)
+            forebay_worker::run(member, providers, settings, stop)
         })
     });
     let mut gateway = listener.zip(plan.gateway).map(|(listener, settings)| {

@@ -1,5 +1,5 @@
-//! Decides whether new jobs are accepted now. The decision depends on the number of live jobs, the health of the queue,
-//! and the state of the store.
+//! Decides whether new jobs are accepted now. The decision depends on the number of live jobs, the jobs that wait for the
+//! same provider, the health of the queue, and the state of the store.
 //!
 //! The store's state counts only for the readiness probe. A submit does not check it; its commit fails if the store is
 //! unavailable or full.
@@ -13,9 +13,9 @@ use std::{
 };
 
 use forebay_runtime::member::Member;
-use forebay_shared::store::Counts;
+use forebay_shared::{account::AccountKey, store::Counts};
 
-use crate::{problem::Problem, problem_code::ProblemCode};
+use crate::{problem::Problem, problem_code::ProblemCode, waiting_jobs::WaitingJobs};
 
 /// How long wakes may stay unconfirmed before submits are refused.
 const UNCONFIRMED_MAX: Duration = Duration::from_secs(30);
@@ -88,6 +88,8 @@ struct Backlog {
     live: u64,
     /// The jobs that this process has admitted, or tried to admit, after the sample.
     admitted: u64,
+    /// The jobs of the sample that wait for their provider, and those that this process admitted after it.
+    waiting: WaitingJobs,
     /// When an admission last found the store full. `None` after a successful admission.
     store_full_at: Option<Instant>,
 }
@@ -107,7 +109,12 @@ impl Admission {
     ///
     /// This function does not check whether the store is available or full: in both cases the commit of the job fails.
     /// Because submits are still tried, the gateway notices when the store has free space again.
-    pub(crate) fn reserve(&self, member: &Member) -> Result<(), Problem> {
+    /// `accounts` returns the accounts that the job may wait for. It is called only while jobs wait for some account.
+    pub(crate) fn reserve(
+        &self,
+        member: &Member,
+        accounts: impl FnOnce() -> Vec<AccountKey>,
+    ) -> Result<(), Problem> {
         let readings = Readings {
             is_store_full: false,
             store_answers: true,
@@ -116,7 +123,17 @@ impl Admission {
         if let Some(reason) = decide(&readings) {
             return Err(self.problem(reason, member));
         }
-        self.lock().admitted += 1;
+        let mut backlog = self.lock();
+        if !backlog.waiting.is_empty()
+            && let Err(full) = backlog.waiting.add(&accounts(), self.backlog_max)
+        {
+            drop(backlog);
+            let wait_s = full.retry_after_ms(member).div_ceil(1_000);
+            return Err(full
+                .problem()
+                .retry_after(wait_s.clamp(1, RETRY_AFTER_S_MAX)));
+        }
+        backlog.admitted += 1;
         Ok(())
     }
 
@@ -143,6 +160,7 @@ impl Admission {
                 .is_some_and(|earlier| Arc::ptr_eq(earlier, &sample))
         {
             backlog.live = sample.live();
+            backlog.waiting = WaitingJobs::of(&sample, |key| member.accounts.is_limited(key));
             backlog.admitted = 0;
             backlog.sample = Some(sample);
         }

@@ -10,10 +10,11 @@
 //! - `server`: accepts connections and enforces their time limits.
 //! - `router`: the routes. `access_log`: one log line for each request.
 //! - `state`: what all handlers share.
-//! - `jobs`, `sessions`, `queues`, `health`: the handlers, one file for each route. `path_ids`: the ids
+//! - `jobs`, `sessions`, `queues`, `providers`, `health`: the handlers, one file for each route. `path_ids`: the ids
 //!   in a path.
 //! - `request_body`: reads a body within its limits. `validation`: checks a submit's fields.
 //! - `idempotency`: finds the job of a repeated submit. `admission`: decides whether new jobs are accepted now.
+//! - `waiting_jobs`: limits the jobs that wait for one provider. `model_accounts`: which provider a model is for.
 //! - `store_call`: time limits and errors of store calls.
 //! - `problem`, `problem_code`, `retry_after`: error responses.
 
@@ -22,9 +23,11 @@ mod admission;
 mod health;
 mod idempotency;
 mod jobs;
+mod model_accounts;
 mod path_ids;
 mod problem;
 mod problem_code;
+mod providers;
 mod queues;
 mod request_body;
 mod retry_after;
@@ -35,6 +38,8 @@ pub mod settings;
 mod state;
 mod store_call;
 mod validation;
+mod waiting_jobs;
 
+pub use model_accounts::ModelAccounts;
 pub use server::serve;
 pub use settings::GatewaySettings;

@@ -35,6 +35,9 @@ pub(crate) enum ProblemCode {
     Internal,
     /// The number of live jobs has reached the limit. This problem and all below have a `Retry-After`.
     BacklogFull,
+    /// The number of jobs that wait for the provider of the submit's model has reached its limit. Submits for other
+    /// providers are accepted.
+    ProviderBacklogFull,
     /// The queue has confirmed no message for over 30 s. The code's text is `dispatch_unhealthy`, because clients rely on
     /// the older name.
     QueueUnhealthy,
@@ -67,6 +70,7 @@ impl ProblemCode {
             Self::SessionFull          => (S::TOO_MANY_REQUESTS, "session_full", "The session has too many live jobs"),
             Self::Internal             => (S::INTERNAL_SERVER_ERROR, "internal", "An internal error occurred"),
             Self::BacklogFull          => (S::SERVICE_UNAVAILABLE, "backlog_full", "Too many jobs are live"),
+            Self::ProviderBacklogFull  => (S::SERVICE_UNAVAILABLE, "provider_backlog_full", "Too many jobs wait for the provider"),
             Self::QueueUnhealthy       => (S::SERVICE_UNAVAILABLE, "dispatch_unhealthy", "The queue does not confirm messages"),
             Self::StoreFull            => (S::SERVICE_UNAVAILABLE, "store_full", "The store has no space for new jobs"),
             Self::StoreUnavailable     => (S::SERVICE_UNAVAILABLE, "store_unavailable", "The store does not answer"),

@@ -6,11 +6,7 @@ use axum::{Json, extract::State};
 use forebay_shared::{class::Class, store::Counts, time::TimeMs};
 use serde::Serialize;
 
-use crate::{problem::Problem, state::ApiState, store_call};
-
-/// A sample of this age or older is not shown. Then the counts are read from the store, so the client gets an error if the
-/// store is unavailable.
-const SAMPLE_AGE_MAX: Duration = Duration::from_secs(3);
+use crate::{problem::Problem, state::ApiState};
 
 #[derive(Serialize)]
 pub(crate) struct Queues {
@@ -30,6 +26,7 @@ struct ClassView {
     in_flight: i64,
     behind_session: i64,
     retry_wait: i64,
+    provider_wait: i64,
     live: i64,
     oldest_wait_s: Option<f64>,
     drained_per_s: f64,
@@ -37,11 +34,7 @@ struct ClassView {
 
 /// Shows the counts of each class, summed over all tenants.
 pub(crate) async fn get(State(state): State<Arc<ApiState>>) -> Result<Json<Queues>, Problem> {
-    let gauge = &state.member.gauge;
-    let counts = match gauge.counts() {
-        Some((counts, age)) if age < SAMPLE_AGE_MAX => counts,
-        _ => Arc::new(store_call::with_timeout(state.member.store.counts()).await?),
-    };
+    let (gauge, counts) = (&state.member.gauge, state.counts().await?);
     let now = state.member.store.now();
     let view_of = |class| view(&counts, class, gauge.drained_per_s(class), now);
     Ok(Json(Queues {
@@ -60,6 +53,7 @@ fn view(counts: &Counts, class: Class, drained_per_s: f64, now: TimeMs) -> Class
         in_flight: totals.live.in_flight,
         behind_session: totals.live.behind_session,
         retry_wait: totals.live.retry_wait,
+        provider_wait: totals.live.provider_wait,
         live: totals.live.live(),
         oldest_wait_s: totals.oldest_waiting.map(wait_s),
         drained_per_s: (drained_per_s * 10.0).round() / 10.0,
@@ -89,10 +83,12 @@ mod tests {
                     in_flight: 2,
                     behind_session: 3,
                     retry_wait: 4,
+                    provider_wait: 5,
                 },
                 ended: 9,
                 oldest_waiting: Some(TimeMs(1_000)),
             }],
+            deferred: Vec::new(),
             sessions: 0,
         };
         let expected = ClassView {
@@ -100,7 +96,8 @@ mod tests {
             in_flight: 2,
             behind_session: 3,
             retry_wait: 4,
-            live: 10,
+            provider_wait: 5,
+            live: 15,
             oldest_wait_s: Some(1.5),
             drained_per_s: 3.3,
         };

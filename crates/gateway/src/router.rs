@@ -12,8 +12,8 @@ use axum::{
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
-    access_log, health, jobs, problem::Problem, problem_code::ProblemCode, queues, request_body,
-    sessions, state::ApiState,
+    access_log, health, jobs, problem::Problem, problem_code::ProblemCode, providers, queues,
+    request_body, sessions, state::ApiState,
 };
 
 /// The API as an axum router.
@@ -28,6 +28,7 @@ pub(crate) fn router(state: Arc<ApiState>) -> Router {
             get(sessions::get::get).delete(sessions::delete::delete),
         )
         .route("/v1/queues", get(queues::get))
+        .route("/v1/providers", get(providers::get))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .fallback(unknown_route)

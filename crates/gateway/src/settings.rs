@@ -2,6 +2,8 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
+use crate::model_accounts::ModelAccounts;
+
 /// The gateway's settings.
 #[derive(Clone, Debug)]
 pub struct GatewaySettings {
@@ -17,6 +19,8 @@ pub struct GatewaySettings {
     pub backlog_max: u64,
     /// The model of a submit that names no model. With `None`, such a submit is refused.
     pub default_model: Option<String>,
+    /// Finds the accounts that a submit's job may wait for. Without it, no account's jobs are limited.
+    pub model_accounts: ModelAccounts,
     /// How long a session without live jobs is kept after its last job or its last read, in milliseconds.
     pub session_ttl_ms: u64,
     /// The most open connections. Further connections wait in the listener's backlog.
@@ -41,6 +45,7 @@ impl Default for GatewaySettings {
             bodies_bytes_max: 256 * 1024 * 1024,
             backlog_max: 100_000,
             default_model: None,
+            model_accounts: ModelAccounts::default(),
             session_ttl_ms: 86_400_000,
             connections_max: 10_000,
             waits_max: 10_000,

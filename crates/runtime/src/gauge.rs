@@ -9,6 +9,7 @@ use std::{
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use forebay_shared::{
+    account::AccountKey,
     class::Class,
     store::{Counts, Store},
 };
@@ -74,6 +75,16 @@ impl Gauge {
         samples
             .back()
             .map(|sample| (Arc::clone(&sample.counts), sample.at.elapsed()))
+    }
+
+    /// Whether jobs wait for this account, by the newest counts.
+    #[must_use]
+    pub fn has_deferred(&self, account: &AccountKey) -> bool {
+        let counts = self.counts();
+        counts.is_some_and(|(counts, _)| {
+            let mut deferred = counts.deferred.iter();
+            deferred.any(|count| count.account == *account)
+        })
     }
 
     /// Records how many wakes of a class wait in the queue.
@@ -190,6 +201,7 @@ mod tests {
                 ended,
                 oldest_waiting: None,
             }],
+            deferred: Vec::new(),
             sessions: 0,
         }
     }

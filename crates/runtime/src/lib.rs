@@ -3,9 +3,10 @@
 //!
 //! In reading order:
 //! - [`lanes`]: changes a lane by an event, and commits the result.
-//! - [`wakes`], [`presence`], [`gauge`], [`sweeper`]: the four loops.
+//! - [`wakes`], [`presence`], [`gauge`], [`accounts`], [`sweeper`]: the loops.
 //! - [`member`]: a process of the fleet, which owns the lanes and runs the loops.
 
+pub mod accounts;
 pub mod gauge;
 pub mod lanes;
 pub mod member;

@@ -2,13 +2,15 @@
 
 use std::{pin::Pin, sync::Arc};
 
+use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    accounts::{Accounts, AccountsLoop},
     gauge::Gauge,
     lanes::{LaneSettings, Lanes},
     presence::Presence,
-    sweeper::{Sweeper, SweeperSettings},
+    sweeper::{ResumeLoop, Sweeper, SweeperSettings},
     wakes::Wakes,
 };
 use forebay_shared::{ids::ProcessId, queue::Queue, store::Store};
@@ -40,6 +42,8 @@ pub struct Member {
     pub gauge: Arc<Gauge>,
     /// The presence of this process and of the others.
     pub presence: Presence,
+    /// The accounts of the providers.
+    pub accounts: Accounts,
     tasks: TaskTracker,
     stop: CancellationToken,
     failed: CancellationToken,
@@ -72,6 +76,17 @@ impl Member {
         let (presence, presence_loop) =
             Presence::new(Arc::clone(&store), id.clone(), settings.presence_ttl_ms);
         let lanes = Lanes::new(Arc::clone(&store), wakes.clone(), settings.lanes);
+        let accounts = Accounts::new(Arc::clone(&store), id.clone());
+        let (is_elected, is_sweeper) = watch::channel(false);
+        let resume_loop = ResumeLoop {
+            id: id.clone(),
+            store: Arc::clone(&store),
+            lanes: lanes.clone(),
+            accounts: accounts.clone(),
+            gauge: Arc::clone(&gauge),
+            presence: presence.clone(),
+            is_sweeper,
+        };
         let sweeper = Sweeper {
             id: id.clone(),
             store: Arc::clone(&store),
@@ -80,6 +95,7 @@ impl Member {
             wakes: wakes.clone(),
             gauge: Arc::clone(&gauge),
             presence: presence.clone(),
+            is_elected,
             settings: SweeperSettings {
                 sessions_max: settings.sessions_max,
             },
@@ -96,6 +112,8 @@ impl Member {
         spawn(Box::pin(publisher.run()));
         spawn(Box::pin(presence_loop.run()));
         spawn(Box::pin(sweeper.run()));
+        spawn(Box::pin(resume_loop.run()));
+        spawn(Box::pin(AccountsLoop::new(accounts.clone()).run()));
         let (sampled_gauge, sampled_store) = (Arc::clone(&gauge), Arc::clone(&store));
         spawn(Box::pin(
             async move { sampled_gauge.run(&*sampled_store).await },
@@ -109,6 +127,7 @@ impl Member {
             wakes,
             gauge,
             presence,
+            accounts,
             tasks,
             stop,
             failed,

@@ -116,6 +116,12 @@ pub struct JobId {
 }
 
 impl JobId {
+    /// The id of no job.
+    pub const NIL: Self = Self {
+        partition: 0,
+        uuid: uuid::Uuid::nil(),
+    };
+
     /// A new id for a job of this session, or for a job without a session.
     #[must_use]
     pub fn fresh(tenant: &TenantId, session: Option<&SessionId>) -> Self {

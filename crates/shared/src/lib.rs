@@ -6,9 +6,11 @@
 //! - [`secret`]: a key or a password, in a type that does not print its value.
 //! - [`document`]: the versions of stored documents, and the fields that a release does not know.
 //! - [`lane`]: the rules, as pure functions.
+//! - [`account`]: who may call a provider now.
 //! - [`wake`], [`queue`], [`store`]: the job message, and the traits of the queue and of the store, which engines implement.
 //! - [`backoff`]: the delay before an operation that failed is repeated.
 
+pub mod account;
 pub mod backoff;
 pub mod class;
 pub mod document;

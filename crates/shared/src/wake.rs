@@ -7,8 +7,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    account::AccountKey,
     class::Class,
-    ids::{JobId, LaneKey, SessionId, TenantId},
+    ids::{JobId, LaneKey, ProcessId, SessionId, TenantId},
     time::TimeMs,
 };
 
@@ -29,6 +30,9 @@ pub struct Wake {
     /// The model of the job, if the sender knows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+    /// The permit that the sweeper has taken for this wake, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permit: Option<WakePermit>,
     /// When the job entered its lane.
     pub admitted_at: TimeMs,
     /// When the wake was requested.
@@ -36,6 +40,27 @@ pub struct Wake {
     /// The W3C trace context of the submit, if the sender knows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
+}
+
+/// A permit that the sweeper has taken for the job of a wake.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WakePermit {
+    /// The account. A permit of a model's account comes with one of its provider's account.
+    pub account: AccountKey,
+    /// The process that took the permit.
+    pub process: ProcessId,
+}
+
+impl WakePermit {
+    /// How long after [`Wake::sent_at`] the permit may be used, in milliseconds. Otherwise the permits of wakes that wait for
+    /// a worker would be used all at once.
+    pub const VALID_MS: u64 = 2_000;
+
+    /// Whether the wake brings a permit of this account.
+    #[must_use]
+    pub fn covers(&self, account: &AccountKey) -> bool {
+        self.account == *account || self.account.provider() == account.as_str()
+    }
 }
 
 impl Wake {

@@ -8,10 +8,12 @@
 //!   `slot_guard` and `in_flight` track the running jobs.
 //! - `attempt` claims a job, calls the provider and commits the outcome. `retry_delay` computes when a
 //!   failed job is tried again. `call_notices` makes running calls check whether their job has ended.
+//! - `accounts` makes the limits of the providers' file known.
 //! - `drain` waits for the running attempts when the worker stops.
 //! - `context` selects the turns of a session that are sent. `context_limits` remembers how many tokens models accept.
 //! - [`provider`] makes the calls; `providers` finds the provider of a model.
 
+mod accounts;
 mod attempt;
 mod call_notices;
 mod context;

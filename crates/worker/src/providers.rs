@@ -1,10 +1,13 @@
 //! The trait through which the worker finds the provider for a model.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
-use forebay_shared::job::JobError;
+use forebay_shared::{
+    account::{AccountKey, ConfiguredLimits},
+    job::JobError,
+};
 
-use crate::provider::{Provider, ProviderRegistry};
+use crate::provider::{CallAccounts, Provider, ProviderRegistry};
 
 /// Finds the provider of a model.
 pub trait Providers: Send + Sync {
@@ -13,10 +16,34 @@ pub trait Providers: Send + Sync {
     /// # Errors
     /// The error with which the job fails if no provider can answer, such as `provider_not_configured`.
     fn resolve(&self, model: &str) -> Result<(Arc<dyn Provider>, String), JobError>;
+
+    /// The accounts that a call of this model needs permits of. It makes no call. `None` if there is nothing to call.
+    fn accounts_of(&self, model: &str) -> Option<CallAccounts>;
+
+    /// Whether a provider of this name is configured.
+    fn has_provider(&self, name: &str) -> bool;
+
+    /// The configured limits, by account. An account without limits is absent.
+    fn limits(&self) -> &BTreeMap<AccountKey, ConfiguredLimits> {
+        static NONE: BTreeMap<AccountKey, ConfiguredLimits> = BTreeMap::new();
+        &NONE
+    }
 }
 
 impl Providers for ProviderRegistry {
     fn resolve(&self, model: &str) -> Result<(Arc<dyn Provider>, String), JobError> {
         Self::resolve(self, model)
+    }
+
+    fn accounts_of(&self, model: &str) -> Option<CallAccounts> {
+        Self::accounts_of(self, model)
+    }
+
+    fn has_provider(&self, name: &str) -> bool {
+        Self::has_provider(self, name)
+    }
+
+    fn limits(&self) -> &BTreeMap<AccountKey, ConfiguredLimits> {
+        Self::limits(self)
     }
 }

@@ -10,8 +10,8 @@ use tokio_util::{
 };
 
 use crate::{
-    call_notices, drain::drain, intake::Intake, providers::Providers, settings::WorkerSettings,
-    worker_context::WorkerContext,
+    accounts, call_notices, drain::drain, intake::Intake, providers::Providers,
+    settings::WorkerSettings, worker_context::WorkerContext,
 };
 
 /// Runs jobs until `stop` is cancelled, then drains.
@@ -47,6 +47,8 @@ pub async fn run(
         release_jobs: CancellationToken::new(),
         abort_attempts: CancellationToken::new(),
     });
+    let configure = accounts::configure(Arc::clone(&worker));
+    let _configure = AbortOnDropHandle::new(tokio::spawn(configure));
     let notices = call_notices::run(Arc::clone(&worker.member), Arc::clone(&worker.in_flight));
     let _notices = AbortOnDropHandle::new(tokio::spawn(notices));
     Intake::new(Arc::clone(&worker)).run().await;

@@ -247,6 +247,22 @@ async fn the_key_is_sent_in_a_header_and_is_not_in_the_url_or_an_error() {
 }
 
 #[tokio::test]
+async fn a_reply_has_the_limits_of_its_headers() {
+    let body =
+        json!({"candidates": [{"content": {"parts": [{"text": "hi"}]}, "finishReason": "STOP"}]});
+    let headers = "ratelimit-limit: 9\r\nratelimit-remaining: 8\r\nratelimit-reset: 1\r\n";
+    let bytes = answer(200, headers, &body.to_string());
+    let server = Server::start(bytes, Ending::Close).await;
+    let answer = ask(&provider(&server.base_url, http_settings()))
+        .await
+        .expect("the provider answers");
+    let requests = answer.limits.and_then(|limits| limits.requests);
+    let requests = requests.expect("the limit is read");
+    let read = (requests.limit, requests.remaining, requests.reset_ms);
+    assert_eq!(read, (9, 8, 1_000));
+}
+
+#[tokio::test]
 async fn a_reply_that_ends_at_the_token_limit_or_content_filter_is_no_failure() {
     for (reason, expected) in [
         ("MAX_TOKENS", FinishReason::Length),

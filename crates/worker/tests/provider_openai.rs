@@ -10,7 +10,7 @@ use forebay_shared::{
     turn::{Role, Turn},
 };
 use forebay_worker::provider::{
-    Retry,
+    Fault, Retry,
     http::{Endpoint, HttpSettings},
     openai::{OpenAi, OpenAiSettings},
 };
@@ -201,6 +201,7 @@ async fn a_call_to_a_port_without_a_listener_fails() {
         .expect_err("no server listens");
     assert_eq!(failure.error.code, "connection_failed");
     assert_eq!(failure.retry, Retry::Backoff);
+    assert!(!failure.is_answer);
 }
 
 #[tokio::test]
@@ -227,6 +228,7 @@ async fn a_call_to_a_server_that_does_not_accept_the_connection_times_out() {
     let provider = provider(&format!("http://{address}/v1"), http);
     let failure = ask(&provider).await.expect_err("the call fails");
     assert_eq!(failure.error.code, "provider_timeout");
+    assert_eq!(failure.fault, Fault::Unavailable);
     assert!(
         failure.error.message.contains("no connection"),
         "failure: {failure}"
@@ -360,6 +362,7 @@ async fn only_the_start_of_an_endless_error_is_read() {
         .await
         .expect_err("the call fails");
     assert_eq!(failure.error.code, "provider_error");
+    assert!(failure.is_answer);
     assert!(matches!(server.next_event().await, ServerEvent::Request(_)));
     assert!(matches!(server.next_event().await, ServerEvent::Closed));
 }

@@ -11,6 +11,12 @@ pub enum StoreCall {
     Commit,
     /// `heads`.
     Heads,
+    /// `accounts`.
+    Accounts,
+    /// `swap_account`.
+    SwapAccount,
+    /// `deferred_heads`.
+    DeferredHeads,
     /// `due_timers`.
     DueTimers,
     /// `move_timers`.

@@ -10,13 +10,16 @@ use std::{
 
 use async_trait::async_trait;
 use forebay_shared::{
+    account::AccountKey,
+    class::Class,
     ids::{JobId, LaneKey, ProcessId, SessionId, TenantId},
     job::Request,
     lane::LiveProcesses,
     session::Session,
     store::{
-        Commit, CommitResult, Counts, Head, HeadFilter, IdempotencyEntry, JobRecord, LoadedLane,
-        Notices, SessionRemoval, SetKeyResult, Store, StoreError, Timer, TimerMove, Topic,
+        AccountSwap, Commit, CommitResult, Counts, DeferredHead, Head, HeadFilter,
+        IdempotencyEntry, JobRecord, LoadedLane, Notices, SessionRemoval, SetKeyResult, Store,
+        StoreError, StoredAccount, Timer, TimerMove, Topic,
     },
     time::TimeMs,
 };
@@ -185,6 +188,26 @@ impl Store for FaultyStore {
     ) -> Result<Vec<Head>, StoreError> {
         let inner_call = self.inner.heads(filter, after, limit);
         self.forward(StoreCall::Heads, inner_call).await
+    }
+
+    async fn accounts(&self) -> Result<Vec<StoredAccount>, StoreError> {
+        let inner_call = self.inner.accounts();
+        self.forward(StoreCall::Accounts, inner_call).await
+    }
+
+    async fn swap_account(&self, swap: &AccountSwap) -> Result<bool, StoreError> {
+        let inner_call = self.inner.swap_account(swap);
+        self.forward(StoreCall::SwapAccount, inner_call).await
+    }
+
+    async fn deferred_heads(
+        &self,
+        account: &AccountKey,
+        class: Class,
+        limit: usize,
+    ) -> Result<Vec<DeferredHead>, StoreError> {
+        let inner_call = self.inner.deferred_heads(account, class, limit);
+        self.forward(StoreCall::DeferredHeads, inner_call).await
     }
 
     async fn due_timers(&self, now: TimeMs, limit: usize) -> Result<Vec<Timer>, StoreError> {

@@ -1,5 +1,5 @@
-//! Answers one request to the scripted LLM: records and checks the request, waits at its barriers, and sends its reply or
-//! fault.
+//! Answers one request to the scripted LLM: records and checks the request, applies the rate limits, waits at its barriers,
+//! and sends its reply or fault.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,6 +15,9 @@ use super::{
     request_log::{InFlight, RequestOutcome},
     state::State,
 };
+
+/// How long a refusal takes, because a rate limit is reached. Real services refuse a call much faster than they reply.
+const REFUSAL_LATENCY: Duration = Duration::from_millis(20);
 
 /// What is sent to the client.
 enum Delivery {
@@ -107,9 +110,25 @@ fn check(request: &ChatRequest, state: &State) -> Result<(), ProviderError> {
     }
 }
 
-/// Takes the reply from the script at once, so that queued replies are used in the order of arrival. Then waits at the
-/// barriers and for the latency.
+/// Decides about the request at once, so that permits and queued replies are used in the order of arrival.
 async fn decide(request: &ChatRequest, state: &State) -> Delivery {
+    let verdict = state.rate_limits.decide(&request.model);
+    let is_accepted = verdict.as_ref().is_none_or(|verdict| verdict.is_accepted);
+    let mut delivery = if is_accepted {
+        reply(request, state).await
+    } else {
+        tokio::time::sleep(REFUSAL_LATENCY).await;
+        let error = ProviderError::new(429, "Rate limit reached.");
+        Delivery::Complete(error_response(request.dialect, &error))
+    };
+    if let (Some(verdict), Delivery::Complete(response)) = (verdict, &mut delivery) {
+        response.headers.extend(verdict.headers);
+    }
+    delivery
+}
+
+/// Takes the reply from the script, and then waits at the barriers and for the latency.
+async fn reply(request: &ChatRequest, state: &State) -> Delivery {
     let mut reply = state.script.reply_to(request);
     let barriers = state.script.barriers_for(request);
     let mut latency = state.next_latency();

@@ -8,12 +8,15 @@
 //!   [`gemini`]) and records every request ([`Recorded`]). Its default reply is `seen:` and the number of
 //!   every `turn=<n>` in the context, so a reply shows which turns the request contained. Tests script
 //!   other replies with rules and queues ([`ScriptedLlm::add_rule`], [`ScriptedLlm::queue_replies`]) and hold replies back
-//!   ([`ScriptedLlm::gate_requests`]).
+//!   ([`ScriptedLlm::gate_requests`]). A server can have rate limits ([`RateLimit`], [`Calls`]), and it can be taken away
+//!   and come back ([`ScriptedLlm::go_offline`]).
 //!
 //! The scripted LLM does not stream, and it serves no other paths of the real services.
 
 mod answer;
+mod calls;
 mod gate;
+mod limit;
 mod llm;
 mod reply;
 mod request;
@@ -30,7 +33,9 @@ pub mod seen;
 #[cfg(test)]
 mod tests;
 
+pub use calls::Calls;
 pub use gate::Gate;
+pub use limit::{LimitHeaders, RateLimit};
 pub use llm::{Builder, ScriptedLlm};
 pub use reply::{ProviderError, ScriptedCall, ScriptedReply};
 pub use request::{ChatRequest, Dialect, Message};

@@ -11,10 +11,12 @@ use rand::{SeedableRng, rngs::StdRng};
 
 use super::{
     answer::answer,
+    calls::Calls,
     gate::{Barrier, Gate},
     gemini::Signatures,
     http_server::HttpServer,
-    reply::ScriptedReply,
+    limit::{RateLimit, RateLimits},
+    reply::{ProviderError, ScriptedReply},
     request::ChatRequest,
     request_log::{Recorded, RequestLog, Stats},
     script::Script,
@@ -64,6 +66,7 @@ impl Builder {
         let state = Arc::new(State {
             log: RequestLog::new(),
             script: Script::default(),
+            rate_limits: RateLimits::default(),
             signatures: Signatures::default(),
             latency: Mutex::new((self.latency, StdRng::seed_from_u64(self.seed))),
         });
@@ -137,6 +140,39 @@ impl ScriptedLlm {
         self.state.script.add_queue(marker, replies);
     }
 
+    /// Makes every later call of this model fail with 500, unless an older rule or a queued reply answers it.
+    pub fn fail_model(&self, model: &str) {
+        let failing = model.to_owned();
+        self.add_rule(move |request| {
+            (request.model == failing).then(|| ProviderError::server_error().into())
+        });
+    }
+
+    /// Limits the rate of the later calls of all models together, except models with a limit of their own. A call beyond
+    /// the limit is answered with 429.
+    pub fn set_rate_limit(&self, limit: Option<RateLimit>) {
+        self.state.rate_limits.set(limit);
+    }
+
+    /// Limits the rate of the later calls of one model.
+    pub fn set_rate_limit_of_model(&self, model: &str, limit: Option<RateLimit>) {
+        self.state.rate_limits.set_for_model(model, limit);
+    }
+
+    /// Closes the port and all connections. From now on connections are refused, until
+    /// [`go_online`](Self::go_online).
+    pub async fn go_offline(&self) {
+        self.server.stop_listening().await;
+    }
+
+    /// Opens the same port again. Does nothing if it is open.
+    ///
+    /// # Panics
+    /// If the port cannot be opened.
+    pub async fn go_online(&self) {
+        self.server.listen_again().await;
+    }
+
     /// Holds back the replies to all later requests until the gate lets them pass.
     pub fn gate_all_requests(&self) -> Gate {
         self.gate_requests(|_| true)
@@ -156,6 +192,12 @@ impl ScriptedLlm {
     #[must_use]
     pub fn recorded(&self) -> Vec<Recorded> {
         self.state.log.recorded()
+    }
+
+    /// The calls so far, with the figures that tests of rate limits need.
+    #[must_use]
+    pub fn calls(&self) -> Calls {
+        Calls::new(self.recorded())
     }
 
     /// The requests so far whose last user message contains `marker`.

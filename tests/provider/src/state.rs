@@ -1,4 +1,4 @@
-//! The state of a scripted LLM: its log of requests, its script, and the latency of its replies.
+//! The state of a scripted LLM: its log of requests, its script, its rate limits, and the latency of its replies.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -7,7 +7,7 @@ use std::{
 
 use rand::{RngExt, rngs::StdRng};
 
-use super::{gemini::Signatures, request_log::RequestLog, script::Script};
+use super::{gemini::Signatures, limit::RateLimits, request_log::RequestLog, script::Script};
 
 /// How long a reply takes, unless the reply has a latency of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +22,7 @@ pub enum Latency {
 pub(super) struct State {
     pub(super) log: RequestLog,
     pub(super) script: Script,
+    pub(super) rate_limits: RateLimits,
     pub(super) signatures: Signatures,
     /// The latency of the replies, and the generator of random latencies.
     pub(super) latency: Mutex<(Latency, StdRng)>,

@@ -11,7 +11,7 @@ use rusqlite::{Connection, ToSql, params};
 
 use super::{
     columns::{JobIdColumn, TimeColumn, VersionColumn, size},
-    jobs,
+    deferred, jobs,
     lanes::{self, LaneQuery, RawLane},
     sessions, timers,
     transaction::Transaction,
@@ -63,6 +63,12 @@ impl SqlCommit {
         for job in &self.rows.repaired {
             jobs::delete_outcome(db, *job)?;
         }
+        deferred::write(
+            db,
+            &self.query.lane,
+            &self.rows.deferred,
+            &mut transaction.counts,
+        )?;
         for timer in &self.rows.timers {
             timers::set(db, &self.query.lane, &self.tenant, timer)?;
         }
@@ -124,6 +130,7 @@ impl SqlCommit {
         let (state, worker) = match head.map(|head| &head.state) {
             Some(HeadState::Ready(_)) => (Some("ready"), None),
             Some(HeadState::Waiting) => (Some("waiting"), None),
+            Some(HeadState::Deferred(..)) => (Some("deferred"), None),
             Some(HeadState::Running(worker)) => (Some("running"), Some(worker.as_str())),
             None => (None, None),
         };

@@ -1,8 +1,10 @@
-//! The table of counts. Each transaction that changes counts updates the table once.
+//! The tables of counts. Each transaction that changes counts updates each row once.
 
 use forebay_shared::{
+    account::AccountKey,
+    class::Class,
     lane::ClassCounts,
-    store::{Counts, TenantClassCounts},
+    store::{Counts, DeferredCount, TenantClassCounts},
     time::TimeMs,
 };
 use rusqlite::{Connection, named_params};
@@ -16,6 +18,8 @@ pub(super) struct CountDeltas {
     /// One sum for each tenant and class. A search through the list is fast, because a transaction has at most 128
     /// writes.
     rows: Vec<(String, CountRow)>,
+    /// One sum for each account and class.
+    deferred: Vec<(AccountKey, Class, i64)>,
 }
 
 impl CountDeltas {
@@ -33,30 +37,67 @@ impl CountDeltas {
         }
     }
 
+    /// Adds a change of the number of heads that wait for an account.
+    pub(super) fn add_deferred(&mut self, account: &AccountKey, class: Class, heads: i64) {
+        let is_same = |sum: &&mut (AccountKey, Class, i64)| (&sum.0, sum.1) == (account, class);
+        match self.deferred.iter_mut().find(is_same) {
+            Some((.., sum)) => *sum += heads,
+            None => self.deferred.push((account.clone(), class, heads)),
+        }
+    }
+
     /// Writes the sums.
     pub(super) fn write(&self, db: &Connection) -> rusqlite::Result<()> {
         let mut rows = self.rows.iter();
-        rows.try_for_each(|(tenant, row)| write(db, tenant, row))
+        rows.try_for_each(|(tenant, row)| write(db, tenant, row))?;
+        let deferred = self.deferred.iter().filter(|(.., heads)| *heads != 0);
+        for (account, class, heads) in deferred {
+            write_deferred(db, account, *class, *heads)?;
+        }
+        Ok(())
     }
 }
 
 fn write(db: &Connection, tenant: &str, row: &CountRow) -> rusqlite::Result<()> {
     db.prepare_cached(
         "INSERT INTO counts
-             (tenant, class, ready, in_flight, behind_session, retry_wait, ended)
-         VALUES (:tenant, :class, :ready, :in_flight, :behind_session, :retry_wait, :ended)
+             (tenant, class, ready, in_flight, behind_session, retry_wait, provider_wait, ended)
+         VALUES (:tenant, :class, :ready, :in_flight, :behind_session, :retry_wait,
+             :provider_wait, :ended)
          ON CONFLICT (tenant, class) DO UPDATE SET
              ready = ready + excluded.ready,
              in_flight = in_flight + excluded.in_flight,
              behind_session = behind_session + excluded.behind_session,
              retry_wait = retry_wait + excluded.retry_wait,
+             provider_wait = provider_wait + excluded.provider_wait,
              ended = ended + excluded.ended",
     )?
     .execute(named_params! {
         ":tenant": tenant, ":class": row.class.as_str(), ":ready": row.live.ready,
         ":in_flight": row.live.in_flight, ":behind_session": row.live.behind_session,
-        ":retry_wait": row.live.retry_wait, ":ended": int(row.ended),
+        ":retry_wait": row.live.retry_wait, ":provider_wait": row.live.provider_wait,
+        ":ended": int(row.ended),
     })
+    .map(drop)
+}
+
+fn write_deferred(
+    db: &Connection,
+    account: &AccountKey,
+    class: Class,
+    heads: i64,
+) -> rusqlite::Result<()> {
+    let name = (account.as_str(), class.as_str());
+    db.prepare_cached(
+        "INSERT INTO deferred_counts (account, class, heads) VALUES (?1, ?2, ?3)
+         ON CONFLICT (account, class) DO UPDATE SET heads = heads + excluded.heads",
+    )?
+    .execute((name.0, name.1, heads))?;
+    // Without this, the table would keep a row for each model that a client ever named.
+    db.prepare_cached(
+        "DELETE FROM deferred_counts WHERE account = ?1 AND class = ?2 AND heads = 0",
+    )?
+    .execute(name)
     .map(drop)
 }
 
@@ -64,7 +105,7 @@ fn write(db: &Connection, tenant: &str, row: &CountRow) -> rusqlite::Result<()> 
 pub(super) fn read(db: &Connection, now: TimeMs) -> rusqlite::Result<Counts> {
     let rows = db
         .prepare_cached(
-            "SELECT tenant, class, ready, in_flight, behind_session, retry_wait, ended,
+            "SELECT tenant, class, ready, in_flight, behind_session, retry_wait, provider_wait, ended,
                  (SELECT min(admitted_at) FROM timers
                   WHERE timers.tenant = counts.tenant AND timers.class = counts.class
                     AND waiting = 1)
@@ -72,7 +113,7 @@ pub(super) fn read(db: &Connection, now: TimeMs) -> rusqlite::Result<Counts> {
         )?
         .query_map([], |row| {
             let (NameColumn(tenant), ClassColumn(class)) = (row.get(0)?, row.get(1)?);
-            let oldest_waiting: Option<TimeColumn> = row.get(7)?;
+            let oldest_waiting: Option<TimeColumn> = row.get(8)?;
             Ok(TenantClassCounts {
                 tenant,
                 class,
@@ -81,12 +122,31 @@ pub(super) fn read(db: &Connection, now: TimeMs) -> rusqlite::Result<Counts> {
                     in_flight: row.get(3)?,
                     behind_session: row.get(4)?,
                     retry_wait: row.get(5)?,
+                    provider_wait: row.get(6)?,
                 },
-                ended: u64_or_zero(row.get(6)?),
+                ended: u64_or_zero(row.get(7)?),
                 oldest_waiting: oldest_waiting.map(|TimeColumn(at)| at),
             })
         })?
         .collect::<rusqlite::Result<_>>()?;
     let sessions = super::sessions::count(db, now)?;
-    Ok(Counts { rows, sessions })
+    let deferred = read_deferred(db)?;
+    Ok(Counts {
+        rows,
+        deferred,
+        sessions,
+    })
+}
+
+fn read_deferred(db: &Connection) -> rusqlite::Result<Vec<DeferredCount>> {
+    db.prepare_cached("SELECT account, class, heads FROM deferred_counts")?
+        .query_map([], |row| {
+            let ClassColumn(class) = row.get(1)?;
+            Ok(DeferredCount {
+                account: AccountKey::from_text(row.get(0)?),
+                class,
+                heads: u64_or_zero(row.get(2)?),
+            })
+        })?
+        .collect()
 }

@@ -12,15 +12,17 @@
 //! ARCHITECTURE.md, "The threads around SQLite", explains why each thread exists.
 //!
 //! `store_impl` implements the trait `Store`. `commit` writes the rows of a commit; `lanes`, `jobs`, `timers`, `sessions`,
-//! `idempotency_keys` and `counts` each contain the statements of one part of the schema. Presence and the election (`fleet`), notices
-//! (`watchers`) and the queue are in memory and end with the process.
+//! `idempotency_keys`, `deferred` and `counts` each contain the statements of one part of the schema. Presence and the election (`fleet`),
+//! the accounts of providers (`accounts`), notices (`watchers`) and the queue are in memory and end with the process.
 
+mod accounts;
 mod checkpointer;
 mod closeable_sender;
 mod columns;
 mod commit;
 mod counts;
 mod data_folder;
+mod deferred;
 mod deletion_budget;
 mod durability;
 mod fleet;
@@ -146,6 +148,7 @@ impl Embedded {
                 durability,
                 clock: system_clock::SystemClock::default(),
                 fleet: fleet::MemoryFleet::default(),
+                accounts: accounts::MemoryAccounts::default(),
                 watchers: Arc::default(),
             }),
             queue: Arc::default(),

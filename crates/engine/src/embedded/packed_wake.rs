@@ -8,13 +8,19 @@ pub(super) struct PackedWake {
     job: JobId,
     admitted_at: TimeMs,
     sent_at: TimeMs,
-    /// Tenant, session, model and trace context, as a JSON array. One allocation instead of four saves memory.
+    /// Tenant, session, model, permit and trace context, as a JSON array. One allocation instead of many saves memory.
     names: Box<str>,
 }
 
 impl PackedWake {
     pub(super) fn of(wake: &Wake) -> Self {
-        let names = (&wake.tenant, &wake.session, &wake.model, &wake.traceparent);
+        let names = (
+            &wake.tenant,
+            &wake.session,
+            &wake.model,
+            &wake.permit,
+            &wake.traceparent,
+        );
         Self {
             job: wake.job,
             admitted_at: wake.admitted_at,
@@ -26,7 +32,8 @@ impl PackedWake {
 
     /// Restores the wake. `None` if the names cannot be parsed, which never happens, because [`of`](Self::of) wrote them.
     pub(super) fn unpack(&self, class: Class) -> Option<Wake> {
-        let (tenant, session, model, traceparent) = serde_json::from_str(&self.names).ok()?;
+        let (tenant, session, model, permit, traceparent) =
+            serde_json::from_str(&self.names).ok()?;
         Some(Wake {
             v: Wake::VERSION,
             job: self.job,
@@ -34,6 +41,7 @@ impl PackedWake {
             session,
             class,
             model,
+            permit,
             admitted_at: self.admitted_at,
             sent_at: self.sent_at,
             traceparent,
@@ -43,7 +51,11 @@ impl PackedWake {
 
 #[cfg(test)]
 mod tests {
-    use forebay_shared::ids::{SessionId, TenantId};
+    use forebay_shared::{
+        account::AccountKey,
+        ids::{ProcessId, SessionId, TenantId},
+        wake::WakePermit,
+    };
 
     use super::*;
 
@@ -58,6 +70,10 @@ mod tests {
             session: Some(session),
             class: Class::Batch,
             model: Some(String::from("a \"model\"")),
+            permit: Some(WakePermit {
+                account: AccountKey::of_model("acme", "large"),
+                process: ProcessId::parse("sweeper").unwrap(),
+            }),
             admitted_at: TimeMs(1),
             sent_at: TimeMs(2),
             traceparent: Some(String::from(
@@ -67,6 +83,7 @@ mod tests {
         let bare = Wake {
             session: None,
             model: None,
+            permit: None,
             traceparent: None,
             ..full.clone()
         };

@@ -185,6 +185,7 @@ mod tests {
                 session: None,
                 class: Class::Interactive,
                 model: None,
+                permit: None,
                 admitted_at: TimeMs(1),
                 sent_at: TimeMs(1),
                 traceparent: None,

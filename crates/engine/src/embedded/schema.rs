@@ -8,7 +8,11 @@ use super::open_error::OpenError;
 
 /// The migrations, in order. Each migration leads to the next version of the schema. `PRAGMA user_version` is the number
 /// of migrations that were applied to a file. Never change or remove a migration; only append.
-const MIGRATIONS: [&str; 2] = [include_str!("schema/1.sql"), include_str!("schema/2.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("schema/1.sql"),
+    include_str!("schema/2.sql"),
+    include_str!("schema/3.sql"),
+];
 /// "FBAY" in ASCII. It marks a SQLite file as a database of Forebay.
 const APPLICATION_ID: i64 = 0x4642_4159;
 /// How long a call waits for a lock that another program holds, such as a backup.
@@ -151,7 +155,7 @@ mod tests {
         let OpenError::Newer { found, known, .. } = error else {
             panic!("{error:?}");
         };
-        assert_eq!((found, known), (99, 2));
+        assert_eq!((found, known), (99, 3));
     }
 
     #[test]
@@ -167,7 +171,7 @@ mod tests {
             let version: i64 = db
                 .pragma_query_value(None, "user_version", |row| row.get(0))
                 .unwrap();
-            assert_eq!(version, 2);
+            assert_eq!(version, 3);
         }
     }
 

@@ -7,8 +7,8 @@ use forebay_shared::store::StoreError;
 use rusqlite::Connection;
 
 use super::{
-    durability::Durability, fleet::MemoryFleet, readers::Readers, sqlite_error::DiskFailed,
-    system_clock::SystemClock, watchers::Watchers, writer::Writer,
+    accounts::MemoryAccounts, durability::Durability, fleet::MemoryFleet, readers::Readers,
+    sqlite_error::DiskFailed, system_clock::SystemClock, watchers::Watchers, writer::Writer,
 };
 use crate::rejection::{OnStoreFull, Rejection};
 
@@ -19,6 +19,7 @@ pub(super) struct SqliteStore {
     pub(super) durability: Arc<Durability>,
     pub(super) clock: SystemClock,
     pub(super) fleet: MemoryFleet,
+    pub(super) accounts: MemoryAccounts,
     pub(super) watchers: Arc<Watchers>,
 }
 

@@ -4,14 +4,17 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use forebay_shared::{
+    account::AccountKey,
+    class::Class,
     document,
     ids::{JobId, LaneKey, ProcessId, SessionId, TenantId},
     job::Request,
     lane::LiveProcesses,
     session::Session,
     store::{
-        Commit, CommitResult, Counts, Head, HeadFilter, IdempotencyEntry, JobRecord, LoadedLane,
-        Notices, SessionRemoval, SetKeyResult, Store, StoreError, Timer, TimerMove, Topic,
+        AccountSwap, Commit, CommitResult, Counts, DeferredHead, Head, HeadFilter,
+        IdempotencyEntry, JobRecord, LoadedLane, Notices, SessionRemoval, SetKeyResult, Store,
+        StoreError, StoredAccount, Timer, TimerMove, Topic,
     },
     time::TimeMs,
 };
@@ -19,7 +22,7 @@ use rusqlite::Connection;
 
 use super::{
     commit::SqlCommit,
-    counts,
+    counts, deferred,
     idempotency_keys::{self, NewKey},
     jobs,
     lanes::{self, LaneQuery},
@@ -94,6 +97,30 @@ impl Store for SqliteStore {
         // The sweeper publishes wakes for these heads or requeues their jobs. Wakes are only hints, and a requeue is a
         // commit, which waits for the disk. So this read need not wait.
         self.read_unsynced(move |db| lanes::heads(db, &filter, &after, limit))
+            .await
+    }
+
+    async fn accounts(&self) -> Result<Vec<StoredAccount>, StoreError> {
+        Ok(self.accounts.all())
+    }
+
+    async fn swap_account(&self, swap: &AccountSwap) -> Result<bool, StoreError> {
+        let swapped = self.accounts.swap(swap);
+        if swapped {
+            self.watchers.notify(&[(Topic::Accounts, JobId::NIL)]);
+        }
+        Ok(swapped)
+    }
+
+    async fn deferred_heads(
+        &self,
+        account: &AccountKey,
+        class: Class,
+        limit: usize,
+    ) -> Result<Vec<DeferredHead>, StoreError> {
+        let account = account.clone();
+        // The sweeper resumes these heads. That is a commit, which waits for the disk, so this read need not wait.
+        self.read_unsynced(move |db| deferred::heads(db, account.as_str(), class.as_str(), limit))
             .await
     }
 

@@ -1,13 +1,14 @@
-//! The counts, timers and index of heads, after random events on many lanes.
+//! The counts, timers and indexes of heads, after random events on many lanes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use forebay_shared::{
+    account::AccountKey,
     class::Class,
     ids::{JobId, LaneKey, TenantId},
     job::JobError,
     lane::{ClassCounts, Event, HeadState, IfBusy, Lane, LaneCounts, ReleaseReason, State},
-    store::{HeadFilter, Store, TenantClassCounts},
+    store::{DeferredCount, HeadFilter, Store, TenantClassCounts},
 };
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
@@ -77,7 +78,8 @@ fn random_event(random: &mut StdRng, lane: &TestLane, loaded: &Lane) -> Event {
     let any_job = loaded.entries[random.random_range(0..count)].job;
     let error = JobError::new("overloaded", "try again");
     let is_running = matches!(head.state, State::Running { .. });
-    match random.random_range(0..10) {
+    let account = AccountKey::of_provider(["acme", "other"][random.random_range(0..2)]);
+    match random.random_range(0..14) {
         0 => Event::Cancel { job: any_job },
         1 => Event::Tick {
             job: any_job,
@@ -101,6 +103,13 @@ fn random_event(random: &mut StdRng, lane: &TestLane, loaded: &Lane) -> Event {
             error: random.random_ratio(1, 3).then_some(error),
             hold_ms: random.random_ratio(1, 3).then_some(LONG_MS),
         },
+        10..=12 => Event::Defer {
+            job,
+            fence: is_running.then_some(fence),
+            account,
+            error,
+        },
+        13 => Event::Resume { job },
         _ => Event::Claim {
             job,
             worker,
@@ -119,6 +128,7 @@ async fn assert_consistent(
     let mut live: BTreeMap<(TenantId, Class), ClassCounts> = BTreeMap::new();
     let mut jobs = BTreeSet::new();
     let mut oldest_waiting = BTreeMap::new();
+    let mut deferred: BTreeMap<(AccountKey, Class), BTreeSet<(LaneKey, JobId)>> = BTreeMap::new();
     let mut heads: BTreeMap<&str, BTreeSet<(LaneKey, JobId)>> = BTreeMap::new();
     for test_lane in lanes {
         let lane = test_lane.load(&[]).await.lane;
@@ -137,6 +147,11 @@ async fn assert_consistent(
         let kind = match lane.head_state() {
             Some(HeadState::Running(_)) => "running",
             Some(HeadState::Ready(class)) => class.as_str(),
+            Some(HeadState::Deferred(account, class)) => {
+                let head = (test_lane.key(), lane.entries[0].job);
+                deferred.entry((account, class)).or_default().insert(head);
+                continue;
+            }
             Some(HeadState::Waiting) | None => continue,
         };
         let head = (test_lane.key(), lane.entries[0].job);
@@ -187,6 +202,25 @@ async fn assert_consistent(
         let expected = heads.remove(kind).unwrap_or_default();
         assert_eq!(found, expected, "{kind} heads");
     }
+
+    let mut expected_counts = Vec::new();
+    for ((account, class), heads) in deferred {
+        let found = store.deferred_heads(&account, class, 1_000).await.unwrap();
+        let found: BTreeSet<_> = found
+            .into_iter()
+            .map(|head| (head.lane, head.job))
+            .collect();
+        assert_eq!(found, heads, "heads that wait for {account}");
+        expected_counts.push(DeferredCount {
+            account,
+            class,
+            heads: heads.len() as u64,
+        });
+    }
+    let mut found_counts = counts.deferred;
+    found_counts
+        .sort_by(|one, other| (&one.account, one.class).cmp(&(&other.account, other.class)));
+    assert_eq!(found_counts, expected_counts);
 }
 
 pub(crate) async fn include_the_oldest_waiting_job(engine: impl Harness) {

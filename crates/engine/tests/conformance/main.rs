@@ -14,8 +14,10 @@ mod test_lane;
 #[macro_use]
 mod suite;
 
+mod accounts;
 mod commit;
 mod counts;
+mod deferred;
 mod heads;
 mod jobs;
 mod keys;

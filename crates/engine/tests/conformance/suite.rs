@@ -24,6 +24,19 @@ macro_rules! conformance {
                     exists_for_live_jobs_only,
                     is_returned_with_a_conflict,
                     without_a_session_has_no_turns;
+                deferred: are_indexed_until_a_worker_may_run_them,
+                    leave_the_index_when_they_end,
+                    leave_the_index_when_others_take_their_position,
+                    come_oldest_first_and_within_the_limit,
+                    are_found_beyond_the_first_query,
+                    are_apart_by_account_and_class,
+                    survive_a_restart;
+                accounts: are_written_and_removed,
+                    keep_a_newer_state,
+                    accept_a_repeated_swap,
+                    accept_one_of_several_concurrent_swaps,
+                    are_limited_in_number,
+                    send_a_notice_for_each_swap;
                 timers: every_live_job_has_one,
                     come_due_in_order_and_within_the_limit,
                     move_only_if_they_have_not_changed;

@@ -3,13 +3,17 @@
 use std::sync::Arc;
 
 use forebay_shared::{
+    account::AccountKey,
     class::Class,
     document::{DocumentVersion, UnknownFields},
     ids::{JobId, LaneKey, ProcessId, SessionId, TenantId},
-    job::{FinishReason, JobMeta, Reply, Request},
+    job::{FinishReason, JobError, JobMeta, Reply, Request},
     lane::{self, Admit, ClaimResult, Effects, Event, IfBusy, Lane, LaneCounts, Refused},
     session::{Session, SessionBounds, TokenMeasure},
-    store::{Commit, CommitResult, EndedJob, LaneVersion, LoadedLane, NewJob, SessionWrite, Store},
+    store::{
+        Commit, CommitResult, DeferredChange, EndedJob, LaneVersion, LoadedLane, NewJob,
+        SessionWrite, Store,
+    },
     time::TimeMs,
     turn::{Content, Role, Turn},
 };
@@ -114,6 +118,7 @@ impl TestLane {
         Admit {
             job,
             class: self.class,
+            model: Some(String::from("simulated")),
             deadline: self.store.now().plus_ms(LONG_MS),
             is_tool_results: false,
             if_busy: IfBusy::Enqueue,
@@ -180,6 +185,7 @@ impl TestLane {
                 bounds: self.bounds,
             }),
             counts: LaneCounts::of(&next) - LaneCounts::of(&loaded.lane),
+            deferred: DeferredChange::between(&loaded.lane, &next),
             dropped_calls: effects.dropped_calls.clone(),
             outcomes_of: vec![job],
             run_inputs_of: None,
@@ -262,6 +268,24 @@ impl TestLane {
             error: None,
             hold_ms,
         }
+    }
+
+    /// Defers a job until this account has a permit for it. With a fence, ends the attempt with that fence.
+    pub(crate) async fn defer(&self, job: JobId, fence: Option<u64>, account: &AccountKey) {
+        let event = Event::Defer {
+            job,
+            fence,
+            account: account.clone(),
+            error: JobError::new("rate_limited", "the provider is busy"),
+        };
+        self.apply(&event).await;
+    }
+
+    /// Admits a job and defers it before a worker claims it.
+    pub(crate) async fn admit_deferred(&self, account: &AccountKey) -> JobId {
+        let job = self.admit().await;
+        self.defer(job, None, account).await;
+        job
     }
 
     /// Ends an attempt with a reply and appends these turns.

@@ -68,6 +68,7 @@ pub(crate) fn new_wake(class: Class) -> Wake {
         session: None,
         class,
         model: None,
+        permit: None,
         admitted_at: TimeMs(1_000),
         sent_at: TimeMs(1_001),
         traceparent: None,

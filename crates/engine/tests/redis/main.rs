@@ -7,6 +7,7 @@ mod test_lane;
 
 mod full;
 mod notices;
+mod older_release;
 mod outages;
 mod scripts;
 mod setup;

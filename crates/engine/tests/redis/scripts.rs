@@ -1,5 +1,6 @@
 //! Lua scripts: the number of commands of a submit, and a server that has lost its scripts.
 
+use forebay_shared::{account::AccountKey, class::Class};
 use servers::redis::RedisOptions;
 
 use crate::{connect, info, server, test_lane::TestLane};
@@ -34,6 +35,31 @@ async fn a_submit_is_one_command() {
             "the submit also ran {other_command}"
         );
     }
+}
+
+/// However many heads wait, a search reads the index of each partition once, and only the lanes that it returns.
+#[tokio::test]
+async fn a_search_for_deferred_heads_reads_only_the_lanes_that_it_returns() {
+    let server = server(RedisOptions::default()).await;
+    let store = connect(server.url()).await;
+    let account = AccountKey::of_provider("acme");
+    for _ in 0..300 {
+        let lane = TestLane::without_session(&store);
+        lane.admit_deferred(&account).await;
+    }
+    // This search loads the script into the server.
+    let search = || store.deferred_heads(&account, Class::Interactive, 3);
+    search().await.unwrap();
+    server.cli(&["CONFIG", "RESETSTAT"]).await.unwrap();
+    assert_eq!(search().await.unwrap().len(), 3);
+    let calls = async |command: &str| {
+        let stats = info(&server, "commandstats", &format!("cmdstat_{command}:")).await;
+        let calls = stats.strip_prefix("calls=").unwrap_or("0,");
+        calls.split(',').next().unwrap().parse::<u64>().unwrap()
+    };
+    assert_eq!((calls("zrange").await, calls("getrange").await), (256, 3));
+    assert!(calls("evalsha").await <= 3);
+    assert_eq!(calls("get").await, 0);
 }
 
 #[tokio::test]

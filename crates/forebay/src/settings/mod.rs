@@ -110,12 +110,13 @@ pub struct Settings {
     #[arg(long, env = "FOREBAY_RESULT_TTL_S", global = true, default_value = "86400", value_parser = integer_in("FOREBAY_RESULT_TTL_S", 1..=31_536_000))]
     pub result_ttl_s: u64,
 
-    /// The most live jobs, 1 to 100000000. At this number submits get 503 with Retry-After.
+    /// The most live jobs, 1 to 100000000. At this number submits get 503 with Retry-After. Half of them may wait for one
+    /// provider.
     #[arg(long, env = "FOREBAY_BACKLOG_MAX", global = true, default_value = "100000", value_parser = integer_in("FOREBAY_BACKLOG_MAX", 1..=100_000_000))]
     pub backlog_max: u64,
 
-    /// The most tries of a job, 1 to 100. A try is a provider call; calls that end because their worker
-    /// stops or is lost do not count.
+    /// The most tries of a job, 1 to 100. A try is a provider call. Calls do not count if a provider that throttles or is
+    /// away refused them, or if their worker stopped or was lost.
     #[arg(long, env = "FOREBAY_TRIES_MAX", global = true, default_value = "5", value_parser = integer_in("FOREBAY_TRIES_MAX", 1..=100))]
     pub tries_max: u64,
 

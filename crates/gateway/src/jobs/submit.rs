@@ -56,7 +56,7 @@ pub(crate) async fn post(
         body_permit: body.permit,
     };
     let Some(key) = key else {
-        state.admission.reserve(&state.member)?;
+        job.reserve(&state)?;
         return job.admit(&state, new_id, None).await;
     };
     // The key is set before the limits are checked. So a repeated submit gets its job even while new jobs are refused.
@@ -73,7 +73,7 @@ pub(crate) async fn post(
             id
         }
     };
-    state.admission.reserve(&state.member)?;
+    job.reserve(&state)?;
     let keep_until = now.plus_ms(idempotency::KEY_TTL_MS + idempotency::RECORD_MARGIN_MS);
     let response = job.admit(&state, id, Some(keep_until)).await?;
     Ok(match owner {
@@ -109,6 +109,12 @@ struct PreparedJob {
 }
 
 impl PreparedJob {
+    /// Counts the job in the backlog, or returns why it is refused.
+    fn reserve(&self, state: &ApiState) -> Result<(), Problem> {
+        let accounts = || state.settings.model_accounts.of(&self.submission.model);
+        state.admission.reserve(&state.member, accounts)
+    }
+
     /// Admits the job and answers 202. `keep_until` is set for a job with an idempotency key.
     async fn admit(
         self,

@@ -1,11 +1,12 @@
-//! A job as the API shows it. A field without a value is null. Four fields are absent instead: `output.reasoning`,
-//! `usage.cached_input_tokens`, `usage.reasoning_tokens` and `error.detail`.
+//! A job as the API shows it. A field without a value is null. Six fields are absent instead: `waiting_for`,
+//! `waiting_error`, `output.reasoning`, `usage.cached_input_tokens`, `usage.reasoning_tokens` and `error.detail`.
 
 use axum::{
     http::{HeaderValue, StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
 };
 use forebay_shared::{
+    account::AccountKey,
     class::Class,
     ids::{JobId, ProcessId, SessionId},
     job::{Attempt, FinishReason, JobError, JobMeta, Outcome, Reply, Status, Usage},
@@ -30,6 +31,12 @@ struct JobView<'a> {
     started_at: Option<String>,
     ended_at: Option<String>,
     expires_at: String,
+    /// The account that the job waits for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waiting_for: Option<&'a AccountKey>,
+    /// The last error of that account's provider.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waiting_error: Option<&'a JobError>,
     output: Option<OutputView<'a>>,
     finish_reason: Option<&'a FinishReason>,
     usage: Option<&'a Usage>,
@@ -85,6 +92,8 @@ impl<'a> JobView<'a> {
             started_at: None,
             ended_at: None,
             expires_at: meta.expires_at.rfc3339(),
+            waiting_for: None,
+            waiting_error: None,
             output: None,
             finish_reason: None,
             usage: None,
@@ -98,11 +107,15 @@ impl<'a> JobView<'a> {
     }
 
     fn live(meta: &'a JobMeta, entry: &'a Entry) -> Self {
+        let (status, deferral) = match &entry.state {
+            State::Queued { .. } => (Status::Queued, None),
+            State::Deferred(deferral) => (Status::Queued, Some(deferral)),
+            State::Running { .. } => (Status::InProgress, None),
+        };
         Self {
-            status: match entry.state {
-                State::Queued { .. } => Status::Queued,
-                State::Running { .. } => Status::InProgress,
-            },
+            status,
+            waiting_for: deferral.map(|deferral| &deferral.account),
+            waiting_error: deferral.map(|deferral| &deferral.error),
             started_at: entry.started_at.map(TimeMs::rfc3339),
             attempts: entry.attempts.iter().map(Into::into).collect(),
             ..Self::queued(meta)

@@ -8,5 +8,6 @@ mod fixture;
 mod idempotency;
 mod jobs;
 mod limits;
+mod providers;
 mod sessions;
 mod waits;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
 
 use forebay_shared::{
+    account::AccountKey,
     ids::{JobId, LaneKey, ProcessId},
     job::{JobError, Reply},
     lane::{Admit, Event, IfBusy, LiveProcesses, ReleaseReason},
@@ -12,6 +13,7 @@ use forebay_shared::{
     store::{NewJob, RunInputs, Timer},
     time::TimeMs,
     turn::Turn,
+    wake::WakePermit,
 };
 
 /// A change to make to a lane.
@@ -58,6 +60,15 @@ pub(super) enum Action {
         fence: u64,
         options: RetryOptions,
     },
+    /// The provider may not be called, so the job waits for its account.
+    Defer {
+        job: JobId,
+        /// The fence of the attempt that ends; `None` for a job that was not claimed.
+        fence: Option<u64>,
+        wait: ProviderWait,
+    },
+    /// The sweeper has a permit for a deferred job. The job's wake brings it.
+    Resume { job: JobId, permit: WakePermit },
     /// A worker gives its job back.
     Release {
         job: JobId,
@@ -105,6 +116,15 @@ pub struct RetryOptions {
     pub error: JobError,
     /// The provider that was called, if one was.
     pub provider: Option<String>,
+}
+
+/// What a deferred job waits for.
+#[derive(Clone, Debug)]
+pub struct ProviderWait {
+    /// The account that has no permit.
+    pub account: AccountKey,
+    /// The provider's last error.
+    pub error: JobError,
 }
 
 /// What a successful attempt produced.
@@ -211,6 +231,35 @@ impl LaneChange {
         Self::new(lane, retry)
     }
 
+    /// Ends a claim whose call the provider refused. The job waits for the provider, and no try is counted.
+    #[must_use]
+    pub fn defer_claimed(claim: ClaimKey, wait: ProviderWait) -> Self {
+        let ClaimKey { lane, job, fence } = claim;
+        let defer = Action::Defer {
+            job,
+            fence: Some(fence),
+            wait,
+        };
+        Self::new(lane, defer)
+    }
+
+    /// Lets a queued head wait for its provider, without a claim.
+    #[must_use]
+    pub fn defer(lane: LaneKey, job: JobId, wait: ProviderWait) -> Self {
+        let defer = Action::Defer {
+            job,
+            fence: None,
+            wait,
+        };
+        Self::new(lane, defer)
+    }
+
+    /// Wakes a deferred head. The caller has taken the permit for it.
+    #[must_use]
+    pub const fn resume(lane: LaneKey, job: JobId, permit: WakePermit) -> Self {
+        Self::new(lane, Action::Resume { job, permit })
+    }
+
     /// Ends a claim without an outcome. The job is queued again, and no try is counted.
     #[must_use]
     pub fn release(claim: ClaimKey, reason: ReleaseReason) -> Self {
@@ -254,6 +303,8 @@ impl Action {
             | Self::Complete { job, .. }
             | Self::Fail { job, .. }
             | Self::Retry { job, .. }
+            | Self::Defer { job, .. }
+            | Self::Resume { job, .. }
             | Self::Release { job, .. }
             | Self::Cancel { job }
             | Self::Tick { job, .. } => *job,
@@ -266,6 +317,7 @@ impl Action {
             Self::Admit { job, options } => Event::Admit(Admit {
                 job: job.meta.id,
                 class: job.meta.class,
+                model: Some(job.meta.model.clone()),
                 deadline: job.meta.expires_at,
                 is_tool_results: options.is_tool_results,
                 if_busy: options.if_busy,
@@ -312,6 +364,13 @@ impl Action {
                 tries_max: options.tries_max,
                 error: options.error.clone(),
             },
+            Self::Defer { job, fence, wait } => Event::Defer {
+                job: *job,
+                fence: *fence,
+                account: wait.account.clone(),
+                error: wait.error.clone(),
+            },
+            Self::Resume { job, .. } => Event::Resume { job: *job },
             Self::Release { job, fence, reason } => Event::Release {
                 job: *job,
                 fence: *fence,

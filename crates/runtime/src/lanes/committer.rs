@@ -139,7 +139,7 @@ impl Committer {
                 is_guess = false;
                 continue;
             }
-            let wake = draft.wake;
+            let wake = draft.wake.take();
             let tick_moves = std::mem::take(&mut draft.tick_moves);
             if !draft.is_changed() {
                 let lane = draft.lane;
@@ -170,7 +170,9 @@ impl Committer {
                 }
                 RetriedCommit::Done => {}
             }
-            self.head_wakes.wake_new_head(&commit, wake);
+            if let Some(wake) = wake {
+                self.head_wakes.wake_new_head(&commit, wake);
+            }
             let lane = &commit.next;
             let moving = self.head_wakes.move_timers(key, lane, tick_moves, deadline);
             moving.await?;
@@ -261,7 +263,7 @@ fn claim_result(
         until: match &entry.state {
             State::Running { until, .. } => *until,
             // A later change of the same batch has queued the job again. The rules will refuse the claim's settlement.
-            State::Queued { .. } => TimeMs(u64::MAX),
+            State::Queued { .. } | State::Deferred(_) => TimeMs(u64::MAX),
         },
         attempt: entry.attempts.last().map_or(1, |attempt| attempt.n),
         tries: entry.tries,

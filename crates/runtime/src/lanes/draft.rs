@@ -7,9 +7,12 @@ use forebay_shared::{
     ids::{JobId, LaneKey, ProcessId},
     lane::{ClaimResult, Effects, Lane, LaneCounts, Refused, apply},
     session::{SessionBounds, TokenMeasure},
-    store::{Commit, EndedJob, LaneVersion, LoadedLane, NewJob, SessionWrite, TimerMove},
+    store::{
+        Commit, DeferredChange, EndedJob, LaneVersion, LoadedLane, NewJob, SessionWrite, TimerMove,
+    },
     time::TimeMs,
     turn::Turn,
+    wake::WakePermit,
 };
 
 /// Settings that apply to every commit of this process.
@@ -32,6 +35,14 @@ pub(super) struct TickMove {
     pub(super) wakes_head: bool,
 }
 
+/// A head to wake.
+#[derive(Clone, Debug)]
+pub(super) struct HeadWake {
+    pub(super) job: JobId,
+    /// The permit that the sweeper has taken for this job.
+    pub(super) permit: Option<WakePermit>,
+}
+
 /// The turns that one job adds to the session.
 enum Append {
     /// The turns of an attempt that completed its job.
@@ -49,7 +60,7 @@ pub(super) struct CommitDraft<'a> {
     /// The lane after the changes so far.
     pub(super) lane: Lane,
     /// The head to wake.
-    pub(super) wake: Option<JobId>,
+    pub(super) wake: Option<HeadWake>,
     /// Timers to move without a commit.
     pub(super) tick_moves: Vec<TickMove>,
     timers: Vec<(JobId, Option<TimeMs>)>,
@@ -83,6 +94,10 @@ impl<'a> CommitDraft<'a> {
     /// Applies one change. A refused change leaves the draft as it is.
     pub(super) fn apply(&mut self, action: &Action) -> Verdict {
         let outcome = self.base.outcome(action.job());
+        let permit = match action {
+            Action::Resume { permit, .. } => Some(permit.clone()),
+            _ => None,
+        };
         if let Action::Tick { timer, .. } = action {
             let before = self.lane.clone();
             let effects = apply(&mut self.lane, outcome, &action.event(), self.now)?;
@@ -96,23 +111,25 @@ impl<'a> CommitDraft<'a> {
                     },
                     wakes_head: effects.wake == Some(job),
                 }),
-                _ => self.add_effects(action, effects),
+                _ => self.add_effects(action, effects, permit),
             }
             return Ok(None);
         }
         let effects = apply(&mut self.lane, outcome, &action.event(), self.now)?;
         let claim = effects.claim;
-        self.add_effects(action, effects);
+        self.add_effects(action, effects, permit);
         Ok(claim)
     }
 
     /// Adds the effects and the documents of a change to the draft.
-    fn add_effects(&mut self, action: &Action, effects: Effects) {
+    fn add_effects(&mut self, action: &Action, effects: Effects, permit: Option<WakePermit>) {
         for (job, timer) in effects.timers {
             self.timers.retain(|(other, _)| *other != job);
             self.timers.push((job, timer));
         }
-        self.wake = effects.wake.or(self.wake);
+        if let Some(job) = effects.wake {
+            self.wake = Some(HeadWake { job, permit });
+        }
         if let Action::Admit { job, .. } = action {
             self.admitted.push(Arc::clone(job));
         }
@@ -198,6 +215,7 @@ impl<'a> CommitDraft<'a> {
             expected: self.base.version,
             version: LaneVersion::new_v4(),
             counts: LaneCounts::of(&self.lane) - LaneCounts::of(&self.base.lane),
+            deferred: DeferredChange::between(&self.base.lane, &self.lane),
             next: self.lane,
             timers: self.timers,
             admitted: self.admitted,

@@ -6,7 +6,11 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{draft::TickMove, error::LaneError, retry::with_retry};
+use super::{
+    draft::{HeadWake, TickMove},
+    error::LaneError,
+    retry::with_retry,
+};
 use crate::wakes::{WakeRequest, Wakes};
 use forebay_shared::{
     class::Class,
@@ -15,7 +19,7 @@ use forebay_shared::{
     lane::{Lane, wake_timer},
     store::{Commit, Head, Store, StoreError, TimerMove},
     time::TimeMs,
-    wake::Wake,
+    wake::{Wake, WakePermit},
 };
 
 /// A head that a worker can run now.
@@ -23,18 +27,21 @@ struct ReadyHead<'a> {
     lane: &'a LaneKey,
     job: JobId,
     class: Class,
+    /// The requested model, if it is known here.
+    model: Option<&'a str>,
     admitted_at: TimeMs,
     deadline: TimeMs,
 }
 
 impl<'a> ReadyHead<'a> {
     /// The head of a lane, if its job is `job`.
-    fn of(key: &'a LaneKey, lane: &Lane, job: JobId) -> Option<Self> {
+    fn of(key: &'a LaneKey, lane: &'a Lane, job: JobId) -> Option<Self> {
         let head = lane.head().filter(|head| head.job == job)?;
         Some(Self {
             lane: key,
             job,
             class: head.class,
+            model: head.model.as_deref(),
             admitted_at: head.admitted_at,
             deadline: head.deadline,
         })
@@ -48,15 +55,16 @@ pub(super) struct HeadWakes {
 }
 
 impl HeadWakes {
-    /// Wakes the head that a commit has made ready. `wake` is that head's job, if there is one.
-    pub(super) fn wake_new_head(&self, commit: &Commit, wake: Option<JobId>) {
-        let Some(head) = wake.and_then(|job| ReadyHead::of(&commit.lane, &commit.next, job)) else {
+    /// Wakes the head that a commit has made ready.
+    pub(super) fn wake_new_head(&self, commit: &Commit, wake: HeadWake) {
+        let Some(head) = ReadyHead::of(&commit.lane, &commit.next, wake.job) else {
             return;
         };
         let timer = commit.timers.iter().find(|(job, _)| *job == head.job);
         if let Some((_, Some(timer))) = timer {
             let admitted = commit.admitted.iter().find(|new| new.meta.id == head.job);
-            self.request_wake(&head, *timer, admitted.map(|new| &new.meta));
+            let meta = admitted.map(|new| &new.meta);
+            self.request_wake(&head, *timer, meta, wake.permit);
         }
     }
 
@@ -88,7 +96,7 @@ impl HeadWakes {
                 && is_moved
                 && let Some(head) = ReadyHead::of(key, lane, tick.timer.job)
             {
-                self.request_wake(&head, tick.timer.to, None);
+                self.request_wake(&head, tick.timer.to, None, None);
             }
         }
         Ok(())
@@ -108,6 +116,7 @@ impl HeadWakes {
                 lane: &head.lane,
                 job: head.job,
                 class,
+                model: None,
                 admitted_at: head.admitted_at,
                 deadline: head.deadline,
             };
@@ -119,7 +128,7 @@ impl HeadWakes {
         let moved = self.store.move_timers(&timers).await?;
         for ((head, tick), is_moved) in heads.iter().zip(moved) {
             if tick.wakes_head && is_moved {
-                self.request_wake(head, tick.timer.to, None);
+                self.request_wake(head, tick.timer.to, None, None);
             }
         }
         Ok(())
@@ -146,14 +155,21 @@ impl HeadWakes {
         }
     }
 
-    fn request_wake(&self, head: &ReadyHead<'_>, timer: TimeMs, meta: Option<&JobMeta>) {
+    fn request_wake(
+        &self,
+        head: &ReadyHead<'_>,
+        timer: TimeMs,
+        meta: Option<&JobMeta>,
+        permit: Option<WakePermit>,
+    ) {
         let wake = Wake {
             v: Wake::VERSION,
             job: head.job,
             tenant: head.lane.tenant().clone(),
             session: head.lane.session().cloned(),
             class: head.class,
-            model: meta.map(|meta| meta.model.clone()),
+            model: head.model.map(str::to_owned),
+            permit,
             admitted_at: head.admitted_at,
             sent_at: self.store.now(),
             traceparent: meta.and_then(|meta| meta.traceparent.clone()),

@@ -22,7 +22,9 @@ mod handle;
 mod head_wakes;
 mod retry;
 
-pub use change::{AdmitOptions, Applied, AttemptOutput, ClaimKey, LaneChange, RetryOptions};
+pub use change::{
+    AdmitOptions, Applied, AttemptOutput, ClaimKey, LaneChange, ProviderWait, RetryOptions,
+};
 pub use draft::LaneSettings;
 pub use error::LaneError;
 pub use handle::Lanes;

@@ -5,7 +5,9 @@
 //! deletes expired records and sessions.
 
 mod passes;
+mod resume;
 mod sweep_loop;
 mod term;
 
 pub use passes::{Sweeper, SweeperSettings};
+pub use resume::ResumeLoop;

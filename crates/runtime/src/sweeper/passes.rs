@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream};
-use tokio::time::{Instant, sleep};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
 
 use crate::{
     gauge::Gauge,
@@ -59,6 +62,8 @@ pub struct Sweeper {
     pub gauge: Arc<Gauge>,
     /// The processes that are alive.
     pub presence: Presence,
+    /// Tells the [`ResumeLoop`](super::ResumeLoop) whether this process is elected.
+    pub is_elected: watch::Sender<bool>,
     /// The settings.
     pub settings: SweeperSettings,
 }

@@ -33,11 +33,13 @@ impl Sweeper {
             match self.store.elect_sweeper(&self.id, TERM_MS).await {
                 Ok(true) => {}
                 Ok(false) => {
+                    self.is_elected.send_replace(false);
                     term = None;
                     continue;
                 }
                 Err(error) => {
                     tracing::debug!(%error, "the election of the sweeper failed; trying again in 250 ms");
+                    self.is_elected.send_replace(false);
                     term = None;
                     continue;
                 }
@@ -53,10 +55,13 @@ impl Sweeper {
                 if let Err(error) = self.store.end_term(&self.id).await {
                     tracing::debug!(%error, "the term could not be ended; it ends by itself in 2 s");
                 }
+                self.is_elected.send_replace(false);
                 term = None;
                 no_election_before = Instant::now() + ELECTION_PAUSE;
                 continue;
             }
+            self.is_elected
+                .send_if_modified(|is_elected| !std::mem::replace(is_elected, true));
             current.sweep(&self).await;
         }
     }

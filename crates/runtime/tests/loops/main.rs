@@ -4,6 +4,7 @@
 //! timer. The store's clock follows the paused clock. The store is in memory ([`store`]) and keeps the contract of the
 //! trait `Store`. The tested process reaches the store through a `FaultyStore`. Other processes use the store directly.
 
+mod accounts;
 mod gauge;
 mod lanes;
 mod member;

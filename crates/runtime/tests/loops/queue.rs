@@ -57,6 +57,11 @@ impl FakeQueue {
             .collect()
     }
 
+    /// The wakes in the queue, in order.
+    pub(crate) fn wakes(&self) -> Vec<Wake> {
+        self.waiting.lock().unwrap().clone()
+    }
+
     /// Removes all wakes and returns their jobs.
     pub(crate) fn purge(&self) -> Vec<JobId> {
         let woken = self.woken();

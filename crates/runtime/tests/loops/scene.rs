@@ -169,6 +169,7 @@ impl Scene {
         let mut admit = Admit {
             job,
             class: Class::Interactive,
+            model: Some("m".into()),
             deadline: self.now().plus_ms(DEADLINE_MS),
             is_tool_results: false,
             if_busy: IfBusy::Enqueue,

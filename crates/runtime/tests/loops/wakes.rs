@@ -32,6 +32,7 @@ fn wake(scene: &Scene, session: &str, job: JobId) -> Wake {
         session: lane(session).session().cloned(),
         class: entry.class,
         model: None,
+        permit: None,
         admitted_at: entry.admitted_at,
         sent_at: scene.now(),
         traceparent: None,

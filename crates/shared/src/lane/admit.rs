@@ -27,6 +27,7 @@ impl Transition<'_> {
         let entry = Entry {
             job: event.job,
             class: event.class,
+            model: event.model.clone(),
             // The fence of a repair is above every fence that an older attempt may hold.
             fence: self.outcome.map_or(0, |outcome| outcome.fence + 1),
             settled_fence: self.outcome.map_or(0, |outcome| outcome.settled_fence),

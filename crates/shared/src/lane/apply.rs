@@ -8,7 +8,7 @@ use crate::time::TimeMs;
 /// `outcome` is the outcome of the event's job if that job has ended, and `None` otherwise. `now` is the
 /// time of the store's clock.
 ///
-/// A repeated finish, retry or release succeeds without effects if the first one took effect.
+/// A repeated finish, retry, deferral or release succeeds without effects if the first one took effect.
 ///
 /// # Errors
 /// [`Refused`], with the lane unchanged.
@@ -52,6 +52,13 @@ pub fn apply(
             };
             transition.retry(*job, *fence, &retry)
         }
+        Event::Defer {
+            job,
+            fence,
+            account,
+            error,
+        } => transition.defer(*job, *fence, account, error),
+        Event::Resume { job } => transition.resume(*job),
         Event::Release { job, fence, reason } => transition.release(*job, *fence, *reason),
         Event::Cancel { job } => transition.cancel(*job),
         Event::Tick { job, live } => transition.tick(*job, live.as_ref()),

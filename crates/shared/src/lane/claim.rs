@@ -41,6 +41,13 @@ impl Transition<'_> {
                 self.effects.claim = Some(ClaimResult::NotDue { not_before });
                 return Ok(());
             }
+            // The sweeper releases the job when its account has a permit for it.
+            State::Deferred(deferral) => {
+                let (not_before, deadline) = (deferral.until, head.deadline);
+                self.set_timer(job, not_before.min(deadline));
+                self.effects.claim = Some(ClaimResult::NotDue { not_before });
+                return Ok(());
+            }
             // The deadline has passed, so a provider call would be wasted. The timer is due too, so the sweeper
             // ends the job as expired.
             State::Queued { .. } if head.deadline <= self.now => return Err(Refused::Gone),

@@ -21,13 +21,15 @@ pub struct ClassCounts {
     pub behind_session: i64,
     /// Heads that wait for their next try.
     pub retry_wait: i64,
+    /// Heads that wait until their provider may be called.
+    pub provider_wait: i64,
 }
 
 impl ClassCounts {
     /// All live jobs of the class.
     #[must_use]
     pub const fn live(&self) -> i64 {
-        self.ready + self.in_flight + self.behind_session + self.retry_wait
+        self.ready + self.in_flight + self.behind_session + self.retry_wait + self.provider_wait
     }
 }
 
@@ -57,6 +59,7 @@ impl LaneCounts {
                 (0, State::Queued { not_before }) if *not_before != lane.hold_until => {
                     &mut class.retry_wait
                 }
+                (0, State::Deferred(_)) => &mut class.provider_wait,
                 _ => &mut class.behind_session,
             };
             *count += 1;
@@ -81,6 +84,7 @@ impl AddAssign for ClassCounts {
         self.in_flight += other.in_flight;
         self.behind_session += other.behind_session;
         self.retry_wait += other.retry_wait;
+        self.provider_wait += other.provider_wait;
     }
 }
 
@@ -92,6 +96,7 @@ impl Sub for ClassCounts {
             in_flight: self.in_flight - other.in_flight,
             behind_session: self.behind_session - other.behind_session,
             retry_wait: self.retry_wait - other.retry_wait,
+            provider_wait: self.provider_wait - other.provider_wait,
         }
     }
 }

@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    account::AccountKey,
     class::Class,
     document::{Document, DocumentVersion, UnknownFields},
     ids::{JobId, ProcessId},
-    job::Attempt,
+    job::{Attempt, JobError},
     time::TimeMs,
 };
 
@@ -18,6 +19,9 @@ pub const ATTEMPTS_MAX: usize = 20;
 pub const TAKEOVERS_MAX: u32 = 10;
 /// How long the publish of a wake may take before the sweeper requests the wake again.
 pub const PUBLISH_LIMIT_MS: u64 = 3_000;
+/// How long a deferred head waits at most for its release by the sweeper, in milliseconds. Then it gets a wake in any case,
+/// so that no head waits for ever if its entry in the index of deferred heads was lost.
+pub const DEFERRED_MS_MAX: u64 = 3_600_000;
 /// The interval at which the sweeper checks a running job, and the shortest time for which a timer is parked.
 pub const REVISIT_MS: u64 = 60_000;
 
@@ -52,6 +56,8 @@ pub struct Entry {
     pub job: JobId,
     /// The job's priority.
     pub class: Class,
+    /// The requested model. `None` if the release that admitted the job did not store it.
+    pub model: Option<String>,
     /// The newest fence. It rises with every claim and every repair, and only this fence may settle the job.
     pub fence: u64,
     /// The fence of the newest settlement that took effect; 0 if there is none. It identifies a repeat of that
@@ -89,6 +95,8 @@ pub enum State {
         /// The earliest time at which the job may run: when its next try is due, or when the hold ends.
         not_before: Option<TimeMs>,
     },
+    /// The job waits until its provider may be called again. Only a head is deferred.
+    Deferred(Box<Deferral>),
     /// A worker runs the job.
     Running {
         /// The worker.
@@ -96,6 +104,17 @@ pub enum State {
         /// The time by which the worker must settle the job.
         until: TimeMs,
     },
+}
+
+/// Why a head is deferred, and for how long.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Deferral {
+    /// The account whose permit the job waits for.
+    pub account: AccountKey,
+    /// The provider's last error.
+    pub error: JobError,
+    /// When the job gets a wake although the sweeper has not released it.
+    pub until: TimeMs,
 }
 
 impl Lane {
@@ -127,6 +146,7 @@ impl Lane {
         Some(match &head.state {
             State::Running { worker, .. } => HeadState::Running(worker.clone()),
             State::Queued { not_before: None } => HeadState::Ready(head.class),
+            State::Deferred(deferral) => HeadState::Deferred(deferral.account.clone(), head.class),
             State::Queued {
                 not_before: Some(_),
             } => HeadState::Waiting,
@@ -141,6 +161,8 @@ pub enum HeadState {
     Ready(Class),
     /// The head waits for its next try or for the end of a hold.
     Waiting,
+    /// The head waits until this account has a permit for it.
+    Deferred(AccountKey, Class),
     /// This process runs the head.
     Running(ProcessId),
 }

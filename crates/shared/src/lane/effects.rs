@@ -103,7 +103,10 @@ pub enum Refused {
     /// A worker runs the job.
     #[error("a worker runs the job already")]
     Running,
-    /// The job is not in the lane, or a claim came after the job's deadline.
+    /// The sweeper has a permit for a job that does not wait for one.
+    #[error("the job does not wait for its provider")]
+    NotDeferred,
+    /// The job is not in the lane, or a claim or a deferral came after the job's deadline.
     #[error("the job is not live")]
     Gone,
     /// A later attempt has begun, so the attempt of this event may not settle the job.

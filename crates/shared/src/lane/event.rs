@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    account::AccountKey,
     class::Class,
     ids::{JobId, ProcessId},
     job::{JobError, Status},
@@ -52,6 +53,23 @@ pub enum Event {
         /// What went wrong.
         error: JobError,
     },
+    /// The provider may not be called now, so the job waits until its account has a permit for it. No try is counted.
+    Defer {
+        /// The job.
+        job: JobId,
+        /// The fence of the attempt whose call the provider refused. `None` for a head that was not claimed, because the
+        /// account had no permit.
+        fence: Option<u64>,
+        /// The account.
+        account: AccountKey,
+        /// The provider's last error.
+        error: JobError,
+    },
+    /// The sweeper has a permit for a deferred job.
+    Resume {
+        /// The job.
+        job: JobId,
+    },
     /// The worker releases the job. The release does not count as a try.
     Release {
         /// The job.
@@ -82,6 +100,8 @@ pub struct Admit {
     pub job: JobId,
     /// The job's priority.
     pub class: Class,
+    /// The requested model.
+    pub model: Option<String>,
     /// When the job expires.
     pub deadline: TimeMs,
     /// Whether the job's input is tool results.
@@ -161,6 +181,8 @@ impl Event {
             | Self::Finish { job, .. }
             | Self::Retry { job, .. }
             | Self::Release { job, .. }
+            | Self::Defer { job, .. }
+            | Self::Resume { job }
             | Self::Cancel { job }
             | Self::Tick { job, .. } => *job,
         }

@@ -13,6 +13,7 @@ mod apply;
 mod cancel;
 mod claim;
 mod counts;
+mod defer;
 mod document;
 mod effects;
 mod event;
@@ -29,8 +30,8 @@ mod properties;
 pub use apply::apply;
 pub use counts::{ClassCounts, LaneCounts};
 pub use document::{
-    ATTEMPTS_MAX, Entry, HeadState, LANE_MAX, Lane, PUBLISH_LIMIT_MS, REVISIT_MS, State,
-    TAKEOVERS_MAX,
+    ATTEMPTS_MAX, DEFERRED_MS_MAX, Deferral, Entry, HeadState, LANE_MAX, Lane, PUBLISH_LIMIT_MS,
+    REVISIT_MS, State, TAKEOVERS_MAX,
 };
 pub use effects::{ClaimResult, Effects, EndedEntry, Refused};
 pub use event::{Admit, Event, IfBusy, LiveProcesses, OutcomeSummary, ReleaseReason};

@@ -18,9 +18,9 @@ pub(super) struct Retry<'a> {
     pub(super) error: &'a JobError,
 }
 
-/// Whether a finish, retry or release with a valid fence takes effect.
+/// Whether a finish, retry, deferral or release with a valid fence takes effect.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum FenceCheck {
+pub(super) enum FenceCheck {
     /// The event is the first settlement with its fence, and its job is the head.
     First,
     /// The event repeats a settlement that took effect.
@@ -110,7 +110,7 @@ impl Transition<'_> {
     ///
     /// After a takeover, the last attempt may still settle the job until the next claim. Otherwise its reply would be
     /// lost, and the job would cost another provider call.
-    fn check_fence(&self, job: JobId, fence: u64) -> Result<FenceCheck, Refused> {
+    pub(super) fn check_fence(&self, job: JobId, fence: u64) -> Result<FenceCheck, Refused> {
         match self.lane.find(job) {
             Some((_, entry)) if entry.settled_fence == fence => Ok(FenceCheck::Repeat),
             Some((_, entry)) if entry.fence != fence => Err(Refused::Fenced),

@@ -3,12 +3,13 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Entry, State};
+use super::{Deferral, Entry, State};
 use crate::{
+    account::AccountKey,
     class::Class,
     document::UnknownFields,
     ids::{JobId, ProcessId},
-    job::Attempt,
+    job::{Attempt, JobError},
     time::TimeMs,
 };
 
@@ -17,6 +18,8 @@ use crate::{
 struct StoredEntry {
     job: JobId,
     class: Class,
+    #[serde(default)]
+    model: Option<String>,
     fence: u64,
     #[serde(rename = "settled")]
     settled_fence: u64,
@@ -40,6 +43,8 @@ struct StoredEntry {
 enum StoredState {
     Queued {
         not_before: Option<TimeMs>,
+        #[serde(default)]
+        provider_wait: Option<ProviderWait>,
         #[serde(flatten)]
         unknown: UnknownFields,
     },
@@ -51,13 +56,35 @@ enum StoredState {
     },
 }
 
+/// What a deferred job waits for. Its state is stored as queued until `not_before`, so an older release can read it. That
+/// release wakes the job at `not_before`, or cancels it, and keeps this object.
+#[derive(Deserialize)]
+struct ProviderWait {
+    account: AccountKey,
+    error: JobError,
+}
+
 impl<'de> Deserialize<'de> for Entry {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let stored = StoredEntry::deserialize(deserializer)?;
         let (state, unknown_in_state) = match stored.state {
             StoredState::Queued {
+                not_before: Some(until),
+                provider_wait: Some(ProviderWait { account, error }),
+                unknown,
+            } => {
+                let deferral = Deferral {
+                    account,
+                    error,
+                    until,
+                };
+                (State::Deferred(Box::new(deferral)), unknown)
+            }
+            // An older release has woken a deferred job and kept its `provider_wait`.
+            StoredState::Queued {
                 not_before,
                 unknown,
+                ..
             } => (State::Queued { not_before }, unknown),
             StoredState::Running {
                 worker,
@@ -68,6 +95,7 @@ impl<'de> Deserialize<'de> for Entry {
         Ok(Self {
             job: stored.job,
             class: stored.class,
+            model: stored.model,
             fence: stored.fence,
             settled_fence: stored.settled_fence,
             state,
@@ -90,6 +118,8 @@ impl<'de> Deserialize<'de> for Entry {
 struct EntryToStore<'a> {
     job: JobId,
     class: Class,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<&'a str>,
     fence: u64,
     #[serde(rename = "settled")]
     settled_fence: u64,
@@ -113,6 +143,8 @@ struct EntryToStore<'a> {
 enum StateToStore<'a> {
     Queued {
         not_before: Option<TimeMs>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        provider_wait: Option<ProviderWaitToStore<'a>>,
         #[serde(flatten)]
         unknown: &'a UnknownFields,
     },
@@ -124,17 +156,33 @@ enum StateToStore<'a> {
     },
 }
 
+#[derive(Serialize)]
+struct ProviderWaitToStore<'a> {
+    account: &'a AccountKey,
+    error: &'a JobError,
+}
+
 impl Serialize for Entry {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let unknown = &self.unknown_in_state;
         EntryToStore {
             job: self.job,
             class: self.class,
+            model: self.model.as_deref(),
             fence: self.fence,
             settled_fence: self.settled_fence,
             state: match &self.state {
                 State::Queued { not_before } => StateToStore::Queued {
                     not_before: *not_before,
+                    provider_wait: None,
+                    unknown,
+                },
+                State::Deferred(deferral) => StateToStore::Queued {
+                    not_before: Some(deferral.until),
+                    provider_wait: Some(ProviderWaitToStore {
+                        account: &deferral.account,
+                        error: &deferral.error,
+                    }),
                     unknown,
                 },
                 State::Running { worker, until } => StateToStore::Running {

@@ -14,7 +14,7 @@ impl Transition<'_> {
         let (position, entry) = self.lane.find(job).ok_or(Refused::Gone)?;
         let deadline = entry.deadline;
         if deadline <= self.now {
-            let error = JobError::new("expired", "the job was not done by its expires_at");
+            let error = expired(&entry.state);
             self.remove(
                 position,
                 JobEnd {
@@ -46,7 +46,11 @@ impl Transition<'_> {
                 let timer = (*not_before).min(deadline);
                 self.set_timer(job, timer);
             }
-            State::Queued { .. } => {
+            State::Deferred(deferral) if deferral.until > self.now => {
+                let timer = deferral.until.min(deadline);
+                self.set_timer(job, timer);
+            }
+            State::Queued { .. } | State::Deferred(_) => {
                 self.wake_head();
                 self.lane.hold_until = None;
             }
@@ -78,6 +82,19 @@ impl Transition<'_> {
         transition::end_attempt(head, Some(error), self.now);
         self.wake_head();
     }
+}
+
+/// The error of an expired job. It ends with the provider's last error if the job waited for its provider.
+fn expired(state: &State) -> JobError {
+    let message = "the job was not done by its expires_at";
+    let message = match state {
+        State::Deferred(deferral) => format!(
+            "{message}; it waited for {}: {}",
+            deferral.account, deferral.error.message
+        ),
+        State::Queued { .. } | State::Running { .. } => message.to_owned(),
+    };
+    JobError::new("expired", message)
 }
 
 /// Whether the list of live processes shows that a job's worker is gone. The list shows nothing about a worker that

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{read::LoadedLane, version::LaneVersion};
+use super::{deferred::DeferredChange, read::LoadedLane, version::LaneVersion};
 use crate::{
     class::Class,
     ids::{JobId, LaneKey, ProcessId},
@@ -37,6 +37,8 @@ pub struct Commit {
     pub session: Option<SessionWrite>,
     /// The difference that the commit makes to the counts.
     pub counts: LaneCounts,
+    /// What the commit changes in the index of deferred heads.
+    pub deferred: DeferredChange,
     /// Provider calls to cancel: the worker that makes the call, and the job. The workers are notified after the
     /// write.
     pub dropped_calls: Vec<(ProcessId, JobId)>,

@@ -1,5 +1,6 @@
 //! The counts of live and ended jobs.
 
+use super::DeferredCount;
 use crate::{class::Class, ids::TenantId, lane::ClassCounts, time::TimeMs};
 
 /// The counts of all jobs and sessions at one moment.
@@ -7,6 +8,8 @@ use crate::{class::Class, ids::TenantId, lane::ClassCounts, time::TimeMs};
 pub struct Counts {
     /// One row for each tenant and class that has or had jobs.
     pub rows: Vec<TenantClassCounts>,
+    /// The heads that wait for each account, by class. Accounts for which no head waits are left out.
+    pub deferred: Vec<DeferredCount>,
     /// The number of sessions, with and without live jobs.
     pub sessions: u64,
 }

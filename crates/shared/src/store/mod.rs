@@ -3,8 +3,10 @@
 //! An engine loads and commits. The rules of the lane protocol are not part of an engine. Every write to a lane is one
 //! [`Commit`], which is atomic and compares the lane's version first. All calls are safe to repeat.
 
+mod account;
 mod commit;
 mod counts;
+mod deferred;
 mod read;
 mod version;
 mod watch;
@@ -12,6 +14,8 @@ mod watch;
 use async_trait::async_trait;
 
 use crate::{
+    account::AccountKey,
+    class::Class,
     document::{NewerDocument, ReadError},
     ids::{JobId, LaneKey, ProcessId, SessionId, TenantId},
     job::Request,
@@ -20,8 +24,12 @@ use crate::{
     time::TimeMs,
 };
 
+pub use account::{
+    ACCOUNTS_MAX, AccountSwap, AccountVersion, DeferredCount, DeferredHead, StoredAccount,
+};
 pub use commit::{Commit, CommitResult, EndedJob, NewJob, SessionWrite, TimerMove};
 pub use counts::{ClassTotals, Counts, TenantClassCounts};
+pub use deferred::{DeferredChange, DeferredEntry};
 pub use read::{
     Head, HeadFilter, IdempotencyEntry, JobRecord, JobState, LoadedLane, RunInputs, SessionRemoval,
     SetKeyResult, Timer,
@@ -97,6 +105,24 @@ pub trait Store: Send + Sync {
         after: Option<&LaneKey>,
         limit: usize,
     ) -> Result<Vec<Head>, StoreError>;
+
+    // ---- accounts of providers ----
+
+    /// Returns all accounts, in no order; at most [`ACCOUNTS_MAX`].
+    async fn accounts(&self) -> Result<Vec<StoredAccount>, StoreError>;
+
+    /// Writes or removes an account, if it still has the expected version. Returns whether it was written. A swap whose
+    /// response was lost can be repeated: it returns `true` if the account has the swap's own version. A swap that would
+    /// create more than [`ACCOUNTS_MAX`] accounts returns `false`. Each swap is a notice on [`Topic::Accounts`].
+    async fn swap_account(&self, swap: &AccountSwap) -> Result<bool, StoreError>;
+
+    /// Returns the deferred heads of an account and a class that were admitted first, at most `limit` (1 to 1,000).
+    async fn deferred_heads(
+        &self,
+        account: &AccountKey,
+        class: Class,
+        limit: usize,
+    ) -> Result<Vec<DeferredHead>, StoreError>;
 
     // ---- timers ----
 

@@ -59,10 +59,6 @@ pub struct JobRecord {
 
 /// The current state of a job.
 #[derive(Clone, Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "most jobs that are read have ended, and a box would cost them an allocation"
-)]
 pub enum JobState {
     /// The job is in its lane, with this entry.
     Live(Entry),

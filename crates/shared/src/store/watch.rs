@@ -11,6 +11,8 @@ pub enum Topic {
     Job(JobId),
     /// The provider calls of this process that must be cancelled, because their jobs have ended.
     Calls(ProcessId),
+    /// Changes of accounts. The notice names no account, so its job is [`JobId::NIL`].
+    Accounts,
 }
 
 /// A stream of notices on one topic. Any notice may be lost, so the caller must also read the state from time to time.

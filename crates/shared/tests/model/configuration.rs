@@ -84,6 +84,7 @@ impl Configuration {
             expiries: 0,
             repairs: 0,
             releases: 0,
+            deferrals: 0,
         },
         mutations: &[],
     };

@@ -12,7 +12,7 @@ use crate::{
 
 /// The failure that a mutation causes.
 #[derive(Debug, PartialEq, Eq)]
-enum ExpectedFailure {
+pub(crate) enum ExpectedFailure {
     /// An invariant is violated, and the message contains this text.
     Unsafe(&'static str),
     /// There is a state from which a job cannot end.
@@ -20,7 +20,7 @@ enum ExpectedFailure {
 }
 
 /// Searches a configuration with mutations, and asserts the expected failure.
-fn assert_failure(
+pub(crate) fn assert_failure(
     configuration: Configuration,
     mutations: &'static [Mutation],
     expected: &ExpectedFailure,

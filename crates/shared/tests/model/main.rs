@@ -19,7 +19,8 @@
 //! In reading order: [`state`], [`configuration`], [`protocol`], [`steps`], [`check`], [`canonical`], [`search`].
 //!
 //! Then the tests. [`guarantees`]: safety and liveness hold in each configuration. [`detection`]: the search finds the
-//! failure that each defect of the protocol causes ([`mutation`], [`mutated_apply`]).
+//! failure that each defect of the protocol causes ([`mutation`], [`mutated_apply`]). [`deferrals`]: both, for jobs that wait
+//! for their provider. [`large`]: the largest configurations.
 //!
 //! The larger configurations are ignored by default (`cargo test -p forebay-shared --test model -- --ignored`). The other
 //! tests take about a minute on two cores and less than 1 GiB. The workspace's manifest optimises this package in every build
@@ -29,9 +30,11 @@ mod budget;
 mod canonical;
 mod check;
 mod configuration;
+mod deferrals;
 mod detection;
 mod guarantees;
 mod hash;
+mod large;
 mod mutated_apply;
 mod mutation;
 mod protocol;

@@ -21,7 +21,12 @@ pub(crate) fn mutate_arguments(
             Mutation::SettlementsIgnoreTheFence,
             Event::Finish { job, fence, .. }
             | Event::Retry { job, fence, .. }
-            | Event::Release { job, fence, .. },
+            | Event::Release { job, fence, .. }
+            | Event::Defer {
+                job,
+                fence: Some(fence),
+                ..
+            },
         ) => {
             if let Some((_, entry)) = lane.find(*job) {
                 *fence = entry.fence;
@@ -41,6 +46,13 @@ pub(crate) fn mutate_arguments(
             // `apply` inserts no entry before a claimed one. `mutate_result` restores the flag.
             for entry in &mut lane.entries {
                 entry.claimed &= !matches!(entry.state, State::Queued { .. });
+            }
+        }
+        (Mutation::RunningHeadIsDeferred, Event::Defer { fence: None, .. }) => {
+            for entry in &mut lane.entries {
+                if matches!(entry.state, State::Running { .. }) {
+                    entry.state = State::Queued { not_before: None };
+                }
             }
         }
         (Mutation::RepeatedClaimCountsAsNew, Event::Claim { repeated_fence, .. }) => {
@@ -103,6 +115,21 @@ pub(crate) fn mutate_result(
                 if let Some(entry_before) = before.find(entry.job) {
                     entry.claimed = entry_before.claimed;
                 }
+            }
+        }
+        (Mutation::DeferralRemovesTheTimer, Event::Defer { .. }) => {
+            timers[usize::from(event_job)] = Some(Timer::None);
+        }
+        (Mutation::DeferralClearsTheClaimedFlag, Event::Defer { .. }) => {
+            if let Some(entry) = change.lane.find_mut(event_job) {
+                entry.claimed = false;
+            }
+        }
+        (Mutation::DeferralIsNotRecorded, Event::Defer { fence: Some(_), .. }) => {
+            if let Some(entry_before) = before.find(event_job)
+                && let Some(entry) = change.lane.find_mut(event_job)
+            {
+                entry.settled_fence = entry_before.settled_fence;
             }
         }
         (Mutation::EarlyClaimLeavesTheTimer, Event::Claim { .. }) if not_due => {

@@ -35,6 +35,16 @@ pub(crate) enum Mutation {
     ParkMovesAChangedTimer,
     /// A claim that comes too early does not set the timer.
     EarlyClaimLeavesTheTimer,
+    /// A job that a worker runs can be deferred by a worker with a wake.
+    RunningHeadIsDeferred,
+    /// A deferral removes the job's timer.
+    DeferralRemovesTheTimer,
+    /// A deferred job counts as never claimed.
+    DeferralClearsTheClaimedFlag,
+    /// The fence of an attempt that ends with a deferral is not recorded.
+    DeferralIsNotRecorded,
+    /// The sweeper resumes no deferred job.
+    DeferredJobsAreNeverResumed,
     /// Tick does not remove the `not_before` of the head that it wakes.
     TickKeepsNotBefore,
 }

@@ -43,6 +43,10 @@ impl NotBefore {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum EntryState {
     Queued(NotBefore),
+    /// The job waits for its provider. `is_overdue`: the longest wait has passed.
+    Deferred {
+        is_overdue: bool,
+    },
     /// The process that runs the job, or [`DEAD`].
     Running(u8),
 }
@@ -196,6 +200,8 @@ pub(crate) enum Settlement {
     FinishWithTools,
     Fail,
     Retry,
+    /// The provider refused the call, so the job waits for it without a try.
+    Defer,
     Release,
 }
 
@@ -272,6 +278,8 @@ pub(crate) struct FaultCounts {
     pub(crate) repairs: u8,
     /// A worker releases a job.
     pub(crate) releases: u8,
+    /// A provider may not be called, so a worker defers a job.
+    pub(crate) deferrals: u8,
 }
 
 /// The state of the modelled fleet.

@@ -59,11 +59,7 @@ fn prepare(
         Ok(found) => found,
         Err(error) => {
             return Err(CallOutcome::Failed {
-                failure: Box::new(Failure {
-                    error,
-                    retry: Retry::Never,
-                    context_tokens: None,
-                }),
+                failure: Box::new(Failure::of_error(error, Retry::Never)),
                 provider: None,
             });
         }

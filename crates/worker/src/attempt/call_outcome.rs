@@ -1,5 +1,6 @@
 //! How the call of an attempt ended.
 
+use forebay_runtime::lanes::ProviderWait;
 use forebay_shared::{session::TokenMeasure, turn::Turn};
 
 use crate::{
@@ -26,6 +27,8 @@ pub(super) enum CallOutcome {
         /// How long user messages still wait for the other results, in milliseconds.
         hold_ms: u64,
     },
+    /// The provider may not be called now, so the job waits for it. No try is counted.
+    Deferred(Box<ProviderWait>),
     /// The result is no longer needed, and there is nothing to commit.
     Dropped {
         /// The reason, for the log.

@@ -11,10 +11,12 @@
 //! A call takes seconds, and thousands run at once. So an attempt keeps little in memory while its call
 //! runs: no data twice, and no data that only the claim or the commit needs.
 
+mod account_report;
 mod call;
 mod call_outcome;
 mod claim;
 mod claimed_job;
+mod permit;
 mod prepared_call;
 mod results_wait;
 mod run;

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use forebay_runtime::lanes::{AttemptOutput, LaneChange, LaneError, RetryOptions};
+use forebay_runtime::lanes::{AttemptOutput, LaneChange, LaneError, ProviderWait, RetryOptions};
 use forebay_shared::{
     document::UnknownFields,
     job::{FinishReason, JobError, Reply},
@@ -34,6 +34,7 @@ const COMMIT_RETRY_DELAY: Duration = Duration::from_secs(1);
 pub(super) async fn settle(worker: &WorkerContext, job: &ClaimedJob, outcome: CallOutcome) {
     let end = match outcome {
         CallOutcome::Answered(result) => complete(worker, job, *result).await,
+        CallOutcome::Deferred(wait) => defer(worker, job, *wait).await,
         CallOutcome::Failed { failure, provider } => fail(worker, job, *failure, provider).await,
         CallOutcome::ResultsStored { results, hold_ms } => {
             store_results(worker, job, results, hold_ms).await
@@ -108,6 +109,13 @@ async fn store_results(
     let complete = || LaneChange::complete(job.claim_key(), Some(hold_ms), Arc::clone(&output));
     let is_committed = commit(worker, job, complete).await;
     is_committed.then(|| String::from("partial_results"))
+}
+
+/// Lets the job wait for its provider.
+async fn defer(worker: &WorkerContext, job: &ClaimedJob, wait: ProviderWait) -> LoggedEnd {
+    let defer = || LaneChange::defer_claimed(job.claim_key(), wait.clone());
+    let is_committed = commit(worker, job, defer).await;
+    is_committed.then_some(wait.error.code)
 }
 
 /// Fails the job, or queues it for another try.

@@ -111,7 +111,10 @@ impl ApiClient {
         };
         let failure = match read(&received) {
             Ok(answer) => return Ok(answer),
-            Err(failure) => failure.without(&self.secrets),
+            Err(failure) => failure
+                .without(&self.secrets)
+                .as_answer()
+                .with_limits(received.limits.clone()),
         };
         // `without` finds only complete secrets, and a shortened text may hold a part of a secret. So the secrets are also
         // removed from the answer, and the answer is read again. The failure takes the message and the detail of this second

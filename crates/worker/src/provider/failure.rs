@@ -1,8 +1,8 @@
 //! A failed call, and whether a retry can help.
 
-use forebay_shared::{job::JobError, secret::Secret};
+use forebay_shared::{account::ReportedLimits, job::JobError, secret::Secret};
 
-use super::context_length::ContextTokens;
+use super::{context_length::ContextTokens, fault::Fault};
 
 /// A call that returned no reply.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -12,9 +12,15 @@ pub struct Failure {
     pub error: JobError,
     /// Whether a retry can help.
     pub retry: Retry,
+    /// Whose fault the failure is.
+    pub fault: Fault,
+    /// Whether the provider answered the call over HTTP. Otherwise the failure does not show that it can be called.
+    pub is_answer: bool,
     /// The token counts that the provider states; only with [`Retry::LessContext`]. Boxed, because few failures have
     /// them.
     pub context_tokens: Option<Box<ContextTokens>>,
+    /// The limits in the headers of the answer, if an answer arrived.
+    pub limits: Option<Box<ReportedLimits>>,
 }
 
 /// Whether a retry can help.
@@ -31,16 +37,39 @@ pub enum Retry {
 }
 
 impl Failure {
-    /// A failure with a code and a message for people. Control characters in the message are replaced by spaces, because they
-    /// could change the terminal that shows the message.
+    /// A failure of the call itself ([`Fault::Call`]), with a code and a message for people. Control characters in the message
+    /// are replaced by spaces, because they could change the terminal that shows the message.
     #[must_use]
     pub fn new(code: &str, message: impl Into<String>, retry: Retry) -> Self {
         let message = message.into().replace(char::is_control, " ");
+        Self::of_error(JobError::new(code, message), retry)
+    }
+
+    /// A failure of the call itself ([`Fault::Call`]) with this error.
+    #[must_use]
+    pub const fn of_error(error: JobError, retry: Retry) -> Self {
         Self {
-            error: JobError::new(code, message),
+            error,
             retry,
+            fault: Fault::Call,
+            is_answer: false,
             context_tokens: None,
+            limits: None,
         }
+    }
+
+    /// The failure with this fault.
+    #[must_use]
+    pub const fn with_fault(mut self, fault: Fault) -> Self {
+        self.fault = fault;
+        self
+    }
+
+    /// The failure as one that the provider answered over HTTP.
+    #[must_use]
+    pub const fn as_answer(mut self) -> Self {
+        self.is_answer = true;
+        self
     }
 
     /// The failure of a call whose context is too long, with the token counts that the provider states.
@@ -50,6 +79,13 @@ impl Failure {
             context_tokens: Some(Box::new(stated)),
             ..Self::new("context_length_exceeded", message, Retry::LessContext)
         }
+    }
+
+    /// The failure with the limits in the headers of the answer.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Option<Box<ReportedLimits>>) -> Self {
+        self.limits = limits;
+        self
     }
 
     /// The failure with the text of an unfinished reply as its detail.

@@ -19,9 +19,20 @@
 //! [providers.router]
 //! base_url = "https://router.example/v1"
 //! keep_prefix = true                         # sends the name `router/some-model` with its prefix
+//!
+//! [providers.hosted]
+//! base_url = "https://hosted.example/v1"
+//! rpm = 600                                  # calls a minute, of all models and workers together
+//! tpm = 200000                               # tokens a minute
+//! concurrency = 50                           # calls in flight
+//!
+//! [providers.hosted.limits."big-model"]      # further limits of one model, under the name that is sent
+//! rpm = 60
 //! ```
 //!
 //! The caller reads the file and looks up the variables.
+
+mod limits;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -35,6 +46,9 @@ use super::{
     settings::{base_url, header_value},
     simulated,
 };
+use limits::TomlLimits;
+
+pub(super) use limits::EntryLimits;
 
 /// The names of the built-in providers. An entry of a file cannot have such a name.
 const BUILT_IN: [&str; 3] = ["openai", "gemini", simulated::NAME];
@@ -72,6 +86,8 @@ pub(super) struct FileEntry {
     pub(super) models: Vec<String>,
     /// Whether the prefix that names this entry stays in the model's name that is sent.
     pub(super) keep_prefix: bool,
+    /// The limits on its calls.
+    pub(super) limits: EntryLimits,
 }
 
 /// Why a providers file cannot be used. The caller adds the path of the file.
@@ -121,6 +137,11 @@ struct TomlEntry {
     http2_prior_knowledge: bool,
     #[serde(default)]
     keep_prefix: bool,
+    rpm: Option<i64>,
+    tpm: Option<i64>,
+    concurrency: Option<i64>,
+    #[serde(default)]
+    limits: BTreeMap<String, TomlLimits>,
 }
 
 impl ProvidersFile {
@@ -177,6 +198,11 @@ impl FileEntry {
         check_models(&toml.models)?;
         let headers = check_headers(name, &toml.headers)?;
         let key = check_key(name, toml.key_env.as_deref(), variable)?;
+        let own_limits = TomlLimits {
+            rpm: toml.rpm,
+            tpm: toml.tpm,
+            concurrency: toml.concurrency,
+        };
         Ok(Self {
             definition: ProviderDefinition {
                 kind: toml.kind,
@@ -190,6 +216,7 @@ impl FileEntry {
             },
             models: toml.models,
             keep_prefix: toml.keep_prefix,
+            limits: EntryLimits::check(&own_limits, toml.limits)?,
         })
     }
 }

@@ -8,21 +8,26 @@
 //! - [`simulated`], [`openai`], [`gemini`]: the providers.
 //! - `api_client`, `json_body`, `json_repair`: sending requests and reading answers, for all providers.
 //! - `by_index`, `returned_call`, `token_counts`, `unfinished`: reading replies, for all providers.
+//! - `fault`: whose fault a failure is.
 //! - `error_body`, `body_text`, `context_length`, `google_error`, `status`, `retry_after`: reading errors, for all providers.
+//! - `rate_limit_headers`: the limits that a provider reports.
 //! - `tool_call_id`, `tool_name`, `tool_arguments`, `image_type`: the parts of a turn in a form that providers accept.
 //! - `origin`: which provider returned a turn.
 //! - `definition`, `settings`: the settings of one provider; [`mod@file`]: the settings in the providers file.
 //! - `model_list`: the models that a provider lists; `only_model`: calls a provider's only model.
 //! - [`registry`]: finds the provider for a model; `routes`: the models that the providers file lists.
+//! - `call_accounts`: the accounts of a call.
 //! - `summary`: what the log shows of a provider.
 
 mod api_client;
 mod body_text;
 mod by_index;
+mod call_accounts;
 mod context_length;
 mod definition;
 mod error_body;
 mod failure;
+mod fault;
 pub mod file;
 pub mod gemini;
 mod google_error;
@@ -34,6 +39,7 @@ mod model_list;
 mod only_model;
 pub mod openai;
 pub(crate) mod origin;
+mod rate_limit_headers;
 pub mod registry;
 mod retry_after;
 mod returned_call;
@@ -52,12 +58,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use forebay_shared::{
+    account::ReportedLimits,
     job::{FinishReason, JobError, Request, Usage},
     turn::Turn,
 };
 
+pub use call_accounts::CallAccounts;
 pub use context_length::ContextTokens;
 pub use failure::{Failure, Retry};
+pub use fault::Fault;
 pub use registry::{ProviderRegistry, ProviderSettings};
 pub use settings::SettingsError;
 pub use summary::{KeyState, ProviderSummary};
@@ -109,6 +118,8 @@ pub struct Answer {
     pub finish_reason: FinishReason,
     /// The tokens that the call used, if the provider reports them.
     pub usage: Option<Usage>,
+    /// The limits in the headers of the answer.
+    pub limits: Option<Box<ReportedLimits>>,
 }
 
 impl Answer {

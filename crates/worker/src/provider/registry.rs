@@ -10,12 +10,17 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use forebay_shared::{job::JobError, secret::Secret};
+use forebay_shared::{
+    account::{AccountKey, ConfiguredLimits},
+    job::JobError,
+    secret::Secret,
+};
 
 use super::{
     Provider, SettingsError,
+    call_accounts::CallAccounts,
     definition::{ApiKind, ProviderDefinition},
-    file::ProvidersFile,
+    file::{EntryLimits, ProvidersFile},
     http::HttpSettings,
     not_configured,
     only_model::{ONLY_MODEL, OnlyModel},
@@ -71,6 +76,7 @@ pub struct ProviderRegistry {
     routes: Routes,
     summaries: Vec<ProviderSummary>,
     default_model: Option<String>,
+    limits: BTreeMap<AccountKey, ConfiguredLimits>,
 }
 
 enum RegisteredProvider {
@@ -115,6 +121,7 @@ impl ProviderRegistry {
             routes: Routes::new(listed_models),
             summaries: Vec::new(),
             default_model: None,
+            limits: BTreeMap::new(),
         };
         let openai_url = base_url("OPENAI_BASE_URL", &settings.openai_base_url)?;
         let gemini_url = base_url("GEMINI_BASE_URL", &settings.gemini_base_url)?;
@@ -145,6 +152,7 @@ impl ProviderRegistry {
             _ => None,
         };
         for (name, entry) in entries {
+            registry.add_limits(&name, entry.limits);
             registry.add(
                 &name,
                 entry.definition,
@@ -176,6 +184,53 @@ impl ProviderRegistry {
         };
         self.providers.insert(name.to_owned(), provider);
         Ok(())
+    }
+
+    fn add_limits(&mut self, name: &str, limits: EntryLimits) {
+        if !limits.provider.is_empty() {
+            let account = AccountKey::of_provider(name);
+            self.limits.insert(account, limits.provider);
+        }
+        for (model, limits) in limits.models {
+            self.limits
+                .insert(AccountKey::of_model(name, &model), limits);
+        }
+    }
+
+    /// Whether there is a provider of this name, with or without its key.
+    #[must_use]
+    pub fn has_provider(&self, name: &str) -> bool {
+        self.providers.contains_key(name)
+    }
+
+    /// The configured limits, by account. An account without limits is absent. The built-in providers have none.
+    #[must_use]
+    pub const fn limits(&self) -> &BTreeMap<AccountKey, ConfiguredLimits> {
+        &self.limits
+    }
+
+    /// The accounts that a call of this model needs permits of. `None` if there is nothing to call: [`resolve`](Self::resolve)
+    /// returns an error.
+    #[must_use]
+    pub fn accounts_of(&self, model: &str) -> Option<CallAccounts> {
+        let (name, _) = self.route(model);
+        self.is_configured(name)
+            .then(|| self.account_names_of(model))?
+    }
+
+    /// The accounts that a call of this model needs permits of, whether or not the provider has its key. A gateway of a
+    /// fleet has no keys. `None` if no model is named.
+    #[must_use]
+    pub fn account_names_of(&self, model: &str) -> Option<CallAccounts> {
+        let (name, model) = self.route(model);
+        if model.is_empty() {
+            return None;
+        }
+        Some(CallAccounts {
+            provider: AccountKey::of_provider(name),
+            // Only the call finds out which model it is.
+            model: (model != ONLY_MODEL).then(|| AccountKey::of_model(name, model)),
+        })
     }
 
     /// The provider for a model, and the name of the model that is sent to it.

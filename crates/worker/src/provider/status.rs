@@ -2,7 +2,12 @@
 
 use serde_json::Value;
 
-use super::{Failure, Retry, http::Received, json_body};
+use super::{
+    Failure, Retry,
+    fault::{self, Evidence, Fault},
+    http::Received,
+    json_body,
+};
 
 /// The most bytes that a failure quotes of a provider's message.
 const QUOTED_BYTES_MAX: usize = 800;
@@ -50,8 +55,18 @@ impl<'a> ErrorStatus<'a> {
         self.retry_after_ms.map_or(Retry::Backoff, Retry::AfterMs)
     }
 
-    /// Classifies a status that is not a success. `provider_message` is the provider's own text.
-    pub(super) fn classify(&self, provider_message: Option<&str>) -> Failure {
+    /// Whose fault an error is that a retry may help. `error` is the JSON object of the error.
+    pub(super) fn fault(&self, error: &Value, provider_message: Option<&str>) -> Fault {
+        fault::of(Evidence::Answer {
+            status: self.code,
+            error,
+            message: provider_message.unwrap_or(""),
+        })
+    }
+
+    /// Classifies a status that is not a success. `error` is the JSON object of the error, and `provider_message` the
+    /// provider's own text.
+    pub(super) fn classify(&self, error: &Value, provider_message: Option<&str>) -> Failure {
         let (code, retry) = match self.code {
             401 | 403 => ("authentication_failed", Retry::Never),
             402 => ("insufficient_quota", Retry::Never),
@@ -62,7 +77,11 @@ impl<'a> ErrorStatus<'a> {
             // Redirects are not followed, and no other status is a valid answer.
             _ => ("provider_error", Retry::Never),
         };
-        Failure::new(code, self.message(provider_message), retry)
+        let failure = Failure::new(code, self.message(provider_message), retry);
+        if retry == Retry::Never {
+            return failure;
+        }
+        failure.with_fault(self.fault(error, provider_message))
     }
 
     /// A 404 is about the model only if the provider's message mentions a model. Otherwise the base URL is probably wrong.
@@ -125,6 +144,8 @@ fn is_path(word: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::ErrorStatus;
 
     fn not_found(message: &str) -> (String, String) {
@@ -133,7 +154,7 @@ mod tests {
             retry_after_ms: None,
             path: "/v1/chat/completions",
         };
-        let error = status.classify(Some(message)).error;
+        let error = status.classify(&Value::Null, Some(message)).error;
         (error.code, error.message)
     }
 

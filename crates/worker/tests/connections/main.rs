@@ -1,10 +1,12 @@
 //! Calls to a provider over real sockets: how a call ends for each behaviour of servers and proxies.
 
+mod faults;
 mod frames;
 mod http1;
 mod http1_answers;
 mod http2;
 mod http2_answers;
+mod limits;
 mod peer;
 mod proxy;
 mod server;

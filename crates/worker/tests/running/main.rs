@@ -4,9 +4,11 @@
 
 mod cancelling;
 mod completing;
+mod deferring;
 mod draining;
 mod growing_chat;
 mod harness;
+mod limiting;
 mod outages;
 mod results_one_by_one;
 mod retrying;

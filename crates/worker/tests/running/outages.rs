@@ -4,9 +4,13 @@ use std::time::Duration;
 
 use faulty_store::{Fault, StoreCall, StoreMode};
 use forebay_shared::{class::Class, job::Status};
+use forebay_worker::provider::{self, Retry};
 use tokio::time::sleep;
 
-use crate::harness::{Fleet, PRESENCE_TTL_MS, Submit, settings, wait_for, wait_until};
+use crate::{
+    deferring::refused,
+    harness::{Fleet, PRESENCE_TTL_MS, Submit, settings, wait_for, wait_until},
+};
 
 impl Fleet {
     /// Takes the store down, and waits until the member's presence is out of date.
@@ -127,4 +131,26 @@ async fn a_claim_whose_response_is_lost_in_an_outage_is_released() {
         (error.code.as_str(), outcome.attempts.len()),
         ("released", 2)
     );
+}
+
+#[tokio::test]
+async fn a_refused_call_spends_no_try_although_its_account_cannot_be_closed() {
+    let mut settings = settings(1);
+    settings.tries_max = 1;
+    for (fault, status) in [
+        (provider::Fault::RateLimit, Status::Completed),
+        (provider::Fault::Unavailable, Status::Completed),
+        (provider::Fault::Server, Status::Failed),
+    ] {
+        let fleet = Fleet::start(settings);
+        let job = fleet.submit(Submit::text("a")).await;
+        let call = fleet.next_call().await;
+        fleet.store.plan(StoreCall::SwapAccount, [Fault::Broken]);
+        call.fail(refused(fault, Retry::Backoff));
+        if status == Status::Completed {
+            fleet.next_call().await.reply("A");
+        }
+        assert_eq!(fleet.outcome(job).await.status, status, "{fault:?}");
+        assert!(fleet.store.failure_count() > 0, "no change failed");
+    }
 }

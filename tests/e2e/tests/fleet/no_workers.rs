@@ -23,7 +23,9 @@ async fn when_a_retry_is_due_its_message_is_ready_in_rabbitmq() {
     let llm = ScriptedLlm::start().await;
     llm.queue_replies(
         "turn=0",
-        [ProviderError::rate_limited(RETRY_AFTER_S).into()],
+        [ProviderError::new(500, "try again")
+            .with_retry_after_s(RETRY_AFTER_S)
+            .into()],
     );
     let mut fleet = Fleet::builder().workers(1).openai(&llm).start().await;
     let job = json!({ "session_id": "s", "input": "turn=0" });

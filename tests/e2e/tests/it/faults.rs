@@ -5,7 +5,10 @@
 
 use std::time::{Duration, Instant};
 
-use e2e::slowdown;
+use e2e::{
+    fleet::{TIMEOUT, poll_until},
+    slowdown,
+};
 use scripted_provider::{ChatRequest, ScriptedReply};
 use serde_json::{Value, json};
 
@@ -26,8 +29,8 @@ pub(crate) enum Expected {
     Failed(&'static str),
     /// The job is tried again after the backoff, and then fails with this code.
     Retried(&'static str),
-    /// The job is tried again after the pause that the provider asks for, and then fails with this code.
-    RetriedAfter(&'static str, Duration),
+    /// The provider may not be called for at least this long after this error. The job waits for it without a try.
+    Waits(&'static str, Duration),
 }
 
 /// One row of a fault table.
@@ -89,6 +92,10 @@ pub(crate) async fn check(row: Row) {
     });
 
     let job = |input: &str| json!({ "session_id": input, "model": row.model, "input": input });
+    if let Expected::Waits(code, pause) = row.expected {
+        assert_waits(&fixture, job, code, pause).await;
+        return;
+    }
     let always = fixture.submit(&job("always")).await;
     let once = fixture.submit(&job("once")).await;
     let (always, once) = (fixture.wait(&always).await, fixture.wait(&once).await);
@@ -111,10 +118,38 @@ pub(crate) async fn check(row: Row) {
             let pause = Duration::from_millis(BACKOFF_MS / 2);
             assert_retried(&fixture, &always, &once, code, pause, began).await;
         }
-        Expected::RetriedAfter(code, pause) => {
-            assert_retried(&fixture, &always, &once, code, pause, began).await;
-        }
+        Expected::Waits(..) => unreachable!("checked above"),
     }
+}
+
+/// Asserts that `once` completes after the pause. Then `always` must wait, also after more calls than a job has tries.
+async fn assert_waits(fixture: &Fixture, job: impl Fn(&str) -> Value, code: &str, pause: Duration) {
+    let once = fixture.submit(&job("once")).await;
+    let once = fixture.wait(&once).await;
+    assert_completed(&once, "stop", Some(GOOD_REPLY), 2);
+    assert_calls(fixture, "once", 2);
+    assert_eq!(once["attempts"][0]["error"]["code"], code, "{once}");
+    assert_eq!(fixture.session_turns("once").await.len(), 2);
+    let paused = time_between(
+        &once["attempts"][0]["ended_at"],
+        &once["attempts"][1]["started_at"],
+    );
+    assert!(paused >= pause, "the pause was {paused:?}: {once}");
+
+    let always = fixture.submit(&job("always")).await;
+    let mut shown = Value::Null;
+    let waits = async || {
+        shown = fixture.job(&always).await;
+        let attempts = shown["attempts"].as_array().map_or(0, Vec::len);
+        attempts > TRIES_MAX && shown["waiting_for"].is_string()
+    };
+    assert!(poll_until(TIMEOUT, waits).await, "{shown}");
+    assert_eq!(shown["status"], "queued", "{shown}");
+    assert_eq!(shown["waiting_error"]["code"], code, "{shown}");
+    for attempt in shown["attempts"].as_array().into_iter().flatten() {
+        assert_eq!(attempt["error"]["code"], code, "{shown}");
+    }
+    assert_no_turns(fixture, "always").await;
 }
 
 /// Asserts that both jobs were tried again after the pause. Then `always` must have failed and `once` completed.

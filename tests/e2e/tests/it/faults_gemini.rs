@@ -10,11 +10,11 @@
 //! | 400 `API_KEY_INVALID`, 401, 403 | failed | `authentication_failed` | 1 | |
 //! | 404 about a model | failed | `model_not_found` | 1 | |
 //! | 404 about a path | failed | `endpoint_not_found` | 1 | |
-//! | 429 | failed | `rate_limited` | all tries | grows |
-//! | 429 with `Retry-After: 1`, or `RetryInfo` of 1 s | failed | `rate_limited` | all tries | at least 1 s |
+//! | 429 | waits for the model | `rate_limited` | no try | grows |
+//! | 429 with `Retry-After: 1`, or `RetryInfo` of 1 s | waits for the model | `rate_limited` | no try | at least 1 s |
 //! | 429 for a quota per day, or a quota of 0, also with `Retry-After` or `RetryInfo` | failed | `insufficient_quota` | 1 | |
 //! | 500 | failed | `provider_error` | all tries | grows |
-//! | 503 with `Retry-After: 1` | failed | `provider_error` | all tries | at least 1 s |
+//! | 503 with `Retry-After: 1` | waits for the provider | `provider_error` | no try | at least 1 s |
 //! | a reset connection, a body cut off | failed | `connection_failed` | all tries | grows |
 //! | a stall, before the answer or within | failed | `provider_timeout` | all tries | grows |
 //! | a body that never ends, fast | failed | `response_too_large` | 1 | |
@@ -55,19 +55,19 @@ fault_table! { GEMINI;
     status_403: ProviderError::new(403, "no"), [] => Failed("authentication_failed");
     status_404: ProviderError::new(404, "no such model"), [] => Failed("model_not_found");
     status_404_about_a_path: ProviderError::new(404, "Method not found."), [] => Failed("endpoint_not_found");
-    status_429: ProviderError::new(429, "slow down"), [] => Retried("rate_limited");
-    status_429_with_retry_after: ProviderError::rate_limited(1), [] => RetriedAfter("rate_limited", SECOND);
-    status_429_with_a_fraction: retry_info("1.0s"), [] => RetriedAfter("rate_limited", SECOND);
-    status_429_with_retry_info: retry_info("1s"), [] => RetriedAfter("rate_limited", SECOND);
+    status_429: ProviderError::new(429, "slow down"), [] => Waits("rate_limited", Duration::ZERO);
+    status_429_with_retry_after: ProviderError::rate_limited(1), [] => Waits("rate_limited", SECOND);
+    status_429_with_a_fraction: retry_info("1.0s"), [] => Waits("rate_limited", SECOND);
+    status_429_with_retry_info: retry_info("1s"), [] => Waits("rate_limited", SECOND);
     status_429_with_a_quota_for_a_minute:
-        quota("GenerateRequestsPerMinutePerProjectPerModel", "5"), [] => RetriedAfter("rate_limited", SECOND);
+        quota("GenerateRequestsPerMinutePerProjectPerModel", "5"), [] => Waits("rate_limited", SECOND);
     status_429_with_a_quota_for_a_day:
         quota("GenerateRequestsPerDayPerProjectPerModel-FreeTier", "250"), [] => Failed("insufficient_quota");
     status_429_with_a_quota_of_0:
         quota("GenerateRequestsPerMinutePerProjectPerModel", "0"), [] => Failed("insufficient_quota");
     status_500: ProviderError::server_error(), [] => Retried("provider_error");
     status_503_with_retry_after:
-        ProviderError::new(503, "overloaded").with_retry_after_s(1), [] => RetriedAfter("provider_error", SECOND);
+        ProviderError::new(503, "overloaded").with_retry_after_s(1), [] => Waits("provider_error", SECOND);
     a_reset_connection: ScriptedReply::Reset, [] => Retried("connection_failed");
     a_body_cut_off: ScriptedReply::CutOff, [] => Retried("connection_failed");
     a_stall: ScriptedReply::Stall, [FIRST_BYTE_TIMEOUT] => Retried("provider_timeout");
@@ -82,8 +82,8 @@ fault_table! { GEMINI;
     an_empty_candidate: ScriptedReply::EmptyChoice, [] => Retried("empty_response");
     no_candidates: ScriptedReply::NoChoices, [] => Retried("empty_response");
     a_part_that_is_code: executed_code(), [] => Failed("unsupported_response");
-    an_error_within_200: within_200(503, "UNAVAILABLE"), [] => Retried("provider_error");
-    a_rate_limit_within_200: within_200(429, "RESOURCE_EXHAUSTED"), [] => Retried("rate_limited");
+    an_error_within_200: within_200(503, "UNAVAILABLE"), [] => Waits("provider_error", Duration::ZERO);
+    a_rate_limit_within_200: within_200(429, "RESOURCE_EXHAUSTED"), [] => Waits("rate_limited", Duration::ZERO);
     a_final_error_within_200: within_200(403, "PERMISSION_DENIED"), [] => Failed("authentication_failed");
 }
 

@@ -9,13 +9,13 @@
 //! | 401, 403 | failed | `authentication_failed` | 1 | |
 //! | 404 about a model | failed | `model_not_found` | 1 | |
 //! | 404 about a path | failed | `endpoint_not_found` | 1 | |
-//! | 429 | failed | `rate_limited` | all tries | grows |
-//! | 429 with `Retry-After: 1`, or with a fraction or another header for it | failed | `rate_limited` | all tries | at least 1 s |
-//! | 429 in Google's form with a `RetryInfo` of 1 s | failed | `rate_limited` | all tries | at least 1 s |
+//! | 429 | waits for the model | `rate_limited` | no try | grows |
+//! | 429 with `Retry-After: 1`, or with a fraction or another header for it | waits for the model | `rate_limited` | no try | at least 1 s |
+//! | 429 in Google's form with a `RetryInfo` of 1 s | waits for the model | `rate_limited` | no try | at least 1 s |
 //! | 429 in Google's form for a quota per day | failed | `insufficient_quota` | 1 | |
 //! | 429 `insufficient_quota` | failed | `insufficient_quota` | 1 | |
 //! | 500 | failed | `provider_error` | all tries | grows |
-//! | 503 with `Retry-After: 1` | failed | `provider_error` | all tries | at least 1 s |
+//! | 503 with `Retry-After: 1` | waits for the provider | `provider_error` | no try | at least 1 s |
 //! | a reset connection, a body cut off | failed | `connection_failed` | all tries | grows |
 //! | a stall, before the answer or within | failed | `provider_timeout` | all tries | grows |
 //! | a body that never ends, fast | failed | `response_too_large` | 1 | |
@@ -32,6 +32,7 @@
 
 use std::time::Duration;
 
+use e2e::fleet::{TIMEOUT, poll_until};
 use scripted_provider::{ProviderError, ScriptedReply};
 use serde_json::{Value, json};
 
@@ -55,13 +56,13 @@ fault_table! { GPT;
     status_404_about_a_path: status(404, "404 page not found"), [] => Failed("endpoint_not_found");
     status_404_without_a_body: status(404, ""), [] => Failed("endpoint_not_found");
     status_422: ProviderError::new(422, "no"), [] => Failed("invalid_request");
-    status_429: ProviderError::new(429, "slow down"), [] => Retried("rate_limited");
-    status_429_with_retry_after: ProviderError::rate_limited(1), [] => RetriedAfter("rate_limited", SECOND);
-    status_429_with_a_fraction: slow_down("retry-after", "1.0"), [] => RetriedAfter("rate_limited", SECOND);
-    status_429_with_milliseconds: slow_down("retry-after-ms", "1000.0"), [] => RetriedAfter("rate_limited", SECOND);
+    status_429: ProviderError::new(429, "slow down"), [] => Waits("rate_limited", Duration::ZERO);
+    status_429_with_retry_after: ProviderError::rate_limited(1), [] => Waits("rate_limited", SECOND);
+    status_429_with_a_fraction: slow_down("retry-after", "1.0"), [] => Waits("rate_limited", SECOND);
+    status_429_with_milliseconds: slow_down("retry-after-ms", "1000.0"), [] => Waits("rate_limited", SECOND);
     status_429_with_the_header_of_a_proxy:
-        slow_down("llm_provider-retry-after", "0.999999"), [] => RetriedAfter("rate_limited", SECOND);
-    status_429_of_google: google_quota("GenerateRequestsPerMinute"), [] => RetriedAfter("rate_limited", SECOND);
+        slow_down("llm_provider-retry-after", "0.999999"), [] => Waits("rate_limited", SECOND);
+    status_429_of_google: google_quota("GenerateRequestsPerMinute"), [] => Waits("rate_limited", SECOND);
     status_429_of_google_for_a_day: google_quota("GenerateRequestsPerDay"), [] => Failed("insufficient_quota");
     status_429_insufficient_quota: ProviderError::insufficient_quota(), [] => Failed("insufficient_quota");
     status_429_insufficient_quota_with_retry_after:
@@ -69,7 +70,7 @@ fault_table! { GPT;
     status_500: ProviderError::server_error(), [] => Retried("provider_error");
     status_500_with_a_page: status(500, "<html>oops</html>"), [] => Retried("provider_error");
     status_503_with_retry_after:
-        ProviderError::new(503, "busy").with_retry_after_s(1), [] => RetriedAfter("provider_error", SECOND);
+        ProviderError::new(503, "busy").with_retry_after_s(1), [] => Waits("provider_error", SECOND);
     a_reset_connection: ScriptedReply::Reset, [] => Retried("connection_failed");
     a_body_cut_off: ScriptedReply::CutOff, [] => Retried("connection_failed");
     a_stall: ScriptedReply::Stall, [FIRST_BYTE_TIMEOUT] => Retried("provider_timeout");
@@ -87,7 +88,7 @@ fault_table! { GPT;
     finished_by_an_overload:
         ScriptedReply::finish("insufficient_system_resource", Some("half a")), [] => Retried("provider_error");
     finished_for_an_unknown_reason: ScriptedReply::finish("tired", Some("half a")), [] => Failed("provider_error");
-    an_error_within_200: within_200("rate_limit_exceeded"), [] => Retried("rate_limited");
+    an_error_within_200: within_200("rate_limit_exceeded"), [] => Waits("rate_limited", Duration::ZERO);
     a_final_error_within_200: within_200("invalid_api_key"), [] => Failed("authentication_failed");
     a_redirect: ScriptedReply::Status {
         code: 307,
@@ -202,7 +203,7 @@ async fn a_job_fails_if_its_only_message_is_too_long() {
 }
 
 #[tokio::test]
-async fn a_job_fails_if_the_provider_does_not_listen() {
+async fn a_job_waits_while_the_provider_does_not_listen() {
     let fixture = Fixture::with(&[
         // Nothing listens on port 9 of this machine.
         ("OPENAI_BASE_URL", "http://127.0.0.1:9/v1"),
@@ -211,10 +212,17 @@ async fn a_job_fails_if_the_provider_does_not_listen() {
     ])
     .await;
     let id = fixture.submit_message("s", "hi").await;
-    let job = fixture.wait(&id).await;
-    assert_eq!(job["status"], "failed", "{job}");
-    assert_eq!(job["error"]["code"], "connection_failed", "{job}");
-    assert_eq!(job["attempts"].as_array().map(Vec::len), Some(2), "{job}");
+    let mut job = json!(null);
+    let waits_after_three_attempts = async || {
+        job = fixture.job(&id).await;
+        job["attempts"].as_array().map_or(0, Vec::len) > 2 && job["waiting_for"] == "openai"
+    };
+    assert!(
+        poll_until(TIMEOUT, waits_after_three_attempts).await,
+        "{job}"
+    );
+    assert_eq!(job["status"], "queued", "{job}");
+    assert_eq!(job["waiting_error"]["code"], "connection_failed", "{job}");
 }
 
 #[tokio::test]

@@ -104,7 +104,12 @@ impl Fixture {
         id_of(&self.client.submit_ok(job).await).to_owned()
     }
 
-    /// Waits until the job has ended, and returns the job.
+    /// The job as it is now.
+    pub(crate) async fn job(&self, id: &str) -> Value {
+        self.client.job(id).await.expect(200)
+    }
+
+    /// Waits until the job has ended, and returns it.
     pub(crate) async fn wait(&self, id: &str) -> Value {
         self.client.wait(id, TIMEOUT).await
     }

@@ -42,7 +42,7 @@ fn retried_submission() -> Value {
 /// and the gate at which the call of the second job will wait.
 async fn submit(client: &Client, llm: &ScriptedLlm) -> (Jobs, Gate) {
     let busy = |seconds| {
-        let failure = ProviderError::new(503, "busy").with_retry_after_s(seconds);
+        let failure = ProviderError::new(500, "busy").with_retry_after_s(seconds);
         ScriptedReply::Error(failure)
     };
     // The first wait is long, so that the test can change the documents during it.

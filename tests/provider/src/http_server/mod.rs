@@ -14,6 +14,7 @@ mod http1_exchange;
 mod http2;
 mod http2_exchange;
 mod message;
+mod port;
 mod server;
 mod socket;
 mod wire;

@@ -1,4 +1,4 @@
-//! The server: its port, the versions of HTTP that it offers, and the end of its connections.
+//! The server: the versions of HTTP that it offers, and the end of its connections.
 
 use std::{
     io,
@@ -11,7 +11,7 @@ use http::Version;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
-    task::JoinSet,
+    task::{JoinHandle, JoinSet},
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -22,6 +22,7 @@ use super::{
     handler::{Handler, Shutdown},
     http1,
     http2::{self, Http2Settings},
+    port::Port,
     socket::{self, Identity},
 };
 
@@ -34,7 +35,9 @@ const MALFORMED_MAX: usize = 1_000;
 
 /// A running server. Dropping it closes its port and all its connections.
 pub struct HttpServer {
-    address: SocketAddr,
+    port: Port,
+    /// Accepts connections; `None` while the server does not listen.
+    accepting: tokio::sync::Mutex<Option<JoinHandle<Option<()>>>>,
     shared: Arc<Shared>,
     _stop: DropGuard,
 }
@@ -105,8 +108,8 @@ impl HttpServerBuilder {
         F: Fn(Exchange) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let address = listener.local_addr()?;
+        let port = Port::reserve()?;
+        let listener = port.listen()?;
         let stop = CancellationToken::new();
         let shared = Arc::new(Shared {
             connections: Connections::default(),
@@ -122,10 +125,9 @@ impl HttpServerBuilder {
             stop: stop.clone(),
             handler: Arc::new(move |exchange| Box::pin(handler(exchange))),
         });
-        let accept = accept(listener, Arc::clone(&shared));
-        tokio::spawn(stop.clone().run_until_cancelled_owned(accept));
         Ok(HttpServer {
-            address,
+            port,
+            accepting: tokio::sync::Mutex::new(Some(spawn_accept(listener, &shared))),
             shared,
             _stop: stop.drop_guard(),
         })
@@ -162,7 +164,7 @@ impl HttpServer {
     /// The address at which the server listens.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
-        self.address
+        self.port.address()
     }
 
     /// The server's connections so far.
@@ -194,6 +196,34 @@ impl HttpServer {
             end: self.shared.stop.child_token(),
         };
     }
+
+    /// Closes the port and all connections at once. From now on connections are refused. Returns when the port is
+    /// closed. No other process can take the port.
+    pub async fn stop_listening(&self) {
+        let accepting = self.accepting.lock().await.take();
+        if let Some(accepting) = accepting {
+            accepting.abort();
+            // The task was aborted, so its result is of no interest.
+            let _ = accepting.await;
+        }
+    }
+
+    /// Opens the port again. Does nothing if the server listens.
+    ///
+    /// # Panics
+    /// If the port cannot be opened.
+    pub async fn listen_again(&self) {
+        let mut accepting = self.accepting.lock().await;
+        if accepting.is_none() {
+            let listener = self.port.listen().expect("the port can be opened again");
+            *accepting = Some(spawn_accept(listener, &self.shared));
+        }
+    }
+}
+
+fn spawn_accept(listener: TcpListener, shared: &Arc<Shared>) -> JoinHandle<Option<()>> {
+    let accept = accept(listener, Arc::clone(shared));
+    tokio::spawn(shared.stop.clone().run_until_cancelled_owned(accept))
 }
 
 fn acceptor(identity: Option<&Identity>, versions: &[Version]) -> Option<TlsAcceptor> {

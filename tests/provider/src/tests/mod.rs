@@ -3,6 +3,7 @@
 mod faults;
 mod first_bytes;
 mod gemini;
+mod limits;
 mod openai;
 mod script;
 

@@ -54,6 +54,7 @@ mod tests {
             session: None,
             class: Class::Batch,
             model: None,
+            permit: None,
             admitted_at: TimeMs(1),
             sent_at: TimeMs(2),
             traceparent: None,

@@ -5,12 +5,12 @@
 use forebay_shared::{
     ids::LaneKey,
     lane::ClassCounts,
-    store::{Commit, StoreError},
+    store::{Commit, DeferredChange, DeferredEntry, StoreError},
 };
 
 use super::{
     arguments::Arguments,
-    keys::{Keys, tenant_class},
+    keys::{Keys, deferred_name, tenant_class},
     lane_document, load, outcome_summary,
 };
 use crate::rows::{CommitRows, CountRow, JobRow, OutcomeRow, SessionRow, TimerRow};
@@ -41,6 +41,7 @@ pub(super) fn script_arguments(
     for job in rows.repaired {
         args.push(job.to_string());
     }
+    push_deferred(&mut args, &commit.lane, &rows.deferred);
     push_timers(&mut args, &commit.lane, &rows.timers);
     push_outcomes(&mut args, &commit.lane, rows.outcomes)?;
     push_counts(&mut args, &commit.lane, &rows.counts);
@@ -60,6 +61,24 @@ fn push_jobs(args: &mut Arguments, jobs: Vec<JobRow>) {
             .push(job.request)
             .push_time(job.keep_until);
     }
+}
+
+fn push_deferred(args: &mut Arguments, lane: &LaneKey, change: &DeferredChange) {
+    if *change == DeferredChange::default() {
+        args.push_size(0);
+        return;
+    }
+    args.push_size(1);
+    let names = |entry: &DeferredEntry| {
+        let name = deferred_name(&entry.account, entry.class);
+        (name, tenant_class(lane.tenant(), entry.class))
+    };
+    let (name, tenant_class) = change.remove.as_ref().map(names).unwrap_or_default();
+    args.push(name).push(tenant_class);
+    let (name, tenant_class) = change.add.as_ref().map(names).unwrap_or_default();
+    args.push(name)
+        .push(tenant_class)
+        .push_optional_time(change.add.as_ref().map(|entry| entry.admitted_at));
 }
 
 fn push_timers(args: &mut Arguments, lane: &LaneKey, timers: &[TimerRow]) {
@@ -103,7 +122,8 @@ fn push_counts(args: &mut Arguments, lane: &LaneKey, counts: &[CountRow]) {
     }
 }
 
-/// The counts of live jobs, each with the letter of its field.
+/// The counts of live jobs, each with the letter of its field. The script itself counts deferred heads, by the entries of
+/// their index.
 const fn live_counts(counts: ClassCounts) -> [(char, i64); 4] {
     [
         ('r', counts.ready),
@@ -155,9 +175,9 @@ mod tests {
         let job = JobId::fresh(&TenantId::default(), None);
         let partition = format!("fb:{{{:02x}}}:", job.partition());
         // Prefix, expected version, document, code of the head, time, session, number of outcomes to read, and the job
-        // whose run inputs to read; then the lengths of seven lists.
+        // whose run inputs to read; then the lengths of eight lists.
         let expected = [
-            &partition, "", "", "-", "5", "", "0", "", "0", "0", "0", "0", "0", "0", "0",
+            &partition, "", "", "-", "5", "", "0", "", "0", "0", "0", "0", "0", "0", "0", "0",
         ];
         assert_eq!(argument_texts(&empty_commit(job)), expected);
     }

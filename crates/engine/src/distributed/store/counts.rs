@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 
 use forebay_shared::{
+    account::AccountKey,
     class::Class,
     ids::TenantId,
-    store::{Counts, StoreError, TenantClassCounts},
+    store::{Counts, DeferredCount, StoreError, TenantClassCounts},
     time::TimeMs,
 };
 
 use super::{
     arguments::{Arguments, time_argument},
-    keys::{class_code, partitions},
+    keys::{class_of_code, partitions},
     redis_error::UnexpectedReply,
     redis_reply::RedisReply,
     redis_store::RedisStore,
@@ -25,6 +26,7 @@ const LIVE_SESSIONS: &str = "#";
 #[derive(Default)]
 struct Sum {
     rows: BTreeMap<(TenantId, Class), TenantClassCounts>,
+    deferred: BTreeMap<(AccountKey, Class), u64>,
     sessions: u64,
 }
 
@@ -52,6 +54,7 @@ impl RedisStore {
         }
         Ok(Counts {
             rows: sum.rows.into_values().collect(),
+            deferred: sum.deferred.into_iter().map(deferred_count).collect(),
             sessions: sum.sessions,
         })
     }
@@ -60,9 +63,9 @@ impl RedisStore {
 impl Sum {
     /// Adds the counts of one partition.
     fn add(&mut self, counts: RedisReply) -> Result<(), StoreError> {
-        // The script returns three parts: the number of unexpired sessions without live jobs, the counts, and the
-        // oldest queued jobs.
-        let [idle_sessions, fields, oldest] = counts.parts()?;
+        // The script returns four parts: the number of unexpired sessions without live jobs, the counts, the oldest
+        // queued jobs, and the counts of deferred heads.
+        let [idle_sessions, fields, oldest, deferred] = counts.parts()?;
         self.sessions += idle_sessions.u64_or_zero()?;
         let mut fields = fields.list()?;
         while let (Some(field), Some(number)) = (fields.next(), fields.next()) {
@@ -76,6 +79,26 @@ impl Sum {
                 row.oldest_waiting
                     .map_or(admitted_at, |so_far| so_far.min(admitted_at)),
             );
+        }
+        let mut deferred = deferred.list()?;
+        while let (Some(field), Some(number)) = (deferred.next(), deferred.next()) {
+            self.add_deferred_field(&field.text()?, number.int()?)?;
+        }
+        Ok(())
+    }
+
+    /// Adds one field of the hash of counts of deferred heads: `t|TENANT|C`, or `a|C|ACCOUNT`.
+    fn add_deferred_field(&mut self, field: &str, number: i64) -> Result<(), StoreError> {
+        match field.split_once('|') {
+            Some(("t", tenant_class)) => self.row(tenant_class)?.live.provider_wait += number,
+            Some(("a", name)) => {
+                let (code, account) = name.split_once('|').ok_or_else(unexpected)?;
+                let class = class_of_code(code).ok_or_else(unexpected)?;
+                let account = AccountKey::from_text(account.to_owned());
+                let heads = self.deferred.entry((account, class)).or_default();
+                *heads += u64::try_from(number).unwrap_or(0);
+            }
+            _ => return Err(unexpected()),
         }
         Ok(())
     }
@@ -102,11 +125,7 @@ impl Sum {
     /// Returns the sums of a tenant and class. `tenant_class` is a name from `keys::tenant_class`.
     fn row(&mut self, tenant_class: &str) -> Result<&mut TenantClassCounts, StoreError> {
         let (tenant, code) = tenant_class.rsplit_once('|').ok_or_else(unexpected)?;
-        let class = Class::ALL.into_iter().find(|class| {
-            let mut utf8 = [0; 4];
-            code == class_code(*class).encode_utf8(&mut utf8)
-        });
-        let class = class.ok_or_else(unexpected)?;
+        let class = class_of_code(code).ok_or_else(unexpected)?;
         let tenant = TenantId::parse(tenant).map_err(broken_data)?;
         let row = self.rows.entry((tenant.clone(), class));
         Ok(row.or_insert_with(|| TenantClassCounts {
@@ -116,6 +135,14 @@ impl Sum {
             ended: 0,
             oldest_waiting: None,
         }))
+    }
+}
+
+fn deferred_count(((account, class), heads): ((AccountKey, Class), u64)) -> DeferredCount {
+    DeferredCount {
+        account,
+        class,
+        heads,
     }
 }
 
@@ -142,22 +169,30 @@ mod tests {
                 Value::Int(4),
                 list(&["default|b|r", ready, "#", "1", "default|b|e", "10"]),
                 list(&["default|b", admitted_at]),
+                list(&["t|default|b", "2", "a|b|acme/m|1", "2"]),
             ]);
             sum.add(RedisReply::new("counts", partition)).unwrap();
         }
         assert_eq!(sum.sessions, 10);
-        let row = sum.rows.into_values().next().unwrap();
+        let row = sum.rows.values().next().unwrap();
         assert_eq!(
             (row.class, row.live.ready, row.ended),
             (Class::Batch, 5, 20)
         );
         assert_eq!(row.oldest_waiting, Some(TimeMs(500)));
+        assert_eq!(row.live.provider_wait, 4);
+        let account = AccountKey::of_model("acme", "m|1");
+        assert_eq!(sum.deferred, BTreeMap::from([((account, Class::Batch), 4)]));
     }
 
     #[test]
     fn an_unknown_field_is_an_error() {
         for field in ["x", "default|b|z", "default|q|r", "a b|i|r"] {
             assert!(Sum::default().add_field(field, 1).is_err(), "{field}");
+        }
+        for field in ["x", "x|b|acme", "a|q|acme", "a|b", "t|default|q"] {
+            let added = Sum::default().add_deferred_field(field, 1);
+            assert!(added.is_err(), "{field}");
         }
     }
 }

@@ -7,19 +7,26 @@
 //! | `fb:{p}:j:JOB` | hash | a job's record: the fields `meta`, `request`, `keep_until` and `lane`; of an ended job also `outcome`, and `mark` (the summary of the outcome) |
 //! | `fb:{p}:t` | zset | timers: live jobs by the time of their timer |
 //! | `fb:{p}:h` | zset | the index of heads: each member is the head's code and then the lane's key; all scores are 0 |
+//! | `fb:{p}:d:C\|ACCOUNT` | zset | the index of deferred heads of an account and class: lanes by the time of their head's admission |
+//! | `fb:{p}:d` | hash | counts of deferred heads: `a\|C\|ACCOUNT` for an account, `t\|TENANT\|C` for a tenant |
 //! | `fb:{p}:w:TENANT\|C` | zset | queued jobs of a tenant and class, by time of admission |
 //! | `fb:{p}:c` | hash | counts: `TENANT\|C\|X`; `#` counts the sessions with live jobs |
 //! | `fb:{p}:s:TENANT/SESSION` | hash | a session: `created_at`, `updated_at`, `bytes`, `sent_bytes`, `input_tokens` |
 //! | `fb:{p}:u:TENANT/SESSION` | list | the session's turns |
 //! | `fb:{p}:su`, `fb:{p}:sx` | zset | idle sessions (those without live jobs), by last use and by expiry |
 //! | `fb:k:TENANT/KEY` | string | an idempotency key |
+//! | `fb:accounts` | hash | the accounts of providers |
 //! | `fb:fleet:presence`, `fb:fleet:sweeper` | zset, string | presence: processes by the time of their last renewal; the elected sweeper |
 //!
 //! `p` is the partition in two hex digits. `C` is the class: `i` (interactive) or `b` (batch). `X` is one of `r` (ready), `f`
 //! (in flight), `b` (behind its session), `w` (retry wait), `e` (ended). A head's code is one letter: `r` for a running
-//! head, and the letter of the class for a ready head.
+//! head, `d` for a deferred head, and the letter of the class for a ready head. Deferred heads are not in `fb:{p}:h`.
+//!
+//! The counts of deferred heads have a hash of their own, because older releases report an error for a field of `fb:{p}:c` that
+//! they do not know.
 
 use forebay_shared::{
+    account::AccountKey,
     class::Class,
     ids::{JobId, LaneKey, SessionId, TenantId},
     store::Topic,
@@ -63,6 +70,11 @@ impl Keys {
         format!("{}h", self.partition_prefix(partition))
     }
 
+    /// The index with this [`deferred_name`] of a partition.
+    pub(super) fn deferred(&self, partition: u8, name: &str) -> String {
+        format!("{}d:{name}", self.partition_prefix(partition))
+    }
+
     /// The counts of a partition.
     pub(super) fn counts(&self, partition: u8) -> String {
         format!("{}c", self.partition_prefix(partition))
@@ -88,6 +100,11 @@ impl Keys {
         format!("{}:k:{tenant}/{key}", self.prefix)
     }
 
+    /// The accounts of providers.
+    pub(super) fn accounts(&self) -> String {
+        format!("{}:accounts", self.prefix)
+    }
+
     /// The presence of the processes: an index by the time of the last renewal.
     pub(super) fn presence(&self) -> String {
         format!("{}:fleet:presence", self.prefix)
@@ -103,6 +120,7 @@ impl Keys {
         match topic {
             Topic::Job(job) => format!("{}:n:j:{job}", self.prefix),
             Topic::Calls(process) => format!("{}:n:w:{process}", self.prefix),
+            Topic::Accounts => format!("{}:n:a", self.prefix),
         }
     }
 }
@@ -117,12 +135,25 @@ pub(super) fn tenant_class(tenant: &TenantId, class: Class) -> String {
     format!("{tenant}|{}", class_code(class))
 }
 
+/// The name of the index of the heads of a class that wait for an account.
+pub(super) fn deferred_name(account: &AccountKey, class: Class) -> String {
+    format!("{}|{account}", class_code(class))
+}
+
 /// The letter of a class.
 pub(super) const fn class_code(class: Class) -> char {
     match class {
         Class::Interactive => 'i',
         Class::Batch => 'b',
     }
+}
+
+/// The class of a letter.
+pub(super) fn class_of_code(code: &str) -> Option<Class> {
+    Class::ALL.into_iter().find(|class| {
+        let mut utf8 = [0; 4];
+        code == class_code(*class).encode_utf8(&mut utf8)
+    })
 }
 
 /// All partitions.

@@ -1,13 +1,15 @@
 //! A lane's document: one line that the scripts read, then the lane as JSON.
 //!
-//! The line is `VERSION;CODE;ENTRIES;JOB;WORKER;ADMITTED;DEADLINE` and a line feed:
+//! The line is `VERSION;CODE;ENTRIES;JOB;WORKER;ADMITTED;DEADLINE` and a line feed. The line of a deferred head has another
+//! field at the end, `;INDEX`. The fields are:
 //!
 //! - `VERSION`: the lane's version in 32 hex digits;
-//! - `CODE`: the code of the head: `r` running, `i` ready in class `interactive`, `b` ready in class `batch`, `-` any
-//!   other state or no head;
+//! - `CODE`: the code of the head: `r` running, `i` ready in class `interactive`, `b` ready in class `batch`, `d`
+//!   deferred, `-` any other state or no head;
 //! - `ENTRIES`: the number of live jobs;
 //! - `JOB`, `WORKER`, `ADMITTED`, `DEADLINE`: the head's job, its worker if it runs, and its times in milliseconds. All are
-//!   empty without a head.
+//!   empty without a head;
+//! - `INDEX`: the name of the index that has the deferred head. It is the last field, because it may contain a semicolon.
 //!
 //! With this line, the scripts need not parse JSON. The version and the code have fixed positions.
 
@@ -19,7 +21,7 @@ use forebay_shared::{
     time::TimeMs,
 };
 
-use super::keys::class_code;
+use super::keys::{class_code, deferred_name};
 use crate::{
     rejection::broken_data,
     rows::{HeadRow, LaneRow},
@@ -41,6 +43,10 @@ pub(super) const fn head_code(head: Option<&HeadRow>) -> char {
             state: HeadState::Ready(class),
             ..
         }) => class_code(*class),
+        Some(HeadRow {
+            state: HeadState::Deferred(..),
+            ..
+        }) => 'd',
         _ => '-',
     }
 }
@@ -55,7 +61,14 @@ pub(super) fn write(lane: &LaneRow, version: LaneVersion) -> String {
                 _ => "",
             };
             let (admitted_at, deadline) = (head.admitted_at.0, head.deadline.0);
-            format!("{};{worker};{admitted_at};{deadline}", head.job)
+            let index = match &head.state {
+                // A line feed would end the line. A name without it is a wrong name, so the scripts return the document.
+                HeadState::Deferred(account, class) => {
+                    format!(";{}", deferred_name(account, *class).replace('\n', ""))
+                }
+                _ => String::new(),
+            };
+            format!("{};{worker};{admitted_at};{deadline}{index}", head.job)
         }
         None => String::from(";;;"),
     };
@@ -115,6 +128,7 @@ mod tests {
         Entry {
             job: JobId::fresh(&TenantId::default(), None),
             class: Class::Batch,
+            model: None,
             fence: 3,
             settled_fence: 0,
             state,

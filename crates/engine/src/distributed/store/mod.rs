@@ -9,14 +9,17 @@
 //!
 //! In reading order: `settings`, `server_setup`, `dial`, `shared_connection`, `connections`; `keys`,
 //! `lane_document`, `scripts` and the Lua files, `commit`, `load`; then `redis_store`; then the files that each
-//! implement one part of the trait `Store` (`heads`, `timers`, `sessions`, `counts`, `fleet`); then `store_impl`, which
-//! calls them.
+//! implement one part of the trait `Store` (`heads`, `earliest`, `timers`, `deferred`, `accounts`, `sessions`, `counts`, `fleet`);
+//! then `store_impl`, which calls them.
 
+mod accounts;
 mod arguments;
 mod commit;
 mod connections;
 mod counts;
+mod deferred;
 mod dial;
+mod earliest;
 mod fleet;
 mod heads;
 mod keys;

@@ -63,6 +63,8 @@ fn eval_command(name: &str, script: &str, key: &str, args: &Arguments) -> Cmd {
 
 /// Functions that several scripts share. Each of these scripts begins with them.
 const LANE: &str = include_str!("scripts/lane.lua");
+/// Functions that change the index of deferred heads.
+const DEFERRED: &str = include_str!("scripts/deferred.lua");
 
 macro_rules! scripts {
     ($($name:ident: $kind:ident, [$($part:expr),+];)+) => {
@@ -82,8 +84,8 @@ macro_rules! scripts {
 }
 
 scripts! {
-    commit_with_new_jobs: StoresJobs, [LANE, include_str!("scripts/commit.lua")];
-    commit_without_new_jobs: Writes, [LANE, include_str!("scripts/commit.lua")];
+    commit_with_new_jobs: StoresJobs, [LANE, DEFERRED, include_str!("scripts/commit.lua")];
+    commit_without_new_jobs: Writes, [LANE, DEFERRED, include_str!("scripts/commit.lua")];
     load: Reads, [LANE, include_str!("scripts/load.lua")];
     job: Reads, [include_str!("scripts/job.lua")];
     read_and_renew_session: Writes, [LANE, include_str!("scripts/read_and_renew_session.lua")];
@@ -91,6 +93,9 @@ scripts! {
     delete_expired: Writes, [include_str!("scripts/delete_expired.lua")];
     move_timers: Writes, [include_str!("scripts/move_timers.lua")];
     heads: Reads, [include_str!("scripts/heads.lua")];
+    deferred_heads: Reads, [include_str!("scripts/deferred_heads.lua")];
+    remove_deferred: Writes, [DEFERRED, include_str!("scripts/remove_deferred.lua")];
+    swap_account: Writes, [include_str!("scripts/swap_account.lua")];
     counts: Reads, [include_str!("scripts/counts.lua")];
     renew_presence: Writes, [include_str!("scripts/renew_presence.lua")];
     elect_sweeper: Writes, [include_str!("scripts/elect_sweeper.lua")];

@@ -3,13 +3,16 @@
 
 use async_trait::async_trait;
 use forebay_shared::{
+    account::AccountKey,
+    class::Class,
     ids::{JobId, LaneKey, ProcessId, SessionId, TenantId},
     job::Request,
     lane::LiveProcesses,
     session::Session,
     store::{
-        Commit, CommitResult, Counts, Head, HeadFilter, IdempotencyEntry, JobRecord, LoadedLane,
-        Notices, SessionRemoval, SetKeyResult, Store, StoreError, Timer, TimerMove, Topic,
+        AccountSwap, Commit, CommitResult, Counts, DeferredHead, Head, HeadFilter,
+        IdempotencyEntry, JobRecord, LoadedLane, Notices, SessionRemoval, SetKeyResult, Store,
+        StoreError, StoredAccount, Timer, TimerMove, Topic,
     },
     time::TimeMs,
 };
@@ -77,6 +80,23 @@ impl Store for RedisStore {
         limit: usize,
     ) -> Result<Vec<Head>, StoreError> {
         self.find_heads(&filter, after, limit).await
+    }
+
+    async fn accounts(&self) -> Result<Vec<StoredAccount>, StoreError> {
+        self.read_accounts().await
+    }
+
+    async fn swap_account(&self, swap: &AccountSwap) -> Result<bool, StoreError> {
+        self.swap(swap).await
+    }
+
+    async fn deferred_heads(
+        &self,
+        account: &AccountKey,
+        class: Class,
+        limit: usize,
+    ) -> Result<Vec<DeferredHead>, StoreError> {
+        self.find_deferred_heads(account, class, limit).await
     }
 
     async fn due_timers(&self, now: TimeMs, limit: usize) -> Result<Vec<Timer>, StoreError> {

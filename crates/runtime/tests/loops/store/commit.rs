@@ -6,7 +6,7 @@ use forebay_shared::{
     class::Class,
     ids::TenantId,
     lane::{ClassCounts, LaneCounts},
-    store::{Commit, CommitResult, NewJob, TimerMove},
+    store::{Commit, CommitResult, DeferredChange, NewJob, TimerMove},
 };
 
 use super::State;
@@ -19,6 +19,13 @@ impl State {
             let newer = self.load(&commit.lane, &commit.outcomes_of, commit.run_inputs_of);
             return CommitResult::Conflict(Box::new(newer));
         }
+        let before = self.lanes.get(&commit.lane);
+        let before = before.map(|(lane, _)| lane.clone()).unwrap_or_default();
+        assert_eq!(
+            commit.deferred,
+            DeferredChange::between(&before, &commit.next),
+            "the index of deferred heads does not follow the lane"
+        );
         if commit.next.is_empty() {
             self.lanes.remove(&commit.lane);
         } else {
@@ -65,10 +72,7 @@ impl State {
 
     fn count(&mut self, tenant: &TenantId, class: Class, delta: ClassCounts, ended: u64) {
         let (live, ended_total) = self.counts.entry((tenant.clone(), class)).or_default();
-        live.ready += delta.ready;
-        live.in_flight += delta.in_flight;
-        live.behind_session += delta.behind_session;
-        live.retry_wait += delta.retry_wait;
+        *live += delta;
         *ended_total += ended;
     }
 

@@ -1,10 +1,12 @@
 //! A store in memory that keeps the contract of the trait `Store`, follows the paused clock and never fails.
 //!
 //! The store records every commit. After each commit it checks that every live job has a timer and that the counts are
-//! right. It ignores times to live, the limits of a session, and notices, because no loop depends on them.
+//! right. It ignores times to live, the limits of a session, and all notices but those of accounts, because no loop depends
+//! on them.
 //!
 //! The tests do not use the embedded store, because its threads and its clock do not follow the paused clock.
 
+mod accounts;
 mod commit;
 mod read;
 
@@ -18,19 +20,21 @@ use std::{
 
 use async_trait::async_trait;
 use forebay_shared::{
+    account::AccountKey,
     class::Class,
     ids::{JobId, LaneKey, ProcessId, SessionId, TenantId},
     job::{Outcome, Request},
     lane::{ClassCounts, Lane, LiveProcesses},
     session::{Conversation, Session},
     store::{
-        Commit, CommitResult, Counts, Head, HeadFilter, IdempotencyEntry, JobRecord, JobState,
-        LaneVersion, LoadedLane, NewJob, Notices, SessionRemoval, SetKeyResult, Store, StoreError,
-        TenantClassCounts, Timer, TimerMove, Topic,
+        AccountSwap, Commit, CommitResult, Counts, DeferredHead, Head, HeadFilter,
+        IdempotencyEntry, JobRecord, JobState, LaneVersion, LoadedLane, NewJob, Notices,
+        SessionRemoval, SetKeyResult, Store, StoreError, StoredAccount, TenantClassCounts, Timer,
+        TimerMove, Topic,
     },
     time::TimeMs,
 };
-use tokio::time::Instant;
+use tokio::{sync::mpsc, time::Instant};
 
 /// The time at which the store's clock begins.
 const START: TimeMs = TimeMs(1_000_000_000);
@@ -39,6 +43,8 @@ const START: TimeMs = TimeMs(1_000_000_000);
 pub(crate) struct Memory {
     began: Instant,
     state: Mutex<State>,
+    /// The streams of notices of accounts.
+    account_watchers: Mutex<Vec<mpsc::Sender<JobId>>>,
     /// How many expired records are left for `delete_expired`.
     pub(crate) expired_records_left: AtomicU64,
     /// How many sessions beyond the limit are left for `evict_sessions`.
@@ -53,6 +59,7 @@ pub(crate) struct State {
     pub(crate) timers: BTreeMap<JobId, (LaneKey, TimeMs)>,
     pub(crate) sessions: HashMap<(TenantId, SessionId), Conversation>,
     pub(crate) counts: BTreeMap<(TenantId, Class), (ClassCounts, u64)>,
+    pub(crate) accounts: BTreeMap<AccountKey, StoredAccount>,
     /// The commits that took effect, in order.
     pub(crate) commits: Vec<Commit>,
     keys: HashMap<(TenantId, String), IdempotencyEntry>,
@@ -65,6 +72,7 @@ impl Memory {
         Self {
             began: Instant::now(),
             state: Mutex::default(),
+            account_watchers: Mutex::default(),
             expired_records_left: AtomicU64::new(0),
             surplus_sessions_left: AtomicU64::new(0),
         }
@@ -79,6 +87,11 @@ impl Memory {
         let state = self.state();
         let (holder, until) = state.sweeper.as_ref()?;
         (*until > self.now()).then(|| holder.clone())
+    }
+
+    /// Ends all streams of notices of accounts.
+    pub(crate) fn end_account_notices(&self) {
+        self.account_watchers.lock().unwrap().clear();
     }
 
     /// Whether this process has a presence.
@@ -127,6 +140,31 @@ impl Store for Memory {
         limit: usize,
     ) -> Result<Vec<Head>, StoreError> {
         Ok(self.state().heads(&filter, after, limit))
+    }
+
+    async fn accounts(&self) -> Result<Vec<StoredAccount>, StoreError> {
+        Ok(self.state().accounts.values().cloned().collect())
+    }
+
+    async fn swap_account(&self, swap: &AccountSwap) -> Result<bool, StoreError> {
+        let swapped = self.state().swap_account(swap);
+        if swapped {
+            let mut watchers = self.account_watchers.lock().unwrap();
+            watchers.retain(|watcher| {
+                let sent = watcher.try_send(JobId::NIL);
+                !matches!(sent, Err(mpsc::error::TrySendError::Closed(_)))
+            });
+        }
+        Ok(swapped)
+    }
+
+    async fn deferred_heads(
+        &self,
+        account: &AccountKey,
+        class: Class,
+        limit: usize,
+    ) -> Result<Vec<DeferredHead>, StoreError> {
+        Ok(self.state().deferred_heads(account, class, limit))
     }
 
     async fn due_timers(&self, now: TimeMs, limit: usize) -> Result<Vec<Timer>, StoreError> {
@@ -267,12 +305,17 @@ impl Store for Memory {
         };
         Ok(Counts {
             rows: state.counts.iter().map(row).collect(),
+            deferred: state.deferred_counts(),
             sessions: state.sessions.len() as u64,
         })
     }
 
-    async fn watch(&self, _topic: Topic) -> Result<Notices, StoreError> {
-        // A stream that ends at once, as it does when a connection is lost.
-        Ok(Notices::channel().1)
+    async fn watch(&self, topic: Topic) -> Result<Notices, StoreError> {
+        let (sender, notices) = Notices::channel();
+        // The streams of other topics end at once, as they do when a connection is lost.
+        if topic == Topic::Accounts {
+            self.account_watchers.lock().unwrap().push(sender);
+        }
+        Ok(notices)
     }
 }

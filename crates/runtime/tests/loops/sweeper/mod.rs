@@ -3,4 +3,6 @@
 mod due;
 mod election;
 mod lost_messages;
+mod resume;
+mod resume_faults;
 mod takeover;

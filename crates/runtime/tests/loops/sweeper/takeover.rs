@@ -10,7 +10,7 @@ use crate::scene::{Scene, claim, lane, pass_ms, process};
 fn worker_of(scene: &Scene, session: &str, job: forebay_shared::ids::JobId) -> Option<ProcessId> {
     match scene.entry(session, job).state {
         State::Running { worker, .. } => Some(worker),
-        State::Queued { .. } => None,
+        State::Queued { .. } | State::Deferred(_) => None,
     }
 }
 

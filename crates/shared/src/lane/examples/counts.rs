@@ -19,6 +19,7 @@ const NONE: ClassCounts = ClassCounts {
     in_flight: 0,
     behind_session: 0,
     retry_wait: 0,
+    provider_wait: 0,
 };
 const READY: ClassCounts = ClassCounts { ready: 1, ..NONE };
 

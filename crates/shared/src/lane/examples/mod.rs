@@ -7,6 +7,7 @@ mod admit;
 mod cancel;
 mod claim;
 mod counts;
+mod defer;
 mod finish;
 mod if_busy;
 mod release;

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
+    account::AccountKey,
     class::Class,
     ids::{JobId, ProcessId, TenantId},
     job::{JobError, Status},
@@ -37,11 +38,27 @@ pub(in crate::lane) fn error(code: &str) -> JobError {
     JobError::new(code, "an error of the test")
 }
 
+/// The account that deferred jobs wait for.
+pub(in crate::lane) fn account() -> AccountKey {
+    AccountKey::of_provider("acme")
+}
+
+/// The deferral of a job.
+pub(in crate::lane) fn deferral(job: JobId, fence: Option<u64>) -> Event {
+    Event::Defer {
+        job,
+        fence,
+        account: account(),
+        error: error("rate_limited"),
+    }
+}
+
 /// The admission of a plain message.
 pub(in crate::lane) fn message(number: u128) -> Admit {
     Admit {
         job: job(number),
         class: Class::Interactive,
+        model: None,
         deadline: START.plus_ms(DEADLINE_MS),
         is_tool_results: false,
         if_busy: IfBusy::Enqueue,
@@ -180,6 +197,24 @@ impl Scene {
             tries_max: TRIES_MAX,
             error: error("rate_limited"),
         })
+    }
+
+    /// Defers a head that no worker has claimed.
+    pub(in crate::lane) fn defer(&mut self, number: u128) -> Result<Effects, Refused> {
+        self.apply(&deferral(job(number), None))
+    }
+
+    /// Defers a job whose attempt the provider has refused.
+    pub(in crate::lane) fn defer_attempt(
+        &mut self,
+        number: u128,
+        fence: u64,
+    ) -> Result<Effects, Refused> {
+        self.apply(&deferral(job(number), Some(fence)))
+    }
+
+    pub(in crate::lane) fn resume(&mut self, number: u128) -> Result<Effects, Refused> {
+        self.apply(&Event::Resume { job: job(number) })
     }
 
     pub(in crate::lane) fn release(

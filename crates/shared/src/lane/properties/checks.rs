@@ -8,7 +8,7 @@ use crate::{
     ids::JobId,
     job::Status,
     lane::{
-        ClaimResult, ClassCounts, Effects, Event, IfBusy, LANE_MAX, Lane, LaneCounts,
+        ClaimResult, ClassCounts, Effects, Entry, Event, IfBusy, LANE_MAX, Lane, LaneCounts,
         PUBLISH_LIMIT_MS, Refused, State, apply, examples::scene::Scene,
     },
 };
@@ -42,6 +42,11 @@ pub(super) fn check_state(scene: &Scene) {
                 assert!(entry.claimed && entry.fence > entry.settled_fence);
                 assert!(entry.attempts.last().unwrap().ended_at.is_none());
             }
+            State::Deferred(deferral) => {
+                assert_eq!(position, 0, "a job behind the head is deferred");
+                assert_eq!(timer, deferral.until.min(entry.deadline));
+                assert_no_running_attempt(entry);
+            }
             State::Queued { not_before } => {
                 assert!(
                     position == 0 || not_before.is_none(),
@@ -52,14 +57,7 @@ pub(super) fn check_state(scene: &Scene) {
                 {
                     assert_eq!(timer, (*not_before).min(entry.deadline));
                 }
-                let has_running_attempt = entry
-                    .attempts
-                    .iter()
-                    .any(|attempt| attempt.ended_at.is_none());
-                assert!(
-                    !has_running_attempt,
-                    "a queued job has an attempt that has not ended"
-                );
+                assert_no_running_attempt(entry);
             }
         }
         assert!(
@@ -92,10 +90,11 @@ pub(super) fn check_state(scene: &Scene) {
             in_flight,
             behind_session,
             retry_wait,
+            provider_wait,
         } = counts[class];
-        let all_counts = [ready, in_flight, behind_session, retry_wait];
+        let all_counts = [ready, in_flight, behind_session, retry_wait, provider_wait];
         assert!(all_counts.iter().all(|count| *count >= 0));
-        assert!(ready + in_flight + retry_wait <= 1);
+        assert!(ready + in_flight + retry_wait + provider_wait <= 1);
     }
     assert!(scene.lane.entries.len() <= LANE_MAX);
     let text = serde_json::to_string(&scene.lane).unwrap();
@@ -103,6 +102,17 @@ pub(super) fn check_state(scene: &Scene) {
     assert_eq!(
         read, scene.lane,
         "the lane differs after it was written and read as JSON"
+    );
+}
+
+fn assert_no_running_attempt(entry: &Entry) {
+    let has_running_attempt = entry
+        .attempts
+        .iter()
+        .any(|attempt| attempt.ended_at.is_none());
+    assert!(
+        !has_running_attempt,
+        "a job that does not run has an attempt that has not ended"
     );
 }
 
@@ -199,9 +209,12 @@ pub(super) fn check_step(before: &Scene, event: &Event, after: &Scene, effects: 
 pub(super) fn check_fence(before: &Scene, event: &Event, effects: &Effects) {
     let live = before.lane.find(event.job());
     match event {
-        Event::Finish { fence, .. } | Event::Retry { fence, .. } | Event::Release { fence, .. }
-            if *effects != Effects::default() =>
-        {
+        Event::Finish { fence, .. }
+        | Event::Retry { fence, .. }
+        | Event::Release { fence, .. }
+        | Event::Defer {
+            fence: Some(fence), ..
+        } if *effects != Effects::default() => {
             let (position, entry) =
                 live.expect("a settlement of a job that is not live must have no effects");
             assert_eq!(
@@ -270,7 +283,10 @@ pub(super) fn check_head(before: &Scene, event: &Event, after: &Scene, effects: 
 pub(super) fn check_repeated_settlement(scene: &Scene, event: &Event) {
     if matches!(
         event,
-        Event::Finish { .. } | Event::Retry { .. } | Event::Release { .. }
+        Event::Finish { .. }
+            | Event::Retry { .. }
+            | Event::Release { .. }
+            | Event::Defer { fence: Some(_), .. }
     ) {
         let mut again = scene.clone();
         assert_eq!(again.apply(event), Ok(Effects::default()));
@@ -319,7 +335,11 @@ pub(super) fn check_refusal(before: &Scene, event: &Event, refused: Refused) {
     match refused {
         Refused::Gone => {
             let is_overdue = live.is_some_and(|(_, entry)| entry.deadline <= before.now);
-            assert!(live.is_none() || (is_overdue && matches!(event, Event::Claim { .. })));
+            let needs_time = matches!(
+                event,
+                Event::Claim { .. } | Event::Defer { fence: None, .. } | Event::Resume { .. }
+            );
+            assert!(live.is_none() || (is_overdue && needs_time));
         }
         Refused::NotHead => assert!(live.is_some()),
         Refused::Running => assert!(matches!(live, Some((0, _)))),
@@ -327,11 +347,19 @@ pub(super) fn check_refusal(before: &Scene, event: &Event, refused: Refused) {
             let (_, entry) = live.expect("Fenced is returned only for a live job");
             let (Event::Finish { fence, .. }
             | Event::Retry { fence, .. }
-            | Event::Release { fence, .. }) = event
+            | Event::Release { fence, .. }
+            | Event::Defer {
+                fence: Some(fence), ..
+            }) = event
             else {
                 panic!("only a finish, retry or release is refused as Fenced");
             };
             assert!(entry.fence != *fence && entry.settled_fence != *fence);
+        }
+        Refused::NotDeferred => {
+            let (_, entry) = live.expect("NotDeferred is returned only for a live job");
+            assert!(matches!(event, Event::Resume { .. }));
+            assert!(!matches!(entry.state, State::Deferred(_)));
         }
         Refused::Exists => assert!(matches!(event, Event::Admit(_))),
         Refused::Busy | Refused::Full => assert!(!before.lane.entries.is_empty()),

@@ -9,7 +9,7 @@ use crate::{
     ids::JobId,
     lane::{
         Admit, Event, IfBusy, LiveProcesses, ReleaseReason,
-        examples::scene::{START, Scene, error, job, message, process},
+        examples::scene::{START, Scene, deferral, error, job, message, process},
     },
 };
 
@@ -43,6 +43,14 @@ pub(super) enum Step {
     Release {
         job: JobId,
         fence_age: u64,
+    },
+    Defer {
+        job: JobId,
+        /// `None`: a worker with a wake defers the job, without a claim.
+        fence_age: Option<u64>,
+    },
+    Resume {
+        job: JobId,
     },
     Cancel {
         job: JobId,
@@ -102,6 +110,9 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
             |(job, fence_age, backoff_ms, tries_max)| Step::Retry { job, fence_age, backoff_ms, tries_max }
         ),
         2 => (any_job(), fence_age()).prop_map(|(job, fence_age)| Step::Release { job, fence_age }),
+        3 => (any_job(), prop::option::of(fence_age()))
+            .prop_map(|(job, fence_age)| Step::Defer { job, fence_age }),
+        2 => any_job().prop_map(|job| Step::Resume { job }),
         1 => any_job().prop_map(|job| Step::Cancel { job }),
         4 => (any_job(), alive).prop_map(|(job, alive)| Step::Tick { job, alive }),
     ]
@@ -159,6 +170,10 @@ pub(super) fn event(scene: &Scene, step: Step) -> Option<Event> {
             fence: fence(job, fence_age),
             reason: ReleaseReason::WorkerStops,
         },
+        Step::Defer { job, fence_age } => {
+            deferral(job, fence_age.map(|fence_age| fence(job, fence_age)))
+        }
+        Step::Resume { job } => Event::Resume { job },
         Step::Cancel { job } => Event::Cancel { job },
         Step::Tick { job, alive } => Event::Tick {
             job,

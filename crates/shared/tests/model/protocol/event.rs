@@ -19,6 +19,9 @@ pub(crate) enum ModelEvent {
         fence: u8,
     },
     Cancel,
+    /// A worker with a wake defers the job.
+    Defer,
+    Resume,
     Tick(WorkerPresence),
 }
 

@@ -1,7 +1,7 @@
 //! Converts the model's times to real times. The store's clock always shows `NOW`. Every other time is a fixed distance
 //! before or after `NOW`.
 
-use forebay_shared::time::TimeMs;
+use forebay_shared::{lane::DEFERRED_MS_MAX, time::TimeMs};
 
 use crate::state::NotBefore;
 
@@ -14,6 +14,8 @@ pub(super) const BACKOFF_MS: u64 = 100;
 pub(super) const HOLD_MS: u64 = 200;
 /// The time limit of a claim.
 pub(super) const CLAIM_LIMIT_MS: u64 = 500_000;
+/// When the longest wait of a deferred job ends.
+pub(super) const DEFERRED_UNTIL: TimeMs = NOW.plus_ms(DEFERRED_MS_MAX);
 /// A deadline that is still to come.
 pub(super) const DEADLINE: TimeMs = NOW.plus_ms(900_000_000);
 /// A deadline, or a time limit of a claim, that has passed.

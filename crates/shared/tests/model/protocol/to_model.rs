@@ -8,7 +8,7 @@ use forebay_shared::{
 use super::{
     change::ModelChange,
     ids::{job_number, process_id},
-    times::{DEADLINE, NOW, OVERDUE, not_before_at},
+    times::{DEADLINE, DEFERRED_UNTIL, NOW, OVERDUE, not_before_at},
 };
 use crate::state::{DEAD, Entry, EntryState, JobStatus, Lane, NotBefore, Outcome, Timer};
 
@@ -32,6 +32,9 @@ pub(super) fn model_change(before: &Lane, after: &lane::Lane, effects: &Effects)
                 assert!(*at <= deadline, "the timer is after the job's deadline");
                 if *at == DEADLINE {
                     Timer::AtDeadline
+                } else if *at == DEFERRED_UNTIL {
+                    // The sweeper resumes a deferred job long before this timer is due.
+                    Timer::Parked
                 } else {
                     Timer::Set
                 }
@@ -62,6 +65,9 @@ fn model_entry(entry: &lane::Entry) -> Entry {
         lane::State::Queued { not_before } => {
             EntryState::Queued(not_before.map_or(NotBefore::None, not_before_at))
         }
+        lane::State::Deferred(deferral) => EntryState::Deferred {
+            is_overdue: deferral.until <= NOW,
+        },
         lane::State::Running { worker, .. } => {
             let process = (0..=DEAD).find(|process| process_id(*process) == *worker);
             EntryState::Running(process.expect("the worker is a process of this configuration"))

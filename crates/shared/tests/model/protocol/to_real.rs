@@ -3,19 +3,23 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use forebay_shared::{
+    account::AccountKey,
     class::Class,
     document::UnknownFields,
     ids::JobId,
     job::{JobError, Status},
     lane::{
-        self, Admit, Event, IfBusy, LiveProcesses, OutcomeSummary, ReleaseReason, TAKEOVERS_MAX,
+        self, Admit, Deferral, Event, IfBusy, LiveProcesses, OutcomeSummary, ReleaseReason,
+        TAKEOVERS_MAX,
     },
 };
 
 use super::{
     event::{ApplyInput, ModelEvent, WorkerPresence},
     ids::{job_id, process_id},
-    times::{BACKOFF_MS, CLAIM_LIMIT_MS, DEADLINE, HOLD_MS, NOW, OVERDUE, real_time},
+    times::{
+        BACKOFF_MS, CLAIM_LIMIT_MS, DEADLINE, DEFERRED_UNTIL, HOLD_MS, NOW, OVERDUE, real_time,
+    },
 };
 use crate::{
     configuration::{Configuration, SubmitKind},
@@ -28,6 +32,7 @@ pub(super) fn real_event(configuration: &Configuration, input: &ApplyInput) -> E
         Event::Admit(Admit {
             job,
             class: Class::Interactive,
+            model: None,
             deadline: DEADLINE,
             is_tool_results: kind == SubmitKind::ToolResults,
             if_busy: match kind {
@@ -58,6 +63,8 @@ pub(super) fn real_event(configuration: &Configuration, input: &ApplyInput) -> E
             real_settlement(configuration, job, settlement, u64::from(fence))
         }
         ModelEvent::Cancel => Event::Cancel { job },
+        ModelEvent::Defer => defer(job, None),
+        ModelEvent::Resume => Event::Resume { job },
         ModelEvent::Tick(presence) => {
             let gone = matches!(
                 presence,
@@ -69,6 +76,16 @@ pub(super) fn real_event(configuration: &Configuration, input: &ApplyInput) -> E
             });
             Event::Tick { job, live }
         }
+    }
+}
+
+/// The job waits for its provider. `fence` is the fence of the attempt that ends.
+fn defer(job: JobId, fence: Option<u64>) -> Event {
+    Event::Defer {
+        job,
+        fence,
+        account: AccountKey::of_provider("provider"),
+        error: JobError::new("planned", ""),
     }
 }
 
@@ -105,6 +122,7 @@ fn real_settlement(
             tries_max: u32::from(configuration.retries) + 1,
             error,
         },
+        Settlement::Defer => defer(job, Some(fence)),
         Settlement::Release => Event::Release {
             job,
             fence,
@@ -131,6 +149,11 @@ fn real_entry(entry: &Entry, presence: WorkerPresence) -> lane::Entry {
         EntryState::Queued(not_before) => lane::State::Queued {
             not_before: real_time(not_before),
         },
+        EntryState::Deferred { is_overdue } => lane::State::Deferred(Box::new(Deferral {
+            account: AccountKey::of_provider("provider"),
+            error: JobError::new("planned", ""),
+            until: if is_overdue { OVERDUE } else { DEFERRED_UNTIL },
+        })),
         EntryState::Running(process) => lane::State::Running {
             worker: process_id(process),
             until: if presence == WorkerPresence::PresentPastTimeLimit {
@@ -143,6 +166,7 @@ fn real_entry(entry: &Entry, presence: WorkerPresence) -> lane::Entry {
     lane::Entry {
         job: job_id(entry.job),
         class: Class::Interactive,
+        model: None,
         fence: u64::from(entry.fence),
         settled_fence: u64::from(entry.settled_fence),
         state,

@@ -54,6 +54,9 @@ impl Model {
             if let EntryState::Queued(not_before) = &mut entry.state {
                 *not_before = not_before.passed();
             }
+            if let EntryState::Deferred { is_overdue } = &mut entry.state {
+                *is_overdue = true;
+            }
         }
         if next.lane != state.lane {
             self.add(next, true, "time passes", 0);

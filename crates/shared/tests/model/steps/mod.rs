@@ -10,7 +10,7 @@ use crate::{
     configuration::Configuration,
     mutation::Mutation,
     protocol::{ClockSkew, ModelChange, ModelEvent, Protocol},
-    state::{EntryState, JobStatus, Outcome, SlotPhase, State, Timer, WakePublisher},
+    state::{Entry, EntryState, JobStatus, Outcome, SlotPhase, State, Timer, WakePublisher},
 };
 use forebay_shared::lane::Refused;
 
@@ -91,6 +91,13 @@ impl Model {
 
     /// Writes a change as one commit does. Returns the publisher of the wake that the change requests.
     fn commit(&mut self, state: &mut State, change: &ModelChange) -> WakePublisher {
+        for entry in change.lane.entries() {
+            let was_claimed = |before: &Entry| before.claimed && before.fence <= entry.fence;
+            let before = state.lane.find(entry.job);
+            if !entry.claimed && before.is_some_and(was_claimed) {
+                self.report_violation(format!("the job {} no longer counts as claimed", entry.job));
+            }
+        }
         state.lane = change.lane;
         for (job, timer) in change.timers.iter().enumerate() {
             if let Some(timer) = timer {
@@ -131,7 +138,11 @@ impl Model {
         let entry = state.lane.find(job)?;
         let is_early = !entry.overdue
             && state.lane.is_head(job)
-            && matches!(entry.state, EntryState::Queued(not_before) if not_before.is_still_to_come());
+            && match entry.state {
+                EntryState::Queued(not_before) => not_before.is_still_to_come(),
+                EntryState::Deferred { is_overdue } => !is_overdue,
+                EntryState::Running(_) => false,
+            };
         if is_early && !self.configuration.clocks_may_be_wrong {
             return None;
         }

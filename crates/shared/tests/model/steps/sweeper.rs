@@ -35,6 +35,7 @@ impl Model {
             return;
         };
         for job in 0..state.submitted {
+            self.resume(state, idle, job);
             let Some(due_timer) = self.due_timer(state, job) else {
                 continue;
             };
@@ -54,6 +55,22 @@ impl Model {
             } else {
                 self.act_on_timer(state, idle, job, due_timer.is_dependable);
             }
+        }
+    }
+
+    /// Resumes a deferred job, for which the account of its provider has a permit. The sweeper may have read the index of
+    /// deferred jobs at any earlier time, so it tries every job.
+    fn resume(&mut self, state: &State, sweeper: usize, job: u8) {
+        if self
+            .configuration
+            .has(Mutation::DeferredJobsAreNeverResumed)
+        {
+            return;
+        }
+        if let Ok(change) = self.apply(state, job, ModelEvent::Resume, ClockSkew::None) {
+            let mut next = *state;
+            next.sweepers[sweeper] = self.commit(&mut next, &change);
+            self.add(next, true, "a deferred job is resumed", job);
         }
     }
 

@@ -20,6 +20,9 @@ impl Model {
                 SlotPhase::Idle => self.receive(state, index),
                 SlotPhase::WakeReceived | SlotPhase::ClaimUnanswered => {
                     self.claim(state, index, ClockSkew::None);
+                    if slot.phase == SlotPhase::WakeReceived && state.faults_left.deferrals > 0 {
+                        self.defer(state, index);
+                    }
                     let not_before_has_passed = state.lane.entries().first().is_some_and(|head| {
                         let passed = [NotBefore::RetryPassed, NotBefore::HoldPassed];
                         passed
@@ -128,6 +131,42 @@ impl Model {
         }
     }
 
+    /// The account of the job's provider has no permit, so the worker defers the job instead of claiming it.
+    fn defer(&mut self, state: &State, index: usize) {
+        let job = state.slots[index].job;
+        let mut next = *state;
+        next.faults_left.deferrals -= 1;
+        if let Ok(change) = self.apply(state, job, ModelEvent::Defer, ClockSkew::None) {
+            let was_running = state
+                .lane
+                .find(job)
+                .is_some_and(|entry| matches!(entry.state, EntryState::Running(_)));
+            if was_running && change.lane != state.lane {
+                self.report_violation(format!(
+                    "the running job {job} is deferred without its fence"
+                ));
+            }
+            self.commit(&mut next, &change);
+        }
+        next.slots[index].reset();
+        self.add(
+            next,
+            false,
+            "a job is deferred; the wake is acknowledged",
+            job,
+        );
+        if state.faults_left.lost_responses > 0 {
+            next.faults_left.lost_responses -= 1;
+            next.add_wake(job);
+            self.add(
+                next,
+                false,
+                "a deferral; the response is lost; the wake is requeued",
+                job,
+            );
+        }
+    }
+
     /// The claim or its response is lost. `claimed` is the state after a claim whose response arrives.
     fn claim_unanswered(&mut self, state: &State, claimed: &State, index: usize, fence: u8) {
         let job = state.slots[index].job;
@@ -176,6 +215,9 @@ impl Model {
         if state.faults_left.releases > 0 {
             self.settle(state, index, Settlement::Release);
         }
+        if state.faults_left.deferrals > 0 {
+            self.settle(state, index, Settlement::Defer);
+        }
     }
 
     fn settle(&mut self, state: &State, index: usize, settlement: Settlement) {
@@ -188,6 +230,9 @@ impl Model {
         let mut next = *state;
         if slot.phase == SlotPhase::Running && settlement == Settlement::Release {
             next.faults_left.releases -= 1;
+        }
+        if slot.phase == SlotPhase::Running && settlement == Settlement::Defer {
+            next.faults_left.deferrals -= 1;
         }
         let change = match result {
             Err(_) => {
@@ -223,6 +268,7 @@ impl Model {
             Settlement::FinishWithTools => "finish with tool calls",
             Settlement::Fail => "finish as failed",
             Settlement::Retry => "retry",
+            Settlement::Defer => "deferral of a running job",
             Settlement::Release => "release",
         };
         self.add(next, is_dependable, label, slot.job);

@@ -37,7 +37,7 @@ fn classify_error(status: ErrorStatus<'_>, body: &ErrorBody) -> Failure {
         return status.permanent("insufficient_quota", message);
     }
     let status = status.with_delay_ms(google_error::retry_delay_ms(error));
-    status.classify(message)
+    status.classify(error, message)
 }
 
 #[cfg(test)]
@@ -47,17 +47,15 @@ mod tests {
     use super::classify_within_success;
     use crate::provider::{
         Failure,
+        Fault::{Call, RateLimit, Server, Unavailable},
         Retry::{AfterMs, Backoff, LessContext, Never},
         http::Received,
     };
 
     fn classify(status: u16, retry_after_ms: Option<u64>, body: &[u8]) -> Failure {
         super::classify(&Received {
-            status,
-            path: String::from("/v1beta/models/m:generateContent"),
             retry_after_ms,
-            location: None,
-            body: body.to_vec(),
+            ..Received::with_body(status, body)
         })
     }
 
@@ -98,21 +96,23 @@ mod tests {
                 {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "13s"},
             ]),
         );
-        for (status, retry_after_ms, body, code, retry) in [
+        for (status, retry_after_ms, body, code, retry, fault) in [
             (
                 400,
                 None,
                 plain("INVALID_ARGUMENT"),
                 "invalid_request",
                 Never,
+                Call,
             ),
-            (400, None, key, "authentication_failed", Never),
+            (400, None, key, "authentication_failed", Never, Call),
             (
                 400,
                 None,
                 long.clone(),
                 "context_length_exceeded",
                 LessContext,
+                Call,
             ),
             (
                 400,
@@ -120,6 +120,7 @@ mod tests {
                 json!([long]),
                 "context_length_exceeded",
                 LessContext,
+                Call,
             ),
             (
                 401,
@@ -127,6 +128,7 @@ mod tests {
                 plain("UNAUTHENTICATED"),
                 "authentication_failed",
                 Never,
+                Call,
             ),
             (
                 403,
@@ -134,41 +136,80 @@ mod tests {
                 plain("PERMISSION_DENIED"),
                 "authentication_failed",
                 Never,
+                Call,
             ),
-            (404, None, plain("NOT_FOUND"), "endpoint_not_found", Never),
-            (404, None, gone, "model_not_found", Never),
+            (
+                404,
+                None,
+                plain("NOT_FOUND"),
+                "endpoint_not_found",
+                Never,
+                Call,
+            ),
+            (404, None, gone, "model_not_found", Never, Call),
             (
                 429,
                 None,
                 plain("RESOURCE_EXHAUSTED"),
                 "rate_limited",
                 Backoff,
+                RateLimit,
             ),
-            (429, None, slow.clone(), "rate_limited", AfterMs(13_000)),
-            (429, Some(2_000), slow, "rate_limited", AfterMs(13_000)),
+            (
+                429,
+                None,
+                slow.clone(),
+                "rate_limited",
+                AfterMs(13_000),
+                RateLimit,
+            ),
+            (
+                429,
+                Some(2_000),
+                slow,
+                "rate_limited",
+                AfterMs(13_000),
+                RateLimit,
+            ),
             (
                 429,
                 Some(2_000),
                 plain("RESOURCE_EXHAUSTED"),
                 "rate_limited",
                 AfterMs(2_000),
+                RateLimit,
             ),
-            (429, None, day.clone(), "insufficient_quota", Never),
-            (429, Some(2_000), day, "insufficient_quota", Never),
-            (500, None, plain("INTERNAL"), "provider_error", Backoff),
+            (429, None, day.clone(), "insufficient_quota", Never, Call),
+            (429, Some(2_000), day, "insufficient_quota", Never, Call),
+            (
+                500,
+                None,
+                plain("INTERNAL"),
+                "provider_error",
+                Backoff,
+                Server,
+            ),
             (
                 503,
                 Some(2_000),
                 plain("UNAVAILABLE"),
                 "provider_error",
                 AfterMs(2_000),
+                Unavailable,
             ),
-            (503, None, json!("not an object"), "provider_error", Backoff),
+            (
+                503,
+                None,
+                json!("not an object"),
+                "provider_error",
+                Backoff,
+                Unavailable,
+            ),
         ] {
             let failure = classify(status, retry_after_ms, body.to_string().as_bytes());
             assert_eq!(
-                (failure.error.code.as_str(), failure.retry),
-                (code, retry),
+                (failure.error.code.as_str(), failure.retry, failure.fault),
+                (code, retry, fault),
                 "{status} {body}"
             );
         }
@@ -176,24 +217,31 @@ mod tests {
 
     #[test]
     fn an_error_within_a_2xx_answer_is_classified_by_its_own_status() {
-        for (error, code, retry) in [
+        for (error, code, retry, fault) in [
             (
                 json!({"code": 429, "message": "no"}),
                 "rate_limited",
                 Backoff,
+                RateLimit,
             ),
-            (json!({"status": "UNAVAILABLE"}), "provider_error", Backoff),
+            (
+                json!({"status": "UNAVAILABLE"}),
+                "provider_error",
+                Backoff,
+                Unavailable,
+            ),
             (
                 json!({"status": "INVALID_ARGUMENT"}),
                 "invalid_request",
                 Never,
+                Call,
             ),
-            (json!({"message": "no"}), "provider_error", Backoff),
+            (json!({"message": "no"}), "provider_error", Backoff, Server),
         ] {
             let failure = classify_within_success(&Received::with_body(200, b""), &error);
             assert_eq!(
-                (failure.error.code.as_str(), failure.retry),
-                (code, retry),
+                (failure.error.code.as_str(), failure.retry, failure.fault),
+                (code, retry, fault),
                 "{error}"
             );
         }

@@ -67,6 +67,7 @@ pub(super) fn read(received: &Received, turns: &[Turn]) -> Result<Answer, Failur
         reasoning,
         finish_reason,
         usage: usage(&body["usageMetadata"]),
+        limits: received.limits.clone(),
     })
 }
 

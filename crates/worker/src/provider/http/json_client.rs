@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use forebay_shared::account::ReportedLimits;
 use http::{
     HeaderMap, HeaderValue, Method, StatusCode,
     header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, LOCATION, USER_AGENT},
@@ -19,7 +20,7 @@ use super::{
     settings::{HttpLimits, HttpSettings},
     transport,
 };
-use crate::provider::{Failure, retry_after};
+use crate::provider::{Failure, rate_limit_headers, retry_after};
 
 /// How long the body of an error is read after its headers have arrived, in milliseconds. A part of the body suffices to
 /// describe the error.
@@ -52,6 +53,8 @@ pub(in crate::provider) struct Received {
     pub(in crate::provider) path: String,
     /// The delay before a retry that the headers ask for, in milliseconds.
     pub(in crate::provider) retry_after_ms: Option<u64>,
+    /// The limits that the headers report.
+    pub(in crate::provider) limits: Option<Box<ReportedLimits>>,
     /// The address of a redirect, without its query, user name and password.
     pub(in crate::provider) location: Option<String>,
     /// The body. Complete for a status of 200 to 299. Otherwise its first bytes, or nothing if it is compressed.
@@ -66,6 +69,7 @@ impl Received {
             status,
             path: String::from("/v1/chat/completions"),
             retry_after_ms: None,
+            limits: None,
             location: None,
             body: body.to_vec(),
         }
@@ -186,7 +190,9 @@ impl JsonClient {
             return Err(transport::proxy_refused(proxy));
         }
         let path = response.url().path().to_owned();
-        let retry_after_ms = retry_after::read(response.headers(), SystemTime::now());
+        let now = SystemTime::now();
+        let retry_after_ms = retry_after::read(response.headers(), now);
+        let limits = rate_limit_headers::read(response.headers(), now);
         let location = location(&response);
         let coding = coding::of(response.headers());
         let body = if status.is_success() {
@@ -207,6 +213,7 @@ impl JsonClient {
             status: status.as_u16(),
             path,
             retry_after_ms,
+            limits,
             location,
             body,
         }))

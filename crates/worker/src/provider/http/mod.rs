@@ -7,13 +7,14 @@
 //! - `json_client`: makes a call; `settings`: how a provider is reached; `endpoint`: its base URL.
 //! - `builder`: configures reqwest; `clients`: spreads calls over several clients.
 //! - `proxies`: the proxies of the environment; `trust`: the trusted certificates.
-//! - `transport`: classifies failures; `coding`: recognizes compressed answers.
+//! - `transport`: classifies failures; `connect_error`: why no connection was made; `coding`: recognizes compressed answers.
 //!
 //! The modules of the providers interpret the answers.
 
 mod builder;
 mod clients;
 mod coding;
+mod connect_error;
 mod endpoint;
 mod json_client;
 mod proxies;

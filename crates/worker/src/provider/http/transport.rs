@@ -2,7 +2,11 @@
 
 use std::{error::Error, time::Duration};
 
-use crate::provider::{Failure, Retry};
+use super::connect_error;
+use crate::provider::{
+    Failure, Retry,
+    fault::{self, Evidence, NoConnection},
+};
 
 /// How to make a certificate that a server can present and that clients can also trust directly.
 const SELF_SIGNED_HINT: &str = "the server presents a CA certificate as its own (CaUsedAsEndEntity), which \
@@ -20,15 +24,15 @@ pub(super) fn not_answered(error: &reqwest::Error, connect_ms: u64) -> Failure {
         );
     }
     if !error.is_connect() {
-        return failed(format!(
+        let message = format!(
             "the connection to the provider failed before it answered: {}",
             cause(error)
-        ));
+        );
+        return failed(message, Evidence::NoAnswer);
     }
     if error.is_timeout() {
-        return timed_out(format!(
-            "no connection to the provider within {connect_ms} ms"
-        ));
+        let message = format!("no connection to the provider within {connect_ms} ms");
+        return timed_out(message, Evidence::NoConnection(NoConnection::TimedOut));
     }
     not_connected(error)
 }
@@ -41,13 +45,14 @@ pub(super) fn is_connect_of_other_call_lost(error: &reqwest::Error) -> bool {
 
 /// No connection was made.
 pub(super) fn not_connected(error: &reqwest::Error) -> Failure {
+    let evidence = Evidence::NoConnection(connect_error::cause_of(error));
     let cause = cause(error);
     let cause = if cause.contains("CaUsedAsEndEntity") {
         SELF_SIGNED_HINT
     } else {
         &cause
     };
-    failed(format!("no connection to the provider: {cause}"))
+    failed(format!("no connection to the provider: {cause}"), evidence)
 }
 
 /// A forwarding proxy requires other credentials (RFC 9110, section 15.5.8). An operator may correct the proxy's
@@ -57,32 +62,33 @@ pub(super) fn proxy_refused(proxy: &str) -> Failure {
         proxy,
         "the proxy asks for another user name and password (407): correct the proxy variable of this worker"
     );
-    failed(String::from(
-        "no connection to the provider: the proxy asks for another user name and password (407)",
-    ))
+    let message =
+        "no connection to the provider: the proxy asks for another user name and password (407)";
+    failed(
+        String::from(message),
+        Evidence::NoConnection(NoConnection::Other),
+    )
 }
 
 /// The connection ended before the answer's body was complete.
 pub(super) fn cut_off(error: &reqwest::Error) -> Failure {
-    failed(format!(
+    let message = format!(
         "the connection to the provider ended before its answer was complete: {}",
         cause(error)
-    ))
+    );
+    failed(message, Evidence::NoAnswer)
 }
 
 /// The answer's headers did not arrive in time.
 pub(super) fn no_headers_within(first_byte_ms: u64) -> Failure {
-    timed_out(format!(
-        "the provider did not begin to answer within {first_byte_ms} ms"
-    ))
+    let message = format!("the provider did not begin to answer within {first_byte_ms} ms");
+    timed_out(message, Evidence::NoAnswer)
 }
 
 /// The call did not end within its timeout.
 pub(super) fn not_done_within(timeout: Duration) -> Failure {
-    timed_out(format!(
-        "the call was not done within {} ms",
-        timeout.as_millis()
-    ))
+    let message = format!("the call was not done within {} ms", timeout.as_millis());
+    timed_out(message, Evidence::NoAnswer)
 }
 
 /// The answer is compressed although the request accepts no compression. A retry would get the same answer.
@@ -94,6 +100,7 @@ pub(super) fn encoded(coding: &str) -> Failure {
         ),
         Retry::Never,
     )
+    .as_answer()
 }
 
 /// The answer exceeds the limit on its bytes.
@@ -103,14 +110,15 @@ pub(super) fn too_large(max_bytes: usize) -> Failure {
         format!("the provider's answer has more than {max_bytes} bytes"),
         Retry::Never,
     )
+    .as_answer()
 }
 
-fn failed(message: String) -> Failure {
-    Failure::new("connection_failed", message, Retry::Backoff)
+fn failed(message: String, evidence: Evidence<'_>) -> Failure {
+    Failure::new("connection_failed", message, Retry::Backoff).with_fault(fault::of(evidence))
 }
 
-fn timed_out(message: String) -> Failure {
-    Failure::new("provider_timeout", message, Retry::Backoff)
+fn timed_out(message: String, evidence: Evidence<'_>) -> Failure {
+    Failure::new("provider_timeout", message, Retry::Backoff).with_fault(fault::of(evidence))
 }
 
 /// The message of the innermost cause. Unlike the outer messages, it names neither the URL nor any data that was sent.

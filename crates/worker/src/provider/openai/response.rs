@@ -84,6 +84,7 @@ pub(super) fn read(received: &Received, turns: &[Turn], provider: &str) -> Resul
         reasoning,
         finish_reason,
         usage: usage::read(&body["usage"]),
+        limits: received.limits.clone(),
     })
 }
 

@@ -1,9 +1,11 @@
 //! Tests of which provider gets which model, and of the errors for settings that cannot be used.
 
-use forebay_shared::secret::Secret;
+use forebay_shared::{account::AccountKey, secret::Secret};
 
 use super::{OPENAI_BASE_URL, ProviderRegistry, ProviderSettings};
-use crate::provider::{KeyState, ProviderSummary, file::ProvidersFile, http::Proxies};
+use crate::provider::{
+    CallAccounts, KeyState, ProviderSummary, file::ProvidersFile, http::Proxies,
+};
 
 const FILE: &str = r#"
     [providers.local]
@@ -239,5 +241,88 @@ fn a_key_that_cannot_be_sent_is_refused_without_showing_it() {
     assert!(
         error.contains("openai") && !error.contains("broken"),
         "error: {error}"
+    );
+}
+
+/// The names of the accounts of a call.
+fn account_names(registry: &ProviderRegistry, model: &str) -> Vec<String> {
+    let accounts = registry.accounts_of(model);
+    let keys = accounts.iter().flat_map(CallAccounts::keys);
+    keys.map(|key| key.as_str().to_owned()).collect()
+}
+
+#[test]
+fn the_accounts_of_a_call_are_those_of_its_provider_and_of_the_model_that_is_sent() {
+    let registry = ProviderRegistry::new(settings(true)).expect("the registry is created");
+    for (model, expected) in [
+        ("gpt-5", vec!["openai", "openai/gpt-5"]),
+        ("openai/gpt-5", vec!["openai", "openai/gpt-5"]),
+        ("meta/llama", vec!["openai", "openai/meta/llama"]),
+        (
+            "gemini-2.5-flash",
+            vec!["gemini", "gemini/gemini-2.5-flash"],
+        ),
+        ("gemini/tuned", vec!["gemini", "gemini/tuned"]),
+        ("llama-3-8b", vec!["big", "big/llama-3-8b"]),
+        ("local/shared", vec!["big", "big/local/shared"]),
+        ("router/auto", vec!["router", "router/router/auto"]),
+        ("local/*", vec!["local"]),
+        ("router/*", vec!["router"]),
+        // There is nothing to call.
+        ("openai/", vec![]),
+        ("", vec![]),
+    ] {
+        assert_eq!(account_names(&registry, model), expected, "{model}");
+    }
+    let registry = ProviderRegistry::new(settings(false)).expect("the registry is created");
+    assert_eq!(registry.accounts_of("big/x"), None, "the key is missing");
+    let names = registry
+        .account_names_of("big/x")
+        .expect("a model is named");
+    let names: Vec<_> = names.keys().map(AccountKey::as_str).collect();
+    assert_eq!(names, ["big", "big/x"]);
+    assert_eq!(account_names(&registry, "local/x"), ["local", "local/x"]);
+}
+
+#[test]
+fn limits_belong_to_the_accounts_of_the_entry_that_states_them() {
+    let file = r#"
+        [providers.a]
+        base_url = "http://127.0.0.1:1"
+        rpm = 600
+        [providers.a.limits."x/large"]
+        rpm = 60
+        [providers.b]
+        base_url = "http://127.0.0.1:1"
+        [providers.b.limits.small]
+        concurrency = 2
+        [providers.c]
+        base_url = "http://127.0.0.1:1"
+    "#;
+    let settings = ProviderSettings {
+        file: ProvidersFile::parse(file, &|_| None).expect("the file is valid"),
+        ..ProviderSettings::default()
+    };
+    let registry = ProviderRegistry::new(settings).expect("the registry is created");
+    let limits: Vec<_> = registry
+        .limits()
+        .iter()
+        .map(|(account, limits)| {
+            let rpm = limits.requests_per_minute;
+            (account.as_str(), rpm, limits.concurrency)
+        })
+        .collect();
+    let expected = [
+        ("a", Some(600), None),
+        ("a/x/large", Some(60), None),
+        ("b/small", None, Some(2)),
+    ];
+    assert_eq!(limits, expected);
+    // The account of a call has the limits.
+    let accounts = registry.accounts_of("a/x/large").expect("a call is made");
+    assert!(
+        accounts
+            .keys()
+            .all(|key| registry.limits().contains_key(key))
     );
 }

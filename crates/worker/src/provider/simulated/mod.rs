@@ -96,6 +96,7 @@ fn answer(call: &Call<'_>) -> Result<Answer, Failure> {
             total_tokens: input_tokens + output_tokens,
             ..Usage::default()
         }),
+        limits: None,
     })
 }
 

@@ -13,13 +13,14 @@ mod tokens;
 use std::sync::Arc;
 
 use forebay_shared::{
+    account::AccountKey,
     job::{JobError, Status},
     turn::{Role, Turn},
 };
 use forebay_worker::{
     Providers,
     provider::{
-        Provider,
+        CallAccounts, Provider,
         http::{Endpoint, HttpSettings},
         openai::{OpenAi, OpenAiSettings},
     },
@@ -38,6 +39,17 @@ struct OneProvider(Arc<OpenAi>);
 impl Providers for OneProvider {
     fn resolve(&self, model: &str) -> Result<(Arc<dyn Provider>, String), JobError> {
         Ok((Arc::clone(&self.0) as Arc<dyn Provider>, model.to_owned()))
+    }
+
+    fn has_provider(&self, name: &str) -> bool {
+        name == "local"
+    }
+
+    fn accounts_of(&self, model: &str) -> Option<CallAccounts> {
+        Some(CallAccounts {
+            provider: AccountKey::of_provider("local"),
+            model: Some(AccountKey::of_model("local", model)),
+        })
     }
 }
 

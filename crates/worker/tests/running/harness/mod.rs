@@ -12,6 +12,7 @@ use forebay_runtime::{
     member::{Member, MemberSettings},
 };
 use forebay_shared::{
+    account::{AccountKey, ConfiguredLimits},
     class::Class,
     document::{DocumentVersion, UnknownFields},
     ids::{JobId, LaneKey, ProcessId, SessionId, TenantId},
@@ -29,7 +30,7 @@ use tokio::{
     task::JoinHandle,
     time::timeout,
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use faulty_store::{Fault, FaultyStore, StoreCall};
 pub(crate) use provider::PendingCall;
@@ -56,6 +57,30 @@ pub(crate) fn settings(concurrency: usize) -> WorkerSettings {
     }
 }
 
+/// Joins a member whose limits no test reaches.
+fn join(name: &str, store: &Arc<FaultyStore>, queue: Arc<dyn Queue>) -> Arc<Member> {
+    let lanes = LaneSettings {
+        session: SessionBounds {
+            ttl_ms: 3_600_000,
+            turns_max: 100,
+            turns_bytes_max: 1 << 20,
+        },
+        result_ttl_ms: 3_600_000,
+    };
+    let settings = MemberSettings {
+        presence_ttl_ms: PRESENCE_TTL_MS,
+        sessions_max: None,
+        lanes,
+    };
+    let store = Arc::clone(store) as Arc<dyn Store>;
+    Arc::new(Member::join(
+        ProcessId::fresh(name),
+        store,
+        queue,
+        &settings,
+    ))
+}
+
 /// A fleet of one member, with its worker.
 pub(crate) struct Fleet {
     pub(crate) member: Arc<Member>,
@@ -63,6 +88,8 @@ pub(crate) struct Fleet {
     pub(crate) stop: CancellationToken,
     calls: Mutex<mpsc::UnboundedReceiver<PendingCall>>,
     worker: Option<JoinHandle<()>>,
+    /// Another member, with its worker.
+    other: Option<(Arc<Member>, AbortOnDropHandle<()>)>,
     providers: Arc<dyn Providers>,
     settings: WorkerSettings,
     _engine: Embedded,
@@ -72,35 +99,30 @@ pub(crate) struct Fleet {
 impl Fleet {
     /// A member whose worker is not started yet.
     pub(crate) fn without_worker(settings: WorkerSettings) -> Self {
+        Self::with_limits(settings, [])
+    }
+
+    /// A member whose worker is not started yet. Its configuration limits these accounts.
+    pub(crate) fn with_limits<const N: usize>(
+        settings: WorkerSettings,
+        limits: [(AccountKey, ConfiguredLimits); N],
+    ) -> Self {
         let folder = tempfile::tempdir().expect("the folder is created");
         let engine = Embedded::open(folder.path()).expect("the engine opens");
         let store = Arc::new(FaultyStore::new(engine.store()));
-        let lanes = LaneSettings {
-            session: SessionBounds {
-                ttl_ms: 3_600_000,
-                turns_max: 100,
-                turns_bytes_max: 1 << 20,
-            },
-            result_ttl_ms: 3_600_000,
-        };
-        let member = Member::join(
-            ProcessId::fresh("test"),
-            Arc::clone(&store) as Arc<dyn Store>,
-            engine.queue(),
-            &MemberSettings {
-                presence_ttl_ms: PRESENCE_TTL_MS,
-                sessions_max: None,
-                lanes,
-            },
-        );
+        let member = join("test", &store, engine.queue());
         let (sender, calls) = mpsc::unbounded_channel();
         Self {
-            member: Arc::new(member),
+            member,
             store,
             stop: CancellationToken::new(),
             calls: Mutex::new(calls),
             worker: None,
-            providers: Arc::new(ScriptedProviders(Arc::new(ScriptedProvider(sender)))),
+            providers: Arc::new(ScriptedProviders {
+                provider: Arc::new(ScriptedProvider(sender)),
+                limits: limits.into(),
+            }),
+            other: None,
             settings,
             _engine: engine,
             _folder: folder,
@@ -140,6 +162,38 @@ impl Fleet {
             self.stop.clone(),
         );
         self.worker = Some(tokio::spawn(run));
+    }
+
+    /// Starts the worker of another member.
+    pub(crate) fn start_another_worker(&mut self) {
+        let member = join("other", &self.store, Arc::clone(&self.member.queue));
+        let run = forebay_worker::run(
+            Arc::clone(&member),
+            Arc::clone(&self.providers),
+            self.settings,
+            self.stop.clone(),
+        );
+        self.other = Some((member, AbortOnDropHandle::new(tokio::spawn(run))));
+    }
+
+    /// All members.
+    pub(crate) fn members(&self) -> Vec<&Member> {
+        let other = self.other.iter().map(|(member, _)| &**member);
+        std::iter::once(&*self.member).chain(other).collect()
+    }
+
+    /// Starts a worker again after [`stop_worker`](Self::stop_worker).
+    pub(crate) fn restart_worker(&mut self) {
+        self.stop = CancellationToken::new();
+        self.start_worker();
+    }
+
+    /// Takes the next wake of an interactive job from the queue and drops it. No worker may run.
+    pub(crate) async fn lose_wake(&self) {
+        let consumer = self.queue().consume(Class::Interactive, 1).await;
+        let mut consumer = consumer.expect("the queue can be consumed");
+        let delivery = wait_for("a wake arrives", consumer.next()).await;
+        delivery.expect("the queue is open").ack();
     }
 
     /// Tells the worker to stop, and waits until it has drained.
@@ -264,6 +318,7 @@ impl Fleet {
             model: None,
             admitted_at: now,
             sent_at: now,
+            permit: None,
             traceparent: None,
         };
         self.queue()

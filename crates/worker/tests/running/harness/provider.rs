@@ -1,15 +1,16 @@
 //! A provider that gets each reply from the test.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use forebay_shared::{
+    account::{AccountKey, ConfiguredLimits},
     job::{FinishReason, JobError, Usage},
     turn::{Content, Role, Turn},
 };
 use forebay_worker::{
     Providers,
-    provider::{Answer, Call, Failure, Provider},
+    provider::{Answer, Call, CallAccounts, Failure, Provider},
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -60,6 +61,7 @@ impl PendingCall {
             reasoning: None,
             finish_reason,
             usage: Some(usage),
+            limits: None,
         }))));
     }
 
@@ -117,14 +119,37 @@ impl Provider for ScriptedProvider {
     }
 }
 
-/// The scripted provider for all models except `keyless/…`.
-pub(super) struct ScriptedProviders(pub(super) Arc<ScriptedProvider>);
+/// The scripted provider for all models except `keyless/…`. The models `NAME/…` have accounts of the provider `NAME`, all
+/// others have accounts of `scripted`.
+pub(super) struct ScriptedProviders {
+    pub(super) provider: Arc<ScriptedProvider>,
+    pub(super) limits: BTreeMap<AccountKey, ConfiguredLimits>,
+}
 
 impl Providers for ScriptedProviders {
     fn resolve(&self, model: &str) -> Result<(Arc<dyn Provider>, String), JobError> {
         match model.strip_prefix("keyless/") {
             Some(_) => Err(JobError::new("provider_not_configured", "no key")),
-            None => Ok((Arc::clone(&self.0) as Arc<dyn Provider>, model.to_owned())),
+            None => Ok((
+                Arc::clone(&self.provider) as Arc<dyn Provider>,
+                model.to_owned(),
+            )),
         }
+    }
+
+    fn has_provider(&self, _name: &str) -> bool {
+        true
+    }
+
+    fn accounts_of(&self, model: &str) -> Option<CallAccounts> {
+        let (provider, model) = model.split_once('/').unwrap_or(("scripted", model));
+        (provider != "keyless").then(|| CallAccounts {
+            provider: AccountKey::of_provider(provider),
+            model: Some(AccountKey::of_model(provider, model)),
+        })
+    }
+
+    fn limits(&self) -> &BTreeMap<AccountKey, ConfiguredLimits> {
+        &self.limits
     }
 }

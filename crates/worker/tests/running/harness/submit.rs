@@ -45,6 +45,11 @@ impl Submit {
         self
     }
 
+    pub(crate) fn model(mut self, model: &str) -> Self {
+        model.clone_into(&mut self.model);
+        self
+    }
+
     pub(crate) fn batch(mut self) -> Self {
         self.class = Class::Batch;
         self

@@ -68,8 +68,14 @@ async fn tools(forebay: &WithProvidersFile) {
 }
 
 async fn errors(forebay: &WithProvidersFile) {
+    // A job waits for a limited model until it expires.
+    let mut limited = job("limited", "acme/limited", &json!("hi"));
+    limited["expires_in_s"] = json!(3);
+    let limited = forebay.run(&limited).await;
+    assert_eq!(limited["status"], "expired", "{limited}");
+    let message = limited["error"]["message"].as_str().unwrap_or_default();
+    assert!(message.contains("mock rate limit error"), "{limited}");
     for (model, code, attempts, words) in [
-        ("acme/limited", "rate_limited", 2, "mock rate limit error"),
         (
             "acme/broken",
             "provider_error",

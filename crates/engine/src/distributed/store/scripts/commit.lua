@@ -35,8 +35,9 @@ else
 end
 local old_head_code = old and string.sub(old, 34, 34) or '-'
 if old_head_code ~= head_code then
-  if old_head_code ~= '-' then redis.call('ZREM', prefix .. 'h', old_head_code .. lane) end
-  if head_code ~= '-' then redis.call('ZADD', prefix .. 'h', 0, head_code .. lane) end
+  -- Deferred heads have an index of their own.
+  if old_head_code ~= '-' and old_head_code ~= 'd' then redis.call('ZREM', prefix .. 'h', old_head_code .. lane) end
+  if head_code ~= '-' and head_code ~= 'd' then redis.call('ZADD', prefix .. 'h', 0, head_code .. lane) end
 end
 
 -- Records of new jobs.
@@ -50,6 +51,25 @@ for _ = 1, tonumber(take()) do
   local key = prefix .. 'j:' .. take()
   redis.call('HDEL', key, 'mark', 'outcome')
   redis.call('PERSIST', key)
+end
+
+-- The index of deferred heads: the name and class of the entry before the commit, or ''; then the name, class and time of the
+-- entry after it, or ''. A process of an older release counts a deferred head as one that waits for its next try (`w`) and
+-- does not change the index. So `w` is corrected if the index is not as this process expects.
+for _ = 1, tonumber(take()) do
+  local counts = prefix .. 'c'
+  local name, tenant_class = take(), take()
+  if name ~= '' and not remove_deferred(prefix, name, tenant_class, lane) then
+    redis.call('HINCRBY', counts, tenant_class .. '|w', -1)
+  end
+  local new_name, new_tenant_class, admitted_at = take(), take(), take()
+  if new_name ~= '' then
+    if redis.call('ZADD', prefix .. 'd:' .. new_name, admitted_at, lane) == 1 then
+      count_deferred(prefix, new_name, new_tenant_class, 1)
+    else
+      redis.call('HINCRBY', counts, new_tenant_class .. '|w', 1)
+    end
+  end
 end
 
 -- Timers, and the index of queued jobs by time of admission. The time of admission is '' while a worker runs the job.

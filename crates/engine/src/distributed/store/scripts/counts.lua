@@ -1,6 +1,6 @@
 -- The counts of one partition. KEYS: the hash of the counts. ARGV: prefix, now.
--- Returns three things: the number of unexpired sessions without live jobs; the counts; and for each tenant and class
--- the time at which its oldest queued job was admitted.
+-- Returns four things: the number of unexpired sessions without live jobs; the counts; for each tenant and class the time
+-- at which its oldest queued job was admitted; and the counts of deferred heads.
 local counts = redis.call('HGETALL', KEYS[1])
 if #counts == 0 then return false end
 local oldest, seen = {}, {}
@@ -15,4 +15,5 @@ for index = 1, #counts, 2 do
     end
   end
 end
-return {redis.call('ZCOUNT', ARGV[1] .. 'sx', '(' .. ARGV[2], '+inf'), counts, oldest}
+local idle = redis.call('ZCOUNT', ARGV[1] .. 'sx', '(' .. ARGV[2], '+inf')
+return {idle, counts, oldest, redis.call('HGETALL', ARGV[1] .. 'd')}

@@ -1,0 +1,78 @@
+//! The accounts of providers: one hash for the fleet. Each value is the account's version in 32 hex digits, a line feed, and
+//! the account as JSON.
+
+use forebay_shared::{
+    account::AccountKey,
+    document,
+    ids::JobId,
+    store::{ACCOUNTS_MAX, AccountSwap, AccountVersion, StoreError, StoredAccount, Topic},
+};
+use redis::cmd;
+
+use super::{
+    arguments::Arguments, redis_error::UnexpectedReply, redis_reply::RedisReply,
+    redis_store::RedisStore,
+};
+use crate::rejection::{OnStoreFull, broken_data};
+
+/// The length of a version in hex digits.
+const VERSION_LENGTH: usize = 32;
+
+impl RedisStore {
+    /// Reads all accounts.
+    pub(super) async fn read_accounts(&self) -> Result<Vec<StoredAccount>, StoreError> {
+        let mut read = cmd("HGETALL");
+        read.arg(self.keys.accounts());
+        let value = self.connections.run(&read, OnStoreFull::Retry).await?;
+        let mut parts = RedisReply::new("HGETALL of accounts", value).list()?;
+        let mut accounts = Vec::new();
+        while let (Some(key), Some(stored)) = (parts.next(), parts.next()) {
+            let key = AccountKey::from_text(key.text()?);
+            accounts.push(read_account(key, &stored.bytes()?)?);
+        }
+        Ok(accounts)
+    }
+
+    /// Writes or removes an account, if it still has the expected version. Returns whether it has the swap's state now.
+    pub(super) async fn swap(&self, swap: &AccountSwap) -> Result<bool, StoreError> {
+        let version = swap.version.simple().to_string();
+        let stored = match &swap.next {
+            Some(account) => {
+                let json = serde_json::to_string(account).map_err(broken_data)?;
+                format!("{version}\n{json}")
+            }
+            None => String::new(),
+        };
+        let expected = swap.expected.map(|version| version.simple().to_string());
+        let mut args = Arguments::default();
+        args.push(swap.key.as_str())
+            .push(expected.unwrap_or_default())
+            .push(version)
+            .push(stored)
+            .push_size(ACCOUNTS_MAX)
+            .push(self.keys.channel(&Topic::Accounts))
+            .push(JobId::NIL.to_string());
+        let key = self.keys.accounts();
+        let reply =
+            self.connections
+                .eval(&self.scripts.swap_account, &key, &args, OnStoreFull::Retry);
+        match reply.await?.int()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(broken_data(UnexpectedReply("swap_account"))),
+        }
+    }
+}
+
+fn read_account(key: AccountKey, stored: &[u8]) -> Result<StoredAccount, StoreError> {
+    let unexpected = || broken_data(UnexpectedReply("accounts"));
+    let (version, json) = stored
+        .split_at_checked(VERSION_LENGTH)
+        .ok_or_else(unexpected)?;
+    let json = json.strip_prefix(b"\n").ok_or_else(unexpected)?;
+    Ok(StoredAccount {
+        key,
+        version: AccountVersion::try_parse_ascii(version).map_err(broken_data)?,
+        account: document::read(json)?,
+    })
+}

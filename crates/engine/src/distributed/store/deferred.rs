@@ -1,0 +1,186 @@
+//! The index of deferred heads: it finds the heads that wait for an account, oldest first.
+//!
+//! A process of the release before this one knows no deferred heads. It reads such a head as one that waits for its next
+//! try, and its commits do not change the index. So after a claim or a cancel by such a process, the index has an entry
+//! whose head is not deferred any more. The search checks each entry against its lane. It leaves out the entries that are
+//! outdated and removes them. Their number stays in the counts until then.
+
+use std::collections::BTreeMap;
+
+use forebay_shared::{
+    account::AccountKey,
+    class::Class,
+    ids::{JobId, LaneKey},
+    store::{DeferredEntry, DeferredHead, StoreError},
+};
+
+use super::{
+    arguments::Arguments,
+    earliest::{TimedMember, TimedSets},
+    keys::{deferred_name, tenant_class},
+    lane_document,
+    redis_reply::RedisReply,
+    redis_store::RedisStore,
+};
+use crate::rejection::broken_data;
+
+/// How often the search begins again if it has found and removed outdated entries.
+const SEARCHES_MAX: usize = 8;
+
+/// What an entry of the index has turned out to be.
+enum Checked {
+    /// The head of the lane waits for the account, with this job.
+    Deferred(JobId),
+    /// The head does not wait for the account. This is the lane's version at that time; empty without a document.
+    Outdated(String),
+    /// A newer release wrote the lane, so this process cannot check the entry.
+    Unreadable,
+}
+
+impl RedisStore {
+    /// Returns the heads of an account and a class that were admitted first.
+    pub(super) async fn find_deferred_heads(
+        &self,
+        account: &AccountKey,
+        class: Class,
+        limit: usize,
+    ) -> Result<Vec<DeferredHead>, StoreError> {
+        let name = deferred_name(account, class);
+        let sets = TimedSets {
+            name: "ZRANGE of deferred heads",
+            key: |partition| self.keys.deferred(partition, &name),
+            until: String::from("+inf"),
+        };
+        let mut heads = Vec::new();
+        for _ in 0..SEARCHES_MAX {
+            let found = self.find_earliest(&sets, limit).await?;
+            let may_have_more = found.len() >= limit;
+            let entries = found
+                .into_iter()
+                .map(|TimedMember { member, .. }| LaneKey::parse(&member).map_err(broken_data));
+            let lanes: Vec<LaneKey> = entries.collect::<Result<_, _>>()?;
+            heads.clear();
+            if lanes.is_empty() {
+                break;
+            }
+            let checked = self.check_deferred(&lanes, account, class).await?;
+            let mut outdated = Vec::new();
+            for (lane, checked) in lanes.into_iter().zip(checked) {
+                match checked {
+                    Checked::Deferred(job) => heads.push(DeferredHead { lane, job }),
+                    Checked::Outdated(version) => outdated.push((lane, version)),
+                    Checked::Unreadable => {}
+                }
+            }
+            if outdated.is_empty() {
+                break;
+            }
+            self.remove_outdated(&name, class, &outdated).await?;
+            if !may_have_more {
+                break;
+            }
+        }
+        Ok(heads)
+    }
+
+    /// Checks for each of these lanes whether its head waits for the account.
+    async fn check_deferred(
+        &self,
+        lanes: &[LaneKey],
+        account: &AccountKey,
+        class: Class,
+    ) -> Result<Vec<Checked>, StoreError> {
+        let name = deferred_name(account, class);
+        let by_partition = by_partition(lanes.iter());
+        let calls: Vec<_> = by_partition
+            .iter()
+            .map(|(partition, positions)| {
+                let mut args = Arguments::default();
+                args.push(self.keys.partition_prefix(*partition))
+                    .push(name.as_str());
+                for position in positions {
+                    args.push(lanes[*position].to_string());
+                }
+                (self.keys.deferred(*partition, &name), args)
+            })
+            .collect();
+        let replies = self
+            .connections
+            .eval_each(&self.scripts.deferred_heads, &calls)
+            .await?;
+        let mut all: Vec<Checked> = lanes.iter().map(|_| Checked::Unreadable).collect();
+        for (positions, reply) in by_partition.values().zip(replies) {
+            for (position, reply) in positions.iter().zip(reply.list()?) {
+                all[*position] = read_checked(reply, account, class)?;
+            }
+        }
+        Ok(all)
+    }
+
+    /// Removes entries from the index, each only if its lane still has this version.
+    async fn remove_outdated(
+        &self,
+        name: &str,
+        class: Class,
+        outdated: &[(LaneKey, String)],
+    ) -> Result<(), StoreError> {
+        let by_partition = by_partition(outdated.iter().map(|(lane, _)| lane));
+        let calls: Vec<_> = by_partition
+            .iter()
+            .map(|(partition, positions)| {
+                let mut args = Arguments::default();
+                args.push(self.keys.partition_prefix(*partition)).push(name);
+                for (lane, version) in positions.iter().map(|position| &outdated[*position]) {
+                    args.push(lane.to_string())
+                        .push(version.as_str())
+                        .push(tenant_class(lane.tenant(), class));
+                }
+                (self.keys.deferred(*partition, name), args)
+            })
+            .collect();
+        self.connections
+            .eval_each(&self.scripts.remove_deferred, &calls)
+            .await
+            .map(drop)
+    }
+}
+
+/// The positions of the lanes of each partition.
+fn by_partition<'a>(lanes: impl Iterator<Item = &'a LaneKey>) -> BTreeMap<u8, Vec<usize>> {
+    let mut positions: BTreeMap<u8, Vec<usize>> = BTreeMap::new();
+    for (position, lane) in lanes.enumerate() {
+        positions
+            .entry(lane.partition())
+            .or_default()
+            .push(position);
+    }
+    positions
+}
+
+/// Reads the reply for one lane: the job, or nil and the lane's document.
+fn read_checked(
+    reply: RedisReply,
+    account: &AccountKey,
+    class: Class,
+) -> Result<Checked, StoreError> {
+    let [job, document] = reply.parts()?;
+    if let Some(job) = job.non_nil() {
+        let job = JobId::parse(&job.text()?).map_err(broken_data)?;
+        return Ok(Checked::Deferred(job));
+    }
+    let Some(document) = document.non_nil() else {
+        return Ok(Checked::Outdated(String::new()));
+    };
+    // A process of the release before this one may have written the document and left the head deferred.
+    let (version, lane) = match lane_document::read(&document.bytes()?) {
+        Ok(read) => read,
+        Err(StoreError::Newer(_)) => return Ok(Checked::Unreadable),
+        Err(error) => return Err(error),
+    };
+    let entry = DeferredEntry::of(&lane);
+    let entry = entry.filter(|entry| (&entry.account, entry.class) == (account, class));
+    Ok(match entry {
+        Some(entry) => Checked::Deferred(entry.job),
+        None => Checked::Outdated(version.simple().to_string()),
+    })
+}

@@ -1,0 +1,16 @@
+-- Checks entries of one partition's index of deferred heads. KEYS: the index. ARGV: prefix, name of the index, lanes.
+-- Returns a pair for each lane. If the first line of the lane's document has the name of the index, the pair is the head's
+-- job and nil. Otherwise it is nil and the document: the caller checks the document itself.
+local prefix, checked = ARGV[1], {}
+for index = 3, #ARGV do
+  local key = prefix .. 'l:' .. ARGV[index]
+  -- The first line is shorter than 1,024 bytes, even with the longest names. `lane_document.rs` describes its fields.
+  local line = redis.call('GETRANGE', key, 0, 1023)
+  local job, name = string.match(line, '^%x+;d;%d+;([^;]*);[^;]*;%d+;%d+;([^\n]*)\n')
+  if name == ARGV[2] then
+    checked[#checked + 1] = {job, false}
+  else
+    checked[#checked + 1] = {false, redis.call('GET', key)}
+  end
+end
+return checked

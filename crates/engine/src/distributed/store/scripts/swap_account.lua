@@ -1,0 +1,17 @@
+-- Writes or removes an account, if it still has the expected version. KEYS: the accounts.
+-- ARGV: account, expected version or '', own version, the new value or '', the maximum number of accounts, the channel of
+-- the notice, the notice. A value begins with its version. Returns 1 if the account has the own version now, or was removed.
+local account, expected, own, value = unpack(ARGV, 1, 4)
+local stored = redis.call('HGET', KEYS[1], account)
+local version = stored and string.sub(stored, 1, 32) or ''
+-- An earlier request of this swap took effect, and its response was lost.
+if version == own then return 1 end
+if version ~= expected then return 0 end
+if value == '' then
+  redis.call('HDEL', KEYS[1], account)
+else
+  if not stored and redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[5]) then return 0 end
+  redis.call('HSET', KEYS[1], account, value)
+end
+redis.call('PUBLISH', ARGV[6], ARGV[7])
+return 1

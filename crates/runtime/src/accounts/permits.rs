@@ -1,0 +1,295 @@
+//! The permits of calls: taken for one call of this process, or taken by the sweeper for the wakes of jobs.
+
+use forebay_shared::{
+    account::{AccountEvent, AccountKey, Phase},
+    ids::ProcessId,
+    store::StoreError,
+    time::TimeMs,
+    wake::WakePermit,
+};
+
+use super::handle::{Accounts, Denied};
+
+/// The permits of one call, one of each of its accounts. If this is dropped without [`end`](Self::end), for example by a
+/// panic, the store's count is corrected within about a second.
+pub struct CallPermits {
+    accounts: Accounts,
+    taken: Vec<Taken>,
+    /// When the last of them was taken.
+    taken_at: TimeMs,
+}
+
+/// A permit that came with a wake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldPermit {
+    /// The permit.
+    pub permit: WakePermit,
+    /// When it was taken, or a little later.
+    pub taken_at: TimeMs,
+}
+
+/// A permit of one account.
+struct Taken {
+    key: AccountKey,
+    /// Whether the store counts the call.
+    is_counted: bool,
+}
+
+impl Accounts {
+    /// Takes the permits for one call. Accounts without limits give them without a request to the store. `held` is a
+    /// permit that came with the job's wake. It is given back if the call is denied, or if the account has closed since it was
+    /// taken.
+    ///
+    /// If the store does not respond, the call is allowed. If the provider refuses it, it spends no try.
+    ///
+    /// # Errors
+    /// The account that has no permit.
+    pub async fn take(
+        &self,
+        keys: impl Iterator<Item = &AccountKey>,
+        held: Option<&HeldPermit>,
+    ) -> Result<CallPermits, Denied> {
+        let mut needed = Vec::new();
+        for key in keys {
+            let mut held = held.filter(|held| held.permit.covers(key));
+            if let Some(HeldPermit { permit, taken_at }) = held
+                && self.has_closed_since(key, *taken_at)
+            {
+                self.give_back(key, &permit.process, 1, *taken_at).await;
+                held = None;
+            }
+            needed.push((key, held));
+        }
+        let mut permits = CallPermits {
+            accounts: self.clone(),
+            taken: Vec::with_capacity(needed.len()),
+            taken_at: self.shared.store.now(),
+        };
+        // Checked before any permit is taken, so that few permits have to be given back.
+        let is_used_up =
+            |(key, held): &&(&AccountKey, Option<_>)| held.is_none() && self.available(key, 1) == 0;
+        let mut denied = needed.iter().find(is_used_up).map(|(key, _)| *key);
+        for (key, held) in &needed {
+            if denied.is_none() && !self.take_one(key, *held, &mut permits).await {
+                denied = Some(key);
+            }
+        }
+        let Some(denied) = denied else {
+            return Ok(permits);
+        };
+        for (key, held) in &needed[permits.taken.len()..] {
+            if let Some(HeldPermit { permit, taken_at }) = held {
+                self.give_back(key, &permit.process, 1, *taken_at).await;
+            }
+        }
+        permits.not_used().await;
+        Err(self.denied(denied))
+    }
+
+    /// Whether an account is closed, and has closed after this time. Its earlier permits are void then.
+    fn has_closed_since(&self, key: &AccountKey, taken_at: TimeMs) -> bool {
+        match &self.shared.cache.get(key).account.phase {
+            Phase::Closed(closing) | Phase::Probing(closing) => closing.since >= taken_at,
+            Phase::Open => false,
+        }
+    }
+
+    /// Takes the permit of one account. Returns whether the call is allowed.
+    async fn take_one(
+        &self,
+        key: &AccountKey,
+        held: Option<&HeldPermit>,
+        permits: &mut CallPermits,
+    ) -> bool {
+        self.shared.calls.begin(key);
+        let mut taken = Taken {
+            key: key.clone(),
+            is_counted: false,
+        };
+        let granted = match held {
+            Some(held) => self.move_here(key, &held.permit).await,
+            None => self.grant(key, 1).await,
+        };
+        match &granted {
+            Ok(0) => {}
+            Ok(_) => {
+                self.shared.calls.counted(key);
+                taken.is_counted = true;
+            }
+            Err(error) => {
+                tracing::debug!(account = %key, %error, "a permit could not be taken; the provider is called without one");
+            }
+        }
+        permits.taken.push(taken);
+        permits.taken_at = self.shared.store.now();
+        !matches!(granted, Ok(0))
+    }
+
+    /// Takes up to `calls` permits for wakes, of this account and of its provider's account. Returns how many both granted.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store did not confirm the change.
+    pub async fn take_for_wakes(&self, key: &AccountKey, calls: u32) -> Result<u32, StoreError> {
+        let mut granted = calls;
+        let mut taken: Vec<(&AccountKey, u32)> = Vec::new();
+        let provider = AccountKey::of_provider(key.provider());
+        let is_model = provider != *key;
+        for key in std::iter::once(key).chain(is_model.then_some(&provider)) {
+            if self.counts_calls(key) {
+                self.shared.calls.add_wake_permits(key, granted);
+            }
+            let result = self.grant(key, granted).await;
+            granted = result.as_ref().map_or(0, |granted| *granted);
+            for (earlier, permits) in &mut taken {
+                let (process, now) = (&self.shared.process, self.shared.store.now());
+                self.give_back(earlier, process, *permits - granted, now)
+                    .await;
+                *permits = granted;
+            }
+            taken.push((key, granted));
+            result?;
+        }
+        Ok(granted)
+    }
+
+    /// Gives back permits of [`take_for_wakes`](Self::take_for_wakes) that are not used.
+    pub async fn give_back_for_wakes(&self, held: &HeldPermit, calls: u32) {
+        let HeldPermit { permit, taken_at } = held;
+        let provider = AccountKey::of_provider(permit.account.provider());
+        let is_model = provider != permit.account;
+        for key in std::iter::once(&permit.account).chain(is_model.then_some(&provider)) {
+            self.give_back(key, &permit.process, calls, *taken_at).await;
+        }
+    }
+
+    /// How many permits [`take_for_wakes`](Self::take_for_wakes) would grant now, at most `calls`, as of the last read.
+    #[must_use]
+    pub fn available_for_wakes(&self, key: &AccountKey, calls: u32) -> u32 {
+        let calls = self.available(key, calls);
+        let provider = AccountKey::of_provider(key.provider());
+        self.available(&provider, calls)
+    }
+
+    /// Whether the next permit of [`take_for_wakes`](Self::take_for_wakes) is a probe's, as of the last read.
+    #[must_use]
+    pub fn is_closed_for_wakes(&self, key: &AccountKey) -> bool {
+        let provider = AccountKey::of_provider(key.provider());
+        let mut phases = [key, &provider]
+            .map(|key| self.shared.cache.get(key).account.phase.clone())
+            .into_iter();
+        phases.any(|phase| phase != Phase::Open)
+    }
+
+    /// Counts a call under this process, although another process took its permit.
+    async fn move_here(&self, key: &AccountKey, held: &WakePermit) -> Result<u32, StoreError> {
+        if !self.counts_calls(key) {
+            return Ok(1);
+        }
+        let moved = AccountEvent::Moved {
+            from: held.process.clone(),
+            to: self.shared.process.clone(),
+        };
+        Ok(self.apply(key, moved).await?.granted)
+    }
+
+    /// Gives back permits that were not used.
+    async fn give_back(&self, key: &AccountKey, process: &ProcessId, calls: u32, taken_at: TimeMs) {
+        if calls == 0 || !self.is_limited(key) {
+            return;
+        }
+        let not_used = AccountEvent::NotUsed {
+            process: process.clone(),
+            calls,
+            taken_at,
+        };
+        if let Err(error) = self.apply(key, not_used).await {
+            tracing::debug!(account = %key, %error, "permits that were not used are free again only later");
+        }
+    }
+
+    /// Whether the account counts calls in flight.
+    fn counts_calls(&self, key: &AccountKey) -> bool {
+        let cached = self.shared.cache.get(key);
+        cached.account.configured.concurrency.is_some()
+    }
+
+    /// Corrects the counts of this process's calls in the store, because permits or events may be lost. Costs no request
+    /// for a count that is right.
+    pub(super) async fn correct_counts(&self) {
+        for (key, cached) in self.shared.cache.all() {
+            if cached.account.configured.concurrency.is_none() {
+                continue;
+            }
+            let process = self.shared.process.clone();
+            let in_flight = &cached.account.in_flight;
+            let in_flight = in_flight.get(&process).copied().unwrap_or_default();
+            // Read after the cache. Otherwise a call that begins between the two reads would look like a wrong count.
+            let (least, most) = self.shared.calls.bounds(&key);
+            if (least..=most).contains(&in_flight) {
+                continue;
+            }
+            let event = AccountEvent::InFlight {
+                process,
+                least,
+                most,
+            };
+            if let Err(error) = self.apply(&key, event).await {
+                tracing::debug!(account = %key, %error, "the count of calls in flight is not corrected yet; trying again in 1 s");
+            }
+        }
+    }
+}
+
+impl CallPermits {
+    /// Records that the call ended. Only accounts with a limit on concurrency need it.
+    pub async fn end(mut self) {
+        let Accounts { shared } = self.accounts.clone();
+        for key in self.uncount() {
+            if !self.accounts.counts_calls(&key) {
+                continue;
+            }
+            let ended = AccountEvent::Ended {
+                process: shared.process.clone(),
+                calls: 1,
+            };
+            if let Err(error) = self.accounts.apply(&key, ended).await {
+                tracing::debug!(account = %key, %error, "the end of a call is not counted yet; it is counted within seconds");
+            }
+        }
+    }
+
+    /// Records that the call is not made.
+    pub async fn not_used(mut self) {
+        let Accounts { shared } = self.accounts.clone();
+        for key in self.uncount() {
+            self.accounts
+                .give_back(&key, &shared.process, 1, self.taken_at)
+                .await;
+        }
+    }
+
+    /// Returns the accounts that count the call, and marks the call as ending.
+    fn uncount(&mut self) -> Vec<AccountKey> {
+        let calls = &self.accounts.shared.calls;
+        let counted = self.taken.iter_mut().filter(|taken| taken.is_counted);
+        counted
+            .map(|taken| {
+                taken.is_counted = false;
+                calls.uncounted(&taken.key);
+                taken.key.clone()
+            })
+            .collect()
+    }
+}
+
+impl Drop for CallPermits {
+    fn drop(&mut self) {
+        let calls = &self.accounts.shared.calls;
+        for taken in &self.taken {
+            if taken.is_counted {
+                calls.uncounted(&taken.key);
+            }
+            calls.end(&taken.key);
+        }
+    }
+}

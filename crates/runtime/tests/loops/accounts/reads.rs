@@ -1,0 +1,110 @@
+//! When a process reads the accounts, and that accounts without limits cost nothing else.
+
+use faulty_store::{Fault, StoreCall, StoreMode};
+use forebay_shared::{
+    account::{AccountKey, ClosedBy, ReportedLimit, ReportedLimits},
+    store::Store as _,
+};
+
+use super::{Processes, model, provider};
+use crate::scene::pass_ms;
+
+#[tokio::test(start_paused = true)]
+async fn without_a_limit_calls_cost_no_request_to_the_store() {
+    let processes = Processes::start().await;
+    let (me, store) = (&processes.me, &processes.scene.store);
+    let reads = store.call_count(StoreCall::Accounts);
+    let limits = ReportedLimits {
+        requests: Some(ReportedLimit {
+            limit: 100,
+            remaining: 90,
+            reset_ms: 1_000,
+        }),
+        tokens: None,
+    };
+    for n in 0..1_000 {
+        let keys = [provider(), AccountKey::of_model("acme", &n.to_string())];
+        let started_at = processes.scene.now();
+        let permits = me.take(keys.iter(), None).await.unwrap();
+        pass_ms(10).await;
+        for key in &keys {
+            me.answered(key, started_at, 1_000, Some(limits));
+        }
+        permits.end().await;
+        assert_eq!(me.available(&keys[0], 7), 7);
+        assert_eq!(me.take_for_wakes(&keys[1], 7).await.unwrap(), 7);
+    }
+    assert_eq!(store.call_count(StoreCall::SwapAccount), 0);
+    let reads = store.call_count(StoreCall::Accounts) - reads;
+    assert!((9..=11).contains(&reads), "{reads} reads in 10 s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_that_closes_is_known_to_all_after_a_notice() {
+    let processes = Processes::start().await;
+    let refusal = processes.refusal(ClosedBy::Unavailable, Some(60_000));
+    processes.other.apply(&provider(), refusal).await.unwrap();
+    pass_ms(50).await;
+    assert_eq!(processes.me.available(&provider(), 5), 0);
+    let denied = processes
+        .me
+        .take([&model(), &provider()].into_iter(), None)
+        .await;
+    let denied = denied.err().expect("the provider's account is closed");
+    assert_eq!(
+        (denied.account, denied.error.code.as_str()),
+        (provider(), "planned")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_that_closes_is_known_to_all_within_a_second_without_notices() {
+    let processes = Processes::start().await;
+    let store = &processes.scene.store;
+    // The notices end, and the topic cannot be watched again.
+    store.plan(StoreCall::Watch, (0..1_000).map(|_| Fault::Broken));
+    processes.scene.memory.end_account_notices();
+    pass_ms(3_000).await;
+    let reads = store.call_count(StoreCall::Accounts);
+    pass_ms(500).await;
+    let refusal = processes.refusal(ClosedBy::Unavailable, Some(60_000));
+    processes.other.apply(&provider(), refusal).await.unwrap();
+    pass_ms(1_050).await;
+    assert_eq!(processes.me.available(&provider(), 5), 0);
+    let reads = store.call_count(StoreCall::Accounts) - reads;
+    assert!((1..=2).contains(&reads), "{reads} reads in 1.6 s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_notices_cost_few_reads() {
+    let processes = Processes::start().await;
+    let store = &processes.scene.store;
+    let reads = store.call_count(StoreCall::Accounts);
+    for n in 0..500 {
+        let refusal = processes.refusal(ClosedBy::Unavailable, None);
+        let key = AccountKey::of_provider(&n.to_string());
+        processes.other.apply(&key, refusal).await.unwrap();
+    }
+    pass_ms(200).await;
+    let reads = store.call_count(StoreCall::Accounts) - reads;
+    assert!((1..=10).contains(&reads), "{reads} reads for 500 notices");
+    assert_eq!(processes.me.all().len(), 500);
+}
+
+#[tokio::test(start_paused = true)]
+async fn reads_go_on_after_an_outage_of_the_store() {
+    let processes = Processes::start().await;
+    let store = &processes.scene.store;
+    for mode in [StoreMode::Down, StoreMode::Hanging] {
+        store.set_mode(mode);
+        pass_ms(10_000).await;
+        let key = AccountKey::of_provider(&format!("{mode:?}"));
+        let refusal = processes.refusal(ClosedBy::Unavailable, Some(3_600_000));
+        processes.other.apply(&key, refusal).await.unwrap();
+        assert_eq!(processes.me.available(&key, 1), 1);
+        store.set_mode(StoreMode::Up);
+        pass_ms(1_100).await;
+        assert_eq!(processes.me.available(&key, 1), 0, "after {mode:?}");
+    }
+    assert_eq!(processes.scene.memory.accounts().await.unwrap().len(), 2);
+}

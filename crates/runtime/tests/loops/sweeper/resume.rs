@@ -1,0 +1,307 @@
+//! Jobs that wait for their provider are resumed as permits become free, the oldest first.
+
+use faulty_store::StoreCall;
+use forebay_runtime::{
+    accounts::{Accounts, AccountsLoop},
+    lanes::{LaneChange, ProviderWait},
+};
+use forebay_shared::{
+    account::{AccountEvent, AccountKey, ClosedBy, ConfiguredLimits, Refusal},
+    class::Class,
+    ids::JobId,
+    job::JobError,
+    lane::State,
+    wake::WakePermit,
+};
+
+use crate::scene::{Scene, TIMEOUT, lane, new_job_id, pass_ms, process};
+
+pub(super) fn provider() -> AccountKey {
+    AccountKey::of_provider("acme")
+}
+
+impl Scene {
+    /// Admits a job and lets it wait for an account. Its session is `NAME-n`.
+    pub(super) async fn deferred(
+        &self,
+        name: &str,
+        n: usize,
+        key: &AccountKey,
+        class: Class,
+    ) -> JobId {
+        let session = format!("{name}-{n}");
+        let job = new_job_id(&session);
+        let admission = self.admission_with(&session, job, "hello", |admit| admit.class = class);
+        let lanes = self.other_process();
+        lanes.apply(admission, TIMEOUT).await.unwrap();
+        let wait = ProviderWait {
+            account: key.clone(),
+            error: JobError::new("rate_limited", "the test defers the job"),
+        };
+        let defer = LaneChange::defer(lane(&session), job, wait);
+        lanes.apply(defer, TIMEOUT).await.unwrap();
+        job
+    }
+
+    /// Lets interactive jobs wait for an account, each admitted 1 ms after the one before.
+    pub(super) async fn all_deferred(
+        &self,
+        name: &str,
+        count: usize,
+        key: &AccountKey,
+    ) -> Vec<JobId> {
+        let mut jobs = Vec::with_capacity(count);
+        for n in 0..count {
+            jobs.push(self.deferred(name, n, key, Class::Interactive).await);
+            pass_ms(1).await;
+        }
+        jobs
+    }
+
+    /// Applies an event to an account, as another process does.
+    pub(super) async fn apply_to(&self, key: &AccountKey, event: AccountEvent) {
+        let accounts = Accounts::new(self.memory.clone(), process("other"));
+        let accounts_loop = tokio::spawn(AccountsLoop::new(accounts.clone()).run());
+        // The process has read the accounts.
+        pass_ms(30).await;
+        accounts.apply(key, event).await.unwrap();
+        accounts_loop.abort();
+    }
+
+    pub(super) async fn limit(&self, key: &AccountKey, limits: ConfiguredLimits) {
+        self.apply_to(key, AccountEvent::Configured(limits)).await;
+    }
+
+    pub(super) async fn close(&self, key: &AccountKey, retry_after_ms: u64) {
+        let refusal = Refusal {
+            cause: ClosedBy::Unavailable,
+            started_at: self.now(),
+            retry_after_ms: Some(retry_after_ms),
+            limits: None,
+            error: JobError::new("planned", "the test refuses the call"),
+            random: 0.5,
+        };
+        self.apply_to(key, AccountEvent::Refused(refusal)).await;
+    }
+
+    fn is_deferred(&self, name: &str, n: usize, job: JobId) -> bool {
+        let entry = self.entry(&format!("{name}-{n}"), job);
+        matches!(entry.state, State::Deferred(_))
+    }
+}
+
+pub(super) fn concurrency(calls: u32) -> ConfiguredLimits {
+    ConfiguredLimits {
+        concurrency: Some(calls),
+        ..ConfiguredLimits::default()
+    }
+}
+
+fn per_minute(requests: u32) -> ConfiguredLimits {
+    ConfiguredLimits {
+        requests_per_minute: Some(requests),
+        ..ConfiguredLimits::default()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_oldest_jobs_are_resumed_with_the_permits_that_there_are() {
+    let scene = Scene::new();
+    let key = provider();
+    scene.limit(&key, concurrency(5)).await;
+    let jobs = scene.all_deferred("s", 20, &key).await;
+    let _member = scene.join("me");
+    pass_ms(2_000).await;
+    let mut woken = scene.queue.woken();
+    woken.sort_unstable();
+    let mut oldest = jobs[..5].to_vec();
+    oldest.sort_unstable();
+    assert_eq!(woken, oldest);
+    let permit = WakePermit {
+        account: key,
+        process: process("me"),
+    };
+    for wake in scene.queue.wakes() {
+        assert_eq!(wake.permit.as_ref(), Some(&permit));
+        assert_eq!(wake.model.as_deref(), Some("m"));
+    }
+    for (n, job) in jobs.iter().enumerate() {
+        assert_eq!(scene.is_deferred("s", n, *job), n >= 5);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn jobs_are_resumed_at_the_rate_of_their_account() {
+    let scene = Scene::new();
+    let key = provider();
+    scene.limit(&key, per_minute(600)).await;
+    scene.all_deferred("s", 50, &key).await;
+    let _member = scene.join("me");
+    let mut woken = Vec::new();
+    for _ in 0..700 {
+        pass_ms(10).await;
+        woken.push(scene.queue.woken().len());
+    }
+    // Ten a second, with a burst of 2.5.
+    for (first, before) in woken.iter().enumerate() {
+        for (later, after) in woken.iter().enumerate().skip(first) {
+            let allowed = 2.5 + 0.1 * (later - first + 1) as f64;
+            let resumed = (after - before) as f64;
+            assert!(resumed <= allowed, "{resumed} from {first} to {later}");
+        }
+    }
+    let first = woken.iter().position(|woken| *woken > 0).unwrap();
+    assert!(first <= 100, "the first job waits for {first} ticks");
+    let last = woken
+        .iter()
+        .position(|woken| *woken == 50)
+        .expect("all are resumed");
+    assert!(last - first <= 500, "the jobs took {} ticks", last - first);
+}
+
+#[tokio::test(start_paused = true)]
+async fn batch_jobs_get_a_tenth_and_what_interactive_jobs_leave() {
+    let scene = Scene::new();
+    let key = provider();
+    scene.limit(&key, per_minute(1_200)).await;
+    scene.all_deferred("s", 100, &key).await;
+    for n in 0..30 {
+        scene.deferred("batch", n, &key, Class::Batch).await;
+    }
+    let _member = scene.join("me");
+    let is_batch = |wake: &forebay_shared::wake::Wake| wake.class == Class::Batch;
+    loop {
+        pass_ms(50).await;
+        let wakes = scene.queue.wakes();
+        let batch = wakes.iter().filter(|wake| is_batch(wake)).count();
+        if wakes.len() - batch < 100 {
+            let share = batch as f64 - wakes.len() as f64 / 10.0;
+            assert!((-2.0..=2.0).contains(&share), "{batch} of {}", wakes.len());
+        } else {
+            break;
+        }
+    }
+    pass_ms(2_000).await;
+    assert_eq!(scene.queue.woken().len(), 130);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_that_the_store_does_not_know_resumes_500_jobs_a_pass() {
+    let scene = Scene::new();
+    scene.all_deferred("s", 1_100, &provider()).await;
+    let _member = scene.join("me");
+    let mut before = 0;
+    let mut steps = Vec::new();
+    for _ in 0..300 {
+        pass_ms(10).await;
+        let woken = scene.queue.woken().len();
+        if woken > before {
+            steps.push(woken - before);
+        }
+        before = woken;
+    }
+    assert_eq!(steps, [500, 500, 100]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn jobs_of_a_closed_account_cost_nothing_and_hold_up_no_others() {
+    let scene = Scene::new();
+    let closed = provider();
+    let open = AccountKey::of_provider("other");
+    scene.close(&closed, 3_600_000).await;
+    let waiting = scene.all_deferred("closed", 20, &closed).await;
+    let _member = scene.join("me");
+    pass_ms(3_000).await;
+    let (commits, searches) = (
+        scene.commits_made(),
+        scene.store.call_count(StoreCall::DeferredHeads),
+    );
+    pass_ms(30_000).await;
+    assert_eq!(scene.commits_made(), commits);
+    assert_eq!(scene.store.call_count(StoreCall::DeferredHeads), searches);
+    assert_eq!(scene.store.call_count(StoreCall::SwapAccount), 0);
+    let mut jobs = scene.all_deferred("open", 20, &open).await;
+    pass_ms(1_500).await;
+    let mut woken = scene.queue.woken();
+    woken.sort_unstable();
+    jobs.sort_unstable();
+    assert_eq!(woken, jobs);
+    for (n, job) in waiting.into_iter().enumerate() {
+        assert!(scene.is_deferred("closed", n, job));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_job_after_a_closing_is_the_only_probe() {
+    let scene = Scene::new();
+    let key = provider();
+    scene.close(&key, 2_000).await;
+    let jobs = scene.all_deferred("s", 5, &key).await;
+    let _member = scene.join("me");
+    pass_ms(1_900).await;
+    assert!(scene.queue.woken().is_empty());
+    pass_ms(10_000).await;
+    let woken = scene.queue.woken();
+    assert!(woken.len() == 1 && jobs.contains(&woken[0]), "{woken:?}");
+    let answered = AccountEvent::Answered {
+        started_at: vec![scene.now()],
+        tokens: 0,
+        limits: None,
+    };
+    scene.apply_to(&key, answered).await;
+    pass_ms(200).await;
+    assert_eq!(scene.queue.woken().len(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn jobs_of_a_model_and_of_its_provider_share_the_permits_of_the_provider() {
+    let scene = Scene::new();
+    let (key, model) = (provider(), AccountKey::of_model("acme", "large"));
+    scene.limit(&key, per_minute(600)).await;
+    let of_provider = scene.all_deferred("provider", 40, &key).await;
+    let of_model = scene.all_deferred("model", 40, &model).await;
+    let _member = scene.join("me");
+    pass_ms(3_000).await;
+    let woken = scene.queue.woken();
+    assert!(
+        (15..=33).contains(&woken.len()),
+        "{} at 10 a second",
+        woken.len()
+    );
+    for jobs in [of_provider, of_model] {
+        let resumed = jobs.iter().filter(|job| woken.contains(job)).count();
+        assert!(resumed >= woken.len() / 3, "{resumed} of {}", woken.len());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_probe_is_any_of_the_waiting_jobs() {
+    let scene = Scene::new();
+    let keys: Vec<AccountKey> = (0..20)
+        .map(|n| AccountKey::of_provider(&format!("p{n}")))
+        .collect();
+    let mut oldest = Vec::new();
+    for (n, key) in keys.iter().enumerate() {
+        scene.close(key, 10_000).await;
+        oldest.push(scene.all_deferred(&format!("s{n}"), 5, key).await[0]);
+    }
+    let _member = scene.join("me");
+    pass_ms(20_000).await;
+    let woken = scene.queue.woken();
+    assert_eq!(woken.len(), keys.len());
+    // All 20 are the oldest once in 5^20 runs.
+    assert!(woken.iter().any(|job| !oldest.contains(job)), "{woken:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limited_account_without_waiting_jobs_is_not_searched() {
+    let scene = Scene::new();
+    let key = provider();
+    scene.limit(&key, concurrency(5)).await;
+    let _member = scene.join("me");
+    pass_ms(10_000).await;
+    assert_eq!(scene.store.call_count(StoreCall::DeferredHeads), 0);
+    let job = scene.deferred("s", 0, &key, Class::Interactive).await;
+    pass_ms(1_500).await;
+    assert_eq!(scene.queue.woken(), [job]);
+}

@@ -1,0 +1,94 @@
+//! The document of an account.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{ClosedBy, ConfiguredLimits, bucket::Bucket, rate::Pace, tokens::TokenBudget};
+use crate::{
+    document::{Document, DocumentVersion, UnknownFields},
+    ids::{JobId, ProcessId},
+    job::JobError,
+    time::TimeMs,
+};
+
+/// The account of a provider, or of one model of it.
+///
+/// An account that was never limited has no document. [`Account::default`] stands for it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Account {
+    /// The version of the document's form.
+    #[serde(default)]
+    pub v: DocumentVersion,
+    /// Whether the provider may be called.
+    pub phase: Phase,
+    /// The limits of the configuration.
+    #[serde(default, skip_serializing_if = "ConfiguredLimits::is_empty")]
+    pub configured: ConfiguredLimits,
+    /// The calls in flight, by process. Counted only with a configured concurrency.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub in_flight: BTreeMap<ProcessId, u32>,
+    /// The permits of [`ConfiguredLimits::requests_per_minute`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) requests: Option<Bucket>,
+    /// The tokens that may be used, if a limit on tokens is configured or reported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) tokens: Option<TokenBudget>,
+    /// The rate that the provider was found to allow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) pace: Option<Pace>,
+    /// How many pauses in a row have begun since the last answer of a call that started after a closing.
+    #[serde(default)]
+    pub(super) pauses: u32,
+    /// The longest time from the start of a call to its refusal by a rate limit, in milliseconds.
+    #[serde(default)]
+    pub(super) refusal_ms: u64,
+    /// Calls that started until then neither close nor open the account. It is a little after the last closing, because not
+    /// all processes know of a closing at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) stale_until: Option<TimeMs>,
+    /// When the provider last refused a call, failed, or reported that a limit was nearly used up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) limited_at: Option<TimeMs>,
+    /// The different jobs that failed with server errors since the last answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) failing_jobs: Vec<JobId>,
+    /// Fields that this release does not know.
+    #[serde(flatten)]
+    pub unknown: UnknownFields,
+}
+
+impl Document for Account {
+    const NAME: &'static str = "account of a provider";
+
+    fn version(&self) -> DocumentVersion {
+        self.v
+    }
+}
+
+/// Whether the provider of an account may be called.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// It may be called, within the account's limits.
+    #[default]
+    Open,
+    /// It may not be called.
+    Closed(Closing),
+    /// One call, the probe, finds out whether the provider answers again. No other permits are granted until the probe is
+    /// answered, or until the closing's `until`.
+    Probing(Closing),
+}
+
+/// Why an account is closed, and for how long.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Closing {
+    /// The reason.
+    pub cause: ClosedBy,
+    /// When the account closed.
+    pub since: TimeMs,
+    /// When the next permit can be taken.
+    pub until: TimeMs,
+    /// The provider's error, without its detail.
+    pub error: JobError,
+}

@@ -1,0 +1,135 @@
+//! What can happen to an account, and what follows from it.
+
+use super::{ConfiguredLimits, ReportedLimits};
+use crate::{
+    ids::{JobId, ProcessId},
+    job::JobError,
+    time::TimeMs,
+};
+
+/// What can happen to an account. All times are on the store's clock.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AccountEvent {
+    /// A process read the limits of its configuration, and they differ from [`Account::configured`](super::Account).
+    Configured(ConfiguredLimits),
+    /// A process needs permits for calls that it starts at once.
+    Take {
+        /// The most permits that are needed.
+        calls: u32,
+        /// The process under which the calls are counted.
+        process: ProcessId,
+    },
+    /// The provider refused a call: it limits the rate, or it is not available.
+    Refused(Refusal),
+    /// The provider failed: a 5xx other than 503, 504 and 529.
+    ServerError {
+        /// The job of the call.
+        job: JobId,
+        /// When the call started.
+        started_at: TimeMs,
+        /// The error for the jobs that wait. Its detail is not kept.
+        error: JobError,
+        /// Uniform from 0 to 1, for the jitter of the pause.
+        random: f64,
+    },
+    /// The provider answered calls, with a reply or with an error of the call itself.
+    Answered {
+        /// When each call started.
+        started_at: Vec<TimeMs>,
+        /// The tokens of all these calls together.
+        tokens: u64,
+        /// The limits in the headers of the last response.
+        limits: Option<ReportedLimits>,
+    },
+    /// Calls with a permit ended. Only needed while [`ConfiguredLimits::concurrency`] is set.
+    Ended {
+        /// The process that took the permits.
+        process: ProcessId,
+        /// How many calls.
+        calls: u32,
+    },
+    /// Permits were not used: their calls do not start, and their units are given back. If one of them was for the probe, the next probe may start at once.
+    NotUsed {
+        /// The process that took the permits.
+        process: ProcessId,
+        /// How many permits.
+        calls: u32,
+        /// When they were taken, or a little later.
+        taken_at: TimeMs,
+    },
+    /// A call starts with a permit that another process took. The call is counted under the process that makes it.
+    Moved {
+        /// The process that took the permit.
+        from: ProcessId,
+        /// The process that makes the call.
+        to: ProcessId,
+    },
+    /// The bounds of the number of calls that a process has in flight. This corrects the count after permits or events
+    /// were lost.
+    InFlight {
+        /// The process.
+        process: ProcessId,
+        /// The least number of its calls in flight.
+        least: u32,
+        /// The greatest number of its calls in flight, including permits that are not used yet.
+        most: u32,
+    },
+    /// A process is gone, and its calls with it.
+    ProcessGone {
+        /// The process.
+        process: ProcessId,
+    },
+}
+
+/// A call that the provider refused.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Refusal {
+    /// The reason.
+    pub cause: ClosedBy,
+    /// When the call started. The refusal of a call that started before the last closing closes nothing.
+    pub started_at: TimeMs,
+    /// The delay that the provider asked for, in milliseconds. A longer one than
+    /// [`DELAY_MS_MAX`](super::DELAY_MS_MAX) is shortened to it. 0 means no delay.
+    pub retry_after_ms: Option<u64>,
+    /// The limits in the headers of the response.
+    pub limits: Option<ReportedLimits>,
+    /// The error for the jobs that wait. Its detail is not kept.
+    pub error: JobError,
+    /// Uniform from 0 to 1, for the jitter of the pause.
+    pub random: f64,
+}
+
+/// Why an account is closed.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum ClosedBy {
+    /// The provider limits the rate of calls: status 429 (RFC 6585, section 4) and its equivalents.
+    RateLimit,
+    /// The provider cannot be called: status 503 (RFC 9110, section 15.6.4), 529, connections that fail, server errors.
+    Unavailable,
+}
+
+/// What follows from an event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Decision {
+    /// `Take`: how many calls may start now. `Moved`: 1, or 0 if the permit is no longer counted and no other is free.
+    pub granted: u32,
+    /// `Take`, if fewer calls were granted than asked for: the milliseconds until there can be more permits, from 1 to
+    /// [`DELAY_MS_MAX`](super::DELAY_MS_MAX). `None` if that depends on calls in flight.
+    pub retry_in_ms: Option<u64>,
+    /// `Refused`: always true. `ServerError`: whether the failure spends no try, because the account closes or is closed.
+    pub spares_try: bool,
+    /// Whether the account closed or opened, for the log.
+    pub phase_change: Option<PhaseChange>,
+}
+
+/// An account closed or opened. A change between closed and probing is neither.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PhaseChange {
+    /// It was open and is closed now.
+    Closed,
+    /// It was closed, and calls are allowed again.
+    Opened,
+}

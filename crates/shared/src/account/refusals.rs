@@ -1,0 +1,121 @@
+//! Closes the account after failed calls, and decides for how long.
+
+use std::time::Duration;
+
+use super::{
+    Account, ClosedBy, Closing, DELAY_MS_MAX, FAILING_JOBS_TO_CLOSE, Phase, Refusal, rate::Pace,
+};
+use crate::{backoff::Backoff, ids::JobId, job::JobError, time::TimeMs};
+
+/// The pauses if the provider asks for no delay: 250 to 500 ms at first, then up to 30 s.
+const PAUSES: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30));
+/// How long it takes at most until all processes know that an account closed, in milliseconds.
+const NOTICE_MS: u64 = 200;
+/// If the rate is known and the provider asks for no delay, the account closes until this many calls may start.
+const REFILL_CALLS: f64 = 2.0;
+/// The shortest pause of that kind, in milliseconds.
+const REFILL_MS_MIN: u64 = 100;
+/// The most failing jobs that an account stores. Beyond that, the oldest are dropped.
+const FAILING_JOBS_MAX: usize = 32;
+
+impl Account {
+    /// The provider refused a call.
+    pub(super) fn refused(&mut self, refusal: &Refusal, now: TimeMs) {
+        if let Some(limits) = &refusal.limits {
+            self.report(limits, now);
+        }
+        let delay_ms = refusal.retry_after_ms.filter(|ms| *ms > 0);
+        let delay_ms = delay_ms.map(|ms| ms.min(DELAY_MS_MAX));
+        let is_limit = refusal.cause == ClosedBy::RateLimit;
+        self.limited_at = Some(now);
+        if is_limit {
+            self.refusal_ms = self.refusal_ms.max(now.since_ms(refusal.started_at));
+        }
+        let is_new = self.is_new(refusal.started_at);
+        if !is_new || matches!(self.phase, Phase::Closed(_)) {
+            if is_limit && let Some(pace) = &mut self.pace {
+                pace.refused_earlier();
+            }
+            if let (Phase::Closed(closing), Some(ms)) = (&mut self.phase, delay_ms) {
+                closing.until = closing.until.max(now.plus_ms(ms));
+            }
+            return;
+        }
+        if is_limit {
+            let pace = self.pace.get_or_insert_with(|| Pace::new(0, now));
+            pace.close(now);
+        }
+        let reset_ms = refusal.limits.and_then(|limits| limits.requests);
+        let reset_ms = reset_ms.map(|requests| requests.reset_ms.max(1));
+        let pause_ms = match delay_ms {
+            Some(ms) => ms,
+            None => self
+                .next_pause_ms(refusal.random)
+                .min(reset_ms.unwrap_or(u64::MAX))
+                .min(self.refill_ms(is_limit, now)),
+        };
+        self.close(refusal.cause, pause_ms, &refusal.error, now);
+    }
+
+    /// The provider failed. Returns whether the failure spends no try.
+    pub(super) fn server_error(
+        &mut self,
+        job: JobId,
+        started_at: TimeMs,
+        error: &JobError,
+        random: f64,
+        now: TimeMs,
+    ) -> bool {
+        let is_new = self.is_new(started_at);
+        // The failing jobs are kept for as long as what is learned from a refusal.
+        self.limited_at = Some(now);
+        let failed_before = self.failing_jobs.contains(&job);
+        if !failed_before {
+            self.failing_jobs.push(job);
+            let surplus = self.failing_jobs.len().saturating_sub(FAILING_JOBS_MAX);
+            self.failing_jobs.drain(..surplus);
+        }
+        match &self.phase {
+            Phase::Closed(_) => true,
+            Phase::Probing(_) if !is_new => true,
+            Phase::Open if !is_new || self.failing_jobs.len() < FAILING_JOBS_TO_CLOSE => false,
+            // A job that failed before may itself be the cause. So its probe spends a try. Otherwise the job could use up
+            // the probes and keep the account closed for ever.
+            Phase::Open | Phase::Probing(_) => {
+                let pause_ms = self.next_pause_ms(random);
+                self.close(ClosedBy::Unavailable, pause_ms, error, now);
+                !failed_before
+            }
+        }
+    }
+
+    /// The pause if the provider asks for no delay, in milliseconds. It grows while no call is answered.
+    fn next_pause_ms(&self, random: f64) -> u64 {
+        let pause = PAUSES.delay(self.pauses, random);
+        u64::try_from(pause.as_millis()).unwrap_or(DELAY_MS_MAX)
+    }
+
+    /// The time until a provider with a known rate accepts [`REFILL_CALLS`] calls, in milliseconds. [`u64::MAX`] if the rate
+    /// is not known.
+    fn refill_ms(&self, is_limit: bool, now: TimeMs) -> u64 {
+        match &self.pace {
+            Some(pace) if is_limit && self.phase == Phase::Open && pace.is_measured() => {
+                pace.wait_for_ms(REFILL_CALLS, now).max(REFILL_MS_MIN)
+            }
+            _ => u64::MAX,
+        }
+    }
+
+    fn close(&mut self, cause: ClosedBy, pause_ms: u64, error: &JobError, now: TimeMs) {
+        self.pauses = self.pauses.saturating_add(1);
+        self.stale_until = Some(now.plus_ms(NOTICE_MS.min(pause_ms / 2)));
+        let mut error = error.clone();
+        error.detail = None;
+        self.phase = Phase::Closed(Closing {
+            cause,
+            since: now,
+            until: now.plus_ms(pause_ms),
+            error,
+        });
+    }
+}

@@ -1,0 +1,58 @@
+//! Accounts of providers as the store holds them, and the heads that wait for them.
+
+use super::version::LaneVersion;
+use crate::{
+    account::{Account, AccountKey},
+    class::Class,
+    ids::{JobId, LaneKey},
+};
+
+/// The most accounts of a store. [`Store::swap_account`](super::Store::swap_account) creates no more.
+pub const ACCOUNTS_MAX: usize = 1_000;
+
+/// The version of an account's document, for the compare-and-set of a swap. Each swap chooses a random value.
+pub type AccountVersion = LaneVersion;
+
+/// An account as the store holds it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredAccount {
+    /// The name of the account.
+    pub key: AccountKey,
+    /// The version of the document.
+    pub version: AccountVersion,
+    /// The document.
+    pub account: Account,
+}
+
+/// A change of an account's document: a compare-and-set.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AccountSwap {
+    /// The name of the account.
+    pub key: AccountKey,
+    /// The version that was read, or `None` if the store had no such account.
+    pub expected: Option<AccountVersion>,
+    /// The version after the swap.
+    pub version: AccountVersion,
+    /// The new document. `None` removes the account.
+    pub next: Option<Account>,
+}
+
+/// The head of a lane that waits for its provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeferredHead {
+    /// The lane.
+    pub lane: LaneKey,
+    /// The job at the head.
+    pub job: JobId,
+}
+
+/// How many heads of a class wait for an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeferredCount {
+    /// The account.
+    pub account: AccountKey,
+    /// The class of the heads.
+    pub class: Class,
+    /// The number of heads; not 0.
+    pub heads: u64,
+}

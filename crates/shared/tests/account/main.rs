@@ -1,0 +1,13 @@
+//! The rules of an account, with virtual time: examples, properties, and a simulation of providers that limit the rate.
+//!
+//! `simulation.rs` runs workers that share one account and call a provider with a limiter of `limiter.rs`.
+
+mod examples;
+mod limiter;
+mod other_limiters;
+mod outage;
+mod properties;
+mod random;
+mod simulation;
+mod slow_refusals;
+mod token_bucket;

@@ -1,0 +1,73 @@
+//! Providers with fixed and sliding windows, without a limit, and far from their limit.
+
+use std::ops::RangeInclusive;
+
+use crate::{
+    limiter::Limiter,
+    simulation::{AT_ONCE_MS, Headers, Scenario, Summary, run},
+};
+
+const HEADERS: [Headers; 3] = [Headers::RetryAfter, Headers::None, Headers::RateLimit];
+const LATENCY_MS: RangeInclusive<u64> = 20..=2_000;
+
+fn run_with(limiter: &Limiter, headers: Headers, jobs: u32, seed: u64) -> Summary {
+    run(Scenario {
+        limiter: limiter.clone(),
+        headers,
+        jobs,
+        workers: 2,
+        slots: 500,
+        latency_ms: LATENCY_MS,
+        refusal_ms: AT_ONCE_MS,
+        outage_ms: 0..0,
+        seed,
+    })
+}
+
+/// Checks 1,200 jobs with a limiter of 200 calls in 10 s. The last call may start at most `time_max` times as late as the
+/// limiter allows, and at most the share `refused_max` of the later calls may be refused.
+fn check(limiter: &Limiter, time_max: f64, refused_max: f64) {
+    for headers in HEADERS {
+        let (mut time_worst, mut refused_worst) = (0.0_f64, 0.0_f64);
+        for seed in 0..10 {
+            let summary = run_with(limiter, headers, 1_200, seed);
+            assert_eq!(summary.completed, 1_200);
+            // The last of six windows begins after 50 s.
+            time_worst = time_worst.max(summary.last_start_ms as f64 / 50_000.0);
+            let refused = f64::from(summary.later_refusals) / f64::from(summary.later_calls.max(1));
+            refused_worst = refused_worst.max(refused);
+        }
+        println!(
+            "{headers:?}: refused {:.1} %, time {time_worst:.3}",
+            refused_worst * 100.0
+        );
+        assert!(time_worst <= time_max, "{headers:?}: time {time_worst}");
+        assert!(
+            refused_worst <= refused_max,
+            "{headers:?}: refused {refused_worst}"
+        );
+    }
+}
+
+#[test]
+fn a_fixed_window_is_used() {
+    check(&Limiter::fixed_window(200, 10_000), 1.5, 0.1);
+}
+
+#[test]
+fn a_sliding_window_is_used() {
+    check(&Limiter::sliding_window(200, 10_000), 2.5, 0.15);
+}
+
+#[test]
+fn a_provider_without_a_limit_costs_no_write() {
+    let summary = run_with(&Limiter::None, Headers::None, 5_000, 1);
+    assert_eq!((summary.completed, summary.writes), (5_000, 0));
+}
+
+#[test]
+fn a_provider_far_from_its_limit_costs_no_write_although_it_reports_it() {
+    let limiter = Limiter::token_bucket(60_000, 10_000);
+    let summary = run_with(&limiter, Headers::RateLimit, 5_000, 1);
+    assert_eq!((summary.completed, summary.writes), (5_000, 0));
+}

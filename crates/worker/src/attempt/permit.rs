@@ -1,0 +1,156 @@
+//! Takes the permits of a call from its accounts, and defers the job of a wake that gets no permit.
+
+use std::time::Duration;
+
+use forebay_runtime::{
+    accounts::{CallPermits, Denied, HeldPermit},
+    lanes::{LaneChange, LaneError, ProviderWait},
+};
+use forebay_shared::{
+    account::AccountKey,
+    job::JobError,
+    queue::Delivery,
+    store::StoreError,
+    wake::{Wake, WakePermit},
+};
+use tokio::time::sleep;
+
+use crate::{provider::CallAccounts, worker_context::WorkerContext};
+
+/// The timeout of one deferral.
+const DEFER_TIMEOUT: Duration = Duration::from_secs(5);
+/// The delay before the requeue of a message whose job could not be deferred.
+const REQUEUE_DELAY: Duration = Duration::from_millis(500);
+
+/// A call that may be made.
+pub(super) struct PermittedCall {
+    /// The accounts of the call.
+    pub(super) accounts: CallAccounts,
+    /// Their permits.
+    pub(super) permits: CallPermits,
+}
+
+/// The permits that a job has when it is claimed.
+pub(super) struct Permission {
+    /// The permitted call. `None` if the wake names no model, or a model without a provider. Then the permits are taken after
+    /// the claim, which reads the model.
+    pub(super) call: Option<PermittedCall>,
+    /// What the wake brought.
+    pub(super) brought: Brought,
+}
+
+/// What a wake brought for its call.
+pub(super) struct Brought {
+    /// Whether the sweeper resumed the job, so that it was the next of the waiting jobs.
+    is_resumed: bool,
+    /// The permit that came with the wake, if it is still valid.
+    held: Option<HeldPermit>,
+}
+
+/// Takes the permits for the job of a wake.
+///
+/// # Errors
+/// The account that the job must wait for, and why.
+pub(super) async fn of_wake(worker: &WorkerContext, wake: &Wake) -> Result<Permission, Denied> {
+    let age_ms = worker.member.store.now().since_ms(wake.sent_at);
+    let is_resumed = wake.permit.is_some();
+    let mut held = wake.permit.clone().map(|permit| HeldPermit {
+        permit,
+        taken_at: wake.sent_at,
+    });
+    if age_ms >= WakePermit::VALID_MS
+        && let Some(expired) = held.take()
+    {
+        worker
+            .member
+            .accounts
+            .give_back_for_wakes(&expired, 1)
+            .await;
+    }
+    let model = wake.model.as_ref();
+    let accounts = model.and_then(|model| worker.providers.accounts_of(model));
+    let brought = Brought { is_resumed, held };
+    let call = match accounts {
+        Some(accounts) => Some(take(worker, accounts, &brought).await?),
+        None => None,
+    };
+    Ok(Permission { call, brought })
+}
+
+/// Takes the permits of a call. A permit that came with the wake is given back if the call is denied.
+///
+/// # Errors
+/// The account that the job must wait for, and why.
+pub(super) async fn take(
+    worker: &WorkerContext,
+    accounts: CallAccounts,
+    brought: &Brought,
+) -> Result<PermittedCall, Denied> {
+    // The account of the model comes first. If both accounts deny the call, the job shows this account's error.
+    let keys = || accounts.model.iter().chain([&accounts.provider]);
+    let member = &worker.member;
+    // A newer job must wait behind the jobs that wait already, even if the account has a permit now. A resumed job has waited,
+    // so it takes a new permit if its own has expired.
+    let limited = keys().find(|key| member.accounts.is_limited(key));
+    let has_older = || keys().any(|key| member.gauge.has_deferred(key));
+    let taken = match limited {
+        Some(limited) if !brought.is_resumed && has_older() => Err(member.accounts.denied(limited)),
+        _ => member.accounts.take(keys(), brought.held.as_ref()).await,
+    };
+    match taken {
+        Ok(permits) => Ok(PermittedCall { accounts, permits }),
+        Err(denied) => Err(Denied {
+            account: waited_for(worker, &accounts).clone(),
+            ..denied
+        }),
+    }
+}
+
+/// The account that a job waits for. This is the model's if that account is limited, even if only the provider's account is
+/// closed. For such a job, the sweeper takes the permits of both accounts, so the resumed job does not have to wait again.
+///
+/// Otherwise it is the provider's. If each model had its own waiting jobs, invented names of models would make the sweeper
+/// search for the jobs of each of them.
+pub(super) fn waited_for<'a>(worker: &WorkerContext, accounts: &'a CallAccounts) -> &'a AccountKey {
+    let model = accounts.model.as_ref();
+    let limited = model.filter(|model| worker.member.accounts.is_limited(model));
+    limited.unwrap_or(&accounts.provider)
+}
+
+/// Defers the job of a wake that has no permit. If the store does not respond, the wake is requeued.
+pub(super) async fn defer(worker: &WorkerContext, delivery: &mut Option<Delivery>, denied: Denied) {
+    let Some(wake) = delivery.as_ref().map(|delivery| &delivery.wake) else {
+        return;
+    };
+    let job = wake.job;
+    let defer = LaneChange::defer(wake.lane(), job, provider_wait(denied));
+    match worker.member.lanes.apply(defer, DEFER_TIMEOUT).await {
+        Ok(_) => {}
+        // The lane has changed since the wake, so there is nothing to defer.
+        Err(LaneError::Refused(refused)) => {
+            tracing::debug!(job_id = %job, %refused, "a wake was dropped: the job cannot be deferred now");
+        }
+        Err(LaneError::Store(error @ StoreError::Broken(_))) => {
+            tracing::error!(job_id = %job, %error, "a job could not be deferred; its timer leads to another attempt");
+        }
+        Err(error) => {
+            tracing::debug!(job_id = %job, %error, "a job without a permit could not be deferred; its message is requeued");
+            worker.stop.run_until_cancelled(sleep(REQUEUE_DELAY)).await;
+            if let Some(delivery) = delivery.take() {
+                delivery.requeue();
+            }
+        }
+    }
+}
+
+/// What a job waits for after it was denied a permit.
+pub(super) fn provider_wait(denied: Denied) -> ProviderWait {
+    let Denied { account, error } = denied;
+    ProviderWait {
+        account,
+        error: JobError {
+            detail: None,
+            ..error
+        },
+    }
+}

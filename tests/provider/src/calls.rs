@@ -1,0 +1,97 @@
+//! The calls of a scripted LLM under its rate limits: which it accepted, which it refused with 429, and when.
+
+use std::{collections::BTreeMap, time::Instant};
+
+use super::request_log::{Recorded, RequestOutcome};
+
+/// The calls so far, in the order of arrival.
+#[derive(Clone, Debug)]
+pub struct Calls(Vec<Recorded>);
+
+impl Calls {
+    pub(super) const fn new(records: Vec<Recorded>) -> Self {
+        Self(records)
+    }
+
+    /// The number of calls, whatever their outcome is.
+    #[must_use]
+    pub const fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The number of calls that were answered with this HTTP status.
+    #[must_use]
+    pub fn answered_with(&self, status: u16) -> usize {
+        self.times_of(status).count()
+    }
+
+    /// The number of calls that were answered with 200.
+    #[must_use]
+    pub fn accepted(&self) -> usize {
+        self.answered_with(200)
+    }
+
+    /// The number of calls that were answered with 429.
+    #[must_use]
+    pub fn refused(&self) -> usize {
+        self.answered_with(429)
+    }
+
+    /// When the first answer with this HTTP status was sent.
+    #[must_use]
+    pub fn first_answer_at(&self, status: u16) -> Option<Instant> {
+        self.times_of(status).min()
+    }
+
+    /// When the last answer with this HTTP status was sent.
+    #[must_use]
+    pub fn last_answer_at(&self, status: u16) -> Option<Instant> {
+        self.times_of(status).max()
+    }
+
+    /// When each call that was answered with 200 had arrived.
+    #[must_use]
+    pub fn accepted_arrivals(&self) -> Vec<Instant> {
+        let accepted = self.0.iter().filter(|record| record.is_ok());
+        accepted.map(|record| record.request.arrived_at).collect()
+    }
+
+    /// The calls that arrived after this time. The calls in flight at this time are not among them.
+    #[must_use]
+    pub fn after(&self, time: Instant) -> Self {
+        self.filter(|record| record.request.arrived_at > time)
+    }
+
+    /// The calls that were in flight at this time.
+    #[must_use]
+    pub fn in_flight_at(&self, time: Instant) -> Self {
+        self.filter(|record| {
+            let has_ended = record.ended.as_ref().is_some_and(|(_, at)| *at < time);
+            record.request.arrived_at <= time && !has_ended
+        })
+    }
+
+    /// How often each input was answered with 200. An input is the text of a call's last user message. The inputs
+    /// without an answer are included, with 0.
+    #[must_use]
+    pub fn answers_by_input(&self) -> BTreeMap<String, usize> {
+        let mut answers = BTreeMap::new();
+        for record in &self.0 {
+            let count = answers.entry(record.request.last_user_text()).or_default();
+            *count += usize::from(record.is_ok());
+        }
+        answers
+    }
+
+    fn times_of(&self, status: u16) -> impl Iterator<Item = Instant> {
+        self.0.iter().filter_map(move |record| match record.ended {
+            Some((RequestOutcome::Answered(of), at)) if of == status => Some(at),
+            _ => None,
+        })
+    }
+
+    fn filter(&self, is_kept: impl Fn(&Recorded) -> bool) -> Self {
+        let kept = self.0.iter().filter(|record| is_kept(record));
+        Self(kept.cloned().collect())
+    }
+}
